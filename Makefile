@@ -1,0 +1,49 @@
+# Every target makes .venv if it is missing. PYTHON chooses the interpreter it is made from.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+STUBS := clients/python
+PROTOS := $(wildcard protos/explicate/v1/*.proto)
+
+.PHONY: help setup protos check-protos lint test bench demo clean
+
+help:  ## say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+
+setup: $(READY)  ## make .venv with everything, at the tested versions
+
+$(READY): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (a minute or two the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+protos: $(READY)  ## generate the Python stubs from protos/
+	@$(BIN)/python -m grpc_tools.protoc -I protos \
+		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
+		--python_out=$(STUBS) --grpc_python_out=$(STUBS) --mypy_out=$(STUBS) --mypy_grpc_out=$(STUBS) $(PROTOS)
+
+check-protos: $(READY)  ## fail when the committed stubs are not what protos/ gives
+	@rm -rf $(VENV)/stubs && mkdir -p $(VENV)/stubs
+	@$(MAKE) --no-print-directory protos STUBS=$(VENV)/stubs >/dev/null 2>&1
+	@diff -r -x __pycache__ -x __init__.py $(VENV)/stubs/explicate/v1 clients/python/explicate/v1 \
+		|| { echo "the stubs in clients/python/explicate/v1 do not match protos/: run 'make protos'"; exit 1; }
+
+lint: $(READY)  ## buf, ruff and mypy --strict
+	@cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+test: check-protos lint  ## what CI runs: stub drift, lint, types, tests
+	@$(BIN)/python -m pytest
+
+bench: $(READY)  ## measure against the peers, one table
+	@$(BIN)/python -m benchmarks
+
+demo: $(READY)  ## fine-tune, export, serve, predict and explain, from nothing
+	@$(BIN)/python -m explicate_export.demo
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) runs repository .mypy_cache .ruff_cache .pytest_cache
