@@ -1,0 +1,1 @@
+"""From a training run to a published bundle: ONNX conversion, comparison with torch, manifest, publication."""

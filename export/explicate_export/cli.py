@@ -1,0 +1,71 @@
+"""`explicate export`: the command line of this package."""
+
+import argparse
+import sys
+from pathlib import Path
+
+_DESCRIPTION = """\
+Turn a finished training run into a bundle that `explicate serve` can load.
+
+The model becomes an ONNX graph (dynamic batch and length, positions as an input). Its answers are compared with
+torch's on held-out texts, in batches and alone; when a logit differs by more than 1e-4, nothing is published.
+The bundle appears in DIR/MODEL/VERSION/ by one rename, whole or not at all: model.onnx, tokenizer.json,
+golden.npz (texts with torch's answers, which a server checks), manifest.json (digests of all files, schema,
+metrics, provenance) and MODEL_CARD.md. Published versions never change.
+"""
+
+_EPILOG = """\
+Prints the bundle's folder on stdout and what it does on stderr.
+Exit codes: 0 published, 1 refused (the graph differs from torch, or cannot be made), 2 wrong usage.
+
+examples:
+  explicate export runs/reviews --repository repository
+  explicate export runs/reviews --repository repository --name food-reviews --version 3
+  explicate serve --repository repository
+"""
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the subcommand; imports nothing heavy."""
+    parser = subparsers.add_parser(
+        "export",
+        help="turn a training run into a bundle for the server",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run_directory", metavar="RUN", type=Path, help="folder that `explicate train` wrote")
+    parser.add_argument(
+        "--repository", metavar="DIR", type=Path, required=True, help="folder of bundles; made when it is missing"
+    )
+    parser.add_argument("--name", metavar="MODEL", help="name of the model (default: the name of the run's folder)")
+    parser.add_argument(
+        "--version", metavar="N", type=int, help="version to publish (default: one above the highest there is)"
+    )
+    parser.add_argument(
+        "--compare", metavar="TEXTS", type=int, default=256, help="held-out texts to compare on (default: %(default)s)"
+    )
+    parser.set_defaults(run=run, extra="export")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exports and says where the bundle is; returns the exit code."""
+    from explicate_export.errors import UsageError
+    from explicate_export.publish import check_target
+
+    if args.compare < 1:
+        raise UsageError(f"--compare must be at least 1, not {args.compare}")
+    model = args.name or args.run_directory.resolve().name
+    check_target(args.repository, model, version=args.version)
+
+    from explicate_export.export import ExportOptions, export_run
+
+    options = ExportOptions(model, args.version, args.compare)
+    path = export_run(args.run_directory, args.repository, options, say=_say)
+    _say(f"published; next: explicate serve --repository {args.repository}")
+    print(path)
+    return 0
+
+
+def _say(line: str) -> None:
+    print(f"export: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,24 @@
+"""Why an export can be refused, one class per thing the caller can do about it.
+
+ExplicateError
+├── UsageError           the run directory, the name or the version is wrong: mend what was given
+├── ConversionError      the architecture cannot become a graph with positions as an input: use another base model
+├── ParityError          the graph answers differently from torch: nothing was published
+└── PublicationError     the repository could not take the bundle: mend the folder, or choose another version
+"""
+
+from explicate.errors import ExplicateError, UsageError
+
+__all__ = ["ConversionError", "ExplicateError", "ParityError", "PublicationError", "UsageError"]
+
+
+class ConversionError(ExplicateError):
+    """The model cannot be expressed as the ONNX graph that a bundle needs."""
+
+
+class ParityError(ExplicateError):
+    """The ONNX graph does not answer as torch does."""
+
+
+class PublicationError(ExplicateError):
+    """The repository could not take the bundle."""

@@ -1,0 +1,131 @@
+"""Publication of a bundle in a repository: written aside, put on disk for good, and made visible by one rename.
+
+A reader of `repository/<model>/<version>/` therefore sees a whole bundle or none, whenever the publisher dies. Free of
+torch, so that anything that has a graph can publish.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from explicate.v1 import bundle_pb2
+
+from explicate_export.errors import PublicationError, UsageError
+from explicate_export.manifest import MANIFEST_NAME, check_model_name, describe_files, manifest_bytes
+from explicate_export.staging import clear_dead_staging, staging_folder
+
+# A rename onto a folder that is not empty.
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
+
+
+@dataclass(frozen=True)
+class StagedBundle:
+    """A bundle being written: fill `folder`, then `publish` it."""
+
+    folder: Path
+    repository: Path
+    model: str
+    version: int | None
+
+    def publish(self, manifest: bundle_pb2.Bundle) -> Path:
+        """Completes the manifest (model, version, files), writes it, and returns the folder the bundle is seen in.
+
+        The version is the one asked for, or one above the highest that exists. When another publisher takes that number
+        first, the next one is taken. Raises PublicationError when the version asked for is taken.
+        """
+        manifest.model = self.model
+        del manifest.files[:]
+        names = sorted(path.name for path in self.folder.iterdir() if path.name != MANIFEST_NAME)
+        manifest.files.extend(describe_files(self.folder, names))
+        for name in names:
+            _sync(self.folder / name)
+        while True:
+            manifest.version = self.version or next_version(self.repository, self.model)
+            target = self.repository / self.model / str(manifest.version)
+            if self._publish_as(target, manifest):
+                return target
+            if self.version is not None:
+                raise _taken(self.repository, self.model, self.version)
+
+    def _publish_as(self, target: Path, manifest: bundle_pb2.Bundle) -> bool:
+        path = self.folder / MANIFEST_NAME
+        path.write_bytes(manifest_bytes(manifest))
+        _sync(path)
+        _sync(self.folder)
+        if os.path.lexists(target):
+            return False
+        try:
+            target.parent.mkdir(exist_ok=True)
+            self.folder.rename(target)
+        except OSError as error:
+            if error.errno in _TAKEN:
+                return False
+            raise _cannot_write(target, error) from error
+        _sync(target.parent)
+        _sync(self.repository)
+        return True
+
+
+@contextmanager
+def stage_bundle(repository: Path, model: str, *, version: int | None = None) -> Iterator[StagedBundle]:
+    """A bundle to fill and publish; whatever is not published by the end is removed.
+
+    Clears what killed publishers left. Raises UsageError when the name or the version cannot be used, PublicationError
+    when the folder cannot be written.
+    """
+    check_target(repository, model, version=version)
+    try:
+        repository.mkdir(parents=True, exist_ok=True)
+        clear_dead_staging(repository)
+        with staging_folder(repository) as folder:
+            yield StagedBundle(folder, repository, model, version)
+    except OSError as error:
+        raise _cannot_write(Path(error.filename or repository), error) from error
+
+
+def check_target(repository: Path, model: str, *, version: int | None = None) -> None:
+    """Raises UsageError when that model and version cannot be published there; touches nothing."""
+    check_model_name(model)
+    if repository.exists() and not repository.is_dir():
+        raise UsageError(f"{repository} is not a folder: give the repository's folder with --repository")
+    folder = repository / model
+    if folder.is_symlink():
+        raise UsageError(f"{folder} is a symbolic link: a repository holds real folders only, so replace it by one")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder: move it away, or choose another name with --name")
+    if version is None:
+        return
+    if version < 1:
+        raise UsageError(f"a version is a number from 1, not {version} (--version)")
+    if os.path.lexists(folder / str(version)):
+        raise _taken(repository, model, version)
+
+
+def next_version(repository: Path, model: str) -> int:
+    """One above the highest version in the repository, 1 when there is none."""
+    folder = repository / model
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return 1 + max((int(name) for name in names if name.isascii() and name.isdigit()), default=0)
+
+
+def _sync(path: Path) -> None:
+    """Puts a file or folder on disk, so that a power cut after the rename cannot leave a bundle of empty files."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _taken(repository: Path, model: str, version: int) -> PublicationError:
+    return PublicationError(
+        f"{repository / model} already has a version {version} and published versions never change: "
+        "choose another --version, or leave it out to take the next one"
+    )
+
+
+def _cannot_write(path: Path, error: OSError) -> PublicationError:
+    return PublicationError(f"cannot write in {path} ({error.strerror or error}): check its rights and the disk")

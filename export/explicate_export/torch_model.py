@@ -1,0 +1,132 @@
+"""The trained model in torch: loading it, measuring how it numbers positions, and its answers as the reference."""
+
+import inspect
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any  # transformers has no usable types
+
+import numpy as np
+import torch
+from explicate.v1 import bundle_pb2
+from numpy.typing import NDArray
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from explicate_export.errors import ConversionError, UsageError
+from explicate_export.run_directory import TrainingRun
+
+_REFERENCE_BATCH_ROWS = 32
+# Two computations of one thing in float32 differ by 1e-6 or so; another position's embedding changes logits far more.
+_SAME_LOGITS = 1e-5
+
+
+@dataclass(frozen=True)
+class TorchModel:
+    """A Hugging Face classifier in float32 and its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+    max_tokens: int
+
+    @property
+    def architecture(self) -> str:
+        """Class name, such as "BertForSequenceClassification"."""
+        return type(self.model).__name__
+
+    @torch.no_grad()
+    def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 [texts, classes], as the model answers in training: no position_ids, its own tokenizer."""
+        batches = [
+            texts[start : start + _REFERENCE_BATCH_ROWS] for start in range(0, len(texts), _REFERENCE_BATCH_ROWS)
+        ]
+        logits = [self.model(**self._tokenise(batch)).logits for batch in batches]
+        return np.concatenate([batch.float().numpy() for batch in logits])
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids by the Hugging Face tokenizer, special tokens included, cut at max_tokens."""
+        ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)["input_ids"]
+        return ids
+
+    def _tokenise(self, texts: Sequence[str]) -> Any:
+        return self.tokenizer(
+            list(texts), truncation=True, max_length=self.max_tokens, padding=True, return_tensors="pt"
+        )
+
+
+def load(run: TrainingRun) -> TorchModel:
+    """Loads the run's model; raises UsageError when it does not fit what run.json says."""
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    try:
+        # Eager attention gives the graph with the fewest nodes (216 against 288 of "sdpa" for MiniLM-L6).
+        model = AutoModelForSequenceClassification.from_pretrained(
+            run.model_directory,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            attn_implementation="eager",
+        )
+        tokenizer = AutoTokenizer.from_pretrained(run.model_directory, local_files_only=True)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise UsageError(f"{run.model_directory} cannot be loaded: {first_line(error)}") from error
+    if model.config.num_labels != len(run.labels):
+        raise UsageError(
+            f"{run.directory} is not consistent: run.json names {len(run.labels)} labels and the model has "
+            f"{model.config.num_labels} classes, so train again"
+        )
+    return TorchModel(model.eval(), tokenizer, run.max_tokens)
+
+
+def text_schema(torch_model: TorchModel, sample_text: str) -> bundle_pb2.TextSchema:
+    """How texts become inputs of this model; `token_dropping` is left false, to be measured on the graph."""
+    parameters = inspect.signature(torch_model.model.forward).parameters
+    if "position_ids" not in parameters:
+        raise ConversionError(
+            f"{torch_model.architecture} takes no position_ids, and explanations need them: "
+            "train with another base model, such as BERT, RoBERTa, DistilBERT or ELECTRA"
+        )
+    config, tokenizer = torch_model.model.config, torch_model.tokenizer
+    inputs = ["input_ids", "attention_mask", "position_ids"]
+    if "token_type_ids" in parameters and (getattr(config, "type_vocab_size", 0) or 0) > 1:
+        inputs.append("token_type_ids")
+    padding_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    first_position = _first_position(torch_model, sample_text, padding_id)
+    _check_length(torch_model, first_position)
+    return bundle_pb2.TextSchema(
+        max_tokens=torch_model.max_tokens,
+        inputs=inputs,
+        first_position=first_position,
+        padding_id=padding_id,
+        mask_id=tokenizer.mask_token_id,
+    )
+
+
+@torch.no_grad()
+def _first_position(torch_model: TorchModel, sample_text: str, padding_id: int) -> int:
+    """The position that the model gives its first token when it is left to number them itself."""
+    inputs = torch_model._tokenise([sample_text])
+    own = torch_model.model(**inputs).logits
+    counted = torch.arange(inputs["input_ids"].shape[1])[None]
+    for first_position in (0, padding_id + 1):  # BERT; RoBERTa
+        given = torch_model.model(**inputs, position_ids=counted + first_position).logits
+        if torch.allclose(own, given, rtol=0.0, atol=_SAME_LOGITS):
+            return first_position
+    raise ConversionError(
+        f"{torch_model.architecture} does not number its tokens from 0 or from its padding index + 1, "
+        "so position_ids cannot stand in for its own numbering: train with another base model, such as BERT"
+    )
+
+
+def _check_length(torch_model: TorchModel, first_position: int) -> None:
+    positions = getattr(torch_model.model.config, "max_position_embeddings", None)
+    if positions is not None and torch_model.max_tokens + first_position > positions:
+        raise UsageError(
+            f"run.json allows {torch_model.max_tokens} tokens and the model has only {positions - first_position} "
+            "positions: train again with a smaller max_tokens"
+        )
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, for a message of one sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

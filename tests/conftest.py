@@ -1,0 +1,13 @@
+"""Fixtures shared by the tests of all packages."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with version 1 of the model "tiny". For reading only: a test that changes it copies it first."""
+    from tiny_bundle import build_tiny_repository  # torch, only for the tests that need a bundle
+
+    return build_tiny_repository(tmp_path_factory.mktemp("tiny"))
