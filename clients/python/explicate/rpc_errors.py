@@ -1,0 +1,115 @@
+"""From what gRPC raises to the exceptions of `explicate.errors`.
+
+A server describes an error with a google.rpc.Status in the trailing metadata: ErrorInfo always, and BadRequest,
+RetryInfo, ResourceInfo or RequestInfo where they apply (https://google.aip.dev/193). An error that gRPC itself
+made, such as a refused connection, has none of these; then the text here says what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, TypeVar, cast
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+
+from explicate import errors
+from explicate.errors import ErrorDetails, ServerError
+
+_Detail = TypeVar("_Detail", bound=Message)
+
+DETAILS_KEY = "grpc-status-details-bin"  # the trailing metadata that carries google.rpc.Status
+
+_CLASS_OF_CODE: dict[grpc.StatusCode, type[ServerError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidArgument,
+    grpc.StatusCode.NOT_FOUND: errors.NotFound,
+    grpc.StatusCode.FAILED_PRECONDITION: errors.FailedPrecondition,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: errors.Overloaded,
+    grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
+    grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDenied,
+    grpc.StatusCode.CANCELLED: errors.Cancelled,
+    grpc.StatusCode.INTERNAL: errors.InternalError,
+}
+
+
+class _Failure(Protocol):
+    """What the sync and the aio flavour of a failed call have in common."""
+
+    def code(self) -> grpc.StatusCode: ...
+    def details(self) -> str | None: ...
+    def trailing_metadata(self) -> Iterable[tuple[str, str | bytes]] | None: ...
+
+
+def from_rpc_error(error: grpc.RpcError, target: str) -> ServerError:
+    """The typed error for a failed call to the server at `target`, from either flavour of gRPC."""
+    failure = cast(_Failure, error)  # every RpcError that a call raises has these three
+    code = failure.code()
+    text = failure.details() or ""
+    status = _rich_status(failure)
+    if status is None:
+        return _from_grpc_itself(code, text, target)
+    kind = _CLASS_OF_CODE.get(code, ServerError)
+    details = _details(code, status)
+    return kind(_message(status.message or text, details), details)
+
+
+def _rich_status(failure: _Failure) -> status_pb2.Status | None:
+    for key, value in failure.trailing_metadata() or ():
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            try:
+                return status_pb2.Status.FromString(value)
+            except DecodeError:  # not ours, a broken proxy's perhaps; the plain code and text still count
+                return None
+    return None
+
+
+def _details(code: grpc.StatusCode, status: status_pb2.Status) -> ErrorDetails:
+    info = _unpack(status, error_details_pb2.ErrorInfo)
+    bad_request = _unpack(status, error_details_pb2.BadRequest)
+    retry = _unpack(status, error_details_pb2.RetryInfo)
+    resource = _unpack(status, error_details_pb2.ResourceInfo)
+    request = _unpack(status, error_details_pb2.RequestInfo)
+    metadata = dict(info.metadata) if info else {}
+    return ErrorDetails(
+        code=code.name,
+        reason=info.reason if info else "",
+        metadata=metadata,
+        violations=tuple((v.field, v.description) for v in bad_request.field_violations) if bad_request else (),
+        resource=(resource.resource_type, resource.resource_name) if resource else None,
+        retry_after_s=retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9 if retry else None,
+        request_id=request.request_id if request else metadata.get("request_id", ""),
+    )
+
+
+def _unpack(status: status_pb2.Status, kind: type[_Detail]) -> _Detail | None:
+    for packed in status.details:
+        message = kind()
+        if packed.Is(kind.DESCRIPTOR) and packed.Unpack(message):
+            return message
+    return None
+
+
+def _message(text: str, details: ErrorDetails) -> str:
+    """The server's text, with what it leaves to the details: the bad fields and the request id."""
+    missing = [f"{path}: {description}" for path, description in details.violations if description not in text]
+    message = "; ".join([text, *missing]) if text else "; ".join(missing) or details.reason or details.code
+    if details.request_id and details.request_id not in message:
+        message = f"{message} (request {details.request_id})"
+    return message
+
+
+def _from_grpc_itself(code: grpc.StatusCode, text: str, target: str) -> ServerError:
+    """An error without our details: gRPC in this process, a proxy, or a server of another kind made it."""
+    details = ErrorDetails(code=code.name)
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return errors.Unavailable(f"cannot reach a server at {target} ({text}); is it running there?", details)
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return errors.DeadlineExceeded(f"no answer from {target} in time; give a longer timeout", details)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in text:  # gRPC's own words
+        return errors.MessageTooLarge(f"the message is over the size limit ({text}); send fewer inputs", details)
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return ServerError(f"{target} does not know this call; is it an Explicate server of this version?", details)
+    return _CLASS_OF_CODE.get(code, ServerError)(f"{code.name} from {target}: {text}", details)
