@@ -1,0 +1,1 @@
+"""Fine-tuning of text classifiers: data, training, evaluation and the run directory that `explicate export` reads."""

@@ -1,0 +1,152 @@
+"""The options of a training run, each declared once with its default, its range and what it means.
+
+`config_file` reads them from TOML and writes them back; the example that `explicate train --example` prints is made
+from the declarations here.
+"""
+
+import math
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, TypeVar  # Any: the values of a dataclass's fields, whose types differ
+
+from explicate.errors import UsageError
+
+DEMO_SETS = ("food-reviews",)
+
+_Value = TypeVar("_Value", str, int, float)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What an option means and which values it may have."""
+
+    about: str
+    minimum: float = -math.inf
+    maximum: float = math.inf
+    above: float = -math.inf  # as minimum, but the bound itself is out
+    below: float = math.inf
+    choices: tuple[str, ...] = ()
+
+
+def option(default: _Value, about: str, **limits: Any) -> _Value:
+    """A dataclass field that carries its rule; `limits` are the fields of Rule."""
+    declared: _Value = field(default=default, metadata={"rule": Rule(about, **limits)})
+    return declared
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the labelled texts are, and how they are cleaned and split."""
+
+    demo: str = option("", "a named demo set instead of files: food-reviews", choices=("", *DEMO_SETS))
+    train: str = option(
+        "", ".csv, .tsv, .jsonl or .parquet file with labelled texts, or a Hugging Face dataset directory"
+    )
+    validation: str = option("", "validation texts; empty: a part of train")
+    test: str = option("", "test texts, never trained on; empty: a part of train")
+    text_column: str = option("text", "name of the column with the text")
+    label_column: str = option("label", "name of the column with the class")
+    validation_fraction: float = option(0.1, "part of the training texts for validation", above=0, maximum=0.5)
+    test_fraction: float = option(0.15, "part of the texts for the test, when none are given", above=0, maximum=0.5)
+    near_duplicate_threshold: float = option(
+        0.8, "texts as similar as this count as one (Jaccard index of word 3-grams); 1: off", minimum=0.5, maximum=1
+    )
+    minimum_class_count: int = option(10, "fewest texts that a class may have after cleaning", minimum=3)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which encoder is fine-tuned."""
+
+    base: str = option(
+        "minilm-l6",
+        "Hugging Face directory or hub name, minilm-l6, or package:NAME (a pip package with weights in model/)",
+    )
+    max_tokens: int = option(128, "tokens read of a text, special tokens included; the rest is cut", minimum=8)
+    dropout: float = option(0.1, "dropout in the encoder and before the classifier", minimum=0, below=1)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How it is fine-tuned."""
+
+    seed: int = option(0, "seed of the split, the new layer, the order and dropout", minimum=0, maximum=2**32 - 1)
+    epochs: int = option(3, "passes over the training texts, at most", minimum=1, maximum=1000)
+    batch_size: int = option(16, "texts in a step", minimum=1, maximum=65536)
+    learning_rate: float = option(5e-5, "highest learning rate of AdamW", above=0, maximum=1)
+    schedule: str = option(
+        "linear", "fall of the learning rate: linear, cosine or constant", choices=("linear", "cosine", "constant")
+    )
+    warmup_fraction: float = option(0.1, "part of the steps in which the learning rate rises", minimum=0, below=1)
+    weight_decay: float = option(0.01, "AdamW's weight decay", minimum=0, maximum=1)
+    max_gradient_norm: float = option(1.0, "longer gradients are shortened to this norm", above=0, maximum=1e6)
+    class_weights: str = option(
+        "none", "balanced: rare classes weigh more, by 1 / frequency", choices=("none", "balanced")
+    )
+    label_smoothing: float = option(0.0, "part of the target spread over all classes", minimum=0, below=1)
+    precision: str = option(
+        "auto", "fp32, bf16, or auto: bf16 where the hardware has it", choices=("auto", "bf16", "fp32")
+    )
+    evaluations_per_epoch: int = option(2, "validations (and checkpoints) in an epoch", minimum=1, maximum=1000)
+    best_metric: str = option(
+        "loss", "validation metric that chooses the best checkpoint", choices=("loss", "accuracy", "f1_macro")
+    )
+    early_stopping_patience: int = option(3, "validations without a better one before it stops; 0: never", minimum=0)
+
+
+@dataclass(frozen=True)
+class OutputConfig:
+    """Where the finished run goes."""
+
+    directory: str = option("", "the run directory, from the current directory; empty: runs/<name of this file>")
+
+
+@dataclass(frozen=True)
+class Config:
+    """All options of a training run, by the sections of its TOML file."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+
+
+def rule_of(declared: Field[Any]) -> Rule:
+    """The rule that `option` gave to a field."""
+    rule: Rule = declared.metadata["rule"]
+    return rule
+
+
+def check_config(config: Config) -> None:
+    """Raises UsageError, naming the option, when a value is out of its range or two options do not go together."""
+    for section in fields(config):
+        values = getattr(config, section.name)
+        for declared in fields(values):
+            _check_value(f"{section.name}.{declared.name}", getattr(values, declared.name), rule_of(declared))
+    data = config.data
+    if bool(data.demo) == bool(data.train):
+        raise UsageError("data.train or data.demo must be set, one of the two: the file to learn from, or a demo set")
+    if data.demo and (data.validation or data.test):
+        raise UsageError("data.validation and data.test do not go with data.demo: leave them out")
+    for name in ("text_column", "label_column"):
+        if not getattr(data, name):
+            raise UsageError(f"data.{name} must not be empty: give the name of the column")
+    if data.text_column == data.label_column:
+        raise UsageError(f"data.text_column and data.label_column are both {data.text_column!r}: they must differ")
+    if not config.model.base:
+        raise UsageError("model.base must not be empty: give a Hugging Face directory or name, or minilm-l6")
+
+
+def _check_value(key: str, value: Any, rule: Rule) -> None:
+    if rule.choices and value not in rule.choices:
+        names = ", ".join(repr(choice) for choice in rule.choices)
+        raise UsageError(f"{key} must be one of {names}, not {value!r}")
+    if isinstance(value, str):
+        return
+    for holds, wanted in (
+        (value >= rule.minimum, f"at least {rule.minimum:g}"),
+        (value <= rule.maximum, f"at most {rule.maximum:g}"),
+        (value > rule.above, f"above {rule.above:g}"),
+        (value < rule.below, f"below {rule.below:g}"),
+    ):
+        if not holds:  # NaN holds nowhere
+            raise UsageError(f"{key} must be {wanted}, not {value!r}")

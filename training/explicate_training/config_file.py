@@ -1,0 +1,138 @@
+"""Configs as TOML: read from a file or by the name of a ready one, written back whole, and shown as an example."""
+
+import difflib
+import tomllib
+from dataclasses import fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any  # TOML values
+
+import tomlkit
+from explicate.errors import UsageError
+
+from explicate_training.config import Config, check_config, rule_of
+
+_TYPE_NAMES = {str: "a string", int: "a whole number", float: "a number"}
+_EXAMPLE_WIDTH = 44  # column where the example's comments begin
+
+
+def load_config(path_or_name: str) -> Config:
+    """Reads a TOML file, or a ready config named without path or ending, such as "food-reviews".
+
+    Paths in a file are taken from the file's folder. Raises UsageError, naming the key, when anything in it is wrong.
+    """
+    path = Path(path_or_name).expanduser()
+    if path.is_file():
+        config = parse_config(_read(path), source=str(path))
+        return _with_absolute_paths(config, folder=path.resolve().parent, stem=path.stem)
+    ready = ready_configs()
+    if path_or_name in ready:
+        config = parse_config(ready[path_or_name], source=path_or_name)
+        return _with_absolute_paths(config, folder=Path.cwd(), stem=path_or_name)
+    raise UsageError(
+        f"there is no config {path_or_name!r}: give a TOML file (explicate train --example > my.toml) "
+        f"or a ready one ({', '.join(sorted(ready))})"
+    )
+
+
+def ready_configs() -> dict[str, str]:
+    """TOML text of each config that comes with the package, by name."""
+    folder = resources.files("explicate_training") / "configs"
+    return {
+        entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml")
+    }
+
+
+def parse_config(text: str, source: str = "the config") -> Config:
+    """The config that TOML text describes; options left out have their defaults.
+
+    Raises UsageError in one sentence that names `source` and the key.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{source} is not valid TOML: {error}") from None
+    try:
+        sections = _known("", document, {section.name for section in fields(Config)})
+        config = Config(**{name: _section(name, values) for name, values in sections.items()})
+        check_config(config)
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from None
+    return config
+
+
+def format_config(config: Config) -> str:
+    """The whole config as TOML; `parse_config` gives it back."""
+    document = tomlkit.document()
+    for section in fields(config):
+        table = tomlkit.table()
+        values = getattr(config, section.name)
+        for declared in fields(values):
+            table.add(declared.name, getattr(values, declared.name))
+        document.add(section.name, table)
+    return tomlkit.dumps(document)
+
+
+def example_config() -> str:
+    """A commented TOML file with every option at its default, ready to edit."""
+    lines = ["# A training run for `explicate train`. Every option stands here with its default; leave out what fits."]
+    lines += ["# Paths are taken from this file's folder."]
+    config = Config()
+    config = replace(config, data=replace(config.data, train="reviews.csv"))
+    for section in fields(config):
+        values = getattr(config, section.name)
+        lines += ["", f"[{section.name}]  # {(type(values).__doc__ or '').splitlines()[0]}"]
+        for declared in fields(values):
+            setting = f"{declared.name} = {tomlkit.item(getattr(values, declared.name)).as_string()}"
+            lines.append(f"{setting:<{_EXAMPLE_WIDTH}}# {rule_of(declared).about}")
+    return "\n".join(lines) + "\n"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as UTF-8 text: {error}") from None
+
+
+def _section(name: str, values: Any) -> Any:
+    section_type = type(getattr(Config(), name))
+    if not isinstance(values, dict):
+        raise UsageError(f"{name} must be a section, written [{name}]")
+    defaults = {declared.name: declared.default for declared in fields(section_type)}
+    known = _known(f"{name}.", values, set(defaults))
+    return section_type(**{key: _typed(f"{name}.{key}", value, type(defaults[key])) for key, value in known.items()})
+
+
+def _known(prefix: str, values: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    for key in values:
+        if key not in names:
+            close = difflib.get_close_matches(key, names, n=1)
+            advice = f"did you mean {prefix}{close[0]}?" if close else f"known are {', '.join(sorted(names))}"
+            raise UsageError(f"{prefix}{key} is not an option: {advice}")
+    return values
+
+
+def _typed(key: str, value: Any, wanted: type) -> Any:
+    if wanted is float and type(value) is int:
+        return float(value)
+    if type(value) is not wanted:  # not isinstance: TOML's true is no whole number
+        raise UsageError(f"{key} must be {_TYPE_NAMES[wanted]}, not {value!r}")
+    return value
+
+
+def _with_absolute_paths(config: Config, *, folder: Path, stem: str) -> Config:
+    def absolute(path: str) -> str:
+        return str((folder / Path(path).expanduser()).resolve()) if path else ""
+
+    data = config.data
+    base = (folder / Path(config.model.base).expanduser()).resolve()
+    return replace(
+        config,
+        data=replace(data, train=absolute(data.train), validation=absolute(data.validation), test=absolute(data.test)),
+        # What is no folder here stays as written: a hub name, or a name of ours.
+        model=replace(config.model, base=str(base) if base.is_dir() else config.model.base),
+        output=replace(config.output, directory=config.output.directory or f"runs/{stem}"),
+    )
