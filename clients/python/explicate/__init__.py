@@ -8,5 +8,98 @@
             print(word.feature.text, word.value, word.lower, word.upper)
 
 `explicate.Client` and `explicate.AsyncClient` answer with the frozen dataclasses of `explicate.results` and raise the
-exceptions of `explicate.errors`. Names are imported at first use, so that `import explicate` costs nothing.
+exceptions of `explicate.errors`.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from explicate.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    ExplicateError,
+    FailedPrecondition,
+    InternalError,
+    InvalidArgument,
+    MessageTooLarge,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    ServerError,
+    Unauthenticated,
+    Unavailable,
+    UsageError,
+)
+from explicate.options import ALL, ExplainOptions
+from explicate.results import (
+    Attribution,
+    ClassScore,
+    Contribution,
+    ExplainResult,
+    Explanation,
+    Feature,
+    ModelDescription,
+    ModelStatus,
+    ModelVersion,
+    Prediction,
+    PredictResult,
+    Quality,
+    ResolvedOptions,
+    ServingLimits,
+    Span,
+    TextUsage,
+    Timing,
+)
+
+if TYPE_CHECKING:
+    from explicate.async_client import AsyncClient
+    from explicate.client import Client
+
+__all__ = [
+    "ALL",
+    "AsyncClient",
+    "Attribution",
+    "Cancelled",
+    "ClassScore",
+    "Client",
+    "Contribution",
+    "DeadlineExceeded",
+    "ExplainOptions",
+    "ExplainResult",
+    "Explanation",
+    "ExplicateError",
+    "FailedPrecondition",
+    "Feature",
+    "InternalError",
+    "InvalidArgument",
+    "MessageTooLarge",
+    "ModelDescription",
+    "ModelStatus",
+    "ModelVersion",
+    "NotFound",
+    "Overloaded",
+    "PermissionDenied",
+    "PredictResult",
+    "Prediction",
+    "Quality",
+    "ResolvedOptions",
+    "ServerError",
+    "ServingLimits",
+    "Span",
+    "TextUsage",
+    "Timing",
+    "Unauthenticated",
+    "Unavailable",
+    "UsageError",
+]
+
+# Loaded at first use: they bring gRPC and protobuf, which the offline tools do without.
+_LAZY = {"Client": "explicate.client", "AsyncClient": "explicate.async_client"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return globals().setdefault(name, getattr(importlib.import_module(_LAZY[name]), name))
+    raise AttributeError(f"module 'explicate' has no attribute {name!r}")

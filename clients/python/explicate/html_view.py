@@ -1,0 +1,125 @@
+"""An explanation as HTML, for notebooks and for a file: the text, each word coloured by what it adds.
+
+Orange raises the output, blue lowers it (the ends of ColorBrewer's PuOr and RdBu scales, told apart with every common
+kind of colour blindness). Colours are laid translucently over whatever background there is, at most 55 % opaque, so
+that the text keeps its own colour and stays legible on light and on dark pages. Everything that comes from a user or
+a server is escaped; there is no script.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+from explicate import wording
+from explicate.results import Contribution, ExplainResult
+from explicate.segments import Segment, segments
+
+RAISES_RGB = (230, 97, 1)
+LOWERS_RGB = (33, 102, 172)
+_MAX_OPACITY = 0.55
+
+# Scoped by class name, because a notebook shows many outputs on one page. "inherit" takes the notebook's theme.
+_STYLE = """<style>
+.explicate{font-family:system-ui,sans-serif;font-size:14px;line-height:1.45;color:inherit;max-width:60em;padding:.5em 0}
+.explicate h4{font-size:1.1em;font-weight:600;margin:0 0 .15em}
+.explicate p{margin:.1em 0}
+.explicate .faint{opacity:.7;font-size:.9em}
+.explicate .note{border-left:3px solid #e66101;padding-left:.5em;margin:.3em 0}
+.explicate .text{font-size:1.1em;line-height:1.9;margin:.5em 0;white-space:pre-wrap;overflow-wrap:anywhere}
+.explicate .word{border-radius:3px;padding:.1em .1em}
+.explicate .unsure{border-bottom:1px dashed currentColor}
+.explicate .unread{opacity:.45}
+.explicate .key{display:inline-block;border-radius:3px;padding:0 .4em;margin-right:.3em}
+</style>"""
+
+
+def fragment(result: ExplainResult) -> str:
+    """One explanation as a `<div>` with its own style, to be set into any page."""
+    return f'{_STYLE}<div class="explicate">{_body(result)}</div>'
+
+
+def document(results: Sequence[ExplainResult], title: str = "Explanations") -> str:
+    """A whole page with one section per explanation."""
+    sections = "<hr>".join(f'<div class="explicate">{_body(result)}</div>' for result in results)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="color-scheme" content="light dark"><meta name="viewport" content="width=device-width">'
+        f"<title>{escape(title)}</title>{_STYLE}</head><body>{sections}</body></html>\n"
+    )
+
+
+def _body(result: ExplainResult) -> str:
+    prediction, model = result.prediction, result.model
+    head = [
+        f"<h4>{escape(prediction.label)} {prediction.probability:.3f}</h4>",
+        _line(f"{model.model} version {model.version} on {model.runtime}, {model.precision}"),
+        _line(wording.method(result)),
+        _line(wording.quality(result)),
+        _line(wording.truncation(result), "note"),
+    ]
+    outputs = [_output(result, index) for index in range(len(result.explanation.attributions))]
+    return "".join(head + outputs) + _legend(result)
+
+
+def _line(text: str, css_class: str = "faint") -> str:
+    return f'<p class="{css_class}">{escape(text)}</p>' if text else ""
+
+
+def _output(result: ExplainResult, output: int) -> str:
+    attribution = result.explanation.attributions[output]
+    contributions = result.explanation.contributions(output)
+    scale = wording.largest(attribution)
+    confidence = result.explanation.options.confidence
+    words = [
+        _piece(piece, contributions, scale, confidence, read_until=_read_until(result))
+        for piece in segments(result.text, result.explanation.features)
+    ]
+    return f'<p>{escape(wording.outcome(attribution, result))}</p><div class="text">{"".join(words)}</div>'
+
+
+def _read_until(result: ExplainResult) -> int:
+    usage = result.prediction.text_usage
+    return usage.characters_used if usage is not None and usage.truncated else len(result.text)
+
+
+def _piece(
+    piece: Segment, contributions: Sequence[Contribution], scale: float, confidence: float, *, read_until: int
+) -> str:
+    if piece.start >= read_until:
+        return f'<span class="unread">{escape(piece.text)}</span>'
+    if piece.feature is None:
+        seen = max(read_until - piece.start, 0)
+        rest = piece.text[seen:]
+        return escape(piece.text[:seen]) + (f'<span class="unread">{escape(rest)}</span>' if rest else "")
+    contribution = contributions[piece.feature]
+    unsure = " unsure" if contribution.lower <= 0 <= contribution.upper else ""
+    return (
+        f'<span class="word{unsure}" style="background:{_colour(contribution.value / scale)}"'
+        f' title="{escape(_tooltip(contribution, confidence))}">{escape(piece.text)}</span>'
+    )
+
+
+def _tooltip(contribution: Contribution, confidence: float) -> str:
+    text = f"{contribution.feature.text}: {wording.number(contribution.value)}"
+    if not math.isnan(contribution.half_width):
+        interval = f"{wording.number(contribution.lower)} to {wording.number(contribution.upper)}"
+        text += f" ({confidence:.3g} interval {interval})"
+    return text
+
+
+def _colour(strength: float) -> str:
+    """The colour for a value in [-1, 1], 0 and NaN being transparent."""
+    if math.isnan(strength):
+        return "transparent"
+    red, green, blue = RAISES_RGB if strength > 0 else LOWERS_RGB
+    return f"rgba({red},{green},{blue},{min(abs(strength), 1.0) * _MAX_OPACITY:.3f})"
+
+
+def _legend(result: ExplainResult) -> str:
+    unsure = f'<span class="unsure">dashed</span>: the {result.explanation.options.confidence:.3g} interval holds 0'
+    return (
+        f'<p class="faint"><span class="key" style="background:{_colour(1)}">raises</span>'
+        f'<span class="key" style="background:{_colour(-1)}">lowers</span>{unsure}; hover a word for its figures</p>'
+    )
