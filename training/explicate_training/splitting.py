@@ -1,0 +1,54 @@
+"""Divides clean texts into training, validation and test, each with every class in its share, the same for a seed."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from explicate.errors import UsageError
+
+from explicate_training.cleaning import CleanData
+from explicate_training.config import DataConfig
+from explicate_training.labelled_text import LabelledText
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Three disjoint parts of the clean data, each in the order of the source."""
+
+    train: list[LabelledText]
+    validation: list[LabelledText]
+    test: list[LabelledText]
+
+
+def split_data(data: CleanData, config: DataConfig, *, seed: int) -> Splits:
+    """Takes the test and validation parts out of the training texts, where the source did not give them.
+
+    No text stands in two parts, not even a near-identical one, because cleaning left none. Raises UsageError when a
+    given test or validation set has nothing left.
+    """
+    train, validation, test = (data.by_split[name] for name in ("train", "validation", "test"))
+    for split, rows in (("validation", validation), ("test", test)):
+        if data.report.rows_read[split] and not rows:
+            raise UsageError(f"nothing is left of the given {split} set after cleaning: check its columns and labels")
+    if not test:
+        train, test = take_stratified(train, config.test_fraction, seed=seed)
+    if not validation:
+        train, validation = take_stratified(train, config.validation_fraction, seed=seed + 1)
+    return Splits(train, validation, test)
+
+
+def take_stratified(
+    rows: Sequence[LabelledText], fraction: float, *, seed: int
+) -> tuple[list[LabelledText], list[LabelledText]]:
+    """(rest, taken): of each class the fraction, at least one row and never the last one, drawn at random."""
+    stream = np.random.Generator(np.random.Philox(seed))
+    places = defaultdict(list)
+    for place, row in enumerate(rows):
+        places[row.label].append(place)
+    taken: set[int] = set()
+    for label in sorted(places):
+        count = min(max(1, round(fraction * len(places[label]))), len(places[label]) - 1)
+        taken.update(stream.permutation(places[label])[:count].tolist())
+    rest = [row for place, row in enumerate(rows) if place not in taken]
+    return rest, [rows[place] for place in sorted(taken)]
