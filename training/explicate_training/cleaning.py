@@ -1,8 +1,8 @@
 """Takes out of the data what would teach nonsense or make the test look better than it is, and says what it took.
 
-In order: rows without text or label, blank texts, texts that are not valid Unicode; texts that carry two labels (all of
-them); texts that were seen before, exactly, after folding, or near-identically. A given test set is kept as it is but for
-rows that cannot be scored, and texts of the other splits that stand in it are taken out of those.
+In order: rows without text or label, blank texts, texts that are not valid Unicode; texts that carry two labels (all
+of them); texts that were seen before, exactly, after folding, or near-identically. A given test set is kept as it is
+but for rows that cannot be scored, and texts of the other splits that stand in it are taken out of those.
 """
 
 import hashlib
@@ -156,8 +156,8 @@ def _check_classes(by_split: dict[Split, list[LabelledText]], minimum_count: int
         listed = ", ".join(f"{label!r} ({count})" for label, count in list(rare.items())[:10])
         more = f" and {len(rare) - 10} more" if len(rare) > 10 else ""
         raise UsageError(
-            f"too few texts of class {listed}{more} after cleaning: each class needs {minimum_count}; add texts, merge or "
-            "leave out the class, or lower data.minimum_class_count"
+            f"too few texts of class {listed}{more} after cleaning: each class needs {minimum_count}; add texts, "
+            "merge or leave out the class, or lower data.minimum_class_count"
         )
     for split in ("validation", "test"):
         unknown = {row.label for row in by_split[split]} - set(counts)

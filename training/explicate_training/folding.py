@@ -1,8 +1,9 @@
 """What makes two texts the same to a reader: folding away case, punctuation and white space, and near-identity.
 
 The near-identity of two texts is the Jaccard index of their sets of word 3-grams. Candidates are found by MinHash and
-locality-sensitive hashing (Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, chapter 3) and then compared exactly,
-so that nothing counts as near-identical that is not; the chance to miss a pair at the threshold is below one in a million.
+locality-sensitive hashing (Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, chapter 3) and then compared
+exactly, so that nothing counts as near-identical that is not; the chance to miss a pair at the threshold is below one
+in a million.
 """
 
 import re

@@ -82,8 +82,8 @@ def _rows(table: _Columns, *, origin: str, text_column: str) -> list[RawRow]:
             text = None
         if text is not None and not isinstance(text, str):
             raise UsageError(
-                f"{origin}, {table.split} row {number}: the column {text_column!r} holds {type(text).__name__}, not text: "
-                "set data.text_column to the column with the texts"
+                f"{origin}, {table.split} row {number}: the column {text_column!r} holds {type(text).__name__}, "
+                "not text: set data.text_column to the column with the texts"
             )
         try:
             rows.append(RawRow(table.split, text, label_name(label)))

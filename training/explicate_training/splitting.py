@@ -9,7 +9,7 @@ from explicate.errors import UsageError
 
 from explicate_training.cleaning import CleanData
 from explicate_training.config import DataConfig
-from explicate_training.labelled_text import LabelledText
+from explicate_training.labelled_text import SPLITS, LabelledText, Split
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,9 @@ def split_data(data: CleanData, config: DataConfig, *, seed: int) -> Splits:
     No text stands in two parts, not even a near-identical one, because cleaning left none. Raises UsageError when a
     given test or validation set has nothing left.
     """
-    train, validation, test = (data.by_split[name] for name in ("train", "validation", "test"))
-    for split, rows in (("validation", validation), ("test", test)):
+    train, validation, test = (data.by_split[split] for split in SPLITS)
+    given: tuple[tuple[Split, list[LabelledText]], ...] = (("validation", validation), ("test", test))
+    for split, rows in given:
         if data.report.rows_read[split] and not rows:
             raise UsageError(f"nothing is left of the given {split} set after cleaning: check its columns and labels")
     if not test:
