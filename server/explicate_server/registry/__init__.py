@@ -1,0 +1,1 @@
+"""Bundles on disk, the versions in service, and leases on them."""

@@ -1,0 +1,1 @@
+"""The gRPC surface: servicers, interceptor, error catalogue, protobuf to domain and back."""

@@ -1,0 +1,1 @@
+"""Model runtimes behind one small interface, and the batcher that feeds them."""

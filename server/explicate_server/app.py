@@ -1,0 +1,154 @@
+"""The life of a server process: listen, load, serve, drain, stop."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import grpc
+from explicate.v1 import inference_service_pb2, inference_service_pb2_grpc, model_service_pb2, model_service_pb2_grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from explicate_server.explanations import Explainer
+from explicate_server.predictions import Predictor
+from explicate_server.registry.models import ModelRegistry
+from explicate_server.rpc.calls import CallsInterceptor
+from explicate_server.rpc.inference import InferenceServicer
+from explicate_server.rpc.models import ModelServicer
+from explicate_server.settings import Settings
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+_SERVICES = (
+    inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name,
+    model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+)
+# Tokenising and fitting; more threads than that would only fight the model for the cores.
+_WORKERS = 2
+# After our own drain only health watchers are left, and they would hold a longer grace to its end.
+_STOP_GRACE_S = 0.5
+
+
+class StartError(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+class Server:
+    """One server on one port. Create and use it on a running event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="worker")
+        self.registry = ModelRegistry(settings)
+        self.calls = CallsInterceptor()
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(interceptors=[self.calls], options=_options(settings))
+        inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(
+            InferenceServicer(
+                self.registry, Predictor(settings, self._workers), Explainer(settings, self._workers), settings
+            ),
+            self._server,
+        )
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self.registry, settings), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection([*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
+
+    async def start(self) -> int:
+        """Listen, not serving yet; returns the port.
+
+        Raises:
+            StartError: the address cannot be bound.
+        """
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        try:
+            port = self._server.add_insecure_port(self._settings.listen)
+        except RuntimeError:
+            raise StartError(
+                f"cannot listen on {self._settings.listen}; is another server there? Try --listen"
+            ) from None
+        await self._server.start()
+        return int(port)
+
+    async def load(self) -> None:
+        """Load the repository, then report SERVING.
+
+        Raises:
+            StartError: the repository cannot be read, or none of its bundles can be served.
+        """
+        repository = self._settings.repository
+        try:
+            await self.registry.load_repository(repository)
+        except OSError as error:
+            raise StartError(f"cannot read the repository {repository}: {error.strerror}") from None
+        if not self.registry.ready:
+            raise StartError(
+                f"no bundle in {repository} can be served; `explicate export RUN --repository {repository}` makes one"
+            )
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+
+    async def drain(self) -> bool:
+        """Finish the accepted calls and refuse new ones; whether all finished in time."""
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        return await self.calls.drain(self._settings.drain_s)
+
+    async def stop(self) -> None:
+        """End what is left and free the models."""
+        await self._server.stop(_STOP_GRACE_S)
+        await asyncio.to_thread(self.registry.close)
+        self._workers.shutdown(wait=True, cancel_futures=True)
+
+    async def _set_health(self, status: int) -> None:
+        for service in ("", *_SERVICES):
+            await self._health.set(service, status)
+
+
+async def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; a second signal ends the drain. Returns the exit code.
+
+    Raises:
+        StartError: the server could not start.
+    """
+    stop, force = asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, lambda: (force if stop.is_set() else stop).set())
+    server = Server(settings)
+    try:
+        port = await server.start()
+        await _unless(stop, server.load())
+        if not stop.is_set():
+            host = settings.listen.rpartition(":")[0]
+            _log.info("serving %d model(s) on %s:%d", len(server.registry.ready), host, port)
+            print(f"{host}:{port}", flush=True)  # for scripts: the address, once it serves
+            await stop.wait()
+        _log.info("finishing %d call(s); a second signal drops them", server.calls.in_flight)
+        finished = bool(await _unless(force, server.drain()))
+    finally:
+        await server.stop()
+    _log.info("stopped" if finished else "stopped before every call was answered")
+    return 0 if finished else 1
+
+
+async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | None:
+    """The result of ``work``, or None when ``event`` comes first, which cancels it."""
+    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
+    await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+    watch.cancel()
+    if task.done():
+        return task.result()
+    task.cancel()
+    return None
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),  # else a second server binds the same port without a word
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        # The client pings every 30 s during a call; gRPC's default of 5 minutes would take that for abuse.
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+    ]

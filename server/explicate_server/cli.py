@@ -1,0 +1,69 @@
+"""The command ``explicate serve``."""
+
+import argparse
+import asyncio
+import logging
+import sys
+
+from explicate.errors import ExplicateError, UsageError
+
+
+class _ServeError(ExplicateError):
+    """The server could not start."""
+
+
+_DESCRIPTION = """\
+Serve every model of a repository over gRPC: predictions, explanations, model listings, health and
+reflection on one port.
+
+Each bundle's digests are checked and its golden inputs answered before it serves; one that fails is named
+in the log and by `explicate models`, and the others serve. The address is printed on stdout once the
+server is ready.
+SIGTERM or Ctrl-C finishes accepted calls, then exits with 0; a second one drops them.
+"""
+_EPILOG = """\
+examples:
+  explicate serve --repository repository
+  explicate serve --repository repository --listen 0.0.0.0:8500     reachable from other machines, unencrypted
+  EXPLICATE_REPOSITORY=/models explicate serve                      every flag is also an environment variable
+"""
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add ``serve`` to the command line."""
+    parser = subparsers.add_parser(
+        "serve",
+        help="serve a repository of bundles over gRPC",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run, extra="server")
+    # No imports beyond the standard library here: settings.py has none either.
+    from explicate_server.settings import add_arguments
+
+    add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until told to stop; returns the exit code."""
+    from explicate_server.settings import SettingError, read_settings
+
+    try:
+        settings = read_settings(arguments)
+    except SettingError as error:
+        raise UsageError(str(error)) from None
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    from threadpoolctl import threadpool_limits
+
+    from explicate_server.app import StartError, serve
+
+    logging.getLogger("explicate_server").info("settings: %s", settings)
+    try:
+        # The fits are small; BLAS threads would only take cores from the model, and sums would depend on their number.
+        with threadpool_limits(limits=1, user_api="blas"):
+            return asyncio.run(serve(settings))
+    except StartError as error:
+        raise _ServeError(str(error)) from None

@@ -1,0 +1,80 @@
+"""Everything a request can fail with, as the domain knows it.
+
+One subclass per thing a caller can do about it; ``rpc/status.py`` gives each reason its gRPC code::
+
+    ServerError
+    ├── InvalidRequest        mend the named fields
+    ├── NotFound              name something that exists
+    ├── NotServable           exists, but cannot answer this
+    ├── Overloaded            come back after ``retry_after_s``
+    ├── NotServing            draining or still loading; come back after ``retry_after_s``
+    ├── DeadlinePassed        give more time
+    └── ModelFault            the model itself failed on this input
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One bad field: its path in the request, such as ``inputs[3].text``, and what to do about it."""
+
+    field: str
+    description: str
+
+
+class ServerError(Exception):
+    """Base: a reason from the catalogue and the values that its public text names."""
+
+    def __init__(self, reason: str, detail: str = "", *, metadata: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail or reason)
+        self.reason = reason
+        self.detail = detail
+        self.metadata = dict(metadata or {})
+
+
+class InvalidRequest(ServerError):
+    """Fields of the request are wrong."""
+
+    def __init__(self, violations: Sequence[Violation], *, reason: str = "INVALID_FIELD") -> None:
+        super().__init__(reason, "; ".join(f"{v.field}: {v.description}" for v in violations))
+        self.violations = tuple(violations)
+
+
+class NotFound(ServerError):
+    """A model, version or label does not exist."""
+
+    def __init__(self, reason: str, detail: str, *, resource_type: str, resource_name: str) -> None:
+        super().__init__(reason, detail, metadata={"resource_type": resource_type, "resource_name": resource_name})
+        self.resource_type = resource_type
+        self.resource_name = resource_name
+
+
+class NotServable(ServerError):
+    """The model exists but is not loaded, or does not fit the request."""
+
+
+class _Retryable(ServerError):
+    def __init__(self, reason: str, detail: str, *, retry_after_s: float) -> None:
+        super().__init__(reason, detail)
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(_Retryable):
+    """A queue or a limit is full; nothing was accepted."""
+
+
+class NotServing(_Retryable):
+    """The server is draining, or not ready yet."""
+
+
+class DeadlinePassed(ServerError):
+    """No time was left before any work could be done."""
+
+    def __init__(self) -> None:
+        super().__init__("DEADLINE_PASSED", "the deadline came before the model could answer; give the call more time")
+
+
+class ModelFault(ServerError):
+    """The model failed, or answered with numbers that are not finite, for a row of this request."""

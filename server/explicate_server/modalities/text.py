@@ -1,0 +1,206 @@
+"""Texts: tokens become model rows, words become players.
+
+Under masking ``attention`` an absent word's tokens leave the row while the others keep their positions. That gives the
+logits of a masked attention (1e-7 apart, measured) with half the tokens. ``mask-token`` puts the mask token in their
+place, as shap does; ``delete`` takes the word out of the string and tokenises again, as lime does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from explicate.v1.bundle_pb2 import TextSchema
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from explicate_server.modalities.base import EncodedInput, Game, ModelInput, Player, TextUsage
+from explicate_server.modalities.words import distinct_words, words
+from explicate_server.runtime.base import Feeds
+from explicate_server.runtime.queue import Row
+
+NO_PLAYER = -1
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """A text as the model sees it.
+
+    Args:
+        values: int64[inputs, tokens], the graph's inputs in the schema's order.
+        spans: int64[tokens, 2], code points of each token; equal ends for special tokens.
+        special: bool[tokens], tokens that the tokenizer added and that always stay.
+    """
+
+    values: NDArray[np.int64]
+    spans: NDArray[np.int64]
+    special: NDArray[np.bool_]
+    text_usage: TextUsage
+
+    @property
+    def row(self) -> Row:
+        """The model row of the whole text."""
+        return Row(self.values.shape[1], self.values)
+
+    @property
+    def usage(self) -> TextUsage | None:
+        """How much of the text the model sees."""
+        return self.text_usage
+
+
+class TextModality:
+    """Texts for one bundle: its tokenizer and the inputs of its graph."""
+
+    def __init__(self, schema: TextSchema, tokenizer_json: str, *, max_text_bytes: int) -> None:
+        self._tokenizer = Tokenizer.from_str(tokenizer_json)
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._schema = schema
+        self._inputs = list(schema.inputs)
+        self._max_text_bytes = max_text_bytes
+        has_mask = schema.HasField("mask_id")
+        self.maskings: tuple[str, ...] = ("attention", "mask-token", "delete") if has_mask else ("attention", "delete")
+
+    def violation(self, value: ModelInput) -> str | None:
+        """What is wrong with a text, in a sentence; None when nothing is."""
+        size = len(value.text.encode("utf-8"))
+        if size > self._max_text_bytes:
+            return f"is {size:,} bytes of UTF-8; at most {self._max_text_bytes:,} are accepted"
+        if not value.text.strip():
+            return "is empty; give at least one character that is not white space"
+        if "\0" in value.text:
+            return f"holds a NUL character at code point {value.text.index(chr(0))}; remove it"
+        return None
+
+    def encode(self, value: ModelInput) -> EncodedText:
+        """Tokenise, and cut what the model cannot read."""
+        return self._encoded(value.text, self._tokenizer.encode(value.text))
+
+    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
+        """The game whose players are the text's words."""
+        assert isinstance(encoded, EncodedText)
+        parts = _players(value.text, players)
+        if masking == "delete":
+            return _DeletionGame(self, value.text, parts)
+        return _TokenGame(self._schema, encoded, parts, replace=masking == "mask-token")
+
+    def empty_row(self) -> Row:
+        """The row of special tokens alone."""
+        return self._encoded("", self._tokenizer.encode("")).row
+
+    def collate(self, rows: Sequence[Row]) -> Feeds:
+        """Pad rows into int64[batch, longest] per graph input."""
+        batch = np.zeros((len(self._inputs), len(rows), max(row.length for row in rows)), dtype=np.int64)
+        batch[self._inputs.index("input_ids")] = self._schema.padding_id
+        for index, row in enumerate(rows):
+            batch[:, index, : row.length] = row.values
+        return dict(zip(self._inputs, batch, strict=True))
+
+    def rows(self, texts: Sequence[str]) -> list[Row]:
+        """Model rows of several texts, tokenised together."""
+        encodings = self._tokenizer.encode_batch_fast(list(texts))
+        return [self._row(encoding, self._kept(encoding)) for encoding in encodings]
+
+    def _encoded(self, text: str, encoding: Encoding) -> EncodedText:
+        kept = self._kept(encoding)
+        spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)[kept]
+        truncated = len(kept) < len(encoding.ids)
+        usage = TextUsage(
+            tokens=len(encoding.ids),
+            tokens_used=len(kept),
+            characters_used=int(spans.max(initial=0)) if truncated else len(text),
+        )
+        special = np.array(encoding.special_tokens_mask, dtype=np.bool_)[kept]
+        return EncodedText(self._row(encoding, kept).values, spans, special, usage)
+
+    def _kept(self, encoding: Encoding) -> NDArray[np.int64]:
+        """Indices of the tokens the model reads: the special ones, and the others from the start."""
+        if len(encoding.ids) <= self._schema.max_tokens:
+            return np.arange(len(encoding.ids))
+        special = np.array(encoding.special_tokens_mask, dtype=np.bool_)
+        room = self._schema.max_tokens - int(special.sum())
+        return np.sort(np.concatenate([np.flatnonzero(special), np.flatnonzero(~special)[:room]]))
+
+    def _row(self, encoding: Encoding, kept: NDArray[np.int64]) -> Row:
+        columns = {
+            "input_ids": np.array(encoding.ids, dtype=np.int64)[kept],
+            "attention_mask": np.ones(len(kept), dtype=np.int64),
+            "position_ids": np.arange(len(kept), dtype=np.int64) + self._schema.first_position,
+            "token_type_ids": np.array(encoding.type_ids, dtype=np.int64)[kept],
+        }
+        return Row(len(kept), np.stack([columns[name] for name in self._inputs]))
+
+
+class _TokenGame:
+    """Players own tokens of one encoding; absent players' tokens are dropped, unattended or replaced."""
+
+    def __init__(self, schema: TextSchema, encoded: EncodedText, parts: Sequence[Player], *, replace: bool) -> None:
+        owner = _owners(encoded, parts)
+        seen = np.unique(owner[owner != NO_PLAYER])  # words cut off at the end, or without a token, are no players
+        self.players = [parts[index] for index in seen]
+        self._owner = np.where(owner == NO_PLAYER, NO_PLAYER, np.searchsorted(seen, owner))
+        self._values = encoded.values
+        self._schema = schema
+        self._inputs = list(schema.inputs)
+        self._replace = replace
+        self.empty_is_constant = not replace and schema.token_dropping and bool((encoded.special | (owner >= 0)).all())
+
+    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
+        """One model row per coalition."""
+        present = np.concatenate([coalitions, np.ones((len(coalitions), 1), dtype=np.bool_)], axis=1)
+        kept = present[:, self._owner]  # [m, tokens]; NO_PLAYER is the last column, always present
+        if self._replace:
+            return [self._overwritten("input_ids", ~keep, self._schema.mask_id) for keep in kept]
+        if not self._schema.token_dropping:
+            return [self._overwritten("attention_mask", ~keep, 0) for keep in kept]
+        return [Row(int(keep.sum()), self._values[:, keep]) for keep in kept]
+
+    def _overwritten(self, name: str, where: NDArray[np.bool_], value: int) -> Row:
+        values = self._values.copy()
+        values[self._inputs.index(name), where] = value
+        return Row(values.shape[1], values)
+
+
+class _DeletionGame:
+    """Players are cut out of the string, and what is left is tokenised again."""
+
+    def __init__(self, modality: TextModality, text: str, parts: Sequence[Player]) -> None:
+        self.players = list(parts)
+        self._modality = modality
+        cuts = sorted((span, index) for index, part in enumerate(parts) for span in part.spans)
+        self._pieces: list[str] = []
+        owners: list[int] = []
+        end = 0
+        for (first, last), index in cuts:
+            self._pieces += [text[end:first], text[first:last]]
+            owners += [NO_PLAYER, index]
+            end = last
+        self._pieces.append(text[end:])
+        self._owner = np.array([*owners, NO_PLAYER])
+        self.empty_is_constant = False  # separators stay
+
+    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
+        """One model row per coalition."""
+        present = np.concatenate([coalitions, np.ones((len(coalitions), 1), dtype=np.bool_)], axis=1)
+        kept = present[:, self._owner]
+        return self._modality.rows(["".join(self._pieces[i] for i in np.flatnonzero(keep)) for keep in kept])
+
+
+def _players(text: str, kind: str) -> list[Player]:
+    if kind == "distinct-words":
+        return [Player(word, tuple(spans)) for word, spans in distinct_words(text)]
+    return [Player(text[start:end], ((start, end),)) for start, end in words(text)]
+
+
+def _owners(encoded: EncodedText, parts: Sequence[Player]) -> NDArray[np.int64]:
+    """The player each token belongs to, int64[tokens]; NO_PLAYER for special tokens and those outside every span."""
+    places = sorted((span, index) for index, part in enumerate(parts) for span in part.spans)
+    if not places:
+        return np.full(len(encoded.spans), NO_PLAYER)
+    starts = np.array([start for (start, _), _ in places])
+    ends = np.array([end for (_, end), _ in places])
+    indices = np.array([index for _, index in places])
+    # A token may begin with the space before its word, so its last code point decides.
+    last = encoded.spans[:, 1] - 1
+    place = np.searchsorted(starts, last, side="right") - 1
+    inside = (place >= 0) & (last < ends[place]) & ~encoded.special
+    return np.where(inside, indices[place], NO_PLAYER)

@@ -1,0 +1,224 @@
+"""The versions this server knows: which are broken, which serve, and leases on those that do."""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate_server.errors import NotFound, NotServable, NotServing
+from explicate_server.modalities.base import Modality, TextInput
+from explicate_server.modalities.registry import MODALITIES
+from explicate_server.registry.bundle import BundleError, VerifiedBundle, verify_bundle
+from explicate_server.registry.repository import BundlePlace, list_bundles
+from explicate_server.runtime.base import Runtime
+from explicate_server.runtime.batcher import Batcher
+from explicate_server.runtime.registry import RUNTIMES
+from explicate_server.settings import Settings
+
+LIVE = "live"
+_log = logging.getLogger(__name__)
+
+
+class State(Enum):
+    """The life of a version in this server."""
+
+    AVAILABLE = 1
+    LOADING = 2
+    READY = 3
+    FAILED = 4
+
+
+@dataclass
+class ServedModel:
+    """A loaded version with everything that answers for it."""
+
+    bundle: VerifiedBundle
+    modality: Modality
+    runtime: Runtime
+    batcher: Batcher
+    empty_logits: NDArray[np.float64]
+    """Logits float64[classes] of the row without any player; the same for every input, so computed once."""
+    leases: int = 0
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Labels of the classes, by index."""
+        return self.bundle.manifest.class_labels
+
+
+@dataclass
+class VersionRecord:
+    """What is known of one version in the repository."""
+
+    place: BundlePlace
+    state: State = State.AVAILABLE
+    reason: str = ""
+    labels: list[str] = field(default_factory=list)
+    bundle: VerifiedBundle | None = None
+    served: ServedModel | None = None
+
+
+class ModelRegistry:
+    """All versions of a repository; the newest intact one of each model serves under the label ``live``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._records: dict[tuple[str, int], VersionRecord] = {}
+        self._loaded = False
+
+    async def load_repository(self, repository: Path) -> None:
+        """Verify, load and warm up the newest intact version of each model.
+
+        A version that fails is recorded with its reason, and the next older one is tried.
+
+        Raises:
+            OSError: the repository cannot be read.
+        """
+        for place in list_bundles(repository):
+            self._records[place.model, place.version] = VersionRecord(place)
+        for model in sorted({model for model, _ in self._records}):
+            for record in sorted(self._of(model), key=lambda record: -record.place.version):
+                if await self._load(record):
+                    record.labels.append(LIVE)
+                    break
+        self._loaded = True
+
+    @contextmanager
+    def lease(self, model: str, *, version: int | None = None, label: str | None = None) -> Iterator[ServedModel]:
+        """The version that answers a request, held for as long as the request lasts.
+
+        Raises:
+            NotFound: no such model, version or label.
+            NotServable: the version is not loaded.
+            NotServing: the server is still loading.
+        """
+        if not self._loaded:
+            raise NotServing("STARTING", "try again shortly", retry_after_s=1.0)
+        served = self._serving(self.find(model, version=version, label=label))
+        served.leases += 1
+        try:
+            yield served
+        finally:
+            served.leases -= 1
+
+    def find(self, model: str, *, version: int | None = None, label: str | None = None) -> VersionRecord:
+        """The record of a version, whatever its state.
+
+        Raises:
+            NotFound: no such model, version or label.
+        """
+        records = self._of(model)
+        if not records:
+            raise _not_found("MODEL_NOT_FOUND", "model", model)
+        if version is not None:
+            record = self._records.get((model, version))
+            if record is None:
+                raise _not_found("VERSION_NOT_FOUND", "version", f"{model}/{version}")
+            return record
+        for record in records:
+            if (label or LIVE) in record.labels:
+                return record
+        if label in (None, LIVE):
+            raise NotServable("MODEL_NOT_LOADED", f"no version of {model!r} could be loaded: {records[-1].reason}")
+        raise _not_found("LABEL_NOT_FOUND", "label", f"{model}@{label}")
+
+    @property
+    def records(self) -> list[VersionRecord]:
+        """Every known version, by model, then version."""
+        return [self._records[key] for key in sorted(self._records)]
+
+    @property
+    def ready(self) -> list[ServedModel]:
+        """The versions that serve."""
+        return [record.served for record in self.records if record.served is not None]
+
+    def close(self) -> None:
+        """Stop every batcher."""
+        for served in self.ready:
+            served.batcher.close()
+
+    def _of(self, model: str) -> list[VersionRecord]:
+        return [record for (name, _), record in sorted(self._records.items()) if name == model]
+
+    def _serving(self, record: VersionRecord) -> ServedModel:
+        if record.served is None:
+            name = f"{record.place.model}/{record.place.version}"
+            raise NotServable(
+                "MODEL_NOT_LOADED", f"{name} is {record.state.name.lower()}, not loaded. {record.reason}".strip()
+            )
+        return record.served
+
+    async def _load(self, record: VersionRecord) -> bool:
+        place = record.place
+        record.state = State.LOADING
+        try:
+            record.bundle = await asyncio.to_thread(
+                verify_bundle, place.folder, model=place.model, version=place.version
+            )
+            record.served = await self._serve(record.bundle)
+        except Exception as error:  # whatever is wrong with one bundle must not touch the others
+            record.state, record.reason = State.FAILED, f"{_cause(error)}"
+            _log.error("%s/%d refused: %s", place.model, place.version, record.reason, exc_info=_unexpected(error))
+            return False
+        record.state = State.READY
+        _log.info("%s/%d ready on %s", place.model, place.version, record.served.runtime.name)
+        return True
+
+    async def _serve(self, bundle: VerifiedBundle) -> ServedModel:
+        settings = self._settings
+        modality = MODALITIES[bundle.manifest.kind](bundle, settings.max_text_bytes)
+        runtime = await asyncio.to_thread(RUNTIMES["onnxruntime"], bundle.model_path, settings.threads)
+        empty_logits = await asyncio.to_thread(_warm_up, bundle, modality, runtime)
+        manifest = bundle.manifest
+        batcher = Batcher(
+            runtime,
+            modality.collate,
+            outputs=len(manifest.class_labels),
+            max_queued_predict_rows=settings.max_queued_rows,
+            name=f"{manifest.model}-{manifest.version}",
+        )
+        return ServedModel(bundle, modality, runtime, batcher, empty_logits)
+
+
+def _warm_up(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> NDArray[np.float64]:
+    """Answer the golden inputs on this device, which proves that it works; returns the logits of the empty input.
+
+    Raises:
+        BundleError: the answers are not the bundle's.
+    """
+    golden = bundle.golden()
+    rows = [modality.encode(TextInput(text)).row for text in golden.texts]
+    per_batch = max(1, runtime.batch_tokens // max(row.length for row in rows))
+    for first in range(0, len(rows), per_batch):
+        logits = runtime.run(modality.collate(rows[first : first + per_batch]))
+        difference = float(np.abs(logits - golden.logits[first : first + per_batch]).max())
+        if not difference <= bundle.manifest.golden_tolerance:
+            raise BundleError(
+                f"golden outputs differ by {difference:.3g} on {runtime.name}; "
+                f"{bundle.manifest.golden_tolerance:.3g} is allowed"
+            )
+    empty: NDArray[np.float64] = runtime.run(modality.collate([modality.empty_row()]))[0].astype(np.float64)
+    return empty
+
+
+def _cause(error: Exception) -> str:
+    return str(error) if isinstance(error, BundleError) else f"{type(error).__name__}: {error}"
+
+
+def _unexpected(error: Exception) -> bool:
+    return not isinstance(error, BundleError)
+
+
+def _not_found(reason: str, resource_type: str, resource_name: str) -> NotFound:
+    return NotFound(
+        reason,
+        f"there is no {resource_type} {resource_name!r}",
+        resource_type=resource_type,
+        resource_name=resource_name,
+    )

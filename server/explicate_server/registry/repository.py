@@ -1,0 +1,38 @@
+"""The folder of bundles, ``repository/<model>/<version>/``, as a listing of names that can be trusted as paths."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from explicate_server.registry.bundle import MODEL_NAME
+
+
+@dataclass(frozen=True, order=True)
+class BundlePlace:
+    """Where one version of a model lies."""
+
+    model: str
+    version: int
+    folder: Path
+
+
+def list_bundles(repository: Path) -> list[BundlePlace]:
+    """Every published version, by model, then version.
+
+    Anything else is passed over: hidden folders (a publisher writes there before its one rename), links, and names
+    that are no model or version.
+
+    Raises:
+        OSError: the repository cannot be read.
+    """
+    places = []
+    for model in repository.iterdir():
+        if model.is_symlink() or not model.is_dir() or not MODEL_NAME.fullmatch(model.name):
+            continue
+        for folder in model.iterdir():
+            if _is_version(folder.name) and not folder.is_symlink() and folder.is_dir():
+                places.append(BundlePlace(model.name, int(folder.name), folder))
+    return sorted(places)
+
+
+def _is_version(name: str) -> bool:
+    return name.isascii() and name.isdigit() and not name.startswith("0") and len(name) <= 18

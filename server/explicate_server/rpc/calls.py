@@ -1,0 +1,140 @@
+"""The outermost layer of every call: admission, decoding, and one place where errors become statuses."""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from grpc_status import rpc_status
+
+from explicate_server.errors import InvalidRequest, NotServing
+from explicate_server.rpc.status import to_status
+
+_log = logging.getLogger(__name__)
+_OWN_SERVICES = "/explicate."
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class CallsInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps every call of our own services; health and reflection pass untouched."""
+
+    def __init__(self) -> None:
+        self._in_flight = 0
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Refuse new calls and wait for the accepted ones; whether all finished within ``timeout_s``."""
+        self._draining = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    @property
+    def in_flight(self) -> int:
+        """Calls accepted and not answered yet."""
+        return self._in_flight
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """gRPC's hook: the handler of a call, wrapped."""
+        handler = await continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith(_OWN_SERVICES):
+            return handler
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(handler), response_serializer=handler.response_serializer
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(handler), response_serializer=handler.response_serializer
+        )
+
+    def _unary(self, handler: Any) -> Callable[[bytes, _Context], Awaitable[Message]]:
+        async def call(request: bytes, context: _Context) -> Message:
+            with self._admitted() as request_id:
+                try:
+                    answer: Message = await handler.unary_unary(self._decode(handler, request), context)
+                except Exception as error:
+                    await _abort(context, error, request_id)
+                    raise
+                return answer
+
+        return call
+
+    def _stream(self, handler: Any) -> Callable[[bytes, _Context], AsyncIterator[Message]]:
+        async def call(request: bytes, context: _Context) -> AsyncIterator[Message]:
+            with self._admitted() as request_id:
+                try:
+                    async with aclosing(handler.unary_stream(self._decode(handler, request), context)) as answers:
+                        async for answer in answers:
+                            yield answer
+                except Exception as error:
+                    await _abort(context, error, request_id)
+
+        return call
+
+    def _decode(self, handler: Any, request: bytes) -> Message:
+        """The request message. Deserialised here, because gRPC answers garbage with INTERNAL and no details.
+
+        Raises:
+            NotServing: the server drains.
+            InvalidRequest: the bytes are no such message.
+        """
+        if self._draining:
+            raise NotServing("DRAINING", "try another server", retry_after_s=1.0)
+        try:
+            message: Message = handler.request_deserializer(request)
+        except (DecodeError, UnicodeDecodeError) as error:
+            raise InvalidRequest([], reason="MALFORMED_MESSAGE") from error
+        return message
+
+    @contextmanager
+    def _admitted(self) -> Iterator[str]:
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            yield uuid.uuid4().hex
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+
+
+async def _abort(context: _Context, error: Exception, request_id: str) -> None:
+    status = to_status(error, request_id)
+    if status.code == grpc.StatusCode.INTERNAL.value[0]:
+        _log.error("call %s failed: %s", request_id, error, exc_info=error)
+    await context.abort_with_status(rpc_status.to_status(status))
+
+
+def time_left_s(context: _Context, most_s: float) -> float:
+    """Seconds until the caller's deadline, or the server's own limit where that is shorter or none was set."""
+    remaining_s = context.time_remaining()
+    return most_s if remaining_s is None else min(most_s, remaining_s)
+
+
+class Pacer:
+    """Says when the next intermediate answer may be sent."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._next_s = 0.0
+
+    def due(self) -> bool:
+        """Whether the interval since the last time it said yes is over."""
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return False
+        self._next_s = now_s + self._interval_s
+        return True

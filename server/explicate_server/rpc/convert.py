@@ -1,0 +1,265 @@
+"""Protobuf to domain and back; no other module of the server builds or reads a request or answer message."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from explicate.v1 import bundle_pb2 as bundle_messages
+from explicate.v1 import explanation_pb2 as explanation_messages
+from explicate.v1 import inference_service_pb2 as inference_messages
+from explicate.v1 import model_service_pb2 as model_messages
+from numpy.typing import NDArray
+
+from explicate_server.errors import InvalidRequest, Violation
+from explicate_server.explain.loop import StopReason
+from explicate_server.explanations import ExplainAnswer, Timings
+from explicate_server.modalities.base import ModelInput, Player, TextInput, TextUsage
+from explicate_server.options import ExplainOptions, ResolvedOptions, Target
+from explicate_server.outputs import softmax
+from explicate_server.predictions import PredictAnswer
+from explicate_server.registry.models import ServedModel, State, VersionRecord
+
+_Number = TypeVar("_Number")
+
+_OUTPUT_SPACES = {
+    explanation_messages.OUTPUT_SPACE_UNSPECIFIED: None,
+    explanation_messages.OUTPUT_SPACE_PROBABILITY: "probability",
+    explanation_messages.OUTPUT_SPACE_LOGIT: "logit",
+}
+_MASKINGS = {
+    explanation_messages.MASKING_UNSPECIFIED: None,
+    explanation_messages.MASKING_ATTENTION: "attention",
+    explanation_messages.MASKING_MASK_TOKEN: "mask-token",
+    explanation_messages.MASKING_DELETE: "delete",
+}
+_STOP_REASONS = {
+    StopReason.TOLERANCE: explanation_messages.STOP_REASON_TOLERANCE,
+    StopReason.BUDGET: explanation_messages.STOP_REASON_BUDGET,
+    StopReason.DEADLINE: explanation_messages.STOP_REASON_DEADLINE,
+    StopReason.EXACT: explanation_messages.STOP_REASON_EXACT,
+    StopReason.RUNNING: explanation_messages.STOP_REASON_RUNNING,
+}
+_STATES = {
+    State.AVAILABLE: model_messages.MODEL_STATE_AVAILABLE,
+    State.LOADING: model_messages.MODEL_STATE_LOADING,
+    State.READY: model_messages.MODEL_STATE_READY,
+    State.FAILED: model_messages.MODEL_STATE_FAILED,
+}
+
+
+def model_input(message: inference_messages.Input, field_path: str) -> ModelInput:
+    """An input.
+
+    Raises:
+        InvalidRequest: it is empty.
+    """
+    if message.WhichOneof("kind") != "text":
+        raise InvalidRequest([Violation(field_path, "has no content; set text")])
+    return TextInput(message.text.text)
+
+
+def explain_options(message: explanation_messages.ExplainOptions) -> ExplainOptions:
+    """The options as given; enum values this server does not know are refused, not ignored.
+
+    Raises:
+        InvalidRequest: an enum has a value without a meaning, or ``target.all`` is false.
+    """
+
+    def given(name: Any) -> Any:
+        return getattr(message, name) if message.HasField(name) else None
+
+    for name, known in (("output_space", _OUTPUT_SPACES), ("masking", _MASKINGS)):
+        if getattr(message, name) not in known:
+            raise InvalidRequest([Violation(f"options.{name}", f"{getattr(message, name)} is no value of this enum")])
+    return ExplainOptions(
+        method=given("method"),
+        target=_target(message.target),
+        output_space=_OUTPUT_SPACES[message.output_space],
+        masking=_MASKINGS[message.masking],
+        max_evaluations=given("max_evaluations"),
+        min_evaluations=given("min_evaluations"),
+        tolerance=given("tolerance"),
+        confidence=given("confidence"),
+        time_limit_s=given("time_limit_seconds"),
+        seed=given("seed"),
+    )
+
+
+def _target(message: explanation_messages.Target) -> Target:
+    match message.WhichOneof("selector"):
+        case "index":
+            return Target(index=message.index)
+        case "label":
+            return Target(label=message.label)
+        case "all" if not message.all:
+            raise InvalidRequest([Violation("options.target.all", "is false; leave it out for the predicted class")])
+        case "all":
+            return Target(all=True)
+        case _:
+            return Target()
+
+
+def model_version(served: ServedModel) -> inference_messages.ModelVersion:
+    """What answers."""
+    manifest = served.bundle.manifest
+    return inference_messages.ModelVersion(
+        model=manifest.model,
+        version=manifest.version,
+        bundle_digest=served.bundle.digest,
+        runtime=served.runtime.name,
+        precision=manifest.precision,
+    )
+
+
+def predict_response(served: ServedModel, answer: PredictAnswer) -> inference_messages.PredictResponse:
+    """The answer to a Predict."""
+    probabilities = softmax(answer.logits)
+    return inference_messages.PredictResponse(
+        model=model_version(served),
+        predictions=[
+            _prediction(served.labels, logits, row, usage)
+            for logits, row, usage in zip(answer.logits.tolist(), probabilities.tolist(), answer.usages, strict=True)
+        ],
+        timing=_timing(answer.timings),
+    )
+
+
+def explain_response(served: ServedModel, answer: ExplainAnswer) -> inference_messages.ExplainResponse:
+    """The answer to an Explain."""
+    return inference_messages.ExplainResponse(
+        model=model_version(served),
+        prediction=_prediction_of(served, answer),
+        explanation=_explanation(served.labels, answer),
+        timing=_timing(answer.timings),
+    )
+
+
+def stream_explain_response(served: ServedModel, answer: ExplainAnswer) -> inference_messages.StreamExplainResponse:
+    """One answer of a StreamExplain."""
+    return inference_messages.StreamExplainResponse(
+        model=model_version(served),
+        prediction=_prediction_of(served, answer),
+        explanation=_explanation(served.labels, answer),
+        timing=_timing(answer.timings),
+        final=answer.final,
+    )
+
+
+def model_status(record: VersionRecord) -> model_messages.ModelStatus:
+    """The state of a version."""
+    return model_messages.ModelStatus(
+        model=record.place.model,
+        version=record.place.version,
+        state=_STATES[record.state],
+        labels=record.labels,
+        reason=record.reason,
+        kind=record.bundle.manifest.kind if record.bundle else bundle_messages.MODEL_KIND_UNSPECIFIED,
+        bundle_digest=record.bundle.digest if record.bundle else "",
+        runtime=record.served.runtime.name if record.served else "",
+    )
+
+
+def _prediction_of(served: ServedModel, answer: ExplainAnswer) -> inference_messages.Prediction:
+    probabilities = softmax(answer.logits[np.newaxis])[0]
+    return _prediction(served.labels, answer.logits.tolist(), probabilities.tolist(), answer.usage)
+
+
+def _prediction(
+    labels: Sequence[str], logits: Sequence[float], probabilities: Sequence[float], usage: TextUsage | None
+) -> inference_messages.Prediction:
+    best = max(range(len(labels)), key=logits.__getitem__)
+    scores = [
+        inference_messages.ClassScore(index=index, label=label, probability=probability, logit=logit)
+        for index, (label, logit, probability) in enumerate(zip(labels, logits, probabilities, strict=True))
+    ]
+    return inference_messages.Prediction(
+        classification=inference_messages.Classification(
+            predicted_index=best, predicted_label=labels[best], scores=scores
+        ),
+        text_usage=None if usage is None else _text_usage(usage),
+    )
+
+
+def _text_usage(usage: TextUsage) -> inference_messages.TextUsage:
+    return inference_messages.TextUsage(
+        tokens=usage.tokens,
+        tokens_used=usage.tokens_used,
+        truncated=usage.truncated,
+        characters_used=usage.characters_used,
+    )
+
+
+def _explanation(labels: Sequence[str], answer: ExplainAnswer) -> explanation_messages.Explanation:
+    estimate = answer.attribution
+    return explanation_messages.Explanation(
+        features=[_feature(player) for player in answer.players],
+        attributions=[
+            explanation_messages.Attribution(
+                class_index=index,
+                class_label=labels[index],
+                baseline_value=estimate.baseline[output],
+                instance_value=answer.full[output],
+                values=estimate.values[output],
+                standard_errors=estimate.standard_errors[output],
+                lower=estimate.lower[output],
+                upper=estimate.upper[output],
+            )
+            for output, index in enumerate(answer.outputs.class_indices)
+        ],
+        quality=explanation_messages.Quality(
+            additivity_gap=estimate.additivity_gap(answer.full) if estimate.additive else None,
+            held_out_r_squared=_smallest(estimate.held_out_r_squared),
+        ),
+        evaluations=answer.evaluations,
+        rounds=answer.rounds,
+        stop_reason=_STOP_REASONS[answer.stop_reason],
+        converged=answer.converged,
+        method_version=answer.options.method.version,
+        options=_resolved_options(answer.options),
+    )
+
+
+def _smallest(values: NDArray[np.float64]) -> float | None:
+    return float(values.min()) if values.size and np.isfinite(values).all() else None
+
+
+def _feature(player: Player) -> explanation_messages.Feature:
+    spans = [explanation_messages.TextSpan(start=start, end=end) for start, end in player.spans]
+    return explanation_messages.Feature(text=explanation_messages.TextFeature(text=player.text, spans=spans))
+
+
+def _resolved_options(options: ResolvedOptions) -> explanation_messages.ExplainOptions:
+    return explanation_messages.ExplainOptions(
+        method=options.method.name,
+        target=_target_message(options.target),
+        output_space=_key(_OUTPUT_SPACES, options.output_space),
+        masking=_key(_MASKINGS, options.masking),
+        max_evaluations=options.max_evaluations,
+        min_evaluations=options.min_evaluations,
+        tolerance=options.tolerance,
+        confidence=options.confidence,
+        time_limit_seconds=options.time_limit_s,
+        seed=options.seed,
+    )
+
+
+def _target_message(target: Target) -> explanation_messages.Target:
+    if target.all:
+        return explanation_messages.Target(all=True)
+    if target.label is not None:
+        return explanation_messages.Target(label=target.label)
+    return explanation_messages.Target() if target.index is None else explanation_messages.Target(index=target.index)
+
+
+def _key(table: Mapping[_Number, str | None], value: str) -> _Number:
+    return next(number for number, name in table.items() if name == value)
+
+
+def _timing(timings: Timings) -> inference_messages.Timing:
+    return inference_messages.Timing(
+        queue_seconds=timings.queue_s,
+        preprocessing_seconds=timings.preprocessing_s,
+        model_seconds=timings.model_s,
+        solver_seconds=timings.solver_s,
+        total_seconds=timings.total_s,
+    )

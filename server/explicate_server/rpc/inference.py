@@ -1,0 +1,83 @@
+"""InferenceService: predictions and explanations."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+from explicate.v1 import inference_service_pb2 as messages
+from explicate.v1 import inference_service_pb2_grpc as services
+
+from explicate_server.errors import InvalidRequest, Violation
+from explicate_server.explanations import ExplainAnswer, Explainer
+from explicate_server.predictions import Predictor
+from explicate_server.registry.models import ModelRegistry, ServedModel
+from explicate_server.rpc import convert
+from explicate_server.rpc.calls import Pacer, time_left_s
+from explicate_server.settings import Settings
+
+# A person or a plot cannot follow faster, and every answer costs a fit and a message.
+_STREAM_INTERVAL_S = 0.2
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class InferenceServicer(services.InferenceServiceServicer):
+    """Converts, leases the version that answers, and delegates."""
+
+    def __init__(self, registry: ModelRegistry, predictor: Predictor, explainer: Explainer, settings: Settings) -> None:
+        self._registry = registry
+        self._predictor = predictor
+        self._explainer = explainer
+        self._settings = settings
+
+    async def Predict(self, request: messages.PredictRequest, context: _Context) -> messages.PredictResponse:
+        """Score inputs, in order."""
+        left_s = time_left_s(context, self._settings.max_call_s)
+        with self._registry.lease(**_reference(request.model)) as served:
+            values = [convert.model_input(item, f"inputs[{index}]") for index, item in enumerate(request.inputs)]
+            answer = await self._predictor.predict(served, values, time_left_s=left_s)
+            return convert.predict_response(served, answer)
+
+    async def Explain(self, request: messages.ExplainRequest, context: _Context) -> messages.ExplainResponse:
+        """The prediction and its explanation: the last of the estimates."""
+        last: ExplainAnswer | None = None
+        with self._registry.lease(**_reference(request.model)) as served:
+            async with aclosing(self._answers(served, request, context)) as answers:
+                async for answer in answers:
+                    last = answer
+            assert last is not None
+            return convert.explain_response(served, last)
+
+    async def StreamExplain(
+        self, request: messages.StreamExplainRequest, context: _Context
+    ) -> AsyncIterator[messages.StreamExplainResponse]:
+        """Estimates as they grow; the last one is final."""
+        pacer = Pacer(_STREAM_INTERVAL_S)
+        with self._registry.lease(**_reference(request.model)) as served:
+            async with aclosing(self._answers(served, request, context)) as answers:
+                async for answer in answers:
+                    if answer.final or pacer.due():
+                        yield convert.stream_explain_response(served, answer)
+
+    def _answers(
+        self, served: ServedModel, request: messages.ExplainRequest | messages.StreamExplainRequest, context: _Context
+    ) -> AsyncGenerator[ExplainAnswer]:
+        return self._explainer.explain(
+            served,
+            convert.model_input(request.input, "input"),
+            convert.explain_options(request.options),
+            time_left_s=time_left_s(context, self._settings.max_call_s),
+            field_path="input.text",
+        )
+
+
+def _reference(message: messages.ModelRef) -> dict[str, Any]:
+    """Keywords for a lease.
+
+    Raises:
+        InvalidRequest: no model is named.
+    """
+    if not message.model:
+        raise InvalidRequest([Violation("model.model", "is empty; name the model, as ListModels gives it")])
+    selector = message.WhichOneof("selector")
+    return {"model": message.model} | ({selector: getattr(message, selector)} if selector else {})

@@ -1,0 +1,47 @@
+"""ModelService: what is served."""
+
+from typing import Any
+
+import grpc
+from explicate.v1 import model_service_pb2 as messages
+from explicate.v1 import model_service_pb2_grpc as services
+
+from explicate_server.errors import InvalidRequest, Violation
+from explicate_server.explain.registry import METHODS
+from explicate_server.registry.models import ModelRegistry
+from explicate_server.rpc import convert
+from explicate_server.settings import Settings
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ModelServicer(services.ModelServiceServicer):
+    """Reads the registry."""
+
+    def __init__(self, registry: ModelRegistry, settings: Settings) -> None:
+        self._registry = registry
+        self._settings = settings
+
+    async def ListModels(self, request: messages.ListModelsRequest, context: _Context) -> messages.ListModelsResponse:
+        """Every known version, the broken ones with their reason."""
+        return messages.ListModelsResponse(models=[convert.model_status(record) for record in self._registry.records])
+
+    async def GetModel(self, request: messages.GetModelRequest, context: _Context) -> messages.GetModelResponse:
+        """One version in full."""
+        if not request.model:
+            raise InvalidRequest([Violation("model", "is empty; name the model, as ListModels gives it")])
+        version = request.version if request.HasField("version") else None
+        record = self._registry.find(request.model, version=version)
+        bundle = record.bundle
+        return messages.GetModelResponse(
+            status=convert.model_status(record),
+            bundle=bundle.manifest if bundle else None,
+            methods=list(METHODS) if bundle else [],
+            limits=messages.ServingLimits(
+                max_inputs=self._settings.max_inputs,
+                max_text_bytes=self._settings.max_text_bytes,
+                max_evaluations=self._settings.max_evaluations,
+                max_call_seconds=self._settings.max_call_s,
+            ),
+            model_card=bundle.read_text("MODEL_CARD.md") if bundle else "",
+        )

@@ -1,0 +1,86 @@
+"""The error catalogue: each reason with its gRPC code and public text, and how it becomes a google.rpc.Status.
+
+What is not in the catalogue is INTERNAL with a fixed text: the wire never carries a trace or an unknown exception's
+words.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2, status_pb2
+
+from explicate_server.errors import InvalidRequest, NotFound, NotServing, Overloaded, ServerError
+
+DOMAIN = "explicate"
+
+# Statuses travel as HTTP/2 headers, of which peers accept 8 KiB in all; a caller's own long words must not break the
+# answer.
+_MAX_TEXT_BYTES = 320
+_MAX_VIOLATIONS = 8
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """How a reason is told: its code, and a text that the error's own detail follows."""
+
+    code: grpc.StatusCode
+    text: str
+
+
+_C = grpc.StatusCode
+CATALOGUE: Mapping[str, CatalogueEntry] = {
+    "INVALID_FIELD": CatalogueEntry(_C.INVALID_ARGUMENT, "the request has a bad field"),
+    "UNKNOWN_METHOD": CatalogueEntry(_C.INVALID_ARGUMENT, "there is no such explanation method"),
+    "MALFORMED_MESSAGE": CatalogueEntry(_C.INVALID_ARGUMENT, "the bytes are not the request message of this call"),
+    "MODEL_NOT_FOUND": CatalogueEntry(_C.NOT_FOUND, "there is no such model; ListModels names them"),
+    "VERSION_NOT_FOUND": CatalogueEntry(_C.NOT_FOUND, "the model has no such version; ListModels names them"),
+    "LABEL_NOT_FOUND": CatalogueEntry(_C.NOT_FOUND, "the model has no such label; ListModels names them"),
+    "MODEL_NOT_LOADED": CatalogueEntry(_C.FAILED_PRECONDITION, "the model is known but does not serve"),
+    "MASKING_UNSUPPORTED": CatalogueEntry(_C.FAILED_PRECONDITION, "the model cannot do this masking"),
+    "QUEUE_FULL": CatalogueEntry(_C.RESOURCE_EXHAUSTED, "too many rows are waiting"),
+    "TOO_MANY_EXPLANATIONS": CatalogueEntry(_C.RESOURCE_EXHAUSTED, "too many explanations are in progress"),
+    "STARTING": CatalogueEntry(_C.UNAVAILABLE, "the server is still loading its models"),
+    "DRAINING": CatalogueEntry(_C.UNAVAILABLE, "the server is shutting down"),
+    "MODEL_UNLOADED": CatalogueEntry(_C.UNAVAILABLE, "the model version is going away"),
+    "DEADLINE_PASSED": CatalogueEntry(_C.DEADLINE_EXCEEDED, "the deadline left no time for an answer"),
+    "MODEL_OUTPUT_NOT_FINITE": CatalogueEntry(_C.INTERNAL, "the model gave no usable answer for this input"),
+    "MODEL_RUN_FAILED": CatalogueEntry(_C.INTERNAL, "the model failed on this input"),
+    "INTERNAL": CatalogueEntry(_C.INTERNAL, "an error inside the server; its log has the request id"),
+}
+
+
+def to_status(error: BaseException, request_id: str) -> status_pb2.Status:
+    """The status of an error, with ErrorInfo always and the details its kind carries."""
+    if not isinstance(error, ServerError) or error.reason not in CATALOGUE:
+        error = ServerError("INTERNAL")
+    entry = CATALOGUE[error.reason]
+    message = f"{entry.text}: {error.detail}" if error.detail else entry.text
+    status = status_pb2.Status(code=entry.code.value[0], message=_clip(message))
+    metadata = {name: _clip(value) for name, value in error.metadata.items()} | {"request_id": request_id}
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))
+    status.details.add().Pack(error_details_pb2.RequestInfo(request_id=request_id))
+    if isinstance(error, InvalidRequest):
+        bad = error_details_pb2.BadRequest()
+        for violation in error.violations[:_MAX_VIOLATIONS]:
+            bad.field_violations.add(field=violation.field, description=_clip(violation.description))
+        status.details.add().Pack(bad)
+    elif isinstance(error, NotFound):
+        status.details.add().Pack(
+            error_details_pb2.ResourceInfo(
+                resource_type=error.resource_type,
+                resource_name=_clip(error.resource_name),
+                description=_clip(error.detail),
+            )
+        )
+    elif isinstance(error, Overloaded | NotServing):
+        delay = Duration()
+        delay.FromNanoseconds(int(error.retry_after_s * 1e9))
+        status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
+    return status
+
+
+def _clip(text: str) -> str:
+    encoded = text.encode("utf-8", "replace")
+    return text if len(encoded) <= _MAX_TEXT_BYTES else encoded[:_MAX_TEXT_BYTES].decode("utf-8", "ignore") + "…"

@@ -1,0 +1,24 @@
+"""What a model runtime must do, and nothing more."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Feeds = Mapping[str, NDArray[np.int64]]
+
+
+class Runtime(Protocol):
+    """A loaded model. Used from one thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """Runtime and the device it really runs on, such as ``onnxruntime-cpu``."""
+
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens of one short batch: enough to use the device fully, few enough to wait for."""
+
+    def run(self, feeds: Feeds) -> NDArray[np.float32]:
+        """Logits float32[batch, classes] of the rows in ``feeds``, each int64[batch, length]."""

@@ -1,0 +1,11 @@
+"""The runtimes a bundle can be loaded in: one file each, one line here."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from explicate_server.runtime.base import Runtime
+from explicate_server.runtime.onnx_runtime import OnnxRuntime
+
+RUNTIMES: Mapping[str, Callable[[Path, int], Runtime]] = {
+    "onnxruntime": lambda model_path, threads: OnnxRuntime(model_path, threads=threads),
+}
