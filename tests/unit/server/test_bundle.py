@@ -1,0 +1,108 @@
+"""Bundles on disk: what is not exactly what the manifest says is refused, by name."""
+
+import hashlib
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from explicate_server.registry.bundle import BundleError, verify_bundle
+from explicate_server.registry.repository import list_bundles
+
+
+@pytest.fixture
+def folder(tiny_repository: Path, tmp_path: Path) -> Path:
+    """A private copy of the tiny bundle, in a folder of its own."""
+    return Path(shutil.copytree(tiny_repository / "tiny" / "1", tmp_path / "1"))
+
+
+def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    change(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_an_intact_bundle_is_read_and_its_digest_is_that_of_its_manifest(folder: Path) -> None:
+    bundle = verify_bundle(folder, model="tiny", version=1)
+    assert bundle.digest == hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+    golden = bundle.golden()
+    assert golden.logits.shape == (len(golden.texts), 2)
+    assert bundle.read_text("../1/manifest.json") == ""
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "golden.npz", "MODEL_CARD.md"])
+def test_a_flipped_byte_in_any_file_is_refused_by_name(folder: Path, name: str) -> None:
+    content = bytearray((folder / name).read_bytes())
+    content[random.Random(name).randrange(len(content))] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(BundleError, match=name):
+        verify_bundle(folder, model="tiny", version=1)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "golden.npz"])
+def test_a_truncated_file_is_refused_by_name(folder: Path, name: str) -> None:
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(BundleError, match=name):
+        verify_bundle(folder, model="tiny", version=1)
+
+
+def test_a_manifest_cut_anywhere_is_refused(folder: Path) -> None:
+    content = (folder / "manifest.json").read_bytes()
+    for length in range(0, len(content.rstrip()), max(1, len(content) // 40)):
+        (folder / "manifest.json").write_bytes(content[:length])
+        with pytest.raises(BundleError, match=r"manifest\.json"):
+            verify_bundle(folder, model="tiny", version=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda m: m.update(format_version=2), "format_version"),
+        (lambda m: m.update(model="other"), "model"),
+        (lambda m: m.update(version="7"), "version"),
+        (lambda m: m.update(kind="MODEL_KIND_UNSPECIFIED"), "kind"),
+        (lambda m: m.update(class_labels=["same", "same"]), "class_labels"),
+        (lambda m: m.update(class_labels=["one"]), "class_labels"),
+        (lambda m: m.update(golden_tolerance=0), "golden_tolerance"),
+        (lambda m: m.update(golden_tolerance="NaN"), "golden_tolerance"),
+        (lambda m: m["text"].update(max_tokens=2), "max_tokens"),
+        (lambda m: m["text"].update(inputs=["input_ids"]), "inputs"),
+        (lambda m: m["text"].update(inputs=["input_ids", "attention_mask", "secret"]), "inputs"),
+        (lambda m: m["text"].update(padding_id="-4"), "negative"),
+        (lambda m: m.update(files=[f for f in m["files"] if f["name"] != "model.onnx"]), "files do not list"),
+        (lambda m: m["files"].append(dict(m["files"][0], name="../../etc/passwd")), "no plain file name"),
+        (lambda m: m["files"].append(m["files"][0]), "files repeat"),
+        (lambda m: m.update(unknown_field=1), "not a bundle manifest"),
+    ],
+)
+def test_a_manifest_that_lies_is_refused_and_the_field_named(
+    folder: Path, change: Callable[[dict[str, Any]], object], named: str
+) -> None:
+    edit_manifest(folder, change)
+    with pytest.raises(BundleError, match=named):
+        verify_bundle(folder, model="tiny", version=1)
+
+
+def test_symbolic_links_are_refused(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.onnx"
+    (folder / "model.onnx").rename(elsewhere)
+    (folder / "model.onnx").symlink_to(elsewhere)
+    with pytest.raises(BundleError, match=r"model\.onnx"):
+        verify_bundle(folder, model="tiny", version=1)
+    link = tmp_path / "2"
+    link.symlink_to(folder)
+    with pytest.raises(BundleError, match="symbolic link"):
+        verify_bundle(link, model="tiny", version=1)
+
+
+def test_only_published_versions_are_listed(tmp_path: Path) -> None:
+    for name in ("good/1", "good/12", "good/01", "good/x", "good/-1", ".publishing-1/1", "UPPER/1", "..odd/2"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "good" / "3").write_text("a file, no folder")
+    (tmp_path / "linked").symlink_to(tmp_path / "good")
+    (tmp_path / "good" / "4").symlink_to(tmp_path / "good" / "1")
+    assert [(place.model, place.version) for place in list_bundles(tmp_path)] == [("good", 1), ("good", 12)]

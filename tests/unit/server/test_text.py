@@ -1,0 +1,129 @@
+"""Texts as rows and games, on the tiny model's tokenizer."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from explicate.v1.bundle_pb2 import TextSchema
+from explicate_server.modalities.base import TextInput
+from explicate_server.modalities.text import TextModality
+from explicate_server.registry.bundle import VerifiedBundle, verify_bundle
+from explicate_server.runtime.onnx_runtime import OnnxRuntime
+from tokenizers import Tokenizer
+
+TEXT = "this tea is great, but the box was not good"
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_repository: Path) -> VerifiedBundle:
+    return verify_bundle(tiny_repository / "tiny" / "1", model="tiny", version=1)
+
+
+def modality_of(bundle: VerifiedBundle, **changes: object) -> TextModality:
+    schema = TextSchema()
+    schema.CopyFrom(bundle.manifest.text)
+    for name, value in changes.items():
+        setattr(schema, name, value)
+    return TextModality(schema, bundle.read_text("tokenizer.json"), max_text_bytes=1000)
+
+
+@pytest.fixture(scope="module")
+def modality(bundle: VerifiedBundle) -> TextModality:
+    return modality_of(bundle)
+
+
+def ids(modality: TextModality, row_values: np.ndarray) -> list[int]:
+    return [int(i) for i in row_values[0]]
+
+
+def test_attention_masking_drops_tokens_and_keeps_the_positions_of_the_others(modality: TextModality) -> None:
+    encoded = modality.encode(TextInput(TEXT))
+    game = modality.game(TextInput(TEXT), encoded, players="words", masking="attention")
+    assert [player.text for player in game.players] == TEXT.split()
+    absent = np.ones((1, len(game.players)), dtype=np.bool_)
+    absent[0, 3] = False  # "great,"
+    (row,) = game.rows(absent)
+    full = encoded.row.values
+    gone = [i for i in range(full.shape[1]) if int(encoded.spans[i, 0]) in range(12, 18) and not encoded.special[i]]
+    assert gone
+    assert np.array_equal(row.values, np.delete(full, gone, axis=1))
+
+
+def test_dropping_tokens_gives_the_logits_of_masking_them_in_place(bundle: VerifiedBundle) -> None:
+    dropping, in_place = modality_of(bundle), modality_of(bundle, token_dropping=False)
+    runtime = OnnxRuntime(bundle.model_path, threads=1)
+    coalitions = np.random.default_rng(0).random((16, len(TEXT.split()))) < 0.5
+    logits = []
+    for modality in (dropping, in_place):
+        encoded = modality.encode(TextInput(TEXT))
+        game = modality.game(TextInput(TEXT), encoded, players="words", masking="attention")
+        logits.append(runtime.run(modality.collate(game.rows(coalitions))))
+    assert np.abs(logits[0] - logits[1]).max() < 1e-5
+
+
+def test_without_any_player_only_special_tokens_are_left(modality: TextModality) -> None:
+    encoded = modality.encode(TextInput(TEXT))
+    game = modality.game(TextInput(TEXT), encoded, players="words", masking="attention")
+    (row,) = game.rows(np.zeros((1, len(game.players)), dtype=np.bool_))
+    assert game.empty_is_constant
+    assert ids(modality, row.values) == ids(modality, modality.empty_row().values)
+
+
+def test_mask_token_masking_replaces_every_token_of_a_word(bundle: VerifiedBundle, modality: TextModality) -> None:
+    encoded = modality.encode(TextInput(TEXT))
+    game = modality.game(TextInput(TEXT), encoded, players="words", masking="mask-token")
+    (row,) = game.rows(np.zeros((1, len(game.players)), dtype=np.bool_))
+    content = ~encoded.special
+    assert (row.values[0][content] == bundle.manifest.text.mask_id).all()
+    assert np.array_equal(row.values[0][~content], encoded.row.values[0][~content])
+    assert not game.empty_is_constant
+
+
+@pytest.mark.parametrize("players", ["words", "distinct-words"])
+def test_deletion_takes_words_out_of_the_string_and_tokenises_again(modality: TextModality, players: str) -> None:
+    text = "tea, good tea"
+    game = modality.game(TextInput(text), modality.encode(TextInput(text)), players=players, masking="delete")
+    without_first = np.ones((1, len(game.players)), dtype=np.bool_)
+    without_first[0, 0] = False
+    (row,) = game.rows(without_first)
+    left = " good tea" if players == "words" else ", good "  # lime removes every "tea", and no punctuation
+    assert np.array_equal(row.values, modality.encode(TextInput(left)).row.values)
+
+
+def test_a_text_beyond_the_limit_is_cut_at_its_end_and_says_so(bundle: VerifiedBundle) -> None:
+    modality = modality_of(bundle, max_tokens=8)
+    text = "tea " * 30
+    encoded = modality.encode(TextInput(text))
+    assert encoded.row.length == 8
+    usage = encoded.text_usage
+    assert (usage.tokens, usage.tokens_used, usage.truncated) == (32, 8, True)
+    assert text[: usage.characters_used].split() == ["tea"] * 6
+    tokenizer = Tokenizer.from_str(bundle.read_text("tokenizer.json"))
+    tokenizer.enable_truncation(8)
+    assert ids(modality, encoded.row.values) == tokenizer.encode(text).ids
+    game = modality.game(TextInput(text), encoded, players="words", masking="attention")
+    assert len(game.players) == 6  # words that the model cannot see are no players
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "empty"),
+        (" \n\t", "empty"),
+        ("good\0tea", "NUL character at code point 4"),
+        ("x" * 1001, "1,001 bytes"),
+        ("é" * 501, "1,002 bytes"),
+    ],
+)
+def test_bad_texts_are_named_for_what_they_are(modality: TextModality, text: str, problem: str) -> None:
+    assert problem in (modality.violation(TextInput(text)) or "")
+
+
+def test_rows_are_padded_with_the_padding_token_and_no_attention(
+    bundle: VerifiedBundle, modality: TextModality
+) -> None:
+    short, long = (modality.encode(TextInput(text)).row for text in ("tea", "tea is good"))
+    feeds = modality.collate([short, long])
+    assert feeds["input_ids"].shape == (2, long.length)
+    assert (feeds["input_ids"][0, short.length :] == bundle.manifest.text.padding_id).all()
+    assert feeds["attention_mask"].sum(axis=1).tolist() == [short.length, long.length]
