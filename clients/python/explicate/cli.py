@@ -98,10 +98,17 @@ def _register(
         if action.dest not in known:
             listed.append((action.dest, action.help or ""))
     for name in set(subparsers.choices) - known:
-        # SUPPRESS: a subparser's default would overwrite the --debug that stood before the command.
-        subparsers.choices[name].add_argument(
-            "--debug", action="store_true", default=argparse.SUPPRESS, help="show the trace when something fails"
-        )
+        _add_debug(subparsers.choices[name])
+
+
+def _add_debug(parser: argparse.ArgumentParser) -> None:
+    """Let --debug stand after the command too, and after a command's own subcommand."""
+    # SUPPRESS: a subparser's default would overwrite the --debug that stood before the command.
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show the trace of a failure")
+    for action in parser._actions:
+        if isinstance(action, _Subparsers):
+            for subcommand in action.choices.values():
+                _add_debug(subcommand)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from explicate.results import Feature
 
@@ -44,4 +45,4 @@ def feature_texts(text: str, features: Sequence[Feature]) -> list[str]:
         return [f"{feature.text} " for feature in features]
     starts = [feature.spans[0].start for feature in features]
     cuts = [0, *starts[1:], len(text)]
-    return [text[start:end] for start, end in zip(cuts[:-1], cuts[1:], strict=True)] if features else []
+    return [text[start:end] for start, end in pairwise(cuts)] if features else []

@@ -1,0 +1,17 @@
+"""The commands that ask a server: `explicate predict`, `explain` and `models`.
+
+One file per command; `connection` and `texts` hold the options they share, `json_lines`, `tables`, `explanation_text`
+and `explanation_terminal` are the ways to show an answer. Nothing here imports gRPC or rich before a command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from explicate.commands import explain, models, predict
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the client's commands to the command line."""
+    for command in (predict, explain, models):
+        command.register(subparsers)

@@ -1,0 +1,77 @@
+"""The options that say which server and which model to ask, and how the answer is printed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from explicate.deadlines import DEFAULT_TARGET, DEFAULT_TIMEOUT_S
+from explicate.errors import ErrorDetails, Unavailable, UsageError
+
+if TYPE_CHECKING:
+    from explicate.client import Client
+
+SERVER_VARIABLE = "EXPLICATE_SERVER"
+FORMATS = ("text", "json", "csv")
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """--server and --timeout."""
+    group = parser.add_argument_group("server")
+    group.add_argument(
+        "--server",
+        metavar="HOST:PORT",
+        default=os.environ.get(SERVER_VARIABLE) or DEFAULT_TARGET,
+        help=f"the server to ask (environment: {SERVER_VARIABLE}; default: {DEFAULT_TARGET})",
+    )
+    group.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=float,
+        default=DEFAULT_TIMEOUT_S,
+        help="give up on a call after this long (default: %(default)g)",
+    )
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """--model, --version and --label."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", metavar="NAME", help="the model to ask (default: the only one that is served)")
+    which = group.add_mutually_exclusive_group()
+    which.add_argument("--version", metavar="N", type=int, help="this version (default: the live one)")
+    which.add_argument("--label", metavar="LABEL", help="the version with this label")
+
+
+def add_format_option(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
+    """--format; text is for people, the others for programs."""
+    parser.add_argument(
+        "--format",
+        choices=formats,
+        default="text" if sys.stdout.isatty() else "json",
+        help="how to print the answer (default: text on a terminal, else json)",
+    )
+
+
+def connect(arguments: argparse.Namespace) -> Client:
+    """A client for the server of `arguments`."""
+    from explicate.client import Client
+
+    return Client(arguments.server, timeout_s=arguments.timeout)
+
+
+def chosen_model(client: Client, arguments: argparse.Namespace) -> str:
+    """The model of `arguments`, or the only one that is served."""
+    if arguments.model:
+        return str(arguments.model)
+    statuses = client.list_models()
+    names = sorted({status.model for status in statuses if status.state == "ready"})
+    if not names:
+        states = ", ".join(f"{s.model} {s.version} is {s.state}{f': {s.reason}' if s.reason else ''}" for s in statuses)
+        message = f"the server at {client.target} serves no model now ({states or 'it knows none'})"
+        raise Unavailable(message, ErrorDetails(code="UNAVAILABLE"))
+    if len(names) > 1:
+        raise UsageError(f"the server serves several models: {', '.join(names)}; choose one with --model NAME")
+    return names[0]

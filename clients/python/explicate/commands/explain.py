@@ -1,0 +1,133 @@
+"""`explicate explain`: a prediction and what each word adds to it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from explicate.commands import connection, explanation_printers, json_lines, texts
+from explicate.commands.texts import Row
+from explicate.errors import DeadlineExceeded, InternalError, InvalidArgument, ServerError, UsageError
+from explicate.options import ALL, ExplainOptions
+
+if TYPE_CHECKING:
+    from explicate.client import Client
+    from explicate.results import ExplainResult
+
+_TOP = 15  # words listed per output: with header and sentence this fits a screen
+
+_EPILOG = """examples:
+  explicate explain "The soup was great but the service was slow."
+  explicate explain --method lime --seed 7 "Great soup!"
+  explicate explain --all-classes --output-space logit --format json "Great soup!"
+  explicate explain --file reviews.txt --html reviews.html --format csv > words.csv
+
+Bars show what a word adds to the output, the whiskers its confidence interval. The same seed gives the same answer.
+A text that cannot be answered is named on stderr, the others are answered, and the exit code is 1."""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "explain",
+        help="ask a model about texts, and why it answers so",
+        description="Ask a served model about texts, with what each word adds to the answer and how sure that is.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    texts.add_text_options(parser)
+    connection.add_format_option(parser)
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write the explanations as a web page to FILE")
+    parser.add_argument(
+        "--top", metavar="N", type=int, default=_TOP, help="words to list (default: %(default)s; 0: all)"
+    )
+    parser.add_argument("--stream", action="store_true", help="show every estimate while it grows")
+    _add_explanation_options(parser)
+    connection.add_model_options(parser)
+    connection.add_server_options(parser)
+    parser.set_defaults(run=run, extra="cli")
+
+
+def _add_explanation_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "explanation", "What is left out, the server decides; the answer says what it chose."
+    )
+    group.add_argument("--method", metavar="NAME", help="kernel-shap (default) or lime")
+    target = group.add_mutually_exclusive_group()
+    target.add_argument("--target", metavar="LABEL", help="explain this class (default: the predicted one)")
+    target.add_argument("--target-index", metavar="N", type=int, help="explain the class with this index, from 0")
+    target.add_argument("--all-classes", action="store_true", help="explain every class")
+    group.add_argument("--output-space", choices=("probability", "logit"), help="the scale that is explained")
+    group.add_argument("--masking", choices=("attention", "mask-token", "delete"), help="how a word is left out")
+    group.add_argument("--max-evaluations", metavar="N", type=int, help="rows through the model at most")
+    group.add_argument("--min-evaluations", metavar="N", type=int, help="rows before --tolerance may stop the work")
+    group.add_argument("--tolerance", metavar="SHARE", type=float, help="stop at this precision; 0 never stops early")
+    group.add_argument("--confidence", metavar="SHARE", type=float, help="coverage of the intervals, such as 0.95")
+    group.add_argument("--time-limit", metavar="SECONDS", type=float, help="give the best answer after this long")
+    group.add_argument("--seed", metavar="N", type=int, help="of all random choices")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Explain every text; 1 when some have no answer."""
+    if arguments.top < 0:
+        raise UsageError("--top must be 0 or more")
+    rows = texts.rows(arguments)
+    show = explanation_printers.printer(arguments.format, arguments.top)
+    explained: list[ExplainResult] = []
+    failed = 0
+    with connection.connect(arguments) as client:
+        model = connection.chosen_model(client, arguments)
+        for row in rows:
+            try:
+                explained.append(show(row, _estimates(client, model, row, arguments)))
+            except (InvalidArgument, DeadlineExceeded, InternalError) as error:
+                if not _is_about_the_text(error):
+                    raise
+                failed += 1
+                texts.report(row, error)
+                if arguments.format == "json":
+                    print(json_lines.failure(row, error))
+    if arguments.html:
+        _write_html(arguments.html, explained)
+    return 1 if failed else 0
+
+
+def _is_about_the_text(error: ServerError) -> bool:
+    """Whether another text may fare better; a wrong option, by contrast, is wrong for all."""
+    return all(path.startswith("input") for path, _ in error.violations)
+
+
+def _estimates(client: Client, model: str, row: Row, arguments: argparse.Namespace) -> Iterator[ExplainResult]:
+    """The answers for one text: those of the stream, or the one."""
+    version, label, options = arguments.version, arguments.label, _options(arguments)
+    if arguments.stream:
+        yield from client.stream_explain(model, row.text, version=version, label=label, **options)
+    else:
+        yield client.explain(model, row.text, version=version, label=label, **options)
+
+
+def _options(arguments: argparse.Namespace) -> ExplainOptions:
+    target = ALL if arguments.all_classes else arguments.target_index
+    return {
+        "method": arguments.method,
+        "target": arguments.target if target is None else target,
+        "output_space": arguments.output_space,
+        "masking": arguments.masking,
+        "max_evaluations": arguments.max_evaluations,
+        "min_evaluations": arguments.min_evaluations,
+        "tolerance": arguments.tolerance,
+        "confidence": arguments.confidence,
+        "time_limit_s": arguments.time_limit,
+        "seed": arguments.seed,
+    }
+
+
+def _write_html(path: Path, explained: list[ExplainResult]) -> None:
+    from explicate.html_view import document
+
+    try:
+        path.write_text(document(explained), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,68 @@
+"""The ways `explicate explain` prints: each takes the estimates for one text and returns the last of them."""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import TypeAlias
+
+from explicate.commands import explanation_text, json_lines
+from explicate.commands.texts import Row
+from explicate.results import ExplainResult
+
+Printer: TypeAlias = Callable[[Row, Iterator[ExplainResult]], ExplainResult]
+
+
+def printer(output_format: str, top: int) -> Printer:
+    """The printer for "text", "json" or "csv"; `top` is the number of words that text lists, 0 meaning all."""
+    if output_format == "json":
+        return _print_json
+    if output_format == "csv":
+        return _csv_printer()
+    return _terminal_printer(top) if sys.stdout.isatty() else _plain_printer(top)
+
+
+def _terminal_printer(top: int) -> Printer:
+    try:
+        from explicate.commands.explanation_terminal import show_live
+    except ModuleNotFoundError:  # rich is not installed; the plain table still says everything
+        return _plain_printer(top)
+    return lambda _row, estimates: show_live(estimates, top)
+
+
+def _plain_printer(top: int) -> Printer:
+    def show(_row: Row, estimates: Iterator[ExplainResult]) -> ExplainResult:
+        result = next(estimates)
+        for better in estimates:
+            print(explanation_text.progress(result), file=sys.stderr)
+            result = better
+        print("\n".join(explanation_text.lines(result, top)), end="\n\n", flush=True)
+        return result
+
+    return show
+
+
+def _print_json(row: Row, estimates: Iterator[ExplainResult]) -> ExplainResult:
+    for result in estimates:
+        answer = {field.name: getattr(result, field.name) for field in fields(result)}
+        print(json_lines.dumps({"input": row.number, **answer}), flush=True)
+    return result
+
+
+def _csv_printer() -> Printer:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("input", "class", "word", "start", "end", "value", "standard_error", "lower", "upper"))
+
+    def show(row: Row, estimates: Iterator[ExplainResult]) -> ExplainResult:
+        *_, result = estimates
+        for output, attribution in enumerate(result.explanation.attributions):
+            for c in result.explanation.contributions(output):
+                span = c.feature.spans[0]
+                numbers = ("" if math.isnan(x) else x for x in (c.value, c.standard_error, c.lower, c.upper))
+                writer.writerow((row.number, attribution.class_label, c.feature.text, span.start, span.end, *numbers))
+        return result
+
+    return show

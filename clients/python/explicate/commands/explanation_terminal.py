@@ -1,0 +1,108 @@
+"""An explanation for a terminal, drawn with rich: bars in colour, and the sentence with its words coloured.
+
+Orange raises and blue lowers the output, as in the HTML view; what lowers is underlined too, for terminals without
+colour. rich itself heeds NO_COLOR.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from explicate import wording
+from explicate.commands import bars, explanation_text, tables
+from explicate.html_view import LOWERS_RGB, RAISES_RGB
+from explicate.results import Contribution, ExplainResult
+from explicate.segments import segments
+
+_BAR_HALF = 18
+_WORD_WIDTH = 24
+_FAINT_BELOW = 0.05  # share of the strongest word below which a word is left uncoloured
+_PALE = 0.75  # share of white in the colour of the weakest coloured word
+
+
+def view(result: ExplainResult, top: int) -> RenderableType:
+    """Everything about one explanation; `top` words are listed for each output, 0 meaning all."""
+    first, *rest = explanation_text.header(result)
+    parts: list[RenderableType] = [Text(first, style="bold"), *(Text(line, style="dim") for line in rest)]
+    for output, attribution in enumerate(result.explanation.attributions):
+        parts += [Text(), Text(tables.printable(wording.outcome(attribution, result)))]
+        shown = explanation_text.strongest(result, output, top)
+        parts.append(_table(shown))
+        if hidden := explanation_text.hidden_words(result, shown):
+            parts.append(Text(hidden, style="dim"))
+        parts += [Text(), _sentence(result, output)]
+    return Group(*parts)
+
+
+def show_live(estimates: Iterable[ExplainResult], top: int) -> ExplainResult:
+    """Draw each estimate in place of the one before it; the last one stays and is returned."""
+    # Words are data: not to be highlighted, nor read as markup.
+    console = Console(highlight=False, markup=False, emoji=False)
+    result: ExplainResult | None = None
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        for result in estimates:
+            live.update(view(result, top), refresh=True)
+        live.vertical_overflow = "visible"  # the last picture may scroll, those before it could not be erased then
+        live.refresh()
+    assert result is not None, "a server's answer has at least one estimate"
+    console.print()
+    return result
+
+
+def _table(shown: Sequence[Contribution]) -> Table:
+    full_scale = bars.scale(shown)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("word", max_width=_WORD_WIDTH)
+    table.add_column(explanation_text.axis(full_scale, _BAR_HALF), no_wrap=True)
+    table.add_column("value", justify="right")
+    table.add_column("")
+    for contribution in shown:
+        table.add_row(
+            Text(tables.shortened(contribution.feature.text, _WORD_WIDTH)),
+            _bar(contribution, full_scale),
+            Text(wording.number(contribution.value)),
+            Text(wording.half_width(contribution), style="dim"),
+        )
+    return table
+
+
+def _bar(contribution: Contribution, full_scale: float) -> Text:
+    colour = _hex(RAISES_RGB if contribution.value > 0 else LOWERS_RGB)
+    text = Text()
+    for cell in bars.bar(contribution, full_scale, _BAR_HALF):
+        # Where whiskers lie over the bar, the bar shows as their background.
+        text.append(cell.character, style=Style(color="white", bgcolor=colour) if cell.filled else Style())
+        if cell.filled and cell.character == "█":
+            text.stylize(Style(color=colour), len(text) - 1)
+    return text
+
+
+def _sentence(result: ExplainResult, output: int) -> Text:
+    attribution = result.explanation.attributions[output]
+    largest = wording.largest(attribution)
+    text = Text()
+    for piece in segments(result.text, result.explanation.features):
+        value = 0.0 if piece.feature is None else attribution.values[piece.feature] / largest
+        text.append(tables.printable(piece.text), style=_word_style(value))
+    return text
+
+
+def _word_style(strength: float) -> Style:
+    """Black on a colour mixed with white, readable whatever the terminal's own colours are."""
+    if math.isnan(strength) or abs(strength) < _FAINT_BELOW:
+        return Style()
+    white = _PALE * (1 - min(abs(strength), 1.0))
+    hue = RAISES_RGB if strength > 0 else (103, 169, 207)  # the scale's lighter blue: black stays legible on it
+    mixed = tuple(round(255 * white + part * (1 - white)) for part in hue)
+    return Style(color="black", bgcolor=_hex(mixed), underline=strength < 0)
+
+
+def _hex(rgb: Sequence[int]) -> str:
+    return "#" + "".join(f"{part:02x}" for part in rgb)

@@ -1,0 +1,78 @@
+"""An explanation as plain text, for pipes, logs and terminals without rich."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from explicate import wording
+from explicate.commands import bars, tables
+from explicate.results import Contribution, ExplainResult
+
+_BAR_HALF = 16  # characters on each side of the centre line
+_WORD_WIDTH = 24
+
+
+def lines(result: ExplainResult, top: int) -> Iterator[str]:
+    """The prediction, how it was explained, and the `top` words of every output; 0 means all words."""
+    yield from header(result)
+    for output, attribution in enumerate(result.explanation.attributions):
+        yield ""
+        yield tables.printable(wording.outcome(attribution, result))
+        shown = strongest(result, output, top)
+        if shown:
+            yield _table(shown)
+        if hidden := hidden_words(result, shown):
+            yield hidden
+
+
+def header(result: ExplainResult) -> Iterator[str]:
+    """What answered, how, at what cost, and what to beware of."""
+    prediction, model = result.prediction, result.model
+    yield tables.printable(
+        f"{prediction.label} {prediction.probability:.3f}  ({model.model} version {model.version},"
+        f" {model.runtime}, {model.precision})"
+    )
+    yield wording.method(result)
+    for note in (wording.quality(result), wording.truncation(result)):
+        if note:
+            yield note
+
+
+def strongest(result: ExplainResult, output: int, top: int) -> tuple[Contribution, ...]:
+    """The words to list for one output."""
+    return result.explanation.top(top or len(result.explanation.features), output)
+
+
+def hidden_words(result: ExplainResult, shown: Sequence[Contribution]) -> str:
+    """How many words the list leaves out and what they add together; empty when it leaves out none."""
+    rest = len(result.explanation.features) - len(shown)
+    return f"and {rest} more words with less (--top 0 lists all)" if rest else ""
+
+
+def progress(result: ExplainResult) -> str:
+    """One line for an estimate that more will follow."""
+    widths = [c.half_width for i in range(len(result.explanation.attributions)) for c in strongest(result, i, 0)]
+    widest = max((w for w in widths if w == w), default=None)  # w == w leaves out NaN
+    interval = f", widest interval ± {widest:.3f}" if widest is not None else ""
+    return f"{result.explanation.evaluations:,} evaluations{interval}"
+
+
+def _table(shown: Sequence[Contribution]) -> str:
+    full_scale = bars.scale(shown)
+    body = [
+        (
+            tables.shortened(contribution.feature.text, _WORD_WIDTH),
+            "".join(cell.character for cell in bars.bar(contribution, full_scale, _BAR_HALF)),
+            wording.number(contribution.value),
+            wording.half_width(contribution),
+        )
+        for contribution in shown
+    ]
+    return tables.table(("WORD", axis(full_scale, _BAR_HALF), "VALUE", ""), body, right=(2,))
+
+
+def axis(full_scale: float, half: int) -> str:
+    """The bars' heading: the scale's ends and its 0."""
+    low, high = f"{-full_scale:.2g}", f"{full_scale:+.2g}"
+    left = low + " " * (half - len(low))
+    return left + "0" + " " * (half - len(high)) + high

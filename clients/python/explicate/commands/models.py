@@ -1,0 +1,108 @@
+"""`explicate models`: what a server serves."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+
+from explicate.commands import connection, json_lines, tables
+from explicate.results import ModelDescription, ModelStatus
+
+_COLUMNS = ("model", "version", "state", "labels", "kind", "runtime", "reason")
+
+_EPILOG = """examples:
+  explicate models                         every version the server knows
+  explicate models show reviews            labels, methods, limits, metrics of the live version
+  explicate models show reviews --card     its model card"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its own subcommands."""
+    parser = subparsers.add_parser(
+        "models",
+        help="what the server serves",
+        description="List the models of a server, or show one.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    connection.add_format_option(parser)
+    connection.add_server_options(parser)
+    parser.set_defaults(run=run_list)
+    actions = parser.add_subparsers(metavar="ACTION", title="actions")
+    _register_show(actions)
+
+
+def _register_show(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    # SUPPRESS: the options of `models` may stand before or after the action.
+    show = actions.add_parser("show", help="one model in full", argument_default=argparse.SUPPRESS)
+    show.add_argument("name", metavar="NAME", help="the model")
+    show.add_argument("--version", metavar="N", type=int, help="this version (default: the live one)", default=None)
+    show.add_argument("--card", action="store_true", help="print the model card (Markdown) only", default=False)
+    show.add_argument("--server", metavar="HOST:PORT", help="the server to ask")
+    show.add_argument("--timeout", metavar="SECONDS", type=float, help="give up on a call after this long")
+    show.add_argument("--format", choices=("text", "json"), help="how to print the answer")
+    show.set_defaults(run=run_show)
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    """Print every version the server knows."""
+    with connection.connect(arguments) as client:
+        statuses = client.list_models()
+    if arguments.format == "json":
+        for status in statuses:
+            print(json_lines.dumps(status))
+    elif arguments.format == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerows([_COLUMNS, *map(_cells, statuses)])
+    elif statuses:
+        print(tables.table([name.upper() for name in _COLUMNS], map(_cells, statuses), right=(1,)))
+    else:
+        print(f"explicate: the server at {arguments.server} knows no models", file=sys.stderr)
+    return 0
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    """Print one version in full."""
+    with connection.connect(arguments) as client:
+        description = client.get_model(arguments.name, version=arguments.version)
+    if arguments.card:
+        print(description.model_card)
+    elif arguments.format == "text":
+        print("\n".join(f"{name:<18}{tables.printable(value)}" for name, value in _lines(description)))
+    else:
+        print(json_lines.dumps(description))
+    return 0
+
+
+def _cells(status: ModelStatus) -> tuple[str, ...]:
+    return (
+        status.model,
+        str(status.version),
+        status.state,
+        ", ".join(status.labels),
+        status.kind,
+        status.runtime,
+        status.reason,
+    )
+
+
+def _lines(description: ModelDescription) -> list[tuple[str, str]]:
+    status, limits = description.status, description.limits
+    lines = [
+        ("model", f"{status.model} version {status.version}"),
+        ("state", f"{status.state} {status.reason}".strip()),
+        ("version labels", ", ".join(status.labels)),
+        ("kind", status.kind),
+        ("classes", ", ".join(description.class_labels)),
+        ("reads", f"{description.max_tokens} tokens at most"),
+        ("runtime", f"{status.runtime} {description.precision}".strip()),
+        ("base model", description.base_model),
+        ("bundle digest", status.bundle_digest),
+        ("methods", ", ".join(description.methods)),
+        ("inputs per call", f"{limits.max_inputs:,}"),
+        ("bytes per text", f"{limits.max_text_bytes:,}"),
+        ("evaluations", f"{limits.max_evaluations:,} at most per explanation"),
+        ("seconds per call", f"{limits.max_call_s:g} at most"),
+    ]
+    return lines + [(f"test {name}", f"{value:.4g}") for name, value in sorted(description.metrics.items())]
