@@ -1,16 +1,13 @@
 """The torch model as one ONNX file: weights inside, dynamic batch and length, positions as an input."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any  # torch modules and tensors of any model
 
 import torch
 
 from explicate_export.errors import ConversionError
+from explicate_export.quiet import quiet
 from explicate_export.torch_model import TorchModel, first_line
 
 OUTPUT_NAME = "logits"
@@ -41,7 +38,7 @@ def write_graph(torch_model: TorchModel, input_names: Sequence[str], first_posit
     _check_size(torch_model)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
     try:
-        with _quiet():
+        with quiet():
             program = torch.onnx.export(
                 _Logits(torch_model.model, input_names).eval(),
                 _sample_inputs(input_names, first_position),
@@ -95,16 +92,3 @@ def _strip(model: Any) -> None:
         node.doc_string = ""
     for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
         del value.metadata_props[:]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences the exporter: warnings, prints, and log lines about packages it would like to have."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(previous)

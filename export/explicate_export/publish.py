@@ -48,7 +48,7 @@ class StagedBundle:
             if self._publish_as(target, manifest):
                 return target
             if self.version is not None:
-                raise _taken(self.repository, self.model, self.version)
+                raise PublicationError(_taken(self.repository, self.model, self.version))
 
     def _publish_as(self, target: Path, manifest: bundle_pb2.Bundle) -> bool:
         path = self.folder / MANIFEST_NAME
@@ -101,7 +101,7 @@ def check_target(repository: Path, model: str, *, version: int | None = None) ->
     if version < 1:
         raise UsageError(f"a version is a number from 1, not {version} (--version)")
     if os.path.lexists(folder / str(version)):
-        raise _taken(repository, model, version)
+        raise UsageError(_taken(repository, model, version))
 
 
 def next_version(repository: Path, model: str) -> int:
@@ -120,9 +120,9 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _taken(repository: Path, model: str, version: int) -> PublicationError:
-    return PublicationError(
-        f"{repository / model} already has a version {version} and published versions never change: "
+def _taken(repository: Path, model: str, version: int) -> str:
+    return (
+        f"{repository / model} already has a version {version}, and published versions never change: "
         "choose another --version, or leave it out to take the next one"
     )
 
