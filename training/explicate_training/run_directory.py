@@ -1,0 +1,108 @@
+"""The run directory: worked on aside, complete or absent.
+
+While a run `runs/reviews` works, its config and checkpoints are in `runs/.reviews.unfinished`. When all is done the
+finished folder is renamed to its name in one step, so an interrupted run never looks complete.
+"""
+
+import json
+import platform
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any  # JSON values
+
+from explicate.errors import ExplicateError, UsageError
+
+from explicate_training.labelled_text import LabelledText
+
+KIND = "text-classification"
+_TOOLS = ("explicate", "torch", "transformers", "tokenizers", "accelerate", "numpy", "scikit-learn")
+
+
+class RunDirectory:
+    """The folders of one run, from its start to its completion."""
+
+    def __init__(self, output: Path) -> None:
+        """`output` is where the finished run goes; raises UsageError when something stands there already."""
+        self.output = output
+        self.work = output.parent / f".{output.name}.unfinished"
+        self.checkpoints = self.work / "checkpoints"
+        self.finished = self.work / "finished"
+        if output.is_dir() and not any(output.iterdir()):
+            return
+        if output.exists() or output.is_symlink():
+            raise UsageError(f"{output} exists already: choose another folder with --output, or remove it first")
+
+    def has_checkpoint(self) -> bool:
+        """Whether an interrupted run left something to go on from."""
+        return any(self.checkpoints.glob("checkpoint-*/trainer_state.json"))
+
+    def start(self, identity: str, *, resume: bool, restart: bool) -> bool:
+        """Makes the work folder and returns whether to go on from its checkpoint.
+
+        Args:
+            identity: the config and the data's digest; a run can only be resumed with the same.
+            resume: go on where an interrupted run stopped.
+            restart: throw away what an interrupted run left.
+
+        Raises:
+            UsageError: an interrupted run is there and neither is wanted, or it is another run than this.
+        """
+        identity_file = self.work / "identity.txt"
+        if self.has_checkpoint() and not restart:
+            if not resume:
+                raise UsageError(
+                    f"an interrupted run stands in {self.work}: add --resume to go on from its last checkpoint, "
+                    "or --restart to throw it away"
+                )
+            if identity_file.read_text(encoding="utf-8") != identity:
+                raise UsageError(
+                    f"the interrupted run in {self.work} had another config, seed or data: train with those, "
+                    "or add --restart to throw it away"
+                )
+            shutil.rmtree(self.finished, ignore_errors=True)
+            return True
+        try:
+            if self.work.exists():
+                shutil.rmtree(self.work)
+            self.checkpoints.mkdir(parents=True)
+            identity_file.write_text(identity, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"cannot write to {self.output.parent}: {error.strerror}: choose another --output"
+            ) from None
+        return False
+
+    def publish(self) -> Path:
+        """Renames the finished folder to the output and removes the rest."""
+        try:
+            self.finished.rename(self.output)
+        except OSError as error:
+            raise ExplicateError(
+                f"the run is finished, but {self.output} cannot be made ({error.strerror}): see {self.finished}"
+            ) from None
+        shutil.rmtree(self.work, ignore_errors=True)
+        return self.output
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes a JSON object to be read by people, too."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_held_out(path: Path, rows: Sequence[LabelledText]) -> None:
+    """Writes the test split, one JSON object with "text" and "label" a line."""
+    lines = (json.dumps({"text": row.text, "label": row.label}) + "\n" for row in rows)
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def tool_versions(also: Iterable[str] = ()) -> dict[str, str]:
+    """Versions of Python and of the packages that make a run what it is; those not installed are left out."""
+    versions = {"python": platform.python_version()}
+    for name in (*_TOOLS, *also):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
