@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.errors import DeadlinePassed, InvalidRequest, Overloaded, Violation
-from explicate_server.explain.loop import ExplanationRun, RunSettings, StopReason
-from explicate_server.explain.registry import GameInfo
+from explicate_server.explain.game import GameInfo
+from explicate_server.explain.loop import ExplanationRun, StopReason
 from explicate_server.explain.result import Attribution
 from explicate_server.modalities.base import EncodedInput, Game, ModelInput, Player, TextUsage
 from explicate_server.options import ExplainOptions, ResolvedOptions, resolve
@@ -157,7 +157,8 @@ class _Explanation:
         )
         run = ExplanationRun(
             options.method.build(information, options.max_evaluations),
-            settings=RunSettings(
+            settings=options.method.settings(
+                len(game.players),
                 max_evaluations=options.max_evaluations,
                 min_evaluations=options.min_evaluations,
                 tolerance=options.tolerance,
@@ -210,15 +211,15 @@ class _Explanation:
     async def _endpoints(
         self, encoded: EncodedInput, game: Game, *, needs_empty: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-        """Logits of the whole input and of the empty one, and the evaluations they took."""
+        """Logits of the whole input and, where the method needs it, of the empty one; and the evaluations they took."""
         rows = [encoded.row]
-        if needs_empty and not game.empty_is_constant:
+        if needs_empty:
             rows += game.rows(np.zeros((1, len(game.players)), dtype=np.bool_))
         ticket = self._served.batcher.submit(rows, priority=Priority.PREDICT)
         logits, done = await self._collect(ticket)
         if not done.all():
             raise DeadlinePassed
-        return logits[0], logits[1] if len(rows) == 2 else self._served.empty_logits, len(rows)
+        return logits[0], logits[-1], len(rows)
 
     async def _evaluate(
         self, game: Game, coalitions: NDArray[np.bool_]

@@ -51,10 +51,6 @@ class Game(Protocol):
     def players(self) -> Sequence[Player]:
         """In reading order."""
 
-    @property
-    def empty_is_constant(self) -> bool:
-        """Whether the model row without any player is the same for every input of this model."""
-
     def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
         """One model row per coalition of bool[m, players], True = present."""
 
@@ -85,9 +81,6 @@ class Modality(Protocol):
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
         """The game of an input: ``players`` is "words" or "distinct-words", ``masking`` one of ``maskings``."""
-
-    def empty_row(self) -> Row:
-        """The row without any player, where that is a constant."""
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Pad rows into one batch of the graph's inputs."""

@@ -73,7 +73,17 @@ class TextModality:
 
     def encode(self, value: ModelInput) -> EncodedText:
         """Tokenise, and cut what the model cannot read."""
-        return self._encoded(value.text, self._tokenizer.encode(value.text))
+        encoding = self._tokenizer.encode(value.text)
+        kept = self._kept(encoding)
+        spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)[kept]
+        truncated = len(kept) < len(encoding.ids)
+        usage = TextUsage(
+            tokens=len(encoding.ids),
+            tokens_used=len(kept),
+            characters_used=int(spans.max(initial=0)) if truncated else len(value.text),
+        )
+        special = np.array(encoding.special_tokens_mask, dtype=np.bool_)[kept]
+        return EncodedText(self._row(encoding, kept).values, spans, special, usage)
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
         """The game whose players are the text's words."""
@@ -82,10 +92,6 @@ class TextModality:
         if masking == "delete":
             return _DeletionGame(self, value.text, parts)
         return _TokenGame(self._schema, encoded, parts, replace=masking == "mask-token")
-
-    def empty_row(self) -> Row:
-        """The row of special tokens alone."""
-        return self._encoded("", self._tokenizer.encode("")).row
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Pad rows into int64[batch, longest] per graph input."""
@@ -99,18 +105,6 @@ class TextModality:
         """Model rows of several texts, tokenised together."""
         encodings = self._tokenizer.encode_batch_fast(list(texts))
         return [self._row(encoding, self._kept(encoding)) for encoding in encodings]
-
-    def _encoded(self, text: str, encoding: Encoding) -> EncodedText:
-        kept = self._kept(encoding)
-        spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)[kept]
-        truncated = len(kept) < len(encoding.ids)
-        usage = TextUsage(
-            tokens=len(encoding.ids),
-            tokens_used=len(kept),
-            characters_used=int(spans.max(initial=0)) if truncated else len(text),
-        )
-        special = np.array(encoding.special_tokens_mask, dtype=np.bool_)[kept]
-        return EncodedText(self._row(encoding, kept).values, spans, special, usage)
 
     def _kept(self, encoding: Encoding) -> NDArray[np.int64]:
         """Indices of the tokens the model reads: the special ones, and the others from the start."""
@@ -142,7 +136,6 @@ class _TokenGame:
         self._schema = schema
         self._inputs = list(schema.inputs)
         self._replace = replace
-        self.empty_is_constant = not replace and schema.token_dropping and bool((encoded.special | (owner >= 0)).all())
 
     def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
         """One model row per coalition."""
@@ -176,7 +169,6 @@ class _DeletionGame:
             end = last
         self._pieces.append(text[end:])
         self._owner = np.array([*owners, NO_PLAYER])
-        self.empty_is_constant = False  # separators stay
 
     def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
         """One model row per coalition."""

@@ -9,7 +9,6 @@ from enum import Enum
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from explicate_server.errors import NotFound, NotServable, NotServing
 from explicate_server.modalities.base import Modality, TextInput
@@ -42,14 +41,12 @@ class ServedModel:
     modality: Modality
     runtime: Runtime
     batcher: Batcher
-    empty_logits: NDArray[np.float64]
-    """Logits float64[classes] of the row without any player; the same for every input, so computed once."""
     leases: int = 0
 
     @property
     def labels(self) -> Sequence[str]:
         """Labels of the classes, by index."""
-        return self.bundle.manifest.class_labels
+        return tuple(self.bundle.manifest.class_labels)
 
 
 @dataclass
@@ -174,7 +171,7 @@ class ModelRegistry:
         settings = self._settings
         modality = MODALITIES[bundle.manifest.kind](bundle, settings.max_text_bytes)
         runtime = await asyncio.to_thread(RUNTIMES["onnxruntime"], bundle.model_path, settings.threads)
-        empty_logits = await asyncio.to_thread(_warm_up, bundle, modality, runtime)
+        await asyncio.to_thread(_warm_up, bundle, modality, runtime)
         manifest = bundle.manifest
         batcher = Batcher(
             runtime,
@@ -183,11 +180,11 @@ class ModelRegistry:
             max_queued_predict_rows=settings.max_queued_rows,
             name=f"{manifest.model}-{manifest.version}",
         )
-        return ServedModel(bundle, modality, runtime, batcher, empty_logits)
+        return ServedModel(bundle, modality, runtime, batcher)
 
 
-def _warm_up(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> NDArray[np.float64]:
-    """Answer the golden inputs on this device, which proves that it works; returns the logits of the empty input.
+def _warm_up(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> None:
+    """Answer the golden inputs on this device, which proves that the model works here.
 
     Raises:
         BundleError: the answers are not the bundle's.
@@ -203,8 +200,6 @@ def _warm_up(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> ND
                 f"golden outputs differ by {difference:.3g} on {runtime.name}; "
                 f"{bundle.manifest.golden_tolerance:.3g} is allowed"
             )
-    empty: NDArray[np.float64] = runtime.run(modality.collate([modality.empty_row()]))[0].astype(np.float64)
-    return empty
 
 
 def _cause(error: Exception) -> str:

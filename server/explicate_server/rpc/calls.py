@@ -1,5 +1,7 @@
 """The outermost layer of every call: admission, decoding, and one place where errors become statuses."""
 
+from __future__ import annotations  # grpcio's handler class takes type arguments in its stubs only
+
 import asyncio
 import logging
 import time
