@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from functools import cached_property
-from typing import Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import grpc
 import grpc.aio
@@ -18,9 +18,13 @@ from explicate.options import ExplainOptions
 from explicate.results import ExplainResult, ModelDescription, ModelStatus, PredictResult
 from explicate.rpc_errors import from_rpc_error
 from explicate.v1 import inference_service_pb2 as inference_pb
-from explicate.v1.inference_service_pb2_grpc import InferenceServiceAsyncStub, InferenceServiceStub
+from explicate.v1.inference_service_pb2_grpc import InferenceServiceStub
 from explicate.v1.model_service_pb2 import ListModelsRequest
-from explicate.v1.model_service_pb2_grpc import ModelServiceAsyncStub, ModelServiceStub
+from explicate.v1.model_service_pb2_grpc import ModelServiceStub
+
+if TYPE_CHECKING:  # these two exist in the stubs' type information only
+    from explicate.v1.inference_service_pb2_grpc import InferenceServiceAsyncStub
+    from explicate.v1.model_service_pb2_grpc import ModelServiceAsyncStub
 
 _Answer = TypeVar("_Answer")
 

@@ -93,7 +93,7 @@ def _unpack(status: status_pb2.Status, kind: type[_Detail]) -> _Detail | None:
 
 
 def _message(text: str, details: ErrorDetails) -> str:
-    """The server's text, with what it leaves to the details: the bad fields and for a fault of the server the request id."""
+    """The server's text, with the bad fields it leaves out and, for a fault of the server, the request id."""
     missing = [f"{path}: {description}" for path, description in details.violations if description not in text]
     message = "; ".join([text, *missing]) if text else "; ".join(missing) or details.reason or details.code
     if details.code == grpc.StatusCode.INTERNAL.name and details.request_id:  # the one error to be looked up in a log
@@ -108,7 +108,9 @@ def _from_grpc_itself(code: grpc.StatusCode, text: str, target: str) -> ServerEr
         cause = text.rpartition(": ")[2]  # gRPC tells the whole way down to it
         return errors.Unavailable(f"cannot reach a server at {target} ({cause}); is it running there?", details)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return errors.DeadlineExceeded(f"no answer from {target} in time; give a longer timeout", details)
+        return errors.DeadlineExceeded(
+            f"no answer from {target} in time; give it longer, or see whether a server runs there", details
+        )
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in text:  # gRPC's own words
         return errors.MessageTooLarge(f"the message is over the size limit ({text}); send fewer inputs", details)
     if code is grpc.StatusCode.UNIMPLEMENTED:

@@ -1,0 +1,242 @@
+"""A real gRPC server with answers that follow from the request by simple formulas, for testing the client.
+
+A text of k words has words w_0 .. w_{k-1}. Class "great" has probability (k mod 10) / 10. Word i is worth
+(i + 1) / 100, negative for odd i, with standard error 0.01 and the interval value ± 0.02; the last word of a text of
+more than one word has no standard error yet (NaN).
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import log, nan
+
+import grpc
+from explicate.v1 import bundle_pb2 as bundle_pb
+from explicate.v1 import explanation_pb2 as explanation_pb
+from explicate.v1 import inference_service_pb2 as inference_pb
+from explicate.v1 import model_service_pb2 as model_pb
+from explicate.v1.inference_service_pb2_grpc import InferenceServiceServicer, add_InferenceServiceServicer_to_server
+from explicate.v1.model_service_pb2_grpc import ModelServiceServicer, add_ModelServiceServicer_to_server
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+MODEL = inference_pb.ModelVersion(
+    model="reviews", version=3, bundle_digest="ab" * 32, runtime="onnxruntime-cpu", precision="fp32"
+)
+STREAMED_EVALUATIONS = (8, 16, 32)
+
+
+@dataclass
+class CannedServer:
+    """What the tests set and see."""
+
+    target: str = ""
+    requests: list[object] = field(default_factory=list)
+    seconds_left: list[float | None] = field(default_factory=list)
+    status: status_pb2.Status | None = None  # answer every call with this
+    unavailable_times: int = 0  # answer that many calls with UNAVAILABLE first
+    models: list[model_pb.ModelStatus] = field(default_factory=list)
+    listed: list[list[model_pb.ModelStatus]] = field(default_factory=list)  # answers of ListModels before `models`
+    hold: bool = False  # finish a stream or an Explain only when its caller has gone
+    entered: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def enter(self, request: object, context: grpc.ServicerContext) -> None:
+        self.requests.append(request)
+        # At once: a call that is cancelled while it sends is left there, and would not come to a later line.
+        if not context.add_callback(self.ended.set):
+            self.ended.set()
+        self.entered.set()
+        self.seconds_left.append(context.time_remaining())
+        if self.status is not None:
+            context.abort_with_status(rpc_status.to_status(self.status))
+        if self.unavailable_times > 0:
+            self.unavailable_times -= 1
+            context.abort(grpc.StatusCode.UNAVAILABLE, "draining")
+
+
+class _Inference(InferenceServiceServicer):
+    def __init__(self, state: CannedServer) -> None:
+        self.state = state
+
+    def Predict(self, request, context):
+        self.state.enter(request, context)
+        violations = [
+            (f"inputs[{i}].text", "must not be empty") for i, x in enumerate(request.inputs) if not x.text.text
+        ]
+        if violations:
+            context.abort_with_status(rpc_status.to_status(bad_request(*violations)))
+        return inference_pb.PredictResponse(
+            model=MODEL,
+            predictions=[prediction(item.text.text) for item in request.inputs],
+            timing=inference_pb.Timing(queue_seconds=0.125, model_seconds=0.25, total_seconds=0.5),
+        )
+
+    def Explain(self, request, context):
+        self.state.enter(request, context)
+        if not request.input.text.text:
+            context.abort_with_status(rpc_status.to_status(bad_request(("input.text", "must not be empty"))))
+        if self.state.hold:
+            self.state.ended.wait(timeout=30)
+        return inference_pb.ExplainResponse(**answer(request, 32, explanation_pb.STOP_REASON_TOLERANCE))
+
+    def StreamExplain(self, request, context):
+        self.state.enter(request, context)
+        *rounds, last = STREAMED_EVALUATIONS
+        for evaluations in rounds:
+            yield inference_pb.StreamExplainResponse(**answer(request, evaluations, explanation_pb.STOP_REASON_RUNNING))
+        if self.state.hold:
+            self.state.ended.wait(timeout=30)
+        yield inference_pb.StreamExplainResponse(
+            **answer(request, last, explanation_pb.STOP_REASON_TOLERANCE), final=True
+        )
+
+
+class _Models(ModelServiceServicer):
+    def __init__(self, state: CannedServer) -> None:
+        self.state = state
+
+    def ListModels(self, request, context):
+        self.state.enter(request, context)
+        return model_pb.ListModelsResponse(models=self.state.listed.pop(0) if self.state.listed else self.state.models)
+
+    def GetModel(self, request, context):
+        self.state.enter(request, context)
+        return model_pb.GetModelResponse(
+            status=model_status(request.model, request.version or 3),
+            bundle=bundle_pb.Bundle(
+                class_labels=["other", "great"],
+                text=bundle_pb.TextSchema(max_tokens=128),
+                precision="fp32",
+                metrics={"accuracy": 0.84},
+                provenance=bundle_pb.Provenance(base_model="minilm"),
+            ),
+            methods=["kernel-shap", "lime"],
+            limits=model_pb.ServingLimits(
+                max_inputs=1024, max_text_bytes=65536, max_evaluations=16384, max_call_seconds=60
+            ),
+            model_card="# reviews",
+        )
+
+
+def model_status(model: str, version: int = 3, state: int = model_pb.MODEL_STATE_READY, reason: str = ""):
+    return model_pb.ModelStatus(
+        model=model,
+        version=version,
+        state=state,
+        labels=["live"] if state == model_pb.MODEL_STATE_READY else [],
+        reason=reason,
+        kind=bundle_pb.MODEL_KIND_TEXT_CLASSIFICATION,
+        bundle_digest="ab" * 32,
+        runtime="onnxruntime-cpu",
+    )
+
+
+def great_probability(text: str) -> float:
+    return len(text.split()) % 10 / 10
+
+
+def prediction(text: str) -> inference_pb.Prediction:
+    great = great_probability(text)
+    scores = [
+        inference_pb.ClassScore(index=i, label=label, probability=p, logit=log(p + 0.1))
+        for i, (label, p) in enumerate((("other", 1 - great), ("great", great)))
+    ]
+    index = int(great > 0.5)
+    return inference_pb.Prediction(
+        classification=inference_pb.Classification(
+            predicted_index=index, predicted_label=scores[index].label, scores=scores
+        ),
+        text_usage=inference_pb.TextUsage(tokens=9, tokens_used=9, characters_used=len(text)),
+    )
+
+
+def word_value(index: int) -> float:
+    return (index + 1) / 100 * (-1) ** index
+
+
+def answer(request, evaluations: int, stop_reason: int) -> dict[str, object]:
+    text = request.input.text.text
+    words = list(re.finditer(r"\S+", text))
+    everything = request.options.target.all
+    options = explanation_pb.ExplainOptions(
+        method="kernel-shap",
+        output_space=explanation_pb.OUTPUT_SPACE_PROBABILITY,
+        masking=explanation_pb.MASKING_ATTENTION,
+        max_evaluations=1000,
+        confidence=0.95,
+    )
+    options.MergeFrom(request.options)
+    return {
+        "model": MODEL,
+        "prediction": prediction(text),
+        "explanation": explanation_pb.Explanation(
+            features=[
+                explanation_pb.Feature(
+                    text=explanation_pb.TextFeature(
+                        text=word[0], spans=[explanation_pb.TextSpan(start=word.start(), end=word.end())]
+                    )
+                )
+                for word in words
+            ],
+            attributions=[_attribution(i, len(words)) for i in ((0, 1) if everything else (1,))],
+            quality=explanation_pb.Quality(additivity_gap=1e-9),
+            evaluations=evaluations,
+            rounds=2,
+            stop_reason=stop_reason,
+            converged=stop_reason == explanation_pb.STOP_REASON_TOLERANCE,
+            method_version="1",
+            options=options,
+        ),
+        "timing": inference_pb.Timing(total_seconds=0.5, solver_seconds=0.125),
+    }
+
+
+def _attribution(class_index: int, words: int) -> explanation_pb.Attribution:
+    sign = 1 if class_index else -1
+    values = [sign * word_value(i) for i in range(words)]
+    unknown = {words - 1} if words > 1 else set()
+    return explanation_pb.Attribution(
+        class_index=class_index,
+        class_label=("other", "great")[class_index],
+        baseline_value=0.5,
+        instance_value=0.5 + sum(values),
+        values=values,
+        standard_errors=[nan if i in unknown else 0.01 for i in range(words)],
+        lower=[nan if i in unknown else value - 0.02 for i, value in enumerate(values)],
+        upper=[nan if i in unknown else value + 0.02 for i, value in enumerate(values)],
+    )
+
+
+def rich_status(code: grpc.StatusCode, reason: str, *details, message: str = "no", **metadata) -> status_pb2.Status:
+    status = status_pb2.Status(code=code.value[0], message=message)
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain="explicate", metadata=metadata))
+    for detail in details:
+        status.details.add().Pack(detail)
+    return status
+
+
+def bad_request(*violations: tuple[str, str]) -> status_pb2.Status:
+    detail = error_details_pb2.BadRequest()
+    for path, description in violations:
+        detail.field_violations.add(field=path, description=description)
+    return rich_status(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", detail, message="the request has a bad field")
+
+
+@contextmanager
+def serve(state: CannedServer) -> Iterator[CannedServer]:
+    server = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+    add_InferenceServiceServicer_to_server(_Inference(state), server)
+    add_ModelServiceServicer_to_server(_Models(state), server)
+    state.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        yield state
+    finally:
+        state.ended.set()
+        server.stop(grace=None).wait()

@@ -1,0 +1,36 @@
+"""The canned server, and one way to ask it with either client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import explicate
+import pytest
+from canned_server import CannedServer, model_status, serve
+
+
+@pytest.fixture
+def server() -> Iterator[CannedServer]:
+    with serve(CannedServer(models=[model_status("reviews")])) as state:
+        yield state
+
+
+@pytest.fixture(params=["Client", "AsyncClient"])
+def ask(request: pytest.FixtureRequest, server: CannedServer) -> Callable:
+    """`ask("predict", "reviews", ["a"])` calls that method of the one client or the other; a stream gives a list."""
+
+    def with_client(method, /, *args, **kwargs):
+        with explicate.Client(server.target) as client:
+            answer = getattr(client, method)(*args, **kwargs)
+            return list(answer) if method == "stream_explain" else answer
+
+    async def with_async_client(method, /, *args, **kwargs):
+        async with explicate.AsyncClient(server.target) as client:
+            if method == "stream_explain":
+                return [estimate async for estimate in client.stream_explain(*args, **kwargs)]
+            return await getattr(client, method)(*args, **kwargs)
+
+    if request.param == "Client":
+        return with_client
+    return lambda *args, **kwargs: asyncio.run(with_async_client(*args, **kwargs))

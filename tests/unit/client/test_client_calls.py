@@ -1,0 +1,216 @@
+"""Both clients against a real server: what they send and what they make of the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import explicate
+import grpc
+import pytest
+from canned_server import STREAMED_EVALUATIONS, model_status, word_value
+from explicate.v1 import explanation_pb2 as explanation_pb
+from explicate.v1 import inference_service_pb2 as inference_pb
+from explicate.v1 import model_service_pb2 as model_pb
+
+
+def test_predictions_come_in_the_order_of_the_inputs(ask):
+    result = ask("predict", "reviews", ["one", "one two three four five six seven", "one two"])
+    assert [p.label for p in result.predictions] == ["other", "great", "other"]
+    assert [p.scores[1].probability for p in result.predictions] == [0.1, 0.7, 0.2]
+    assert result.predictions[1].probability == 0.7
+    assert result.predictions[0].text_usage == explicate.TextUsage(9, 9, False, 3)
+    assert result.model == explicate.ModelVersion("reviews", 3, "ab" * 32, "onnxruntime-cpu", "fp32")
+    assert result.timing == explicate.Timing(0.125, 0.0, 0.25, 0.0, 0.5)
+
+
+def test_live_version_is_asked_when_nothing_is_said(ask, server):
+    ask("predict", "reviews", ["a"])
+    assert server.requests[0].model == inference_pb.ModelRef(model="reviews")
+
+
+def test_version_and_label_are_sent(ask, server):
+    ask("predict", "reviews", ["a"], version=2)
+    ask("explain", "reviews", "a", label="canary")
+    assert server.requests[0].model == inference_pb.ModelRef(model="reviews", version=2)
+    assert server.requests[1].model == inference_pb.ModelRef(model="reviews", label="canary")
+
+
+def test_explanation_holds_every_number_of_the_answer(ask):
+    result = ask("explain", "reviews", "soup was great")
+    attribution = result.explanation.attributions[0]
+    assert [f.text for f in result.explanation.features] == ["soup", "was", "great"]
+    assert [result.text[s.start : s.end] for f in result.explanation.features for s in f.spans] == result.text.split()
+    assert attribution.values == (0.01, -0.02, 0.03)
+    assert (attribution.class_index, attribution.class_label) == (1, "great")
+    assert (attribution.baseline_value, attribution.instance_value) == (0.5, pytest.approx(0.52))
+    assert attribution.standard_errors[:2] == (0.01, 0.01)
+    assert math.isnan(attribution.standard_errors[2])
+    assert attribution.lower[0] == pytest.approx(-0.01)
+    assert attribution.upper[0] == pytest.approx(0.03)
+    assert result.explanation.quality == explicate.Quality(additivity_gap=1e-9, held_out_r_squared=None)
+    assert (result.explanation.evaluations, result.explanation.stop_reason) == (32, "tolerance")
+    assert result.explanation.converged
+    assert result.final
+
+
+def test_options_that_were_not_given_are_not_sent(ask, server):
+    ask("explain", "reviews", "a")
+    assert server.requests[0].options == explanation_pb.ExplainOptions()
+
+
+def test_options_are_sent_and_come_back_as_resolved(ask, server):
+    given = {
+        "method": "lime",
+        "target": "great",
+        "output_space": "logit",
+        "masking": "delete",
+        "max_evaluations": 500,
+        "min_evaluations": 40,
+        "tolerance": 0.5,
+        "confidence": 0.75,
+        "time_limit_s": 2.5,
+        "seed": 7,
+    }
+    result = ask("explain", "reviews", "a", **given)
+    assert server.requests[0].options == explanation_pb.ExplainOptions(
+        method="lime",
+        target=explanation_pb.Target(label="great"),
+        output_space=explanation_pb.OUTPUT_SPACE_LOGIT,
+        masking=explanation_pb.MASKING_DELETE,
+        max_evaluations=500,
+        min_evaluations=40,
+        tolerance=0.5,
+        confidence=0.75,
+        time_limit_seconds=2.5,
+        seed=7,
+    )
+    assert result.explanation.options == explicate.ResolvedOptions(**given)
+
+
+@pytest.mark.parametrize(
+    ("target", "sent"),
+    [
+        (0, explanation_pb.Target(index=0)),
+        ("all", explanation_pb.Target(label="all")),
+        (explicate.ALL, explanation_pb.Target(all=True)),
+    ],
+)
+def test_target_is_an_index_a_label_or_all(ask, server, target, sent):
+    ask("explain", "reviews", "a", target=target)
+    assert server.requests[0].options.target == sent
+
+
+def test_zero_is_sent_and_not_taken_for_unset(ask, server):
+    ask("explain", "reviews", "a", seed=0, tolerance=0.0)
+    assert server.requests[0].options.HasField("seed")
+    assert server.requests[0].options.HasField("tolerance")
+
+
+def test_stream_gives_growing_estimates_and_a_final_one(ask):
+    estimates = ask("stream_explain", "reviews", "soup was great")
+    assert tuple(e.explanation.evaluations for e in estimates) == STREAMED_EVALUATIONS
+    assert [e.final for e in estimates] == [False, False, True]
+    assert [e.explanation.stop_reason for e in estimates] == ["running", "running", "tolerance"]
+
+
+def test_top_words_are_the_strongest_whatever_their_sign(ask):
+    result = ask("explain", "reviews", "a b c d", target=explicate.ALL)
+    assert [c.value for c in result.explanation.top(2)] == [-word_value(3), -word_value(2)]
+    assert [c.feature.text for c in result.explanation.top(2, output=1)] == ["d", "c"]
+    assert len(result.explanation.top(99)) == 4
+
+
+def test_models_are_listed(ask, server):
+    server.models = [
+        model_status("reviews"),
+        model_status("broken", 1, model_pb.MODEL_STATE_FAILED, "model.onnx: wrong digest"),
+    ]
+    ready, broken = ask("list_models")
+    assert (ready.model, ready.version, ready.state, ready.labels) == ("reviews", 3, "ready", ("live",))
+    assert ready.kind == "text-classification"
+    assert (broken.state, broken.reason) == ("failed", "model.onnx: wrong digest")
+
+
+def test_a_model_is_described(ask, server):
+    description = ask("get_model", "reviews", version=2)
+    assert server.requests[0] == model_pb.GetModelRequest(model="reviews", version=2)
+    assert description.class_labels == ("other", "great")
+    assert description.limits == explicate.ServingLimits(1024, 65536, 16384, 60.0)
+    assert description.metrics == {"accuracy": 0.84}
+    assert description.model_card == "# reviews"
+
+
+def test_wait_ready_returns_when_a_model_serves(ask, server):
+    loading = model_status("reviews", state=model_pb.MODEL_STATE_LOADING)
+    server.listed = [[], [loading]]
+    ask("wait_ready", model="reviews", timeout_s=10)
+    assert len(server.requests) == 3
+
+
+def test_wait_ready_says_what_the_server_was_doing(ask, server):
+    server.models = [model_status("reviews", 3, model_pb.MODEL_STATE_FAILED, "wrong digest")]
+    with pytest.raises(explicate.DeadlineExceeded, match="reviews 3 is failed: wrong digest"):
+        ask("wait_ready", timeout_s=0.3)
+
+
+def test_the_timeout_becomes_the_deadline(ask, server):
+    ask("predict", "reviews", ["a"])
+    ask("predict", "reviews", ["a"], timeout_s=5)
+    ask("predict", "reviews", ["a"], timeout_s=math.inf)
+    default, five, none = server.seconds_left
+    assert 25 < default <= 30
+    assert 3 < five <= 5
+    assert none > 1e9  # gRPC's blocking server says so when there is no deadline
+
+
+def test_unavailable_is_tried_again(ask, server):
+    server.unavailable_times = 2
+    assert len(ask("predict", "reviews", ["a"]).predictions) == 1
+    assert len(server.requests) == 3
+
+
+def test_unavailable_is_given_up_after_four_attempts(ask, server):
+    server.unavailable_times = 9
+    with pytest.raises(explicate.Unavailable, match="draining"):
+        ask("explain", "reviews", "a")
+    assert len(server.requests) == 4
+
+
+def test_closing_a_stream_cancels_the_call(server):
+    server.hold = True
+    with explicate.Client(server.target) as client:
+        stream = client.stream_explain("reviews", "a b")
+        next(stream)
+        stream.close()
+        assert server.ended.wait(timeout=10)
+
+
+async def test_closing_an_async_stream_cancels_the_call(server):
+    server.hold = True
+    async with explicate.AsyncClient(server.target) as client:
+        stream = client.stream_explain("reviews", "a b")
+        await anext(stream)
+        await stream.aclose()
+        assert server.ended.wait(timeout=10)
+
+
+async def test_cancelling_a_task_cancels_its_call(server):
+    server.hold = True
+    async with explicate.AsyncClient(server.target) as client:
+        task = asyncio.create_task(client.explain("reviews", "a"))
+        await asyncio.to_thread(server.entered.wait, 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(server.ended.wait, 10)
+
+
+def test_messages_beyond_four_mebibytes_pass(ask):
+    assert len(ask("predict", "reviews", ["x" * 60_000] * 60).predictions) == 60  # 3.6 MB of text
+
+
+def test_channel_goes_through_credentials(server):
+    encrypted = explicate.Client(server.target, credentials=grpc.ssl_channel_credentials(), timeout_s=2)
+    with encrypted, pytest.raises(explicate.ServerError):  # the canned server speaks no TLS
+        encrypted.list_models()
