@@ -1,0 +1,195 @@
+"""Exports of the tiny model that go wrong, and the command line around one that goes right."""
+
+import argparse
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import explicate_export.export as export_module
+import explicate_export.onnx_graph as onnx_graph
+import numpy as np
+import onnx
+import pytest
+from explicate.v1 import bundle_pb2
+from explicate_export import cli, torch_model
+from explicate_export.comparison import check_parity, check_token_ids
+from explicate_export.errors import ConversionError, ParityError, UsageError
+from explicate_export.export import ExportOptions, export_run
+from explicate_export.run_directory import read_run
+from explicate_export.token_rows import encode, plain_tokenizer_json
+from onnx import numpy_helper
+from tiny_bundle import write_run_files, write_tiny_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the tiny model; for reading only."""
+    return write_tiny_run(tmp_path_factory.mktemp("run") / "tiny-run")
+
+
+@pytest.fixture
+def own_run(run: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may change."""
+    return Path(shutil.copytree(run, tmp_path / "own-run"))
+
+
+def _reuse_graph(monkeypatch: pytest.MonkeyPatch, graph: Path, *, scale: float) -> None:
+    """Instead of converting, takes a graph that exists, with one weight of its last layer multiplied."""
+
+    def write_graph(trained: Any, inputs: Sequence[str], first_position: int, path: Path) -> None:
+        model = onnx.load(graph)
+        (weight,) = (tensor for tensor in model.graph.initializer if tensor.name.endswith("classifier.bias"))
+        weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(scale), weight.name))
+        onnx.save(model, path)
+
+    monkeypatch.setattr(export_module, "write_graph", write_graph)
+
+
+@pytest.mark.parametrize("scale", [1.001, float("nan")])
+def test_graph_that_differs_from_torch_is_not_published(
+    run: Path, tiny_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: float
+) -> None:
+    _reuse_graph(monkeypatch, tiny_repository / "tiny" / "1" / "model.onnx", scale=scale)
+    repository = tmp_path / "repository"
+    with pytest.raises(ParityError, match=r"differ by up to .* nothing was published"):
+        export_run(run, repository, ExportOptions("tiny"))
+    assert list(repository.iterdir()) == []
+
+
+def test_unchanged_graph_passes_the_same_comparison(
+    run: Path, tiny_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _reuse_graph(monkeypatch, tiny_repository / "tiny" / "1" / "model.onnx", scale=1.0)
+    lines: list[str] = []
+    bundle = export_run(run, tmp_path / "repository", ExportOptions("other", 4, compared_texts=10), say=lines.append)
+    assert bundle == tmp_path / "repository" / "other" / "4"
+    assert any("on 10 held-out texts" in line for line in lines)
+    assert any("token dropping: leaving tokens out equals masking them" in line for line in lines)
+
+
+def test_difference_at_the_limit_passes_and_above_it_fails() -> None:
+    check_parity(1e-4)
+    for difference in (1.01e-4, float("inf"), float("nan")):
+        with pytest.raises(ParityError):
+            check_parity(difference)
+
+
+def test_bundle_tokenizer_gives_the_training_tokenizers_ids(run: Path) -> None:
+    trained = torch_model.load(read_run(run))
+    texts = [
+        "Good FOOD!",
+        "naïve café ½ 你好 😀",
+        "[MASK] and [SEP] inside",
+        "a\u200bb\u00ad \u2028 x\r\n\ty",
+        "good " * 300,
+        "?",
+    ]
+    schema = bundle_pb2.TextSchema(max_tokens=128)
+    rows = encode(plain_tokenizer_json(run / "model" / "tokenizer.json"), texts, schema)
+    check_token_ids(rows, trained.token_ids(texts))
+    assert max(map(len, rows)) == 128
+
+
+def test_other_token_ids_are_refused(run: Path) -> None:
+    schema = bundle_pb2.TextSchema(max_tokens=128)
+    rows = encode(plain_tokenizer_json(run / "model" / "tokenizer.json"), ["good", "bad"], schema)
+    with pytest.raises(ParityError, match="held-out text 2"):
+        check_token_ids(rows, [rows[0].ids.tolist(), [2, 9, 3]])
+
+
+def test_truncation_and_padding_of_the_training_tokenizer_are_left_behind(own_run: Path) -> None:
+    path = own_run / "model" / "tokenizer.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings["truncation"] = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    plain = json.loads(plain_tokenizer_json(path))
+    assert plain["truncation"] is None
+    assert plain["padding"] is None
+    assert plain["model"] == settings["model"]
+
+
+def test_model_without_its_classifier_weights_is_refused(own_run: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    path = own_run / "model" / "model.safetensors"
+    weights = {name: tensor for name, tensor in load_file(path).items() if not name.startswith("classifier")}
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(UsageError, match=r"lacks weights, 'classifier\.bias' among them"):
+        torch_model.load(read_run(own_run))
+
+
+def test_truncated_weights_are_one_sentence(own_run: Path) -> None:
+    path = own_run / "model" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        torch_model.load(read_run(own_run))
+
+
+@pytest.mark.parametrize("labels", [("great", "other"), ("a", "b", "c")])
+def test_labels_that_contradict_the_model_are_refused(own_run: Path, labels: tuple[str, ...]) -> None:
+    write_run_files(own_run, texts=["good"], labels=labels)
+    with pytest.raises(UsageError, match="not consistent"):
+        torch_model.load(read_run(own_run))
+
+
+def test_more_tokens_than_the_model_has_positions_are_refused(run: Path) -> None:
+    trained = dataclasses.replace(torch_model.load(read_run(run)), max_tokens=129)
+    with pytest.raises(UsageError, match="only 128 positions"):
+        torch_model.text_schema(trained, "good food")
+
+
+def test_model_too_large_for_one_file_is_refused(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_graph, "MAX_FILE_BYTES", 1000)
+    with pytest.raises(ConversionError, match="can hold 2 GiB"):
+        onnx_graph.write_graph(torch_model.load(read_run(run)), ["input_ids"], 0, tmp_path / "model.onnx")
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    cli.register(parser.add_subparsers())
+    return parser.parse_args(arguments)
+
+
+def test_command_prints_the_bundle_and_the_next_step(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    repository = tmp_path / "repository"
+    args = _parse(["export", str(run), "--repository", str(repository)])
+    assert args.run(args) == 0
+    output = capfd.readouterr()
+    assert output.out == f"{repository / 'tiny-run' / '1'}\n"
+    assert f"next: explicate serve --repository {repository}" in output.err
+    # Nothing but our own lines: the exporter is silenced.
+    assert all(line.startswith("export: ") for line in output.err.splitlines())
+
+
+def test_export_twice_gives_the_same_graph(run: Path, tiny_repository: Path, tmp_path: Path) -> None:
+    """The shared repository was exported from a model of the same seed."""
+    trained = torch_model.load(read_run(run))
+    schema = torch_model.text_schema(trained, "good food")
+    onnx_graph.write_graph(trained, schema.inputs, schema.first_position, tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").read_bytes() == (tiny_repository / "tiny" / "1" / "model.onnx").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [(["--name", "No"], "cannot name"), (["--version", "0"], "from 1"), (["--compare", "0"], "--compare")],
+)
+def test_wrong_options_are_refused_before_anything_is_loaded(tmp_path: Path, extra: list[str], message: str) -> None:
+    args = _parse(["export", str(tmp_path / "run"), "--repository", str(tmp_path / "repository"), *extra])
+    with pytest.raises(UsageError, match=message):
+        args.run(args)
+    assert not (tmp_path / "repository").exists()
+
+
+def test_registering_imports_nothing_heavy() -> None:
+    script = (
+        "import argparse, sys, explicate_export.cli as cli; cli.register(argparse.ArgumentParser().add_subparsers());"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'onnx', 'onnxruntime', 'numpy')))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
