@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,30 +20,8 @@ from explicate_server.runtime.base import Feeds, Runtime
 from explicate_server.settings import Settings
 from numpy.typing import NDArray
 
-WORDS = [
-    "this",
-    "tea",
-    "is",
-    "great",
-    "but",
-    "the",
-    "box",
-    "was",
-    "not",
-    "good",
-    "and",
-    "it",
-    "came",
-    "very",
-    "late",
-    "so",
-    "we",
-    "never",
-    "had",
-    "any",
-    "of",
-    "it",
-]
+TEXT = "this tea is great but the box was not good and it came very late so we never had any of it"
+WORDS = TEXT.split()
 
 
 @dataclass
@@ -112,6 +90,12 @@ def gate(running: Running, model: str = "tiny") -> GatedRuntime:
     return gated
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until the condition holds; the test's own time cap bounds it."""
+    while not condition():  # noqa: ASYNC110 - what is waited for is in the server, which has no event for it
+        await asyncio.sleep(0.001)
+
+
 def reference(model: str = "tiny", **selector: Any) -> messages.ModelRef:
     return messages.ModelRef(model=model, **selector)
 
@@ -129,6 +113,11 @@ def explain_request(text: str, *, model: str = "tiny", **options: Any) -> messag
     for name, value in options.items():
         setattr(request.options, name, value)
     return request
+
+
+def stream_request(text: str, **options: Any) -> messages.StreamExplainRequest:
+    request = explain_request(text, **options)
+    return messages.StreamExplainRequest(model=request.model, input=request.input, options=request.options)
 
 
 @contextmanager

@@ -6,11 +6,11 @@ from typing import Any
 
 import grpc
 import pytest
-from explicate.v1 import explanation_pb2, inference_service_pb2
+from explicate.v1 import explanation_pb2
 from explicate_server.runtime.batcher import Priority
-from harness import WORDS, Running, explain_request, gate, predict_request, running_server
+from harness import TEXT, WORDS, Running, explain_request, gate, predict_request, running_server, stream_request, until
 
-LONG = " ".join(WORDS)
+LONG = TEXT
 
 
 async def until_idle(running: Running) -> None:
@@ -97,9 +97,7 @@ async def test_a_deadline_before_any_answer_is_deadline_exceeded(tiny_repository
 async def test_closing_a_stream_stops_its_rows(tiny_repository: Path) -> None:
     async with running_server(tiny_repository) as running:
         gated = gate(running)
-        request = inference_service_pb2.StreamExplainRequest()
-        request.MergeFromString(explain_request(LONG, tolerance=0.0, max_evaluations=4000).SerializeToString())
-        stream = running.inference.StreamExplain(request)
+        stream = running.inference.StreamExplain(stream_request(LONG, tolerance=0.0, max_evaluations=4000))
         gated.let_through(30)
         await stream.read()
         stream.cancel()
@@ -114,8 +112,7 @@ async def test_explanations_over_the_limit_are_refused_at_once_and_the_others_fi
         gated = gate(running)
         accepted = [running.inference.Explain(explain_request(LONG, max_evaluations=64)) for _ in range(2)]
         await gated.entered.get()
-        while running.served().batcher.queued_rows[Priority.PREDICT] < 2:
-            await asyncio.sleep(0)
+        await until(lambda: running.served().batcher.queued_rows[Priority.PREDICT] == 3)  # of 4, one runs
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await running.inference.Explain(explain_request(LONG))
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -130,8 +127,7 @@ async def test_a_full_queue_refuses_new_rows_and_keeps_those_it_accepted(tiny_re
         first = running.inference.Predict(predict_request("good tea"))
         await gated.entered.get()
         accepted = running.inference.Predict(predict_request(*WORDS[:8]))
-        while running.served().batcher.queued_rows[Priority.PREDICT] < 8:
-            await asyncio.sleep(0)
+        await until(lambda: running.served().batcher.queued_rows[Priority.PREDICT] == 8)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await running.inference.Predict(predict_request("one more"))
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from explicate.v1 import explanation_pb2, inference_service_pb2
+from explicate.v1 import explanation_pb2
 from explicate_server.modalities.base import TextInput
 from explicate_server.outputs import softmax
-from harness import WORDS, Running, explain_request, predict_request, running_server, text_input
+from harness import WORDS, Running, explain_request, predict_request, running_server, stream_request
 from lime.lime_text import LimeTextExplainer
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
@@ -128,11 +128,8 @@ async def test_all_classes_are_explained_from_the_same_evaluations(tiny_reposito
 async def test_a_stream_grows_and_ends_with_the_answer_of_explain(tiny_repository: Path) -> None:
     text = " ".join(WORDS)
     options = {"max_evaluations": 640, "tolerance": 0.0, "seed": 3}
-    request = inference_service_pb2.StreamExplainRequest(input=text_input(text))
-    request.model.model = "tiny"
-    request.options.CopyFrom(explain_request(text, **options).options)
     async with running_server(tiny_repository) as running:
-        answers = [answer async for answer in running.inference.StreamExplain(request)]
+        answers = [answer async for answer in running.inference.StreamExplain(stream_request(text, **options))]
         whole = await running.inference.Explain(explain_request(text, **options))
     assert [answer.final for answer in answers] == [False] * (len(answers) - 1) + [True]
     assert all(a.explanation.evaluations <= b.explanation.evaluations for a, b in pairwise(answers))
