@@ -100,7 +100,11 @@ def build_onnx_variant(
         onnx.save(graph, staged.folder / GRAPH_NAME)
         if constant:
             texts, logits = read_golden(origin / GOLDEN_NAME)
-            write_golden(staged.folder / GOLDEN_NAME, texts, np.broadcast_to(np.float32(CONSTANT_LOGITS), logits.shape))
+            write_golden(
+                staged.folder / GOLDEN_NAME,
+                texts,
+                np.broadcast_to(np.array(CONSTANT_LOGITS, dtype=np.float32), logits.shape),
+            )
         return staged.publish(manifest)
 
 
@@ -152,7 +156,7 @@ def _make_constant(model: Any) -> None:
     graph = model.graph
     _rename_logits(graph)
     graph.initializer.append(numpy_helper.from_array(np.zeros(1, dtype=np.float32), "constant_zero"))
-    graph.initializer.append(numpy_helper.from_array(np.float32(CONSTANT_LOGITS), "constant_logits"))
+    graph.initializer.append(numpy_helper.from_array(np.array(CONSTANT_LOGITS, dtype=np.float32), "constant_logits"))
     graph.node.append(helper.make_node("Mul", ["plain_logits", "constant_zero"], ["constant_zeros"]))
     graph.node.append(helper.make_node("Add", ["constant_zeros", "constant_logits"], ["logits"]))
 

@@ -9,6 +9,7 @@ from typing import Any  # JSON values
 from explicate_export.errors import UsageError
 
 KIND = "text-classification"
+MIN_MAX_TOKENS = 8  # a server refuses bundles of models that read less: special tokens and hardly a word
 _MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
 
@@ -45,7 +46,7 @@ def read_run(directory: Path) -> TrainingRun:
     return TrainingRun(
         directory=directory,
         labels=_labels(run, run_file),
-        max_tokens=_field(run, "max_tokens", int, run_file),
+        max_tokens=_max_tokens(run, run_file),
         base_model=_field(run, "base_model", str, run_file),
         seed=_field(run, "seed", int, run_file),
         data_sha256=_field(run, "data_sha256", str, run_file),
@@ -67,6 +68,15 @@ def _labels(run: Mapping[str, Any], path: Path) -> tuple[str, ...]:
     if len(labels) < 2 or len(set(map(str, labels))) < len(labels) or not all(isinstance(x, str) and x for x in labels):
         raise UsageError(f"{path}: labels must be at least two different names, not {labels!r}")
     return tuple(labels)
+
+
+def _max_tokens(run: Mapping[str, Any], path: Path) -> int:
+    max_tokens: int = _field(run, "max_tokens", int, path)
+    if max_tokens < MIN_MAX_TOKENS:
+        raise UsageError(
+            f"{path}: max_tokens is {max_tokens}, and a server needs at least {MIN_MAX_TOKENS}: train again"
+        )
+    return max_tokens
 
 
 def _held_out_texts(path: Path) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ def _write_run(directory: Path, config: Any) -> Path:
     config.id2label = dict(enumerate(LABELS))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        model = transformers.AutoModelForSequenceClassification.from_config(config)
+        model = transformers.AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
     model.save_pretrained(directory / "model")
     build_tokenizer().save_pretrained(directory / "model")
     write_run_files(directory, texts=compose_texts(24, seed=3))

@@ -116,10 +116,10 @@ def test_nan_variant_poisons_only_rows_with_the_word(tiny_repository: Path, tmp_
 def test_constant_variant_answers_one_thing(tiny_repository: Path, tmp_path: Path) -> None:
     repository = _copy_of(tiny_repository, tmp_path)
     constant = build_onnx_variant(repository, model="flat", constant=True)
-    assert (_logits(constant, ["good", "bad food here"]) == np.float32(CONSTANT_LOGITS)).all()
+    assert (_logits(constant, ["good", "bad food here"]) == np.array(CONSTANT_LOGITS, dtype=np.float32)).all()
     texts, logits = read_golden(constant / "golden.npz")
     assert len(texts) == 32
-    assert (logits == np.float32(CONSTANT_LOGITS)).all()
+    assert (logits == np.array(CONSTANT_LOGITS, dtype=np.float32)).all()
 
 
 def _copy_of(repository: Path, tmp_path: Path) -> Path:

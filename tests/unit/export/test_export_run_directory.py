@@ -71,6 +71,7 @@ def test_broken_json_is_named(run: Path, content: str) -> None:
         ({"labels": ["a", 1]}, "labels"),
         ({"max_tokens": "128"}, "max_tokens"),
         ({"max_tokens": True}, "max_tokens"),
+        ({"max_tokens": 7}, "at least 8"),
         ({"seed": None}, "seed"),
     ],
 )
