@@ -64,7 +64,8 @@ def load(run: TrainingRun) -> TorchModel:
                 local_files_only=True,
                 use_safetensors=True,
                 dtype=torch.float32,
-                # The graph with the fewest nodes (216, "sdpa": 288, MiniLM-L6), about 5 % faster in ONNX Runtime.
+                # The graph with the fewest nodes: 216 for MiniLM-L6, against 288 of "sdpa". Which of them is faster in
+                # ONNX Runtime was not settled on a busy machine (batches +3 to +9 %, one row -13 to +9 %).
                 attn_implementation="eager",
                 output_loading_info=True,
             )
