@@ -43,7 +43,7 @@ bench: $(READY)  ## measure against the peers, one table
 	@$(BIN)/python -m benchmarks
 
 demo: $(READY)  ## fine-tune, export, serve, predict and explain, from nothing
-	@$(BIN)/python -m explicate_export.demo
+	@$(BIN)/python -m explicate.demo
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) runs repository .mypy_cache .ruff_cache .pytest_cache

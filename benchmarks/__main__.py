@@ -1,0 +1,14 @@
+"""`python -m benchmarks`: Predict against a bare loop, Explain against shap and lime, in one table."""
+
+from benchmarks import explain_time, throughput
+from benchmarks.report import Figure, print_table
+
+
+def main() -> None:
+    """Run what fits in a few minutes and print one table; `python -m benchmarks.accuracy` is longer."""
+    figures: list[Figure] = [*throughput.measure(), *explain_time.measure()]
+    print_table(figures)
+
+
+if __name__ == "__main__":
+    main()

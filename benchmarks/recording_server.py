@@ -1,0 +1,72 @@
+"""A real server that remembers its batches and can run them again in a bare `session.run` loop.
+
+Started by the benchmarks as a process of its own. Prints its address; then answers each line on stdin: "forget" drops
+the batches so far, "replay" runs them again in a session of their own and prints rows and seconds, "stop" ends it.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from explicate_server.app import Server
+from explicate_server.runtime.base import Feeds, Runtime
+from explicate_server.settings import Settings
+
+
+class RecordingRuntime:
+    """Passes every batch on and keeps its inputs."""
+
+    def __init__(self, inner: Runtime) -> None:
+        self._inner = inner
+        self.name, self.batch_tokens = inner.name, inner.batch_tokens
+        self.batches: list[Feeds] = []
+
+    def run(self, feeds: Feeds) -> NDArray[np.float32]:
+        self.batches.append(feeds)
+        return self._inner.run(feeds)
+
+
+def replay(session: ort.InferenceSession, batches: list[Feeds]) -> dict[str, float]:
+    """Rows and seconds of the batches in a plain loop."""
+    started_s = time.perf_counter()
+    for feeds in batches:
+        session.run(None, dict(feeds))
+    seconds = time.perf_counter() - started_s
+    tokens = sum(feeds["input_ids"].size for feeds in batches)
+    return {
+        "rows": sum(len(feeds["input_ids"]) for feeds in batches),
+        "seconds": seconds,
+        "batches": len(batches),
+        "padded_tokens": tokens,
+        "tokens": int(sum(feeds["attention_mask"].sum() for feeds in batches)),
+    }
+
+
+async def main(repository: Path) -> None:
+    """Serve until told to stop."""
+    server = Server(Settings(repository=repository, listen="127.0.0.1:0"))
+    port = await server.start()
+    await server.load()
+    (served,) = server.registry.ready
+    recording = RecordingRuntime(served.batcher._runtime)
+    served.batcher._runtime = recording
+    session = ort.InferenceSession(str(served.bundle.model_path), providers=["CPUExecutionProvider"])
+    print(f"127.0.0.1:{port}", flush=True)
+    loop = asyncio.get_running_loop()
+    while (command := (await loop.run_in_executor(None, sys.stdin.readline)).strip()) not in ("", "stop"):
+        if command == "replay":
+            replay(session, recording.batches[:2])  # warm
+            print(json.dumps(await loop.run_in_executor(None, replay, session, recording.batches)), flush=True)
+        recording.batches.clear()
+    await server.drain()
+    await server.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

@@ -1,0 +1,105 @@
+"""Predict through gRPC, 32 concurrent callers of one text each, against a bare `session.run` loop on the same batches.
+
+Callers, server and model share this machine's cores, so what the callers and gRPC cost counts against us.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from benchmarks import subject
+from benchmarks.report import Figure, compared, print_table
+from explicate import AsyncClient
+
+CALLERS = 32
+TEXTS = 1000
+ROUNDS = 5
+
+
+class Recorder:
+    """The recording server's process, and what it can be asked."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        self.address = self._line()
+
+    def forget(self) -> None:
+        """Drop the batches so far."""
+        self._say("forget")
+
+    def replay(self) -> dict[str, Any]:
+        """Run the batches so far again, bare."""
+        self._say("replay")
+        answer: dict[str, Any] = json.loads(self._line())
+        return answer
+
+    def _say(self, command: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{command}\n")
+        self._process.stdin.flush()
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+@contextmanager
+def recording_server() -> Iterator[Recorder]:
+    """A recording server on the demo's repository."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.recording_server", str(subject.REPOSITORY)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=subject.ROOT,
+    )
+    try:
+        yield Recorder(process)
+    finally:
+        process.communicate("stop\n", timeout=30)
+
+
+async def predict_all(address: str, texts: list[str]) -> float:
+    """Seconds that the callers take for all texts, each caller one text at a time."""
+    waiting = iter(texts)
+
+    async def caller(client: AsyncClient) -> None:
+        for text in waiting:
+            await client.predict(subject.MODEL, [text])
+
+    async with AsyncClient(address) as client:
+        await client.predict(subject.MODEL, texts[:1])
+        started_s = time.perf_counter()
+        await asyncio.gather(*(caller(client) for _ in range(CALLERS)))
+        return time.perf_counter() - started_s
+
+
+def measure() -> list[Figure]:
+    """Rows per second, ours and bare."""
+    subject.prepare()
+    texts = subject.reviews()[:TEXTS]
+    ours, bare = [], []
+    with recording_server() as server:
+        asyncio.run(predict_all(server.address, texts[:200]))  # warm
+        for number in range(ROUNDS):
+            server.forget()
+            seconds = asyncio.run(predict_all(server.address, texts))
+            replayed = server.replay()
+            ours.append(len(texts) / seconds)
+            bare.append(replayed["rows"] / replayed["seconds"])
+            print(
+                f"round {number + 1}/{ROUNDS}: {ours[-1]:.0f} rows/s through gRPC, {bare[-1]:.0f} bare; "
+                f"{replayed['rows'] / replayed['batches']:.1f} rows a batch, "
+                f"{1 - replayed['tokens'] / replayed['padded_tokens']:.0%} padding",
+                file=sys.stderr,
+            )
+    return [compared(f"Predict, {CALLERS} callers of one review", "rows/s", ours, bare, "session.run, same batches")]
+
+
+if __name__ == "__main__":
+    print_table(measure())
