@@ -19,13 +19,15 @@ from explicate.segments import Segment, segments
 RAISES_RGB = (230, 97, 1)
 LOWERS_RGB = (33, 102, 172)
 _MAX_OPACITY = 0.55
+_LISTED_WORDS = 5  # with their figures below the text, for paper and touch screens, which cannot hover
 
 # Scoped by class name, because a notebook shows many outputs on one page. "inherit" takes the notebook's theme.
 _STYLE = """<style>
 .explicate{font-family:system-ui,sans-serif;font-size:14px;line-height:1.45;color:inherit;max-width:60em;padding:.5em 0}
 .explicate h4{font-size:1.1em;font-weight:600;margin:0 0 .15em}
 .explicate p{margin:.1em 0}
-.explicate .faint{opacity:.7;font-size:.9em}
+.explicate .output{margin-top:.8em}
+.explicate .faint{opacity:.8;font-size:.9em}
 .explicate .note{border-left:3px solid #e66101;padding-left:.5em;margin:.3em 0}
 .explicate .text{font-size:1.1em;line-height:1.9;margin:.5em 0;white-space:pre-wrap;overflow-wrap:anywhere}
 .explicate .word{border-radius:3px;padding:.1em .1em}
@@ -76,7 +78,16 @@ def _output(result: ExplainResult, output: int) -> str:
         _piece(piece, contributions, scale, confidence, read_until=_read_until(result))
         for piece in segments(result.text, result.explanation.features)
     ]
-    return f'<p>{escape(wording.outcome(attribution, result))}</p><div class="text">{"".join(words)}</div>'
+    figures = ", ".join(_figures(contribution) for contribution in result.explanation.top(_LISTED_WORDS, output))
+    return (
+        f'<p class="output">{escape(wording.outcome(attribution, result))}</p>'
+        f'<div class="text">{"".join(words)}</div>{_line(figures)}'
+    )
+
+
+def _figures(contribution: Contribution) -> str:
+    figures = f"{contribution.feature.text} {wording.number(contribution.value)} {wording.half_width(contribution)}"
+    return figures.rstrip()
 
 
 def _read_until(result: ExplainResult) -> int:

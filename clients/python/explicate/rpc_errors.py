@@ -105,7 +105,7 @@ def _from_grpc_itself(code: grpc.StatusCode, text: str, target: str) -> ServerEr
     """An error without our details: gRPC in this process, a proxy, or a server of another kind made it."""
     details = ErrorDetails(code=code.name)
     if code is grpc.StatusCode.UNAVAILABLE:
-        cause = text.rpartition(": ")[2]  # gRPC tells the whole way down to it
+        cause = text.rpartition(": ")[2].rstrip("]")  # gRPC tells the whole way down to it, in brackets at times
         return errors.Unavailable(f"cannot reach a server at {target} ({cause}); is it running there?", details)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return errors.DeadlineExceeded(

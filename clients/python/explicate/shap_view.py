@@ -25,7 +25,6 @@ def to_shap(result: ExplainResult) -> shap.Explanation:
     try:
         import numpy as np
         import shap
-        import slicer  # comes with shap
     except ImportError as error:
         raise UsageError("to_shap() needs the shap package: pip install 'explicate[shap]'") from error
     explanation = result.explanation
@@ -36,12 +35,17 @@ def to_shap(result: ExplainResult) -> shap.Explanation:
         table = np.array([getattr(output, field) for output in outputs], dtype=np.float64).T  # [n, m]
         return table[:, 0] if one else table
 
+    names: list[str] | None = [feature.text for feature in explanation.features]
+    if not one and len(explanation.features) == len(outputs):
+        # shap 0.51 tells the axes of the names by their length, and would give output i the name of word i; `data`
+        # still has the words.
+        names = None
+
     converted = shap.Explanation(
         values=columns("values"),
         base_values=outputs[0].baseline_value if one else np.array([output.baseline_value for output in outputs]),
         data=np.array(feature_texts(result.text, explanation.features), dtype=object),
-        # An Alias says which axis the names belong to; shap guesses wrong when there are as many words as outputs.
-        feature_names=slicer.Alias([feature.text for feature in explanation.features], 0),
+        feature_names=names,
         output_names=None if one else [output.class_label for output in outputs],
         lower_bounds=columns("lower"),
         upper_bounds=columns("upper"),

@@ -16,18 +16,20 @@ from dataclasses import dataclass, field
 from math import log, nan
 
 import grpc
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
 from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
 from explicate.v1.inference_service_pb2_grpc import InferenceServiceServicer, add_InferenceServiceServicer_to_server
 from explicate.v1.model_service_pb2_grpc import ModelServiceServicer, add_ModelServiceServicer_to_server
-from google.rpc import error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
 MODEL = inference_pb.ModelVersion(
     model="reviews", version=3, bundle_digest="ab" * 32, runtime="onnxruntime-cpu", precision="fp32"
 )
+_OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 16 * 1024 * 1024)]
 STREAMED_EVALUATIONS = (8, 16, 32)
 
 
@@ -230,7 +232,7 @@ def bad_request(*violations: tuple[str, str]) -> status_pb2.Status:
 
 @contextmanager
 def serve(state: CannedServer) -> Iterator[CannedServer]:
-    server = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(futures.ThreadPoolExecutor(4), options=_OPTIONS)
     add_InferenceServiceServicer_to_server(_Inference(state), server)
     add_ModelServiceServicer_to_server(_Models(state), server)
     state.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
-import explicate
 import pytest
 from canned_server import CannedServer, model_status, serve
+
+import explicate
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 
-import explicate
 import grpc
 import pytest
 from canned_server import STREAMED_EVALUATIONS, model_status, word_value
+
+import explicate
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
@@ -159,8 +160,8 @@ def test_the_timeout_becomes_the_deadline(ask, server):
     ask("predict", "reviews", ["a"], timeout_s=5)
     ask("predict", "reviews", ["a"], timeout_s=math.inf)
     default, five, none = server.seconds_left
-    assert 25 < default <= 30
-    assert 3 < five <= 5
+    assert 25 < default < 31
+    assert 3 < five < 6  # the two clocks differ by milliseconds
     assert none > 1e9  # gRPC's blocking server says so when there is no deadline
 
 
@@ -207,7 +208,7 @@ async def test_cancelling_a_task_cancels_its_call(server):
 
 
 def test_messages_beyond_four_mebibytes_pass(ask):
-    assert len(ask("predict", "reviews", ["x" * 60_000] * 60).predictions) == 60  # 3.6 MB of text
+    assert len(ask("predict", "reviews", ["x" * 60_000] * 100).predictions) == 100  # 6 MB of text
 
 
 def test_channel_goes_through_credentials(server):

@@ -6,14 +6,15 @@ import copy
 import inspect
 import socket
 
-import explicate
 import grpc
 import pytest
 from canned_server import bad_request, rich_status
-from explicate import errors
-from explicate.errors import ErrorDetails, ServerError
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
+
+import explicate
+from explicate import errors
+from explicate.errors import ErrorDetails, ServerError
 
 CODES = [
     (grpc.StatusCode.INVALID_ARGUMENT, explicate.InvalidArgument),

@@ -24,7 +24,7 @@ from explicate.segments import segments
 _BAR_HALF = 18
 _WORD_WIDTH = 24
 _FAINT_BELOW = 0.05  # share of the strongest word below which a word is left uncoloured
-_PALE = 0.75  # share of white in the colour of the weakest coloured word
+_PALE = 0.85  # share of white in the colour of the weakest coloured word
 
 
 def view(result: ExplainResult, top: int) -> RenderableType:
@@ -42,18 +42,22 @@ def view(result: ExplainResult, top: int) -> RenderableType:
 
 
 def show_live(estimates: Iterable[ExplainResult], top: int) -> ExplainResult:
-    """Draw each estimate in place of the one before it; the last one stays and is returned."""
+    """Draw each estimate of a stream in place of the one before it; the last one stays and is returned."""
     # Words are data: not to be highlighted, nor read as markup.
     console = Console(highlight=False, markup=False, emoji=False)
-    result: ExplainResult | None = None
-    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
-        for result in estimates:
-            live.update(view(result, top), refresh=True)
-        live.vertical_overflow = "visible"  # the last picture may scroll, those before it could not be erased then
-        live.refresh()
-    assert result is not None, "a server's answer has at least one estimate"
-    console.print()
-    return result
+    # Estimates under way are cut to the screen, for what scrolls away could not be drawn over.
+    live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
+    last: ExplainResult | None = None
+    try:
+        for last in estimates:
+            if not last.final:
+                live.start()  # does nothing once it runs
+                live.update(view(last, top), refresh=True)
+    finally:
+        live.stop()
+    assert last is not None, "a server's answer has at least one estimate"
+    console.print(view(last, top), Text())
+    return last
 
 
 def _table(shown: Sequence[Contribution]) -> Table:
@@ -63,9 +67,9 @@ def _table(shown: Sequence[Contribution]) -> Table:
     table.add_column(explanation_text.axis(full_scale, _BAR_HALF), no_wrap=True)
     table.add_column("value", justify="right")
     table.add_column("")
-    for contribution in shown:
+    for name, contribution in zip(explanation_text.names(shown, _WORD_WIDTH), shown, strict=True):
         table.add_row(
-            Text(tables.shortened(contribution.feature.text, _WORD_WIDTH)),
+            Text(name),
             _bar(contribution, full_scale),
             Text(wording.number(contribution.value)),
             Text(wording.half_width(contribution), style="dim"),
@@ -87,10 +91,12 @@ def _bar(contribution: Contribution, full_scale: float) -> Text:
 def _sentence(result: ExplainResult, output: int) -> Text:
     attribution = result.explanation.attributions[output]
     largest = wording.largest(attribution)
+    usage = result.prediction.text_usage
     text = Text()
     for piece in segments(result.text, result.explanation.features):
         value = 0.0 if piece.feature is None else attribution.values[piece.feature] / largest
-        text.append(tables.printable(piece.text), style=_word_style(value))
+        unread = usage is not None and usage.truncated and piece.start >= usage.characters_used
+        text.append(tables.printable(piece.text), style=Style(dim=True) if unread else _word_style(value))
     return text
 
 

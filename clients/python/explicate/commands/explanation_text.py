@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from explicate import wording
@@ -20,7 +22,7 @@ def lines(result: ExplainResult, top: int) -> Iterator[str]:
         yield tables.printable(wording.outcome(attribution, result))
         shown = strongest(result, output, top)
         if shown:
-            yield _table(shown)
+            yield from _table(shown).splitlines()
         if hidden := hidden_words(result, shown):
             yield hidden
 
@@ -44,15 +46,22 @@ def strongest(result: ExplainResult, output: int, top: int) -> tuple[Contributio
 
 
 def hidden_words(result: ExplainResult, shown: Sequence[Contribution]) -> str:
-    """How many words the list leaves out and what they add together; empty when it leaves out none."""
+    """How many words the list leaves out; empty when it leaves out none."""
     rest = len(result.explanation.features) - len(shown)
     return f"and {rest} more words with less (--top 0 lists all)" if rest else ""
+
+
+def names(shown: Sequence[Contribution], width: int) -> list[str]:
+    """The words, cut to `width` columns; a word that is listed twice with the place where it starts, "was @12"."""
+    counts = Counter(contribution.feature.text for contribution in shown)
+    marks = [f" @{c.feature.spans[0].start}" if counts[c.feature.text] > 1 else "" for c in shown]
+    return [tables.shortened(c.feature.text, width - len(m)) + m for c, m in zip(shown, marks, strict=True)]
 
 
 def progress(result: ExplainResult) -> str:
     """One line for an estimate that more will follow."""
     widths = [c.half_width for i in range(len(result.explanation.attributions)) for c in strongest(result, i, 0)]
-    widest = max((w for w in widths if w == w), default=None)  # w == w leaves out NaN
+    widest = max((width for width in widths if not math.isnan(width)), default=None)
     interval = f", widest interval ± {widest:.3f}" if widest is not None else ""
     return f"{result.explanation.evaluations:,} evaluations{interval}"
 
@@ -61,12 +70,12 @@ def _table(shown: Sequence[Contribution]) -> str:
     full_scale = bars.scale(shown)
     body = [
         (
-            tables.shortened(contribution.feature.text, _WORD_WIDTH),
+            name,
             "".join(cell.character for cell in bars.bar(contribution, full_scale, _BAR_HALF)),
             wording.number(contribution.value),
             wording.half_width(contribution),
         )
-        for contribution in shown
+        for name, contribution in zip(names(shown, _WORD_WIDTH), shown, strict=True)
     ]
     return tables.table(("WORD", axis(full_scale, _BAR_HALF), "VALUE", ""), body, right=(2,))
 

@@ -1,0 +1,307 @@
+"""The views of an explanation: shap, HTML, bars and tables."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from canned_server import answer
+from hypothesis import given
+from hypothesis import strategies as st
+
+import explicate
+from explicate import convert
+from explicate.commands import bars, explanation_text, tables
+from explicate.html_view import LOWERS_RGB, RAISES_RGB, document, fragment
+from explicate.requests import explain_request
+from explicate.results import Contribution, Feature, Span
+from explicate.segments import feature_texts, segments
+from explicate.v1 import explanation_pb2 as explanation_pb
+from explicate.v1 import inference_service_pb2 as inference_pb
+
+
+def explained(text: str, **options) -> explicate.ExplainResult:
+    request = explain_request("reviews", text, version=None, label=None, options=options)
+    response = inference_pb.ExplainResponse(**answer(request, 32, explanation_pb.STOP_REASON_TOLERANCE))
+    return convert.explain_result(text, response)
+
+
+def repeated_word() -> explicate.ExplainResult:
+    """As lime has it: one player for all places of a word."""
+    result = explained("good soup good")
+    features = (Feature("good", (Span(0, 4), Span(10, 14))), Feature("soup", (Span(5, 9),)))
+    attribution = replace(
+        result.explanation.attributions[0],
+        **dict.fromkeys(("values", "standard_errors", "lower", "upper"), (0.2, -0.1)),
+    )
+    return replace(result, explanation=replace(result.explanation, features=features, attributions=(attribution,)))
+
+
+# shap itself still calls what matplotlib and numpy are about to change.
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+class TestShap:
+    @pytest.fixture(autouse=True)
+    def _draw_nowhere(self):
+        import matplotlib as mpl
+
+        mpl.use("Agg")
+        yield
+        import matplotlib.pyplot as plt
+
+        plt.close("all")
+
+    def test_one_output_has_one_number_per_word(self):
+        converted = explained("soup was great").to_shap()
+        assert converted.values.tolist() == [0.01, -0.02, 0.03]
+        assert converted.base_values == 0.5
+        assert list(converted.data) == ["soup ", "was ", "great"]
+        assert list(converted.feature_names) == ["soup", "was", "great"]
+        assert converted.output_names == "great"
+        assert converted.lower_bounds[0] == pytest.approx(-0.01)
+
+    def test_several_outputs_have_a_column_each(self):
+        converted = explained("great soup today", target=explicate.ALL).to_shap()
+        assert converted.values.tolist() == [[-0.01, 0.01], [0.02, -0.02], [-0.03, 0.03]]
+        assert converted.base_values.tolist() == [0.5, 0.5]
+        assert list(converted.output_names) == ["other", "great"]
+        assert list(converted[:, 1].feature_names) == ["great", "soup", "today"]
+        assert converted[:, 1].values.tolist() == [0.01, -0.02, 0.03]
+        assert converted[:, 1].base_values == 0.5
+
+    def test_as_many_words_as_outputs_are_not_mixed_up(self):
+        column = explained("great soup", target=explicate.ALL).to_shap()[:, 1]
+        assert column.values.tolist() == [0.01, -0.02]
+        assert list(column.data) == ["great ", "soup"]
+        assert column.output_names == "great"
+        assert column.feature_names is None  # shap would give the one word "soup" here
+
+    @pytest.mark.parametrize(
+        "text", ["word", "two words", "soup was great", "so many words that the plots must fold some of them in"]
+    )
+    def test_waterfall_and_bar_plots_draw_it(self, text):
+        import shap
+
+        one, several = explained(text).to_shap(), explained(text, target=explicate.ALL).to_shap()
+        for row in (one, several[:, 0], several[:, 1]):
+            for plot in (shap.plots.waterfall, shap.plots.bar):
+                axes = plot(row, show=False)
+                labels = " ".join(label.get_text() for label in axes.get_yticklabels())
+                assert text.split()[-1] in labels or "other features" in labels or "Feature" in labels
+                axes.figure.canvas.draw()
+
+    @pytest.mark.parametrize("options", [{}, {"target": explicate.ALL}])
+    def test_text_plot_shows_every_word(self, options):
+        import shap
+
+        html = shap.plots.text(explained("soup was <great>", **options).to_shap(), display=False)
+        assert all(word in html for word in ("soup", "was", "great"))
+
+    def test_a_word_at_several_places_is_one_row(self):
+        import shap
+
+        converted = repeated_word().to_shap()
+        assert list(converted.data) == ["good ", "soup "]
+        assert "soup" in shap.plots.text(converted, display=False)
+
+    def test_missing_shap_names_the_extra(self, monkeypatch):
+        monkeypatch.setitem(__import__("sys").modules, "shap", None)
+        with pytest.raises(explicate.UsageError, match=re.escape("pip install 'explicate[shap]'")):
+            explained("soup").to_shap()
+
+
+class _VisibleText(HTMLParser):
+    """Collects the text of the coloured sentence, and every tag."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.sentence = ""
+        self._inside = 0
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "div":
+            self._inside += 1 if dict(attrs).get("class") == "text" or self._inside else 0
+
+    def handle_endtag(self, tag):
+        self._inside -= 1 if tag == "div" and self._inside else 0
+
+    def handle_data(self, data):
+        self.sentence += data if self._inside else ""
+
+
+def parsed(html: str) -> _VisibleText:
+    parser = _VisibleText()
+    parser.feed(html)
+    parser.close()
+    return parser
+
+
+HOSTILE = "<script>alert(1)</script> & \"quoted\" 'text' </div><img src=x onerror=alert(1)> é 汤 🍜"
+
+
+class TestHtml:
+    def test_text_is_shown_whole_and_nothing_of_it_is_markup(self):
+        page = parsed(fragment(explained(HOSTILE)))
+        assert page.sentence == HOSTILE
+        assert {tag for tag, _ in page.tags} <= {"style", "div", "h4", "p", "span"}
+        assert all(attribute in {"class", "style", "title"} for _, attributes in page.tags for attribute in attributes)
+
+    def test_names_from_the_server_are_escaped_too(self):
+        result = explained("soup")
+        result = replace(
+            result, model=replace(result.model, model="<img>"), prediction=replace(result.prediction, label="<b>")
+        )
+        assert not {"img", "b"} & {tag for tag, _ in parsed(fragment(result)).tags}
+
+    def test_tooltip_has_the_value_and_its_interval(self):
+        titles = [
+            attributes["title"]
+            for _, attributes in parsed(fragment(explained("soup was"))).tags
+            if "title" in attributes
+        ]
+        assert titles == ["soup: +0.010 (0.95 interval -0.010 to +0.030)", "was: -0.020"]
+
+    def test_header_says_what_was_done(self):
+        html = fragment(explained("a b c d e f g"))
+        for part in ("great 0.700", "kernel-shap", "masking attention", "32 evaluations", "intervals narrow enough"):
+            assert part in html
+
+    def test_every_output_has_its_sentence(self):
+        assert parsed(fragment(explained("soup was", target=explicate.ALL))).sentence == "soup wassoup was"
+
+    def test_a_word_at_several_places_is_coloured_everywhere(self):
+        page = parsed(fragment(repeated_word()))
+        assert sum(attributes.get("title", "").startswith("good:") for _, attributes in page.tags) == 2
+        assert page.sentence == "good soup good"
+
+    def test_what_the_model_did_not_read_is_marked(self):
+        result = explained("soup was great")
+        usage = explicate.TextUsage(tokens=300, tokens_used=128, truncated=True, characters_used=6)
+        html = fragment(replace(result, prediction=replace(result.prediction, text_usage=usage)))
+        assert "it read 128 of 300 tokens, the first 6 of 14 characters" in html
+        assert '<span class="unread">great</span>' in html
+
+    def test_nan_values_are_drawn_without_colour(self):
+        result = explained("soup")
+        unknown = replace(result.explanation.attributions[0], values=(math.nan,), lower=(math.nan,), upper=(math.nan,))
+        html = fragment(replace(result, explanation=replace(result.explanation, attributions=(unknown,))))
+        assert "background:transparent" in html
+        assert "nan" not in html
+
+    def test_document_is_one_page_for_several_explanations(self):
+        page = document([explained("soup"), explained("bread")])
+        assert page.startswith("<!doctype html>")
+        assert parsed(page).sentence == "soupbread"
+
+    def test_notebooks_show_the_fragment(self):
+        result = explained("soup")
+        assert result._repr_html_() == fragment(result)
+
+    @pytest.mark.parametrize("hue", [RAISES_RGB, LOWERS_RGB])
+    @pytest.mark.parametrize(("page", "ink"), [((255, 255, 255), (33, 33, 33)), ((17, 17, 17), (222, 222, 222))])
+    def test_words_stay_legible_on_light_and_dark_pages(self, hue, page, ink):
+        strongest = re.findall(r"rgba\(\d+,\d+,\d+,([\d.]+)\)", fragment(explained("soup was great")))
+        opacity = max(map(float, strongest))
+        behind = tuple(h * opacity + p * (1 - opacity) for h, p in zip(hue, page, strict=True))
+        assert _contrast(behind, ink) >= 4.5  # WCAG 2.2, 1.4.3, level AA
+
+
+def _contrast(a, b) -> float:
+    """Contrast ratio of two sRGB colours (WCAG 2.2, "contrast ratio" and "relative luminance")."""
+
+    def luminance(colour):
+        linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def _drawn(value, lower, upper, full_scale=1.0, half=5) -> str:
+    contribution = Contribution(Feature("x", (Span(0, 1),)), value, 0.1, lower, upper)
+    return "".join(cell.character for cell in bars.bar(contribution, full_scale, half))
+
+
+class TestBars:
+    @pytest.mark.parametrize(
+        ("value", "lower", "upper", "drawn"),
+        [
+            (0.6, 0.6, 0.6, "     │███  "),
+            (-0.6, -0.6, -0.6, "  ███│     "),
+            (0.6, 0.4, 0.8, "     │█├●┤ "),
+            (-0.6, -1.0, -0.2, "├─●─┤│     "),
+            (0.0, -0.4, 0.4, "   ├─●─┤   "),
+            (0.6, math.nan, math.nan, "     │███  "),
+            (math.nan, math.nan, math.nan, "     │     "),
+        ],
+    )
+    def test_bar_and_whiskers_stand_at_their_places(self, value, lower, upper, drawn):
+        assert _drawn(value, lower, upper) == drawn
+
+    def test_scale_fits_the_widest_interval(self):
+        contributions = explained("a b c").explanation.contributions()
+        assert bars.scale(contributions) == pytest.approx(0.04)  # -0.02 - 0.02; the last word's interval is unknown
+
+    def test_scale_of_nothing_is_one(self):
+        assert bars.scale(()) == 1.0
+
+
+class TestText:
+    def test_words_come_strongest_first_with_the_rest_counted(self):
+        lines = list(explanation_text.lines(explained("a b c d"), top=2))
+        assert [line.split()[0] for line in lines[-3:]] == ["d", "c", "and"]
+        assert "2 more words" in lines[-1]
+
+    def test_all_words_are_listed_when_asked(self):
+        lines = list(explanation_text.lines(explained("a b c d"), top=0))
+        assert [line.split()[0] for line in lines[-4:]] == ["d", "c", "b", "a"]
+
+    def test_equal_words_are_told_apart_by_their_place(self):
+        shown = explained("soup and soup").explanation.top(3)
+        assert explanation_text.names(shown, 20) == ["soup @9", "and", "soup @0"]
+
+    def test_wide_characters_keep_the_columns(self):
+        table = tables.table(("A", "B"), [("汤", "x"), ("ab", "y"), ("é", "z")])
+        assert table.splitlines() == ["A   B", "汤  x", "ab  y", "é   z"]
+
+    @given(st.text())
+    def test_nothing_commands_the_terminal(self, text):
+        assert tables.printable(text).isprintable()
+        assert len(tables.printable(text)) == len(text)
+
+    @given(st.text(), st.integers(2, 30))
+    def test_shortened_text_fits(self, text, width):
+        assert tables.display_width(tables.shortened(text, width)) <= width
+
+
+@st.composite
+def cut_texts(draw):
+    """A text and features at places of it, in order and without overlap."""
+    text = draw(st.text(min_size=1, max_size=40))
+    cuts = sorted(draw(st.sets(st.integers(0, len(text)), min_size=2, max_size=12)))
+    pairs = list(zip(cuts[::2], cuts[1::2], strict=False))
+    return text, [Feature(text[a:b], (Span(a, b),)) for a, b in pairs]
+
+
+class TestSegments:
+    @given(cut_texts())
+    def test_segments_joined_are_the_text(self, cut):
+        text, features = cut
+        pieces = segments(text, features)
+        assert "".join(piece.text for piece in pieces) == text
+        assert [features[p.feature].text for p in pieces if p.feature is not None] == [f.text for f in features]
+        assert all(text[p.start : p.start + len(p.text)] == p.text for p in pieces)
+
+    @given(cut_texts())
+    def test_feature_texts_joined_are_the_text(self, cut):
+        text, features = cut
+        assert "".join(feature_texts(text, features)) == text
+        assert len(feature_texts(text, features)) == len(features)
+
+    def test_spans_that_overlap_or_leave_the_text_do_no_harm(self):
+        features = [Feature("abc", (Span(0, 3),)), Feature("bcd", (Span(1, 4),)), Feature("z", (Span(90, 99),))]
+        assert "".join(piece.text for piece in segments("abcdef", features)) == "abcdef"
