@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from explicate.errors import UsageError
-
 from explicate_training.config import DataConfig
 from explicate_training.folding import NearIdenticalTexts, fold, visible
 from explicate_training.labelled_text import SPLITS, LabelledText, RawRow, Split

@@ -60,7 +60,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(args: argparse.Namespace) -> int:
     """Runs `explicate train` and returns its exit code."""
     from explicate.errors import UsageError
-
     from explicate_training.config import check_config
     from explicate_training.config_file import example_config, load_config
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any  # TOML values
 
 import tomlkit
-from explicate.errors import UsageError
 
+from explicate.errors import UsageError
 from explicate_training.config import Config, check_config, rule_of
 
 _TYPE_NAMES = {str: "a string", int: "a whole number", float: "a number"}

@@ -81,7 +81,7 @@ def reliability_diagram(bins: Sequence[ReliabilityBin]) -> str:
 
 def _new(xlabel: str, ylabel: str) -> tuple[Figure, mpl.axes.Axes]:
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+        figure = Figure(figsize=(4.7, 3.1), layout="constrained")
         axes = figure.add_subplot()
     axes.set(xlabel=xlabel, ylabel=ylabel)
     return figure, axes

@@ -9,14 +9,16 @@ from typing import Any  # what the Trainer passes around
 
 import numpy as np
 import torch
-from explicate.errors import ExplicateError
 from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from explicate.errors import ExplicateError
 from explicate_training.config import TrainingConfig
+from explicate_training.length_grouping import LengthGroupedOrder
 from explicate_training.metrics import classification_metrics
-from explicate_training.precision import use_bf16
+from explicate_training.precision import training_device, use_bf16
 from explicate_training.text_model import TextModel
 
 _LOGS_PER_RUN = 100  # points of the loss curve
@@ -33,6 +35,23 @@ class Examples:
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary of model inputs and "labels" for each text."""
         return [{**row, "labels": target} for row, target in zip(self.encoded, self.targets, strict=True)]
+
+
+class _Trainer(Trainer):
+    """The Trainer with our order of training texts."""
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        rows: Any = self.train_dataset
+        order = LengthGroupedOrder([len(row["input_ids"]) for row in rows], self._train_batch_size, seed=self.args.seed)
+        loader: DataLoader[Any] = DataLoader(
+            rows,
+            batch_size=self._train_batch_size,
+            sampler=order,
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
 
 
 @dataclass(frozen=True)
@@ -76,7 +95,7 @@ def fine_tune(
     callbacks: list[TrainerCallback] = [callback]
     if config.early_stopping_patience:
         callbacks.append(EarlyStoppingCallback(config.early_stopping_patience))
-    trainer = Trainer(
+    trainer = _Trainer(
         model=text_model.model,
         args=arguments,
         data_collator=lambda rows: text_model.tokenizer.pad(rows, return_tensors="pt"),
@@ -110,8 +129,9 @@ def training_arguments(config: TrainingConfig, *, rows: int, checkpoints: Path) 
     return TrainingArguments(
         output_dir=str(checkpoints),
         seed=config.seed,
+        use_cpu=training_device() == "cpu",
         # CUDA needs to be told to add in a fixed order; a CPU does so anyway.
-        full_determinism=torch.cuda.is_available(),
+        full_determinism=training_device() == "cuda",
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.batch_size,
         per_device_eval_batch_size=_EVALUATION_ROWS,
@@ -121,7 +141,6 @@ def training_arguments(config: TrainingConfig, *, rows: int, checkpoints: Path) 
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_gradient_norm,
         bf16=use_bf16(config.precision),
-        train_sampling_strategy="group_by_length",  # less padding: batches of texts of like length
         remove_unused_columns=False,
         average_tokens_across_devices=False,  # our loss is a mean already
         eval_strategy="steps",
@@ -136,7 +155,7 @@ def training_arguments(config: TrainingConfig, *, rows: int, checkpoints: Path) 
         logging_strategy="steps",
         logging_steps=max(1, steps // _LOGS_PER_RUN),
         logging_first_step=True,
-        dataloader_pin_memory=torch.cuda.is_available(),
+        dataloader_pin_memory=training_device() == "cuda",
         disable_tqdm=True,
         report_to="none",
         log_level="error",

@@ -1,15 +1,24 @@
-"""Whether to train in bf16 mixed precision."""
+"""The device that trains, and whether to train on it in bf16 mixed precision."""
 
 import torch
+
 from explicate.errors import UsageError
+
+
+def training_device() -> str:
+    """ "cuda", "mps" or "cpu": what the Trainer takes, too."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def use_bf16(wanted: str) -> bool:
     """Resolves "auto", "bf16" or "fp32" for this machine. Raises UsageError when bf16 is wanted and not possible."""
     if wanted == "auto":
         return bf16_pays()
-    if wanted == "bf16" and torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
-        raise UsageError("training.precision is bf16, which this GPU does not have: use auto or fp32")
+    device = training_device()
+    if wanted == "bf16" and (device == "mps" or (device == "cuda" and not torch.cuda.is_bf16_supported())):
+        raise UsageError(f"training.precision is bf16, which this {device} device does not do: use auto or fp32")
     return wanted == "bf16"
 
 
@@ -19,11 +28,10 @@ def bf16_pays() -> bool:
     On a CPU that means AMX or AVX512-BF16: with the latter a step of MiniLM-L6 took 0.25 ms a token against 0.55 ms in
     fp32; without either, bf16 is emulated and slower.
     """
-    if torch.cuda.is_available():
+    device = training_device()
+    if device == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    if torch.backends.mps.is_available():
-        return False
-    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch, which does not tell
+    if device == "mps" or not hasattr(torch.cpu, "get_capabilities"):  # an older torch does not tell
         return False
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any  # JSON values
 
 from explicate.errors import ExplicateError, UsageError
-
 from explicate_training.labelled_text import LabelledText
 
 KIND = "text-classification"

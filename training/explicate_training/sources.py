@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any  # cell values
 
 from explicate.errors import UsageError
-
 from explicate_training.config import DataConfig
 from explicate_training.labelled_text import RawRow, Split
 
@@ -27,6 +26,7 @@ _SPLIT_NAMES: dict[str, Split] = {
     "test": "test",
 }
 _UTF8 = "utf-8-sig"  # spreadsheets put a byte order mark first
+_MAX_CELL_CHARACTERS = 2**24  # of a CSV cell; Python's own limit of 131,072 is less than a long document
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _read(path: Path, split: Split, config: DataConfig) -> list[_Columns]:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise UsageError(
-            f"data.{split}: {path.name} is not one of {', '.join(_READERS)} or a Hugging Face dataset directory"
+            f"data.{split}: {path.name} is neither {', '.join(_READERS)} nor a Hugging Face dataset directory"
         )
     try:
         return [reader(path, split, config)]
@@ -111,20 +111,27 @@ def _read(path: Path, split: Split, config: DataConfig) -> list[_Columns]:
 
 
 def _read_csv(path: Path, split: Split, config: DataConfig) -> _Columns:
-    import pandas
-
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    try:
-        header = pandas.read_csv(path, sep=separator, nrows=0, encoding=_UTF8).columns
-        _check_columns(path, [str(name) for name in header], config)
-        # Only an empty cell is missing: a review may well read "None" or "NA".
-        frame = pandas.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=False, usecols=_column_names(config), encoding=_UTF8
-        )
-    except (pandas.errors.ParserError, pandas.errors.EmptyDataError, csv.Error) as error:
-        raise UsageError(f"{path} is not a table with a header line: {str(error).strip()}") from None
-    labels = [label or None for label in frame[config.label_column]]
-    return _Columns(split, [text or None for text in frame[config.text_column]], labels)
+    """Reads strictly: a row with a field too many means a text with a comma and no quotes, cut where nobody sees it."""
+    csv.field_size_limit(_MAX_CELL_CHARACTERS)
+    texts, labels = [], []
+    with path.open(encoding=_UTF8, newline="") as lines:
+        reader = csv.reader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+        try:
+            header = next(reader, [])
+            _check_columns(path, header, config)
+            text_place, label_place = header.index(config.text_column), header.index(config.label_column)
+            for row in reader:
+                if row and len(row) != len(header):
+                    raise UsageError(
+                        f"{path}, line {reader.line_num}: {len(row)} fields, but the header has {len(header)}: "
+                        "put quotes around texts with separators in them"
+                    )
+                if row:  # only an empty cell is missing: a review may well read "None" or "NA"
+                    texts.append(row[text_place] or None)
+                    labels.append(row[label_place] or None)
+        except csv.Error as error:
+            raise UsageError(f"{path}, line {reader.line_num}: {error}: check its quotes") from None
+    return _Columns(split, texts, labels)
 
 
 def _read_jsonl(path: Path, split: Split, config: DataConfig) -> _Columns:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from explicate.errors import UsageError
 
+from explicate.errors import UsageError
 from explicate_training.cleaning import CleanData
 from explicate_training.config import DataConfig
 from explicate_training.labelled_text import SPLITS, LabelledText, Split

