@@ -188,7 +188,7 @@ def _history(log: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
     for entry in log:
         kept = {
             name.replace("eval_", "validation_"): value
-            for name, value in entry.items()
+            for name, value in sorted(entry.items())  # a resumed run reads them back sorted
             if name in ("step", "epoch", "loss", "grad_norm", "learning_rate", "eval_loss")
             or (name.startswith("eval_") and not name.endswith(("_runtime", "_per_second", "_model_preparation_time")))
         }
