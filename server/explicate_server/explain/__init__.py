@@ -1,0 +1,27 @@
+"""The explanation engine: coalitions in, attributions with their errors out. No I/O, no model, no thread.
+
+`explain_game` runs any method on a plain function; the server drives `ExplanationRun` itself.
+"""
+
+from explicate_server.explain.errors import ExplanationError, NonFiniteValueError
+from explicate_server.explain.estimator import Estimator
+from explicate_server.explain.function_game import GameExplanation, explain_game
+from explicate_server.explain.game import GameInfo
+from explicate_server.explain.loop import ExplanationRun, RunSettings, StopReason
+from explicate_server.explain.registry import METHODS, Method
+from explicate_server.explain.result import Attribution
+
+__all__ = [
+    "METHODS",
+    "Attribution",
+    "Estimator",
+    "ExplanationError",
+    "ExplanationRun",
+    "GameExplanation",
+    "GameInfo",
+    "Method",
+    "NonFiniteValueError",
+    "RunSettings",
+    "StopReason",
+    "explain_game",
+]

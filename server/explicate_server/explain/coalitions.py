@@ -1,0 +1,122 @@
+"""Coalitions in pairs S and N∖S, uniform over coalition sizes, without replacement, in one fixed order per seed.
+
+The leverage of a coalition in the regression behind Kernel SHAP depends on its size only, and summed over the
+coalitions of a size it is the same for all sizes: so leverage sampling takes every size equally often (Musco & Witter,
+Provably Accurate Shapley Value Estimation via Leverage Score Sampling, ICLR 2025). A size that has no coalitions left
+passes its share on to the others. The order depends on the seed alone, so a larger budget extends a smaller one.
+
+A *level* k = 1 … ⌊n/2⌋ holds the pairs of sizes k and n − k. The middle level k = n/2 pairs a size with itself: it has
+half as many pairs, and half the share.
+"""
+
+from collections.abc import Iterator
+from heapq import heapify, heappop, heapreplace
+from itertools import combinations, islice
+from math import comb
+
+import numpy as np
+
+from explicate_server.explain.arrays import Booleans, Indices
+
+# Coalitions drawn at a time. Part of the random stream: another number gives other coalitions for the same seed.
+ROWS_PER_DRAW = 16
+# Once half of a level is drawn, new coalitions get rare among random ones, so the rest is listed and shuffled, if that
+# takes no more than this many bytes (every level of up to 20 players, the small ones of more).
+MAX_LISTED_CELLS = 2**22
+
+
+class PairSampler:
+    """Draws pairs of coalitions, each pair once.
+
+    Attributes:
+        n_players: n.
+        total_pairs: list of int, how many pairs each level has; index 0 is level 1.
+        shares: float64[levels], the share of each level in a budget: 1, and 1/2 for the middle level.
+    """
+
+    def __init__(self, n_players: int, seed: int) -> None:
+        self.n_players = n_players
+        sizes = range(1, n_players // 2 + 1)
+        self.total_pairs = [_pair_count(n_players, size) for size in sizes]
+        self.shares = np.array([0.5 if 2 * size == n_players else 1.0 for size in sizes])
+        self._levels = [_level(n_players, size, seed) for size in sizes]
+        self._drawn = [0] * len(sizes)
+        # Whose turn it is: the level with the least (pairs drawn + 1/2) / share, the smaller size on a tie.
+        self._turns = [(0.5 / share, level) for level, share in enumerate(self.shares)]
+        heapify(self._turns)
+
+    @property
+    def pairs_left(self) -> bool:
+        """Whether there are pairs that were not drawn yet."""
+        return bool(self._turns)
+
+    def draw(self, count: int) -> tuple[Booleans, Indices]:
+        """The next `count` pairs, fewer when fewer are left.
+
+        Returns:
+            bool[pairs, n], one coalition of each pair, the smaller one (the other is its complement); intp[pairs], the
+            index of its level.
+        """
+        levels = np.array(list(islice(self._next_levels(), count)), dtype=np.intp)
+        coalitions = np.zeros((len(levels), self.n_players), dtype=np.bool_)
+        for level in np.unique(levels):
+            rows = np.flatnonzero(levels == level)
+            coalitions[rows] = list(islice(self._levels[level], len(rows)))
+        return coalitions, levels
+
+    def _next_levels(self) -> Iterator[int]:
+        while self._turns:
+            level = self._turns[0][1]
+            self._drawn[level] += 1
+            if self._drawn[level] < self.total_pairs[level]:
+                heapreplace(self._turns, ((self._drawn[level] + 0.5) / self.shares[level], level))
+            else:
+                heappop(self._turns)
+            yield level
+
+
+def _level(n_players: int, size: int, seed: int) -> Iterator[Booleans]:
+    """All pairs of a level in random order, each as its coalition of `size` players, bool[n]."""
+    generator = np.random.Generator(np.random.Philox(key=np.array([seed, size], dtype=np.uint64)))
+    total = _pair_count(n_players, size)
+    listable = total * n_players <= MAX_LISTED_CELLS
+    seen: set[bytes] = set()
+    while len(seen) < (total // 2 if listable else total):
+        for coalition in _balanced_coalitions(n_players, size, generator):
+            if coalition.tobytes() not in seen:
+                seen.add(coalition.tobytes())
+                yield coalition
+    if listable:
+        rest = [coalition for coalition in _all_coalitions(n_players, size) if coalition.tobytes() not in seen]
+        yield from (rest[place] for place in generator.permutation(len(rest)))
+
+
+def _pair_count(n_players: int, size: int) -> int:
+    return comb(n_players, size) // (2 if 2 * size == n_players else 1)
+
+
+def _balanced_coalitions(n_players: int, size: int, generator: np.random.Generator) -> Booleans:
+    """Random coalitions of `size` in which every player comes about equally often, bool[rows, n].
+
+    Shuffled players are cut into ⌊n/size⌋ coalitions. Each coalition alone is uniform; together they leave less to
+    chance than independent ones: 5 to 12 % less error at the same budget (measured on real games, 8n to 32n).
+    """
+    cuts = n_players // size
+    shuffles = generator.permuted(np.tile(np.arange(n_players), (-(-ROWS_PER_DRAW // cuts), 1)), axis=1)
+    rows = (shuffles[:, None, :] // size == np.arange(cuts)[:, None]).reshape(-1, n_players)
+    return _named(rows, size)
+
+
+def _named(coalitions: Booleans, size: int) -> Booleans:
+    """Of the two halves of a middle pair the one that holds player 0; other coalitions as they are."""
+    if 2 * size < coalitions.shape[1]:
+        return coalitions
+    return np.where(coalitions[:, :1], coalitions, ~coalitions)
+
+
+def _all_coalitions(n_players: int, size: int) -> Booleans:
+    """One coalition of each pair of the level, bool[pairs, n], in lexicographic order."""
+    members = np.array(list(islice(combinations(range(n_players), size), _pair_count(n_players, size))))
+    coalitions = np.zeros((len(members), n_players), dtype=np.bool_)
+    np.put_along_axis(coalitions, members, True, axis=1)
+    return coalitions

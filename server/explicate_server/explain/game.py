@@ -1,0 +1,33 @@
+"""The game an estimator plays: what is known about it before the first coalition is asked.
+
+A game gives a value to every coalition: what the model answers when only the coalition's players are present. Here
+stand its size and its two ends, v(∅) and v(N), which are known before anything is asked.
+"""
+
+from dataclasses import dataclass
+
+from explicate_server.explain.arrays import Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class GameInfo:
+    """What every estimator is built from.
+
+    Attributes:
+        n_players: how many players, from 0.
+        empty: float64[outputs], v(∅), every player absent; NaN for methods that do not need it.
+        full: float64[outputs], v(N), every player present.
+        seed: of all random choices, from 0 up to the method's `max_seed`.
+        confidence: coverage of the intervals, in (0, 1).
+    """
+
+    n_players: int
+    empty: Floats
+    full: Floats
+    seed: int = 0
+    confidence: float = 0.95
+
+    @property
+    def n_outputs(self) -> int:
+        """How many outputs are explained at once."""
+        return len(self.full)

@@ -1,0 +1,186 @@
+"""The loop of one explanation: rounds of ask and tell until tolerance, budget or deadline ends it.
+
+Sans I/O: the caller evaluates the coalitions that `next_round` gives, by whatever means, and tells their values.
+
+    run = ExplanationRun(estimator, settings=settings, spent=2)
+    while (coalitions := run.next_round(seconds_left)) is not None:
+        run.tell(evaluate(coalitions))
+    run.attribution, run.stop_reason, run.converged
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from explicate_server.explain.arrays import Booleans, Floats
+from explicate_server.explain.errors import NonFiniteValueError
+from explicate_server.explain.estimator import Estimator
+from explicate_server.explain.result import Attribution
+
+# Of the time left, the part that a round may plan to use: the last solve and the answer need some too.
+PLANNED_SHARE_OF_TIME_LEFT = 0.9
+# Under this fraction of the rows it wanted, a round that must be cut for the deadline is not worth its solve.
+LEAST_SHARE_OF_ROUND = 0.1
+# Interval half-widths below this fraction of |v(N)| and |v(∅)| are rounding.
+ROUNDING = 1e-12
+
+
+class StopReason(Enum):
+    """Why the loop stopped."""
+
+    RUNNING = "running"
+    TOLERANCE = "tolerance"
+    BUDGET = "budget"
+    DEADLINE = "deadline"
+    EXACT = "exact"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How far an explanation goes.
+
+    Attributes:
+        max_evaluations: upper bound on rows through the model, those spent before the first round included.
+        min_evaluations: rows before the tolerance may stop the run; also where the first round ends.
+        tolerance: stop once the widest interval's half-width is below this fraction of the range of the values, for
+            every output; 0 never stops early.
+        round_growth: each round multiplies the total by this, so that solving stays cheap beside evaluating. The
+            default doubles it every two rounds: 8n, 11.3n, 16n, 22.6n, 32n, …
+        round_rows: rounds of so many rows instead, for methods that have no use for early small rounds.
+    """
+
+    max_evaluations: int
+    min_evaluations: int
+    tolerance: float
+    round_growth: float = 2**0.5
+    round_rows: int | None = None
+
+
+class ExplanationRun:
+    """One explanation in progress.
+
+    Attributes:
+        rounds: rounds told so far.
+        evaluations: rows evaluated so far, those spent before the first round included.
+        stop_reason: RUNNING until `next_round` gave None or `stop` was called.
+        attribution: the current estimate, computed once a round.
+    """
+
+    def __init__(self, estimator: Estimator, *, settings: RunSettings, spent: int) -> None:
+        """Start with `spent` rows evaluated already (the instance itself, and v(∅) where it is a row of the model)."""
+        self.rounds = 0
+        self.evaluations = spent
+        self.stop_reason = StopReason.RUNNING
+        self.attribution: Attribution = estimator.estimate()
+        self._estimator = estimator
+        self._settings = settings
+        self._min_evaluations = min(settings.min_evaluations, settings.max_evaluations)
+        self._target = float(spent)  # the total at which the current round ends
+        self._asked: Booleans | None = None
+        self._last_round: tuple[float, int] | None = None  # seconds left when it was asked, its rows
+
+    @property
+    def converged(self) -> bool:
+        """Whether the values are exact, or the tolerance was met after `min_evaluations`."""
+        met = self.evaluations >= self._min_evaluations and within_tolerance(self.attribution, self._settings.tolerance)
+        return self.attribution.exact or met
+
+    def next_round(self, seconds_left: float | None = None) -> Booleans | None:
+        """The coalitions to evaluate next, bool[m, n], or None when the run is over.
+
+        `seconds_left` is the time to the deadline, None without one. A round that the pace of the last one would
+        carry past the deadline is cut short.
+        """
+        if self._asked is not None:
+            raise ValueError("The last round was not told yet: call tell before next_round.")
+        if self.stop_reason is not StopReason.RUNNING:
+            return None
+        if self.converged:
+            self.stop_reason = StopReason.EXACT if self.attribution.exact else StopReason.TOLERANCE
+            return None
+        wanted = max(self._next_count(), 0)
+        count = min(wanted, self._affordable(seconds_left))
+        if count < LEAST_SHARE_OF_ROUND * wanted:
+            self.stop_reason = StopReason.DEADLINE
+            return None
+        coalitions = self._estimator.ask(count) if count > 0 else None
+        if coalitions is None or not len(coalitions):
+            self.stop_reason = StopReason.BUDGET if count == wanted else StopReason.DEADLINE
+            return None
+        self._asked = coalitions
+        self._last_round = None if seconds_left is None else (seconds_left, len(coalitions))
+        return coalitions
+
+    def tell(self, values: Floats, evaluated: Booleans | None = None) -> None:
+        """The values of the last round's coalitions, float64[m, outputs], and which were evaluated (None: all).
+
+        Raises:
+            NonFiniteValueError: a value that was evaluated is NaN or infinite.
+            ValueError: the shape does not fit the round.
+        """
+        if self._asked is None:
+            raise ValueError("There is no round to tell the values of: call next_round first.")
+        asked = self._asked
+        if values.ndim != 2 or len(values) != len(asked):
+            raise ValueError(f"The values have shape {values.shape}; they must be [{len(asked)}, outputs].")
+        known = np.ones(len(asked), np.bool_) if evaluated is None else evaluated
+        require_finite(asked, values, known, round=self.rounds + 1)
+        self._asked = None
+        self._estimator.tell(values, evaluated)
+        self.evaluations += int(known.sum())
+        self.rounds += 1
+        self.attribution = self._estimator.estimate()
+
+    def stop(self, reason: StopReason) -> None:
+        """End the run from outside, such as when the deadline came inside a round; tell what was evaluated first."""
+        self._asked = None
+        self.stop_reason = reason
+
+    def _next_count(self) -> int:
+        settings = self._settings
+        if settings.round_rows:
+            target = float(self.evaluations + settings.round_rows)
+        else:
+            target = max(float(self._min_evaluations), self._target * settings.round_growth)
+            # A round cut for the deadline ends before its target; the next one goes on from where it really ended.
+            while target <= self.evaluations + 1:
+                target *= settings.round_growth
+        self._target = min(target, float(settings.max_evaluations))
+        return round(self._target) - self.evaluations
+
+    def _affordable(self, seconds_left: float | None) -> int:
+        """How many rows the time left is enough for, by the pace of the last round."""
+        unlimited = self._settings.max_evaluations
+        if seconds_left is None:
+            return unlimited
+        if seconds_left <= 0:
+            return 0
+        if self._last_round is None:
+            return unlimited
+        before, rows = self._last_round
+        seconds_per_row = max(before - seconds_left, 0.0) / rows
+        planned = PLANNED_SHARE_OF_TIME_LEFT * seconds_left
+        return unlimited if seconds_per_row * unlimited <= planned else int(planned / seconds_per_row)
+
+
+def within_tolerance(attribution: Attribution, tolerance: float) -> bool:
+    """Whether every output's widest interval half-width is below `tolerance` times the range of its values.
+
+    Values that are all equal have no range: then the half-widths must be zero but for rounding.
+    """
+    if tolerance <= 0 or not attribution.values.size:
+        return False
+    half_widths = ((attribution.upper - attribution.lower) / 2).max(axis=1)  # [outputs], NaN where unknown
+    ranges = np.ptp(attribution.values, axis=1)
+    ends = np.stack((attribution.baseline, attribution.baseline + attribution.values.sum(axis=1)))
+    rounding = ROUNDING * np.abs(ends).max(axis=0)
+    return bool(((half_widths < tolerance * ranges) | (half_widths <= rounding)).all())
+
+
+def require_finite(coalitions: Booleans, values: Floats, evaluated: Booleans, *, round: int) -> None:
+    """Raise NonFiniteValueError naming the first evaluated row with a value that is not a finite number."""
+    bad = np.flatnonzero(evaluated & ~np.isfinite(values).all(axis=1))
+    if len(bad):
+        row = int(bad[0])
+        raise NonFiniteValueError(round=round, row=row, present=np.flatnonzero(coalitions[row]).tolist())
