@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -26,6 +26,7 @@ from explicate_server.registry.models import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.runtime.queue import Row, Ticket
 from explicate_server.settings import Settings
+from explicate_server.timings import Timings
 
 _T = TypeVar("_T")
 
@@ -40,27 +41,6 @@ _RESERVE_FITS = 2.0
 _RESERVE_MOST = 0.25
 # More players than this make the fit, not the model, the cost (n² numbers, n³ work).
 _MAX_PLAYERS = 2048
-
-
-@dataclass
-class Timings:
-    """Where the time of one call went, in seconds."""
-
-    started_s: float = field(default_factory=time.monotonic)
-    queue_s: float = 0.0
-    preprocessing_s: float = 0.0
-    model_s: float = 0.0
-    solver_s: float = 0.0
-
-    @property
-    def total_s(self) -> float:
-        """Since the call arrived."""
-        return time.monotonic() - self.started_s
-
-    def add(self, ticket: Ticket) -> None:
-        """Count a ticket's wait and its batches."""
-        self.queue_s = max(self.queue_s, ticket.queue_s)
-        self.model_s += ticket.model_s
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.errors import DeadlinePassed, InvalidRequest, Violation
-from explicate_server.explanations import Timings
 from explicate_server.modalities.base import EncodedInput, ModelInput, TextUsage
 from explicate_server.registry.models import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
+from explicate_server.timings import Timings
 
 # Tokenising this many characters takes less time (about 0.5 ms) than waiting for a thread that does it.
 _INLINE_CHARACTERS = 4096

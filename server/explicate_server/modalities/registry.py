@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 
 from explicate.v1.bundle_pb2 import MODEL_KIND_TEXT_CLASSIFICATION
-
 from explicate_server.modalities.base import Modality
 from explicate_server.modalities.text import TextModality
 from explicate_server.registry.bundle import VerifiedBundle

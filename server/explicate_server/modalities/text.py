@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from explicate.v1.bundle_pb2 import TextSchema
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from explicate.v1.bundle_pb2 import TextSchema
 from explicate_server.modalities.base import EncodedInput, Game, ModelInput, Player, TextUsage
 from explicate_server.modalities.words import distinct_words, words
 from explicate_server.runtime.base import Feeds

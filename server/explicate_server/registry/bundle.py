@@ -8,9 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from explicate.v1 import bundle_pb2
 from google.protobuf import json_format
 from numpy.typing import NDArray
+
+from explicate.v1 import bundle_pb2
 
 FORMAT_VERSION = 1
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

@@ -4,20 +4,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+
 from explicate.v1 import bundle_pb2 as bundle_messages
 from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import model_service_pb2 as model_messages
-from numpy.typing import NDArray
-
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.explain.loop import StopReason
-from explicate_server.explanations import ExplainAnswer, Timings
+from explicate_server.explanations import ExplainAnswer
 from explicate_server.modalities.base import ModelInput, Player, TextInput, TextUsage
 from explicate_server.options import ExplainOptions, ResolvedOptions, Target
 from explicate_server.outputs import softmax
 from explicate_server.predictions import PredictAnswer
 from explicate_server.registry.models import ServedModel, State, VersionRecord
+from explicate_server.timings import Timings
 
 _Number = TypeVar("_Number")
 

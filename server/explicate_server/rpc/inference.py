@@ -5,9 +5,9 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc
+
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc as services
-
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.explanations import ExplainAnswer, Explainer
 from explicate_server.predictions import Predictor

@@ -3,9 +3,9 @@
 from typing import Any
 
 import grpc
+
 from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
-
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.explain.registry import METHODS
 from explicate_server.registry.models import ModelRegistry

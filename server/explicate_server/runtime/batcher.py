@@ -205,7 +205,7 @@ class Batcher:
             if ticket.remaining == 0:
                 finished.append(ticket)
         for ticket in {entry.ticket for entry in batch}:
-            ticket.model_s += model_s
+            ticket.runs[self.statistics.batches] = model_s
         return finished
 
     def _account(self, batch: Sequence[Entry], queue: RowQueue, batch_s: float) -> None:

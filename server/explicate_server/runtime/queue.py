@@ -32,7 +32,8 @@ class Ticket:
         self.values = np.full((rows, outputs), np.nan)
         self.done = np.zeros(rows, dtype=np.bool_)
         self.queue_s = 0.0
-        self.model_s = 0.0
+        self.runs: dict[int, float] = {}
+        """Wall time in seconds of each batch that carried its rows, by the batch's number."""
         self.remaining = rows
         self.fault: Exception | None = None
 

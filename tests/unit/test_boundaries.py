@@ -1,0 +1,64 @@
+"""Who may import whom. One distribution holds four packages; these rules keep the thin client thin and the server clean."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {
+    "explicate": ROOT / "clients" / "python" / "explicate",
+    "explicate_server": ROOT / "server" / "explicate_server",
+    "explicate_training": ROOT / "training" / "explicate_training",
+    "explicate_export": ROOT / "export" / "explicate_export",
+}
+FORBIDDEN = {
+    "explicate": {"explicate_server", "explicate_training", "explicate_export", "torch", "transformers", "onnxruntime"},
+    "explicate_server": {"explicate_training", "explicate_export", "torch", "transformers", "datasets", "pickle"},
+    "explicate_training": {"explicate_server", "explicate_export", "pickle"},
+    "explicate_export": {"explicate_training", "pickle"},
+}
+# Protobuf and gRPC stop at the surface; the manifest is the one message that goes deeper.
+GRPC_PLACES = {"app.py", "rpc"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_only_what_they_may(package: str) -> None:
+    broken = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in PACKAGES[package].rglob("*.py")
+        for name in imports(path)
+        if name.partition(".")[0] in FORBIDDEN[package]
+    ]
+    assert broken == []
+
+
+def test_grpc_is_known_to_the_surface_of_the_server_only() -> None:
+    server = PACKAGES["explicate_server"]
+    broken = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in server.rglob("*.py")
+        for name in imports(path)
+        if name.partition(".")[0] in {"grpc", "grpc_health", "grpc_reflection", "grpc_status"}
+        and path.relative_to(server).parts[0] not in GRPC_PLACES
+    ]
+    assert broken == []
+
+
+def test_the_explanation_engine_knows_neither_protobuf_nor_asyncio_nor_threads() -> None:
+    broken = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in (PACKAGES["explicate_server"] / "explain").glob("*.py")
+        for name in imports(path)
+        if name.partition(".")[0] in {"asyncio", "threading", "google", "onnxruntime", "explicate"}
+    ]
+    assert broken == []
