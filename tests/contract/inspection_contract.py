@@ -1,0 +1,52 @@
+"""What a server must tell about itself: models, health, reflection."""
+
+from __future__ import annotations
+
+import pytest
+from contract.contract_calls import CALL_S, METHODS, MODEL_SERVICE, SERVICE, Contract
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+import explicate
+from explicate.v1 import model_service_pb2 as model_pb
+
+
+class InspectionContract(Contract):
+    """Models, health and reflection."""
+
+    def test_model_is_listed_and_described(self, client, model):
+        status = next(s for s in client.list_models() if s.model == model and "live" in s.labels)
+        description = client.get_model(model)
+        assert status.state == "ready"
+        assert status.kind == "text-classification"
+        assert description.status == status
+        assert description.class_labels == ("other", "great")
+        assert {"kernel-shap", "lime"} <= set(description.methods)
+        assert description.model_card
+        assert min(description.limits.max_inputs, description.limits.max_evaluations) > 0
+
+    def test_models_come_by_name_and_version(self, client):
+        listed = [(status.model, status.version) for status in client.list_models()]
+        assert listed == sorted(listed)
+
+    def test_unknown_version_is_not_described(self, client, model):
+        with pytest.raises(explicate.NotFound):
+            client.get_model(model, version=987_654)
+
+    @pytest.mark.parametrize("service", ["", SERVICE, MODEL_SERVICE])
+    def test_health_is_serving(self, channel, service):
+        stub = health_pb2_grpc.HealthStub(channel)
+        answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=CALL_S)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+    def test_reflection_lists_and_describes_the_services(self, channel):
+        database = ProtoReflectionDescriptorDatabase(channel)
+        listed = set(database.get_services())
+        assert {SERVICE, MODEL_SERVICE, "grpc.health.v1.Health"} <= listed
+        file = database.FindFileContainingSymbol(SERVICE)
+        (service,) = (s for s in file.service if s.name == "InferenceService")
+        assert [method.name for method in service.method] == list(METHODS)
+        assert "ListModels" in {
+            method.name for s in database.FindFileContainingSymbol(MODEL_SERVICE).service for method in s.method
+        }
+        assert model_pb.DESCRIPTOR.services_by_name["ModelService"].full_name == MODEL_SERVICE
