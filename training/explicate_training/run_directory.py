@@ -16,6 +16,7 @@ from explicate.errors import ExplicateError, UsageError
 from explicate_training.labelled_text import LabelledText
 
 KIND = "text-classification"
+_LAST_FILE = "trainer_state.json"  # what the Trainer writes last into a checkpoint
 _TOOLS = ("explicate", "torch", "transformers", "tokenizers", "accelerate", "numpy", "scikit-learn")
 
 
@@ -35,7 +36,7 @@ class RunDirectory:
 
     def has_checkpoint(self) -> bool:
         """Whether an interrupted run left something to go on from."""
-        return any(self.checkpoints.glob("checkpoint-*/trainer_state.json"))
+        return any(self.checkpoints.glob(f"checkpoint-*/{_LAST_FILE}"))
 
     def start(self, identity: str, *, resume: bool, restart: bool) -> bool:
         """Makes the work folder and returns whether to go on from its checkpoint.
@@ -61,6 +62,9 @@ class RunDirectory:
                     "or add --restart to throw it away"
                 )
             shutil.rmtree(self.finished, ignore_errors=True)
+            for checkpoint in self.checkpoints.glob("checkpoint-*"):
+                if not (checkpoint / _LAST_FILE).exists():  # cut off while it was written
+                    shutil.rmtree(checkpoint)
             return True
         try:
             if self.work.exists():

@@ -35,6 +35,7 @@ class PreparedData:
 
 def prepare_data(config: Config, say: Callable[[str], None]) -> PreparedData:
     """Reads, cleans and splits the configured data, and says so. Raises UsageError as its parts do."""
+    quieten_libraries()
     clean_data = clean(read_rows(config.data), config.data)
     splits = split_data(clean_data, config.data, seed=config.training.seed)
     for line in report_lines(clean_data.report, splits, config.data):
@@ -57,7 +58,6 @@ def train(config: Config, *, resume: bool = False, restart: bool = False, progre
     """
     progress = progress or StepProgress()
     run = RunDirectory(Path(config.output.directory))
-    quieten_libraries()
     data = prepare_data(config, progress.say)
     text_model = load_text_model(config.model, data.labels, seed=config.training.seed)
     identity = f"{format_config(config)}\n# data {data.clean.sha256}\n"

@@ -158,6 +158,7 @@ def test_interrupted_run_never_looks_complete_and_resumes_to_the_same_model(conf
         train(cut)
     with pytest.raises(UsageError, match="had another config, seed or data"):
         train(replace(cut, training=replace(cut.training, seed=5)), resume=True)
+    (output.parent / ".cut.unfinished" / "checkpoints" / "checkpoint-99").mkdir()  # cut off while it was written
     resumed = train(cut, resume=True)
     for name, weight in weights(whole).items():
         np.testing.assert_array_equal(weight, weights(resumed)[name])
