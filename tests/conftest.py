@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+# The contract's classes are imported by the tests that bind them; their asserts should explain themselves too.
+pytest.register_assert_rewrite("contract")
+
 
 @pytest.fixture(scope="session")
 def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:

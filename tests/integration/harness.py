@@ -13,12 +13,13 @@ from typing import Any
 
 import grpc
 import numpy as np
+from numpy.typing import NDArray
+
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc as services
 from explicate_server.app import Server
 from explicate_server.runtime.base import Feeds, Runtime
 from explicate_server.settings import Settings
-from numpy.typing import NDArray
 
 TEXT = "this tea is great but the box was not good and it came very late so we never had any of it"
 WORDS = TEXT.split()

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import grpc
 import pytest
-from explicate.v1 import explanation_pb2, model_service_pb2, model_service_pb2_grpc
-from explicate_server.app import StartError
 from harness import TEXT, explain_request, predict_request, running_server
 from tiny_bundle import POISON_WORD, build_onnx_variant
+
+from explicate.v1 import explanation_pb2, model_service_pb2, model_service_pb2_grpc
+from explicate_server.app import StartError
 
 
 @pytest.fixture

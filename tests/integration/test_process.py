@@ -9,9 +9,10 @@ from typing import Any
 
 import grpc
 import pytest
-from explicate.v1 import inference_service_pb2_grpc as services
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from harness import TEXT, explain_request, predict_request, server_process, stream_request
+
+from explicate.v1 import inference_service_pb2_grpc as services
 
 
 async def test_sigterm_under_load_answers_what_was_accepted_and_refuses_the_rest(tiny_repository: Path) -> None:

@@ -52,7 +52,7 @@ def main() -> int:
 def _show(address: str) -> None:
     for review in _reviews():
         _say(f"A test review; its author's verdict: {review['label']}")
-        _explicate("explain", "--server", address, "--model", MODEL, "--", review["text"], shown="explain REVIEW")
+        _explicate("explain", "--server", address, "--format", "text", "--", review["text"], shown="explain REVIEW")
 
 
 def _reviews() -> list[dict[str, Any]]:

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from explicate_server.errors import ModelFault, NotServing, Overloaded
 from explicate_server.runtime.base import Feeds
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.queue import Row
-from numpy.typing import NDArray
 
 CRASH, NOT_FINITE = 666, 999
 

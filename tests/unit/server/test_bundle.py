@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from explicate_server.registry.bundle import BundleError, verify_bundle
 from explicate_server.registry.repository import list_bundles
 

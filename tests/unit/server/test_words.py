@@ -3,10 +3,11 @@
 from itertools import pairwise
 
 import pytest
-from explicate_server.modalities.words import distinct_words, words
 from hypothesis import given
 from hypothesis import strategies as st
 from lime.lime_text import IndexedString
+
+from explicate_server.modalities.words import distinct_words, words
 
 
 @pytest.mark.parametrize(
