@@ -10,14 +10,15 @@ from typing import Any  # onnx has no types
 
 import numpy as np
 import onnx
-from explicate.v1 import bundle_pb2
-from explicate_export.golden import read_golden, write_golden
-from explicate_export.manifest import GOLDEN_NAME, GRAPH_NAME, MANIFEST_NAME, TOKENIZER_NAME
-from explicate_export.publish import stage_bundle
 from google.protobuf import json_format
 from onnx import TensorProto, helper, numpy_helper
 from tiny_text_model import WORDS, write_tiny_text_model
 from tokenizers import Tokenizer
+
+from explicate.v1 import bundle_pb2
+from explicate_export.golden import read_golden, write_golden
+from explicate_export.manifest import GOLDEN_NAME, GRAPH_NAME, MANIFEST_NAME, TOKENIZER_NAME
+from explicate_export.publish import stage_bundle
 
 LABELS = ("other", "great")
 MAX_TOKENS = 128

@@ -1,4 +1,4 @@
-"""Who may import whom. One distribution holds four packages; these rules keep the thin client thin and the server clean."""
+"""Who may import whom: four packages in one distribution, a thin client, a server without torch."""
 
 import ast
 from collections.abc import Iterator

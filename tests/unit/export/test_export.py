@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import explicate_export.export as export_module
-import explicate_export.onnx_graph as onnx_graph
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
+from tiny_bundle import write_run_files, write_tiny_run
+
+import explicate_export.export as export_module
+import explicate_export.onnx_graph as onnx_graph
 from explicate.v1 import bundle_pb2
 from explicate_export import cli, torch_model
 from explicate_export.comparison import check_parity, check_token_ids
@@ -22,8 +25,6 @@ from explicate_export.errors import ConversionError, ParityError, UsageError
 from explicate_export.export import ExportOptions, export_run
 from explicate_export.run_directory import read_run
 from explicate_export.token_rows import encode, plain_tokenizer_json
-from onnx import numpy_helper
-from tiny_bundle import write_run_files, write_tiny_run
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from google.protobuf import json_format
+from numpy.typing import NDArray
+from tiny_bundle import CONSTANT_LOGITS, build_onnx_variant, compose_texts
+
 from explicate.v1 import bundle_pb2
 from explicate_export.comparison import GraphRunner
 from explicate_export.golden import choose_golden, read_golden
 from explicate_export.token_rows import encode
-from google.protobuf import json_format
-from numpy.typing import NDArray
-from tiny_bundle import CONSTANT_LOGITS, build_onnx_variant, compose_texts
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_bundle import write_run_files
+
 from explicate_export.errors import UsageError
 from explicate_export.run_directory import read_run
-from tiny_bundle import write_run_files
 
 
 @pytest.fixture
