@@ -1,6 +1,7 @@
 """The figures of a run's report, each as an SVG drawing."""
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any  # matplotlib's settings
 
@@ -12,8 +13,10 @@ from explicate_training.metrics import ReliabilityBin
 
 _TRAIN, _VALIDATION, _BEST, _GREY = "#5b7db1", "#c0504d", "#4a8a4a", "#888888"
 _MAX_NAMED_CLASSES = 30  # beyond that a confusion matrix has no room for names and numbers
-# Letters as paths: the drawing looks the same in every browser. The salt makes its ids the same in every run.
+# Letters stay letters, drawn by the browser, which has fonts for every script that a label may be in. The salt makes
+# the drawing's ids the same in every run.
 _STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
     "svg.hashsalt": "explicate",
     "font.size": 10,
     "axes.spines.top": False,
@@ -50,7 +53,10 @@ def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> 
         axes.set(xlabel="predicted", ylabel="true")
         if named:
             short = [_plain(label) for label in labels]
-            axes.set_xticks(range(len(labels)), short, rotation=45 if len(labels) > 4 else 0)
+            slanted: dict[str, Any] = (
+                {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(labels) > 4 else {}
+            )
+            axes.set_xticks(range(len(labels)), short, **slanted)
             axes.set_yticks(range(len(labels)), short)
             for (true, predicted), count in np.ndenumerate(matrix):
                 color = "white" if shares[true, predicted] > 0.5 else "black"
@@ -106,6 +112,8 @@ def _plain(label: str) -> str:
 
 def _svg(figure: Figure) -> str:
     drawing = io.StringIO()
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # matplotlib measures letters with its own font and warns of those that it lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(drawing, format="svg", metadata={"Date": None})
     return drawing.getvalue()

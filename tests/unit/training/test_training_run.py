@@ -46,9 +46,9 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
             label = "great" if index % 3 else "bad"
             writer.writerow([" ".join([*stream.sample(plain, 6), label, label]), label])
         writer.writerow(["", "great"])
-        writer.writerow([f"{HOSTILE} twice", "<b>odd"])
+        writer.writerow([f"{HOSTILE} twice", "<b>奇"])
         for index in range(4):
-            writer.writerow([f"{HOSTILE} {' '.join(stream.sample(plain, 4))} {index}", "<b>odd"])
+            writer.writerow([f"{HOSTILE} {' '.join(stream.sample(plain, 4))} {index}", "<b>奇"])
     return path
 
 
@@ -100,7 +100,7 @@ def test_run_directory_holds_all_that_export_needs(config: Config, capfd: pytest
     description = json.loads((run / "run.json").read_text())
     data = json.loads((run / "data.json").read_text())
     metrics = json.loads((run / "metrics.json").read_text())
-    assert description["labels"] == ["<b>odd", "bad", "great"]
+    assert description["labels"] == ["<b>奇", "bad", "great"]
     assert (description["kind"], description["max_tokens"], description["seed"]) == ("text-classification", 32, 0)
     assert description["data_sha256"] == data["sha256"]
     assert {"torch", "transformers", "explicate"} <= set(description["tool_versions"])
@@ -125,8 +125,8 @@ def test_run_directory_holds_all_that_export_needs(config: Config, capfd: pytest
 
     report = (run / "report.html").read_text()
     assert "<script>" not in report
-    assert "<b>odd" not in report
-    assert "&lt;b&gt;odd" in report
+    assert "<b>奇" not in report
+    assert "&lt;b&gt;奇" in report
     assert "http" not in report.replace("http://www.w3.org", "")  # needs nothing from elsewhere
 
     said = capfd.readouterr()
