@@ -87,8 +87,10 @@ class TrainingConfig:
         "auto", "fp32, bf16, or auto: bf16 where the hardware has it", choices=("auto", "bf16", "fp32")
     )
     evaluations_per_epoch: int = option(2, "validations (and checkpoints) in an epoch", minimum=1, maximum=1000)
+    # Not the loss: it rises as a model grows surer, while its accuracy still improves. On the food reviews it chose a
+    # first checkpoint of validation accuracy 0.791 over a later one of 0.821.
     best_metric: str = option(
-        "loss", "validation metric that chooses the best checkpoint", choices=("loss", "accuracy", "f1_macro")
+        "f1_macro", "validation metric that chooses the best checkpoint", choices=("loss", "accuracy", "f1_macro")
     )
     early_stopping_patience: int = option(3, "validations without a better one before it stops; 0: never", minimum=0)
 
