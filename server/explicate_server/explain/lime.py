@@ -21,6 +21,9 @@ KERNEL_WIDTH = 25.0
 DISTANCE_SCALE = 100.0
 RIDGE_PENALTY = 1.0
 
+# With two coalitions, leaving one out leaves a constant.
+LEAST_HELD_OUT_COALITIONS = 3
+
 
 class Lime:
     """The estimator `lime`; see `Estimator` for what its methods promise. It asks for ∅ where lime draws it."""
@@ -95,12 +98,14 @@ class Lime:
     def _held_out_r_squared(self, rows: Indices) -> Floats:
         """R² per output on coalitions left out of the fit one at a time, each with all its repetitions."""
         distinct, repetitions = np.unique(rows, return_counts=True)
+        if len(distinct) < LEAST_HELD_OUT_COALITIONS:
+            return np.full(self._game.n_outputs, np.nan)
         presence, targets = self._coalitions[distinct].astype(np.float64), self._values[distinct]
         weights = repetitions * kernel_weights(presence)
-        fits = _ridge(presence, targets, weights)[1]
+        fit = _ridge(presence, targets, weights)[1]
         centred = targets - np.average(targets, axis=0, weights=weights)
         spread = weights @ centred**2
-        errors = np.array([(fit.left_out_residuals**2).sum() for fit in fits])
+        errors = (fit.left_out_residuals**2).sum(axis=0)
         rounding = (np.finfo(np.float64).eps * np.abs(targets).max(axis=0)) ** 2 * weights.sum()
         return np.where(spread > rounding, 1 - errors / np.where(spread > rounding, spread, 1.0), np.nan)
 
@@ -158,7 +163,7 @@ def _library_fit(presence: Floats, targets: Floats, seed: int) -> tuple[Floats, 
     return values, intercepts
 
 
-def _ridge(presence: Floats, targets: Floats, weights: Floats) -> tuple[Design, list[LinearFit]]:
+def _ridge(presence: Floats, targets: Floats, weights: Floats) -> tuple[Design, LinearFit]:
     """The weighted ridge fit of lime, with its leverages; the intercept is taken out by centring."""
     roots = np.sqrt(weights)[:, None]
     design = Design(roots * (presence - np.average(presence, axis=0, weights=weights)))
@@ -171,6 +176,6 @@ def _standard_errors(presence: Floats, targets: Floats) -> tuple[Floats, float]:
 
     They say how far another seed's answer may lie, not how far lime's penalty shrinks the coefficients.
     """
-    design, fits = _ridge(presence, targets, kernel_weights(presence))
+    design, fit = _ridge(presence, targets, kernel_weights(presence))
     free = len(presence) - 1 - design.degrees_of_freedom(RIDGE_PENALTY)
-    return np.sqrt([sandwich_variances(fit) for fit in fits]), free
+    return np.sqrt(sandwich_variances(fit)).T, free

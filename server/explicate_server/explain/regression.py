@@ -21,11 +21,11 @@ MAX_LEVERAGE = 1 - 1e-6
 
 @dataclass(frozen=True)
 class LinearFit:
-    """One fit.
+    """Fits of several outputs to one design with one penalty.
 
     Attributes:
-        coefficients: float64[n].
-        residuals: float64[m], weighted.
+        coefficients: float64[n, outputs].
+        residuals: float64[m, outputs], weighted.
         leverages: float64[m], in [0, 1).
         influence: float64[m, n], B H: what a unit of the weighted row's target adds to each coefficient.
     """
@@ -37,8 +37,8 @@ class LinearFit:
 
     @property
     def left_out_residuals(self) -> Floats:
-        """float64[m], the weighted error of each row when the fit leaves it out: r / (1 − h)."""
-        left_out: Floats = self.residuals / (1 - self.leverages)
+        """float64[m, outputs], the weighted error of each row when the fit leaves it out: r / (1 − h)."""
+        left_out: Floats = self.residuals / (1 - self.leverages)[:, None]
         return left_out
 
 
@@ -67,20 +67,16 @@ class Design:
         """The trace of B H Bᵀ: the parameters that the fit really uses."""
         return float((self.eigenvalues / (self.eigenvalues + penalty)).sum())
 
-    def fit(self, targets: Floats, penalty: float = 0.0, *, offset_leverages: Floats | float = 0.0) -> list[LinearFit]:
-        """Fit every output, float64[m, outputs], with one penalty.
+    def fit(self, targets: Floats, penalty: float = 0.0, *, offset_leverages: Floats | float = 0.0) -> LinearFit:
+        """Fit the outputs of float64[m, outputs] with one penalty.
 
         `offset_leverages` is the leverage of what was removed from rows and targets before (an intercept).
         """
         influence = self.rows @ self.inverse(penalty)
         leverages = np.einsum("mn,mn->m", influence, self.rows) + offset_leverages
-        leverages = np.minimum(leverages, MAX_LEVERAGE)
-        coefficients = influence.T @ targets  # [n, outputs]
-        residuals = targets - self.rows @ coefficients  # [m, outputs]
-        return [
-            LinearFit(coefficients[:, output], residuals[:, output], leverages, influence)
-            for output in range(targets.shape[1])
-        ]
+        coefficients = influence.T @ targets
+        residuals = targets - self.rows @ coefficients
+        return LinearFit(coefficients, residuals, np.minimum(leverages, MAX_LEVERAGE), influence)
 
     def cross_validated_penalty(self, targets: Floats) -> float:
         """The λ that minimises the generalised cross-validation error for y, float64[m].
@@ -96,11 +92,14 @@ class Design:
         return float(penalties[np.argmin(residual / np.maximum(free, 1e-9) ** 2)])
 
 
-def sandwich_variances(fit: LinearFit, row_factors: Floats | float = 1.0) -> Floats:
-    """HC3 variances of the coefficients, float64[n]: Σ_i influence_i² · (r_i / (1 − h_i))² · factor_i.
+def sandwich_variances(fit: LinearFit, row_factors: Floats | None = None) -> Floats:
+    """HC3 variances of the coefficients, float64[n, outputs]: Σ_i influence_i² · (r_i / (1 − h_i))² · factor_i.
 
-    MacKinnon & White, Journal of Econometrics 1985. `row_factors` float64[m] carry a finite-population correction
-    (1 − p_i for a row that is drawn with probability p_i) or a row's multiplicity.
+    MacKinnon & White, Journal of Econometrics 1985. `row_factors` float64[m] carry a finite-population correction,
+    1 − p_i for a row that was drawn with probability p_i.
     """
-    variances: Floats = (fit.influence**2).T @ (fit.left_out_residuals**2 * row_factors)
+    squares = fit.left_out_residuals**2  # [m, outputs]
+    if row_factors is not None:
+        squares *= row_factors[:, None]
+    variances: Floats = (fit.influence**2).T @ squares
     return variances

@@ -1,0 +1,119 @@
+"""A Gaussian-process model of pair differences with closed-form Shapley values, to take variance off the regression.
+
+The regression on pair differences leaves the interactions of three, five, … players as noise. A Gaussian process on
+coalitions learns part of them. Its kernel on signs x, x' ∈ {−1, 1}ⁿ is the odd part of a product kernel,
+
+    K(x, x') ∝ Π_i (1 + ρ_i x_i x'_i) − Π_i (1 − ρ_i x_i x'_i),      0 < ρ_i < 1,
+
+every interaction of an odd set T of players with prior variance Π_{i ∈ T} ρ_i. The Shapley values of a product game are
+a one-dimensional integral (Owen's multilinear extension, Management Science 1972), here of a polynomial, so that
+Gauss–Legendre quadrature gives them exactly. No game is ever assumed to follow this model: what it misses, on pairs it
+was not fitted to, goes back into the regression, which corrects it and measures the error that is left.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from explicate_server.explain.arrays import Floats
+
+# Pairs that choose the kernel, and pairs that the process is fitted to: bounds on its cost (2 to 27 ms per output, on
+# one core; several BLAS threads on busy cores make it a hundred times that).
+MAX_CHOOSING_PAIRS = 128
+MAX_FITTED_PAIRS = 512
+# ρ_i grows with the player's first attribution to this power. On the golden games 0, 1/2, 3/4 and 1 give at 16n
+# relative L2 errors of .129, .101, .094 and .091 (ResNet18), .217, .211, .197 and .195 (DistilBERT); the higher ones
+# give intervals that are a little too narrow.
+RELEVANCE_POWER = 0.75
+# Prior variance of all interactions of three players over that of all single players, and noise over signal.
+INTERACTION_RATIOS = (0.03, 0.1, 0.3, 1.0, 3.0)
+NOISE_RATIOS = (1e-3, 1e-1)
+# Keeps the product kernel away from its singular ends.
+MIN_RHO, MAX_RHO = 1e-4, 0.95
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A fitted model of one output.
+
+    Attributes:
+        shapley_values: float64[n], of the model, exact.
+        left_out_errors: float64[pairs], d minus what the model says of the pair when it was not fitted to it.
+        errors: float64[pairs], d minus what the model says of the pair.
+    """
+
+    shapley_values: Floats
+    left_out_errors: Floats
+    errors: Floats
+
+
+def fit_surrogate(signs: Floats, differences: Floats, weights: Floats, values: Floats) -> Surrogate:
+    """Fit the process to pair differences.
+
+    Args:
+        signs: float64[pairs, n].
+        differences: float64[pairs], d.
+        weights: float64[pairs], of the errors when the kernel is chosen.
+        values: float64[n], first attributions; players with larger ones are taken to interact more.
+    """
+    rho, noise = _chosen_kernel(signs, differences, weights, values)
+    fitted, others = signs[:MAX_FITTED_PAIRS], signs[MAX_FITTED_PAIRS:]
+    coefficients, left_out = _solve(rho, noise, fitted, differences[:MAX_FITTED_PAIRS])
+    unseen = differences[MAX_FITTED_PAIRS:] - _kernel(rho, others, fitted) @ coefficients
+    return Surrogate(
+        shapley_values=_shapley_values(rho, fitted).T @ coefficients,
+        left_out_errors=np.concatenate((left_out, unseen)),
+        errors=np.concatenate((noise * coefficients, unseen)),
+    )
+
+
+def _chosen_kernel(signs: Floats, differences: Floats, weights: Floats, values: Floats) -> tuple[Floats, float]:
+    """ρ float64[n] and the noise with the least weighted left-out error."""
+    rows = slice(MAX_CHOOSING_PAIRS)
+    n = signs.shape[1]
+    scale = np.sqrt(np.mean(values**2))
+    relevance = (np.abs(values) / scale) ** RELEVANCE_POWER if scale > 0 else np.ones(n)
+    best_error, best = np.inf, (relevance, 0.0)
+    for ratio in INTERACTION_RATIOS:
+        # With all ρ equal the ratio of the priors is C(n,3) ρ³ / (n ρ).
+        rho = np.clip(np.sqrt(6 * ratio / ((n - 1) * (n - 2))) * relevance, MIN_RHO, MAX_RHO)
+        for noise in NOISE_RATIOS:
+            left_out = _solve(rho, noise, signs[rows], differences[rows])[1]
+            error = float(weights[rows] @ left_out**2)
+            if error < best_error:
+                best_error, best = error, (rho, noise)
+    return best
+
+
+def _solve(rho: Floats, noise: float, signs: Floats, differences: Floats) -> tuple[Floats, Floats]:
+    """Coefficients of the kernel functions, and left-out errors (Rasmussen & Williams 2006, equation 5.12)."""
+    inverse = np.linalg.inv(_kernel(rho, signs, signs) + noise * np.eye(len(signs)))
+    coefficients = inverse @ differences
+    return coefficients, coefficients / inverse.diagonal()
+
+
+def _kernel(rho: Floats, signs: Floats, others: Floats) -> Floats:
+    """K, 1 on the diagonal, float64[len(signs), len(others)]."""
+    factors = np.log1p(-rho) - np.log1p(rho)  # what a player that differs adds to the log of the first product
+    differing = (factors.sum() - (signs * factors) @ others.T) / 2
+    kernel: Floats = (np.exp(differing) - np.exp(factors.sum() - differing)) / -np.expm1(factors.sum())
+    return kernel
+
+
+def _shapley_values(rho: Floats, signs: Floats) -> Floats:
+    """Shapley values of each kernel function as a model of pair differences, float64[len(signs), n].
+
+    The game is half the difference, v(x) = K(x, x')/2. With every player present with probability q, u = 2q − 1, the
+    product Π (1 + ρ_i x_i x'_i) has mean Π (1 + ρ_i u x'_i); player i adds 2 ρ_i x'_i times the product of the others.
+    """
+    nodes, node_weights = np.polynomial.legendre.leggauss(signs.shape[1] // 2 + 1)  # on u ∈ [−1, 1]
+    slopes = rho * signs
+    values = np.zeros_like(signs)
+    for u, node_weight in zip(nodes.tolist(), node_weights.tolist(), strict=True):
+        for slope in (slopes, -slopes):  # the two products, the second one subtracted
+            factors = np.log1p(slope * u)
+            others = np.exp(factors.sum(axis=1, keepdims=True) - factors - np.log1p(rho).sum())
+            values += node_weight * slopes * others
+    total = -np.expm1((np.log1p(-rho) - np.log1p(rho)).sum())
+    values /= 2 * total
+    return values
