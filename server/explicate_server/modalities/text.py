@@ -6,7 +6,8 @@ place, as shap does; ``delete`` takes the word out of the string and tokenises a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,32 +20,41 @@ from explicate_server.runtime.base import Feeds
 from explicate_server.runtime.queue import Row
 
 NO_PLAYER = -1
+_Number = TypeVar("_Number", bound=np.generic)
 
 
-@dataclass(frozen=True)
 class EncodedText:
-    """A text as the model sees it.
+    """A text as the model sees it: its row, and where each token of the row comes from."""
 
-    Args:
-        values: int64[inputs, tokens], the graph's inputs in the schema's order.
-        spans: int64[tokens, 2], code points of each token; equal ends for special tokens.
-        special: bool[tokens], tokens that the tokenizer added and that always stay.
-    """
+    def __init__(self, row: Row, encoding: Encoding, kept: NDArray[np.int64] | None, text: str) -> None:
+        """``kept`` int64[tokens] are the tokens of the encoding that are in the row; None means all."""
+        self.row = row
+        self._encoding = encoding
+        self._kept = kept
+        self._text = text
 
-    values: NDArray[np.int64]
-    spans: NDArray[np.int64]
-    special: NDArray[np.bool_]
-    text_usage: TextUsage
+    @cached_property
+    def spans(self) -> NDArray[np.int64]:
+        """int64[tokens, 2], code points of each token; equal ends for special tokens."""
+        return self._of_kept(np.array(self._encoding.offsets, dtype=np.int64).reshape(-1, 2))
 
-    @property
-    def row(self) -> Row:
-        """The model row of the whole text."""
-        return Row(self.values.shape[1], self.values)
+    @cached_property
+    def special(self) -> NDArray[np.bool_]:
+        """bool[tokens], tokens that the tokenizer added and that always stay."""
+        return self._of_kept(np.array(self._encoding.special_tokens_mask, dtype=np.bool_))
 
     @property
     def usage(self) -> TextUsage | None:
         """How much of the text the model sees."""
-        return self.text_usage
+        whole = self._kept is None
+        return TextUsage(
+            tokens=len(self._encoding),
+            tokens_used=self.row.length,
+            characters_used=len(self._text) if whole else int(self.spans.max(initial=0)),
+        )
+
+    def _of_kept(self, values: NDArray[_Number]) -> NDArray[_Number]:
+        return values if self._kept is None else values[self._kept]
 
 
 class TextModality:
@@ -75,15 +85,7 @@ class TextModality:
         """Tokenise, and cut what the model cannot read."""
         encoding = self._tokenizer.encode(value.text)
         kept = self._kept(encoding)
-        spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)[kept]
-        truncated = len(kept) < len(encoding.ids)
-        usage = TextUsage(
-            tokens=len(encoding.ids),
-            tokens_used=len(kept),
-            characters_used=int(spans.max(initial=0)) if truncated else len(value.text),
-        )
-        special = np.array(encoding.special_tokens_mask, dtype=np.bool_)[kept]
-        return EncodedText(self._row(encoding, kept).values, spans, special, usage)
+        return EncodedText(self._row(encoding, kept), encoding, kept, value.text)
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
         """The game whose players are the text's words."""
@@ -106,22 +108,24 @@ class TextModality:
         encodings = self._tokenizer.encode_batch_fast(list(texts))
         return [self._row(encoding, self._kept(encoding)) for encoding in encodings]
 
-    def _kept(self, encoding: Encoding) -> NDArray[np.int64]:
-        """Indices of the tokens the model reads: the special ones, and the others from the start."""
-        if len(encoding.ids) <= self._schema.max_tokens:
-            return np.arange(len(encoding.ids))
+    def _kept(self, encoding: Encoding) -> NDArray[np.int64] | None:
+        """Indices of the tokens the model reads, the special ones and the others from the start; None for all."""
+        if len(encoding) <= self._schema.max_tokens:
+            return None
         special = np.array(encoding.special_tokens_mask, dtype=np.bool_)
         room = self._schema.max_tokens - int(special.sum())
         return np.sort(np.concatenate([np.flatnonzero(special), np.flatnonzero(~special)[:room]]))
 
-    def _row(self, encoding: Encoding, kept: NDArray[np.int64]) -> Row:
-        columns = {
-            "input_ids": np.array(encoding.ids, dtype=np.int64)[kept],
-            "attention_mask": np.ones(len(kept), dtype=np.int64),
-            "position_ids": np.arange(len(kept), dtype=np.int64) + self._schema.first_position,
-            "token_type_ids": np.array(encoding.type_ids, dtype=np.int64)[kept],
-        }
-        return Row(len(kept), np.stack([columns[name] for name in self._inputs]))
+    def _row(self, encoding: Encoding, kept: NDArray[np.int64] | None) -> Row:
+        length = len(encoding) if kept is None else len(kept)
+        values = np.ones((len(self._inputs), length), dtype=np.int64)  # attention_mask is all ones
+        for index, name in enumerate(self._inputs):
+            if name == "position_ids":
+                values[index] = np.arange(self._schema.first_position, self._schema.first_position + length)
+            elif name != "attention_mask":
+                column = encoding.ids if name == "input_ids" else encoding.type_ids
+                values[index] = column if kept is None else np.array(column)[kept]
+        return Row(length, values)
 
 
 class _TokenGame:
@@ -132,7 +136,7 @@ class _TokenGame:
         seen = np.unique(owner[owner != NO_PLAYER])  # words cut off at the end, or without a token, are no players
         self.players = [parts[index] for index in seen]
         self._owner = np.where(owner == NO_PLAYER, NO_PLAYER, np.searchsorted(seen, owner))
-        self._values = encoded.values
+        self._values = encoded.row.values
         self._schema = schema
         self._inputs = list(schema.inputs)
         self._replace = replace

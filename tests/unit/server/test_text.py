@@ -94,7 +94,8 @@ def test_a_text_beyond_the_limit_is_cut_at_its_end_and_says_so(bundle: VerifiedB
     text = "tea " * 30
     encoded = modality.encode(TextInput(text))
     assert encoded.row.length == 8
-    usage = encoded.text_usage
+    usage = encoded.usage
+    assert usage is not None
     assert (usage.tokens, usage.tokens_used, usage.truncated) == (32, 8, True)
     assert text[: usage.characters_used].split() == ["tea"] * 6
     tokenizer = Tokenizer.from_str(bundle.read_text("tokenizer.json"))
