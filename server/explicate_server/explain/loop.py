@@ -82,9 +82,11 @@ class ExplanationRun:
 
     @property
     def converged(self) -> bool:
-        """Whether the values are exact, or the tolerance was met after `min_evaluations`."""
-        met = self.evaluations >= self._min_evaluations and within_tolerance(self.attribution, self._settings.tolerance)
-        return self.attribution.exact or met
+        """Whether the values are exact or within the tolerance; while running, not before `min_evaluations`."""
+        if self.attribution.exact:
+            return True
+        early = self.stop_reason is StopReason.RUNNING and self.evaluations < self._min_evaluations
+        return not early and within_tolerance(self.attribution, self._settings.tolerance)
 
     def next_round(self, seconds_left: float | None = None) -> Booleans | None:
         """The coalitions to evaluate next, bool[m, n], or None when the run is over.

@@ -15,9 +15,6 @@ from explicate_server.explain.arrays import Booleans, Floats, Indices
 from explicate_server.explain.coalitions import PairSampler
 from explicate_server.explain.regression import Design, LinearFit, sandwich_variances
 
-# Near one pair per player an unpenalised fit interpolates and its residuals say nothing.
-BOUNDED_FROM_PAIRS_PER_PLAYER = 1.5
-
 
 @dataclass(frozen=True)
 class PairFit:
@@ -86,8 +83,7 @@ class PairRegression:
 
     def _unpenalised_variances(self, targets: Floats) -> Floats | None:
         """Variances without a penalty, float64[n, outputs], which a penalty only lowers; None on too few pairs."""
-        n_pairs, n = self.signs.shape
-        if n_pairs < BOUNDED_FROM_PAIRS_PER_PLAYER * n:
+        if not self._design.overdetermined:
             return None
         return sandwich_variances(self._design.fit(targets), self.unseen_shares)
 

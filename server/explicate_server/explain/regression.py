@@ -15,6 +15,8 @@ from explicate_server.explain.arrays import Floats
 RELATIVE_RANK_TOLERANCE = 1e-10
 # Penalties tried by cross-validation, as fractions of the largest eigenvalue of BᵀB.
 PENALTY_GRID = np.logspace(-8, 2, 61)
+# With fewer rows than this per direction a fit without penalty (nearly) interpolates: its residuals say nothing.
+LEAST_ROWS_PER_DIRECTION = 1.25
 # Leverages are kept this far below 1, where a row is met whatever its value and its left-out error is 0/0.
 MAX_LEVERAGE = 1 - 1e-6
 
@@ -58,6 +60,11 @@ class Design:
         """The dimension that the rows reach."""
         return len(self.eigenvalues)
 
+    @property
+    def overdetermined(self) -> bool:
+        """Whether there are enough rows for a fit without penalty to leave residuals that mean something."""
+        return len(self.rows) >= LEAST_ROWS_PER_DIRECTION * self.rank
+
     def inverse(self, penalty: float) -> Floats:
         """H = (BᵀB + λI)⁺ on the reached directions, float64[n, n]."""
         inverse: Floats = (self.vectors / (self.eigenvalues + penalty)) @ self.vectors.T
@@ -79,11 +86,12 @@ class Design:
         return LinearFit(coefficients, residuals, np.minimum(leverages, MAX_LEVERAGE), influence)
 
     def cross_validated_penalty(self, targets: Floats) -> float:
-        """The λ that minimises the generalised cross-validation error for y, float64[m].
+        """The λ that minimises the generalised cross-validation error for y, float64[m]; none (0) is tried too.
 
         GCV(λ) = (‖y − ŷ‖² / m) / (1 − tr(B H Bᵀ) / m)². Golub, Heath & Wahba, Technometrics 1979.
         """
-        penalties = PENALTY_GRID * self.eigenvalues[-1]
+        fractions = np.concatenate(([0.0], PENALTY_GRID)) if self.overdetermined else PENALTY_GRID
+        penalties = fractions * self.eigenvalues[-1]
         squared_projections = (self.vectors.T @ (self.rows.T @ targets)) ** 2 / self.eigenvalues  # [rank]
         outside = max(float(targets @ targets - squared_projections.sum()), 0.0)
         kept = self.eigenvalues / (self.eigenvalues + penalties[:, None])  # [penalties, rank]

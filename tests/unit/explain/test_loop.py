@@ -1,0 +1,181 @@
+"""The loop: rounds, budget, tolerance, deadline."""
+
+import numpy as np
+import pytest
+from exact_games import TableGame, model_like_game, random_game
+
+from explicate_server.explain import (
+    METHODS,
+    ExplanationRun,
+    GameInfo,
+    NonFiniteValueError,
+    RunSettings,
+    StopReason,
+)
+from explicate_server.explain.kernel_shap import KernelShap
+
+
+def run_of(game: TableGame, **settings: float) -> ExplanationRun:
+    ends = game.table[[0, -1]]
+    estimator = KernelShap(GameInfo(n_players=game.n_players, empty=ends[:1], full=ends[1:]))
+    defaults = {"max_evaluations": 320, "min_evaluations": 80, "tolerance": 0.0}
+    return ExplanationRun(estimator, settings=RunSettings(**{**defaults, **settings}), spent=2)
+
+
+def play(run: ExplanationRun, game: TableGame) -> list[int]:
+    """Run to the end; the totals after each round."""
+    totals = []
+    while (coalitions := run.next_round()) is not None:
+        run.tell(game(coalitions)[:, None])
+        totals.append(run.evaluations)
+    return totals
+
+
+def test_rounds_grow_from_min_to_max_evaluations_doubling_every_two() -> None:
+    game = random_game(10, seed=0)
+    run = run_of(game)
+    # 80 · 2^(k/2), in pairs beside the two ends.
+    assert play(run, game) == pytest.approx([80, 113, 160, 226, 320], abs=1)
+    assert run.evaluations == 320
+    assert run.rounds == 5
+    assert run.stop_reason is StopReason.BUDGET
+    assert not run.converged
+
+
+def test_the_budget_is_never_exceeded() -> None:
+    for most in (2, 3, 4, 5, 11, 79, 81):
+        game = random_game(10, seed=1)
+        run = run_of(game, max_evaluations=most)
+        play(run, game)
+        assert run.evaluations in (most, most - 1)
+        assert run.stop_reason is StopReason.BUDGET
+
+
+def test_tolerance_stops_at_the_first_round_whose_widest_interval_is_narrow_enough() -> None:
+    game = model_like_game(10, seed=3)
+    run = run_of(game, tolerance=0.1)
+    ratios = []
+    while (coalitions := run.next_round()) is not None:
+        run.tell(game(coalitions)[:, None])
+        widest = (run.attribution.upper - run.attribution.lower).max() / 2
+        ratios.append(widest / np.ptp(run.attribution.values))
+    assert run.stop_reason is StopReason.TOLERANCE
+    assert run.converged
+    assert len(ratios) > 1
+    assert ratios[-1] < 0.1
+    assert all(ratio >= 0.1 for ratio in ratios[:-1])
+
+
+def test_tolerance_holds_for_every_output() -> None:
+    easy, hard = model_like_game(10, seed=3).table, random_game(10, seed=3).table
+    both = TableGame(np.stack((easy, hard), axis=1))
+    estimator = KernelShap(GameInfo(n_players=10, empty=both.table[0], full=both.table[-1]))
+    settings = RunSettings(max_evaluations=320, min_evaluations=80, tolerance=0.1)
+    run = ExplanationRun(estimator, settings=settings, spent=2)
+    while (coalitions := run.next_round()) is not None:
+        run.tell(both(coalitions))
+    assert run.stop_reason is StopReason.BUDGET
+
+
+def test_a_constant_game_converges_at_once() -> None:
+    game = TableGame(np.full(1024, 0.7))
+    run = run_of(game, tolerance=0.01)
+    assert play(run, game) == [80]
+    assert run.stop_reason is StopReason.TOLERANCE
+    assert run.converged
+    assert not run.attribution.values.any()
+
+
+def test_all_coalitions_are_exact_whatever_the_tolerance() -> None:
+    game = random_game(6, seed=0)
+    run = run_of(game)
+    assert play(run, game) == [64]
+    assert run.stop_reason is StopReason.EXACT
+    assert run.converged
+
+
+def test_a_deadline_that_has_passed_stops_before_the_round() -> None:
+    run = run_of(random_game(10, seed=0))
+    assert run.next_round(0.0) is None
+    assert run.stop_reason is StopReason.DEADLINE
+    assert run.evaluations == 2
+
+
+def test_a_round_that_would_not_be_done_in_time_is_cut_by_the_pace_of_the_last() -> None:
+    game = random_game(10, seed=0)
+    run = run_of(game)
+    first = run.next_round(1.0)
+    assert first is not None
+    run.tell(game(first)[:, None])
+    # 78 rows took 0.78 s; in the 0.22 s left, of which 0.9 may be planned, fit 19 rows: 9 pairs.
+    second = run.next_round(0.22)
+    assert second is not None
+    assert len(second) == 18
+    run.tell(game(second)[:, None])
+    # 18 rows took 0.21 s; nothing worth a round fits in 0.01 s.
+    assert run.next_round(0.01) is None
+    assert run.stop_reason is StopReason.DEADLINE
+    assert run.evaluations == 98
+
+
+def test_enough_time_changes_nothing() -> None:
+    game = random_game(10, seed=0)
+    timed, free = run_of(game), run_of(game)
+    for seconds_left in (100.0, 99.0, 98.0, 97.0, 96.0):
+        first, second = timed.next_round(seconds_left), free.next_round()
+        assert first is not None
+        assert second is not None
+        assert np.array_equal(first, second)
+        timed.tell(game(first)[:, None])
+        free.tell(game(second)[:, None])
+
+
+def test_a_round_that_the_deadline_cut_counts_what_was_evaluated() -> None:
+    game = random_game(10, seed=0)
+    run = run_of(game)
+    coalitions = run.next_round(1.0)
+    assert coalitions is not None
+    evaluated = np.arange(len(coalitions)) < 41
+    values = np.where(evaluated[:, None], game(coalitions)[:, None], np.nan)
+    run.tell(values, evaluated)
+    run.stop(StopReason.DEADLINE)
+    assert run.evaluations == 43
+    assert run.rounds == 1
+    assert run.stop_reason is StopReason.DEADLINE
+    assert run.next_round() is None
+    assert np.isfinite(run.attribution.values).all()
+
+
+def test_a_value_that_is_not_finite_is_named() -> None:
+    game = random_game(10, seed=0)
+    run = run_of(game)
+    coalitions = run.next_round()
+    assert coalitions is not None
+    values = game(coalitions)[:, None]
+    values[7] = np.inf
+    with pytest.raises(NonFiniteValueError, match="row 7 of round 1") as caught:
+        run.tell(values)
+    assert caught.value.present == np.flatnonzero(coalitions[7]).tolist()
+
+
+def test_a_wrong_shape_or_order_of_calls_is_refused() -> None:
+    run = run_of(random_game(10, seed=0))
+    with pytest.raises(ValueError, match="call next_round first"):
+        run.tell(np.zeros((1, 1)))
+    assert run.next_round() is not None
+    with pytest.raises(ValueError, match=r"must be \[78, outputs\]"):
+        run.tell(np.zeros(78))
+    with pytest.raises(ValueError, match="call tell before"):
+        run.next_round()
+
+
+def test_lime_comes_in_rounds_of_its_own() -> None:
+    method = METHODS["lime"]
+    estimator = method.build(GameInfo(n_players=40, empty=np.array([np.nan]), full=np.ones(1)), 1000)
+    run = ExplanationRun(estimator, settings=method.settings(40), spent=1)
+    rows = []
+    while (coalitions := run.next_round()) is not None:
+        run.tell(coalitions.mean(axis=1, keepdims=True))
+        rows.append(len(coalitions))
+    assert rows[:3] == [250, 250, 250]
+    assert run.stop_reason is StopReason.BUDGET

@@ -1,0 +1,53 @@
+"""The Gaussian-process model of pair differences: exact Shapley values, honest left-out errors."""
+
+import numpy as np
+import pytest
+from exact_games import TableGame
+
+from explicate_server.explain import surrogate
+from explicate_server.explain.surrogate import fit_surrogate
+
+
+def signs_of_all(n: int) -> np.ndarray:
+    return 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1) - 1
+
+
+@pytest.mark.parametrize("n", [3, 6, 7])
+def test_shapley_values_of_kernel_functions_are_those_of_enumeration(n: int) -> None:
+    rho = np.random.default_rng(n).uniform(0.01, 0.9, n)
+    signs = signs_of_all(n)
+    centres = signs[[1, 5, 2**n - 1]]
+    computed = surrogate._shapley_values(rho, centres)
+    for centre, values in zip(centres, computed, strict=True):
+        # As a pair difference g(x) = v(S) − v(N∖S) with g odd, the game is v = g/2.
+        game = TableGame(surrogate._kernel(rho, signs, centre[None])[:, 0] / 2)
+        assert values == pytest.approx(game.shapley_values, abs=1e-12)
+
+
+def test_left_out_errors_are_those_of_a_refit_without_the_pair() -> None:
+    random = np.random.default_rng(2)
+    signs = signs_of_all(8)[random.choice(128, 40, replace=False)]
+    differences = random.normal(size=40)
+    rho, noise = np.full(8, 0.3), 0.1
+    left_out = surrogate._solve(rho, noise, signs, differences)[1]
+    for pair in range(40):
+        others = np.arange(40) != pair
+        coefficients = surrogate._solve(rho, noise, signs[others], differences[others])[0]
+        said = surrogate._kernel(rho, signs[[pair]], signs[others]) @ coefficients
+        assert left_out[pair] == pytest.approx(differences[pair] - said[0], abs=1e-10)
+
+
+def test_pairs_beyond_the_fitted_ones_keep_their_plain_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surrogate, "MAX_FITTED_PAIRS", 30)
+    random = np.random.default_rng(4)
+    signs = signs_of_all(8)[random.choice(128, 50, replace=False)]
+    differences = signs @ random.normal(size=8) + 0.1 * random.normal(size=50)
+    fitted = fit_surrogate(signs, differences, np.ones(50), np.ones(8))
+    assert np.array_equal(fitted.errors[30:], fitted.left_out_errors[30:])
+    assert np.abs(fitted.errors[:30]).sum() < np.abs(fitted.left_out_errors[:30]).sum()
+
+
+def test_values_that_are_all_zero_are_taken() -> None:
+    signs = signs_of_all(5)[:16]
+    fitted = fit_surrogate(signs, np.random.default_rng(0).normal(size=16), np.ones(16), np.zeros(5))
+    assert np.isfinite(fitted.shapley_values).all()
