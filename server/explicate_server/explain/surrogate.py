@@ -61,7 +61,7 @@ def fit_surrogate(signs: Floats, differences: Floats, weights: Floats, values: F
     coefficients, left_out = _solve(rho, noise, fitted, differences[:MAX_FITTED_PAIRS])
     unseen = differences[MAX_FITTED_PAIRS:] - _kernel(rho, others, fitted) @ coefficients
     return Surrogate(
-        shapley_values=_shapley_values(rho, fitted).T @ coefficients,
+        shapley_values=_shapley_values(rho, fitted, coefficients),
         left_out_errors=np.concatenate((left_out, unseen)),
         errors=np.concatenate((noise * coefficients, unseen)),
     )
@@ -95,25 +95,28 @@ def _solve(rho: Floats, noise: float, signs: Floats, differences: Floats) -> tup
 def _kernel(rho: Floats, signs: Floats, others: Floats) -> Floats:
     """K, 1 on the diagonal, float64[len(signs), len(others)]."""
     factors = np.log1p(-rho) - np.log1p(rho)  # what a player that differs adds to the log of the first product
-    differing = (factors.sum() - (signs * factors) @ others.T) / 2
-    kernel: Floats = (np.exp(differing) - np.exp(factors.sum() - differing)) / -np.expm1(factors.sum())
+    total = factors.sum()
+    first = np.exp((total - (signs * factors) @ others.T) / 2)  # both products, over the first one's value at x = x'
+    kernel: Floats = (first - np.exp(total) / first) / -np.expm1(total)
     return kernel
 
 
-def _shapley_values(rho: Floats, signs: Floats) -> Floats:
-    """Shapley values of each kernel function as a model of pair differences, float64[len(signs), n].
+def _shapley_values(rho: Floats, signs: Floats, coefficients: Floats) -> Floats:
+    """Shapley values of Σ_j c_j K(x, x_j), a model of pair differences, float64[n], for x_j the rows of `signs`.
 
-    The game is half the difference, v(x) = K(x, x')/2. With every player present with probability q, u = 2q − 1, the
-    product Π (1 + ρ_i x_i x'_i) has mean Π (1 + ρ_i u x'_i); player i adds 2 ρ_i x'_i times the product of the others.
+    The game is half the difference, v(x) = Σ_j c_j K(x, x_j) / 2. With every player present with probability q and
+    u = 2q − 1, the product Π (1 + ρ_i x_i x_ji) has mean Π (1 + ρ_i u x_ji); player i adds 2 ρ_i x_ji times the product
+    of the others. The second product of K is the first with −ρ, which is the same as u and the sign of the term
+    turned: as the nodes lie symmetrically, both terms are equal.
     """
     nodes, node_weights = np.polynomial.legendre.leggauss(signs.shape[1] // 2 + 1)  # on u ∈ [−1, 1]
-    slopes = rho * signs
-    values = np.zeros_like(signs)
-    for u, node_weight in zip(nodes.tolist(), node_weights.tolist(), strict=True):
-        for slope in (slopes, -slopes):  # the two products, the second one subtracted
-            factors = np.log1p(slope * u)
-            others = np.exp(factors.sum(axis=1, keepdims=True) - factors - np.log1p(rho).sum())
-            values += node_weight * slopes * others
+    present, absent = 1 + rho[:, None] * nodes, 1 - rho[:, None] * nodes  # factors by the sign of x_ji [n, nodes]
+    steps = np.log(present) - np.log(absent)
+    logs = (signs @ steps + (np.log(present) + np.log(absent)).sum(axis=0)) / 2  # of the products [rows, nodes]
+    products = coefficients[:, None] * np.exp(logs - np.log1p(rho).sum())
+    sums, differences = products.sum(axis=0), signs.T @ products
+    # Rows with player i, and rows without: each by its own factor taken out of the product.
+    contributions = (sums + differences) / present - (sums - differences) / absent  # twice [n, nodes]
     total = -np.expm1((np.log1p(-rho) - np.log1p(rho)).sum())
-    values /= 2 * total
+    values: Floats = rho * (contributions @ node_weights) / (2 * total)
     return values
