@@ -56,14 +56,14 @@ class _Trainer(Trainer):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How training went. Without times, so that the same seed gives the same values."""
+    """How training went."""
 
     history: list[dict[str, float]]  # by step: "loss" (training) and "learning_rate", or "validation_..." metrics
     best_step: int
     steps: int
     steps_planned: int  # more than `steps` when it stopped early
     precision: str
-    train_s: float  # seconds
+    train_s: float  # seconds, of a resumed run since it was resumed
 
 
 def fine_tune(

@@ -84,9 +84,10 @@ def train(config: Config, *, resume: bool = False, restart: bool = False, progre
         raise
     finally:
         progress.close()
+    since = " since the interruption" if resuming else ""
     early = " (stopped early)" if outcome.steps < outcome.steps_planned else ""
     progress.say(
-        f"trained {outcome.steps} steps{early} in {duration(outcome.train_s)}, {outcome.precision}; "
+        f"trained to step {outcome.steps}{early} in {duration(outcome.train_s)}{since}, {outcome.precision}; "
         f"the best validation was at step {outcome.best_step}"
     )
     _finish(run, config, data, text_model, examples, outcome, progress.say)
