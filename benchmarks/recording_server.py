@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from explicate_server.app import Server
+from explicate_server.app import SWITCH_INTERVAL_S, Server
 from explicate_server.runtime.base import Feeds, Runtime
 from explicate_server.settings import Settings
 
@@ -24,7 +24,7 @@ class RecordingRuntime:
 
     def __init__(self, inner: Runtime) -> None:
         self._inner = inner
-        self.name, self.batch_tokens = inner.name, inner.batch_tokens
+        self.name, self.batch_tokens, self.lanes = inner.name, inner.batch_tokens, inner.lanes
         self.batches: list[Feeds] = []
 
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
@@ -50,6 +50,7 @@ def replay(session: ort.InferenceSession, batches: list[Feeds]) -> dict[str, flo
 
 async def main(repository: Path) -> None:
     """Serve until told to stop."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     server = Server(Settings(repository=repository, listen="127.0.0.1:0"))
     port = await server.start()
     await server.load()

@@ -6,9 +6,9 @@ from typing import Any  # onnxruntime has no types
 
 import numpy as np
 import onnxruntime
-from explicate.v1 import bundle_pb2
 from numpy.typing import NDArray
 
+from explicate.v1 import bundle_pb2
 from explicate_export.errors import ParityError
 from explicate_export.onnx_graph import OUTPUT_NAME
 from explicate_export.token_rows import TokenRow, pad

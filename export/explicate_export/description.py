@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
-
 from explicate_export.manifest import FORMAT_VERSION
 from explicate_export.run_directory import TrainingRun
 

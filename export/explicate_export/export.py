@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from explicate.v1 import bundle_pb2
 
+from explicate.v1 import bundle_pb2
 from explicate_export import torch_model
 from explicate_export.comparison import (
     MAX_LOGIT_DIFFERENCE,

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from explicate.v1 import bundle_pb2
 from google.protobuf import json_format
 
+from explicate.v1 import bundle_pb2
 from explicate_export.errors import UsageError
 
 FORMAT_VERSION = 1

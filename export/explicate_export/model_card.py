@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
-
 from explicate_export.comparison import MAX_LOGIT_DIFFERENCE
 from explicate_export.description import Measurements, scalar_metrics
 from explicate_export.run_directory import TrainingRun

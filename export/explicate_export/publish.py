@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explicate.v1 import bundle_pb2
-
 from explicate_export.errors import PublicationError, UsageError
 from explicate_export.manifest import MANIFEST_NAME, check_model_name, describe_files, manifest_bytes
 from explicate_export.staging import clear_dead_staging, staging_folder

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from explicate.v1 import bundle_pb2
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+
+from explicate.v1 import bundle_pb2
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any  # transformers has no usable types
 
 import numpy as np
 import torch
-from explicate.v1 import bundle_pb2
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from explicate.v1 import bundle_pb2
 from explicate_export.errors import ConversionError, UsageError
 from explicate_export.quiet import quiet
 from explicate_export.run_directory import TrainingRun

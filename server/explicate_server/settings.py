@@ -22,7 +22,7 @@ class Settings:
 
     repository: Path = _setting(Path("repository"), "folder of model bundles, <model>/<version>/")
     listen: str = _setting("127.0.0.1:8500", "address and port; 0 picks a free port, [::]:8500 opens it to the network")
-    threads: int = _setting(0, "threads of one model run; 0 takes all cores", minimum=0)
+    threads: int = _setting(0, "threads that run one model; 0 takes all cores", minimum=0)
     max_message_bytes: int = _setting(16 << 20, "largest request or answer", minimum=1024)
     max_inputs: int = _setting(1024, "inputs in one Predict", minimum=1)
     max_text_bytes: int = _setting(64 << 10, "UTF-8 bytes of one text", minimum=1)

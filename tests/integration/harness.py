@@ -64,7 +64,7 @@ class GatedRuntime:
 
     def __init__(self, inner: Runtime) -> None:
         self._inner = inner
-        self.name, self.batch_tokens = inner.name, inner.batch_tokens
+        self.name, self.batch_tokens, self.lanes = inner.name, inner.batch_tokens, inner.lanes
         self.rows_run = 0
         self._loop = asyncio.get_running_loop()
         self.entered: asyncio.Queue[int] = asyncio.Queue()

@@ -46,12 +46,16 @@ class EncodedText:
     @property
     def usage(self) -> TextUsage | None:
         """How much of the text the model sees."""
-        whole = self._kept is None
         return TextUsage(
-            tokens=len(self._encoding),
-            tokens_used=self.row.length,
-            characters_used=len(self._text) if whole else int(self.spans.max(initial=0)),
+            tokens=len(self._encoding), tokens_used=self.row.length, characters_used=self._characters_used()
         )
+
+    def _characters_used(self) -> int:
+        if self._kept is None:
+            return len(self._text)
+        # token_to_chars asks for one token; the list of all offsets takes longer to build than the text to tokenise.
+        ends = (self._encoding.token_to_chars(int(token)) for token in reversed(self._kept))
+        return next((end for _, end in filter(None, ends) if end), 0)
 
     def _of_kept(self, values: NDArray[_Number]) -> NDArray[_Number]:
         return values if self._kept is None else values[self._kept]

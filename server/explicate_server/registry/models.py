@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from explicate_server.registry.bundle import BundleError, VerifiedBundle, verify
 from explicate_server.registry.repository import BundlePlace, list_bundles
 from explicate_server.runtime.base import Runtime
 from explicate_server.runtime.batcher import Batcher
-from explicate_server.runtime.registry import RUNTIMES
+from explicate_server.runtime.registry import RUNTIMES, usable_cores
 from explicate_server.settings import Settings
 
 LIVE = "live"
@@ -43,7 +44,7 @@ class ServedModel:
     batcher: Batcher
     leases: int = 0
 
-    @property
+    @cached_property
     def labels(self) -> Sequence[str]:
         """Labels of the classes, by index."""
         return tuple(self.bundle.manifest.class_labels)
@@ -170,7 +171,9 @@ class ModelRegistry:
     async def _serve(self, bundle: VerifiedBundle) -> ServedModel:
         settings = self._settings
         modality = MODALITIES[bundle.manifest.kind](bundle, settings.max_text_bytes)
-        runtime = await asyncio.to_thread(RUNTIMES["onnxruntime"], bundle.model_path, settings.threads)
+        runtime = await asyncio.to_thread(
+            RUNTIMES["onnxruntime"], bundle.model_path, settings.threads or usable_cores()
+        )
         await asyncio.to_thread(_warm_up, bundle, modality, runtime)
         manifest = bundle.manifest
         batcher = Batcher(

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -26,16 +26,14 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every call of our own services; health and reflection pass untouched."""
 
     def __init__(self) -> None:
-        self._in_flight = 0
+        self._admitted = _InFlight()
         self._draining = False
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     async def drain(self, timeout_s: float) -> bool:
         """Refuse new calls and wait for the accepted ones; whether all finished within ``timeout_s``."""
         self._draining = True
         try:
-            await asyncio.wait_for(self._idle.wait(), timeout_s)
+            await asyncio.wait_for(self._admitted.none.wait(), timeout_s)
         except TimeoutError:
             return False
         return True
@@ -43,7 +41,7 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
     @property
     def in_flight(self) -> int:
         """Calls accepted and not answered yet."""
-        return self._in_flight
+        return self._admitted.count
 
     async def intercept_service(
         self,
@@ -64,11 +62,11 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, handler: Any) -> Callable[[bytes, _Context], Awaitable[Message]]:
         async def call(request: bytes, context: _Context) -> Message:
-            with self._admitted() as request_id:
+            with self._admitted:
                 try:
                     answer: Message = await handler.unary_unary(self._decode(handler, request), context)
                 except Exception as error:
-                    await _abort(context, error, request_id)
+                    await _abort(context, error)
                     raise
                 return answer
 
@@ -76,13 +74,13 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
 
     def _stream(self, handler: Any) -> Callable[[bytes, _Context], AsyncIterator[Message]]:
         async def call(request: bytes, context: _Context) -> AsyncIterator[Message]:
-            with self._admitted() as request_id:
+            with self._admitted:
                 try:
                     async with aclosing(handler.unary_stream(self._decode(handler, request), context)) as answers:
                         async for answer in answers:
                             yield answer
                 except Exception as error:
-                    await _abort(context, error, request_id)
+                    await _abort(context, error)
 
         return call
 
@@ -101,19 +99,27 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
             raise InvalidRequest([], reason="MALFORMED_MESSAGE") from error
         return message
 
-    @contextmanager
-    def _admitted(self) -> Iterator[str]:
-        self._in_flight += 1
-        self._idle.clear()
-        try:
-            yield uuid.uuid4().hex
-        finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._idle.set()
+
+class _InFlight:
+    """Counts the calls inside its ``with`` block, and tells when there are none."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.none = asyncio.Event()
+        self.none.set()
+
+    def __enter__(self) -> None:
+        self.count += 1
+        self.none.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self.count -= 1
+        if not self.count:
+            self.none.set()
 
 
-async def _abort(context: _Context, error: Exception, request_id: str) -> None:
+async def _abort(context: _Context, error: Exception) -> None:
+    request_id = uuid.uuid4().hex
     status = to_status(error, request_id)
     if status.code == grpc.StatusCode.INTERNAL.value[0]:
         _log.error("call %s failed: %s", request_id, error, exc_info=error)

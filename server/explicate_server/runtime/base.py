@@ -10,7 +10,7 @@ Feeds = Mapping[str, NDArray[np.int64]]
 
 
 class Runtime(Protocol):
-    """A loaded model. Used from one thread at a time."""
+    """A loaded model."""
 
     @property
     def name(self) -> str:
@@ -19,6 +19,10 @@ class Runtime(Protocol):
     @property
     def batch_tokens(self) -> int:
         """Padded tokens of one short batch: enough to use the device fully, few enough to wait for."""
+
+    @property
+    def lanes(self) -> int:
+        """Runs that may be in progress at once, each from a thread of its own."""
 
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
         """Logits float32[batch, classes] of the rows in ``feeds``, each int64[batch, length]."""

@@ -1,8 +1,8 @@
 """Rows of many callers, run through one model in full batches.
 
 A batch is formed when the model becomes free, never on a timer, so that an idle server answers at once and a busy one
-batches by itself. One thread per loaded model takes rows, runs them and hands the values back; callers live on the
-event loop. A batch is bounded by padded tokens, so nobody waits for more than one short batch of somebody else's rows.
+batches by itself. A thread for each of the runtime's lanes takes rows, runs them and hands the values back; callers live
+on the event loop. A batch is bounded by padded tokens, so nobody waits for more than one short batch of another's rows.
 """
 
 import asyncio
@@ -72,8 +72,12 @@ class Batcher:
         self.statistics = BatchStatistics()
         self.batch_s = 0.0
         """Running average of a batch's wall time, in seconds."""
-        self._thread = threading.Thread(target=self._serve, name=f"batcher-{name}", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"batcher-{name}-{lane}", daemon=True)
+            for lane in range(runtime.lanes)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, rows: Sequence[Row], *, priority: Priority) -> Ticket:
         """Queue rows; all or none of them are accepted.
@@ -98,7 +102,7 @@ class Batcher:
             for index, row in enumerate(rows):
                 queue.put(Entry(self._sequence, ticket, index, row, now_s))
                 self._sequence += 1
-            self._changed.notify()
+            self._changed.notify_all()
         self._waiters[ticket] = self._loop.create_future()
         if not rows:
             self._finish([ticket])
@@ -112,8 +116,12 @@ class Batcher:
         """
         future = self._waiters.get(ticket)
         if future is not None:
-            # asyncio.wait leaves the future alone when this task is cancelled or time runs out.
-            await asyncio.wait({future}, timeout=timeout_s)
+            timer = None if timeout_s is None else self._loop.call_later(timeout_s, _release, future)
+            try:
+                await future  # one waiter per ticket: if its task is cancelled, nobody else waits for this future
+            finally:
+                if timer is not None:
+                    timer.cancel()
         if ticket.fault is not None:
             raise ticket.fault
         return ticket.remaining == 0
@@ -126,15 +134,16 @@ class Batcher:
         self._finish([ticket])
 
     def close(self) -> None:
-        """Fail what still waits and end the thread after its current batch."""
+        """Fail what still waits and end the threads after their current batches."""
         with self._changed:
             self._closed = True
             left = [entry.ticket for queue in self._queues.values() for entry in queue.clear()]
-            self._changed.notify()
+            self._changed.notify_all()
         for ticket in set(left):
             ticket.fault = NotServing("MODEL_UNLOADED", "the model version was unloaded", retry_after_s=1.0)
         self._finish(left)
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     @property
     def queued_rows(self) -> dict[Priority, int]:
@@ -147,7 +156,7 @@ class Batcher:
         seconds_per_row = done.busy_s / done.rows if done.rows else 0.01
         return max(0.05, queue.rows * seconds_per_row)
 
-    # The batcher's own thread from here on.
+    # The batcher's own threads from here on.
 
     def _serve(self) -> None:
         while True:
@@ -171,8 +180,10 @@ class Batcher:
 
     def _run(self, batch: list[Entry], queue: RowQueue) -> None:
         started_s = time.monotonic()
-        finished = self._answer(batch, self._evaluate(batch), started_s)
-        self._account(batch, queue, time.monotonic() - started_s)
+        answers = self._evaluate(batch)
+        with self._changed:
+            self._account(batch, queue, time.monotonic() - started_s)
+            finished = self._answer(batch, answers, started_s)
         if finished:
             self._loop.call_soon_threadsafe(self._finish, finished)
 
@@ -217,19 +228,23 @@ class Batcher:
         done.padded_tokens += len(batch) * max(lengths)
         done.busy_s += batch_s
         self.batch_s = batch_s if not self.batch_s else (1 - _SMOOTHING) * self.batch_s + _SMOOTHING * batch_s
-        with self._changed:
-            for other in self._queues.values():
-                if not other.rows:
-                    other.owed_s = 0.0  # a share is for those who wait; it is not saved up
-                elif other is not queue:
-                    other.owed_s += other.share * batch_s
-            queue.owed_s = max(0.0, queue.owed_s - (1 - queue.share) * batch_s)
+        for other in self._queues.values():
+            if not other.rows:
+                other.owed_s = 0.0  # a share is for those who wait; it is not saved up
+            elif other is not queue:
+                other.owed_s += other.share * batch_s
+        queue.owed_s = max(0.0, queue.owed_s - (1 - queue.share) * batch_s)
 
     def _finish(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:
             future = self._waiters.pop(ticket, None)
-            if future is not None and not future.done():
-                future.set_result(None)
+            if future is not None:
+                _release(future)
+
+
+def _release(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _fault(answer: NDArray[np.float32] | Exception) -> ServerError | None:

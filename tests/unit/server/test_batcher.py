@@ -21,6 +21,7 @@ class GatedRuntime:
 
     name = "gated"
     batch_tokens = 64
+    lanes = 1
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
