@@ -20,7 +20,7 @@ from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc
 
 CALLERS = 32
-# Many short rounds: a shared machine's speed drifts within seconds, and the two sides of a round must meet the same speed.
+# Many short rounds: a shared machine's speed drifts within seconds, and both sides of a round must meet the same.
 TEXTS = 200
 ROUNDS = 15
 

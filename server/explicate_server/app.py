@@ -29,8 +29,8 @@ _SERVICES = (
 )
 # Tokenising and fitting; more threads than that would only fight the model for the cores.
 _WORKERS = 2
-# How long a thread that computes in Python may keep the others from the interpreter. At the default of 5 ms a batch that
-# is done waits for the event loop before the next one can start: 2 % of the rows a second, 32 callers, 2 cores.
+# How long a thread that computes in Python may keep the others from the interpreter. At the default of 5 ms a lane that
+# is done waits for the event loop before its next batch can start: 2 % of the rows a second, 32 callers, 2 cores.
 SWITCH_INTERVAL_S = 0.0005
 # After our own drain only health watchers are left, and they would hold a longer grace to its end.
 _STOP_GRACE_S = 0.5

@@ -1,8 +1,8 @@
 """Rows of many callers, run through one model in full batches.
 
 A batch is formed when the model becomes free, never on a timer, so that an idle server answers at once and a busy one
-batches by itself. A thread for each of the runtime's lanes takes rows, runs them and hands the values back; callers live
-on the event loop. A batch is bounded by padded tokens, so nobody waits for more than one short batch of another's rows.
+batches by itself. One thread for each of the runtime's lanes takes rows, runs them and hands the values back; callers
+live on the event loop. A batch is bounded by padded tokens, so nobody waits for more than one short batch of others.
 """
 
 import asyncio
