@@ -20,9 +20,9 @@ from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc
 
 CALLERS = 32
-# Many short rounds: a shared machine's speed drifts within seconds, and both sides of a round must meet the same.
-TEXTS = 200
-ROUNDS = 15
+# A shared machine's speed drifts within seconds, so rounds are short, but not so short that the last callers decide.
+TEXTS = 500
+ROUNDS = 9
 
 
 class Recorder:

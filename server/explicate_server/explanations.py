@@ -40,7 +40,7 @@ _RESERVE_FLOOR_S = 0.03
 _RESERVE_FITS = 2.0
 _RESERVE_MOST = 0.25
 # More players than this make the fit, not the model, the cost (n² numbers, n³ work).
-_MAX_PLAYERS = 2048
+_MAX_PLAYERS = 1024
 
 
 @dataclass(frozen=True)

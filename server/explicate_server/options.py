@@ -10,6 +10,8 @@ from explicate_server.settings import Settings
 DEFAULT_METHOD = "kernel-shap"
 OUTPUT_SPACES = ("probability", "logit")
 _MIN_EVALUATIONS = 4
+# Coalitions times players of one explanation: a fit holds several arrays of this many float64, 64 MiB each.
+_MAX_CELLS = 1 << 23
 _CONFIDENCE_RANGE = (0.5, 0.999)
 
 
@@ -97,9 +99,17 @@ def resolve(
 
 
 def _with_budget(options: ResolvedOptions, players: int, settings: Settings) -> ResolvedOptions:
-    """Budgets that were left open follow the number of players."""
+    """Budgets that were left open follow the number of players.
+
+    Raises:
+        InvalidRequest: the evaluations asked for are too many for so many players.
+    """
+    most = _MAX_CELLS // max(1, players)
+    if options.max_evaluations > most:
+        problem = f"is {options.max_evaluations:,}; at most {most:,} are possible for {players:,} words"
+        raise InvalidRequest([Violation("options.max_evaluations", problem)])
     default = max(_MIN_EVALUATIONS, options.method.default_max_evaluations(players))
-    maximum = options.max_evaluations or min(default, settings.max_evaluations)
+    maximum = options.max_evaluations or min(default, settings.max_evaluations, most)
     minimum = options.min_evaluations or options.method.default_min_evaluations(players)
     return replace(options, max_evaluations=maximum, min_evaluations=min(minimum, maximum))
 

@@ -48,7 +48,7 @@ class BatchStatistics:
 
 
 class Batcher:
-    """Feeds one :class:`Runtime` from a bounded queue. Every method is called on the event loop."""
+    """Feeds one :class:`Runtime` from a bounded queue. Every method but ``close`` is called on the event loop."""
 
     def __init__(
         self,
@@ -134,14 +134,14 @@ class Batcher:
         self._finish([ticket])
 
     def close(self) -> None:
-        """Fail what still waits and end the threads after their current batches."""
+        """Fail what still waits and end the threads after their current batches, for which it blocks."""
         with self._changed:
             self._closed = True
             left = [entry.ticket for queue in self._queues.values() for entry in queue.clear()]
             self._changed.notify_all()
         for ticket in set(left):
             ticket.fault = NotServing("MODEL_UNLOADED", "the model version was unloaded", retry_after_s=1.0)
-        self._finish(left)
+        self._loop.call_soon_threadsafe(self._finish, left)
         for thread in self._threads:
             thread.join()
 
@@ -190,12 +190,17 @@ class Batcher:
     def _evaluate(self, batch: Sequence[Entry]) -> list[NDArray[np.float32] | Exception]:
         """The logits of each row, or what went wrong with it. A batch that fails is tried again row by row."""
         try:
-            logits = self._runtime.run(self._collate([entry.row for entry in batch]))
+            return list(self._logits([entry.row for entry in batch]))
         except Exception as error:
             if len(batch) == 1:
                 return [error]
             return [answer for entry in batch for answer in self._evaluate([entry])]
-        return list(logits)
+
+    def _logits(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+        logits = self._runtime.run(self._collate(rows))
+        if logits.shape != (len(rows), self._outputs):
+            raise ValueError(f"the model answered with shape {logits.shape} for {len(rows)} rows")
+        return logits
 
     def _answer(
         self, batch: Sequence[Entry], answers: Sequence[NDArray[np.float32] | Exception], started_s: float

@@ -13,7 +13,7 @@ from explicate_server.runtime.base import Feeds
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.queue import Row
 
-CRASH, NOT_FINITE = 666, 999
+CRASH, NOT_FINITE, SHAPELESS = 666, 999, 444
 
 
 class GatedRuntime:
@@ -35,6 +35,8 @@ class GatedRuntime:
         self.gate.acquire()
         if (numbers == CRASH).any():
             raise RuntimeError("a row the model chokes on")
+        if (numbers == SHAPELESS).any():
+            return np.zeros((1, 7), dtype=np.float32)
         answers = 2.0 * numbers.astype(np.float32)
         answers[numbers == NOT_FINITE] = np.nan
         return answers[:, np.newaxis]
@@ -127,10 +129,11 @@ async def test_predict_goes_before_explain_and_explain_gets_its_share(batcher: B
     assert explain.done.any(), "a saturating Predict load starved the explanation"
 
 
-async def test_a_row_that_crashes_the_model_fails_alone(batcher: Batcher, runtime: GatedRuntime) -> None:
+@pytest.mark.parametrize("poison", [CRASH, SHAPELESS])
+async def test_a_row_that_crashes_the_model_fails_alone(batcher: Batcher, runtime: GatedRuntime, poison: int) -> None:
     await occupy(batcher, runtime)
     good = batcher.submit(rows_of(1, 2), priority=Priority.PREDICT)
-    bad = batcher.submit(rows_of(3, CRASH), priority=Priority.PREDICT)
+    bad = batcher.submit(rows_of(3, poison), priority=Priority.PREDICT)
     runtime.let_through(10)
     assert await batcher.wait(good, timeout_s=None)
     assert good.values[:, 0].tolist() == [2.0, 4.0]

@@ -1,0 +1,67 @@
+"""Real oddities of text, through the whole server."""
+
+from pathlib import Path
+
+import grpc
+import pytest
+from harness import TEXT, explain_request, running_server
+
+from explicate.v1 import explanation_pb2
+
+ODD = {
+    "one word": ("tea", 1),
+    "one word again and again": ("tea tea tea tea tea tea", 6),
+    "only punctuation": ("?!...", 1),
+    "emoji": ("good 👍🏽 tea 👨‍👩‍👧 ☕", 5),
+    "right to left": ("الشاي جيد جدا", 3),
+    "without spaces": ("味道好", 3),
+    "combining marks": ("cafe\u0301 e\u0301clair", 2),
+    "a very long word": ("a" * 5000, 1),
+    "invisible": ("\u200b", None),
+    "line breaks": ("good\r\ntea\u2028late", 3),
+    "looks like special tokens": ("[CLS] good [SEP] [MASK] [PAD] tea", 6),
+}
+
+
+@pytest.mark.parametrize("method", ["kernel-shap", "lime"])
+@pytest.mark.parametrize("name", ODD)
+async def test_odd_texts_are_explained(tiny_repository: Path, name: str, method: str) -> None:
+    text, words = ODD[name]
+    async with running_server(tiny_repository) as running:
+        answer = await running.inference.Explain(explain_request(text, method=method, max_evaluations=64))
+    explanation = answer.explanation
+    (attribution,) = explanation.attributions
+    assert len(attribution.values) == len(explanation.features)
+    for feature in explanation.features:
+        assert all(text[span.start : span.end] == feature.text.text for span in feature.text.spans)
+    if method == "kernel-shap":
+        assert words is None or len(explanation.features) == words
+        total = attribution.instance_value - attribution.baseline_value
+        # Without players there is nothing to attribute the difference to.
+        assert not explanation.features or sum(attribution.values) == pytest.approx(total, rel=1e-5, abs=1e-9)
+        if explanation.features and len(explanation.features) <= 4:
+            assert explanation.stop_reason == explanation_pb2.STOP_REASON_EXACT
+
+
+async def test_a_text_longer_than_the_model_reads_says_so(tiny_repository: Path) -> None:
+    async with running_server(tiny_repository) as running:
+        text = " ".join([TEXT] * 20)
+        answer = await running.inference.Explain(explain_request(text, max_evaluations=64))
+    usage = answer.prediction.text_usage
+    assert usage.truncated
+    assert usage.tokens_used == 128 < usage.tokens
+    last = answer.explanation.features[-1].text.spans[0].end
+    assert last == usage.characters_used < len(text)
+
+
+async def test_more_work_than_memory_allows_is_refused_by_field(tiny_repository: Path) -> None:
+    async with running_server(tiny_repository) as running:
+        many = " ".join(f"w{number}" for number in range(900))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await running.inference.Explain(explain_request(many, method="lime", max_evaluations=16_000))
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert "options.max_evaluations" in (caught.value.details() or "")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await running.inference.Explain(explain_request(f"{many} {many.replace('w', 'x')}", method="lime"))
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert "1,800 words" in (caught.value.details() or "")
