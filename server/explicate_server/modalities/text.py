@@ -26,12 +26,20 @@ _Number = TypeVar("_Number", bound=np.generic)
 class EncodedText:
     """A text as the model sees it: its row, and where each token of the row comes from."""
 
-    def __init__(self, row: Row, encoding: Encoding, kept: NDArray[np.int64] | None, text: str) -> None:
-        """``kept`` int64[tokens] are the tokens of the encoding that are in the row; None means all."""
+    def __init__(
+        self, row: Row, *, tokens: int, kept: NDArray[np.int64] | None, text: str, tokenizer: Tokenizer
+    ) -> None:
+        """``kept`` int64[row's tokens] are those of the text's ``tokens`` that are in the row; None means all."""
         self.row = row
-        self._encoding = encoding
+        self._tokens = tokens
         self._kept = kept
         self._text = text
+        self._tokenizer = tokenizer
+
+    @cached_property
+    def _encoding(self) -> Encoding:
+        """The text once more, with the places of its tokens; a prediction goes without and saves a third."""
+        return self._tokenizer.encode(self._text)
 
     @cached_property
     def spans(self) -> NDArray[np.int64]:
@@ -46,9 +54,7 @@ class EncodedText:
     @property
     def usage(self) -> TextUsage | None:
         """How much of the text the model sees."""
-        return TextUsage(
-            tokens=len(self._encoding), tokens_used=self.row.length, characters_used=self._characters_used()
-        )
+        return TextUsage(tokens=self._tokens, tokens_used=self.row.length, characters_used=self._characters_used())
 
     def _characters_used(self) -> int:
         if self._kept is None:
@@ -87,9 +93,10 @@ class TextModality:
 
     def encode(self, value: ModelInput) -> EncodedText:
         """Tokenise, and cut what the model cannot read."""
-        encoding = self._tokenizer.encode(value.text)
+        (encoding,) = self._tokenizer.encode_batch_fast([value.text])
         kept = self._kept(encoding)
-        return EncodedText(self._row(encoding, kept), encoding, kept, value.text)
+        row = self._row(encoding, kept)
+        return EncodedText(row, tokens=len(encoding), kept=kept, text=value.text, tokenizer=self._tokenizer)
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
         """The game whose players are the text's words."""
