@@ -13,6 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from explicate.v1 import inference_service_pb2, inference_service_pb2_grpc, model_service_pb2, model_service_pb2_grpc
+from explicate_server.explain.registry import METHODS
 from explicate_server.explanations import Explainer
 from explicate_server.predictions import Predictor
 from explicate_server.registry.models import ModelRegistry
@@ -23,6 +24,7 @@ from explicate_server.settings import Settings
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+_PREPARATIONS = [method.prepare for method in METHODS.values()]
 _SERVICES = (
     inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name,
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
@@ -84,7 +86,7 @@ class Server:
         """
         repository = self._settings.repository
         try:
-            await self.registry.load_repository(repository)
+            await asyncio.gather(self.registry.load_repository(repository), *map(asyncio.to_thread, _PREPARATIONS))
         except OSError as error:
             raise StartError(f"cannot read the repository {repository}: {error.strerror}") from None
         if not self.registry.ready:

@@ -23,7 +23,7 @@ class Timings:
 
     @property
     def model_s(self) -> float:
-        """Wall time of the batches that carried rows of this call, each counted once."""
+        """Wall time of the batches that carried rows of this call, each counted once, also those side by side."""
         return sum(self._runs.values())
 
     def add(self, ticket: Ticket) -> None:

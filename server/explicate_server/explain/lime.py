@@ -145,9 +145,16 @@ def _distinct(sample: Booleans) -> tuple[Booleans, Indices]:
     return sample[first_rows], row_places
 
 
+def load_library() -> object:
+    """The class that does lime's fit. It brings scikit-learn: a second that other methods need not pay."""
+    from lime.lime_base import LimeBase
+
+    return LimeBase
+
+
 def _library_fit(presence: Floats, targets: Floats, seed: int) -> tuple[Floats, Floats]:
     """Coefficients float64[outputs, n] and intercepts float64[outputs] as lime itself fits them."""
-    from lime.lime_base import LimeBase  # brings scikit-learn: a second that other methods need not pay
+    from lime.lime_base import LimeBase
 
     n_players = presence.shape[1]
     base = LimeBase(_kernel, random_state=np.random.RandomState(seed))

@@ -8,7 +8,7 @@ from typing import Literal
 from explicate_server.explain.estimator import Estimator
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.kernel_shap import KernelShap
-from explicate_server.explain.lime import Lime
+from explicate_server.explain.lime import Lime, load_library
 from explicate_server.explain.loop import RunSettings
 
 # Fewer rows than v(∅), v(N) and one pair of coalitions explain nothing.
@@ -32,6 +32,7 @@ class Method:
         additive: whether the values promise to sum to v(N) − v(∅).
         needs_empty: whether v(∅) must be known before.
         round_rows: see RunSettings.round_rows.
+        prepare: loads what its first explanation would otherwise wait for.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Method:
     additive: bool
     needs_empty: bool
     round_rows: int | None = None
+    prepare: Callable[[], object] = lambda: None
 
     def settings(
         self,
@@ -93,6 +95,7 @@ _METHODS = (
         additive=False,
         needs_empty=False,
         round_rows=250,  # four updates of the default sample
+        prepare=load_library,
     ),
 )
 

@@ -342,7 +342,7 @@ Global___TextUsage: _TypeAlias = TextUsage  # noqa: Y015
 
 @_typing.final
 class Timing(_message.Message):
-    """Timing says where the time went, in seconds of wall-clock time on the server."""
+    """Timing says where the time went, in seconds on the server."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -356,7 +356,7 @@ class Timing(_message.Message):
     preprocessing_seconds: _builtins.float
     """Turning the input into rows."""
     model_seconds: _builtins.float
-    """Model runs that carried rows of this call."""
+    """Model runs that carried rows of this call, added up; runs side by side can add up to more than the total."""
     solver_seconds: _builtins.float
     """Choosing coalitions and fitting attributions; 0 for Predict."""
     total_seconds: _builtins.float
