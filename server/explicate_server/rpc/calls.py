@@ -28,6 +28,7 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
     def __init__(self) -> None:
         self._admitted = _InFlight()
         self._draining = False
+        self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     async def drain(self, timeout_s: float) -> bool:
         """Refuse new calls and wait for the accepted ones; whether all finished within ``timeout_s``."""
@@ -48,17 +49,21 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """gRPC's hook: the handler of a call, wrapped."""
+        """gRPC's hook: the handler of a call, wrapped once for each method."""
+        method = handler_call_details.method
+        if method in self._handlers:
+            return self._handlers[method]
         handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith(_OWN_SERVICES):
+        if handler is None or not method.startswith(_OWN_SERVICES):
             return handler
+        self._handlers[method] = self._wrapped(handler)
+        return self._handlers[method]
+
+    def _wrapped(self, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
+        serializer = handler.response_serializer
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                self._stream(handler), response_serializer=handler.response_serializer
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            self._unary(handler), response_serializer=handler.response_serializer
-        )
+            return grpc.unary_stream_rpc_method_handler(self._stream(handler), response_serializer=serializer)
+        return grpc.unary_unary_rpc_method_handler(self._unary(handler), response_serializer=serializer)
 
     def _unary(self, handler: Any) -> Callable[[bytes, _Context], Awaitable[Message]]:
         async def call(request: bytes, context: _Context) -> Message:
