@@ -161,8 +161,14 @@ class ModelRegistry:
             )
             record.served = await self._serve(record.bundle)
         except Exception as error:  # whatever is wrong with one bundle must not touch the others
-            record.state, record.reason = State.FAILED, f"{_cause(error)}"
-            _log.error("%s/%d refused: %s", place.model, place.version, record.reason, exc_info=_unexpected(error))
+            record.state, record.reason = State.FAILED, _cause(error)
+            _log.error(
+                "%s/%d refused: %s",
+                place.model,
+                place.version,
+                record.reason,
+                exc_info=not isinstance(error, BundleError),
+            )
             return False
         record.state = State.READY
         _log.info("%s/%d ready on %s", place.model, place.version, record.served.runtime.name)
@@ -207,10 +213,6 @@ def _warm_up(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> No
 
 def _cause(error: Exception) -> str:
     return str(error) if isinstance(error, BundleError) else f"{type(error).__name__}: {error}"
-
-
-def _unexpected(error: Exception) -> bool:
-    return not isinstance(error, BundleError)
 
 
 def _not_found(reason: str, resource_type: str, resource_name: str) -> NotFound:
