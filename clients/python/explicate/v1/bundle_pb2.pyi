@@ -80,6 +80,8 @@ class Bundle(_message.Message):
     PROVENANCE_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    GOLDEN_ATTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    GOLDEN_REDUCED_TOLERANCE_FIELD_NUMBER: _builtins.int
     format_version: _builtins.int
     """Version of this format: 1."""
     model: _builtins.str
@@ -91,7 +93,11 @@ class Bundle(_message.Message):
     precision: _builtins.str
     """Numeric precision of model.onnx, such as "fp32"."""
     golden_tolerance: _builtins.float
-    """How closely the golden outputs must be met: the largest absolute difference of a logit."""
+    """How closely the golden outputs must be met at the bundle's precision: the largest absolute difference of a logit."""
+    golden_reduced_tolerance: _builtins.float
+    """How closely the golden outputs must be met at a lower precision than the bundle's, such as bf16 for fp32: the
+    largest absolute difference of a logit. 0: no lower precision is allowed.
+    """
     @_builtins.property
     def class_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Labels of the classes, by index; at least two."""
@@ -116,6 +122,10 @@ class Bundle(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was exported."""
 
+    @_builtins.property
+    def golden_attributions(self) -> Global___GoldenAttributions:
+        """How the golden attributions were made, and how closely they must be met; unset when there are none."""
+
     def __init__(
         self,
         *,
@@ -131,14 +141,56 @@ class Bundle(_message.Message):
         provenance: Global___Provenance | None = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        golden_attributions: Global___GoldenAttributions | None = ...,
+        golden_reduced_tolerance: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "provenance", b"provenance", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "golden_attributions", b"golden_attributions", "provenance", b"provenance", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_tolerance", b"golden_tolerance", "kind", b"kind", "metrics", b"metrics", "model", b"model", "precision", b"precision", "provenance", b"provenance", "text", b"text", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "kind", b"kind", "metrics", b"metrics", "model", b"model", "precision", b"precision", "provenance", b"provenance", "text", b"text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Bundle: _TypeAlias = Bundle  # noqa: Y015
+
+@_typing.final
+class GoldenAttributions(_message.Message):
+    """GoldenAttributions says how the attributions in golden.npz were made: of the predicted class's logit, in words,
+    masking "attention".
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    METHOD_VERSION_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    EVALUATIONS_PER_PLAYER_FIELD_NUMBER: _builtins.int
+    TOLERANCE_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """The method."""
+    method_version: _builtins.str
+    """The version of its implementation. A server with another version cannot compare, and does not."""
+    seed: _builtins.int
+    """Seed of its random choices."""
+    evaluations_per_player: _builtins.int
+    """Evaluations per player."""
+    tolerance: _builtins.float
+    """How closely they must be met: ||a - b|| / ||b|| of each text's attributions."""
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        method_version: _builtins.str = ...,
+        seed: _builtins.int = ...,
+        evaluations_per_player: _builtins.int = ...,
+        tolerance: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluations_per_player", b"evaluations_per_player", "method", b"method", "method_version", b"method_version", "seed", b"seed", "tolerance", b"tolerance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GoldenAttributions: _TypeAlias = GoldenAttributions  # noqa: Y015
 
 @_typing.final
 class TextSchema(_message.Message):

@@ -19,6 +19,58 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Granularity:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GranularityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Granularity.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GRANULARITY_UNSPECIFIED: _Granularity.ValueType  # 0
+    """Take the default."""
+    GRANULARITY_WORD: _Granularity.ValueType  # 1
+    """Words, with the punctuation that touches them."""
+    GRANULARITY_TOKEN: _Granularity.ValueType  # 2
+    """The model's own tokens."""
+    GRANULARITY_SENTENCE: _Granularity.ValueType  # 3
+    """Sentences."""
+
+class Granularity(_Granularity, metaclass=_GranularityEnumTypeWrapper):
+    """Granularity is what the players of a text are."""
+
+GRANULARITY_UNSPECIFIED: Granularity.ValueType  # 0
+"""Take the default."""
+GRANULARITY_WORD: Granularity.ValueType  # 1
+"""Words, with the punctuation that touches them."""
+GRANULARITY_TOKEN: Granularity.ValueType  # 2
+"""The model's own tokens."""
+GRANULARITY_SENTENCE: Granularity.ValueType  # 3
+"""Sentences."""
+Global___Granularity: _TypeAlias = Granularity  # noqa: Y015
+
+class _QualityLevel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _QualityLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QualityLevel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    QUALITY_LEVEL_UNSPECIFIED: _QualityLevel.ValueType  # 0
+    """Take the default."""
+    QUALITY_LEVEL_BASIC: _QualityLevel.ValueType  # 1
+    """What the evaluations already made can tell."""
+    QUALITY_LEVEL_FULL: _QualityLevel.ValueType  # 2
+    """Comprehensiveness and sufficiency too, for at most twenty more evaluations."""
+
+class QualityLevel(_QualityLevel, metaclass=_QualityLevelEnumTypeWrapper):
+    """QualityLevel is how much is said of an explanation's quality."""
+
+QUALITY_LEVEL_UNSPECIFIED: QualityLevel.ValueType  # 0
+"""Take the default."""
+QUALITY_LEVEL_BASIC: QualityLevel.ValueType  # 1
+"""What the evaluations already made can tell."""
+QUALITY_LEVEL_FULL: QualityLevel.ValueType  # 2
+"""Comprehensiveness and sufficiency too, for at most twenty more evaluations."""
+Global___QualityLevel: _TypeAlias = QualityLevel  # noqa: Y015
+
 class _OutputSpace:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -52,23 +104,23 @@ class _MaskingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Masking.Value
     MASKING_UNSPECIFIED: _Masking.ValueType  # 0
     """Take the method's default."""
     MASKING_ATTENTION: _Masking.ValueType  # 1
-    """The word's tokens get no attention; the other tokens keep their positions."""
+    """The player's tokens get no attention; the other tokens keep their positions."""
     MASKING_MASK_TOKEN: _Masking.ValueType  # 2
-    """The word's tokens are replaced by the model's mask token."""
+    """The player's tokens are replaced by the model's mask token."""
     MASKING_DELETE: _Masking.ValueType  # 3
-    """The word leaves the string, which is tokenised again, as the lime library does."""
+    """The player leaves the string, which is tokenised again, as the lime library does."""
 
 class Masking(_Masking, metaclass=_MaskingEnumTypeWrapper):
-    """Masking is how the absence of a word is expressed to the model."""
+    """Masking is how the absence of a player is expressed to the model."""
 
 MASKING_UNSPECIFIED: Masking.ValueType  # 0
 """Take the method's default."""
 MASKING_ATTENTION: Masking.ValueType  # 1
-"""The word's tokens get no attention; the other tokens keep their positions."""
+"""The player's tokens get no attention; the other tokens keep their positions."""
 MASKING_MASK_TOKEN: Masking.ValueType  # 2
-"""The word's tokens are replaced by the model's mask token."""
+"""The player's tokens are replaced by the model's mask token."""
 MASKING_DELETE: Masking.ValueType  # 3
-"""The word leaves the string, which is tokenised again, as the lime library does."""
+"""The player leaves the string, which is tokenised again, as the lime library does."""
 Global___Masking: _TypeAlias = Masking  # noqa: Y015
 
 class _StopReason:
@@ -89,6 +141,8 @@ class _StopReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StopReason
     """Every coalition was evaluated: the values are exact."""
     STOP_REASON_RUNNING: _StopReason.ValueType  # 5
     """An intermediate answer of StreamExplain; more follow."""
+    STOP_REASON_TOP_K: _StopReason.ValueType  # 6
+    """It is certain which features are the top_k."""
 
 class StopReason(_StopReason, metaclass=_StopReasonEnumTypeWrapper):
     """StopReason is why an explanation stopped."""
@@ -105,6 +159,8 @@ STOP_REASON_EXACT: StopReason.ValueType  # 4
 """Every coalition was evaluated: the values are exact."""
 STOP_REASON_RUNNING: StopReason.ValueType  # 5
 """An intermediate answer of StreamExplain; more follow."""
+STOP_REASON_TOP_K: StopReason.ValueType  # 6
+"""It is certain which features are the top_k."""
 Global___StopReason: _TypeAlias = StopReason  # noqa: Y015
 
 @_typing.final
@@ -118,6 +174,7 @@ class ExplainOptions(_message.Message):
     METHOD_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
     OUTPUT_SPACE_FIELD_NUMBER: _builtins.int
+    GRANULARITY_FIELD_NUMBER: _builtins.int
     MASKING_FIELD_NUMBER: _builtins.int
     MAX_EVALUATIONS_FIELD_NUMBER: _builtins.int
     MIN_EVALUATIONS_FIELD_NUMBER: _builtins.int
@@ -125,17 +182,27 @@ class ExplainOptions(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     TIME_LIMIT_SECONDS_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    TOP_K_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
+    MAX_PLAYERS_FIELD_NUMBER: _builtins.int
     method: _builtins.str
-    """The explanation method in kebab-case: "kernel-shap" (default) or "lime"."""
+    """The explanation method in kebab-case, one that GetModel lists. Default: "auto", which is
+    "exact-shap" when all coalitions fit `max_evaluations`, else "kernel-shap"; the answer names the one taken.
+    """
     output_space: Global___OutputSpace.ValueType
-    """The scale on which the output is explained. Default: OUTPUT_SPACE_PROBABILITY."""
+    """The scale on which the output is explained. Default: OUTPUT_SPACE_LOGIT for a contrast, else
+    OUTPUT_SPACE_PROBABILITY.
+    """
+    granularity: Global___Granularity.ValueType
+    """What the players of a text are. Default: GRANULARITY_WORD. "lime" and "lime-stratified" know words only."""
     masking: Global___Masking.ValueType
-    """How the absence of a word is expressed. Default: MASKING_ATTENTION for "kernel-shap",
-    MASKING_DELETE for "lime". Different maskings are different games with different answers.
+    """How the absence of a player is expressed. Default: MASKING_DELETE for "lime" and "lime-stratified",
+    else MASKING_ATTENTION. Different maskings are different games with different answers.
     """
     max_evaluations: _builtins.int
     """Upper bound on evaluations (rows through the model), from 4 up to the server's limit (GetModel
-    names it). Default: 32 per player for "kernel-shap" within the server's limit, 1000 for "lime".
+    names it). Default: 32 per player for "kernel-shap" and "permutation-shap", 1000 for "lime", what it takes for
+    the others, all within the server's limit.
     """
     min_evaluations: _builtins.int
     """Evaluations before `tolerance` may stop the work, at most `max_evaluations`.
@@ -143,7 +210,8 @@ class ExplainOptions(_message.Message):
     """
     tolerance: _builtins.float
     """Stop once the widest confidence interval's half-width is below this fraction of the range of
-    the attributions, in (0, 1]; 0 never stops early. Default: 0.2 for "kernel-shap", 0 for "lime".
+    the attributions, in (0, 1]; 0 never stops early. Default: 0.2 for "kernel-shap" and "permutation-shap",
+    else 0.
     """
     confidence: _builtins.float
     """Coverage of the confidence intervals, in [0.5, 0.999]. Default: 0.95."""
@@ -153,6 +221,17 @@ class ExplainOptions(_message.Message):
     """
     seed: _builtins.int
     """Seed of all random choices, from 0; below 2^32 for "lime". Same seed, same answer. Default: 0."""
+    top_k: _builtins.int
+    """Stop once it is certain which `top_k` features have the largest attributions by size: their
+    intervals are clear of all others. From 1; default: never stop for that.
+    """
+    quality: Global___QualityLevel.ValueType
+    """How much is said of the explanation's quality. Default: QUALITY_LEVEL_BASIC."""
+    max_players: _builtins.int
+    """Players at most, from 2 to 1024. A longer text is grouped into phrases, and those that weigh most are
+    refined into words. Default: 64. Methods that do not group ("lime", "lime-stratified", "occlusion",
+    "partition-shap") leave it unset in the answer.
+    """
     @_builtins.property
     def target(self) -> Global___Target:
         """The output that is explained. Default: the predicted class."""
@@ -163,6 +242,7 @@ class ExplainOptions(_message.Message):
         method: _builtins.str | None = ...,
         target: Global___Target | None = ...,
         output_space: Global___OutputSpace.ValueType | None = ...,
+        granularity: Global___Granularity.ValueType | None = ...,
         masking: Global___Masking.ValueType | None = ...,
         max_evaluations: _builtins.int | None = ...,
         min_evaluations: _builtins.int | None = ...,
@@ -170,23 +250,32 @@ class ExplainOptions(_message.Message):
         confidence: _builtins.float | None = ...,
         time_limit_seconds: _builtins.float | None = ...,
         seed: _builtins.int | None = ...,
+        top_k: _builtins.int | None = ...,
+        quality: Global___QualityLevel.ValueType | None = ...,
+        max_players: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_seed", b"_seed", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "confidence", b"confidence", "masking", b"masking", "max_evaluations", b"max_evaluations", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "seed", b"seed", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_granularity", b"_granularity", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "confidence", b"confidence", "granularity", b"granularity", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_seed", b"_seed", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "confidence", b"confidence", "masking", b"masking", "max_evaluations", b"max_evaluations", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "seed", b"seed", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_granularity", b"_granularity", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "confidence", b"confidence", "granularity", b"granularity", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
+    _WhichOneofReturnType__granularity: _TypeAlias = _typing.Literal["granularity"]  # noqa: Y015
+    _WhichOneofArgType__granularity: _TypeAlias = _typing.Literal["_granularity", b"_granularity"]  # noqa: Y015
     _WhichOneofReturnType__masking: _TypeAlias = _typing.Literal["masking"]  # noqa: Y015
     _WhichOneofArgType__masking: _TypeAlias = _typing.Literal["_masking", b"_masking"]  # noqa: Y015
     _WhichOneofReturnType__max_evaluations: _TypeAlias = _typing.Literal["max_evaluations"]  # noqa: Y015
     _WhichOneofArgType__max_evaluations: _TypeAlias = _typing.Literal["_max_evaluations", b"_max_evaluations"]  # noqa: Y015
+    _WhichOneofReturnType__max_players: _TypeAlias = _typing.Literal["max_players"]  # noqa: Y015
+    _WhichOneofArgType__max_players: _TypeAlias = _typing.Literal["_max_players", b"_max_players"]  # noqa: Y015
     _WhichOneofReturnType__method: _TypeAlias = _typing.Literal["method"]  # noqa: Y015
     _WhichOneofArgType__method: _TypeAlias = _typing.Literal["_method", b"_method"]  # noqa: Y015
     _WhichOneofReturnType__min_evaluations: _TypeAlias = _typing.Literal["min_evaluations"]  # noqa: Y015
     _WhichOneofArgType__min_evaluations: _TypeAlias = _typing.Literal["_min_evaluations", b"_min_evaluations"]  # noqa: Y015
     _WhichOneofReturnType__output_space: _TypeAlias = _typing.Literal["output_space"]  # noqa: Y015
     _WhichOneofArgType__output_space: _TypeAlias = _typing.Literal["_output_space", b"_output_space"]  # noqa: Y015
+    _WhichOneofReturnType__quality: _TypeAlias = _typing.Literal["quality"]  # noqa: Y015
+    _WhichOneofArgType__quality: _TypeAlias = _typing.Literal["_quality", b"_quality"]  # noqa: Y015
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     _WhichOneofReturnType__target: _TypeAlias = _typing.Literal["target"]  # noqa: Y015
@@ -195,18 +284,26 @@ class ExplainOptions(_message.Message):
     _WhichOneofArgType__time_limit_seconds: _TypeAlias = _typing.Literal["_time_limit_seconds", b"_time_limit_seconds"]  # noqa: Y015
     _WhichOneofReturnType__tolerance: _TypeAlias = _typing.Literal["tolerance"]  # noqa: Y015
     _WhichOneofArgType__tolerance: _TypeAlias = _typing.Literal["_tolerance", b"_tolerance"]  # noqa: Y015
+    _WhichOneofReturnType__top_k: _TypeAlias = _typing.Literal["top_k"]  # noqa: Y015
+    _WhichOneofArgType__top_k: _TypeAlias = _typing.Literal["_top_k", b"_top_k"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__granularity) -> _WhichOneofReturnType__granularity | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__masking) -> _WhichOneofReturnType__masking | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_evaluations) -> _WhichOneofReturnType__max_evaluations | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_players) -> _WhichOneofReturnType__max_players | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__method) -> _WhichOneofReturnType__method | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__min_evaluations) -> _WhichOneofReturnType__min_evaluations | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__output_space) -> _WhichOneofReturnType__output_space | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quality) -> _WhichOneofReturnType__quality | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
     @_typing.overload
@@ -215,6 +312,8 @@ class ExplainOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__time_limit_seconds) -> _WhichOneofReturnType__time_limit_seconds | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__tolerance) -> _WhichOneofReturnType__tolerance | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__top_k) -> _WhichOneofReturnType__top_k | None: ...
 
 Global___ExplainOptions: _TypeAlias = ExplainOptions  # noqa: Y015
 
@@ -227,28 +326,92 @@ class Target(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     ALL_FIELD_NUMBER: _builtins.int
+    CONTRAST_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """A class by its index, from 0."""
     label: _builtins.str
     """A class by its label."""
     all: _builtins.bool
     """Every class, from the same evaluations. Must be true when set."""
+    @_builtins.property
+    def contrast(self) -> Global___Contrast:
+        """Why one class rather than another: the difference of their scores."""
+
     def __init__(
         self,
         *,
         index: _builtins.int = ...,
         label: _builtins.str = ...,
         all: _builtins.bool = ...,
+        contrast: Global___Contrast | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "index", b"index", "label", b"label", "selector", b"selector"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "contrast", b"contrast", "index", b"index", "label", b"label", "selector", b"selector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "index", b"index", "label", b"label", "selector", b"selector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "contrast", b"contrast", "index", b"index", "label", b"label", "selector", b"selector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["index", "label", "all"]  # noqa: Y015
+    _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["index", "label", "all", "contrast"]  # noqa: Y015
     _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_selector) -> _WhichOneofReturnType_selector | None: ...
 
 Global___Target: _TypeAlias = Target  # noqa: Y015
+
+@_typing.final
+class Contrast(_message.Message):
+    """Contrast asks for the score of one class minus that of another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def target(self) -> Global___ClassSelector:
+        """The class that is explained. Required."""
+
+    @_builtins.property
+    def reference(self) -> Global___ClassSelector:
+        """The class it is set against. Required, and another one."""
+
+    def __init__(
+        self,
+        *,
+        target: Global___ClassSelector | None = ...,
+        reference: Global___ClassSelector | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reference", b"reference", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reference", b"reference", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Contrast: _TypeAlias = Contrast  # noqa: Y015
+
+@_typing.final
+class ClassSelector(_message.Message):
+    """ClassSelector names a class."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """By its index, from 0."""
+    label: _builtins.str
+    """By its label."""
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        label: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "label", b"label", "selector", b"selector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "label", b"label", "selector", b"selector"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["index", "label"]  # noqa: Y015
+    _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_selector) -> _WhichOneofReturnType_selector | None: ...
+
+Global___ClassSelector: _TypeAlias = ClassSelector  # noqa: Y015
 
 @_typing.final
 class Explanation(_message.Message):
@@ -265,8 +428,11 @@ class Explanation(_message.Message):
     CONVERGED_FIELD_NUMBER: _builtins.int
     METHOD_VERSION_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
+    REUSED_EVALUATIONS_FIELD_NUMBER: _builtins.int
     evaluations: _builtins.int
-    """Rows evaluated by the model for this explanation, the prediction itself included."""
+    """Rows of the model that this explanation rests on, the prediction itself included. It does not depend on
+    what other requests have asked.
+    """
     rounds: _builtins.int
     """Rounds of asking for coalitions and fitting."""
     stop_reason: Global___StopReason.ValueType
@@ -275,6 +441,8 @@ class Explanation(_message.Message):
     """Whether the tolerance was met or the values are exact."""
     method_version: _builtins.str
     """Version of the method's implementation; the same request, seed and version repeat the answer."""
+    reused_evaluations: _builtins.int
+    """Of the evaluations, those whose values were known or under way from other requests for the same input."""
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:
         """The players, in reading order."""
@@ -303,10 +471,11 @@ class Explanation(_message.Message):
         converged: _builtins.bool = ...,
         method_version: _builtins.str = ...,
         options: Global___ExplainOptions | None = ...,
+        reused_evaluations: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "quality", b"quality"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributions", b"attributions", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "method_version", b"method_version", "options", b"options", "quality", b"quality", "rounds", b"rounds", "stop_reason", b"stop_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributions", b"attributions", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "method_version", b"method_version", "options", b"options", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "stop_reason", b"stop_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -321,7 +490,7 @@ class Feature(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def text(self) -> Global___TextFeature:
-        """A word."""
+        """A part of a text."""
 
     def __init__(
         self,
@@ -340,14 +509,14 @@ Global___Feature: _TypeAlias = Feature  # noqa: Y015
 
 @_typing.final
 class TextFeature(_message.Message):
-    """TextFeature is one word of a text, or all the places of one distinct word."""
+    """TextFeature is one word, token, sentence or phrase of a text, or all the places of one distinct word."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int
     SPANS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """The word as written."""
+    """The text as written."""
     @_builtins.property
     def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextSpan]:
         """Where it stands; more than one place when the method treats equal words as one player ("lime")."""
@@ -408,14 +577,20 @@ class Attribution(_message.Message):
     STANDARD_ERRORS_FIELD_NUMBER: _builtins.int
     LOWER_FIELD_NUMBER: _builtins.int
     UPPER_FIELD_NUMBER: _builtins.int
+    REFERENCE_INDEX_FIELD_NUMBER: _builtins.int
+    REFERENCE_LABEL_FIELD_NUMBER: _builtins.int
     class_index: _builtins.int
-    """Index of the explained class."""
+    """Index of the explained class; for a contrast, of its target."""
     class_label: _builtins.str
     """Label of the explained class."""
     baseline_value: _builtins.float
     """SHAP methods: the output when every player is absent. "lime": the intercept of the local model."""
     instance_value: _builtins.float
     """The output for the input as given."""
+    reference_index: _builtins.int
+    """Index of the class a contrast is set against; unset otherwise."""
+    reference_label: _builtins.str
+    """Label of the class a contrast is set against."""
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """What each feature adds to the output; for SHAP methods they sum to instance minus baseline."""
@@ -443,12 +618,16 @@ class Attribution(_message.Message):
         standard_errors: _abc.Iterable[_builtins.float] | None = ...,
         lower: _abc.Iterable[_builtins.float] | None = ...,
         upper: _abc.Iterable[_builtins.float] | None = ...,
+        reference_index: _builtins.int | None = ...,
+        reference_label: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reference_index", b"_reference_index", "reference_index", b"reference_index"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_value", b"baseline_value", "class_index", b"class_index", "class_label", b"class_label", "instance_value", b"instance_value", "lower", b"lower", "standard_errors", b"standard_errors", "upper", b"upper", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reference_index", b"_reference_index", "baseline_value", b"baseline_value", "class_index", b"class_index", "class_label", b"class_label", "instance_value", b"instance_value", "lower", b"lower", "reference_index", b"reference_index", "reference_label", b"reference_label", "standard_errors", b"standard_errors", "upper", b"upper", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__reference_index: _TypeAlias = _typing.Literal["reference_index"]  # noqa: Y015
+    _WhichOneofArgType__reference_index: _TypeAlias = _typing.Literal["_reference_index", b"_reference_index"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference_index) -> _WhichOneofReturnType__reference_index | None: ...
 
 Global___Attribution: _TypeAlias = Attribution  # noqa: Y015
 
@@ -460,6 +639,12 @@ class Quality(_message.Message):
 
     ADDITIVITY_GAP_FIELD_NUMBER: _builtins.int
     HELD_OUT_R_SQUARED_FIELD_NUMBER: _builtins.int
+    SPLIT_HALF_SPEARMAN_FIELD_NUMBER: _builtins.int
+    INFIDELITY_FIELD_NUMBER: _builtins.int
+    LARGEST_INTERVAL_RATIO_FIELD_NUMBER: _builtins.int
+    CERTAIN_TOP_K_FIELD_NUMBER: _builtins.int
+    COMPREHENSIVENESS_FIELD_NUMBER: _builtins.int
+    SUFFICIENCY_FIELD_NUMBER: _builtins.int
     additivity_gap: _builtins.float
     """|sum of values + baseline - instance|, the largest over outputs; unset for methods that do not
     promise additivity ("lime").
@@ -468,23 +653,101 @@ class Quality(_message.Message):
     """R squared of the additive fit on coalitions that the fit had not seen (leave one out), the smallest
     over outputs; at most 1, negative when the fit is worse than the mean. Unset when it is undefined.
     """
+    split_half_spearman: _builtins.float
+    """Spearman correlation of the attributions from two halves of the coalitions, stepped up to the whole
+    (Spearman-Brown); the smallest over outputs. Unset when there are too few coalitions.
+    """
+    infidelity: _builtins.float
+    """Mean squared error of "what the absent features add" against what the output lost, over the coalitions
+    evaluated, as a fraction of its mean square; the largest over outputs. 0 is best.
+    """
+    largest_interval_ratio: _builtins.float
+    """Half-width of the widest confidence interval over the range of the attributions, the largest over outputs."""
+    certain_top_k: _builtins.int
+    """How many of the features with the largest attributions by size are certain to be the largest: the most k for
+    which the intervals of the first k are clear of all others; the smallest over outputs. Unset without intervals.
+    """
+    @_builtins.property
+    def comprehensiveness(self) -> Global___Faithfulness:
+        """How much the output falls when the top features are left out; set for QUALITY_LEVEL_FULL. High is good."""
+
+    @_builtins.property
+    def sufficiency(self) -> Global___Faithfulness:
+        """How much the output falls when only the top features are kept; set for QUALITY_LEVEL_FULL. Low is good."""
+
     def __init__(
         self,
         *,
         additivity_gap: _builtins.float | None = ...,
         held_out_r_squared: _builtins.float | None = ...,
+        split_half_spearman: _builtins.float | None = ...,
+        infidelity: _builtins.float | None = ...,
+        largest_interval_ratio: _builtins.float | None = ...,
+        certain_top_k: _builtins.int | None = ...,
+        comprehensiveness: Global___Faithfulness | None = ...,
+        sufficiency: Global___Faithfulness | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_additivity_gap", b"_additivity_gap", "_held_out_r_squared", b"_held_out_r_squared", "additivity_gap", b"additivity_gap", "held_out_r_squared", b"held_out_r_squared"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_additivity_gap", b"_additivity_gap", "_certain_top_k", b"_certain_top_k", "_comprehensiveness", b"_comprehensiveness", "_held_out_r_squared", b"_held_out_r_squared", "_infidelity", b"_infidelity", "_largest_interval_ratio", b"_largest_interval_ratio", "_split_half_spearman", b"_split_half_spearman", "_sufficiency", b"_sufficiency", "additivity_gap", b"additivity_gap", "certain_top_k", b"certain_top_k", "comprehensiveness", b"comprehensiveness", "held_out_r_squared", b"held_out_r_squared", "infidelity", b"infidelity", "largest_interval_ratio", b"largest_interval_ratio", "split_half_spearman", b"split_half_spearman", "sufficiency", b"sufficiency"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_additivity_gap", b"_additivity_gap", "_held_out_r_squared", b"_held_out_r_squared", "additivity_gap", b"additivity_gap", "held_out_r_squared", b"held_out_r_squared"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_additivity_gap", b"_additivity_gap", "_certain_top_k", b"_certain_top_k", "_comprehensiveness", b"_comprehensiveness", "_held_out_r_squared", b"_held_out_r_squared", "_infidelity", b"_infidelity", "_largest_interval_ratio", b"_largest_interval_ratio", "_split_half_spearman", b"_split_half_spearman", "_sufficiency", b"_sufficiency", "additivity_gap", b"additivity_gap", "certain_top_k", b"certain_top_k", "comprehensiveness", b"comprehensiveness", "held_out_r_squared", b"held_out_r_squared", "infidelity", b"infidelity", "largest_interval_ratio", b"largest_interval_ratio", "split_half_spearman", b"split_half_spearman", "sufficiency", b"sufficiency"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__additivity_gap: _TypeAlias = _typing.Literal["additivity_gap"]  # noqa: Y015
     _WhichOneofArgType__additivity_gap: _TypeAlias = _typing.Literal["_additivity_gap", b"_additivity_gap"]  # noqa: Y015
+    _WhichOneofReturnType__certain_top_k: _TypeAlias = _typing.Literal["certain_top_k"]  # noqa: Y015
+    _WhichOneofArgType__certain_top_k: _TypeAlias = _typing.Literal["_certain_top_k", b"_certain_top_k"]  # noqa: Y015
+    _WhichOneofReturnType__comprehensiveness: _TypeAlias = _typing.Literal["comprehensiveness"]  # noqa: Y015
+    _WhichOneofArgType__comprehensiveness: _TypeAlias = _typing.Literal["_comprehensiveness", b"_comprehensiveness"]  # noqa: Y015
     _WhichOneofReturnType__held_out_r_squared: _TypeAlias = _typing.Literal["held_out_r_squared"]  # noqa: Y015
     _WhichOneofArgType__held_out_r_squared: _TypeAlias = _typing.Literal["_held_out_r_squared", b"_held_out_r_squared"]  # noqa: Y015
+    _WhichOneofReturnType__infidelity: _TypeAlias = _typing.Literal["infidelity"]  # noqa: Y015
+    _WhichOneofArgType__infidelity: _TypeAlias = _typing.Literal["_infidelity", b"_infidelity"]  # noqa: Y015
+    _WhichOneofReturnType__largest_interval_ratio: _TypeAlias = _typing.Literal["largest_interval_ratio"]  # noqa: Y015
+    _WhichOneofArgType__largest_interval_ratio: _TypeAlias = _typing.Literal["_largest_interval_ratio", b"_largest_interval_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__split_half_spearman: _TypeAlias = _typing.Literal["split_half_spearman"]  # noqa: Y015
+    _WhichOneofArgType__split_half_spearman: _TypeAlias = _typing.Literal["_split_half_spearman", b"_split_half_spearman"]  # noqa: Y015
+    _WhichOneofReturnType__sufficiency: _TypeAlias = _typing.Literal["sufficiency"]  # noqa: Y015
+    _WhichOneofArgType__sufficiency: _TypeAlias = _typing.Literal["_sufficiency", b"_sufficiency"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__additivity_gap) -> _WhichOneofReturnType__additivity_gap | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__certain_top_k) -> _WhichOneofReturnType__certain_top_k | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__comprehensiveness) -> _WhichOneofReturnType__comprehensiveness | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__held_out_r_squared) -> _WhichOneofReturnType__held_out_r_squared | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__infidelity) -> _WhichOneofReturnType__infidelity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__largest_interval_ratio) -> _WhichOneofReturnType__largest_interval_ratio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__split_half_spearman) -> _WhichOneofReturnType__split_half_spearman | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sufficiency) -> _WhichOneofReturnType__sufficiency | None: ...
 
 Global___Quality: _TypeAlias = Quality  # noqa: Y015
+
+@_typing.final
+class Faithfulness(_message.Message):
+    """Faithfulness is a fall of the first output, averaged over the top 1, 5, 10, 20 and 50 % of the features."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    RANDOM_FIELD_NUMBER: _builtins.int
+    value: _builtins.float
+    """By the explanation's ranking."""
+    random: _builtins.float
+    """By a random ranking, from the request's seed."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.float = ...,
+        random: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["random", b"random", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Faithfulness: _TypeAlias = Faithfulness  # noqa: Y015

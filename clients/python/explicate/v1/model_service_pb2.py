@@ -25,27 +25,29 @@ _sym_db = _symbol_database.Default()
 from explicate.v1 import bundle_pb2 as explicate_dot_v1_dot_bundle__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n explicate/v1/model_service.proto\x12\x0c\x65xplicate.v1\x1a\x19\x65xplicate/v1/bundle.proto\"\x13\n\x11ListModelsRequest\"?\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.explicate.v1.ModelStatus\"\xc5\x01\n\x0bModelStatus\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.explicate.v1.ModelState\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12%\n\x04kind\x18\x06 \x01(\x0e\x32\x17.explicate.v1.ModelKind\x12\x15\n\rbundle_digest\x18\x07 \x01(\t\x12\x0f\n\x07runtime\x18\x08 \x01(\t\"B\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_version\"\xb5\x01\n\x10GetModelResponse\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.explicate.v1.ModelStatus\x12$\n\x06\x62undle\x18\x02 \x01(\x0b\x32\x14.explicate.v1.Bundle\x12\x0f\n\x07methods\x18\x03 \x03(\t\x12+\n\x06limits\x18\x04 \x01(\x0b\x32\x1b.explicate.v1.ServingLimits\x12\x12\n\nmodel_card\x18\x05 \x01(\t\"n\n\rServingLimits\x12\x12\n\nmax_inputs\x18\x01 \x01(\x05\x12\x16\n\x0emax_text_bytes\x18\x02 \x01(\x05\x12\x17\n\x0fmax_evaluations\x18\x03 \x01(\x05\x12\x18\n\x10max_call_seconds\x18\x04 \x01(\x01*\x8c\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_STATE_AVAILABLE\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x15\n\x11MODEL_STATE_READY\x10\x03\x12\x16\n\x12MODEL_STATE_FAILED\x10\x04\x32\xaa\x01\n\x0cModelService\x12O\n\nListModels\x12\x1f.explicate.v1.ListModelsRequest\x1a .explicate.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.explicate.v1.GetModelRequest\x1a\x1e.explicate.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n explicate/v1/model_service.proto\x12\x0c\x65xplicate.v1\x1a\x19\x65xplicate/v1/bundle.proto\"\x13\n\x11ListModelsRequest\"?\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.explicate.v1.ModelStatus\"\xd8\x01\n\x0bModelStatus\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.explicate.v1.ModelState\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12%\n\x04kind\x18\x06 \x01(\x0e\x32\x17.explicate.v1.ModelKind\x12\x15\n\rbundle_digest\x18\x07 \x01(\t\x12\x0f\n\x07runtime\x18\x08 \x01(\t\x12\x11\n\tprecision\x18\t \x01(\t\"B\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_version\"\xe3\x01\n\x10GetModelResponse\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.explicate.v1.ModelStatus\x12$\n\x06\x62undle\x18\x02 \x01(\x0b\x32\x14.explicate.v1.Bundle\x12\x0f\n\x07methods\x18\x03 \x03(\t\x12+\n\x06limits\x18\x04 \x01(\x0b\x32\x1b.explicate.v1.ServingLimits\x12\x12\n\nmodel_card\x18\x05 \x01(\t\x12,\n\x08runtimes\x18\x06 \x03(\x0b\x32\x1a.explicate.v1.RuntimeTrial\"\xf8\x01\n\x0cRuntimeTrial\x12\x0f\n\x07runtime\x18\x01 \x01(\t\x12\x11\n\tprecision\x18\x02 \x01(\t\x12\x0e\n\x06passed\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x1d\n\x10logit_difference\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12#\n\x16\x61ttribution_difference\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x1c\n\x0fseconds_per_row\x18\x07 \x01(\x01H\x02\x88\x01\x01\x42\x13\n\x11_logit_differenceB\x19\n\x17_attribution_differenceB\x12\n\x10_seconds_per_row\"\x92\x01\n\rServingLimits\x12\x12\n\nmax_inputs\x18\x01 \x01(\x05\x12\x16\n\x0emax_text_bytes\x18\x02 \x01(\x05\x12\x17\n\x0fmax_evaluations\x18\x03 \x01(\x05\x12\x18\n\x10max_call_seconds\x18\x04 \x01(\x01\x12\"\n\x1amax_evaluations_per_caller\x18\x05 \x01(\x05*\x8c\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_STATE_AVAILABLE\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x15\n\x11MODEL_STATE_READY\x10\x03\x12\x16\n\x12MODEL_STATE_FAILED\x10\x04\x32\xaa\x01\n\x0cModelService\x12O\n\nListModels\x12\x1f.explicate.v1.ListModelsRequest\x1a .explicate.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.explicate.v1.GetModelRequest\x1a\x1e.explicate.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'explicate.v1.model_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSTATE']._serialized_start=728
-  _globals['_MODELSTATE']._serialized_end=868
+  _globals['_MODELSTATE']._serialized_start=1081
+  _globals['_MODELSTATE']._serialized_end=1221
   _globals['_LISTMODELSREQUEST']._serialized_start=77
   _globals['_LISTMODELSREQUEST']._serialized_end=96
   _globals['_LISTMODELSRESPONSE']._serialized_start=98
   _globals['_LISTMODELSRESPONSE']._serialized_end=161
   _globals['_MODELSTATUS']._serialized_start=164
-  _globals['_MODELSTATUS']._serialized_end=361
-  _globals['_GETMODELREQUEST']._serialized_start=363
-  _globals['_GETMODELREQUEST']._serialized_end=429
-  _globals['_GETMODELRESPONSE']._serialized_start=432
-  _globals['_GETMODELRESPONSE']._serialized_end=613
-  _globals['_SERVINGLIMITS']._serialized_start=615
-  _globals['_SERVINGLIMITS']._serialized_end=725
-  _globals['_MODELSERVICE']._serialized_start=871
-  _globals['_MODELSERVICE']._serialized_end=1041
+  _globals['_MODELSTATUS']._serialized_end=380
+  _globals['_GETMODELREQUEST']._serialized_start=382
+  _globals['_GETMODELREQUEST']._serialized_end=448
+  _globals['_GETMODELRESPONSE']._serialized_start=451
+  _globals['_GETMODELRESPONSE']._serialized_end=678
+  _globals['_RUNTIMETRIAL']._serialized_start=681
+  _globals['_RUNTIMETRIAL']._serialized_end=929
+  _globals['_SERVINGLIMITS']._serialized_start=932
+  _globals['_SERVINGLIMITS']._serialized_end=1078
+  _globals['_MODELSERVICE']._serialized_start=1224
+  _globals['_MODELSERVICE']._serialized_end=1394
 # @@protoc_insertion_point(module_scope)

@@ -107,6 +107,7 @@ class ModelStatus(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     BUNDLE_DIGEST_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name."""
     version: _builtins.int
@@ -121,6 +122,8 @@ class ModelStatus(_message.Message):
     """SHA-256 of its manifest, in hexadecimal; empty when that could not be read."""
     runtime: _builtins.str
     """Runtime and device, such as "onnxruntime-cpu"; empty unless it is ready."""
+    precision: _builtins.str
+    """Numeric precision it is served in, such as "fp32"; empty unless it is ready."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Labels that point at it, such as "live"."""
@@ -136,10 +139,11 @@ class ModelStatus(_message.Message):
         kind: _bundle_pb2.ModelKind.ValueType = ...,
         bundle_digest: _builtins.str = ...,
         runtime: _builtins.str = ...,
+        precision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_digest", b"bundle_digest", "kind", b"kind", "labels", b"labels", "model", b"model", "reason", b"reason", "runtime", b"runtime", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_digest", b"bundle_digest", "kind", b"kind", "labels", b"labels", "model", b"model", "precision", b"precision", "reason", b"reason", "runtime", b"runtime", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -184,6 +188,7 @@ class GetModelResponse(_message.Message):
     METHODS_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     MODEL_CARD_FIELD_NUMBER: _builtins.int
+    RUNTIMES_FIELD_NUMBER: _builtins.int
     model_card: _builtins.str
     """Its model card in Markdown; empty when the bundle has none."""
     @_builtins.property
@@ -202,6 +207,10 @@ class GetModelResponse(_message.Message):
     def limits(self) -> Global___ServingLimits:
         """What this server accepts for it."""
 
+    @_builtins.property
+    def runtimes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RuntimeTrial]:
+        """The runtimes that were tried for it on this machine, the one that serves first; empty unless it is ready."""
+
     def __init__(
         self,
         *,
@@ -210,14 +219,72 @@ class GetModelResponse(_message.Message):
         methods: _abc.Iterable[_builtins.str] | None = ...,
         limits: Global___ServingLimits | None = ...,
         model_card: _builtins.str = ...,
+        runtimes: _abc.Iterable[Global___RuntimeTrial] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "limits", b"limits", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "limits", b"limits", "methods", b"methods", "model_card", b"model_card", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "limits", b"limits", "methods", b"methods", "model_card", b"model_card", "runtimes", b"runtimes", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetModelResponse: _TypeAlias = GetModelResponse  # noqa: Y015
+
+@_typing.final
+class RuntimeTrial(_message.Message):
+    """RuntimeTrial is how a runtime did with the bundle's golden inputs on this machine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUNTIME_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    PASSED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    LOGIT_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    ATTRIBUTION_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    SECONDS_PER_ROW_FIELD_NUMBER: _builtins.int
+    runtime: _builtins.str
+    """Runtime and device, such as "openvino-cpu"."""
+    precision: _builtins.str
+    """Numeric precision, such as "bf16"."""
+    passed: _builtins.bool
+    """Whether it met the golden outputs and attributions."""
+    reason: _builtins.str
+    """Why it did not pass."""
+    logit_difference: _builtins.float
+    """Largest absolute difference of a golden logit; unset when it did not get that far."""
+    attribution_difference: _builtins.float
+    """Largest relative difference of the golden attributions; unset when they were not compared."""
+    seconds_per_row: _builtins.float
+    """Model time of one golden row, median; unset when it was not timed."""
+    def __init__(
+        self,
+        *,
+        runtime: _builtins.str = ...,
+        precision: _builtins.str = ...,
+        passed: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        logit_difference: _builtins.float | None = ...,
+        attribution_difference: _builtins.float | None = ...,
+        seconds_per_row: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference", "_logit_difference", b"_logit_difference", "_seconds_per_row", b"_seconds_per_row", "attribution_difference", b"attribution_difference", "logit_difference", b"logit_difference", "seconds_per_row", b"seconds_per_row"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference", "_logit_difference", b"_logit_difference", "_seconds_per_row", b"_seconds_per_row", "attribution_difference", b"attribution_difference", "logit_difference", b"logit_difference", "passed", b"passed", "precision", b"precision", "reason", b"reason", "runtime", b"runtime", "seconds_per_row", b"seconds_per_row"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__attribution_difference: _TypeAlias = _typing.Literal["attribution_difference"]  # noqa: Y015
+    _WhichOneofArgType__attribution_difference: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference"]  # noqa: Y015
+    _WhichOneofReturnType__logit_difference: _TypeAlias = _typing.Literal["logit_difference"]  # noqa: Y015
+    _WhichOneofArgType__logit_difference: _TypeAlias = _typing.Literal["_logit_difference", b"_logit_difference"]  # noqa: Y015
+    _WhichOneofReturnType__seconds_per_row: _TypeAlias = _typing.Literal["seconds_per_row"]  # noqa: Y015
+    _WhichOneofArgType__seconds_per_row: _TypeAlias = _typing.Literal["_seconds_per_row", b"_seconds_per_row"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__attribution_difference) -> _WhichOneofReturnType__attribution_difference | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__logit_difference) -> _WhichOneofReturnType__logit_difference | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seconds_per_row) -> _WhichOneofReturnType__seconds_per_row | None: ...
+
+Global___RuntimeTrial: _TypeAlias = RuntimeTrial  # noqa: Y015
 
 @_typing.final
 class ServingLimits(_message.Message):
@@ -229,6 +296,7 @@ class ServingLimits(_message.Message):
     MAX_TEXT_BYTES_FIELD_NUMBER: _builtins.int
     MAX_EVALUATIONS_FIELD_NUMBER: _builtins.int
     MAX_CALL_SECONDS_FIELD_NUMBER: _builtins.int
+    MAX_EVALUATIONS_PER_CALLER_FIELD_NUMBER: _builtins.int
     max_inputs: _builtins.int
     """Inputs in one Predict."""
     max_text_bytes: _builtins.int
@@ -237,6 +305,8 @@ class ServingLimits(_message.Message):
     """Evaluations of one explanation."""
     max_call_seconds: _builtins.float
     """Seconds of one call."""
+    max_evaluations_per_caller: _builtins.int
+    """Evaluations that the explanations of one caller may have in progress."""
     def __init__(
         self,
         *,
@@ -244,10 +314,11 @@ class ServingLimits(_message.Message):
         max_text_bytes: _builtins.int = ...,
         max_evaluations: _builtins.int = ...,
         max_call_seconds: _builtins.float = ...,
+        max_evaluations_per_caller: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_call_seconds", b"max_call_seconds", "max_evaluations", b"max_evaluations", "max_inputs", b"max_inputs", "max_text_bytes", b"max_text_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_call_seconds", b"max_call_seconds", "max_evaluations", b"max_evaluations", "max_evaluations_per_caller", b"max_evaluations_per_caller", "max_inputs", b"max_inputs", "max_text_bytes", b"max_text_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
