@@ -8,6 +8,7 @@ from explicate_server.explain.registry import METHODS, Method
 from explicate_server.settings import Settings
 
 DEFAULT_METHOD = "kernel-shap"
+GRANULARITIES = ("word", "token", "sentence")
 OUTPUT_SPACES = ("probability", "logit")
 _MIN_EVALUATIONS = 4
 # Coalitions times players of one explanation: a fit holds several arrays of this many float64, 64 MiB each.

@@ -6,7 +6,7 @@ stand its size and its two ends, v(∅) and v(N), which are known before anythin
 
 from dataclasses import dataclass
 
-from explicate_server.explain.arrays import Floats
+from explicate_server.explain.arrays import Floats, Indices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +19,8 @@ class GameInfo:
         full: float64[outputs], v(N), every player present.
         seed: of all random choices, from 0 up to the method's `max_seed`.
         confidence: coverage of the intervals, in (0, 1).
+        breaks: intp[n − 1], how much parts player i from player i + 1: 0 nothing, larger numbers more (of a text: 1 a
+            comma, 2 the end of a sentence, 3 of a paragraph). None when nothing is known of it.
     """
 
     n_players: int
@@ -26,6 +28,7 @@ class GameInfo:
     full: Floats
     seed: int = 0
     confidence: float = 0.95
+    breaks: Indices | None = None
 
     @property
     def n_outputs(self) -> int:

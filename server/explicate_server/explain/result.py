@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from explicate_server.explain.arrays import Floats
+from explicate_server.explain.arrays import Floats, Indices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,9 @@ class Attribution:
             undefined (no coalitions yet, or all values equal).
         exact: every coalition was evaluated, so the values carry no sampling error.
         additive: the values promise to sum to v(N) − baseline.
+        groups: intp[players of the game], which of the n attributed players each one belongs to; consecutive ones make
+            a group. None when each is its own.
+        provisional: the players are not the final ones yet, so that no tolerance may end the run.
     """
 
     values: Floats
@@ -31,6 +34,8 @@ class Attribution:
     held_out_r_squared: Floats
     exact: bool
     additive: bool
+    groups: Indices | None = None
+    provisional: bool = False
 
     def additivity_gap(self, full: Floats) -> float:
         """|Σ values + baseline − v(N)|, the largest over outputs; NaN for methods that do not promise additivity."""

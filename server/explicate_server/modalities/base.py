@@ -24,7 +24,7 @@ ModelInput = TextInput
 
 @dataclass(frozen=True)
 class Player:
-    """A part of the input that can be present or absent: a word, or all the places of one distinct word."""
+    """A part of the input that can be present or absent: a word, a phrase, or all the places of one distinct word."""
 
     text: str
     spans: tuple[tuple[int, int], ...]
@@ -50,6 +50,10 @@ class Game(Protocol):
     @property
     def players(self) -> Sequence[Player]:
         """In reading order."""
+
+    @property
+    def breaks(self) -> NDArray[np.intp] | None:
+        """intp[players − 1], how much parts a player from the next; see GameInfo. None when that is no question."""
 
     def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
         """One model row per coalition of bool[m, players], True = present."""

@@ -28,11 +28,12 @@ class Priority(IntEnum):
 
     PREDICT = 0
     EXPLAIN = 1
+    BULK = 2
 
 
 # What a class is sure of while a higher one keeps the model busy. A quarter lets an explanation go on, four times
 # slower, beside a load that would fill the machine.
-SHARES = {Priority.PREDICT: 0.0, Priority.EXPLAIN: 0.25}
+SHARES = {Priority.PREDICT: 0.0, Priority.EXPLAIN: 0.25, Priority.BULK: 0.05}
 
 
 @dataclass
