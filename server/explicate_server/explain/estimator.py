@@ -33,3 +33,11 @@ class Estimator(Protocol):
 
     def estimate(self) -> Attribution:
         """The attributions from all values told so far; works at any time, also before the first value."""
+
+    def halves(self) -> tuple[Floats, Floats] | None:
+        """Attributions from two disjoint halves of the rows told, by the same rule: how much hangs on the draw.
+
+        Returns:
+            float64[outputs, n] twice, the columns those of `estimate`; None where nothing was drawn at random, or too
+            little to halve.
+        """

@@ -27,6 +27,8 @@ SURROGATE_FROM_EVALUATIONS_PER_PLAYER = 4
 SURROGATE_LEAST_GAIN = 0.05
 # Beyond this many players its coalitions are too far apart to tell it anything.
 SURROGATE_MAX_PLAYERS = 64
+# Fewer pairs than this have no halves worth a fit.
+LEAST_PAIRS_TO_HALVE = 4
 # Left-out errors below this fraction of the differences are rounding; there is nothing left to model.
 ROUNDING = 1e-10
 
@@ -42,6 +44,9 @@ class _Pairs:
 
     def __len__(self) -> int:
         return len(self.levels)
+
+    def __getitem__(self, rows: Indices) -> "_Pairs":
+        return _Pairs(self.coalitions[rows], self.levels[rows], self.differences[rows], self.sums[rows])
 
     def __add__(self, more: "_Pairs") -> "_Pairs":
         return _Pairs(
@@ -85,7 +90,7 @@ class KernelShap:
         """Shapley values as far as the evaluated pairs tell them."""
         game, pairs = self._game, self._pairs
         n, delta = game.n_players, game.full - game.empty
-        exact = len(pairs) == sum(self._sampler.total_pairs)
+        exact = self._complete
         if len(pairs):
             values, errors, degrees_of_freedom, held_out = self._fitted(delta, exact=exact)
         else:
@@ -109,12 +114,33 @@ class KernelShap:
             additive=True,
         )
 
+    def halves(self) -> tuple[Floats, Floats] | None:
+        """Regressions on every other pair of each level, and on the rest; without the surrogate, which would cost more
+        than the answer itself and only bring the halves closer to each other.
+        """
+        if len(self._pairs) < LEAST_PAIRS_TO_HALVE or self._complete:
+            return None
+        by_level = np.argsort(self._pairs.levels, kind="stable")
+        return self._half(self._pairs[by_level[::2]]), self._half(self._pairs[by_level[1::2]])
+
+    def _half(self, pairs: _Pairs) -> Floats:
+        regression = PairRegression(pairs.coalitions, pairs.levels, self._sampler)
+        delta = self._game.full - self._game.empty
+        return regression.fit(pairs.differences, delta, penalised=self._penalised(pairs)).values
+
+    @property
+    def _complete(self) -> bool:
+        return len(self._pairs) == sum(self._sampler.total_pairs)
+
+    def _penalised(self, pairs: _Pairs) -> bool:
+        return (2 * len(pairs) + 2) / self._game.n_players < PENALISED_BELOW_EVALUATIONS_PER_PLAYER
+
     def _fitted(self, delta: Floats, *, exact: bool) -> tuple[Floats, Floats, Floats, Floats]:
         """Values and errors float64[outputs, n], degrees of freedom and held-out R² float64[outputs]."""
         pairs, n = self._pairs, self._game.n_players
         regression = PairRegression(pairs.coalitions, pairs.levels, self._sampler)
         per_player = (2 * len(pairs) + 2) / n
-        penalised = not exact and per_player < PENALISED_BELOW_EVALUATIONS_PER_PLAYER
+        penalised = not exact and self._penalised(pairs)
         fit = regression.fit(pairs.differences, delta, penalised=penalised)
         held_out = self._held_out_r_squared(regression, fit)
         if not exact and n <= SURROGATE_MAX_PLAYERS and per_player >= SURROGATE_FROM_EVALUATIONS_PER_PLAYER:

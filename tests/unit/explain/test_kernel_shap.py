@@ -252,3 +252,31 @@ def test_held_out_r_squared_is_that_of_refits_without_the_pair() -> None:
     mean = np.average(values, weights=weights)
     expected = 1 - (weights @ np.square(errors)) / (weights @ (values - mean) ** 2)
     assert computed == pytest.approx(expected, abs=1e-6)
+
+
+def test_halves_are_the_fits_to_two_disjoint_halves_of_the_pairs() -> None:
+    slopes = np.random.default_rng(0).normal(size=12)
+    estimator = KernelShap(GameInfo(n_players=12, empty=np.zeros(1), full=np.array([slopes.sum()])))
+    assert estimator.halves() is None
+    coalitions = estimator.ask(300)
+    assert coalitions is not None
+    # An outlier in one row reaches the values of one half only; the other one stays right.
+    values = coalitions @ slopes
+    values[60] += 5
+    estimator.tell(values[:, None])
+    halves = estimator.halves()
+    assert halves is not None
+    errors = sorted(np.abs(half[0] - slopes).max() for half in halves)
+    assert errors[0] < 1e-9
+    assert errors[1] > 0.01
+    assert [half.sum() for half in halves] == pytest.approx([slopes.sum()] * 2)
+
+
+def test_there_are_no_halves_without_sampling() -> None:
+    game = random_game(5, seed=0)
+    estimator = estimator_for(game)
+    coalitions = estimator.ask(30)
+    assert coalitions is not None
+    estimator.tell(evaluated(game, coalitions))
+    assert estimator.estimate().exact
+    assert estimator.halves() is None
