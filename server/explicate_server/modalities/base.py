@@ -84,7 +84,8 @@ class Modality(Protocol):
         """Make an input ready; it passed :meth:`violation`."""
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
-        """The game of an input: ``players`` is "words" or "distinct-words", ``masking`` one of ``maskings``."""
+        """The game of an input: ``players`` is "words", "distinct-words", "tokens" or "sentences"; ``masking`` one of
+        ``maskings``."""
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Pad rows into one batch of the graph's inputs."""

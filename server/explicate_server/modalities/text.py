@@ -1,12 +1,12 @@
-"""Texts: tokens become model rows, words become players.
+"""Texts: tokens become model rows; words, tokens or sentences become players.
 
-Under masking ``attention`` an absent word's tokens leave the row while the others keep their positions. That gives the
-logits of a masked attention (1e-7 apart, measured) with half the tokens. ``mask-token`` puts the mask token in their
-place, as shap does; ``delete`` takes the word out of the string and tokenises again, as lime does.
+Under masking ``attention`` the tokens of an absent player leave the row while the others keep their positions. That
+gives the logits of a masked attention (1e-7 apart, measured) with half the tokens. ``mask-token`` puts the mask token
+in their place, as shap does; ``delete`` takes the player out of the string and tokenises again, as lime does.
 """
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import TypeVar
 
 import numpy as np
@@ -15,11 +15,13 @@ from tokenizers import Encoding, Tokenizer
 
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate_server.modalities.base import EncodedInput, Game, ModelInput, Player, TextUsage
+from explicate_server.modalities.breaks import breaks, sentences
 from explicate_server.modalities.words import distinct_words, words
 from explicate_server.runtime.base import Feeds
 from explicate_server.runtime.queue import Row
 
 NO_PLAYER = -1
+_Parting = Callable[[Sequence[Player]], NDArray[np.intp]]
 _Number = TypeVar("_Number", bound=np.generic)
 
 
@@ -99,12 +101,13 @@ class TextModality:
         return EncodedText(row, tokens=len(encoding), kept=kept, text=value.text, tokenizer=self._tokenizer)
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
-        """The game whose players are the text's words."""
+        """The game whose players are the text's words, tokens or sentences."""
         assert isinstance(encoded, EncodedText)
-        parts = _players(value.text, players)
+        parts = _players(value.text, encoded, players)
+        parting = None if players == "distinct-words" else partial(_breaks, value.text)
         if masking == "delete":
-            return _DeletionGame(self, value.text, parts)
-        return _TokenGame(self._schema, encoded, parts, replace=masking == "mask-token")
+            return _DeletionGame(self, value.text, parts, parting)
+        return _TokenGame(self._schema, encoded, parts, parting, replace=masking == "mask-token")
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Pad rows into int64[batch, longest] per graph input."""
@@ -142,10 +145,19 @@ class TextModality:
 class _TokenGame:
     """Players own tokens of one encoding; absent players' tokens are dropped, unattended or replaced."""
 
-    def __init__(self, schema: TextSchema, encoded: EncodedText, parts: Sequence[Player], *, replace: bool) -> None:
+    def __init__(
+        self,
+        schema: TextSchema,
+        encoded: EncodedText,
+        parts: Sequence[Player],
+        parting: _Parting | None,
+        *,
+        replace: bool,
+    ) -> None:
         owner = _owners(encoded, parts)
         seen = np.unique(owner[owner != NO_PLAYER])  # words cut off at the end, or without a token, are no players
         self.players = [parts[index] for index in seen]
+        self.breaks = parting(self.players) if parting else None
         self._owner = np.where(owner == NO_PLAYER, NO_PLAYER, np.searchsorted(seen, owner))
         self._values = encoded.row.values
         self._schema = schema
@@ -171,8 +183,9 @@ class _TokenGame:
 class _DeletionGame:
     """Players are cut out of the string, and what is left is tokenised again."""
 
-    def __init__(self, modality: TextModality, text: str, parts: Sequence[Player]) -> None:
+    def __init__(self, modality: TextModality, text: str, parts: Sequence[Player], parting: _Parting | None) -> None:
         self.players = list(parts)
+        self.breaks = parting(self.players) if parting else None
         self._modality = modality
         cuts = sorted((span, index) for index, part in enumerate(parts) for span in part.spans)
         self._pieces: list[str] = []
@@ -192,10 +205,26 @@ class _DeletionGame:
         return self._modality.rows(["".join(self._pieces[i] for i in np.flatnonzero(keep)) for keep in kept])
 
 
-def _players(text: str, kind: str) -> list[Player]:
+def _players(text: str, encoded: EncodedText, kind: str) -> list[Player]:
     if kind == "distinct-words":
         return [Player(word, tuple(spans)) for word, spans in distinct_words(text)]
-    return [Player(text[start:end], ((start, end),)) for start, end in words(text)]
+    spans = {"words": words, "sentences": sentences}[kind](text) if kind != "tokens" else _token_spans(encoded)
+    return [Player(text[start:end], ((start, end),)) for start, end in spans]
+
+
+def _token_spans(encoded: EncodedText) -> list[tuple[int, int]]:
+    """Places of the tokens in the text; those that share a character (bytes of an emoji) are one."""
+    spans: list[tuple[int, int]] = []
+    for start, end in encoded.spans[~encoded.special].tolist():
+        if spans and start < spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+        elif start < end:
+            spans.append((start, end))
+    return spans
+
+
+def _breaks(text: str, players: Sequence[Player]) -> NDArray[np.intp]:
+    return breaks(text, [player.spans[0] for player in players])
 
 
 def _owners(encoded: EncodedText, parts: Sequence[Player]) -> NDArray[np.int64]:

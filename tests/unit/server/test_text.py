@@ -127,3 +127,27 @@ def test_rows_are_padded_with_the_padding_token_and_no_attention(
     assert feeds["input_ids"].shape == (2, long.length)
     assert (feeds["input_ids"][0, short.length :] == bundle.manifest.text.padding_id).all()
     assert feeds["attention_mask"].sum(axis=1).tolist() == [short.length, long.length]
+
+
+@pytest.mark.parametrize("masking", ["attention", "mask-token", "delete"])
+def test_tokens_can_be_players(modality: TextModality, masking: str) -> None:
+    text = TextInput("unbelievable tea 🍵!")
+    encoded = modality.encode(text)
+    game = modality.game(text, encoded, players="tokens", masking=masking)
+    assert "".join(player.text for player in game.players) == text.text.replace(" ", "")
+    assert all(text.text[slice(*player.spans[0])] == player.text for player in game.players)
+    (row,) = game.rows(np.ones((1, len(game.players)), dtype=np.bool_))
+    assert np.array_equal(row.values, encoded.row.values)
+
+
+def test_sentences_can_be_players_and_their_breaks_are_known(modality: TextModality) -> None:
+    text = TextInput("this tea is great. the box was not good, but cheap!")
+    game = modality.game(text, modality.encode(text), players="sentences", masking="attention")
+    assert [player.text for player in game.players] == ["this tea is great.", "the box was not good, but cheap!"]
+    assert game.breaks is not None
+    assert game.breaks.tolist() == [2]
+
+
+def test_distinct_words_have_no_neighbours_and_no_breaks(modality: TextModality) -> None:
+    text = TextInput("tea or tea")
+    assert modality.game(text, modality.encode(text), players="distinct-words", masking="delete").breaks is None
