@@ -29,6 +29,8 @@ class Settings:
     max_evaluations: int = _setting(16384, "model rows of one explanation", minimum=16)
     max_call_s: float = _setting(60.0, "seconds of one call, also where the caller set no deadline", minimum=0.1)
     max_queued_rows: int = _setting(4096, "rows of Predict calls that may wait, per model", minimum=1)
+    max_memo_bytes: int = _setting(64 << 20, "values of coalitions kept for requests that repeat; 0: none", minimum=0)
+    max_queued_bulk_rows: int = _setting(8192, "rows of Predict calls of bulk priority that may wait", minimum=1)
     max_explanations: int = _setting(64, "explanations in progress, in all", minimum=1)
     drain_s: float = _setting(60.0, "seconds that accepted calls have to finish after SIGTERM", minimum=0.0)
 

@@ -17,7 +17,8 @@ from explicate_server.modalities.registry import MODALITIES
 from explicate_server.registry.bundle import BundleError, VerifiedBundle, verify_bundle
 from explicate_server.registry.repository import BundlePlace, list_bundles
 from explicate_server.runtime.base import Runtime
-from explicate_server.runtime.batcher import Batcher
+from explicate_server.runtime.batch_cost import BatchCost, calibrate, stretched
+from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.registry import RUNTIMES, usable_cores
 from explicate_server.settings import Settings
 
@@ -180,20 +181,24 @@ class ModelRegistry:
         runtime = await asyncio.to_thread(
             RUNTIMES["onnxruntime"], bundle.model_path, settings.threads or usable_cores()
         )
-        await asyncio.to_thread(_warm_up, bundle, modality, runtime)
+        cost = await asyncio.to_thread(_warm_up, bundle, modality, runtime)
         manifest = bundle.manifest
         batcher = Batcher(
             runtime,
             modality.collate,
             outputs=len(manifest.class_labels),
-            max_queued_predict_rows=settings.max_queued_rows,
+            max_queued_rows={
+                Priority.PREDICT: settings.max_queued_rows,
+                Priority.BULK: settings.max_queued_bulk_rows,
+            },
             name=f"{manifest.model}-{manifest.version}",
+            cost=cost,
         )
         return ServedModel(bundle, modality, runtime, batcher)
 
 
-def _warm_up(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> None:
-    """Answer the golden inputs on this device, which proves that the model works here.
+def _warm_up(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> BatchCost:
+    """Answer the golden inputs on this device, which proves that the model works here; returns what batches cost.
 
     Raises:
         BundleError: the answers are not the bundle's.
@@ -209,6 +214,13 @@ def _warm_up(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> No
                 f"golden outputs differ by {difference:.3g} on {runtime.name}; "
                 f"{bundle.manifest.golden_tolerance:.3g} is allowed"
             )
+    longest = max(rows, key=lambda row: row.length)
+    return calibrate(
+        lambda batch: runtime.run(modality.collate(batch)),
+        lambda length: stretched(longest, length),
+        batch_tokens=runtime.batch_tokens,
+        max_length=bundle.manifest.text.max_tokens,
+    )
 
 
 def _cause(error: Exception) -> str:

@@ -2,14 +2,14 @@
 
 A batch is formed when the model becomes free, never on a timer, so that an idle server answers at once and a busy one
 batches by itself. One thread for each of the runtime's lanes takes rows, runs them and hands the values back; callers
-live on the event loop. A batch is bounded by padded tokens, so nobody waits for more than one short batch of others.
+live on the event loop. A batch is bounded by the seconds it should take, so nobody waits for more than one short batch
+of others.
 """
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 
 from explicate_server.errors import ModelFault, NotServing, Overloaded, ServerError
 from explicate_server.runtime.base import Feeds, Runtime
+from explicate_server.runtime.batch_cost import BatchCost
 from explicate_server.runtime.queue import Entry, Row, RowQueue, Ticket
+from explicate_server.runtime.shares import Shares
+from explicate_server.runtime.statistics import ClassStatistics
 
-# Weight of the newest batch in the running averages.
+# Weight of the newest batch in the running average.
 _SMOOTHING = 0.1
 
 
@@ -36,20 +39,14 @@ class Priority(IntEnum):
 SHARES = {Priority.PREDICT: 0.0, Priority.EXPLAIN: 0.25, Priority.BULK: 0.05}
 
 
-@dataclass
-class BatchStatistics:
-    """Sums since the start."""
-
-    batches: int = 0
-    rows: int = 0
-    tokens: int = 0
-    padded_tokens: int = 0
-    departed_rows: int = 0
-    busy_s: float = 0.0
-
-
 class Batcher:
-    """Feeds one :class:`Runtime` from a bounded queue. Every method but ``close`` is called on the event loop."""
+    """Feeds one :class:`Runtime` from bounded queues. Every method but ``close`` is called on the event loop.
+
+    Attributes:
+        cost: what a batch takes; the runtime's own bound in tokens when nothing was measured.
+        statistics: sums since the start, by class.
+        batch_s: running average of a batch's wall time, in seconds.
+    """
 
     def __init__(
         self,
@@ -57,22 +54,26 @@ class Batcher:
         collate: Callable[[Sequence[Row]], Feeds],
         *,
         outputs: int,
-        max_queued_predict_rows: int,
+        max_queued_rows: Mapping[Priority, int],
         name: str,
+        cost: BatchCost | None = None,
     ) -> None:
+        """``max_queued_rows`` bounds the rows that wait in a class; a class that is not in it is not bounded."""
         self._runtime = runtime
         self._collate = collate
         self._outputs = outputs
-        self._max_queued_predict_rows = max_queued_predict_rows
-        self._queues = {priority: RowQueue(share) for priority, share in SHARES.items()}
+        self._max_queued_rows = max_queued_rows
+        self._queues = {priority: RowQueue() for priority in Priority}
+        self._shares = Shares([SHARES[priority] for priority in Priority])
         self._changed = threading.Condition()
         self._sequence = 0
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._waiters: dict[Ticket, asyncio.Future[None]] = {}
-        self.statistics = BatchStatistics()
+        self._batches = 0
+        self.cost = cost or BatchCost.unmeasured(runtime.batch_tokens)
+        self.statistics = {priority: ClassStatistics() for priority in Priority}
         self.batch_s = 0.0
-        """Running average of a batch's wall time, in seconds."""
         self._threads = [
             threading.Thread(target=self._serve, name=f"batcher-{name}-{lane}", daemon=True)
             for lane in range(runtime.lanes)
@@ -80,11 +81,12 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, rows: Sequence[Row], *, priority: Priority) -> Ticket:
+    def submit(self, rows: Sequence[Row], *, priority: Priority, admitted: bool = False) -> Ticket:
         """Queue rows; all or none of them are accepted.
 
-        Only PREDICT is bounded here. An explanation is admitted as a whole before its first row, because refusing its
-        tenth round would throw away nine; what it may have waiting at once is bounded by its window of chunks.
+        ``admitted`` rows are part of an explanation and pass the bound of their class. It was admitted as a whole
+        before its first row, because refusing its tenth round would throw away nine; what it may have waiting at once
+        is bounded by its window of chunks.
 
         Raises:
             Overloaded: the queue cannot take them all; nothing was queued.
@@ -95,11 +97,9 @@ class Batcher:
         with self._changed:
             if self._closed:
                 raise NotServing("MODEL_UNLOADED", "the model version is being unloaded", retry_after_s=1.0)
+            if not admitted:
+                self._refuse_over_limit(len(rows), priority)
             queue = self._queues[priority]
-            if priority is Priority.PREDICT and queue.rows + len(rows) > self._max_queued_predict_rows:
-                raise Overloaded(
-                    "QUEUE_FULL", f"{queue.rows} rows are waiting already", retry_after_s=self._seconds_to_drain(queue)
-                )
             for index, row in enumerate(rows):
                 queue.put(Entry(self._sequence, ticket, index, row, now_s))
                 self._sequence += 1
@@ -131,7 +131,8 @@ class Batcher:
         """Drop the ticket's rows that have not started; values that arrived stay. Harmless when it is done."""
         with self._changed:
             if ticket.remaining:
-                self.statistics.departed_rows += sum(queue.drop(ticket) for queue in self._queues.values())
+                for priority, queue in self._queues.items():
+                    self.statistics[priority].dropped_rows += queue.drop(ticket)
         self._finish([ticket])
 
     def close(self) -> None:
@@ -152,10 +153,19 @@ class Batcher:
         with self._changed:
             return {priority: queue.rows for priority, queue in self._queues.items()}
 
-    def _seconds_to_drain(self, queue: RowQueue) -> float:
-        done = self.statistics
-        seconds_per_row = done.busy_s / done.rows if done.rows else 0.01
-        return max(0.05, queue.rows * seconds_per_row)
+    @property
+    def waiting_tickets(self) -> int:
+        """Tickets that somebody waits for, or has not abandoned."""
+        return len(self._waiters)
+
+    def _refuse_over_limit(self, rows: int, priority: Priority) -> None:
+        waiting, most = self._queues[priority].rows, self._max_queued_rows.get(priority)
+        if most is None or waiting + rows <= most:
+            return
+        done = self.statistics[priority]
+        done.refused_rows += rows
+        row_s = done.busy_s / done.rows if done.rows else 0.01
+        raise Overloaded("QUEUE_FULL", f"{waiting} rows are waiting already", retry_after_s=max(0.05, waiting * row_s))
 
     # The batcher's own threads from here on.
 
@@ -166,36 +176,43 @@ class Batcher:
                     self._changed.wait()
                 if self._closed:
                     return
-                queue = self._choose()
-                batch = queue.take(self._runtime.batch_tokens)
-            if batch:
-                self._run(batch, queue)
+                priority, batch = self._take()
+            self._run(batch, priority)
 
-    def _choose(self) -> RowQueue:
-        """The lowest class that is owed a batch, else the highest that waits."""
-        waiting = [queue for queue in self._queues.values() if queue.rows]
-        for queue in reversed(waiting):
-            if queue.owed_s >= (1 - queue.share) * self.batch_s and queue.share > 0:
-                return queue
-        return waiting[0]
+    def _take(self) -> tuple[Priority, list[Entry]]:
+        priority = Priority(self._shares.choose([p for p, queue in self._queues.items() if queue.rows]))
+        batch = self._queues[priority].take(self.cost.most_rows)
+        waiting = [p for p, queue in self._queues.items() if queue.rows]
+        self._shares.charge(priority, self.cost.seconds(len(batch), _padded_length(batch)), waiting=waiting)
+        return priority, batch
 
-    def _run(self, batch: list[Entry], queue: RowQueue) -> None:
+    def _run(self, batch: list[Entry], priority: Priority) -> None:
         started_s = time.monotonic()
-        answers = self._evaluate(batch)
+        try:
+            answers: list[NDArray[np.float32] | Exception] = list(self._logits([entry.row for entry in batch]))
+            ran_whole = True
+        except Exception as error:
+            answers, ran_whole = self._one_by_one(batch, error), False
+        batch_s = time.monotonic() - started_s
         with self._changed:
-            self._account(batch, queue, time.monotonic() - started_s)
-            finished = self._answer(batch, answers, started_s)
+            if ran_whole:
+                self.cost.observe(len(batch), _padded_length(batch), batch_s)
+            self._account(batch, priority, started_s, batch_s)
+            finished = self._answer(batch, answers, started_s, batch_s)
         if finished:
             self._loop.call_soon_threadsafe(self._finish, finished)
 
-    def _evaluate(self, batch: Sequence[Entry]) -> list[NDArray[np.float32] | Exception]:
-        """The logits of each row, or what went wrong with it. A batch that fails is tried again row by row."""
-        try:
-            return list(self._logits([entry.row for entry in batch]))
-        except Exception as error:
-            if len(batch) == 1:
-                return [error]
-            return [answer for entry in batch for answer in self._evaluate([entry])]
+    def _one_by_one(self, batch: Sequence[Entry], error: Exception) -> list[NDArray[np.float32] | Exception]:
+        """The logits of each row of a batch that failed, or what went wrong with it."""
+        if len(batch) == 1:
+            return [error]
+        answers: list[NDArray[np.float32] | Exception] = []
+        for entry in batch:
+            try:
+                answers.append(self._logits([entry.row])[0])
+            except Exception as fault:
+                answers.append(fault)
+        return answers
 
     def _logits(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         logits = self._runtime.run(self._collate(rows))
@@ -204,10 +221,13 @@ class Batcher:
         return logits
 
     def _answer(
-        self, batch: Sequence[Entry], answers: Sequence[NDArray[np.float32] | Exception], started_s: float
+        self,
+        batch: Sequence[Entry],
+        answers: Sequence[NDArray[np.float32] | Exception],
+        started_s: float,
+        batch_s: float,
     ) -> list[Ticket]:
         """Write the answers into their tickets; returns the tickets that have nothing left to wait for."""
-        model_s = time.monotonic() - started_s
         finished = []
         for entry, answer in zip(batch, answers, strict=True):
             ticket = entry.ticket
@@ -222,30 +242,24 @@ class Batcher:
             if ticket.remaining == 0:
                 finished.append(ticket)
         for ticket in {entry.ticket for entry in batch}:
-            ticket.runs[self.statistics.batches] = model_s
+            ticket.runs[self._batches] = batch_s
         return finished
 
-    def _account(self, batch: Sequence[Entry], queue: RowQueue, batch_s: float) -> None:
-        lengths = [entry.row.length for entry in batch]
-        done = self.statistics
-        done.batches += 1
-        done.rows += len(batch)
-        done.tokens += sum(lengths)
-        done.padded_tokens += len(batch) * max(lengths)
-        done.busy_s += batch_s
+    def _account(self, batch: Sequence[Entry], priority: Priority, started_s: float, batch_s: float) -> None:
+        self._batches += 1
         self.batch_s = batch_s if not self.batch_s else (1 - _SMOOTHING) * self.batch_s + _SMOOTHING * batch_s
-        for other in self._queues.values():
-            if not other.rows:
-                other.owed_s = 0.0  # a share is for those who wait; it is not saved up
-            elif other is not queue:
-                other.owed_s += other.share * batch_s
-        queue.owed_s = max(0.0, queue.owed_s - (1 - queue.share) * batch_s)
+        waits_s = [started_s - entry.arrived_s for entry in batch]
+        self.statistics[priority].add_batch([entry.row.length for entry in batch], waits_s, batch_s)
 
     def _finish(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:
             future = self._waiters.pop(ticket, None)
             if future is not None:
                 _release(future)
+
+
+def _padded_length(batch: Sequence[Entry]) -> int:
+    return max(entry.row.length for entry in batch)
 
 
 def _release(future: "asyncio.Future[None]") -> None:

@@ -1,7 +1,8 @@
 """Rows that wait for the model, grouped by length so that a batch needs little padding."""
 
-from collections import deque
-from dataclasses import dataclass, field
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,57 +50,69 @@ class Entry:
     arrived_s: float
 
 
-@dataclass
+# A bucket's rows by ticket, in order of arrival. A leaver's rows go in one step, however many others wait; an
+# OrderedDict, because finding the first key of a dict that is emptied from the front takes ever longer.
+_Bucket = OrderedDict[Ticket, deque[Entry]]
+
+
 class RowQueue:
     """The waiting rows of one priority class. Not thread-safe: the batcher holds its lock."""
 
-    share: float
-    """Fraction of model time this class is sure of while others wait too."""
-    owed_s: float = 0.0
-    """Model time it is behind its share."""
-    rows: int = 0
-    """Rows waiting."""
-    _buckets: dict[int, deque[Entry]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.rows = 0
+        """Rows waiting."""
+        self._buckets: dict[int, _Bucket] = {}
 
     def put(self, entry: Entry) -> None:
         """Add a row at the end of its bucket."""
-        self._buckets.setdefault(-(-entry.row.length // _BUCKET_TOKENS), deque()).append(entry)
+        bucket = self._buckets.setdefault(-(-entry.row.length // _BUCKET_TOKENS), OrderedDict())
+        waiting = bucket.get(entry.ticket)
+        if waiting is None:
+            waiting = bucket[entry.ticket] = deque()
+        waiting.append(entry)
         self.rows += 1
 
-    def take(self, max_tokens: int) -> list[Entry]:
-        """The oldest row and those of about its length, up to ``max_tokens`` padded; empty when none waits.
-
-        One row is taken however long it is.
-        """
+    def take(self, most_rows: Callable[[int], int]) -> list[Entry]:
+        """The oldest row and those of about its length, ``most_rows(length)`` at most; empty when none waits."""
         if not self._buckets:
             return []
-        anchor = min(self._buckets, key=lambda bucket: self._buckets[bucket][0].sequence)
-        capacity = max(1, max_tokens // max(1, anchor * _BUCKET_TOKENS))
+        anchor = min(self._buckets, key=lambda bucket: _first(self._buckets[bucket]).sequence)
+        capacity = max(1, most_rows(anchor * _BUCKET_TOKENS))
         batch: list[Entry] = []
         for bucket in range(anchor, int(anchor * _SHORTEST_FRACTION) - 1, -1):
-            waiting = self._buckets.get(bucket, deque())
-            while waiting and len(batch) < capacity:
-                batch.append(waiting.popleft())
-            if not waiting:
-                self._buckets.pop(bucket, None)
+            if len(batch) < capacity and bucket in self._buckets:
+                self._take_from(bucket, batch, capacity)
         self.rows -= len(batch)
         return batch
 
     def drop(self, ticket: Ticket) -> int:
         """Remove the rows of a caller who left; returns how many there were."""
-        before = self.rows
-        for bucket, waiting in list(self._buckets.items()):
-            kept = deque(entry for entry in waiting if entry.ticket is not ticket)
-            self.rows -= len(waiting) - len(kept)
-            if kept:
-                self._buckets[bucket] = kept
-            else:
-                del self._buckets[bucket]
-        return before - self.rows
+        dropped = 0
+        for number, bucket in list(self._buckets.items()):
+            dropped += len(bucket.pop(ticket, ()))
+            if not bucket:
+                del self._buckets[number]
+        self.rows -= dropped
+        return dropped
 
     def clear(self) -> list[Entry]:
         """Remove and return everything."""
-        entries = [entry for waiting in self._buckets.values() for entry in waiting]
+        entries = [entry for bucket in self._buckets.values() for waiting in bucket.values() for entry in waiting]
         self._buckets.clear()
         self.rows = 0
         return entries
+
+    def _take_from(self, number: int, batch: list[Entry], capacity: int) -> None:
+        bucket = self._buckets[number]
+        while bucket and len(batch) < capacity:
+            ticket, waiting = next(iter(bucket.items()))
+            while waiting and len(batch) < capacity:
+                batch.append(waiting.popleft())
+            if not waiting:
+                del bucket[ticket]
+        if not bucket:
+            del self._buckets[number]
+
+
+def _first(bucket: _Bucket) -> Entry:
+    return next(iter(bucket.values()))[0]

@@ -1,6 +1,7 @@
 """The batcher: priorities, departed callers, bad rows and bounds, with a model that waits for the test's word."""
 
 import asyncio
+import random
 import threading
 from collections.abc import AsyncIterator, Sequence
 
@@ -21,9 +22,9 @@ class GatedRuntime:
 
     name = "gated"
     batch_tokens = 64
-    lanes = 1
 
-    def __init__(self) -> None:
+    def __init__(self, lanes: int = 1) -> None:
+        self.lanes = lanes
         self.batches: list[list[int]] = []
         self.entered = threading.Semaphore(0)
         self.gate = threading.Semaphore(0)
@@ -67,7 +68,9 @@ def runtime() -> GatedRuntime:
 
 @pytest.fixture
 async def batcher(runtime: GatedRuntime) -> AsyncIterator[Batcher]:
-    batcher = Batcher(runtime, collate, outputs=1, max_queued_predict_rows=32, name="test")
+    batcher = Batcher(
+        runtime, collate, outputs=1, max_queued_rows={Priority.PREDICT: 32, Priority.BULK: 32}, name="test"
+    )
     yield batcher
     runtime.let_through(10_000)
     await asyncio.to_thread(batcher.close)
@@ -108,7 +111,7 @@ async def test_rows_of_about_one_length_are_run_together(batcher: Batcher, runti
     runtime.let_through(3)
     assert await batcher.wait(ticket, timeout_s=None)
     assert runtime.batches[1:] == [[1, 2, 3], [101, 102, 103]]
-    assert batcher.statistics.tokens == batcher.statistics.padded_tokens
+    assert batcher.statistics[Priority.PREDICT].tokens == batcher.statistics[Priority.PREDICT].padded_tokens
 
 
 async def test_predict_goes_before_explain_and_explain_gets_its_share(batcher: Batcher, runtime: GatedRuntime) -> None:
@@ -127,6 +130,26 @@ async def test_predict_goes_before_explain_and_explain_gets_its_share(batcher: B
         if explain.done.any():
             break
     assert explain.done.any(), "a saturating Predict load starved the explanation"
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+async def test_under_a_load_that_never_lets_up_each_class_gets_its_share_of_batches(lanes: int) -> None:
+    """All three classes wait for 100 batches of one size: a quarter goes to EXPLAIN, a twentieth to BULK."""
+    runtime = GatedRuntime(lanes)
+    batcher = Batcher(runtime, collate, outputs=1, max_queued_rows={}, name="shares")
+    for number, priority in enumerate(Priority):
+        batcher.submit(rows_of(*[number] * 800), priority=priority)
+    for _ in range(100):
+        await runtime.running()
+        runtime.let_through(1)
+    classes = [batch[0] for batch in runtime.batches[:100]]
+    # The first batches of the lanes may come before all have been submitted; lanes may report in another order.
+    assert abs(classes.count(Priority.EXPLAIN) - 25) <= 1 + lanes
+    assert abs(classes.count(Priority.BULK) - 5) <= 1 + lanes
+    gaps = np.diff(np.flatnonzero(np.array(classes) == Priority.BULK))
+    assert gaps.max() <= 20 + lanes, "BULK had to wait for longer than its share allows"
+    runtime.let_through(10_000)
+    await asyncio.to_thread(batcher.close)
 
 
 @pytest.mark.parametrize("poison", [CRASH, SHAPELESS])
@@ -163,7 +186,7 @@ async def test_rows_of_a_caller_who_left_are_never_run(batcher: Batcher, runtime
     runtime.let_through(2)
     assert await batcher.wait(stayer, timeout_s=None)
     assert runtime.batches == [[0], [1]]
-    assert batcher.statistics.departed_rows == 10
+    assert batcher.statistics[Priority.EXPLAIN].dropped_rows == 10
 
 
 async def test_cancelling_a_waiter_leaves_its_batch_mates_alone(batcher: Batcher, runtime: GatedRuntime) -> None:
@@ -203,10 +226,38 @@ async def test_a_full_queue_refuses_all_rows_of_a_call_and_says_when_to_come_bac
     assert caught.value.retry_after_s > 0
     assert batcher.queued_rows[Priority.PREDICT] == 20
     batcher.submit(rows_of(*range(12)), priority=Priority.PREDICT)
+    assert batcher.statistics[Priority.PREDICT].refused_rows == 13
+
+
+async def test_each_class_is_bounded_by_itself_and_an_explanation_that_was_admitted_is_never_refused(
+    batcher: Batcher, runtime: GatedRuntime
+) -> None:
+    await occupy(batcher, runtime)
+    batcher.submit(rows_of(*range(32)), priority=Priority.BULK)
+    batcher.submit(rows_of(*range(32)), priority=Priority.PREDICT)
+    batcher.submit(rows_of(*range(500)), priority=Priority.EXPLAIN)
+    with pytest.raises(Overloaded):
+        batcher.submit(rows_of(1), priority=Priority.BULK)
+    batcher.submit(rows_of(*range(100)), priority=Priority.BULK, admitted=True)
+    assert batcher.queued_rows == {Priority.PREDICT: 32, Priority.EXPLAIN: 500, Priority.BULK: 132}
+
+
+async def test_statistics_tell_rows_padding_and_waits_of_each_class(batcher: Batcher, runtime: GatedRuntime) -> None:
+    await occupy(batcher, runtime)
+    ticket = batcher.submit(rows_of(1, length=13) + rows_of(2, length=16), priority=Priority.BULK)
+    runtime.let_through(2)
+    assert await batcher.wait(ticket, timeout_s=None)
+    bulk = batcher.statistics[Priority.BULK]
+    assert (bulk.batches, bulk.rows, bulk.tokens, bulk.padded_tokens) == (1, 2, 29, 32)
+    assert sum(bulk.queue_times.counts) == 2
+    assert bulk.queue_times.sum_s == pytest.approx(2 * ticket.queue_s)
+    assert batcher.statistics[Priority.EXPLAIN].rows == 0
 
 
 async def test_closing_answers_everyone_who_still_waits(runtime: GatedRuntime) -> None:
-    batcher = Batcher(runtime, collate, outputs=1, max_queued_predict_rows=32, name="closing")
+    batcher = Batcher(
+        runtime, collate, outputs=1, max_queued_rows={Priority.PREDICT: 32, Priority.BULK: 32}, name="closing"
+    )
     await occupy(batcher, runtime)
     ticket = batcher.submit(rows_of(1), priority=Priority.EXPLAIN)
     runtime.let_through(1)
@@ -218,3 +269,46 @@ async def test_closing_answers_everyone_who_still_waits(runtime: GatedRuntime) -
             await batcher.wait(ticket, timeout_s=None)
     with pytest.raises(NotServing):
         batcher.submit(rows_of(1), priority=Priority.PREDICT)
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_whatever_callers_do_each_gets_its_own_values_and_nothing_is_left(seed: int) -> None:
+    """Callers of all classes come, run out of time, are cancelled, meet bad rows, and the gate opens at random."""
+    stream = random.Random(seed)
+    runtime = GatedRuntime(lanes=stream.choice([1, 2, 3]))
+    batcher = Batcher(runtime, collate, outputs=1, max_queued_rows={Priority.PREDICT: 20}, name="random")
+
+    async def call() -> None:
+        numbers = stream.choices([*range(1, 400), CRASH, NOT_FINITE], k=stream.randint(0, 12))
+        rows = [row for number in numbers for row in rows_of(number, length=stream.randint(1, 40))]
+        try:
+            ticket = batcher.submit(rows, priority=stream.choice(list(Priority)))
+        except Overloaded:
+            return
+        try:
+            complete = await batcher.wait(ticket, timeout_s=stream.choice([None, None, 0.0, 0.002]))
+            assert not complete or ticket.done.all()
+        except ModelFault:
+            assert not ticket.done.all()
+        finally:
+            batcher.abandon(ticket)
+            for number, done, value in zip(numbers, ticket.done, ticket.values[:, 0], strict=True):
+                assert not done or (number not in (CRASH, NOT_FINITE) and value == 2.0 * number)
+
+    calls: list[asyncio.Task[None]] = []
+    for _ in range(60):
+        step = stream.random()
+        if step < 0.5:
+            calls.append(asyncio.create_task(call()))
+        elif step < 0.7:
+            runtime.let_through(stream.randint(1, 3))
+        elif calls:
+            stream.choice(calls).cancel()
+        await asyncio.sleep(0)
+    runtime.let_through(10_000)
+    for outcome in await asyncio.gather(*calls, return_exceptions=True):
+        assert outcome is None or isinstance(outcome, asyncio.CancelledError)
+    assert sum(batcher.queued_rows.values()) == 0
+    assert batcher.waiting_tickets == 0
+    assert all(queue._buckets == {} for queue in batcher._queues.values())
+    await asyncio.to_thread(batcher.close)
