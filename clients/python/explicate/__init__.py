@@ -7,8 +7,8 @@
         for word in result.explanation.top(3):
             print(word.feature.text, word.value, word.lower, word.upper)
 
-`explicate.Client` and `explicate.AsyncClient` answer with the frozen dataclasses of `explicate.results` and raise the
-exceptions of `explicate.errors`.
+`explicate.Client` and `explicate.AsyncClient` answer with frozen dataclasses (`explicate.results`,
+`explicate.explanation`, `explicate.model_info`) and raise the exceptions of `explicate.errors`.
 """
 
 from __future__ import annotations
@@ -32,23 +32,24 @@ from explicate.errors import (
     Unavailable,
     UsageError,
 )
-from explicate.options import ALL, ExplainOptions
-from explicate.results import (
+from explicate.explanation import (
     Attribution,
-    ClassScore,
     Contribution,
-    ExplainResult,
     Explanation,
+    Faithfulness,
     Feature,
-    ModelDescription,
-    ModelStatus,
+    Quality,
+    ResolvedOptions,
+    Span,
+)
+from explicate.model_info import ModelDescription, ModelStatus, RuntimeTrial, ServingLimits
+from explicate.options import ALL, Contrast, ExplainOptions
+from explicate.results import (
+    ClassScore,
+    ExplainResult,
     ModelVersion,
     Prediction,
     PredictResult,
-    Quality,
-    ResolvedOptions,
-    ServingLimits,
-    Span,
     TextUsage,
     Timing,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "Cancelled",
     "ClassScore",
     "Client",
+    "Contrast",
     "Contribution",
     "DeadlineExceeded",
     "ExplainOptions",
@@ -71,6 +73,7 @@ __all__ = [
     "Explanation",
     "ExplicateError",
     "FailedPrecondition",
+    "Faithfulness",
     "Feature",
     "InternalError",
     "InvalidArgument",
@@ -85,6 +88,7 @@ __all__ = [
     "Prediction",
     "Quality",
     "ResolvedOptions",
+    "RuntimeTrial",
     "ServerError",
     "ServingLimits",
     "Span",

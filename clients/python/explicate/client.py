@@ -7,21 +7,19 @@ the same methods as coroutines.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Self, TypeVar, Unpack
 
 import grpc
 
-from explicate import convert, requests
+from explicate import calls
+from explicate.calls import Call
 from explicate.channel import channel_options
-from explicate.deadlines import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, POLL_INTERVAL_S, call_timeout, not_ready
-from explicate.options import ExplainOptions
-from explicate.results import ExplainResult, ModelDescription, ModelStatus, PredictResult
+from explicate.deadlines import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, POLL_INTERVAL_S, ReadyWait, call_timeout
+from explicate.model_info import ModelDescription, ModelStatus
+from explicate.options import ExplainOptions, Priority
+from explicate.results import ExplainResult, PredictResult
 from explicate.rpc_errors import from_rpc_error
-from explicate.v1 import inference_service_pb2 as inference_pb
-from explicate.v1.inference_service_pb2_grpc import InferenceServiceStub
-from explicate.v1.model_service_pb2 import ListModelsRequest
-from explicate.v1.model_service_pb2_grpc import ModelServiceStub
 
 _Answer = TypeVar("_Answer")
 
@@ -47,8 +45,7 @@ class Client:
             self._channel = grpc.insecure_channel(target, channel_options())
         else:
             self._channel = grpc.secure_channel(target, credentials, channel_options())
-        self._inference = InferenceServiceStub(self._channel)
-        self._models = ModelServiceStub(self._channel)
+        self._methods = calls.methods(self._channel)
 
     def __enter__(self) -> Self:
         return self
@@ -67,11 +64,14 @@ class Client:
         *,
         version: int | None = None,
         label: str | None = None,
+        priority: Priority | None = None,
         timeout_s: float | None = None,
     ) -> PredictResult:
-        """Score texts, in order, by the live version of `model`, or the `version` or `label` given."""
-        request = requests.predict_request(model, inputs, version=version, label=label)
-        return convert.predict_result(self._call(self._inference.Predict, request, timeout_s))
+        """Score texts, in order, by the live version of `model`, or the `version` or `label` given.
+
+        priority: "interactive" (default), or "bulk" for batch work, which lets everybody else go first.
+        """
+        return self._ask(calls.predict(model, inputs, version=version, label=label, priority=priority), timeout_s)
 
     def explain(
         self,
@@ -80,6 +80,7 @@ class Client:
         *,
         version: int | None = None,
         label: str | None = None,
+        priority: Priority | None = None,
         timeout_s: float | None = None,
         **options: Unpack[ExplainOptions],
     ) -> ExplainResult:
@@ -87,8 +88,8 @@ class Client:
 
         When the time runs out, the answer is the best estimate so far, with `stop_reason` "deadline".
         """
-        request = requests.explain_request(model, text, version=version, label=label, options=options)
-        return convert.explain_result(text, self._call(self._inference.Explain, request, timeout_s))
+        call = calls.explain(model, text, options, version=version, label=label, priority=priority)
+        return self._ask(call, timeout_s)
 
     def stream_explain(
         self,
@@ -97,60 +98,45 @@ class Client:
         *,
         version: int | None = None,
         label: str | None = None,
+        priority: Priority | None = None,
         timeout_s: float | None = None,
         **options: Unpack[ExplainOptions],
     ) -> Generator[ExplainResult]:
-        """Like `explain`, with a better estimate after every round; the last one has `final` set.
+        """Like `explain`, with estimates that get better while they come; the last one has `final` set.
 
         Closing the generator cancels the call, and the server stops working on it.
         """
-        request = requests.explain_request(model, text, version=version, label=label, options=options)
-        return self._stream(text, requests.stream_explain_request(request), timeout_s)
+        call = calls.explain(model, text, options, version=version, label=label, priority=priority, stream=True)
+        return self._stream(call, timeout_s)
 
     def list_models(self, *, timeout_s: float | None = None) -> tuple[ModelStatus, ...]:
         """Every model version the server knows, by name and version, the broken ones included."""
-        response = self._call(self._models.ListModels, ListModelsRequest(), timeout_s)
-        return tuple(convert.model_status(status) for status in response.models)
+        return self._ask(calls.list_models(), timeout_s)
 
     def get_model(self, name: str, *, version: int | None = None, timeout_s: float | None = None) -> ModelDescription:
         """One version of a model in full; the live one when `version` is not given."""
-        request = requests.get_model_request(name, version)
-        return convert.model_description(self._call(self._models.GetModel, request, timeout_s))
+        return self._ask(calls.get_model(name, version=version), timeout_s)
 
     def wait_ready(self, *, model: str | None = None, timeout_s: float | None = None) -> None:
         """Return once the server serves `model`, or any model; DeadlineExceeded says what it was still doing."""
-        total_s = call_timeout(timeout_s, self.timeout_s)
-        end = None if total_s is None else time.monotonic() + total_s
-        while True:
-            left_s = None if end is None else end - time.monotonic()
-            statuses = self._statuses_when_connected(left_s)
-            if any(status.state == "ready" and model in (None, status.model) for status in statuses):
-                return
-            if left_s is not None and left_s < POLL_INTERVAL_S:
-                raise not_ready(self.target, model, statuses)
+        wait = ReadyWait(self.target, model, call_timeout(timeout_s, self.timeout_s))
+        while not wait.is_over(self._ask(calls.list_models(), wait.left_s, wait_for_ready=True)):
             time.sleep(POLL_INTERVAL_S)
 
-    def _statuses_when_connected(self, timeout_s: float | None) -> tuple[ModelStatus, ...]:
+    def _ask(self, call: Call[_Answer], timeout_s: float | None, *, wait_for_ready: bool | None = None) -> _Answer:
+        deadline_s = call_timeout(timeout_s, self.timeout_s)
         try:
-            response = self._models.ListModels(ListModelsRequest(), timeout=timeout_s, wait_for_ready=True)
+            response = self._methods[call.method](call.request, timeout=deadline_s, wait_for_ready=wait_for_ready)
         except grpc.RpcError as error:
             raise from_rpc_error(error, self.target) from error
-        return tuple(convert.model_status(status) for status in response.models)
+        return call.answer(response)
 
-    def _call(self, method: Callable[..., _Answer], request: object, timeout_s: float | None) -> _Answer:
+    def _stream(self, call: Call[_Answer], timeout_s: float | None) -> Generator[_Answer]:
+        responses = self._methods[call.method](call.request, timeout=call_timeout(timeout_s, self.timeout_s))
         try:
-            return method(request, timeout=call_timeout(timeout_s, self.timeout_s))
-        except grpc.RpcError as error:
-            raise from_rpc_error(error, self.target) from error
-
-    def _stream(
-        self, text: str, request: inference_pb.StreamExplainRequest, timeout_s: float | None
-    ) -> Generator[ExplainResult]:
-        call = self._inference.StreamExplain(request, timeout=call_timeout(timeout_s, self.timeout_s))
-        try:
-            for response in call:
-                yield convert.explain_result(text, response)
+            for response in responses:
+                yield call.answer(response)
         except grpc.RpcError as error:
             raise from_rpc_error(error, self.target) from error
         finally:
-            call.cancel()  # does nothing to a call that has ended
+            responses.cancel()  # does nothing to a call that has ended

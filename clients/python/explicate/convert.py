@@ -1,4 +1,4 @@
-"""From protobuf answers to the dataclasses of `explicate.results`.
+"""From protobuf answers to the dataclasses of `explicate.results`, `explicate.explanation` and `explicate.model_info`.
 
 An enum value or a oneof that this client does not know, from a newer server, becomes its number as a string or an
 empty field; it never raises.
@@ -6,32 +6,11 @@ empty field; it never raises.
 
 from __future__ import annotations
 
-from explicate import results
-from explicate.requests import MASKINGS, OUTPUT_SPACES
-from explicate.v1 import bundle_pb2 as bundle_pb
+from explicate import explanation, model_info, option_messages, results
+from explicate.enum_names import MODEL_KINDS, MODEL_STATES, STOP_REASONS, name_of
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
-
-_STOP_REASONS: dict[int, str] = {
-    explanation_pb.STOP_REASON_TOLERANCE: "tolerance",
-    explanation_pb.STOP_REASON_BUDGET: "budget",
-    explanation_pb.STOP_REASON_DEADLINE: "deadline",
-    explanation_pb.STOP_REASON_EXACT: "exact",
-    explanation_pb.STOP_REASON_RUNNING: "running",
-}
-_STATES: dict[int, str] = {
-    model_pb.MODEL_STATE_AVAILABLE: "available",
-    model_pb.MODEL_STATE_LOADING: "loading",
-    model_pb.MODEL_STATE_READY: "ready",
-    model_pb.MODEL_STATE_FAILED: "failed",
-}
-_KINDS: dict[int, str] = {
-    bundle_pb.MODEL_KIND_UNSPECIFIED: "",
-    bundle_pb.MODEL_KIND_TEXT_CLASSIFICATION: "text-classification",
-}
-_SPACE_NAMES: dict[int, str] = {number: name for name, number in OUTPUT_SPACES.items()}
-_MASKING_NAMES: dict[int, str] = {number: name for name, number in MASKINGS.items()}
 
 
 def predict_result(response: inference_pb.PredictResponse) -> results.PredictResult:
@@ -57,35 +36,57 @@ def explain_result(
     )
 
 
-def model_status(status: model_pb.ModelStatus) -> results.ModelStatus:
-    """One entry of ListModels."""
-    return results.ModelStatus(
-        model=status.model,
-        version=status.version,
-        state=_name(_STATES, status.state),
-        labels=tuple(status.labels),
-        reason=status.reason,
-        kind=_name(_KINDS, status.kind),
-        bundle_digest=status.bundle_digest,
-        runtime=status.runtime,
-    )
+def model_statuses(response: model_pb.ListModelsResponse) -> tuple[model_info.ModelStatus, ...]:
+    """The answer of ListModels."""
+    return tuple(_model_status(status) for status in response.models)
 
 
-def model_description(response: model_pb.GetModelResponse) -> results.ModelDescription:
+def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDescription:
     """The answer of GetModel."""
     limits = response.limits
-    return results.ModelDescription(
-        status=model_status(response.status),
+    return model_info.ModelDescription(
+        status=_model_status(response.status),
         class_labels=tuple(response.bundle.class_labels),
         max_tokens=response.bundle.text.max_tokens,
         precision=response.bundle.precision,
         metrics=dict(response.bundle.metrics),
         methods=tuple(response.methods),
-        limits=results.ServingLimits(
-            limits.max_inputs, limits.max_text_bytes, limits.max_evaluations, limits.max_call_seconds
+        limits=model_info.ServingLimits(
+            max_inputs=limits.max_inputs,
+            max_text_bytes=limits.max_text_bytes,
+            max_evaluations=limits.max_evaluations,
+            max_call_s=limits.max_call_seconds,
+            max_evaluations_per_caller=limits.max_evaluations_per_caller,
         ),
         base_model=response.bundle.provenance.base_model,
         model_card=response.model_card,
+        runtimes=tuple(_runtime_trial(trial) for trial in response.runtimes),
+    )
+
+
+def _model_status(status: model_pb.ModelStatus) -> model_info.ModelStatus:
+    return model_info.ModelStatus(
+        model=status.model,
+        version=status.version,
+        state=name_of(MODEL_STATES, status.state),
+        labels=tuple(status.labels),
+        reason=status.reason,
+        kind=name_of(MODEL_KINDS, status.kind),
+        bundle_digest=status.bundle_digest,
+        runtime=status.runtime,
+        precision=status.precision,
+    )
+
+
+def _runtime_trial(trial: model_pb.RuntimeTrial) -> model_info.RuntimeTrial:
+    return model_info.RuntimeTrial(
+        runtime=trial.runtime,
+        precision=trial.precision,
+        passed=trial.passed,
+        reason=trial.reason,
+        logit_difference=trial.logit_difference if trial.HasField("logit_difference") else None,
+        attribution_difference=trial.attribution_difference if trial.HasField("attribution_difference") else None,
+        row_s=trial.seconds_per_row if trial.HasField("seconds_per_row") else None,
     )
 
 
@@ -119,28 +120,29 @@ def _prediction(prediction: inference_pb.Prediction) -> results.Prediction:
     )
 
 
-def _explanation(explanation: explanation_pb.Explanation) -> results.Explanation:
-    return results.Explanation(
-        features=tuple(_feature(feature) for feature in explanation.features),
-        attributions=tuple(_attribution(attribution) for attribution in explanation.attributions),
-        quality=_quality(explanation.quality),
-        evaluations=explanation.evaluations,
-        rounds=explanation.rounds,
-        stop_reason=_name(_STOP_REASONS, explanation.stop_reason),
-        converged=explanation.converged,
-        method_version=explanation.method_version,
-        options=_options(explanation.options),
+def _explanation(message: explanation_pb.Explanation) -> explanation.Explanation:
+    return explanation.Explanation(
+        features=tuple(_feature(feature) for feature in message.features),
+        attributions=tuple(_attribution(attribution) for attribution in message.attributions),
+        quality=_quality(message.quality),
+        evaluations=message.evaluations,
+        reused_evaluations=message.reused_evaluations,
+        rounds=message.rounds,
+        stop_reason=name_of(STOP_REASONS, message.stop_reason),
+        converged=message.converged,
+        method_version=message.method_version,
+        options=option_messages.from_message(message.options),
     )
 
 
-def _feature(feature: explanation_pb.Feature) -> results.Feature:
-    return results.Feature(
-        text=feature.text.text, spans=tuple(results.Span(span.start, span.end) for span in feature.text.spans)
-    )
+def _feature(feature: explanation_pb.Feature) -> explanation.Feature:
+    spans = tuple(explanation.Span(span.start, span.end) for span in feature.text.spans)
+    return explanation.Feature(text=feature.text.text, spans=spans)
 
 
-def _attribution(attribution: explanation_pb.Attribution) -> results.Attribution:
-    return results.Attribution(
+def _attribution(attribution: explanation_pb.Attribution) -> explanation.Attribution:
+    contrast = attribution.HasField("reference_index")
+    return explanation.Attribution(
         class_index=attribution.class_index,
         class_label=attribution.class_label,
         baseline_value=attribution.baseline_value,
@@ -149,42 +151,23 @@ def _attribution(attribution: explanation_pb.Attribution) -> results.Attribution
         standard_errors=tuple(attribution.standard_errors),
         lower=tuple(attribution.lower),
         upper=tuple(attribution.upper),
+        reference_index=attribution.reference_index if contrast else None,
+        reference_label=attribution.reference_label if contrast else None,
     )
 
 
-def _quality(quality: explanation_pb.Quality) -> results.Quality:
-    return results.Quality(
+def _quality(quality: explanation_pb.Quality) -> explanation.Quality:
+    return explanation.Quality(
         additivity_gap=quality.additivity_gap if quality.HasField("additivity_gap") else None,
         held_out_r_squared=quality.held_out_r_squared if quality.HasField("held_out_r_squared") else None,
+        split_half_spearman=quality.split_half_spearman if quality.HasField("split_half_spearman") else None,
+        infidelity=quality.infidelity if quality.HasField("infidelity") else None,
+        largest_interval_ratio=quality.largest_interval_ratio if quality.HasField("largest_interval_ratio") else None,
+        certain_top_k=quality.certain_top_k if quality.HasField("certain_top_k") else None,
+        comprehensiveness=_fall(quality.comprehensiveness) if quality.HasField("comprehensiveness") else None,
+        sufficiency=_fall(quality.sufficiency) if quality.HasField("sufficiency") else None,
     )
 
 
-def _options(options: explanation_pb.ExplainOptions) -> results.ResolvedOptions:
-    return results.ResolvedOptions(
-        method=options.method,
-        target=_target(options.target),
-        output_space=_name(_SPACE_NAMES, options.output_space),
-        masking=_name(_MASKING_NAMES, options.masking),
-        max_evaluations=options.max_evaluations,
-        min_evaluations=options.min_evaluations,
-        tolerance=options.tolerance,
-        confidence=options.confidence,
-        time_limit_s=options.time_limit_seconds,
-        seed=options.seed,
-    )
-
-
-def _target(target: explanation_pb.Target) -> int | str | None:
-    match target.WhichOneof("selector"):
-        case "index":
-            return target.index
-        case "label":
-            return target.label
-        case "all":
-            return "all"
-        case _:
-            return None
-
-
-def _name(names: dict[int, str], number: int) -> str:
-    return names.get(number, str(number))
+def _fall(fall: explanation_pb.Faithfulness) -> explanation.Faithfulness:
+    return explanation.Faithfulness(value=fall.value, random=fall.random)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
 
 from explicate.errors import DeadlineExceeded, ErrorDetails, invalid_argument
-from explicate.results import ModelStatus
+from explicate.model_info import ModelStatus
 
 DEFAULT_TARGET = "127.0.0.1:8500"
 DEFAULT_TIMEOUT_S = 30.0  # an explanation of a long text takes seconds on a CPU; a hang should still be noticed
@@ -21,9 +21,29 @@ def call_timeout(timeout_s: float | None, default_s: float) -> float | None:
     return None if math.isinf(chosen) else chosen
 
 
-def not_ready(target: str, model: str | None, statuses: Sequence[ModelStatus]) -> DeadlineExceeded:
-    """The error of wait_ready, with the states the server last told."""
-    seen = ", ".join(f"{s.model} {s.version} is {s.state}{': ' if s.reason else ''}{s.reason}" for s in statuses)
-    wanted = f"model {model}" if model else "any model"
-    message = f"the server at {target} does not serve {wanted} yet ({seen or 'it knows no models'})"
-    return DeadlineExceeded(message, ErrorDetails(code="DEADLINE_EXCEEDED"))
+class ReadyWait:
+    """Waiting for a server to serve `model`, or any model when None, for `timeout_s` seconds; None waits for ever."""
+
+    def __init__(self, target: str, model: str | None, timeout_s: float | None) -> None:
+        self._target = target
+        self._model = model
+        self._end_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+
+    @property
+    def left_s(self) -> float:
+        """Seconds left, 0 or more."""
+        return max(0.0, self._end_s - time.monotonic())
+
+    def is_over(self, statuses: tuple[ModelStatus, ...]) -> bool:
+        """Whether the model is ready; DeadlineExceeded says what the server was doing when the time is over."""
+        if any(status.state == "ready" and self._model in (None, status.model) for status in statuses):
+            return True
+        if self.left_s < POLL_INTERVAL_S:
+            raise self._not_ready(statuses)
+        return False
+
+    def _not_ready(self, statuses: tuple[ModelStatus, ...]) -> DeadlineExceeded:
+        seen = ", ".join(f"{s.model} {s.version} is {s.state}{': ' if s.reason else ''}{s.reason}" for s in statuses)
+        wanted = f"model {self._model}" if self._model else "any model"
+        message = f"the server at {self._target} does not serve {wanted} yet ({seen or 'it knows no models'})"
+        return DeadlineExceeded(message, ErrorDetails(code="DEADLINE_EXCEEDED"))

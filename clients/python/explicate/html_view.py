@@ -1,4 +1,4 @@
-"""An explanation as HTML, for notebooks and for a file: the text, each word coloured by what it adds.
+"""An explanation as HTML, for notebooks and for a file: the text, each feature coloured by what it adds.
 
 Orange raises the output, blue lowers it (the ends of ColorBrewer's PuOr and RdBu scales, told apart with every common
 kind of colour blindness). Colours are laid translucently over whatever background there is, at most 55 % opaque, so
@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from html import escape
 
 from explicate import wording
-from explicate.results import Contribution, ExplainResult
+from explicate.explanation import Contribution
+from explicate.results import ExplainResult
 from explicate.segments import Segment, segments
 
 RAISES_RGB = (230, 97, 1)
@@ -30,7 +31,7 @@ _STYLE = """<style>
 .explicate .faint{opacity:.8;font-size:.9em}
 .explicate .note{border-left:3px solid #e66101;padding-left:.5em;margin:.3em 0}
 .explicate .text{font-size:1.1em;line-height:1.9;margin:.5em 0;white-space:pre-wrap;overflow-wrap:anywhere}
-.explicate .word{border-radius:3px;padding:.1em .1em}
+.explicate .word{border-radius:3px;padding:.1em .1em;-webkit-box-decoration-break:clone;box-decoration-break:clone}
 .explicate .unsure{border-bottom:1px dashed currentColor}
 .explicate .unread{opacity:.45}
 .explicate .key{display:inline-block;border-radius:3px;padding:0 .4em;margin-right:.3em}
@@ -58,7 +59,7 @@ def _body(result: ExplainResult) -> str:
         f"<h4>{escape(prediction.label)} {prediction.probability:.3f}</h4>",
         _line(f"{model.model} version {model.version} on {model.runtime}, {model.precision}"),
         _line(wording.method(result)),
-        _line(wording.quality(result)),
+        *(_line(line) for line in wording.quality(result)),
         _line(wording.truncation(result), "note"),
     ]
     outputs = [_output(result, index) for index in range(len(result.explanation.attributions))]
@@ -130,7 +131,8 @@ def _colour(strength: float) -> str:
 
 def _legend(result: ExplainResult) -> str:
     unsure = f'<span class="unsure">dashed</span>: the {result.explanation.options.confidence:.3g} interval holds 0'
+    noun = wording.feature_noun(result)
     return (
         f'<p class="faint"><span class="key" style="background:{_colour(1)}">raises</span>'
-        f'<span class="key" style="background:{_colour(-1)}">lowers</span>{unsure}; hover a word for its figures</p>'
+        f'<span class="key" style="background:{_colour(-1)}">lowers</span>{unsure}; hover a {noun} for its figures</p>'
     )

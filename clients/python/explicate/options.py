@@ -6,6 +6,7 @@ Each key may be left out; the server then resolves it and the answer says to wha
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, TypedDict
 
 
@@ -18,30 +19,64 @@ class AllClasses(enum.Enum):
 ALL: Final = AllClasses.ALL
 """As a target: explain every class, from the same evaluations."""
 
-Target: TypeAlias = int | str | AllClasses
+ClassChoice: TypeAlias = int | str
+"""A class by its index, from 0, or by its label."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """As a target: why `target` rather than `reference`, that is, the score of the one minus that of the other."""
+
+    target: ClassChoice
+    reference: ClassChoice
+
+
+Target: TypeAlias = ClassChoice | AllClasses | Contrast
 OutputSpace: TypeAlias = Literal["probability", "logit"]
+Granularity: TypeAlias = Literal["word", "token", "sentence"]
 Masking: TypeAlias = Literal["attention", "mask-token", "delete"]
+QualityLevel: TypeAlias = Literal["basic", "full"]
+Priority: TypeAlias = Literal["interactive", "bulk"]
+
+METHODS: Final = {
+    "auto": "exact-shap for a short text, else kernel-shap (default)",
+    "exact-shap": "Shapley values from every combination of words; up to about a dozen words",
+    "kernel-shap": "Shapley values estimated from a sample, with intervals",
+    "permutation-shap": "Shapley values from words added in random orders; steady, needs more rows",
+    "partition-shap": "Owen values: neighbouring words share what they do together",
+    "occlusion": "what is lost when one word is left out; the cheapest",
+    "lime": "the numbers of the lime library, seed for seed",
+    "lime-stratified": "lime with a steadier sample",
+}
+"""The methods of this release and what each is for; `ModelDescription.methods` has those of a server."""
 
 
 class ExplainOptions(TypedDict, total=False):
     """Keyword arguments of `explain` and `stream_explain`; None means the same as leaving it out.
 
-    method: "kernel-shap" (default) or "lime".
-    target: a class by index or label, or `explicate.ALL`. Default: the predicted class.
-    output_space: the scale that is explained, "probability" (default) or "logit".
-    masking: how a word is left out: "attention" (default), "mask-token" or "delete" (default of "lime").
-    max_evaluations: rows through the model at most. Default: 32 per word; 1000 for "lime".
+    method: one of `explicate.options.METHODS`. Default: "auto".
+    target: a class by index or label, `explicate.ALL`, or an `explicate.Contrast`. Default: the predicted class.
+    output_space: the scale that is explained, "probability" or "logit". Default: "logit" for a contrast, else
+        "probability".
+    granularity: what gets a number of its own: each "word" (default), "token" or "sentence".
+    masking: how a word is left out: "attention" (default), "mask-token" or "delete" (default of the lime methods).
+    max_evaluations: rows through the model at most. Default: 32 per word for kernel-shap and permutation-shap, 1000
+        for lime, what it takes for the others.
     min_evaluations: rows before `tolerance` may stop the work. Default: 8 per word.
     tolerance: stop once the widest interval's half-width is below this fraction of the range of the attributions,
-        in (0, 1]; 0 never stops early. Default: 0.2; 0 for "lime".
+        in (0, 1]; 0 never stops early. Default: 0.2 for kernel-shap and permutation-shap, else 0.
     confidence: coverage of the intervals, in [0.5, 0.999]. Default: 0.95.
     time_limit_s: seconds the explanation may take; the best answer so far is given when they are over.
     seed: of all random choices, from 0. Same seed, same answer. Default: 0.
+    top_k: stop once it is certain which `top_k` words weigh most, from 1. Default: never stop for that.
+    quality: "full" adds comprehensiveness and sufficiency, for at most twenty more rows. Default: "basic".
+    max_players: a text of more words than this, from 2 to 1024, is grouped into phrases first. Default: 64.
     """
 
     method: str | None
     target: Target | None
     output_space: OutputSpace | None
+    granularity: Granularity | None
     masking: Masking | None
     max_evaluations: int | None
     min_evaluations: int | None
@@ -49,3 +84,6 @@ class ExplainOptions(TypedDict, total=False):
     confidence: float | None
     time_limit_s: float | None
     seed: int | None
+    top_k: int | None
+    quality: QualityLevel | None
+    max_players: int | None

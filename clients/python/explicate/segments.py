@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from explicate.results import Feature
+from explicate.explanation import Feature
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ def to_shap(result: ExplainResult) -> shap.Explanation:
     """The `shap.Explanation` of one row: n features, or n features by m outputs when several were explained.
 
     `values`, `lower_bounds`, `upper_bounds` and `error_std` are float64 [n] or [n, m], `base_values` float64 scalar
-    or [m]; `data` holds the words with what follows them, so that joined they are the text. Raises UsageError when
-    shap is not installed.
+    or [m]; `data` holds the features with what follows them, so that joined they are the text. Raises UsageError
+    when shap is not installed.
     """
     try:
         import numpy as np
@@ -46,11 +46,11 @@ def to_shap(result: ExplainResult) -> shap.Explanation:
         base_values=outputs[0].baseline_value if one else np.array([output.baseline_value for output in outputs]),
         data=np.array(feature_texts(result.text, explanation.features), dtype=object),
         feature_names=names,
-        output_names=None if one else [output.class_label for output in outputs],
+        output_names=None if one else [output.name for output in outputs],
         lower_bounds=columns("lower"),
         upper_bounds=columns("upper"),
         error_std=columns("standard_errors"),
     )
     if one:  # the constructor of shap 0.51 takes a list of names only, while its plots expect a string here
-        converted.output_names = outputs[0].class_label
+        converted.output_names = outputs[0].name
     return converted

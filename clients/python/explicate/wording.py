@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
-from explicate.results import Attribution, Contribution, ExplainResult
+from explicate.explanation import Attribution, Contribution, Faithfulness
+from explicate.results import ExplainResult
 
 _STOP_REASONS = {
     "tolerance": "stopped: intervals narrow enough",
+    "top-k": "stopped: certain which {top_k} {features} weigh most",
     "budget": "stopped: evaluations used up",
     "deadline": "stopped: out of time, best answer so far",
-    "exact": "exact: every combination of words was evaluated",
+    "exact": "stopped: the values are exact",
     "running": "still running",
 }
 
@@ -21,7 +24,7 @@ def number(value: float) -> str:
 
 
 def plain_number(value: float) -> str:
-    """An unsigned figure with three decimals, or a dash for NaN."""
+    """A figure with three decimals, or a dash for NaN."""
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
@@ -35,12 +38,26 @@ def largest(attribution: Attribution) -> float:
     return max((abs(value) for value in attribution.values if not math.isnan(value)), default=0.0) or 1.0
 
 
+def feature_noun(result: ExplainResult) -> str:
+    """What one feature is called: "word", "token", "sentence", or "phrase" when words were grouped."""
+    granularity = result.explanation.options.granularity or "word"
+    if granularity == "sentence":
+        return granularity
+    grouped = any(len(feature.text.split()) > 1 for feature in result.explanation.features)
+    return "phrase" if grouped else granularity
+
+
+def features_of(result: ExplainResult, count: int) -> str:
+    """A number of features, such as "1 word" or "3 phrases"."""
+    return f"{count:,} {feature_noun(result)}{'' if count == 1 else 's'}"
+
+
 def outcome(attribution: Attribution, result: ExplainResult) -> str:
-    """From the baseline to the output, such as "great: probability 0.500 without words → 0.930 with all"."""
-    space = result.explanation.options.output_space
-    start = "local model's intercept" if result.explanation.options.method == "lime" else "without words"
+    """From the baseline to the output, such as "great: probability 0.500 without words → 0.930 as written"."""
+    options = result.explanation.options
+    start = "local model's intercept" if options.method.startswith("lime") else "without words"
     return (
-        f"{attribution.class_label}: {space} {plain_number(attribution.baseline_value)} {start}"
+        f"{attribution.name}: {options.output_space} {plain_number(attribution.baseline_value)} {start}"
         f" → {plain_number(attribution.instance_value)} as written"
     )
 
@@ -49,26 +66,64 @@ def method(result: ExplainResult) -> str:
     """How it was computed and at what cost."""
     explanation = result.explanation
     options = explanation.options
+    reused = f" ({explanation.reused_evaluations:,} reused)" if explanation.reused_evaluations else ""
     return (
-        f"{options.method}, masking {options.masking}, seed {options.seed}: {explanation.evaluations:,} evaluations"
-        f" in {result.timing.total_s:.2f} s; {stop_reason(result)}"
+        f"{options.method}, {features_of(result, len(explanation.features))}, masking {options.masking},"
+        f" seed {options.seed}: {explanation.evaluations:,} evaluations{reused}"
+        f" in {result.timing.total_s:.2f} s"
     )
 
 
 def stop_reason(result: ExplainResult) -> str:
     """Why the work stopped, in words."""
-    return _STOP_REASONS.get(result.explanation.stop_reason, f"stopped: {result.explanation.stop_reason}")
+    explanation = result.explanation
+    words = _STOP_REASONS.get(explanation.stop_reason, f"stopped: {explanation.stop_reason}")
+    return words.format(top_k=explanation.options.top_k, features=f"{feature_noun(result)}s")
 
 
-def quality(result: ExplainResult) -> str:
-    """How far to trust it; empty when the method has no such measure."""
+def quality(result: ExplainResult) -> list[str]:
+    """Why it stopped and how far to trust it: one to three lines, as much as the method can measure."""
     measures = result.explanation.quality
-    parts = []
-    if measures.held_out_r_squared is not None and not math.isnan(measures.held_out_r_squared):
-        parts.append(f"additive fit on unseen coalitions: R² {measures.held_out_r_squared:.2f}")
-    if measures.additivity_gap is not None and not math.isnan(measures.additivity_gap):
-        parts.append(f"additivity gap {measures.additivity_gap:.1g}")
-    return "; ".join(parts)
+    lines = ["; ".join([stop_reason(result), *_precision(result)]), "; ".join(_fit(result))]
+    if measures.comprehensiveness is not None and measures.sufficiency is not None:
+        strongest = f"strongest {feature_noun(result)}s"
+        lines.append(
+            f"without the {strongest} the output falls by {_fall(measures.comprehensiveness)};"
+            f" with them alone by {_fall(measures.sufficiency)}"
+        )
+    return [line for line in lines if line]
+
+
+def _precision(result: ExplainResult) -> Iterator[str]:
+    measures = result.explanation.quality
+    if result.explanation.stop_reason == "exact":
+        return  # no sample, no doubt
+    if _known(measures.largest_interval_ratio):
+        yield f"widest interval ± {measures.largest_interval_ratio:.0%} of the range"
+    if measures.certain_top_k is not None:
+        yield _certain(measures.certain_top_k, feature_noun(result))
+
+
+def _fit(result: ExplainResult) -> Iterator[str]:
+    measures = result.explanation.quality
+    if _known(measures.held_out_r_squared):
+        yield f"additive fit on unseen combinations: R² {measures.held_out_r_squared:.2f}"
+    if _known(measures.split_half_spearman):
+        yield f"two halves of the sample agree {measures.split_half_spearman:.2f}"
+
+
+def _certain(count: int, noun: str) -> str:
+    if count == 0:
+        return f"not certain which {noun} is the strongest"
+    return f"the strongest {noun} is certain" if count == 1 else f"the strongest {count} {noun}s are certain"
+
+
+def _known(figure: float | None) -> bool:
+    return figure is not None and not math.isnan(figure)
+
+
+def _fall(fall: Faithfulness) -> str:
+    return f"{plain_number(fall.value)} (random ones: {plain_number(fall.random)})"
 
 
 def truncation(result: ExplainResult) -> str:

@@ -2,7 +2,8 @@
 
 A text of k words has words w_0 .. w_{k-1}. Class "great" has probability (k mod 10) / 10. Word i is worth
 (i + 1) / 100, negative for odd i, with standard error 0.01 and the interval value ± 0.02; the last word of a text of
-more than one word has no standard error yet (NaN).
+more than one word has no standard error yet (NaN). With `max_players` below k each pair of words is a phrase, worth
+what the word at its place would be. A contrast is worth ten times its target. A quarter of the evaluations is reused.
 """
 
 from __future__ import annotations
@@ -31,6 +32,19 @@ MODEL = inference_pb.ModelVersion(
 )
 _OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 16 * 1024 * 1024)]
 STREAMED_EVALUATIONS = (8, 16, 32)
+# No two alike, so that none can be taken for another.
+BASIC_FIGURES = {
+    "additivity_gap": 1e-9,
+    "held_out_r_squared": 0.75,
+    "split_half_spearman": 0.875,
+    "infidelity": 0.0625,
+    "largest_interval_ratio": 0.5,
+    "certain_top_k": 2,
+}
+FULL_FIGURES = {
+    "comprehensiveness": explanation_pb.Faithfulness(value=0.375, random=0.125),
+    "sufficiency": explanation_pb.Faithfulness(value=0.03125, random=0.25),
+}
 
 
 @dataclass
@@ -120,9 +134,24 @@ class _Models(ModelServiceServicer):
             ),
             methods=["kernel-shap", "lime"],
             limits=model_pb.ServingLimits(
-                max_inputs=1024, max_text_bytes=65536, max_evaluations=16384, max_call_seconds=60
+                max_inputs=1024,
+                max_text_bytes=65536,
+                max_evaluations=16384,
+                max_call_seconds=60,
+                max_evaluations_per_caller=65536,
             ),
             model_card="# reviews",
+            runtimes=[
+                model_pb.RuntimeTrial(
+                    runtime="onnxruntime-cpu",
+                    precision="fp32",
+                    passed=True,
+                    logit_difference=1e-6,
+                    attribution_difference=0.0025,
+                    seconds_per_row=0.0025,
+                ),
+                model_pb.RuntimeTrial(runtime="openvino-cpu", precision="bf16", reason="openvino is not installed"),
+            ],
         )
 
 
@@ -136,6 +165,7 @@ def model_status(model: str, version: int = 3, state: int = model_pb.MODEL_STATE
         kind=bundle_pb.MODEL_KIND_TEXT_CLASSIFICATION,
         bundle_digest="ab" * 32,
         runtime="onnxruntime-cpu",
+        precision="fp32",
     )
 
 
@@ -164,16 +194,19 @@ def word_value(index: int) -> float:
 
 def answer(request, evaluations: int, stop_reason: int) -> dict[str, object]:
     text = request.input.text.text
-    words = list(re.finditer(r"\S+", text))
-    everything = request.options.target.all
     options = explanation_pb.ExplainOptions(
         method="kernel-shap",
         output_space=explanation_pb.OUTPUT_SPACE_PROBABILITY,
+        granularity=explanation_pb.GRANULARITY_WORD,
         masking=explanation_pb.MASKING_ATTENTION,
         max_evaluations=1000,
         confidence=0.95,
+        quality=explanation_pb.QUALITY_LEVEL_BASIC,
+        max_players=64,
     )
     options.MergeFrom(request.options)
+    words = list(re.finditer(r"\S+( +\S+)?" if len(text.split()) > options.max_players else r"\S+", text))
+    full = options.quality == explanation_pb.QUALITY_LEVEL_FULL
     return {
         "model": MODEL,
         "prediction": prediction(text),
@@ -186,9 +219,10 @@ def answer(request, evaluations: int, stop_reason: int) -> dict[str, object]:
                 )
                 for word in words
             ],
-            attributions=[_attribution(i, len(words)) for i in ((0, 1) if everything else (1,))],
-            quality=explanation_pb.Quality(additivity_gap=1e-9),
+            attributions=_attributions(options.target, len(words)),
+            quality=explanation_pb.Quality(**BASIC_FIGURES, **(FULL_FIGURES if full else {})),
             evaluations=evaluations,
+            reused_evaluations=evaluations // 4,
             rounds=2,
             stop_reason=stop_reason,
             converged=stop_reason == explanation_pb.STOP_REASON_TOLERANCE,
@@ -199,9 +233,20 @@ def answer(request, evaluations: int, stop_reason: int) -> dict[str, object]:
     }
 
 
-def _attribution(class_index: int, words: int) -> explanation_pb.Attribution:
-    sign = 1 if class_index else -1
-    values = [sign * word_value(i) for i in range(words)]
+def _attributions(target: explanation_pb.Target, words: int) -> list[explanation_pb.Attribution]:
+    match target.WhichOneof("selector"):
+        case "all":
+            return [_attribution(0, words, -1), _attribution(1, words)]
+        case "contrast":
+            contrast = _attribution(1, words, 10)
+            contrast.reference_index, contrast.reference_label = 0, "other"
+            return [contrast]
+        case _:
+            return [_attribution(1, words)]
+
+
+def _attribution(class_index: int, words: int, factor: float = 1) -> explanation_pb.Attribution:
+    values = [factor * word_value(i) for i in range(words)]
     unknown = {words - 1} if words > 1 else set()
     return explanation_pb.Attribution(
         class_index=class_index,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 
 import grpc
 import pytest
 from canned_server import STREAMED_EVALUATIONS, model_status, word_value
 
 import explicate
+from explicate import convert
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
@@ -49,10 +51,67 @@ def test_explanation_holds_every_number_of_the_answer(ask):
     assert math.isnan(attribution.standard_errors[2])
     assert attribution.lower[0] == pytest.approx(-0.01)
     assert attribution.upper[0] == pytest.approx(0.03)
-    assert result.explanation.quality == explicate.Quality(additivity_gap=1e-9, held_out_r_squared=None)
-    assert (result.explanation.evaluations, result.explanation.stop_reason) == (32, "tolerance")
+    assert (attribution.reference_index, attribution.reference_label, attribution.name) == (None, None, "great")
+    assert (result.explanation.evaluations, result.explanation.reused_evaluations) == (32, 8)
+    assert result.explanation.stop_reason == "tolerance"
     assert result.explanation.converged
     assert result.final
+
+
+def test_quality_holds_what_the_server_knows_and_none_for_the_rest(ask):
+    basic = explicate.Quality(
+        additivity_gap=1e-9,
+        held_out_r_squared=0.75,
+        split_half_spearman=0.875,
+        infidelity=0.0625,
+        largest_interval_ratio=0.5,
+        certain_top_k=2,
+    )
+    assert ask("explain", "reviews", "a").explanation.quality == basic
+    assert ask("explain", "reviews", "a", quality="full").explanation.quality == replace(
+        basic,
+        comprehensiveness=explicate.Faithfulness(value=0.375, random=0.125),
+        sufficiency=explicate.Faithfulness(value=0.03125, random=0.25),
+    )
+
+
+def test_quality_of_a_server_that_says_nothing_is_all_none():
+    response = inference_pb.ExplainResponse()
+    assert convert.explain_result("a", response).explanation.quality == explicate.Quality()
+
+
+def test_contrast_names_both_classes(ask):
+    (attribution,) = ask(
+        "explain", "reviews", "a b", target=explicate.Contrast("great", "other")
+    ).explanation.attributions
+    assert attribution.values == pytest.approx((10 * word_value(0), 10 * word_value(1)))
+    assert (attribution.class_index, attribution.class_label) == (1, "great")
+    assert (attribution.reference_index, attribution.reference_label) == (0, "other")
+    assert attribution.name == "great rather than other"
+
+
+def test_phrases_are_features_of_several_words(ask):
+    result = ask("explain", "reviews", "so good a soup", max_players=2)
+    assert [f.text for f in result.explanation.features] == ["so good", "a soup"]
+    assert [f.spans for f in result.explanation.features] == [(explicate.Span(0, 7),), (explicate.Span(8, 14),)]
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(explanation_pb.STOP_REASON_TOP_K, "top-k"), (explanation_pb.STOP_REASON_EXACT, "exact"), (99, "99")],
+)
+def test_stop_reason_has_a_name_and_that_of_a_newer_server_its_number(number, name):
+    response = inference_pb.ExplainResponse(explanation=explanation_pb.Explanation(stop_reason=number))
+    assert convert.explain_result("a", response).explanation.stop_reason == name
+
+
+def test_priority_is_sent_when_it_is_given(ask, server):
+    for method, inputs in (("predict", ["a"]), ("explain", "a"), ("stream_explain", "a")):
+        ask(method, "reviews", inputs, priority="bulk")
+        ask(method, "reviews", inputs, priority="interactive")
+        ask(method, "reviews", inputs)
+    sent = [request.priority for request in server.requests]
+    assert sent == [inference_pb.PRIORITY_BULK, inference_pb.PRIORITY_INTERACTIVE, 0] * 3
 
 
 def test_options_that_were_not_given_are_not_sent(ask, server):
@@ -72,6 +131,10 @@ def test_options_are_sent_and_come_back_as_resolved(ask, server):
         "confidence": 0.75,
         "time_limit_s": 2.5,
         "seed": 7,
+        "granularity": "sentence",
+        "top_k": 3,
+        "quality": "full",
+        "max_players": 32,
     }
     result = ask("explain", "reviews", "a", **given)
     assert server.requests[0].options == explanation_pb.ExplainOptions(
@@ -85,6 +148,10 @@ def test_options_are_sent_and_come_back_as_resolved(ask, server):
         confidence=0.75,
         time_limit_seconds=2.5,
         seed=7,
+        granularity=explanation_pb.GRANULARITY_SENTENCE,
+        top_k=3,
+        quality=explanation_pb.QUALITY_LEVEL_FULL,
+        max_players=32,
     )
     assert result.explanation.options == explicate.ResolvedOptions(**given)
 
@@ -95,11 +162,31 @@ def test_options_are_sent_and_come_back_as_resolved(ask, server):
         (0, explanation_pb.Target(index=0)),
         ("all", explanation_pb.Target(label="all")),
         (explicate.ALL, explanation_pb.Target(all=True)),
+        (
+            explicate.Contrast("great", 0),
+            explanation_pb.Target(
+                contrast=explanation_pb.Contrast(
+                    target=explanation_pb.ClassSelector(label="great"), reference=explanation_pb.ClassSelector(index=0)
+                )
+            ),
+        ),
     ],
 )
-def test_target_is_an_index_a_label_or_all(ask, server, target, sent):
-    ask("explain", "reviews", "a", target=target)
+def test_target_is_sent_and_comes_back(ask, server, target, sent):
+    result = ask("explain", "reviews", "a", target=target)
     assert server.requests[0].options.target == sent
+    assert result.explanation.options.target == target
+
+
+def test_resolved_options_can_be_asked_with_again(ask, server):
+    result = ask("explain", "reviews", "a", target=explicate.ALL, top_k=2)
+    again = ask("explain", "reviews", "a", **vars(result.explanation.options))
+    assert again.explanation == result.explanation
+
+
+def test_options_the_server_left_unset_are_none():
+    options = convert.explain_result("a", inference_pb.ExplainResponse()).explanation.options
+    assert (options.target, options.top_k, options.max_players) == (None, None, None)
 
 
 def test_zero_is_sent_and_not_taken_for_unset(ask, server):
@@ -137,9 +224,14 @@ def test_a_model_is_described(ask, server):
     description = ask("get_model", "reviews", version=2)
     assert server.requests[0] == model_pb.GetModelRequest(model="reviews", version=2)
     assert description.class_labels == ("other", "great")
-    assert description.limits == explicate.ServingLimits(1024, 65536, 16384, 60.0)
+    assert description.limits == explicate.ServingLimits(1024, 65536, 16384, 60.0, 65536)
     assert description.metrics == {"accuracy": 0.84}
     assert description.model_card == "# reviews"
+    assert description.status.precision == "fp32"
+    assert description.runtimes == (
+        explicate.RuntimeTrial("onnxruntime-cpu", "fp32", True, "", 1e-6, 0.0025, 0.0025),
+        explicate.RuntimeTrial("openvino-cpu", "bf16", False, "openvino is not installed", None, None, None),
+    )
 
 
 def test_wait_ready_returns_when_a_model_serves(ask, server):

@@ -13,20 +13,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import explicate
-from explicate import convert
+from explicate import calls, convert, wording
 from explicate.commands import bars, explanation_text, tables
+from explicate.enum_names import STOP_REASONS
+from explicate.explanation import Contribution, Feature, Span
 from explicate.html_view import LOWERS_RGB, RAISES_RGB, document, fragment
-from explicate.requests import explain_request
-from explicate.results import Contribution, Feature, Span
 from explicate.segments import feature_texts, segments
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 
 
 def explained(text: str, **options) -> explicate.ExplainResult:
-    request = explain_request("reviews", text, version=None, label=None, options=options)
+    request = calls.explain("reviews", text, options, version=None, label=None, priority=None).request
     response = inference_pb.ExplainResponse(**answer(request, 32, explanation_pb.STOP_REASON_TOLERANCE))
     return convert.explain_result(text, response)
+
+
+CONTRAST = explicate.Contrast("great", "other")
+
+
+def with_quality(result: explicate.ExplainResult, **figures) -> explicate.ExplainResult:
+    return replace(result, explanation=replace(result.explanation, quality=explicate.Quality(**figures)))
+
+
+def stopped(result: explicate.ExplainResult, reason: str) -> explicate.ExplainResult:
+    return replace(result, explanation=replace(result.explanation, stop_reason=reason))
 
 
 def repeated_word() -> explicate.ExplainResult:
@@ -62,6 +73,16 @@ class TestShap:
         assert converted.output_names == "great"
         assert converted.lower_bounds[0] == pytest.approx(-0.01)
 
+    def test_contrast_is_named_after_both_classes(self):
+        converted = explained("soup was great", target=CONTRAST).to_shap()
+        assert converted.values.tolist() == pytest.approx([0.1, -0.2, 0.3])
+        assert converted.output_names == "great rather than other"
+
+    def test_phrases_are_the_features(self):
+        converted = explained("so good a soup", max_players=2).to_shap()
+        assert list(converted.feature_names) == ["so good", "a soup"]
+        assert list(converted.data) == ["so good ", "a soup"]
+
     def test_several_outputs_have_a_column_each(self):
         converted = explained("great soup today", target=explicate.ALL).to_shap()
         assert converted.values.tolist() == [[-0.01, 0.01], [0.02, -0.02], [-0.03, 0.03]]
@@ -92,7 +113,7 @@ class TestShap:
                 assert text.split()[-1] in labels or "other features" in labels or "Feature" in labels
                 axes.figure.canvas.draw()
 
-    @pytest.mark.parametrize("options", [{}, {"target": explicate.ALL}])
+    @pytest.mark.parametrize("options", [{}, {"target": explicate.ALL}, {"target": CONTRAST}, {"max_players": 2}])
     def test_text_plot_shows_every_word(self, options):
         import shap
 
@@ -168,6 +189,20 @@ class TestHtml:
     def test_header_says_what_was_done(self):
         html = fragment(explained("a b c d e f g"))
         for part in ("great 0.700", "kernel-shap", "masking attention", "32 evaluations", "intervals narrow enough"):
+            assert part in html
+
+    def test_phrase_is_coloured_as_a_whole(self):
+        html = fragment(explained("so good a soup", max_players=2))
+        assert re.findall(r'title="[^"]*">([^<]*)</span>', html) == ["so good", "a soup"]
+        assert "hover a phrase" in html
+
+    def test_contrast_says_what_it_is_set_against(self):
+        html = fragment(explained("soup", target=CONTRAST))
+        assert "great rather than other: probability 0.500 without words → 0.600 as written" in html
+
+    def test_header_says_how_far_to_trust_it(self):
+        html = fragment(explained("soup was", quality="full"))
+        for part in ("the strongest 2 words are certain", "R² 0.75", "falls by 0.375 (random ones: 0.125)"):
             assert part in html
 
     def test_every_output_has_its_sentence(self):
@@ -250,11 +285,94 @@ class TestBars:
         assert bars.scale(()) == 1.0
 
 
+class TestWording:
+    @pytest.mark.parametrize(
+        ("reason", "words"),
+        [
+            ("tolerance", "stopped: intervals narrow enough"),
+            ("top-k", "stopped: certain which 3 words weigh most"),
+            ("budget", "stopped: evaluations used up"),
+            ("deadline", "stopped: out of time, best answer so far"),
+            ("exact", "stopped: the values are exact"),
+            ("running", "still running"),
+            ("17", "stopped: 17"),
+        ],
+    )
+    def test_stop_reason_is_told_in_words(self, reason, words):
+        assert wording.stop_reason(stopped(explained("soup was great", top_k=3), reason)) == words
+
+    def test_every_stop_reason_has_its_words(self):
+        known = {wording.stop_reason(stopped(explained("soup", top_k=1), reason)) for reason in STOP_REASONS}
+        assert len(known) == len(STOP_REASONS)
+        assert not {f"stopped: {reason}" for reason in STOP_REASONS} & known
+
+    @pytest.mark.parametrize(
+        ("certain", "words"),
+        [
+            (0, "not certain which word is the strongest"),
+            (1, "the strongest word is certain"),
+            (4, "the strongest 4 words are certain"),
+        ],
+    )
+    def test_certainty_of_the_strongest_is_told(self, certain, words):
+        assert wording.quality(with_quality(explained("soup"), certain_top_k=certain))[0].endswith(f"; {words}")
+
+    def test_exact_values_are_not_called_uncertain(self):
+        assert wording.quality(
+            stopped(with_quality(explained("soup"), certain_top_k=0, largest_interval_ratio=0.0), "exact")
+        ) == ["stopped: the values are exact"]
+
+    def test_unknown_figures_are_left_out(self):
+        figures = dict.fromkeys(("held_out_r_squared", "split_half_spearman", "largest_interval_ratio"), math.nan)
+        for quality in ({}, figures):
+            assert wording.quality(with_quality(explained("soup"), **quality)) == ["stopped: intervals narrow enough"]
+
+    def test_fall_stands_beside_that_of_a_random_ranking(self):
+        assert wording.quality(explained("soup was", quality="full"))[-1] == (
+            "without the strongest words the output falls by 0.375 (random ones: 0.125);"
+            " with them alone by 0.031 (random ones: 0.250)"
+        )
+
+    @pytest.mark.parametrize(
+        ("options", "noun"),
+        [
+            ({}, "word"),
+            ({"granularity": "token"}, "token"),
+            ({"granularity": "sentence"}, "sentence"),
+            ({"granularity": "sentence", "max_players": 2}, "sentence"),
+            ({"max_players": 2}, "phrase"),
+            ({"granularity": "token", "max_players": 2}, "phrase"),
+        ],
+    )
+    def test_features_have_a_name(self, options, noun):
+        assert wording.feature_noun(explained("so good a soup", **options)) == noun
+
+    def test_nothing_is_said_of_reuse_when_there_was_none(self):
+        result = explained("soup")
+        fresh = replace(result, explanation=replace(result.explanation, reused_evaluations=0))
+        assert "(8 reused)" in wording.method(result)
+        assert "reused" not in wording.method(fresh)
+
+    @pytest.mark.parametrize(
+        ("method", "start"),
+        [("kernel-shap", "without words"), ("lime", "intercept"), ("lime-stratified", "intercept")],
+    )
+    def test_baseline_is_what_the_method_means_by_it(self, method, start):
+        result = explained("soup", method=method)
+        assert start in wording.outcome(result.explanation.attributions[0], result)
+
+
 class TestText:
     def test_words_come_strongest_first_with_the_rest_counted(self):
         lines = list(explanation_text.lines(explained("a b c d"), top=2))
         assert [line.split()[0] for line in lines[-3:]] == ["d", "c", "and"]
-        assert "2 more words" in lines[-1]
+        assert lines[-1] == "and 2 more words with less (--top 0 lists all)"
+
+    def test_one_more_word_is_not_words(self):
+        assert list(explanation_text.lines(explained("a b c"), top=2))[-1].startswith("and 1 more word with less")
+
+    def test_table_is_headed_by_what_it_lists(self):
+        assert any(line.startswith("PHRASE ") for line in explanation_text.lines(explained("a b c", max_players=2), 0))
 
     def test_all_words_are_listed_when_asked(self):
         lines = list(explanation_text.lines(explained("a b c d"), top=0))

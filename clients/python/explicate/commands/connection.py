@@ -45,6 +45,17 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--label", metavar="LABEL", help="the version with this label")
 
 
+def add_bulk_option(parser: argparse.ArgumentParser) -> None:
+    """--bulk."""
+    parser.add_argument(
+        "--bulk",
+        dest="priority",
+        action="store_const",
+        const="bulk",
+        help="batch work: let requests that somebody waits for go first",
+    )
+
+
 def add_format_option(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
     """--format; text is for people, the others for programs."""
     parser.add_argument(

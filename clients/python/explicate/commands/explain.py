@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from explicate.commands import connection, explanation_printers, json_lines, texts
+from explicate.commands import connection, explanation_options, explanation_printers, json_lines, texts
 from explicate.commands.texts import Row
 from explicate.errors import DeadlineExceeded, InternalError, InvalidArgument, ServerError, UsageError
-from explicate.options import ALL, ExplainOptions
+from explicate.options import ExplainOptions
 
 if TYPE_CHECKING:
     from explicate.client import Client
@@ -20,9 +20,11 @@ _TOP = 15  # words listed per output: with header and sentence this fits a scree
 
 _EPILOG = """examples:
   explicate explain "The soup was great but the service was slow."
-  explicate explain --method lime --seed 7 "Great soup!"
-  explicate explain --all-classes --output-space logit --format json "Great soup!"
-  explicate explain --file reviews.txt --html reviews.html --format csv > words.csv
+  explicate explain --target great --against other "Great soup!"     why great rather than other
+  explicate explain --top-k 3 "Great soup, slow service."            stop once the top three words are certain
+  explicate explain --granularity sentence --quality full "Great soup. Slow service."
+  explicate explain --method lime --seed 7 --format json "Great soup!"
+  explicate explain --file reviews.txt --html reviews.html --format csv --bulk > words.csv
 
 Bars show what a word adds to the output, the whiskers its confidence interval. The same seed gives the same answer.
 A text that cannot be answered is named on stderr, the others are answered, and the exit code is 1."""
@@ -32,6 +34,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command."""
     parser = subparsers.add_parser(
         "explain",
+        usage="explicate explain [OPTION ...] TEXT ...",
         help="ask a model about texts, and why it answers so",
         description="Ask a served model about texts, with what each word adds to the answer and how sure that is.",
         epilog=_EPILOG,
@@ -41,38 +44,21 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     connection.add_format_option(parser)
     parser.add_argument("--html", metavar="FILE", type=Path, help="also write the explanations as a web page to FILE")
     parser.add_argument(
-        "--top", metavar="N", type=int, default=_TOP, help="words to list (default: %(default)s; 0: all)"
+        "--top", metavar="N", type=int, default=_TOP, help="list the N strongest words (default: %(default)s; 0: all)"
     )
     parser.add_argument("--stream", action="store_true", help="show every estimate while it grows")
-    _add_explanation_options(parser)
+    explanation_options.add_explanation_options(parser)
+    connection.add_bulk_option(parser)
     connection.add_model_options(parser)
     connection.add_server_options(parser)
     parser.set_defaults(run=run, extra="cli")
-
-
-def _add_explanation_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        "explanation", "What is left out, the server decides; the answer says what it chose."
-    )
-    group.add_argument("--method", metavar="NAME", help="kernel-shap (default) or lime")
-    target = group.add_mutually_exclusive_group()
-    target.add_argument("--target", metavar="LABEL", help="explain this class (default: the predicted one)")
-    target.add_argument("--target-index", metavar="N", type=int, help="explain the class with this index, from 0")
-    target.add_argument("--all-classes", action="store_true", help="explain every class")
-    group.add_argument("--output-space", choices=("probability", "logit"), help="the scale that is explained")
-    group.add_argument("--masking", choices=("attention", "mask-token", "delete"), help="how a word is left out")
-    group.add_argument("--max-evaluations", metavar="N", type=int, help="rows through the model at most")
-    group.add_argument("--min-evaluations", metavar="N", type=int, help="rows before --tolerance may stop the work")
-    group.add_argument("--tolerance", metavar="SHARE", type=float, help="stop at this precision; 0 never stops early")
-    group.add_argument("--confidence", metavar="SHARE", type=float, help="coverage of the intervals, such as 0.95")
-    group.add_argument("--time-limit", metavar="SECONDS", type=float, help="give the best answer after this long")
-    group.add_argument("--seed", metavar="N", type=int, help="of all random choices")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Explain every text; 1 when some have no answer."""
     if arguments.top < 0:
         raise UsageError("--top must be 0 or more")
+    options = explanation_options.explanation_options(arguments)
     rows = texts.rows(arguments)
     show = explanation_printers.printer(arguments.format, arguments.top)
     explained: list[ExplainResult] = []
@@ -81,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         model = connection.chosen_model(client, arguments)
         for row in rows:
             try:
-                explained.append(show(row, _estimates(client, model, row, arguments)))
+                explained.append(show(row, _estimates(client, model, row, arguments, options)))
             except (InvalidArgument, DeadlineExceeded, InternalError) as error:
                 if not _is_about_the_text(error):
                     raise
@@ -99,29 +85,15 @@ def _is_about_the_text(error: ServerError) -> bool:
     return all(path.startswith("input") for path, _ in error.violations)
 
 
-def _estimates(client: Client, model: str, row: Row, arguments: argparse.Namespace) -> Iterator[ExplainResult]:
+def _estimates(
+    client: Client, model: str, row: Row, arguments: argparse.Namespace, options: ExplainOptions
+) -> Iterator[ExplainResult]:
     """The answers for one text: those of the stream, or the one."""
-    version, label, options = arguments.version, arguments.label, _options(arguments)
+    version, label, priority = arguments.version, arguments.label, arguments.priority
     if arguments.stream:
-        yield from client.stream_explain(model, row.text, version=version, label=label, **options)
+        yield from client.stream_explain(model, row.text, version=version, label=label, priority=priority, **options)
     else:
-        yield client.explain(model, row.text, version=version, label=label, **options)
-
-
-def _options(arguments: argparse.Namespace) -> ExplainOptions:
-    target = ALL if arguments.all_classes else arguments.target_index
-    return {
-        "method": arguments.method,
-        "target": arguments.target if target is None else target,
-        "output_space": arguments.output_space,
-        "masking": arguments.masking,
-        "max_evaluations": arguments.max_evaluations,
-        "min_evaluations": arguments.min_evaluations,
-        "tolerance": arguments.tolerance,
-        "confidence": arguments.confidence,
-        "time_limit_s": arguments.time_limit,
-        "seed": arguments.seed,
-    }
+        yield client.explain(model, row.text, version=version, label=label, priority=priority, **options)
 
 
 def _write_html(path: Path, explained: list[ExplainResult]) -> None:

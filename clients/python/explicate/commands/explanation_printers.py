@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import TypeAlias
 
-from explicate.commands import explanation_text, json_lines
+from explicate.commands import explanation_csv, explanation_text, json_lines
 from explicate.commands.texts import Row
 from explicate.results import ExplainResult
 
@@ -54,15 +53,11 @@ def _print_json(row: Row, estimates: Iterator[ExplainResult]) -> ExplainResult:
 
 def _csv_printer() -> Printer:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(("input", "class", "word", "start", "end", "value", "standard_error", "lower", "upper"))
+    writer.writerow(explanation_csv.HEADER)
 
     def show(row: Row, estimates: Iterator[ExplainResult]) -> ExplainResult:
         *_, result = estimates
-        for output, attribution in enumerate(result.explanation.attributions):
-            for c in result.explanation.contributions(output):
-                span = c.feature.spans[0]
-                numbers = ("" if math.isnan(x) else x for x in (c.value, c.standard_error, c.lower, c.upper))
-                writer.writerow((row.number, attribution.class_label, c.feature.text, span.start, span.end, *numbers))
+        writer.writerows(explanation_csv.lines(row.number, result))
         return result
 
     return show

@@ -17,8 +17,9 @@ from rich.text import Text
 
 from explicate import wording
 from explicate.commands import bars, explanation_text, tables
+from explicate.explanation import Contribution
 from explicate.html_view import LOWERS_RGB, RAISES_RGB
-from explicate.results import Contribution, ExplainResult
+from explicate.results import ExplainResult
 from explicate.segments import segments
 
 _BAR_HALF = 18
@@ -28,14 +29,14 @@ _PALE = 0.85  # share of white in the colour of the weakest coloured word
 
 
 def view(result: ExplainResult, top: int) -> RenderableType:
-    """Everything about one explanation; `top` words are listed for each output, 0 meaning all."""
+    """Everything about one explanation; `top` features are listed for each output, 0 meaning all."""
     first, *rest = explanation_text.header(result)
     parts: list[RenderableType] = [Text(first, style="bold"), *(Text(line, style="dim") for line in rest)]
     for output, attribution in enumerate(result.explanation.attributions):
         parts += [Text(), Text(tables.printable(wording.outcome(attribution, result)))]
         shown = explanation_text.strongest(result, output, top)
-        parts.append(_table(shown))
-        if hidden := explanation_text.hidden_words(result, shown):
+        parts.append(_table(shown, wording.feature_noun(result)))
+        if hidden := explanation_text.hidden_features(result, shown):
             parts.append(Text(hidden, style="dim"))
         parts += [Text(), _sentence(result, output)]
     return Group(*parts)
@@ -60,10 +61,10 @@ def show_live(estimates: Iterable[ExplainResult], top: int) -> ExplainResult:
     return last
 
 
-def _table(shown: Sequence[Contribution]) -> Table:
+def _table(shown: Sequence[Contribution], noun: str) -> Table:
     full_scale = bars.scale(shown)
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("word", max_width=_WORD_WIDTH)
+    table.add_column(noun, max_width=_WORD_WIDTH)
     table.add_column(explanation_text.axis(full_scale, _BAR_HALF), no_wrap=True)
     table.add_column("value", justify="right")
     table.add_column("")

@@ -8,22 +8,23 @@ from collections.abc import Iterator, Sequence
 
 from explicate import wording
 from explicate.commands import bars, tables
-from explicate.results import Contribution, ExplainResult
+from explicate.explanation import Contribution
+from explicate.results import ExplainResult
 
 _BAR_HALF = 16  # characters on each side of the centre line
 _WORD_WIDTH = 24
 
 
 def lines(result: ExplainResult, top: int) -> Iterator[str]:
-    """The prediction, how it was explained, and the `top` words of every output; 0 means all words."""
+    """The prediction, how it was explained, and the `top` features of every output; 0 means all."""
     yield from header(result)
     for output, attribution in enumerate(result.explanation.attributions):
         yield ""
         yield tables.printable(wording.outcome(attribution, result))
         shown = strongest(result, output, top)
         if shown:
-            yield from _table(shown).splitlines()
-        if hidden := hidden_words(result, shown):
+            yield from _table(shown, wording.feature_noun(result)).splitlines()
+        if hidden := hidden_features(result, shown):
             yield hidden
 
 
@@ -35,24 +36,25 @@ def header(result: ExplainResult) -> Iterator[str]:
         f" {model.runtime}, {model.precision})"
     )
     yield wording.method(result)
-    for note in (wording.quality(result), wording.truncation(result)):
-        if note:
-            yield note
+    yield from wording.quality(result)
+    if note := wording.truncation(result):
+        yield note
 
 
 def strongest(result: ExplainResult, output: int, top: int) -> tuple[Contribution, ...]:
-    """The words to list for one output."""
+    """The features to list for one output."""
     return result.explanation.top(top or len(result.explanation.features), output)
 
 
-def hidden_words(result: ExplainResult, shown: Sequence[Contribution]) -> str:
-    """How many words the list leaves out; empty when it leaves out none."""
+def hidden_features(result: ExplainResult, shown: Sequence[Contribution]) -> str:
+    """How many features the list leaves out; empty when it leaves out none."""
     rest = len(result.explanation.features) - len(shown)
-    return f"and {rest} more words with less (--top 0 lists all)" if rest else ""
+    more = f"more {wording.feature_noun(result)}{'' if rest == 1 else 's'}"
+    return f"and {rest} {more} with less (--top 0 lists all)" if rest else ""
 
 
 def names(shown: Sequence[Contribution], width: int) -> list[str]:
-    """The words, cut to `width` columns; a word that is listed twice with the place where it starts, "was @12"."""
+    """The features, cut to `width` columns; one that is listed twice with the place where it starts, "was @12"."""
     counts = Counter(contribution.feature.text for contribution in shown)
     marks = [f" @{c.feature.spans[0].start}" if counts[c.feature.text] > 1 else "" for c in shown]
     return [tables.shortened(c.feature.text, width - len(m)) + m for c, m in zip(shown, marks, strict=True)]
@@ -66,7 +68,7 @@ def progress(result: ExplainResult) -> str:
     return f"{result.explanation.evaluations:,} evaluations{interval}"
 
 
-def _table(shown: Sequence[Contribution]) -> str:
+def _table(shown: Sequence[Contribution], noun: str) -> str:
     full_scale = bars.scale(shown)
     body = [
         (
@@ -77,7 +79,7 @@ def _table(shown: Sequence[Contribution]) -> str:
         )
         for name, contribution in zip(names(shown, _WORD_WIDTH), shown, strict=True)
     ]
-    return tables.table(("WORD", axis(full_scale, _BAR_HALF), "VALUE", ""), body, right=(2,))
+    return tables.table((noun.upper(), axis(full_scale, _BAR_HALF), "VALUE", ""), body, right=(2,))
 
 
 def axis(full_scale: float, half: int) -> str:

@@ -6,13 +6,14 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from enum import Enum
 
 from explicate.commands.texts import Row, why
 from explicate.errors import ServerError
 
 
 def dumps(value: object) -> str:
-    """One line of valid JSON: dataclasses as objects, NaN and infinities as null, everything in ASCII.
+    """One line of valid JSON: dataclasses as objects, enums as their values, NaN and infinities as null, all in ASCII.
 
     ASCII, because a text that holds a lone surrogate could not be printed otherwise.
     """
@@ -34,4 +35,6 @@ def _plain(value: object) -> object:
         return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, Enum):
+        return value.value
     return value

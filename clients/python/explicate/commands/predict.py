@@ -6,8 +6,9 @@ import argparse
 import csv
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,7 @@ from explicate.commands.texts import Row
 from explicate.errors import InvalidArgument, MessageTooLarge, ServerError
 
 if TYPE_CHECKING:
-    from explicate.client import Client
-    from explicate.results import ModelVersion, Prediction
+    from explicate.results import ModelVersion, Prediction, PredictResult
 
 # Texts in one call: enough to keep the server's batches full, few enough that 64 KiB each stay below the 16 MiB limit
 # of a message, and that answers appear while a long file is still being read.
@@ -29,6 +29,7 @@ _EPILOG = """examples:
   explicate predict "Great soup!" "Cold and late."
   explicate predict --file reviews.txt --format csv > answers.csv
   cat reviews.txt | explicate predict - --format json
+  explicate predict --file a-million-reviews.txt --format csv --bulk > answers.csv
 
 A text that cannot be answered is named on stderr, the others are answered, and the exit code is 1."""
 
@@ -37,6 +38,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command."""
     parser = subparsers.add_parser(
         "predict",
+        usage="explicate predict [OPTION ...] TEXT ...",
         help="ask a model about texts",
         description="Ask a served model about texts.",
         epilog=_EPILOG,
@@ -44,6 +46,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     texts.add_text_options(parser)
     connection.add_format_option(parser)
+    connection.add_bulk_option(parser)
     connection.add_model_options(parser)
     connection.add_server_options(parser)
     parser.set_defaults(run=run)
@@ -53,7 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict every text; 1 when some have no answer."""
     rows = texts.rows(arguments)
     with connection.connect(arguments) as client:
-        caller = _Caller(client, connection.chosen_model(client, arguments), arguments.version, arguments.label)
+        model = connection.chosen_model(client, arguments)
+        which = {"version": arguments.version, "label": arguments.label, "priority": arguments.priority}
+        caller = _Caller(partial(client.predict, model, **which))
         show = {"text": _show_text, "json": _show_json, "csv": _show_csv}[arguments.format]
         show(caller.answers(rows))
     return 1 if caller.failed else 0
@@ -69,11 +74,8 @@ class _Answer:
 class _Caller:
     """Predicts rows in calls of many; a row that is refused is reported and does not take the others with it."""
 
-    def __init__(self, client: Client, model: str, version: int | None, label: str | None) -> None:
-        self._client = client
-        self._model = model
-        self._version = version
-        self._label = label
+    def __init__(self, predict: Callable[[list[str]], PredictResult]) -> None:
+        self._predict = predict
         self.failed = 0
 
     def answers(self, rows: Iterable[Row]) -> Iterator[_Answer]:
@@ -92,9 +94,7 @@ class _Caller:
         if not rows:
             return
         try:
-            result = self._client.predict(
-                self._model, [row.text for row in rows], version=self._version, label=self._label
-            )
+            result = self._predict([row.text for row in rows])
         except InvalidArgument as error:
             bad = _refused_rows(error)
             if not bad:  # not about a text: the same for every row

@@ -1,0 +1,111 @@
+"""Each call of the API in one place: the method, its request, and how its response becomes the client's answer.
+
+Both clients only differ in how they send a `Call`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from explicate import convert, option_messages
+from explicate.enum_names import PRIORITIES
+from explicate.errors import UsageError
+from explicate.fields import set_choice, set_field, unicode_text
+from explicate.model_info import ModelDescription, ModelStatus
+from explicate.options import ExplainOptions, Priority
+from explicate.results import ExplainResult, PredictResult
+from explicate.v1 import inference_service_pb2 as inference_pb
+from explicate.v1 import model_service_pb2 as model_pb
+from explicate.v1.inference_service_pb2_grpc import InferenceServiceStub
+from explicate.v1.model_service_pb2_grpc import ModelServiceStub
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True)
+class Call(Generic[_Answer]):
+    """One call. `answer` takes a response of the method, or each of a stream's."""
+
+    method: str
+    request: Message
+    answer: Callable[[Any], _Answer]  # Any: the method's own response message
+
+
+def methods(channel: grpc.Channel | grpc.aio.Channel) -> dict[str, Callable[..., Any]]:
+    """What sends each method on `channel`, by the method's name; Any: it depends on the name and on the channel."""
+    return {**vars(InferenceServiceStub(channel)), **vars(ModelServiceStub(channel))}
+
+
+def predict(
+    model: str, inputs: Sequence[str], *, version: int | None, label: str | None, priority: Priority | None
+) -> Call[PredictResult]:
+    """Score `inputs`; raises InvalidArgument for a text that is not valid Unicode."""
+    if isinstance(inputs, str):
+        raise UsageError("inputs must be a list of texts; for one text write predict(model, [text])")
+    request = inference_pb.PredictRequest(
+        model=_model_ref(model, version, label),
+        inputs=[_input(text, f"inputs[{i}].text") for i, text in enumerate(inputs)],
+    )
+    _set_priority(request, priority)
+    return Call("Predict", request, convert.predict_result)
+
+
+def explain(
+    model: str,
+    text: str,
+    options: ExplainOptions,
+    *,
+    version: int | None,
+    label: str | None,
+    priority: Priority | None,
+    stream: bool = False,
+) -> Call[ExplainResult]:
+    """Explain one text, with a `stream` of answers or one; raises InvalidArgument for what a field cannot hold."""
+    message = inference_pb.StreamExplainRequest if stream else inference_pb.ExplainRequest
+    request = message(
+        model=_model_ref(model, version, label),
+        input=_input(text, "input.text"),
+        options=option_messages.to_message(options),
+    )
+    _set_priority(request, priority)
+    return Call("StreamExplain" if stream else "Explain", request, partial(convert.explain_result, text))
+
+
+def list_models() -> Call[tuple[ModelStatus, ...]]:
+    """Every version the server knows."""
+    return Call("ListModels", model_pb.ListModelsRequest(), convert.model_statuses)
+
+
+def get_model(name: str, *, version: int | None) -> Call[ModelDescription]:
+    """One version, or the live one."""
+    request = model_pb.GetModelRequest(model=unicode_text(name, "model"))
+    if version is not None:
+        set_field(request, "version", version, "version")
+    return Call("GetModel", request, convert.model_description)
+
+
+def _model_ref(model: str, version: int | None, label: str | None) -> inference_pb.ModelRef:
+    if version is not None and label is not None:
+        raise UsageError("give a version or a label, not both")
+    reference = inference_pb.ModelRef(model=unicode_text(model, "model.model"))
+    if version is not None:
+        set_field(reference, "version", version, "model.version")
+    if label is not None:
+        reference.label = unicode_text(label, "model.label")
+    return reference
+
+
+def _input(text: str, path: str) -> inference_pb.Input:
+    return inference_pb.Input(text=inference_pb.TextInput(text=unicode_text(text, path)))
+
+
+def _set_priority(request: Message, priority: Priority | None) -> None:
+    if priority is not None:
+        set_choice(request, "priority", PRIORITIES, priority, "priority")

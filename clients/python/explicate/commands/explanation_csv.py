@@ -1,0 +1,55 @@
+"""An explanation as CSV: a line for each feature of each output, and beside it what is true of the whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from explicate.explanation import Attribution, Contribution, Faithfulness
+from explicate.results import ExplainResult
+
+HEADER = (
+    *("input", "prediction", "class", "against", "feature", "start", "end"),
+    *("value", "standard_error", "lower", "upper", "baseline_value", "instance_value"),
+    *("method", "evaluations", "reused_evaluations", "stop_reason"),
+    *("additivity_gap", "held_out_r_squared", "split_half_spearman", "infidelity", "largest_interval_ratio"),
+    *("certain_top_k", "comprehensiveness", "comprehensiveness_random", "sufficiency", "sufficiency_random"),
+)
+
+
+def lines(number: int, result: ExplainResult) -> Iterator[tuple[object, ...]]:
+    """The lines of input `number`, in the order of `HEADER`; what is not known is empty."""
+    whole = _of_the_whole(result)
+    for output, attribution in enumerate(result.explanation.attributions):
+        for contribution in result.explanation.contributions(output):
+            line = (number, result.prediction.label, *_of_the_feature(attribution, contribution), *whole)
+            yield tuple("" if _unknown(value) else value for value in line)
+
+
+def _of_the_feature(attribution: Attribution, contribution: Contribution) -> tuple[object, ...]:
+    feature = contribution.feature
+    return (
+        *(attribution.class_label, attribution.reference_label, feature.text),
+        *(" ".join(str(span.start) for span in feature.spans), " ".join(str(span.end) for span in feature.spans)),
+        *(contribution.value, contribution.standard_error, contribution.lower, contribution.upper),
+        *(attribution.baseline_value, attribution.instance_value),
+    )
+
+
+def _of_the_whole(result: ExplainResult) -> tuple[object, ...]:
+    explanation, quality = result.explanation, result.explanation.quality
+    return (
+        *(explanation.options.method, explanation.evaluations, explanation.reused_evaluations, explanation.stop_reason),
+        *(quality.additivity_gap, quality.held_out_r_squared, quality.split_half_spearman, quality.infidelity),
+        *(quality.largest_interval_ratio, quality.certain_top_k),
+        *_fall(quality.comprehensiveness),
+        *_fall(quality.sufficiency),
+    )
+
+
+def _fall(fall: Faithfulness | None) -> tuple[float | None, float | None]:
+    return (None, None) if fall is None else (fall.value, fall.random)
+
+
+def _unknown(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))

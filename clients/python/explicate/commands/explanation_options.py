@@ -1,0 +1,103 @@
+"""The options of `explicate explain` that say what is explained, how, and when to stop."""
+
+from __future__ import annotations
+
+import argparse
+from typing import get_args
+
+from explicate.errors import UsageError
+from explicate.options import (
+    ALL,
+    METHODS,
+    Contrast,
+    ExplainOptions,
+    Granularity,
+    Masking,
+    OutputSpace,
+    QualityLevel,
+    Target,
+)
+
+_HOW = "What is left out, the server decides; the answer says what it chose. Methods:\n" + "\n".join(
+    f"  {name:<17} {text}" for name, text in METHODS.items()
+)
+
+
+def add_explanation_options(parser: argparse.ArgumentParser) -> None:
+    """The three groups."""
+    _add_what(parser.add_argument_group("what is explained"))
+    _add_how(parser.add_argument_group("how", _HOW))
+    _add_when(parser.add_argument_group("when to stop", "The first of these that comes true stops the work."))
+
+
+def _add_what(group: argparse._ArgumentGroup) -> None:
+    target = group.add_mutually_exclusive_group()
+    target.add_argument("--target", metavar="LABEL", help="explain this class (default: the predicted one)")
+    target.add_argument("--target-index", metavar="N", type=int, help="explain the class with this index, from 0")
+    target.add_argument("--all-classes", action="store_true", help="explain every class, from the same evaluations")
+    group.add_argument(
+        "--against", metavar="LABEL", help="why --target rather than this class: the difference of the two"
+    )
+    group.add_argument(
+        "--output-space",
+        choices=get_args(OutputSpace),
+        help="the scale that is explained (default: probability; logit with --against)",
+    )
+    group.add_argument("--granularity", choices=get_args(Granularity), help="what gets a number (default: each word)")
+    group.add_argument(
+        "--max-players", metavar="N", type=int, help="group a text of more words into phrases (default: 64)"
+    )
+
+
+def _add_how(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--method", metavar="NAME", help="one of these (default: auto)")
+    group.add_argument("--masking", choices=get_args(Masking), help="how a word is left out (default: the method's)")
+    group.add_argument("--seed", metavar="N", type=int, help="of all random choices (default: 0)")
+    group.add_argument("--confidence", metavar="SHARE", type=float, help="coverage of the intervals (default: 0.95)")
+    group.add_argument(
+        "--quality",
+        choices=get_args(QualityLevel),
+        help="full: also measure how far the output falls without the strongest words, and with them alone",
+    )
+
+
+def _add_when(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--max-evaluations", metavar="N", type=int, help="after this many rows through the model")
+    group.add_argument(
+        "--tolerance",
+        metavar="SHARE",
+        type=float,
+        help="once every interval is narrower than ± this share of the range of the values; 0: never",
+    )
+    group.add_argument("--min-evaluations", metavar="N", type=int, help="but not for --tolerance before this many rows")
+    group.add_argument("--top-k", metavar="K", type=int, help="once it is certain which K words weigh most")
+    group.add_argument("--time-limit", metavar="SECONDS", type=float, help="after this long, with the best answer")
+
+
+def explanation_options(arguments: argparse.Namespace) -> ExplainOptions:
+    """What was given; raises UsageError when --against has nothing to set it against."""
+    return {
+        "method": arguments.method,
+        "target": _target(arguments),
+        "output_space": arguments.output_space,
+        "granularity": arguments.granularity,
+        "masking": arguments.masking,
+        "max_evaluations": arguments.max_evaluations,
+        "min_evaluations": arguments.min_evaluations,
+        "tolerance": arguments.tolerance,
+        "confidence": arguments.confidence,
+        "time_limit_s": arguments.time_limit,
+        "seed": arguments.seed,
+        "top_k": arguments.top_k,
+        "quality": arguments.quality,
+        "max_players": arguments.max_players,
+    }
+
+
+def _target(arguments: argparse.Namespace) -> Target | None:
+    one: int | str | None = arguments.target if arguments.target_index is None else arguments.target_index
+    if arguments.against is None:
+        return ALL if arguments.all_classes else one
+    if one is None:
+        raise UsageError(f"--against {arguments.against} needs --target LABEL: the class to explain rather than it")
+    return Contrast(one, arguments.against)

@@ -1,0 +1,57 @@
+"""The names that callers use for the contract's enums, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from explicate.v1 import bundle_pb2 as bundle_pb
+from explicate.v1 import explanation_pb2 as explanation_pb
+from explicate.v1 import inference_service_pb2 as inference_pb
+from explicate.v1 import model_service_pb2 as model_pb
+
+OUTPUT_SPACES: dict[str, int] = {
+    "probability": explanation_pb.OUTPUT_SPACE_PROBABILITY,
+    "logit": explanation_pb.OUTPUT_SPACE_LOGIT,
+}
+GRANULARITIES: dict[str, int] = {
+    "word": explanation_pb.GRANULARITY_WORD,
+    "token": explanation_pb.GRANULARITY_TOKEN,
+    "sentence": explanation_pb.GRANULARITY_SENTENCE,
+}
+MASKINGS: dict[str, int] = {
+    "attention": explanation_pb.MASKING_ATTENTION,
+    "mask-token": explanation_pb.MASKING_MASK_TOKEN,
+    "delete": explanation_pb.MASKING_DELETE,
+}
+QUALITY_LEVELS: dict[str, int] = {
+    "basic": explanation_pb.QUALITY_LEVEL_BASIC,
+    "full": explanation_pb.QUALITY_LEVEL_FULL,
+}
+STOP_REASONS: dict[str, int] = {
+    "tolerance": explanation_pb.STOP_REASON_TOLERANCE,
+    "top-k": explanation_pb.STOP_REASON_TOP_K,
+    "budget": explanation_pb.STOP_REASON_BUDGET,
+    "deadline": explanation_pb.STOP_REASON_DEADLINE,
+    "exact": explanation_pb.STOP_REASON_EXACT,
+    "running": explanation_pb.STOP_REASON_RUNNING,
+}
+PRIORITIES: dict[str, int] = {
+    "interactive": inference_pb.PRIORITY_INTERACTIVE,
+    "bulk": inference_pb.PRIORITY_BULK,
+}
+MODEL_STATES: dict[str, int] = {
+    "available": model_pb.MODEL_STATE_AVAILABLE,
+    "loading": model_pb.MODEL_STATE_LOADING,
+    "ready": model_pb.MODEL_STATE_READY,
+    "failed": model_pb.MODEL_STATE_FAILED,
+}
+MODEL_KINDS: dict[str, int] = {
+    "text-classification": bundle_pb.MODEL_KIND_TEXT_CLASSIFICATION,
+}
+
+
+def name_of(names: Mapping[str, int], number: int) -> str:
+    """The name of `number`; empty for 0, which is unspecified, and the number itself when this client has no name."""
+    if number == 0:
+        return ""
+    return next((name for name, known in names.items() if known == number), str(number))

@@ -1,0 +1,73 @@
+"""What a server says about its models: frozen dataclasses of plain Python values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """One version of a model as the server knows it.
+
+    state: "available", "loading", "ready" or "failed"; `reason` says why when that needs saying.
+    kind: "text-classification", or empty when its manifest could not be read.
+    runtime, precision: what serves it, such as "onnxruntime-cpu" and "fp32"; empty unless it is ready.
+    """
+
+    model: str
+    version: int
+    state: str
+    labels: tuple[str, ...]
+    reason: str
+    kind: str
+    bundle_digest: str
+    runtime: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class RuntimeTrial:
+    """How a runtime did with the bundle's golden inputs on the server's machine; None for what was not measured.
+
+    reason: why it did not pass. logit_difference: the largest, absolute. attribution_difference: the largest,
+    relative. row_s: seconds of model time for one row, median.
+    """
+
+    runtime: str
+    precision: str
+    passed: bool
+    reason: str
+    logit_difference: float | None
+    attribution_difference: float | None
+    row_s: float | None
+
+
+@dataclass(frozen=True)
+class ServingLimits:
+    """What a server accepts; `max_evaluations_per_caller` counts those of explanations in progress."""
+
+    max_inputs: int
+    max_text_bytes: int
+    max_evaluations: int
+    max_call_s: float
+    max_evaluations_per_caller: int
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """One version in full: what it predicts, how it did on its test split, and what may be asked of it.
+
+    precision: of model.onnx; `status.precision` is what is served. metrics: on the held-out test split, by name.
+    model_card: Markdown. runtimes: those that were tried on the server's machine, the one that serves first.
+    """
+
+    status: ModelStatus
+    class_labels: tuple[str, ...]
+    max_tokens: int
+    precision: str
+    metrics: dict[str, float]
+    methods: tuple[str, ...]
+    limits: ServingLimits
+    base_model: str
+    model_card: str
+    runtimes: tuple[RuntimeTrial, ...]
