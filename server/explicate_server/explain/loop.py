@@ -1,11 +1,11 @@
-"""The loop of one explanation: rounds of ask and tell until tolerance, budget or deadline ends it.
+"""The loop of one explanation: rounds of ask and tell until tolerance, certainty, budget or deadline ends it.
 
 Sans I/O: the caller evaluates the coalitions that `next_round` gives, by whatever means, and tells their values.
 
     run = ExplanationRun(estimator, settings=settings, spent=2)
     while (coalitions := run.next_round(seconds_left)) is not None:
         run.tell(evaluate(coalitions))
-    run.attribution, run.stop_reason, run.converged
+    run.attribution, run.stop_reason, run.converged, run.quality(full)
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,15 @@ import numpy as np
 from explicate_server.explain.arrays import Booleans, Floats
 from explicate_server.explain.errors import NonFiniteValueError
 from explicate_server.explain.estimator import Estimator
+from explicate_server.explain.intervals import certain_top, within_tolerance
+from explicate_server.explain.quality import Quality, basic_quality
+from explicate_server.explain.record import Record
 from explicate_server.explain.result import Attribution
 
 # Of the time left, the part that a round may plan to use: the last solve and the answer need some too.
 PLANNED_SHARE_OF_TIME_LEFT = 0.9
 # Under this fraction of the rows it wanted, a round that must be cut for the deadline is not worth its solve.
 LEAST_SHARE_OF_ROUND = 0.1
-# Interval half-widths below this fraction of |v(N)| and |v(∅)| are rounding.
-ROUNDING = 1e-12
 
 
 class StopReason(Enum):
@@ -31,6 +32,7 @@ class StopReason(Enum):
 
     RUNNING = "running"
     TOLERANCE = "tolerance"
+    TOP_K = "top-k"
     BUDGET = "budget"
     DEADLINE = "deadline"
     EXACT = "exact"
@@ -42,9 +44,11 @@ class RunSettings:
 
     Attributes:
         max_evaluations: upper bound on rows through the model, those spent before the first round included.
-        min_evaluations: rows before the tolerance may stop the run; also where the first round ends.
+        min_evaluations: rows before tolerance or top_k may stop the run; also where the first round ends.
         tolerance: stop once the widest interval's half-width is below this fraction of the range of the values, for
             every output; 0 never stops early.
+        top_k: stop once it is certain, for every output, which so many players have the largest values by size; None
+            never stops for that.
         round_growth: each round multiplies the total by this, so that solving stays cheap beside evaluating. The
             default doubles it every two rounds: 8n, 11.3n, 16n, 22.6n, 32n, …
         round_rows: rounds of so many rows instead, for methods that have no use for early small rounds.
@@ -53,6 +57,7 @@ class RunSettings:
     max_evaluations: int
     min_evaluations: int
     tolerance: float
+    top_k: int | None = None
     round_growth: float = 2**0.5
     round_rows: int | None = None
 
@@ -74,6 +79,7 @@ class ExplanationRun:
         self.stop_reason = StopReason.RUNNING
         self.attribution: Attribution = estimator.estimate()
         self._estimator = estimator
+        self._record = Record()
         self._settings = settings
         self._min_evaluations = min(settings.min_evaluations, settings.max_evaluations)
         self._target = float(spent)  # the total at which the current round ends
@@ -82,11 +88,14 @@ class ExplanationRun:
 
     @property
     def converged(self) -> bool:
-        """Whether the values are exact or within the tolerance; while running, not before `min_evaluations`."""
-        if self.attribution.exact:
-            return True
-        early = self.stop_reason is StopReason.RUNNING and self.evaluations < self._min_evaluations
-        return not early and within_tolerance(self.attribution, self._settings.tolerance)
+        """Whether the values are exact or what tolerance or top_k ask for; while running, not before
+        `min_evaluations`.
+        """
+        return self._goal() is not None
+
+    def quality(self, full: Floats) -> Quality:
+        """How far the current estimate can be trusted; `full` is v(N), float64[outputs]."""
+        return basic_quality(self.attribution, full=full, halves=self._estimator.halves(), record=self._record)
 
     def next_round(self, seconds_left: float | None = None) -> Booleans | None:
         """The coalitions to evaluate next, bool[m, n], or None when the run is over.
@@ -98,8 +107,9 @@ class ExplanationRun:
             raise ValueError("The last round was not told yet: call tell before next_round.")
         if self.stop_reason is not StopReason.RUNNING:
             return None
-        if self.converged:
-            self.stop_reason = StopReason.EXACT if self.attribution.exact else StopReason.TOLERANCE
+        goal = self._goal()
+        if goal is not None:
+            self.stop_reason = goal
             return None
         wanted = max(self._next_count(), 0)
         count = min(wanted, self._affordable(seconds_left))
@@ -130,6 +140,7 @@ class ExplanationRun:
         require_finite(asked, values, known, round=self.rounds + 1)
         self._asked = None
         self._estimator.tell(values, evaluated)
+        self._record.add(asked[known], values[known])
         self.evaluations += int(known.sum())
         self.rounds += 1
         self.attribution = self._estimator.estimate()
@@ -138,6 +149,21 @@ class ExplanationRun:
         """End the run from outside, such as when the deadline came inside a round; tell what was evaluated first."""
         self._asked = None
         self.stop_reason = reason
+
+    def _goal(self) -> StopReason | None:
+        """Which of the reasons to stop with a good answer holds by now."""
+        attribution, settings = self.attribution, self._settings
+        if attribution.exact:
+            return StopReason.EXACT
+        early = self.stop_reason is StopReason.RUNNING and self.evaluations < self._min_evaluations
+        if early or attribution.provisional:
+            return None
+        if within_tolerance(attribution, settings.tolerance):
+            return StopReason.TOLERANCE
+        n = attribution.values.shape[1]
+        if settings.top_k and n and certain_top(attribution)[:, min(settings.top_k, n) - 1].all():
+            return StopReason.TOP_K
+        return None
 
     def _next_count(self) -> int:
         settings = self._settings
@@ -164,20 +190,6 @@ class ExplanationRun:
         seconds_per_row = max(before - seconds_left, 0.0) / rows
         planned = PLANNED_SHARE_OF_TIME_LEFT * seconds_left
         return unlimited if seconds_per_row * unlimited <= planned else int(planned / seconds_per_row)
-
-
-def within_tolerance(attribution: Attribution, tolerance: float) -> bool:
-    """Whether every output's widest interval half-width is below `tolerance` times the range of its values.
-
-    Values that are all equal have no range: then the half-widths must be zero but for rounding.
-    """
-    if tolerance <= 0 or not attribution.values.size:
-        return False
-    half_widths = ((attribution.upper - attribution.lower) / 2).max(axis=1)  # [outputs], NaN where unknown
-    ranges = np.ptp(attribution.values, axis=1)
-    ends = np.stack((attribution.baseline, attribution.baseline + attribution.values.sum(axis=1)))
-    rounding = ROUNDING * np.abs(ends).max(axis=0)
-    return bool(((half_widths < tolerance * ranges) | (half_widths <= rounding)).all())
 
 
 def require_finite(coalitions: Booleans, values: Floats, evaluated: Booleans, *, round: int) -> None:

@@ -1,11 +1,14 @@
 """The loop: rounds, budget, tolerance, deadline."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from exact_games import TableGame, model_like_game, random_game
 
 from explicate_server.explain import (
     METHODS,
+    Attribution,
     ExplanationRun,
     GameInfo,
     NonFiniteValueError,
@@ -75,6 +78,61 @@ def test_tolerance_holds_for_every_output() -> None:
     while (coalitions := run.next_round()) is not None:
         run.tell(both(coalitions))
     assert run.stop_reason is StopReason.BUDGET
+
+
+def test_top_k_stops_at_the_first_round_where_the_intervals_of_the_first_k_are_clear_of_all_others() -> None:
+    game = model_like_game(10, seed=16)
+    run = run_of(game, top_k=2)
+    certain = []
+    while (coalitions := run.next_round()) is not None:
+        run.tell(game(coalitions)[:, None])
+        attribution = run.attribution
+        first, second, *others = np.argsort(-np.abs(attribution.values[0]))
+        least = min(sorted(np.abs([attribution.lower[0, i], attribution.upper[0, i]]))[0] for i in (first, second))
+        most = max(np.abs([attribution.lower[0, others], attribution.upper[0, others]]).max(axis=0))
+        certain.append(bool(least > most))
+    assert run.stop_reason is StopReason.TOP_K
+    assert run.converged
+    assert certain == [False] * (len(certain) - 1) + [True]
+    assert len(certain) > 1
+    assert set(np.argsort(-np.abs(game.shapley_values))[:2]) == {first, second}
+
+
+def test_top_k_waits_for_min_evaluations_and_for_every_output() -> None:
+    slopes = np.array([5.0, -4.0, 1, 0.5, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1])
+    presence = (np.arange(1024)[:, None] >> np.arange(10)) & 1
+    clear = presence @ slopes
+    assert play(run_of(TableGame(clear), top_k=2), TableGame(clear)) == [80]
+    both = TableGame(np.stack((clear, random_game(10, seed=3).table), axis=1))
+    estimator = KernelShap(GameInfo(n_players=10, empty=both.table[0], full=both.table[-1]))
+    settings = RunSettings(max_evaluations=160, min_evaluations=80, tolerance=0.0, top_k=2)
+    run = ExplanationRun(estimator, settings=settings, spent=2)
+    while (coalitions := run.next_round()) is not None:
+        run.tell(both(coalitions))
+    assert run.stop_reason is StopReason.BUDGET
+    assert not run.converged
+
+
+def test_as_many_as_there_are_players_are_certain_once_intervals_are_known() -> None:
+    game = random_game(10, seed=0)
+    run = run_of(game, top_k=25)
+    assert play(run, game) == [80]
+    assert run.stop_reason is StopReason.TOP_K
+
+
+def test_neither_tolerance_nor_top_k_end_a_run_with_provisional_players() -> None:
+    class Provisional(KernelShap):
+        def estimate(self) -> Attribution:
+            return replace(super().estimate(), provisional=True)
+
+    presence = (np.arange(1024)[:, None] >> np.arange(10)) & 1
+    game = TableGame(presence @ np.arange(10.0))
+    estimator = Provisional(GameInfo(n_players=10, empty=np.zeros(1), full=np.array([45.0])))
+    settings = RunSettings(max_evaluations=160, min_evaluations=80, tolerance=0.5, top_k=1)
+    run = ExplanationRun(estimator, settings=settings, spent=2)
+    assert play(run, game) == pytest.approx([80, 113, 160], abs=1)
+    assert run.stop_reason is StopReason.BUDGET
+    assert not run.converged
 
 
 def test_a_constant_game_converges_at_once() -> None:

@@ -1,0 +1,121 @@
+"""How far an explanation can be trusted, from the rows that were evaluated for it anyway."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from explicate_server.explain.arrays import Floats
+from explicate_server.explain.faithfulness import Faithfulness
+from explicate_server.explain.grouping import gathered
+from explicate_server.explain.intervals import certain_top, interval_ratios
+from explicate_server.explain.record import Record
+from explicate_server.explain.result import Attribution
+
+# Two players are in the same or the opposite order; a correlation of ranks says something from three on.
+LEAST_PLAYERS_TO_RANK = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """Quality figures of one explanation, over all its outputs; None where a figure is undefined.
+
+    Attributes:
+        additivity_gap: |Σ values + baseline − v(N)|, the largest; None for methods that do not promise additivity.
+        held_out_r_squared: of the additive model on coalitions it was not fitted to, the smallest.
+        split_half_spearman: of the values from two halves of the coalitions, stepped up to the whole, the smallest.
+        infidelity: mean squared error of what the absent players' values sum to against what the output lost, over the
+            mean square of the latter; the largest.
+        largest_interval_ratio: the widest half-width over the range of the values, the largest.
+        certain_top_k: the most k for which it is certain which k players have the largest values by size, the smallest.
+        comprehensiveness, sufficiency: see faithfulness.py; None unless their rows were evaluated.
+    """
+
+    additivity_gap: float | None
+    held_out_r_squared: float | None
+    split_half_spearman: float | None
+    infidelity: float | None
+    largest_interval_ratio: float | None
+    certain_top_k: int | None
+    comprehensiveness: Faithfulness | None = None
+    sufficiency: Faithfulness | None = None
+
+
+def basic_quality(
+    attribution: Attribution, *, full: Floats, halves: tuple[Floats, Floats] | None, record: Record
+) -> Quality:
+    """The figures that cost no further rows.
+
+    Args:
+        attribution: the explanation.
+        full: float64[outputs], v(N).
+        halves: what the estimator's `halves` gave.
+        record: the rows evaluated.
+    """
+    ratios = interval_ratios(attribution)
+    return Quality(
+        additivity_gap=_worst(np.array([attribution.additivity_gap(full)]), np.max),
+        held_out_r_squared=_worst(attribution.held_out_r_squared, np.min),
+        split_half_spearman=None if halves is None else _worst(split_half_spearman(*halves), np.min),
+        infidelity=_worst(infidelity(attribution, full=full, record=record), np.max),
+        largest_interval_ratio=None if np.isinf(ratios).any() else _worst(ratios, np.max),
+        certain_top_k=_certain_top_k(attribution),
+    )
+
+
+def split_half_spearman(first: Floats, second: Floats) -> Floats:
+    """Spearman correlations of float64[outputs, n] values from two halves, stepped up, float64[outputs].
+
+    Spearman–Brown: two halves that correlate by r make a whole of reliability 2r / (1 + r). Where r is negative nothing
+    was measured and the formula runs off to −∞: r itself is given. NaN where all values of a half are equal.
+    """
+    if first.shape[1] < LEAST_PLAYERS_TO_RANK:
+        return np.full(len(first), np.nan)
+    ranks = [np.stack([_ranks(row) for row in half]) for half in (first, second)]
+    centred = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
+    norms = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
+    products = (centred[0] * centred[1]).sum(axis=1)
+    correlations = np.divide(products, norms, out=np.full(len(first), np.nan), where=norms > 0)
+    stepped_up: Floats = np.where(correlations > 0, 2 * correlations / (1 + np.maximum(correlations, 0)), correlations)
+    return stepped_up
+
+
+def infidelity(attribution: Attribution, *, full: Floats, record: Record) -> Floats:
+    """Mean ((Σ values of absent players) − (v(N) − v(S)))² over mean (v(N) − v(S))², float64[outputs].
+
+    Yeh et al., On the (In)fidelity and Sensitivity of Explanations, NeurIPS 2019, with the coalitions evaluated as the
+    perturbations. Needs no baseline, so that it says the same of lime. NaN where no evaluated row lost anything.
+    """
+    rows = record.rows()
+    if rows is None:
+        return np.full(len(full), np.nan)
+    present, whole = gathered(rows[0], attribution.groups)
+    lost = full - rows[1][whole]  # [m, outputs]
+    said = (~present[whole]).astype(np.float64) @ attribution.values.T
+    squares = (lost**2).sum(axis=0)
+    scale = np.abs(rows[1]).max(axis=0, initial=0.0) + np.abs(full)
+    defined = squares > len(lost) * (np.finfo(np.float64).eps * scale) ** 2
+    errors = ((said - lost) ** 2).sum(axis=0)
+    return np.asarray(np.divide(errors, squares, out=np.full(len(full), np.nan), where=defined))
+
+
+def _certain_top_k(attribution: Attribution) -> int | None:
+    if not attribution.values.shape[1] or np.isnan(attribution.upper).any():
+        return None
+    certain = certain_top(attribution)[:, :-1]  # the last needs no proof, unless the one before it has one
+    n = attribution.values.shape[1]
+    counts = [int(np.flatnonzero(row).max(initial=-1)) + 1 for row in certain]
+    return min(n if count == n - 1 else count for count in counts)
+
+
+def _ranks(values: Floats) -> Floats:
+    """Ranks from 0, float64[n], equal values sharing the mean of theirs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(counts) - (counts + 1) / 2)[places]
+    return ranks
+
+
+def _worst(figures: Floats, worst: Callable[[Floats], Floats]) -> float | None:
+    """The smallest or largest of those that are defined; None without any."""
+    defined = figures[~np.isnan(figures)]
+    return float(worst(defined)) if len(defined) else None

@@ -1,0 +1,198 @@
+"""The quality figures, against their formulas worked out by hand, by scipy, and on games whose answers are known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from exact_games import TableGame, model_like_game, random_game
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from explicate_server.explain import Attribution, ExplanationRun, GameInfo, RunSettings, quality
+from explicate_server.explain.faithfulness import FaithfulnessCheck
+from explicate_server.explain.intervals import certain_top, interval_ratios
+from explicate_server.explain.kernel_shap import KernelShap
+from explicate_server.explain.record import Record
+
+
+def attribution_of(
+    values: list[list[float]], half_widths: list[list[float]] | float = 0.0, groups: list[int] | None = None
+) -> Attribution:
+    centre = np.array(values, dtype=np.float64)
+    widths = np.broadcast_to(np.asarray(half_widths, dtype=np.float64), centre.shape)
+    return Attribution(
+        values=centre,
+        standard_errors=widths / 2,
+        lower=centre - widths,
+        upper=centre + widths,
+        baseline=np.zeros(len(centre)),
+        held_out_r_squared=np.full(len(centre), np.nan),
+        exact=False,
+        additive=True,
+        groups=None if groups is None else np.array(groups),
+    )
+
+
+def record_of(coalitions: NDArray[np.bool_], values: NDArray[np.float64]) -> Record:
+    record = Record()
+    record.add(coalitions, values)
+    return record
+
+
+def finished_run(game: TableGame, budget: int) -> tuple[ExplanationRun, NDArray[np.float64]]:
+    table = game.table.reshape(len(game.table), -1)
+    estimator = KernelShap(GameInfo(n_players=game.n_players, empty=table[0], full=table[-1]))
+    settings = RunSettings(max_evaluations=budget, min_evaluations=budget, tolerance=0)
+    run = ExplanationRun(estimator, settings=settings, spent=2)
+    while (coalitions := run.next_round()) is not None:
+        run.tell(game(coalitions).reshape(len(coalitions), -1))
+    return run, table[-1]
+
+
+def test_split_halves_are_correlated_by_ranks_and_stepped_up() -> None:
+    random = np.random.default_rng(0)
+    first = random.normal(size=(2, 20))
+    second = first + random.normal(size=(2, 20))
+    first[1, :5] = 0.25  # ties
+    stepped_up = quality.split_half_spearman(first, second)
+    for output in range(2):
+        r = spearmanr(first[output], second[output]).statistic
+        assert stepped_up[output] == pytest.approx(2 * r / (1 + r))
+    assert quality.split_half_spearman(first, -first) == pytest.approx([-1, -1])
+    assert np.isnan(quality.split_half_spearman(np.zeros((1, 5)), np.ones((1, 5)))).all()
+    assert np.isnan(quality.split_half_spearman(np.ones((1, 2)), np.ones((1, 2)))).all()
+
+
+def test_infidelity_is_what_absent_players_values_miss_of_what_was_lost() -> None:
+    coalitions = np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0]], dtype=np.bool_)
+    full, values = np.array([10.0]), np.array([[7.0], [4.0], [0.0]])
+    attribution = attribution_of([[5.0, 3.0, 1.0]])
+    # Lost 3, 6 and 10; the absent players' values sum to 4, 5 and 9.
+    expected = (1 + 1 + 1) / (9 + 36 + 100)
+    assert quality.infidelity(attribution, full=full, record=record_of(coalitions, values)) == pytest.approx([expected])
+
+
+def test_infidelity_of_groups_leaves_out_rows_that_cut_a_group() -> None:
+    coalitions = np.array([[1, 1, 0], [0, 0, 1], [1, 0, 1]], dtype=np.bool_)
+    attribution = attribution_of([[5.0, 1.0]], groups=[0, 0, 1])
+    record = record_of(coalitions, np.array([[4.0], [2.0], [-100.0]]))
+    # Lost 2 and 4; said 1 and 5.
+    assert quality.infidelity(attribution, full=np.array([6.0]), record=record) == pytest.approx([2 / 20])
+
+
+def test_an_additive_game_has_no_infidelity_and_a_constant_one_no_figure() -> None:
+    slopes = np.random.default_rng(0).normal(size=8)
+    index = np.arange(256)
+    presence = (index[:, None] >> np.arange(8)) & 1
+    table = np.stack((presence @ slopes, np.full(256, 0.4)), axis=1)
+    run, full = finished_run(TableGame(table), 120)
+    figures = run.quality(full)
+    assert figures.infidelity == pytest.approx(0, abs=1e-20)
+    assert figures.split_half_spearman == pytest.approx(1)
+    assert figures.additivity_gap == pytest.approx(0, abs=1e-12)
+    constant, full = finished_run(TableGame(np.full(256, 0.4)), 120)
+    nothing = constant.quality(full)
+    assert nothing.infidelity is None
+    assert nothing.split_half_spearman is None
+    assert nothing.held_out_r_squared is None
+    assert nothing.largest_interval_ratio == 0
+    assert nothing.certain_top_k == 8  # all zero, so that any order is right
+
+
+def test_figures_are_the_worst_over_the_outputs() -> None:
+    easy, hard = model_like_game(9, seed=0).table, random_game(9, seed=0).table
+    both, full = finished_run(TableGame(np.stack((easy, hard), axis=1)), 30)
+    apart = [finished_run(TableGame(table), 30) for table in (easy, hard)]
+    one, other = (run.quality(end) for run, end in apart)
+    figures = both.quality(full)
+    assert figures.infidelity == pytest.approx(max(one.infidelity, other.infidelity))
+    assert figures.split_half_spearman == pytest.approx(min(one.split_half_spearman, other.split_half_spearman))
+    assert figures.held_out_r_squared == pytest.approx(min(one.held_out_r_squared, other.held_out_r_squared))
+    assert figures.largest_interval_ratio == pytest.approx(
+        max(one.largest_interval_ratio, other.largest_interval_ratio)
+    )
+    assert figures.certain_top_k == min(one.certain_top_k, other.certain_top_k)
+
+
+def test_better_explanations_have_better_figures() -> None:
+    game = model_like_game(10, seed=3)
+    few, many = (run.quality(full) for run, full in (finished_run(game, 40), finished_run(game, 400)))
+    assert many.split_half_spearman > few.split_half_spearman
+    assert many.largest_interval_ratio < few.largest_interval_ratio
+
+
+def test_interval_ratios_are_half_widths_over_the_range() -> None:
+    ratios = interval_ratios(attribution_of([[1.0, 5.0, 3.0], [2.0, 2.0, 2.0]], [[0.1, 1.0, 0.2], [0.5, 0.0, 0.0]]))
+    assert ratios.tolist() == [0.25, np.inf]
+    assert interval_ratios(attribution_of([[2.0, 2.0]])).tolist() == [0]
+    assert np.isnan(interval_ratios(attribution_of([[1.0, 2.0]], np.nan))).all()
+
+
+def test_the_first_k_are_certain_when_their_intervals_by_size_are_clear_of_all_others() -> None:
+    # By size −9 ± 1 is in [8, 10], 5 ± 2 in [3, 7], −4 ± 0.5 in [3.5, 4.5], 1 ± 3 straddles zero: [0, 4].
+    attribution = attribution_of([[1.0, -9.0, 5.0, -4.0]], [[3.0, 1.0, 2.0, 0.5]])
+    assert certain_top(attribution).tolist() == [[True, False, False, True]]
+    # Without the wide one −4 and 5 still overlap, but together they are clear of 1 ± 2.
+    attribution = attribution_of([[1.0, -9.0, 5.0, -4.0]], [[2.0, 1.0, 2.0, 0.5]])
+    assert certain_top(attribution).tolist() == [[True, False, True, True]]
+    assert quality._certain_top_k(attribution) == 4
+    assert quality._certain_top_k(attribution_of([[1.0, -9.0, 5.0, -4.0]], [[3.0, 1.0, 2.0, 0.5]])) == 1
+    assert quality._certain_top_k(attribution_of([[1.0, 2.0]], np.nan)) is None
+    assert quality._certain_top_k(attribution_of([[1.0]], 0.5)) == 1
+
+
+def test_the_record_keeps_as_many_rows_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("explicate_server.explain.record.MAX_CELLS", 12 * 25)
+    record = Record()
+    assert record.rows() is None
+    coalitions, values = np.random.default_rng(0).random((40, 10)) < 0.5, np.arange(80.0).reshape(40, 2)
+    for rows in (slice(0, 20), slice(20, 40)):
+        record.add(coalitions[rows], values[rows])
+    kept = record.rows()
+    assert kept is not None
+    assert np.array_equal(kept[0], coalitions[:25])
+    assert np.array_equal(kept[1], values[:25])
+
+
+def test_faithfulness_averages_the_falls_over_the_five_shares() -> None:
+    values = np.array([4.0, -1.0, 3.0, 2.0, 1.0, 0.0, -2.0, 0.5, 0.25, -3.0])
+    check = FaithfulnessCheck(attribution_of([values.tolist(), [0.0] * 10]), seed=5)
+    told = np.stack((check.coalitions @ values, np.full(len(check.coalitions), 99.0)), axis=1)
+    figures = check.figures(told, np.array([values.sum(), 0.0]))
+    assert figures is not None
+    comprehensiveness, sufficiency = figures
+    # Of ten players the top 1, 1, 1, 2 and 5: 4, 4, 4, 4 + 3 and 4 + 3 + 2 + 1 + 0.5.
+    assert comprehensiveness.value == pytest.approx((4 + 4 + 4 + 7 + 10.5) / 5)
+    assert sufficiency.value == pytest.approx(values.sum() - (4 + 4 + 4 + 7 + 10.5) / 5)
+    assert comprehensiveness.random + sufficiency.random == pytest.approx(values.sum())
+    assert comprehensiveness.random < comprehensiveness.value
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 14, 1000])
+def test_faithfulness_needs_at_most_twenty_different_rows_never_the_ends(n: int) -> None:
+    values = np.random.default_rng(n).normal(size=(1, n))
+    check = FaithfulnessCheck(attribution_of(values.tolist()), seed=1)
+    sizes = check.coalitions.sum(axis=1)
+    assert len(check.coalitions) <= 20
+    assert len(np.unique(check.coalitions, axis=0)) == len(check.coalitions)
+    assert ((sizes > 0) & (sizes < n)).all()
+    assert (check.figures(np.zeros((len(check.coalitions), 1)), np.zeros(1)) is None) == (n < 2)
+    again = FaithfulnessCheck(attribution_of(values.tolist()), seed=1)
+    assert np.array_equal(check.coalitions, again.coalitions)
+
+
+def test_faithfulness_takes_groups_out_whole() -> None:
+    attribution = attribution_of([[1.0, 5.0, 2.0]], groups=[0, 0, 1, 1, 1, 2])
+    check = FaithfulnessCheck(attribution, seed=0)
+    assert check.coalitions.shape[1] == 6
+    assert [0, 0, 1, 1, 1, 0] in check.coalitions.astype(int).tolist()
+    assert (check.coalitions[:, 0] == check.coalitions[:, 1]).all()
+    assert (check.coalitions[:, 2] == check.coalitions[:, 4]).all()
+
+
+def test_methods_without_additivity_have_no_gap() -> None:
+    attribution = replace(attribution_of([[1.0, 2.0, 4.0]]), additive=False)
+    figures = quality.basic_quality(attribution, full=np.array([7.5]), halves=None, record=Record())
+    assert figures.additivity_gap is None
+    gap = quality.basic_quality(replace(attribution, additive=True), full=np.array([7.5]), halves=None, record=Record())
+    assert gap.additivity_gap == pytest.approx(0.5)
