@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -13,13 +13,16 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from explicate.v1 import inference_service_pb2, inference_service_pb2_grpc, model_service_pb2, model_service_pb2_grpc
+from explicate_server.admission import Admission
 from explicate_server.explain.registry import METHODS
 from explicate_server.explanations import Explainer
+from explicate_server.metrics import Metrics
 from explicate_server.predictions import Predictor
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.rpc.calls import CallsInterceptor
 from explicate_server.rpc.inference import InferenceServicer
 from explicate_server.rpc.models import ModelServicer
+from explicate_server.runtime.batcher import Batcher
 from explicate_server.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -49,6 +52,11 @@ class Server:
         self._settings = settings
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="worker")
         self.registry = ModelRegistry(settings)
+        self.admission = Admission(
+            max_explanations=settings.max_explanations, max_evaluations_per_caller=settings.max_evaluations_per_caller
+        )
+        self.metrics = Metrics(self._batchers, self.admission)
+        self.metrics_port: int | None = None
         self.calls = CallsInterceptor()
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(interceptors=[self.calls], options=_options(settings))
@@ -75,6 +83,7 @@ class Server:
             raise StartError(
                 f"cannot listen on {self._settings.listen}; is another server there? Try --listen"
             ) from None
+        self._listen_for_metrics()
         await self._server.start()
         return int(port)
 
@@ -103,8 +112,22 @@ class Server:
     async def stop(self) -> None:
         """End what is left and free the models."""
         await self._server.stop(_STOP_GRACE_S)
+        await asyncio.to_thread(self.metrics.close)
         await asyncio.to_thread(self.registry.close)
         self._workers.shutdown(wait=True, cancel_futures=True)
+
+    def _listen_for_metrics(self) -> None:
+        address = self._settings.metrics_listen
+        try:
+            self.metrics_port = self.metrics.listen(address) if address else None
+        except (OSError, ValueError):
+            raise StartError(
+                f"cannot serve metrics on {address!r}; is something else there? Try --metrics-listen"
+            ) from None
+
+    def _batchers(self) -> Iterator[tuple[str, int, Batcher]]:
+        for served in self.registry.ready:
+            yield served.bundle.manifest.model, served.bundle.manifest.version, served.batcher
 
     async def _set_health(self, status: int) -> None:
         for service in ("", *_SERVICES):

@@ -32,6 +32,10 @@ class Settings:
     max_memo_bytes: int = _setting(64 << 20, "values of coalitions kept for requests that repeat; 0: none", minimum=0)
     max_queued_bulk_rows: int = _setting(8192, "rows of Predict calls of bulk priority that may wait", minimum=1)
     max_explanations: int = _setting(64, "explanations in progress, in all", minimum=1)
+    max_evaluations_per_caller: int = _setting(
+        65536, "model rows of explanations in progress for one address; a single one always may", minimum=1
+    )
+    metrics_listen: str = _setting("", "address and port for Prometheus; nothing there unless set, 127.0.0.1:9500")
     drain_s: float = _setting(60.0, "seconds that accepted calls have to finish after SIGTERM", minimum=0.0)
 
     def __post_init__(self) -> None:

@@ -41,6 +41,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "MASKING_UNSUPPORTED": CatalogueEntry(_C.FAILED_PRECONDITION, "the model cannot do this masking"),
     "QUEUE_FULL": CatalogueEntry(_C.RESOURCE_EXHAUSTED, "too many rows are waiting"),
     "TOO_MANY_EXPLANATIONS": CatalogueEntry(_C.RESOURCE_EXHAUSTED, "too many explanations are in progress"),
+    "CALLER_LIMIT": CatalogueEntry(_C.RESOURCE_EXHAUSTED, "this caller has too many evaluations in progress"),
     "STARTING": CatalogueEntry(_C.UNAVAILABLE, "the server is still loading its models"),
     "DRAINING": CatalogueEntry(_C.UNAVAILABLE, "the server is shutting down"),
     "MODEL_UNLOADED": CatalogueEntry(_C.UNAVAILABLE, "the model version is going away"),

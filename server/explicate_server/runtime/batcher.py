@@ -7,6 +7,7 @@ of others.
 """
 
 import asyncio
+import copy
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +41,7 @@ SHARES = {Priority.PREDICT: 0.0, Priority.EXPLAIN: 0.25, Priority.BULK: 0.05}
 
 
 class Batcher:
-    """Feeds one :class:`Runtime` from bounded queues. Every method but ``close`` is called on the event loop.
+    """Feeds one :class:`Runtime` from bounded queues. What does not say otherwise is called on the event loop.
 
     Attributes:
         cost: what a batch takes; the runtime's own bound in tokens when nothing was measured.
@@ -136,7 +137,7 @@ class Batcher:
         self._finish([ticket])
 
     def close(self) -> None:
-        """Fail what still waits and end the threads after their current batches, for which it blocks."""
+        """Fail what still waits and end the lanes after their batches, for which it blocks; not on the event loop."""
         with self._changed:
             self._closed = True
             left = [entry.ticket for queue in self._queues.values() for entry in queue.clear()]
@@ -149,9 +150,14 @@ class Batcher:
 
     @property
     def queued_rows(self) -> dict[Priority, int]:
-        """Rows waiting now, by class."""
+        """Rows waiting now, by class; for any thread."""
         with self._changed:
             return {priority: queue.rows for priority, queue in self._queues.items()}
+
+    def snapshot(self) -> dict[Priority, ClassStatistics]:
+        """A copy of the statistics whose sums fit together; for any thread."""
+        with self._changed:
+            return copy.deepcopy(self.statistics)
 
     @property
     def waiting_tickets(self) -> int:

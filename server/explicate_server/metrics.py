@@ -1,0 +1,124 @@
+"""What the server tells Prometheus: rows, padding and waits of every model by class, and how explanations end.
+
+The batchers keep plain sums of their own; they are read when somebody asks, so that nothing is paid between.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from explicate_server.admission import Admission
+from explicate_server.runtime.batcher import Batcher
+from explicate_server.runtime.statistics import QUEUE_BOUNDS_S, QueueTimes
+
+_LABELS = ("model", "version", "priority")
+# A sum of ClassStatistics, its metric and what it means. Prometheus adds _total.
+_SUMS = (
+    ("rows", "explicate_model_rows", "Rows that went through the model."),
+    ("batches", "explicate_model_batches", "Batches that went through the model."),
+    ("tokens", "explicate_model_tokens", "Tokens of the rows that went through the model, without padding."),
+    ("padded_tokens", "explicate_model_padded_tokens", "Tokens that went through the model, with padding."),
+    ("busy_s", "explicate_model_busy_seconds", "Wall time of batches, those side by side added up."),
+    ("dropped_rows", "explicate_dropped_rows", "Rows that waited when their caller left or ran out of time."),
+    ("refused_rows", "explicate_refused_rows", "Rows refused because the queue was full."),
+)
+Batchers = Callable[[], Iterable[tuple[str, int, Batcher]]]
+
+
+class Metrics:
+    """All metrics of one server, in a registry of its own."""
+
+    def __init__(self, batchers: Batchers, admission: Admission) -> None:
+        """``batchers`` gives model, version and batcher of whatever serves now."""
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.registry.register(_BatcherCollector(batchers))
+        self.registry.register(_AdmissionCollector(admission))
+        self._ended = self._counter("explanations", "Explanations answered.", "method", "stop_reason")
+        self._evaluations = self._counter("explanation_evaluations", "Evaluations that explanations rest on.", "method")
+        self._reused = self._counter(
+            "explanation_reused_evaluations", "Those of them that were known from, or shared with, others.", "method"
+        )
+        self._server: tuple[Any, Any] | None = None
+
+    def explanation_ended(self, *, method: str, stop_reason: str, evaluations: int, reused: int) -> None:
+        """Count an explanation that was answered. Label values must come from fixed sets."""
+        self._ended.labels(method, stop_reason).inc()
+        self._evaluations.labels(method).inc(evaluations)
+        self._reused.labels(method).inc(reused)
+
+    def listen(self, address: str) -> int:
+        """Serve HTTP on ``host:port`` from a thread of its own; returns the port.
+
+        Raises:
+            OSError: the address cannot be bound.
+            ValueError: it is no address.
+        """
+        host, _, port = address.rpartition(":")
+        if not 0 <= int(port) < 1 << 16:
+            raise ValueError(address)
+        self._server = start_http_server(int(port), addr=host.strip("[]") or "127.0.0.1", registry=self.registry)
+        return int(self._server[0].server_port)
+
+    def close(self) -> None:
+        """Stop listening. Blocks until the thread has ended."""
+        if self._server is None:
+            return
+        server, thread = self._server
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        self._server = None
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"explicate_{name}", text, labels, registry=self.registry)
+
+
+class _BatcherCollector(Collector):
+    def __init__(self, batchers: Batchers) -> None:
+        self._batchers = batchers
+
+    def collect(self) -> Iterator[Metric]:
+        sums = {name: CounterMetricFamily(metric, text, labels=_LABELS) for name, metric, text in _SUMS}
+        waits = HistogramMetricFamily("explicate_queue_seconds", "Seconds that rows waited.", labels=_LABELS)
+        waiting = GaugeMetricFamily("explicate_queued_rows", "Rows that wait.", labels=_LABELS)
+        slowdown = GaugeMetricFamily(
+            "explicate_model_slowdown_ratio",
+            "Time that batches take now, as a multiple of what was measured when the model was loaded.",
+            labels=_LABELS[:2],
+        )
+        for model, version, batcher in self._batchers():
+            statistics, queued = batcher.snapshot(), batcher.queued_rows
+            slowdown.add_metric([model, str(version)], batcher.cost.slowdown)
+            for priority, of_class in statistics.items():
+                labels = [model, str(version), priority.name.lower()]
+                waiting.add_metric(labels, queued[priority])
+                waits.add_metric(labels, _buckets(of_class.queue_times), of_class.queue_times.sum_s)
+                for name, family in sums.items():
+                    family.add_metric(labels, getattr(of_class, name))
+        yield from (*sums.values(), waits, waiting, slowdown)
+
+
+class _AdmissionCollector(Collector):
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "explicate_explanations_in_progress", "Explanations let in and not ended.", self._admission.in_progress
+        )
+        refusals: Mapping[str, int] = dict(self._admission.refusals)
+        refused = CounterMetricFamily("explicate_refused_explanations", "Explanations not let in.", labels=["reason"])
+        for reason, count in refusals.items():
+            refused.add_metric([reason], count)
+        yield refused
+
+
+def _buckets(times: QueueTimes) -> Sequence[tuple[str, float]]:
+    bounds = [*map(floatToGoString, QUEUE_BOUNDS_S), "+Inf"]
+    return list(zip(bounds, accumulate(times.counts), strict=True))

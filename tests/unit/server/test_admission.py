@@ -1,0 +1,110 @@
+"""Admission: limits in all and by caller, and nothing kept of callers who are done."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from explicate_server.admission import Admission, Seat, caller_of
+from explicate_server.errors import Overloaded
+
+
+@pytest.fixture
+def admission() -> Admission:
+    return Admission(max_explanations=3, max_evaluations_per_caller=100)
+
+
+def test_explanations_over_the_limit_are_refused_until_one_ends(admission: Admission) -> None:
+    with admission.explanation("a"), admission.explanation("b"):
+        with admission.explanation("c"):
+            with pytest.raises(Overloaded, match="3 explanations") as caught, admission.explanation("d"):
+                pass
+            assert (caught.value.reason, caught.value.retry_after_s > 0) == ("TOO_MANY_EXPLANATIONS", True)
+        with admission.explanation("d"):
+            assert admission.in_progress == 3
+    assert admission.in_progress == 0
+
+
+def test_evaluations_are_counted_by_caller_and_given_back(admission: Admission) -> None:
+    with admission.explanation("a") as first, admission.explanation("a") as second:
+        first.reserve(60)
+        second.reserve(40)
+        with admission.explanation("b") as other:
+            other.reserve(100)
+        with admission.explanation("a") as third, pytest.raises(Overloaded) as caught:
+            third.reserve(1)
+        assert caught.value.reason == "CALLER_LIMIT"
+        assert admission.evaluations_by_caller == {"a": 100}
+    assert admission.evaluations_by_caller == {}
+    assert admission.refusals == {"CALLER_LIMIT": 1}
+
+
+def test_what_was_refused_is_not_counted_and_less_may_still_fit(admission: Admission) -> None:
+    with admission.explanation("a") as first, admission.explanation("a") as second:
+        first.reserve(60)
+        with pytest.raises(Overloaded):
+            second.reserve(41)
+        second.reserve(40)
+
+
+def test_a_single_explanation_is_let_in_whatever_it_needs(admission: Admission) -> None:
+    """Refusing it would be for ever, and "try again later" a lie; options have a limit of their own."""
+    with admission.explanation("a") as seat:
+        seat.reserve(90)
+        seat.reserve(5000)
+        with admission.explanation("a") as second, pytest.raises(Overloaded):
+            second.reserve(1)
+
+
+def test_an_explanation_that_fails_gives_its_place_back(admission: Admission) -> None:
+    def fail() -> None:
+        with admission.explanation("a") as seat:
+            seat.reserve(100)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert admission.in_progress == 0
+    assert admission.evaluations_by_caller == {}
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 150), st.booleans()), max_size=40))
+def test_whatever_comes_and_goes_a_caller_is_over_the_limit_only_with_one_explanation(
+    steps: list[tuple[str, int, bool]],
+) -> None:
+    admission = Admission(max_explanations=100, max_evaluations_per_caller=100)
+    open_blocks = []
+    seats: list[tuple[str, Seat]] = []
+    for caller, evaluations, leaves in steps:
+        if leaves and seats:
+            open_blocks.pop(0).__exit__(None, None, None)
+            seats.pop(0)
+        else:
+            block = admission.explanation(caller)
+            seat = block.__enter__()
+            open_blocks.append(block)
+            seats.append((caller, seat))
+            try:
+                seat.reserve(evaluations)
+            except Overloaded:
+                assert seat.evaluations == 0
+        for name in "abc":
+            held = [item.evaluations for owner, item in seats if owner == name and item.evaluations]
+            assert admission.evaluations_by_caller.get(name, 0) == sum(held)
+            assert sum(held) <= 100 or len(held) == 1
+    for block in open_blocks:
+        block.__exit__(None, None, None)
+    assert (admission.in_progress, admission.evaluations_by_caller) == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("peer", "caller"),
+    [
+        ("ipv4:10.0.0.7:53412", "ipv4:10.0.0.7"),
+        ("ipv6:%5B::1%5D:53412", "ipv6:%5B::1%5D"),
+        ("ipv6:[2001:db8::7]:53412", "ipv6:[2001:db8::7]"),
+        ("unix:", "unix:"),
+        ("unix:/run/explicate.sock", "unix:/run/explicate.sock"),
+    ],
+)
+def test_a_caller_is_its_address_without_the_port(peer: str, caller: str) -> None:
+    assert caller_of(peer) == caller
