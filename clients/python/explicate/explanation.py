@@ -75,9 +75,9 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """How far the output falls, on average over the top 1, 5, 10, 20 and 50 % of the features.
+    """How far the first output falls, on average over the top 1, 5, 10, 20 and 50 % of the features.
 
-    value: by the explanation's ranking. random: by a random one.
+    value: the top by the explanation, those that raise the output most. random: by a random ranking.
     """
 
     value: float

@@ -20,7 +20,8 @@ from explicate.segments import Segment, segments
 RAISES_RGB = (230, 97, 1)
 LOWERS_RGB = (33, 102, 172)
 _MAX_OPACITY = 0.55
-_LISTED_WORDS = 5  # with their figures below the text, for paper and touch screens, which cannot hover
+_LISTED = 5  # features with their figures below the text, for paper and touch screens, which cannot hover
+_LISTED_CHARACTERS = 40  # of each; a sentence is too long to be repeated
 
 # Scoped by class name, because a notebook shows many outputs on one page. "inherit" takes the notebook's theme.
 _STYLE = """<style>
@@ -79,7 +80,8 @@ def _output(result: ExplainResult, output: int) -> str:
         _piece(piece, contributions, scale, confidence, read_until=_read_until(result))
         for piece in segments(result.text, result.explanation.features)
     ]
-    figures = ", ".join(_figures(contribution) for contribution in result.explanation.top(_LISTED_WORDS, output))
+    # A phrase may hold commas, so they cannot part the phrases.
+    figures = " · ".join(_figures(contribution) for contribution in result.explanation.top(_LISTED, output))
     return (
         f'<p class="output">{escape(wording.outcome(attribution, result))}</p>'
         f'<div class="text">{"".join(words)}</div>{_line(figures)}'
@@ -87,7 +89,9 @@ def _output(result: ExplainResult, output: int) -> str:
 
 
 def _figures(contribution: Contribution) -> str:
-    figures = f"{contribution.feature.text} {wording.number(contribution.value)} {wording.half_width(contribution)}"
+    text = contribution.feature.text
+    shown = text if len(text) <= _LISTED_CHARACTERS else f"{text[: _LISTED_CHARACTERS - 1].rstrip()}…"
+    figures = f"{shown} {wording.number(contribution.value)} {wording.half_width(contribution)}"
     return figures.rstrip()
 
 

@@ -40,13 +40,13 @@ Priority: TypeAlias = Literal["interactive", "bulk"]
 
 METHODS: Final = {
     "auto": "exact-shap for a short text, else kernel-shap (default)",
-    "exact-shap": "Shapley values from every combination of words; up to about a dozen words",
+    "exact-shap": "Shapley values from all 2^n combinations of n words; for short texts",
     "kernel-shap": "Shapley values estimated from a sample, with intervals",
-    "permutation-shap": "Shapley values from words added in random orders; steady, needs more rows",
-    "partition-shap": "Owen values: neighbouring words share what they do together",
-    "occlusion": "what is lost when one word is left out; the cheapest",
+    "permutation-shap": "Shapley values from words that join in random orders, with intervals",
+    "partition-shap": "Owen values: neighbours share what they do together; about 0.7 n² rows",
+    "occlusion": "what is lost without each single word; the cheapest, n rows",
     "lime": "the numbers of the lime library, seed for seed",
-    "lime-stratified": "lime with a steadier sample",
+    "lime-stratified": "lime's model on a steadier sample: no row twice, every size in its share",
 }
 """The methods of this release and what each is for; `ModelDescription.methods` has those of a server."""
 

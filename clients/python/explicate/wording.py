@@ -86,10 +86,9 @@ def quality(result: ExplainResult) -> list[str]:
     measures = result.explanation.quality
     lines = ["; ".join([stop_reason(result), *_precision(result)]), "; ".join(_fit(result))]
     if measures.comprehensiveness is not None and measures.sufficiency is not None:
-        strongest = f"strongest {feature_noun(result)}s"
         lines.append(
-            f"without the {strongest} the output falls by {_fall(measures.comprehensiveness)};"
-            f" with them alone by {_fall(measures.sufficiency)}"
+            f"without the {feature_noun(result)}s that raise it most the output falls by"
+            f" {_fall(measures.comprehensiveness)}, with them alone by {_fall(measures.sufficiency)}"
         )
     return [line for line in lines if line]
 
@@ -119,11 +118,11 @@ def _certain(count: int, noun: str) -> str:
 
 
 def _known(figure: float | None) -> bool:
-    return figure is not None and not math.isnan(figure)
+    return figure is not None and math.isfinite(figure)
 
 
 def _fall(fall: Faithfulness) -> str:
-    return f"{plain_number(fall.value)} (random ones: {plain_number(fall.random)})"
+    return f"{plain_number(fall.value)} (random: {plain_number(fall.random)})"
 
 
 def truncation(result: ExplainResult) -> str:

@@ -196,13 +196,21 @@ class TestHtml:
         assert re.findall(r'title="[^"]*">([^<]*)</span>', html) == ["so good", "a soup"]
         assert "hover a phrase" in html
 
+    def test_figures_below_the_text_are_short_and_parted_by_dots(self):
+        result = explained("soup was")
+        long = Feature("so, " * 30, (Span(0, 4),))
+        features = (long, result.explanation.features[1])
+        html = fragment(replace(result, explanation=replace(result.explanation, features=features)))
+        shown = "so, so, so, so, so, so, so, so, so, so,…"
+        assert f">was -0.020 · {shown} +0.010 ± 0.020</p>" in html
+
     def test_contrast_says_what_it_is_set_against(self):
         html = fragment(explained("soup", target=CONTRAST))
         assert "great rather than other: probability 0.500 without words → 0.600 as written" in html
 
     def test_header_says_how_far_to_trust_it(self):
         html = fragment(explained("soup was", quality="full"))
-        for part in ("the strongest 2 words are certain", "R² 0.75", "falls by 0.375 (random ones: 0.125)"):
+        for part in ("the strongest 2 words are certain", "R² 0.75", "falls by 0.375 (random: 0.125)"):
             assert part in html
 
     def test_every_output_has_its_sentence(self):
@@ -324,13 +332,13 @@ class TestWording:
 
     def test_unknown_figures_are_left_out(self):
         figures = dict.fromkeys(("held_out_r_squared", "split_half_spearman", "largest_interval_ratio"), math.nan)
-        for quality in ({}, figures):
+        for quality in ({}, figures, {"largest_interval_ratio": math.inf}):
             assert wording.quality(with_quality(explained("soup"), **quality)) == ["stopped: intervals narrow enough"]
 
     def test_fall_stands_beside_that_of_a_random_ranking(self):
         assert wording.quality(explained("soup was", quality="full"))[-1] == (
-            "without the strongest words the output falls by 0.375 (random ones: 0.125);"
-            " with them alone by 0.031 (random ones: 0.250)"
+            "without the words that raise it most the output falls by 0.375 (random: 0.125),"
+            " with them alone by 0.031 (random: 0.250)"
         )
 
     @pytest.mark.parametrize(

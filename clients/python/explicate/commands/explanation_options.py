@@ -57,7 +57,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--quality",
         choices=get_args(QualityLevel),
-        help="full: also measure how far the output falls without the strongest words, and with them alone",
+        help="full: also measure how far the output falls without the words that raise it most, and with them alone",
     )
 
 
