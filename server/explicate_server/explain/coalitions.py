@@ -9,14 +9,14 @@ A *level* k = 1 … ⌊n/2⌋ holds the pairs of sizes k and n − k. The middle
 half as many pairs, and half the share.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import heapify, heappop, heapreplace
 from itertools import combinations, islice
 from math import comb
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Indices
+from explicate_server.explain.arrays import Booleans, Floats, Indices
 
 # Coalitions drawn at a time. Part of the random stream: another number gives other coalitions for the same seed.
 ROWS_PER_DRAW = 16
@@ -39,16 +39,14 @@ class PairSampler:
         sizes = range(1, n_players // 2 + 1)
         self.total_pairs = [_pair_count(n_players, size) for size in sizes]
         self.shares = np.array([0.5 if 2 * size == n_players else 1.0 for size in sizes])
-        self._levels = [_level(n_players, size, seed) for size in sizes]
-        self._drawn = [0] * len(sizes)
-        # Whose turn it is: the level with the least (pairs drawn + 1/2) / share, the smaller size on a tie.
-        self._turns = [(0.5 / share, level) for level, share in enumerate(self.shares)]
-        heapify(self._turns)
+        self._levels = [coalitions_of_size(n_players, size, stream(seed, size), pairs=True) for size in sizes]
+        self._turns = turns(self.shares, self.total_pairs)
+        self._left = sum(self.total_pairs)
 
     @property
     def pairs_left(self) -> bool:
         """Whether there are pairs that were not drawn yet."""
-        return bool(self._turns)
+        return self._left > 0
 
     def draw(self, count: int) -> tuple[Booleans, Indices]:
         """The next `count` pairs, fewer when fewer are left.
@@ -57,37 +55,62 @@ class PairSampler:
             bool[pairs, n], one coalition of each pair, the smaller one (the other is its complement); intp[pairs], the
             index of its level.
         """
-        levels = np.array(list(islice(self._next_levels(), count)), dtype=np.intp)
+        levels = np.array(list(islice(self._turns, count)), dtype=np.intp)
+        self._left -= len(levels)
         coalitions = np.zeros((len(levels), self.n_players), dtype=np.bool_)
         for level in np.unique(levels):
             rows = np.flatnonzero(levels == level)
             coalitions[rows] = list(islice(self._levels[level], len(rows)))
         return coalitions, levels
 
-    def _next_levels(self) -> Iterator[int]:
-        while self._turns:
-            level = self._turns[0][1]
-            self._drawn[level] += 1
-            if self._drawn[level] < self.total_pairs[level]:
-                heapreplace(self._turns, ((self._drawn[level] + 0.5) / self.shares[level], level))
-            else:
-                heappop(self._turns)
-            yield level
+
+def turns(shares: Floats, totals: Sequence[int]) -> Iterator[int]:
+    """Whose turn it is, so that each gets its share of the turns taken, but no more than its total.
+
+    Next comes the one with the least (turns taken + 1/2) / share, the first one on a tie.
+
+    Args:
+        shares: float64[levels], above 0.
+        totals: how many turns each can take.
+    """
+    taken = [0] * len(totals)
+    waiting = [(0.5 / share, level) for level, share in enumerate(shares.tolist())]
+    heapify(waiting)
+    while waiting:
+        level = waiting[0][1]
+        taken[level] += 1
+        if taken[level] < totals[level]:
+            heapreplace(waiting, ((taken[level] + 0.5) / shares[level], level))
+        else:
+            heappop(waiting)
+        yield level
 
 
-def _level(n_players: int, size: int, seed: int) -> Iterator[Booleans]:
-    """All pairs of a level in random order, each as its coalition of `size` players, bool[n]."""
-    generator = np.random.Generator(np.random.Philox(key=np.array([seed, size], dtype=np.uint64)))
-    total = _pair_count(n_players, size)
+def stream(seed: int, number: int) -> np.random.Generator:
+    """One of the random streams of a request."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, number], dtype=np.uint64)))
+
+
+def coalitions_of_size(
+    n_players: int, size: int, generator: np.random.Generator, *, pairs: bool = False
+) -> Iterator[Booleans]:
+    """All coalitions of `size` players, from 1 to n / 2, in random order, each once, bool[n].
+
+    With `pairs`, of the two halves of a middle pair (size = n / 2) only the one that holds player 0.
+    """
+    halved = pairs and 2 * size == n_players
+    total = comb(n_players, size) // (2 if halved else 1)
     listable = total * n_players <= MAX_LISTED_CELLS
     seen: set[bytes] = set()
     while len(seen) < (total // 2 if listable else total):
-        for coalition in _balanced_coalitions(n_players, size, generator):
+        drawn = _balanced_coalitions(n_players, size, generator)
+        for coalition in np.where(drawn[:, :1], drawn, ~drawn) if halved else drawn:
             if coalition.tobytes() not in seen:
                 seen.add(coalition.tobytes())
                 yield coalition
     if listable:
-        rest = [coalition for coalition in _all_coalitions(n_players, size) if coalition.tobytes() not in seen]
+        # In lexicographic order those with player 0 come first.
+        rest = [row for row in _first_coalitions(n_players, size, total) if row.tobytes() not in seen]
         yield from (rest[place] for place in generator.permutation(len(rest)))
 
 
@@ -103,20 +126,13 @@ def _balanced_coalitions(n_players: int, size: int, generator: np.random.Generat
     """
     cuts = n_players // size
     shuffles = generator.permuted(np.tile(np.arange(n_players), (-(-ROWS_PER_DRAW // cuts), 1)), axis=1)
-    rows = (shuffles[:, None, :] // size == np.arange(cuts)[:, None]).reshape(-1, n_players)
-    return _named(rows, size)
+    rows: Booleans = (shuffles[:, None, :] // size == np.arange(cuts)[:, None]).reshape(-1, n_players)
+    return rows
 
 
-def _named(coalitions: Booleans, size: int) -> Booleans:
-    """Of the two halves of a middle pair the one that holds player 0; other coalitions as they are."""
-    if 2 * size < coalitions.shape[1]:
-        return coalitions
-    return np.where(coalitions[:, :1], coalitions, ~coalitions)
-
-
-def _all_coalitions(n_players: int, size: int) -> Booleans:
-    """One coalition of each pair of the level, bool[pairs, n], in lexicographic order."""
-    members = np.array(list(islice(combinations(range(n_players), size), _pair_count(n_players, size))))
+def _first_coalitions(n_players: int, size: int, count: int) -> Booleans:
+    """The first `count` coalitions of `size` players in lexicographic order, bool[count, n]."""
+    members = np.array(list(islice(combinations(range(n_players), size), count)))
     coalitions = np.zeros((len(members), n_players), dtype=np.bool_)
     np.put_along_axis(coalitions, members, True, axis=1)
     return coalitions

@@ -1,9 +1,8 @@
 """LIME for texts, replaying the sample and the fit of lime 0.2.0.1 to the last digits.
 
 Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016; lime/lime_text.py and lime/lime_base.py. The sample has
-`max_evaluations` rows. Row 0 is the text itself; every other row takes out a uniform number 1 … n of players. A row
-with k of n players present stands at cosine distance 100·(1 − √(k/n)) and weighs √exp(−distance²/25²). The fit is
-Ridge(alpha=1) with intercept on the presence of players, done by `lime.lime_base.LimeBase` itself.
+`max_evaluations` rows. Row 0 is the text itself; every other row takes out a uniform number 1 … n of players. The fit
+(see local_model.py) is done by `lime.lime_base.LimeBase` itself.
 
 Rows that repeat are asked once. Stopped early, the fit takes the prefix of the sample that was reached. Standard
 errors and held-out R² are not lime's: they come from the same ridge regression, solved again with leverages.
@@ -12,17 +11,10 @@ errors and held-out R² are not lime's: they come from the same ridge regression
 import numpy as np
 
 from explicate_server.explain.arrays import Booleans, Floats, Indices
+from explicate_server.explain.fixed_sample import FixedSample
 from explicate_server.explain.game import GameInfo
-from explicate_server.explain.regression import Design, LinearFit, sandwich_variances
+from explicate_server.explain.local_model import constant_model, distances, fit_local_model, kernel, kernel_weights
 from explicate_server.explain.result import Attribution, confidence_interval
-
-# All from lime 0.2.0.1: LimeTextExplainer(kernel_width=25), distances in percent, Ridge(alpha=1).
-KERNEL_WIDTH = 25.0
-DISTANCE_SCALE = 100.0
-RIDGE_PENALTY = 1.0
-
-# With two coalitions, leaving one out leaves a constant.
-LEAST_HELD_OUT_COALITIONS = 3
 
 
 class Lime:
@@ -30,48 +22,36 @@ class Lime:
 
     def __init__(self, game: GameInfo, max_evaluations: int) -> None:
         self._game = game
-        self._sample = lime_sample(game.n_players, max_evaluations, game.seed)
         # The sample's rows name coalitions by their place in the order of first appearance; place 0 is the text itself.
-        self._coalitions, self._row_coalitions = _distinct(self._sample)
-        self._values = np.full((len(self._coalitions), game.n_outputs), np.nan)
-        self._values[0] = game.full
-        self._known = np.zeros(len(self._coalitions), dtype=np.bool_)
-        self._known[0] = True
-        self._asked = 1
-        self._told = 1
+        coalitions, self._row_places = _distinct(lime_sample(game.n_players, max_evaluations, game.seed))
+        self._distinct = FixedSample(coalitions, game.n_outputs)
+        self._distinct.set_first(game.full)
 
     def ask(self, count: int) -> Booleans | None:
         """The next `count` different coalitions of the sample."""
-        if self._asked == len(self._coalitions):
-            return None
-        start, self._asked = self._asked, min(self._asked + count, len(self._coalitions))
-        return self._coalitions[start : self._asked]
+        return self._distinct.ask(count)
 
     def tell(self, values: Floats, evaluated: Booleans | None = None) -> None:
         """Take in the values of the coalitions asked last."""
-        if self._told == self._asked:
-            raise ValueError("There is nothing to tell: ask for coalitions first.")
-        rows = slice(self._told, self._asked)
-        self._told = self._asked
-        self._values[rows] = values
-        self._known[rows] = True if evaluated is None else evaluated
+        self._distinct.tell(values, evaluated)
 
     def estimate(self) -> Attribution:
         """The local ridge model on the rows told so far."""
-        game = self._game
-        reached = np.flatnonzero(self._row_coalitions >= self._told)
-        prefix = self._row_coalitions[: reached[0] if len(reached) else None]
-        rows = prefix[self._known[prefix]]
+        game, rows = self._game, self._known_rows()
         if game.n_players == 0 or len(rows) < 2:
-            return self._without_rows()
-        presence = self._coalitions[rows].astype(np.float64)  # [rows, n]
-        targets = self._values[rows]  # [rows, outputs]
+            return constant_model(game)
+        presence, targets = self._presence_and_targets(rows)
         values, intercepts = _library_fit(presence, targets, game.seed)
-        errors, free = _standard_errors(presence, targets)
-        lower, upper = confidence_interval(values, errors, degrees_of_freedom=free, confidence=game.confidence)
+        model = fit_local_model(presence, targets, kernel_weights(presence))
+        lower, upper = confidence_interval(
+            values,
+            model.standard_errors,
+            degrees_of_freedom=model.degrees_of_freedom,
+            confidence=game.confidence,
+        )
         return Attribution(
             values=values,
-            standard_errors=errors,
+            standard_errors=model.standard_errors,
             lower=lower,
             upper=upper,
             baseline=intercepts,
@@ -80,34 +60,34 @@ class Lime:
             additive=False,
         )
 
-    def _without_rows(self) -> Attribution:
-        """What a ridge fit to the text alone says: nothing depends on any player."""
-        zeros = np.zeros((self._game.n_outputs, self._game.n_players))
-        unknown = np.full_like(zeros, np.nan)
-        return Attribution(
-            values=zeros,
-            standard_errors=unknown,
-            lower=unknown,
-            upper=unknown,
-            baseline=self._game.full,
-            held_out_r_squared=np.full(self._game.n_outputs, np.nan),
-            exact=self._game.n_players == 0,
-            additive=False,
+    def halves(self) -> tuple[Floats, Floats] | None:
+        """Local models on every other coalition, each with all its repetitions, and on the rest; on both the text."""
+        rows = self._known_rows()
+        parts = [rows[(rows == 0) | (rows % 2 == half)] for half in (0, 1)]
+        if min(len(np.unique(part)) for part in parts) < 3:
+            return None
+        first, second = (self._presence_and_targets(part) for part in parts)
+        return (
+            fit_local_model(*first, kernel_weights(first[0])).values,
+            fit_local_model(*second, kernel_weights(second[0])).values,
         )
+
+    def _known_rows(self) -> Indices:
+        """The rows of the sample up to the first one not told, as places, without those that were not evaluated."""
+        reached = np.flatnonzero(self._row_places >= self._distinct.told)
+        prefix = self._row_places[: reached[0] if len(reached) else None]
+        return prefix[self._distinct.known[prefix]]
+
+    def _presence_and_targets(self, rows: Indices) -> tuple[Floats, Floats]:
+        return self._distinct.coalitions[rows].astype(np.float64), self._distinct.values[rows]
 
     def _held_out_r_squared(self, rows: Indices) -> Floats:
         """R² per output on coalitions left out of the fit one at a time, each with all its repetitions."""
         distinct, repetitions = np.unique(rows, return_counts=True)
-        if len(distinct) < LEAST_HELD_OUT_COALITIONS:
+        if len(distinct) < 2:
             return np.full(self._game.n_outputs, np.nan)
-        presence, targets = self._coalitions[distinct].astype(np.float64), self._values[distinct]
-        weights = repetitions * kernel_weights(presence)
-        fit = _ridge(presence, targets, weights)[1]
-        centred = targets - np.average(targets, axis=0, weights=weights)
-        spread = weights @ centred**2
-        errors = (fit.left_out_residuals**2).sum(axis=0)
-        rounding = (np.finfo(np.float64).eps * np.abs(targets).max(axis=0)) ** 2 * weights.sum()
-        return np.where(spread > rounding, 1 - errors / np.where(spread > rounding, spread, 1.0), np.nan)
+        presence, targets = self._presence_and_targets(distinct)
+        return fit_local_model(presence, targets, repetitions * kernel_weights(presence)).held_out_r_squared
 
 
 def lime_sample(n_players: int, n_rows: int, seed: int) -> Booleans:
@@ -125,16 +105,6 @@ def lime_sample(n_players: int, n_rows: int, seed: int) -> Booleans:
         # The same stream as lime's choice(range(n), size, replace=False), ten times faster.
         sample[row, random.permutation(n_players)[:size]] = False
     return sample
-
-
-def kernel_weights(presence: Floats) -> Floats:
-    """lime's weight of each row of float64[rows, n] presence, float64[rows]."""
-    distances = DISTANCE_SCALE * (1 - np.sqrt(presence.mean(axis=1)))
-    return np.asarray(_kernel(distances))
-
-
-def _kernel(distances: Floats) -> Floats:
-    return np.asarray(np.sqrt(np.exp(-(distances**2) / KERNEL_WIDTH**2)))
 
 
 def _distinct(sample: Booleans) -> tuple[Booleans, Indices]:
@@ -157,32 +127,13 @@ def _library_fit(presence: Floats, targets: Floats, seed: int) -> tuple[Floats, 
     from lime.lime_base import LimeBase
 
     n_players = presence.shape[1]
-    base = LimeBase(_kernel, random_state=np.random.RandomState(seed))
-    distances = DISTANCE_SCALE * (1 - np.sqrt(presence.mean(axis=1)))
+    base = LimeBase(kernel, random_state=np.random.RandomState(seed))
     values = np.empty((targets.shape[1], n_players))
     intercepts = np.empty(targets.shape[1])
     for output in range(targets.shape[1]):
         intercepts[output], coefficients, _, _ = base.explain_instance_with_data(
-            presence, targets, distances, output, n_players, feature_selection="none"
+            presence, targets, distances(presence), output, n_players, feature_selection="none"
         )
         players, weights = zip(*coefficients, strict=True)
         values[output, list(players)] = weights
     return values, intercepts
-
-
-def _ridge(presence: Floats, targets: Floats, weights: Floats) -> tuple[Design, LinearFit]:
-    """The weighted ridge fit of lime, with its leverages; the intercept is taken out by centring."""
-    roots = np.sqrt(weights)[:, None]
-    design = Design(roots * (presence - np.average(presence, axis=0, weights=weights)))
-    centred = roots * (targets - np.average(targets, axis=0, weights=weights))
-    return design, design.fit(centred, RIDGE_PENALTY, offset_leverages=weights / weights.sum())
-
-
-def _standard_errors(presence: Floats, targets: Floats) -> tuple[Floats, float]:
-    """HC3 standard errors float64[outputs, n] over lime's own sampling, and the degrees of freedom left.
-
-    They say how far another seed's answer may lie, not how far lime's penalty shrinks the coefficients.
-    """
-    design, fit = _ridge(presence, targets, kernel_weights(presence))
-    free = len(presence) - 1 - design.degrees_of_freedom(RIDGE_PENALTY)
-    return np.sqrt(sandwich_variances(fit)).T, free

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from explicate_server.explain import GameInfo, StopReason, explain_game
-from explicate_server.explain.lime import Lime, kernel_weights, lime_sample
+from explicate_server.explain.lime import Lime, lime_sample
+from explicate_server.explain.local_model import kernel_weights
 
 TEXTS = [
     "the tea is good, the box is not! Tea for me",
