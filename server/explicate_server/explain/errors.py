@@ -1,9 +1,9 @@
 """What can go wrong inside an explanation.
 
-    ExplanationError
-    └── NonFiniteValueError     the game answered NaN or infinity for a coalition
-
-Wrong arguments are plain ValueErrors.
+ExplanationError
+└── NonFiniteValueError     the game answered NaN or infinity for a coalition
+ValueError                  wrong arguments
+└── TooFewEvaluationsError  the budget is below what the method can do with
 """
 
 
@@ -26,3 +26,14 @@ class NonFiniteValueError(ExplanationError):
             f"The game's value is not a finite number in row {row} of round {round}, where the players {present} are "
             "present; the model must answer finite numbers for every coalition."
         )
+
+
+class TooFewEvaluationsError(ValueError):
+    """The method cannot do with `max_evaluations` rows; `problem` is the message without its subject."""
+
+    def __init__(self, *, method: str, n_players: int, max_evaluations: int) -> None:
+        self.problem = (
+            f"is {max_evaluations:,}; {method} needs all 2^{n_players} coalitions of {n_players:,} players; give as "
+            'many, or take method "auto" or "kernel-shap"'
+        )
+        super().__init__(f"max_evaluations {self.problem}")

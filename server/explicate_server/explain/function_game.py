@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from explicate_server.explain.arrays import Booleans, Floats
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.loop import ExplanationRun, StopReason, require_finite
-from explicate_server.explain.registry import METHODS, Method
+from explicate_server.explain.registry import AUTO, METHODS, Method, chosen
 
 Value = Callable[[Booleans], ArrayLike]
 
@@ -64,7 +64,7 @@ def explain_game(
     Args:
         value: the game; takes bool[m, n] (True: present), gives float[m] or float[m, outputs].
         n_players: n, from 0.
-        method: a name in METHODS.
+        method: a name in METHODS, or "auto".
         seed: of all random choices.
         max_evaluations, min_evaluations: rows; None means the method's default.
         tolerance: see RunSettings; 0 spends the whole budget.
@@ -73,16 +73,17 @@ def explain_game(
 
     Raises:
         ValueError: an argument is out of range, or the game's values have the wrong shape.
+        TooFewEvaluationsError: the method cannot do with max_evaluations.
         NonFiniteValueError: the game gave NaN or infinity.
     """
-    chosen = _checked_method(method, n_players, seed=seed, confidence=confidence)
-    settings = chosen.settings(
+    played = _checked_method(method, n_players, max_evaluations, seed=seed, confidence=confidence)
+    settings = played.settings(
         n_players, max_evaluations=max_evaluations, min_evaluations=min_evaluations, tolerance=tolerance
     )
-    game, squeeze, spent = _ends(value, n_players, chosen, seed=seed, confidence=confidence)
+    game, squeeze, spent = _ends(value, n_players, played, seed=seed, confidence=confidence)
     if settings.max_evaluations < spent:
-        raise ValueError(f"max_evaluations is {settings.max_evaluations}; {method} needs at least {spent}.")
-    run = ExplanationRun(chosen.build(game, settings.max_evaluations), settings=settings, spent=spent)
+        raise ValueError(f"max_evaluations is {settings.max_evaluations}; {played.name} needs at least {spent}.")
+    run = ExplanationRun(played.build(game, settings.max_evaluations), settings=settings, spent=spent)
     while (coalitions := run.next_round()) is not None:
         run.tell(_values(value, coalitions, n_outputs=game.n_outputs))
         if on_round is not None:
@@ -90,16 +91,17 @@ def explain_game(
     return _explanation(run, game, squeeze=squeeze)
 
 
-def _checked_method(name: str, n_players: int, *, seed: int, confidence: float) -> Method:
-    if name not in METHODS:
-        raise ValueError(f"There is no method {name!r}; choose one of {', '.join(sorted(METHODS))}.")
+def _checked_method(name: str, n_players: int, max_evaluations: int | None, *, seed: int, confidence: float) -> Method:
+    if name not in (AUTO, *METHODS):
+        raise ValueError(f"There is no method {name!r}; choose one of {', '.join((AUTO, *METHODS))}.")
     if n_players < 0:
         raise ValueError(f"n_players is {n_players}; it must be 0 or more.")
-    if not 0 <= seed <= METHODS[name].max_seed:
-        raise ValueError(f"The seed is {seed}; for {name} it must be from 0 to {METHODS[name].max_seed}.")
+    method = chosen(name, n_players=n_players, max_evaluations=max_evaluations)
+    if not 0 <= seed <= method.max_seed:
+        raise ValueError(f"The seed is {seed}; for {method.name} it must be from 0 to {method.max_seed}.")
     if not 0 < confidence < 1:
         raise ValueError(f"The confidence is {confidence}; it must be between 0 and 1.")
-    return METHODS[name]
+    return method
 
 
 def _ends(value: Value, n_players: int, method: Method, *, seed: int, confidence: float) -> tuple[GameInfo, bool, int]:

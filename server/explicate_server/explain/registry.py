@@ -5,14 +5,26 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from explicate_server.explain.errors import TooFewEvaluationsError
 from explicate_server.explain.estimator import Estimator
+from explicate_server.explain.exact_shap import ExactShap
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.kernel_shap import KernelShap
 from explicate_server.explain.lime import Lime, load_library
+from explicate_server.explain.lime_stratified import LimeStratified
 from explicate_server.explain.loop import RunSettings
+from explicate_server.explain.occlusion import Occlusion
+from explicate_server.explain.partition_shap import PartitionShap
+from explicate_server.explain.permutation_shap import PermutationShap
 
+# Stands for the method that `chosen` takes.
+AUTO = "auto"
 # Fewer rows than v(∅), v(N) and one pair of coalitions explain nothing.
 LEAST_EVALUATIONS = 4
+# Where exact-shap stops on its own: 2^20 rows are hours of most models. Also keeps 2^n from outgrowing a float.
+MOST_PLAYERS_BY_DEFAULT = 20
+MAX_PHILOX_SEED = 2**64 - 1
+MAX_RANDOM_STATE_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,29 +35,34 @@ class Method:
         name: in kebab-case, as requests name it.
         version: of the implementation; it changes whenever the same request would get another answer.
         build: makes an estimator from a game and max_evaluations.
-        players: whether equal words of a text are one player ("distinct-words") or each its own ("words").
+        players: "distinct-words" if equal words of a text are one player; "words" if each is its own, or whatever other
+            granularity was asked for.
         default_masking: how absence is expressed unless the caller says otherwise.
         default_max_evaluations: rows through the model, from the number of players.
         default_min_evaluations: rows before the tolerance may stop, from the number of players.
+        least_evaluations: max_evaluations below this are refused, from the number of players.
         default_tolerance: see RunSettings.tolerance.
         max_seed: the largest seed its random stream takes.
         additive: whether the values promise to sum to v(N) − v(∅).
         needs_empty: whether v(∅) must be known before.
+        refines: whether games of too many players are grouped and refined where the weight is.
         round_rows: see RunSettings.round_rows.
         prepare: loads what its first explanation would otherwise wait for.
     """
 
     name: str
-    version: str
+    version: str = "1"
     build: Callable[[GameInfo, int], Estimator]
-    players: Literal["words", "distinct-words"]
-    default_masking: Literal["attention", "mask-token", "delete"]
+    players: Literal["words", "distinct-words"] = "words"
+    default_masking: Literal["attention", "mask-token", "delete"] = "attention"
     default_max_evaluations: Callable[[int], int]
-    default_min_evaluations: Callable[[int], int]
-    default_tolerance: float
-    max_seed: int
-    additive: bool
-    needs_empty: bool
+    default_min_evaluations: Callable[[int], int] = lambda n: max(8 * n, LEAST_EVALUATIONS)
+    least_evaluations: Callable[[int], int] = lambda _n: 1
+    default_tolerance: float = 0.0
+    max_seed: int = MAX_PHILOX_SEED
+    additive: bool = True
+    needs_empty: bool = True
+    refines: bool = False
     round_rows: int | None = None
     prepare: Callable[[], object] = lambda: None
 
@@ -57,9 +74,15 @@ class Method:
         min_evaluations: int | None = None,
         tolerance: float | None = None,
     ) -> RunSettings:
-        """The loop's settings, with this method's defaults for what is None; min is brought below max."""
+        """The loop's settings, with this method's defaults for what is None; min is brought below max.
+
+        Raises:
+            TooFewEvaluationsError: the method cannot do with the budget.
+        """
         most = self.default_max_evaluations(n_players) if max_evaluations is None else max_evaluations
         least = self.default_min_evaluations(n_players) if min_evaluations is None else min_evaluations
+        if most < self.least_evaluations(n_players):
+            raise TooFewEvaluationsError(method=self.name, n_players=n_players, max_evaluations=most)
         return RunSettings(
             max_evaluations=most,
             min_evaluations=min(least, most),
@@ -70,33 +93,77 @@ class Method:
 
 _METHODS = (
     Method(
+        name="exact-shap",
+        build=lambda game, _max_evaluations: ExactShap(game),
+        default_max_evaluations=lambda n: 2 ** min(n, MOST_PLAYERS_BY_DEFAULT),
+        least_evaluations=lambda n: 2**n,
+    ),
+    Method(
         name="kernel-shap",
-        version="1",
         build=lambda game, _max_evaluations: KernelShap(game),
-        players="words",
-        default_masking="attention",
         default_max_evaluations=lambda n: max(32 * n, LEAST_EVALUATIONS),
-        default_min_evaluations=lambda n: max(8 * n, LEAST_EVALUATIONS),
         default_tolerance=0.2,
-        max_seed=2**64 - 1,
-        additive=True,
-        needs_empty=True,
+        refines=True,
     ),
     Method(
         name="lime",
-        version="1",
         build=Lime,
         players="distinct-words",
         default_masking="delete",
         default_max_evaluations=lambda _n: 1000,
-        default_min_evaluations=lambda n: max(8 * n, LEAST_EVALUATIONS),
-        default_tolerance=0.0,
-        max_seed=2**32 - 1,
+        max_seed=MAX_RANDOM_STATE_SEED,
         additive=False,
         needs_empty=False,
         round_rows=250,  # four updates of the default sample
         prepare=load_library,
     ),
+    Method(
+        name="lime-stratified",
+        build=LimeStratified,
+        players="distinct-words",
+        default_masking="delete",
+        default_max_evaluations=lambda _n: 1000,
+        additive=False,
+        needs_empty=False,
+        round_rows=250,
+    ),
+    Method(
+        name="occlusion",
+        build=lambda game, _max_evaluations: Occlusion(game),
+        default_max_evaluations=lambda n: n + 2,
+        additive=False,
+    ),
+    Method(
+        name="partition-shap",
+        build=PartitionShap,
+        # A balanced tree takes up to 0.75 n², trees along real pauses 1 to 1.5 n², one text in twenty more than 2.5.
+        default_max_evaluations=lambda n: 3 * n**2 + LEAST_EVALUATIONS,
+    ),
+    Method(
+        name="permutation-shap",
+        build=PermutationShap,
+        default_max_evaluations=lambda n: max(32 * n, LEAST_EVALUATIONS),
+        default_tolerance=0.2,
+        refines=True,
+    ),
 )
 
 METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _METHODS})
+
+
+def chosen(name: str, *, n_players: int, max_evaluations: int | None = None) -> Method:
+    """The method of a name; of `AUTO` exact-shap if all coalitions fit the budget, else kernel-shap.
+
+    Args:
+        name: `AUTO` or a name in METHODS.
+        n_players: n.
+        max_evaluations: the budget; None means the default one of kernel-shap.
+
+    Raises:
+        KeyError: there is no such method.
+    """
+    if name != AUTO:
+        return METHODS[name]
+    otherwise = METHODS["kernel-shap"]
+    budget = otherwise.default_max_evaluations(n_players) if max_evaluations is None else max_evaluations
+    return METHODS["exact-shap"] if 2**n_players <= budget else otherwise

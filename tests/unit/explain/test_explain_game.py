@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from explicate_server.explain import METHODS, GameExplanation, NonFiniteValueError, StopReason, explain_game
 
+DRAWING_NOTHING = {"exact-shap", "occlusion", "partition-shap"}
+
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_result_has_the_shape_of_the_games_values(method: str) -> None:
@@ -47,7 +49,7 @@ def test_a_constant_game_gives_zeros(method: str, n: int) -> None:
     assert np.isnan(explanation.held_out_r_squared)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - DRAWING_NOTHING))
 def test_the_same_seed_repeats_the_answer_and_another_does_not(method: str) -> None:
     game = model_like_game(12, seed=0)
     first, again, other = (explain_game(game, 12, method=method, seed=s, max_evaluations=120) for s in (1, 1, 2))
@@ -55,7 +57,7 @@ def test_the_same_seed_repeats_the_answer_and_another_does_not(method: str) -> N
     assert not np.array_equal(first.values, other.values)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - DRAWING_NOTHING))
 def test_numpys_global_random_state_is_neither_read_nor_moved(method: str) -> None:
     game = model_like_game(12, seed=0)
     np.random.seed(1)  # noqa: NPY002
