@@ -43,7 +43,7 @@ METHODS: Final = {
     "exact-shap": "Shapley values from all 2^n combinations of n words; for short texts",
     "kernel-shap": "Shapley values estimated from a sample, with intervals",
     "permutation-shap": "Shapley values from words that join in random orders, with intervals",
-    "partition-shap": "Owen values: neighbours share what they do together; about 0.7 n² rows",
+    "partition-shap": "Owen values: neighbours share what they do together; n² rows or more",
     "occlusion": "what is lost without each single word; the cheapest, n rows",
     "lime": "the numbers of the lime library, seed for seed",
     "lime-stratified": "lime's model on a steadier sample: no row twice, every size in its share",

@@ -17,10 +17,11 @@ import termios
 from importlib import metadata
 
 import pytest
-from canned_server import model_status, rich_status
+from canned_server import bad_request, model_status, rich_status
 from grpc import StatusCode
 
 from explicate import cli
+from explicate.commands import explanation_options
 from explicate.errors import UsageError
 from explicate.options import METHODS
 from explicate.v1 import explanation_pb2 as pb
@@ -239,7 +240,32 @@ class TestExplain:
     def test_bad_option_stops_at_once(self, explicate):
         code, out, err = explicate("explain", "--seed", "-1", "a", "b")
         assert (code, out) == (2, "")
-        assert err == "explicate: options.seed: cannot be -1\n"
+        assert err == "explicate: --seed: cannot be -1\n"
+
+    @pytest.mark.parametrize(
+        ("path", "flag"),
+        [
+            ("options.method", "--method"),
+            ("options.max_players", "--max-players"),
+            ("options.time_limit_seconds", "--time-limit"),
+            ("options.target.label", "--target"),
+            ("options.target.index", "--target-index"),
+            ("options.target.contrast.target.label", "--target"),
+            ("options.target.contrast.reference.label", "--against"),
+            ("options.target.contrast.reference", "--against"),
+            ("model.model", "model.model"),
+        ],
+    )
+    def test_what_the_server_refuses_is_told_by_its_flag(self, explicate, server, path, flag):
+        server.status = bad_request((path, "is wrong"))
+        assert explicate("explain", "--model", "reviews", "x") == (2, "", f"explicate: {flag}: is wrong\n")
+
+    def test_every_field_has_a_flag_that_exists(self, capsys):
+        with pytest.raises(SystemExit):
+            cli.main(["explain", "--help"])
+        shown = capsys.readouterr().out
+        names = [field.name for field in pb.ExplainOptions.DESCRIPTOR.fields]
+        assert all(f"{explanation_options._flag(f'options.{name}')} " in shown for name in names)
 
     def test_html_file_holds_every_explanation(self, explicate, tmp_path):
         page = tmp_path / "page.html"
@@ -273,10 +299,8 @@ class TestModels:
 
     def test_runtimes_that_were_tried_are_told_with_their_figures(self, explicate):
         lines = [line.strip() for line in explicate("models", "show", "--format", "text", "reviews")[1].splitlines()]
-        assert (
-            "tried             onnxruntime-cpu fp32: 2.50 ms a row, logits within 1.0e-06, attributions within 0.25%"
-            in lines
-        )
+        figures = "2.50 ms a row, logits within 1.0e-06, attributions within 0.25%"
+        assert f"tried             onnxruntime-cpu fp32: {figures}" in lines
         assert "openvino-cpu bf16: refused: openvino is not installed" in lines
 
     def test_model_card_is_printed_alone(self, explicate):

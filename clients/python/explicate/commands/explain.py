@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
                 explained.append(show(row, _estimates(client, model, row, arguments, options)))
             except (InvalidArgument, DeadlineExceeded, InternalError) as error:
                 if not _is_about_the_text(error):
-                    raise
+                    raise explanation_options.in_flags(error) from error
                 failed += 1
                 texts.report(row, error)
                 if arguments.format == "json":

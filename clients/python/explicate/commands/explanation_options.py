@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import get_args
 
-from explicate.errors import UsageError
+from explicate.errors import ServerError, UsageError
 from explicate.options import (
     ALL,
     METHODS,
@@ -21,6 +21,20 @@ from explicate.options import (
 _HOW = "What is left out, the server decides; the answer says what it chose. Methods:\n" + "\n".join(
     f"  {name:<17} {text}" for name, text in METHODS.items()
 )
+
+
+# The flags of fields that are not named like them.
+_FLAGS = {
+    "options.target": "--target",
+    "options.target.label": "--target",
+    "options.target.index": "--target-index",
+    "options.target.contrast.target": "--target",
+    "options.target.contrast.target.label": "--target",
+    "options.target.contrast.target.index": "--target-index",
+    "options.target.contrast.reference": "--against",
+    "options.target.contrast.reference.label": "--against",
+    "options.time_limit_seconds": "--time-limit",
+}
 
 
 def add_explanation_options(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +106,16 @@ def explanation_options(arguments: argparse.Namespace) -> ExplainOptions:
         "quality": arguments.quality,
         "max_players": arguments.max_players,
     }
+
+
+def in_flags(error: ServerError) -> UsageError:
+    """The same complaint in the words of the command line: with flags for the fields that the user has not seen."""
+    return UsageError("; ".join(f"{_flag(path)}: {description}" for path, description in error.violations))
+
+
+def _flag(path: str) -> str:
+    own_name = f"--{path.removeprefix('options.').replace('_', '-')}"
+    return _FLAGS.get(path, own_name if path.startswith("options.") else path)
 
 
 def _target(arguments: argparse.Namespace) -> Target | None:

@@ -69,7 +69,9 @@ def run_show(arguments: argparse.Namespace) -> int:
     if arguments.card:
         print(description.model_card)
     elif arguments.format == "text":
-        print("\n".join(f"{name:<18}{tables.printable(value)}" for name, value in _lines(description)))
+        lines = _lines(description)
+        width = max(len(name) for name, _ in lines)
+        print("\n".join(f"{name:<{width}}  {tables.printable(value)}" for name, value in lines))
     else:
         print(json_lines.dumps(description))
     return 0
