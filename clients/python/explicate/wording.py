@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from explicate.explanation import Attribution, Contribution, Faithfulness
 from explicate.results import ExplainResult
@@ -29,8 +30,10 @@ def plain_number(value: float) -> str:
 
 
 def half_width(contribution: Contribution) -> str:
-    """The half-width of an interval, such as "± 0.012", or nothing when it is not known."""
-    return "" if math.isnan(contribution.half_width) else f"± {contribution.half_width:.3f}"
+    """The half-width of an interval, such as "± 0.012", "exact" for 0, or nothing when it is not known."""
+    if math.isnan(contribution.half_width):
+        return ""
+    return f"± {contribution.half_width:.3f}" if contribution.half_width > 0 else "exact"
 
 
 def largest(attribution: Attribution) -> float:
@@ -55,7 +58,7 @@ def features_of(result: ExplainResult, count: int) -> str:
 def outcome(attribution: Attribution, result: ExplainResult) -> str:
     """From the baseline to the output, such as "great: probability 0.500 without words → 0.930 as written"."""
     options = result.explanation.options
-    start = "local model's intercept" if options.method.startswith("lime") else "without words"
+    start = "(the local model's intercept)" if options.method.startswith("lime") else "without words"
     return (
         f"{attribution.name}: {options.output_space} {plain_number(attribution.baseline_value)} {start}"
         f" → {plain_number(attribution.instance_value)} as written"
@@ -98,7 +101,8 @@ def _precision(result: ExplainResult) -> Iterator[str]:
     if result.explanation.stop_reason == "exact":
         return  # no sample, no doubt
     if _known(measures.largest_interval_ratio):
-        yield f"widest interval ± {measures.largest_interval_ratio:.0%} of the range"
+        ratio = measures.largest_interval_ratio
+        yield f"widest interval {'below ± 1%' if ratio < 0.01 else f'± {ratio:.0%}'} of the range"
     if measures.certain_top_k is not None:
         yield _certain(measures.certain_top_k, feature_noun(result))
 
@@ -117,7 +121,7 @@ def _certain(count: int, noun: str) -> str:
     return f"the strongest {noun} is certain" if count == 1 else f"the strongest {count} {noun}s are certain"
 
 
-def _known(figure: float | None) -> bool:
+def _known(figure: float | None) -> TypeGuard[float]:
     return figure is not None and math.isfinite(figure)
 
 

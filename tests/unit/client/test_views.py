@@ -335,6 +335,26 @@ class TestWording:
         for quality in ({}, figures, {"largest_interval_ratio": math.inf}):
             assert wording.quality(with_quality(explained("soup"), **quality)) == ["stopped: intervals narrow enough"]
 
+    @pytest.mark.parametrize(
+        ("ratio", "words"),
+        [
+            (0.123, "± 12% of the range"),
+            (0.01, "± 1% of the range"),
+            (0.004, "below ± 1% of the range"),
+            (3.0, "± 300%"),
+        ],
+    )
+    def test_widest_interval_is_a_share_of_the_range(self, ratio, words):
+        told = wording.quality(with_quality(explained("soup"), largest_interval_ratio=ratio))[0]
+        assert f"widest interval {words}" in told
+
+    @pytest.mark.parametrize(
+        ("lower", "upper", "words"), [(0.1, 0.3, "± 0.100"), (0.2, 0.2, "exact"), (math.nan, math.nan, "")]
+    )
+    def test_half_width_tells_exact_from_unknown(self, lower, upper, words):
+        contribution = Contribution(Feature("x", (Span(0, 1),)), 0.2, 0.1, lower, upper)
+        assert wording.half_width(contribution) == words
+
     def test_fall_stands_beside_that_of_a_random_ranking(self):
         assert wording.quality(explained("soup was", quality="full"))[-1] == (
             "without the words that raise it most the output falls by 0.375 (random: 0.125),"
