@@ -176,14 +176,19 @@ class Batcher:
     # The batcher's own threads from here on.
 
     def _serve(self) -> None:
-        while True:
-            with self._changed:
-                while not self._closed and not any(queue.rows for queue in self._queues.values()):
-                    self._changed.wait()
-                if self._closed:
-                    return
-                priority, batch = self._take()
-            self._run(batch, priority)
+        while self._run_next():
+            pass
+
+    def _run_next(self) -> bool:
+        """Wait for rows and run a batch of them; False once closed. While idle, no frame holds rows."""
+        with self._changed:
+            while not self._closed and not any(queue.rows for queue in self._queues.values()):
+                self._changed.wait()
+            if self._closed:
+                return False
+            priority, batch = self._take()
+        self._run(batch, priority)
+        return True
 
     def _take(self) -> tuple[Priority, list[Entry]]:
         priority = Priority(self._shares.choose([p for p, queue in self._queues.items() if queue.rows]))
