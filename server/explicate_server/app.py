@@ -62,7 +62,10 @@ class Server:
         self._server = grpc.aio.server(interceptors=[self.calls], options=_options(settings))
         inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(
             InferenceServicer(
-                self.registry, Predictor(settings, self._workers), Explainer(settings, self._workers), settings
+                self.registry,
+                Predictor(settings, self._workers),
+                Explainer(settings, self._workers, self.admission, self.metrics),
+                settings,
             ),
             self._server,
         )

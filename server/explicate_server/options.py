@@ -4,16 +4,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from explicate_server.errors import InvalidRequest, NotServable, Violation
-from explicate_server.explain.registry import METHODS, Method
+from explicate_server.explain.registry import AUTO, METHODS, Method, chosen
 from explicate_server.settings import Settings
 
-DEFAULT_METHOD = "kernel-shap"
-GRANULARITIES = ("word", "token", "sentence")
 OUTPUT_SPACES = ("probability", "logit")
+GRANULARITIES = ("word", "token", "sentence")
+DEFAULT_MAX_PLAYERS = 64
 _MIN_EVALUATIONS = 4
 # Coalitions times players of one explanation: a fit holds several arrays of this many float64, 64 MiB each.
 _MAX_CELLS = 1 << 23
+# More players than this make the fit, not the model, the cost (n² numbers, n³ work).
+MAX_PLAYERS = 1024
 _CONFIDENCE_RANGE = (0.5, 0.999)
+
+ClassName = int | str
+"""A class by its index or its label."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The score of one class minus that of another; None is a side that was left out."""
+
+    target: ClassName | None
+    reference: ClassName | None
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,7 @@ class Target:
     index: int | None = None
     label: str | None = None
     all: bool = False
+    contrast: Contrast | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,7 @@ class ExplainOptions:
     method: str | None = None
     target: Target = Target()
     output_space: str | None = None
+    granularity: str | None = None
     masking: str | None = None
     max_evaluations: int | None = None
     min_evaluations: int | None = None
@@ -39,15 +54,19 @@ class ExplainOptions:
     confidence: float | None = None
     time_limit_s: float | None = None
     seed: int | None = None
+    top_k: int | None = None
+    quality: str | None = None
+    max_players: int | None = None
 
 
 @dataclass(frozen=True)
 class ResolvedOptions:
-    """Options with every default filled in."""
+    """Options with every default filled in; ``max_players`` is None for a method that does not group players."""
 
     method: Method
     target: Target
     output_space: str
+    granularity: str
     masking: str
     max_evaluations: int
     min_evaluations: int
@@ -55,6 +74,14 @@ class ResolvedOptions:
     confidence: float
     time_limit_s: float
     seed: int
+    top_k: int | None
+    quality: str
+    max_players: int | None
+
+    @property
+    def players(self) -> str:
+        """What the players are, as ``Modality.game`` knows them."""
+        return "distinct-words" if self.method.players == "distinct-words" else f"{self.granularity}s"
 
 
 def resolve(
@@ -69,14 +96,18 @@ def resolve(
         InvalidRequest: names every bad field.
         NotServable: the masking does not fit the model.
     """
-    name = DEFAULT_METHOD if options.method is None else options.method
-    method = METHODS.get(name)
-    if method is None:
+    name = AUTO if options.method is None else options.method
+    if name != AUTO and name not in METHODS:
+        known = ", ".join((AUTO, *METHODS))
         raise InvalidRequest(
-            [Violation("options.method", f"{name!r} is not a method; there are {', '.join(METHODS)}")],
-            reason="UNKNOWN_METHOD",
+            [Violation("options.method", f"{name!r} is not a method; there are {known}")], reason="UNKNOWN_METHOD"
         )
-    violations = [*_number_violations(options, method, settings), *_target_violations(options.target, labels)]
+    method = chosen(name, n_players=MAX_PLAYERS, max_evaluations=options.max_evaluations)
+    violations = [
+        *_number_violations(options, method, settings),
+        *_target_violations(options.target, labels),
+        *_method_violations(options, method),
+    ]
     if violations:
         raise InvalidRequest(violations)
     masking = options.masking or method.default_masking
@@ -84,10 +115,12 @@ def resolve(
         raise NotServable(
             "MASKING_UNSUPPORTED", f"masking {masking!r} needs what this model has not; it can {', '.join(maskings)}"
         )
+    default_space = "logit" if options.target.contrast else "probability"
     resolved = ResolvedOptions(
         method=method,
         target=options.target,
-        output_space=options.output_space or "probability",
+        output_space=options.output_space or default_space,
+        granularity=options.granularity or "word",
         masking=masking,
         max_evaluations=options.max_evaluations or 0,
         min_evaluations=options.min_evaluations or 0,
@@ -95,24 +128,42 @@ def resolve(
         confidence=0.95 if options.confidence is None else options.confidence,
         time_limit_s=settings.max_call_s if options.time_limit_s is None else options.time_limit_s,
         seed=options.seed or 0,
+        top_k=options.top_k,
+        quality=options.quality or "basic",
+        max_players=(options.max_players or DEFAULT_MAX_PLAYERS) if method.refines else None,
     )
-    return lambda players: _with_budget(resolved, players, settings)
+    return lambda players: _with_budget(resolved, name, players, settings)
 
 
-def _with_budget(options: ResolvedOptions, players: int, settings: Settings) -> ResolvedOptions:
-    """Budgets that were left open follow the number of players.
+def _with_budget(options: ResolvedOptions, name: str, players: int, settings: Settings) -> ResolvedOptions:
+    """Budgets that were left open, and the method that "auto" means, follow the number of players.
 
     Raises:
-        InvalidRequest: the evaluations asked for are too many for so many players.
+        InvalidRequest: the evaluations asked for are too many for so many players, or too few for the method.
     """
+    method = chosen(name, n_players=players, max_evaluations=options.max_evaluations or None)
+    attributed = players if options.max_players is None else min(players, options.max_players)
     most = _MAX_CELLS // max(1, players)
     if options.max_evaluations > most:
         problem = f"is {options.max_evaluations:,}; at most {most:,} are possible for {players:,} words"
         raise InvalidRequest([Violation("options.max_evaluations", problem)])
-    default = max(_MIN_EVALUATIONS, options.method.default_max_evaluations(players))
+    default = max(_MIN_EVALUATIONS, method.default_max_evaluations(attributed))
     maximum = options.max_evaluations or min(default, settings.max_evaluations, most)
-    minimum = options.min_evaluations or options.method.default_min_evaluations(players)
-    return replace(options, max_evaluations=maximum, min_evaluations=min(minimum, maximum))
+    least = method.least_evaluations(attributed)
+    if maximum < least:
+        asked = "max_evaluations" if options.max_evaluations else "method"
+        problem = (
+            f"{method.name} needs 2^{players} evaluations for {players:,} players; at most {maximum:,} are allowed"
+        )
+        raise InvalidRequest([Violation(f"options.{asked}", problem)])
+    minimum = options.min_evaluations or method.default_min_evaluations(attributed)
+    return replace(
+        options,
+        method=method,
+        max_evaluations=maximum,
+        min_evaluations=min(minimum, maximum),
+        max_players=options.max_players if method.refines else None,
+    )
 
 
 def _number_violations(options: ExplainOptions, method: Method, settings: Settings) -> list[Violation]:
@@ -124,6 +175,8 @@ def _number_violations(options: ExplainOptions, method: Method, settings: Settin
         ("tolerance", options.tolerance, 0.0, 1.0),
         ("confidence", options.confidence, low, high),
         ("seed", options.seed, 0, method.max_seed),
+        ("top_k", options.top_k, 1, MAX_PLAYERS),
+        ("max_players", options.max_players, 2, MAX_PLAYERS),
     )
     violations = [
         Violation(f"options.{name}", f"is {value}; it must be between {least:,} and {most:,}")
@@ -135,10 +188,46 @@ def _number_violations(options: ExplainOptions, method: Method, settings: Settin
     return violations
 
 
+def _method_violations(options: ExplainOptions, method: Method) -> list[Violation]:
+    violations = []
+    if method.players == "distinct-words" and options.granularity not in (None, "word"):
+        problem = f"is {options.granularity}; {method.name} knows words only"
+        violations.append(Violation("options.granularity", problem))
+    if options.max_players is not None and not method.refines:
+        violations.append(Violation("options.max_players", f"is of no use: {method.name} does not group players"))
+    return violations
+
+
 def _target_violations(target: Target, labels: Sequence[str]) -> list[Violation]:
-    if target.index is not None and not 0 <= target.index < len(labels):
-        return [Violation("options.target.index", f"is {target.index}; the model has classes 0 to {len(labels) - 1}")]
-    if target.label is not None and target.label not in labels:
+    path = "options.target"
+    if target.contrast:
+        return _contrast_violations(target.contrast, labels, f"{path}.contrast")
+    name = target.label if target.index is None else target.index
+    return [] if name is None else _class_violations(name, labels, path)
+
+
+def _contrast_violations(contrast: Contrast, labels: Sequence[str], path: str) -> list[Violation]:
+    violations = []
+    for side, name in (("target", contrast.target), ("reference", contrast.reference)):
+        if name is None:
+            violations.append(Violation(f"{path}.{side}", "names no class; set index or label"))
+        else:
+            violations += _class_violations(name, labels, f"{path}.{side}")
+    if not violations and class_index(contrast.target, labels) == class_index(contrast.reference, labels):
+        violations.append(Violation(f"{path}.reference", "is the target itself; name another class"))
+    return violations
+
+
+def _class_violations(name: ClassName, labels: Sequence[str], path: str) -> list[Violation]:
+    if isinstance(name, int) and not 0 <= name < len(labels):
+        return [Violation(f"{path}.index", f"is {name}; the model has classes 0 to {len(labels) - 1}")]
+    if isinstance(name, str) and name not in labels:
         known = ", ".join(repr(label) for label in labels[:20])
-        return [Violation("options.target.label", f"{target.label!r} is not a class; there are {known}")]
+        return [Violation(f"{path}.label", f"{name!r} is not a class; there are {known}")]
     return []
+
+
+def class_index(name: ClassName | None, labels: Sequence[str]) -> int:
+    """The index of a class that was checked to exist."""
+    assert name is not None
+    return labels.index(name) if isinstance(name, str) else name

@@ -37,7 +37,9 @@ class Predictor:
         self._settings = settings
         self._workers = workers
 
-    async def predict(self, served: ServedModel, values: Sequence[ModelInput], *, time_left_s: float) -> PredictAnswer:
+    async def predict(
+        self, served: ServedModel, values: Sequence[ModelInput], *, priority: Priority, time_left_s: float
+    ) -> PredictAnswer:
         """Predict every input, or none.
 
         Raises:
@@ -51,7 +53,7 @@ class Predictor:
         encoded = await self._encode(served, values)
         timings.preprocessing_s = timings.total_s
         batcher = served.batcher
-        ticket = batcher.submit([item.row for item in encoded], priority=Priority.PREDICT)
+        ticket = batcher.submit([item.row for item in encoded], priority=priority)
         try:
             in_time = await batcher.wait(ticket, timeout_s=max(0.0, time_left_s - timings.total_s))
         finally:

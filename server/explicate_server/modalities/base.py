@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +18,11 @@ class TextInput:
     """A text to predict."""
 
     text: str
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the input: the same for equal inputs only."""
+        return sha256(self.text.encode("utf-8", "surrogatepass")).digest()
 
 
 # Each modality adds its kind of input.
@@ -54,6 +61,9 @@ class Game(Protocol):
     @property
     def breaks(self) -> NDArray[np.intp] | None:
         """intp[players − 1], how much parts a player from the next; see GameInfo. None when that is no question."""
+
+    def grouped(self, groups: NDArray[np.intp]) -> Sequence[Player]:
+        """The groups of neighbours as players; ``groups`` intp[players] says which one each player belongs to."""
 
     def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
         """One model row per coalition of bool[m, players], True = present."""

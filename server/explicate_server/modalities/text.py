@@ -5,8 +5,8 @@ gives the logits of a masked attention (1e-7 apart, measured) with half the toke
 in their place, as shap does; ``delete`` takes the player out of the string and tokenises again, as lime does.
 """
 
-from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from collections.abc import Sequence
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +21,6 @@ from explicate_server.runtime.base import Feeds
 from explicate_server.runtime.queue import Row
 
 NO_PLAYER = -1
-_Parting = Callable[[Sequence[Player]], NDArray[np.intp]]
 _Number = TypeVar("_Number", bound=np.generic)
 
 
@@ -103,11 +102,9 @@ class TextModality:
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
         """The game whose players are the text's words, tokens or sentences."""
         assert isinstance(encoded, EncodedText)
-        parts = _players(value.text, encoded, players)
-        parting = None if players == "distinct-words" else partial(_breaks, value.text)
         if masking == "delete":
-            return _DeletionGame(self, value.text, parts, parting)
-        return _TokenGame(self._schema, encoded, parts, parting, replace=masking == "mask-token")
+            return _DeletionGame(self, encoded, value.text, players)
+        return _TokenGame(self._schema, encoded, value.text, players, replace=masking == "mask-token")
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Pad rows into int64[batch, longest] per graph input."""
@@ -142,22 +139,34 @@ class TextModality:
         return Row(length, values)
 
 
-class _TokenGame:
+class _TextGame:
+    """Players in a text, and what parts them; equal words that are one player have no neighbours."""
+
+    def __init__(self, text: str, players: Sequence[Player], kind: str) -> None:
+        self.players = players
+        spans = [player.spans[0] for player in players]
+        self.breaks = None if kind == "distinct-words" else breaks(text, spans)
+        self._text = text
+
+    def grouped(self, groups: NDArray[np.intp]) -> list[Player]:
+        """Phrases from the first to the last word of each group."""
+        starts = np.flatnonzero(np.diff(groups, prepend=-1)).tolist()
+        ends = [*starts[1:], len(groups)]
+        spans = [
+            (self.players[start].spans[0][0], self.players[end - 1].spans[0][1])
+            for start, end in zip(starts, ends, strict=True)
+        ]
+        return [Player(self._text[start:end], ((start, end),)) for start, end in spans]
+
+
+class _TokenGame(_TextGame):
     """Players own tokens of one encoding; absent players' tokens are dropped, unattended or replaced."""
 
-    def __init__(
-        self,
-        schema: TextSchema,
-        encoded: EncodedText,
-        parts: Sequence[Player],
-        parting: _Parting | None,
-        *,
-        replace: bool,
-    ) -> None:
+    def __init__(self, schema: TextSchema, encoded: EncodedText, text: str, kind: str, *, replace: bool) -> None:
+        parts = _players(text, encoded, kind)
         owner = _owners(encoded, parts)
         seen = np.unique(owner[owner != NO_PLAYER])  # words cut off at the end, or without a token, are no players
-        self.players = [parts[index] for index in seen]
-        self.breaks = parting(self.players) if parting else None
+        super().__init__(text, [parts[index] for index in seen], kind)
         self._owner = np.where(owner == NO_PLAYER, NO_PLAYER, np.searchsorted(seen, owner))
         self._values = encoded.row.values
         self._schema = schema
@@ -180,12 +189,12 @@ class _TokenGame:
         return Row(values.shape[1], values)
 
 
-class _DeletionGame:
+class _DeletionGame(_TextGame):
     """Players are cut out of the string, and what is left is tokenised again."""
 
-    def __init__(self, modality: TextModality, text: str, parts: Sequence[Player], parting: _Parting | None) -> None:
-        self.players = list(parts)
-        self.breaks = parting(self.players) if parting else None
+    def __init__(self, modality: TextModality, encoded: EncodedText, text: str, kind: str) -> None:
+        parts = _players(text, encoded, kind)
+        super().__init__(text, parts, kind)
         self._modality = modality
         cuts = sorted((span, index) for index, part in enumerate(parts) for span in part.spans)
         self._pieces: list[str] = []
@@ -221,10 +230,6 @@ def _token_spans(encoded: EncodedText) -> list[tuple[int, int]]:
         elif start < end:
             spans.append((start, end))
     return spans
-
-
-def _breaks(text: str, players: Sequence[Player]) -> NDArray[np.intp]:
-    return breaks(text, [player.spans[0] for player in players])
 
 
 def _owners(encoded: EncodedText, parts: Sequence[Player]) -> NDArray[np.int64]:

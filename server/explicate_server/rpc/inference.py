@@ -1,6 +1,6 @@
 """InferenceService: predictions and explanations."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -8,6 +8,7 @@ import grpc
 
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc as services
+from explicate_server.admission import caller_of
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.explanations import ExplainAnswer, Explainer
 from explicate_server.predictions import Predictor
@@ -35,18 +36,15 @@ class InferenceServicer(services.InferenceServiceServicer):
         left_s = time_left_s(context, self._settings.max_call_s)
         with self._registry.lease(**_reference(request.model)) as served:
             values = [convert.model_input(item, f"inputs[{index}]") for index, item in enumerate(request.inputs)]
-            answer = await self._predictor.predict(served, values, time_left_s=left_s)
+            priority = convert.predict_priority(request)
+            answer = await self._predictor.predict(served, values, priority=priority, time_left_s=left_s)
             return convert.predict_response(served, answer)
 
     async def Explain(self, request: messages.ExplainRequest, context: _Context) -> messages.ExplainResponse:
-        """The prediction and its explanation: the last of the estimates."""
-        last: ExplainAnswer | None = None
+        """The prediction and its explanation."""
         with self._registry.lease(**_reference(request.model)) as served:
-            async with aclosing(self._answers(served, request, context)) as answers:
-                async for answer in answers:
-                    last = answer
-            assert last is not None
-            return convert.explain_response(served, last)
+            async with aclosing(self._answers(served, request, context, progress=lambda: False)) as answers:
+                return convert.explain_response(served, await anext(answers))
 
     async def StreamExplain(
         self, request: messages.StreamExplainRequest, context: _Context
@@ -54,20 +52,27 @@ class InferenceServicer(services.InferenceServiceServicer):
         """Estimates as they grow; the last one is final."""
         pacer = Pacer(_STREAM_INTERVAL_S)
         with self._registry.lease(**_reference(request.model)) as served:
-            async with aclosing(self._answers(served, request, context)) as answers:
+            async with aclosing(self._answers(served, request, context, progress=pacer.due)) as answers:
                 async for answer in answers:
-                    if answer.final or pacer.due():
-                        yield convert.stream_explain_response(served, answer)
+                    yield convert.stream_explain_response(served, answer)
 
     def _answers(
-        self, served: ServedModel, request: messages.ExplainRequest | messages.StreamExplainRequest, context: _Context
+        self,
+        served: ServedModel,
+        request: messages.ExplainRequest | messages.StreamExplainRequest,
+        context: _Context,
+        *,
+        progress: Callable[[], bool],
     ) -> AsyncGenerator[ExplainAnswer]:
         return self._explainer.explain(
             served,
             convert.model_input(request.input, "input"),
             convert.explain_options(request.options),
+            caller=caller_of(context.peer()),
+            priority=convert.explain_priority(request),
             time_left_s=time_left_s(context, self._settings.max_call_s),
             field_path="input.text",
+            progress=progress,
         )
 
 

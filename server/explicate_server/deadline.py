@@ -1,0 +1,29 @@
+"""How long an explanation may go on evaluating, so that its answer still arrives in time."""
+
+from explicate_server.timings import Timings
+
+# Time kept back to fit and send the answer: a floor for the wire, and twice the slowest fit so far, but never most of
+# the time.
+_RESERVE_FLOOR_S = 0.03
+_RESERVE_FITS = 2.0
+_RESERVE_MOST = 0.25
+
+
+class Deadline:
+    """A time limit on a call, less what it takes to answer."""
+
+    def __init__(self, time_limit_s: float, timings: Timings) -> None:
+        """Take seconds from the call's arrival, which ``timings`` knows."""
+        self._time_limit_s = time_limit_s
+        self._timings = timings
+        self._slowest_fit_s = 0.0
+
+    def fit_took(self, seconds: float) -> None:
+        """A fit took this long; the last one may too."""
+        self._slowest_fit_s = max(self._slowest_fit_s, seconds)
+
+    def seconds_left(self) -> float:
+        """Until evaluations must stop; negative when they should have."""
+        reserve_s = max(_RESERVE_FLOOR_S, _RESERVE_FITS * self._slowest_fit_s)
+        usable_s = self._time_limit_s - min(reserve_s, _RESERVE_MOST * self._time_limit_s)
+        return usable_s - self._timings.total_s

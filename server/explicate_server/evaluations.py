@@ -1,0 +1,206 @@
+"""Evaluating coalitions: each row of a game goes through the model once, whoever asks for it.
+
+Rows leave in flights: chunks that the batcher takes as one ticket. A coalition that another explanation of the same
+input is having evaluated is not sent again; its flight is joined. A flight whose every reader has left is given up.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate_server.runtime.batcher import Batcher, Priority
+from explicate_server.runtime.queue import Row, Ticket
+from explicate_server.timings import Timings
+from explicate_server.value_store import GameValues, ValueStore, coalition_keys
+
+# Rows handed to the batcher at once, and how many such chunks may wait. Long enough to group rows by length over many
+# batches, short enough that a deadline or a cancel finds little in the queue.
+_CHUNK_ROWS = 256
+_FLIGHTS_WAITING = 2
+
+RowsOf = Callable[[NDArray[np.bool_]], Awaitable[list[Row]]]
+
+
+class Flight:
+    """Rows on their way through the model, and how many readers wait for them.
+
+    Attributes:
+        places: the place of each coalition in the flight.
+        ticket: once the rows are with the batcher.
+        fault: what went wrong with it, if anything; rows that are done stay right.
+        landed: ends when nothing more will come; it never raises.
+    """
+
+    def __init__(self, keys: list[bytes], priority: Priority) -> None:
+        self.places = {key: place for place, key in enumerate(keys)}
+        self.priority = priority
+        self.readers = 0
+        self.ticket: Ticket | None = None
+        self.fault: Exception | None = None
+        self.landed: asyncio.Task[None]
+
+
+@dataclass(frozen=True)
+class _Wait:
+    """Rows of one reader in one flight: where the values go, the keys to find them by, whether it is another's."""
+
+    flight: Flight
+    rows: list[int]
+    keys: list[bytes]
+    joined: bool
+
+
+class Evaluations:
+    """The evaluations of one explanation.
+
+    Attributes:
+        reused: how many of its values were known, or under way, from other explanations.
+    """
+
+    def __init__(
+        self,
+        batcher: Batcher,
+        game: GameValues,
+        store: ValueStore,
+        rows_of: RowsOf,
+        *,
+        classes: int,
+        timings: Timings,
+        seconds_left: Callable[[], float],
+    ) -> None:
+        """Take what makes model rows of coalitions, and what says how long evaluations may go on."""
+        self.reused = 0
+        self._batcher = batcher
+        self._game = game
+        self._store = store
+        self._rows_of = rows_of
+        self._classes = classes
+        self._timings = timings
+        self._seconds_left = seconds_left
+        self._own: set[bytes] = set()
+
+    @property
+    def count(self) -> int:
+        """Different rows that this explanation rests on."""
+        return len(self._own)
+
+    async def of(
+        self, coalitions: NDArray[np.bool_], priority: Priority
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Logits float64[m, classes] of bool[m, n], and bool[m] which of them there was time for.
+
+        Raises:
+            ModelFault: the model failed on one of them.
+            NotServing: the model is being unloaded.
+        """
+        keys = coalition_keys(coalitions)
+        logits = np.zeros((len(coalitions), self._classes))
+        evaluated = np.zeros(len(coalitions), dtype=np.bool_)
+        chunks = deque(range(0, len(coalitions), _CHUNK_ROWS))
+        waits: deque[_Wait] = deque()
+        try:
+            while waits or (chunks and self._seconds_left() > 0):
+                if chunks and len(waits) < _FLIGHTS_WAITING and self._seconds_left() > 0:
+                    chunk = range(chunks[0], min(chunks.popleft() + _CHUNK_ROWS, len(coalitions)))
+                    self._take_known(chunk, keys, logits, evaluated)
+                    waits.extend(self._depart(coalitions, [row for row in chunk if not evaluated[row]], keys, priority))
+                else:
+                    await asyncio.wait({waits[0].flight.landed}, timeout=max(0.0, self._seconds_left()))
+                    self._collect(waits[0], logits, evaluated)
+                    self._leave(waits.popleft().flight)
+        finally:
+            for wait in waits:
+                self._leave(wait.flight)
+        return logits, evaluated
+
+    def _take_known(
+        self, chunk: range, keys: list[bytes], logits: NDArray[np.float64], evaluated: NDArray[np.bool_]
+    ) -> None:
+        for row in chunk:
+            value = self._game.known.get(keys[row])
+            if value is not None:
+                logits[row], evaluated[row] = value, True
+                self._count(keys[row], reused=True)
+
+    def _depart(
+        self, coalitions: NDArray[np.bool_], rows: list[int], keys: list[bytes], priority: Priority
+    ) -> list[_Wait]:
+        """Join the flights that carry some of the rows, and send the others off in a new one."""
+        joined: dict[Flight, list[int]] = {}
+        new: dict[bytes, int] = {}
+        for row in rows:
+            flight = self._game.under_way.get(keys[row])
+            # A row that waits behind less urgent ones is sent again rather than waited for.
+            if flight is not None and flight.priority <= priority:
+                joined.setdefault(flight, []).append(row)
+            else:
+                new.setdefault(keys[row], row)
+        if new:
+            flight = Flight(list(new), priority)
+            flight.landed = asyncio.create_task(self._fly(flight, coalitions[list(new.values())]))
+            self._game.under_way.update(dict.fromkeys(new, flight))
+            joined[flight] = [row for row in rows if keys[row] in new]
+        for flight in joined:
+            flight.readers += 1
+        return [
+            _Wait(flight, places, [keys[row] for row in places], joined=keys[places[0]] not in new)
+            for flight, places in joined.items()
+        ]
+
+    async def _fly(self, flight: Flight, coalitions: NDArray[np.bool_]) -> None:
+        """Make the rows, have them evaluated, and keep their values."""
+        try:
+            rows = await self._rows_of(coalitions)
+            if flight.readers:
+                flight.ticket = self._batcher.submit(rows, priority=flight.priority, admitted=True)
+                await self._batcher.wait(flight.ticket, timeout_s=None)
+        except Exception as error:  # told to each reader that misses a row
+            flight.fault = error
+        finally:
+            self._land(flight)
+
+    def _land(self, flight: Flight) -> None:
+        self._take_off_the_board(flight)
+        if flight.ticket is not None:
+            done = flight.ticket.done.copy()  # an abandoned flight's last batch may still be running
+            keys = [key for key, place in flight.places.items() if done[place]]
+            self._store.remember(self._game, keys, flight.ticket.values[done].astype(np.float32))
+
+    def _take_off_the_board(self, flight: Flight) -> None:
+        for key in flight.places:
+            if self._game.under_way.get(key) is flight:
+                del self._game.under_way[key]
+
+    def _collect(self, wait: _Wait, logits: NDArray[np.float64], evaluated: NDArray[np.bool_]) -> None:
+        """Take the rows that are done.
+
+        Raises:
+            Exception: what went wrong with the flight, when a row of this reader is missing because of it.
+        """
+        flight, ticket = wait.flight, wait.flight.ticket
+        if ticket is not None:
+            places = [flight.places[key] for key in wait.keys]
+            done = ticket.done[places]
+            logits[wait.rows] = np.where(done[:, np.newaxis], ticket.values[places], 0.0)
+            evaluated[wait.rows] = done
+            self._timings.add(ticket)
+            for place in np.flatnonzero(done):
+                self._count(wait.keys[place], reused=wait.joined)
+        if flight.fault is not None and not evaluated[wait.rows].all():
+            raise flight.fault
+
+    def _leave(self, flight: Flight) -> None:
+        flight.readers -= 1
+        if not flight.readers:
+            self._take_off_the_board(flight)  # nobody may join what is being given up
+            if flight.ticket is not None:
+                self._batcher.abandon(flight.ticket)
+
+    def _count(self, key: bytes, *, reused: bool) -> None:
+        if key not in self._own:
+            self._own.add(key)
+            self.reused += reused
