@@ -12,8 +12,8 @@ class SettingError(Exception):
     """A setting has a value that cannot be used; the message names it."""
 
 
-def _setting(default: Any, text: str, *, minimum: float | None = None) -> Any:
-    return field(default=default, metadata={"help": text, "minimum": minimum})
+def _setting(default: Any, text: str, *, minimum: float | None = None, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"help": text, "minimum": minimum, "choices": choices})
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,11 @@ class Settings:
 
     repository: Path = _setting(Path("repository"), "folder of model bundles, <model>/<version>/")
     listen: str = _setting("127.0.0.1:8500", "address and port; 0 picks a free port, [::]:8500 opens it to the network")
+    runtime: str = _setting(
+        "onnxruntime",
+        "what runs the models: onnxruntime, openvino, or auto for the fastest that gives the bundle's answers",
+        choices=("onnxruntime", "openvino", "auto"),
+    )
     threads: int = _setting(0, "threads that run one model; 0 takes all cores", minimum=0)
     max_message_bytes: int = _setting(16 << 20, "largest request or answer", minimum=1024)
     max_inputs: int = _setting(1024, "inputs in one Predict", minimum=1)
@@ -43,6 +48,13 @@ class Settings:
             minimum = item.metadata["minimum"]
             if minimum is not None and getattr(self, item.name) < minimum:
                 raise SettingError(f"{flag(item)} is {getattr(self, item.name)}; it must be at least {minimum}")
+            choices = item.metadata["choices"]
+            if choices and getattr(self, item.name) not in choices:
+                raise SettingError(f"{flag(item)} is {getattr(self, item.name)!r}; it must be {_one_of(choices)}")
+
+
+def _one_of(choices: tuple[str, ...]) -> str:
+    return f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
 def flag(item: "Field[Any]") -> str:
