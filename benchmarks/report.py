@@ -30,8 +30,8 @@ def compared(what: str, unit: str, ours: Sequence[float], peer: Sequence[float],
     return Figure(what, unit, statistics.median(ours), statistics.median(peer), peer_name, ratio, len(ours))
 
 
-def print_table(figures: Sequence[Figure]) -> None:
-    """Print the figures, and keep them as JSON."""
+def print_table(figures: Sequence[Figure], *, name: str = "bench") -> None:
+    """Print the figures, and keep them as ``results/NAME.json``."""
     width = max(len(figure.what) for figure in figures)
     peer_width = max(len(figure.peer_name) for figure in figures)
     print(f"{'what':<{width}}  {'unit':<7}{'ours':>10}{'peer':>10}  {'peer is':<{peer_width}}{'ratio':>8}{'rounds':>8}")
@@ -42,6 +42,6 @@ def print_table(figures: Sequence[Figure]) -> None:
         )
     RESULTS.mkdir(exist_ok=True)
     machine = {"cores": os.cpu_count(), "processor": platform.processor() or platform.machine()}
-    (RESULTS / "bench.json").write_text(
+    (RESULTS / f"{name}.json").write_text(
         json.dumps({"machine": machine, "figures": [asdict(figure) for figure in figures]}, indent=2)
     )
