@@ -5,7 +5,7 @@ from benchmarks.report import Figure, print_table
 
 
 def main() -> None:
-    """Run what fits in a few minutes and print one table; accuracy, latency and concurrency are modules of their own."""
+    """Run what fits in a few minutes and print one table; the other modules are longer."""
     figures: list[Figure] = [*throughput.measure(), *explain_time.measure()]
     print_table(figures)
 
