@@ -11,12 +11,13 @@ shared out evenly, so the values sum to v(N) − v(∅) at any time.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from explicate_server.explain.arrays import Booleans, Floats
 from explicate_server.explain.game import GameInfo
-from explicate_server.explain.partition_tree import cut, rows_to_expand
+from explicate_server.explain.partition_tree import partition_tree
 from explicate_server.explain.result import Attribution
 
 # With less budget than the tree takes, a round spends this share of the rows left: what the parts turn out to
@@ -24,6 +25,8 @@ from explicate_server.explain.result import Attribution
 # and rounds, DistilBERT games: 1/10 .298 in 8, 1/4 .298 in 8, 1/2 .332 in 6, all at once .347 in 4 (shap itself .296).
 SHARE_OF_ROWS_LEFT = 0.25
 LEAST_CUTS = 4
+
+_Range = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +40,15 @@ class _Run:
     present: Floats  # [outputs], v(context ∪ run)
     weight: float
 
-    @property
-    def size(self) -> int:
-        return self.end - self.start
-
-    @property
+    @cached_property
     def contribution(self) -> Floats:
         """Weighted, float64[outputs]."""
         return (self.present - self.absent) * self.weight
+
+    @cached_property
+    def importance(self) -> float:
+        """The largest contribution to any output, by size."""
+        return float(np.abs(self.contribution).max())
 
     def joined_by(self, start: int, end: int) -> Booleans:
         """The context with players start … end − 1, bool[n]."""
@@ -52,9 +56,8 @@ class _Run:
         row[start:end] = True
         return row
 
-    def parts(self, middle: int, left_alone: Floats, right_alone: Floats) -> list["_Run"]:
+    def cut(self, left: _Range, right: _Range, left_alone: Floats, right_alone: Floats) -> list["_Run"]:
         """Both parts in both contexts, from the values of each part alone in this run's context, float64[outputs]."""
-        left, right = (self.start, middle), (middle, self.end)
         half = self.weight / 2
         return [
             _Run(*left, self.context, self.absent, left_alone, half),
@@ -70,27 +73,27 @@ class PartitionShap:
     def __init__(self, game: GameInfo, max_evaluations: int) -> None:
         """Take the budget too: it decides how the rows are spread."""
         self._game = game
+        self._tree = partition_tree(game.n_players, game.breaks)
         self._rows_left = max_evaluations - 2
-        self._open: list[_Run] = []  # still to be cut
-        self._whole: list[_Run] = []  # single players, and runs whose parts were not evaluated
-        self._asked: list[tuple[_Run, int]] = []  # with the first player of the right part
+        self._single = np.zeros((game.n_outputs, game.n_players))  # what single players contribute in their contexts
+        self._open: list[_Run] = []  # of two players and more, still to be cut
+        self._left_whole: list[_Run] = []  # their parts were asked and not evaluated
+        self._asked: list[_Run] = []
         nobody = np.zeros(game.n_players, np.bool_)
-        self._add([_Run(0, game.n_players, nobody, game.empty, game.full, 1.0)])
+        if game.n_players:
+            self._add([_Run(0, game.n_players, nobody, game.empty, game.full, 1.0)])
 
     def ask(self, count: int) -> Booleans | None:
         """Each part of the open runs alone: of all runs if the budget reaches to the end, else of the first ones."""
         if not self._open:
             return None
-        by_contribution = sorted(self._open, key=lambda run: -float(np.abs(run.contribution).max()))
+        by_contribution = sorted(self._open, key=lambda run: -run.importance)
         n_runs = min(count, self._rows_left) // 2
-        if sum(rows_to_expand(run.start, run.end, self._game.breaks) for run in self._open) > self._rows_left:
+        if sum(self._tree[run.start, run.end].rows for run in self._open) > self._rows_left:
             n_runs = min(n_runs, max(LEAST_CUTS, int(SHARE_OF_ROWS_LEFT * self._rows_left / 2)))
-        self._asked = [(run, cut(run.start, run.end, self._game.breaks)) for run in by_contribution[:n_runs]]
-        self._open = by_contribution[n_runs:]
+        self._asked, self._open = by_contribution[:n_runs], by_contribution[n_runs:]
         self._rows_left -= 2 * len(self._asked)
-        rows = [
-            run.joined_by(*part) for run, middle in self._asked for part in ((run.start, middle), (middle, run.end))
-        ]
+        rows = [run.joined_by(*part) for run in self._asked for part in self._parts(run)]
         return np.array(rows, dtype=np.bool_).reshape(-1, self._game.n_players)
 
     def tell(self, values: Floats, evaluated: Booleans | None = None) -> None:
@@ -99,23 +102,20 @@ class PartitionShap:
             raise ValueError("There is nothing to tell: ask for coalitions first.")
         pairs = values.reshape(-1, 2, self._game.n_outputs)
         known: Booleans = np.ones((len(pairs), 2), np.bool_) if evaluated is None else evaluated.reshape(-1, 2)
-        for (run, middle), (left_alone, right_alone), told in zip(self._asked, pairs, known, strict=True):
+        for run, (left_alone, right_alone), told in zip(self._asked, pairs, known, strict=True):
             if told.all():
-                self._add(run.parts(middle, left_alone, right_alone))
+                self._add(run.cut(*self._parts(run), left_alone, right_alone))
             else:
-                self._whole.append(run)
+                self._left_whole.append(run)
         self._asked = []
 
     def estimate(self) -> Attribution:
         """What the runs found so far contribute, each shared out evenly among its players."""
         game = self._game
-        steps = np.zeros((game.n_outputs, game.n_players + 1))  # from each player to the next
-        for run in (*self._whole, *self._open):
-            share = run.contribution / max(run.size, 1)
-            steps[:, run.start] += share
-            steps[:, run.end] -= share
-        values = steps.cumsum(axis=1)[:, :-1]
-        exact = not self._open and all(run.size < 2 for run in self._whole)
+        values = self._single.copy()
+        for run in (*self._open, *self._left_whole):
+            values[:, run.start : run.end] += run.contribution[:, None] / (run.end - run.start)
+        exact = not self._open and not self._left_whole
         errors = np.full_like(values, 0.0 if exact else np.nan)
         return Attribution(
             values=values,
@@ -132,6 +132,13 @@ class PartitionShap:
         """None: nothing is drawn at random."""
         return None
 
+    def _parts(self, run: _Run) -> tuple[_Range, _Range]:
+        middle = self._tree[run.start, run.end].middle
+        return (run.start, middle), (middle, run.end)
+
     def _add(self, runs: list[_Run]) -> None:
         for run in runs:
-            (self._open if run.size > 1 else self._whole).append(run)
+            if run.end - run.start == 1:
+                self._single[:, run.start] += run.contribution
+            else:
+                self._open.append(run)

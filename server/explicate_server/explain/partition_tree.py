@@ -1,33 +1,47 @@
-"""The tree of players that `partition-shap` descends: where a run of neighbouring players is cut in two."""
+"""The tree of players that `partition-shap` descends: where each run of neighbouring players is cut in two."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from explicate_server.explain.arrays import Indices
 
 
-def cut(start: int, end: int, breaks: Indices | None) -> int:
-    """Where to cut the players start … end − 1, at least two: at the strongest break, of equal ones the middlest.
+@dataclass(frozen=True)
+class Cut:
+    """The cut of a run of players.
+
+    Attributes:
+        middle: the first player of the right part.
+        rows: evaluations that the Owen values of the run take in one context, its own contribution known: each part
+            without the other and with it, r(run) = 2 + 2 r(left) + 2 r(right). About 0.7 n² for a balanced tree.
+    """
+
+    middle: int
+    rows: int
+
+
+def partition_tree(n_players: int, breaks: Indices | None) -> dict[tuple[int, int], Cut]:
+    """The cuts of all runs of two players and more, by their half-open range of players.
+
+    A run is cut at its strongest break, of equal ones at the middlest; without breaks in the middle.
 
     Args:
-        start, end: half-open range of players.
-        breaks: intp[n − 1], see `GameInfo.breaks`; None cuts in the middle.
-
-    Returns:
-        The first player of the right part, from start + 1 to end − 1.
+        n_players: n.
+        breaks: intp[n − 1], see `GameInfo.breaks`.
     """
-    middle = (start + end) // 2
-    if breaks is None:
-        return middle
-    inside = breaks[start : end - 1]
-    strongest = start + 1 + np.flatnonzero(inside == inside.max())
-    return int(strongest[np.argmin(np.abs(strongest - (start + end) / 2))])
+    strengths = np.zeros(max(n_players - 1, 0), np.intp) if breaks is None else breaks
+    tree: dict[tuple[int, int], Cut] = {}
 
+    def add(start: int, end: int) -> int:
+        if end - start < 2:
+            return 0
+        inside = strengths[start : end - 1]
+        strongest = start + 1 + np.flatnonzero(inside == inside.max())
+        middle = int(strongest[np.argmin(np.abs(2 * strongest - start - end))])
+        rows = 2 + 2 * add(start, middle) + 2 * add(middle, end)
+        tree[start, end] = Cut(middle, rows)
+        return rows
 
-def rows_to_expand(start: int, end: int, breaks: Indices | None) -> int:
-    """Rows that the Owen values of players start … end − 1 take, their common contribution known: both contexts of
-    every part of the tree, r(run) = 2 + 2 r(left) + 2 r(right). About 0.7 n² when the tree is balanced.
-    """
-    if end - start < 2:
-        return 0
-    middle = cut(start, end, breaks)
-    return 2 + 2 * rows_to_expand(start, middle, breaks) + 2 * rows_to_expand(middle, end, breaks)
+    add(0, n_players)
+    return tree

@@ -33,7 +33,9 @@ class PermutationShap:
         """Take the budget too: an order that it could not finish is not begun."""
         self._game = game
         self._generator = stream(game.seed, 0)
-        self._rows_left = max_evaluations - 2
+        self._rows_left = max(
+            max_evaluations - 2, 0
+        )  # none once an order did not fit: later ones are not tried instead
         self._unmet = max(2**game.n_players - 2, 0)  # coalitions in no order yet
         self._places: dict[bytes, int] = {}  # of coalitions met, in the order in which they are asked
         self._orders: list[Indices] = []  # each [n]
@@ -97,7 +99,7 @@ class PermutationShap:
 
     def _add_order(self) -> bool:
         """Draw an order; False when no coalition is left to meet, or when the budget ends within the order."""
-        if not self._unmet:
+        if not self._unmet or not self._rows_left:
             return False
         n = self._game.n_players
         order = self._generator.permutation(n)
@@ -107,6 +109,7 @@ class PermutationShap:
         new = np.array([key not in self._places for key in keys])
         n_new = int(new.sum())
         if n_new > self._rows_left:
+            self._rows_left = 0
             return False
         self._rows_left -= n_new
         self._unmet -= n_new
