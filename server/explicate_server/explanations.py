@@ -169,7 +169,7 @@ class _Explanation:
 
         encoded, game = await self._explainer.in_worker(prepare)
         if len(game.players) > MAX_PLAYERS:
-            problem = f"has {len(game.players):,} {options.players}; at most {MAX_PLAYERS:,} can be explained"
+            problem = f"has {len(game.players):,} {options.granularity}s; at most {MAX_PLAYERS:,} can be explained"
             raise InvalidRequest([Violation(field_path, problem)])
         self._timings.preprocessing_s += time.monotonic() - started_s
         return encoded, game

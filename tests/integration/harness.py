@@ -66,6 +66,7 @@ class GatedRuntime:
         self._inner = inner
         self.name, self.batch_tokens, self.lanes = inner.name, inner.batch_tokens, inner.lanes
         self.rows_run = 0
+        self.fail = False
         self._loop = asyncio.get_running_loop()
         self.entered: asyncio.Queue[int] = asyncio.Queue()
         self._gate: asyncio.Semaphore = asyncio.Semaphore(0)
@@ -75,6 +76,8 @@ class GatedRuntime:
         self._loop.call_soon_threadsafe(self.entered.put_nowait, rows)
         asyncio.run_coroutine_threadsafe(self._gate.acquire(), self._loop).result()
         self.rows_run += rows
+        if self.fail:
+            raise RuntimeError("told to fail")
         return self._inner.run(feeds)
 
     def let_through(self, batches: int) -> None:

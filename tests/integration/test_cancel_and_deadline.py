@@ -112,9 +112,7 @@ async def test_explanations_over_the_limit_are_refused_at_once_and_the_others_fi
     async with running_server(tiny_repository, max_explanations=2) as running:
         gated = gate(running)
         accepted = [running.inference.Explain(explain_request(LONG, max_evaluations=64)) for _ in range(2)]
-        running_rows = await gated.entered.get()
-        # Both have queued their prediction and their empty input; how many of the four share the first batch is chance.
-        await until(lambda: running_rows + running.served().batcher.queued_rows[Priority.PREDICT] == 4)
+        await until(lambda: running.server.admission.in_progress == 2)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await running.inference.Explain(explain_request(LONG))
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
