@@ -65,7 +65,7 @@ async def test_a_broken_new_version_leaves_the_one_before_it_serving(repository:
     assert answer.model.version == 1
     assert "golden.npz" in broken.status.reason
     assert live.status.version == 1
-    assert set(live.methods) == {"kernel-shap", "lime"}
+    assert {"kernel-shap", "lime"} <= set(live.methods)
     assert live.limits.max_inputs == 1024
     assert live.model_card
 

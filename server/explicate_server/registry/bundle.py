@@ -1,37 +1,27 @@
 """Reading a bundle from disk and trusting nothing in it until its digests are checked."""
 
 import hashlib
-import io
 import re
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 from google.protobuf import json_format
-from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
+from explicate_server.registry.golden import Golden, GoldenFormatError, read_golden
 
 FORMAT_VERSION = 1
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_CLASSES = 10_000
+_MAX_EVALUATIONS_PER_PLAYER = 1024
 _REQUIRED_FILES = ("model.onnx", "golden.npz", "tokenizer.json")
 _GRAPH_INPUTS = frozenset({"input_ids", "attention_mask", "position_ids", "token_type_ids"})
 
 
 class BundleError(Exception):
     """A bundle cannot be trusted or understood; the message says what is wrong with it."""
-
-
-@dataclass(frozen=True)
-class Golden:
-    """Inputs with the answers of the model that was exported: ``logits`` float32[len(texts), classes]."""
-
-    texts: tuple[str, ...]
-    logits: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -55,22 +45,20 @@ class VerifiedBundle:
         return (self.folder / name).read_text(encoding="utf-8")
 
     def golden(self) -> Golden:
-        """The golden inputs and outputs.
+        """The golden texts with their outputs and attributions.
 
         Raises:
             BundleError: they are not in the format.
         """
+        manifest = self.manifest
         try:
-            with np.load(io.BytesIO((self.folder / "golden.npz").read_bytes()), allow_pickle=False) as arrays:
-                text = arrays["text_utf8"].astype(np.uint8).tobytes()
-                offsets = arrays["text_offsets"].astype(np.int64)
-                logits = arrays["logits"].astype(np.float32)
-            texts = tuple(text[a:b].decode("utf-8") for a, b in pairwise(offsets))
-        except (KeyError, ValueError, OSError, UnicodeDecodeError) as error:
-            raise BundleError(f"golden.npz is not in the format: {error}") from error
-        if not texts or logits.shape != (len(texts), len(self.manifest.class_labels)):
-            raise BundleError(f"golden.npz has {len(texts)} texts and logits of shape {logits.shape}")
-        return Golden(texts, logits)
+            return read_golden(
+                self.folder / "golden.npz",
+                classes=len(manifest.class_labels),
+                attributed=manifest.HasField("golden_attributions"),
+            )
+        except GoldenFormatError as error:
+            raise BundleError(str(error)) from error
 
 
 def verify_bundle(folder: Path, *, model: str, version: int) -> VerifiedBundle:
@@ -121,6 +109,8 @@ def _check_manifest(manifest: bundle_pb2.Bundle, *, model: str, version: int) ->
         (2 <= len(manifest.class_labels) <= _MAX_CLASSES, f"{len(manifest.class_labels)} class_labels"),
         (len(set(manifest.class_labels)) == len(manifest.class_labels), "class_labels repeat"),
         (manifest.golden_tolerance > 0, "golden_tolerance is not above 0"),
+        (manifest.golden_reduced_tolerance >= 0, "golden_reduced_tolerance is below 0"),
+        *_attribution_checks(manifest),
         (8 <= text.max_tokens <= 1 << 16, f"text.max_tokens is {text.max_tokens}"),
         ({"input_ids", "attention_mask"} <= set(text.inputs) <= _GRAPH_INPUTS, f"text.inputs are {list(text.inputs)}"),
         (len(set(text.inputs)) == len(text.inputs), "text.inputs repeat"),
@@ -136,6 +126,19 @@ def _check_manifest(manifest: bundle_pb2.Bundle, *, model: str, version: int) ->
     for holds, otherwise in checks:
         if not holds:
             raise BundleError(f"manifest.json: {otherwise}")
+
+
+def _attribution_checks(manifest: bundle_pb2.Bundle) -> list[tuple[bool, str]]:
+    if not manifest.HasField("golden_attributions"):
+        return []
+    recipe = manifest.golden_attributions
+    return [
+        (recipe.tolerance > 0, "golden_attributions.tolerance is not above 0"),
+        (
+            1 <= recipe.evaluations_per_player <= _MAX_EVALUATIONS_PER_PLAYER,
+            f"golden_attributions.evaluations_per_player is {recipe.evaluations_per_player}",
+        ),
+    ]
 
 
 def _check_file(folder: Path, file: bundle_pb2.BundleFile) -> None:

@@ -9,20 +9,22 @@ from enum import Enum
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from explicate_server.errors import NotFound, NotServable, NotServing
 from explicate_server.modalities.base import Modality, TextInput
 from explicate_server.modalities.registry import MODALITIES
 from explicate_server.registry.bundle import BundleError, VerifiedBundle, verify_bundle
 from explicate_server.registry.repository import BundlePlace, list_bundles
+from explicate_server.registry.runtime_choice import NoRuntime, choose_runtime
+from explicate_server.registry.trial import Trial
 from explicate_server.runtime.base import Runtime
 from explicate_server.runtime.batch_cost import BatchCost, calibrate, stretched
 from explicate_server.runtime.batcher import Batcher, Priority
-from explicate_server.runtime.registry import RUNTIMES, usable_cores
+from explicate_server.runtime.registry import usable_cores
 from explicate_server.settings import Settings
 
 LIVE = "live"
+# Failures whose message says all there is to say; the others leave a trace in the log.
+_EXPLAINED = (BundleError, NoRuntime)
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +45,8 @@ class ServedModel:
     modality: Modality
     runtime: Runtime
     batcher: Batcher
+    trials: Sequence[Trial] = ()
+    """How the runtimes did that were tried, the one that serves first."""
     leases: int = 0
 
     @cached_property
@@ -168,20 +172,25 @@ class ModelRegistry:
                 place.model,
                 place.version,
                 record.reason,
-                exc_info=not isinstance(error, BundleError),
+                exc_info=not isinstance(error, _EXPLAINED),
             )
             return False
         record.state = State.READY
-        _log.info("%s/%d ready on %s", place.model, place.version, record.served.runtime.name)
+        runtime = record.served.runtime
+        _log.info("%s/%d ready on %s in %s", place.model, place.version, runtime.name, runtime.precision)
         return True
 
     async def _serve(self, bundle: VerifiedBundle) -> ServedModel:
         settings = self._settings
         modality = MODALITIES[bundle.manifest.kind](bundle, settings.max_text_bytes)
-        runtime = await asyncio.to_thread(
-            RUNTIMES["onnxruntime"], bundle.model_path, settings.threads or usable_cores()
+        runtime, trials = await asyncio.to_thread(
+            choose_runtime,
+            bundle,
+            modality,
+            runtime=settings.runtime,
+            threads=settings.threads or usable_cores(),
         )
-        cost = await asyncio.to_thread(_warm_up, bundle, modality, runtime)
+        cost = await asyncio.to_thread(_batch_cost, bundle, modality, runtime)
         manifest = bundle.manifest
         batcher = Batcher(
             runtime,
@@ -194,37 +203,22 @@ class ModelRegistry:
             name=f"{manifest.model}-{manifest.version}",
             cost=cost,
         )
-        return ServedModel(bundle, modality, runtime, batcher)
+        return ServedModel(bundle, modality, runtime, batcher, trials)
 
 
-def _warm_up(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> BatchCost:
-    """Answer the golden inputs on this device, which proves that the model works here; returns what batches cost.
-
-    Raises:
-        BundleError: the answers are not the bundle's.
-    """
-    golden = bundle.golden()
-    rows = [modality.encode(TextInput(text)).row for text in golden.texts]
-    per_batch = max(1, runtime.batch_tokens // max(row.length for row in rows))
-    for first in range(0, len(rows), per_batch):
-        logits = runtime.run(modality.collate(rows[first : first + per_batch]))
-        difference = float(np.abs(logits - golden.logits[first : first + per_batch]).max())
-        if not difference <= bundle.manifest.golden_tolerance:
-            raise BundleError(
-                f"golden outputs differ by {difference:.3g} on {runtime.name}; "
-                f"{bundle.manifest.golden_tolerance:.3g} is allowed"
-            )
-    longest = max(rows, key=lambda row: row.length)
+def _batch_cost(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> BatchCost:
+    """What batches take on this device, measured with a golden text."""
+    row = modality.encode(TextInput(bundle.golden().texts[-1])).row
     return calibrate(
         lambda batch: runtime.run(modality.collate(batch)),
-        lambda length: stretched(longest, length),
+        lambda length: stretched(row, length),
         batch_tokens=runtime.batch_tokens,
         max_length=bundle.manifest.text.max_tokens,
     )
 
 
 def _cause(error: Exception) -> str:
-    return str(error) if isinstance(error, BundleError) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, _EXPLAINED) else f"{type(error).__name__}: {error}"
 
 
 def _not_found(reason: str, resource_type: str, resource_name: str) -> NotFound:

@@ -19,6 +19,7 @@ from explicate_server.options import ClassName, Contrast, ExplainOptions, Resolv
 from explicate_server.outputs import softmax
 from explicate_server.predictions import PredictAnswer
 from explicate_server.registry.models import ServedModel, State, VersionRecord
+from explicate_server.registry.trial import Trial
 from explicate_server.runtime.batcher import Priority
 from explicate_server.timings import Timings
 
@@ -157,7 +158,7 @@ def model_version(served: ServedModel) -> inference_messages.ModelVersion:
         version=manifest.version,
         bundle_digest=served.bundle.digest,
         runtime=served.runtime.name,
-        precision=manifest.precision,
+        precision=served.runtime.precision,
     )
 
 
@@ -206,6 +207,20 @@ def model_status(record: VersionRecord) -> model_messages.ModelStatus:
         kind=record.bundle.manifest.kind if record.bundle else bundle_messages.MODEL_KIND_UNSPECIFIED,
         bundle_digest=record.bundle.digest if record.bundle else "",
         runtime=record.served.runtime.name if record.served else "",
+        precision=record.served.runtime.precision if record.served else "",
+    )
+
+
+def runtime_trial(trial: Trial) -> model_messages.RuntimeTrial:
+    """How a runtime did."""
+    return model_messages.RuntimeTrial(
+        runtime=trial.runtime,
+        precision=trial.precision,
+        passed=trial.passed,
+        reason=trial.reason,
+        logit_difference=trial.logit_difference,
+        attribution_difference=trial.attribution_difference,
+        seconds_per_row=trial.seconds_per_row,
     )
 
 

@@ -44,4 +44,5 @@ class ModelServicer(services.ModelServiceServicer):
                 max_call_seconds=self._settings.max_call_s,
             ),
             model_card=bundle.read_text("MODEL_CARD.md") if bundle else "",
+            runtimes=[convert.runtime_trial(trial) for trial in record.served.trials] if record.served else [],
         )

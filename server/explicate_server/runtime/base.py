@@ -9,12 +9,20 @@ from numpy.typing import NDArray
 Feeds = Mapping[str, NDArray[np.int64]]
 
 
+class RuntimeUnavailable(Exception):
+    """A runtime cannot be used on this machine; the message says why and what to do."""
+
+
 class Runtime(Protocol):
     """A loaded model."""
 
     @property
     def name(self) -> str:
         """Runtime and the device it really runs on, such as ``onnxruntime-cpu``."""
+
+    @property
+    def precision(self) -> str:
+        """The numeric precision it really computes in, such as ``fp32`` or ``bf16``."""
 
     @property
     def batch_tokens(self) -> int:

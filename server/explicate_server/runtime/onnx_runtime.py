@@ -21,8 +21,8 @@ _FATAL_ONLY = 4
 class OnnxRuntime:
     """One ``InferenceSession`` over ``model.onnx``."""
 
-    def __init__(self, model_path: Path, *, threads: int) -> None:
-        """Load the graph for ``threads`` threads in all."""
+    def __init__(self, model_path: Path, *, threads: int, reduced: bool = False) -> None:  # noqa: ARG002
+        """Load the graph for ``threads`` threads in all; it runs in the graph's own precision, ``reduced`` or not."""
         providers = _providers()
         self._lanes = 1 if "CUDAExecutionProvider" in providers else min(threads, _MOST_CPU_LANES)
         options = ort.SessionOptions()
@@ -39,6 +39,11 @@ class OnnxRuntime:
     def name(self) -> str:
         """``onnxruntime-cuda`` or ``onnxruntime-cpu``."""
         return f"onnxruntime-{self._device}"
+
+    @property
+    def precision(self) -> str:
+        """``fp32``, as the graph is written."""
+        return "fp32"
 
     @property
     def batch_tokens(self) -> int:

@@ -1,0 +1,90 @@
+"""The golden texts of a bundle: inputs with the answers that the exported model gave.
+
+``golden.npz`` holds, without pickle: ``text_utf8`` uint8[bytes], all texts one after the other in UTF-8;
+``text_offsets`` int64[texts + 1], where each begins and ends; ``logits`` float32[texts, classes]; and, where the
+manifest says how they were made, ``attribution_texts`` int64[k], indices of the texts that were attributed,
+``attribution_offsets`` int64[k + 1] and ``attribution_values`` float32[values], one per word.
+"""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class GoldenFormatError(Exception):
+    """golden.npz is not in the format; the message says in what."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Texts and what they must give.
+
+    Attributes:
+        texts: the texts.
+        logits: float32[texts, classes].
+        attributions: by index of a text, float64[words]: of the logit of the class with the highest golden one.
+    """
+
+    texts: tuple[str, ...]
+    logits: NDArray[np.float32]
+    attributions: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
+
+
+def read_golden(path: Path, *, classes: int, attributed: bool) -> Golden:
+    """Read and check the file; ``attributed`` says whether it must hold attributions.
+
+    Raises:
+        GoldenFormatError: it is not in the format.
+    """
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            data = arrays["text_utf8"].astype(np.uint8).tobytes()
+            texts = tuple(data[start:end].decode("utf-8") for start, end in pairwise(arrays["text_offsets"].tolist()))
+            logits = arrays["logits"].astype(np.float32)
+            attributions = _attributions(arrays) if attributed else {}
+    except (KeyError, ValueError, TypeError, OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
+        raise GoldenFormatError(f"golden.npz is not in the format: {error}") from error
+    if not texts or logits.shape != (len(texts), classes):
+        raise GoldenFormatError(f"golden.npz has {len(texts)} texts and logits of shape {logits.shape}")
+    if not all(0 <= index < len(texts) for index in attributions):
+        raise GoldenFormatError(f"golden.npz has attributions of texts {list(attributions)}, but {len(texts)} texts")
+    return Golden(texts, logits, attributions)
+
+
+def write_golden(path: Path, golden: Golden) -> None:
+    """Write the file."""
+    encoded = [text.encode("utf-8") for text in golden.texts]
+    arrays = {
+        "text_utf8": np.frombuffer(b"".join(encoded), dtype=np.uint8),
+        "text_offsets": _offsets([len(text) for text in encoded]),
+        "logits": golden.logits.astype(np.float32),
+    }
+    if golden.attributions:
+        values = list(golden.attributions.values())
+        arrays |= {
+            "attribution_texts": np.array(list(golden.attributions), dtype=np.int64),
+            "attribution_offsets": _offsets([len(each) for each in values]),
+            "attribution_values": np.concatenate(values).astype(np.float32),
+        }
+    np.savez(path, **arrays)  # type: ignore[arg-type]  # the stubs take the arrays for the flag allow_pickle
+
+
+def _attributions(arrays: Mapping[str, NDArray[np.generic]]) -> dict[int, NDArray[np.float64]]:
+    texts, offsets = arrays["attribution_texts"].tolist(), arrays["attribution_offsets"].tolist()
+    values = arrays["attribution_values"].astype(np.float64)
+    ends = [0, *offsets[1:]]
+    if not texts or len(offsets) != len(texts) + 1 or len(set(texts)) != len(texts):
+        raise ValueError(f"{len(texts)} attributed texts with {len(offsets)} offsets")
+    if offsets != sorted(ends) or offsets[-1] != len(values) or not np.isfinite(values).all():
+        raise ValueError("the attributions' offsets do not fit their values, or a value is not finite")
+    return {text: values[start:end] for text, (start, end) in zip(texts, pairwise(offsets), strict=True)}
+
+
+def _offsets(lengths: list[int]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
