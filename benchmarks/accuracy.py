@@ -1,30 +1,27 @@
-"""`python -m benchmarks.accuracy`: error at equal budgets of kernel-shap, lime and the shap library, on exact games.
+"""`python -m benchmarks.accuracy`: error at equal budgets of our methods, shap and lime on exact games.
 
 The games are those of two real models with all 2^14 coalitions known, read from ../shared/data/golden, so that the
-Shapley values are known exactly. Every method sees the same games, seeds and budgets, counted in rows of the model.
-lime's coefficients estimate something else; they stand here because people read them as if they were attributions.
+Shapley values are known exactly. Every method sees the same games, seeds and budgets, counted in rows of the model. A
+method that is done before the budget is spent has its last figure there. lime's coefficients and occlusion's losses
+estimate something else; they stand here because people read them as if they were Shapley values.
 """
 
 import argparse
 import json
 import os
+import sys
+import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import comb
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
-from explicate_server.explain import explain_game
-
-Floats = NDArray[np.float64]
-Game = Callable[[NDArray[np.bool_]], Floats]
-# A game, its number of players, a budget of rows and a seed to values and, where the method has them, interval ends.
-Attributor = Callable[[Game, int, int, int], tuple[Floats, Floats | None, Floats | None]]
+from benchmarks.accuracy_methods import METHODS, Attributor, Floats, Game
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "data" / "golden"
 FILES = {"text": "distilbert_imdb_14_tokens.npz", "image": "resnet18_imagenet_14_superpixels.npz"}
@@ -47,11 +44,14 @@ class Accuracy:
 
 
 def main() -> None:
-    """Measure, print one table per set of games, and keep the figures as JSON."""
+    """Measure, print one table per set of games, and keep the figures as JSON; `--plot` draws them too."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=2, help="seeds per game (default: 2)")
     parser.add_argument("--games", choices=FILES, nargs="+", default=list(FILES), help="which games (default: all)")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw error against rows per player")
     arguments = parser.parse_args()
+    if not GOLDEN.exists():
+        sys.exit(f"The exact games are not in {GOLDEN}; put them there to run this benchmark.")
     figures: list[Accuracy] = []
     # Small matrices: on busy cores several BLAS threads are a hundred times slower, for every method here.
     with threadpool_limits(limits=1, user_api="blas"):
@@ -62,19 +62,26 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     record = {"seeds": arguments.seeds, "cores": os.cpu_count(), "figures": [asdict(figure) for figure in figures]}
     (RESULTS / "accuracy.json").write_text(json.dumps(record, indent=1) + "\n")
+    if arguments.plot:
+        from benchmarks.accuracy_plot import plot
+
+        plot(figures, arguments.plot)
 
 
 def measure(games: str, *, seeds: Sequence[int]) -> list[Accuracy]:
-    """All methods at all budgets on one set of games."""
+    """All methods at all budgets on one set of games; progress on stderr."""
     data = np.load(GOLDEN / FILES[games])
     tables, n = data["V"].astype(np.float64), int(data["n"])
     truths = [shapley_values(table, n) for table in tables]
-    return [
-        accuracy
-        for name, attribute in attributors().items()
-        for budget in BUDGETS_PER_PLAYER
-        if (accuracy := _accuracy(games, name, attribute, tables, truths, budget, seeds)) is not None
-    ]
+    figures = []
+    for name, attribute in METHODS.items():
+        started_s = time.monotonic()
+        for budget in BUDGETS_PER_PLAYER:
+            accuracy = _accuracy(games, name, attribute, tables, truths, budget, seeds)
+            if accuracy is not None:
+                figures.append(accuracy)
+        print(f"{games}: {name} took {time.monotonic() - started_s:.1f} s", file=sys.stderr, flush=True)
+    return figures
 
 
 def _accuracy(
@@ -87,18 +94,19 @@ def _accuracy(
     seeds: Sequence[int],
 ) -> Accuracy | None:
     n = len(truths[0])
-    if name == "shap permutation" and per_player * n < 2 * n + 1:
-        return None  # not even one pair of orders
     rows = []
     for table, truth in zip(tables, truths, strict=True):
         for seed in seeds:
-            values, lower, upper = attribute(_game(table, n), n, per_player * n, seed)
+            answer = attribute(_game(table, n), n, per_player * n, seed)
+            if answer is None:
+                return None  # the budget does not reach
+            values, interval = answer
             rows.append(
                 (
                     float(spearmanr(values, truth).statistic),
                     float(np.linalg.norm(values - truth) / np.linalg.norm(truth)),
                     _jaccard(values, truth),
-                    np.nan if lower is None or upper is None else ((lower <= truth) & (truth <= upper)).mean(),
+                    np.nan if interval is None else ((interval[0] <= truth) & (truth <= interval[1])).mean(),
                 )
             )
     spearman, error, jaccard, coverage = np.array(rows).T
@@ -113,46 +121,6 @@ def _accuracy(
     )
 
 
-def attributors() -> dict[str, Attributor]:
-    """The methods compared, ours first."""
-    return {
-        "kernel-shap": _ours("kernel-shap"),
-        "lime": _ours("lime"),
-        "shap permutation": _shap_permutation,
-        "shap kernel": lambda game, n, budget, seed: _shap_kernel(game, n, budget, seed, {}),
-        "shap kernel, l1_reg=False": lambda game, n, b, seed: _shap_kernel(game, n, b, seed, {"l1_reg": False}),
-    }
-
-
-def _ours(method: str) -> Attributor:
-    def attribute(game: Game, n: int, budget: int, seed: int) -> tuple[Floats, Floats | None, Floats | None]:
-        explanation = explain_game(game, n, method=method, max_evaluations=budget, seed=seed)
-        additive = method != "lime"  # lime's intervals are for its own target, not for Shapley values
-        return explanation.values, explanation.lower if additive else None, explanation.upper if additive else None
-
-    return attribute
-
-
-def _shap_kernel(
-    game: Game, n: int, budget: int, seed: int, options: dict[str, object]
-) -> tuple[Floats, Floats | None, Floats | None]:
-    import shap
-
-    # It draws from NumPy's global stream and takes no seed; the two ends come on top of nsamples.
-    np.random.seed(seed)  # noqa: NPY002
-    explainer = shap.KernelExplainer(lambda rows: game(rows > 0.5), np.zeros((1, n)))
-    values = explainer.shap_values(np.ones((1, n)), nsamples=budget - 2, silent=True, **options)
-    return np.asarray(values)[0], None, None
-
-
-def _shap_permutation(game: Game, n: int, budget: int, seed: int) -> tuple[Floats, Floats | None, Floats | None]:
-    import shap
-
-    masker = shap.maskers.Independent(np.zeros((1, n)))
-    explainer = shap.explainers.PermutationExplainer(lambda rows: game(rows > 0.5), masker, seed=seed)
-    return explainer(np.ones((1, n)), max_evals=budget, silent=True).values[0], None, None
-
-
 def _game(table: Floats, n: int) -> Game:
     places = 1 << np.arange(n)
     return lambda coalitions: np.asarray(table[coalitions @ places])
@@ -161,7 +129,7 @@ def _game(table: Floats, n: int) -> Game:
 def shapley_values(table: Floats, n: int) -> Floats:
     """Shapley values by definition from all 2^n values, bit i of the index = player i; float64[n]."""
     index = np.arange(2**n)
-    sizes = sum((index >> player) & 1 for player in range(n))
+    sizes = ((index[:, None] >> np.arange(n)) & 1).sum(axis=1)
     weights = np.array([1 / (n * comb(n - 1, size)) if size < n else 0.0 for size in range(n + 1)])
     values = np.empty(n)
     for player in range(n):
@@ -188,7 +156,8 @@ def _cell(figure: Accuracy | None) -> str:
     if figure is None:
         return "-"
     coverage = "" if figure.coverage is None else f" [{figure.coverage:.2f}]"
-    return f"{figure.spearman:.3f}/{figure.relative_l2:.3f}/{figure.top_five_jaccard:.2f}{coverage}"
+    cell = f"{figure.spearman:.3f}/{figure.relative_l2:.3f}/{figure.top_five_jaccard:.2f}{coverage}"
+    return cell.replace("0.", ".")
 
 
 if __name__ == "__main__":
