@@ -104,7 +104,8 @@ class Evaluations:
         waits: deque[_Wait] = deque()
         try:
             while waits or (chunks and self._seconds_left() > 0):
-                if chunks and len(waits) < _FLIGHTS_WAITING and self._seconds_left() > 0:
+                # Time that was left a line above may be over here; without a flight to wait for, go on all the same.
+                if chunks and len(waits) < _FLIGHTS_WAITING and (not waits or self._seconds_left() > 0):
                     chunk = range(chunks[0], min(chunks.popleft() + _CHUNK_ROWS, len(coalitions)))
                     self._take_known(chunk, keys, logits, evaluated)
                     waits.extend(self._depart(coalitions, [row for row in chunk if not evaluated[row]], keys, priority))

@@ -1,0 +1,32 @@
+"""Evaluations when time runs out between two looks at the clock."""
+
+import asyncio
+from itertools import chain, repeat
+
+import numpy as np
+from numpy.typing import NDArray
+from test_batcher import GatedRuntime, collate, rows_of
+
+from explicate_server.evaluations import Evaluations
+from explicate_server.runtime.batcher import Batcher, Priority
+from explicate_server.runtime.queue import Row
+from explicate_server.timings import Timings
+from explicate_server.value_store import ValueStore
+
+
+async def test_time_that_ends_before_the_first_row_departs_gives_no_values_and_no_error() -> None:
+    runtime, store = GatedRuntime(), ValueStore(0)
+    batcher = Batcher(runtime, collate, outputs=1, max_queued_rows={}, name="deadline")
+    left_s = chain([1.0], repeat(0.0))  # enough at the first look, over at the second
+
+    async def rows(coalitions: NDArray[np.bool_]) -> list[Row]:
+        return rows_of(*range(len(coalitions)))
+
+    with store.game("tea") as game:
+        evaluations = Evaluations(
+            batcher, game, store, rows, classes=1, timings=Timings(), seconds_left=lambda: next(left_s)
+        )
+        _, evaluated = await evaluations.of(np.eye(3, dtype=np.bool_), Priority.EXPLAIN)
+    assert not evaluated.any()
+    runtime.let_through(10)
+    await asyncio.to_thread(batcher.close)
