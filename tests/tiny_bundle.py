@@ -16,9 +16,9 @@ from tiny_text_model import WORDS, write_tiny_text_model
 from tokenizers import Tokenizer
 
 from explicate.v1 import bundle_pb2
-from explicate_export.golden import read_golden, write_golden
 from explicate_export.manifest import GOLDEN_NAME, GRAPH_NAME, MANIFEST_NAME, TOKENIZER_NAME
 from explicate_export.publish import stage_bundle
+from explicate_server.registry.golden import Golden, read_golden, write_golden
 
 LABELS = ("other", "great")
 MAX_TOKENS = 128
@@ -85,7 +85,7 @@ def build_onnx_variant(
     """Publishes version 1 of `source` again as `model`, with another graph; returns the bundle's folder.
 
     nan: the logits of rows in which the word "poison" is present (its tokens there and attended to) are NaN; other rows
-    answer as before. constant: every row answers CONSTANT_LOGITS.
+    answer as before. constant: every row answers CONSTANT_LOGITS, and there are no golden attributions.
     """
     origin = repository / source / "1"
     manifest = json_format.Parse((origin / MANIFEST_NAME).read_text(encoding="utf-8"), bundle_pb2.Bundle())
@@ -100,12 +100,10 @@ def build_onnx_variant(
         onnx.checker.check_model(graph)
         onnx.save(graph, staged.folder / GRAPH_NAME)
         if constant:
-            texts, logits = read_golden(origin / GOLDEN_NAME)
-            write_golden(
-                staged.folder / GOLDEN_NAME,
-                texts,
-                np.broadcast_to(np.array(CONSTANT_LOGITS, dtype=np.float32), logits.shape),
-            )
+            golden = read_golden(origin / GOLDEN_NAME, classes=len(LABELS), attributed=False)
+            logits = np.broadcast_to(np.array(CONSTANT_LOGITS, dtype=np.float32), golden.logits.shape)
+            write_golden(staged.folder / GOLDEN_NAME, Golden(golden.texts, logits))
+            manifest.ClearField("golden_attributions")
         return staged.publish(manifest)
 
 

@@ -10,8 +10,8 @@ Turn a finished training run into a bundle that `explicate serve` can load.
 The model becomes an ONNX graph (dynamic batch and length, positions as an input). Its answers are compared with
 torch's on held-out texts, in batches and alone; when a logit differs by more than 1e-4, nothing is published.
 The bundle appears in DIR/MODEL/VERSION/ by one rename, whole or not at all: model.onnx, tokenizer.json,
-golden.npz (texts with torch's answers, which a server checks), manifest.json (digests of all files, schema,
-metrics, provenance) and MODEL_CARD.md. Published versions never change.
+golden.npz (texts with torch's answers and with attributions, which a server checks), manifest.json (digests
+of all files, schema, metrics, provenance) and MODEL_CARD.md. Published versions never change.
 """
 
 _EPILOG = """\

@@ -17,13 +17,14 @@ from explicate_export.comparison import (
     measure_token_dropping,
 )
 from explicate_export.description import Measurements, describe
-from explicate_export.golden import choose_golden, write_golden
+from explicate_export.golden import attribute_golden, choose_excerpts, choose_golden
 from explicate_export.manifest import GOLDEN_NAME, GRAPH_NAME, MODEL_CARD_NAME, TOKENIZER_NAME
 from explicate_export.model_card import model_card
 from explicate_export.onnx_graph import write_graph
 from explicate_export.publish import StagedBundle, check_target, stage_bundle
 from explicate_export.run_directory import TrainingRun, read_run
 from explicate_export.token_rows import encode, plain_tokenizer_json
+from explicate_server.registry.golden import Golden, write_golden
 
 DEFAULT_COMPARED_TEXTS = 256
 
@@ -70,9 +71,12 @@ def _fill(
     write_graph(trained, schema.inputs, schema.first_position, graph)
 
     say(f"comparing with torch on {len(texts)} held-out texts")
-    rows = encode(tokenizer_json, texts, schema)
-    check_token_ids(rows, trained.token_ids(texts))
-    reference = trained.logits(texts)
+    # The excerpts are attributed, so they are golden texts too; some may be whole texts.
+    excerpts = choose_excerpts(texts)
+    compared = list(dict.fromkeys([*texts, *excerpts]))
+    rows = encode(tokenizer_json, compared, schema)
+    check_token_ids(rows, trained.token_ids(compared))
+    reference = trained.logits(compared)
     runner = GraphRunner(graph, schema)
     difference = measure_parity(runner, rows, reference)
     check_parity(difference)
@@ -82,10 +86,13 @@ def _fill(
     schema.token_dropping = dropping is not None and dropping <= MAX_LOGIT_DIFFERENCE
     say(_say_dropping(dropping, schema.token_dropping))
 
-    golden = choose_golden([len(row) for row in rows])
-    write_golden(staged.folder / GOLDEN_NAME, [texts[index] for index in golden], reference[golden])
+    chosen = choose_golden([len(row) for row in rows], always=[compared.index(excerpt) for excerpt in excerpts])
+    golden = Golden(tuple(compared[index] for index in chosen), reference[chosen])
+    recipe, golden = attribute_golden(golden, excerpts, graph=graph, schema=schema, tokenizer_json=tokenizer_json)
+    say(f"{len(golden.texts)} golden texts, {len(golden.attributions)} of them attributed")
+    write_golden(staged.folder / GOLDEN_NAME, golden)
     measurements = Measurements(len(texts), difference, dropping)
-    manifest = describe(run, schema, measurements)
+    manifest = describe(run, schema, measurements, recipe)
     card = model_card(options.model, run, manifest, measurements)
     (staged.folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
     say(f"model.onnx is {graph.stat().st_size / 1e6:.1f} MB")

@@ -18,7 +18,7 @@ def model_card(model: str, run: TrainingRun, manifest: bundle_pb2.Bundle, measur
         _metrics(run),
         _uses(run),
         _explanations(manifest, measurements),
-        _fidelity(measurements),
+        _fidelity(manifest, measurements),
         _reproduction(run, manifest),
     )
     return "\n\n".join(sections) + "\n"
@@ -87,15 +87,25 @@ def _explanations(manifest: bundle_pb2.Bundle, measurements: Measurements) -> st
     )
 
 
-def _fidelity(measurements: Measurements) -> str:
+def _fidelity(manifest: bundle_pb2.Bundle, measurements: Measurements) -> str:
     return "\n".join(
         [
             "## Fidelity of the export",
             "",
             f"On {measurements.texts} held-out texts, in batches and alone, the ONNX graph and torch differ by at most "
             f"{measurements.max_logit_difference:.1e} in a logit (allowed: {MAX_LOGIT_DIFFERENCE:g}).",
+            "",
+            "A server answers the texts in `golden.npz` before it serves. It refuses a runtime whose logits are off by "
+            f"more than {manifest.golden_tolerance:g} ({manifest.golden_reduced_tolerance:g} at a lower precision)"
+            f"{_attribution_limit(manifest)}.",
         ]
     )
+
+
+def _attribution_limit(manifest: bundle_pb2.Bundle) -> str:
+    if not manifest.HasField("golden_attributions"):
+        return ""
+    return f", or whose attributions are off by more than {manifest.golden_attributions.tolerance:.0%}"
 
 
 def _reproduction(run: TrainingRun, manifest: bundle_pb2.Bundle) -> str:

@@ -5,7 +5,6 @@ The checks run as serving does, in full batches over all lanes, so they also war
 
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from explicate_server.modalities.base import Modality, TextInput
 from explicate_server.registry.bundle import VerifiedBundle
 from explicate_server.registry.golden_attributions import attribute, comparable, relative_difference
 from explicate_server.runtime.base import Runtime
+from explicate_server.runtime.full_batches import run_rows
 from explicate_server.runtime.queue import Row
 
 _log = logging.getLogger(__name__)
@@ -90,17 +90,8 @@ class GoldenCheck:
         return trial
 
     def logits(self, runtime: Runtime, rows: Sequence[Row]) -> NDArray[np.float32]:
-        """float32[rows, classes], in batches of rows of about the same length, over all lanes at once."""
-
-        def run(batch: Sequence[int]) -> NDArray[np.float32]:
-            return runtime.run(self._modality.collate([rows[index] for index in batch]))
-
-        logits = np.empty((len(rows), len(self._manifest.class_labels)), dtype=np.float32)
-        batches = batched_by_length(rows, runtime.batch_tokens)
-        with ThreadPoolExecutor(runtime.lanes) as lanes:
-            for batch, answer in zip(batches, lanes.map(run, batches), strict=True):
-                logits[batch] = answer
-        return logits
+        """float32[rows, classes]."""
+        return run_rows(runtime, self._modality.collate, rows)
 
     def _attribution_differences(self, runtime: Runtime) -> Iterator[float]:
         golden = self._golden
@@ -113,16 +104,6 @@ class GoldenCheck:
                 evaluate=lambda rows: self.logits(runtime, rows),
             )
             yield relative_difference(values, expected)
-
-
-def batched_by_length(rows: Sequence[Row], batch_tokens: int) -> list[list[int]]:
-    """Indices of the rows, from short to long, in batches of at most ``batch_tokens`` padded tokens or one row."""
-    batches: list[list[int]] = []
-    for index in sorted(range(len(rows)), key=lambda index: rows[index].length):
-        if not batches or (len(batches[-1]) + 1) * rows[index].length > batch_tokens:
-            batches.append([])
-        batches[-1].append(index)
-    return batches
 
 
 def _refusal(what: str, difference: float, trial: Trial, allowed: float) -> str:

@@ -14,8 +14,9 @@ from tiny_bundle import CONSTANT_LOGITS, build_onnx_variant, compose_texts
 
 from explicate.v1 import bundle_pb2
 from explicate_export.comparison import GraphRunner
-from explicate_export.golden import choose_golden, read_golden
-from explicate_export.token_rows import encode
+from explicate_export.golden import choose_excerpts, choose_golden
+from explicate_export.token_rows import TokenRow, encode
+from explicate_server.registry.golden import read_golden
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +77,33 @@ def test_graph_carries_no_paths_of_the_exporting_machine(bundle: Path) -> None:
 
 
 def test_golden_answers_are_met_by_the_graph(bundle: Path, manifest: bundle_pb2.Bundle) -> None:
-    texts, logits = read_golden(bundle / "golden.npz")
-    assert len(texts) == 32
-    assert np.abs(_logits(bundle, texts) - logits).max() <= 1e-4 < manifest.golden_tolerance
+    golden = read_golden(bundle / "golden.npz", classes=2, attributed=True)
+    assert 32 <= len(golden.texts) <= 36
+    assert np.abs(_logits(bundle, list(golden.texts)) - golden.logits).max() <= 1e-4 < manifest.golden_tolerance
     # Different answers, or meeting them would say nothing.
-    assert logits.std(axis=0).min() > 0.5
+    assert golden.logits.std(axis=0).min() > 0.5
+
+
+def test_golden_attributions_sum_to_what_the_words_add_to_the_predicted_class(bundle: Path) -> None:
+    golden = read_golden(bundle / "golden.npz", classes=2, attributed=True)
+    assert len(golden.attributions) == 4
+    for index, values in golden.attributions.items():
+        text = golden.texts[index]
+        assert len(values) == len(text.split()) <= 16
+        # Without its words a text is [CLS] where it was and [SEP] behind the gap.
+        logits, empty = _logits(bundle, [text])[0], _empty_logits(bundle, text)
+        best = golden.logits[index].argmax()
+        assert values.sum() == pytest.approx(logits[best] - empty[best], abs=1e-4)
+        assert np.abs(values).max() > 0.05
+
+
+def _empty_logits(bundle: Path, text: str) -> NDArray[np.float32]:
+    """float32 [classes], the text's special tokens at their places and nothing else."""
+    manifest = json_format.Parse((bundle / "manifest.json").read_text(encoding="utf-8"), bundle_pb2.Bundle())
+    (row,) = encode((bundle / "tokenizer.json").read_text(encoding="utf-8"), [text], manifest.text)
+    keep = row.special
+    empty = TokenRow(row.ids[keep], row.attention[keep], row.positions[keep], row.special[keep])
+    return GraphRunner(bundle / "model.onnx", manifest.text).logits([empty])[0]
 
 
 def test_a_row_alone_answers_as_in_a_batch_of_longer_ones(bundle: Path) -> None:
@@ -95,6 +118,13 @@ def test_golden_texts_are_spread_over_the_lengths() -> None:
     assert choose_golden(lengths, count=3) == [1, 0, 2]
     assert choose_golden([4, 4], count=32) == [0, 1]
     assert choose_golden([4], count=32) == [0]
+    assert choose_golden(lengths, count=3, always=[6, 4]) == [1, 0, 2, 6, 4]
+
+
+def test_excerpts_are_beginnings_of_sixteen_words_at_most() -> None:
+    long = "one two three four five six seven eight nine ten eleven, twelve 13 14 15 16. 17 18"
+    assert choose_excerpts([long, "a b", "c"]) == ["a b", long.removesuffix(" 17 18")]
+    assert choose_excerpts(["alone"]) == ["alone"]
 
 
 def test_model_card_names_what_a_reader_needs(bundle: Path, manifest: bundle_pb2.Bundle) -> None:
@@ -118,9 +148,9 @@ def test_constant_variant_answers_one_thing(tiny_repository: Path, tmp_path: Pat
     repository = _copy_of(tiny_repository, tmp_path)
     constant = build_onnx_variant(repository, model="flat", constant=True)
     assert (_logits(constant, ["good", "bad food here"]) == np.array(CONSTANT_LOGITS, dtype=np.float32)).all()
-    texts, logits = read_golden(constant / "golden.npz")
-    assert len(texts) == 32
-    assert (logits == np.array(CONSTANT_LOGITS, dtype=np.float32)).all()
+    golden = read_golden(constant / "golden.npz", classes=2, attributed=False)
+    assert len(golden.texts) >= 32
+    assert (golden.logits == np.array(CONSTANT_LOGITS, dtype=np.float32)).all()
 
 
 def _copy_of(repository: Path, tmp_path: Path) -> Path:
