@@ -97,8 +97,8 @@ async def test_who_leaves_takes_no_row_away_from_those_who_joined(tiny_repositor
         first = running.inference.Explain(explain_request(TEXT, **BUDGET))
         second = running.inference.Explain(explain_request(TEXT, **BUDGET))
         await until(lambda: running.server.admission.in_progress == 2)
-        gated.let_through(1)
-        await until(lambda: running.served().batcher.queued_rows[Priority.EXPLAIN] > 100)
+        gated.let_through(2)  # the text and the empty text
+        await until(lambda: running.served().batcher.queued_rows[Priority.EXPLAIN] > 0)
         first.cancel()
         await until(lambda: running.server.admission.in_progress == 1)
         gated.let_through(10_000)
@@ -112,8 +112,8 @@ async def test_when_all_readers_left_their_rows_are_dropped(tiny_repository: Pat
         gated = gate(running)
         calls = [running.inference.Explain(explain_request(TEXT, **BUDGET)) for _ in range(2)]
         await until(lambda: running.server.admission.in_progress == 2)
-        gated.let_through(1)
-        await until(lambda: running.served().batcher.queued_rows[Priority.EXPLAIN] > 100)
+        gated.let_through(2)  # the text and the empty text
+        await until(lambda: running.served().batcher.queued_rows[Priority.EXPLAIN] > 0)
         for call in calls:
             call.cancel()
         await until(lambda: running.server.admission.in_progress == 0)
@@ -128,8 +128,8 @@ async def test_urgent_work_does_not_wait_for_rows_that_wait_as_bulk(tiny_reposit
         request = explain_request(TEXT, **BUDGET)
         request.priority = messages.PRIORITY_BULK
         bulk = running.inference.Explain(request)
-        gated.let_through(1)
-        await until(lambda: running.served().batcher.queued_rows[Priority.BULK] > 100)
+        gated.let_through(2)  # the text and the empty text
+        await until(lambda: running.served().batcher.queued_rows[Priority.BULK] > 0)
         urgent = asyncio.ensure_future(explain(running))
         await until(lambda: running.served().batcher.queued_rows[Priority.PREDICT] > 0)
         gated.let_through(10_000)
