@@ -5,9 +5,12 @@
 
 from explicate_server.explain.errors import ExplanationError, NonFiniteValueError
 from explicate_server.explain.estimator import Estimator
+from explicate_server.explain.faithfulness import Faithfulness, FaithfulnessCheck
 from explicate_server.explain.function_game import GameExplanation, explain_game
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.loop import ExplanationRun, RunSettings, StopReason
+from explicate_server.explain.quality import Quality
+from explicate_server.explain.refinement import refined
 from explicate_server.explain.registry import METHODS, Method
 from explicate_server.explain.result import Attribution
 
@@ -17,11 +20,15 @@ __all__ = [
     "Estimator",
     "ExplanationError",
     "ExplanationRun",
+    "Faithfulness",
+    "FaithfulnessCheck",
     "GameExplanation",
     "GameInfo",
     "Method",
     "NonFiniteValueError",
+    "Quality",
     "RunSettings",
     "StopReason",
     "explain_game",
+    "refined",
 ]

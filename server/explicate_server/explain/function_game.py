@@ -1,17 +1,25 @@
 """Explain a plain function of coalitions, with no server: for tests, benchmarks and notebooks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
+from threadpoolctl import ThreadpoolController
 
-from explicate_server.explain.arrays import Booleans, Floats
+from explicate_server.explain.arrays import Booleans, Floats, Indices
+from explicate_server.explain.faithfulness import FaithfulnessCheck
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.loop import ExplanationRun, StopReason, require_finite
+from explicate_server.explain.quality import Quality
+from explicate_server.explain.refinement import refined
 from explicate_server.explain.registry import AUTO, METHODS, Method, chosen
 
 Value = Callable[[Booleans], ArrayLike]
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +27,7 @@ class GameExplanation:
     """The explanation of a game. Arrays are [n] when the game gives one number, [outputs, n] when it gives several.
 
     Attributes:
-        values: what each player adds.
+        values: what each player adds; each group of players where they were grouped.
         standard_errors: of the values; NaN where unknown.
         lower, upper: ends of the confidence intervals; NaN where unknown.
         baseline_value: float or [outputs]; v(∅) for SHAP methods, the intercept for lime.
@@ -27,10 +35,9 @@ class GameExplanation:
         evaluations: different rows evaluated, ∅ and N included.
         rounds: rounds of asking and telling.
         stop_reason: why it stopped.
-        converged: the tolerance was met or the values are exact.
-        additivity_gap: |Σ values + baseline − instance|, the largest over outputs; NaN for lime.
-        held_out_r_squared: of the additive model on coalitions it was not fitted to, the smallest over outputs; NaN
-            where undefined.
+        converged: tolerance or top_k were met or the values are exact.
+        quality: how far to trust it.
+        groups: intp[n_players], the group of each player; None when each is its own.
     """
 
     values: Floats
@@ -43,8 +50,8 @@ class GameExplanation:
     rounds: int
     stop_reason: StopReason
     converged: bool
-    additivity_gap: float
-    held_out_r_squared: float
+    quality: Quality
+    groups: Indices | None
 
 
 def explain_game(
@@ -56,7 +63,10 @@ def explain_game(
     max_evaluations: int | None = None,
     min_evaluations: int | None = None,
     tolerance: float = 0.0,
+    top_k: int | None = None,
     confidence: float = 0.95,
+    max_players: int | None = None,
+    quality: Literal["basic", "full"] = "basic",
     on_round: Callable[[GameExplanation], None] | None = None,
 ) -> GameExplanation:
     """Attribute v(N) of a game to its players.
@@ -67,8 +77,10 @@ def explain_game(
         method: a name in METHODS, or "auto".
         seed: of all random choices.
         max_evaluations, min_evaluations: rows; None means the method's default.
-        tolerance: see RunSettings; 0 spends the whole budget.
+        tolerance, top_k: see RunSettings; 0 and None spend the whole budget.
         confidence: coverage of the intervals, in (0, 1).
+        max_players: more players than this are grouped (refinement.py) by methods that can; None never groups them.
+        quality: "full" evaluates up to 20 rows more, beyond max_evaluations, for comprehensiveness and sufficiency.
         on_round: called with the estimate after every round.
 
     Raises:
@@ -77,18 +89,59 @@ def explain_game(
         NonFiniteValueError: the game gave NaN or infinity.
     """
     played = _checked_method(method, n_players, max_evaluations, seed=seed, confidence=confidence)
+    for name, number, least in (("max_players", max_players, 2), ("top_k", top_k, 1)):
+        if number is not None and number < least:
+            raise ValueError(f"{name} is {number}; it must be at least {least}.")
+    most_players = n_players if max_players is None or not played.refines else max_players
     settings = played.settings(
-        n_players, max_evaluations=max_evaluations, min_evaluations=min_evaluations, tolerance=tolerance
+        min(n_players, most_players),
+        max_evaluations=max_evaluations,
+        min_evaluations=min_evaluations,
+        tolerance=tolerance,
     )
     game, squeeze, spent = _ends(value, n_players, played, seed=seed, confidence=confidence)
     if settings.max_evaluations < spent:
         raise ValueError(f"max_evaluations is {settings.max_evaluations}; {played.name} needs at least {spent}.")
-    run = ExplanationRun(played.build(game, settings.max_evaluations), settings=settings, spent=spent)
-    while (coalitions := run.next_round()) is not None:
-        run.tell(_values(value, coalitions, n_outputs=game.n_outputs))
+    estimator = refined(played.build, game, max_players=most_players, max_evaluations=settings.max_evaluations)
+    run = _on_one_thread(ExplanationRun, estimator, settings=replace(settings, top_k=top_k), spent=spent)
+    while (coalitions := _on_one_thread(run.next_round)) is not None:
+        _on_one_thread(run.tell, _values(value, coalitions, n_outputs=game.n_outputs))
         if on_round is not None:
             on_round(_explanation(run, game, squeeze=squeeze))
-    return _explanation(run, game, squeeze=squeeze)
+    explanation = _explanation(run, game, squeeze=squeeze)
+    return explanation if quality == "basic" else _with_faithfulness(explanation, run, game, value)
+
+
+def _on_one_thread(
+    step: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
+) -> _Result:
+    """A step of the engine with BLAS on one thread; the game itself may use as many as it likes.
+
+    Several threads on busy cores make the engine's small matrices up to a hundred times slower. A limit takes 0.05 ms.
+    """
+    with _blas().limit(limits=1, user_api="blas"):
+        return step(*arguments, **named)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The libraries that are loaded; finding them takes 4 ms."""
+    return ThreadpoolController()
+
+
+def _with_faithfulness(
+    explanation: GameExplanation, run: ExplanationRun, game: GameInfo, value: Value
+) -> GameExplanation:
+    check = FaithfulnessCheck(run.attribution, seed=game.seed)
+    if not len(check.coalitions):
+        return explanation
+    values = _values(value, check.coalitions, n_outputs=game.n_outputs)
+    require_finite(check.coalitions, values, np.ones(len(values), np.bool_), round=run.rounds + 1)
+    figures = check.figures(values, game.full)
+    if figures is None:
+        return explanation
+    quality = replace(explanation.quality, comprehensiveness=figures[0], sufficiency=figures[1])
+    return replace(explanation, quality=quality, evaluations=explanation.evaluations + len(values))
 
 
 def _checked_method(name: str, n_players: int, max_evaluations: int | None, *, seed: int, confidence: float) -> Method:
@@ -147,6 +200,6 @@ def _explanation(run: ExplanationRun, game: GameInfo, *, squeeze: bool) -> GameE
         rounds=run.rounds,
         stop_reason=run.stop_reason,
         converged=run.converged,
-        additivity_gap=attribution.additivity_gap(game.full),
-        held_out_r_squared=float(attribution.held_out_r_squared.min()),
+        quality=_on_one_thread(run.quality, game.full),
+        groups=attribution.groups,
     )

@@ -46,7 +46,8 @@ def test_a_constant_game_gives_zeros(method: str, n: int) -> None:
     explanation = explain_game(lambda rows: np.full(len(rows), 0.3), n, method=method, tolerance=0.1)
     assert explanation.values == pytest.approx(np.zeros(n), abs=1e-15)
     assert explanation.converged
-    assert np.isnan(explanation.held_out_r_squared)
+    assert explanation.quality.held_out_r_squared is None
+    assert explanation.quality.infidelity is None
 
 
 @pytest.mark.parametrize("method", sorted(METHODS.keys() - DRAWING_NOTHING))
@@ -115,8 +116,72 @@ def test_values_of_the_wrong_shape_are_refused() -> None:
         ({"seed": 2**32, "method": "lime"}, "The seed is 4294967296; for lime"),
         ({"confidence": 1.0}, "The confidence is 1.0"),
         ({"max_evaluations": 1}, "needs at least 2"),
+        ({"top_k": 0}, "top_k is 0"),
+        ({"max_players": 1}, "max_players is 1"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         explain_game(lambda rows: np.ones(len(rows)), **{"n_players": 5, **arguments})  # type: ignore[arg-type]
+
+
+def test_top_k_stops_before_the_budget() -> None:
+    slopes = np.array([5.0, -4.0, *[0.1] * 18])
+
+    def game(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return rows @ slopes + 0.05 * rows[:, 2:5].all(axis=1)
+
+    explanation = explain_game(game, 20, top_k=2)
+    assert explanation.stop_reason is StopReason.TOP_K
+    assert explanation.converged
+    assert explanation.evaluations == 160
+    assert explanation.quality.certain_top_k is not None
+    assert explanation.quality.certain_top_k >= 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_full_quality_costs_at_most_twenty_more_rows_and_changes_nothing_else(method: str) -> None:
+    game = model_like_game(9, seed=1)
+    basic, full = (explain_game(game, 9, method=method, seed=3, quality=level) for level in ("basic", "full"))
+    assert np.array_equal(basic.values, full.values)
+    assert basic.quality.comprehensiveness is None
+    assert full.quality.comprehensiveness is not None
+    assert full.quality.sufficiency is not None
+    assert basic.evaluations < full.evaluations <= basic.evaluations + 20
+    alone = explain_game(lambda rows: rows.sum(axis=1), 1, method=method, quality="full")
+    assert alone.quality.sufficiency is None  # nothing to rank
+
+
+def test_the_top_players_of_a_good_explanation_matter_more_than_random_ones() -> None:
+    falls = [explain_game(model_like_game(10, seed=s), 10, quality="full").quality for s in range(6)]
+    more = [q.comprehensiveness.value - q.comprehensiveness.random for q in falls if q.comprehensiveness]
+    less = [q.sufficiency.value - q.sufficiency.random for q in falls if q.sufficiency]
+    assert np.mean(more) > 0.1
+    assert np.mean(less) < -0.1
+
+
+@pytest.mark.parametrize("method", ["kernel-shap", "permutation-shap"])
+def test_more_players_than_max_players_come_in_groups(method: str) -> None:
+    slopes = np.random.default_rng(0).normal(size=100)
+    explanation = explain_game(lambda rows: rows @ slopes, 100, method=method, max_evaluations=600, max_players=16)
+    assert explanation.groups is not None
+    assert explanation.values.shape == (16,)
+    assert explanation.values == pytest.approx(np.bincount(explanation.groups, weights=slopes), abs=1e-9)
+    assert explanation.quality.infidelity == pytest.approx(0, abs=1e-12)
+    assert explain_game(lambda rows: rows @ slopes[:16], 16, max_players=16, max_evaluations=300).groups is None
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_values_may_be_of_any_size(scale: float) -> None:
+    game = model_like_game(9, seed=2)
+    plain = explain_game(game, 9, quality="full")
+    scaled = explain_game(lambda rows: scale * game(rows), 9, quality="full")
+    assert scaled.values / scale == pytest.approx(plain.values, rel=1e-6, abs=1e-9)
+    assert scaled.quality.infidelity == pytest.approx(plain.quality.infidelity)
+    assert scaled.quality.certain_top_k == plain.quality.certain_top_k
+
+
+def test_players_that_are_all_alike_share_alike() -> None:
+    explanation = explain_game(lambda rows: rows.mean(axis=1) ** 2, 12, top_k=3)
+    assert explanation.values == pytest.approx(np.full(12, 1 / 12), abs=1e-9)
+    assert explanation.converged

@@ -49,7 +49,7 @@ def test_text_games_are_met_within_the_targets_with_honest_intervals(
     declared = [(e.lower[:, None] > e.upper[None], truth[:, None] > truth[None]) for e, truth in results]
     right = sum((apart & larger).sum() for apart, larger in declared) / sum(apart.sum() for apart, _ in declared)
     assert right >= 0.99
-    assert all(e.additivity_gap <= 1e-6 * np.abs(truth).sum() for e, truth in results)
+    assert all(e.quality.additivity_gap <= 1e-6 * np.abs(truth).sum() for e, truth in results)
 
 
 def test_there_is_no_spike_at_two_evaluations_per_player(text_games: list[TableGame]) -> None:

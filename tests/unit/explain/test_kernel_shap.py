@@ -61,7 +61,7 @@ def test_values_sum_to_the_difference_of_the_ends_at_any_budget(budget_per_playe
         budget = int(budget_per_player * 10)
         explanation = explain_game(game, 10, max_evaluations=budget, seed=seed)
         scale = np.abs(explanation.values).sum()
-        assert explanation.additivity_gap <= 1e-12 * scale
+        assert explanation.quality.additivity_gap <= 1e-12 * scale
         assert explanation.evaluations <= budget
 
 
@@ -122,7 +122,7 @@ def test_an_additive_game_is_exact_from_few_coalitions() -> None:
     assert explanation.values == pytest.approx(slopes, abs=1e-12)
     assert explanation.stop_reason is StopReason.TOLERANCE
     assert explanation.evaluations == 240
-    assert explanation.held_out_r_squared == pytest.approx(1)
+    assert explanation.quality.held_out_r_squared == pytest.approx(1)
 
 
 @settings(max_examples=30, deadline=None)
@@ -239,7 +239,7 @@ def test_hundreds_of_players_do_not_overflow() -> None:
 
     explanation = explain_game(game, 400, max_evaluations=4400)
     assert np.isfinite(explanation.standard_errors).all()
-    assert explanation.additivity_gap < 1e-12
+    assert explanation.quality.additivity_gap < 1e-12
     assert np.corrcoef(explanation.values[0], slopes[:, 0])[0, 1] > 0.9
 
 

@@ -1,7 +1,5 @@
 """occlusion by its definition."""
 
-import math
-
 import numpy as np
 import pytest
 from exact_games import random_game
@@ -20,8 +18,8 @@ def test_a_value_is_what_the_output_loses_without_the_player(n: int) -> None:
     assert explanation.baseline_value == pytest.approx(game.table[0])
     assert explanation.evaluations == (n + 2 if n > 1 else 2)
     assert explanation.stop_reason is StopReason.EXACT
-    assert math.isnan(explanation.additivity_gap)
-    assert np.isnan(explanation.held_out_r_squared)
+    assert explanation.quality.additivity_gap is None
+    assert explanation.quality.held_out_r_squared is None
 
 
 def test_players_that_were_not_reached_have_value_zero_and_no_error() -> None:

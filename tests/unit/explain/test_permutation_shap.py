@@ -130,10 +130,10 @@ def test_held_out_r_squared_is_that_of_the_other_orders_on_each_orders_coalition
     n = 20  # so many that no coalition of one order is met in another, but those of one player
     weights = np.random.default_rng(0).normal(size=n)
     additive = explain_game(lambda c: c @ weights, n, method="permutation-shap", max_evaluations=200)
-    assert additive.held_out_r_squared == pytest.approx(1, abs=1e-12)
+    assert additive.quality.held_out_r_squared == pytest.approx(1, abs=1e-12)
     odd = explain_game(lambda c: c.sum(axis=1) % 2, n, method="permutation-shap", max_evaluations=200)
     # A parity has no additive part: the model says 0 everywhere, and is 0 or 1 off, where the mean is 1/2 off.
-    assert odd.held_out_r_squared == pytest.approx(1 - 0.5 / 0.25, abs=0.15)
+    assert odd.quality.held_out_r_squared == pytest.approx(1 - 0.5 / 0.25, abs=0.15)
 
 
 def ask_all(estimator: PermutationShap, game: TableGame, counts: list[int]) -> list[bytes]:
