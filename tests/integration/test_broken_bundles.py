@@ -2,10 +2,12 @@
 
 import asyncio
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
 import pytest
+from bundle_edits import edit_golden, edit_manifest, replace_file
 from harness import TEXT, explain_request, predict_request, running_server
 from tiny_bundle import POISON_WORD, build_onnx_variant
 
@@ -72,21 +74,32 @@ async def test_a_broken_new_version_leaves_the_one_before_it_serving(repository:
 
 async def test_a_model_that_is_no_longer_itself_is_refused_by_its_golden_outputs(repository: Path) -> None:
     folder = build_onnx_variant(repository, model="changed", constant=True)
-    golden = repository / "tiny" / "1" / "golden.npz"  # answers of another model, with digests that fit
-    import hashlib
-    import json
-
-    shutil.copyfile(golden, folder / "golden.npz")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    for file in manifest["files"]:
-        if file["name"] == "golden.npz":
-            file["sha256"] = hashlib.sha256(golden.read_bytes()).hexdigest()
-            file["size_bytes"] = str(golden.stat().st_size)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    replace_file(folder, "golden.npz", (repository / "tiny" / "1" / "golden.npz").read_bytes())  # of another model
     async with running_server(repository) as running:
         record = running.server.registry.find("changed", version=1)
         assert "golden outputs differ" in record.reason
         assert (await running.inference.Predict(predict_request("good tea"))).model.model == "tiny"
+
+
+async def test_a_model_that_explains_itself_in_another_way_is_refused_by_its_golden_attributions(
+    repository: Path,
+) -> None:
+    shutil.copytree(repository / "tiny", repository / "twisted")
+    folder = repository / "twisted" / "1"
+    edit_manifest(folder, lambda manifest: manifest.update(model="twisted"))
+    # The same sum, given to the words in reverse.
+    edit_golden(
+        folder,
+        lambda golden: replace(golden, attributions={i: values[::-1] for i, values in golden.attributions.items()}),
+    )
+    async with running_server(repository) as running:
+        models = model_service_pb2_grpc.ModelServiceStub(running.channel)
+        refused = await models.GetModel(model_service_pb2.GetModelRequest(model="twisted", version=1))
+        assert (await running.inference.Predict(predict_request("good tea"))).model.model == "tiny"
+    assert refused.status.state == model_service_pb2.MODEL_STATE_FAILED
+    assert "golden attributions differ" in refused.status.reason
+    assert "0.05 is allowed" in refused.status.reason
+    assert not refused.runtimes
 
 
 async def test_a_server_with_nothing_to_serve_says_so(repository: Path) -> None:

@@ -1,14 +1,16 @@
 """Bundles on disk: what is not exactly what the manifest says is refused, by name."""
 
 import hashlib
-import json
+import io
 import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from bundle_edits import edit_manifest, replace_file
 
 from explicate_server.registry.bundle import BundleError, verify_bundle
 from explicate_server.registry.repository import list_bundles
@@ -20,17 +22,13 @@ def folder(tiny_repository: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_repository / "tiny" / "1", tmp_path / "1"))
 
 
-def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    change(manifest)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-
-
 def test_an_intact_bundle_is_read_and_its_digest_is_that_of_its_manifest(folder: Path) -> None:
     bundle = verify_bundle(folder, model="tiny", version=1)
     assert bundle.digest == hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
     golden = bundle.golden()
     assert golden.logits.shape == (len(golden.texts), 2)
+    assert set(golden.attributions) <= set(range(len(golden.texts)))
+    assert all(len(values) == len(golden.texts[index].split()) for index, values in golden.attributions.items())
     assert bundle.read_text("../1/manifest.json") == ""
 
 
@@ -70,6 +68,10 @@ def test_a_manifest_cut_anywhere_is_refused(folder: Path) -> None:
         (lambda m: m.update(class_labels=["one"]), "class_labels"),
         (lambda m: m.update(golden_tolerance=0), "golden_tolerance"),
         (lambda m: m.update(golden_tolerance="NaN"), "golden_tolerance"),
+        (lambda m: m.update(golden_reduced_tolerance=-1), "golden_reduced_tolerance"),
+        (lambda m: m["golden_attributions"].update(tolerance=0), "golden_attributions.tolerance"),
+        (lambda m: m["golden_attributions"].update(evaluations_per_player=0), "evaluations_per_player"),
+        (lambda m: m["golden_attributions"].update(evaluations_per_player=1 << 30), "evaluations_per_player"),
         (lambda m: m["text"].update(max_tokens=2), "max_tokens"),
         (lambda m: m["text"].update(inputs=["input_ids"]), "inputs"),
         (lambda m: m["text"].update(inputs=["input_ids", "attention_mask", "secret"]), "inputs"),
@@ -86,6 +88,45 @@ def test_a_manifest_that_lies_is_refused_and_the_field_named(
     edit_manifest(folder, change)
     with pytest.raises(BundleError, match=named):
         verify_bundle(folder, model="tiny", version=1)
+
+
+def test_a_bundle_from_before_golden_attributions_is_read(folder: Path) -> None:
+    _change_golden(folder, lambda a: [a.pop(name) for name in list(a) if name.startswith("attribution")])
+    edit_manifest(folder, lambda m: (m.pop("golden_attributions"), m.pop("golden_reduced_tolerance")))
+    golden = verify_bundle(folder, model="tiny", version=1).golden()
+    assert len(golden.texts) >= 32
+    assert not golden.attributions
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a.pop("logits"),
+        lambda a: a.update(logits=a["logits"][:-1]),
+        lambda a: a.update(logits=a["logits"].astype(object)),  # would be a pickle
+        lambda a: a.update(text_utf8=a["text_utf8"] | 128),
+        lambda a: a.pop("attribution_values"),
+        lambda a: a.update(attribution_values=a["attribution_values"][:-1]),
+        lambda a: a.update(attribution_values=a["attribution_values"] * np.nan),
+        lambda a: a.update(attribution_offsets=a["attribution_offsets"][::-1]),
+        lambda a: a.update(attribution_texts=a["attribution_texts"] + 1000),
+        lambda a: a.update(attribution_texts=a["attribution_texts"] * 0),
+        lambda a: a.update(attribution_texts=a["attribution_texts"][:-1]),
+    ],
+)
+def test_golden_arrays_that_do_not_fit_are_refused(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    _change_golden(folder, change)
+    with pytest.raises(BundleError, match=r"golden\.npz"):
+        verify_bundle(folder, model="tiny", version=1).golden()
+
+
+def _change_golden(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    with np.load(folder / "golden.npz") as stored:
+        arrays = dict(stored)
+    change(arrays)
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    replace_file(folder, "golden.npz", content.getvalue())
 
 
 def test_symbolic_links_are_refused(folder: Path, tmp_path: Path) -> None:
