@@ -112,7 +112,7 @@ class Explainer:
     ) -> AbstractContextManager[GameValues]:
         """What is known of a game; everything that its values depend on is in the key."""
         runtime = served.runtime
-        return self.store.game((served.bundle.digest, runtime.name, value.digest, players, masking))
+        return self.store.game((served.bundle.digest, runtime.name, runtime.precision, value.digest, players, masking))
 
     def _count(self, answer: ExplainAnswer) -> None:
         self._metrics.explanation_ended(

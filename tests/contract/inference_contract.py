@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from contract.explanation_contract import ExplanationContract
 from contract.inspection_contract import InspectionContract
+from contract.methods_contract import MethodsContract
 from contract.prediction_contract import PredictionContract
 from contract.refusal_contract import RefusalContract
 
 
-class InferenceContract(PredictionContract, ExplanationContract, RefusalContract, InspectionContract):
+class InferenceContract(PredictionContract, ExplanationContract, MethodsContract, RefusalContract, InspectionContract):
     """All of it. The parts may be subclassed alone."""

@@ -21,9 +21,10 @@ class InspectionContract(Contract):
         assert status.kind == "text-classification"
         assert description.status == status
         assert description.class_labels == ("other", "great")
-        assert {"kernel-shap", "lime"} <= set(description.methods)
+        assert {"auto", "kernel-shap", "lime"} <= set(description.methods)
         assert description.model_card
-        assert min(description.limits.max_inputs, description.limits.max_evaluations) > 0
+        limits = description.limits
+        assert min(limits.max_inputs, limits.max_evaluations, limits.max_evaluations_per_caller) > 0
 
     def test_models_come_by_name_and_version(self, client):
         listed = [(status.model, status.version) for status in client.list_models()]

@@ -105,6 +105,16 @@ class RefusalContract(Contract):
             ({"time_limit_s": -1.0}, "options.time_limit_seconds"),
             ({"time_limit_s": math.nan}, "options.time_limit_seconds"),
             ({"method": "lime", "seed": 2**32}, "options.seed"),
+            ({"top_k": 0}, "options.top_k"),
+            ({"max_players": 1}, "options.max_players"),
+            ({"max_players": 1025}, "options.max_players"),
+            ({"method": "occlusion", "max_players": 8}, "options.max_players"),
+            ({"method": "lime", "granularity": "token"}, "options.granularity"),
+            ({"method": "exact-shap", "max_evaluations": 15}, "options.max_evaluations"),
+            ({"target": explicate.Contrast("great", "great")}, "options.target.contrast.reference"),
+            ({"target": explicate.Contrast(1, "great")}, "options.target.contrast.reference"),
+            ({"target": explicate.Contrast("no-such", "great")}, "options.target.contrast.target.label"),
+            ({"target": explicate.Contrast(0, 2)}, "options.target.contrast.reference.index"),
         ],
         ids=str,
     )
@@ -116,7 +126,7 @@ class RefusalContract(Contract):
             assert_described(caught.value)
 
     def test_unknown_enum_value_is_refused(self, channel, model):
-        for field in ("masking", "output_space"):
+        for field in ("masking", "output_space", "granularity", "quality"):
             options = explanation_pb.ExplainOptions()
             setattr(options, field, 99)
             request = inference_pb.ExplainRequest(

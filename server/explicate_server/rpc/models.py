@@ -7,7 +7,7 @@ import grpc
 from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
 from explicate_server.errors import InvalidRequest, Violation
-from explicate_server.explain.registry import METHODS
+from explicate_server.explain.registry import AUTO, METHODS
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.rpc import convert
 from explicate_server.settings import Settings
@@ -36,12 +36,13 @@ class ModelServicer(services.ModelServiceServicer):
         return messages.GetModelResponse(
             status=convert.model_status(record),
             bundle=bundle.manifest if bundle else None,
-            methods=list(METHODS) if bundle else [],
+            methods=[AUTO, *METHODS] if bundle else [],
             limits=messages.ServingLimits(
                 max_inputs=self._settings.max_inputs,
                 max_text_bytes=self._settings.max_text_bytes,
                 max_evaluations=self._settings.max_evaluations,
                 max_call_seconds=self._settings.max_call_s,
+                max_evaluations_per_caller=self._settings.max_evaluations_per_caller,
             ),
             model_card=bundle.read_text("MODEL_CARD.md") if bundle else "",
             runtimes=[convert.runtime_trial(trial) for trial in record.served.trials] if record.served else [],
