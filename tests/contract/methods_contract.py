@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from contract.contract_calls import CLOSE, LONG_TEXT, SHORT_TEXT, Contract, values
@@ -74,7 +75,7 @@ class MethodsContract(Contract):
         assert explanation.options.max_players == 16
         spans = [feature.spans[0] for feature in explanation.features]
         assert all(REVIEW[span.start : span.end] == f.text for span, f in zip(spans, explanation.features, strict=True))
-        assert all(a.end <= b.start for a, b in zip(spans, spans[1:], strict=False))
+        assert all(a.end <= b.start for a, b in pairwise(spans))
         # Every word that the model saw is in one of the phrases.
         seen = REVIEW[: usage.characters_used]
         assert sum(len(feature.text.split()) for feature in explanation.features) == len(seen.split())

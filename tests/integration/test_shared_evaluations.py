@@ -119,7 +119,8 @@ async def test_when_all_readers_left_their_rows_are_dropped(tiny_repository: Pat
         await until(lambda: running.server.admission.in_progress == 0)
         assert running.served().batcher.queued_rows[Priority.EXPLAIN] == 0
         gated.let_through(10_000)
-        assert (await explain(running)).stop_reason == options.STOP_REASON_BUDGET  # whoever comes next is none the worse
+        # Whoever comes next is none the worse.
+        assert (await explain(running)).stop_reason == options.STOP_REASON_BUDGET
 
 
 async def test_urgent_work_does_not_wait_for_rows_that_wait_as_bulk(tiny_repository: Path) -> None:
