@@ -167,16 +167,16 @@ def test_error_falls_with_the_budget_and_has_no_spike_at_two_per_player() -> Non
     assert errors[2] < 0.85
 
 
-@pytest.mark.parametrize("per_player", [8, 11, 16, 32])
-def test_intervals_cover_the_truth_as_often_as_they_say(per_player: int) -> None:
+@pytest.mark.parametrize("per_player", [1.5, 2, 2.6, 4, 8, 11, 16, 32])
+def test_intervals_cover_the_truth_as_often_as_they_say(per_player: float) -> None:
     covered = []
     for game_seed in range(12):
         game = model_like_game(10, seed=50 + game_seed)
         truth = game.shapley_values
         for seed in range(6):
-            explanation = explain_game(game, 10, max_evaluations=10 * per_player, seed=seed)
+            explanation = explain_game(game, 10, max_evaluations=int(10 * per_player), seed=seed)
             covered.append(((explanation.lower <= truth) & (truth <= explanation.upper)).mean())
-    assert 0.92 <= np.mean(covered) <= 0.995
+    assert 0.92 <= np.mean(covered) <= (0.995 if per_player >= 8 else 1)  # below it they may be too wide
 
 
 def test_a_higher_confidence_widens_the_intervals() -> None:
