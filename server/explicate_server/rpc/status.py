@@ -83,5 +83,5 @@ def to_status(error: BaseException, request_id: str) -> status_pb2.Status:
 
 
 def _clip(text: str) -> str:
-    encoded = text.encode("utf-8", "replace")
+    encoded = text[: _MAX_TEXT_BYTES + 1].encode("utf-8", "replace")  # a character is a byte at least
     return text if len(encoded) <= _MAX_TEXT_BYTES else encoded[:_MAX_TEXT_BYTES].decode("utf-8", "ignore") + "…"
