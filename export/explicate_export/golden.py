@@ -28,7 +28,7 @@ EVALUATIONS_PER_PLAYER = 8
 # permutation-shap is linear in the model's values. kernel-shap chooses between fits by cross-validation, and one text
 # in a hundred takes the other choice in bf16: 12 % off where 1.6 % is the most that permutation-shap was.
 METHOD = "permutation-shap"
-# Measured on 70 texts of 16 words, MiniLM-L6 on OpenVINO against ONNX Runtime: 2e-6 at most in fp32, 0.016 at most in bf16.
+# Measured on 70 texts of 16 words, MiniLM-L6, OpenVINO against ONNX Runtime: at most 2e-6 in fp32, 0.016 in bf16.
 TOLERANCE = 0.05
 # Smaller attributions than this, in logits, are not compared: their relative difference would be rounding only.
 _LEAST_NORM = 0.1
