@@ -4,83 +4,20 @@ Wall time and model rows per review. The peers run the torch model in this proce
 through gRPC to a server process. One after the other on each review, never at once.
 """
 
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from benchmarks import subject
+from benchmarks.peers import CountingModel
 from benchmarks.report import Figure, compared, print_table
+from benchmarks.server_process import server_process
 from explicate import Client
 
 REVIEWS = 5
 WORDS_FROM, WORDS_TO = 40, 50
 LIME_SAMPLES = 1000  # what lime's own tutorials take; its default is 5,000
-
-
-@contextmanager
-def server() -> Iterator[Client]:
-    """`explicate serve` on the demo's repository, and a client."""
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "explicate",
-            "serve",
-            "--repository",
-            str(subject.REPOSITORY),
-            "--listen",
-            "127.0.0.1:0",
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        with Client(process.stdout.readline().strip(), timeout_s=120.0) as client:
-            yield client
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
-
-
-class CountingModel:
-    """The torch pipeline, with a count of the rows that went through its model."""
-
-    def __init__(self) -> None:
-        import torch
-        from transformers import pipeline
-
-        torch.manual_seed(0)
-        self.pipeline: Any = pipeline(
-            "text-classification",
-            model=str(subject.RUN / "model"),
-            top_k=None,
-            device="cpu",
-            truncation=True,
-            max_length=128,
-        )
-        self.rows = 0
-        self.pipeline.model.register_forward_hook(self._count, with_kwargs=True)
-        self.labels = [
-            self.pipeline.model.config.id2label[index] for index in range(self.pipeline.model.config.num_labels)
-        ]
-
-    def probabilities(self, texts: list[str]) -> NDArray[np.float64]:
-        """float64[texts, labels], for lime."""
-        answers = self.pipeline(list(texts), batch_size=32)
-        return np.array(
-            [[{s["label"]: s["score"] for s in scores}[label] for label in self.labels] for scores in answers]
-        )
-
-    def _count(self, _module: Any, _arguments: Any, _keywords: Any, output: Any) -> None:
-        self.rows += len(output.logits)
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -106,7 +43,7 @@ def measure() -> list[Figure]:
         seconds[name].append(timed(work))
         rows[name].append(model.rows)
 
-    with server() as client:
+    with server_process() as server, Client(server.address, timeout_s=120.0) as client:
 
         def ours(name: str, **options: Any) -> None:
             started_s = time.perf_counter()

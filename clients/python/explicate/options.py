@@ -70,7 +70,8 @@ class ExplainOptions(TypedDict, total=False):
     seed: of all random choices, from 0. Same seed, same answer. Default: 0.
     top_k: stop once it is certain which `top_k` words weigh most, from 1. Default: never stop for that.
     quality: "full" adds comprehensiveness and sufficiency, for at most twenty more rows. Default: "basic".
-    max_players: a text of more words than this, from 2 to 1024, is grouped into phrases first. Default: 64.
+    max_players: a text of more words than this, from 2 to 1024, is grouped into phrases first. Default: as many as
+        `max_evaluations` has 8 rows for, at least 64.
     """
 
     method: str | None

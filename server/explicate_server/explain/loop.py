@@ -158,12 +158,10 @@ class ExplanationRun:
         early = self.stop_reason is StopReason.RUNNING and self.evaluations < self._min_evaluations
         if early or attribution.provisional:
             return None
-        if within_tolerance(attribution, settings.tolerance):
-            return StopReason.TOLERANCE
         n = attribution.values.shape[1]
         if settings.top_k and n and certain_top(attribution)[:, min(settings.top_k, n) - 1].all():
             return StopReason.TOP_K
-        return None
+        return StopReason.TOLERANCE if within_tolerance(attribution, settings.tolerance) else None
 
     def _next_count(self) -> int:
         settings = self._settings

@@ -100,6 +100,7 @@ _METHODS = (
     ),
     Method(
         name="kernel-shap",
+        version="2",
         build=lambda game, _max_evaluations: KernelShap(game),
         default_max_evaluations=lambda n: max(32 * n, LEAST_EVALUATIONS),
         default_tolerance=0.2,

@@ -201,8 +201,8 @@ class ExplainOptions(_message.Message):
     """
     max_evaluations: _builtins.int
     """Upper bound on evaluations (rows through the model), from 4 up to the server's limit (GetModel
-    names it). Default: 32 per player for "kernel-shap" and "permutation-shap", 1000 for "lime", what it takes for
-    the others, all within the server's limit.
+    names it). Default: 32 per player, for 64 players at most, for "kernel-shap" and "permutation-shap"; 1000 for
+    "lime" and "lime-stratified"; what it takes for the others. All within the server's limit.
     """
     min_evaluations: _builtins.int
     """Evaluations before `tolerance` may stop the work, at most `max_evaluations`.
@@ -229,8 +229,8 @@ class ExplainOptions(_message.Message):
     """How much is said of the explanation's quality. Default: QUALITY_LEVEL_BASIC."""
     max_players: _builtins.int
     """Players at most, from 2 to 1024. A longer text is grouped into phrases, and those that weigh most are
-    refined into words. Default: 64. Methods that do not group ("lime", "lime-stratified", "occlusion",
-    "partition-shap") leave it unset in the answer.
+    refined into words. Default: as many as `max_evaluations` has 8 rows for, at least 64; that is 256 at the default
+    budget of a long text. Only "kernel-shap" and "permutation-shap" group; the others leave it unset in the answer.
     """
     @_builtins.property
     def target(self) -> Global___Target:
@@ -584,7 +584,7 @@ class Attribution(_message.Message):
     class_label: _builtins.str
     """Label of the explained class."""
     baseline_value: _builtins.float
-    """SHAP methods: the output when every player is absent. "lime": the intercept of the local model."""
+    """The output when every player is absent; for "lime" and "lime-stratified" the intercept of the local model."""
     instance_value: _builtins.float
     """The output for the input as given."""
     reference_index: _builtins.int
@@ -647,7 +647,7 @@ class Quality(_message.Message):
     SUFFICIENCY_FIELD_NUMBER: _builtins.int
     additivity_gap: _builtins.float
     """|sum of values + baseline - instance|, the largest over outputs; unset for methods that do not
-    promise additivity ("lime").
+    promise additivity ("lime", "lime-stratified", "occlusion").
     """
     held_out_r_squared: _builtins.float
     """R squared of the additive fit on coalitions that the fit had not seen (leave one out), the smallest
