@@ -20,6 +20,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ColumnType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ColumnTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ColumnType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COLUMN_TYPE_UNSPECIFIED: _ColumnType.ValueType  # 0
+    """Never valid in a bundle."""
+    COLUMN_TYPE_NUMBER: _ColumnType.ValueType  # 1
+    """A number."""
+    COLUMN_TYPE_CATEGORY: _ColumnType.ValueType  # 2
+    """One of several names without an order."""
+    COLUMN_TYPE_BOOLEAN: _ColumnType.ValueType  # 3
+    """True or false."""
+    COLUMN_TYPE_ORDINAL: _ColumnType.ValueType  # 4
+    """One of several names with an order."""
+
+class ColumnType(_ColumnType, metaclass=_ColumnTypeEnumTypeWrapper):
+    """ColumnType is the type of a column."""
+
+COLUMN_TYPE_UNSPECIFIED: ColumnType.ValueType  # 0
+"""Never valid in a bundle."""
+COLUMN_TYPE_NUMBER: ColumnType.ValueType  # 1
+"""A number."""
+COLUMN_TYPE_CATEGORY: ColumnType.ValueType  # 2
+"""One of several names without an order."""
+COLUMN_TYPE_BOOLEAN: ColumnType.ValueType  # 3
+"""True or false."""
+COLUMN_TYPE_ORDINAL: ColumnType.ValueType  # 4
+"""One of several names with an order."""
+Global___ColumnType: _TypeAlias = ColumnType  # noqa: Y015
+
 class _ModelKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -30,6 +62,10 @@ class _ModelKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelKind.V
     """Never valid in a bundle."""
     MODEL_KIND_TEXT_CLASSIFICATION: _ModelKind.ValueType  # 1
     """A text, one class."""
+    MODEL_KIND_TABULAR_CLASSIFICATION: _ModelKind.ValueType  # 2
+    """A row of a table, one class."""
+    MODEL_KIND_TABULAR_REGRESSION: _ModelKind.ValueType  # 3
+    """A row of a table, a number."""
 
 class ModelKind(_ModelKind, metaclass=_ModelKindEnumTypeWrapper):
     """ModelKind is what a model reads and predicts."""
@@ -38,6 +74,10 @@ MODEL_KIND_UNSPECIFIED: ModelKind.ValueType  # 0
 """Never valid in a bundle."""
 MODEL_KIND_TEXT_CLASSIFICATION: ModelKind.ValueType  # 1
 """A text, one class."""
+MODEL_KIND_TABULAR_CLASSIFICATION: ModelKind.ValueType  # 2
+"""A row of a table, one class."""
+MODEL_KIND_TABULAR_REGRESSION: ModelKind.ValueType  # 3
+"""A row of a table, a number."""
 Global___ModelKind: _TypeAlias = ModelKind  # noqa: Y015
 
 @_typing.final
@@ -82,6 +122,8 @@ class Bundle(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     GOLDEN_ATTRIBUTIONS_FIELD_NUMBER: _builtins.int
     GOLDEN_REDUCED_TOLERANCE_FIELD_NUMBER: _builtins.int
+    TABULAR_FIELD_NUMBER: _builtins.int
+    TARGET_NAME_FIELD_NUMBER: _builtins.int
     format_version: _builtins.int
     """Version of this format: 1."""
     model: _builtins.str
@@ -98,9 +140,11 @@ class Bundle(_message.Message):
     """How closely the golden outputs must be met at a lower precision than the bundle's, such as bf16 for fp32: the
     largest absolute difference of a logit. 0: no lower precision is allowed.
     """
+    target_name: _builtins.str
+    """Name of what a regression predicts, with its unit if it has one; empty for classification."""
     @_builtins.property
     def class_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Labels of the classes, by index; at least two."""
+        """Labels of the classes, by index; at least two. Empty for regression."""
 
     @_builtins.property
     def text(self) -> Global___TextSchema:
@@ -126,6 +170,10 @@ class Bundle(_message.Message):
     def golden_attributions(self) -> Global___GoldenAttributions:
         """How the golden attributions were made, and how closely they must be met; unset when there are none."""
 
+    @_builtins.property
+    def tabular(self) -> Global___TabularSchema:
+        """How rows become model inputs; set for tabular models."""
+
     def __init__(
         self,
         *,
@@ -143,14 +191,92 @@ class Bundle(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         golden_attributions: Global___GoldenAttributions | None = ...,
         golden_reduced_tolerance: _builtins.float = ...,
+        tabular: Global___TabularSchema | None = ...,
+        target_name: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "golden_attributions", b"golden_attributions", "provenance", b"provenance", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "golden_attributions", b"golden_attributions", "provenance", b"provenance", "tabular", b"tabular", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "kind", b"kind", "metrics", b"metrics", "model", b"model", "precision", b"precision", "provenance", b"provenance", "text", b"text", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "kind", b"kind", "metrics", b"metrics", "model", b"model", "precision", b"precision", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Bundle: _TypeAlias = Bundle  # noqa: Y015
+
+@_typing.final
+class TabularSchema(_message.Message):
+    """TabularSchema says how a row of a table becomes the inputs of model.onnx. The graph has the input "numbers",
+    float32 [batch, number columns], NaN where missing, and the input "codes", int64 [batch, other columns]: 0 for a
+    category that is not known, 1 for missing, 2 + k for the k-th category. An input without columns does not exist.
+    Both have the columns in the schema's order. Imputing, scaling and encoding happen in the graph.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    BACKGROUND_ROWS_FIELD_NUMBER: _builtins.int
+    background_rows: _builtins.int
+    """Rows of background.npz that stand for absent columns (arrays "numbers" and "codes" in the graph's form, and
+    "weights", float64, which sum to 1).
+    """
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnSchema]:
+        """The columns, in the order of the training data."""
+
+    def __init__(
+        self,
+        *,
+        columns: _abc.Iterable[Global___ColumnSchema] | None = ...,
+        background_rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background_rows", b"background_rows", "columns", b"columns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TabularSchema: _TypeAlias = TabularSchema  # noqa: Y015
+
+@_typing.final
+class ColumnSchema(_message.Message):
+    """ColumnSchema describes one column."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
+    MAY_BE_MISSING_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    type: Global___ColumnType.ValueType
+    """Its type."""
+    group: _builtins.str
+    """Columns with the same group are one player of an explanation; empty means on its own."""
+    may_be_missing: _builtins.bool
+    """Whether values were missing in the training data."""
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of its categories; in their order for an ordinal column, "false" and "true" for a boolean one. Empty for
+        a number column.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        type: Global___ColumnType.ValueType = ...,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+        group: _builtins.str = ...,
+        may_be_missing: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "group", b"group", "may_be_missing", b"may_be_missing", "name", b"name", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ColumnSchema: _TypeAlias = ColumnSchema  # noqa: Y015
 
 @_typing.final
 class GoldenAttributions(_message.Message):

@@ -22,45 +22,50 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from explicate.v1 import table_pb2 as explicate_dot_v1_dot_table__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x65xplicate/v1/explanation.proto\x12\x0c\x65xplicate.v1\"\xb7\x05\n\x0e\x45xplainOptions\x12\x13\n\x06method\x18\x01 \x01(\tH\x00\x88\x01\x01\x12)\n\x06target\x18\x02 \x01(\x0b\x32\x14.explicate.v1.TargetH\x01\x88\x01\x01\x12\x34\n\x0coutput_space\x18\x03 \x01(\x0e\x32\x19.explicate.v1.OutputSpaceH\x02\x88\x01\x01\x12\x33\n\x0bgranularity\x18\x04 \x01(\x0e\x32\x19.explicate.v1.GranularityH\x03\x88\x01\x01\x12+\n\x07masking\x18\x05 \x01(\x0e\x32\x15.explicate.v1.MaskingH\x04\x88\x01\x01\x12\x1c\n\x0fmax_evaluations\x18\x06 \x01(\x05H\x05\x88\x01\x01\x12\x1c\n\x0fmin_evaluations\x18\x07 \x01(\x05H\x06\x88\x01\x01\x12\x16\n\ttolerance\x18\x08 \x01(\x01H\x07\x88\x01\x01\x12\x17\n\nconfidence\x18\t \x01(\x01H\x08\x88\x01\x01\x12\x1f\n\x12time_limit_seconds\x18\n \x01(\x01H\t\x88\x01\x01\x12\x11\n\x04seed\x18\x0b \x01(\x04H\n\x88\x01\x01\x12\x12\n\x05top_k\x18\x0c \x01(\x05H\x0b\x88\x01\x01\x12\x30\n\x07quality\x18\r \x01(\x0e\x32\x1a.explicate.v1.QualityLevelH\x0c\x88\x01\x01\x12\x18\n\x0bmax_players\x18\x0e \x01(\x05H\r\x88\x01\x01\x42\t\n\x07_methodB\t\n\x07_targetB\x0f\n\r_output_spaceB\x0e\n\x0c_granularityB\n\n\x08_maskingB\x12\n\x10_max_evaluationsB\x12\n\x10_min_evaluationsB\x0c\n\n_toleranceB\r\n\x0b_confidenceB\x15\n\x13_time_limit_secondsB\x07\n\x05_seedB\x08\n\x06_top_kB\n\n\x08_qualityB\x0e\n\x0c_max_players\"q\n\x06Target\x12\x0f\n\x05index\x18\x01 \x01(\x05H\x00\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x12\r\n\x03\x61ll\x18\x03 \x01(\x08H\x00\x12*\n\x08\x63ontrast\x18\x04 \x01(\x0b\x32\x16.explicate.v1.ContrastH\x00\x42\n\n\x08selector\"g\n\x08\x43ontrast\x12+\n\x06target\x18\x01 \x01(\x0b\x32\x1b.explicate.v1.ClassSelector\x12.\n\treference\x18\x02 \x01(\x0b\x32\x1b.explicate.v1.ClassSelector\"=\n\rClassSelector\x12\x0f\n\x05index\x18\x01 \x01(\x05H\x00\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x42\n\n\x08selector\"\xd9\x02\n\x0b\x45xplanation\x12\'\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x15.explicate.v1.Feature\x12/\n\x0c\x61ttributions\x18\x02 \x03(\x0b\x32\x19.explicate.v1.Attribution\x12&\n\x07quality\x18\x03 \x01(\x0b\x32\x15.explicate.v1.Quality\x12\x13\n\x0b\x65valuations\x18\x04 \x01(\x03\x12\x0e\n\x06rounds\x18\x05 \x01(\x05\x12-\n\x0bstop_reason\x18\x06 \x01(\x0e\x32\x18.explicate.v1.StopReason\x12\x11\n\tconverged\x18\x07 \x01(\x08\x12\x16\n\x0emethod_version\x18\x08 \x01(\t\x12-\n\x07options\x18\t \x01(\x0b\x32\x1c.explicate.v1.ExplainOptions\x12\x1a\n\x12reused_evaluations\x18\n \x01(\x03\"<\n\x07\x46\x65\x61ture\x12)\n\x04text\x18\x01 \x01(\x0b\x32\x19.explicate.v1.TextFeatureH\x00\x42\x06\n\x04kind\"B\n\x0bTextFeature\x12\x0c\n\x04text\x18\x01 \x01(\t\x12%\n\x05spans\x18\x02 \x03(\x0b\x32\x16.explicate.v1.TextSpan\"&\n\x08TextSpan\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\"\xf9\x01\n\x0b\x41ttribution\x12\x13\n\x0b\x63lass_index\x18\x01 \x01(\x05\x12\x13\n\x0b\x63lass_label\x18\x02 \x01(\t\x12\x16\n\x0e\x62\x61seline_value\x18\x03 \x01(\x01\x12\x16\n\x0einstance_value\x18\x04 \x01(\x01\x12\x0e\n\x06values\x18\x05 \x03(\x01\x12\x17\n\x0fstandard_errors\x18\x06 \x03(\x01\x12\r\n\x05lower\x18\x07 \x03(\x01\x12\r\n\x05upper\x18\x08 \x03(\x01\x12\x1c\n\x0freference_index\x18\t \x01(\x05H\x00\x88\x01\x01\x12\x17\n\x0freference_label\x18\n \x01(\tB\x12\n\x10_reference_index\"\xd9\x03\n\x07Quality\x12\x1b\n\x0e\x61\x64\x64itivity_gap\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1f\n\x12held_out_r_squared\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13split_half_spearman\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x17\n\ninfidelity\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12#\n\x16largest_interval_ratio\x18\x05 \x01(\x01H\x04\x88\x01\x01\x12\x1a\n\rcertain_top_k\x18\x06 \x01(\x05H\x05\x88\x01\x01\x12:\n\x11\x63omprehensiveness\x18\x07 \x01(\x0b\x32\x1a.explicate.v1.FaithfulnessH\x06\x88\x01\x01\x12\x34\n\x0bsufficiency\x18\x08 \x01(\x0b\x32\x1a.explicate.v1.FaithfulnessH\x07\x88\x01\x01\x42\x11\n\x0f_additivity_gapB\x15\n\x13_held_out_r_squaredB\x16\n\x14_split_half_spearmanB\r\n\x0b_infidelityB\x19\n\x17_largest_interval_ratioB\x10\n\x0e_certain_top_kB\x14\n\x12_comprehensivenessB\x0e\n\x0c_sufficiency\"-\n\x0c\x46\x61ithfulness\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0e\n\x06random\x18\x02 \x01(\x01*q\n\x0bGranularity\x12\x1b\n\x17GRANULARITY_UNSPECIFIED\x10\x00\x12\x14\n\x10GRANULARITY_WORD\x10\x01\x12\x15\n\x11GRANULARITY_TOKEN\x10\x02\x12\x18\n\x14GRANULARITY_SENTENCE\x10\x03*^\n\x0cQualityLevel\x12\x1d\n\x19QUALITY_LEVEL_UNSPECIFIED\x10\x00\x12\x17\n\x13QUALITY_LEVEL_BASIC\x10\x01\x12\x16\n\x12QUALITY_LEVEL_FULL\x10\x02*a\n\x0bOutputSpace\x12\x1c\n\x18OUTPUT_SPACE_UNSPECIFIED\x10\x00\x12\x1c\n\x18OUTPUT_SPACE_PROBABILITY\x10\x01\x12\x16\n\x12OUTPUT_SPACE_LOGIT\x10\x02*e\n\x07Masking\x12\x17\n\x13MASKING_UNSPECIFIED\x10\x00\x12\x15\n\x11MASKING_ATTENTION\x10\x01\x12\x16\n\x12MASKING_MASK_TOKEN\x10\x02\x12\x12\n\x0eMASKING_DELETE\x10\x03*\xbd\x01\n\nStopReason\x12\x1b\n\x17STOP_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15STOP_REASON_TOLERANCE\x10\x01\x12\x16\n\x12STOP_REASON_BUDGET\x10\x02\x12\x18\n\x14STOP_REASON_DEADLINE\x10\x03\x12\x15\n\x11STOP_REASON_EXACT\x10\x04\x12\x17\n\x13STOP_REASON_RUNNING\x10\x05\x12\x15\n\x11STOP_REASON_TOP_K\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x65xplicate/v1/explanation.proto\x12\x0c\x65xplicate.v1\x1a\x18\x65xplicate/v1/table.proto\"\xb7\x05\n\x0e\x45xplainOptions\x12\x13\n\x06method\x18\x01 \x01(\tH\x00\x88\x01\x01\x12)\n\x06target\x18\x02 \x01(\x0b\x32\x14.explicate.v1.TargetH\x01\x88\x01\x01\x12\x34\n\x0coutput_space\x18\x03 \x01(\x0e\x32\x19.explicate.v1.OutputSpaceH\x02\x88\x01\x01\x12\x33\n\x0bgranularity\x18\x04 \x01(\x0e\x32\x19.explicate.v1.GranularityH\x03\x88\x01\x01\x12+\n\x07masking\x18\x05 \x01(\x0e\x32\x15.explicate.v1.MaskingH\x04\x88\x01\x01\x12\x1c\n\x0fmax_evaluations\x18\x06 \x01(\x05H\x05\x88\x01\x01\x12\x1c\n\x0fmin_evaluations\x18\x07 \x01(\x05H\x06\x88\x01\x01\x12\x16\n\ttolerance\x18\x08 \x01(\x01H\x07\x88\x01\x01\x12\x17\n\nconfidence\x18\t \x01(\x01H\x08\x88\x01\x01\x12\x1f\n\x12time_limit_seconds\x18\n \x01(\x01H\t\x88\x01\x01\x12\x11\n\x04seed\x18\x0b \x01(\x04H\n\x88\x01\x01\x12\x12\n\x05top_k\x18\x0c \x01(\x05H\x0b\x88\x01\x01\x12\x30\n\x07quality\x18\r \x01(\x0e\x32\x1a.explicate.v1.QualityLevelH\x0c\x88\x01\x01\x12\x18\n\x0bmax_players\x18\x0e \x01(\x05H\r\x88\x01\x01\x42\t\n\x07_methodB\t\n\x07_targetB\x0f\n\r_output_spaceB\x0e\n\x0c_granularityB\n\n\x08_maskingB\x12\n\x10_max_evaluationsB\x12\n\x10_min_evaluationsB\x0c\n\n_toleranceB\r\n\x0b_confidenceB\x15\n\x13_time_limit_secondsB\x07\n\x05_seedB\x08\n\x06_top_kB\n\n\x08_qualityB\x0e\n\x0c_max_players\"q\n\x06Target\x12\x0f\n\x05index\x18\x01 \x01(\x05H\x00\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x12\r\n\x03\x61ll\x18\x03 \x01(\x08H\x00\x12*\n\x08\x63ontrast\x18\x04 \x01(\x0b\x32\x16.explicate.v1.ContrastH\x00\x42\n\n\x08selector\"g\n\x08\x43ontrast\x12+\n\x06target\x18\x01 \x01(\x0b\x32\x1b.explicate.v1.ClassSelector\x12.\n\treference\x18\x02 \x01(\x0b\x32\x1b.explicate.v1.ClassSelector\"=\n\rClassSelector\x12\x0f\n\x05index\x18\x01 \x01(\x05H\x00\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x42\n\n\x08selector\"\xd9\x02\n\x0b\x45xplanation\x12\'\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x15.explicate.v1.Feature\x12/\n\x0c\x61ttributions\x18\x02 \x03(\x0b\x32\x19.explicate.v1.Attribution\x12&\n\x07quality\x18\x03 \x01(\x0b\x32\x15.explicate.v1.Quality\x12\x13\n\x0b\x65valuations\x18\x04 \x01(\x03\x12\x0e\n\x06rounds\x18\x05 \x01(\x05\x12-\n\x0bstop_reason\x18\x06 \x01(\x0e\x32\x18.explicate.v1.StopReason\x12\x11\n\tconverged\x18\x07 \x01(\x08\x12\x16\n\x0emethod_version\x18\x08 \x01(\t\x12-\n\x07options\x18\t \x01(\x0b\x32\x1c.explicate.v1.ExplainOptions\x12\x1a\n\x12reused_evaluations\x18\n \x01(\x03\"k\n\x07\x46\x65\x61ture\x12)\n\x04text\x18\x01 \x01(\x0b\x32\x19.explicate.v1.TextFeatureH\x00\x12-\n\x06\x63olumn\x18\x02 \x01(\x0b\x32\x1b.explicate.v1.ColumnFeatureH\x00\x42\x06\n\x04kind\"B\n\x0bTextFeature\x12\x0c\n\x04text\x18\x01 \x01(\t\x12%\n\x05spans\x18\x02 \x03(\x0b\x32\x16.explicate.v1.TextSpan\"I\n\rColumnFeature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x19.explicate.v1.ColumnValue\"@\n\x0b\x43olumnValue\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.explicate.v1.Cell\"&\n\x08TextSpan\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\"\xf9\x01\n\x0b\x41ttribution\x12\x13\n\x0b\x63lass_index\x18\x01 \x01(\x05\x12\x13\n\x0b\x63lass_label\x18\x02 \x01(\t\x12\x16\n\x0e\x62\x61seline_value\x18\x03 \x01(\x01\x12\x16\n\x0einstance_value\x18\x04 \x01(\x01\x12\x0e\n\x06values\x18\x05 \x03(\x01\x12\x17\n\x0fstandard_errors\x18\x06 \x03(\x01\x12\r\n\x05lower\x18\x07 \x03(\x01\x12\r\n\x05upper\x18\x08 \x03(\x01\x12\x1c\n\x0freference_index\x18\t \x01(\x05H\x00\x88\x01\x01\x12\x17\n\x0freference_label\x18\n \x01(\tB\x12\n\x10_reference_index\"\xd9\x03\n\x07Quality\x12\x1b\n\x0e\x61\x64\x64itivity_gap\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1f\n\x12held_out_r_squared\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13split_half_spearman\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x17\n\ninfidelity\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12#\n\x16largest_interval_ratio\x18\x05 \x01(\x01H\x04\x88\x01\x01\x12\x1a\n\rcertain_top_k\x18\x06 \x01(\x05H\x05\x88\x01\x01\x12:\n\x11\x63omprehensiveness\x18\x07 \x01(\x0b\x32\x1a.explicate.v1.FaithfulnessH\x06\x88\x01\x01\x12\x34\n\x0bsufficiency\x18\x08 \x01(\x0b\x32\x1a.explicate.v1.FaithfulnessH\x07\x88\x01\x01\x42\x11\n\x0f_additivity_gapB\x15\n\x13_held_out_r_squaredB\x16\n\x14_split_half_spearmanB\r\n\x0b_infidelityB\x19\n\x17_largest_interval_ratioB\x10\n\x0e_certain_top_kB\x14\n\x12_comprehensivenessB\x0e\n\x0c_sufficiency\"-\n\x0c\x46\x61ithfulness\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0e\n\x06random\x18\x02 \x01(\x01*q\n\x0bGranularity\x12\x1b\n\x17GRANULARITY_UNSPECIFIED\x10\x00\x12\x14\n\x10GRANULARITY_WORD\x10\x01\x12\x15\n\x11GRANULARITY_TOKEN\x10\x02\x12\x18\n\x14GRANULARITY_SENTENCE\x10\x03*^\n\x0cQualityLevel\x12\x1d\n\x19QUALITY_LEVEL_UNSPECIFIED\x10\x00\x12\x17\n\x13QUALITY_LEVEL_BASIC\x10\x01\x12\x16\n\x12QUALITY_LEVEL_FULL\x10\x02*y\n\x0bOutputSpace\x12\x1c\n\x18OUTPUT_SPACE_UNSPECIFIED\x10\x00\x12\x1c\n\x18OUTPUT_SPACE_PROBABILITY\x10\x01\x12\x16\n\x12OUTPUT_SPACE_LOGIT\x10\x02\x12\x16\n\x12OUTPUT_SPACE_VALUE\x10\x03*}\n\x07Masking\x12\x17\n\x13MASKING_UNSPECIFIED\x10\x00\x12\x15\n\x11MASKING_ATTENTION\x10\x01\x12\x16\n\x12MASKING_MASK_TOKEN\x10\x02\x12\x12\n\x0eMASKING_DELETE\x10\x03\x12\x16\n\x12MASKING_BACKGROUND\x10\x04*\xbd\x01\n\nStopReason\x12\x1b\n\x17STOP_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15STOP_REASON_TOLERANCE\x10\x01\x12\x16\n\x12STOP_REASON_BUDGET\x10\x02\x12\x18\n\x14STOP_REASON_DEADLINE\x10\x03\x12\x15\n\x11STOP_REASON_EXACT\x10\x04\x12\x17\n\x13STOP_REASON_RUNNING\x10\x05\x12\x15\n\x11STOP_REASON_TOP_K\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'explicate.v1.explanation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GRANULARITY']._serialized_start=2322
-  _globals['_GRANULARITY']._serialized_end=2435
-  _globals['_QUALITYLEVEL']._serialized_start=2437
-  _globals['_QUALITYLEVEL']._serialized_end=2531
-  _globals['_OUTPUTSPACE']._serialized_start=2533
-  _globals['_OUTPUTSPACE']._serialized_end=2630
-  _globals['_MASKING']._serialized_start=2632
-  _globals['_MASKING']._serialized_end=2733
-  _globals['_STOPREASON']._serialized_start=2736
-  _globals['_STOPREASON']._serialized_end=2925
-  _globals['_EXPLAINOPTIONS']._serialized_start=49
-  _globals['_EXPLAINOPTIONS']._serialized_end=744
-  _globals['_TARGET']._serialized_start=746
-  _globals['_TARGET']._serialized_end=859
-  _globals['_CONTRAST']._serialized_start=861
-  _globals['_CONTRAST']._serialized_end=964
-  _globals['_CLASSSELECTOR']._serialized_start=966
-  _globals['_CLASSSELECTOR']._serialized_end=1027
-  _globals['_EXPLANATION']._serialized_start=1030
-  _globals['_EXPLANATION']._serialized_end=1375
-  _globals['_FEATURE']._serialized_start=1377
-  _globals['_FEATURE']._serialized_end=1437
-  _globals['_TEXTFEATURE']._serialized_start=1439
-  _globals['_TEXTFEATURE']._serialized_end=1505
-  _globals['_TEXTSPAN']._serialized_start=1507
-  _globals['_TEXTSPAN']._serialized_end=1545
-  _globals['_ATTRIBUTION']._serialized_start=1548
-  _globals['_ATTRIBUTION']._serialized_end=1797
-  _globals['_QUALITY']._serialized_start=1800
-  _globals['_QUALITY']._serialized_end=2273
-  _globals['_FAITHFULNESS']._serialized_start=2275
-  _globals['_FAITHFULNESS']._serialized_end=2320
+  _globals['_GRANULARITY']._serialized_start=2536
+  _globals['_GRANULARITY']._serialized_end=2649
+  _globals['_QUALITYLEVEL']._serialized_start=2651
+  _globals['_QUALITYLEVEL']._serialized_end=2745
+  _globals['_OUTPUTSPACE']._serialized_start=2747
+  _globals['_OUTPUTSPACE']._serialized_end=2868
+  _globals['_MASKING']._serialized_start=2870
+  _globals['_MASKING']._serialized_end=2995
+  _globals['_STOPREASON']._serialized_start=2998
+  _globals['_STOPREASON']._serialized_end=3187
+  _globals['_EXPLAINOPTIONS']._serialized_start=75
+  _globals['_EXPLAINOPTIONS']._serialized_end=770
+  _globals['_TARGET']._serialized_start=772
+  _globals['_TARGET']._serialized_end=885
+  _globals['_CONTRAST']._serialized_start=887
+  _globals['_CONTRAST']._serialized_end=990
+  _globals['_CLASSSELECTOR']._serialized_start=992
+  _globals['_CLASSSELECTOR']._serialized_end=1053
+  _globals['_EXPLANATION']._serialized_start=1056
+  _globals['_EXPLANATION']._serialized_end=1401
+  _globals['_FEATURE']._serialized_start=1403
+  _globals['_FEATURE']._serialized_end=1510
+  _globals['_TEXTFEATURE']._serialized_start=1512
+  _globals['_TEXTFEATURE']._serialized_end=1578
+  _globals['_COLUMNFEATURE']._serialized_start=1580
+  _globals['_COLUMNFEATURE']._serialized_end=1653
+  _globals['_COLUMNVALUE']._serialized_start=1655
+  _globals['_COLUMNVALUE']._serialized_end=1719
+  _globals['_TEXTSPAN']._serialized_start=1721
+  _globals['_TEXTSPAN']._serialized_end=1759
+  _globals['_ATTRIBUTION']._serialized_start=1762
+  _globals['_ATTRIBUTION']._serialized_end=2011
+  _globals['_QUALITY']._serialized_start=2014
+  _globals['_QUALITY']._serialized_end=2487
+  _globals['_FAITHFULNESS']._serialized_start=2489
+  _globals['_FAITHFULNESS']._serialized_end=2534
 # @@protoc_insertion_point(module_scope)

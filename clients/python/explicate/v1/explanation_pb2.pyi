@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from explicate.v1 import table_pb2 as _table_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -83,6 +84,8 @@ class _OutputSpaceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OutputSpa
     """The class probability, in [0, 1]."""
     OUTPUT_SPACE_LOGIT: _OutputSpace.ValueType  # 2
     """The class logit, before softmax."""
+    OUTPUT_SPACE_VALUE: _OutputSpace.ValueType  # 3
+    """The value of a regression, in its unit; the only space of a regression, and its default."""
 
 class OutputSpace(_OutputSpace, metaclass=_OutputSpaceEnumTypeWrapper):
     """OutputSpace is the scale of an explained output."""
@@ -93,6 +96,8 @@ OUTPUT_SPACE_PROBABILITY: OutputSpace.ValueType  # 1
 """The class probability, in [0, 1]."""
 OUTPUT_SPACE_LOGIT: OutputSpace.ValueType  # 2
 """The class logit, before softmax."""
+OUTPUT_SPACE_VALUE: OutputSpace.ValueType  # 3
+"""The value of a regression, in its unit; the only space of a regression, and its default."""
 Global___OutputSpace: _TypeAlias = OutputSpace  # noqa: Y015
 
 class _Masking:
@@ -109,6 +114,11 @@ class _MaskingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Masking.Value
     """The player's tokens are replaced by the model's mask token."""
     MASKING_DELETE: _Masking.ValueType  # 3
     """The player leaves the string, which is tokenised again, as the lime library does."""
+    MASKING_BACKGROUND: _Masking.ValueType  # 4
+    """Tables: the column takes the values of the model's background rows one after the other, and the outputs are
+    averaged (interventional). The only masking of tables, and their default. One evaluation is then one row of
+    the model for each background row.
+    """
 
 class Masking(_Masking, metaclass=_MaskingEnumTypeWrapper):
     """Masking is how the absence of a player is expressed to the model."""
@@ -121,6 +131,11 @@ MASKING_MASK_TOKEN: Masking.ValueType  # 2
 """The player's tokens are replaced by the model's mask token."""
 MASKING_DELETE: Masking.ValueType  # 3
 """The player leaves the string, which is tokenised again, as the lime library does."""
+MASKING_BACKGROUND: Masking.ValueType  # 4
+"""Tables: the column takes the values of the model's background rows one after the other, and the outputs are
+averaged (interventional). The only masking of tables, and their default. One evaluation is then one row of
+the model for each background row.
+"""
 Global___Masking: _TypeAlias = Masking  # noqa: Y015
 
 class _StopReason:
@@ -488,20 +503,26 @@ class Feature(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def text(self) -> Global___TextFeature:
         """A part of a text."""
+
+    @_builtins.property
+    def column(self) -> Global___ColumnFeature:
+        """A column of a table, or a named group of columns."""
 
     def __init__(
         self,
         *,
         text: Global___TextFeature | None = ...,
+        column: Global___ColumnFeature | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "kind", b"kind", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "kind", b"kind", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "column"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -534,6 +555,62 @@ class TextFeature(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TextFeature: _TypeAlias = TextFeature  # noqa: Y015
+
+@_typing.final
+class ColumnFeature(_message.Message):
+    """ColumnFeature is one column of a table, or several that the model's schema groups under a name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the column or of the group."""
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnValue]:
+        """The columns with the values that are explained; one unless it is a group."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        columns: _abc.Iterable[Global___ColumnValue] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ColumnFeature: _TypeAlias = ColumnFeature  # noqa: Y015
+
+@_typing.final
+class ColumnValue(_message.Message):
+    """ColumnValue is the value of one column."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """Name of the column."""
+    @_builtins.property
+    def value(self) -> _table_pb2.Cell:
+        """Its value."""
+
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+        value: _table_pb2.Cell | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ColumnValue: _TypeAlias = ColumnValue  # noqa: Y015
 
 @_typing.final
 class TextSpan(_message.Message):
@@ -580,9 +657,9 @@ class Attribution(_message.Message):
     REFERENCE_INDEX_FIELD_NUMBER: _builtins.int
     REFERENCE_LABEL_FIELD_NUMBER: _builtins.int
     class_index: _builtins.int
-    """Index of the explained class; for a contrast, of its target."""
+    """Index of the explained class; for a contrast, of its target; 0 for regression."""
     class_label: _builtins.str
-    """Label of the explained class."""
+    """Label of the explained class; for regression, the name of its target."""
     baseline_value: _builtins.float
     """The output when every player is absent; for "lime" and "lime-stratified" the intercept of the local model."""
     instance_value: _builtins.float

@@ -23,47 +23,58 @@ _sym_db = _symbol_database.Default()
 
 
 from explicate.v1 import explanation_pb2 as explicate_dot_v1_dot_explanation__pb2
+from explicate.v1 import table_pb2 as explicate_dot_v1_dot_table__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$explicate/v1/inference_service.proto\x12\x0c\x65xplicate.v1\x1a\x1e\x65xplicate/v1/explanation.proto\"I\n\x08ModelRef\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x0f\n\x05label\x18\x03 \x01(\tH\x00\x42\n\n\x08selector\"i\n\x0cModelVersion\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x15\n\rbundle_digest\x18\x03 \x01(\t\x12\x0f\n\x07runtime\x18\x04 \x01(\t\x12\x11\n\tprecision\x18\x05 \x01(\t\"8\n\x05Input\x12\'\n\x04text\x18\x01 \x01(\x0b\x32\x17.explicate.v1.TextInputH\x00\x42\x06\n\x04kind\"\x19\n\tTextInput\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x86\x01\n\x0ePredictRequest\x12%\n\x05model\x18\x01 \x01(\x0b\x32\x16.explicate.v1.ModelRef\x12#\n\x06inputs\x18\x02 \x03(\x0b\x32\x13.explicate.v1.Input\x12(\n\x08priority\x18\x03 \x01(\x0e\x32\x16.explicate.v1.Priority\"\x91\x01\n\x0fPredictResponse\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.explicate.v1.ModelVersion\x12-\n\x0bpredictions\x18\x02 \x03(\x0b\x32\x18.explicate.v1.Prediction\x12$\n\x06timing\x18\x03 \x01(\x0b\x32\x14.explicate.v1.Timing\"\x90\x01\n\nPrediction\x12\x36\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32\x1c.explicate.v1.ClassificationH\x00\x12\x30\n\ntext_usage\x18\x02 \x01(\x0b\x32\x17.explicate.v1.TextUsageH\x01\x88\x01\x01\x42\t\n\x07outcomeB\r\n\x0b_text_usage\"l\n\x0e\x43lassification\x12\x17\n\x0fpredicted_index\x18\x01 \x01(\x05\x12\x17\n\x0fpredicted_label\x18\x02 \x01(\t\x12(\n\x06scores\x18\x03 \x03(\x0b\x32\x18.explicate.v1.ClassScore\"N\n\nClassScore\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\x12\r\n\x05logit\x18\x04 \x01(\x01\"\\\n\tTextUsage\x12\x0e\n\x06tokens\x18\x01 \x01(\x05\x12\x13\n\x0btokens_used\x18\x02 \x01(\x05\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x12\x17\n\x0f\x63haracters_used\x18\x04 \x01(\x05\"\x84\x01\n\x06Timing\x12\x15\n\rqueue_seconds\x18\x01 \x01(\x01\x12\x1d\n\x15preprocessing_seconds\x18\x02 \x01(\x01\x12\x15\n\rmodel_seconds\x18\x03 \x01(\x01\x12\x16\n\x0esolver_seconds\x18\x04 \x01(\x01\x12\x15\n\rtotal_seconds\x18\x05 \x01(\x01\"\xb4\x01\n\x0e\x45xplainRequest\x12%\n\x05model\x18\x01 \x01(\x0b\x32\x16.explicate.v1.ModelRef\x12\"\n\x05input\x18\x02 \x01(\x0b\x32\x13.explicate.v1.Input\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.explicate.v1.ExplainOptions\x12(\n\x08priority\x18\x04 \x01(\x0e\x32\x16.explicate.v1.Priority\"\xc0\x01\n\x0f\x45xplainResponse\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.explicate.v1.ModelVersion\x12,\n\nprediction\x18\x02 \x01(\x0b\x32\x18.explicate.v1.Prediction\x12.\n\x0b\x65xplanation\x18\x03 \x01(\x0b\x32\x19.explicate.v1.Explanation\x12$\n\x06timing\x18\x04 \x01(\x0b\x32\x14.explicate.v1.Timing\"\xba\x01\n\x14StreamExplainRequest\x12%\n\x05model\x18\x01 \x01(\x0b\x32\x16.explicate.v1.ModelRef\x12\"\n\x05input\x18\x02 \x01(\x0b\x32\x13.explicate.v1.Input\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.explicate.v1.ExplainOptions\x12(\n\x08priority\x18\x04 \x01(\x0e\x32\x16.explicate.v1.Priority\"\xd5\x01\n\x15StreamExplainResponse\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.explicate.v1.ModelVersion\x12,\n\nprediction\x18\x02 \x01(\x0b\x32\x18.explicate.v1.Prediction\x12.\n\x0b\x65xplanation\x18\x03 \x01(\x0b\x32\x19.explicate.v1.Explanation\x12$\n\x06timing\x18\x04 \x01(\x0b\x32\x14.explicate.v1.Timing\x12\r\n\x05\x66inal\x18\x05 \x01(\x08*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02\x32\xfe\x01\n\x10InferenceService\x12\x46\n\x07Predict\x12\x1c.explicate.v1.PredictRequest\x1a\x1d.explicate.v1.PredictResponse\x12\x46\n\x07\x45xplain\x12\x1c.explicate.v1.ExplainRequest\x1a\x1d.explicate.v1.ExplainResponse\x12Z\n\rStreamExplain\x12\".explicate.v1.StreamExplainRequest\x1a#.explicate.v1.StreamExplainResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$explicate/v1/inference_service.proto\x12\x0c\x65xplicate.v1\x1a\x1e\x65xplicate/v1/explanation.proto\x1a\x18\x65xplicate/v1/table.proto\"I\n\x08ModelRef\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x0f\n\x05label\x18\x03 \x01(\tH\x00\x42\n\n\x08selector\"i\n\x0cModelVersion\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x15\n\rbundle_digest\x18\x03 \x01(\t\x12\x0f\n\x07runtime\x18\x04 \x01(\t\x12\x11\n\tprecision\x18\x05 \x01(\t\"g\n\x05Input\x12\'\n\x04text\x18\x01 \x01(\x0b\x32\x17.explicate.v1.TextInputH\x00\x12-\n\x07tabular\x18\x02 \x01(\x0b\x32\x1a.explicate.v1.TabularInputH\x00\x42\x06\n\x04kind\"\x86\x01\n\x0cTabularInput\x12\x34\n\x05\x63\x65lls\x18\x01 \x03(\x0b\x32%.explicate.v1.TabularInput.CellsEntry\x1a@\n\nCellsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.explicate.v1.Cell:\x02\x38\x01\"\x19\n\tTextInput\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xaa\x01\n\x0ePredictRequest\x12%\n\x05model\x18\x01 \x01(\x0b\x32\x16.explicate.v1.ModelRef\x12#\n\x06inputs\x18\x02 \x03(\x0b\x32\x13.explicate.v1.Input\x12(\n\x08priority\x18\x03 \x01(\x0e\x32\x16.explicate.v1.Priority\x12\"\n\x05table\x18\x04 \x01(\x0b\x32\x13.explicate.v1.Table\"\xc2\x01\n\x0fPredictResponse\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.explicate.v1.ModelVersion\x12-\n\x0bpredictions\x18\x02 \x03(\x0b\x32\x18.explicate.v1.Prediction\x12$\n\x06timing\x18\x03 \x01(\x0b\x32\x14.explicate.v1.Timing\x12/\n\x06packed\x18\x04 \x01(\x0b\x32\x1f.explicate.v1.PackedPredictions\"[\n\x11PackedPredictions\x12\x14\n\x0c\x63lass_labels\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x01\x12 \n\x18unknown_category_columns\x18\x03 \x03(\t\"\xe2\x01\n\nPrediction\x12\x36\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32\x1c.explicate.v1.ClassificationH\x00\x12.\n\nregression\x18\x03 \x01(\x0b\x32\x18.explicate.v1.RegressionH\x00\x12\x30\n\ntext_usage\x18\x02 \x01(\x0b\x32\x17.explicate.v1.TextUsageH\x01\x88\x01\x01\x12 \n\x18unknown_category_columns\x18\x04 \x03(\tB\t\n\x07outcomeB\r\n\x0b_text_usage\"\x1b\n\nRegression\x12\r\n\x05value\x18\x01 \x01(\x01\"l\n\x0e\x43lassification\x12\x17\n\x0fpredicted_index\x18\x01 \x01(\x05\x12\x17\n\x0fpredicted_label\x18\x02 \x01(\t\x12(\n\x06scores\x18\x03 \x03(\x0b\x32\x18.explicate.v1.ClassScore\"N\n\nClassScore\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\x12\r\n\x05logit\x18\x04 \x01(\x01\"\\\n\tTextUsage\x12\x0e\n\x06tokens\x18\x01 \x01(\x05\x12\x13\n\x0btokens_used\x18\x02 \x01(\x05\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x12\x17\n\x0f\x63haracters_used\x18\x04 \x01(\x05\"\x84\x01\n\x06Timing\x12\x15\n\rqueue_seconds\x18\x01 \x01(\x01\x12\x1d\n\x15preprocessing_seconds\x18\x02 \x01(\x01\x12\x15\n\rmodel_seconds\x18\x03 \x01(\x01\x12\x16\n\x0esolver_seconds\x18\x04 \x01(\x01\x12\x15\n\rtotal_seconds\x18\x05 \x01(\x01\"\xb4\x01\n\x0e\x45xplainRequest\x12%\n\x05model\x18\x01 \x01(\x0b\x32\x16.explicate.v1.ModelRef\x12\"\n\x05input\x18\x02 \x01(\x0b\x32\x13.explicate.v1.Input\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.explicate.v1.ExplainOptions\x12(\n\x08priority\x18\x04 \x01(\x0e\x32\x16.explicate.v1.Priority\"\xc0\x01\n\x0f\x45xplainResponse\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.explicate.v1.ModelVersion\x12,\n\nprediction\x18\x02 \x01(\x0b\x32\x18.explicate.v1.Prediction\x12.\n\x0b\x65xplanation\x18\x03 \x01(\x0b\x32\x19.explicate.v1.Explanation\x12$\n\x06timing\x18\x04 \x01(\x0b\x32\x14.explicate.v1.Timing\"\xba\x01\n\x14StreamExplainRequest\x12%\n\x05model\x18\x01 \x01(\x0b\x32\x16.explicate.v1.ModelRef\x12\"\n\x05input\x18\x02 \x01(\x0b\x32\x13.explicate.v1.Input\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.explicate.v1.ExplainOptions\x12(\n\x08priority\x18\x04 \x01(\x0e\x32\x16.explicate.v1.Priority\"\xd5\x01\n\x15StreamExplainResponse\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.explicate.v1.ModelVersion\x12,\n\nprediction\x18\x02 \x01(\x0b\x32\x18.explicate.v1.Prediction\x12.\n\x0b\x65xplanation\x18\x03 \x01(\x0b\x32\x19.explicate.v1.Explanation\x12$\n\x06timing\x18\x04 \x01(\x0b\x32\x14.explicate.v1.Timing\x12\r\n\x05\x66inal\x18\x05 \x01(\x08*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02\x32\xfe\x01\n\x10InferenceService\x12\x46\n\x07Predict\x12\x1c.explicate.v1.PredictRequest\x1a\x1d.explicate.v1.PredictResponse\x12\x46\n\x07\x45xplain\x12\x1c.explicate.v1.ExplainRequest\x1a\x1d.explicate.v1.ExplainResponse\x12Z\n\rStreamExplain\x12\".explicate.v1.StreamExplainRequest\x1a#.explicate.v1.StreamExplainResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'explicate.v1.inference_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PRIORITY']._serialized_start=1987
-  _globals['_PRIORITY']._serialized_end=2068
-  _globals['_MODELREF']._serialized_start=86
-  _globals['_MODELREF']._serialized_end=159
-  _globals['_MODELVERSION']._serialized_start=161
-  _globals['_MODELVERSION']._serialized_end=266
-  _globals['_INPUT']._serialized_start=268
-  _globals['_INPUT']._serialized_end=324
-  _globals['_TEXTINPUT']._serialized_start=326
-  _globals['_TEXTINPUT']._serialized_end=351
-  _globals['_PREDICTREQUEST']._serialized_start=354
-  _globals['_PREDICTREQUEST']._serialized_end=488
-  _globals['_PREDICTRESPONSE']._serialized_start=491
-  _globals['_PREDICTRESPONSE']._serialized_end=636
-  _globals['_PREDICTION']._serialized_start=639
-  _globals['_PREDICTION']._serialized_end=783
-  _globals['_CLASSIFICATION']._serialized_start=785
-  _globals['_CLASSIFICATION']._serialized_end=893
-  _globals['_CLASSSCORE']._serialized_start=895
-  _globals['_CLASSSCORE']._serialized_end=973
-  _globals['_TEXTUSAGE']._serialized_start=975
-  _globals['_TEXTUSAGE']._serialized_end=1067
-  _globals['_TIMING']._serialized_start=1070
-  _globals['_TIMING']._serialized_end=1202
-  _globals['_EXPLAINREQUEST']._serialized_start=1205
-  _globals['_EXPLAINREQUEST']._serialized_end=1385
-  _globals['_EXPLAINRESPONSE']._serialized_start=1388
-  _globals['_EXPLAINRESPONSE']._serialized_end=1580
-  _globals['_STREAMEXPLAINREQUEST']._serialized_start=1583
-  _globals['_STREAMEXPLAINREQUEST']._serialized_end=1769
-  _globals['_STREAMEXPLAINRESPONSE']._serialized_start=1772
-  _globals['_STREAMEXPLAINRESPONSE']._serialized_end=1985
-  _globals['_INFERENCESERVICE']._serialized_start=2071
-  _globals['_INFERENCESERVICE']._serialized_end=2325
+  _globals['_TABULARINPUT_CELLSENTRY']._loaded_options = None
+  _globals['_TABULARINPUT_CELLSENTRY']._serialized_options = b'8\001'
+  _globals['_PRIORITY']._serialized_start=2486
+  _globals['_PRIORITY']._serialized_end=2567
+  _globals['_MODELREF']._serialized_start=112
+  _globals['_MODELREF']._serialized_end=185
+  _globals['_MODELVERSION']._serialized_start=187
+  _globals['_MODELVERSION']._serialized_end=292
+  _globals['_INPUT']._serialized_start=294
+  _globals['_INPUT']._serialized_end=397
+  _globals['_TABULARINPUT']._serialized_start=400
+  _globals['_TABULARINPUT']._serialized_end=534
+  _globals['_TABULARINPUT_CELLSENTRY']._serialized_start=470
+  _globals['_TABULARINPUT_CELLSENTRY']._serialized_end=534
+  _globals['_TEXTINPUT']._serialized_start=536
+  _globals['_TEXTINPUT']._serialized_end=561
+  _globals['_PREDICTREQUEST']._serialized_start=564
+  _globals['_PREDICTREQUEST']._serialized_end=734
+  _globals['_PREDICTRESPONSE']._serialized_start=737
+  _globals['_PREDICTRESPONSE']._serialized_end=931
+  _globals['_PACKEDPREDICTIONS']._serialized_start=933
+  _globals['_PACKEDPREDICTIONS']._serialized_end=1024
+  _globals['_PREDICTION']._serialized_start=1027
+  _globals['_PREDICTION']._serialized_end=1253
+  _globals['_REGRESSION']._serialized_start=1255
+  _globals['_REGRESSION']._serialized_end=1282
+  _globals['_CLASSIFICATION']._serialized_start=1284
+  _globals['_CLASSIFICATION']._serialized_end=1392
+  _globals['_CLASSSCORE']._serialized_start=1394
+  _globals['_CLASSSCORE']._serialized_end=1472
+  _globals['_TEXTUSAGE']._serialized_start=1474
+  _globals['_TEXTUSAGE']._serialized_end=1566
+  _globals['_TIMING']._serialized_start=1569
+  _globals['_TIMING']._serialized_end=1701
+  _globals['_EXPLAINREQUEST']._serialized_start=1704
+  _globals['_EXPLAINREQUEST']._serialized_end=1884
+  _globals['_EXPLAINRESPONSE']._serialized_start=1887
+  _globals['_EXPLAINRESPONSE']._serialized_end=2079
+  _globals['_STREAMEXPLAINREQUEST']._serialized_start=2082
+  _globals['_STREAMEXPLAINREQUEST']._serialized_end=2268
+  _globals['_STREAMEXPLAINRESPONSE']._serialized_start=2271
+  _globals['_STREAMEXPLAINRESPONSE']._serialized_end=2484
+  _globals['_INFERENCESERVICE']._serialized_start=2570
+  _globals['_INFERENCESERVICE']._serialized_end=2824
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from explicate.v1 import explanation_pb2 as _explanation_pb2
+from explicate.v1 import table_pb2 as _table_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -121,24 +122,75 @@ class Input(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int
+    TABULAR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def text(self) -> Global___TextInput:
         """A text."""
+
+    @_builtins.property
+    def tabular(self) -> Global___TabularInput:
+        """A row of a table."""
 
     def __init__(
         self,
         *,
         text: Global___TextInput | None = ...,
+        tabular: Global___TabularInput | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "tabular", b"tabular", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "tabular", b"tabular", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "tabular"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
 Global___Input: _TypeAlias = Input  # noqa: Y015
+
+@_typing.final
+class TabularInput(_message.Message):
+    """TabularInput is a row of a table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class CellsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _table_pb2.Cell: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _table_pb2.Cell | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CELLS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def cells(self) -> _containers.MessageMap[_builtins.str, _table_pb2.Cell]:
+        """Every column of the model's schema by name, no other."""
+
+    def __init__(
+        self,
+        *,
+        cells: _abc.Mapping[_builtins.str, _table_pb2.Cell] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TabularInput: _TypeAlias = TabularInput  # noqa: Y015
 
 @_typing.final
 class TextInput(_message.Message):
@@ -171,6 +223,7 @@ class PredictRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
     priority: Global___Priority.ValueType
     """Who goes first."""
     @_builtins.property
@@ -179,7 +232,11 @@ class PredictRequest(_message.Message):
 
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Input]:
-        """At least one, at most the server's limit (1,024 by default)."""
+        """At least one, at most the server's limit (1,024 by default); empty when `table` is set."""
+
+    @_builtins.property
+    def table(self) -> _table_pb2.Table:
+        """Rows for a tabular model in packed form, instead of `inputs`. The answer is packed too."""
 
     def __init__(
         self,
@@ -187,10 +244,11 @@ class PredictRequest(_message.Message):
         model: Global___ModelRef | None = ...,
         inputs: _abc.Iterable[Global___Input] | None = ...,
         priority: Global___Priority.ValueType = ...,
+        table: _table_pb2.Table | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "table", b"table"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "model", b"model", "priority", b"priority"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "model", b"model", "priority", b"priority", "table", b"table"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -205,17 +263,22 @@ class PredictResponse(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     PREDICTIONS_FIELD_NUMBER: _builtins.int
     TIMING_FIELD_NUMBER: _builtins.int
+    PACKED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model(self) -> Global___ModelVersion:
         """What answered."""
 
     @_builtins.property
     def predictions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Prediction]:
-        """One per input, in the inputs' order."""
+        """One per input, in the inputs' order; empty when the request had a table."""
 
     @_builtins.property
     def timing(self) -> Global___Timing:
         """Where the time went."""
+
+    @_builtins.property
+    def packed(self) -> Global___PackedPredictions:
+        """The answer to a table."""
 
     def __init__(
         self,
@@ -223,14 +286,51 @@ class PredictResponse(_message.Message):
         model: Global___ModelVersion | None = ...,
         predictions: _abc.Iterable[Global___Prediction] | None = ...,
         timing: Global___Timing | None = ...,
+        packed: Global___PackedPredictions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "timing", b"timing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "packed", b"packed", "timing", b"timing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "predictions", b"predictions", "timing", b"timing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "packed", b"packed", "predictions", b"predictions", "timing", b"timing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PredictResponse: _TypeAlias = PredictResponse  # noqa: Y015
+
+@_typing.final
+class PackedPredictions(_message.Message):
+    """PackedPredictions are the predictions of a table's rows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLASS_LABELS_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    UNKNOWN_CATEGORY_COLUMNS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def class_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of the classes, by index; empty for regression."""
+
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Classification: the probabilities of each row, class after class. Regression: the value of each row."""
+
+    @_builtins.property
+    def unknown_category_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns of the table that held categories the model does not know, in the schema's order."""
+
+    def __init__(
+        self,
+        *,
+        class_labels: _abc.Iterable[_builtins.str] | None = ...,
+        scores: _abc.Iterable[_builtins.float] | None = ...,
+        unknown_category_columns: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_labels", b"class_labels", "scores", b"scores", "unknown_category_columns", b"unknown_category_columns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackedPredictions: _TypeAlias = PackedPredictions  # noqa: Y015
 
 @_typing.final
 class Prediction(_message.Message):
@@ -239,28 +339,40 @@ class Prediction(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CLASSIFICATION_FIELD_NUMBER: _builtins.int
+    REGRESSION_FIELD_NUMBER: _builtins.int
     TEXT_USAGE_FIELD_NUMBER: _builtins.int
+    UNKNOWN_CATEGORY_COLUMNS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def classification(self) -> Global___Classification:
         """Scores of the classes."""
 
     @_builtins.property
+    def regression(self) -> Global___Regression:
+        """The value of a regression."""
+
+    @_builtins.property
     def text_usage(self) -> Global___TextUsage:
         """How much of a text the model saw; set for texts."""
+
+    @_builtins.property
+    def unknown_category_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns whose category the model does not know, in the schema's order; they were answered as unknown."""
 
     def __init__(
         self,
         *,
         classification: Global___Classification | None = ...,
+        regression: Global___Regression | None = ...,
         text_usage: Global___TextUsage | None = ...,
+        unknown_category_columns: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_text_usage", b"_text_usage", "classification", b"classification", "outcome", b"outcome", "text_usage", b"text_usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_text_usage", b"_text_usage", "classification", b"classification", "outcome", b"outcome", "regression", b"regression", "text_usage", b"text_usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_text_usage", b"_text_usage", "classification", b"classification", "outcome", b"outcome", "text_usage", b"text_usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_text_usage", b"_text_usage", "classification", b"classification", "outcome", b"outcome", "regression", b"regression", "text_usage", b"text_usage", "unknown_category_columns", b"unknown_category_columns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__text_usage: _TypeAlias = _typing.Literal["text_usage"]  # noqa: Y015
     _WhichOneofArgType__text_usage: _TypeAlias = _typing.Literal["_text_usage", b"_text_usage"]  # noqa: Y015
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["classification"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["classification", "regression"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__text_usage) -> _WhichOneofReturnType__text_usage | None: ...
@@ -268,6 +380,28 @@ class Prediction(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
 Global___Prediction: _TypeAlias = Prediction  # noqa: Y015
+
+@_typing.final
+class Regression(_message.Message):
+    """Regression is the answer of a regression model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    value: _builtins.float
+    """In the unit of the target the model was trained on."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Regression: _TypeAlias = Regression  # noqa: Y015
 
 @_typing.final
 class Classification(_message.Message):
