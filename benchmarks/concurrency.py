@@ -18,7 +18,7 @@ from benchmarks.throughput import Recorder, recording_server
 from explicate.v1 import inference_service_pb2_grpc
 
 CONCURRENT = (1, 4, 16)
-EVALUATIONS = 256
+EVALUATIONS = 512
 
 
 async def explain_all(address: str, callers: int, waiting: list[Any]) -> float:

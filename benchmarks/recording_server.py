@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from explicate_server.app import SWITCH_INTERVAL_S, Server
 from explicate_server.runtime.base import Feeds, Runtime
@@ -70,4 +71,5 @@ async def main(repository: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    with threadpool_limits(limits=1, user_api="blas"):  # as `explicate serve` does
+        asyncio.run(main(Path(sys.argv[1])))
