@@ -7,6 +7,10 @@
         for word in result.explanation.top(3):
             print(word.feature.text, word.value, word.lower, word.upper)
 
+        result = client.explain("credit", {"age": 34, "job": "clerk", "income": None})  # None: missing
+        for column in result.explanation.top(3):
+            print(column.feature.name, column.feature.values, column.value)
+
 `explicate.Client` and `explicate.AsyncClient` answer with frozen dataclasses (`explicate.results`,
 `explicate.explanation`, `explicate.model_info`) and raise the exceptions of `explicate.errors`.
 """
@@ -42,12 +46,13 @@ from explicate.explanation import (
     ResolvedOptions,
     Span,
 )
-from explicate.model_info import ModelDescription, ModelStatus, RuntimeTrial, ServingLimits
+from explicate.model_info import Column, ModelDescription, ModelStatus, RuntimeTrial, ServingLimits
 from explicate.options import ALL, Contrast, ExplainOptions
 from explicate.results import (
     ClassScore,
     ExplainResult,
     ModelVersion,
+    PackedResult,
     Prediction,
     PredictResult,
     TextUsage,
@@ -57,6 +62,7 @@ from explicate.results import (
 if TYPE_CHECKING:
     from explicate.async_client import AsyncClient
     from explicate.client import Client
+    from explicate.shap_view import rows_to_shap
 
 __all__ = [
     "ALL",
@@ -65,6 +71,7 @@ __all__ = [
     "Cancelled",
     "ClassScore",
     "Client",
+    "Column",
     "Contrast",
     "Contribution",
     "DeadlineExceeded",
@@ -83,6 +90,7 @@ __all__ = [
     "ModelVersion",
     "NotFound",
     "Overloaded",
+    "PackedResult",
     "PermissionDenied",
     "PredictResult",
     "Prediction",
@@ -97,10 +105,15 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "UsageError",
+    "rows_to_shap",
 ]
 
-# Loaded at first use: they bring gRPC and protobuf, which the offline tools do without.
-_LAZY = {"Client": "explicate.client", "AsyncClient": "explicate.async_client"}
+# Loaded at first use: they bring gRPC and protobuf, which the offline tools do without, or what has its own extra.
+_LAZY = {
+    "Client": "explicate.client",
+    "AsyncClient": "explicate.async_client",
+    "rows_to_shap": "explicate.shap_view",
+}
 
 
 def __getattr__(name: str) -> object:

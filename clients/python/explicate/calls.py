@@ -5,7 +5,7 @@ Both clients only differ in how they send a `Call`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -18,9 +18,11 @@ from explicate import convert, option_messages
 from explicate.enum_names import PRIORITIES
 from explicate.errors import UsageError
 from explicate.fields import set_choice, set_field, unicode_text
+from explicate.input_messages import TableColumns, input_message, table_message
+from explicate.inputs import Input
 from explicate.model_info import ModelDescription, ModelStatus
 from explicate.options import ExplainOptions, Priority
-from explicate.results import ExplainResult, PredictResult
+from explicate.results import ExplainResult, PackedResult, PredictResult
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
 from explicate.v1.inference_service_pb2_grpc import InferenceServiceStub
@@ -44,22 +46,34 @@ def methods(channel: grpc.Channel | grpc.aio.Channel) -> dict[str, Callable[...,
 
 
 def predict(
-    model: str, inputs: Sequence[str], *, version: int | None, label: str | None, priority: Priority | None
+    model: str, inputs: Sequence[Input], *, version: int | None, label: str | None, priority: Priority | None
 ) -> Call[PredictResult]:
-    """Score `inputs`; raises InvalidArgument for a text that is not valid Unicode."""
-    if isinstance(inputs, str):
-        raise UsageError("inputs must be a list of texts; for one text write predict(model, [text])")
+    """Score `inputs`; raises InvalidArgument for a text or a cell that cannot be sent."""
+    if isinstance(inputs, str | Mapping):
+        one = "text" if isinstance(inputs, str) else "row"
+        raise UsageError(f"inputs must be a list of {one}s; for one {one} write predict(model, [{one}])")
+    if hasattr(inputs, "columns"):
+        raise UsageError("inputs must be a list of rows; for a whole table write predict_table(model, table)")
     request = inference_pb.PredictRequest(
         model=_model_ref(model, version, label),
-        inputs=[_input(text, f"inputs[{i}].text") for i, text in enumerate(inputs)],
+        inputs=[input_message(value, f"inputs[{i}]") for i, value in enumerate(inputs)],
     )
     _set_priority(request, priority)
     return Call("Predict", request, convert.predict_result)
 
 
+def predict_table(
+    model: str, columns: TableColumns, *, version: int | None, label: str | None, priority: Priority | None
+) -> Call[PackedResult]:
+    """Score the rows of a table; raises InvalidArgument for a column that cannot be sent."""
+    request = inference_pb.PredictRequest(model=_model_ref(model, version, label), table=table_message(columns))
+    _set_priority(request, priority)
+    return Call("Predict", request, convert.packed_result)
+
+
 def explain(
     model: str,
-    text: str,
+    value: Input,
     options: ExplainOptions,
     *,
     version: int | None,
@@ -67,15 +81,15 @@ def explain(
     priority: Priority | None,
     stream: bool = False,
 ) -> Call[ExplainResult]:
-    """Explain one text, with a `stream` of answers or one; raises InvalidArgument for what a field cannot hold."""
+    """Explain a text or a row, with a `stream` of answers or one; raises InvalidArgument for what cannot be sent."""
     message = inference_pb.StreamExplainRequest if stream else inference_pb.ExplainRequest
     request = message(
         model=_model_ref(model, version, label),
-        input=_input(text, "input.text"),
+        input=input_message(value, "input"),
         options=option_messages.to_message(options),
     )
     _set_priority(request, priority)
-    return Call("StreamExplain" if stream else "Explain", request, partial(convert.explain_result, text))
+    return Call("StreamExplain" if stream else "Explain", request, partial(convert.explain_result, value))
 
 
 def list_models() -> Call[tuple[ModelStatus, ...]]:
@@ -100,10 +114,6 @@ def _model_ref(model: str, version: int | None, label: str | None) -> inference_
     if label is not None:
         reference.label = unicode_text(label, "model.label")
     return reference
-
-
-def _input(text: str, path: str) -> inference_pb.Input:
-    return inference_pb.Input(text=inference_pb.TextInput(text=unicode_text(text, path)))
 
 
 def _set_priority(request: Message, priority: Priority | None) -> None:

@@ -16,9 +16,11 @@ from explicate import calls
 from explicate.calls import Call
 from explicate.channel import channel_options
 from explicate.deadlines import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, POLL_INTERVAL_S, ReadyWait, call_timeout
+from explicate.input_messages import TableColumns
+from explicate.inputs import Input
 from explicate.model_info import ModelDescription, ModelStatus
 from explicate.options import ExplainOptions, Priority
-from explicate.results import ExplainResult, PredictResult
+from explicate.results import ExplainResult, PackedResult, PredictResult
 from explicate.rpc_errors import from_rpc_error
 
 _Answer = TypeVar("_Answer")
@@ -60,23 +62,41 @@ class Client:
     def predict(
         self,
         model: str,
-        inputs: Sequence[str],
+        inputs: Sequence[Input],
         *,
         version: int | None = None,
         label: str | None = None,
         priority: Priority | None = None,
         timeout_s: float | None = None,
     ) -> PredictResult:
-        """Score texts, in order, by the live version of `model`, or the `version` or `label` given.
+        """Score texts or rows, in order, by the live version of `model`, or the `version` or `label` given.
 
+        inputs: strings, or for a tabular model mappings from every column to its value (`explicate.inputs.TableRow`).
         priority: "interactive" (default), or "bulk" for batch work, which lets everybody else go first.
         """
         return self._ask(calls.predict(model, inputs, version=version, label=label, priority=priority), timeout_s)
 
+    def predict_table(
+        self,
+        model: str,
+        columns: TableColumns,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        priority: Priority | None = None,
+        timeout_s: float | None = None,
+    ) -> PackedResult:
+        """Score the rows of a table in packed form, which is less to send and to convert than `predict` has.
+
+        columns: from every column's name to its values, or a DataFrame; None and NaN are missing.
+        """
+        call = calls.predict_table(model, columns, version=version, label=label, priority=priority)
+        return self._ask(call, timeout_s)
+
     def explain(
         self,
         model: str,
-        text: str,
+        value: Input,
         *,
         version: int | None = None,
         label: str | None = None,
@@ -84,17 +104,19 @@ class Client:
         timeout_s: float | None = None,
         **options: Unpack[ExplainOptions],
     ) -> ExplainResult:
-        """Predict one text and say what each word adds; the options are those of `explicate.ExplainOptions`.
+        """Predict a text or a row and say what each word or column adds.
+
+        The options are those of `explicate.ExplainOptions`.
 
         When the time runs out, the answer is the best estimate so far, with `stop_reason` "deadline".
         """
-        call = calls.explain(model, text, options, version=version, label=label, priority=priority)
+        call = calls.explain(model, value, options, version=version, label=label, priority=priority)
         return self._ask(call, timeout_s)
 
     def stream_explain(
         self,
         model: str,
-        text: str,
+        value: Input,
         *,
         version: int | None = None,
         label: str | None = None,
@@ -106,7 +128,7 @@ class Client:
 
         Closing the generator cancels the call, and the server stops working on it.
         """
-        call = calls.explain(model, text, options, version=version, label=label, priority=priority, stream=True)
+        call = calls.explain(model, value, options, version=version, label=label, priority=priority, stream=True)
         return self._stream(call, timeout_s)
 
     def list_models(self, *, timeout_s: float | None = None) -> tuple[ModelStatus, ...]:

@@ -7,10 +7,13 @@ empty field; it never raises.
 from __future__ import annotations
 
 from explicate import explanation, model_info, option_messages, results
-from explicate.enum_names import MODEL_KINDS, MODEL_STATES, STOP_REASONS, name_of
+from explicate.enum_names import COLUMN_TYPES, MODEL_KINDS, MODEL_STATES, STOP_REASONS, name_of
+from explicate.inputs import CellValue, Input
+from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
+from explicate.v1 import table_pb2 as table_pb
 
 
 def predict_result(response: inference_pb.PredictResponse) -> results.PredictResult:
@@ -22,12 +25,28 @@ def predict_result(response: inference_pb.PredictResponse) -> results.PredictRes
     )
 
 
+def packed_result(response: inference_pb.PredictResponse) -> results.PackedResult:
+    """The answer of Predict for a table."""
+    packed = response.packed
+    classes, scores = len(packed.class_labels), tuple(packed.scores)
+    rows = range(0, len(scores), classes) if classes else ()
+    return results.PackedResult(
+        class_labels=tuple(packed.class_labels),
+        probabilities=tuple(scores[start : start + classes] for start in rows),
+        values=() if classes else scores,
+        unknown_category_columns=tuple(packed.unknown_category_columns),
+        model=_model_version(response.model),
+        timing=_timing(response.timing),
+    )
+
+
 def explain_result(
-    text: str, response: inference_pb.ExplainResponse | inference_pb.StreamExplainResponse
+    value: Input, response: inference_pb.ExplainResponse | inference_pb.StreamExplainResponse
 ) -> results.ExplainResult:
-    """The answer of Explain, or one of those of StreamExplain, for `text`."""
+    """The answer of Explain, or one of those of StreamExplain, for a text or a row."""
     return results.ExplainResult(
-        text=text,
+        text=value if isinstance(value, str) else "",
+        row=None if isinstance(value, str) else dict(value),
         prediction=_prediction(response.prediction),
         explanation=_explanation(response.explanation),
         model=_model_version(response.model),
@@ -61,6 +80,19 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         base_model=response.bundle.provenance.base_model,
         model_card=response.model_card,
         runtimes=tuple(_runtime_trial(trial) for trial in response.runtimes),
+        columns=tuple(_column(column) for column in response.bundle.tabular.columns),
+        background_rows=response.bundle.tabular.background_rows,
+        target_name=response.bundle.target_name,
+    )
+
+
+def _column(column: bundle_pb.ColumnSchema) -> model_info.Column:
+    return model_info.Column(
+        name=column.name,
+        type=name_of(COLUMN_TYPES, column.type),
+        categories=tuple(column.categories),
+        group=column.group,
+        may_be_missing=column.may_be_missing,
     )
 
 
@@ -109,7 +141,7 @@ def _timing(timing: inference_pb.Timing) -> results.Timing:
 def _prediction(prediction: inference_pb.Prediction) -> results.Prediction:
     outcome, usage = prediction.classification, prediction.text_usage
     return results.Prediction(
-        index=outcome.predicted_index,
+        index=outcome.predicted_index if outcome.scores else None,
         label=outcome.predicted_label,
         scores=tuple(results.ClassScore(s.index, s.label, s.probability, s.logit) for s in outcome.scores),
         text_usage=(
@@ -117,6 +149,8 @@ def _prediction(prediction: inference_pb.Prediction) -> results.Prediction:
             if prediction.HasField("text_usage")
             else None
         ),
+        value=prediction.regression.value if prediction.HasField("regression") else None,
+        unknown_category_columns=tuple(prediction.unknown_category_columns),
     )
 
 
@@ -137,7 +171,18 @@ def _explanation(message: explanation_pb.Explanation) -> explanation.Explanation
 
 def _feature(feature: explanation_pb.Feature) -> explanation.Feature:
     spans = tuple(explanation.Span(span.start, span.end) for span in feature.text.spans)
-    return explanation.Feature(text=feature.text.text, spans=spans)
+    values = {column.column: _cell_value(column.value) for column in feature.column.columns}
+    return explanation.Feature(text=feature.text.text, spans=spans, column=feature.column.name, values=values)
+
+
+def _cell_value(cell: table_pb.Cell) -> CellValue:
+    match cell.WhichOneof("kind"):
+        case "number":
+            return cell.number
+        case "category":
+            return cell.category
+        case _:
+            return None
 
 
 def _attribution(attribution: explanation_pb.Attribution) -> explanation.Attribution:

@@ -12,6 +12,7 @@ from explicate.v1 import model_service_pb2 as model_pb
 OUTPUT_SPACES: dict[str, int] = {
     "probability": explanation_pb.OUTPUT_SPACE_PROBABILITY,
     "logit": explanation_pb.OUTPUT_SPACE_LOGIT,
+    "value": explanation_pb.OUTPUT_SPACE_VALUE,
 }
 GRANULARITIES: dict[str, int] = {
     "word": explanation_pb.GRANULARITY_WORD,
@@ -22,6 +23,7 @@ MASKINGS: dict[str, int] = {
     "attention": explanation_pb.MASKING_ATTENTION,
     "mask-token": explanation_pb.MASKING_MASK_TOKEN,
     "delete": explanation_pb.MASKING_DELETE,
+    "background": explanation_pb.MASKING_BACKGROUND,
 }
 QUALITY_LEVELS: dict[str, int] = {
     "basic": explanation_pb.QUALITY_LEVEL_BASIC,
@@ -47,6 +49,14 @@ MODEL_STATES: dict[str, int] = {
 }
 MODEL_KINDS: dict[str, int] = {
     "text-classification": bundle_pb.MODEL_KIND_TEXT_CLASSIFICATION,
+    "tabular-classification": bundle_pb.MODEL_KIND_TABULAR_CLASSIFICATION,
+    "tabular-regression": bundle_pb.MODEL_KIND_TABULAR_REGRESSION,
+}
+COLUMN_TYPES: dict[str, int] = {
+    "number": bundle_pb.COLUMN_TYPE_NUMBER,
+    "category": bundle_pb.COLUMN_TYPE_CATEGORY,
+    "boolean": bundle_pb.COLUMN_TYPE_BOOLEAN,
+    "ordinal": bundle_pb.COLUMN_TYPE_ORDINAL,
 }
 
 

@@ -7,8 +7,10 @@ that `text[span.start:span.end]` is the feature.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from explicate.inputs import ONLY_SOME_KINDS, CellValue
 from explicate.options import Target
 
 
@@ -22,10 +24,22 @@ class Span:
 
 @dataclass(frozen=True)
 class Feature:
-    """One player: a word, token, sentence or phrase, or all places of a word where a method treats them as one."""
+    """One player: a part of a text, or a column or named group of columns of a table.
 
-    text: str
-    spans: tuple[Span, ...]
+    text, spans: the word, token, sentence or phrase as written and its place, or all places of a word where a method
+    treats them as one. column, values: the name of the column or group, and the values of its columns by their names.
+    What does not apply is empty.
+    """
+
+    text: str = field(default="", metadata=ONLY_SOME_KINDS)
+    spans: tuple[Span, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
+    column: str = field(default="", metadata=ONLY_SOME_KINDS)
+    values: Mapping[str, CellValue] = field(default_factory=dict, hash=False, metadata=ONLY_SOME_KINDS)
+
+    @property
+    def name(self) -> str:
+        """What views call it: the text as written, or the column."""
+        return self.text or self.column
 
 
 @dataclass(frozen=True)
@@ -33,7 +47,8 @@ class Attribution:
     """What each feature adds to one output, with standard errors and confidence intervals.
 
     The numbers are in the explanation's output space. A standard error or bound is NaN when it could not be
-    estimated. reference_index, reference_label: the class that a contrast is set against, else None.
+    estimated. class_index, class_label: for a regression 0 and the name of its target. reference_index,
+    reference_label: the class that a contrast is set against, else None.
     """
 
     class_index: int
@@ -113,13 +128,14 @@ class ResolvedOptions:
     """The options of an explanation as the server resolved them: `explain(model, text, **vars(options))` repeats it.
 
     The names and values are those of `explicate.ExplainOptions`. target: as it was asked for, None for the predicted
-    class. top_k: None when it was not asked for. max_players: None when the method does not group words into phrases.
+    class. granularity: None for a table. top_k: None when it was not asked for. max_players: None when the method does
+    not group words into phrases.
     """
 
     method: str
     target: Target | None
     output_space: str
-    granularity: str
+    granularity: str | None
     masking: str
     max_evaluations: int
     min_evaluations: int
@@ -136,7 +152,8 @@ class ResolvedOptions:
 class Explanation:
     """The attributions of a prediction to its features, with their cost and quality.
 
-    evaluations: rows of the model that it rests on; reused_evaluations: those of them that other requests had paid.
+    evaluations: rows of the model that it rests on, for a table each the mean over the background rows;
+    reused_evaluations: those of them that other requests had paid.
     stop_reason: "tolerance", "top-k", "budget", "deadline", "exact", or "running" for an answer that more will follow.
     """
 

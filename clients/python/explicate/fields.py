@@ -19,7 +19,7 @@ def set_field(message: Message, field: str, value: object, path: str) -> None:
         value = unicode_text(value, path)
     try:
         setattr(message, field, value)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise invalid_argument(path, f"cannot be {value!r}") from error
 
 

@@ -1,9 +1,8 @@
 """An explanation as HTML, for notebooks and for a file: the text, each feature coloured by what it adds.
 
-Orange raises the output, blue lowers it (the ends of ColorBrewer's PuOr and RdBu scales, told apart with every common
-kind of colour blindness). Colours are laid translucently over whatever background there is, at most 55 % opaque, so
-that the text keeps its own colour and stays legible on light and on dark pages. Everything that comes from a user or
-a server is escaped; there is no script.
+Colours are laid translucently over whatever background there is, at most 55 % opaque, so that the text keeps its own
+colour and stays legible on light and on dark pages. Everything that comes from a user or a server is escaped; there is
+no script. `html_table` has the part for tables.
 """
 
 from __future__ import annotations
@@ -12,19 +11,17 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from explicate import wording
+from explicate import html_table, wording
+from explicate.colours import translucent
 from explicate.explanation import Contribution
 from explicate.results import ExplainResult
 from explicate.segments import Segment, segments
 
-RAISES_RGB = (230, 97, 1)
-LOWERS_RGB = (33, 102, 172)
-_MAX_OPACITY = 0.55
 _LISTED = 5  # features with their figures below the text, for paper and touch screens, which cannot hover
 _LISTED_CHARACTERS = 40  # of each; a sentence is too long to be repeated
 
 # Scoped by class name, because a notebook shows many outputs on one page. "inherit" takes the notebook's theme.
-_STYLE = """<style>
+_FRAME_STYLE = """
 .explicate{font-family:system-ui,sans-serif;font-size:14px;line-height:1.45;color:inherit;max-width:60em;padding:.5em 0}
 .explicate h4{font-size:1.1em;font-weight:600;margin:0 0 .15em}
 .explicate p{margin:.1em 0}
@@ -35,8 +32,8 @@ _STYLE = """<style>
 .explicate .word{border-radius:3px;padding:.1em .1em;-webkit-box-decoration-break:clone;box-decoration-break:clone}
 .explicate .unsure{border-bottom:1px dashed currentColor}
 .explicate .unread{opacity:.45}
-.explicate .key{display:inline-block;border-radius:3px;padding:0 .4em;margin-right:.3em}
-</style>"""
+.explicate .key{display:inline-block;border-radius:3px;padding:0 .4em;margin-right:.3em}"""
+_STYLE = f"<style>{_FRAME_STYLE}{html_table.STYLE}\n</style>"
 
 
 def fragment(result: ExplainResult) -> str:
@@ -57,11 +54,11 @@ def document(results: Sequence[ExplainResult], title: str = "Explanations") -> s
 def _body(result: ExplainResult) -> str:
     prediction, model = result.prediction, result.model
     head = [
-        f"<h4>{escape(prediction.label)} {prediction.probability:.3f}</h4>",
+        f"<h4>{escape(wording.prediction(prediction))}</h4>",
         _line(f"{model.model} version {model.version} on {model.runtime}, {model.precision}"),
         _line(wording.method(result)),
         *(_line(line) for line in wording.quality(result)),
-        _line(wording.truncation(result), "note"),
+        _line(wording.unread(result), "note"),
     ]
     outputs = [_output(result, index) for index in range(len(result.explanation.attributions))]
     return "".join(head + outputs) + _legend(result)
@@ -73,8 +70,13 @@ def _line(text: str, css_class: str = "faint") -> str:
 
 def _output(result: ExplainResult, output: int) -> str:
     attribution = result.explanation.attributions[output]
+    shown = _text(result, output) if result.row is None else html_table.table(result, output)
+    return f'<p class="output">{escape(wording.outcome(attribution, result))}</p>{shown}'
+
+
+def _text(result: ExplainResult, output: int) -> str:
     contributions = result.explanation.contributions(output)
-    scale = wording.largest(attribution)
+    scale = wording.largest(result.explanation.attributions[output])
     confidence = result.explanation.options.confidence
     words = [
         _piece(piece, contributions, scale, confidence, read_until=_read_until(result))
@@ -82,10 +84,7 @@ def _output(result: ExplainResult, output: int) -> str:
     ]
     # A phrase may hold commas, so they cannot part the phrases.
     figures = " · ".join(_figures(contribution) for contribution in result.explanation.top(_LISTED, output))
-    return (
-        f'<p class="output">{escape(wording.outcome(attribution, result))}</p>'
-        f'<div class="text">{"".join(words)}</div>{_line(figures)}'
-    )
+    return f'<div class="text">{"".join(words)}</div>{_line(figures)}'
 
 
 def _figures(contribution: Contribution) -> str:
@@ -112,7 +111,7 @@ def _piece(
     contribution = contributions[piece.feature]
     unsure = " unsure" if contribution.lower <= 0 <= contribution.upper else ""
     return (
-        f'<span class="word{unsure}" style="background:{_colour(contribution.value / scale)}"'
+        f'<span class="word{unsure}" style="background:{translucent(contribution.value / scale)}"'
         f' title="{escape(_tooltip(contribution, confidence))}">{escape(piece.text)}</span>'
     )
 
@@ -125,18 +124,10 @@ def _tooltip(contribution: Contribution, confidence: float) -> str:
     return text
 
 
-def _colour(strength: float) -> str:
-    """The colour for a value in [-1, 1], 0 and NaN being transparent."""
-    if math.isnan(strength):
-        return "transparent"
-    red, green, blue = RAISES_RGB if strength > 0 else LOWERS_RGB
-    return f"rgba({red},{green},{blue},{min(abs(strength), 1.0) * _MAX_OPACITY:.3f})"
-
-
 def _legend(result: ExplainResult) -> str:
     unsure = f'<span class="unsure">dashed</span>: the {result.explanation.options.confidence:.3g} interval holds 0'
-    noun = wording.feature_noun(result)
+    hover = f"; hover a {wording.feature_noun(result)} for its figures" if result.row is None else ""
     return (
-        f'<p class="faint"><span class="key" style="background:{_colour(1)}">raises</span>'
-        f'<span class="key" style="background:{_colour(-1)}">lowers</span>{unsure}; hover a {noun} for its figures</p>'
+        f'<p class="faint"><span class="key" style="background:{translucent(1)}">raises</span>'
+        f'<span class="key" style="background:{translucent(-1)}">lowers</span>{unsure}{hover}</p>'
     )

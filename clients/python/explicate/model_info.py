@@ -10,7 +10,8 @@ class ModelStatus:
     """One version of a model as the server knows it.
 
     state: "available", "loading", "ready" or "failed"; `reason` says why when that needs saying.
-    kind: "text-classification", or empty when its manifest could not be read.
+    kind: "text-classification", "tabular-classification" or "tabular-regression"; empty when its manifest could not
+        be read.
     runtime, precision: what serves it, such as "onnxruntime-cpu" and "fp32"; empty unless it is ready.
     """
 
@@ -43,6 +44,22 @@ class RuntimeTrial:
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column of the table that a model reads.
+
+    type: "number", "category", "boolean" or "ordinal". categories: their names, in their order for an ordinal column;
+    empty for a number. group: columns of one group are explained together; empty for a column on its own.
+    may_be_missing: whether values were missing in the training data.
+    """
+
+    name: str
+    type: str
+    categories: tuple[str, ...]
+    group: str
+    may_be_missing: bool
+
+
+@dataclass(frozen=True)
 class ServingLimits:
     """What a server accepts; `max_evaluations_per_caller` counts those of explanations in progress."""
 
@@ -59,6 +76,8 @@ class ModelDescription:
 
     precision: of model.onnx; `status.precision` is what is served. metrics: on the held-out test split, by name.
     model_card: Markdown. runtimes: those that were tried on the server's machine, the one that serves first.
+    max_tokens: of a text. columns, background_rows: of a table, and the rows that stand for absent columns in an
+    explanation. target_name: what a regression predicts. What does not apply to the kind is empty or 0.
     """
 
     status: ModelStatus
@@ -71,3 +90,6 @@ class ModelDescription:
     base_model: str
     model_card: str
     runtimes: tuple[RuntimeTrial, ...]
+    columns: tuple[Column, ...] = ()
+    background_rows: int = 0
+    target_name: str = ""

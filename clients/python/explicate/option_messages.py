@@ -53,7 +53,7 @@ def from_message(message: explanation_pb.ExplainOptions) -> ResolvedOptions:
         method=message.method,
         target=_target(message.target),
         output_space=name_of(OUTPUT_SPACES, message.output_space),
-        granularity=name_of(GRANULARITIES, message.granularity),
+        granularity=name_of(GRANULARITIES, message.granularity) or None,
         masking=name_of(MASKINGS, message.masking),
         max_evaluations=message.max_evaluations,
         min_evaluations=message.min_evaluations,

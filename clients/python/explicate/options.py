@@ -32,15 +32,15 @@ class Contrast:
 
 
 Target: TypeAlias = ClassChoice | AllClasses | Contrast
-OutputSpace: TypeAlias = Literal["probability", "logit"]
+OutputSpace: TypeAlias = Literal["probability", "logit", "value"]
 Granularity: TypeAlias = Literal["word", "token", "sentence"]
-Masking: TypeAlias = Literal["attention", "mask-token", "delete"]
+Masking: TypeAlias = Literal["attention", "mask-token", "delete", "background"]
 QualityLevel: TypeAlias = Literal["basic", "full"]
 Priority: TypeAlias = Literal["interactive", "bulk"]
 
 METHODS: Final = {
-    "auto": "exact-shap for a short text, else kernel-shap (default)",
-    "exact-shap": "Shapley values from all 2^n combinations of n words; for short texts",
+    "auto": "exact-shap for a short text or a few columns, else kernel-shap (default)",
+    "exact-shap": "Shapley values from all 2^n combinations of n words or columns",
     "kernel-shap": "Shapley values estimated from a sample, with intervals",
     "permutation-shap": "Shapley values from words that join in random orders, with intervals",
     "partition-shap": "Owen values: neighbours share what they do together; n² rows or more",
@@ -56,12 +56,13 @@ class ExplainOptions(TypedDict, total=False):
 
     method: one of `explicate.options.METHODS`. Default: "auto".
     target: a class by index or label, `explicate.ALL`, or an `explicate.Contrast`. Default: the predicted class.
-    output_space: the scale that is explained, "probability" or "logit". Default: "logit" for a contrast, else
-        "probability".
-    granularity: what gets a number of its own: each "word" (default), "token" or "sentence".
-    masking: how a word is left out: "attention" (default), "mask-token" or "delete" (default of the lime methods).
-    max_evaluations: rows through the model at most. Default: 32 per word for kernel-shap and permutation-shap, 1000
-        for lime, what it takes for the others.
+    output_space: the scale that is explained, "probability", "logit", or "value" for a regression, which has no other.
+        Default: "logit" for a contrast, else "probability".
+    granularity: what of a text gets a number of its own: each "word" (default), "token" or "sentence".
+    masking: how a word is left out: "attention" (default), "mask-token" or "delete" (default of the lime methods); of
+        a table always by "background": the column takes the values of typical rows, and the outputs are averaged.
+    max_evaluations: rows through the model at most, for a table times its background rows. Default: 32 per word or
+        column for kernel-shap and permutation-shap, 1000 for lime, what it takes for the others.
     min_evaluations: rows before `tolerance` may stop the work. Default: 8 per word.
     tolerance: stop once the widest interval's half-width is below this fraction of the range of the attributions,
         in (0, 1]; 0 never stops early. Default: 0.2 for kernel-shap and permutation-shap, else 0.

@@ -5,10 +5,12 @@ Times are seconds of wall-clock time on the server.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from explicate.explanation import Explanation
+from explicate.inputs import ONLY_SOME_KINDS, TableRow
 
 if TYPE_CHECKING:
     import shap
@@ -47,17 +49,24 @@ class TextUsage:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The most probable class and the scores of all classes, by index."""
+    """The answer for one input.
 
-    index: int
-    label: str
-    scores: tuple[ClassScore, ...]
-    text_usage: TextUsage | None
+    index, label, scores: the most probable class and the scores of all classes, by index; of a regression None and
+    empty. value: the answer of a regression in its target's unit, else None. text_usage: None for a row of a table.
+    unknown_category_columns: columns whose category the model does not know; it answered as for any unknown one.
+    """
+
+    index: int | None = field(metadata=ONLY_SOME_KINDS)
+    label: str = field(metadata=ONLY_SOME_KINDS)
+    scores: tuple[ClassScore, ...] = field(metadata=ONLY_SOME_KINDS)
+    text_usage: TextUsage | None = field(metadata=ONLY_SOME_KINDS)
+    value: float | None = field(default=None, metadata=ONLY_SOME_KINDS)
+    unknown_category_columns: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
 
     @property
     def probability(self) -> float:
-        """Probability of the predicted class, in [0, 1]."""
-        return self.scores[self.index].probability
+        """Probability of the predicted class, in [0, 1]; NaN for a regression."""
+        return math.nan if self.index is None else self.scores[self.index].probability
 
 
 @dataclass(frozen=True)
@@ -81,27 +90,54 @@ class PredictResult:
 
 
 @dataclass(frozen=True)
+class PackedResult:
+    """The answers for the rows of a table, in order, and what made them.
+
+    class_labels, probabilities: the classes, and for each row their probabilities by index, so that
+    `numpy.array(result.probabilities)` is float64 [rows, classes]; empty for a regression. values: the answer of a
+    regression for each row, else empty. unknown_category_columns: columns with categories that the model does not know.
+    """
+
+    class_labels: tuple[str, ...]
+    probabilities: tuple[tuple[float, ...], ...]
+    values: tuple[float, ...]
+    unknown_category_columns: tuple[str, ...]
+    model: ModelVersion
+    timing: Timing
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The most probable class of each row; empty for a regression."""
+        return tuple(self.class_labels[max(range(len(row)), key=row.__getitem__)] for row in self.probabilities)
+
+
+@dataclass(frozen=True)
 class ExplainResult:
     """A prediction and its explanation, both by one version of the model.
 
+    text: what was explained, empty for a row of a table; row: the row as given, None for a text.
     final: False for the answers of a stream that more will follow.
     """
 
-    text: str
+    text: str = field(metadata=ONLY_SOME_KINDS)
     prediction: Prediction
     explanation: Explanation
     model: ModelVersion
     timing: Timing
     final: bool = True
+    row: TableRow | None = field(default=None, hash=False, metadata=ONLY_SOME_KINDS)
 
     def to_shap(self) -> shap.Explanation:
-        """The same numbers as a `shap.Explanation`, which `shap.plots` draws; needs `explicate[shap]`."""
+        """The same numbers as a `shap.Explanation`, which `shap.plots` draws; needs `explicate[shap]`.
+
+        `explicate.rows_to_shap` puts many rows of a table into one.
+        """
         from explicate.shap_view import to_shap
 
         return to_shap(self)
 
     def to_html(self) -> str:
-        """A fragment of HTML with the words coloured by what they add."""
+        """A fragment of HTML: the text or the table of columns, coloured by what each word or column adds."""
         from explicate.html_view import fragment
 
         return fragment(self)

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 import explicate
 from explicate import calls, convert, wording
+from explicate.colours import LOWERS_RGB, RAISES_RGB
 from explicate.commands import bars, explanation_text, tables
 from explicate.enum_names import STOP_REASONS
 from explicate.explanation import Contribution, Feature, Span
-from explicate.html_view import LOWERS_RGB, RAISES_RGB, document, fragment
+from explicate.html_view import document, fragment
 from explicate.segments import feature_texts, segments
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb

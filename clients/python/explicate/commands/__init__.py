@@ -1,7 +1,8 @@
 """The commands that ask a server: `explicate predict`, `explain` and `models`.
 
-One file per command; `connection` and `texts` hold the options they share, `json_lines`, `tables`, `explanation_text`
-and `explanation_terminal` are the ways to show an answer. Nothing here imports gRPC or rich before a command runs.
+One file per command; `connection` and `given` hold the options they share, `json_lines`, `tables`, `explanation_text`
+and `explanation_terminal` are among the ways to show an answer. Nothing here imports gRPC or rich before a command
+runs.
 """
 
 from __future__ import annotations

@@ -5,32 +5,36 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from explicate.explanation import Attribution, Contribution, Faithfulness
+from explicate.commands import json_lines
+from explicate.explanation import Attribution, Contribution, Faithfulness, Feature
 from explicate.results import ExplainResult
 
 HEADER = (
-    *("input", "prediction", "class", "against", "feature", "start", "end"),
+    *("input", "prediction", "class", "against", "feature", "start", "end", "feature_value"),
     *("value", "standard_error", "lower", "upper", "baseline_value", "instance_value"),
     *("method", "evaluations", "reused_evaluations", "stop_reason"),
     *("additivity_gap", "held_out_r_squared", "split_half_spearman", "infidelity", "largest_interval_ratio"),
     *("certain_top_k", "comprehensiveness", "comprehensiveness_random", "sufficiency", "sufficiency_random"),
+    "unknown_category_columns",
 )
 
 
 def lines(number: int, result: ExplainResult) -> Iterator[tuple[object, ...]]:
     """The lines of input `number`, in the order of `HEADER`; what is not known is empty."""
     whole = _of_the_whole(result)
+    predicted = result.prediction.label if result.prediction.value is None else result.prediction.value
     for output, attribution in enumerate(result.explanation.attributions):
         for contribution in result.explanation.contributions(output):
-            line = (number, result.prediction.label, *_of_the_feature(attribution, contribution), *whole)
+            line = (number, predicted, *_of_the_feature(attribution, contribution), *whole)
             yield tuple("" if _unknown(value) else value for value in line)
 
 
 def _of_the_feature(attribution: Attribution, contribution: Contribution) -> tuple[object, ...]:
     feature = contribution.feature
     return (
-        *(attribution.class_label, attribution.reference_label, feature.text),
+        *(attribution.class_label, attribution.reference_label, feature.name),
         *(" ".join(str(span.start) for span in feature.spans), " ".join(str(span.end) for span in feature.spans)),
+        _values(feature),
         *(contribution.value, contribution.standard_error, contribution.lower, contribution.upper),
         *(attribution.baseline_value, attribution.instance_value),
     )
@@ -44,7 +48,15 @@ def _of_the_whole(result: ExplainResult) -> tuple[object, ...]:
         *(quality.largest_interval_ratio, quality.certain_top_k),
         *_fall(quality.comprehensiveness),
         *_fall(quality.sufficiency),
+        ", ".join(result.prediction.unknown_category_columns),
     )
+
+
+def _values(feature: Feature) -> object:
+    """The value of a column; of a group of columns, all of them as JSON."""
+    if len(feature.values) > 1:
+        return json_lines.dumps(feature.values)
+    return next(iter(feature.values.values()), None)
 
 
 def _fall(fall: Faithfulness | None) -> tuple[float | None, float | None]:

@@ -1,22 +1,21 @@
-"""The ways `explicate explain` prints: each takes the estimates for one text and returns the last of them."""
+"""The ways `explicate explain` prints: each takes the estimates for one input and returns the last of them."""
 
 from __future__ import annotations
 
 import csv
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from typing import TypeAlias
 
 from explicate.commands import explanation_csv, explanation_text, json_lines
-from explicate.commands.texts import Row
+from explicate.commands.asked import Asked
 from explicate.results import ExplainResult
 
-Printer: TypeAlias = Callable[[Row, Iterator[ExplainResult]], ExplainResult]
+Printer: TypeAlias = Callable[[Asked, Iterator[ExplainResult]], ExplainResult]
 
 
 def printer(output_format: str, top: int) -> Printer:
-    """The printer for "text", "json" or "csv"; `top` is the number of words that text lists, 0 meaning all."""
+    """The printer for "text", "json" or "csv"; `top` is the number of features that text lists, 0 meaning all."""
     if output_format == "json":
         return _print_json
     if output_format == "csv":
@@ -29,11 +28,11 @@ def _terminal_printer(top: int) -> Printer:
         from explicate.commands.explanation_terminal import show_live
     except ModuleNotFoundError:  # rich is not installed; the plain table still says everything
         return _plain_printer(top)
-    return lambda _row, estimates: show_live(estimates, top)
+    return lambda _asked, estimates: show_live(estimates, top)
 
 
 def _plain_printer(top: int) -> Printer:
-    def show(_row: Row, estimates: Iterator[ExplainResult]) -> ExplainResult:
+    def show(_asked: Asked, estimates: Iterator[ExplainResult]) -> ExplainResult:
         result = next(estimates)
         for better in estimates:
             print(explanation_text.progress(result), file=sys.stderr)
@@ -44,10 +43,9 @@ def _plain_printer(top: int) -> Printer:
     return show
 
 
-def _print_json(row: Row, estimates: Iterator[ExplainResult]) -> ExplainResult:
+def _print_json(asked: Asked, estimates: Iterator[ExplainResult]) -> ExplainResult:
     for result in estimates:
-        answer = {field.name: getattr(result, field.name) for field in fields(result)}
-        print(json_lines.dumps({"input": row.number, **answer}), flush=True)
+        print(json_lines.dumps({"input": asked.number, **json_lines.document(result)}), flush=True)
     return result
 
 
@@ -55,9 +53,9 @@ def _csv_printer() -> Printer:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(explanation_csv.HEADER)
 
-    def show(row: Row, estimates: Iterator[ExplainResult]) -> ExplainResult:
+    def show(asked: Asked, estimates: Iterator[ExplainResult]) -> ExplainResult:
         *_, result = estimates
-        writer.writerows(explanation_csv.lines(row.number, result))
+        writer.writerows(explanation_csv.lines(asked.number, result))
         return result
 
     return show

@@ -1,4 +1,4 @@
-"""An explanation for a terminal, drawn with rich: bars in colour, and the sentence with its words coloured.
+"""An explanation for a terminal, drawn with rich: bars in colour, and of a text its words coloured in their place.
 
 Orange raises and blue lowers the output, as in the HTML view; what lowers is underlined too, for terminals without
 colour. rich itself heeds NO_COLOR.
@@ -16,14 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from explicate import wording
+from explicate.colours import LOWERS_RGB, RAISES_RGB
 from explicate.commands import bars, explanation_text, tables
 from explicate.explanation import Contribution
-from explicate.html_view import LOWERS_RGB, RAISES_RGB
 from explicate.results import ExplainResult
 from explicate.segments import segments
 
 _BAR_HALF = 18
 _WORD_WIDTH = 24
+_VALUE_WIDTH = 16
 _FAINT_BELOW = 0.05  # share of the strongest word below which a word is left uncoloured
 _PALE = 0.85  # share of white in the colour of the weakest coloured word
 
@@ -35,10 +36,11 @@ def view(result: ExplainResult, top: int) -> RenderableType:
     for output, attribution in enumerate(result.explanation.attributions):
         parts += [Text(), Text(tables.printable(wording.outcome(attribution, result)))]
         shown = explanation_text.strongest(result, output, top)
-        parts.append(_table(shown, wording.feature_noun(result)))
+        parts.append(_table(shown, result))
         if hidden := explanation_text.hidden_features(result, shown):
             parts.append(Text(hidden, style="dim"))
-        parts += [Text(), _sentence(result, output)]
+        if result.row is None:
+            parts += [Text(), _sentence(result, output)]
     return Group(*parts)
 
 
@@ -61,19 +63,24 @@ def show_live(estimates: Iterable[ExplainResult], top: int) -> ExplainResult:
     return last
 
 
-def _table(shown: Sequence[Contribution], noun: str) -> Table:
-    full_scale = bars.scale(shown)
+def _table(shown: Sequence[Contribution], result: ExplainResult) -> Table:
+    full_scale, places = bars.scale(shown), wording.decimals(result)
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column(noun, max_width=_WORD_WIDTH)
+    table.add_column(wording.feature_noun(result), max_width=_WORD_WIDTH)
+    if result.row is not None:
+        table.add_column("value", max_width=_VALUE_WIDTH)
     table.add_column(explanation_text.axis(full_scale, _BAR_HALF), no_wrap=True)
-    table.add_column("value", justify="right")
+    table.add_column("value" if result.row is None else "adds", justify="right")
     table.add_column("")
-    for name, contribution in zip(explanation_text.names(shown, _WORD_WIDTH), shown, strict=True):
+    names = explanation_text.names(shown, _WORD_WIDTH)
+    values = explanation_text.column_values(shown, _VALUE_WIDTH)
+    for name, value, contribution in zip(names, values, shown, strict=True):
         table.add_row(
             Text(name),
+            *([] if result.row is None else [Text(value)]),
             _bar(contribution, full_scale),
-            Text(wording.number(contribution.value)),
-            Text(wording.half_width(contribution), style="dim"),
+            Text(wording.number(contribution.value, places)),
+            Text(wording.half_width(contribution, places), style="dim"),
         )
     return table
 

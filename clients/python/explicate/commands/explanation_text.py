@@ -13,6 +13,7 @@ from explicate.results import ExplainResult
 
 _BAR_HALF = 16  # characters on each side of the centre line
 _WORD_WIDTH = 24
+_VALUE_WIDTH = 16
 
 
 def lines(result: ExplainResult, top: int) -> Iterator[str]:
@@ -23,22 +24,22 @@ def lines(result: ExplainResult, top: int) -> Iterator[str]:
         yield tables.printable(wording.outcome(attribution, result))
         shown = strongest(result, output, top)
         if shown:
-            yield from _table(shown, wording.feature_noun(result)).splitlines()
+            yield from _table(shown, result).splitlines()
         if hidden := hidden_features(result, shown):
             yield hidden
 
 
 def header(result: ExplainResult) -> Iterator[str]:
     """What answered, how, at what cost, and what to beware of."""
-    prediction, model = result.prediction, result.model
+    model = result.model
     yield tables.printable(
-        f"{prediction.label} {prediction.probability:.3f}  ({model.model} version {model.version},"
+        f"{wording.prediction(result.prediction)}  ({model.model} version {model.version},"
         f" {model.runtime}, {model.precision})"
     )
     yield wording.method(result)
     yield from wording.quality(result)
-    if note := wording.truncation(result):
-        yield note
+    if note := wording.unread(result):
+        yield tables.printable(note)
 
 
 def strongest(result: ExplainResult, output: int, top: int) -> tuple[Contribution, ...]:
@@ -55,31 +56,37 @@ def hidden_features(result: ExplainResult, shown: Sequence[Contribution]) -> str
 
 def names(shown: Sequence[Contribution], width: int) -> list[str]:
     """The features, cut to `width` columns; one that is listed twice with the place where it starts, "was @12"."""
-    counts = Counter(contribution.feature.text for contribution in shown)
-    marks = [f" @{c.feature.spans[0].start}" if counts[c.feature.text] > 1 else "" for c in shown]
-    return [tables.shortened(c.feature.text, width - len(m)) + m for c, m in zip(shown, marks, strict=True)]
+    counts = Counter(contribution.feature.name for contribution in shown)
+    marks = [f" @{c.feature.spans[0].start}" if counts[c.feature.name] > 1 and c.feature.spans else "" for c in shown]
+    return [tables.shortened(c.feature.name, width - len(m)) + m for c, m in zip(shown, marks, strict=True)]
+
+
+def column_values(shown: Sequence[Contribution], width: int) -> list[str]:
+    """What the columns hold, cut to `width` columns of the screen."""
+    return [tables.shortened(wording.values(contribution.feature), width) for contribution in shown]
 
 
 def progress(result: ExplainResult) -> str:
     """One line for an estimate that more will follow."""
     widths = [c.half_width for i in range(len(result.explanation.attributions)) for c in strongest(result, i, 0)]
     widest = max((width for width in widths if not math.isnan(width)), default=None)
-    interval = f", widest interval ± {widest:.3f}" if widest is not None else ""
+    interval = f", widest interval ± {widest:.{wording.decimals(result)}f}" if widest is not None else ""
     return f"{result.explanation.evaluations:,} evaluations{interval}"
 
 
-def _table(shown: Sequence[Contribution], noun: str) -> str:
-    full_scale = bars.scale(shown)
-    body = [
-        (
-            name,
-            "".join(cell.character for cell in bars.bar(contribution, full_scale, _BAR_HALF)),
-            wording.number(contribution.value),
-            wording.half_width(contribution),
-        )
-        for name, contribution in zip(names(shown, _WORD_WIDTH), shown, strict=True)
+def _table(shown: Sequence[Contribution], result: ExplainResult) -> str:
+    full_scale, places = bars.scale(shown), wording.decimals(result)
+    columns = [
+        names(shown, _WORD_WIDTH),
+        ["".join(cell.character for cell in bars.bar(c, full_scale, _BAR_HALF)) for c in shown],
+        [wording.number(c.value, places) for c in shown],
+        [wording.half_width(c, places) for c in shown],
     ]
-    return tables.table((noun.upper(), axis(full_scale, _BAR_HALF), "VALUE", ""), body, right=(2,))
+    header = [wording.feature_noun(result).upper(), axis(full_scale, _BAR_HALF), "VALUE", ""]
+    if result.row is not None:
+        columns.insert(1, column_values(shown, _VALUE_WIDTH))
+        header[1:3] = ["VALUE", header[1], "ADDS"]
+    return tables.table(header, zip(*columns, strict=True), right=(len(header) - 2,))
 
 
 def axis(full_scale: float, half: int) -> str:

@@ -1,4 +1,7 @@
-"""Answers as JSON, one document a line."""
+"""Answers as JSON, one document a line.
+
+What only some kinds of models have is left out where there is none of it: a text's answer has no columns.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from explicate.commands.texts import Row, why
+from explicate.commands.asked import Asked, why
 from explicate.errors import ServerError
+from explicate.inputs import ONLY_SOME_KINDS
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def dumps(value: object) -> str:
@@ -20,15 +28,25 @@ def dumps(value: object) -> str:
     return json.dumps(_plain(value), allow_nan=False)
 
 
-def failure(row: Row, error: ServerError) -> str:
-    """The line of a text that has no answer."""
+def document(value: DataclassInstance) -> dict[str, object]:
+    """The fields of a dataclass with what they hold."""
+    held = {field: getattr(value, field.name) for field in fields(value)}
+    return {field.name: item for field, item in held.items() if field.metadata != ONLY_SOME_KINDS or _holds(item)}
+
+
+def failure(asked: Asked, error: ServerError) -> str:
+    """The line of a text or a row that has no answer."""
     cause = {"code": error.code, "reason": error.reason, "message": why(error)}
-    return dumps({"input": row.number, "text": row.text, "error": cause})
+    return dumps({"input": asked.number, asked.noun: asked.value, "error": cause})
+
+
+def _holds(item: object) -> bool:
+    return item is not None and item not in ((), "", {})
 
 
 def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {name: _plain(held) for name, held in document(value).items()}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

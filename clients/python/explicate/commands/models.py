@@ -7,13 +7,15 @@ import csv
 import sys
 
 from explicate.commands import connection, json_lines, tables
-from explicate.model_info import ModelDescription, ModelStatus, RuntimeTrial
+from explicate.model_info import Column, ModelDescription, ModelStatus, RuntimeTrial
 
 _COLUMNS = ("model", "version", "state", "labels", "kind", "runtime", "precision", "reason")
 
+_SHOWN_CATEGORIES = 6  # of each column; --format json has all
+
 _EPILOG = """examples:
   explicate models                         every version the server knows
-  explicate models show reviews            labels, methods, limits, metrics of the live version
+  explicate models show reviews            labels or columns, methods, limits, metrics of the live version
   explicate models show reviews --card     its model card"""
 
 
@@ -97,8 +99,8 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
         ("state", f"{status.state} {status.reason}".strip()),
         ("version labels", ", ".join(status.labels)),
         ("kind", status.kind),
-        ("classes", ", ".join(description.class_labels)),
-        ("reads", f"{description.max_tokens} tokens at most"),
+        *_predicts(description),
+        *_reads(description),
         ("runtime", f"{status.runtime} {status.precision}".strip()),
         *(("tried" if i == 0 else "", _trial(trial)) for i, trial in enumerate(description.runtimes)),
         ("base model", description.base_model),
@@ -111,6 +113,37 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
         ("seconds per call", f"{limits.max_call_s:g} at most"),
     ]
     return lines + [(f"test {name}", f"{value:.4g}") for name, value in sorted(description.metrics.items())]
+
+
+def _predicts(description: ModelDescription) -> list[tuple[str, str]]:
+    if description.class_labels:
+        return [("classes", ", ".join(description.class_labels))]
+    return [("predicts", description.target_name)]
+
+
+def _reads(description: ModelDescription) -> list[tuple[str, str]]:
+    if not description.columns:
+        return [("reads", f"{description.max_tokens} tokens at most")]
+    width = max(tables.display_width(column.name) for column in description.columns)
+    lines = [_column(column, width) for column in description.columns]
+    return [
+        *(("columns" if i == 0 else "", line) for i, line in enumerate(lines)),
+        ("background", f"{description.background_rows:,} rows stand for a column that is left out"),
+    ]
+
+
+def _column(column: Column, width: int) -> str:
+    """One column, such as "job  category: clerk, driver (2); may be missing"."""
+    facts = [column.type]
+    if column.categories and column.type != "boolean":
+        shown = ", ".join(column.categories[:_SHOWN_CATEGORIES])
+        more = len(column.categories) - _SHOWN_CATEGORIES
+        facts = [f"{column.type}: {shown}{f' and {more} more' if more > 0 else ''}"]
+    if column.group:
+        facts.append(f"explained with the group {column.group}")
+    if column.may_be_missing:
+        facts.append("may be missing")
+    return f"{column.name}{' ' * (width - tables.display_width(column.name))}  {'; '.join(facts)}"
 
 
 def _trial(trial: RuntimeTrial) -> str:

@@ -1,0 +1,137 @@
+"""The rows a command is given: from a CSV or JSON lines file, or as `--row`; typed by the columns of the model."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from explicate.commands.asked import Asked
+from explicate.commands.cell_values import cell_value
+from explicate.errors import InvalidArgument, UsageError, invalid_argument
+from explicate.inputs import CellValue
+from explicate.model_info import Column
+
+STDIN = "-"
+
+
+def add_row_options(parser: argparse.ArgumentParser) -> None:
+    """--csv, --jsonl and --row."""
+    group = parser.add_argument_group("rows of a table", "An empty cell, or null in JSON, is a missing value.")
+    group.add_argument("--csv", metavar="FILE", help="read rows from a CSV file (UTF-8) with a line of column names")
+    group.add_argument(
+        "--jsonl", metavar="FILE", help='read one row a line from FILE, as JSON: {"age": 34, "job": "clerk"}'
+    )
+    group.add_argument(
+        "--row",
+        metavar="ROW",
+        action="append",
+        help="a row: 'age=34,job=clerk', or JSON; may be given again; in CSV's way, '\"job=clerk, senior\",age=34'",
+    )
+
+
+def rows(arguments: argparse.Namespace, columns: Sequence[Column]) -> Iterator[Asked]:
+    """The rows, lazily, so that a file may be larger than memory; a row that does not fit has its refusal.
+
+    Raises UsageError for a file that cannot be read, or a CSV file without the model's columns.
+    """
+    if arguments.csv:
+        yield from _csv_rows(arguments.csv, columns)
+    elif arguments.jsonl:
+        with _opened(arguments.jsonl) as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield _asked(number, _json_row(line), columns)
+    else:
+        for number, given in enumerate(arguments.row, start=1):
+            yield _asked(number, _json_row(given) if given.lstrip().startswith("{") else _pairs(given), columns)
+
+
+def _csv_rows(name: str, columns: Sequence[Column]) -> Iterator[Asked]:
+    with _opened(name) as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            header = next(reader, [])
+            if problem := _wrong_names(header, columns):
+                raise UsageError(f"{name} {problem}")
+            lines = (line for line in reader if line)
+            for number, line in enumerate(lines, start=1):
+                if len(line) == len(header):
+                    yield _asked(number, dict(zip(header, line, strict=True)), columns)
+                else:
+                    yield Asked(number, {}, _refusal(f"has {len(line)} cells, the first line {len(header)}"))
+        except csv.Error as error:
+            raise UsageError(f"{name} is not CSV: {error} in line {reader.line_num}") from error
+
+
+def _json_row(line: str) -> Mapping[str, object] | InvalidArgument:
+    """The row; what `explicate train` holds out, {"row": {...}, "label": ...}, is one too."""
+    try:
+        given = json.loads(line)
+    except ValueError as error:
+        return _refusal(f"is not JSON: {error}")
+    if isinstance(given, dict) and isinstance(given.get("row"), dict):
+        given = given["row"]
+    return given if isinstance(given, dict) else _refusal('is not a JSON object such as {"age": 34}')
+
+
+def _pairs(given: str) -> Mapping[str, object] | InvalidArgument:
+    row: dict[str, object] = {}
+    for pair in next(csv.reader([given], skipinitialspace=True), []):
+        name, equals, value = pair.partition("=")
+        if not equals:
+            return _refusal(f"has {pair!r}, which is not of the form column=value")
+        row[name.strip()] = value.strip()
+    return row
+
+
+def _asked(number: int, given: Mapping[str, object] | InvalidArgument, columns: Sequence[Column]) -> Asked:
+    if isinstance(given, InvalidArgument):
+        return Asked(number, {}, given)
+    if problem := _wrong_names(list(given), columns):
+        return Asked(number, {}, _refusal(problem))
+    row: dict[str, CellValue] = {}
+    problems: list[tuple[str, str]] = []
+    for column in columns:
+        try:
+            row[column.name] = cell_value(given[column.name], column)
+        except InvalidArgument as error:
+            problems += error.violations
+    return Asked(number, row, _refusal("; ".join(description for _, description in problems)) if problems else None)
+
+
+def _wrong_names(names: Sequence[str], columns: Sequence[Column]) -> str:
+    """What is wrong with the names of a row's columns, such as "lacks the column age"; empty when they are right."""
+    known = [column.name for column in columns]
+    problems = [
+        ("lacks", [name for name in known if name not in names]),
+        ("has, beyond those of the model,", [name for name in names if name not in known]),
+        ("has twice", sorted({name for name in names if names.count(name) > 1})),
+    ]
+    told = [
+        f"{verb} the column{'' if len(wrong) == 1 else 's'} {', '.join(wrong)}" for verb, wrong in problems if wrong
+    ]
+    return " and ".join(told)
+
+
+def _refusal(problem: str) -> InvalidArgument:
+    return invalid_argument("row", problem)
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[TextIO]:
+    try:
+        if name == STDIN:
+            yield sys.stdin
+        else:
+            with Path(name).open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
+                yield file
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read {name}: it is not UTF-8") from error
