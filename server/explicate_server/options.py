@@ -7,8 +7,9 @@ from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.registry import AUTO, METHODS, Method, chosen
 from explicate_server.settings import Settings
 
-OUTPUT_SPACES = ("probability", "logit")
-GRANULARITIES = ("word", "token", "sentence")
+# The scales of an output, the default first.
+CLASSIFICATION_SPACES = ("probability", "logit")
+REGRESSION_SPACES = ("value",)
 # Unless the caller says otherwise, more players than this are grouped where the budget has fewer than so many rows for
 # each. With more rows the words themselves come out better: relative L2 error .30 against .31 at 4 rows a word, .15
 # against .23 at 8 (two reviews of 85 and 89 words), and the default budget has 8 for up to 256 words.
@@ -65,12 +66,15 @@ class ExplainOptions:
 
 @dataclass(frozen=True)
 class ResolvedOptions:
-    """Options with every default filled in; ``max_players`` is None for a method that does not group players."""
+    """Options with every default filled in.
+
+    ``granularity`` is None where there is nothing to choose, ``max_players`` for a method that does not group players.
+    """
 
     method: Method
     target: Target
     output_space: str
-    granularity: str
+    granularity: str | None
     masking: str
     max_evaluations: int
     min_evaluations: int
@@ -85,12 +89,31 @@ class ResolvedOptions:
     @property
     def players(self) -> str:
         """What the players are, as ``Modality.game`` knows them."""
+        if self.granularity is None:
+            return "columns"
         return "distinct-words" if self.method.players == "distinct-words" else f"{self.granularity}s"
 
 
-def resolve(
-    options: ExplainOptions, *, labels: Sequence[str], maskings: Sequence[str], settings: Settings
-) -> Callable[[int], ResolvedOptions]:
+@dataclass(frozen=True)
+class Choices:
+    """What may be asked about a model; see ``Modality`` for maskings and granularities.
+
+    Attributes:
+        labels: of the outputs; a regression has one, the name of its target.
+        spaces: scales of its outputs, the default first.
+    """
+
+    labels: Sequence[str]
+    spaces: Sequence[str]
+    maskings: Sequence[str]
+    granularities: Sequence[str]
+
+    def fits(self, method: Method) -> bool:
+        """Whether a method can explain the model: some know nothing but words."""
+        return method.players != "distinct-words" or "word" in self.granularities
+
+
+def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) -> Callable[[int], ResolvedOptions]:
     """Check the options against a model, before any work.
 
     Returns:
@@ -98,7 +121,7 @@ def resolve(
 
     Raises:
         InvalidRequest: names every bad field.
-        NotServable: the masking does not fit the model.
+        NotServable: the method or the masking does not fit the model.
     """
     name = AUTO if options.method is None else options.method
     if name != AUTO and name not in METHODS:
@@ -107,24 +130,30 @@ def resolve(
             [Violation("options.method", f"{name!r} is not a method; there are {known}")], reason="UNKNOWN_METHOD"
         )
     method = chosen(name, n_players=MAX_PLAYERS, max_evaluations=options.max_evaluations)
+    if not choices.fits(method):
+        raise NotServable(
+            "METHOD_UNSUPPORTED", f"{method.name} explains texts only; GetModel lists what this model can"
+        )
     violations = [
         *_number_violations(options, method, settings),
-        *_target_violations(options.target, labels),
-        *_method_violations(options, method),
+        *_target_violations(options.target, choices),
+        *_method_violations(options, method, choices),
     ]
     if violations:
         raise InvalidRequest(violations)
-    masking = options.masking or method.default_masking
-    if masking not in maskings:
+    default_masking = method.default_masking if method.default_masking in choices.maskings else choices.maskings[0]
+    masking = options.masking or default_masking
+    if masking not in choices.maskings:
         raise NotServable(
-            "MASKING_UNSUPPORTED", f"masking {masking!r} needs what this model has not; it can {', '.join(maskings)}"
+            "MASKING_UNSUPPORTED",
+            f"masking {masking!r} needs what this model has not; it can {', '.join(choices.maskings)}",
         )
-    default_space = "logit" if options.target.contrast else "probability"
+    default_space = "logit" if options.target.contrast else choices.spaces[0]
     resolved = ResolvedOptions(
         method=method,
         target=options.target,
         output_space=options.output_space or default_space,
-        granularity=options.granularity or "word",
+        granularity=options.granularity or next(iter(choices.granularities), None),
         masking=masking,
         max_evaluations=options.max_evaluations or 0,
         min_evaluations=options.min_evaluations or 0,
@@ -148,7 +177,7 @@ def _with_budget(options: ResolvedOptions, name: str, players: int, settings: Se
     method = chosen(name, n_players=players, max_evaluations=options.max_evaluations or None)
     most = _MAX_CELLS // max(1, players)
     if options.max_evaluations > most:
-        problem = f"is {options.max_evaluations:,}; at most {most:,} are possible for {players:,} words"
+        problem = f"is {options.max_evaluations:,}; at most {most:,} are possible for {players:,} players"
         raise InvalidRequest([Violation("options.max_evaluations", problem)])
     paid = min(players, options.max_players or PLAYERS_WORTH_GROUPING) if method.refines else players
     default = max(_MIN_EVALUATIONS, method.default_max_evaluations(paid))
@@ -193,9 +222,15 @@ def _number_violations(options: ExplainOptions, method: Method, settings: Settin
     return violations
 
 
-def _method_violations(options: ExplainOptions, method: Method) -> list[Violation]:
+def _method_violations(options: ExplainOptions, method: Method, choices: Choices) -> list[Violation]:
     violations = []
-    if method.players == "distinct-words" and options.granularity not in (None, "word"):
+    if options.output_space not in (None, *choices.spaces):
+        problem = f"is {options.output_space}; this model has {' and '.join(choices.spaces)}"
+        violations.append(Violation("options.output_space", problem))
+    if options.granularity is not None and not choices.granularities:
+        problem = "is of texts only; the players of a table are its columns and groups of columns"
+        violations.append(Violation("options.granularity", problem))
+    elif method.players == "distinct-words" and options.granularity not in (None, "word"):
         problem = f"is {options.granularity}; {method.name} knows words only"
         violations.append(Violation("options.granularity", problem))
     if options.max_players is not None and not method.refines:
@@ -203,8 +238,10 @@ def _method_violations(options: ExplainOptions, method: Method) -> list[Violatio
     return violations
 
 
-def _target_violations(target: Target, labels: Sequence[str]) -> list[Violation]:
-    path = "options.target"
+def _target_violations(target: Target, choices: Choices) -> list[Violation]:
+    path, labels = "options.target", choices.labels
+    if tuple(choices.spaces) == REGRESSION_SPACES and target not in (Target(), Target(index=0)):
+        return [Violation(path, "must be unset or index 0: a regression has one output and no classes")]
     if target.contrast:
         return _contrast_violations(target.contrast, labels, f"{path}.contrast")
     name = target.label if target.index is None else target.index

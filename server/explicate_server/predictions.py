@@ -1,17 +1,21 @@
-"""Predictions: inputs in, logits out, in the inputs' order."""
+"""Predictions: inputs in, the graph's answers out, in the inputs' order."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_server.errors import DeadlinePassed, InvalidRequest, Violation
-from explicate_server.modalities.base import EncodedInput, ModelInput, TextUsage
+from explicate_server.errors import DeadlinePassed, InvalidRequest, NotServable, Violation
+from explicate_server.modalities.base import EncodedInput, ModelInput, TabularInput, TextInput
+from explicate_server.modalities.packed_table import PackedTable
+from explicate_server.modalities.tabular import TabularModality
 from explicate_server.registry.models import ServedModel
 from explicate_server.runtime.batcher import Priority
+from explicate_server.runtime.queue import Row
 from explicate_server.settings import Settings
 from explicate_server.timings import Timings
 
@@ -19,14 +23,25 @@ from explicate_server.timings import Timings
 _INLINE_CHARACTERS = 4096
 # A call with a thousand bad inputs is told of the first ones only.
 _MAX_VIOLATIONS = 8
+_KIND_NAMES = {TextInput: "a text", TabularInput: "a row of a table"}
+_Encoded = TypeVar("_Encoded")
 
 
 @dataclass(frozen=True)
 class PredictAnswer:
-    """Logits float64[inputs, classes], how much of each input was seen, and where the time went."""
+    """The graph's answers float64[inputs, outputs], what was made of each input, and where the time went."""
 
-    logits: NDArray[np.float64]
-    usages: Sequence[TextUsage | None]
+    answers: NDArray[np.float64]
+    encoded: Sequence[EncodedInput]
+    timings: Timings
+
+
+@dataclass(frozen=True)
+class PackedAnswer:
+    """The graph's answers float64[rows, outputs], the columns with unknown categories, and where the time went."""
+
+    answers: NDArray[np.float64]
+    unknown_category_columns: Sequence[str]
     timings: Timings
 
 
@@ -44,16 +59,63 @@ class Predictor:
 
         Raises:
             InvalidRequest: names the bad inputs, ``inputs[3].text``.
+            NotServable: an input is not of the model's kind.
             Overloaded: the queue cannot take the inputs.
             DeadlinePassed: time was over before the last answer.
             ModelFault: the model failed on one of the inputs.
         """
         timings = Timings()
-        self._check(served, values)
-        encoded = await self._encode(served, values)
+        self._check_count(len(values), "inputs", "inputs")
+
+        def encode() -> list[EncodedInput]:
+            check_inputs(served, values, [f"inputs[{index}]" for index in range(len(values))])
+            return [served.modality.encode(value) for value in values]
+
+        encoded = await self._encode(encode, sum(value.encoding_cost for value in values), timings)
+        answers = await self._run(served, [item.row for item in encoded], timings, priority, time_left_s)
+        return PredictAnswer(answers, encoded, timings)
+
+    async def predict_packed(
+        self, served: ServedModel, table: PackedTable, *, priority: Priority, time_left_s: float
+    ) -> PackedAnswer:
+        """Predict every row of a table, or none.
+
+        Raises:
+            InvalidRequest: names the bad columns, ``table.columns[income].numbers.values[17]``.
+            NotServable: the model does not read tables.
+            Overloaded, DeadlinePassed, ModelFault: as of :meth:`predict`.
+        """
+        timings, modality = Timings(), served.modality
+        if not isinstance(modality, TabularModality):
+            raise _wrong_kind(served, "table", TabularInput)
+        self._check_count(table.rows, "table.rows", "rows")
+        violations = modality.packed_violations(table)
+        if violations:
+            raise InvalidRequest(violations[:_MAX_VIOLATIONS])
+        cost = table.rows * len(table.columns) // 16  # a cell of a whole column takes that much less than a character
+        encoded = await self._encode(lambda: modality.encode_packed(table), cost, timings)
+        answers = await self._run(served, encoded.rows, timings, priority, time_left_s)
+        return PackedAnswer(answers, encoded.unknown_category_columns, timings)
+
+    def _check_count(self, count: int, path: str, what: str) -> None:
+        most = self._settings.max_inputs
+        if not 1 <= count <= most:
+            raise InvalidRequest([Violation(path, f"has {count:,} {what}; give 1 to {most:,} in one call")])
+
+    async def _encode(self, encode: Callable[[], _Encoded], characters: int, timings: Timings) -> _Encoded:
+        if characters <= _INLINE_CHARACTERS:
+            encoded = encode()
+        else:
+            encoded = await asyncio.get_running_loop().run_in_executor(self._workers, encode)
         timings.preprocessing_s = timings.total_s
+        return encoded
+
+    async def _run(
+        self, served: ServedModel, rows: Sequence[Row], timings: Timings, priority: Priority, time_left_s: float
+    ) -> NDArray[np.float64]:
+        """The graph's answers to all rows, float64[rows, outputs]."""
         batcher = served.batcher
-        ticket = batcher.submit([item.row for item in encoded], priority=priority)
+        ticket = batcher.submit(rows, priority=priority)
         try:
             in_time = await batcher.wait(ticket, timeout_s=max(0.0, time_left_s - timings.total_s))
         finally:
@@ -61,26 +123,29 @@ class Predictor:
         if not in_time:
             raise DeadlinePassed
         timings.add(ticket)
-        return PredictAnswer(ticket.values, [item.usage for item in encoded], timings)
+        return ticket.values
 
-    def _check(self, served: ServedModel, values: Sequence[ModelInput]) -> None:
-        most = self._settings.max_inputs
-        if not 1 <= len(values) <= most:
-            raise InvalidRequest([Violation("inputs", f"has {len(values):,} inputs; give 1 to {most:,} in one call")])
-        violations = []
-        for index, value in enumerate(values):
-            problem = served.modality.violation(value)
-            if problem:
-                violations.append(Violation(f"inputs[{index}].text", problem))
-                if len(violations) == _MAX_VIOLATIONS:
-                    break
-        if violations:
-            raise InvalidRequest(violations)
 
-    async def _encode(self, served: ServedModel, values: Sequence[ModelInput]) -> list[EncodedInput]:
-        def encode() -> list[EncodedInput]:
-            return [served.modality.encode(value) for value in values]
+def check_inputs(served: ServedModel, values: Sequence[ModelInput], paths: Sequence[str]) -> None:
+    """Raise unless all inputs, which stand at ``paths`` of the request, can be encoded.
 
-        if sum(len(value.text) for value in values) <= _INLINE_CHARACTERS:
-            return encode()
-        return await asyncio.get_running_loop().run_in_executor(self._workers, encode)
+    Raises:
+        NotServable: one is not of the model's kind.
+        InvalidRequest: names the first bad ones.
+    """
+    violations: list[Violation] = []
+    for value, path in zip(values, paths, strict=True):
+        if not isinstance(value, served.modality.input_type):
+            raise _wrong_kind(served, path, type(value))
+        if len(violations) < _MAX_VIOLATIONS:
+            violations += served.modality.violations(value, path)
+    if violations:
+        raise InvalidRequest(violations[:_MAX_VIOLATIONS])
+
+
+def _wrong_kind(served: ServedModel, path: str, given: type[ModelInput]) -> NotServable:
+    name = served.bundle.manifest.model
+    return NotServable(
+        "INPUT_KIND_UNSUPPORTED",
+        f"{path} is {_KIND_NAMES[given]}; {name!r} reads {_KIND_NAMES[served.modality.input_type]}",
+    )

@@ -21,10 +21,10 @@ _GAME_BYTES = 1000
 
 
 class GameValues:
-    """What is known of one game: logits by coalition, and the rows that are under way.
+    """What is known of one game: values by coalition, and the rows that are under way.
 
     Attributes:
-        known: float32[classes] by coalition (see `coalition_keys`).
+        known: float64[width] by coalition (see `coalition_keys` and `Scales`).
         under_way: the flight that carries a coalition's row, by coalition.
         readers: explanations that use it now.
         bytes: about what its values take.
@@ -32,7 +32,7 @@ class GameValues:
     """
 
     def __init__(self) -> None:
-        self.known: dict[bytes, NDArray[np.float32]] = {}
+        self.known: dict[bytes, NDArray[np.float64]] = {}
         self.under_way: dict[bytes, Flight] = {}
         self.readers = 0
         self.bytes = 0
@@ -64,13 +64,13 @@ class ValueStore:
             if not values.readers and not values.known:
                 self._games.pop(key).kept = False
 
-    def remember(self, game: GameValues, keys: list[bytes], logits: NDArray[np.float32]) -> None:
-        """Keep float32[len(keys), classes] if there is room, or room can be made from games that nobody reads."""
-        size = sum(map(len, keys)) + logits.nbytes + _ENTRY_BYTES * len(keys) + (0 if game.bytes else _GAME_BYTES)
+    def remember(self, game: GameValues, keys: list[bytes], values: NDArray[np.float64]) -> None:
+        """Keep float64[len(keys), width] if there is room, or room can be made from games that nobody reads."""
+        size = sum(map(len, keys)) + values.nbytes + _ENTRY_BYTES * len(keys) + (0 if game.bytes else _GAME_BYTES)
         self._make_room(size)
         if not game.kept or self.bytes + size > self._max_bytes:
             return
-        game.known.update(zip(keys, logits, strict=True))
+        game.known.update(zip(keys, values, strict=True))
         game.bytes += size
         self.bytes += size
 

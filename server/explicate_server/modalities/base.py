@@ -1,6 +1,7 @@
 """What the rest of the server knows of an input: rows for the model, and a game to explain."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -9,7 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_server.runtime.base import Feeds
+from explicate_server.errors import Violation
+from explicate_server.runtime.base import Feeds, Runtime
 from explicate_server.runtime.queue import Row
 
 
@@ -24,17 +26,54 @@ class TextInput:
         """SHA-256 of the input: the same for equal inputs only."""
         return sha256(self.text.encode("utf-8", "surrogatepass")).digest()
 
+    @property
+    def encoding_cost(self) -> int:
+        """What encoding it takes, as a number of characters."""
+        return len(self.text)
 
-# Each modality adds its kind of input.
-ModelInput = TextInput
+
+CellValue = float | str | None
+"""A number, a category by its name, or missing."""
 
 
 @dataclass(frozen=True)
-class Player:
-    """A part of the input that can be present or absent: a word, a phrase, or all the places of one distinct word."""
+class TabularInput:
+    """A row of a table to predict: values by column."""
+
+    cells: Mapping[str, CellValue]
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the input: the same for equal inputs only."""
+        return sha256(json.dumps(self.cells, sort_keys=True).encode("ascii")).digest()
+
+    @property
+    def encoding_cost(self) -> int:
+        """What encoding it takes, as a number of characters of a text."""
+        return 4 * len(self.cells)
+
+
+# Each modality adds its kind of input.
+ModelInput = TextInput | TabularInput
+
+
+@dataclass(frozen=True)
+class TextPlayer:
+    """A part of a text that can be present or absent: a word, a phrase, or all the places of one distinct word."""
 
     text: str
     spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class ColumnPlayer:
+    """A column of a table, or several under one name, with the values that can be present or absent."""
+
+    name: str
+    columns: tuple[tuple[str, CellValue], ...]
+
+
+Player = TextPlayer | ColumnPlayer
 
 
 @dataclass(frozen=True)
@@ -59,6 +98,10 @@ class Game(Protocol):
         """In reading order."""
 
     @property
+    def weights(self) -> NDArray[np.float64]:
+        """float64[b], which sum to 1: a coalition is b rows of the model, and its value their weighted mean."""
+
+    @property
     def breaks(self) -> NDArray[np.intp] | None:
         """intp[players − 1], how much parts a player from the next; see GameInfo. None when that is no question."""
 
@@ -66,7 +109,7 @@ class Game(Protocol):
         """The groups of neighbours as players; ``groups`` intp[players] says which one each player belongs to."""
 
     def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
-        """One model row per coalition of bool[m, players], True = present."""
+        """A row of count b for each coalition of bool[m, players], True = present."""
 
 
 class EncodedInput(Protocol):
@@ -80,22 +123,44 @@ class EncodedInput(Protocol):
     def usage(self) -> TextUsage | None:
         """How much of it the model sees; None where that is no question."""
 
+    @property
+    def unknown_category_columns(self) -> Sequence[str]:
+        """Columns whose category the model does not know, in the schema's order."""
+
 
 class Modality(Protocol):
     """One kind of input, set up for one loaded bundle. Safe to use from several threads."""
 
-    maskings: tuple[str, ...]
-    """How absence can be expressed for this model."""
+    input_type: type[ModelInput]
+    """What it reads."""
 
-    def violation(self, value: ModelInput) -> str | None:
-        """What is wrong with an input, in a sentence; None when nothing is."""
+    field: str
+    """The field of a request's input that holds it."""
+
+    maskings: tuple[str, ...]
+    """How absence can be expressed for this model, the default first."""
+
+    granularities: tuple[str, ...]
+    """What the players may be, the default first; empty where there is nothing to choose."""
+
+    max_length: int
+    """Length of the longest row."""
+
+    def batch_tokens(self, runtime: Runtime) -> int:
+        """What one short batch holds, as the sum of its rows' lengths."""
+
+    def stretched(self, row: Row, length: int) -> Row:
+        """A row of another length, at most ``max_length``, made of the row's own values."""
+
+    def violations(self, value: ModelInput, path: str) -> list[Violation]:
+        """What is wrong with an input of its type that stands at ``path`` of the request; empty when nothing is."""
 
     def encode(self, value: ModelInput) -> EncodedInput:
-        """Make an input ready; it passed :meth:`violation`."""
+        """Make an input ready; it passed :meth:`violations`."""
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
-        """The game of an input: ``players`` is "words", "distinct-words", "tokens" or "sentences"; ``masking`` one of
-        ``maskings``."""
+        """The game of an input: ``players`` is a granularity in the plural, "distinct-words" or "columns"; ``masking``
+        one of ``maskings``."""
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
-        """Pad rows into one batch of the graph's inputs."""
+        """Join rows to one batch of the graph's inputs."""

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from explicate.v1.bundle_pb2 import TextSchema
-from explicate_server.modalities.base import EncodedInput, Game, ModelInput, Player, TextUsage
+from explicate_server.errors import Violation
+from explicate_server.modalities.base import EncodedInput, Game, ModelInput, TextInput, TextPlayer, TextUsage
 from explicate_server.modalities.breaks import breaks, sentences
 from explicate_server.modalities.words import distinct_words, words
-from explicate_server.runtime.base import Feeds
+from explicate_server.runtime.base import Feeds, Runtime
+from explicate_server.runtime.batch_cost import stretched
 from explicate_server.runtime.queue import Row
 
 NO_PLAYER = -1
@@ -57,6 +59,8 @@ class EncodedText:
         """How much of the text the model sees."""
         return TextUsage(tokens=self._tokens, tokens_used=self.row.length, characters_used=self._characters_used())
 
+    unknown_category_columns = ()
+
     def _characters_used(self) -> int:
         if self._kept is None:
             return len(self._text)
@@ -71,6 +75,10 @@ class EncodedText:
 class TextModality:
     """Texts for one bundle: its tokenizer and the inputs of its graph."""
 
+    input_type: type[ModelInput] = TextInput
+    field = "text"
+    granularities: tuple[str, ...] = ("word", "token", "sentence")
+
     def __init__(self, schema: TextSchema, tokenizer_json: str, *, max_text_bytes: int) -> None:
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
         self._tokenizer.no_truncation()
@@ -78,11 +86,25 @@ class TextModality:
         self._schema = schema
         self._inputs = list(schema.inputs)
         self._max_text_bytes = max_text_bytes
+        self.max_length = schema.max_tokens
         has_mask = schema.HasField("mask_id")
         self.maskings: tuple[str, ...] = ("attention", "mask-token", "delete") if has_mask else ("attention", "delete")
 
-    def violation(self, value: ModelInput) -> str | None:
-        """What is wrong with a text, in a sentence; None when nothing is."""
+    def batch_tokens(self, runtime: Runtime) -> int:
+        """What the runtime suggests for texts."""
+        return runtime.batch_tokens
+
+    def stretched(self, row: Row, length: int) -> Row:
+        """A row of ``length`` tokens, made of the row's own."""
+        return stretched(row, length)
+
+    def violations(self, value: ModelInput, path: str) -> list[Violation]:
+        """What is wrong with a text."""
+        assert isinstance(value, TextInput)
+        problem = self._problem(value)
+        return [Violation(f"{path}.{self.field}", problem)] if problem else []
+
+    def _problem(self, value: TextInput) -> str | None:
         size = len(value.text.encode("utf-8"))
         if size > self._max_text_bytes:
             return f"is {size:,} bytes of UTF-8; at most {self._max_text_bytes:,} are accepted"
@@ -94,6 +116,7 @@ class TextModality:
 
     def encode(self, value: ModelInput) -> EncodedText:
         """Tokenise, and cut what the model cannot read."""
+        assert isinstance(value, TextInput)
         (encoding,) = self._tokenizer.encode_batch_fast([value.text])
         kept = self._kept(encoding)
         row = self._row(encoding, kept)
@@ -101,6 +124,7 @@ class TextModality:
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
         """The game whose players are the text's words, tokens or sentences."""
+        assert isinstance(value, TextInput)
         assert isinstance(encoded, EncodedText)
         if masking == "delete":
             return _DeletionGame(self, encoded, value.text, players)
@@ -142,13 +166,15 @@ class TextModality:
 class _TextGame:
     """Players in a text, and what parts them; equal words that are one player have no neighbours."""
 
-    def __init__(self, text: str, players: Sequence[Player], kind: str) -> None:
+    weights = np.ones(1)
+
+    def __init__(self, text: str, players: Sequence[TextPlayer], kind: str) -> None:
         self.players = players
         spans = [player.spans[0] for player in players]
         self.breaks = None if kind == "distinct-words" else breaks(text, spans)
         self._text = text
 
-    def grouped(self, groups: NDArray[np.intp]) -> list[Player]:
+    def grouped(self, groups: NDArray[np.intp]) -> list[TextPlayer]:
         """Phrases from the first to the last word of each group."""
         starts = np.flatnonzero(np.diff(groups, prepend=-1)).tolist()
         ends = [*starts[1:], len(groups)]
@@ -156,7 +182,7 @@ class _TextGame:
             (self.players[start].spans[0][0], self.players[end - 1].spans[0][1])
             for start, end in zip(starts, ends, strict=True)
         ]
-        return [Player(self._text[start:end], ((start, end),)) for start, end in spans]
+        return [TextPlayer(self._text[start:end], ((start, end),)) for start, end in spans]
 
 
 class _TokenGame(_TextGame):
@@ -214,11 +240,11 @@ class _DeletionGame(_TextGame):
         return self._modality.rows(["".join(self._pieces[i] for i in np.flatnonzero(keep)) for keep in kept])
 
 
-def _players(text: str, encoded: EncodedText, kind: str) -> list[Player]:
+def _players(text: str, encoded: EncodedText, kind: str) -> list[TextPlayer]:
     if kind == "distinct-words":
-        return [Player(word, tuple(spans)) for word, spans in distinct_words(text)]
+        return [TextPlayer(word, tuple(spans)) for word, spans in distinct_words(text)]
     spans = {"words": words, "sentences": sentences}[kind](text) if kind != "tokens" else _token_spans(encoded)
-    return [Player(text[start:end], ((start, end),)) for start, end in spans]
+    return [TextPlayer(text[start:end], ((start, end),)) for start, end in spans]
 
 
 def _token_spans(encoded: EncodedText) -> list[tuple[int, int]]:
@@ -232,7 +258,7 @@ def _token_spans(encoded: EncodedText) -> list[tuple[int, int]]:
     return spans
 
 
-def _owners(encoded: EncodedText, parts: Sequence[Player]) -> NDArray[np.int64]:
+def _owners(encoded: EncodedText, parts: Sequence[TextPlayer]) -> NDArray[np.int64]:
     """The player each token belongs to, int64[tokens]; NO_PLAYER for special tokens and those outside every span."""
     places = sorted((span, index) for index, part in enumerate(parts) for span in part.spans)
     if not places:

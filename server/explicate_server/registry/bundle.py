@@ -1,23 +1,19 @@
 """Reading a bundle from disk and trusting nothing in it until its digests are checked."""
 
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
+from explicate_server.registry.background import Background, BackgroundFormatError, read_background
 from explicate_server.registry.golden import Golden, GoldenFormatError, read_golden
+from explicate_server.registry.golden_rows import GoldenRows, read_golden_rows
+from explicate_server.registry.manifest_checks import checks
 
-FORMAT_VERSION = 1
-MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_MAX_MANIFEST_BYTES = 1 << 20
-_MAX_CLASSES = 10_000
-_MAX_EVALUATIONS_PER_PLAYER = 1024
-_REQUIRED_FILES = ("model.onnx", "golden.npz", "tokenizer.json")
-_GRAPH_INPUTS = frozenset({"input_ids", "attention_mask", "position_ids", "token_type_ids"})
+# The categories of a table's columns are in it.
+_MAX_MANIFEST_BYTES = 4 << 20
 
 
 class BundleError(Exception):
@@ -44,20 +40,30 @@ class VerifiedBundle:
             return ""
         return (self.folder / name).read_text(encoding="utf-8")
 
-    def golden(self) -> Golden:
-        """The golden texts with their outputs and attributions.
+    def golden(self) -> Golden | GoldenRows:
+        """The golden inputs with their outputs and attributions.
 
         Raises:
             BundleError: they are not in the format.
         """
-        manifest = self.manifest
+        manifest, path = self.manifest, self.folder / "golden.npz"
+        outputs, attributed = max(1, len(manifest.class_labels)), manifest.HasField("golden_attributions")
         try:
-            return read_golden(
-                self.folder / "golden.npz",
-                classes=len(manifest.class_labels),
-                attributed=manifest.HasField("golden_attributions"),
-            )
+            if manifest.HasField("tabular"):
+                return read_golden_rows(path, manifest.tabular, outputs=outputs, attributed=attributed)
+            return read_golden(path, classes=outputs, attributed=attributed)
         except GoldenFormatError as error:
+            raise BundleError(str(error)) from error
+
+    def background(self) -> Background:
+        """The background rows of a tabular model.
+
+        Raises:
+            BundleError: they are not in the format.
+        """
+        try:
+            return read_background(self.folder / "background.npz", self.manifest.tabular)
+        except BackgroundFormatError as error:
             raise BundleError(str(error)) from error
 
 
@@ -69,7 +75,9 @@ def verify_bundle(folder: Path, *, model: str, version: int) -> VerifiedBundle:
     """
     manifest_bytes = _read_manifest(folder)
     manifest = _parse_manifest(manifest_bytes)
-    _check_manifest(manifest, model=model, version=version)
+    for holds, otherwise in checks(manifest, model=model, version=version):
+        if not holds:
+            raise BundleError(f"manifest.json: {otherwise}")
     for file in manifest.files:
         _check_file(folder, file)
     return VerifiedBundle(folder, manifest, hashlib.sha256(manifest_bytes).hexdigest())
@@ -92,53 +100,6 @@ def _parse_manifest(manifest_bytes: bytes) -> bundle_pb2.Bundle:
         return json_format.Parse(manifest_bytes.decode("utf-8"), bundle_pb2.Bundle())
     except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"manifest.json is not a bundle manifest: {error}") from error
-
-
-def _check_manifest(manifest: bundle_pb2.Bundle, *, model: str, version: int) -> None:
-    """Raise unless the manifest describes this model and version in a form this server understands."""
-    text = manifest.text
-    names = [file.name for file in manifest.files]
-    checks = (
-        (
-            manifest.format_version == FORMAT_VERSION,
-            f"format_version is {manifest.format_version}, not {FORMAT_VERSION}",
-        ),
-        (manifest.model == model, f"model is {manifest.model!r}, its folder says {model!r}"),
-        (manifest.version == version, f"version is {manifest.version}, its folder says {version}"),
-        (manifest.kind == bundle_pb2.MODEL_KIND_TEXT_CLASSIFICATION, f"kind {manifest.kind} is not known"),
-        (2 <= len(manifest.class_labels) <= _MAX_CLASSES, f"{len(manifest.class_labels)} class_labels"),
-        (len(set(manifest.class_labels)) == len(manifest.class_labels), "class_labels repeat"),
-        (manifest.golden_tolerance > 0, "golden_tolerance is not above 0"),
-        (manifest.golden_reduced_tolerance >= 0, "golden_reduced_tolerance is below 0"),
-        *_attribution_checks(manifest),
-        (8 <= text.max_tokens <= 1 << 16, f"text.max_tokens is {text.max_tokens}"),
-        ({"input_ids", "attention_mask"} <= set(text.inputs) <= _GRAPH_INPUTS, f"text.inputs are {list(text.inputs)}"),
-        (len(set(text.inputs)) == len(text.inputs), "text.inputs repeat"),
-        (not text.token_dropping or "position_ids" in text.inputs, "text.token_dropping without position_ids"),
-        (text.padding_id >= 0 and text.mask_id >= 0 and text.first_position >= 0, "an id in text is negative"),
-        (len(set(names)) == len(names), "files repeat"),
-        *((name in names, f"files do not list {name}") for name in _REQUIRED_FILES),
-        *(
-            (_FILE_NAME.fullmatch(name) is not None, f"files name {name!r}, which is no plain file name")
-            for name in names
-        ),
-    )
-    for holds, otherwise in checks:
-        if not holds:
-            raise BundleError(f"manifest.json: {otherwise}")
-
-
-def _attribution_checks(manifest: bundle_pb2.Bundle) -> list[tuple[bool, str]]:
-    if not manifest.HasField("golden_attributions"):
-        return []
-    recipe = manifest.golden_attributions
-    return [
-        (recipe.tolerance > 0, "golden_attributions.tolerance is not above 0"),
-        (
-            1 <= recipe.evaluations_per_player <= _MAX_EVALUATIONS_PER_PLAYER,
-            f"golden_attributions.evaluations_per_player is {recipe.evaluations_per_player}",
-        ),
-    ]
 
 
 def _check_file(folder: Path, file: bundle_pb2.BundleFile) -> None:

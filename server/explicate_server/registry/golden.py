@@ -1,4 +1,4 @@
-"""The golden texts of a bundle: inputs with the answers that the exported model gave.
+"""The golden texts of a text bundle: inputs with the answers that the exported model gave.
 
 ``golden.npz`` holds, without pickle: ``text_utf8`` uint8[bytes], all texts one after the other in UTF-8;
 ``text_offsets`` int64[texts + 1], where each begins and ends; ``logits`` float32[texts, classes]; and, where the
@@ -8,13 +8,18 @@ manifest says how they were made, ``attribution_texts`` int64[k], indices of the
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from explicate_server.modalities.base import TextInput
 
 
 class GoldenFormatError(Exception):
@@ -35,6 +40,16 @@ class Golden:
     logits: NDArray[np.float32]
     attributions: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
 
+    @cached_property
+    def inputs(self) -> tuple[TextInput, ...]:
+        """The texts as they are asked."""
+        return tuple(map(TextInput, self.texts))
+
+    @property
+    def outputs(self) -> NDArray[np.float32]:
+        """What the model must give."""
+        return self.logits
+
 
 def read_golden(path: Path, *, classes: int, attributed: bool) -> Golden:
     """Read and check the file; ``attributed`` says whether it must hold attributions.
@@ -42,14 +57,11 @@ def read_golden(path: Path, *, classes: int, attributed: bool) -> Golden:
     Raises:
         GoldenFormatError: it is not in the format.
     """
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            data = arrays["text_utf8"].astype(np.uint8).tobytes()
-            texts = tuple(data[start:end].decode("utf-8") for start, end in pairwise(arrays["text_offsets"].tolist()))
-            logits = arrays["logits"].astype(np.float32)
-            attributions = _attributions(arrays) if attributed else {}
-    except (KeyError, ValueError, TypeError, OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
-        raise GoldenFormatError(f"golden.npz is not in the format: {error}") from error
+    with opened(path) as arrays:
+        data = arrays["text_utf8"].astype(np.uint8).tobytes()
+        texts = tuple(data[start:end].decode("utf-8") for start, end in pairwise(arrays["text_offsets"].tolist()))
+        logits = arrays["logits"].astype(np.float32)
+        attributions = read_attributions(arrays, "attribution_texts") if attributed else {}
     if not texts or logits.shape != (len(texts), classes):
         raise GoldenFormatError(f"golden.npz has {len(texts)} texts and logits of shape {logits.shape}")
     if not all(0 <= index < len(texts) for index in attributions):
@@ -64,26 +76,51 @@ def write_golden(path: Path, golden: Golden) -> None:
         "text_utf8": np.frombuffer(b"".join(encoded), dtype=np.uint8),
         "text_offsets": _offsets([len(text) for text in encoded]),
         "logits": golden.logits.astype(np.float32),
+        **attribution_arrays(golden.attributions, "attribution_texts"),
     }
-    if golden.attributions:
-        values = list(golden.attributions.values())
-        arrays |= {
-            "attribution_texts": np.array(list(golden.attributions), dtype=np.int64),
-            "attribution_offsets": _offsets([len(each) for each in values]),
-            "attribution_values": np.concatenate(values).astype(np.float32),
-        }
     np.savez(path, **arrays)  # type: ignore[arg-type]  # the stubs take the arrays for the flag allow_pickle
 
 
-def _attributions(arrays: Mapping[str, NDArray[np.generic]]) -> dict[int, NDArray[np.float64]]:
-    texts, offsets = arrays["attribution_texts"].tolist(), arrays["attribution_offsets"].tolist()
+@contextmanager
+def opened(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """The arrays of the file; what goes wrong with reading or converting them is told as one error.
+
+    Raises:
+        GoldenFormatError: it is not in the format.
+    """
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            yield arrays
+    except (KeyError, ValueError, TypeError, OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
+        raise GoldenFormatError(f"golden.npz is not in the format: {error}") from error
+
+
+def attribution_arrays(attributions: Mapping[int, NDArray[np.float64]], indices: str) -> dict[str, NDArray[Any]]:
+    """The arrays that hold attributions; ``indices`` names the one that says of which inputs they are."""
+    if not attributions:
+        return {}
+    values = list(attributions.values())
+    return {
+        indices: np.array(list(attributions), dtype=np.int64),
+        "attribution_offsets": _offsets([len(each) for each in values]),
+        "attribution_values": np.concatenate(values).astype(np.float32),
+    }
+
+
+def read_attributions(arrays: Mapping[str, NDArray[Any]], indices: str) -> dict[int, NDArray[np.float64]]:
+    """Attributions by the index of their input.
+
+    Raises:
+        KeyError, ValueError: they are not in the format.
+    """
+    inputs, offsets = arrays[indices].tolist(), arrays["attribution_offsets"].tolist()
     values = arrays["attribution_values"].astype(np.float64)
     ends = [0, *offsets[1:]]
-    if not texts or len(offsets) != len(texts) + 1 or len(set(texts)) != len(texts):
-        raise ValueError(f"{len(texts)} attributed texts with {len(offsets)} offsets")
+    if not inputs or len(offsets) != len(inputs) + 1 or len(set(inputs)) != len(inputs):
+        raise ValueError(f"{len(inputs)} attributed inputs with {len(offsets)} offsets")
     if offsets != sorted(ends) or offsets[-1] != len(values) or not np.isfinite(values).all():
         raise ValueError("the attributions' offsets do not fit their values, or a value is not finite")
-    return {text: values[start:end] for text, (start, end) in zip(texts, pairwise(offsets), strict=True)}
+    return {index: values[start:end] for index, (start, end) in zip(inputs, pairwise(offsets), strict=True)}
 
 
 def _offsets(lengths: list[int]) -> NDArray[np.int64]:

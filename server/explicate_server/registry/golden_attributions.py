@@ -1,4 +1,4 @@
-"""Attributions of a bundle's golden texts: export computes and writes them, a server computes and compares them.
+"""Attributions of a bundle's golden inputs: export computes and writes them, a server computes and compares them.
 
 Both go through the engine and the modality that answer requests, so they are met only where explanations are served as
 they were when the model was exported.
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from explicate.v1.bundle_pb2 import GoldenAttributions
 from explicate_server.explain.function_game import explain_game
 from explicate_server.explain.registry import METHODS
-from explicate_server.modalities.base import Modality, TextInput
+from explicate_server.modalities.base import Modality, ModelInput
 from explicate_server.runtime.queue import Row
 
 Evaluate = Callable[[Sequence[Row]], NDArray[np.float32]]
 
-# What a text of one or two words is given at least.
+# What an input of one or two players is given at least.
 _LEAST_EVALUATIONS = 8
 
 
@@ -28,22 +28,27 @@ def comparable(recipe: GoldenAttributions) -> bool:
 
 
 def attribute(
-    text: str, class_index: int, *, recipe: GoldenAttributions, modality: Modality, evaluate: Evaluate
+    value: ModelInput, output: int, *, recipe: GoldenAttributions, modality: Modality, evaluate: Evaluate
 ) -> NDArray[np.float64]:
-    """float64[words], what each word of ``text`` adds to the logit of one class, masking "attention".
+    """float64[players], what each word or column adds to one of the graph's outputs, with the modality's defaults.
 
     Args:
-        text: a golden text.
-        class_index: the class, the one that the exported model predicts.
+        value: a golden input.
+        output: the class that the exported model predicts; 0 of a regression.
         recipe: method, seed and evaluations per player.
         modality: of the bundle.
-        evaluate: logits float32[rows, classes] of model rows.
+        evaluate: the graph's answers float32[rows, outputs] of model rows.
     """
-    value = TextInput(text)
-    game = modality.game(value, modality.encode(value), players="words", masking="attention")
+    kind = f"{modality.granularities[0]}s" if modality.granularities else "columns"
+    game = modality.game(value, modality.encode(value), players=kind, masking=modality.maskings[0])
     players = len(game.players)
+
+    def values(coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+        answers = evaluate(game.rows(coalitions))[:, output].astype(np.float64)
+        return answers.reshape(len(coalitions), -1) @ game.weights
+
     explanation = explain_game(
-        lambda coalitions: evaluate(game.rows(coalitions))[:, class_index],
+        values,
         players,
         method=recipe.method,
         seed=recipe.seed,

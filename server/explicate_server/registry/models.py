@@ -10,14 +10,16 @@ from functools import cached_property
 from pathlib import Path
 
 from explicate_server.errors import NotFound, NotServable, NotServing
-from explicate_server.modalities.base import Modality, TextInput
+from explicate_server.modalities.base import Modality
 from explicate_server.modalities.registry import MODALITIES
+from explicate_server.options import CLASSIFICATION_SPACES, REGRESSION_SPACES, Choices
+from explicate_server.outputs import Scales
 from explicate_server.registry.bundle import BundleError, VerifiedBundle, verify_bundle
 from explicate_server.registry.repository import BundlePlace, list_bundles
 from explicate_server.registry.runtime_choice import NoRuntime, choose_runtime
 from explicate_server.registry.trial import Trial
 from explicate_server.runtime.base import Runtime
-from explicate_server.runtime.batch_cost import BatchCost, calibrate, stretched
+from explicate_server.runtime.batch_cost import BatchCost, calibrate
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.registry import usable_cores
 from explicate_server.settings import Settings
@@ -51,8 +53,23 @@ class ServedModel:
 
     @cached_property
     def labels(self) -> Sequence[str]:
-        """Labels of the classes, by index."""
-        return tuple(self.bundle.manifest.class_labels)
+        """Labels of the outputs, by index: of the classes, or the name of what a regression predicts."""
+        return tuple(self.bundle.manifest.class_labels) or (self.bundle.manifest.target_name,)
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether it predicts a number."""
+        return not self.bundle.manifest.class_labels
+
+    @cached_property
+    def scales(self) -> Scales:
+        """What is kept of its answers."""
+        return Scales(len(self.labels), REGRESSION_SPACES if self.is_regression else CLASSIFICATION_SPACES)
+
+    @cached_property
+    def choices(self) -> Choices:
+        """What may be asked about it."""
+        return Choices(self.labels, self.scales.spaces, self.modality.maskings, self.modality.granularities)
 
 
 @dataclass
@@ -195,7 +212,7 @@ class ModelRegistry:
         batcher = Batcher(
             runtime,
             modality.collate,
-            outputs=len(manifest.class_labels),
+            outputs=max(1, len(manifest.class_labels)),
             max_queued_rows={
                 Priority.PREDICT: settings.max_queued_rows,
                 Priority.BULK: settings.max_queued_bulk_rows,
@@ -207,13 +224,13 @@ class ModelRegistry:
 
 
 def _batch_cost(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> BatchCost:
-    """What batches take on this device, measured with a golden text."""
-    row = modality.encode(TextInput(bundle.golden().texts[-1])).row
+    """What batches take on this device, measured with a golden input."""
+    row = modality.encode(bundle.golden().inputs[-1]).row
     return calibrate(
         lambda batch: runtime.run(modality.collate(batch)),
-        lambda length: stretched(row, length),
-        batch_tokens=runtime.batch_tokens,
-        max_length=bundle.manifest.text.max_tokens,
+        lambda length: modality.stretched(row, length),
+        batch_tokens=modality.batch_tokens(runtime),
+        max_length=modality.max_length,
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from explicate_server.registry.bundle import MODEL_NAME
+from explicate_server.registry.manifest_checks import MODEL_NAME
 
 
 @dataclass(frozen=True, order=True)

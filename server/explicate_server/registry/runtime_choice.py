@@ -43,7 +43,7 @@ def choose_runtime(
 
     Raises:
         NoRuntime: none passed.
-        BundleError: the golden texts are not in the format.
+        BundleError: the golden inputs are not in the format.
     """
     check = GoldenCheck(bundle, modality)
     trials: dict[str, Trial] = {}
@@ -56,7 +56,7 @@ def choose_runtime(
         raise NoRuntime("; ".join(trial.reason for trial in trials.values()))
     best = next(iter(passed))
     if len(passed) > 1:
-        rounds = _time(check, passed)
+        rounds = _time(check, modality, passed)
         for name, seconds in rounds.items():
             trials[name] = replace(trials[name], seconds_per_row=statistics.median(seconds))
         best = fastest(rounds)
@@ -97,9 +97,9 @@ def _try(
     return (runtime if trial.passed else None), trial
 
 
-def _time(check: GoldenCheck, runtimes: Mapping[str, Runtime]) -> dict[str, list[float]]:
+def _time(check: GoldenCheck, modality: Modality, runtimes: Mapping[str, Runtime]) -> dict[str, list[float]]:
     """Seconds per golden row of each runtime, in rounds in which all of them take their turn."""
-    rows = _timed_rows(check.rows, max(runtime.lanes * runtime.batch_tokens for runtime in runtimes.values()))
+    rows = _timed_rows(check.rows, max(runtime.lanes * modality.batch_tokens(runtime) for runtime in runtimes.values()))
     rounds: dict[str, list[float]] = {name: [] for name in runtimes}
     begun_s = time.perf_counter()
     for done in range(_MOST_ROUNDS):
@@ -107,7 +107,7 @@ def _time(check: GoldenCheck, runtimes: Mapping[str, Runtime]) -> dict[str, list
             break
         for name, runtime in runtimes.items():
             started_s = time.perf_counter()
-            check.logits(runtime, rows)
+            check.answers(runtime, rows)
             rounds[name].append((time.perf_counter() - started_s) / len(rows))
     return rounds
 

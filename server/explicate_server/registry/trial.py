@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_server.modalities.base import Modality, TextInput
+from explicate_server.modalities.base import Modality
 from explicate_server.registry.bundle import VerifiedBundle
 from explicate_server.registry.golden_attributions import attribute, comparable, relative_difference
 from explicate_server.runtime.base import Runtime
@@ -22,14 +22,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trial:
-    """How a runtime did with a bundle's golden texts on this machine.
+    """How a runtime did with a bundle's golden inputs on this machine.
 
     Attributes:
         runtime: runtime and device; the name it was asked for by when it could not be loaded.
         precision: numeric precision; empty when it could not be loaded.
         reason: why it did not pass; empty when it did.
-        logit_difference: largest absolute difference of a golden logit; None when it did not get that far.
-        attribution_difference: largest relative difference of a text's attributions; None when not compared.
+        logit_difference: largest absolute difference of a golden logit or value; None when it did not get that far.
+        attribution_difference: largest relative difference of an input's attributions; None when not compared.
         seconds_per_row: model time of one golden row, median of the rounds; None when it was not timed.
     """
 
@@ -47,10 +47,10 @@ class Trial:
 
 
 class GoldenCheck:
-    """A bundle's golden texts, made ready once for all the runtimes that are tried."""
+    """A bundle's golden inputs, made ready once for all the runtimes that are tried."""
 
     def __init__(self, bundle: VerifiedBundle, modality: Modality) -> None:
-        """Read the golden texts.
+        """Read the golden inputs.
 
         Raises:
             BundleError: they are not in the format.
@@ -58,7 +58,7 @@ class GoldenCheck:
         self._manifest = manifest = bundle.manifest
         self._modality = modality
         self._golden = bundle.golden()
-        self.rows = [modality.encode(TextInput(text)).row for text in self._golden.texts]
+        self.rows = [modality.encode(value).row for value in self._golden.inputs]
         self._recipe = recipe = manifest.golden_attributions
         self._attributes = bool(self._golden.attributions) and comparable(recipe)
         if self._golden.attributions and not self._attributes:
@@ -77,7 +77,7 @@ class GoldenCheck:
         trial = Trial(runtime.name, runtime.precision)
         same = runtime.precision == self._manifest.precision
         allowed = self._manifest.golden_tolerance if same else self._manifest.golden_reduced_tolerance
-        difference = float(np.abs(self.logits(runtime, self.rows) - self._golden.logits).max())
+        difference = float(np.abs(self.answers(runtime, self.rows) - self._golden.outputs).max())
         trial = replace(trial, logit_difference=difference)
         if not difference <= allowed:
             return replace(trial, reason=_refusal("outputs", difference, trial, allowed))
@@ -89,19 +89,19 @@ class GoldenCheck:
             return replace(trial, reason=_refusal("attributions", difference, trial, allowed))
         return trial
 
-    def logits(self, runtime: Runtime, rows: Sequence[Row]) -> NDArray[np.float32]:
-        """float32[rows, classes]."""
-        return run_rows(runtime, self._modality.collate, rows)
+    def answers(self, runtime: Runtime, rows: Sequence[Row]) -> NDArray[np.float32]:
+        """The graph's answers, float32[rows, outputs]."""
+        return run_rows(runtime, self._modality.collate, rows, batch_tokens=self._modality.batch_tokens(runtime))
 
     def _attribution_differences(self, runtime: Runtime) -> Iterator[float]:
         golden = self._golden
         for index, expected in golden.attributions.items():
             values = attribute(
-                golden.texts[index],
-                int(golden.logits[index].argmax()),
+                golden.inputs[index],
+                int(golden.outputs[index].argmax()),
                 recipe=self._recipe,
                 modality=self._modality,
-                evaluate=lambda rows: self.logits(runtime, rows),
+                evaluate=lambda rows: self.answers(runtime, rows),
             )
             yield relative_difference(values, expected)
 

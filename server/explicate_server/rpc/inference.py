@@ -10,11 +10,13 @@ from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc as services
 from explicate_server.admission import caller_of
 from explicate_server.errors import InvalidRequest, Violation
-from explicate_server.explanations import ExplainAnswer, Explainer
+from explicate_server.explanations import Explainer
+from explicate_server.one_explanation import ExplainAnswer
 from explicate_server.predictions import Predictor
 from explicate_server.registry.models import ModelRegistry, ServedModel
-from explicate_server.rpc import convert
+from explicate_server.rpc import answers, requests
 from explicate_server.rpc.calls import Pacer, time_left_s
+from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
 
 # A person or a plot cannot follow faster, and every answer costs a fit and a message.
@@ -35,16 +37,27 @@ class InferenceServicer(services.InferenceServiceServicer):
         """Score inputs, in order."""
         left_s = time_left_s(context, self._settings.max_call_s)
         with self._registry.lease(**_reference(request.model)) as served:
-            values = [convert.model_input(item, f"inputs[{index}]") for index, item in enumerate(request.inputs)]
-            priority = convert.predict_priority(request)
+            priority = requests.predict_priority(request)
+            if request.HasField("table"):
+                return await self._predict_packed(served, request, priority=priority, time_left_s=left_s)
+            values = [requests.model_input(item, f"inputs[{index}]") for index, item in enumerate(request.inputs)]
             answer = await self._predictor.predict(served, values, priority=priority, time_left_s=left_s)
-            return convert.predict_response(served, answer)
+            return answers.predict_response(served, answer)
+
+    async def _predict_packed(
+        self, served: ServedModel, request: messages.PredictRequest, *, priority: Priority, time_left_s: float
+    ) -> messages.PredictResponse:
+        if request.inputs:
+            raise InvalidRequest([Violation("inputs", "must be empty where table is set")])
+        table = requests.packed_table(request.table)
+        answer = await self._predictor.predict_packed(served, table, priority=priority, time_left_s=time_left_s)
+        return answers.packed_response(served, answer)
 
     async def Explain(self, request: messages.ExplainRequest, context: _Context) -> messages.ExplainResponse:
         """The prediction and its explanation."""
         with self._registry.lease(**_reference(request.model)) as served:
-            async with aclosing(self._answers(served, request, context, progress=lambda: False)) as answers:
-                return convert.explain_response(served, await anext(answers))
+            async with aclosing(self._answers(served, request, context, progress=lambda: False)) as steps:
+                return answers.explain_response(served, await anext(steps))
 
     async def StreamExplain(
         self, request: messages.StreamExplainRequest, context: _Context
@@ -52,9 +65,9 @@ class InferenceServicer(services.InferenceServiceServicer):
         """Estimates as they grow; the last one is final."""
         pacer = Pacer(_STREAM_INTERVAL_S)
         with self._registry.lease(**_reference(request.model)) as served:
-            async with aclosing(self._answers(served, request, context, progress=pacer.due)) as answers:
-                async for answer in answers:
-                    yield convert.stream_explain_response(served, answer)
+            async with aclosing(self._answers(served, request, context, progress=pacer.due)) as steps:
+                async for answer in steps:
+                    yield answers.stream_explain_response(served, answer)
 
     def _answers(
         self,
@@ -66,12 +79,12 @@ class InferenceServicer(services.InferenceServiceServicer):
     ) -> AsyncGenerator[ExplainAnswer]:
         return self._explainer.explain(
             served,
-            convert.model_input(request.input, "input"),
-            convert.explain_options(request.options),
+            requests.model_input(request.input, "input"),
+            requests.explain_options(request.options),
             caller=caller_of(context.peer()),
-            priority=convert.explain_priority(request),
+            priority=requests.explain_priority(request),
             time_left_s=time_left_s(context, self._settings.max_call_s),
-            field_path="input.text",
+            field_path="input",
             progress=progress,
         )
 

@@ -18,6 +18,7 @@ DOMAIN = "explicate"
 # Statuses travel as HTTP/2 headers, of which peers accept 8 KiB in all; a caller's own long words must not break the
 # answer.
 _MAX_TEXT_BYTES = 320
+_MAX_PATH_BYTES = 160
 _MAX_VIOLATIONS = 8
 
 
@@ -38,6 +39,8 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "VERSION_NOT_FOUND": CatalogueEntry(_C.NOT_FOUND, "the model has no such version; ListModels names them"),
     "LABEL_NOT_FOUND": CatalogueEntry(_C.NOT_FOUND, "the model has no such label; ListModels names them"),
     "MODEL_NOT_LOADED": CatalogueEntry(_C.FAILED_PRECONDITION, "the model is known but does not serve"),
+    "INPUT_KIND_UNSUPPORTED": CatalogueEntry(_C.FAILED_PRECONDITION, "the model does not read this kind of input"),
+    "METHOD_UNSUPPORTED": CatalogueEntry(_C.FAILED_PRECONDITION, "the method cannot explain this model"),
     "MASKING_UNSUPPORTED": CatalogueEntry(_C.FAILED_PRECONDITION, "the model cannot do this masking"),
     "QUEUE_FULL": CatalogueEntry(_C.RESOURCE_EXHAUSTED, "too many rows are waiting"),
     "TOO_MANY_EXPLANATIONS": CatalogueEntry(_C.RESOURCE_EXHAUSTED, "too many explanations are in progress"),
@@ -65,7 +68,8 @@ def to_status(error: BaseException, request_id: str) -> status_pb2.Status:
     if isinstance(error, InvalidRequest):
         bad = error_details_pb2.BadRequest()
         for violation in error.violations[:_MAX_VIOLATIONS]:
-            bad.field_violations.add(field=violation.field, description=_clip(violation.description))
+            field = _clip(violation.field, _MAX_PATH_BYTES)  # it may name a column as the caller wrote it
+            bad.field_violations.add(field=field, description=_clip(violation.description))
         status.details.add().Pack(bad)
     elif isinstance(error, NotFound):
         status.details.add().Pack(
@@ -82,6 +86,6 @@ def to_status(error: BaseException, request_id: str) -> status_pb2.Status:
     return status
 
 
-def _clip(text: str) -> str:
-    encoded = text[: _MAX_TEXT_BYTES + 1].encode("utf-8", "replace")  # a character is a byte at least
-    return text if len(encoded) <= _MAX_TEXT_BYTES else encoded[:_MAX_TEXT_BYTES].decode("utf-8", "ignore") + "…"
+def _clip(text: str, most_bytes: int = _MAX_TEXT_BYTES) -> str:
+    encoded = text[: most_bytes + 1].encode("utf-8", "replace")  # a character is a byte at least
+    return text if len(encoded) <= most_bytes else encoded[:most_bytes].decode("utf-8", "ignore") + "…"

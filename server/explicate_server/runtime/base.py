@@ -1,12 +1,13 @@
 """What a model runtime must do, and nothing more."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Feeds = Mapping[str, NDArray[np.int64]]
+# The graph's inputs by name: each as wide as the graph wants it, in the graph's own type.
+Feeds = Mapping[str, NDArray[Any]]
 
 
 class RuntimeUnavailable(Exception):
@@ -33,4 +34,4 @@ class Runtime(Protocol):
         """Runs that may be in progress at once, each from a thread of its own."""
 
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
-        """Logits float32[batch, classes] of the rows in ``feeds``, each int64[batch, length]."""
+        """The graph's one output, float32[batch, outputs], of the rows in ``feeds``, each [batch, …]."""

@@ -10,8 +10,9 @@ import asyncio
 import copy
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from explicate_server.errors import ModelFault, NotServing, Overloaded, ServerError
 from explicate_server.runtime.base import Feeds, Runtime
 from explicate_server.runtime.batch_cost import BatchCost
-from explicate_server.runtime.queue import Entry, Row, RowQueue, Ticket
+from explicate_server.runtime.queue import Entry, Row, RowQueue, Ticket, rows_in
 from explicate_server.runtime.shares import Shares
 from explicate_server.runtime.statistics import ClassStatistics
 
@@ -93,17 +94,18 @@ class Batcher:
             Overloaded: the queue cannot take them all; nothing was queued.
             NotServing: the batcher was closed.
         """
-        ticket = Ticket(len(rows), self._outputs)
+        ticket = Ticket(sum(row.count for row in rows), self._outputs)
         now_s = time.monotonic()
         with self._changed:
             if self._closed:
                 raise NotServing("MODEL_UNLOADED", "the model version is being unloaded", retry_after_s=1.0)
             if not admitted:
-                self._refuse_over_limit(len(rows), priority)
-            queue = self._queues[priority]
-            for index, row in enumerate(rows):
+                self._refuse_over_limit(ticket.remaining, priority)
+            queue, index = self._queues[priority], 0
+            for row in rows:
                 queue.put(Entry(self._sequence, ticket, index, row, now_s))
                 self._sequence += 1
+                index += row.count
             self._changed.notify_all()
         self._waiters[ticket] = self._loop.create_future()
         if not rows:
@@ -194,42 +196,44 @@ class Batcher:
         priority = Priority(self._shares.choose([p for p, queue in self._queues.items() if queue.rows]))
         batch = self._queues[priority].take(self.cost.most_rows)
         waiting = [p for p, queue in self._queues.items() if queue.rows]
-        self._shares.charge(priority, self.cost.seconds(len(batch), _padded_length(batch)), waiting=waiting)
+        self._shares.charge(priority, self.cost.seconds(rows_in(batch), _padded_length(batch)), waiting=waiting)
         return priority, batch
 
     def _run(self, batch: list[Entry], priority: Priority) -> None:
         started_s = time.monotonic()
         try:
-            answers: list[NDArray[np.float32] | Exception] = list(self._logits([entry.row for entry in batch]))
+            answers: list[NDArray[np.float32] | Exception] = list(self._answers([entry.row for entry in batch]))
             ran_whole = True
         except Exception as error:
             answers, ran_whole = self._one_by_one(batch, error), False
         batch_s = time.monotonic() - started_s
         with self._changed:
             if ran_whole:
-                self.cost.observe(len(batch), _padded_length(batch), batch_s)
+                self.cost.observe(rows_in(batch), _padded_length(batch), batch_s)
             self._account(batch, priority, started_s, batch_s)
             finished = self._answer(batch, answers, started_s, batch_s)
         if finished:
             self._loop.call_soon_threadsafe(self._finish, finished)
 
     def _one_by_one(self, batch: Sequence[Entry], error: Exception) -> list[NDArray[np.float32] | Exception]:
-        """The logits of each row of a batch that failed, or what went wrong with it."""
+        """The answers of each row of a batch that failed, or what went wrong with it."""
         if len(batch) == 1:
             return [error]
         answers: list[NDArray[np.float32] | Exception] = []
         for entry in batch:
             try:
-                answers.append(self._logits([entry.row])[0])
+                answers += self._answers([entry.row])
             except Exception as fault:
                 answers.append(fault)
         return answers
 
-    def _logits(self, rows: Sequence[Row]) -> NDArray[np.float32]:
-        logits = self._runtime.run(self._collate(rows))
-        if logits.shape != (len(rows), self._outputs):
-            raise ValueError(f"the model answered with shape {logits.shape} for {len(rows)} rows")
-        return logits
+    def _answers(self, rows: Sequence[Row]) -> Iterator[NDArray[np.float32]]:
+        """What the model says of each row, float32[its count, outputs]."""
+        values = self._runtime.run(self._collate(rows))
+        last = list(accumulate(row.count for row in rows))
+        if values.shape != (last[-1], self._outputs):
+            raise ValueError(f"the model answered with shape {values.shape} for {last[-1]} rows")
+        return (values[end - row.count : end] for row, end in zip(rows, last, strict=True))
 
     def _answer(
         self,
@@ -241,14 +245,14 @@ class Batcher:
         """Write the answers into their tickets; returns the tickets that have nothing left to wait for."""
         finished = []
         for entry, answer in zip(batch, answers, strict=True):
-            ticket = entry.ticket
+            ticket, places = entry.ticket, slice(entry.index, entry.index + entry.row.count)
             fault = _fault(answer)
             if fault is None:
-                ticket.values[entry.index] = answer
-                ticket.done[entry.index] = True
+                ticket.values[places] = answer
+                ticket.done[places] = True
             else:
                 ticket.fault = ticket.fault or fault
-            ticket.remaining -= 1
+            ticket.remaining -= entry.row.count
             ticket.queue_s = max(ticket.queue_s, started_s - entry.arrived_s)
             if ticket.remaining == 0:
                 finished.append(ticket)
@@ -259,8 +263,7 @@ class Batcher:
     def _account(self, batch: Sequence[Entry], priority: Priority, started_s: float, batch_s: float) -> None:
         self._batches += 1
         self.batch_s = batch_s if not self.batch_s else (1 - _SMOOTHING) * self.batch_s + _SMOOTHING * batch_s
-        waits_s = [started_s - entry.arrived_s for entry in batch]
-        self.statistics[priority].add_batch([entry.row.length for entry in batch], waits_s, batch_s)
+        self.statistics[priority].add_batch(batch, started_s, batch_s)
 
     def _finish(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:

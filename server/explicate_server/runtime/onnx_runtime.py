@@ -32,6 +32,7 @@ class OnnxRuntime:
         options.enable_mem_pattern = False
         options.log_severity_level = _FATAL_ONLY
         self._session = ort.InferenceSession(str(model_path), options, providers=providers)
+        self._output = self._session.get_outputs()[0].name
         # The list of providers that could load is only a promise; the session knows which did.
         self._device = "cuda" if "CUDAExecutionProvider" in self._session.get_providers() else "cpu"
 
@@ -56,9 +57,9 @@ class OnnxRuntime:
         return self._lanes
 
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
-        """Logits float32[batch, classes]; releases the interpreter lock while it computes."""
-        (logits,) = self._session.run(["logits"], dict(feeds))
-        return np.asarray(logits, dtype=np.float32)
+        """The graph's output float32[batch, outputs]; releases the interpreter lock while it computes."""
+        (answers,) = self._session.run([self._output], dict(feeds))
+        return np.asarray(answers, dtype=np.float32)
 
 
 def _providers() -> list[str]:

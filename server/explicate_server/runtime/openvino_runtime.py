@@ -74,12 +74,12 @@ class OpenVinoRuntime:
         return self._lanes
 
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
-        """Logits float32[batch, classes]; releases the interpreter lock while it computes."""
+        """The graph's output float32[batch, outputs]; releases the interpreter lock while it computes."""
         request = self._requests.get()
         try:
             request.infer(dict(feeds), share_inputs=True)
             # The request's next run overwrites its output.
-            return np.array(request.get_tensor("logits").data, dtype=np.float32)
+            return np.array(request.get_output_tensor(0).data, dtype=np.float32)
         finally:
             self._requests.put(request)
 

@@ -1,7 +1,7 @@
 """Rows that wait for the model, grouped by length so that a batch needs little padding."""
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,17 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Rows whose lengths differ by less than this share a bucket.
-_BUCKET_TOKENS = 4
+BUCKET_TOKENS = 4
 # A batch takes rows from shorter buckets down to this fraction of its own length: padding stays below a quarter.
 _SHORTEST_FRACTION = 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row for the model: what the modality's ``collate`` understands, and its length in tokens."""
+    """One row for the model, or several of one length that stay together.
+
+    Attributes:
+        length: of each row, in tokens.
+        values: what the modality's ``collate`` understands.
+        count: how many rows it is.
+    """
 
     length: int
     values: NDArray[Any]
+    count: int = 1
 
 
 class Ticket:
@@ -41,7 +48,10 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One waiting row: its place in line, whose it is, and when it came (monotonic seconds)."""
+    """One waiting row: its place in line, whose it is, and when it came (monotonic seconds).
+
+    ``index`` is its place in the ticket; a row that is several takes as many.
+    """
 
     sequence: int
     ticket: Ticket
@@ -65,31 +75,31 @@ class RowQueue:
 
     def put(self, entry: Entry) -> None:
         """Add a row at the end of its bucket."""
-        bucket = self._buckets.setdefault(-(-entry.row.length // _BUCKET_TOKENS), OrderedDict())
+        bucket = self._buckets.setdefault(-(-entry.row.length // BUCKET_TOKENS), OrderedDict())
         waiting = bucket.get(entry.ticket)
         if waiting is None:
             waiting = bucket[entry.ticket] = deque()
         waiting.append(entry)
-        self.rows += 1
+        self.rows += entry.row.count
 
     def take(self, most_rows: Callable[[int], int]) -> list[Entry]:
         """The oldest row and those of about its length, ``most_rows(length)`` at most; empty when none waits."""
         if not self._buckets:
             return []
         anchor = min(self._buckets, key=lambda bucket: _first(self._buckets[bucket]).sequence)
-        capacity = max(1, most_rows(anchor * _BUCKET_TOKENS))
+        room = max(1, most_rows(anchor * BUCKET_TOKENS))
         batch: list[Entry] = []
         for bucket in range(anchor, int(anchor * _SHORTEST_FRACTION) - 1, -1):
-            if len(batch) < capacity and bucket in self._buckets:
-                self._take_from(bucket, batch, capacity)
-        self.rows -= len(batch)
+            if room > 0 and bucket in self._buckets:
+                room = self._take_from(bucket, batch, room)
+        self.rows -= rows_in(batch)
         return batch
 
     def drop(self, ticket: Ticket) -> int:
         """Remove the rows of a caller who left; returns how many there were."""
         dropped = 0
         for number, bucket in list(self._buckets.items()):
-            dropped += len(bucket.pop(ticket, ()))
+            dropped += rows_in(bucket.pop(ticket, ()))
             if not bucket:
                 del self._buckets[number]
         self.rows -= dropped
@@ -102,16 +112,26 @@ class RowQueue:
         self.rows = 0
         return entries
 
-    def _take_from(self, number: int, batch: list[Entry], capacity: int) -> None:
+    def _take_from(self, number: int, batch: list[Entry], room: int) -> int:
+        """Move entries to the batch as long as there is room, one in any case; returns the room left."""
         bucket = self._buckets[number]
-        while bucket and len(batch) < capacity:
+        while bucket and room > 0:
             ticket, waiting = next(iter(bucket.items()))
-            while waiting and len(batch) < capacity:
+            while waiting and room > 0:
+                if batch and waiting[0].row.count > room:
+                    return 0
                 batch.append(waiting.popleft())
+                room -= batch[-1].row.count
             if not waiting:
                 del bucket[ticket]
         if not bucket:
             del self._buckets[number]
+        return room
+
+
+def rows_in(entries: Iterable[Entry]) -> int:
+    """How many rows the entries are."""
+    return sum(entry.row.count for entry in entries)
 
 
 def _first(bucket: _Bucket) -> Entry:

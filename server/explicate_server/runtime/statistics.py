@@ -4,6 +4,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from explicate_server.runtime.queue import Entry, rows_in
+
 # Upper bounds in seconds of the queue-time histogram: from less than one short batch to what a caller would give up at.
 QUEUE_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -15,11 +17,10 @@ class QueueTimes:
     counts: list[int] = field(default_factory=lambda: [0] * (len(QUEUE_BOUNDS_S) + 1))
     sum_s: float = 0.0
 
-    def add(self, waits_s: Sequence[float]) -> None:
-        """Count the waits of one batch's rows."""
-        for wait_s in waits_s:
-            self.counts[bisect_left(QUEUE_BOUNDS_S, wait_s)] += 1
-        self.sum_s += sum(waits_s)
+    def add(self, wait_s: float, rows: int) -> None:
+        """Count what so many rows waited."""
+        self.counts[bisect_left(QUEUE_BOUNDS_S, wait_s)] += rows
+        self.sum_s += wait_s * rows
 
 
 @dataclass
@@ -38,11 +39,13 @@ class ClassStatistics:
     refused_rows: int = 0
     queue_times: QueueTimes = field(default_factory=QueueTimes)
 
-    def add_batch(self, lengths: Sequence[int], waits_s: Sequence[float], busy_s: float) -> None:
-        """Count a batch: its rows' lengths in tokens, how long each waited, and how long the model took."""
+    def add_batch(self, batch: Sequence[Entry], started_s: float, busy_s: float) -> None:
+        """Count a batch: when it started (monotonic seconds), and how long the model took."""
+        rows = rows_in(batch)
         self.batches += 1
-        self.rows += len(lengths)
-        self.tokens += sum(lengths)
-        self.padded_tokens += len(lengths) * max(lengths)
+        self.rows += rows
+        self.tokens += sum(entry.row.length * entry.row.count for entry in batch)
+        self.padded_tokens += rows * max(entry.row.length for entry in batch)
         self.busy_s += busy_s
-        self.queue_times.add(waits_s)
+        for entry in batch:
+            self.queue_times.add(started_s - entry.arrived_s, entry.row.count)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from test_batcher import GatedRuntime, collate, rows_of
 
 from explicate_server.evaluations import Evaluations
+from explicate_server.outputs import Scales
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.queue import Row
 from explicate_server.timings import Timings
@@ -24,7 +25,11 @@ async def test_time_that_ends_before_the_first_row_departs_gives_no_values_and_n
 
     with store.game("tea") as game:
         evaluations = Evaluations(
-            batcher, game, store, rows, classes=1, timings=Timings(), seconds_left=lambda: next(left_s)
+            *(batcher, game, store, rows),
+            weights=np.ones(1),
+            scales=Scales(1),
+            timings=Timings(),
+            seconds_left=lambda: next(left_s),
         )
         _, evaluated = await evaluations.of(np.eye(3, dtype=np.bool_), Priority.EXPLAIN)
     assert not evaluated.any()

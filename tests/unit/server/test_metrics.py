@@ -87,7 +87,8 @@ async def test_rows_padding_waits_drops_and_refusals_are_told_by_class(
 
 
 async def test_buckets_of_the_queue_time_hold_what_is_at_most_their_bound(batcher: Batcher, metrics: Metrics) -> None:
-    batcher.statistics[Priority.BULK].queue_times.add([0.001, 0.0011, 0.3, 1000.0])
+    for wait_s in (0.001, 0.0011, 0.3, 1000.0):
+        batcher.statistics[Priority.BULK].queue_times.add(wait_s, rows=1)
     counts = [
         value(metrics, "explicate_queue_seconds_bucket", **LABELS, priority="bulk", le=bound)
         for bound in ("0.001", "0.0025", "0.25", "0.5", "30.0", "+Inf")

@@ -186,7 +186,7 @@ def test_the_log_tells_all_trials_in_one_line(choose: Choose, caplog: pytest.Log
 
 def test_the_check_covers_every_golden_text(bundle: VerifiedBundle, modality: Modality) -> None:
     check = GoldenCheck(bundle, modality)
-    logits = check.logits(OnnxRuntime(bundle.model_path, threads=1), check.rows)
+    logits = check.answers(OnnxRuntime(bundle.model_path, threads=1), check.rows)
     np.testing.assert_allclose(logits, bundle.golden().logits, rtol=0, atol=1e-4)
 
 

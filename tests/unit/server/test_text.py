@@ -116,7 +116,9 @@ def test_a_text_beyond_the_limit_is_cut_at_its_end_and_says_so(bundle: VerifiedB
     ],
 )
 def test_bad_texts_are_named_for_what_they_are(modality: TextModality, text: str, problem: str) -> None:
-    assert problem in (modality.violation(TextInput(text)) or "")
+    (violation,) = modality.violations(TextInput(text), "inputs[2]")
+    assert violation.field == "inputs[2].text"
+    assert problem in violation.description
 
 
 def test_rows_are_padded_with_the_padding_token_and_no_attention(

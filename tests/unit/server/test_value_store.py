@@ -4,24 +4,24 @@ import numpy as np
 
 from explicate_server.value_store import ValueStore, coalition_keys
 
-LOGITS = np.ones((10, 2), dtype=np.float32)
+VALUES = np.ones((10, 2))
 
 
 def keys(first: int) -> list[bytes]:
-    return [number.to_bytes(4, "big") for number in range(first, first + len(LOGITS))]
+    return [number.to_bytes(4, "big") for number in range(first, first + len(VALUES))]
 
 
 def size_of_one_game() -> int:
     store = ValueStore(1 << 20)
     with store.game("any") as game:
-        store.remember(game, keys(0), LOGITS)
+        store.remember(game, keys(0), VALUES)
     return store.bytes
 
 
 def test_values_are_there_for_the_next_reader_of_the_same_game_only() -> None:
     store = ValueStore(1 << 20)
     with store.game(("digest", "text")) as game:
-        store.remember(game, keys(0), LOGITS)
+        store.remember(game, keys(0), VALUES)
     with store.game(("digest", "text")) as game:
         assert set(game.known) == set(keys(0))
     with store.game(("another digest", "text")) as game:
@@ -33,7 +33,7 @@ def test_the_games_used_longest_ago_go_first() -> None:
     for name in ("first", "second", "first", "third"):
         with store.game(name) as game:
             if not game.known:
-                store.remember(game, keys(0), LOGITS)
+                store.remember(game, keys(0), VALUES)
     for name, kept in (("first", True), ("second", False), ("third", True)):
         with store.game(name) as game:
             assert bool(game.known) == kept, name
@@ -43,9 +43,9 @@ def test_the_games_used_longest_ago_go_first() -> None:
 def test_games_in_use_are_not_given_up_and_what_does_not_fit_is_not_kept() -> None:
     store = ValueStore(size_of_one_game())
     with store.game("in use") as first, store.game("too much") as second:
-        store.remember(first, keys(0), LOGITS)
-        store.remember(second, keys(0), LOGITS)
-        assert len(first.known) == len(LOGITS)
+        store.remember(first, keys(0), VALUES)
+        store.remember(second, keys(0), VALUES)
+        assert len(first.known) == len(VALUES)
         assert not second.known
     assert store.bytes == size_of_one_game()
 
@@ -54,7 +54,7 @@ def test_values_that_arrive_after_their_game_was_given_up_are_not_counted() -> N
     store = ValueStore(1 << 20)
     with store.game("left at once") as game:
         pass
-    store.remember(game, keys(0), LOGITS)
+    store.remember(game, keys(0), VALUES)
     assert store.bytes == 0
     with store.game("left at once") as again:
         assert not again.known
@@ -63,7 +63,7 @@ def test_values_that_arrive_after_their_game_was_given_up_are_not_counted() -> N
 def test_nothing_is_kept_without_memory_for_it() -> None:
     store = ValueStore(0)
     with store.game("any") as game:
-        store.remember(game, keys(0), LOGITS)
+        store.remember(game, keys(0), VALUES)
         assert not game.known
     assert store.bytes == 0
 

@@ -1,0 +1,166 @@
+"""Rows of tables: cells become numbers and codes; columns, or named groups of them, become players.
+
+An absent player's columns take the values of the background rows, one after the other, so that a coalition is as many
+model rows as the background has (interventional: columns are absent whatever the present ones say of them).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate.v1.bundle_pb2 import TabularSchema
+from explicate_server.errors import Violation
+from explicate_server.modalities.base import (
+    CellValue,
+    ColumnPlayer,
+    EncodedInput,
+    Game,
+    ModelInput,
+    TabularInput,
+    TextUsage,
+)
+from explicate_server.modalities.packed_table import PackedTable, encode_columns, table_violations
+from explicate_server.modalities.table_columns import TableColumns
+from explicate_server.registry.background import Background
+from explicate_server.runtime.base import Feeds, Runtime
+from explicate_server.runtime.queue import BUCKET_TOKENS, Row
+
+# All rows cost the same. The queue tells lengths apart in steps of so many.
+ROW_LENGTH = BUCKET_TOKENS
+# A suggestion that is measured and corrected when the model is loaded: a row of a small network takes microseconds.
+_BATCH_ROWS = 2048
+# Rows of a packed table that stay together: few beside a batch, many beside what handling them takes.
+_BLOCK_ROWS = 128
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """Rows as the model sees them, and the columns whose category it does not know."""
+
+    rows: Sequence[Row]
+    unknown_category_columns: Sequence[str]
+
+    usage: TextUsage | None = None
+
+    @property
+    def row(self) -> Row:
+        """The only row."""
+        (row,) = self.rows
+        return row
+
+
+class TabularModality:
+    """Rows for one bundle: its columns and its background."""
+
+    input_type: type[ModelInput] = TabularInput
+    field = "tabular"
+    maskings: tuple[str, ...] = ("background",)
+    granularities: tuple[str, ...] = ()
+    max_length = ROW_LENGTH
+
+    def __init__(self, schema: TabularSchema, background: Background) -> None:
+        self._columns = TableColumns(schema)
+        self._background = np.concatenate([background.numbers, background.codes], axis=1, dtype=np.float64)
+        self._weights = background.weights / background.weights.sum()
+
+    def batch_tokens(self, runtime: Runtime) -> int:  # noqa: ARG002
+        """The same on every runtime, until it is measured."""
+        return _BATCH_ROWS * ROW_LENGTH
+
+    def stretched(self, row: Row, length: int) -> Row:  # noqa: ARG002
+        """The row itself: there is one length."""
+        return row
+
+    def violations(self, value: ModelInput, path: str) -> list[Violation]:
+        """What is wrong with a row: columns that are missing or not the model's, and values that do not fit theirs."""
+        assert isinstance(value, TabularInput)
+        problems = self._problems(value.cells)
+        return [Violation(f"{path}.{self.field}.cells[{name}]", problem) for name, problem in problems]
+
+    def _problems(self, cells: Mapping[str, CellValue]) -> Iterator[tuple[str, str]]:
+        columns = self._columns.by_name
+        for name, value in cells.items():
+            problem = columns[name].problem(value) if name in columns else "is no column of this model; leave it out"
+            if problem:
+                yield name, problem
+        if len(cells) != len(columns) or not cells.keys() <= columns.keys():
+            for name in columns.keys() - cells.keys():
+                yield name, "is left out; give every column of the model, with missing = true where it has no value"
+
+    def encode(self, value: ModelInput) -> EncodedRows:
+        """Turn cells into numbers and codes."""
+        assert isinstance(value, TabularInput)
+        return self._encoded(self._columns.row_of(value.cells)[np.newaxis])
+
+    def packed_violations(self, table: PackedTable) -> list[Violation]:
+        """What is wrong with a table in packed form."""
+        return table_violations(table, self._columns)
+
+    def encode_packed(self, table: PackedTable) -> EncodedRows:
+        """Turn whole columns into numbers and codes; the table passed :meth:`packed_violations`."""
+        return self._encoded(encode_columns(table, self._columns))
+
+    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
+        """The game whose players are the columns and groups of columns."""
+        assert isinstance(value, TabularInput)
+        return _BackgroundGame(self._columns, value.cells, encoded.row, self._background, self._weights)
+
+    def collate(self, rows: Sequence[Row]) -> Feeds:
+        """Join rows to float32[batch, number columns] and int64[batch, other columns], those that there are."""
+        values = np.concatenate([row.values for row in rows])
+        numbers = self._columns.numbers
+        feeds: Feeds = {
+            "numbers": values[:, :numbers].astype(np.float32, order="C"),
+            "codes": values[:, numbers:].astype(np.int64, order="C"),
+        }
+        return {name: feed for name, feed in feeds.items() if feed.shape[1]}
+
+    def _encoded(self, values: NDArray[np.float64]) -> EncodedRows:
+        blocks = [values[first : first + _BLOCK_ROWS] for first in range(0, len(values), _BLOCK_ROWS)]
+        rows = [Row(ROW_LENGTH, block, len(block)) for block in blocks]
+        return EncodedRows(rows, self._columns.unknown(values))
+
+
+class _BackgroundGame:
+    """Players own columns; an absent player's take the values of each background row."""
+
+    breaks = None
+
+    def __init__(
+        self,
+        columns: TableColumns,
+        cells: Mapping[str, CellValue],
+        row: Row,
+        background: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> None:
+        self.players = [
+            ColumnPlayer(name, tuple((column.name, cells[column.name]) for column in members))
+            for name, members in columns.players
+        ]
+        self.weights = weights
+        self._owners = columns.owners
+        self._row = row.values
+        self._background = background
+
+    def grouped(self, groups: NDArray[np.intp]) -> list[ColumnPlayer]:
+        """The columns of each group under the names of its first and last player."""
+        return [
+            _joined([player for player, its_group in zip(self.players, groups, strict=True) if its_group == group])
+            for group in range(int(groups.max(initial=-1)) + 1)
+        ]
+
+    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
+        """For each coalition, the input with the background's values in the absent columns."""
+        present = coalitions[:, np.newaxis, self._owners]  # [m, 1, columns]
+        values = np.where(present, self._row, self._background)  # [m, b, columns]
+        return [Row(ROW_LENGTH, of_coalition, len(of_coalition)) for of_coalition in values]
+
+
+def _joined(players: Sequence[ColumnPlayer]) -> ColumnPlayer:
+    if len(players) == 1:
+        return players[0]
+    columns = tuple(column for player in players for column in player.columns)
+    return ColumnPlayer(f"{players[0].name} … {players[-1].name}", columns)

@@ -1,0 +1,156 @@
+"""Domain to answers: predictions, and what is known of a model."""
+
+from collections.abc import Sequence
+
+from explicate.v1 import bundle_pb2 as bundle_messages
+from explicate.v1 import inference_service_pb2 as inference_messages
+from explicate.v1 import model_service_pb2 as model_messages
+from explicate_server.modalities.base import EncodedInput, TextUsage
+from explicate_server.one_explanation import ExplainAnswer
+from explicate_server.outputs import softmax
+from explicate_server.predictions import PackedAnswer, PredictAnswer
+from explicate_server.registry.models import ServedModel, VersionRecord
+from explicate_server.registry.trial import Trial
+from explicate_server.rpc.enums import STATES
+from explicate_server.rpc.explanations import explanation
+from explicate_server.timings import Timings
+
+
+def model_version(served: ServedModel) -> inference_messages.ModelVersion:
+    """What answers."""
+    manifest = served.bundle.manifest
+    return inference_messages.ModelVersion(
+        model=manifest.model,
+        version=manifest.version,
+        bundle_digest=served.bundle.digest,
+        runtime=served.runtime.name,
+        precision=served.runtime.precision,
+    )
+
+
+def predict_response(served: ServedModel, answer: PredictAnswer) -> inference_messages.PredictResponse:
+    """The answer to a Predict of inputs."""
+    scores = answer.answers if served.is_regression else softmax(answer.answers)
+    return inference_messages.PredictResponse(
+        model=model_version(served),
+        predictions=[
+            _prediction(served, raw, row, encoded)
+            for raw, row, encoded in zip(answer.answers.tolist(), scores.tolist(), answer.encoded, strict=True)
+        ],
+        timing=_timing(answer.timings),
+    )
+
+
+def packed_response(served: ServedModel, answer: PackedAnswer) -> inference_messages.PredictResponse:
+    """The answer to a Predict of a table."""
+    scores = answer.answers if served.is_regression else softmax(answer.answers)
+    return inference_messages.PredictResponse(
+        model=model_version(served),
+        packed=inference_messages.PackedPredictions(
+            class_labels=served.bundle.manifest.class_labels,
+            scores=scores.ravel().tolist(),
+            unknown_category_columns=answer.unknown_category_columns,
+        ),
+        timing=_timing(answer.timings),
+    )
+
+
+def explain_response(served: ServedModel, answer: ExplainAnswer) -> inference_messages.ExplainResponse:
+    """The answer to an Explain."""
+    return inference_messages.ExplainResponse(
+        model=model_version(served),
+        prediction=_prediction_of(served, answer),
+        explanation=explanation(served.labels, answer),
+        timing=_timing(answer.timings),
+    )
+
+
+def stream_explain_response(served: ServedModel, answer: ExplainAnswer) -> inference_messages.StreamExplainResponse:
+    """One answer of a StreamExplain."""
+    return inference_messages.StreamExplainResponse(
+        model=model_version(served),
+        prediction=_prediction_of(served, answer),
+        explanation=explanation(served.labels, answer),
+        timing=_timing(answer.timings),
+        final=answer.final,
+    )
+
+
+def model_status(record: VersionRecord) -> model_messages.ModelStatus:
+    """The state of a version."""
+    return model_messages.ModelStatus(
+        model=record.place.model,
+        version=record.place.version,
+        state=STATES[record.state],
+        labels=record.labels,
+        reason=record.reason,
+        kind=record.bundle.manifest.kind if record.bundle else bundle_messages.MODEL_KIND_UNSPECIFIED,
+        bundle_digest=record.bundle.digest if record.bundle else "",
+        runtime=record.served.runtime.name if record.served else "",
+        precision=record.served.runtime.precision if record.served else "",
+    )
+
+
+def runtime_trial(trial: Trial) -> model_messages.RuntimeTrial:
+    """How a runtime did."""
+    return model_messages.RuntimeTrial(
+        runtime=trial.runtime,
+        precision=trial.precision,
+        passed=trial.passed,
+        reason=trial.reason,
+        logit_difference=trial.logit_difference,
+        attribution_difference=trial.attribution_difference,
+        seconds_per_row=trial.seconds_per_row,
+    )
+
+
+def _prediction_of(served: ServedModel, answer: ExplainAnswer) -> inference_messages.Prediction:
+    raw = answer.prediction
+    scores = raw if served.is_regression else softmax(raw)
+    return _prediction(served, raw.tolist(), scores.tolist(), answer.encoded)
+
+
+def _prediction(
+    served: ServedModel, raw: Sequence[float], scores: Sequence[float], encoded: EncodedInput
+) -> inference_messages.Prediction:
+    """A prediction from the graph's own answer and its values or probabilities."""
+    usage = encoded.usage
+    return inference_messages.Prediction(
+        classification=None if served.is_regression else _classification(served.labels, raw, scores),
+        regression=inference_messages.Regression(value=scores[0]) if served.is_regression else None,
+        text_usage=None if usage is None else _text_usage(usage),
+        unknown_category_columns=encoded.unknown_category_columns,
+    )
+
+
+def _classification(
+    labels: Sequence[str], logits: Sequence[float], probabilities: Sequence[float]
+) -> inference_messages.Classification:
+    best = max(range(len(labels)), key=logits.__getitem__)
+    return inference_messages.Classification(
+        predicted_index=best,
+        predicted_label=labels[best],
+        scores=[
+            inference_messages.ClassScore(index=index, label=label, probability=probability, logit=logit)
+            for index, (label, logit, probability) in enumerate(zip(labels, logits, probabilities, strict=True))
+        ],
+    )
+
+
+def _text_usage(usage: TextUsage) -> inference_messages.TextUsage:
+    return inference_messages.TextUsage(
+        tokens=usage.tokens,
+        tokens_used=usage.tokens_used,
+        truncated=usage.truncated,
+        characters_used=usage.characters_used,
+    )
+
+
+def _timing(timings: Timings) -> inference_messages.Timing:
+    return inference_messages.Timing(
+        queue_seconds=timings.queue_s,
+        preprocessing_seconds=timings.preprocessing_s,
+        model_seconds=timings.model_s,
+        solver_seconds=timings.solver_s,
+        total_seconds=timings.total_s,
+    )

@@ -1,0 +1,137 @@
+"""Requests to domain: what cannot be understood is refused here, with the path of its field."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from explicate.v1 import explanation_pb2 as explanation_messages
+from explicate.v1 import inference_service_pb2 as inference_messages
+from explicate.v1 import table_pb2 as table_messages
+from explicate_server.errors import InvalidRequest, Violation
+from explicate_server.modalities.base import CellValue, ModelInput, TabularInput, TextInput
+from explicate_server.modalities.packed_table import CategoryValues, NumberValues, PackedTable
+from explicate_server.options import ClassName, Contrast, ExplainOptions, Target
+from explicate_server.rpc.enums import ENUM_OPTIONS, GRANULARITIES, MASKINGS, OUTPUT_SPACES, QUALITY_LEVELS
+from explicate_server.runtime.batcher import Priority
+
+_BULK = inference_messages.PRIORITY_BULK
+
+
+def model_input(message: inference_messages.Input, field_path: str) -> ModelInput:
+    """An input.
+
+    Raises:
+        InvalidRequest: it is empty, or has a cell without a value.
+    """
+    match message.WhichOneof("kind"):
+        case "text":
+            return TextInput(message.text.text)
+        case "tabular":
+            return TabularInput(_cells(message.tabular.cells.items(), f"{field_path}.tabular"))
+        case _:
+            raise InvalidRequest([Violation(field_path, "has no content; set text or tabular")])
+
+
+def _cells(cells: Iterable[tuple[str, table_messages.Cell]], path: str) -> dict[str, CellValue]:
+    values: dict[str, CellValue] = {}
+    for name, cell in cells:
+        match cell.WhichOneof("kind"):
+            case "number":
+                values[name] = cell.number
+            case "category":
+                values[name] = cell.category
+            case "missing" if cell.missing:
+                values[name] = None
+            case "missing":
+                problem = "has missing = false; set it to true, or give a number or a category"
+                raise InvalidRequest([Violation(f"{path}.cells[{name}].missing", problem)])
+            case _:
+                problem = "has no value; set number, category or missing"
+                raise InvalidRequest([Violation(f"{path}.cells[{name}]", problem)])
+    return values
+
+
+def packed_table(message: table_messages.Table) -> PackedTable:
+    """A table in packed form."""
+    return PackedTable(message.rows, [(column.name, _column_values(column)) for column in message.columns])
+
+
+def _column_values(column: table_messages.TableColumn) -> NumberValues | CategoryValues | None:
+    match column.WhichOneof("values"):
+        case "numbers":
+            return NumberValues(np.array(column.numbers.values, dtype=np.float64))
+        case "categories":
+            codes = np.array(column.categories.codes, dtype=np.int64)
+            return CategoryValues(tuple(column.categories.names), codes)
+        case _:
+            return None
+
+
+def predict_priority(request: inference_messages.PredictRequest) -> Priority:
+    """The class of a prediction."""
+    return Priority.BULK if _checked_priority(request.priority) == _BULK else Priority.PREDICT
+
+
+def explain_priority(request: inference_messages.ExplainRequest | inference_messages.StreamExplainRequest) -> Priority:
+    """The class of an explanation."""
+    return Priority.BULK if _checked_priority(request.priority) == _BULK else Priority.EXPLAIN
+
+
+def _checked_priority(priority: Any) -> Any:
+    if priority not in inference_messages.Priority.values():
+        raise InvalidRequest([Violation("priority", f"{priority} is no value of this enum")])
+    return priority
+
+
+def explain_options(message: explanation_messages.ExplainOptions) -> ExplainOptions:
+    """The options as given; enum values this server does not know are refused, not ignored.
+
+    Raises:
+        InvalidRequest: an enum has a value without a meaning, or ``target.all`` is false.
+    """
+
+    def given(name: Any) -> Any:
+        return getattr(message, name) if message.HasField(name) else None
+
+    for name, known in ENUM_OPTIONS.items():
+        if getattr(message, name) not in known:
+            raise InvalidRequest([Violation(f"options.{name}", f"{getattr(message, name)} is no value of this enum")])
+    return ExplainOptions(
+        method=given("method"),
+        target=_target(message.target),
+        output_space=OUTPUT_SPACES[message.output_space],
+        granularity=GRANULARITIES[message.granularity],
+        masking=MASKINGS[message.masking],
+        max_evaluations=given("max_evaluations"),
+        min_evaluations=given("min_evaluations"),
+        tolerance=given("tolerance"),
+        confidence=given("confidence"),
+        time_limit_s=given("time_limit_seconds"),
+        seed=given("seed"),
+        top_k=given("top_k"),
+        quality=QUALITY_LEVELS[message.quality],
+        max_players=given("max_players"),
+    )
+
+
+def _target(message: explanation_messages.Target) -> Target:
+    match message.WhichOneof("selector"):
+        case "index":
+            return Target(index=message.index)
+        case "label":
+            return Target(label=message.label)
+        case "all" if not message.all:
+            raise InvalidRequest([Violation("options.target.all", "is false; leave it out for the predicted class")])
+        case "all":
+            return Target(all=True)
+        case "contrast":
+            contrast = message.contrast
+            return Target(contrast=Contrast(_class_name(contrast.target), _class_name(contrast.reference)))
+        case _:
+            return Target()
+
+
+def _class_name(message: explanation_messages.ClassSelector) -> ClassName | None:
+    selector = message.WhichOneof("selector")
+    return getattr(message, selector) if selector else None
