@@ -120,12 +120,12 @@ class ExplainResult:
     """
 
     text: str = field(metadata=ONLY_SOME_KINDS)
+    row: TableRow | None = field(hash=False, metadata=ONLY_SOME_KINDS)
     prediction: Prediction
     explanation: Explanation
     model: ModelVersion
     timing: Timing
     final: bool = True
-    row: TableRow | None = field(default=None, hash=False, metadata=ONLY_SOME_KINDS)
 
     def to_shap(self) -> shap.Explanation:
         """The same numbers as a `shap.Explanation`, which `shap.plots` draws; needs `explicate[shap]`.

@@ -78,11 +78,14 @@ def rows_to_shap(results: Sequence[ExplainResult], output: int = 0) -> shap.Expl
     def table(field: str) -> Any:
         return np.array([getattr(attribution, field) for attribution in attributions], dtype=np.float64)
 
-    data = [_data(result, np) for result in results]
+    data = {field: np.stack([_data(result, np)[field] for result in results]) for field in ("data", "display_data")}
+    for values, shown in zip(data["data"].T, data["display_data"].T, strict=True):
+        if all(value != value for value in values):  # NaN in every row leaves a plot nothing to colour by
+            values[:] = shown
     converted = shap.Explanation(
         values=table("values"),
         base_values=table("baseline_value"),
-        **{field: np.stack([row[field] for row in data]) for field in data[0]},
+        **data,
         feature_names=names,
         lower_bounds=table("lower"),
         upper_bounds=table("upper"),

@@ -64,7 +64,9 @@ def cell(value: CellValue) -> str:
         return "missing"
     if isinstance(value, bool):
         return str(value).lower()
-    return value if isinstance(value, str) else f"{value:.6g}"
+    if isinstance(value, str):
+        return value
+    return f"{value:.0f}" if 1e6 <= abs(value) < 1e15 else f"{value:.6g}"
 
 
 def values(feature: Feature) -> str:
@@ -112,7 +114,7 @@ def outcome(attribution: Attribution, result: ExplainResult) -> str:
         start = "(the local model's intercept)"
     scale, places = f"{options.output_space} ", 3
     if options.output_space == "value":  # the target's name says it
-        scale, places = "", _decimals(attribution.instance_value, digits=4)
+        scale, places = "", _decimals(max(abs(attribution.baseline_value), abs(attribution.instance_value)), digits=4)
     return (
         f"{attribution.name}: {scale}{plain_number(attribution.baseline_value, places)} {start}"
         f" → {plain_number(attribution.instance_value, places)} {end}"

@@ -4,6 +4,7 @@ A text of k words has words w_0 .. w_{k-1}. Class "great" has probability (k mod
 (i + 1) / 100, negative for odd i, with standard error 0.01 and the interval value ± 0.02; the last word of a text of
 more than one word has no standard error yet (NaN). With `max_players` below k each pair of words is a phrase, worth
 what the word at its place would be. A contrast is worth ten times its target. A quarter of the evaluations is reused.
+Rows of a table have their answers in `canned_tables`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import log, nan
 
+import canned_tables
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -82,21 +84,21 @@ class _Inference(InferenceServiceServicer):
 
     def Predict(self, request, context):
         self.state.enter(request, context)
-        violations = [
-            (f"inputs[{i}].text", "must not be empty") for i, x in enumerate(request.inputs) if not x.text.text
-        ]
+        violations = [problem for i, item in enumerate(request.inputs) for problem in _violations(item, f"inputs[{i}]")]
         if violations:
             context.abort_with_status(rpc_status.to_status(bad_request(*violations)))
+        name = request.model.model
         return inference_pb.PredictResponse(
             model=MODEL,
-            predictions=[prediction(item.text.text) for item in request.inputs],
+            predictions=[prediction(name, item) for item in request.inputs],
+            packed=canned_tables.packed(name, request.table) if request.HasField("table") else None,
             timing=inference_pb.Timing(queue_seconds=0.125, model_seconds=0.25, total_seconds=0.5),
         )
 
     def Explain(self, request, context):
         self.state.enter(request, context)
-        if not request.input.text.text:
-            context.abort_with_status(rpc_status.to_status(bad_request(("input.text", "must not be empty"))))
+        if violations := _violations(request.input, "input"):
+            context.abort_with_status(rpc_status.to_status(bad_request(*violations)))
         if self.state.hold:
             self.state.ended.wait(timeout=30)
         return inference_pb.ExplainResponse(**answer(request, 32, explanation_pb.STOP_REASON_TOLERANCE))
@@ -113,6 +115,15 @@ class _Inference(InferenceServiceServicer):
         )
 
 
+_TEXT_BUNDLE = bundle_pb.Bundle(
+    class_labels=["other", "great"],
+    text=bundle_pb.TextSchema(max_tokens=128),
+    precision="fp32",
+    metrics={"accuracy": 0.84},
+    provenance=bundle_pb.Provenance(base_model="minilm"),
+)
+
+
 class _Models(ModelServiceServicer):
     def __init__(self, state: CannedServer) -> None:
         self.state = state
@@ -125,13 +136,7 @@ class _Models(ModelServiceServicer):
         self.state.enter(request, context)
         return model_pb.GetModelResponse(
             status=model_status(request.model, request.version or 3),
-            bundle=bundle_pb.Bundle(
-                class_labels=["other", "great"],
-                text=bundle_pb.TextSchema(max_tokens=128),
-                precision="fp32",
-                metrics={"accuracy": 0.84},
-                provenance=bundle_pb.Provenance(base_model="minilm"),
-            ),
+            bundle=canned_tables.bundle(request.model) if _is_table(request.model) else _TEXT_BUNDLE,
             methods=["kernel-shap", "lime"],
             limits=model_pb.ServingLimits(
                 max_inputs=1024,
@@ -162,18 +167,34 @@ def model_status(model: str, version: int = 3, state: int = model_pb.MODEL_STATE
         state=state,
         labels=["live"] if state == model_pb.MODEL_STATE_READY else [],
         reason=reason,
-        kind=bundle_pb.MODEL_KIND_TEXT_CLASSIFICATION,
+        kind=canned_tables.kind(model) if _is_table(model) else bundle_pb.MODEL_KIND_TEXT_CLASSIFICATION,
         bundle_digest="ab" * 32,
         runtime="onnxruntime-cpu",
         precision="fp32",
     )
 
 
+def _is_table(model: str) -> bool:
+    return model in (*canned_tables.CLASSIFIERS, canned_tables.REGRESSION)
+
+
+def _violations(item: inference_pb.Input, path: str) -> list[tuple[str, str]]:
+    if item.HasField("tabular"):
+        return canned_tables.violations(item.tabular.cells, path)
+    return [] if item.text.text else [(f"{path}.text", "must not be empty")]
+
+
 def great_probability(text: str) -> float:
     return len(text.split()) % 10 / 10
 
 
-def prediction(text: str) -> inference_pb.Prediction:
+def prediction(model: str, item: inference_pb.Input) -> inference_pb.Prediction:
+    if item.HasField("tabular"):
+        return canned_tables.prediction(model, item.tabular.cells)
+    return text_prediction(item.text.text)
+
+
+def text_prediction(text: str) -> inference_pb.Prediction:
     great = great_probability(text)
     scores = [
         inference_pb.ClassScore(index=i, label=label, probability=p, logit=log(p + 0.1))
@@ -193,33 +214,16 @@ def word_value(index: int) -> float:
 
 
 def answer(request, evaluations: int, stop_reason: int) -> dict[str, object]:
-    text = request.input.text.text
-    options = explanation_pb.ExplainOptions(
-        method="kernel-shap",
-        output_space=explanation_pb.OUTPUT_SPACE_PROBABILITY,
-        granularity=explanation_pb.GRANULARITY_WORD,
-        masking=explanation_pb.MASKING_ATTENTION,
-        max_evaluations=1000,
-        confidence=0.95,
-        quality=explanation_pb.QUALITY_LEVEL_BASIC,
-        max_players=64,
-    )
-    options.MergeFrom(request.options)
-    words = list(re.finditer(r"\S+( +\S+)?" if len(text.split()) > options.max_players else r"\S+", text))
+    model, asked = request.model.model, request.input
+    options = _resolved(request)
     full = options.quality == explanation_pb.QUALITY_LEVEL_FULL
+    features = _features(model, asked, options)
     return {
         "model": MODEL,
-        "prediction": prediction(text),
+        "prediction": prediction(model, asked),
         "explanation": explanation_pb.Explanation(
-            features=[
-                explanation_pb.Feature(
-                    text=explanation_pb.TextFeature(
-                        text=word[0], spans=[explanation_pb.TextSpan(start=word.start(), end=word.end())]
-                    )
-                )
-                for word in words
-            ],
-            attributions=_attributions(options.target, len(words)),
+            features=features,
+            attributions=_attributions(model, options.target, len(features)),
             quality=explanation_pb.Quality(**BASIC_FIGURES, **(FULL_FIGURES if full else {})),
             evaluations=evaluations,
             reused_evaluations=evaluations // 4,
@@ -233,30 +237,69 @@ def answer(request, evaluations: int, stop_reason: int) -> dict[str, object]:
     }
 
 
-def _attributions(target: explanation_pb.Target, words: int) -> list[explanation_pb.Attribution]:
+def _resolved(request) -> explanation_pb.ExplainOptions:
+    options = explanation_pb.ExplainOptions(
+        method="kernel-shap",
+        output_space=explanation_pb.OUTPUT_SPACE_PROBABILITY,
+        granularity=explanation_pb.GRANULARITY_WORD,
+        masking=explanation_pb.MASKING_ATTENTION,
+        max_evaluations=1000,
+        confidence=0.95,
+        quality=explanation_pb.QUALITY_LEVEL_BASIC,
+        max_players=64,
+    )
+    if request.input.HasField("tabular"):
+        options.ClearField("granularity")
+        options.masking = explanation_pb.MASKING_BACKGROUND
+    if request.model.model == canned_tables.REGRESSION:
+        options.output_space = explanation_pb.OUTPUT_SPACE_VALUE
+    options.MergeFrom(request.options)
+    return options
+
+
+def _features(model: str, asked: inference_pb.Input, options) -> list[explanation_pb.Feature]:
+    if asked.HasField("tabular"):
+        return canned_tables.features(model, asked.tabular.cells)
+    text = asked.text.text
+    words = re.finditer(r"\S+( +\S+)?" if len(text.split()) > options.max_players else r"\S+", text)
+    return [
+        explanation_pb.Feature(
+            text=explanation_pb.TextFeature(
+                text=word[0], spans=[explanation_pb.TextSpan(start=word.start(), end=word.end())]
+            )
+        )
+        for word in words
+    ]
+
+
+def _attributions(model: str, target: explanation_pb.Target, players: int) -> list[explanation_pb.Attribution]:
+    if model == canned_tables.REGRESSION:
+        return [_attribution(0, canned_tables.TARGET, players, 1000)]
+    labels = ("good", "bad") if _is_table(model) else ("other", "great")
     match target.WhichOneof("selector"):
         case "all":
-            return [_attribution(0, words, -1), _attribution(1, words)]
+            return [_attribution(0, labels[0], players, -1), _attribution(1, labels[1], players)]
         case "contrast":
-            contrast = _attribution(1, words, 10)
-            contrast.reference_index, contrast.reference_label = 0, "other"
+            contrast = _attribution(1, labels[1], players, 10)
+            contrast.reference_index, contrast.reference_label = 0, labels[0]
             return [contrast]
         case _:
-            return [_attribution(1, words)]
+            return [_attribution(1, labels[1], players)]
 
 
-def _attribution(class_index: int, words: int, factor: float = 1) -> explanation_pb.Attribution:
-    values = [factor * word_value(i) for i in range(words)]
-    unknown = {words - 1} if words > 1 else set()
+def _attribution(class_index: int, label: str, players: int, factor: float = 1) -> explanation_pb.Attribution:
+    values = [factor * word_value(i) for i in range(players)]
+    unknown = {players - 1} if players > 1 else set()
+    width = 0.02 * max(factor / 10, 1)
     return explanation_pb.Attribution(
         class_index=class_index,
-        class_label=("other", "great")[class_index],
+        class_label=label,
         baseline_value=0.5,
         instance_value=0.5 + sum(values),
         values=values,
-        standard_errors=[nan if i in unknown else 0.01 for i in range(words)],
-        lower=[nan if i in unknown else value - 0.02 for i, value in enumerate(values)],
-        upper=[nan if i in unknown else value + 0.02 for i, value in enumerate(values)],
+        standard_errors=[nan if i in unknown else width / 2 for i in range(players)],
+        lower=[nan if i in unknown else value - width for i, value in enumerate(values)],
+        upper=[nan if i in unknown else value + width for i, value in enumerate(values)],
     )
 
 

@@ -72,7 +72,8 @@ def _show_csv(answers: Iterable[Answer], model: ModelDescription | None) -> None
 def _given(asked: Asked, columns: Sequence[str]) -> list[object]:
     if isinstance(asked.value, str):
         return [asked.value.encode("utf-8", errors="replace").decode()]  # a lone surrogate could not be written
-    return [asked.value.get(column) for column in columns]
+    held = (asked.value.get(column) for column in columns)
+    return [str(value).lower() if isinstance(value, bool) else value for value in held]
 
 
 def _outcome(answer: Answer, own: Sequence[str]) -> list[object]:

@@ -18,6 +18,7 @@ from explicate.inputs import CellValue
 from explicate.model_info import Column
 
 STDIN = "-"
+_NAMED = 8  # columns that are named in a message
 
 
 def add_row_options(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +65,9 @@ def _csv_rows(name: str, columns: Sequence[Column]) -> Iterator[Asked]:
                 if len(line) == len(header):
                     yield _asked(number, dict(zip(header, line, strict=True)), columns)
                 else:
-                    yield Asked(number, {}, _refusal(f"has {len(line)} cells, the first line {len(header)}"))
+                    written = dict(zip(header, line, strict=False))
+                    problem = f"has {len(line)} cells where the line of column names has {len(header)}"
+                    yield Asked(number, written, _refusal(problem))
         except csv.Error as error:
             raise UsageError(f"{name} is not CSV: {error} in line {reader.line_num}") from error
 
@@ -93,30 +96,43 @@ def _pairs(given: str) -> Mapping[str, object] | InvalidArgument:
 def _asked(number: int, given: Mapping[str, object] | InvalidArgument, columns: Sequence[Column]) -> Asked:
     if isinstance(given, InvalidArgument):
         return Asked(number, {}, given)
+    written = {name: _shown(value) for name, value in given.items()}
     if problem := _wrong_names(list(given), columns):
-        return Asked(number, {}, _refusal(problem))
+        return Asked(number, written, _refusal(problem))
     row: dict[str, CellValue] = {}
-    problems: list[tuple[str, str]] = []
+    problems: list[str] = []
     for column in columns:
         try:
             row[column.name] = cell_value(given[column.name], column)
         except InvalidArgument as error:
-            problems += error.violations
-    return Asked(number, row, _refusal("; ".join(description for _, description in problems)) if problems else None)
+            problems.append(error.violations[0][1])
+    return Asked(number, written, _refusal("; ".join(problems))) if problems else Asked(number, row)
+
+
+def _shown(value: object) -> CellValue:
+    """What was written, for a row that is shown as it was."""
+    return value if value is None or isinstance(value, str | bool | int | float) else json.dumps(value)
 
 
 def _wrong_names(names: Sequence[str], columns: Sequence[Column]) -> str:
     """What is wrong with the names of a row's columns, such as "lacks the column age"; empty when they are right."""
     known = [column.name for column in columns]
     problems = [
-        ("lacks", [name for name in known if name not in names]),
-        ("has, beyond those of the model,", [name for name in names if name not in known]),
-        ("has twice", sorted({name for name in names if names.count(name) > 1})),
+        ("lacks", [name for name in known if name not in names], ""),
+        (
+            "has",
+            [name for name in names if name not in known],
+            " too many (leave out what is not the model's)",
+        ),
+        ("has", sorted({name for name in names if names.count(name) > 1}), " twice"),
     ]
-    told = [
-        f"{verb} the column{'' if len(wrong) == 1 else 's'} {', '.join(wrong)}" for verb, wrong in problems if wrong
-    ]
-    return " and ".join(told)
+    return " and ".join(f"{verb} {_columns(wrong)}{how}" for verb, wrong, how in problems if wrong)
+
+
+def _columns(names: Sequence[str]) -> str:
+    """Some columns by name, such as "the columns age, job", a few of many."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"the column{'' if len(names) == 1 else 's'} {', '.join(names[:_NAMED])}{more}"
 
 
 def _refusal(problem: str) -> InvalidArgument:

@@ -1,0 +1,100 @@
+"""Answers for rows of a table that follow from the request by simple formulas, for `canned_server`.
+
+The columns are age and income (numbers), job (clerk or driver) and owner (true or false). Model "credit" gives "bad"
+the probability age / 100; model "progression" predicts ten times the age. Column i is worth what word i of a text is, a
+thousand times of it for "progression". Model "grouped" is "credit" with age and income as one player, "means".
+"""
+
+from __future__ import annotations
+
+from math import log
+
+from google.protobuf.internal.containers import MessageMap
+
+from explicate.v1 import bundle_pb2 as bundle_pb
+from explicate.v1 import explanation_pb2 as explanation_pb
+from explicate.v1 import inference_service_pb2 as inference_pb
+from explicate.v1 import table_pb2 as table_pb
+
+CLASSIFIERS, REGRESSION = ("credit", "grouped"), "progression"
+TARGET = "progression after one year"
+JOBS = ("clerk", "driver")
+COLUMNS = (
+    bundle_pb.ColumnSchema(name="age", type=bundle_pb.COLUMN_TYPE_NUMBER),
+    bundle_pb.ColumnSchema(name="income", type=bundle_pb.COLUMN_TYPE_NUMBER, may_be_missing=True),
+    bundle_pb.ColumnSchema(name="job", type=bundle_pb.COLUMN_TYPE_CATEGORY, categories=JOBS),
+    bundle_pb.ColumnSchema(name="owner", type=bundle_pb.COLUMN_TYPE_BOOLEAN, categories=["false", "true"]),
+)
+Cells = MessageMap[str, table_pb.Cell]
+
+
+def bundle(model: str) -> bundle_pb.Bundle:
+    columns = [bundle_pb.ColumnSchema() for _ in COLUMNS]
+    for column, known in zip(columns, COLUMNS, strict=True):
+        column.CopyFrom(known)
+        if model == "grouped" and column.type == bundle_pb.COLUMN_TYPE_NUMBER:
+            column.group = "means"
+    return bundle_pb.Bundle(
+        class_labels=[] if model == REGRESSION else ["good", "bad"],
+        target_name=TARGET if model == REGRESSION else "",
+        tabular=bundle_pb.TabularSchema(columns=columns, background_rows=20),
+        precision="fp32",
+        metrics={"r_squared": 0.5} if model == REGRESSION else {"auroc": 0.84},
+    )
+
+
+def kind(model: str) -> int:
+    if model == REGRESSION:
+        return bundle_pb.MODEL_KIND_TABULAR_REGRESSION
+    return bundle_pb.MODEL_KIND_TABULAR_CLASSIFICATION
+
+
+def violations(cells: Cells, path: str) -> list[tuple[str, str]]:
+    known = {column.name: column for column in COLUMNS}
+    wrong = [(f"{path}.tabular.cells[{name}]", "is no column of this model") for name in cells if name not in known]
+    for name, column in known.items():
+        kinds = ("number",) if column.type == bundle_pb.COLUMN_TYPE_NUMBER else ("category",)
+        if cells[name].WhichOneof("kind") not in (*kinds, "missing") if name in cells else True:
+            wrong.append((f"{path}.tabular.cells[{name}]", f"is not a {kinds[0]}"))
+    return wrong
+
+
+def prediction(model: str, cells: Cells) -> inference_pb.Prediction:
+    age, job = cells["age"].number, cells["job"].category
+    unknown = ["job"] if job and job not in JOBS else []
+    if model == REGRESSION:
+        return inference_pb.Prediction(
+            regression=inference_pb.Regression(value=10 * age), unknown_category_columns=unknown
+        )
+    bad = age / 100
+    scores = [
+        inference_pb.ClassScore(index=i, label=label, probability=p, logit=log(p + 0.1))
+        for i, (label, p) in enumerate((("good", 1 - bad), ("bad", bad)))
+    ]
+    index = int(bad > 0.5)
+    outcome = inference_pb.Classification(predicted_index=index, predicted_label=scores[index].label, scores=scores)
+    return inference_pb.Prediction(classification=outcome, unknown_category_columns=unknown)
+
+
+def packed(model: str, table: table_pb.Table) -> inference_pb.PackedPredictions:
+    columns = {column.name: column for column in table.columns}
+    ages = columns["age"].numbers.values
+    unknown = ["job"] if set(columns["job"].categories.names) - set(JOBS) else []
+    if model == REGRESSION:
+        return inference_pb.PackedPredictions(scores=[10 * age for age in ages], unknown_category_columns=unknown)
+    scores = [score for age in ages for score in (1 - age / 100, age / 100)]
+    return inference_pb.PackedPredictions(class_labels=["good", "bad"], scores=scores, unknown_category_columns=unknown)
+
+
+def features(model: str, cells: Cells) -> list[explanation_pb.Feature]:
+    names = [("means", ["age", "income"]), ("job", ["job"]), ("owner", ["owner"])]
+    if model != "grouped":
+        names = [(column.name, [column.name]) for column in COLUMNS]
+    return [
+        explanation_pb.Feature(
+            column=explanation_pb.ColumnFeature(
+                name=name, columns=[explanation_pb.ColumnValue(column=c, value=cells[c]) for c in columns]
+            )
+        )
+        for name, columns in names
+    ]
