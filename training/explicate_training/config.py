@@ -1,7 +1,7 @@
 """The options of a training run, each declared once with its default, its range and what it means.
 
 `config_file` reads them from TOML and writes them back; the example that `explicate train --example` prints is made
-from the declarations here.
+from the declarations here (texts) and in `table_config` (tables).
 """
 
 import math
@@ -13,6 +13,7 @@ from explicate.errors import UsageError
 DEMO_SETS = ("food-reviews",)
 
 _Value = TypeVar("_Value", str, int, float)
+Entries = dict[str, str | list[str]]  # a section inside a section, such as [data.columns]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ class Rule:
 def option(default: _Value, about: str, **limits: Any) -> _Value:
     """A dataclass field that carries its rule; `limits` are the fields of Rule."""
     declared: _Value = field(default=default, metadata={"rule": Rule(about, **limits)})
+    return declared
+
+
+def entries_option(about: str) -> Entries:
+    """A dataclass field for a section inside a section, empty by default."""
+    declared: Entries = field(default_factory=dict, metadata={"rule": Rule(about)})
     return declared
 
 
@@ -66,12 +73,12 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """How it is fine-tuned."""
+class LoopConfig:
+    """How a model of any kind is trained."""
 
     seed: int = option(0, "seed of the split, the new layer, the order and dropout", minimum=0, maximum=2**32 - 1)
-    epochs: int = option(3, "passes over the training texts, at most", minimum=1, maximum=1000)
-    batch_size: int = option(16, "texts in a step", minimum=1, maximum=65536)
+    epochs: int = option(3, "passes over the training data, at most", minimum=1, maximum=1000)
+    batch_size: int = option(16, "rows in a step", minimum=1, maximum=65536)
     learning_rate: float = option(5e-5, "highest learning rate of AdamW", above=0, maximum=1)
     schedule: str = option(
         "linear", "fall of the learning rate: linear, cosine or constant", choices=("linear", "cosine", "constant")
@@ -79,9 +86,6 @@ class TrainingConfig:
     warmup_fraction: float = option(0.1, "part of the steps in which the learning rate rises", minimum=0, below=1)
     weight_decay: float = option(0.01, "AdamW's weight decay", minimum=0, maximum=1)
     max_gradient_norm: float = option(1.0, "longer gradients are shortened to this norm", above=0, maximum=1e6)
-    class_weights: str = option(
-        "none", "balanced: rare classes weigh more, by 1 / frequency", choices=("none", "balanced")
-    )
     label_smoothing: float = option(0.0, "part of the target spread over all classes", minimum=0, below=1)
     precision: str = option(
         "auto", "fp32, bf16, or auto: bf16 where the hardware has it", choices=("auto", "bf16", "fp32")
@@ -93,6 +97,15 @@ class TrainingConfig:
         "f1_macro", "validation metric that chooses the best checkpoint", choices=("loss", "accuracy", "f1_macro")
     )
     early_stopping_patience: int = option(3, "validations without a better one before it stops; 0: never", minimum=0)
+
+
+@dataclass(frozen=True)
+class TrainingConfig(LoopConfig):
+    """How it is fine-tuned."""
+
+    class_weights: str = option(
+        "none", "balanced: rare classes weigh more, by 1 / frequency", choices=("none", "balanced")
+    )
 
 
 @dataclass(frozen=True)
@@ -120,10 +133,7 @@ def rule_of(declared: Field[Any]) -> Rule:
 
 def check_config(config: Config) -> None:
     """Raises UsageError, naming the option, when a value is out of its range or two options do not go together."""
-    for section in fields(config):
-        values = getattr(config, section.name)
-        for declared in fields(values):
-            _check_value(f"{section.name}.{declared.name}", getattr(values, declared.name), rule_of(declared))
+    check_values(config)
     data = config.data
     if bool(data.demo) == bool(data.train):
         raise UsageError("data.train or data.demo must be set, one of the two: the file to learn from, or a demo set")
@@ -138,11 +148,19 @@ def check_config(config: Config) -> None:
         raise UsageError("model.base must not be empty: give a Hugging Face directory or name, or minilm-l6")
 
 
+def check_values(config: Any) -> None:
+    """Raises UsageError, naming the option, when a value is out of its own range. `config`: a dataclass of sections."""
+    for section in fields(config):
+        values = getattr(config, section.name)
+        for declared in fields(values):
+            _check_value(f"{section.name}.{declared.name}", getattr(values, declared.name), rule_of(declared))
+
+
 def _check_value(key: str, value: Any, rule: Rule) -> None:
     if rule.choices and value not in rule.choices:
         names = ", ".join(repr(choice) for choice in rule.choices)
         raise UsageError(f"{key} must be one of {names}, not {value!r}")
-    if isinstance(value, str):
+    if isinstance(value, str | dict):
         return
     for holds, wanted in (
         (value >= rule.minimum, f"at least {rule.minimum:g}"),

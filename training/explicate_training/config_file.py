@@ -11,12 +11,15 @@ import tomlkit
 
 from explicate.errors import UsageError
 from explicate_training.config import Config, check_config, rule_of
+from explicate_training.table_config import TABLE_DEMO_SETS, TableConfig, check_table_config
 
-_TYPE_NAMES = {str: "a string", int: "a whole number", float: "a number"}
+AnyConfig = Config | TableConfig
+
+_TYPE_NAMES = {str: "a string", int: "a whole number", float: "a number", dict: "a section"}
 _EXAMPLE_WIDTH = 44  # column where the example's comments begin
 
 
-def load_config(path_or_name: str) -> Config:
+def load_config(path_or_name: str) -> AnyConfig:
     """Reads a TOML file, or a ready config named without path or ending, such as "food-reviews".
 
     Paths in a file are taken from the file's folder. Raises UsageError, naming the key, when anything in it is wrong.
@@ -45,9 +48,10 @@ def ready_configs() -> dict[str, str]:
     }
 
 
-def parse_config(text: str, source: str = "the config") -> Config:
-    """The config that TOML text describes; options left out have their defaults.
+def parse_config(text: str, source: str = "the config") -> AnyConfig:
+    """The config that TOML text describes, of a table when it says data.table or names a table as its demo set.
 
+    Options left out have their defaults.
     Raises UsageError in one sentence that names `source` and the key.
     """
     try:
@@ -55,39 +59,71 @@ def parse_config(text: str, source: str = "the config") -> Config:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{source} is not valid TOML: {error}") from None
     try:
-        sections = _known("", document, {section.name for section in fields(Config)})
-        config = Config(**{name: _section(name, values) for name, values in sections.items()})
-        check_config(config)
+        kind = TableConfig if _is_table(document) else Config
+        sections = _known("", document, {section.name for section in fields(kind)})
+        config = kind(**{name: _section(kind, name, values) for name, values in sections.items()})
+        check_any_config(config)
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None
     return config
 
 
-def format_config(config: Config) -> str:
+def check_any_config(config: AnyConfig) -> None:
+    """Raises UsageError, naming the option, when something in the config is wrong."""
+    if isinstance(config, TableConfig):
+        check_table_config(config)
+    else:
+        check_config(config)
+
+
+def with_seed(config: AnyConfig, seed: int) -> AnyConfig:
+    """The config with another seed."""
+    if isinstance(config, TableConfig):
+        return replace(config, training=replace(config.training, seed=seed))
+    return replace(config, training=replace(config.training, seed=seed))
+
+
+def format_config(config: AnyConfig) -> str:
     """The whole config as TOML; `parse_config` gives it back."""
     document = tomlkit.document()
     for section in fields(config):
         table = tomlkit.table()
         values = getattr(config, section.name)
         for declared in fields(values):
-            table.add(declared.name, getattr(values, declared.name))
+            value = getattr(values, declared.name)
+            if value != {}:
+                table.add(declared.name, value)
         document.add(section.name, table)
     return tomlkit.dumps(document)
 
 
-def example_config() -> str:
-    """A commented TOML file with every option at its default, ready to edit."""
+def example_config(kind: str = "text") -> str:
+    """A commented TOML file with every option at its default, ready to edit, for "text" or "table"."""
+    config: AnyConfig = Config()
+    if kind == "table":
+        config = replace(TableConfig(), data=replace(TableConfig().data, table="customers.csv"))
+    else:
+        config = replace(Config(), data=replace(Config().data, train="reviews.csv"))
     lines = ["# A training run for `explicate train`. Every option stands here with its default; leave out what fits."]
     lines += ["# Paths are taken from this file's folder."]
-    config = Config()
-    config = replace(config, data=replace(config.data, train="reviews.csv"))
     for section in fields(config):
         values = getattr(config, section.name)
         lines += ["", f"[{section.name}]  # {(type(values).__doc__ or '').splitlines()[0]}"]
+        inner = []
         for declared in fields(values):
-            setting = f"{declared.name} = {tomlkit.item(getattr(values, declared.name)).as_string()}"
-            lines.append(f"{setting:<{_EXAMPLE_WIDTH}}# {rule_of(declared).about}")
+            value, about = getattr(values, declared.name), rule_of(declared).about
+            if isinstance(value, dict):
+                inner += ["", f"[{section.name}.{declared.name}]", f"# {about}"]
+                continue
+            setting = f"{declared.name} = {tomlkit.item(value).as_string()}"
+            lines.append(f"{setting:<{_EXAMPLE_WIDTH}}# {about}")
+        lines += inner
     return "\n".join(lines) + "\n"
+
+
+def _is_table(document: dict[str, Any]) -> bool:
+    data = document.get("data")
+    return isinstance(data, dict) and ("table" in data or data.get("demo") in TABLE_DEMO_SETS)
 
 
 def _read(path: Path) -> str:
@@ -97,13 +133,13 @@ def _read(path: Path) -> str:
         raise UsageError(f"{path} cannot be read as UTF-8 text: {error}") from None
 
 
-def _section(name: str, values: Any) -> Any:
-    section_type = type(getattr(Config(), name))
+def _section(kind: type[AnyConfig], name: str, values: Any) -> Any:
+    defaults = getattr(kind(), name)
     if not isinstance(values, dict):
         raise UsageError(f"{name} must be a section, written [{name}]")
-    defaults = {declared.name: declared.default for declared in fields(section_type)}
-    known = _known(f"{name}.", values, set(defaults))
-    return section_type(**{key: _typed(f"{name}.{key}", value, type(defaults[key])) for key, value in known.items()})
+    known = _known(f"{name}.", values, {declared.name for declared in fields(defaults)})
+    typed = {key: _typed(f"{name}.{key}", value, type(getattr(defaults, key))) for key, value in known.items()}
+    return replace(defaults, **typed)
 
 
 def _known(prefix: str, values: dict[str, Any], names: set[str]) -> dict[str, Any]:
@@ -120,19 +156,26 @@ def _typed(key: str, value: Any, wanted: type) -> Any:
         return float(value)
     if type(value) is not wanted:  # not isinstance: TOML's true is no whole number
         raise UsageError(f"{key} must be {_TYPE_NAMES[wanted]}, not {value!r}")
+    entries = value if isinstance(value, dict) else {}
+    for name, entry in entries.items():
+        if type(entry) is not str and not (type(entry) is list and all(type(one) is str for one in entry)):
+            raise UsageError(f"{key}.{name} must be a string or a list of strings, not {entry!r}")
     return value
 
 
-def _with_absolute_paths(config: Config, *, folder: Path, stem: str) -> Config:
+def _with_absolute_paths(config: AnyConfig, *, folder: Path, stem: str) -> AnyConfig:
     def absolute(path: str) -> str:
         return str((folder / Path(path).expanduser()).resolve()) if path else ""
 
-    data = config.data
+    config = replace(config, output=replace(config.output, directory=config.output.directory or f"runs/{stem}"))
+    validation, test = absolute(config.data.validation), absolute(config.data.test)
+    if isinstance(config, TableConfig):
+        table = absolute(config.data.table)
+        return replace(config, data=replace(config.data, table=table, validation=validation, test=test))
     base = (folder / Path(config.model.base).expanduser()).resolve()
     return replace(
         config,
-        data=replace(data, train=absolute(data.train), validation=absolute(data.validation), test=absolute(data.test)),
+        data=replace(config.data, train=absolute(config.data.train), validation=validation, test=test),
         # What is no folder here stays as written: a hub name, or a name of ours.
         model=replace(config.model, base=str(base) if base.is_dir() else config.model.base),
-        output=replace(config.output, directory=config.output.directory or f"runs/{stem}"),
     )
