@@ -4,21 +4,25 @@ import argparse
 import sys
 from dataclasses import replace
 
-_DESCRIPTION = """Fine-tunes a text classifier as a TOML file says, and leaves a run directory for `explicate export`.
+_DESCRIPTION = """Trains a model as a TOML file says, and leaves a run directory for `explicate export`.
 
-It cleans the data and says what it dropped, splits it into train, validation and test so that no text
-stands in two of them, fine-tunes a Hugging Face encoder, and measures it on the test texts.
+Texts: fine-tunes a Hugging Face encoder to classify them. Tables: trains a network to predict one column
+from the others, a class or a number. It cleans the data and says what it dropped, splits it into train,
+validation and test so that no text or row stands in two of them, trains, and measures on the test part.
 The same seed gives the same model on the same machine."""
 
 _EXAMPLES = """examples:
-  explicate train food-reviews                  the ready demo: 5,000 food reviews, no download
-  explicate train --example > my.toml           a config with every option, to edit
+  explicate train food-reviews                  a ready demo: 5,000 food reviews, no download
+  explicate train credit                        ready demos on tables: breast-cancer, churn, credit, hdma;
+                                                diabetes (a regression)
+  explicate train --example > my.toml           a config for texts with every option, to edit
+  explicate train --example table > my.toml     the same for a table
   explicate train my.toml --check               read, clean and split only: what would it learn from?
   explicate train my.toml                       train; the run goes to runs/my
   explicate train my.toml --output runs/b --seed 1
   explicate train my.toml --resume              go on after an interruption
 
-a small config:
+a small config for texts:
   [data]
   train = "reviews.csv"       # or .jsonl, .parquet, or a Hugging Face dataset directory
   text_column = "review"
@@ -28,11 +32,25 @@ a small config:
   [training]
   epochs = 2
 
+a small config for a table; columns are typed by what they hold:
+  [data]
+  table = "customers.csv"     # or .jsonl, .parquet, or a Hugging Face dataset directory
+  label_column = "churn"      # words: a class; many numbers: a regression (or say task = "regression")
+  group_column = "household"  # optional: a household never stands in two splits
+  [data.columns]              # optional, where the type found is not the one meant
+  area_code = "category"      # number, category, boolean, ordinal, ignore
+  size = ["small", "large"]   # ordinal, in this order
+  [data.groups]               # optional: columns that are explained as one
+  address = ["city", "street"]
+  [training]
+  imbalance = "class-weights" # or over-sampling, under-sampling
+
 the run directory:
-  report.html     curves, confusion matrix, calibration, worst mistakes: open it in a browser
-  metrics.json    validation and test metrics        model/           weights and tokenizer
-  data.json       what cleaning did, split sizes     held_out.jsonl   the test texts
+  report.html     curves, confusion matrix, calibration, mistakes: open it in a browser
+  metrics.json    validation and test metrics        model/           weights, tokenizer of a text model
+  data.json       what cleaning did, split sizes     held_out.jsonl   the test texts or rows
   config.toml     every option as it was used        run.json         seed, data hash, versions
+  background.npz  tables: a summary of the training rows that stands for absent columns
 
 The only output on stdout is the run directory."""
 
@@ -41,15 +59,23 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Adds `train` to the command line."""
     parser = subparsers.add_parser(
         "train",
-        help="fine-tune a text classifier",
+        help="train a model on texts or on a table",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", nargs="?", metavar="CONFIG", help="a TOML file or a ready config (food-reviews)")
+    parser.add_argument(
+        "config", nargs="?", metavar="CONFIG", help="a TOML file or a ready config (food-reviews, credit)"
+    )
     parser.add_argument("--output", metavar="DIR", help="the run directory to make (default: as the config says)")
     parser.add_argument("--seed", type=int, metavar="N", help="another seed than the config's")
-    parser.add_argument("--example", action="store_true", help="print a config with every option explained, and stop")
+    parser.add_argument(
+        "--example",
+        nargs="?",
+        const="text",
+        choices=("text", "table"),
+        help="print a config with every option explained, for texts or for a table, and stop",
+    )
     parser.add_argument("--check", action="store_true", help="read, clean and split the data, and stop")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from the last checkpoint of an interrupted run")
@@ -60,22 +86,21 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(args: argparse.Namespace) -> int:
     """Runs `explicate train` and returns its exit code."""
     from explicate.errors import UsageError
-    from explicate_training.config import check_config
-    from explicate_training.config_file import example_config, load_config
+    from explicate_training.config_file import check_any_config, example_config, load_config, with_seed
 
     if args.example:
-        sys.stdout.write(example_config())
+        sys.stdout.write(example_config(args.example))
         return 0
     if args.config is None:
         raise UsageError(
-            "explicate train needs a config: food-reviews, or your own (explicate train --example > my.toml)"
+            "explicate train needs a config: food-reviews, credit, or your own (explicate train --example > my.toml)"
         )
     config = load_config(args.config)
     if args.seed is not None:
-        config = replace(config, training=replace(config.training, seed=args.seed))
+        config = with_seed(config, args.seed)
     if args.output is not None:
         config = replace(config, output=replace(config.output, directory=args.output))
-    check_config(config)
+    check_any_config(config)
 
     if args.check:
         from explicate_training.training_run import prepare_data

@@ -8,6 +8,7 @@ from typing import Any  # matplotlib's settings
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from explicate_training.metrics import ReliabilityBin
 
@@ -32,11 +33,12 @@ def loss_curves(history: Sequence[Mapping[str, float]], best_step: int) -> str:
     return _with_best(figure, best_step)
 
 
-def metric_curves(history: Sequence[Mapping[str, float]], best_step: int) -> str:
-    """Validation accuracy and macro F1 by step."""
+def metric_curves(history: Sequence[Mapping[str, float]], best_step: int, titles: Mapping[str, str]) -> str:
+    """Two validation metrics by step; `titles` by name, such as "accuracy"."""
     figure, axes = _new("step", "validation")
-    _curve(axes, history, "validation_accuracy", "accuracy", color=_VALIDATION, marker="o")
-    _curve(axes, history, "validation_f1_macro", "macro F1", color=_TRAIN, marker="s")
+    styles = ({"color": _VALIDATION, "marker": "o"}, {"color": _TRAIN, "marker": "s"})
+    for (name, title), style in zip(titles.items(), styles, strict=True):
+        _curve(axes, history, f"validation_{name}", title, **style)
     return _with_best(figure, best_step)
 
 
@@ -64,8 +66,8 @@ def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> 
         return _svg(figure)
 
 
-def reliability_diagram(bins: Sequence[ReliabilityBin]) -> str:
-    """Accuracy by confidence against the diagonal, and below it how many texts each bin has."""
+def reliability_diagram(bins: Sequence[ReliabilityBin], *, counted: str = "texts") -> str:
+    """Accuracy by confidence against the diagonal, and below it how many texts or rows each bin has."""
     filled = [one for one in bins if one.count]
     width = 0.92 / len(bins)
     middles = [(one.lower + one.upper) / 2 for one in filled]
@@ -81,7 +83,22 @@ def reliability_diagram(bins: Sequence[ReliabilityBin]) -> str:
         upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
         upper.legend(frameon=False, loc="upper left", fontsize=9)
         lower.bar(middles, [one.count for one in filled], width, color=_GREY)
-        lower.set(xlabel="confidence (probability of the predicted class)", ylabel="texts")
+        lower.set(xlabel="confidence (probability of the predicted class)", ylabel=counted)
+        return _svg(figure)
+
+
+def residuals(predicted: NDArray[np.floating[Any]], targets: NDArray[Any], name: str) -> str:
+    """Predicted against true values, float [rows] each, and a histogram of the errors."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(8.6, 3.8), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        ends = [min(predicted.min(), targets.min()), max(predicted.max(), targets.max())]
+        left.plot(targets, predicted, "o", color=_TRAIN, markersize=3, alpha=0.6)
+        left.plot(ends, ends, "--", color=_GREY, linewidth=1)
+        left.set(xlabel=f"true {_plain(name)}", ylabel="predicted")
+        right.hist(predicted - targets, bins=30, color=_TRAIN)
+        right.axvline(0, color=_GREY, linestyle="--", linewidth=1)
+        right.set(xlabel="predicted - true", ylabel="rows")
         return _svg(figure)
 
 

@@ -1,4 +1,4 @@
-"""How good a classifier is, from its logits on texts with known classes."""
+"""How good a classifier is, from its logits on texts or rows with known classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,13 +26,16 @@ class ReliabilityBin:
     accuracy: float  # share that is right; NaN when count is 0
 
 
-def classification_metrics(logits: Logits, targets: Targets, labels: Sequence[str]) -> dict[str, Any]:
+def classification_metrics(
+    logits: Logits, targets: Targets, labels: Sequence[str], *, counted: str = "texts"
+) -> dict[str, Any]:
     """All metrics as JSON values; what is undefined, such as the AUROC of an absent class, is None.
 
     Args:
         logits: float [texts, classes].
         targets: int [texts], true class indices.
         labels: class names by index.
+        counted: what is classified, the name under which counts stand.
     """
     predicted = logits.argmax(axis=1)
     classes = np.arange(len(labels))
@@ -40,7 +43,7 @@ def classification_metrics(logits: Logits, targets: Targets, labels: Sequence[st
         targets, predicted, labels=classes, average=None, zero_division=0
     )
     return {
-        "texts": len(targets),
+        counted: len(targets),
         "accuracy": float(np.mean(predicted == targets)),
         # What always answering the most frequent class would reach: the floor for accuracy.
         "majority_class_accuracy": float(np.bincount(targets, minlength=len(labels)).max() / len(targets)),
@@ -55,7 +58,7 @@ def classification_metrics(logits: Logits, targets: Targets, labels: Sequence[st
                 "precision": float(precision[index]),
                 "recall": float(recall[index]),
                 "f1": float(f1[index]),
-                "texts": int(support[index]),
+                counted: int(support[index]),
             }
             for index, label in enumerate(labels)
         },

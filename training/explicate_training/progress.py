@@ -5,6 +5,7 @@ All of it goes to stderr.
 
 # ruff: noqa: ARG002 - the Trainer hands its callbacks their arguments by name, wanted or not
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,9 @@ from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 _SECONDS_BETWEEN_LINES = 5.0
+_SECONDS_BETWEEN_VALIDATIONS = 1.0  # a small model is validated many times a second
+# Metrics that a validation's line shows, those there are.
+_SHOWN = {"loss": "loss", "accuracy": "accuracy", "f1_macro": "macro F1", "auroc": "AUROC", "r2": "R²", "mae": "MAE"}
 
 
 class StepProgress(TrainerCallback):
@@ -26,6 +30,7 @@ class StepProgress(TrainerCallback):
         self._loss: float | None = None
         self._begin_s = self._line_s = 0.0
         self._begin_step = 0
+        self._validation_s = -math.inf
 
     def say(self, text: str) -> None:
         """Writes a line, above the bar if there is one."""
@@ -81,11 +86,13 @@ class StepProgress(TrainerCallback):
         **_: Any,
     ) -> None:
         """Says how the validation went."""
-        if metrics:
-            self.say(
-                f"  validation at step {state.global_step}: loss {metrics['eval_loss']:.3f}, "
-                f"accuracy {metrics['eval_accuracy']:.3f}, macro F1 {metrics['eval_f1_macro']:.3f}"
-            )
+        now_s = self._clock()
+        if metrics and now_s - self._validation_s >= _SECONDS_BETWEEN_VALIDATIONS:
+            self._validation_s = now_s
+            shown = [
+                f"{title} {metrics[f'eval_{name}']:.3f}" for name, title in _SHOWN.items() if f"eval_{name}" in metrics
+            ]
+            self.say(f"  validation at step {state.global_step}: {', '.join(shown)}")
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Closes the bar."""

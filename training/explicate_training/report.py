@@ -21,9 +21,9 @@ _SHOWN_CHARACTERS = 700
 class Evaluation:
     """A model's answers on one split."""
 
-    logits: Logits  # float [texts, classes]
-    targets: Targets  # int [texts]
-    metrics: Mapping[str, Any]  # of classification_metrics
+    logits: Logits  # float [texts or rows, classes]; of a regression values [rows, 1]
+    targets: Targets  # int [texts or rows]; of a regression float
+    metrics: Mapping[str, Any]  # of classification_metrics or regression_metrics
 
 
 def write_report(
@@ -39,6 +39,27 @@ def write_report(
     test_texts: Sequence[str],
 ) -> None:
     """Writes the report. Texts and labels of the user are escaped: none of them can become markup."""
+    drawings = {
+        "loss": figures.loss_curves(history, best_step),
+        "metrics": figures.metric_curves(history, best_step, {"accuracy": "accuracy", "f1_macro": "macro F1"}),
+        "confusion": figures.confusion_matrix(test.metrics["confusion_matrix"], run["labels"]),
+        "reliability": figures.reliability_diagram(reliability_bins(test.logits, test.targets)),
+    }
+    render_report(
+        path,
+        "report.html.jinja",
+        drawings,
+        run=run,
+        config_toml=config_toml,
+        data=data,
+        validation=validation,
+        test=test.metrics,
+        mistakes=worst_mistakes(test, test_texts, run["labels"]),
+    )
+
+
+def render_report(path: Path, template: str, drawings: Mapping[str, str], **values: Any) -> None:
+    """Writes what a template makes of values and SVG drawings; strings of the user are escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("explicate_training"),
         autoescape=True,
@@ -46,21 +67,8 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    drawings = {
-        "loss": figures.loss_curves(history, best_step),
-        "metrics": figures.metric_curves(history, best_step),
-        "confusion": figures.confusion_matrix(test.metrics["confusion_matrix"], run["labels"]),
-        "reliability": figures.reliability_diagram(reliability_bins(test.logits, test.targets)),
-    }
-    html = environment.get_template("report.html.jinja").render(
-        run=run,
-        config_toml=config_toml,
-        data=data,
-        validation=validation,
-        test=test.metrics,
-        mistakes=worst_mistakes(test, test_texts, run["labels"]),
-        figures={name: _data_uri(drawing) for name, drawing in drawings.items()},
-    )
+    images = {name: _data_uri(drawing) for name, drawing in drawings.items()}
+    html = environment.get_template(template).render(figures=images, **values)
     # A lone surrogate cannot be in a cleaned text; dropped examples may be anything.
     path.write_text(html, encoding="utf-8", errors="replace")
 

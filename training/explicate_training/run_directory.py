@@ -7,15 +7,13 @@ finished folder is renamed to its name in one step, so an interrupted run never 
 import json
 import platform
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any  # JSON values
 
 from explicate.errors import ExplicateError, UsageError
-from explicate_training.labelled_text import LabelledText
 
-KIND = "text-classification"
 _LAST_FILE = "trainer_state.json"  # what the Trainer writes last into a checkpoint
 _TOOLS = ("explicate", "torch", "transformers", "tokenizers", "accelerate", "numpy", "scikit-learn")
 
@@ -94,10 +92,9 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def write_held_out(path: Path, rows: Sequence[LabelledText]) -> None:
-    """Writes the test split, one JSON object with "text" and "label" a line."""
-    lines = (json.dumps({"text": row.text, "label": row.label}) + "\n" for row in rows)
-    path.write_text("".join(lines), encoding="utf-8")
+def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes one JSON object a line."""
+    path.write_text("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows), encoding="utf-8")
 
 
 def tool_versions(also: Iterable[str] = ()) -> dict[str, str]:

@@ -43,13 +43,19 @@ def take_stratified(
     rows: Sequence[LabelledText], fraction: float, *, seed: int
 ) -> tuple[list[LabelledText], list[LabelledText]]:
     """(rest, taken): of each class the fraction, at least one row and never the last one, drawn at random."""
-    stream = np.random.Generator(np.random.Philox(seed))
-    places = defaultdict(list)
-    for place, row in enumerate(rows):
-        places[row.label].append(place)
-    taken: set[int] = set()
-    for label in sorted(places):
-        count = min(max(1, round(fraction * len(places[label]))), len(places[label]) - 1)
-        taken.update(stream.permutation(places[label])[:count].tolist())
+    taken = stratified_places([row.label for row in rows], fraction, seed=seed)
     rest = [row for place, row in enumerate(rows) if place not in taken]
     return rest, [rows[place] for place in sorted(taken)]
+
+
+def stratified_places(strata: Sequence[str], fraction: float, *, seed: int) -> set[int]:
+    """Places of rows, drawn at random: of each stratum the fraction, at least one and never the last one."""
+    stream = np.random.Generator(np.random.Philox(seed))
+    places = defaultdict(list)
+    for place, stratum in enumerate(strata):
+        places[stratum].append(place)
+    taken: set[int] = set()
+    for stratum in sorted(places):
+        count = min(max(1, round(fraction * len(places[stratum]))), len(places[stratum]) - 1)
+        taken.update(stream.permutation(places[stratum])[:count].tolist())
+    return taken

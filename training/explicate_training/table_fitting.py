@@ -1,0 +1,195 @@
+"""Trains a tabular network with the Hugging Face Trainer, from encoded rows to the best checkpoint's weights."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any  # what the Trainer passes around
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+from transformers import EvalPrediction, Trainer, TrainerCallback
+
+from explicate_training.class_balancing import BalancedOrder
+from explicate_training.fine_tuning import class_weights
+from explicate_training.metrics import classification_metrics
+from explicate_training.regression_metrics import regression_metrics
+from explicate_training.table_config import CLASSIFICATION_METRICS, REGRESSION_METRICS, TableTrainingConfig
+from explicate_training.table_encoding import EncodedTable
+from explicate_training.tabular_network import UNKNOWN_CODE, TabularNetwork
+from explicate_training.training_loop import Outcome, loop_callbacks, run_loop, training_arguments
+
+_EVALUATION_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class TableExamples:
+    """Encoded rows with their targets."""
+
+    encoded: EncodedTable
+    targets: NDArray[Any]  # classification: int64 class indices; regression: float64 values
+
+
+def fit_table(
+    network: TabularNetwork,
+    train: TableExamples,
+    validation: TableExamples,
+    labels: Sequence[str],
+    config: TableTrainingConfig,
+    *,
+    checkpoints: Path,
+    resume: bool,
+    callback: TrainerCallback,
+) -> Outcome:
+    """Trains in place; afterwards the network has the weights of its best validation, and is on the CPU.
+
+    Args:
+        network: what is trained; it knows the statistics of the training data.
+        train: the rows to learn from.
+        validation: the rows that choose the best checkpoint.
+        labels: class names by index; none for a regression.
+        config: how.
+        checkpoints: folder for checkpoints, one for each validation, the best and the last kept.
+        resume: go on from the last checkpoint in that folder.
+        callback: hears of each step.
+
+    Raises:
+        ExplicateError: the weights became infinite or not a number.
+    """
+    order = BalancedOrder(train.targets, config.imbalance, seed=config.seed)
+    trainer = _Trainer(
+        model=_TrainedNetwork(network, config.hidden_cells),
+        args=training_arguments(config, rows=len(order), checkpoints=checkpoints, evaluation_rows=_EVALUATION_ROWS),
+        data_collator=_as_fetched,
+        train_dataset=_Rows(train, network),
+        eval_dataset=_Rows(validation, network),
+        compute_loss_func=table_loss(train.targets, len(labels), config),
+        compute_metrics=lambda prediction: _validation_metrics(prediction, labels, network),
+        callbacks=loop_callbacks(config, callback),
+    )
+    trainer.order = order
+    outcome = run_loop(trainer, resume=resume)
+    network.cpu().eval()
+    return outcome
+
+
+@torch.no_grad()
+def predict_table(network: TabularNetwork, encoded: EncodedTable) -> NDArray[np.float32]:
+    """What a network on the CPU answers, float32 [rows, outputs], in fp32: as exported."""
+    parts = [
+        network(torch.from_numpy(encoded.numbers[start:stop]), torch.from_numpy(encoded.codes[start:stop])).numpy()
+        for start in range(0, len(encoded), _EVALUATION_ROWS)
+        for stop in [start + _EVALUATION_ROWS]
+    ]
+    return np.concatenate(parts)
+
+
+def table_loss(targets: NDArray[Any], classes: int, config: TableTrainingConfig) -> Callable[..., Tensor]:
+    """The mean loss of rows, and of members where they answer apart ([batch, members, outputs]).
+
+    Classification: cross-entropy, with class weights n / (classes * count) and label smoothing if wanted. Regression:
+    squared, absolute or Huber's error, in standard deviations of the target.
+    """
+    if not classes:
+        return _regression_loss(config)
+    weights = class_weights(targets.tolist(), classes) if config.imbalance == "class-weights" else None
+
+    def loss(outputs: Any, labels: Tensor, **_: Any) -> Tensor:
+        logits = outputs["logits"].float()
+        members = logits.shape[1] if logits.dim() == 3 else 1
+        weight = None if weights is None else weights.to(logits.device)
+        return functional.cross_entropy(
+            logits.reshape(-1, classes),
+            labels.repeat_interleave(members),
+            weight=weight,
+            label_smoothing=config.label_smoothing,
+        )
+
+    return loss
+
+
+def _regression_loss(config: TableTrainingConfig) -> Callable[..., Tensor]:
+    def loss(outputs: Any, labels: Tensor, **_: Any) -> Tensor:
+        values = outputs["logits"].float().squeeze(-1)
+        wanted = (labels.unsqueeze(1) if values.dim() == 2 else labels).expand_as(values)
+        if config.loss == "mae":
+            return functional.l1_loss(values, wanted)
+        if config.loss == "huber":
+            return functional.huber_loss(values, wanted, delta=config.huber_delta)
+        return functional.mse_loss(values, wanted)
+
+    return loss
+
+
+def _as_fetched(rows: Any) -> dict[str, Tensor]:
+    """The batch that `_Rows` fetched whole."""
+    batch: dict[str, Tensor] = rows
+    return batch
+
+
+class _Trainer(Trainer):
+    """The Trainer with our order of training rows."""
+
+    order: BalancedOrder
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        rows: Any = self.train_dataset
+        loader: DataLoader[Any] = DataLoader(
+            rows,
+            batch_size=self._train_batch_size,
+            sampler=self.order,
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
+
+
+class _Rows(Dataset[Any]):
+    """Rows that are fetched a batch at a time, a hundred times faster than one by one."""
+
+    def __init__(self, examples: TableExamples, network: TabularNetwork) -> None:
+        self._numbers = torch.from_numpy(examples.encoded.numbers)
+        self._codes = torch.from_numpy(examples.encoded.codes)
+        targets = torch.from_numpy(examples.targets)
+        if targets.is_floating_point():  # to standard deviations, as the members answer
+            targets = ((targets - network.get_buffer("target_offset")) / network.get_buffer("target_scale")).float()
+        self._targets = targets
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def __getitems__(self, places: list[int]) -> dict[str, Tensor]:
+        return {"numbers": self._numbers[places], "codes": self._codes[places], "labels": self._targets[places]}
+
+    def __getitem__(self, place: int) -> dict[str, Tensor]:
+        return self.__getitems__([place])
+
+
+class _TrainedNetwork(nn.Module):
+    """The network as the Trainer sees it: members apart while it learns, their mean otherwise; in standard units."""
+
+    def __init__(self, network: TabularNetwork, hidden_cells: float) -> None:
+        super().__init__()
+        self.network = network
+        self.hidden_cells = hidden_cells
+
+    def forward(self, numbers: Tensor, codes: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:  # noqa: ARG002 - the Trainer looks for the name
+        if self.training and self.hidden_cells:
+            hidden = torch.rand(codes.shape, device=codes.device) < self.hidden_cells
+            codes = codes.masked_fill(hidden, UNKNOWN_CODE)
+        outputs = self.network.member_outputs(numbers, codes).transpose(0, 1)  # [batch, members, outputs]
+        return {"logits": outputs if self.training else outputs.mean(dim=1)}
+
+
+def _validation_metrics(prediction: EvalPrediction, labels: Sequence[str], network: TabularNetwork) -> dict[str, float]:
+    outputs, targets = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+    if labels:
+        metrics = classification_metrics(outputs, targets, labels)
+        return {name: metrics[name] or 0.0 for name in CLASSIFICATION_METRICS}
+    offset, scale = network.get_buffer("target_offset").item(), network.get_buffer("target_scale").item()
+    metrics = regression_metrics(outputs[:, 0] * scale + offset, targets * scale + offset)
+    return {name: metrics[name] for name in REGRESSION_METRICS}

