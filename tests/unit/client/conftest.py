@@ -1,4 +1,4 @@
-"""The canned server, and one way to ask it with either client."""
+"""The canned server, and one way each to ask it with either client and from the command line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from canned_server import CannedServer, model_status, serve
 
 import explicate
+from explicate import cli
 
 
 @pytest.fixture
@@ -35,3 +36,16 @@ def ask(request: pytest.FixtureRequest, server: CannedServer) -> Callable:
     if request.param == "Client":
         return with_client
     return lambda *args, **kwargs: asyncio.run(with_async_client(*args, **kwargs))
+
+
+@pytest.fixture(name="explicate")
+def explicate_command(server, capsys, monkeypatch):
+    """`explicate("predict", "soup")` gives (exit code, stdout, stderr) of that command against the canned server."""
+    monkeypatch.setenv("EXPLICATE_SERVER", server.target)
+
+    def run(*argv):
+        code = cli.main(argv)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
-import json
-import os
-import pty
 import re
 import socket
-import struct
-import subprocess
 import sys
-import termios
 from importlib import metadata
 
 import pytest
 from canned_server import bad_request, model_status, rich_status
+from command_line import COLOUR, documents, in_terminal
 from grpc import StatusCode
 
 from explicate import cli
@@ -27,26 +21,6 @@ from explicate.options import METHODS
 from explicate.v1 import explanation_pb2 as pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
-
-
-@pytest.fixture
-def explicate(server, capsys, monkeypatch):
-    """`explicate("predict", "soup")` gives (exit code, stdout, stderr) of that command against the canned server."""
-    monkeypatch.setenv("EXPLICATE_SERVER", server.target)
-
-    def run(*argv):
-        code = cli.main(argv)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
-
-
-def documents(out: str) -> list[dict]:
-    def refuse(constant):
-        raise AssertionError(f"{constant} is not JSON")
-
-    return [json.loads(line, parse_constant=refuse) for line in out.splitlines()]
 
 
 class TestPredict:
@@ -466,37 +440,11 @@ class TestFrame:
         assert "cannot be loaded: no such thing" in capsys.readouterr().err
 
 
-def in_terminal(*argv: str, **environment: str) -> tuple[int, str]:
-    """Exit code and everything that a command writes to a terminal of 100 columns."""
-    controller, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "explicate", *argv],
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        env={**kept, "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment},
-    )
-    os.close(terminal)
-    written = b""
-    try:
-        while chunk := os.read(controller, 65536):
-            written += chunk
-    except OSError:  # how Linux says that the other side is closed
-        pass
-    os.close(controller)
-    return process.wait(), written.decode()
-
-
-_COLOUR = re.compile(r"\x1b\[[\d;]*\b[34]8;2;")
-
-
 class TestTerminal:
     def test_words_and_bars_are_coloured(self, server):
         code, written = in_terminal("explain", "--server", server.target, "soup \x1b[31mwas\x07 great")
         assert code == 0
-        assert _COLOUR.search(written)
+        assert COLOUR.search(written)
         assert "\x1b[31m" not in written  # the text cannot command the terminal
         assert "\x07" not in written
         assert "●" in written
@@ -505,7 +453,7 @@ class TestTerminal:
         code, written = in_terminal("explain", "--server", server.target, "soup was great", NO_COLOR="1")
         assert code == 0
         assert "great" in written
-        assert not _COLOUR.search(written)
+        assert not COLOUR.search(written)
 
     def test_stream_leaves_only_the_last_estimate(self, server):
         code, written = in_terminal("explain", "--stream", "--server", server.target, "soup was great")
