@@ -9,6 +9,14 @@ pytest.register_assert_rewrite("contract")
 
 
 @pytest.fixture(scope="session")
+def table_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with the tabular classifier "loans" and the regression "losses". For reading only."""
+    from tiny_table_bundle import build_table_repository
+
+    return build_table_repository(tmp_path_factory.mktemp("tables"))
+
+
+@pytest.fixture(scope="session")
 def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with version 1 of the model "tiny". For reading only: a test that changes it copies it first."""
     from tiny_bundle import build_tiny_repository  # torch, only for the tests that need a bundle

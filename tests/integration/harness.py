@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc as services
+from explicate.v1 import table_pb2
 from explicate_server.app import Server
 from explicate_server.runtime.base import Feeds, Runtime
 from explicate_server.runtime.batch_cost import BatchCost
@@ -73,7 +74,7 @@ class GatedRuntime:
         self._gate: asyncio.Semaphore = asyncio.Semaphore(0)
 
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
-        rows = len(feeds["input_ids"])
+        rows = len(next(iter(feeds.values())))
         self._loop.call_soon_threadsafe(self.entered.put_nowait, rows)
         asyncio.run_coroutine_threadsafe(self._gate.acquire(), self._loop).result()
         self.rows_run += rows
@@ -119,6 +120,16 @@ def explain_request(text: str, *, model: str = "tiny", **options: Any) -> messag
     for name, value in options.items():
         setattr(request.options, name, value)
     return request
+
+
+def table_input(cells: Mapping[str, float | str | None]) -> messages.Input:
+    return messages.Input(tabular=messages.TabularInput(cells={name: _cell(value) for name, value in cells.items()}))
+
+
+def _cell(value: float | str | None) -> table_pb2.Cell:
+    if value is None:
+        return table_pb2.Cell(missing=True)
+    return table_pb2.Cell(category=value) if isinstance(value, str) else table_pb2.Cell(number=value)
 
 
 def stream_request(text: str, **options: Any) -> messages.StreamExplainRequest:

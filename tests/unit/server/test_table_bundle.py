@@ -1,0 +1,138 @@
+"""Bundles of tabular models: what does not fit the manifest is refused, by name."""
+
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bundle_edits import edit_manifest, replace_file
+from tiny_table_bundle import TARGET_NAME, tiny_table
+
+from explicate_server.modalities.registry import MODALITIES
+from explicate_server.registry.bundle import BundleError, verify_bundle
+from explicate_server.registry.golden_rows import GoldenRows
+from explicate_server.registry.runtime_choice import AUTO, choose_runtime
+from explicate_server.runtime.registry import RUNTIMES
+
+
+@pytest.fixture
+def folder(table_repository: Path, tmp_path: Path) -> Path:
+    """A private copy of the classifier's bundle."""
+    return Path(shutil.copytree(table_repository / "loans" / "1", tmp_path / "1"))
+
+
+@pytest.mark.parametrize("model", ["loans", "losses"])
+def test_every_runtime_gives_the_golden_answers_and_attributions(table_repository: Path, model: str) -> None:
+    bundle = verify_bundle(table_repository / model / "1", model=model, version=1)
+    modality = MODALITIES[bundle.manifest.kind](bundle, 1 << 16)
+    _, trials = choose_runtime(bundle, modality, runtime=AUTO, threads=2)
+    assert {trial.runtime for trial in trials} == {f"{name}-cpu" for name in RUNTIMES}
+    for trial in trials:
+        assert trial.passed, trial.reason
+        assert trial.attribution_difference is not None
+
+
+def test_golden_rows_are_read_as_inputs_with_their_answers(folder: Path) -> None:
+    golden = verify_bundle(folder, model="loans", version=1).golden()
+    assert isinstance(golden, GoldenRows)
+    table = tiny_table()
+    numbers, codes = table.rows(len(golden.inputs), seed=99)
+    np.testing.assert_allclose(golden.outputs, table.answers(numbers, codes), atol=1e-6)
+    for row, value in enumerate(golden.inputs):
+        asked = table.cells(numbers[row], codes[row])
+        assert {name: value.cells[name] for name in asked if asked[name] != "never seen"} == {
+            name: cell for name, cell in asked.items() if cell != "never seen"
+        }
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda m: m.pop("class_labels"), "0 class_labels"),
+        (lambda m: m.update(kind="MODEL_KIND_TABULAR_REGRESSION"), "class_labels of a regression"),
+        (lambda m: (m.update(kind="MODEL_KIND_TABULAR_REGRESSION"), m.pop("class_labels")), "target_name is empty"),
+        (lambda m: m.update(text={"max_tokens": 128}), "text is set"),
+        (lambda m: m.update(kind="MODEL_KIND_TEXT_CLASSIFICATION"), "tabular is set"),
+        (lambda m: m["tabular"].pop("columns"), "0 tabular.columns"),
+        (lambda m: m["tabular"].update(background_rows=0), "background_rows is 0"),
+        (lambda m: m["tabular"].update(background_rows=1 << 20), "background_rows"),
+        (lambda m: m["tabular"]["columns"][0].update(name="purpose"), "names in tabular.columns repeat"),
+        (lambda m: m["tabular"]["columns"][0].update(name=""), "name in tabular.columns is empty"),
+        (lambda m: m["tabular"]["columns"][0].update(categories=["1"]), r"tabular\.columns\[income\] has numbers and"),
+        (lambda m: m["tabular"]["columns"][0].pop("type"), r"type 0 of tabular\.columns\[income\]"),
+        (lambda m: m["tabular"]["columns"][1].pop("categories"), r"columns\[purpose\] has no categories"),
+        (lambda m: m["tabular"]["columns"][1].update(categories=["car", "car"]), "repeat"),
+        (
+            lambda m: m["tabular"]["columns"][3].update(categories=["no", "yes"]),
+            r"\[owner\] are \['no', 'yes'\]",
+        ),
+        (lambda m: m.update(files=[f for f in m["files"] if f["name"] != "background.npz"]), "do not list background"),
+    ],
+)
+def test_a_manifest_that_lies_is_refused_and_the_field_named(
+    folder: Path, change: Callable[[dict[str, Any]], object], named: str
+) -> None:
+    edit_manifest(folder, change)
+    with pytest.raises(BundleError, match=named):
+        verify_bundle(folder, model="loans", version=1)
+
+
+def test_a_regressions_target_has_a_name(table_repository: Path) -> None:
+    manifest = verify_bundle(table_repository / "losses" / "1", model="losses", version=1).manifest
+    assert (manifest.target_name, list(manifest.class_labels)) == (TARGET_NAME, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda a: a.pop("weights"), "not in the format"),
+        (lambda a: a.update(numbers=a["numbers"].astype(object)), "not in the format"),  # would be a pickle
+        (lambda a: a.update(weights=a["weights"][:-1]), "the manifest says 5 rows"),
+        (lambda a: a.update(weights=a["weights"] * 2), "do not sum to 1"),
+        (lambda a: a.update(weights=a["weights"] - 1), "below 0"),
+        (lambda a: a.update(numbers=a["numbers"][:, :-1]), "not of the manifest's columns"),
+        (lambda a: a.update(numbers=a["numbers"] + np.inf), "not of the manifest's columns"),
+        (lambda a: a.update(codes=a["codes"] + 3), "not of the manifest's columns"),
+        (lambda a: a.update(codes=a["codes"] - 9), "not of the manifest's columns"),
+        (lambda a: a.update(codes=a["codes"][:-1]), "has 4 rows"),
+    ],
+)
+def test_a_background_that_does_not_fit_is_refused(
+    folder: Path, change: Callable[[dict[str, Any]], object], problem: str
+) -> None:
+    change_arrays(folder, "background.npz", change)
+    with pytest.raises(BundleError, match=rf"background\.npz.*{problem}"):
+        verify_bundle(folder, model="loans", version=1).background()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a.pop("outputs"),
+        lambda a: a.update(outputs=a["outputs"][:, :2]),
+        lambda a: a.update(outputs=a["outputs"][:-1]),
+        lambda a: a.update(numbers=a["numbers"][:-1]),
+        lambda a: a.update(codes=a["codes"] + 3),
+        lambda a: a.update(numbers=a["numbers"].astype(object)),
+        lambda a: a.pop("attribution_rows"),
+        lambda a: a.update(attribution_rows=a["attribution_rows"] + 1000),
+        lambda a: a.update(attribution_values=a["attribution_values"] * np.nan),
+        lambda a: a.update(attribution_offsets=a["attribution_offsets"][::-1]),
+    ],
+)
+def test_golden_arrays_that_do_not_fit_are_refused(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    change_arrays(folder, "golden.npz", change)
+    with pytest.raises(BundleError, match=r"golden\.npz"):
+        verify_bundle(folder, model="loans", version=1).golden()
+
+
+def change_arrays(folder: Path, name: str, change: Callable[[dict[str, Any]], object]) -> None:
+    with np.load(folder / name) as stored:
+        arrays = dict(stored)
+    change(arrays)
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    replace_file(folder, name, content.getvalue())
