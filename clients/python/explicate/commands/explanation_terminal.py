@@ -24,7 +24,7 @@ from explicate.segments import segments
 
 _BAR_HALF = 18
 _WORD_WIDTH = 24
-_VALUE_WIDTH = 16
+_VALUE_WIDTH = 20
 _FAINT_BELOW = 0.05  # share of the strongest word below which a word is left uncoloured
 _PALE = 0.85  # share of white in the colour of the weakest coloured word
 

@@ -13,7 +13,7 @@ from explicate.results import ExplainResult
 
 _BAR_HALF = 16  # characters on each side of the centre line
 _WORD_WIDTH = 24
-_VALUE_WIDTH = 16
+_VALUE_WIDTH = 20
 
 
 def lines(result: ExplainResult, top: int) -> Iterator[str]:

@@ -94,6 +94,7 @@ def _cells(status: ModelStatus) -> tuple[str, ...]:
 
 def _lines(description: ModelDescription) -> list[tuple[str, str]]:
     status, limits = description.status, description.limits
+    outputs = "logits" if description.class_labels else "values"
     lines = [
         ("model", f"{status.model} version {status.version}"),
         ("state", f"{status.state} {status.reason}".strip()),
@@ -102,7 +103,7 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
         *_predicts(description),
         *_reads(description),
         ("runtime", f"{status.runtime} {status.precision}".strip()),
-        *(("tried" if i == 0 else "", _trial(trial)) for i, trial in enumerate(description.runtimes)),
+        *(("tried" if i == 0 else "", _trial(trial, outputs)) for i, trial in enumerate(description.runtimes)),
         *([("base model", description.base_model)] if description.base_model else []),
         ("bundle digest", status.bundle_digest),
         ("methods", ", ".join(description.methods)),
@@ -146,13 +147,13 @@ def _column(column: Column, width: int) -> str:
     return f"{column.name}{' ' * (width - tables.display_width(column.name))}  {'; '.join(facts)}"
 
 
-def _trial(trial: RuntimeTrial) -> str:
+def _trial(trial: RuntimeTrial, outputs: str) -> str:
     """One runtime that was tried, such as "openvino-cpu bf16: 0.61 ms a row, logits within 0.015"."""
     figures = []
     if trial.row_s is not None:
         figures.append(f"{trial.row_s * 1e3:.2f} ms a row")
     if trial.logit_difference is not None:
-        figures.append(f"logits within {trial.logit_difference:.1e}")
+        figures.append(f"{outputs} within {trial.logit_difference:.1e}")
     if trial.attribution_difference is not None:
         figures.append(f"attributions within {trial.attribution_difference:.2%}")
     verdict = [] if trial.passed else [f"refused: {trial.reason}"]
