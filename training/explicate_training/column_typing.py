@@ -49,6 +49,9 @@ def type_table(raw: RawTable, config: TableDataConfig) -> tuple[Table, TypingRep
         if name not in (config.label_column, config.group_column):
             column = _type_column(name, [_cell(cell, words) for cell in cells], config.columns, report)
             columns += [column] if column else []
+    if report.left_out and not columns:
+        reasons = ", ".join(f"{name!r} {reason}" for name, reason in list(report.left_out.items())[:5])
+        raise UsageError(f"no column is left to learn from: {reasons}; declare one in data.columns to keep it")
     groups = None
     if config.group_column:
         groups = _objects([_word(cell) for cell in raw.columns[config.group_column]])

@@ -51,15 +51,11 @@ class CleanTable:
 def clean_table(table: Table, config: TableDataConfig) -> CleanTable:
     """Cleans a typed table as the module says. Raises UsageError when what is left cannot be learnt from."""
     report = TableCleaningReport(rows_read=Counter(table.splits))
+    _check_columns(table, report)
     table = _with_labels(table, config, report)
     table = _without_duplicates(table, config, report)
     table = _without_constant_columns(table, report)
-    if not table.columns:
-        raise UsageError(
-            f"no column is left to learn from: {_reasons(report.left_out)}; see data.columns to keep some"
-            if report.left_out
-            else "the table has no column but the label's and the group's: add some, or check data.label_column"
-        )
+    _check_columns(table, report)
     if table.task == "classification":
         _check_classes(table, config)
     else:
@@ -104,8 +100,6 @@ def _without_duplicates(table: Table, config: TableDataConfig, report: TableClea
 
 def _first_of_its_like(frame: pandas.DataFrame) -> NDArray[np.intp]:
     """For each row the place of the first row that is equal to it."""
-    if not len(frame.columns):
-        return np.arange(len(frame))
     _, first, inverse = np.unique(
         pandas.util.hash_pandas_object(frame, index=False), return_index=True, return_inverse=True
     )
@@ -120,8 +114,10 @@ def _without_constant_columns(table: Table, report: TableCleaningReport) -> Tabl
     return replace(table, columns=tuple(column for column in table.columns if column.name not in report.left_out))
 
 
-def _reasons(left_out: dict[str, str]) -> str:
-    return ", ".join(f"{name!r} {reason}" for name, reason in list(left_out.items())[:5])
+def _check_columns(table: Table, report: TableCleaningReport) -> None:
+    if not table.columns:
+        reasons = ", ".join(f"{name!r} {reason}" for name, reason in list(report.left_out.items())[:5])
+        raise UsageError(f"no column is left to learn from ({reasons or 'the table has none'}): add some to data.table")
 
 
 def _check_classes(table: Table, config: TableDataConfig) -> None:
