@@ -7,11 +7,12 @@ from pathlib import Path
 _DESCRIPTION = """\
 Turn a finished training run into a bundle that `explicate serve` can load.
 
-The model becomes an ONNX graph (dynamic batch and length, positions as an input). Its answers are compared with
-torch's on held-out texts, in batches and alone; when a logit differs by more than 1e-4, nothing is published.
-The bundle appears in DIR/MODEL/VERSION/ by one rename, whole or not at all: model.onnx, tokenizer.json,
-golden.npz (texts with torch's answers and with attributions, which a server checks), manifest.json (digests
-of all files, schema, metrics, provenance) and MODEL_CARD.md. Published versions never change.
+The model becomes an ONNX graph (dynamic batch and length). Its answers are compared with torch's on held-out texts
+or rows, in batches and alone; when a logit differs by more than 1e-4 (a regression's value by more than 1e-4 of the
+target's spread), nothing is published.
+The bundle appears in DIR/MODEL/VERSION/ by one rename, whole or not at all: model.onnx, tokenizer.json (texts) or
+background.npz (tables), golden.npz (inputs with torch's answers and with attributions, which a server checks),
+manifest.json (digests of all files, schema, metrics, provenance) and MODEL_CARD.md. Published versions never change.
 """
 
 _EPILOG = """\
@@ -43,7 +44,11 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--version", metavar="N", type=int, help="version to publish (default: one above the highest there is)"
     )
     parser.add_argument(
-        "--compare", metavar="TEXTS", type=int, default=256, help="held-out texts to compare on (default: %(default)s)"
+        "--compare",
+        metavar="N",
+        type=int,
+        default=256,
+        help="held-out texts or rows to compare on (default: %(default)s)",
     )
     parser.set_defaults(run=run, extra="export")
 

@@ -1,6 +1,7 @@
-"""Does the graph answer as torch does, and does leaving tokens out equal masking them? Measured on held-out texts."""
+"""Does the graph answer as torch does, and a row alone as in a batch? Measured on held-out inputs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # onnxruntime has no types
 
@@ -8,87 +9,105 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from explicate.v1 import bundle_pb2
 from explicate_export.errors import ParityError
-from explicate_export.onnx_graph import OUTPUT_NAME
-from explicate_export.token_rows import TokenRow, pad
 
-MAX_LOGIT_DIFFERENCE = 1e-4
-_DROPPING_TEXTS = 8
-_DROPPED_FRACTION = 0.5
+MAX_DIFFERENCE = 1e-4
+_SHUFFLED_BATCH_ROWS = 7
+
+Answer = Callable[[NDArray[np.intp]], NDArray[np.float32]]
 
 
-class GraphRunner:
+class Graph:
     """model.onnx on the CPU, from a file or its bytes."""
 
-    def __init__(self, graph: Path | bytes, schema: bundle_pb2.TextSchema) -> None:
+    def __init__(self, graph: Path | bytes) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors; warnings tell of graph clean-ups that are no concern of a user's
         source = graph if isinstance(graph, bytes) else str(graph)
         self._session: Any = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        self._schema = schema
 
-    def logits(self, rows: Sequence[TokenRow]) -> NDArray[np.float32]:
-        """float32 [rows, classes], of one batch."""
-        answers: NDArray[np.float32] = self._session.run([OUTPUT_NAME], pad(rows, self._schema))[0]
-        return answers
-
-    def logits_in_batches(self, rows: Sequence[TokenRow], batch_rows: int) -> NDArray[np.float32]:
-        """float32 [rows, classes], of batches of so many rows in the given order."""
-        starts = range(0, len(rows), batch_rows)
-        return np.concatenate([self.logits(rows[start : start + batch_rows]) for start in starts])
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """float32 [rows, outputs], of one batch."""
+        (answers,) = self._session.run(None, dict(feeds))
+        outputs: NDArray[np.float32] = answers
+        return outputs
 
 
-def check_token_ids(rows: Sequence[TokenRow], expected_ids: Sequence[Sequence[int]]) -> None:
-    """Raises ParityError when tokenizer.json alone tokenises differently from the training tokenizer."""
-    for index, (row, expected) in enumerate(zip(rows, expected_ids, strict=True)):
-        if row.ids.tolist() != list(expected):
-            raise ParityError(
-                f"tokenizer.json does not tokenise held-out text {index + 1} as training did "
-                f"({len(row)} tokens against {len(expected)}): nothing was published"
-            )
+@dataclass(frozen=True)
+class Scale:
+    """What a difference of outputs is measured in: 1 for logits; for a regression, the spread of its target."""
+
+    unit: float
+    words: str  # of "a difference of 1e-5 …"
 
 
-def measure_parity(runner: GraphRunner, rows: Sequence[TokenRow], reference: NDArray[np.float32]) -> float:
-    """Largest absolute difference from the reference logits [rows, classes], over several ways of batching the rows.
+LOGITS = Scale(1.0, "in a logit")
 
-    Sorted by length (little padding), shuffled (much padding), and each alone. NaN counts as infinite.
+
+@dataclass(frozen=True)
+class Parity:
+    """What was measured, on so many held-out inputs; differences in the scale's unit."""
+
+    inputs: int
+    difference: float  # largest, of the graph from torch
+    batch_difference: float  # largest, of one row's answers from each other: alone, in batches, in another order
+    scale: Scale
+
+    @property
+    def absolute_difference(self) -> float:
+        """Largest difference of the graph from torch, in the outputs' own unit."""
+        return self.difference * self.scale.unit
+
+
+def measure_parity(
+    answer: Answer, reference: NDArray[np.float32], *, order: Sequence[int], batch_rows: int, scale: Scale = LOGITS
+) -> Parity:
+    """Asks for every row in several ways: in batches, shuffled in small batches, and alone.
+
+    Args:
+        answer: the graph's float32 [rows, outputs] of one batch of rows, given by index.
+        reference: torch's, float32 [rows, outputs].
+        order: of the rows in batches and alone.
+        batch_rows: rows of a batch.
+        scale: of the differences; NaN counts as infinite.
     """
-    by_length = np.argsort([len(row) for row in rows], kind="stable")
-    shuffled = np.random.Generator(np.random.Philox(0)).permutation(len(rows))
-    differences = [
-        runner.logits_in_batches([rows[index] for index in order], batch_rows) - reference[order]
-        for order, batch_rows in ((by_length, 16), (shuffled, 7), (by_length, 1))
-    ]
-    return max(_largest(difference) for difference in differences)
+    shuffled = np.random.Generator(np.random.Philox(0)).permutation(len(reference))
+    ways = np.stack(
+        [
+            _answers(answer, np.asarray(rows, dtype=np.intp), size)
+            for rows, size in ((order, batch_rows), (shuffled, _SHUFFLED_BATCH_ROWS), (order, 1))
+        ]
+    ).astype(np.float64)
+    return Parity(
+        len(reference),
+        largest(ways - reference) / scale.unit,
+        largest(ways.max(axis=0) - ways.min(axis=0)) / scale.unit,
+        scale,
+    )
 
 
-def check_parity(difference: float) -> None:
-    """Raises ParityError when the difference is above MAX_LOGIT_DIFFERENCE."""
-    if not difference <= MAX_LOGIT_DIFFERENCE:
+def check_parity(parity: Parity) -> None:
+    """Raises ParityError when a difference is above MAX_DIFFERENCE."""
+    if not parity.difference <= MAX_DIFFERENCE:
         raise ParityError(
-            f"the ONNX graph and torch differ by up to {difference:.2g} in a logit on the held-out texts, "
-            f"above {MAX_LOGIT_DIFFERENCE:g}: nothing was published"
+            f"the ONNX graph and torch differ by up to {parity.difference:.2g} {parity.scale.words} on the held-out "
+            f"inputs, above {MAX_DIFFERENCE:g}: nothing was published"
+        )
+    if not parity.batch_difference <= MAX_DIFFERENCE:
+        raise ParityError(
+            f"the ONNX graph answers the same input alone and in a batch {parity.batch_difference:.2g} "
+            f"{parity.scale.words} apart, above {MAX_DIFFERENCE:g}: nothing was published"
         )
 
 
-def measure_token_dropping(runner: GraphRunner, rows: Sequence[TokenRow]) -> float | None:
-    """Largest logit difference between masking tokens in place and leaving them out with the others' positions kept.
-
-    On the longest of the rows, half of the tokens that are not special; None when no row has two of those.
-    """
-    stream = np.random.Generator(np.random.Philox(0))
-    longest = sorted(rows, key=len, reverse=True)[:_DROPPING_TEXTS]
-    differences = []
-    for row in longest:
-        absent = ~row.special & (stream.random(len(row)) < _DROPPED_FRACTION)
-        if 0 < absent.sum() < (~row.special).sum():
-            masked = TokenRow(row.ids, np.where(absent, 0, row.attention), row.positions, row.special)
-            dropped = TokenRow(row.ids[~absent], row.attention[~absent], row.positions[~absent], row.special[~absent])
-            differences.append(_largest(runner.logits([masked]) - runner.logits([dropped])))
-    return max(differences, default=None)
+def largest(difference: NDArray[np.floating[Any]]) -> float:
+    """The largest absolute value; infinite when one is not finite."""
+    found = float(np.abs(difference).max())
+    return found if np.isfinite(found) else float("inf")
 
 
-def _largest(difference: NDArray[np.float32]) -> float:
-    largest = float(np.abs(difference).max())
-    return largest if np.isfinite(largest) else float("inf")
+def _answers(answer: Answer, order: NDArray[np.intp], batch_rows: int) -> NDArray[np.float32]:
+    """float32 [rows, outputs] in the rows' own order, asked for in another one."""
+    batches = [answer(order[start : start + batch_rows]) for start in range(0, len(order), batch_rows)]
+    answers = np.concatenate(batches)
+    return answers[np.argsort(order)]

@@ -3,18 +3,16 @@
 import importlib.metadata
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
+from explicate_export.contents import Contents
 from explicate_export.manifest import FORMAT_VERSION
 from explicate_export.run_directory import TrainingRun
 
-# Another processor or device adds in another order: ten times what export itself allows. A wrong graph, tokenizer or
-# weight is off by far more.
+# In the unit that parity is measured in. Another processor or device adds in another order: ten times what export
+# itself allows. A wrong graph, tokenizer or weight is off by far more.
 GOLDEN_TOLERANCE = 1e-3
-# bf16 keeps 8 bits: MiniLM-L6's logits are off by 0.02 at most. int8 is off by 0.2 to 0.5.
-GOLDEN_REDUCED_TOLERANCE = 0.05
 PRECISION = "fp32"
 _TOOLS = (
     "explicate",
@@ -23,46 +21,27 @@ _TOOLS = (
     "onnxruntime",
     "onnxruntime-gpu",
     "onnxscript",
+    "safetensors",
     "tokenizers",
     "torch",
     "transformers",
 )
 
 
-@dataclass(frozen=True)
-class Measurements:
-    """What export measured on held-out texts."""
-
-    texts: int
-    max_logit_difference: float  # torch against the graph
-    dropping_logit_difference: float | None  # tokens left out against masked; None when no text allowed it
-
-
-def describe(
-    run: TrainingRun,
-    schema: bundle_pb2.TextSchema,
-    measurements: Measurements,
-    golden_attributions: bundle_pb2.GoldenAttributions | None,
-) -> bundle_pb2.Bundle:
+def describe(run: TrainingRun, contents: Contents) -> bundle_pb2.Bundle:
     """The manifest but for the model's name, version and files, which publication fills in."""
     manifest = bundle_pb2.Bundle(
         format_version=FORMAT_VERSION,
-        kind=bundle_pb2.MODEL_KIND_TEXT_CLASSIFICATION,
-        class_labels=run.labels,
-        text=schema,
         precision=PRECISION,
-        golden_tolerance=GOLDEN_TOLERANCE,
-        golden_reduced_tolerance=GOLDEN_REDUCED_TOLERANCE,
-        golden_attributions=golden_attributions,
         provenance=bundle_pb2.Provenance(
-            base_model=run.base_model,
             data_sha256=run.data_sha256,
             seed=run.seed,
             tool_versions={**_installed_versions(), **run.tool_versions},
-            max_logit_difference=measurements.max_logit_difference,
+            max_logit_difference=contents.parity.absolute_difference,
         ),
         metrics=scalar_metrics(run.test_metrics),
     )
+    manifest.MergeFrom(contents.manifest)
     manifest.create_time.GetCurrentTime()
     return manifest
 

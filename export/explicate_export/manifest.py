@@ -18,6 +18,7 @@ MANIFEST_NAME = "manifest.json"
 GRAPH_NAME = "model.onnx"
 TOKENIZER_NAME = "tokenizer.json"
 GOLDEN_NAME = "golden.npz"
+BACKGROUND_NAME = "background.npz"
 MODEL_CARD_NAME = "MODEL_CARD.md"
 
 # The rule that bundle.proto states for Bundle.model.

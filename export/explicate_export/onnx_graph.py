@@ -1,85 +1,73 @@
-"""The torch model as one ONNX file: weights inside, dynamic batch and length, positions as an input."""
+"""A torch module as one ONNX file: weights inside, the axes that vary dynamic, named inputs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any  # torch modules and tensors of any model
+from typing import Any  # torch modules of any model, and onnx's messages
 
 import torch
 
 from explicate_export.errors import ConversionError
 from explicate_export.quiet import quiet
-from explicate_export.torch_model import TorchModel, first_line
 
-OUTPUT_NAME = "logits"
 # Protocol buffers cannot be larger, and the weights are inside; what is not weights stays below the margin.
 MAX_FILE_BYTES = 2**31 - 1
 _MARGIN_BYTES = 16 * 2**20
-_SAMPLE_ROWS, _SAMPLE_TOKENS = 2, 7  # any sizes above 1 will do; 1 would be taken for a constant
 
 
-class _Logits(torch.nn.Module):
-    """Calls the model with named inputs and returns its logits alone."""
+@dataclass(frozen=True)
+class GraphSource:
+    """What becomes a graph."""
 
-    def __init__(self, model: Any, input_names: Sequence[str]) -> None:
-        super().__init__()
-        self.model = model
-        self.input_names = tuple(input_names)
-
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(**dict(zip(self.input_names, inputs, strict=True))).logits
-        return logits
+    module: torch.nn.Module  # takes the inputs in the samples' order, and returns one tensor
+    name: str  # of the model, for messages
+    samples: Mapping[str, torch.Tensor]  # by input name; sizes above 1 on the dynamic axes, or they turn constant
+    dynamic_axes: Mapping[int, str]  # of every input
+    output_name: str
+    advice: str  # what to do when it cannot be converted
 
 
-def write_graph(torch_model: TorchModel, input_names: Sequence[str], first_position: int, path: Path) -> None:
-    """Writes `path`: inputs int64 [batch, length] by those names, output "logits" float32 [batch, classes].
+def write_graph(source: GraphSource, path: Path) -> None:
+    """Writes `path`.
 
     Raises ConversionError when the model is too large for one file, or when torch cannot express it in ONNX.
     """
-    _check_size(torch_model)
-    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
+    _check_size(source.module)
+    axes = {axis: torch.export.Dim(name) for axis, name in source.dynamic_axes.items()}
     try:
         with quiet():
             program = torch.onnx.export(
-                _Logits(torch_model.model, input_names).eval(),
-                _sample_inputs(input_names, first_position),
-                input_names=list(input_names),
-                output_names=[OUTPUT_NAME],
-                dynamic_shapes=(tuple(axes for _ in input_names),),
+                source.module.eval(),
+                tuple(source.samples.values()),
+                input_names=list(source.samples),
+                output_names=[source.output_name],
+                dynamic_shapes=(tuple(axes for _ in source.samples),),
                 dynamo=True,
                 verbose=False,
             )
     except Exception as error:  # the exporter raises whatever its passes raise
         raise ConversionError(
-            f"torch cannot convert {torch_model.architecture} to ONNX ({first_line(error)}): "
-            "train with another base model, such as BERT, RoBERTa, DistilBERT or ELECTRA"
+            f"torch cannot convert {source.name} to ONNX ({first_line(error)}): {source.advice}"
         ) from error
     if program is None:
-        raise ConversionError(f"torch made no ONNX program of {torch_model.architecture}")
+        raise ConversionError(f"torch made no ONNX program of {source.name}: {source.advice}")
     graph = program.model_proto
     _strip(graph)
     path.write_bytes(graph.SerializeToString(deterministic=True))
 
 
-def _check_size(torch_model: TorchModel) -> None:
-    weight_bytes = sum(parameter.numel() * 4 for parameter in torch_model.model.parameters())
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, for a message of one sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _check_size(module: torch.nn.Module) -> None:
+    weight_bytes = sum(parameter.numel() * 4 for parameter in module.parameters())
     if weight_bytes + _MARGIN_BYTES > MAX_FILE_BYTES:
         raise ConversionError(
             f"the model has {weight_bytes / 2**30:.1f} GiB of weights and a bundle's model.onnx can hold 2 GiB: "
-            "train with a smaller base model"
+            "train a smaller one"
         )
-
-
-def _sample_inputs(input_names: Sequence[str], first_position: int) -> tuple[torch.Tensor, ...]:
-    shape = (_SAMPLE_ROWS, _SAMPLE_TOKENS)
-    attention = torch.ones(shape, dtype=torch.int64)
-    attention[1, -2:] = 0  # some padding, so that the mask is not taken for a constant
-    samples = {
-        "input_ids": torch.arange(1, 1 + _SAMPLE_ROWS * _SAMPLE_TOKENS).reshape(shape),
-        "attention_mask": attention,
-        "position_ids": (first_position + torch.arange(_SAMPLE_TOKENS)).repeat(_SAMPLE_ROWS, 1),
-        "token_type_ids": torch.zeros(shape, dtype=torch.int64),
-    }
-    return tuple(samples[name] for name in input_names)
 
 
 def _strip(model: Any) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from explicate.v1 import bundle_pb2
+from explicate_export.errors import ParityError
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,16 @@ def encode(tokenizer_json: str, texts: Sequence[str], schema: bundle_pb2.TextSch
         )
         for encoding in tokenizer.encode_batch(list(texts))
     ]
+
+
+def check_token_ids(rows: Sequence[TokenRow], expected_ids: Sequence[Sequence[int]]) -> None:
+    """Raises ParityError when tokenizer.json alone tokenises differently from the training tokenizer."""
+    for index, (row, expected) in enumerate(zip(rows, expected_ids, strict=True)):
+        if row.ids.tolist() != list(expected):
+            raise ParityError(
+                f"tokenizer.json does not tokenise held-out text {index + 1} as training did "
+                f"({len(row)} tokens against {len(expected)}): nothing was published"
+            )
 
 
 def pad(rows: Sequence[TokenRow], schema: bundle_pb2.TextSchema) -> dict[str, NDArray[np.int64]]:

@@ -6,25 +6,23 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import numpy_helper
 from tiny_bundle import write_run_files, write_tiny_run
 
-import explicate_export.export as export_module
-import explicate_export.onnx_graph as onnx_graph
 from explicate.v1 import bundle_pb2
-from explicate_export import cli, torch_model
-from explicate_export.comparison import check_parity, check_token_ids
+from explicate_export import cli, onnx_graph, text_export, text_model
+from explicate_export.comparison import LOGITS, Parity, Scale, check_parity, measure_parity
 from explicate_export.errors import ConversionError, ParityError, UsageError
 from explicate_export.export import ExportOptions, export_run
-from explicate_export.run_directory import read_run
-from explicate_export.token_rows import encode, plain_tokenizer_json
+from explicate_export.text_run import read_text_run
+from explicate_export.token_rows import check_token_ids, encode, plain_tokenizer_json
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +40,13 @@ def own_run(run: Path, tmp_path: Path) -> Path:
 def _reuse_graph(monkeypatch: pytest.MonkeyPatch, graph: Path, *, scale: float) -> None:
     """Instead of converting, takes a graph that exists, with one weight of its last layer multiplied."""
 
-    def write_graph(trained: Any, inputs: Sequence[str], first_position: int, path: Path) -> None:
+    def write_graph(source: Any, path: Path) -> None:
         model = onnx.load(graph)
         (weight,) = (tensor for tensor in model.graph.initializer if tensor.name.endswith("classifier.bias"))
         weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(scale), weight.name))
         onnx.save(model, path)
 
-    monkeypatch.setattr(export_module, "write_graph", write_graph)
+    monkeypatch.setattr(text_export, "write_graph", write_graph)
 
 
 @pytest.mark.parametrize("scale", [1.001, float("nan")])
@@ -67,21 +65,35 @@ def test_unchanged_graph_passes_the_same_comparison(
 ) -> None:
     _reuse_graph(monkeypatch, tiny_repository / "tiny" / "1" / "model.onnx", scale=1.0)
     lines: list[str] = []
-    bundle = export_run(run, tmp_path / "repository", ExportOptions("other", 4, compared_texts=10), say=lines.append)
+    bundle = export_run(run, tmp_path / "repository", ExportOptions("other", 4, compared_inputs=10), say=lines.append)
     assert bundle == tmp_path / "repository" / "other" / "4"
     assert any("on 10 held-out texts" in line for line in lines)
     assert any("token dropping: leaving tokens out equals masking them" in line for line in lines)
 
 
 def test_difference_at_the_limit_passes_and_above_it_fails() -> None:
-    check_parity(1e-4)
+    check_parity(Parity(8, 1e-4, 1e-4, LOGITS))
     for difference in (1.01e-4, float("inf"), float("nan")):
-        with pytest.raises(ParityError):
-            check_parity(difference)
+        with pytest.raises(ParityError, match=r"and torch differ by up to .* in a logit"):
+            check_parity(Parity(8, difference, 0.0, LOGITS))
+        with pytest.raises(ParityError, match="the same input alone and in a batch"):
+            check_parity(Parity(8, 0.0, difference, LOGITS))
+
+
+def test_parity_is_the_largest_difference_over_every_way_of_asking() -> None:
+    reference = np.arange(20, dtype=np.float32)[:, None]
+
+    def answer(rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        together = np.float32(0.5 if len(rows) > 1 else 0.0)  # a batch spoils the answers
+        return reference[rows] + np.where(rows == 3, np.float32(0.25), together)[:, None]
+
+    parity = measure_parity(answer, reference, order=range(19, -1, -1), batch_rows=8, scale=Scale(2.0, "of two"))
+    assert (parity.inputs, parity.difference, parity.batch_difference) == (20, 0.25, 0.25)
+    assert parity.absolute_difference == 0.5
 
 
 def test_bundle_tokenizer_gives_the_training_tokenizers_ids(run: Path) -> None:
-    trained = torch_model.load(read_run(run))
+    trained = text_model.load(read_text_run(run))
     texts = [
         "Good FOOD!",
         "naïve café ½ 你好 😀",
@@ -121,33 +133,38 @@ def test_model_without_its_classifier_weights_is_refused(own_run: Path) -> None:
     weights = {name: tensor for name, tensor in load_file(path).items() if not name.startswith("classifier")}
     save_file(weights, path, metadata={"format": "pt"})
     with pytest.raises(UsageError, match=r"lacks weights, 'classifier\.bias' among them"):
-        torch_model.load(read_run(own_run))
+        text_model.load(read_text_run(own_run))
 
 
 def test_truncated_weights_are_one_sentence(own_run: Path) -> None:
     path = own_run / "model" / "model.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(UsageError, match="cannot be loaded"):
-        torch_model.load(read_run(own_run))
+        text_model.load(read_text_run(own_run))
 
 
 @pytest.mark.parametrize("labels", [("great", "other"), ("a", "b", "c")])
 def test_labels_that_contradict_the_model_are_refused(own_run: Path, labels: tuple[str, ...]) -> None:
     write_run_files(own_run, texts=["good"], labels=labels)
     with pytest.raises(UsageError, match="not consistent"):
-        torch_model.load(read_run(own_run))
+        text_model.load(read_text_run(own_run))
 
 
 def test_more_tokens_than_the_model_has_positions_are_refused(run: Path) -> None:
-    trained = dataclasses.replace(torch_model.load(read_run(run)), max_tokens=129)
+    trained = dataclasses.replace(text_model.load(read_text_run(run)), max_tokens=129)
     with pytest.raises(UsageError, match="only 128 positions"):
-        torch_model.text_schema(trained, "good food")
+        text_model.text_schema(trained, "good food")
 
 
 def test_model_too_large_for_one_file_is_refused(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_graph, "MAX_FILE_BYTES", 1000)
     with pytest.raises(ConversionError, match="can hold 2 GiB"):
-        onnx_graph.write_graph(torch_model.load(read_run(run)), ["input_ids"], 0, tmp_path / "model.onnx")
+        onnx_graph.write_graph(_source(run), tmp_path / "model.onnx")
+
+
+def _source(run: Path) -> onnx_graph.GraphSource:
+    trained = text_model.load(read_text_run(run))
+    return text_model.graph_source(trained, text_model.text_schema(trained, "good food"))
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -171,9 +188,7 @@ def test_command_prints_the_bundle_and_the_next_step(
 
 def test_export_twice_gives_the_same_graph(run: Path, tiny_repository: Path, tmp_path: Path) -> None:
     """The shared repository was exported from a model of the same seed."""
-    trained = torch_model.load(read_run(run))
-    schema = torch_model.text_schema(trained, "good food")
-    onnx_graph.write_graph(trained, schema.inputs, schema.first_position, tmp_path / "model.onnx")
+    onnx_graph.write_graph(_source(run), tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx").read_bytes() == (tiny_repository / "tiny" / "1" / "model.onnx").read_bytes()
 
 

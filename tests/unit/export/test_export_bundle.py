@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from tiny_bundle import CONSTANT_LOGITS, build_onnx_variant, compose_texts
 
 from explicate.v1 import bundle_pb2
-from explicate_export.comparison import GraphRunner
-from explicate_export.golden import choose_excerpts, choose_golden
+from explicate_export.golden_texts import choose_excerpts, choose_golden
+from explicate_export.text_graph import TextGraph
 from explicate_export.token_rows import TokenRow, encode
 from explicate_server.registry.golden import read_golden
 
@@ -33,12 +33,12 @@ def _logits(bundle: Path, texts: list[str]) -> NDArray[np.float32]:
     """float32 [texts, classes], all in one batch, by the files of the bundle alone."""
     manifest = json_format.Parse((bundle / "manifest.json").read_text(encoding="utf-8"), bundle_pb2.Bundle())
     rows = encode((bundle / "tokenizer.json").read_text(encoding="utf-8"), texts, manifest.text)
-    return GraphRunner(bundle / "model.onnx", manifest.text).logits(rows)
+    return TextGraph(bundle / "model.onnx", manifest.text).logits(rows)
 
 
 def test_every_field_of_the_manifest_is_filled(manifest: bundle_pb2.Bundle) -> None:
     unset = {field.name for field in manifest.DESCRIPTOR.fields} - {field.name for field, _ in manifest.ListFields()}
-    assert unset == set()
+    assert unset == {"tabular", "target_name"}
     assert (manifest.format_version, manifest.model, manifest.version) == (1, "tiny", 1)
     assert list(manifest.class_labels) == ["other", "great"]
     assert list(manifest.text.inputs) == ["input_ids", "attention_mask", "position_ids", "token_type_ids"]
@@ -103,7 +103,7 @@ def _empty_logits(bundle: Path, text: str) -> NDArray[np.float32]:
     (row,) = encode((bundle / "tokenizer.json").read_text(encoding="utf-8"), [text], manifest.text)
     keep = row.special
     empty = TokenRow(row.ids[keep], row.attention[keep], row.positions[keep], row.special[keep])
-    return GraphRunner(bundle / "model.onnx", manifest.text).logits([empty])[0]
+    return TextGraph(bundle / "model.onnx", manifest.text).logits([empty])[0]
 
 
 def test_a_row_alone_answers_as_in_a_batch_of_longer_ones(bundle: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from tiny_bundle import write_run_files
 
 from explicate_export.errors import UsageError
-from explicate_export.run_directory import read_run
+from explicate_export.kinds import open_run
+from explicate_export.text_run import read_text_run
 
 
 @pytest.fixture
@@ -26,24 +27,24 @@ def _change(path: Path, **values: Any) -> None:
 
 
 def test_finished_run_is_read(run: Path) -> None:
-    found = read_run(run)
+    found = read_text_run(run)
     assert found.labels == ("other", "great")
     assert found.max_tokens == 128
     assert found.held_out_texts == ("good food", "bad food")
-    assert found.test_metrics["accuracy"] == 0.5
-    assert found.seed == 7
+    assert found.training.test_metrics["accuracy"] == 0.5
+    assert found.training.seed == 7
 
 
 def test_texts_with_line_separators_inside_stay_whole(run: Path) -> None:
     text = "one\u2028two\u0085three"
     line = json.dumps({"text": text}, ensure_ascii=False) + "\n"
     (run / "held_out.jsonl").write_text(line, encoding="utf-8")
-    assert read_run(run).held_out_texts == (text,)
+    assert read_text_run(run).held_out_texts == (text,)
 
 
 def test_texts_without_utf8_form_are_left_out(run: Path) -> None:
     (run / "held_out.jsonl").write_text('{"text": "\\ud800"}\n{"text": "fine"}\n{"text": " "}\n', encoding="utf-8")
-    assert read_run(run).held_out_texts == ("fine",)
+    assert read_text_run(run).held_out_texts == ("fine",)
 
 
 @pytest.mark.parametrize(
@@ -52,20 +53,19 @@ def test_texts_without_utf8_form_are_left_out(run: Path) -> None:
 def test_missing_file_is_named(run: Path, name: str) -> None:
     (run / name).unlink()
     with pytest.raises(UsageError, match=Path(name).name):
-        read_run(run)
+        read_text_run(run)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "\ufeff"])
 def test_broken_json_is_named(run: Path, content: str) -> None:
     (run / "run.json").write_text(content, encoding="utf-8")
     with pytest.raises(UsageError, match=r"run\.json"):
-        read_run(run)
+        read_text_run(run)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"kind": "image-classification"}, "image-classification"),
         ({"labels": ["one"]}, "labels"),
         ({"labels": ["same", "same"]}, "labels"),
         ({"labels": "ab"}, "labels"),
@@ -79,22 +79,31 @@ def test_broken_json_is_named(run: Path, content: str) -> None:
 def test_wrong_value_is_named(run: Path, values: dict[str, Any], message: str) -> None:
     _change(run / "run.json", **values)
     with pytest.raises(UsageError, match=message):
-        read_run(run)
+        read_text_run(run)
 
 
 @pytest.mark.parametrize("line", ['{"label": "x"}', "nonsense", '{"text": 5}', "[1]"])
 def test_broken_held_out_line_is_named_by_number(run: Path, line: str) -> None:
     (run / "held_out.jsonl").write_text('{"text": "fine"}\n' + line + "\n", encoding="utf-8")
     with pytest.raises(UsageError, match="line 2"):
-        read_run(run)
+        read_text_run(run)
 
 
 def test_run_without_texts_is_refused(run: Path) -> None:
     (run / "held_out.jsonl").write_text("\n", encoding="utf-8")
     with pytest.raises(UsageError, match="no texts"):
-        read_run(run)
+        read_text_run(run)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"), [("image-classification", r"'image-classification', and what can be exported"), (None, "kind")]
+)
+def test_unknown_kind_of_run_is_named(run: Path, kind: object, message: str) -> None:
+    _change(run / "run.json", kind=kind)
+    with pytest.raises(UsageError, match=message):
+        open_run(run, lambda _: None)
 
 
 def test_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere is not a run directory"):
-        read_run(tmp_path / "nowhere")
+        open_run(tmp_path / "nowhere", lambda _: None)

@@ -69,7 +69,7 @@ def attribute_golden(
     attributions = {}
     for index in (golden.texts.index(text) for text in texts):
         values = attribute(
-            golden.texts[index],
+            golden.inputs[index],
             int(golden.logits[index].argmax()),
             recipe=recipe,
             modality=modality,

@@ -12,16 +12,19 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from explicate.v1 import bundle_pb2
 from explicate_export.errors import ConversionError, UsageError
+from explicate_export.onnx_graph import GraphSource, first_line
 from explicate_export.quiet import quiet
-from explicate_export.run_directory import TrainingRun
+from explicate_export.text_run import TextRun
 
 _REFERENCE_BATCH_ROWS = 32
 # Two computations of one thing in float32 differ by 1e-6 or so; another position's embedding changes logits far more.
 _SAME_LOGITS = 1e-5
+_SAMPLE_ROWS, _SAMPLE_TOKENS = 2, 7  # any sizes above 1 will do
+_OTHER_BASE = "train with another base model, such as BERT, RoBERTa, DistilBERT or ELECTRA"
 
 
 @dataclass(frozen=True)
-class TorchModel:
+class TextModel:
     """A Hugging Face classifier in float32 and its tokenizer."""
 
     model: Any
@@ -55,7 +58,7 @@ class TorchModel:
         )
 
 
-def load(run: TrainingRun) -> TorchModel:
+def load(run: TextRun) -> TextModel:
     """Loads the run's model; raises UsageError when it does not fit what run.json says."""
     try:
         with quiet():
@@ -77,41 +80,78 @@ def load(run: TrainingRun) -> TorchModel:
             f"{run.model_directory} lacks weights, {sorted(report['missing_keys'])[0]!r} among them: train again"
         )
     _check_labels(model.config, run)
-    return TorchModel(model.eval(), tokenizer, run.max_tokens)
+    return TextModel(model.eval(), tokenizer, run.max_tokens)
 
 
-def _check_labels(config: Any, run: TrainingRun) -> None:
+def _check_labels(config: Any, run: TextRun) -> None:
     if config.num_labels != len(run.labels):
         raise UsageError(
-            f"{run.directory} is not consistent: run.json names {len(run.labels)} labels and the model has "
+            f"{run.training.directory} is not consistent: run.json names {len(run.labels)} labels and the model has "
             f"{config.num_labels} classes, so train again"
         )
     named = [str(config.id2label[index]) for index in range(config.num_labels)]
     # A model that was never told its labels has LABEL_0, LABEL_1, ...
     if set(named) == set(run.labels) and tuple(named) != run.labels:
         raise UsageError(
-            f"{run.directory} is not consistent: run.json orders the labels {list(run.labels)} and the model {named}, "
-            "so train again"
+            f"{run.training.directory} is not consistent: run.json orders the labels {list(run.labels)} and the model "
+            f"{named}, so train again"
         )
 
 
-def text_schema(torch_model: TorchModel, sample_text: str) -> bundle_pb2.TextSchema:
+def graph_source(trained: TextModel, schema: bundle_pb2.TextSchema) -> GraphSource:
+    """The model as a graph: inputs int64 [batch, length] by the schema, output "logits" float32 [batch, classes]."""
+    samples = _sample_inputs(schema.first_position)
+    return GraphSource(
+        module=_Logits(trained.model, schema.inputs),
+        name=trained.architecture,
+        samples={name: samples[name] for name in schema.inputs},
+        dynamic_axes={0: "batch", 1: "length"},
+        output_name="logits",
+        advice=_OTHER_BASE,
+    )
+
+
+class _Logits(torch.nn.Module):
+    """Calls the model with named inputs and returns its logits alone."""
+
+    def __init__(self, model: Any, input_names: Sequence[str]) -> None:
+        super().__init__()
+        self.model = model
+        self.input_names = tuple(input_names)
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(**dict(zip(self.input_names, inputs, strict=True))).logits
+        return logits
+
+
+def _sample_inputs(first_position: int) -> dict[str, torch.Tensor]:
+    shape = (_SAMPLE_ROWS, _SAMPLE_TOKENS)
+    attention = torch.ones(shape, dtype=torch.int64)
+    attention[1, -2:] = 0  # some padding, so that the mask is not taken for a constant
+    return {
+        "input_ids": torch.arange(1, 1 + _SAMPLE_ROWS * _SAMPLE_TOKENS).reshape(shape),
+        "attention_mask": attention,
+        "position_ids": (first_position + torch.arange(_SAMPLE_TOKENS)).repeat(_SAMPLE_ROWS, 1),
+        "token_type_ids": torch.zeros(shape, dtype=torch.int64),
+    }
+
+
+def text_schema(trained: TextModel, sample_text: str) -> bundle_pb2.TextSchema:
     """How texts become inputs of this model; `token_dropping` is left false, to be measured on the graph."""
-    parameters = inspect.signature(torch_model.model.forward).parameters
+    parameters = inspect.signature(trained.model.forward).parameters
     if "position_ids" not in parameters:
         raise ConversionError(
-            f"{torch_model.architecture} takes no position_ids, and explanations need them: "
-            "train with another base model, such as BERT, RoBERTa, DistilBERT or ELECTRA"
+            f"{trained.architecture} takes no position_ids, and explanations need them: {_OTHER_BASE}"
         )
-    config, tokenizer = torch_model.model.config, torch_model.tokenizer
+    config, tokenizer = trained.model.config, trained.tokenizer
     inputs = ["input_ids", "attention_mask", "position_ids"]
     if "token_type_ids" in parameters and (getattr(config, "type_vocab_size", 0) or 0) > 1:
         inputs.append("token_type_ids")
     padding_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    first_position = _first_position(torch_model, sample_text, padding_id)
-    _check_length(torch_model, first_position)
+    first_position = _first_position(trained, sample_text, padding_id)
+    _check_length(trained, first_position)
     return bundle_pb2.TextSchema(
-        max_tokens=torch_model.max_tokens,
+        max_tokens=trained.max_tokens,
         inputs=inputs,
         first_position=first_position,
         padding_id=padding_id,
@@ -120,33 +160,28 @@ def text_schema(torch_model: TorchModel, sample_text: str) -> bundle_pb2.TextSch
 
 
 @torch.no_grad()
-def _first_position(torch_model: TorchModel, sample_text: str, padding_id: int) -> int:
+def _first_position(trained: TextModel, sample_text: str, padding_id: int) -> int:
     """The position that the model gives its first token when it is left to number them itself."""
-    inputs = torch_model.tokenise([sample_text])
-    own = torch_model.model(**inputs).logits
+    inputs = trained.tokenise([sample_text])
+    own = trained.model(**inputs).logits
     counted = torch.arange(inputs["input_ids"].shape[1])[None]
     differences = {
-        first: float((torch_model.model(**inputs, position_ids=counted + first).logits - own).abs().max())
+        first: float((trained.model(**inputs, position_ids=counted + first).logits - own).abs().max())
         for first in (0, padding_id + 1)  # BERT; RoBERTa
     }
     closest = min(differences, key=differences.__getitem__)
     if differences[closest] <= _SAME_LOGITS:
         return closest
     raise ConversionError(
-        f"{torch_model.architecture} does not number its tokens from 0 or from its padding index + 1, "
+        f"{trained.architecture} does not number its tokens from 0 or from its padding index + 1, "
         "so position_ids cannot stand in for its own numbering: train with another base model, such as BERT"
     )
 
 
-def _check_length(torch_model: TorchModel, first_position: int) -> None:
-    positions = getattr(torch_model.model.config, "max_position_embeddings", None)
-    if positions is not None and torch_model.max_tokens + first_position > positions:
+def _check_length(trained: TextModel, first_position: int) -> None:
+    positions = getattr(trained.model.config, "max_position_embeddings", None)
+    if positions is not None and trained.max_tokens + first_position > positions:
         raise UsageError(
-            f"run.json allows {torch_model.max_tokens} tokens and the model has only {positions - first_position} "
+            f"run.json allows {trained.max_tokens} tokens and the model has only {positions - first_position} "
             "positions: train again with a smaller max_tokens"
         )
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, for a message of one sentence."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,23 @@
+"""The kinds of models that can be exported: one line each."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from explicate_export.contents import ModelExport, Say
+from explicate_export.errors import UsageError
+from explicate_export.run_directory import RUN_NAME, read_kind
+from explicate_export.text_export import open_text_run
+
+KINDS: Mapping[str, Callable[[Path, Say], ModelExport]] = {
+    "text-classification": open_text_run,
+}
+
+
+def open_run(directory: Path, say: Say) -> ModelExport:
+    """Reads a run directory and loads its model; raises UsageError, naming the file that is missing or wrong."""
+    kind = read_kind(directory)
+    if kind not in KINDS:
+        raise UsageError(
+            f"{directory / RUN_NAME}: kind is {kind!r}, and what can be exported is {', '.join(map(repr, KINDS))}"
+        )
+    return KINDS[kind](directory, say)
