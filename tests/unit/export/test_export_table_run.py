@@ -1,0 +1,231 @@
+"""The run directory of a table's model: what is whole is read, what is not is one sentence that names the file."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_table_run import BACKGROUND_ROWS, COLUMNS, TARGET, category, number, write_table_run
+
+from explicate.v1 import bundle_pb2
+from explicate_export.errors import UsageError
+from explicate_export.kinds import open_run
+from explicate_export.table_rows import CellError, encode
+from explicate_export.tabular_run import read_tabular_run
+
+ROW = {"city": "Köln", "age": 30, "member": True, "income": 1.5, "size": "large", "distance": -2}
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_table_run(tmp_path_factory.mktemp("run") / "table")
+
+
+@pytest.fixture
+def run(whole_run: Path, tmp_path: Path) -> Path:
+    """A run that a test may change."""
+    return Path(shutil.copytree(whole_run, tmp_path / "run"))
+
+
+def _change(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **values}), encoding="utf-8")
+
+
+def _open(run: Path) -> None:
+    open_run(run, lambda _: None)
+
+
+def _schema(*columns: dict[str, Any]) -> bundle_pb2.TabularSchema:
+    types = bundle_pb2.ColumnType
+    return bundle_pb2.TabularSchema(
+        columns=[
+            bundle_pb2.ColumnSchema(
+                name=column["name"],
+                type=types.Value(f"COLUMN_TYPE_{column['type'].upper()}"),
+                categories=column["categories"],
+            )
+            for column in columns
+        ]
+    )
+
+
+def test_finished_run_is_read(run: Path) -> None:
+    found = read_tabular_run(run)
+    assert found.labels == ("no", "yes")
+    assert found.target_name == TARGET
+    assert not found.regression
+    assert [column.name for column in found.schema.columns] == [column["name"] for column in COLUMNS]
+    assert found.schema.columns[0] == bundle_pb2.ColumnSchema(
+        name="city",
+        type=bundle_pb2.COLUMN_TYPE_CATEGORY,
+        categories=["Ghent", "Köln", "São Paulo"],
+        group="place",
+        may_be_missing=True,
+    )
+    assert found.schema.background_rows == len(found.background) == BACKGROUND_ROWS
+    assert len(found.held_out) == 60
+    assert found.held_out_targets == ()
+
+
+def test_targets_of_a_regression_are_read(tmp_path: Path) -> None:
+    found = read_tabular_run(write_table_run(tmp_path / "run", labels=(), rows=5))
+    lines = (tmp_path / "run" / "held_out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert found.regression
+    assert found.held_out_targets == tuple(json.loads(line)["label"] for line in lines)
+
+
+def test_cells_become_numbers_and_codes_in_the_schemas_order() -> None:
+    rows = [ROW, {**ROW, "city": "Rome", "member": None, "age": None, "size": None}, {**ROW, "member": "false"}]
+    encoded = encode(rows, _schema(*COLUMNS))
+    np.testing.assert_array_equal(encoded.numbers, np.float32([[30, 1.5, -2], [math.nan, 1.5, -2], [30, 1.5, -2]]))
+    np.testing.assert_array_equal(encoded.codes, [[3, 3, 4], [0, 1, 1], [3, 2, 4]])
+    assert (encoded.numbers.dtype, encoded.codes.dtype) == (np.float32, np.int64)
+    assert list(encoded.feeds()) == ["numbers", "codes"]
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "name", "shape"),
+    [(number("x"), 1.0, "codes", (2, 0)), (category("x", "a"), "a", "numbers", (2, 0))],
+)
+def test_input_without_columns_is_empty_and_not_fed(
+    column: dict[str, Any], cell: Any, name: str, shape: tuple[int, int]
+) -> None:
+    encoded = encode([{"x": cell}, {"x": None}], _schema(column))
+    assert getattr(encoded, name).shape == shape
+    assert name not in encoded.feeds()
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"age": "thirty"}, "'age' is a number column"),
+        ({"age": True}, "'age' is a number column"),
+        ({"age": 1e308}, "32-bit"),
+        ({"age": math.inf}, "32-bit"),
+        ({"age": math.nan}, "32-bit"),
+        ({"city": 3}, "'city' is a column of categories"),
+        ({"size": False}, "'size' is a column of categories"),
+        ({"wage": 3}, "'wage' is not in the schema"),
+    ],
+)
+def test_cell_that_does_not_fit_is_named(cells: dict[str, Any], message: str) -> None:
+    with pytest.raises(CellError, match=message):
+        encode([{**ROW, **cells}], _schema(*COLUMNS))
+
+
+def test_row_without_a_column_is_refused() -> None:
+    with pytest.raises(CellError, match="'size' is missing"):
+        encode([{name: cell for name, cell in ROW.items() if name != "size"}], _schema(*COLUMNS))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "run.json",
+        "metrics.json",
+        "data.json",
+        "held_out.jsonl",
+        "background.npz",
+        "model/config.json",
+        "model/model.safetensors",
+    ],
+)
+def test_missing_file_is_named(run: Path, name: str) -> None:
+    (run / name).unlink()
+    with pytest.raises(UsageError, match=Path(name).name):
+        _open(run)
+
+
+@pytest.mark.parametrize("name", ["run.json", "background.npz", "model/config.json", "model/model.safetensors"])
+@pytest.mark.parametrize("keep", [0, 50])
+def test_truncated_file_is_one_sentence(run: Path, name: str, keep: int) -> None:
+    path = run / name
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(
+        UsageError, match=r"run\.json is not JSON|background\.npz cannot be read|model cannot be loaded"
+    ):
+        _open(run)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"labels": ["one"]}, "labels must be"),
+        ({"labels": ["no", "yes", "maybe"]}, r"names 3 labels and the model has 2 outputs"),
+        ({"kind": "tabular-regression"}, r"'labels' must be \[\]"),
+        ({"kind": "tabular-regression", "labels": []}, r'held_out\.jsonl, line 1: "label" is not a finite number'),
+        ({"target_name": None}, "target_name"),
+        ({"columns": "age"}, "columns"),
+        ({"columns": []}, "columns of different names"),
+        ({"columns": [number("age"), number("age")]}, "columns of different names"),
+        ({"columns": ["age"]}, r"columns\[0\] is not an object"),
+        ({"columns": [{**number("age"), "type": "float"}]}, r"columns\[0\]\.type is 'float'"),
+        ({"columns": [{**number("age"), "categories": ["1"]}]}, r"must be \[\] for a number column"),
+        ({"columns": [number("age"), category("m", "no", "yes", kind="boolean")]}, r"columns\[1\].*false"),
+        ({"columns": [category("m")]}, "at least one category"),
+        ({"columns": [category("m", "a", "a")]}, "different names"),
+        ({"columns": [number("")]}, "name is empty"),
+        ({"columns": [{**number("age"), "may_be_missing": 1}]}, "may_be_missing"),
+        ({"columns": list(COLUMNS[:-1])}, r"background\.npz: numbers"),
+        ({"columns": [*COLUMNS[1:], COLUMNS[0]]}, r"background\.npz: a code|not consistent: run\.json and the model"),
+    ],
+)
+def test_wrong_value_is_named(run: Path, values: dict[str, Any], message: str) -> None:
+    _change(run / "run.json", **values)
+    with pytest.raises(UsageError, match=message):
+        _open(run)
+
+
+def _no_rows(arrays: dict[str, Any]) -> dict[str, Any]:
+    return {name: array[:0] for name, array in arrays.items()}
+
+
+def _without_weights(arrays: dict[str, Any]) -> dict[str, Any]:
+    return {name: array for name, array in arrays.items() if name != "weights"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_without_weights, "cannot be read"),
+        (_no_rows, "not float64"),
+        (lambda a: {**a, "weights": a["weights"] * 1.01}, "sum to 1"),
+        (lambda a: {**a, "weights": a["weights"] * np.nan}, "sum to 1"),
+        (lambda a: {**a, "weights": np.full(len(a["weights"]), 1, np.int64)}, "not float64"),
+        (lambda a: {**a, "numbers": a["numbers"][:, 1:]}, "numbers are"),
+        (lambda a: {**a, "numbers": a["numbers"].astype(np.float64)}, "numbers are float64"),
+        (lambda a: {**a, "numbers": a["numbers"] * np.inf}, "infinite"),
+        (lambda a: {**a, "codes": a["codes"][:-1]}, "codes are"),
+        (lambda a: {**a, "codes": a["codes"] + 5}, "no category"),
+        (lambda a: {**a, "codes": a["codes"] - 5}, "no category"),
+        (lambda a: {**a, "weights": np.array([{}], dtype=object)}, "cannot be read"),
+    ],
+)
+def test_background_that_does_not_fit_is_named(
+    run: Path, change: Callable[[dict[str, Any]], dict[str, Any]], message: str
+) -> None:
+    path = run / "background.npz"
+    with np.load(path) as arrays:
+        changed = change(dict(arrays))
+    np.savez(path, **changed)
+    with pytest.raises(UsageError, match=rf"background\.npz.*{message}"):
+        _open(run)
+
+
+@pytest.mark.parametrize("line", ['{"label": "no"}', "nonsense", '{"row": [1]}', "[1]", '{"row": {"age": 3}}'])
+def test_broken_held_out_line_is_named_by_number(run: Path, line: str) -> None:
+    path = run / "held_out.jsonl"
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    path.write_text(f"{first}\n{line}\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"held_out\.jsonl, line 2"):
+        _open(run)
+
+
+def test_run_without_rows_is_refused(run: Path) -> None:
+    (run / "held_out.jsonl").write_text("\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="no rows"):
+        _open(run)
