@@ -39,13 +39,13 @@ def replay(session: ort.InferenceSession, batches: list[Feeds]) -> dict[str, flo
     for feeds in batches:
         session.run(None, dict(feeds))
     seconds = time.perf_counter() - started_s
-    tokens = sum(feeds["input_ids"].size for feeds in batches)
+    of_texts = [feeds["attention_mask"] for feeds in batches if "attention_mask" in feeds]
     return {
-        "rows": sum(len(feeds["input_ids"]) for feeds in batches),
+        "rows": sum(len(next(iter(feeds.values()))) for feeds in batches),
         "seconds": seconds,
         "batches": len(batches),
-        "padded_tokens": tokens,
-        "tokens": int(sum(feeds["attention_mask"].sum() for feeds in batches)),
+        "padded_tokens": sum(mask.size for mask in of_texts),
+        "tokens": int(sum(mask.sum() for mask in of_texts)),
     }
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -53,10 +54,10 @@ class Recorder:
 
 
 @contextmanager
-def recording_server() -> Iterator[Recorder]:
-    """A recording server on the demo's repository."""
+def recording_server(repository: Path = subject.REPOSITORY) -> Iterator[Recorder]:
+    """A recording server on a repository of one model; the demo's unless told otherwise."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.recording_server", str(subject.REPOSITORY)],
+        [sys.executable, "-m", "benchmarks.recording_server", str(repository)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -111,7 +111,8 @@ class OneExplanation:
 
         encoded, game = await self._in_worker(prepare)
         if len(game.players) > MAX_PLAYERS:
-            problem = f"has {len(game.players):,} {options.players}; at most {MAX_PLAYERS:,} can be explained"
+            kind = options.players.replace("-", " ")
+            problem = f"has {len(game.players):,} {kind}; at most {MAX_PLAYERS:,} can be explained"
             raise InvalidRequest([Violation(f"{field_path}.{modality.field}", problem)])
         self._timings.preprocessing_s += time.monotonic() - started_s
         return encoded, game

@@ -67,9 +67,13 @@ class Predictor:
         timings = Timings()
         self._check_count(len(values), "inputs", "inputs")
 
-        def encode() -> list[EncodedInput]:
-            check_inputs(served, values, [f"inputs[{index}]" for index in range(len(values))])
-            return [served.modality.encode(value) for value in values]
+        def encode() -> Sequence[EncodedInput]:
+            right_kind = all(isinstance(value, served.modality.input_type) for value in values)
+            encoded = served.modality.encode_all(values) if right_kind else None
+            if encoded is None:
+                check_inputs(served, values, [f"inputs[{index}]" for index in range(len(values))])
+                raise AssertionError("an input that could not be encoded has violations")
+            return encoded
 
         encoded = await self._encode(encode, sum(value.encoding_cost for value in values), timings)
         answers = await self._run(served, [item.row for item in encoded], timings, priority, time_left_s)

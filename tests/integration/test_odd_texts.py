@@ -64,4 +64,4 @@ async def test_more_work_than_memory_allows_is_refused_by_field(tiny_repository:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await running.inference.Explain(explain_request(f"{many} {many.replace('w', 'x')}", method="lime"))
         assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-        assert "1,800 words" in (caught.value.details() or "")
+        assert "1,800 distinct words" in (caught.value.details() or "")

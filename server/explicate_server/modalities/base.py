@@ -158,6 +158,9 @@ class Modality(Protocol):
     def encode(self, value: ModelInput) -> EncodedInput:
         """Make an input ready; it passed :meth:`violations`."""
 
+    def encode_all(self, values: Sequence[ModelInput]) -> Sequence[EncodedInput] | None:
+        """Make many inputs of its type ready at once; None when one of them has violations."""
+
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
         """The game of an input: ``players`` is a granularity in the plural, "distinct-words" or "columns"; ``masking``
         one of ``maskings``."""

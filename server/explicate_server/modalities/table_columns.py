@@ -7,6 +7,7 @@ graph takes as float32 and what it takes as int64 are exact in it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,18 @@ class Column:
         if self.codes is None:
             return float("nan") if value is None else float(value)
         return MISSING_CODE if value is None else self.codes.get(str(value), UNKNOWN_CODE)
+
+    def numbers_of(self, values: Sequence[CellValue]) -> NDArray[np.float64] | None:
+        """What :meth:`number_of` gives for each value, float64[values]; None when one has a :meth:`problem`."""
+        if not set(map(type, values)) <= {NoneType, float if self.codes is None else str}:
+            return None
+        if self.codes is not None:
+            codes: dict[CellValue, int] = {None: MISSING_CODE}
+            codes.update(self.codes.items())
+            return np.array([codes.get(value, UNKNOWN_CODE) for value in values], dtype=np.float64)
+        numbers = np.array(values, dtype=np.float64)  # None becomes NaN
+        too_many_nan = np.count_nonzero(np.isnan(numbers)) > values.count(None)
+        return None if too_many_nan or (np.abs(numbers) > LARGEST_NUMBER).any() else numbers
 
     def value_of(self, number: float) -> CellValue:
         """A value that the number stands for."""
@@ -94,10 +107,28 @@ class TableColumns:
             row[column.place] = column.number_of(cells[column.name])
         return row
 
+    def rows_of(self, rows: Sequence[Mapping[str, CellValue]]) -> NDArray[np.float64] | None:
+        """Model rows float64[rows, columns], a column at a time; None when a row or a value has a problem."""
+        names = self.by_name.keys()
+        if any(cells.keys() != names for cells in rows):
+            return None
+        values = np.empty((len(rows), len(self.all)))
+        for column in self.all:
+            numbers = column.numbers_of([cells[column.name] for cells in rows])
+            if numbers is None:
+                return None
+            values[:, column.place] = numbers
+        return values
+
     def cells_of(self, numbers: NDArray[np.float32], codes: NDArray[np.int64]) -> dict[str, CellValue]:
         """Cells that make the graph's inputs float32[number columns] and int64[other columns] of one row."""
         row = [*numbers.tolist(), *codes.tolist()]
         return {column.name: column.value_of(row[column.place]) for column in self.all}
+
+    def known(self, rows: NDArray[np.float64]) -> list[bool]:
+        """Whether all categories are known in each of float64[rows, columns]."""
+        every: list[bool] = (rows[:, self.numbers :] != UNKNOWN_CODE).all(axis=1).tolist()
+        return every
 
     def unknown(self, rows: NDArray[np.float64]) -> list[str]:
         """Columns with a category that is not known in any of float64[rows, columns], in the schema's order."""

@@ -94,6 +94,17 @@ class TabularModality:
         assert isinstance(value, TabularInput)
         return self._encoded(self._columns.row_of(value.cells)[np.newaxis])
 
+    def encode_all(self, values: Sequence[ModelInput]) -> list[EncodedRows] | None:
+        """Turn the cells of several rows into numbers and codes, a column at a time; None when something is wrong."""
+        rows = self._columns.rows_of([value.cells for value in values if isinstance(value, TabularInput)])
+        if rows is None:
+            return None
+        known = self._columns.known(rows)
+        return [
+            EncodedRows([Row(ROW_LENGTH, row)], () if is_known else self._columns.unknown(row))
+            for row, is_known in zip(rows[:, np.newaxis], known, strict=True)
+        ]
+
     def packed_violations(self, table: PackedTable) -> list[Violation]:
         """What is wrong with a table in packed form."""
         return table_violations(table, self._columns)

@@ -122,6 +122,12 @@ class TextModality:
         row = self._row(encoding, kept)
         return EncodedText(row, tokens=len(encoding), kept=kept, text=value.text, tokenizer=self._tokenizer)
 
+    def encode_all(self, values: Sequence[ModelInput]) -> list[EncodedText] | None:
+        """Tokenise several texts; None when something is wrong with one."""
+        if any(self.violations(value, "") for value in values):
+            return None
+        return [self.encode(value) for value in values]
+
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
         """The game whose players are the text's words, tokens or sentences."""
         assert isinstance(value, TextInput)
