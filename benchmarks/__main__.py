@@ -1,12 +1,12 @@
-"""`python -m benchmarks`: Predict against a bare loop, Explain against shap and lime, in one table."""
+"""`python -m benchmarks`: Predict against a bare loop, of texts and tables, and Explain against shap and lime."""
 
-from benchmarks import explain_time, throughput
+from benchmarks import explain_time, table_throughput, throughput
 from benchmarks.report import Figure, print_table
 
 
 def main() -> None:
     """Run what fits in a few minutes and print one table; the other modules are longer."""
-    figures: list[Figure] = [*throughput.measure(), *explain_time.measure()]
+    figures: list[Figure] = [*throughput.measure(), *table_throughput.measure(), *explain_time.measure()]
     print_table(figures)
 
 
