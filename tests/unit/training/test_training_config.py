@@ -8,6 +8,7 @@ import pytest
 from explicate.errors import UsageError
 from explicate_training.config import Config
 from explicate_training.config_file import example_config, format_config, load_config, parse_config, ready_configs
+from explicate_training.table_config import TableConfig
 
 
 def test_example_holds_every_option_at_its_default() -> None:
@@ -19,6 +20,32 @@ def test_example_holds_every_option_at_its_default() -> None:
     for section in fields(Config()):
         for declared in fields(getattr(Config(), section.name)):
             assert f"\n{declared.name} = " in example
+
+
+def test_example_for_a_table_holds_every_option_at_its_default() -> None:
+    example = example_config("table")
+    assert parse_config(example) == parse_config('[data]\ntable = "customers.csv"')
+    for section in fields(TableConfig()):
+        for declared in fields(getattr(TableConfig(), section.name)):
+            written = (f"\n{declared.name} = ", f"\n[{section.name}.{declared.name}]")
+            assert any(form in example for form in written), declared.name
+
+
+def test_types_and_groups_of_columns_survive_being_written_and_read_again() -> None:
+    config = parse_config(
+        """
+        [data]
+        table = "a.csv"
+        [data.columns]
+        size = ["small", "large"]
+        "area code" = "category"
+        [data.groups]
+        "where they live" = ["area code", "street"]
+        """
+    )
+    assert isinstance(config, TableConfig)
+    assert config.data.columns == {"size": ["small", "large"], "area code": "category"}
+    assert parse_config(format_config(config)) == config
 
 
 @pytest.mark.parametrize("name", sorted(ready_configs()))
@@ -62,6 +89,19 @@ def test_unknown_config_names_the_ready_ones() -> None:
         ("[data]\ntrain = 'a.csv'\ntext_column = 'label'", "data.text_column and data.label_column are both 'label'"),
         ("model = 3\n[data]\ntrain = 'a.csv'", "model must be a section, written [model]"),
         ("[data\n", "is not valid TOML"),
+        ("[data]\ntable = ''", "data.table or data.demo must be set"),
+        ("[data]\ntable = 'a.csv'\ntext_column = 'b'", "data.text_column is not an option"),
+        ("[data]\ntable = 'a.csv'\nlabel_column = ''", "data.label_column must not be empty"),
+        ("[data]\ndemo = 'credit'\ntest = 'a.csv'", "data.validation and data.test do not go with data.demo"),
+        ("[data]\ntable = 'a.csv'\ncolumns = 3", "data.columns must be a section, not 3"),
+        ("[data]\ntable = 'a.csv'\n[data.columns]\na = 3", "data.columns.a must be a string or a list of strings"),
+        ("[data]\ntable = 'a.csv'\n[data.columns]\na = 'text'", "data.columns.a must be one of 'number', 'category'"),
+        ("[data]\ntable = 'a.csv'\n[data.columns]\na = ['x']", "data.columns.a must list at least two categories"),
+        ("[data]\ntable = 'a.csv'\n[data.columns]\nlabel = 'number'", "data.columns.label is the label"),
+        ("[data]\ntable = 'a.csv'\n[data.groups]\ng = 'a'", "data.groups.g must be a list of columns"),
+        ("[data]\ntable = 'a.csv'\n[data.groups]\ng = ['a']\nh = ['a']", "the column 'a' is in the group 'g' already"),
+        ("[data]\ntable = 'a.csv'\n[training]\nimbalance = 'smote'", "training.imbalance must be one of"),
+        ("[data]\ntable = 'a.csv'\n[model]\nmembers = 0", "model.members must be at least 1, not 0"),
     ],
 )
 def test_wrong_config_is_one_sentence_that_names_the_key(toml: str, sentence: str) -> None:

@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 
 from explicate.errors import UsageError
+from explicate_training.column_typing import type_table
 from explicate_training.config import DataConfig
 from explicate_training.labelled_text import SPLITS, RawRow
 from explicate_training.sources import label_name, read_rows
+from explicate_training.table_config import TableDataConfig
+from explicate_training.table_sources import read_table
 
 TEXTS = ["Great tea, really", "None", None, 'Bad "cake",\nstale', "  "]
 LABELS = ["good", "bad", "good", "bad", None]
@@ -136,3 +139,60 @@ def test_missing_file_and_foreign_directory_are_named(tmp_path: Path) -> None:
         read_rows(config_for(tmp_path / "nothing.csv"))
     with pytest.raises(UsageError, match="is not a Hugging Face dataset directory"):
         read_rows(config_for(tmp_path))
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "directory"])
+def test_every_kind_of_source_gives_the_same_table(tmp_path: Path, ending: str) -> None:
+    frame = pd.DataFrame({"age": [31.5, None, 8.0], "city": ["rome", None, "oslo"], "label": ["a", "b", None]})
+    path = tmp_path / f"table.{ending}"
+    if ending == "csv":
+        frame.to_csv(path, index=False)
+    elif ending == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    elif ending == "parquet":
+        frame.to_parquet(path)
+    else:
+        rows = {name: [None if gap else cell for cell, gap in zip(frame[name], frame[name].isna(), strict=True)]
+                for name in frame}  # fmt: skip
+        datasets.Dataset.from_dict(rows).save_to_disk(path)
+    config = TableDataConfig(table=str(path), columns={"city": "category"})
+    table, _ = type_table(read_table(config), config)
+    assert [table.row(row) for row in range(3)] == [
+        {"age": 31.5, "city": "rome"}, {"age": None, "city": None}, {"age": 8, "city": "oslo"}
+    ]  # fmt: skip
+    assert table.labels.tolist() == ["a", "b", None]
+
+
+def test_given_files_of_a_table_become_those_splits_and_must_have_its_columns(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.csv").write_text(f"a,label\n{len(name)},x\n")
+    config = TableDataConfig(table=str(tmp_path / "train.csv"), test=str(tmp_path / "test.csv"))
+    raw = read_table(config)
+    assert (list(raw.splits), raw.columns["a"]) == (["train", "test"], ["5", "4"])
+    (tmp_path / "test.csv").write_text("b,label\n1,x\n")
+    with pytest.raises(UsageError, match=r"data\.test: .*test\.csv and .*train\.csv differ in the column 'a'"):
+        read_table(config)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"a,b\n1,2\n", "has no column 'label': set data.label_column to one of 'a', 'b'"),
+        (b"a,a,label\n1,2,x\n", "the header must name each column, and each once"),
+        (b",label\n1,x\n", "the header must name each column, and each once"),
+        (b"a,label\n", "data.table: .* has no rows"),
+    ],
+)
+def test_unusable_table_is_one_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(UsageError, match=sentence):
+        read_table(TableDataConfig(table=str(tmp_path / "a.csv")))
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "columns"),
+    [("credit", 4454, 14), ("churn", 5000, 20), ("hdma", 2381, 13), ("breast-cancer", 569, 31), ("diabetes", 442, 11)],
+)
+def test_demo_tables_come_without_a_download(name: str, rows: int, columns: int) -> None:
+    raw = read_table(TableDataConfig(demo=name))
+    assert (len(raw.splits), len(raw.columns)) == (rows, columns)
