@@ -102,10 +102,18 @@ class Server:
         except OSError as error:
             raise StartError(f"cannot read the repository {repository}: {error.strerror}") from None
         if not self.registry.ready:
-            raise StartError(
-                f"no bundle in {repository} can be served; `explicate export RUN --repository {repository}` makes one"
-            )
+            raise StartError(self._why_nothing_serves())
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+
+    def _why_nothing_serves(self) -> str:
+        repository, records = self._settings.repository, self.registry.records
+        if not records:
+            return f"there is no bundle in {repository}; `explicate export RUN --repository {repository}` makes one"
+        newest = records[-1]
+        return (
+            f"no bundle in {repository} can be served; "
+            f"{newest.place.model} version {newest.place.version} was refused: {newest.reason}"
+        )
 
     async def drain(self) -> bool:
         """Finish the accepted calls and refuse new ones; whether all finished in time."""

@@ -1,6 +1,7 @@
 """`explicate serve` as the process an operator starts."""
 
 import asyncio
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,3 +116,27 @@ asyncio.run(main())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_a_repository_in_which_nothing_can_be_served_says_why(tiny_repository: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    shutil.copytree(tiny_repository, repository)
+    (repository / "tiny" / "1" / "model.onnx").write_bytes(b"no graph")
+    for place, words in (
+        (repository, "tiny version 1 was refused: model.onnx"),
+        (tmp_path / "empty", "explicate export"),
+    ):
+        place.mkdir(exist_ok=True)
+        command = [
+            sys.executable,
+            "-m",
+            "explicate.cli",
+            "serve",
+            "--repository",
+            str(place),
+            "--listen",
+            "127.0.0.1:0",
+        ]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert ended.returncode == 1
+        assert words in ended.stderr
