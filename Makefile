@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 STUBS := clients/python
 PROTOS := $(wildcard protos/explicate/v1/*.proto)
 
-.PHONY: help setup protos check-protos lint test bench demo clean
+.PHONY: help setup protos check-protos lint test bench demo demo-tabular clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -44,6 +44,9 @@ bench: $(READY)  ## measure against the peers, one table
 
 demo: $(READY)  ## fine-tune, export, serve, predict and explain, from nothing
 	@$(BIN)/python -m explicate.demo
+
+demo-tabular: $(READY)  ## the same for two tables: credits of a bank, and a regression
+	@$(BIN)/python -m explicate.demo_tabular
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) runs repository .mypy_cache .ruff_cache .pytest_cache
