@@ -28,10 +28,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def as_list(value: Mapping[str, Any], indent: str = "") -> Iterable[str]:
-    """The lines of a list, with lists of mappings inside."""
+    """The lines of a list; mappings become lists inside it, and lists of mappings have a line for each."""
     for name, entry in value.items():
         if isinstance(entry, Mapping):
             yield f"{indent}- {plain(name)}:"
             yield from as_list(entry, indent + "  ")
+        elif isinstance(entry, list) and entry and all(isinstance(one, Mapping) for one in entry):
+            yield f"{indent}- {plain(name)}:"
+            for one in entry:
+                yield f"{indent}  - " + ", ".join(f"{plain(key)} {plain(value)}" for key, value in one.items())
         else:
             yield f"{indent}- {plain(name)}: {plain(entry)}"

@@ -52,6 +52,10 @@ class TableRows:
         return {name: values for name, values in inputs.items() if values.shape[1]}
 
 
+class TooLargeError(CellError):
+    """A number is beyond what the graph's 32-bit inputs hold; a server refuses such rows."""
+
+
 def number_columns(schema: bundle_pb2.TabularSchema) -> list[bundle_pb2.ColumnSchema]:
     """The columns of "numbers", in order."""
     return [column for column in schema.columns if column.type == bundle_pb2.COLUMN_TYPE_NUMBER]
@@ -65,7 +69,8 @@ def code_columns(schema: bundle_pb2.TabularSchema) -> list[bundle_pb2.ColumnSche
 def encode(rows: Sequence[Mapping[str, Any]], schema: bundle_pb2.TabularSchema) -> TableRows:
     """Rows of cells by column name: a number, the name of a category, true or false, or None where missing.
 
-    Raises CellError when a row lacks a column or has another one, or a cell is not of its column's type.
+    Raises CellError when a row lacks a column or has another one, or a cell is not of its column's type, and
+    TooLargeError when a number is too large.
     """
     names = {column.name for column in schema.columns}
     for row in rows:
@@ -90,7 +95,7 @@ def _number(row: Mapping[str, Any], column: bundle_pb2.ColumnSchema) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise CellError(f"{column.name!r} is a number column and holds {value!r}")
     if not isfinite(value) or abs(value) > _LARGEST_NUMBER:
-        raise CellError(f"{column.name!r} holds {value!r}, which the model's 32-bit numbers cannot")
+        raise TooLargeError(f"{column.name!r} holds {value!r}, which the model's 32-bit numbers cannot")
     return float(value)
 
 

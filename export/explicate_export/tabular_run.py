@@ -12,7 +12,7 @@ from explicate_export.errors import UsageError
 from explicate_export.manifest import BACKGROUND_NAME
 from explicate_export.run_directory import HELD_OUT_NAME, TrainingRun, read_labels, read_run
 from explicate_export.run_files import UNFINISHED, check_files, field, read_lines
-from explicate_export.table_rows import CellError, TableRows, encode
+from explicate_export.table_rows import CellError, TableRows, TooLargeError, encode
 
 REGRESSION = "tabular-regression"
 _TYPES = {
@@ -116,6 +116,8 @@ def _held_out(path: Path, schema: bundle_pb2.TabularSchema, *, regression: bool)
             raise UsageError(f'{place}: not an object with a "row": {UNFINISHED}')
         try:
             rows.append(encode([value["row"]], schema))
+        except TooLargeError:
+            continue  # there is nothing to compare
         except CellError as error:
             raise UsageError(f"{place}: {error}, so train again") from None
         if regression:

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,18 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two runs on one table, and a repository with their bundles."""
     folder = tmp_path_factory.mktemp("chain")
     _write_table(folder / "table.csv")
-    for name, label in LABELS.items():
-        (ignored,) = set(LABELS.values()) - {label}
-        (folder / f"{name}.toml").write_text(_CONFIG.format(label=label, ignored=ignored), encoding="utf-8")
-        assert _explicate("train", f"{name}.toml", "--output", name, directory=folder).strip() == name
-        printed = _explicate("export", name, "--repository", "repository", directory=folder)
-        assert printed.strip() == f"repository/{name}/1"
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(lambda name: _train_and_export(name, folder), LABELS)) == [
+            f"repository/{name}/1" for name in LABELS
+        ]
     return folder
+
+
+def _train_and_export(name: str, folder: Path) -> str:
+    (ignored,) = set(LABELS.values()) - {LABELS[name]}
+    (folder / f"{name}.toml").write_text(_CONFIG.format(label=LABELS[name], ignored=ignored), encoding="utf-8")
+    assert _explicate("train", f"{name}.toml", "--output", name, directory=folder).strip() == name
+    return _explicate("export", name, "--repository", "repository", directory=folder).strip()
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from tiny_bundle import CONSTANT_LOGITS, build_onnx_variant, compose_texts
 
 from explicate.v1 import bundle_pb2
 from explicate_export.golden_texts import choose_excerpts, choose_golden
+from explicate_export.markdown import as_list
 from explicate_export.text_graph import TextGraph
 from explicate_export.token_rows import TokenRow, encode
 from explicate_server.registry.golden import read_golden
@@ -133,6 +134,18 @@ def test_model_card_names_what_a_reader_needs(bundle: Path, manifest: bundle_pb2
         assert needed in card
     assert "| great | 0.5 | 0.25 | 0.33 |" in card
     assert f"{manifest.provenance.max_logit_difference:.1e}" in card
+
+
+def test_lists_of_the_card_have_a_line_for_each_thing() -> None:
+    report = {"rows": {"train": 3}, "columns": [{"name": "a\nb", "missing": 1}, {"name": "c"}], "left_out": []}
+    assert list(as_list(report)) == [
+        "- rows:",
+        "  - train: 3",
+        "- columns:",
+        "  - name a b, missing 1",
+        "  - name c",
+        "- left_out: []",
+    ]
 
 
 def test_nan_variant_poisons_only_rows_with_the_word(tiny_repository: Path, tmp_path: Path) -> None:

@@ -225,6 +225,15 @@ def test_broken_held_out_line_is_named_by_number(run: Path, line: str) -> None:
         _open(run)
 
 
+def test_rows_that_a_server_would_refuse_are_left_out(run: Path) -> None:
+    path = run / "held_out.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    changed = {"row": {**json.loads(lines[0])["row"], "age": 1e308}, "label": "no"}
+    path.write_text("\n".join([json.dumps(changed), *lines[1:]]), encoding="utf-8")
+    whole = encode([json.loads(line)["row"] for line in lines[1:]], read_tabular_run(run).schema)
+    np.testing.assert_array_equal(read_tabular_run(run).held_out.numbers, whole.numbers)
+
+
 def test_run_without_rows_is_refused(run: Path) -> None:
     (run / "held_out.jsonl").write_text("\n", encoding="utf-8")
     with pytest.raises(UsageError, match="no rows"):
