@@ -102,10 +102,10 @@ class TableColumns:
 
     def row_of(self, cells: Mapping[str, CellValue]) -> NDArray[np.float64]:
         """The model row float64[columns] of cells that have no problem."""
-        row = np.empty(len(self.all))
+        row = [0.0] * len(self.all)
         for column in self.all:
             row[column.place] = column.number_of(cells[column.name])
-        return row
+        return np.array(row)
 
     def rows_of(self, rows: Sequence[Mapping[str, CellValue]]) -> NDArray[np.float64] | None:
         """Model rows float64[rows, columns], a column at a time; None when a row or a value has a problem."""

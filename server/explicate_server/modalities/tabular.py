@@ -31,6 +31,8 @@ from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 ROW_LENGTH = BUCKET_TOKENS
 # A suggestion that is measured and corrected when the model is loaded: a row of a small network takes microseconds.
 _BATCH_ROWS = 2048
+# From so many rows on, going through them a column at a time takes less than a cell at a time.
+_MANY_ROWS = 8
 # Rows of a packed table that stay together: few beside a batch, many beside what handling them takes.
 _BLOCK_ROWS = 128
 
@@ -95,7 +97,9 @@ class TabularModality:
         return self._encoded(self._columns.row_of(value.cells)[np.newaxis])
 
     def encode_all(self, values: Sequence[ModelInput]) -> list[EncodedRows] | None:
-        """Turn the cells of several rows into numbers and codes, a column at a time; None when something is wrong."""
+        """Turn the cells of several rows into numbers and codes; None when something is wrong with one."""
+        if len(values) < _MANY_ROWS:
+            return None if any(self.violations(value, "") for value in values) else list(map(self.encode, values))
         rows = self._columns.rows_of([value.cells for value in values if isinstance(value, TabularInput)])
         if rows is None:
             return None

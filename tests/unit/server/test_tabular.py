@@ -59,13 +59,14 @@ def test_rows_of_the_graph_come_back_as_the_cells_that_make_them(modality: Tabul
 
 def test_rows_encoded_together_are_those_encoded_alone(modality: TabularModality) -> None:
     inputs = [TabularInput(TABLE.cells(n, c)) for n, c in zip(*TABLE.rows(100, seed=4), strict=True)]
-    together = modality.encode_all(inputs)
-    assert together is not None
-    for encoded, value in zip(together, inputs, strict=True):
-        alone = modality.encode(value)
-        np.testing.assert_array_equal(encoded.row.values, alone.row.values)
-        assert encoded.row.count == 1
-        assert list(encoded.unknown_category_columns) == list(alone.unknown_category_columns)
+    for some in (inputs, inputs[:3]):
+        together = modality.encode_all(some)
+        assert together is not None
+        for encoded, value in zip(together, some, strict=True):
+            alone = modality.encode(value)
+            np.testing.assert_array_equal(encoded.row.values, alone.row.values)
+            assert encoded.row.count == 1
+            assert list(encoded.unknown_category_columns) == list(alone.unknown_category_columns)
 
 
 @pytest.mark.parametrize(("kept", "input_name"), [(0, "codes"), (4, "numbers")])
@@ -97,7 +98,8 @@ def test_bad_cells_are_named_with_their_path(
     modality: TabularModality, change: dict[str, Any], column: str, problem: str
 ) -> None:
     cells = {name: value for name, value in {**GOOD, **change}.items() if value is not ...}
-    assert modality.encode_all([TabularInput(GOOD), TabularInput(cells)]) is None
+    for good in (1, 20):
+        assert modality.encode_all([*[TabularInput(GOOD)] * good, TabularInput(cells)]) is None
     (violation,) = modality.violations(TabularInput(cells), "inputs[3]")
     assert violation.field == f"inputs[3].tabular.cells[{column}]"
     assert problem in violation.description
