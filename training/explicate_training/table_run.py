@@ -30,7 +30,11 @@ from explicate_training.table_report import table_data_report, table_report_line
 from explicate_training.table_sources import read_table
 from explicate_training.table_splitting import split_table
 from explicate_training.tabular_network import save_network
+from explicate_training.threads import one_thread
 from explicate_training.training_loop import Outcome
+
+_MULTIPLICATIONS_TO_SHARE = 100_000_000  # of a step, from which threads pay
+_CELLS_TO_SHARE = 500_000  # of the training rows, for the trees
 
 
 class TableRun:
@@ -82,16 +86,18 @@ class TableRun:
 
     def fit(self, *, checkpoints: Path, resume: bool, progress: StepProgress) -> Outcome:
         """Trains the network."""
-        return fit_table(
-            self._network,
-            self._examples["train"],
-            self._examples["validation"],
-            self._labels,
-            self._config.training,
-            checkpoints=checkpoints,
-            resume=resume,
-            callback=progress,
-        )
+        weights = sum(weight.numel() for weight in self._network.parameters())
+        with one_thread(when=weights * self._config.training.batch_size < _MULTIPLICATIONS_TO_SHARE):
+            return fit_table(
+                self._network,
+                self._examples["train"],
+                self._examples["validation"],
+                self._labels,
+                self._config.training,
+                checkpoints=checkpoints,
+                resume=resume,
+                callback=progress,
+            )
 
     def finish(self, folder: Path, outcome: Outcome, say: Callable[[str], None]) -> None:
         """Evaluates and writes everything into the run's finished folder."""
@@ -151,11 +157,13 @@ class TableRun:
     def _boosted_trees(self, say: Callable[[str], None]) -> dict[str, Mapping[str, Any]]:
         """Metrics of gradient-boosted trees on the same splits."""
         begin_s = time.monotonic()
-        outputs = boosted_trees_outputs(
-            *(self._examples[name] for name in ("train", "validation", "test")),
-            classes=len(self._labels),
-            seed=self._config.training.seed,
-        )
+        train = self._examples["train"].encoded
+        with one_thread(when=len(train) * len(self._schema) < _CELLS_TO_SHARE):
+            outputs = boosted_trees_outputs(
+                *(self._examples[name] for name in ("train", "validation", "test")),
+                classes=len(self._labels),
+                seed=self._config.training.seed,
+            )
         say(f"fitted gradient-boosted trees to compare with in {duration(time.monotonic() - begin_s)}")
         return {name: self._evaluation(name, answers).metrics for name, answers in outputs.items()}
 

@@ -13,6 +13,7 @@ from explicate_training.regression_metrics import regression_metrics
 from explicate_training.table_config import TableTrainingConfig
 from explicate_training.table_encoding import EncodedTable
 from explicate_training.table_fitting import table_loss
+from explicate_training.threads import one_thread
 
 CONFIG = TableTrainingConfig()
 TARGETS = torch.tensor([1.0, -2.0, 0.5])
@@ -113,3 +114,16 @@ def test_background_never_holds_a_training_row(rows: int) -> None:
     if rows > 1:
         known = train.numbers[:, 0]
         assert not set(background.numbers[:, 0].tolist()) & set(known.tolist())
+
+
+def test_one_thread_is_one_inside_and_as_before_outside() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with one_thread(when=True):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with one_thread(when=False):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
