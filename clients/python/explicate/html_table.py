@@ -26,7 +26,8 @@ def table(result: ExplainResult, output: int) -> str:
     scale = wording.largest(result.explanation.attributions[output])
     confidence = f"{result.explanation.options.confidence:.3g} interval"
     noun = escape(wording.feature_noun(result))
-    head = f'<th>{noun}</th><th>value</th><th></th><th></th><th class="figure">adds</th><th>{confidence}</th>'
+    figures = f'<th class="figure">adds</th><th class="figure">{confidence}</th>'
+    head = f"<th>{noun}</th><th>value</th><th></th><th></th>{figures}"
     places = wording.decimals(result)
     lines = [_line(c, scale, places) for c in result.explanation.top(len(features), output)]
     return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
