@@ -104,7 +104,7 @@ async def test_a_model_that_explains_itself_in_another_way_is_refused_by_its_gol
 
 async def test_a_server_with_nothing_to_serve_says_so(repository: Path) -> None:
     (repository / "tiny" / "1" / "manifest.json").unlink()
-    with pytest.raises(StartError, match="explicate export"):
+    with pytest.raises(StartError, match=r"tiny version 1 was refused: manifest\.json cannot be read"):
         async with running_server(repository):
             pass
     with pytest.raises(StartError, match="cannot read the repository"):
