@@ -165,16 +165,16 @@ def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) ->
         quality=options.quality or "basic",
         max_players=options.max_players,
     )
-    return lambda players: _with_budget(resolved, name, players, settings)
+    return lambda players: _with_budget(resolved, options, players, settings)
 
 
-def _with_budget(options: ResolvedOptions, name: str, players: int, settings: Settings) -> ResolvedOptions:
-    """Budgets that were left open, and the method that "auto" means, follow the number of players.
+def _with_budget(options: ResolvedOptions, given: ExplainOptions, players: int, settings: Settings) -> ResolvedOptions:
+    """The method that "auto" means, and what was left open and follows from it or from the number of players.
 
     Raises:
         InvalidRequest: the evaluations asked for are too many for so many players, or too few for the method.
     """
-    method = chosen(name, n_players=players, max_evaluations=options.max_evaluations or None)
+    method = chosen(given.method or AUTO, n_players=players, max_evaluations=given.max_evaluations)
     most = _MAX_CELLS // max(1, players)
     if options.max_evaluations > most:
         problem = f"is {options.max_evaluations:,}; at most {most:,} are possible for {players:,} players"
@@ -194,6 +194,7 @@ def _with_budget(options: ResolvedOptions, name: str, players: int, settings: Se
     return replace(
         options,
         method=method,
+        tolerance=method.default_tolerance if given.tolerance is None else given.tolerance,
         max_evaluations=maximum,
         min_evaluations=min(minimum, maximum),
         max_players=min(max_players, MAX_PLAYERS) if method.refines else None,

@@ -38,6 +38,11 @@ class MethodsContract(Contract):
             sampled = client.explain(model, SHORT_TEXT, method=method, tolerance=0.0)
             assert values(sampled) == pytest.approx(values(exact), abs=CLOSE)
 
+    def test_auto_is_exact_when_all_coalitions_fit(self, client, model):
+        explanation = client.explain(model, SHORT_TEXT).explanation
+        assert explanation.options.method == "exact-shap"
+        assert (explanation.stop_reason, explanation.evaluations) == ("exact", 2 ** len(SHORT_TEXT.split()))
+
     def test_auto_samples_when_there_are_too_many_coalitions(self, client, model):
         explanation = client.explain(model, LONG_TEXT).explanation
         assert explanation.options.method == "kernel-shap"

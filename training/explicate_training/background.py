@@ -1,8 +1,11 @@
 """The summary of the training rows that stands for absent columns in explanations: cluster centres with weights.
 
 Rows are clustered with k-means on scaled numbers and one-hot categories. A centre has the mean of its rows' known
-numbers (missing where most of them lack the number) and their most frequent category, so it is nobody's row; clusters
-of fewer than five rows, whose centre would nearly be one, are dissolved into their neighbours.
+numbers (missing where most of them lack the number) and, column by column, a category drawn from theirs, so it is
+nobody's row; clusters of fewer than five rows, whose centre would nearly be one, are dissolved into their neighbours.
+
+Drawn, not the most frequent one: that would leave out every category that is rare everywhere, and with it what a risk
+often hangs on. On the credit table the network's mean over the background was then .06 where it is .26 over the rows.
 """
 
 from dataclasses import dataclass
@@ -44,9 +47,10 @@ def summarise(train: EncodedTable, rows: int, *, seed: int) -> Background:
         centres = np.delete(centres, counts.argmin(), axis=0)
         members = _nearest(points, centres)
     order = np.argsort(-counts, kind="stable")
+    generator = np.random.default_rng(seed)
     return Background(
         np.stack([_mean_numbers(train.numbers[members == cluster]) for cluster in order]),
-        np.stack([_commonest_codes(train.codes[members == cluster]) for cluster in order]),
+        np.stack([_drawn_codes(train.codes[members == cluster], generator) for cluster in order]),
         counts[order] / counts.sum(),
     )
 
@@ -77,5 +81,6 @@ def _mean_numbers(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(2 * counts >= len(numbers), means, np.nan).astype(np.float32)
 
 
-def _commonest_codes(codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.array([np.bincount(column).argmax() for column in codes.T], dtype=np.int64)
+def _drawn_codes(codes: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+    """One code for each column, drawn apart from the others; [columns] of [rows, columns]."""
+    return np.array([generator.choice(column) for column in codes.T], dtype=np.int64)

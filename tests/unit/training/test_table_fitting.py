@@ -92,7 +92,7 @@ def blobs(rows: int, *, lonely: int) -> EncodedTable:
     return EncodedTable(numbers.astype(np.float32), np.stack([cloud + 2, np.full(rows, 1)], axis=1))
 
 
-def test_background_sums_up_clouds_with_means_and_commonest_codes() -> None:
+def test_background_sums_up_clouds_with_means_and_codes_of_theirs() -> None:
     train = blobs(300, lonely=0)
     background = summarise(train, 2, seed=0)
     for row in range(2):
@@ -102,6 +102,14 @@ def test_background_sums_up_clouds_with_means_and_commonest_codes() -> None:
     missing = np.isnan(background.numbers[:, 1])
     assert missing.tolist() == (background.codes[:, 0] == 3).tolist()
     assert background.codes[:, 1].tolist() == [1, 1]
+
+
+def test_a_category_that_is_rare_everywhere_is_in_the_background_too() -> None:
+    stream = np.random.default_rng(0)
+    numbers, rare = stream.normal(size=(600, 3)).astype(np.float32), (stream.random(600) < 0.25).astype(np.int64)
+    background = summarise(EncodedTable(numbers, np.stack([rare] * 8, axis=1)), 20, seed=0)
+    share = background.weights @ background.codes.mean(axis=1)
+    assert share == pytest.approx(0.25, abs=0.1)
 
 
 @pytest.mark.parametrize("rows", [1, 3, 7, 40, 300])
