@@ -67,7 +67,9 @@ def encode_columns(table: PackedTable, columns: TableColumns) -> NDArray[np.floa
     rows = np.empty((table.rows, len(columns.all)))
     for name, values in table.columns:
         column = columns.by_name[name]
-        if isinstance(values, NumberValues):
+        if values is not None and _all_missing(values):
+            rows[:, column.place] = np.nan if column.codes is None else MISSING_CODE
+        elif isinstance(values, NumberValues):
             rows[:, column.place] = values.values
         elif isinstance(values, CategoryValues):
             codes = [(column.codes or {}).get(category, UNKNOWN_CODE) for category in values.names]
@@ -80,13 +82,13 @@ def _problems(column: Column, values: NumberValues | CategoryValues | None, rows
     if values is None:
         yield "", "has no values; set numbers or categories"
     elif isinstance(values, NumberValues):
-        if column.codes is not None:
+        if column.codes is not None and not _all_missing(values):
             yield "", "has numbers; this column takes categories"
         yield from _length_problems(".numbers.values", len(values.values), rows)
         for row in np.flatnonzero(np.abs(values.values) > LARGEST_NUMBER)[:1]:  # NaN is missing, and not larger
             yield f".numbers.values[{row}]", number_problem(float(values.values[row])) or ""
     else:
-        if column.codes is None:
+        if column.codes is None and not _all_missing(values):
             yield "", "has categories; this column takes numbers"
         yield from _length_problems(".categories.codes", len(values.codes), rows)
         for row in np.flatnonzero((values.codes < _MISSING) | (values.codes >= len(values.names)))[:1]:
@@ -94,6 +96,13 @@ def _problems(column: Column, values: NumberValues | CategoryValues | None, rows
                 f".categories.codes[{row}]",
                 f"is {values.codes[row]}; there are {len(values.names)} names, and −1 is missing",
             )
+
+
+def _all_missing(values: NumberValues | CategoryValues) -> bool:
+    """Whether no row has a value: such a column looks the same in both forms, and a caller cannot tell its type."""
+    if isinstance(values, NumberValues):
+        return bool(np.isnan(values.values).all())
+    return bool((values.codes == _MISSING).all())
 
 
 def _length_problems(path: str, values: int, rows: int) -> Iterator[tuple[str, str]]:

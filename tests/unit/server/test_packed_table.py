@@ -49,6 +49,24 @@ def test_a_category_that_is_named_but_not_used_is_not_unknown(modality: TabularM
     assert modality.encode_packed(packed(TABLE, numbers, codes)).unknown_category_columns == []
 
 
+def test_a_column_without_any_value_may_come_in_either_form(modality: TabularModality) -> None:
+    numbers, codes = TABLE.rows(3, missing=0.0)
+    numbers[:, 0], codes[:, 0] = np.nan, 1
+    table = packed(TABLE, numbers, codes)
+    nothing = {False: NumberValues(np.full(3, np.nan)), True: CategoryValues((), np.full(3, -1))}
+    empty = {TABLE.numbers[0], TABLE.others[0].name}
+    swapped = PackedTable(
+        3,
+        [
+            (name, nothing[isinstance(values, NumberValues)] if name in empty else values)
+            for name, values in table.columns
+        ],
+    )
+    assert modality.packed_violations(swapped) == []
+    for name, expected in modality.collate(modality.encode_packed(table).rows).items():
+        np.testing.assert_array_equal(modality.collate(modality.encode_packed(swapped).rows)[name], expected)
+
+
 ZEROS = np.zeros(3)
 
 

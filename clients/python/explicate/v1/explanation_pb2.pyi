@@ -215,9 +215,10 @@ class ExplainOptions(_message.Message):
     else MASKING_ATTENTION. Different maskings are different games with different answers.
     """
     max_evaluations: _builtins.int
-    """Upper bound on evaluations (rows through the model), from 4 up to the server's limit (GetModel
-    names it). Default: 32 per player, for 64 players at most, for "kernel-shap" and "permutation-shap"; 1000 for
-    "lime" and "lime-stratified"; what it takes for the others. All within the server's limit.
+    """Upper bound on evaluations, from 4 up to the server's limit (GetModel names it). An evaluation is a row through the
+    model; for tables, a row for every background row. Default: 32 per player, for 64 players at most, for
+    "kernel-shap" and "permutation-shap"; 1000 for "lime" and "lime-stratified"; what it takes for the others. All
+    within the server's limit.
     """
     min_evaluations: _builtins.int
     """Evaluations before `tolerance` may stop the work, at most `max_evaluations`.
