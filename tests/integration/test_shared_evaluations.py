@@ -25,6 +25,11 @@ async def explain(running: Running, text: str = TEXT, **changes: Any) -> options
     return explanation
 
 
+async def all_asked(running: Running, explanations: int) -> None:
+    """Wait until so many explanations have asked for their first rows, which follows their reservation at once."""
+    await until(lambda: sum(running.server.admission.evaluations_by_caller.values()) == explanations * 200)
+
+
 async def test_a_repeated_request_pays_for_no_row_and_gets_the_same_answer(tiny_repository: Path) -> None:
     async with running_server(tiny_repository) as running:
         first = await explain(running)
@@ -78,10 +83,11 @@ async def test_without_memory_for_them_values_are_forgotten(tiny_repository: Pat
 
 
 async def test_identical_requests_in_flight_share_one_computation(tiny_repository: Path) -> None:
-    async with running_server(tiny_repository, max_memo_bytes=0) as running:
+    async with running_server(tiny_repository) as running:
         gated = gate(running)
         calls = [asyncio.ensure_future(explain(running)) for _ in range(4)]
-        await until(lambda: running.server.admission.in_progress == 4)
+        await all_asked(running, 4)  # and all wait for the same two rows
+        assert running.served().batcher.waiting_tickets == 1
         gated.let_through(10_000)
         answers = await asyncio.gather(*calls)
         assert rows_run(running) == 200
@@ -96,7 +102,7 @@ async def test_who_leaves_takes_no_row_away_from_those_who_joined(tiny_repositor
         gated = gate(running)
         first = running.inference.Explain(explain_request(TEXT, **BUDGET))
         second = running.inference.Explain(explain_request(TEXT, **BUDGET))
-        await until(lambda: running.server.admission.in_progress == 2)
+        await all_asked(running, 2)
         gated.let_through(2)  # the text and the empty text
         await until(lambda: running.served().batcher.queued_rows[Priority.EXPLAIN] > 0)
         first.cancel()
@@ -111,7 +117,7 @@ async def test_when_all_readers_left_their_rows_are_dropped(tiny_repository: Pat
     async with running_server(tiny_repository) as running:
         gated = gate(running)
         calls = [running.inference.Explain(explain_request(TEXT, **BUDGET)) for _ in range(2)]
-        await until(lambda: running.server.admission.in_progress == 2)
+        await all_asked(running, 2)
         gated.let_through(2)  # the text and the empty text
         await until(lambda: running.served().batcher.queued_rows[Priority.EXPLAIN] > 0)
         for call in calls:
@@ -143,7 +149,7 @@ async def test_a_row_that_fails_fails_every_explanation_that_needs_it(tiny_repos
         gated = gate(running)
         gated.fail = True
         calls = [running.inference.Explain(explain_request(TEXT, **BUDGET)) for _ in range(2)]
-        await until(lambda: running.server.admission.in_progress == 2)
+        await all_asked(running, 2)
         gated.let_through(10_000)
         for outcome in await asyncio.gather(*calls, return_exceptions=True):
             assert "the model failed on this input" in str(outcome)
