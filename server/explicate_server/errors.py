@@ -15,8 +15,8 @@ One subclass per thing a caller can do about it; ``rpc/status.py`` gives each re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# A request with a thousand bad fields is told of the first ones in its text.
-_MOST_TOLD = 8
+# A request with a thousand bad fields is told of the first ones only.
+MOST_VIOLATIONS_TOLD = 8
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class InvalidRequest(ServerError):
     """Fields of the request are wrong."""
 
     def __init__(self, violations: Sequence[Violation], *, reason: str = "INVALID_FIELD") -> None:
-        super().__init__(reason, "; ".join(f"{v.field}: {v.description}" for v in violations[:_MOST_TOLD]))
+        super().__init__(reason, "; ".join(f"{v.field}: {v.description}" for v in violations[:MOST_VIOLATIONS_TOLD]))
         self.violations = tuple(violations)
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_server.errors import DeadlinePassed, InvalidRequest, NotServable, Violation
+from explicate_server.errors import MOST_VIOLATIONS_TOLD, DeadlinePassed, InvalidRequest, NotServable, Violation
 from explicate_server.modalities.base import EncodedInput, ModelInput, TabularInput, TextInput
 from explicate_server.modalities.packed_table import PackedTable
 from explicate_server.modalities.tabular import TabularModality
@@ -21,8 +21,6 @@ from explicate_server.timings import Timings
 
 # Tokenising this many characters takes less time (about 0.5 ms) than waiting for a thread that does it.
 _INLINE_CHARACTERS = 4096
-# A call with a thousand bad inputs is told of the first ones only.
-_MAX_VIOLATIONS = 8
 _KIND_NAMES = {TextInput: "a text", TabularInput: "a row of a table"}
 _Encoded = TypeVar("_Encoded")
 
@@ -95,7 +93,7 @@ class Predictor:
         self._check_count(table.rows, "table.rows", "rows")
         violations = modality.packed_violations(table)
         if violations:
-            raise InvalidRequest(violations[:_MAX_VIOLATIONS])
+            raise InvalidRequest(violations[:MOST_VIOLATIONS_TOLD])
         cost = table.rows * len(table.columns) // 16  # a cell of a whole column takes that much less than a character
         encoded = await self._encode(lambda: modality.encode_packed(table), cost, timings)
         answers = await self._run(served, encoded.rows, timings, priority, time_left_s)
@@ -141,10 +139,10 @@ def check_inputs(served: ServedModel, values: Sequence[ModelInput], paths: Seque
     for value, path in zip(values, paths, strict=True):
         if not isinstance(value, served.modality.input_type):
             raise _wrong_kind(served, path, type(value))
-        if len(violations) < _MAX_VIOLATIONS:
+        if len(violations) < MOST_VIOLATIONS_TOLD:
             violations += served.modality.violations(value, path)
     if violations:
-        raise InvalidRequest(violations[:_MAX_VIOLATIONS])
+        raise InvalidRequest(violations[:MOST_VIOLATIONS_TOLD])
 
 
 def _wrong_kind(served: ServedModel, path: str, given: type[ModelInput]) -> NotServable:

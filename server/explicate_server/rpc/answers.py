@@ -1,6 +1,7 @@
 """Domain to answers: predictions, and what is known of a model."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from explicate.v1 import bundle_pb2 as bundle_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
@@ -57,23 +58,22 @@ def packed_response(served: ServedModel, answer: PackedAnswer) -> inference_mess
 
 def explain_response(served: ServedModel, answer: ExplainAnswer) -> inference_messages.ExplainResponse:
     """The answer to an Explain."""
-    return inference_messages.ExplainResponse(
-        model=model_version(served),
-        prediction=_prediction_of(served, answer),
-        explanation=explanation(served.labels, answer),
-        timing=_timing(answer.timings),
-    )
+    return inference_messages.ExplainResponse(**_explained(served, answer))
 
 
 def stream_explain_response(served: ServedModel, answer: ExplainAnswer) -> inference_messages.StreamExplainResponse:
     """One answer of a StreamExplain."""
-    return inference_messages.StreamExplainResponse(
-        model=model_version(served),
-        prediction=_prediction_of(served, answer),
-        explanation=explanation(served.labels, answer),
-        timing=_timing(answer.timings),
-        final=answer.final,
-    )
+    return inference_messages.StreamExplainResponse(**_explained(served, answer), final=answer.final)
+
+
+def _explained(served: ServedModel, answer: ExplainAnswer) -> dict[str, Any]:
+    """The fields that both answers have."""
+    return {
+        "model": model_version(served),
+        "prediction": _prediction_of(served, answer),
+        "explanation": explanation(served.labels, answer),
+        "timing": _timing(answer.timings),
+    }
 
 
 def model_status(record: VersionRecord) -> model_messages.ModelStatus:

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
-from explicate_server.errors import InvalidRequest, NotFound, NotServing, Overloaded, ServerError
+from explicate_server.errors import MOST_VIOLATIONS_TOLD, InvalidRequest, NotFound, NotServing, Overloaded, ServerError
 
 DOMAIN = "explicate"
 
@@ -19,7 +19,6 @@ DOMAIN = "explicate"
 # answer.
 _MAX_TEXT_BYTES = 320
 _MAX_PATH_BYTES = 160
-_MAX_VIOLATIONS = 8
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def to_status(error: BaseException, request_id: str) -> status_pb2.Status:
     status.details.add().Pack(error_details_pb2.RequestInfo(request_id=request_id))
     if isinstance(error, InvalidRequest):
         bad = error_details_pb2.BadRequest()
-        for violation in error.violations[:_MAX_VIOLATIONS]:
+        for violation in error.violations[:MOST_VIOLATIONS_TOLD]:
             field = _clip(violation.field, _MAX_PATH_BYTES)  # it may name a column as the caller wrote it
             bad.field_violations.add(field=field, description=_clip(violation.description))
         status.details.add().Pack(bad)
