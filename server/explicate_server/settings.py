@@ -31,6 +31,8 @@ class Settings:
     max_message_bytes: int = _setting(16 << 20, "largest request or answer", minimum=1024)
     max_inputs: int = _setting(1024, "inputs in one Predict", minimum=1)
     max_text_bytes: int = _setting(64 << 10, "UTF-8 bytes of one text", minimum=1)
+    max_image_bytes: int = _setting(8 << 20, "bytes of one image file", minimum=64)
+    max_image_pixels: int = _setting(32_000_000, "pixels of one image, as its file declares them", minimum=1)
     max_evaluations: int = _setting(16384, "model rows of one explanation", minimum=16)
     max_call_s: float = _setting(60.0, "seconds of one call, also where the caller set no deadline", minimum=0.1)
     max_queued_rows: int = _setting(4096, "rows of Predict calls that may wait, per model", minimum=1)

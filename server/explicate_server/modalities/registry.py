@@ -1,26 +1,26 @@
-"""The kinds of model that can be served: one modality file each, one line here."""
+"""The kinds of input that can be served: one modality file each, one line here."""
 
 from collections.abc import Callable, Mapping
 
-from explicate.v1.bundle_pb2 import (
-    MODEL_KIND_TABULAR_CLASSIFICATION,
-    MODEL_KIND_TABULAR_REGRESSION,
-    MODEL_KIND_TEXT_CLASSIFICATION,
-)
 from explicate_server.modalities.base import Modality
 from explicate_server.modalities.tabular import TabularModality
 from explicate_server.modalities.text import TextModality
 from explicate_server.registry.bundle import VerifiedBundle
+from explicate_server.settings import Settings
 
 
-def _tabular(bundle: VerifiedBundle, _max_text_bytes: int) -> Modality:
+def _text(bundle: VerifiedBundle, settings: Settings) -> Modality:
+    tokenizer = bundle.read_text("tokenizer.json")
+    return TextModality(bundle.manifest.text, tokenizer, max_text_bytes=settings.max_text_bytes)
+
+
+def _tabular(bundle: VerifiedBundle, _settings: Settings) -> Modality:
     return TabularModality(bundle.manifest.tabular, bundle.background())
 
 
-MODALITIES: Mapping[int, Callable[[VerifiedBundle, int], Modality]] = {
-    MODEL_KIND_TEXT_CLASSIFICATION: lambda bundle, max_text_bytes: TextModality(
-        bundle.manifest.text, bundle.read_text("tokenizer.json"), max_text_bytes=max_text_bytes
-    ),
-    MODEL_KIND_TABULAR_CLASSIFICATION: _tabular,
-    MODEL_KIND_TABULAR_REGRESSION: _tabular,
-}
+_MODALITIES: Mapping[str, Callable[[VerifiedBundle, Settings], Modality]] = {"text": _text, "tabular": _tabular}
+
+
+def open_modality(bundle: VerifiedBundle, settings: Settings) -> Modality:
+    """The modality of what a bundle's model reads, set up for it."""
+    return _MODALITIES[bundle.kind.reads](bundle, settings)

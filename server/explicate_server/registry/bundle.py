@@ -10,6 +10,7 @@ from explicate.v1 import bundle_pb2
 from explicate_server.registry.background import Background, BackgroundFormatError, read_background
 from explicate_server.registry.golden import Golden, GoldenFormatError, read_golden
 from explicate_server.registry.golden_rows import GoldenRows, read_golden_rows
+from explicate_server.registry.kinds import KINDS, Kind
 from explicate_server.registry.manifest_checks import checks
 
 # The categories of a table's columns are in it.
@@ -28,6 +29,11 @@ class VerifiedBundle:
     manifest: bundle_pb2.Bundle
     digest: str
     """SHA-256 of manifest.json, in hexadecimal."""
+
+    @property
+    def kind(self) -> Kind:
+        """What the model reads and predicts."""
+        return KINDS[self.manifest.kind]
 
     @property
     def model_path(self) -> Path:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from explicate.v1 import bundle_pb2
+from explicate_server.registry.kinds import KINDS, Kind
 
 FORMAT_VERSION = 1
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -13,9 +14,6 @@ _MAX_EVALUATIONS_PER_PLAYER = 1024
 _MAX_COLUMNS = 10_000
 _MAX_BACKGROUND_ROWS = 1024
 _GRAPH_INPUTS = frozenset({"input_ids", "attention_mask", "position_ids", "token_type_ids"})
-_TEXT = bundle_pb2.MODEL_KIND_TEXT_CLASSIFICATION
-_REGRESSION = bundle_pb2.MODEL_KIND_TABULAR_REGRESSION
-_TABULAR = (bundle_pb2.MODEL_KIND_TABULAR_CLASSIFICATION, _REGRESSION)
 _BOOLEAN = ["false", "true"]
 
 Check = tuple[bool, str]
@@ -30,12 +28,13 @@ def checks(manifest: bundle_pb2.Bundle, *, model: str, version: int) -> Iterator
     )
     yield manifest.model == model, f"model is {manifest.model!r}, its folder says {model!r}"
     yield manifest.version == version, f"version is {manifest.version}, its folder says {version}"
-    yield manifest.kind == _TEXT or manifest.kind in _TABULAR, f"kind {manifest.kind} is not known"
-    yield from _output_checks(manifest)
+    yield manifest.kind in KINDS, f"kind {manifest.kind} is not known"
+    kind = KINDS[manifest.kind]
+    yield from _output_checks(manifest, kind)
     yield manifest.golden_tolerance > 0, "golden_tolerance is not above 0"
     yield manifest.golden_reduced_tolerance >= 0, "golden_reduced_tolerance is below 0"
     yield from _attribution_checks(manifest)
-    if manifest.kind == _TEXT:
+    if kind.reads == "text":
         yield not manifest.HasField("tabular"), "tabular is set, but the model reads texts"
         yield from _text_checks(manifest.text)
         yield from _file_checks(manifest, "model.onnx", "golden.npz", "tokenizer.json")
@@ -45,13 +44,15 @@ def checks(manifest: bundle_pb2.Bundle, *, model: str, version: int) -> Iterator
         yield from _file_checks(manifest, "model.onnx", "golden.npz", "background.npz")
 
 
-def _output_checks(manifest: bundle_pb2.Bundle) -> Iterator[Check]:
+def _output_checks(manifest: bundle_pb2.Bundle, kind: Kind) -> Iterator[Check]:
     labels = manifest.class_labels
-    if manifest.kind == _REGRESSION:
+    if kind.predicts == "value":
         yield not labels, f"{len(labels)} class_labels of a regression"
         yield bool(manifest.target_name), "target_name is empty"
         return
-    yield 2 <= len(labels) <= _MAX_CLASSES, f"{len(labels)} class_labels"
+    least = 1 if kind.predicts == "labels" else 2
+    yield not manifest.target_name, "target_name is set, but the model predicts no number"
+    yield least <= len(labels) <= _MAX_CLASSES, f"{len(labels)} class_labels"
     yield len(set(labels)) == len(labels), "class_labels repeat"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from explicate_server.errors import NotFound, NotServable, NotServing
 from explicate_server.modalities.base import Modality
-from explicate_server.modalities.registry import MODALITIES
+from explicate_server.modalities.registry import open_modality
 from explicate_server.options import CLASSIFICATION_SPACES, REGRESSION_SPACES, Choices
 from explicate_server.outputs import Scales
 from explicate_server.registry.bundle import BundleError, VerifiedBundle, verify_bundle
@@ -59,7 +59,7 @@ class ServedModel:
     @property
     def is_regression(self) -> bool:
         """Whether it predicts a number."""
-        return not self.bundle.manifest.class_labels
+        return self.bundle.kind.predicts == "value"
 
     @cached_property
     def scales(self) -> Scales:
@@ -199,7 +199,7 @@ class ModelRegistry:
 
     async def _serve(self, bundle: VerifiedBundle) -> ServedModel:
         settings = self._settings
-        modality = MODALITIES[bundle.manifest.kind](bundle, settings.max_text_bytes)
+        modality = open_modality(bundle, settings)
         runtime, trials = await asyncio.to_thread(
             choose_runtime,
             bundle,

@@ -22,8 +22,9 @@ from explicate.v1 import bundle_pb2
 from explicate_export import golden_rows, tabular_export
 from explicate_export.errors import ParityError
 from explicate_export.export import ExportOptions, export_run
-from explicate_server.modalities.registry import MODALITIES
+from explicate_server.modalities.registry import open_modality
 from explicate_server.registry.bundle import verify_bundle
+from explicate_server.settings import Settings
 from explicate_training.tabular_network import load_network
 
 NUMBERS = tuple(number(f"n{index}") for index in range(4))
@@ -235,7 +236,7 @@ def test_the_server_reads_the_bundle_as_it_was_meant(bundle: Bundle) -> None:
     golden = verified.golden()
     np.testing.assert_array_equal(golden.outputs, bundle.golden["outputs"])
     assert list(golden.attributions) == bundle.golden["attribution_rows"].tolist()
-    modality = MODALITIES[verified.manifest.kind](verified, 1 << 16)
+    modality = open_modality(verified, Settings())
     feeds = modality.collate([modality.encode(value).row for value in golden.inputs])
     for name, values in feeds.items():
         np.testing.assert_array_equal(values, bundle.golden[name])

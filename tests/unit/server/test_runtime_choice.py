@@ -9,13 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 from explicate_server.modalities.base import Modality
-from explicate_server.modalities.registry import MODALITIES
+from explicate_server.modalities.registry import open_modality
 from explicate_server.registry.bundle import VerifiedBundle, verify_bundle
 from explicate_server.registry.runtime_choice import AUTO, NoRuntime, choose_runtime, fastest
 from explicate_server.registry.trial import GoldenCheck, Trial
 from explicate_server.runtime.base import Feeds, Runtime, RuntimeUnavailable
 from explicate_server.runtime.onnx_runtime import OnnxRuntime
 from explicate_server.runtime.registry import Loader
+from explicate_server.settings import Settings
 
 
 class OtherRuntime:
@@ -75,7 +76,7 @@ def bundle(tiny_repository: Path) -> VerifiedBundle:
 
 @pytest.fixture
 def modality(bundle: VerifiedBundle) -> Modality:
-    return MODALITIES[bundle.manifest.kind](bundle, 1 << 16)
+    return open_modality(bundle, Settings())
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from explicate_server.modalities.base import Modality, TextInput
-from explicate_server.modalities.registry import MODALITIES
+from explicate_server.modalities.registry import open_modality
 from explicate_server.registry.bundle import VerifiedBundle, verify_bundle
 from explicate_server.registry.runtime_choice import AUTO
 from explicate_server.runtime.base import RuntimeUnavailable
@@ -30,7 +30,7 @@ def bundle(tiny_repository: Path) -> VerifiedBundle:
 
 @pytest.fixture(scope="module")
 def modality(bundle: VerifiedBundle) -> Modality:
-    return MODALITIES[bundle.manifest.kind](bundle, 1 << 16)
+    return open_modality(bundle, Settings())
 
 
 @pytest.fixture(scope="module")

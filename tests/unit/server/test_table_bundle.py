@@ -11,11 +11,12 @@ import pytest
 from bundle_edits import edit_manifest, replace_file
 from tiny_table_bundle import TARGET_NAME, tiny_table
 
-from explicate_server.modalities.registry import MODALITIES
+from explicate_server.modalities.registry import open_modality
 from explicate_server.registry.bundle import BundleError, verify_bundle
 from explicate_server.registry.golden_rows import GoldenRows
 from explicate_server.registry.runtime_choice import AUTO, choose_runtime
 from explicate_server.runtime.registry import RUNTIMES
+from explicate_server.settings import Settings
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def folder(table_repository: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("model", ["loans", "losses"])
 def test_every_runtime_gives_the_golden_answers_and_attributions(table_repository: Path, model: str) -> None:
     bundle = verify_bundle(table_repository / model / "1", model=model, version=1)
-    modality = MODALITIES[bundle.manifest.kind](bundle, 1 << 16)
+    modality = open_modality(bundle, Settings())
     _, trials = choose_runtime(bundle, modality, runtime=AUTO, threads=2)
     assert {trial.runtime for trial in trials} == {f"{name}-cpu" for name in RUNTIMES}
     for trial in trials:

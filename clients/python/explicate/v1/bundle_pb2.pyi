@@ -20,6 +20,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Resampling:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ResamplingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Resampling.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESAMPLING_UNSPECIFIED: _Resampling.ValueType  # 0
+    """Never valid in a bundle."""
+    RESAMPLING_NEAREST: _Resampling.ValueType  # 1
+    """The nearest pixel."""
+    RESAMPLING_BILINEAR: _Resampling.ValueType  # 2
+    """Linear in both directions."""
+    RESAMPLING_BICUBIC: _Resampling.ValueType  # 3
+    """Cubic in both directions."""
+    RESAMPLING_LANCZOS: _Resampling.ValueType  # 4
+    """Lanczos' windowed sinc."""
+
+class Resampling(_Resampling, metaclass=_ResamplingEnumTypeWrapper):
+    """Resampling is how an image is resized."""
+
+RESAMPLING_UNSPECIFIED: Resampling.ValueType  # 0
+"""Never valid in a bundle."""
+RESAMPLING_NEAREST: Resampling.ValueType  # 1
+"""The nearest pixel."""
+RESAMPLING_BILINEAR: Resampling.ValueType  # 2
+"""Linear in both directions."""
+RESAMPLING_BICUBIC: Resampling.ValueType  # 3
+"""Cubic in both directions."""
+RESAMPLING_LANCZOS: Resampling.ValueType  # 4
+"""Lanczos' windowed sinc."""
+Global___Resampling: _TypeAlias = Resampling  # noqa: Y015
+
 class _ColumnType:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -66,6 +98,18 @@ class _ModelKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelKind.V
     """A row of a table, one class."""
     MODEL_KIND_TABULAR_REGRESSION: _ModelKind.ValueType  # 3
     """A row of a table, a number."""
+    MODEL_KIND_IMAGE_CLASSIFICATION: _ModelKind.ValueType  # 4
+    """An image, one class."""
+    MODEL_KIND_TEXT_REGRESSION: _ModelKind.ValueType  # 5
+    """A text, a number."""
+    MODEL_KIND_TEXT_MULTI_LABEL: _ModelKind.ValueType  # 6
+    """A text, any number of labels."""
+    MODEL_KIND_TABULAR_MULTI_LABEL: _ModelKind.ValueType  # 7
+    """A row of a table, any number of labels."""
+    MODEL_KIND_IMAGE_MULTI_LABEL: _ModelKind.ValueType  # 8
+    """An image, any number of labels."""
+    MODEL_KIND_IMAGE_REGRESSION: _ModelKind.ValueType  # 9
+    """An image, a number."""
 
 class ModelKind(_ModelKind, metaclass=_ModelKindEnumTypeWrapper):
     """ModelKind is what a model reads and predicts."""
@@ -78,6 +122,18 @@ MODEL_KIND_TABULAR_CLASSIFICATION: ModelKind.ValueType  # 2
 """A row of a table, one class."""
 MODEL_KIND_TABULAR_REGRESSION: ModelKind.ValueType  # 3
 """A row of a table, a number."""
+MODEL_KIND_IMAGE_CLASSIFICATION: ModelKind.ValueType  # 4
+"""An image, one class."""
+MODEL_KIND_TEXT_REGRESSION: ModelKind.ValueType  # 5
+"""A text, a number."""
+MODEL_KIND_TEXT_MULTI_LABEL: ModelKind.ValueType  # 6
+"""A text, any number of labels."""
+MODEL_KIND_TABULAR_MULTI_LABEL: ModelKind.ValueType  # 7
+"""A row of a table, any number of labels."""
+MODEL_KIND_IMAGE_MULTI_LABEL: ModelKind.ValueType  # 8
+"""An image, any number of labels."""
+MODEL_KIND_IMAGE_REGRESSION: ModelKind.ValueType  # 9
+"""An image, a number."""
 Global___ModelKind: _TypeAlias = ModelKind  # noqa: Y015
 
 @_typing.final
@@ -124,6 +180,7 @@ class Bundle(_message.Message):
     GOLDEN_REDUCED_TOLERANCE_FIELD_NUMBER: _builtins.int
     TABULAR_FIELD_NUMBER: _builtins.int
     TARGET_NAME_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
     format_version: _builtins.int
     """Version of this format: 1."""
     model: _builtins.str
@@ -135,16 +192,18 @@ class Bundle(_message.Message):
     precision: _builtins.str
     """Numeric precision of model.onnx, such as "fp32"."""
     golden_tolerance: _builtins.float
-    """How closely the golden outputs must be met at the bundle's precision: the largest absolute difference of a logit."""
+    """How closely the golden outputs must be met at the bundle's precision: the largest absolute difference of a logit,
+    or of a regression's value.
+    """
     golden_reduced_tolerance: _builtins.float
     """How closely the golden outputs must be met at a lower precision than the bundle's, such as bf16 for fp32: the
-    largest absolute difference of a logit. 0: no lower precision is allowed.
+    largest absolute difference of a logit or value. 0: no lower precision is allowed.
     """
     target_name: _builtins.str
     """Name of what a regression predicts, with its unit if it has one; empty for classification."""
     @_builtins.property
     def class_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Labels of the classes, by index; at least two. Empty for regression."""
+        """Labels of the classes, by index; at least two, for a multi-label model at least one. Empty for regression."""
 
     @_builtins.property
     def text(self) -> Global___TextSchema:
@@ -174,6 +233,10 @@ class Bundle(_message.Message):
     def tabular(self) -> Global___TabularSchema:
         """How rows become model inputs; set for tabular models."""
 
+    @_builtins.property
+    def image(self) -> Global___ImageSchema:
+        """How images become model inputs; set for image models."""
+
     def __init__(
         self,
         *,
@@ -193,14 +256,58 @@ class Bundle(_message.Message):
         golden_reduced_tolerance: _builtins.float = ...,
         tabular: Global___TabularSchema | None = ...,
         target_name: _builtins.str = ...,
+        image: Global___ImageSchema | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "golden_attributions", b"golden_attributions", "provenance", b"provenance", "tabular", b"tabular", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "golden_attributions", b"golden_attributions", "image", b"image", "provenance", b"provenance", "tabular", b"tabular", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "kind", b"kind", "metrics", b"metrics", "model", b"model", "precision", b"precision", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "kind", b"kind", "metrics", b"metrics", "model", b"model", "precision", b"precision", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Bundle: _TypeAlias = Bundle  # noqa: Y015
+
+@_typing.final
+class ImageSchema(_message.Message):
+    """ImageSchema says how an image becomes the input of model.onnx: "pixels", uint8 [batch, height, width, 3], RGB.
+    Scaling and normalising happen in the graph. Before it an image is turned upright (EXIF), put on white where it is
+    transparent, made RGB with 8 bits a channel, resized and cut.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    SHORTEST_EDGE_FIELD_NUMBER: _builtins.int
+    RESAMPLING_FIELD_NUMBER: _builtins.int
+    PATCH_SIZE_FIELD_NUMBER: _builtins.int
+    width: _builtins.int
+    """Pixels the graph reads."""
+    height: _builtins.int
+    """Pixels the graph reads."""
+    shortest_edge: _builtins.int
+    """Pixels of the shorter edge that an image is resized to, its shape kept, before the middle is cut out. 0: it is
+    stretched to width x height.
+    """
+    resampling: Global___Resampling.ValueType
+    """How resizing takes the mean of pixels; always with antialiasing, as Pillow does."""
+    patch_size: _builtins.int
+    """Pixels of the edge of the square patches that the model itself reads, such as 16 for a ViT; 0: it has none."""
+    def __init__(
+        self,
+        *,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        shortest_edge: _builtins.int = ...,
+        resampling: Global___Resampling.ValueType = ...,
+        patch_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "patch_size", b"patch_size", "resampling", b"resampling", "shortest_edge", b"shortest_edge", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImageSchema: _TypeAlias = ImageSchema  # noqa: Y015
 
 @_typing.final
 class TabularSchema(_message.Message):
@@ -214,10 +321,13 @@ class TabularSchema(_message.Message):
 
     COLUMNS_FIELD_NUMBER: _builtins.int
     BACKGROUND_ROWS_FIELD_NUMBER: _builtins.int
+    LIME_STATISTICS_FIELD_NUMBER: _builtins.int
     background_rows: _builtins.int
     """Rows of background.npz that stand for absent columns (arrays "numbers" and "codes" in the graph's form, and
     "weights", float64, which sum to 1).
     """
+    lime_statistics: _builtins.bool
+    """Whether lime.npz holds the statistics of the training data that "lime" draws its samples from."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnSchema]:
         """The columns, in the order of the training data."""
@@ -227,10 +337,11 @@ class TabularSchema(_message.Message):
         *,
         columns: _abc.Iterable[Global___ColumnSchema] | None = ...,
         background_rows: _builtins.int = ...,
+        lime_statistics: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["background_rows", b"background_rows", "columns", b"columns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background_rows", b"background_rows", "columns", b"columns", "lime_statistics", b"lime_statistics"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -280,8 +391,8 @@ Global___ColumnSchema: _TypeAlias = ColumnSchema  # noqa: Y015
 
 @_typing.final
 class GoldenAttributions(_message.Message):
-    """GoldenAttributions says how the attributions in golden.npz were made: of the predicted class's logit, in words,
-    masking "attention".
+    """GoldenAttributions says how the attributions in golden.npz were made: of the most probable class's logit or of the
+    value; of words with masking "attention", of columns with "background", of a grid's segments with "mean".
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -291,6 +402,7 @@ class GoldenAttributions(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     EVALUATIONS_PER_PLAYER_FIELD_NUMBER: _builtins.int
     TOLERANCE_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """The method."""
     method_version: _builtins.str
@@ -300,7 +412,9 @@ class GoldenAttributions(_message.Message):
     evaluations_per_player: _builtins.int
     """Evaluations per player."""
     tolerance: _builtins.float
-    """How closely they must be met: ||a - b|| / ||b|| of each text's attributions."""
+    """How closely they must be met: ||a - b|| / ||b|| of each input's attributions."""
+    segments: _builtins.int
+    """Segments of the grid; set for images."""
     def __init__(
         self,
         *,
@@ -309,10 +423,11 @@ class GoldenAttributions(_message.Message):
         seed: _builtins.int = ...,
         evaluations_per_player: _builtins.int = ...,
         tolerance: _builtins.float = ...,
+        segments: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluations_per_player", b"evaluations_per_player", "method", b"method", "method_version", b"method_version", "seed", b"seed", "tolerance", b"tolerance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluations_per_player", b"evaluations_per_player", "method", b"method", "method_version", b"method_version", "seed", b"seed", "segments", b"segments", "tolerance", b"tolerance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -330,6 +445,7 @@ class TextSchema(_message.Message):
     PADDING_ID_FIELD_NUMBER: _builtins.int
     MASK_ID_FIELD_NUMBER: _builtins.int
     TOKEN_DROPPING_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
     max_tokens: _builtins.int
     """Tokens the model reads at most, special tokens included."""
     first_position: _builtins.int
@@ -342,6 +458,8 @@ class TextSchema(_message.Message):
     """Whether leaving a token out while the others keep their position_ids equals masking its attention.
     True for models with absolute position embeddings; when false the server masks in place.
     """
+    pairs: _builtins.bool
+    """Whether the model reads two texts, each of them always."""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the graph's inputs, each int64 [batch, length], among "input_ids", "attention_mask",
@@ -357,10 +475,11 @@ class TextSchema(_message.Message):
         padding_id: _builtins.int = ...,
         mask_id: _builtins.int | None = ...,
         token_dropping: _builtins.bool = ...,
+        pairs: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id", "mask_id", b"mask_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id", "first_position", b"first_position", "inputs", b"inputs", "mask_id", b"mask_id", "max_tokens", b"max_tokens", "padding_id", b"padding_id", "token_dropping", b"token_dropping"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id", "first_position", b"first_position", "inputs", b"inputs", "mask_id", b"mask_id", "max_tokens", b"max_tokens", "padding_id", b"padding_id", "pairs", b"pairs", "token_dropping", b"token_dropping"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__mask_id: _TypeAlias = _typing.Literal["mask_id"]  # noqa: Y015
     _WhichOneofArgType__mask_id: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id"]  # noqa: Y015

@@ -34,9 +34,17 @@ class _GranularityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Granulari
     """The model's own tokens."""
     GRANULARITY_SENTENCE: _Granularity.ValueType  # 3
     """Sentences."""
+    GRANULARITY_SLIC: _Granularity.ValueType  # 4
+    """Images: segments of like colour and about the same size (SLIC)."""
+    GRANULARITY_QUICKSHIFT: _Granularity.ValueType  # 5
+    """Images: segments of like colour and whatever size (quickshift), as the lime library cuts by default."""
+    GRANULARITY_GRID: _Granularity.ValueType  # 6
+    """Images: rectangles of a grid."""
+    GRANULARITY_PATCH: _Granularity.ValueType  # 7
+    """Images: the patches that the model itself reads, of models that do."""
 
 class Granularity(_Granularity, metaclass=_GranularityEnumTypeWrapper):
-    """Granularity is what the players of a text are."""
+    """Granularity is what the players of a text or an image are."""
 
 GRANULARITY_UNSPECIFIED: Granularity.ValueType  # 0
 """Take the default."""
@@ -46,6 +54,14 @@ GRANULARITY_TOKEN: Granularity.ValueType  # 2
 """The model's own tokens."""
 GRANULARITY_SENTENCE: Granularity.ValueType  # 3
 """Sentences."""
+GRANULARITY_SLIC: Granularity.ValueType  # 4
+"""Images: segments of like colour and about the same size (SLIC)."""
+GRANULARITY_QUICKSHIFT: Granularity.ValueType  # 5
+"""Images: segments of like colour and whatever size (quickshift), as the lime library cuts by default."""
+GRANULARITY_GRID: Granularity.ValueType  # 6
+"""Images: rectangles of a grid."""
+GRANULARITY_PATCH: Granularity.ValueType  # 7
+"""Images: the patches that the model itself reads, of models that do."""
 Global___Granularity: _TypeAlias = Granularity  # noqa: Y015
 
 class _QualityLevel:
@@ -119,6 +135,12 @@ class _MaskingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Masking.Value
     averaged (interventional). The only masking of tables, and their default. One evaluation is then one row of
     the model for each background row.
     """
+    MASKING_MEAN: _Masking.ValueType  # 5
+    """Images: the segment takes its own mean colour, as the lime library does."""
+    MASKING_BLUR: _Masking.ValueType  # 6
+    """Images: the segment shows the image strongly blurred."""
+    MASKING_GREY: _Masking.ValueType  # 7
+    """Images: the segment turns mid-grey."""
 
 class Masking(_Masking, metaclass=_MaskingEnumTypeWrapper):
     """Masking is how the absence of a player is expressed to the model."""
@@ -136,6 +158,12 @@ MASKING_BACKGROUND: Masking.ValueType  # 4
 averaged (interventional). The only masking of tables, and their default. One evaluation is then one row of
 the model for each background row.
 """
+MASKING_MEAN: Masking.ValueType  # 5
+"""Images: the segment takes its own mean colour, as the lime library does."""
+MASKING_BLUR: Masking.ValueType  # 6
+"""Images: the segment shows the image strongly blurred."""
+MASKING_GREY: Masking.ValueType  # 7
+"""Images: the segment turns mid-grey."""
 Global___Masking: _TypeAlias = Masking  # noqa: Y015
 
 class _StopReason:
@@ -200,6 +228,7 @@ class ExplainOptions(_message.Message):
     TOP_K_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     MAX_PLAYERS_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """The explanation method in kebab-case, one that GetModel lists. Default: "auto", which is
     "exact-shap" when all coalitions fit `max_evaluations`, else "kernel-shap"; the answer names the one taken.
@@ -209,10 +238,12 @@ class ExplainOptions(_message.Message):
     OUTPUT_SPACE_PROBABILITY.
     """
     granularity: Global___Granularity.ValueType
-    """What the players of a text are. Default: GRANULARITY_WORD. "lime" and "lime-stratified" know words only."""
+    """What the players are. Default for texts: GRANULARITY_WORD, the only one of texts that "lime" and
+    "lime-stratified" know; for images GRANULARITY_SLIC, and GRANULARITY_QUICKSHIFT for "lime". Tables have no choice.
+    """
     masking: Global___Masking.ValueType
     """How the absence of a player is expressed. Default: MASKING_DELETE for "lime" and "lime-stratified",
-    else MASKING_ATTENTION. Different maskings are different games with different answers.
+    else MASKING_ATTENTION; for images MASKING_MEAN. Different maskings are different games with different answers.
     """
     max_evaluations: _builtins.int
     """Upper bound on evaluations, from 4 up to the server's limit (GetModel names it). An evaluation is a row through the
@@ -248,6 +279,10 @@ class ExplainOptions(_message.Message):
     refined into words. Default: as many as `max_evaluations` has 8 rows for, at least 64; that is 256 at the default
     budget of a long text. Only "kernel-shap" and "permutation-shap" group; the others leave it unset in the answer.
     """
+    segments: _builtins.int
+    """Segments that an image is cut into, about, from 2 to 1024; of GRANULARITY_SLIC and GRANULARITY_GRID only.
+    Default: 49.
+    """
     @_builtins.property
     def target(self) -> Global___Target:
         """The output that is explained. Default: the predicted class."""
@@ -269,10 +304,11 @@ class ExplainOptions(_message.Message):
         top_k: _builtins.int | None = ...,
         quality: Global___QualityLevel.ValueType | None = ...,
         max_players: _builtins.int | None = ...,
+        segments: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_granularity", b"_granularity", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "confidence", b"confidence", "granularity", b"granularity", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_granularity", b"_granularity", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "confidence", b"confidence", "granularity", b"granularity", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_granularity", b"_granularity", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "confidence", b"confidence", "granularity", b"granularity", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_granularity", b"_granularity", "_masking", b"_masking", "_max_evaluations", b"_max_evaluations", "_max_players", b"_max_players", "_method", b"_method", "_min_evaluations", b"_min_evaluations", "_output_space", b"_output_space", "_quality", b"_quality", "_seed", b"_seed", "_segments", b"_segments", "_target", b"_target", "_time_limit_seconds", b"_time_limit_seconds", "_tolerance", b"_tolerance", "_top_k", b"_top_k", "confidence", b"confidence", "granularity", b"granularity", "masking", b"masking", "max_evaluations", b"max_evaluations", "max_players", b"max_players", "method", b"method", "min_evaluations", b"min_evaluations", "output_space", b"output_space", "quality", b"quality", "seed", b"seed", "segments", b"segments", "target", b"target", "time_limit_seconds", b"time_limit_seconds", "tolerance", b"tolerance", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
@@ -294,6 +330,8 @@ class ExplainOptions(_message.Message):
     _WhichOneofArgType__quality: _TypeAlias = _typing.Literal["_quality", b"_quality"]  # noqa: Y015
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType__segments: _TypeAlias = _typing.Literal["segments"]  # noqa: Y015
+    _WhichOneofArgType__segments: _TypeAlias = _typing.Literal["_segments", b"_segments"]  # noqa: Y015
     _WhichOneofReturnType__target: _TypeAlias = _typing.Literal["target"]  # noqa: Y015
     _WhichOneofArgType__target: _TypeAlias = _typing.Literal["_target", b"_target"]  # noqa: Y015
     _WhichOneofReturnType__time_limit_seconds: _TypeAlias = _typing.Literal["time_limit_seconds"]  # noqa: Y015
@@ -322,6 +360,8 @@ class ExplainOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__quality) -> _WhichOneofReturnType__quality | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__segments) -> _WhichOneofReturnType__segments | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__target) -> _WhichOneofReturnType__target | None: ...
     @_typing.overload
@@ -445,6 +485,7 @@ class Explanation(_message.Message):
     METHOD_VERSION_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     REUSED_EVALUATIONS_FIELD_NUMBER: _builtins.int
+    SEGMENT_MAP_FIELD_NUMBER: _builtins.int
     evaluations: _builtins.int
     """Rows of the model that this explanation rests on, the prediction itself included. It does not depend on
     what other requests have asked.
@@ -475,6 +516,10 @@ class Explanation(_message.Message):
     def options(self) -> Global___ExplainOptions:
         """The options as resolved."""
 
+    @_builtins.property
+    def segment_map(self) -> Global___SegmentMap:
+        """Where the segments lie; set for images."""
+
     def __init__(
         self,
         *,
@@ -488,10 +533,11 @@ class Explanation(_message.Message):
         method_version: _builtins.str = ...,
         options: Global___ExplainOptions | None = ...,
         reused_evaluations: _builtins.int = ...,
+        segment_map: Global___SegmentMap | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "quality", b"quality"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "quality", b"quality", "segment_map", b"segment_map"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributions", b"attributions", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "method_version", b"method_version", "options", b"options", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "stop_reason", b"stop_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributions", b"attributions", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "method_version", b"method_version", "options", b"options", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "segment_map", b"segment_map", "stop_reason", b"stop_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -505,6 +551,7 @@ class Feature(_message.Message):
 
     TEXT_FIELD_NUMBER: _builtins.int
     COLUMN_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def text(self) -> Global___TextFeature:
         """A part of a text."""
@@ -513,17 +560,22 @@ class Feature(_message.Message):
     def column(self) -> Global___ColumnFeature:
         """A column of a table, or a named group of columns."""
 
+    @_builtins.property
+    def segment(self) -> Global___SegmentFeature:
+        """A segment of an image."""
+
     def __init__(
         self,
         *,
         text: Global___TextFeature | None = ...,
         column: Global___ColumnFeature | None = ...,
+        segment: Global___SegmentFeature | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "kind", b"kind", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "kind", b"kind", "segment", b"segment", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "kind", b"kind", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "kind", b"kind", "segment", b"segment", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "column"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "column", "segment"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -537,8 +589,11 @@ class TextFeature(_message.Message):
 
     TEXT_FIELD_NUMBER: _builtins.int
     SPANS_FIELD_NUMBER: _builtins.int
+    IN_PAIR_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The text as written."""
+    in_pair: _builtins.bool
+    """Whether it stands in the second text of a pair; all its spans do."""
     @_builtins.property
     def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextSpan]:
         """Where it stands; more than one place when the method treats equal words as one player ("lime")."""
@@ -548,14 +603,91 @@ class TextFeature(_message.Message):
         *,
         text: _builtins.str = ...,
         spans: _abc.Iterable[Global___TextSpan] | None = ...,
+        in_pair: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["spans", b"spans", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["in_pair", b"in_pair", "spans", b"spans", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TextFeature: _TypeAlias = TextFeature  # noqa: Y015
+
+@_typing.final
+class SegmentFeature(_message.Message):
+    """SegmentFeature is a segment of an image; SegmentMap says where it lies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PIXELS_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    BOTTOM_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Its number on the segment map, from 0: the feature's place in the explanation."""
+    pixels: _builtins.int
+    """Pixels of the map that belong to it."""
+    left: _builtins.int
+    """The smallest box around it, in pixels of the map: first column."""
+    top: _builtins.int
+    """First row."""
+    right: _builtins.int
+    """One past the last column."""
+    bottom: _builtins.int
+    """One past the last row."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        pixels: _builtins.int = ...,
+        left: _builtins.int = ...,
+        top: _builtins.int = ...,
+        right: _builtins.int = ...,
+        bottom: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bottom", b"bottom", "id", b"id", "left", b"left", "pixels", b"pixels", "right", b"right", "top", b"top"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SegmentFeature: _TypeAlias = SegmentFeature  # noqa: Y015
+
+@_typing.final
+class SegmentMap(_message.Message):
+    """SegmentMap says which segment each pixel that the model saw belongs to. Prediction.image_usage says which part of
+    the image that is.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    IDS_FIELD_NUMBER: _builtins.int
+    width: _builtins.int
+    """Columns."""
+    height: _builtins.int
+    """Rows."""
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The id of each pixel's segment, row after row: width x height numbers."""
+
+    def __init__(
+        self,
+        *,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        ids: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "ids", b"ids", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SegmentMap: _TypeAlias = SegmentMap  # noqa: Y015
 
 @_typing.final
 class ColumnFeature(_message.Message):

@@ -123,6 +123,7 @@ class Input(_message.Message):
 
     TEXT_FIELD_NUMBER: _builtins.int
     TABULAR_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def text(self) -> Global___TextInput:
         """A text."""
@@ -131,21 +132,51 @@ class Input(_message.Message):
     def tabular(self) -> Global___TabularInput:
         """A row of a table."""
 
+    @_builtins.property
+    def image(self) -> Global___ImageInput:
+        """An image."""
+
     def __init__(
         self,
         *,
         text: Global___TextInput | None = ...,
         tabular: Global___TabularInput | None = ...,
+        image: Global___ImageInput | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "tabular", b"tabular", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "kind", b"kind", "tabular", b"tabular", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "tabular", b"tabular", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "kind", b"kind", "tabular", b"tabular", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "tabular"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "tabular", "image"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
 Global___Input: _TypeAlias = Input  # noqa: Y015
+
+@_typing.final
+class ImageInput(_message.Message):
+    """ImageInput is an image."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """A PNG, JPEG, WebP, GIF, BMP or TIFF file, at most the server's limits of bytes (8 MiB by default) and of declared
+    pixels (32 million by default). It is turned upright as its EXIF says, transparent parts become white, and of an
+    animated file the first picture is taken.
+    """
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImageInput: _TypeAlias = ImageInput  # noqa: Y015
 
 @_typing.final
 class TabularInput(_message.Message):
@@ -199,18 +230,24 @@ class TextInput(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int
+    TEXT_PAIR_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """Not empty, at most the server's limit of UTF-8 bytes (64 KiB by default), no NUL characters."""
+    text_pair: _builtins.str
+    """The second text of a pair; required for a model that reads pairs, refused by the others. Same limits."""
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
+        text_pair: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_text_pair", b"_text_pair", "text_pair", b"text_pair"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_text_pair", b"_text_pair", "text", b"text", "text_pair", b"text_pair"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__text_pair: _TypeAlias = _typing.Literal["text_pair"]  # noqa: Y015
+    _WhichOneofArgType__text_pair: _TypeAlias = _typing.Literal["_text_pair", b"_text_pair"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__text_pair) -> _WhichOneofReturnType__text_pair | None: ...
 
 Global___TextInput: _TypeAlias = TextInput  # noqa: Y015
 
@@ -311,7 +348,7 @@ class PackedPredictions(_message.Message):
 
     @_builtins.property
     def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Classification: the probabilities of each row, class after class. Regression: the value of each row."""
+        """The probabilities of each row, class after class. Regression: the value of each row."""
 
     @_builtins.property
     def unknown_category_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -340,8 +377,10 @@ class Prediction(_message.Message):
 
     CLASSIFICATION_FIELD_NUMBER: _builtins.int
     REGRESSION_FIELD_NUMBER: _builtins.int
+    MULTI_LABEL_FIELD_NUMBER: _builtins.int
     TEXT_USAGE_FIELD_NUMBER: _builtins.int
     UNKNOWN_CATEGORY_COLUMNS_FIELD_NUMBER: _builtins.int
+    IMAGE_USAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def classification(self) -> Global___Classification:
         """Scores of the classes."""
@@ -351,6 +390,10 @@ class Prediction(_message.Message):
         """The value of a regression."""
 
     @_builtins.property
+    def multi_label(self) -> Global___MultiLabel:
+        """Scores of the labels, each on its own."""
+
+    @_builtins.property
     def text_usage(self) -> Global___TextUsage:
         """How much of a text the model saw; set for texts."""
 
@@ -358,28 +401,120 @@ class Prediction(_message.Message):
     def unknown_category_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Columns whose category the model does not know, in the schema's order; they were answered as unknown."""
 
+    @_builtins.property
+    def image_usage(self) -> Global___ImageUsage:
+        """What the model saw of an image; set for images."""
+
     def __init__(
         self,
         *,
         classification: Global___Classification | None = ...,
         regression: Global___Regression | None = ...,
+        multi_label: Global___MultiLabel | None = ...,
         text_usage: Global___TextUsage | None = ...,
         unknown_category_columns: _abc.Iterable[_builtins.str] | None = ...,
+        image_usage: Global___ImageUsage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_text_usage", b"_text_usage", "classification", b"classification", "outcome", b"outcome", "regression", b"regression", "text_usage", b"text_usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_image_usage", b"_image_usage", "_text_usage", b"_text_usage", "classification", b"classification", "image_usage", b"image_usage", "multi_label", b"multi_label", "outcome", b"outcome", "regression", b"regression", "text_usage", b"text_usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_text_usage", b"_text_usage", "classification", b"classification", "outcome", b"outcome", "regression", b"regression", "text_usage", b"text_usage", "unknown_category_columns", b"unknown_category_columns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_image_usage", b"_image_usage", "_text_usage", b"_text_usage", "classification", b"classification", "image_usage", b"image_usage", "multi_label", b"multi_label", "outcome", b"outcome", "regression", b"regression", "text_usage", b"text_usage", "unknown_category_columns", b"unknown_category_columns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__image_usage: _TypeAlias = _typing.Literal["image_usage"]  # noqa: Y015
+    _WhichOneofArgType__image_usage: _TypeAlias = _typing.Literal["_image_usage", b"_image_usage"]  # noqa: Y015
     _WhichOneofReturnType__text_usage: _TypeAlias = _typing.Literal["text_usage"]  # noqa: Y015
     _WhichOneofArgType__text_usage: _TypeAlias = _typing.Literal["_text_usage", b"_text_usage"]  # noqa: Y015
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["classification", "regression"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["classification", "regression", "multi_label"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__image_usage) -> _WhichOneofReturnType__image_usage | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__text_usage) -> _WhichOneofReturnType__text_usage | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
 Global___Prediction: _TypeAlias = Prediction  # noqa: Y015
+
+@_typing.final
+class ImageUsage(_message.Message):
+    """ImageUsage says what the model saw of an image: the box in pixels of the image once upright."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    BOTTOM_FIELD_NUMBER: _builtins.int
+    FRAMES_FIELD_NUMBER: _builtins.int
+    width: _builtins.int
+    """Width of the upright image."""
+    height: _builtins.int
+    """Height of the upright image."""
+    left: _builtins.float
+    """The box: left edge, from 0."""
+    top: _builtins.float
+    """Upper edge, from 0."""
+    right: _builtins.float
+    """Right edge."""
+    bottom: _builtins.float
+    """Lower edge."""
+    frames: _builtins.int
+    """Pictures in the file; only the first one was seen."""
+    def __init__(
+        self,
+        *,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        left: _builtins.float = ...,
+        top: _builtins.float = ...,
+        right: _builtins.float = ...,
+        bottom: _builtins.float = ...,
+        frames: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bottom", b"bottom", "frames", b"frames", "height", b"height", "left", b"left", "right", b"right", "top", b"top", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImageUsage: _TypeAlias = ImageUsage  # noqa: Y015
+
+@_typing.final
+class MultiLabel(_message.Message):
+    """MultiLabel is the answer of a model whose labels do not exclude each other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREDICTED_INDICES_FIELD_NUMBER: _builtins.int
+    PREDICTED_LABELS_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def predicted_indices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Indices of the labels with a probability of at least one half, the most probable first; may be empty."""
+
+    @_builtins.property
+    def predicted_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those labels."""
+
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassScore]:
+        """All labels, by index."""
+
+    def __init__(
+        self,
+        *,
+        predicted_indices: _abc.Iterable[_builtins.int] | None = ...,
+        predicted_labels: _abc.Iterable[_builtins.str] | None = ...,
+        scores: _abc.Iterable[Global___ClassScore] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["predicted_indices", b"predicted_indices", "predicted_labels", b"predicted_labels", "scores", b"scores"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MultiLabel: _TypeAlias = MultiLabel  # noqa: Y015
 
 @_typing.final
 class Regression(_message.Message):
@@ -450,9 +585,9 @@ class ClassScore(_message.Message):
     label: _builtins.str
     """Label of the class."""
     probability: _builtins.float
-    """Softmax probability, in [0, 1]."""
+    """Softmax probability, of a multi-label model the sigmoid of its own logit; in [0, 1]."""
     logit: _builtins.float
-    """Logit, before softmax."""
+    """Logit, before softmax or sigmoid."""
     def __init__(
         self,
         *,
