@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_server.options import CLASSIFICATION_SPACES, Target, class_index
+from explicate_server.options import CLASSIFICATION_SPACES, REGRESSION_SPACES, Target, class_index
+from explicate_server.registry.kinds import Predicts
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -15,17 +16,36 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
 
+def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 + e^-x) of each logit, without overflow, and exact to the last digits where it is near 0."""
+    return np.asarray(np.exp(-np.logaddexp(0.0, -logits)))
+
+
 @dataclass(frozen=True)
 class Scales:
     """The scales on which a model's answers are averaged and kept: one after the other, each with all outputs.
 
     Attributes:
-        outputs: of the graph: classes, or 1.
-        spaces: "logit" and "probability" of a classifier, "value" of a regression.
+        outputs: of the graph: classes, labels, or 1.
+        predicts: one class of several, any number of labels, or a number.
     """
 
     outputs: int
-    spaces: tuple[str, ...] = CLASSIFICATION_SPACES
+    predicts: Predicts = "class"
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """Names of the scales, the default first."""
+        return REGRESSION_SPACES if self.predicts == "value" else CLASSIFICATION_SPACES
+
+    def scores(self, answers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What a caller is told of the graph's answers float64[…, outputs]: probabilities, or the values themselves.
+
+        Probabilities are the softmax of classes, which exclude one another, and the sigmoid of labels, which do not.
+        """
+        if self.predicts == "value":
+            return answers
+        return softmax(answers) if self.predicts == "class" else sigmoid(answers)
 
     @property
     def width(self) -> int:
@@ -34,7 +54,7 @@ class Scales:
 
     def means(self, answers: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Means float64[m, width] of the graph's answers float64[m, b, outputs], with weights float64[b]."""
-        scaled = [softmax(answers) if space == "probability" else answers for space in self.spaces]
+        scaled = [self.scores(answers) if space == "probability" else answers for space in self.spaces]
         return np.concatenate([np.einsum("mbo,b->mo", each, weights) for each in scaled], axis=1)
 
     def of(self, kept: NDArray[np.float64], space: str) -> NDArray[np.float64]:
@@ -44,7 +64,7 @@ class Scales:
 
     def raw(self, kept: NDArray[np.float64]) -> NDArray[np.float64]:
         """The outputs on the graph's own scale: logits, or values."""
-        return self.of(kept, "value" if "value" in self.spaces else "logit")
+        return self.of(kept, "value" if self.predicts == "value" else "logit")
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,16 @@ from typing import Literal
 from explicate.v1 import bundle_pb2
 
 
+Reads = Literal["text", "tabular", "image"]
+Predicts = Literal["class", "labels", "value"]
+
+
 @dataclass(frozen=True)
 class Kind:
     """What a kind of model reads and predicts: one class of several, any number of labels, or a number."""
 
-    reads: Literal["text", "tabular", "image"]
-    predicts: Literal["class", "labels", "value"]
+    reads: Reads
+    predicts: Predicts
 
 
 KINDS: Mapping[int, Kind] = MappingProxyType(

@@ -12,7 +12,7 @@ from pathlib import Path
 from explicate_server.errors import NotFound, NotServable, NotServing
 from explicate_server.modalities.base import Modality
 from explicate_server.modalities.registry import open_modality
-from explicate_server.options import CLASSIFICATION_SPACES, REGRESSION_SPACES, Choices
+from explicate_server.options import Choices
 from explicate_server.outputs import Scales
 from explicate_server.registry.bundle import BundleError, VerifiedBundle, verify_bundle
 from explicate_server.registry.repository import BundlePlace, list_bundles
@@ -56,15 +56,10 @@ class ServedModel:
         """Labels of the outputs, by index: of the classes, or the name of what a regression predicts."""
         return tuple(self.bundle.manifest.class_labels) or (self.bundle.manifest.target_name,)
 
-    @property
-    def is_regression(self) -> bool:
-        """Whether it predicts a number."""
-        return self.bundle.kind.predicts == "value"
-
     @cached_property
     def scales(self) -> Scales:
         """What is kept of its answers."""
-        return Scales(len(self.labels), REGRESSION_SPACES if self.is_regression else CLASSIFICATION_SPACES)
+        return Scales(len(self.labels), self.bundle.kind.predicts)
 
     @cached_property
     def choices(self) -> Choices:

@@ -8,7 +8,6 @@ from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import model_service_pb2 as model_messages
 from explicate_server.modalities.base import EncodedInput, TextUsage
 from explicate_server.one_explanation import ExplainAnswer
-from explicate_server.outputs import softmax
 from explicate_server.predictions import PackedAnswer, PredictAnswer
 from explicate_server.registry.models import ServedModel, VersionRecord
 from explicate_server.registry.trial import Trial
@@ -31,7 +30,7 @@ def model_version(served: ServedModel) -> inference_messages.ModelVersion:
 
 def predict_response(served: ServedModel, answer: PredictAnswer) -> inference_messages.PredictResponse:
     """The answer to a Predict of inputs."""
-    scores = answer.answers if served.is_regression else softmax(answer.answers)
+    scores = served.scales.scores(answer.answers)
     return inference_messages.PredictResponse(
         model=model_version(served),
         predictions=[
@@ -44,7 +43,7 @@ def predict_response(served: ServedModel, answer: PredictAnswer) -> inference_me
 
 def packed_response(served: ServedModel, answer: PackedAnswer) -> inference_messages.PredictResponse:
     """The answer to a Predict of a table."""
-    scores = answer.answers if served.is_regression else softmax(answer.answers)
+    scores = served.scales.scores(answer.answers)
     return inference_messages.PredictResponse(
         model=model_version(served),
         packed=inference_messages.PackedPredictions(
@@ -106,8 +105,7 @@ def runtime_trial(trial: Trial) -> model_messages.RuntimeTrial:
 
 def _prediction_of(served: ServedModel, answer: ExplainAnswer) -> inference_messages.Prediction:
     raw = answer.prediction
-    scores = raw if served.is_regression else softmax(raw)
-    return _prediction(served, raw.tolist(), scores.tolist(), answer.encoded)
+    return _prediction(served, raw.tolist(), served.scales.scores(raw).tolist(), answer.encoded)
 
 
 def _prediction(
@@ -116,25 +114,44 @@ def _prediction(
     """A prediction from the graph's own answer and its values or probabilities."""
     usage = encoded.usage
     return inference_messages.Prediction(
-        classification=None if served.is_regression else _classification(served.labels, raw, scores),
-        regression=inference_messages.Regression(value=scores[0]) if served.is_regression else None,
+        **_outcome(served, raw, scores),
         text_usage=None if usage is None else _text_usage(usage),
         unknown_category_columns=encoded.unknown_category_columns,
     )
 
 
-def _classification(
-    labels: Sequence[str], logits: Sequence[float], probabilities: Sequence[float]
-) -> inference_messages.Classification:
-    best = max(range(len(labels)), key=logits.__getitem__)
-    return inference_messages.Classification(
-        predicted_index=best,
-        predicted_label=labels[best],
-        scores=[
-            inference_messages.ClassScore(index=index, label=label, probability=probability, logit=logit)
-            for index, (label, logit, probability) in enumerate(zip(labels, logits, probabilities, strict=True))
-        ],
+def _outcome(served: ServedModel, raw: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
+    """The one field of the outcome that the kind of model has."""
+    predicts, labels = served.bundle.kind.predicts, served.labels
+    if predicts == "value":
+        return {"regression": inference_messages.Regression(value=scores[0])}
+    class_scores = _class_scores(labels, raw, scores)
+    if predicts == "labels":
+        return {"multi_label": _multi_label(labels, raw, class_scores)}
+    best = max(range(len(labels)), key=raw.__getitem__)
+    classification = inference_messages.Classification(
+        predicted_index=best, predicted_label=labels[best], scores=class_scores
     )
+    return {"classification": classification}
+
+
+def _multi_label(
+    labels: Sequence[str], logits: Sequence[float], scores: Sequence[inference_messages.ClassScore]
+) -> inference_messages.MultiLabel:
+    # A logit of 0 or more is a probability of one half or more, without rounding.
+    predicted = sorted((index for index, logit in enumerate(logits) if logit >= 0), key=lambda index: -logits[index])
+    return inference_messages.MultiLabel(
+        predicted_indices=predicted, predicted_labels=[labels[index] for index in predicted], scores=scores
+    )
+
+
+def _class_scores(
+    labels: Sequence[str], logits: Sequence[float], probabilities: Sequence[float]
+) -> list[inference_messages.ClassScore]:
+    return [
+        inference_messages.ClassScore(index=index, label=label, probability=probability, logit=logit)
+        for index, (label, logit, probability) in enumerate(zip(labels, logits, probabilities, strict=True))
+    ]
 
 
 def _text_usage(usage: TextUsage) -> inference_messages.TextUsage:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
-from explicate_server.options import REGRESSION_SPACES, ClassName, Contrast, Target
-from explicate_server.outputs import Outputs, Scales
+from explicate_server.options import ClassName, Contrast, Target
+from explicate_server.outputs import Outputs, Scales, sigmoid
 
 LABELS = ("a", "b", "c")
 STREAM = np.random.Generator(np.random.Philox(0))
@@ -29,8 +29,25 @@ def test_one_row_a_coalition_keeps_the_models_own_answers() -> None:
     np.testing.assert_array_equal(scales.raw(kept), ANSWERS[:, 0])
 
 
+def test_each_label_of_several_has_the_sigmoid_of_its_own_logit() -> None:
+    scales = Scales(3, "labels")
+    kept = scales.means(ANSWERS, WEIGHTS)
+    np.testing.assert_allclose(scales.of(kept, "logit"), np.average(ANSWERS, axis=1, weights=WEIGHTS))
+    expected = np.average(expit(ANSWERS), axis=1, weights=WEIGHTS)
+    np.testing.assert_allclose(scales.of(kept, "probability"), expected)
+    outputs = Outputs.choose(
+        Target(), "probability", scales=scales, prediction=np.array([-1.0, 3.0, 2.0]), labels=LABELS
+    )
+    assert outputs.class_indices == (1,)
+
+
+def test_the_sigmoid_of_far_logits_neither_overflows_nor_loses_its_digits() -> None:
+    logits = np.array([-800.0, -700.0, -40.0, -1e-9, 0.0, 30.0, 1e4])
+    np.testing.assert_allclose(sigmoid(logits), expit(logits), rtol=1e-13)
+
+
 def test_a_regression_keeps_its_value() -> None:
-    scales = Scales(1, REGRESSION_SPACES)
+    scales = Scales(1, "value")
     kept = scales.means(ANSWERS[:, :, :1], WEIGHTS)
     np.testing.assert_allclose(kept[:, 0], ANSWERS[:, :, 0] @ WEIGHTS)
     outputs = Outputs.choose(Target(), "value", scales=scales, prediction=kept[0], labels=("euros",))
