@@ -25,29 +25,63 @@ _sym_db = _symbol_database.Default()
 from explicate.v1 import bundle_pb2 as explicate_dot_v1_dot_bundle__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n explicate/v1/model_service.proto\x12\x0c\x65xplicate.v1\x1a\x19\x65xplicate/v1/bundle.proto\"\x13\n\x11ListModelsRequest\"?\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.explicate.v1.ModelStatus\"\xd8\x01\n\x0bModelStatus\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.explicate.v1.ModelState\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12%\n\x04kind\x18\x06 \x01(\x0e\x32\x17.explicate.v1.ModelKind\x12\x15\n\rbundle_digest\x18\x07 \x01(\t\x12\x0f\n\x07runtime\x18\x08 \x01(\t\x12\x11\n\tprecision\x18\t \x01(\t\"B\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_version\"\xe3\x01\n\x10GetModelResponse\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.explicate.v1.ModelStatus\x12$\n\x06\x62undle\x18\x02 \x01(\x0b\x32\x14.explicate.v1.Bundle\x12\x0f\n\x07methods\x18\x03 \x03(\t\x12+\n\x06limits\x18\x04 \x01(\x0b\x32\x1b.explicate.v1.ServingLimits\x12\x12\n\nmodel_card\x18\x05 \x01(\t\x12,\n\x08runtimes\x18\x06 \x03(\x0b\x32\x1a.explicate.v1.RuntimeTrial\"\xf8\x01\n\x0cRuntimeTrial\x12\x0f\n\x07runtime\x18\x01 \x01(\t\x12\x11\n\tprecision\x18\x02 \x01(\t\x12\x0e\n\x06passed\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x1d\n\x10logit_difference\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12#\n\x16\x61ttribution_difference\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x1c\n\x0fseconds_per_row\x18\x07 \x01(\x01H\x02\x88\x01\x01\x42\x13\n\x11_logit_differenceB\x19\n\x17_attribution_differenceB\x12\n\x10_seconds_per_row\"\x92\x01\n\rServingLimits\x12\x12\n\nmax_inputs\x18\x01 \x01(\x05\x12\x16\n\x0emax_text_bytes\x18\x02 \x01(\x05\x12\x17\n\x0fmax_evaluations\x18\x03 \x01(\x05\x12\x18\n\x10max_call_seconds\x18\x04 \x01(\x01\x12\"\n\x1amax_evaluations_per_caller\x18\x05 \x01(\x05*\x8c\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_STATE_AVAILABLE\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x15\n\x11MODEL_STATE_READY\x10\x03\x12\x16\n\x12MODEL_STATE_FAILED\x10\x04\x32\xaa\x01\n\x0cModelService\x12O\n\nListModels\x12\x1f.explicate.v1.ListModelsRequest\x1a .explicate.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.explicate.v1.GetModelRequest\x1a\x1e.explicate.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n explicate/v1/model_service.proto\x12\x0c\x65xplicate.v1\x1a\x19\x65xplicate/v1/bundle.proto\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"X\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.explicate.v1.ModelStatus\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x92\x02\n\x0bModelStatus\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.explicate.v1.ModelState\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12%\n\x04kind\x18\x06 \x01(\x0e\x32\x17.explicate.v1.ModelKind\x12\x15\n\rbundle_digest\x18\x07 \x01(\t\x12\x0f\n\x07runtime\x18\x08 \x01(\t\x12\x11\n\tprecision\x18\t \x01(\t\x12\x0e\n\x06leases\x18\n \x01(\x05\x12\x13\n\x0bgraph_bytes\x18\x0b \x01(\x03\x12\x13\n\x0bprevious_of\x18\x0c \x03(\t\"Q\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05label\x18\x03 \x01(\tB\n\n\x08_version\"\xe1\x02\n\x10GetModelResponse\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.explicate.v1.ModelStatus\x12$\n\x06\x62undle\x18\x02 \x01(\x0b\x32\x14.explicate.v1.Bundle\x12\x0f\n\x07methods\x18\x03 \x03(\t\x12+\n\x06limits\x18\x04 \x01(\x0b\x32\x1b.explicate.v1.ServingLimits\x12\x12\n\nmodel_card\x18\x05 \x01(\t\x12,\n\x08runtimes\x18\x06 \x03(\x0b\x32\x1a.explicate.v1.RuntimeTrial\x12(\n\x06labels\x18\x07 \x03(\x0b\x32\x18.explicate.v1.ModelLabel\x12&\n\x07traffic\x18\x08 \x01(\x0b\x32\x15.explicate.v1.Traffic\x12*\n\x06shadow\x18\t \x01(\x0b\x32\x1a.explicate.v1.ShadowReport\"F\n\nModelLabel\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x18\n\x10previous_version\x18\x03 \x01(\x03\"5\n\x07Traffic\x12\x14\n\x0c\x63\x61nary_share\x18\x01 \x01(\x01\x12\x14\n\x0cshadow_share\x18\x02 \x01(\x01\"\xbc\x02\n\x0cShadowReport\x12\x14\n\x0clive_version\x18\x01 \x01(\x03\x12\x16\n\x0e\x63\x61nary_version\x18\x02 \x01(\x03\x12\x13\n\x0bpredictions\x18\x03 \x01(\x03\x12\x19\n\x0csame_outcome\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12%\n\x18mean_absolute_difference\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x0c\x61ttributions\x18\x06 \x01(\x03\x12\x1a\n\rmean_spearman\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12\x0f\n\x07\x64ropped\x18\x08 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\t \x01(\x03\x12\x14\n\x0clast_failure\x18\n \x01(\tB\x0f\n\r_same_outcomeB\x1b\n\x19_mean_absolute_differenceB\x10\n\x0e_mean_spearman\"C\n\x10LoadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_version\">\n\x11LoadModelResponse\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.explicate.v1.ModelStatus\"4\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"@\n\x13UnloadModelResponse\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.explicate.v1.ModelStatus\"{\n\x16\x41\x63tivateVersionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x1d\n\x10\x65xpected_version\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"^\n\x17\x41\x63tivateVersionResponse\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.explicate.v1.ModelStatus\x12\x18\n\x10previous_version\x18\x02 \x01(\x03\"h\n\x14RollbackModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"\\\n\x15RollbackModelResponse\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.explicate.v1.ModelStatus\x12\x18\n\x10previous_version\x18\x02 \x01(\x03\"f\n\x12RemoveLabelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"@\n\x13RemoveLabelResponse\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.explicate.v1.ModelStatus\"J\n\x11SetTrafficRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12&\n\x07traffic\x18\x02 \x01(\x0b\x32\x15.explicate.v1.Traffic\"<\n\x12SetTrafficResponse\x12&\n\x07traffic\x18\x01 \x01(\x0b\x32\x15.explicate.v1.Traffic\"#\n\x12WatchModelsRequest\x12\r\n\x05model\x18\x01 \x01(\t\"R\n\x13WatchModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.explicate.v1.ModelStatus\x12\x10\n\x08snapshot\x18\x02 \x01(\x08\"\xf8\x01\n\x0cRuntimeTrial\x12\x0f\n\x07runtime\x18\x01 \x01(\t\x12\x11\n\tprecision\x18\x02 \x01(\t\x12\x0e\n\x06passed\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x1d\n\x10logit_difference\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12#\n\x16\x61ttribution_difference\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x1c\n\x0fseconds_per_row\x18\x07 \x01(\x01H\x02\x88\x01\x01\x42\x13\n\x11_logit_differenceB\x19\n\x17_attribution_differenceB\x12\n\x10_seconds_per_row\"\x92\x01\n\rServingLimits\x12\x12\n\nmax_inputs\x18\x01 \x01(\x05\x12\x16\n\x0emax_text_bytes\x18\x02 \x01(\x05\x12\x17\n\x0fmax_evaluations\x18\x03 \x01(\x05\x12\x18\n\x10max_call_seconds\x18\x04 \x01(\x01\x12\"\n\x1amax_evaluations_per_caller\x18\x05 \x01(\x05*\xc0\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_STATE_AVAILABLE\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x15\n\x11MODEL_STATE_READY\x10\x03\x12\x16\n\x12MODEL_STATE_FAILED\x10\x04\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x05\x12\x17\n\x13MODEL_STATE_REMOVED\x10\x06\x32\x81\x06\n\x0cModelService\x12O\n\nListModels\x12\x1f.explicate.v1.ListModelsRequest\x1a .explicate.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.explicate.v1.GetModelRequest\x1a\x1e.explicate.v1.GetModelResponse\x12L\n\tLoadModel\x12\x1e.explicate.v1.LoadModelRequest\x1a\x1f.explicate.v1.LoadModelResponse\x12R\n\x0bUnloadModel\x12 .explicate.v1.UnloadModelRequest\x1a!.explicate.v1.UnloadModelResponse\x12^\n\x0f\x41\x63tivateVersion\x12$.explicate.v1.ActivateVersionRequest\x1a%.explicate.v1.ActivateVersionResponse\x12X\n\rRollbackModel\x12\".explicate.v1.RollbackModelRequest\x1a#.explicate.v1.RollbackModelResponse\x12R\n\x0bRemoveLabel\x12 .explicate.v1.RemoveLabelRequest\x1a!.explicate.v1.RemoveLabelResponse\x12O\n\nSetTraffic\x12\x1f.explicate.v1.SetTrafficRequest\x1a .explicate.v1.SetTrafficResponse\x12T\n\x0bWatchModels\x12 .explicate.v1.WatchModelsRequest\x1a!.explicate.v1.WatchModelsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'explicate.v1.model_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSTATE']._serialized_start=1081
-  _globals['_MODELSTATE']._serialized_end=1221
+  _globals['_MODELSTATE']._serialized_start=2893
+  _globals['_MODELSTATE']._serialized_end=3085
   _globals['_LISTMODELSREQUEST']._serialized_start=77
-  _globals['_LISTMODELSREQUEST']._serialized_end=96
-  _globals['_LISTMODELSRESPONSE']._serialized_start=98
-  _globals['_LISTMODELSRESPONSE']._serialized_end=161
-  _globals['_MODELSTATUS']._serialized_start=164
-  _globals['_MODELSTATUS']._serialized_end=380
-  _globals['_GETMODELREQUEST']._serialized_start=382
-  _globals['_GETMODELREQUEST']._serialized_end=448
-  _globals['_GETMODELRESPONSE']._serialized_start=451
-  _globals['_GETMODELRESPONSE']._serialized_end=678
-  _globals['_RUNTIMETRIAL']._serialized_start=681
-  _globals['_RUNTIMETRIAL']._serialized_end=929
-  _globals['_SERVINGLIMITS']._serialized_start=932
-  _globals['_SERVINGLIMITS']._serialized_end=1078
-  _globals['_MODELSERVICE']._serialized_start=1224
-  _globals['_MODELSERVICE']._serialized_end=1394
+  _globals['_LISTMODELSREQUEST']._serialized_end=135
+  _globals['_LISTMODELSRESPONSE']._serialized_start=137
+  _globals['_LISTMODELSRESPONSE']._serialized_end=225
+  _globals['_MODELSTATUS']._serialized_start=228
+  _globals['_MODELSTATUS']._serialized_end=502
+  _globals['_GETMODELREQUEST']._serialized_start=504
+  _globals['_GETMODELREQUEST']._serialized_end=585
+  _globals['_GETMODELRESPONSE']._serialized_start=588
+  _globals['_GETMODELRESPONSE']._serialized_end=941
+  _globals['_MODELLABEL']._serialized_start=943
+  _globals['_MODELLABEL']._serialized_end=1013
+  _globals['_TRAFFIC']._serialized_start=1015
+  _globals['_TRAFFIC']._serialized_end=1068
+  _globals['_SHADOWREPORT']._serialized_start=1071
+  _globals['_SHADOWREPORT']._serialized_end=1387
+  _globals['_LOADMODELREQUEST']._serialized_start=1389
+  _globals['_LOADMODELREQUEST']._serialized_end=1456
+  _globals['_LOADMODELRESPONSE']._serialized_start=1458
+  _globals['_LOADMODELRESPONSE']._serialized_end=1520
+  _globals['_UNLOADMODELREQUEST']._serialized_start=1522
+  _globals['_UNLOADMODELREQUEST']._serialized_end=1574
+  _globals['_UNLOADMODELRESPONSE']._serialized_start=1576
+  _globals['_UNLOADMODELRESPONSE']._serialized_end=1640
+  _globals['_ACTIVATEVERSIONREQUEST']._serialized_start=1642
+  _globals['_ACTIVATEVERSIONREQUEST']._serialized_end=1765
+  _globals['_ACTIVATEVERSIONRESPONSE']._serialized_start=1767
+  _globals['_ACTIVATEVERSIONRESPONSE']._serialized_end=1861
+  _globals['_ROLLBACKMODELREQUEST']._serialized_start=1863
+  _globals['_ROLLBACKMODELREQUEST']._serialized_end=1967
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=1969
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=2061
+  _globals['_REMOVELABELREQUEST']._serialized_start=2063
+  _globals['_REMOVELABELREQUEST']._serialized_end=2165
+  _globals['_REMOVELABELRESPONSE']._serialized_start=2167
+  _globals['_REMOVELABELRESPONSE']._serialized_end=2231
+  _globals['_SETTRAFFICREQUEST']._serialized_start=2233
+  _globals['_SETTRAFFICREQUEST']._serialized_end=2307
+  _globals['_SETTRAFFICRESPONSE']._serialized_start=2309
+  _globals['_SETTRAFFICRESPONSE']._serialized_end=2369
+  _globals['_WATCHMODELSREQUEST']._serialized_start=2371
+  _globals['_WATCHMODELSREQUEST']._serialized_end=2406
+  _globals['_WATCHMODELSRESPONSE']._serialized_start=2408
+  _globals['_WATCHMODELSRESPONSE']._serialized_end=2490
+  _globals['_RUNTIMETRIAL']._serialized_start=2493
+  _globals['_RUNTIMETRIAL']._serialized_end=2741
+  _globals['_SERVINGLIMITS']._serialized_start=2744
+  _globals['_SERVINGLIMITS']._serialized_end=2890
+  _globals['_MODELSERVICE']._serialized_start=3088
+  _globals['_MODELSERVICE']._serialized_end=3857
 # @@protoc_insertion_point(module_scope)

@@ -36,6 +36,10 @@ class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState
     """Serving."""
     MODEL_STATE_FAILED: _ModelState.ValueType  # 4
     """Refused; the reason says why."""
+    MODEL_STATE_UNLOADING: _ModelState.ValueType  # 5
+    """Takes no new requests; it leaves the memory once those it answers are done."""
+    MODEL_STATE_REMOVED: _ModelState.ValueType  # 6
+    """Its folder has gone. Only WatchModels says so."""
 
 class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
     """ModelState is the life of a version in this server."""
@@ -50,6 +54,10 @@ MODEL_STATE_READY: ModelState.ValueType  # 3
 """Serving."""
 MODEL_STATE_FAILED: ModelState.ValueType  # 4
 """Refused; the reason says why."""
+MODEL_STATE_UNLOADING: ModelState.ValueType  # 5
+"""Takes no new requests; it leaves the memory once those it answers are done."""
+MODEL_STATE_REMOVED: ModelState.ValueType  # 6
+"""Its folder has gone. Only WatchModels says so."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
 
 @_typing.final
@@ -58,12 +66,21 @@ class ListModelsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Versions in one answer, at most; 0: all of them. More than 1,000 means 1,000."""
+    page_token: _builtins.str
+    """The `next_page_token` of the answer before; empty for the first page."""
     def __init__(
         self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -76,6 +93,9 @@ class ListModelsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MODELS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the page after this one; empty on the last."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelStatus]:
         """One per version."""
@@ -84,10 +104,11 @@ class ListModelsResponse(_message.Message):
         self,
         *,
         models: _abc.Iterable[Global___ModelStatus] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -108,6 +129,9 @@ class ModelStatus(_message.Message):
     BUNDLE_DIGEST_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
+    LEASES_FIELD_NUMBER: _builtins.int
+    GRAPH_BYTES_FIELD_NUMBER: _builtins.int
+    PREVIOUS_OF_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name."""
     version: _builtins.int
@@ -124,9 +148,17 @@ class ModelStatus(_message.Message):
     """Runtime and device, such as "onnxruntime-cpu"; empty unless it is ready."""
     precision: _builtins.str
     """Numeric precision it is served in, such as "fp32"; empty unless it is ready."""
+    leases: _builtins.int
+    """Requests that it answers now."""
+    graph_bytes: _builtins.int
+    """Bytes of its graph's file; a loaded version takes about as much memory at least. 0 when that is not known."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Labels that point at it, such as "live"."""
+
+    @_builtins.property
+    def previous_of(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels that point elsewhere now and at it before: where RollbackModel would move them."""
 
     def __init__(
         self,
@@ -140,10 +172,13 @@ class ModelStatus(_message.Message):
         bundle_digest: _builtins.str = ...,
         runtime: _builtins.str = ...,
         precision: _builtins.str = ...,
+        leases: _builtins.int = ...,
+        graph_bytes: _builtins.int = ...,
+        previous_of: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_digest", b"bundle_digest", "kind", b"kind", "labels", b"labels", "model", b"model", "precision", b"precision", "reason", b"reason", "runtime", b"runtime", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_digest", b"bundle_digest", "graph_bytes", b"graph_bytes", "kind", b"kind", "labels", b"labels", "leases", b"leases", "model", b"model", "precision", b"precision", "previous_of", b"previous_of", "reason", b"reason", "runtime", b"runtime", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -157,19 +192,23 @@ class GetModelRequest(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name. Required."""
     version: _builtins.int
-    """The version; unset means the one labelled "live"."""
+    """The version; unset means the one labelled `label`."""
+    label: _builtins.str
+    """The label of the version; empty means "live"."""
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         version: _builtins.int | None = ...,
+        label: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "model", b"model", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "label", b"label", "model", b"model", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
     _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
@@ -189,6 +228,9 @@ class GetModelResponse(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     MODEL_CARD_FIELD_NUMBER: _builtins.int
     RUNTIMES_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    TRAFFIC_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
     model_card: _builtins.str
     """Its model card in Markdown; empty when the bundle has none."""
     @_builtins.property
@@ -211,6 +253,18 @@ class GetModelResponse(_message.Message):
     def runtimes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RuntimeTrial]:
         """The runtimes that were tried for it on this machine, the one that serves first; empty unless it is ready."""
 
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelLabel]:
+        """All labels of the model, by name."""
+
+    @_builtins.property
+    def traffic(self) -> Global___Traffic:
+        """Where requests that name no version go."""
+
+    @_builtins.property
+    def shadow(self) -> Global___ShadowReport:
+        """What shadowing found for the versions that are live and canary now; unset as long as there is nothing."""
+
     def __init__(
         self,
         *,
@@ -220,14 +274,530 @@ class GetModelResponse(_message.Message):
         limits: Global___ServingLimits | None = ...,
         model_card: _builtins.str = ...,
         runtimes: _abc.Iterable[Global___RuntimeTrial] | None = ...,
+        labels: _abc.Iterable[Global___ModelLabel] | None = ...,
+        traffic: Global___Traffic | None = ...,
+        shadow: Global___ShadowReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "limits", b"limits", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "limits", b"limits", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "limits", b"limits", "methods", b"methods", "model_card", b"model_card", "runtimes", b"runtimes", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "labels", b"labels", "limits", b"limits", "methods", b"methods", "model_card", b"model_card", "runtimes", b"runtimes", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetModelResponse: _TypeAlias = GetModelResponse  # noqa: Y015
+
+@_typing.final
+class ModelLabel(_message.Message):
+    """ModelLabel is a label of a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """Its name."""
+    version: _builtins.int
+    """The version it points at."""
+    previous_version: _builtins.int
+    """The version it pointed at before; 0: none."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        version: _builtins.int = ...,
+        previous_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "previous_version", b"previous_version", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelLabel: _TypeAlias = ModelLabel  # noqa: Y015
+
+@_typing.final
+class Traffic(_message.Message):
+    """Traffic says what the version labelled "canary" gets of the requests that name neither a version nor a label. Which
+    requests these are follows from their inputs alone: the same input goes to the same version.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANARY_SHARE_FIELD_NUMBER: _builtins.int
+    SHADOW_SHARE_FIELD_NUMBER: _builtins.int
+    canary_share: _builtins.float
+    """Share of the requests that it answers, from 0 to 1."""
+    shadow_share: _builtins.float
+    """Share of the other requests that it answers too, in the background, from 0 to 1. Nobody waits for these answers;
+    they are compared with those that were given.
+    """
+    def __init__(
+        self,
+        *,
+        canary_share: _builtins.float = ...,
+        shadow_share: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canary_share", b"canary_share", "shadow_share", b"shadow_share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Traffic: _TypeAlias = Traffic  # noqa: Y015
+
+@_typing.final
+class ShadowReport(_message.Message):
+    """ShadowReport compares the canary version's answers to the same inputs with those of the live one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIVE_VERSION_FIELD_NUMBER: _builtins.int
+    CANARY_VERSION_FIELD_NUMBER: _builtins.int
+    PREDICTIONS_FIELD_NUMBER: _builtins.int
+    SAME_OUTCOME_FIELD_NUMBER: _builtins.int
+    MEAN_ABSOLUTE_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    ATTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    MEAN_SPEARMAN_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    LAST_FAILURE_FIELD_NUMBER: _builtins.int
+    live_version: _builtins.int
+    """The version whose answers were given."""
+    canary_version: _builtins.int
+    """The version that was compared with it."""
+    predictions: _builtins.int
+    """Inputs whose predictions were compared."""
+    same_outcome: _builtins.float
+    """Fraction of them with the same class, or the same set of labels; unset for a regression."""
+    mean_absolute_difference: _builtins.float
+    """Mean absolute difference of the values; for classes and labels, of the probabilities of all outputs."""
+    attributions: _builtins.int
+    """Attributions that were compared."""
+    mean_spearman: _builtins.float
+    """Mean Spearman rank correlation of the attributions of the same features."""
+    dropped: _builtins.int
+    """Requests that were not compared because too many waited."""
+    failed: _builtins.int
+    """Requests that the canary version could not answer, or whose answers cannot be compared."""
+    last_failure: _builtins.str
+    """The last reason for that."""
+    def __init__(
+        self,
+        *,
+        live_version: _builtins.int = ...,
+        canary_version: _builtins.int = ...,
+        predictions: _builtins.int = ...,
+        same_outcome: _builtins.float | None = ...,
+        mean_absolute_difference: _builtins.float | None = ...,
+        attributions: _builtins.int = ...,
+        mean_spearman: _builtins.float | None = ...,
+        dropped: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        last_failure: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_mean_absolute_difference", b"_mean_absolute_difference", "_mean_spearman", b"_mean_spearman", "_same_outcome", b"_same_outcome", "mean_absolute_difference", b"mean_absolute_difference", "mean_spearman", b"mean_spearman", "same_outcome", b"same_outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean_absolute_difference", b"_mean_absolute_difference", "_mean_spearman", b"_mean_spearman", "_same_outcome", b"_same_outcome", "attributions", b"attributions", "canary_version", b"canary_version", "dropped", b"dropped", "failed", b"failed", "last_failure", b"last_failure", "live_version", b"live_version", "mean_absolute_difference", b"mean_absolute_difference", "mean_spearman", b"mean_spearman", "predictions", b"predictions", "same_outcome", b"same_outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__mean_absolute_difference: _TypeAlias = _typing.Literal["mean_absolute_difference"]  # noqa: Y015
+    _WhichOneofArgType__mean_absolute_difference: _TypeAlias = _typing.Literal["_mean_absolute_difference", b"_mean_absolute_difference"]  # noqa: Y015
+    _WhichOneofReturnType__mean_spearman: _TypeAlias = _typing.Literal["mean_spearman"]  # noqa: Y015
+    _WhichOneofArgType__mean_spearman: _TypeAlias = _typing.Literal["_mean_spearman", b"_mean_spearman"]  # noqa: Y015
+    _WhichOneofReturnType__same_outcome: _TypeAlias = _typing.Literal["same_outcome"]  # noqa: Y015
+    _WhichOneofArgType__same_outcome: _TypeAlias = _typing.Literal["_same_outcome", b"_same_outcome"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_absolute_difference) -> _WhichOneofReturnType__mean_absolute_difference | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_spearman) -> _WhichOneofReturnType__mean_spearman | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__same_outcome) -> _WhichOneofReturnType__same_outcome | None: ...
+
+Global___ShadowReport: _TypeAlias = ShadowReport  # noqa: Y015
+
+@_typing.final
+class LoadModelRequest(_message.Message):
+    """LoadModelRequest asks for a version in memory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model's name. Required."""
+    version: _builtins.int
+    """The version; unset means the newest in the repository."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        version: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "model", b"model", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
+    _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
+
+Global___LoadModelRequest: _TypeAlias = LoadModelRequest  # noqa: Y015
+
+@_typing.final
+class LoadModelResponse(_message.Message):
+    """LoadModelResponse is the answer to a LoadModelRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def status(self) -> Global___ModelStatus:
+        """The version, ready."""
+
+    def __init__(
+        self,
+        *,
+        status: Global___ModelStatus | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoadModelResponse: _TypeAlias = LoadModelResponse  # noqa: Y015
+
+@_typing.final
+class UnloadModelRequest(_message.Message):
+    """UnloadModelRequest asks for a version to leave the memory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model's name. Required."""
+    version: _builtins.int
+    """The version. Required; without labels."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnloadModelRequest: _TypeAlias = UnloadModelRequest  # noqa: Y015
+
+@_typing.final
+class UnloadModelResponse(_message.Message):
+    """UnloadModelResponse is the answer to an UnloadModelRequest, once the memory was given back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def status(self) -> Global___ModelStatus:
+        """The version, no longer loaded."""
+
+    def __init__(
+        self,
+        *,
+        status: Global___ModelStatus | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnloadModelResponse: _TypeAlias = UnloadModelResponse  # noqa: Y015
+
+@_typing.final
+class ActivateVersionRequest(_message.Message):
+    """ActivateVersionRequest asks for a label to point at a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model's name. Required."""
+    label: _builtins.str
+    """The label; empty means "live". Formed like a model's name."""
+    version: _builtins.int
+    """The version. Required."""
+    expected_version: _builtins.int
+    """When set: the version the label must point at now, 0 for none; the call is ABORTED when it does not."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        label: _builtins.str = ...,
+        version: _builtins.int = ...,
+        expected_version: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "label", b"label", "model", b"model", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+
+Global___ActivateVersionRequest: _TypeAlias = ActivateVersionRequest  # noqa: Y015
+
+@_typing.final
+class ActivateVersionResponse(_message.Message):
+    """ActivateVersionResponse is the answer to an ActivateVersionRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
+    previous_version: _builtins.int
+    """The version it pointed at before; 0: none."""
+    @_builtins.property
+    def status(self) -> Global___ModelStatus:
+        """The version with the label."""
+
+    def __init__(
+        self,
+        *,
+        status: Global___ModelStatus | None = ...,
+        previous_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["previous_version", b"previous_version", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivateVersionResponse: _TypeAlias = ActivateVersionResponse  # noqa: Y015
+
+@_typing.final
+class RollbackModelRequest(_message.Message):
+    """RollbackModelRequest asks for a label to point where it did before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model's name. Required."""
+    label: _builtins.str
+    """The label; empty means "live"."""
+    expected_version: _builtins.int
+    """When set: the version the label must point at now; the call is ABORTED when it does not."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        label: _builtins.str = ...,
+        expected_version: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "label", b"label", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+
+Global___RollbackModelRequest: _TypeAlias = RollbackModelRequest  # noqa: Y015
+
+@_typing.final
+class RollbackModelResponse(_message.Message):
+    """RollbackModelResponse is the answer to a RollbackModelRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
+    previous_version: _builtins.int
+    """The version it pointed at before."""
+    @_builtins.property
+    def status(self) -> Global___ModelStatus:
+        """The version with the label."""
+
+    def __init__(
+        self,
+        *,
+        status: Global___ModelStatus | None = ...,
+        previous_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["previous_version", b"previous_version", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackModelResponse: _TypeAlias = RollbackModelResponse  # noqa: Y015
+
+@_typing.final
+class RemoveLabelRequest(_message.Message):
+    """RemoveLabelRequest asks for a label to go."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model's name. Required."""
+    label: _builtins.str
+    """The label. Required."""
+    expected_version: _builtins.int
+    """When set: the version the label must point at now; the call is ABORTED when it does not."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        label: _builtins.str = ...,
+        expected_version: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "label", b"label", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+
+Global___RemoveLabelRequest: _TypeAlias = RemoveLabelRequest  # noqa: Y015
+
+@_typing.final
+class RemoveLabelResponse(_message.Message):
+    """RemoveLabelResponse is the answer to a RemoveLabelRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def status(self) -> Global___ModelStatus:
+        """The version that had the label."""
+
+    def __init__(
+        self,
+        *,
+        status: Global___ModelStatus | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveLabelResponse: _TypeAlias = RemoveLabelResponse  # noqa: Y015
+
+@_typing.final
+class SetTrafficRequest(_message.Message):
+    """SetTrafficRequest says what the version labelled "canary" gets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    TRAFFIC_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model's name. Required."""
+    @_builtins.property
+    def traffic(self) -> Global___Traffic:
+        """The shares, both of them. Required."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        traffic: Global___Traffic | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["traffic", b"traffic"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "traffic", b"traffic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetTrafficRequest: _TypeAlias = SetTrafficRequest  # noqa: Y015
+
+@_typing.final
+class SetTrafficResponse(_message.Message):
+    """SetTrafficResponse is the answer to a SetTrafficRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRAFFIC_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def traffic(self) -> Global___Traffic:
+        """The shares from now on."""
+
+    def __init__(
+        self,
+        *,
+        traffic: Global___Traffic | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["traffic", b"traffic"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["traffic", b"traffic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetTrafficResponse: _TypeAlias = SetTrafficResponse  # noqa: Y015
+
+@_typing.final
+class WatchModelsRequest(_message.Message):
+    """WatchModelsRequest asks for states and their changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Only this model; empty means all."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchModelsRequest: _TypeAlias = WatchModelsRequest  # noqa: Y015
+
+@_typing.final
+class WatchModelsResponse(_message.Message):
+    """WatchModelsResponse tells states."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODELS_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    snapshot: _builtins.bool
+    """Whether this is the first answer, with every version."""
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelStatus]:
+        """The versions whose state, reason or labels changed, as they are now; every version in a snapshot."""
+
+    def __init__(
+        self,
+        *,
+        models: _abc.Iterable[Global___ModelStatus] | None = ...,
+        snapshot: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "snapshot", b"snapshot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchModelsResponse: _TypeAlias = WatchModelsResponse  # noqa: Y015
 
 @_typing.final
 class RuntimeTrial(_message.Message):

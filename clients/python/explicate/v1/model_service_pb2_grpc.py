@@ -26,7 +26,11 @@ if _version_not_supported:
 
 
 class ModelServiceStub:
-    """ModelService tells what is served.
+    """ModelService tells what is served, and changes it while the server answers.
+
+    A label, such as "live", points at a version that is loaded. Requests that name no version go to "live". Changes to
+    one model happen one after the other; those of other models do not wait for them. A change that has begun runs to
+    its end even when its caller leaves.
     """
 
     def __init__(self, channel):
@@ -45,10 +49,49 @@ class ModelServiceStub:
                 request_serializer=explicate_dot_v1_dot_model__service__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=explicate_dot_v1_dot_model__service__pb2.GetModelResponse.FromString,
                 _registered_method=True)
+        self.LoadModel = channel.unary_unary(
+                '/explicate.v1.ModelService/LoadModel',
+                request_serializer=explicate_dot_v1_dot_model__service__pb2.LoadModelRequest.SerializeToString,
+                response_deserializer=explicate_dot_v1_dot_model__service__pb2.LoadModelResponse.FromString,
+                _registered_method=True)
+        self.UnloadModel = channel.unary_unary(
+                '/explicate.v1.ModelService/UnloadModel',
+                request_serializer=explicate_dot_v1_dot_model__service__pb2.UnloadModelRequest.SerializeToString,
+                response_deserializer=explicate_dot_v1_dot_model__service__pb2.UnloadModelResponse.FromString,
+                _registered_method=True)
+        self.ActivateVersion = channel.unary_unary(
+                '/explicate.v1.ModelService/ActivateVersion',
+                request_serializer=explicate_dot_v1_dot_model__service__pb2.ActivateVersionRequest.SerializeToString,
+                response_deserializer=explicate_dot_v1_dot_model__service__pb2.ActivateVersionResponse.FromString,
+                _registered_method=True)
+        self.RollbackModel = channel.unary_unary(
+                '/explicate.v1.ModelService/RollbackModel',
+                request_serializer=explicate_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
+                response_deserializer=explicate_dot_v1_dot_model__service__pb2.RollbackModelResponse.FromString,
+                _registered_method=True)
+        self.RemoveLabel = channel.unary_unary(
+                '/explicate.v1.ModelService/RemoveLabel',
+                request_serializer=explicate_dot_v1_dot_model__service__pb2.RemoveLabelRequest.SerializeToString,
+                response_deserializer=explicate_dot_v1_dot_model__service__pb2.RemoveLabelResponse.FromString,
+                _registered_method=True)
+        self.SetTraffic = channel.unary_unary(
+                '/explicate.v1.ModelService/SetTraffic',
+                request_serializer=explicate_dot_v1_dot_model__service__pb2.SetTrafficRequest.SerializeToString,
+                response_deserializer=explicate_dot_v1_dot_model__service__pb2.SetTrafficResponse.FromString,
+                _registered_method=True)
+        self.WatchModels = channel.unary_stream(
+                '/explicate.v1.ModelService/WatchModels',
+                request_serializer=explicate_dot_v1_dot_model__service__pb2.WatchModelsRequest.SerializeToString,
+                response_deserializer=explicate_dot_v1_dot_model__service__pb2.WatchModelsResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
-    """ModelService tells what is served.
+    """ModelService tells what is served, and changes it while the server answers.
+
+    A label, such as "live", points at a version that is loaded. Requests that name no version go to "live". Changes to
+    one model happen one after the other; those of other models do not wait for them. A change that has begun runs to
+    its end even when its caller leaves.
     """
 
     def ListModels(self, request, context):
@@ -60,6 +103,56 @@ class ModelServiceServicer:
 
     def GetModel(self, request, context):
         """GetModel describes one version: its schema, methods, limits, metrics and model card.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LoadModel(self, request, context):
+        """LoadModel verifies, loads and warms up a version beside those that serve. It gets no label.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnloadModel(self, request, context):
+        """UnloadModel takes a version without a label out of memory, once the requests it answers are done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ActivateVersion(self, request, context):
+        """ActivateVersion moves a label to a version, which is loaded first. A failure leaves the label where it was.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackModel(self, request, context):
+        """RollbackModel moves a label back to the version it pointed at before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveLabel(self, request, context):
+        """RemoveLabel removes a label. A version that lost its last one leaves the memory.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetTraffic(self, request, context):
+        """SetTraffic says which share of the requests the version labelled "canary" answers or shadows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchModels(self, request, context):
+        """WatchModels tells the state of every version, and then each change. A reader that is slower than the changes
+        gets the newest state of what changed, not each one in between.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,6 +171,41 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     request_deserializer=explicate_dot_v1_dot_model__service__pb2.GetModelRequest.FromString,
                     response_serializer=explicate_dot_v1_dot_model__service__pb2.GetModelResponse.SerializeToString,
             ),
+            'LoadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadModel,
+                    request_deserializer=explicate_dot_v1_dot_model__service__pb2.LoadModelRequest.FromString,
+                    response_serializer=explicate_dot_v1_dot_model__service__pb2.LoadModelResponse.SerializeToString,
+            ),
+            'UnloadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnloadModel,
+                    request_deserializer=explicate_dot_v1_dot_model__service__pb2.UnloadModelRequest.FromString,
+                    response_serializer=explicate_dot_v1_dot_model__service__pb2.UnloadModelResponse.SerializeToString,
+            ),
+            'ActivateVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActivateVersion,
+                    request_deserializer=explicate_dot_v1_dot_model__service__pb2.ActivateVersionRequest.FromString,
+                    response_serializer=explicate_dot_v1_dot_model__service__pb2.ActivateVersionResponse.SerializeToString,
+            ),
+            'RollbackModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackModel,
+                    request_deserializer=explicate_dot_v1_dot_model__service__pb2.RollbackModelRequest.FromString,
+                    response_serializer=explicate_dot_v1_dot_model__service__pb2.RollbackModelResponse.SerializeToString,
+            ),
+            'RemoveLabel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveLabel,
+                    request_deserializer=explicate_dot_v1_dot_model__service__pb2.RemoveLabelRequest.FromString,
+                    response_serializer=explicate_dot_v1_dot_model__service__pb2.RemoveLabelResponse.SerializeToString,
+            ),
+            'SetTraffic': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTraffic,
+                    request_deserializer=explicate_dot_v1_dot_model__service__pb2.SetTrafficRequest.FromString,
+                    response_serializer=explicate_dot_v1_dot_model__service__pb2.SetTrafficResponse.SerializeToString,
+            ),
+            'WatchModels': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchModels,
+                    request_deserializer=explicate_dot_v1_dot_model__service__pb2.WatchModelsRequest.FromString,
+                    response_serializer=explicate_dot_v1_dot_model__service__pb2.WatchModelsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'explicate.v1.ModelService', rpc_method_handlers)
@@ -87,7 +215,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService:
-    """ModelService tells what is served.
+    """ModelService tells what is served, and changes it while the server answers.
+
+    A label, such as "live", points at a version that is loaded. Requests that name no version go to "live". Changes to
+    one model happen one after the other; those of other models do not wait for them. A change that has begun runs to
+    its end even when its caller leaves.
     """
 
     @staticmethod
@@ -134,6 +266,195 @@ class ModelService:
             '/explicate.v1.ModelService/GetModel',
             explicate_dot_v1_dot_model__service__pb2.GetModelRequest.SerializeToString,
             explicate_dot_v1_dot_model__service__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/explicate.v1.ModelService/LoadModel',
+            explicate_dot_v1_dot_model__service__pb2.LoadModelRequest.SerializeToString,
+            explicate_dot_v1_dot_model__service__pb2.LoadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnloadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/explicate.v1.ModelService/UnloadModel',
+            explicate_dot_v1_dot_model__service__pb2.UnloadModelRequest.SerializeToString,
+            explicate_dot_v1_dot_model__service__pb2.UnloadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActivateVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/explicate.v1.ModelService/ActivateVersion',
+            explicate_dot_v1_dot_model__service__pb2.ActivateVersionRequest.SerializeToString,
+            explicate_dot_v1_dot_model__service__pb2.ActivateVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/explicate.v1.ModelService/RollbackModel',
+            explicate_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
+            explicate_dot_v1_dot_model__service__pb2.RollbackModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveLabel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/explicate.v1.ModelService/RemoveLabel',
+            explicate_dot_v1_dot_model__service__pb2.RemoveLabelRequest.SerializeToString,
+            explicate_dot_v1_dot_model__service__pb2.RemoveLabelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTraffic(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/explicate.v1.ModelService/SetTraffic',
+            explicate_dot_v1_dot_model__service__pb2.SetTrafficRequest.SerializeToString,
+            explicate_dot_v1_dot_model__service__pb2.SetTrafficResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/explicate.v1.ModelService/WatchModels',
+            explicate_dot_v1_dot_model__service__pb2.WatchModelsRequest.SerializeToString,
+            explicate_dot_v1_dot_model__service__pb2.WatchModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,12 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ModelServiceStub:
-    """ModelService tells what is served."""
+    """ModelService tells what is served, and changes it while the server answers.
+
+    A label, such as "live", points at a version that is loaded. Requests that name no version go to "live". Changes to
+    one model happen one after the other; those of other models do not wait for them. A change that has begun runs to
+    its end even when its caller leaves.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -37,19 +42,61 @@ class ModelServiceStub:
     """ListModels lists every model version the server knows, the broken ones included."""
     GetModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetModelRequest, _model_service_pb2.GetModelResponse]
     """GetModel describes one version: its schema, methods, limits, metrics and model card."""
+    LoadModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.LoadModelRequest, _model_service_pb2.LoadModelResponse]
+    """LoadModel verifies, loads and warms up a version beside those that serve. It gets no label."""
+    UnloadModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.UnloadModelRequest, _model_service_pb2.UnloadModelResponse]
+    """UnloadModel takes a version without a label out of memory, once the requests it answers are done."""
+    ActivateVersion: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ActivateVersionRequest, _model_service_pb2.ActivateVersionResponse]
+    """ActivateVersion moves a label to a version, which is loaded first. A failure leaves the label where it was."""
+    RollbackModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.RollbackModelRequest, _model_service_pb2.RollbackModelResponse]
+    """RollbackModel moves a label back to the version it pointed at before."""
+    RemoveLabel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.RemoveLabelRequest, _model_service_pb2.RemoveLabelResponse]
+    """RemoveLabel removes a label. A version that lost its last one leaves the memory."""
+    SetTraffic: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.SetTrafficRequest, _model_service_pb2.SetTrafficResponse]
+    """SetTraffic says which share of the requests the version labelled "canary" answers or shadows."""
+    WatchModels: _grpc.UnaryStreamMultiCallable[_model_service_pb2.WatchModelsRequest, _model_service_pb2.WatchModelsResponse]
+    """WatchModels tells the state of every version, and then each change. A reader that is slower than the changes
+    gets the newest state of what changed, not each one in between.
+    """
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
-    """ModelService tells what is served."""
+    """ModelService tells what is served, and changes it while the server answers.
+
+    A label, such as "live", points at a version that is loaded. Requests that name no version go to "live". Changes to
+    one model happen one after the other; those of other models do not wait for them. A change that has begun runs to
+    its end even when its caller leaves.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListModels: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListModelsRequest, _model_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """ListModels lists every model version the server knows, the broken ones included."""
     GetModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetModelRequest, _model_service_pb2.GetModelResponse]  # type: ignore[assignment]
     """GetModel describes one version: its schema, methods, limits, metrics and model card."""
+    LoadModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.LoadModelRequest, _model_service_pb2.LoadModelResponse]  # type: ignore[assignment]
+    """LoadModel verifies, loads and warms up a version beside those that serve. It gets no label."""
+    UnloadModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.UnloadModelRequest, _model_service_pb2.UnloadModelResponse]  # type: ignore[assignment]
+    """UnloadModel takes a version without a label out of memory, once the requests it answers are done."""
+    ActivateVersion: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ActivateVersionRequest, _model_service_pb2.ActivateVersionResponse]  # type: ignore[assignment]
+    """ActivateVersion moves a label to a version, which is loaded first. A failure leaves the label where it was."""
+    RollbackModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.RollbackModelRequest, _model_service_pb2.RollbackModelResponse]  # type: ignore[assignment]
+    """RollbackModel moves a label back to the version it pointed at before."""
+    RemoveLabel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.RemoveLabelRequest, _model_service_pb2.RemoveLabelResponse]  # type: ignore[assignment]
+    """RemoveLabel removes a label. A version that lost its last one leaves the memory."""
+    SetTraffic: _aio.UnaryUnaryMultiCallable[_model_service_pb2.SetTrafficRequest, _model_service_pb2.SetTrafficResponse]  # type: ignore[assignment]
+    """SetTraffic says which share of the requests the version labelled "canary" answers or shadows."""
+    WatchModels: _aio.UnaryStreamMultiCallable[_model_service_pb2.WatchModelsRequest, _model_service_pb2.WatchModelsResponse]  # type: ignore[assignment]
+    """WatchModels tells the state of every version, and then each change. A reader that is slower than the changes
+    gets the newest state of what changed, not each one in between.
+    """
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ModelService tells what is served."""
+    """ModelService tells what is served, and changes it while the server answers.
+
+    A label, such as "live", points at a version that is loaded. Requests that name no version go to "live". Changes to
+    one model happen one after the other; those of other models do not wait for them. A change that has begun runs to
+    its end even when its caller leaves.
+    """
 
     @_abc_1.abstractmethod
     def ListModels(
@@ -66,5 +113,63 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.GetModelResponse, _abc.Awaitable[_model_service_pb2.GetModelResponse]]:
         """GetModel describes one version: its schema, methods, limits, metrics and model card."""
+
+    @_abc_1.abstractmethod
+    def LoadModel(
+        self,
+        request: _model_service_pb2.LoadModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.LoadModelResponse, _abc.Awaitable[_model_service_pb2.LoadModelResponse]]:
+        """LoadModel verifies, loads and warms up a version beside those that serve. It gets no label."""
+
+    @_abc_1.abstractmethod
+    def UnloadModel(
+        self,
+        request: _model_service_pb2.UnloadModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.UnloadModelResponse, _abc.Awaitable[_model_service_pb2.UnloadModelResponse]]:
+        """UnloadModel takes a version without a label out of memory, once the requests it answers are done."""
+
+    @_abc_1.abstractmethod
+    def ActivateVersion(
+        self,
+        request: _model_service_pb2.ActivateVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.ActivateVersionResponse, _abc.Awaitable[_model_service_pb2.ActivateVersionResponse]]:
+        """ActivateVersion moves a label to a version, which is loaded first. A failure leaves the label where it was."""
+
+    @_abc_1.abstractmethod
+    def RollbackModel(
+        self,
+        request: _model_service_pb2.RollbackModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.RollbackModelResponse, _abc.Awaitable[_model_service_pb2.RollbackModelResponse]]:
+        """RollbackModel moves a label back to the version it pointed at before."""
+
+    @_abc_1.abstractmethod
+    def RemoveLabel(
+        self,
+        request: _model_service_pb2.RemoveLabelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.RemoveLabelResponse, _abc.Awaitable[_model_service_pb2.RemoveLabelResponse]]:
+        """RemoveLabel removes a label. A version that lost its last one leaves the memory."""
+
+    @_abc_1.abstractmethod
+    def SetTraffic(
+        self,
+        request: _model_service_pb2.SetTrafficRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.SetTrafficResponse, _abc.Awaitable[_model_service_pb2.SetTrafficResponse]]:
+        """SetTraffic says which share of the requests the version labelled "canary" answers or shadows."""
+
+    @_abc_1.abstractmethod
+    def WatchModels(
+        self,
+        request: _model_service_pb2.WatchModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_model_service_pb2.WatchModelsResponse], _abc.AsyncIterator[_model_service_pb2.WatchModelsResponse]]:
+        """WatchModels tells the state of every version, and then each change. A reader that is slower than the changes
+        gets the newest state of what changed, not each one in between.
+        """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
