@@ -14,7 +14,7 @@ from explicate.errors import UsageError
 from explicate_training.labelled_text import Split
 
 # Other names under which Hugging Face datasets carry the three splits.
-_SPLIT_NAMES: dict[str, Split] = {
+SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
     "validation": "validation",
     "valid": "validation",
@@ -191,7 +191,7 @@ def _read_dataset_directory(path: Path, file: DataFile, wanted: Wanted) -> list[
         ) from None
     if not isinstance(found, datasets.DatasetDict):
         return [_dataset_columns(path, found, file.split, wanted)]
-    parts = {_SPLIT_NAMES[name]: part for name, part in found.items() if name in _SPLIT_NAMES}
+    parts = {SPLIT_NAMES[name]: part for name, part in found.items() if name in SPLIT_NAMES}
     if file.split not in parts:
         raise UsageError(f"{file.option}: {path} has no split {file.split!r}, but {_listed(list(found))}")
     chosen = parts if file.split == "train" else {file.split: parts[file.split]}

@@ -36,9 +36,9 @@ def split_table(table: Table, config: TableDataConfig, *, seed: int) -> TableSpl
     strata = _strata(table)
     train, validation, test = (np.flatnonzero(table.splits == split) for split in ("train", "validation", "test"))
     if not len(test):
-        train, test = _divide(train, table.groups, strata, config.test_fraction, seed=seed)
+        train, test = divide(train, table.groups, strata, config.test_fraction, seed=seed)
     if not len(validation):
-        train, validation = _divide(train, table.groups, strata, config.validation_fraction, seed=seed + 1)
+        train, validation = divide(train, table.groups, strata, config.validation_fraction, seed=seed + 1)
     if min(len(train), len(validation), len(test)) == 0:
         raise UsageError("data.table has too few rows for three splits after cleaning: add some")
     if table.groups is not None:
@@ -53,10 +53,10 @@ def _strata(table: Table) -> NDArray[Any]:
     return np.searchsorted(edges, table.labels).astype(str).astype(object)
 
 
-def _divide(
+def divide(
     rows: Rows, groups: NDArray[Any] | None, strata: NDArray[Any], fraction: float, *, seed: int
 ) -> tuple[Rows, Rows]:
-    """(rest, taken)."""
+    """(rest, taken): of the rows about the fraction, of each stratum its share; where there are groups, whole ones."""
     if groups is None:
         places = stratified_places(strata[rows].tolist(), fraction, seed=seed)
         taken = np.isin(np.arange(len(rows)), list(places))

@@ -1,0 +1,50 @@
+"""Divides clean images into training, validation and test, each class in its share or whole groups, the same for a seed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from explicate.errors import UsageError
+from explicate_training.image_config import ImageDataConfig
+from explicate_training.image_set import ImageSet
+from explicate_training.table_splitting import divide
+
+
+@dataclass(frozen=True)
+class ImageSplits:
+    """Three disjoint parts of the clean images, each in the order of the source."""
+
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+
+
+def split_images(images: ImageSet, config: ImageDataConfig, *, seed: int) -> ImageSplits:
+    """Takes the test and validation images out of the training images, where the source did not give them.
+
+    Raises UsageError when a group stands in two given splits, or no training group has some class.
+    """
+    train, validation, test = (np.flatnonzero(images.splits == split) for split in ("train", "validation", "test"))
+    if not len(test):
+        train, test = divide(train, images.groups, images.labels, config.test_fraction, seed=seed)
+    if not len(validation):
+        train, validation = divide(train, images.groups, images.labels, config.validation_fraction, seed=seed + 1)
+    splits = ImageSplits(images.take(train), images.take(validation), images.take(test))
+    if min(map(len, vars(splits).values())) == 0:
+        raise UsageError("data.images has too few images or groups for three splits after cleaning: add some")
+    _check_groups(splits)
+    if lacking := set(images.labels) - set(splits.train.labels):
+        raise UsageError(
+            f"data.group_column: no training group has the class {min(lacking)!r}: add groups with it, or split "
+            "without groups"
+        )
+    return splits
+
+
+def _check_groups(splits: ImageSplits) -> None:
+    parts = [part.groups for part in vars(splits).values()]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        if (first := parts[one]) is not None and (second := parts[other]) is not None and (both := {*first} & {*second}):
+            raise UsageError(
+                f"data.group_column: the group {min(both)!r} stands in two of the given splits: separate them"
+            )
