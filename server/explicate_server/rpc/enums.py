@@ -22,6 +22,7 @@ MASKINGS = {
     explanation_messages.MASKING_MASK_TOKEN: "mask-token",
     explanation_messages.MASKING_DELETE: "delete",
     explanation_messages.MASKING_BACKGROUND: "background",
+    explanation_messages.MASKING_DRAWN: "drawn",
 }
 GRANULARITIES = {
     explanation_messages.GRANULARITY_UNSPECIFIED: None,

@@ -132,8 +132,8 @@ class _MaskingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Masking.Value
     """The player leaves the string, which is tokenised again, as the lime library does."""
     MASKING_BACKGROUND: _Masking.ValueType  # 4
     """Tables: the column takes the values of the model's background rows one after the other, and the outputs are
-    averaged (interventional). The only masking of tables, and their default. One evaluation is then one row of
-    the model for each background row.
+    averaged (interventional). The default of tables. One evaluation is then one row of the model for each
+    background row.
     """
     MASKING_MEAN: _Masking.ValueType  # 5
     """Images: the segment takes its own mean colour, as the lime library does."""
@@ -141,6 +141,11 @@ class _MaskingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Masking.Value
     """Images: the segment shows the image strongly blurred."""
     MASKING_GREY: _Masking.ValueType  # 7
     """Images: the segment turns mid-grey."""
+    MASKING_DRAWN: _Masking.ValueType  # 8
+    """Tables: in every row the column takes another value, drawn from the statistics of the training data, as the lime
+    library does; the column is present where that value is like the input's own (in the same quarter of the training
+    values, or the same category). The masking of "lime", and of nothing else.
+    """
 
 class Masking(_Masking, metaclass=_MaskingEnumTypeWrapper):
     """Masking is how the absence of a player is expressed to the model."""
@@ -155,8 +160,8 @@ MASKING_DELETE: Masking.ValueType  # 3
 """The player leaves the string, which is tokenised again, as the lime library does."""
 MASKING_BACKGROUND: Masking.ValueType  # 4
 """Tables: the column takes the values of the model's background rows one after the other, and the outputs are
-averaged (interventional). The only masking of tables, and their default. One evaluation is then one row of
-the model for each background row.
+averaged (interventional). The default of tables. One evaluation is then one row of the model for each
+background row.
 """
 MASKING_MEAN: Masking.ValueType  # 5
 """Images: the segment takes its own mean colour, as the lime library does."""
@@ -164,6 +169,11 @@ MASKING_BLUR: Masking.ValueType  # 6
 """Images: the segment shows the image strongly blurred."""
 MASKING_GREY: Masking.ValueType  # 7
 """Images: the segment turns mid-grey."""
+MASKING_DRAWN: Masking.ValueType  # 8
+"""Tables: in every row the column takes another value, drawn from the statistics of the training data, as the lime
+library does; the column is present where that value is like the input's own (in the same quarter of the training
+values, or the same category). The masking of "lime", and of nothing else.
+"""
 Global___Masking: _TypeAlias = Masking  # noqa: Y015
 
 class _StopReason:
@@ -243,13 +253,14 @@ class ExplainOptions(_message.Message):
     """
     masking: Global___Masking.ValueType
     """How the absence of a player is expressed. Default: MASKING_DELETE for "lime" and "lime-stratified",
-    else MASKING_ATTENTION; for images MASKING_MEAN. Different maskings are different games with different answers.
+    else MASKING_ATTENTION; for images MASKING_MEAN; for tables MASKING_BACKGROUND, and MASKING_DRAWN for "lime".
+    Different maskings are different games with different answers.
     """
     max_evaluations: _builtins.int
     """Upper bound on evaluations, from 4 up to the server's limit (GetModel names it). An evaluation is a row through the
     model; for tables, a row for every background row. Default: 32 per player, for 64 players at most, for
-    "kernel-shap" and "permutation-shap"; 1000 for "lime" and "lime-stratified"; what it takes for the others. All
-    within the server's limit.
+    "kernel-shap" and "permutation-shap"; 1000 for "lime" and "lime-stratified", 5000 for "lime" of tables, where it
+    is one row each; what it takes for the others. All within the server's limit.
     """
     min_evaluations: _builtins.int
     """Evaluations before `tolerance` may stop the work, at most `max_evaluations`.
