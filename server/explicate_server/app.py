@@ -14,8 +14,10 @@ from grpc_reflection.v1alpha import reflection
 
 from explicate.v1 import inference_service_pb2, inference_service_pb2_grpc, model_service_pb2, model_service_pb2_grpc
 from explicate_server.admission import Admission
+from explicate_server.call_record import CallRecord
 from explicate_server.explain.registry import METHODS
 from explicate_server.explanations import Explainer
+from explicate_server.logs import log_call
 from explicate_server.metrics import Metrics
 from explicate_server.predictions import Predictor
 from explicate_server.registry.models import ModelRegistry
@@ -57,7 +59,7 @@ class Server:
         )
         self.metrics = Metrics(self._batchers, self.admission)
         self.metrics_port: int | None = None
-        self.calls = CallsInterceptor()
+        self.calls = CallsInterceptor(self._call_ended, log_requests=settings.log_inputs)
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(interceptors=[self.calls], options=_options(settings))
         inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(
@@ -126,6 +128,11 @@ class Server:
         await asyncio.to_thread(self.metrics.close)
         await asyncio.to_thread(self.registry.close)
         self._workers.shutdown(wait=True, cancel_futures=True)
+
+    def _call_ended(self, record: CallRecord, code: str) -> None:
+        self.metrics.call_ended(record, code)
+        if code != "OK" or self._settings.log_calls == "all":
+            log_call(record, code)
 
     def _listen_for_metrics(self) -> None:
         address = self._settings.metrics_listen

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import logging
-import sys
 
 from explicate.errors import ExplicateError, UsageError
 
@@ -53,9 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
         settings = read_settings(arguments)
     except SettingError as error:
         raise UsageError(str(error)) from None
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
+    from explicate_server.logs import configure
+
+    configure(settings.log_format)
     from threadpoolctl import threadpool_limits
 
     from explicate_server.app import StartError, serve

@@ -7,15 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from explicate_server.admission import Admission
+from explicate_server.call_record import CallRecord
 from explicate_server.runtime.batcher import Batcher
 from explicate_server.runtime.statistics import QUEUE_BOUNDS_S, QueueTimes
 
+# Upper bounds in seconds: from a single row of a table to the longest call that is allowed by default.
+_CALL_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+# The model and version of a call that no version answered.
+UNKNOWN = "unknown"
 _LABELS = ("model", "version", "priority")
 # A sum of ClassStatistics, its metric and what it means. Prometheus adds _total.
 _SUMS = (
@@ -44,7 +49,17 @@ class Metrics:
         self._reused = self._counter(
             "explanation_reused_evaluations", "Those of them that were known from, or shared with, others.", "method"
         )
+        self._calls = self._counter("calls", "Calls that ended.", "method", "model", "version", "code")
+        self._call_seconds = Histogram(
+            "explicate_call_seconds", "Seconds that calls took.", ["method"], buckets=_CALL_S, registry=self.registry
+        )
         self._server: tuple[Any, Any] | None = None
+
+    def call_ended(self, record: CallRecord, code: str) -> None:
+        """Count a call. A model is named only once a version of it answered: callers must not make up labels."""
+        version = str(record.version) if record.model else UNKNOWN
+        self._calls.labels(record.method, record.model or UNKNOWN, version, code).inc()
+        self._call_seconds.labels(record.method).observe(record.seconds)
 
     def explanation_ended(self, *, method: str, stop_reason: str, evaluations: int, reused: int) -> None:
         """Count an explanation that was answered. Label values must come from fixed sets."""

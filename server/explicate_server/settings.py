@@ -35,6 +35,14 @@ class Settings:
     max_image_pixels: int = _setting(32_000_000, "pixels of one image, as its file declares them", minimum=1)
     max_evaluations: int = _setting(16384, "model rows of one explanation", minimum=16)
     max_call_s: float = _setting(60.0, "seconds of one call, also where the caller set no deadline", minimum=0.1)
+    max_concurrent_calls: int = _setting(1024, "calls in progress; the next is refused at once", minimum=1)
+    max_connection_streams: int = _setting(1024, "calls in progress on one connection; the next waits", minimum=1)
+    max_metadata_bytes: int = _setting(16 << 10, "metadata of one call", minimum=1024)
+    max_idle_s: float = _setting(900.0, "seconds after which a connection without calls is closed", minimum=1.0)
+    max_connection_age_s: float = _setting(
+        0.0, "seconds after which a connection is to be made anew, for balancers; 0: never", minimum=0.0
+    )
+    max_handshake_s: float = _setting(10.0, "seconds in which a new connection must speak TLS and HTTP/2", minimum=0.1)
     max_queued_rows: int = _setting(4096, "rows of Predict calls that may wait, per model", minimum=1)
     max_memo_bytes: int = _setting(64 << 20, "values of coalitions kept for requests that repeat; 0: none", minimum=0)
     max_queued_bulk_rows: int = _setting(8192, "rows of Predict calls of bulk priority that may wait", minimum=1)
@@ -42,7 +50,26 @@ class Settings:
     max_evaluations_per_caller: int = _setting(
         65536, "model rows of explanations in progress for one address; a single one always may", minimum=1
     )
+    tls_cert: str = _setting("", "PEM certificate chain; encrypts the ports, needs --tls-key; read again on change")
+    tls_key: str = _setting("", "PEM private key of --tls-cert")
+    tls_client_ca: str = _setting("", "PEM certificates; only clients with a certificate from these are let in")
+    tokens: str = _setting("", "file of `explicate token create`; calls need one of its tokens; read again on change")
+    admin_listen: str = _setting(
+        "", "address and port of its own for calls that load, unload and switch models; none of them on --listen then"
+    )
+    verify_key: str = _setting("", "PEM public key; bundles without a signature of its private key are refused")
+    stuck_batch_s: float = _setting(
+        30.0, "seconds in one batch after which a model's health is NOT_SERVING", minimum=0.01
+    )
     metrics_listen: str = _setting("", "address and port for Prometheus; nothing there unless set, 127.0.0.1:9500")
+    log_format: str = _setting("text", "lines of the log on stderr", choices=("text", "json"))
+    log_calls: str = _setting(
+        "errors", "calls with a line in the log: those that failed, or all", choices=("errors", "all")
+    )
+    log_inputs: bool = _setting(False, "log the requests too, with everything the callers wrote")
+    audit_log: str = _setting("", "file that gets a JSON line for each explanation; none unless set")
+    audit_inputs: bool = _setting(False, "write the inputs into the audit log too, not only their SHA-256")
+    otlp_endpoint: str = _setting("", "OpenTelemetry collector, http://host:4317; no traces unless set")
     drain_s: float = _setting(60.0, "seconds that accepted calls have to finish after SIGTERM", minimum=0.0)
 
     def __post_init__(self) -> None:
@@ -53,6 +80,17 @@ class Settings:
             choices = item.metadata["choices"]
             if choices and getattr(self, item.name) not in choices:
                 raise SettingError(f"{flag(item)} is {getattr(self, item.name)!r}; it must be {_one_of(choices)}")
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise SettingError("--tls-cert and --tls-key belong together; give both or none")
+        if self.tls_client_ca and not self.tls_cert:
+            raise SettingError("--tls-client-ca asks for TLS; give --tls-cert and --tls-key as well")
+
+
+_SWITCH = {"yes": True, "true": True, "1": True, "on": True, "no": False, "false": False, "0": False, "off": False}
+
+
+def _shown(default: Any) -> Any:
+    return {True: "yes", False: "no"}[default] if isinstance(default, bool) else default
 
 
 def _one_of(choices: tuple[str, ...]) -> str:
@@ -72,10 +110,12 @@ def environment_name(item: "Field[Any]") -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare every setting on ``parser``."""
     for item in fields(Settings):
+        switch: dict[str, Any] = {"nargs": "?", "const": "yes"} if isinstance(item.default, bool) else {}
         parser.add_argument(
             flag(item),
-            metavar=item.name.rsplit("_", 1)[-1].upper(),
-            help=f"{item.metadata['help']} (default {item.default}, or ${environment_name(item)})",
+            metavar="yes|no" if switch else item.name.rsplit("_", 1)[-1].upper(),
+            **switch,
+            help=f"{item.metadata['help']} (default {_shown(item.default)}, or ${environment_name(item)})",
         )
 
 
@@ -96,6 +136,10 @@ def read_settings(arguments: argparse.Namespace, environment: Mapping[str, str] 
 
 def _parse(item: "Field[Any]", text: str) -> Any:
     kind: Any = Path if isinstance(item.default, Path) else type(item.default)
+    if kind is bool:
+        if text.lower() not in _SWITCH:
+            raise SettingError(f"{flag(item)} is {text!r}; it must be yes or no")
+        return _SWITCH[text.lower()]
     try:
         return kind(text)
     except ValueError:

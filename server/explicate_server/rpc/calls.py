@@ -5,27 +5,35 @@ from __future__ import annotations  # grpcio's handler class takes type argument
 import asyncio
 import logging
 import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import grpc
+from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import DecodeError, Message
 from grpc_status import rpc_status
 
+from explicate_server.admission import caller_of
+from explicate_server.call_record import CallRecord, current_call, request_id_of
 from explicate_server.errors import InvalidRequest, NotServing
 from explicate_server.rpc.status import to_status
 
 _log = logging.getLogger(__name__)
 _OWN_SERVICES = "/explicate."
+REQUEST_ID_KEY = "x-request-id"
+# Characters of a request in the log, where requests are logged at all; an image would be millions.
+_MOST_LOGGED = 16384
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class CallsInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every call of our own services; health and reflection pass untouched."""
 
-    def __init__(self) -> None:
+    def __init__(self, ended: Callable[[CallRecord, str], None], *, log_requests: bool = False) -> None:
+        """``ended`` is told of every call, with its status code's name; ``log_requests`` logs what callers sent."""
+        self._ended = ended
+        self._log_requests = log_requests
         self._admitted = _InFlight()
         self._draining = False
         self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
@@ -56,38 +64,55 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or not method.startswith(_OWN_SERVICES):
             return handler
-        self._handlers[method] = self._wrapped(handler)
+        self._handlers[method] = self._wrapped(handler, method[1:])
         return self._handlers[method]
 
-    def _wrapped(self, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
+    def _wrapped(self, handler: Any, method: str) -> grpc.RpcMethodHandler[Any, Any]:
         serializer = handler.response_serializer
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._stream(handler), response_serializer=serializer)
-        return grpc.unary_unary_rpc_method_handler(self._unary(handler), response_serializer=serializer)
+            return grpc.unary_stream_rpc_method_handler(self._stream(handler, method), response_serializer=serializer)
+        return grpc.unary_unary_rpc_method_handler(self._unary(handler, method), response_serializer=serializer)
 
-    def _unary(self, handler: Any) -> Callable[[bytes, _Context], Awaitable[Message]]:
+    def _unary(self, handler: Any, method: str) -> Callable[[bytes, _Context], Awaitable[Message]]:
         async def call(request: bytes, context: _Context) -> Message:
-            with self._admitted:
+            with self._admitted, self._recorded(method, context) as record:
                 try:
                     answer: Message = await handler.unary_unary(self._decode(handler, request), context)
                 except Exception as error:
-                    await _abort(context, error)
+                    await _abort(context, error, record)
                     raise
                 return answer
 
         return call
 
-    def _stream(self, handler: Any) -> Callable[[bytes, _Context], AsyncIterator[Message]]:
+    def _stream(self, handler: Any, method: str) -> Callable[[bytes, _Context], AsyncIterator[Message]]:
         async def call(request: bytes, context: _Context) -> AsyncIterator[Message]:
-            with self._admitted:
+            with self._admitted, self._recorded(method, context) as record:
                 try:
                     async with aclosing(handler.unary_stream(self._decode(handler, request), context)) as answers:
                         async for answer in answers:
                             yield answer
                 except Exception as error:
-                    await _abort(context, error)
+                    await _abort(context, error, record)
 
         return call
+
+    @contextmanager
+    def _recorded(self, method: str, context: _Context) -> Iterator[CallRecord]:
+        """The record of a call for as long as it lasts; its request id also goes back to the caller."""
+        given = dict(context.invocation_metadata() or ()).get(REQUEST_ID_KEY)
+        record = CallRecord(request_id_of(given), method, peer=context.peer(), caller=caller_of(context.peer()))
+        current_call.set(record)  # each call runs in a task, and so in a context, of its own
+        context.set_trailing_metadata(((REQUEST_ID_KEY, record.request_id),))
+        code = grpc.StatusCode.CANCELLED.name  # unless it comes to an end here
+        try:
+            yield record
+            code = grpc.StatusCode.OK.name
+        except grpc.aio.AbortError:
+            code = context.code().name
+            raise
+        finally:
+            self._ended(record, code)
 
     def _decode(self, handler: Any, request: bytes) -> Message:
         """The request message. Deserialised here, because gRPC answers garbage with INTERNAL and no details.
@@ -102,6 +127,8 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
             message: Message = handler.request_deserializer(request)
         except (DecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest([], reason="MALFORMED_MESSAGE") from error
+        if self._log_requests:
+            _log.info("request: %.*s", _MOST_LOGGED, MessageToJson(message, indent=None))
         return message
 
 
@@ -123,12 +150,13 @@ class _InFlight:
             self.none.set()
 
 
-async def _abort(context: _Context, error: Exception) -> None:
-    request_id = uuid.uuid4().hex
-    status = to_status(error, request_id)
+async def _abort(context: _Context, error: Exception, record: CallRecord) -> None:
+    status = to_status(error, record.request_id)
     if status.code == grpc.StatusCode.INTERNAL.value[0]:
-        _log.error("call %s failed: %s", request_id, error, exc_info=error)
-    await context.abort_with_status(rpc_status.to_status(status))
+        _log.error("call %s failed: %s", record.request_id, error, exc_info=error)
+    answer = rpc_status.to_status(status)
+    metadata = (*(answer.trailing_metadata or ()), (REQUEST_ID_KEY, record.request_id))
+    await context.abort(answer.code, answer.details, metadata)
 
 
 def time_left_s(context: _Context, most_s: float) -> float:

@@ -1,8 +1,8 @@
 """InferenceService: predictions and explanations."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import grpc
@@ -10,6 +10,7 @@ import grpc
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc as services
 from explicate_server.admission import caller_of
+from explicate_server.call_record import note_version
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.explanations import Explainer
 from explicate_server.modalities.base import ModelInput
@@ -40,7 +41,7 @@ class InferenceServicer(services.InferenceServiceServicer):
     async def Predict(self, request: messages.PredictRequest, context: _Context) -> messages.PredictResponse:
         """Score inputs, in order."""
         left_s = time_left_s(context, self._settings.max_call_s)
-        with self._registry.lease(**_reference(request.model)) as served:
+        with self._lease(request.model) as served:
             priority = requests.predict_priority(request)
             if request.HasField("table"):
                 return await self._predict_packed(served, request, priority=priority, time_left_s=left_s)
@@ -68,7 +69,7 @@ class InferenceServicer(services.InferenceServiceServicer):
 
     async def Explain(self, request: messages.ExplainRequest, context: _Context) -> messages.ExplainResponse:
         """The prediction and its explanation."""
-        with self._registry.lease(**_reference(request.model)) as served:
+        with self._lease(request.model) as served:
             async with aclosing(self._answers(served, request, context, progress=lambda: False)) as steps:
                 return answers.explain_response(served, await anext(steps))
 
@@ -77,10 +78,17 @@ class InferenceServicer(services.InferenceServiceServicer):
     ) -> AsyncIterator[messages.StreamExplainResponse]:
         """Estimates as they grow; the last one is final."""
         pacer = Pacer(_STREAM_INTERVAL_S)
-        with self._registry.lease(**_reference(request.model)) as served:
+        with self._lease(request.model) as served:
             async with aclosing(self._answers(served, request, context, progress=pacer.due)) as steps:
                 async for answer in steps:
                     yield answers.stream_explain_response(served, answer)
+
+    @contextmanager
+    def _lease(self, reference: messages.ModelRef) -> Iterator[ServedModel]:
+        """The version that answers, written into the record of the call."""
+        with self._registry.lease(**_reference(reference)) as served:
+            note_version(served.bundle.manifest.model, served.bundle.manifest.version)
+            yield served
 
     def _answers(
         self,

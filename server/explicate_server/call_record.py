@@ -1,0 +1,56 @@
+"""What is known of the call in progress: its request id, its method, who calls, and the version that answers.
+
+The outermost layer of `rpc` opens a record; whoever learns something writes it down; log lines, metrics, traces and the
+audit read it. It travels in a context variable, so that no function between has to pass it on.
+"""
+
+import re
+import time
+import uuid
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+# What a client may call its request: long enough for any trace id, and nothing that could forge a line of a log.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+@dataclass
+class CallRecord:
+    """One call of one of our own services.
+
+    Attributes:
+        request_id: the caller's own, or one that the server made.
+        method: service and method, ``explicate.v1.InferenceService/Explain``.
+        peer: gRPC's name of the other end, with its port.
+        caller: who it is: the name of a token, or the peer without its port.
+        model: the model that answers; empty until a version of it was leased.
+        version: the version that answers, or 0.
+    """
+
+    request_id: str
+    method: str
+    peer: str = ""
+    caller: str = ""
+    model: str = ""
+    version: int = 0
+    started_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since the call arrived."""
+        return time.monotonic() - self.started_s
+
+
+current_call: ContextVar[CallRecord | None] = ContextVar("current_call", default=None)
+
+
+def note_version(model: str, version: int) -> None:
+    """Write down which version answers the call in progress."""
+    record = current_call.get()
+    if record is not None:
+        record.model, record.version = model, version
+
+
+def request_id_of(given: str | bytes | None) -> str:
+    """The caller's request id where it is one, else a new one."""
+    return given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
