@@ -6,7 +6,10 @@ stand its size and its two ends, v(∅) and v(N), which are known before anythin
 
 from dataclasses import dataclass
 
-from explicate_server.explain.arrays import Floats, Indices
+from explicate_server.explain.arrays import Booleans, Floats, Indices
+
+WALL = 1 << 20
+"""A break that no group of players goes across."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +23,10 @@ class GameInfo:
         seed: of all random choices, from 0 up to the method's `max_seed`.
         confidence: coverage of the intervals, in (0, 1).
         breaks: intp[n − 1], how much parts player i from player i + 1: 0 nothing, larger numbers more (of a text: 1 a
-            comma, 2 the end of a sentence, 3 of a paragraph). None when nothing is known of it.
+            comma, 2 the end of a sentence, 3 of a paragraph, WALL of the first text of a pair). None when nothing is
+            known of it.
+        drawn: bool[rows, n], the rows that the game has drawn itself (see drawn_rows.py): which players of each are
+            present, the first row the input itself. None where coalitions are asked for.
     """
 
     n_players: int
@@ -29,6 +35,7 @@ class GameInfo:
     seed: int = 0
     confidence: float = 0.95
     breaks: Indices | None = None
+    drawn: Booleans | None = None
 
     @property
     def n_outputs(self) -> int:

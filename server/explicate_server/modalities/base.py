@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +17,26 @@ from explicate_server.runtime.queue import Row
 
 @dataclass(frozen=True)
 class TextInput:
-    """A text to predict."""
+    """A text to predict, or the two texts of a pair."""
 
     text: str
+    text_pair: str | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text, or both."""
+        return (self.text,) if self.text_pair is None else (self.text, self.text_pair)
 
     @cached_property
     def digest(self) -> bytes:
-        """SHA-256 of the input: the same for equal inputs only."""
-        return sha256(self.text.encode("utf-8", "surrogatepass")).digest()
+        """SHA-256 of the text, or of the digests of both: the same for equal inputs only."""
+        digests = [sha256(text.encode("utf-8", "surrogatepass")).digest() for text in self.texts]
+        return digests[0] if len(digests) == 1 else sha256(b"".join(digests)).digest()
 
     @property
     def encoding_cost(self) -> int:
         """What encoding it takes, as a number of characters."""
-        return len(self.text)
+        return sum(map(len, self.texts))
 
 
 CellValue = float | str | None
@@ -59,10 +66,14 @@ ModelInput = TextInput | TabularInput
 
 @dataclass(frozen=True)
 class TextPlayer:
-    """A part of a text that can be present or absent: a word, a phrase, or all the places of one distinct word."""
+    """A part of a text that can be present or absent: a word, a phrase, or all the places of one distinct word.
+
+    ``in_pair`` says whether it stands in the second text of a pair.
+    """
 
     text: str
     spans: tuple[tuple[int, int], ...]
+    in_pair: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,11 +89,12 @@ Player = TextPlayer | ColumnPlayer
 
 @dataclass(frozen=True)
 class TextUsage:
-    """How much of a text the model saw; ``characters_used`` counts from its start."""
+    """How much of a text, or a pair, the model saw; characters count from a text's start, None without a second one."""
 
     tokens: int
     tokens_used: int
     characters_used: int
+    pair_characters_used: int | None = None
 
     @property
     def truncated(self) -> bool:
@@ -110,6 +122,14 @@ class Game(Protocol):
 
     def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
         """A row of count b for each coalition of bool[m, players], True = present."""
+
+
+@runtime_checkable
+class DrawingGame(Game, Protocol):
+    """A game whose rows are drawn once, before any is asked for, see explain/drawn_rows.py."""
+
+    def draw(self, *, rows: int, seed: int) -> NDArray[np.bool_]:
+        """Draw so many rows; which players of each are present, bool[rows, players], the first the input itself."""
 
 
 class EncodedInput(Protocol):

@@ -11,6 +11,7 @@ from explicate_server.registry.background import Background, BackgroundFormatErr
 from explicate_server.registry.golden import Golden, GoldenFormatError, read_golden
 from explicate_server.registry.golden_rows import GoldenRows, read_golden_rows
 from explicate_server.registry.kinds import KINDS, Kind
+from explicate_server.registry.lime_statistics import LimeStatistics, LimeStatisticsFormatError, read_lime_statistics
 from explicate_server.registry.manifest_checks import checks
 
 # The categories of a table's columns are in it.
@@ -57,7 +58,7 @@ class VerifiedBundle:
         try:
             if manifest.HasField("tabular"):
                 return read_golden_rows(path, manifest.tabular, outputs=outputs, attributed=attributed)
-            return read_golden(path, classes=outputs, attributed=attributed)
+            return read_golden(path, classes=outputs, attributed=attributed, pairs=manifest.text.pairs)
         except GoldenFormatError as error:
             raise BundleError(str(error)) from error
 
@@ -70,6 +71,19 @@ class VerifiedBundle:
         try:
             return read_background(self.folder / "background.npz", self.manifest.tabular)
         except BackgroundFormatError as error:
+            raise BundleError(str(error)) from error
+
+    def lime_statistics(self) -> LimeStatistics | None:
+        """What lime draws a table's rows from; None when the bundle has it not.
+
+        Raises:
+            BundleError: it is not in the format.
+        """
+        if not self.manifest.tabular.lime_statistics:
+            return None
+        try:
+            return read_lime_statistics(self.folder / "lime.npz", self.manifest.tabular)
+        except LimeStatisticsFormatError as error:
             raise BundleError(str(error)) from error
 
 

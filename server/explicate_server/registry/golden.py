@@ -1,14 +1,15 @@
 """The golden texts of a text bundle: inputs with the answers that the exported model gave.
 
 ``golden.npz`` holds, without pickle: ``text_utf8`` uint8[bytes], all texts one after the other in UTF-8;
-``text_offsets`` int64[texts + 1], where each begins and ends; ``logits`` float32[texts, classes]; and, where the
-manifest says how they were made, ``attribution_texts`` int64[k], indices of the texts that were attributed,
+``text_offsets`` int64[texts + 1], where each begins and ends; for a model that reads pairs ``pair_utf8`` and
+``pair_offsets``, the second texts; ``logits`` float32[texts, outputs], or the values; and, where the manifest says how
+they were made, ``attribution_texts`` int64[k], indices of the texts that were attributed,
 ``attribution_offsets`` int64[k + 1] and ``attribution_values`` float32[values], one per word.
 """
 
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,18 +33,20 @@ class Golden:
 
     Attributes:
         texts: the texts.
-        logits: float32[texts, classes].
-        attributions: by index of a text, float64[words]: of the logit of the class with the highest golden one.
+        logits: float32[texts, outputs]; of a regression its values.
+        attributions: by index of a text, float64[words]: of the highest golden logit, or of the value.
+        pairs: the second texts; None for a model that reads one.
     """
 
     texts: tuple[str, ...]
     logits: NDArray[np.float32]
     attributions: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
+    pairs: tuple[str, ...] | None = None
 
     @cached_property
     def inputs(self) -> tuple[TextInput, ...]:
         """The texts as they are asked."""
-        return tuple(map(TextInput, self.texts))
+        return tuple(map(TextInput, self.texts, self.pairs or [None] * len(self.texts)))
 
     @property
     def outputs(self) -> NDArray[np.float32]:
@@ -51,34 +54,48 @@ class Golden:
         return self.logits
 
 
-def read_golden(path: Path, *, classes: int, attributed: bool) -> Golden:
-    """Read and check the file; ``attributed`` says whether it must hold attributions.
+def read_golden(path: Path, *, classes: int, attributed: bool, pairs: bool = False) -> Golden:
+    """Read and check the file; ``attributed`` and ``pairs`` say whether it must hold attributions and second texts.
 
     Raises:
         GoldenFormatError: it is not in the format.
     """
     with opened(path) as arrays:
-        data = arrays["text_utf8"].astype(np.uint8).tobytes()
-        texts = tuple(data[start:end].decode("utf-8") for start, end in pairwise(arrays["text_offsets"].tolist()))
+        texts = _read_texts(arrays, "text")
+        second = _read_texts(arrays, "pair") if pairs else None
         logits = arrays["logits"].astype(np.float32)
         attributions = read_attributions(arrays, "attribution_texts") if attributed else {}
     if not texts or logits.shape != (len(texts), classes):
         raise GoldenFormatError(f"golden.npz has {len(texts)} texts and logits of shape {logits.shape}")
     if not all(0 <= index < len(texts) for index in attributions):
         raise GoldenFormatError(f"golden.npz has attributions of texts {list(attributions)}, but {len(texts)} texts")
-    return Golden(texts, logits, attributions)
+    if second is not None and len(second) != len(texts):
+        raise GoldenFormatError(f"golden.npz has {len(texts)} texts, but {len(second)} second texts of pairs")
+    return Golden(texts, logits, attributions, second)
 
 
 def write_golden(path: Path, golden: Golden) -> None:
     """Write the file."""
-    encoded = [text.encode("utf-8") for text in golden.texts]
     arrays = {
-        "text_utf8": np.frombuffer(b"".join(encoded), dtype=np.uint8),
-        "text_offsets": _offsets([len(text) for text in encoded]),
+        **_text_arrays(golden.texts, "text"),
+        **({} if golden.pairs is None else _text_arrays(golden.pairs, "pair")),
         "logits": golden.logits.astype(np.float32),
         **attribution_arrays(golden.attributions, "attribution_texts"),
     }
     np.savez(path, **arrays)  # type: ignore[arg-type]  # the stubs take the arrays for the flag allow_pickle
+
+
+def _read_texts(arrays: Mapping[str, NDArray[Any]], name: str) -> tuple[str, ...]:
+    data = arrays[f"{name}_utf8"].astype(np.uint8).tobytes()
+    return tuple(data[start:end].decode("utf-8") for start, end in pairwise(arrays[f"{name}_offsets"].tolist()))
+
+
+def _text_arrays(texts: Sequence[str], name: str) -> dict[str, NDArray[Any]]:
+    encoded = [text.encode("utf-8") for text in texts]
+    return {
+        f"{name}_utf8": np.frombuffer(b"".join(encoded), dtype=np.uint8),
+        f"{name}_offsets": _offsets([len(text) for text in encoded]),
+    }
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from typing import Literal
 
 from explicate.v1 import bundle_pb2
 
-
 Reads = Literal["text", "tabular", "image"]
 Predicts = Literal["class", "labels", "value"]
 

@@ -160,6 +160,7 @@ def _text_usage(usage: TextUsage) -> inference_messages.TextUsage:
         tokens_used=usage.tokens_used,
         truncated=usage.truncated,
         characters_used=usage.characters_used,
+        pair_characters_used=usage.pair_characters_used,
     )
 
 

@@ -62,9 +62,10 @@ def _faithfulness(figure: Faithfulness | None) -> explanation_messages.Faithfuln
 
 def _feature(player: Player) -> explanation_messages.Feature:
     match player:
-        case TextPlayer(text, spans):
+        case TextPlayer(text, spans, in_pair):
             messages = [explanation_messages.TextSpan(start=start, end=end) for start, end in spans]
-            return explanation_messages.Feature(text=explanation_messages.TextFeature(text=text, spans=messages))
+            feature = explanation_messages.TextFeature(text=text, spans=messages, in_pair=in_pair)
+            return explanation_messages.Feature(text=feature)
         case ColumnPlayer(name, columns):
             values = [explanation_messages.ColumnValue(column=column, value=_cell(value)) for column, value in columns]
             return explanation_messages.Feature(column=explanation_messages.ColumnFeature(name=name, columns=values))

@@ -26,7 +26,8 @@ def model_input(message: inference_messages.Input, field_path: str) -> ModelInpu
     """
     match message.WhichOneof("kind"):
         case "text":
-            return TextInput(message.text.text)
+            pair = message.text.text_pair if message.text.HasField("text_pair") else None
+            return TextInput(message.text.text, pair)
         case "tabular":
             return TabularInput(_cells(message.tabular.cells.items(), f"{field_path}.tabular"))
         case _:

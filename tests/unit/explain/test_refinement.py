@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from explicate_server.explain import Attribution, ExplanationRun, GameInfo, RunSettings, StopReason
 from explicate_server.explain.estimator import Estimator
+from explicate_server.explain.game import WALL
 from explicate_server.explain.grouping import gathered, spread
 from explicate_server.explain.kernel_shap import KernelShap
 from explicate_server.explain.phrases import phrases, recut
@@ -218,6 +219,24 @@ def test_groups_are_runs_of_neighbours_within_the_number_asked_for(n: int, count
         assert set(np.diff(cut).tolist()) <= {0, 1}
     assert again[-1] < most
     assert len(again) == n
+
+
+@settings(max_examples=150, deadline=None)
+@given(n=st.integers(2, 300), count=st.integers(2, 64), seed=st.integers(0, 2**32), most=st.integers(2, 64))
+def test_no_group_goes_across_a_wall_and_their_number_stays_within_what_was_asked_for(
+    n: int, count: int, seed: int, most: int
+) -> None:
+    random = np.random.default_rng(seed)
+    breaks = random.integers(0, 4, n - 1)
+    wall = int(random.integers(0, n - 1))
+    breaks[wall] = WALL
+    groups = phrases(n, count, breaks)
+    again = recut(groups, random.standard_t(2, size=(2, groups[-1] + 1)), most, breaks)
+    for cut, limit in ((groups, count), (again, most)):
+        assert cut[wall] != cut[wall + 1]
+        assert cut[0] == 0
+        assert set(np.diff(cut).tolist()) <= {0, 1}
+        assert cut[-1] < limit
 
 
 def test_the_heaviest_group_is_split_into_single_players_and_the_lightest_are_merged() -> None:

@@ -606,7 +606,7 @@ Global___ClassScore: _TypeAlias = ClassScore  # noqa: Y015
 
 @_typing.final
 class TextUsage(_message.Message):
-    """TextUsage says how much of a text the model saw."""
+    """TextUsage says how much of a text, or of a pair of texts, the model saw."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -614,14 +614,19 @@ class TextUsage(_message.Message):
     TOKENS_USED_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
     CHARACTERS_USED_FIELD_NUMBER: _builtins.int
+    PAIR_CHARACTERS_USED_FIELD_NUMBER: _builtins.int
     tokens: _builtins.int
-    """Tokens of the whole text, special tokens included."""
+    """Tokens of the whole text, or of both, special tokens included."""
     tokens_used: _builtins.int
     """Tokens the model saw."""
     truncated: _builtins.bool
-    """Whether the text was longer than the model can read and its end was not seen."""
+    """Whether the text, or the pair, was longer than the model can read and an end was not seen. Of a pair the longer text
+    gives way first, then both alike.
+    """
     characters_used: _builtins.int
     """Code points of the text, from its start, that the model saw."""
+    pair_characters_used: _builtins.int
+    """The same of the second text of a pair; set for pairs."""
     def __init__(
         self,
         *,
@@ -629,12 +634,15 @@ class TextUsage(_message.Message):
         tokens_used: _builtins.int = ...,
         truncated: _builtins.bool = ...,
         characters_used: _builtins.int = ...,
+        pair_characters_used: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_pair_characters_used", b"_pair_characters_used", "pair_characters_used", b"pair_characters_used"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["characters_used", b"characters_used", "tokens", b"tokens", "tokens_used", b"tokens_used", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pair_characters_used", b"_pair_characters_used", "characters_used", b"characters_used", "pair_characters_used", b"pair_characters_used", "tokens", b"tokens", "tokens_used", b"tokens_used", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__pair_characters_used: _TypeAlias = _typing.Literal["pair_characters_used"]  # noqa: Y015
+    _WhichOneofArgType__pair_characters_used: _TypeAlias = _typing.Literal["_pair_characters_used", b"_pair_characters_used"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pair_characters_used) -> _WhichOneofReturnType__pair_characters_used | None: ...
 
 Global___TextUsage: _TypeAlias = TextUsage  # noqa: Y015
 

@@ -1,0 +1,106 @@
+"""A text, or a pair of texts, as the model sees it: its row, and where each token of the row comes from."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from explicate_server.modalities.base import TextUsage
+from explicate_server.runtime.queue import Row
+
+NO_TEXT = -1
+_Number = TypeVar("_Number", bound=np.generic)
+
+
+def encode_fast(tokenizer: Tokenizer, inputs: Sequence[Sequence[str]]) -> list[Encoding]:
+    """Encodings of texts and pairs without the places of their tokens, which saves a third of the time."""
+    return tokenizer.encode_batch_fast([texts[0] if len(texts) == 1 else tuple(texts) for texts in inputs])
+
+
+def text_of_tokens(encoding: Encoding) -> NDArray[np.int64]:
+    """int64[tokens], the text that each token belongs to, 0 or 1; NO_TEXT for those the tokenizer added."""
+    return np.array([NO_TEXT if text is None else text for text in encoding.sequence_ids], dtype=np.int64)
+
+
+def kept_tokens(encoding: Encoding, max_tokens: int) -> NDArray[np.int64] | None:
+    """Indices int64[kept] of the tokens that fit, the added ones and the others from each text's start; None for all.
+
+    Of a pair the longer text gives way first, then both alike, as Hugging Face's ``truncation=True`` does
+    (``LongestFirst`` in tokenizers/src/utils/truncation.rs).
+    """
+    if len(encoding) <= max_tokens:
+        return None
+    text = text_of_tokens(encoding)
+    places = [np.flatnonzero(text == index) for index in range(encoding.n_sequences)]
+    room = max_tokens - int((text == NO_TEXT).sum())
+    lengths = _longest_first(*map(len, places), room=room) if len(places) == 2 else (room,)
+    within = [of_text[:length] for of_text, length in zip(places, lengths, strict=True)]
+    return np.sort(np.concatenate([np.flatnonzero(text == NO_TEXT), *within]))
+
+
+def _longest_first(first: int, second: int, *, room: int) -> tuple[int, int]:
+    """How many tokens of two texts fit into ``room`` together; the longer one has the odd token."""
+    shorter = min(first, second, room // 2)
+    return (shorter, room - shorter) if first <= second else (room - shorter, shorter)
+
+
+class EncodedText:
+    """One text, or a pair, and the row that the model reads of it."""
+
+    def __init__(
+        self, row: Row, *, tokens: int, kept: NDArray[np.int64] | None, texts: Sequence[str], tokenizer: Tokenizer
+    ) -> None:
+        """``kept`` int64[row's tokens] are those of the texts' ``tokens`` that are in the row; None means all."""
+        self.row = row
+        self.texts = texts
+        self._tokens = tokens
+        self._kept = kept
+        self._tokenizer = tokenizer
+
+    @cached_property
+    def _encoding(self) -> Encoding:
+        """The texts once more, with the places of their tokens; a prediction goes without."""
+        return self._tokenizer.encode(self.texts[0], self.texts[1] if len(self.texts) == 2 else None)
+
+    @cached_property
+    def spans(self) -> NDArray[np.int64]:
+        """int64[tokens, 2], code points of each token in its text; equal ends for special tokens."""
+        return self._of_kept(np.array(self._encoding.offsets, dtype=np.int64).reshape(-1, 2))
+
+    @cached_property
+    def special(self) -> NDArray[np.bool_]:
+        """bool[tokens], tokens that the tokenizer added and that always stay."""
+        return self._of_kept(np.array(self._encoding.special_tokens_mask, dtype=np.bool_))
+
+    @cached_property
+    def text_of(self) -> NDArray[np.int64]:
+        """int64[tokens], the text that each token belongs to, 0 or 1; NO_TEXT for those the tokenizer added."""
+        return self._of_kept(text_of_tokens(self._encoding))
+
+    @property
+    def usage(self) -> TextUsage | None:
+        """How much of the texts the model sees."""
+        pair = self._characters_used(1) if len(self.texts) == 2 else None
+        return TextUsage(
+            tokens=self._tokens,
+            tokens_used=self.row.length,
+            characters_used=self._characters_used(0),
+            pair_characters_used=pair,
+        )
+
+    unknown_category_columns = ()
+
+    def _characters_used(self, text: int) -> int:
+        if self._kept is None:
+            return len(self.texts[text])
+        encoding = self._encoding
+        # These ask for one token; the list of all offsets takes longer to build than the text to tokenise.
+        tokens = (int(token) for token in reversed(self._kept) if encoding.token_to_sequence(int(token)) == text)
+        ends = map(encoding.token_to_chars, tokens)
+        return next((end for _, end in filter(None, ends) if end), 0)
+
+    def _of_kept(self, values: NDArray[_Number]) -> NDArray[_Number]:
+        return values if self._kept is None else values[self._kept]
