@@ -4,36 +4,35 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
-import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-
-from explicate.v1 import inference_service_pb2, inference_service_pb2_grpc, model_service_pb2, model_service_pb2_grpc
 from explicate_server.admission import Admission
+from explicate_server.audit import AuditLog
 from explicate_server.call_record import CallRecord
 from explicate_server.explain.registry import METHODS
 from explicate_server.explanations import Explainer
 from explicate_server.logs import log_call
 from explicate_server.metrics import Metrics
 from explicate_server.predictions import Predictor
-from explicate_server.registry.models import ModelRegistry
+from explicate_server.registry.models import LIVE, ModelRegistry
 from explicate_server.rpc.calls import CallsInterceptor
+from explicate_server.rpc.health import HealthReport
 from explicate_server.rpc.inference import InferenceServicer
 from explicate_server.rpc.models import ModelServicer
+from explicate_server.rpc.ports import PortError, Ports, Services
+from explicate_server.rpc.reception import Reception
 from explicate_server.runtime.batcher import Batcher
+from explicate_server.security.access import Access
+from explicate_server.security.reloaded import Reloaded
+from explicate_server.security.tokens import Token, read_tokens
 from explicate_server.settings import Settings
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _PREPARATIONS = [method.prepare for method in METHODS.values()]
-_SERVICES = (
-    inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name,
-    model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
-)
 # Tokenising and fitting; more threads than that would only fight the model for the cores.
 _WORKERS = 2
 # How long a thread that computes in Python may keep the others from the interpreter. At the default of 5 ms a lane that
@@ -57,40 +56,34 @@ class Server:
         self.admission = Admission(
             max_explanations=settings.max_explanations, max_evaluations_per_caller=settings.max_evaluations_per_caller
         )
-        self.metrics = Metrics(self._batchers, self.admission)
+        self.audit = _audit_log(settings)
+        self.metrics = Metrics(self._batchers, self.admission, self.audit)
         self.metrics_port: int | None = None
-        self.calls = CallsInterceptor(self._call_ended, log_requests=settings.log_inputs)
-        self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(interceptors=[self.calls], options=_options(settings))
-        inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(
-            InferenceServicer(
-                self.registry,
-                Predictor(settings, self._workers),
-                Explainer(settings, self._workers, self.admission, self.metrics),
-                settings,
-            ),
-            self._server,
+        access = Access(_tokens(settings), admin_apart=bool(settings.admin_listen))
+        reception = Reception(access, max_calls=settings.max_concurrent_calls, max_receive_s=settings.max_call_s)
+        self.calls = CallsInterceptor(reception, self._call_ended, log_requests=settings.log_inputs)
+        self.health = HealthReport(self._live_batchers, stuck_batch_s=settings.stuck_batch_s)
+        inference = InferenceServicer(
+            self.registry,
+            Predictor(settings, self._workers),
+            Explainer(settings, self._workers, self.admission, self.metrics, self.audit),
+            settings,
         )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self.registry, settings), self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection([*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
+        services = Services(inference, ModelServicer(self.registry, settings), self.health.servicer)
+        self.ports = Ports(settings, services, access=access, calls=self.calls)
 
     async def start(self) -> int:
         """Listen, not serving yet; returns the port.
 
         Raises:
-            StartError: the address cannot be bound.
+            StartError: an address cannot be bound, or the certificates cannot be used.
         """
-        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
-        try:
-            port = self._server.add_insecure_port(self._settings.listen)
-        except RuntimeError:
-            raise StartError(
-                f"cannot listen on {self._settings.listen}; is another server there? Try --listen"
-            ) from None
+        await self.health.start()
         self._listen_for_metrics()
-        await self._server.start()
-        return int(port)
+        try:
+            return await self.ports.start()
+        except PortError as error:
+            raise StartError(str(error)) from None
 
     async def load(self) -> None:
         """Load the repository, then report SERVING.
@@ -105,7 +98,7 @@ class Server:
             raise StartError(f"cannot read the repository {repository}: {error.strerror}") from None
         if not self.registry.ready:
             raise StartError(self._why_nothing_serves())
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        await self.health.refresh()
 
     def _why_nothing_serves(self) -> str:
         repository, records = self._settings.repository, self.registry.records
@@ -119,13 +112,16 @@ class Server:
 
     async def drain(self) -> bool:
         """Finish the accepted calls and refuse new ones; whether all finished in time."""
-        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self.health.drain()
         return await self.calls.drain(self._settings.drain_s)
 
     async def stop(self) -> None:
         """End what is left and free the models."""
-        await self._server.stop(_STOP_GRACE_S)
+        await self.health.stop()
+        await self.ports.stop(_STOP_GRACE_S)
         await asyncio.to_thread(self.metrics.close)
+        if self.audit:
+            await asyncio.to_thread(self.audit.close)
         await asyncio.to_thread(self.registry.close)
         self._workers.shutdown(wait=True, cancel_futures=True)
 
@@ -147,9 +143,21 @@ class Server:
         for served in self.registry.ready:
             yield served.bundle.manifest.model, served.bundle.manifest.version, served.batcher
 
-    async def _set_health(self, status: int) -> None:
-        for service in ("", *_SERVICES):
-            await self._health.set(service, status)
+    def _live_batchers(self) -> dict[str, Batcher | None]:
+        """The batcher that answers for each known model now, if any."""
+        live: dict[str, Batcher | None] = {}
+        for record in self.registry.records:
+            live.setdefault(record.place.model, None)
+            if record.served is not None and LIVE in record.labels:
+                live[record.place.model] = record.served.batcher
+        return live
+
+
+def _audit_log(settings: Settings) -> AuditLog | None:
+    try:
+        return AuditLog(Path(settings.audit_log)) if settings.audit_log else None
+    except OSError as error:
+        raise StartError(f"cannot write the audit log {settings.audit_log}: {error.strerror}") from None
 
 
 async def serve(settings: Settings) -> int:
@@ -190,13 +198,18 @@ async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | N
     return None
 
 
-def _options(settings: Settings) -> list[tuple[str, int]]:
-    return [
-        ("grpc.so_reuseport", 0),  # else a second server binds the same port without a word
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.max_send_message_length", settings.max_message_bytes),
-        # The client pings every 30 s during a call; gRPC's default of 5 minutes would take that for abuse.
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
-    ]
+def _tokens(settings: Settings) -> Callable[[], Sequence[Token]] | None:
+    """What gives the tokens that are valid now; None when none are asked for.
+
+    Raises:
+        StartError: their file cannot be used.
+    """
+    if not settings.tokens:
+        return None
+    path = Path(settings.tokens)
+    try:
+        return Reloaded(lambda: read_tokens(path), [path], what="the tokens").value
+    except OSError as error:
+        raise StartError(f"cannot read the tokens in {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise StartError(f"cannot use the tokens: {error}") from None

@@ -51,6 +51,12 @@ def note_version(model: str, version: int) -> None:
         record.model, record.version = model, version
 
 
+def caller_of_call() -> str:
+    """Who makes the call in progress, as limits count callers."""
+    record = current_call.get()
+    return record.caller if record is not None else ""
+
+
 def request_id_of(given: str | bytes | None) -> str:
     """The caller's request id where it is one, else a new one."""
     return given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex

@@ -4,8 +4,10 @@ One subclass per thing a caller can do about it; ``rpc/status.py`` gives each re
 
     ServerError
     ├── InvalidRequest        mend the named fields
+    ├── AccessDenied          bring a token that has the right
     ├── NotFound              name something that exists
-    ├── NotServable           exists, but cannot answer this
+    ├── NotServable           exists, but cannot answer this, or cannot be changed so
+    ├── Conflict              somebody else changed it first; look again and decide again
     ├── Overloaded            come back after ``retry_after_s``
     ├── NotServing            draining or still loading; come back after ``retry_after_s``
     ├── DeadlinePassed        give more time
@@ -45,6 +47,17 @@ class InvalidRequest(ServerError):
         self.violations = tuple(violations)
 
 
+class AccessDenied(ServerError):
+    """The call brought no token, a wrong one, or one without the right; or came to the wrong port.
+
+    ``challenge`` is what HTTP calls WWW-Authenticate (RFC 6750); empty where no token would help.
+    """
+
+    def __init__(self, reason: str, detail: str, *, challenge: str = "") -> None:
+        super().__init__(reason, detail)
+        self.challenge = challenge
+
+
 class NotFound(ServerError):
     """A model, version or label does not exist."""
 
@@ -56,6 +69,10 @@ class NotFound(ServerError):
 
 class NotServable(ServerError):
     """The model exists but is not loaded, or does not fit the request."""
+
+
+class Conflict(ServerError):
+    """It is not, or no longer, in the state that the caller expects."""
 
 
 class _Retryable(ServerError):

@@ -12,15 +12,15 @@ from typing import Any
 import grpc
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import DecodeError, Message
-from grpc_status import rpc_status
 
 from explicate_server.admission import caller_of
 from explicate_server.call_record import CallRecord, current_call, request_id_of
 from explicate_server.errors import InvalidRequest, NotServing
-from explicate_server.rpc.status import to_status
+from explicate_server.rpc.reception import Reception
+from explicate_server.rpc.status import abort_with, is_internal
 
 _log = logging.getLogger(__name__)
-_OWN_SERVICES = "/explicate."
+OWN_SERVICES = "/explicate."
 REQUEST_ID_KEY = "x-request-id"
 # Characters of a request in the log, where requests are logged at all; an image would be millions.
 _MOST_LOGGED = 16384
@@ -28,10 +28,13 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class CallsInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every call of our own services; health and reflection pass untouched."""
+    """Wraps every call of our own services; others pass untouched."""
 
-    def __init__(self, ended: Callable[[CallRecord, str], None], *, log_requests: bool = False) -> None:
+    def __init__(
+        self, reception: Reception, ended: Callable[[CallRecord, str], None], *, log_requests: bool = False
+    ) -> None:
         """``ended`` is told of every call, with its status code's name; ``log_requests`` logs what callers sent."""
+        self._reception = reception
         self._ended = ended
         self._log_requests = log_requests
         self._admitted = _InFlight()
@@ -62,22 +65,24 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
         if method in self._handlers:
             return self._handlers[method]
         handler = await continuation(handler_call_details)
-        if handler is None or not method.startswith(_OWN_SERVICES):
+        if handler is None or not method.startswith(OWN_SERVICES):
             return handler
         self._handlers[method] = self._wrapped(handler, method[1:])
         return self._handlers[method]
 
     def _wrapped(self, handler: Any, method: str) -> grpc.RpcMethodHandler[Any, Any]:
+        """To gRPC the request is a stream, so that it is read when we say so; to the client nothing differs."""
         serializer = handler.response_serializer
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._stream(handler, method), response_serializer=serializer)
-        return grpc.unary_unary_rpc_method_handler(self._unary(handler, method), response_serializer=serializer)
+            return grpc.stream_stream_rpc_method_handler(self._stream(handler, method), response_serializer=serializer)
+        return grpc.stream_unary_rpc_method_handler(self._unary(handler, method), response_serializer=serializer)
 
-    def _unary(self, handler: Any, method: str) -> Callable[[bytes, _Context], Awaitable[Message]]:
-        async def call(request: bytes, context: _Context) -> Message:
+    def _unary(self, handler: Any, method: str) -> Callable[[AsyncIterator[bytes], _Context], Awaitable[Message]]:
+        async def call(_: AsyncIterator[bytes], context: _Context) -> Message:
             with self._admitted, self._recorded(method, context) as record:
                 try:
-                    answer: Message = await handler.unary_unary(self._decode(handler, request), context)
+                    request = await self._request(handler, context, record)
+                    answer: Message = await handler.unary_unary(request, context)
                 except Exception as error:
                     await _abort(context, error, record)
                     raise
@@ -85,11 +90,12 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
 
         return call
 
-    def _stream(self, handler: Any, method: str) -> Callable[[bytes, _Context], AsyncIterator[Message]]:
-        async def call(request: bytes, context: _Context) -> AsyncIterator[Message]:
+    def _stream(self, handler: Any, method: str) -> Callable[[AsyncIterator[bytes], _Context], AsyncIterator[Message]]:
+        async def call(_: AsyncIterator[bytes], context: _Context) -> AsyncIterator[Message]:
             with self._admitted, self._recorded(method, context) as record:
                 try:
-                    async with aclosing(handler.unary_stream(self._decode(handler, request), context)) as answers:
+                    request = await self._request(handler, context, record)
+                    async with aclosing(handler.unary_stream(request, context)) as answers:
                         async for answer in answers:
                             yield answer
                 except Exception as error:
@@ -114,15 +120,26 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
         finally:
             self._ended(record, code)
 
+    async def _request(self, handler: Any, context: _Context, record: CallRecord) -> Message:
+        """Let the call in and receive its request.
+
+        Raises:
+            NotServing: the server drains.
+            ServerError: whatever the reception refuses it for.
+        """
+        if self._draining:
+            raise NotServing("DRAINING", "try another server", retry_after_s=1.0)
+        record.caller = self._reception.admit(
+            record.method, context, address=record.caller, in_flight=self._admitted.count
+        )
+        return self._decode(handler, await self._reception.receive(context))
+
     def _decode(self, handler: Any, request: bytes) -> Message:
         """The request message. Deserialised here, because gRPC answers garbage with INTERNAL and no details.
 
         Raises:
-            NotServing: the server drains.
             InvalidRequest: the bytes are no such message.
         """
-        if self._draining:
-            raise NotServing("DRAINING", "try another server", retry_after_s=1.0)
         try:
             message: Message = handler.request_deserializer(request)
         except (DecodeError, UnicodeDecodeError) as error:
@@ -151,12 +168,9 @@ class _InFlight:
 
 
 async def _abort(context: _Context, error: Exception, record: CallRecord) -> None:
-    status = to_status(error, record.request_id)
-    if status.code == grpc.StatusCode.INTERNAL.value[0]:
+    if is_internal(error):
         _log.error("call %s failed: %s", record.request_id, error, exc_info=error)
-    answer = rpc_status.to_status(status)
-    metadata = (*(answer.trailing_metadata or ()), (REQUEST_ID_KEY, record.request_id))
-    await context.abort(answer.code, answer.details, metadata)
+    await abort_with(context, error, record.request_id, (REQUEST_ID_KEY, record.request_id))
 
 
 def time_left_s(context: _Context, most_s: float) -> float:

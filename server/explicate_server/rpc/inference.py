@@ -9,14 +9,14 @@ import grpc
 
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc as services
-from explicate_server.admission import caller_of
-from explicate_server.call_record import note_version
+from explicate_server.call_record import caller_of_call, note_version
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.explanations import Explainer
 from explicate_server.modalities.base import ModelInput
 from explicate_server.one_explanation import ExplainAnswer
 from explicate_server.predictions import Predictor
-from explicate_server.registry.models import ModelRegistry, ServedModel
+from explicate_server.registry.models import ModelRegistry
+from explicate_server.registry.served import ServedModel
 from explicate_server.rpc import answers, requests
 from explicate_server.rpc.calls import Pacer, time_left_s
 from explicate_server.runtime.batcher import Priority
@@ -102,7 +102,7 @@ class InferenceServicer(services.InferenceServiceServicer):
             served,
             requests.model_input(request.input, "input"),
             requests.explain_options(request.options),
-            caller=caller_of(context.peer()),
+            caller=caller_of_call(),
             priority=requests.explain_priority(request),
             time_left_s=time_left_s(context, self._settings.max_call_s),
             field_path="input",

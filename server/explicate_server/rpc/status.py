@@ -6,12 +6,22 @@ words.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
-from explicate_server.errors import MOST_VIOLATIONS_TOLD, InvalidRequest, NotFound, NotServing, Overloaded, ServerError
+from explicate_server.errors import (
+    MOST_VIOLATIONS_TOLD,
+    AccessDenied,
+    InvalidRequest,
+    NotFound,
+    NotServing,
+    Overloaded,
+    ServerError,
+)
 
 DOMAIN = "explicate"
 
@@ -34,6 +44,10 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "INVALID_FIELD": CatalogueEntry(_C.INVALID_ARGUMENT, "the request has a bad field"),
     "UNKNOWN_METHOD": CatalogueEntry(_C.INVALID_ARGUMENT, "there is no such explanation method"),
     "MALFORMED_MESSAGE": CatalogueEntry(_C.INVALID_ARGUMENT, "the bytes are not the request message of this call"),
+    "TOKEN_MISSING": CatalogueEntry(_C.UNAUTHENTICATED, "this call needs a token"),
+    "TOKEN_INVALID": CatalogueEntry(_C.UNAUTHENTICATED, "the token is not known here"),
+    "RIGHT_MISSING": CatalogueEntry(_C.PERMISSION_DENIED, "the token does not allow this call"),
+    "ADMIN_PORT_ONLY": CatalogueEntry(_C.PERMISSION_DENIED, "this call is not answered on this port"),
     "MODEL_NOT_FOUND": CatalogueEntry(_C.NOT_FOUND, "there is no such model; ListModels names them"),
     "VERSION_NOT_FOUND": CatalogueEntry(_C.NOT_FOUND, "the model has no such version; ListModels names them"),
     "LABEL_NOT_FOUND": CatalogueEntry(_C.NOT_FOUND, "the model has no such label; ListModels names them"),
@@ -41,12 +55,22 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "INPUT_KIND_UNSUPPORTED": CatalogueEntry(_C.FAILED_PRECONDITION, "the model does not read this kind of input"),
     "METHOD_UNSUPPORTED": CatalogueEntry(_C.FAILED_PRECONDITION, "the method cannot explain this model"),
     "MASKING_UNSUPPORTED": CatalogueEntry(_C.FAILED_PRECONDITION, "the model cannot do this masking"),
+    "LOAD_FAILED": CatalogueEntry(_C.FAILED_PRECONDITION, "the version was refused; what served before still does"),
+    "NOT_ENOUGH_MEMORY": CatalogueEntry(_C.FAILED_PRECONDITION, "there is too little memory to load the version"),
+    "VERSION_IN_USE": CatalogueEntry(_C.FAILED_PRECONDITION, "a labelled version cannot be unloaded"),
+    "NO_PREVIOUS_VERSION": CatalogueEntry(_C.FAILED_PRECONDITION, "there is nothing to roll back to"),
+    "LABELS_READ_ONLY": CatalogueEntry(_C.FAILED_PRECONDITION, "where labels point cannot be kept"),
+    "TOO_MANY_LABELS": CatalogueEntry(_C.FAILED_PRECONDITION, "the model has too many labels"),
+    "LABEL_MOVED": CatalogueEntry(_C.ABORTED, "the label is not where it was expected"),
+    "TOO_MANY_WATCHES": CatalogueEntry(_C.RESOURCE_EXHAUSTED, "too many calls watch the models"),
     "QUEUE_FULL": CatalogueEntry(_C.RESOURCE_EXHAUSTED, "too many rows are waiting"),
     "TOO_MANY_EXPLANATIONS": CatalogueEntry(_C.RESOURCE_EXHAUSTED, "too many explanations are in progress"),
     "CALLER_LIMIT": CatalogueEntry(_C.RESOURCE_EXHAUSTED, "this caller has too many evaluations in progress"),
+    "TOO_MANY_CALLS": CatalogueEntry(_C.RESOURCE_EXHAUSTED, "too many calls are in progress"),
     "STARTING": CatalogueEntry(_C.UNAVAILABLE, "the server is still loading its models"),
     "DRAINING": CatalogueEntry(_C.UNAVAILABLE, "the server is shutting down"),
     "MODEL_UNLOADED": CatalogueEntry(_C.UNAVAILABLE, "the model version is going away"),
+    "REQUEST_TOO_SLOW": CatalogueEntry(_C.DEADLINE_EXCEEDED, "the request did not arrive in time"),
     "DEADLINE_PASSED": CatalogueEntry(_C.DEADLINE_EXCEEDED, "the deadline left no time for an answer"),
     "MODEL_OUTPUT_NOT_FINITE": CatalogueEntry(_C.INTERNAL, "the model gave no usable answer for this input"),
     "MODEL_RUN_FAILED": CatalogueEntry(_C.INTERNAL, "the model failed on this input"),
@@ -83,6 +107,22 @@ def to_status(error: BaseException, request_id: str) -> status_pb2.Status:
         delay.FromNanoseconds(int(error.retry_after_s * 1e9))
         status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
     return status
+
+
+def is_internal(error: BaseException) -> bool:
+    """Whether an error is the server's fault, which its log has to explain."""
+    reason = error.reason if isinstance(error, ServerError) else "INTERNAL"
+    return CATALOGUE.get(reason, CATALOGUE["INTERNAL"]).code is _C.INTERNAL
+
+
+async def abort_with(
+    context: grpc.aio.ServicerContext[Any, Any], error: BaseException, request_id: str, *metadata: tuple[str, str]
+) -> None:
+    """End a call with the status of an error; ``metadata`` goes along, and the challenge of a refused caller."""
+    answer = rpc_status.to_status(to_status(error, request_id))
+    if isinstance(error, AccessDenied) and error.challenge:
+        metadata = (*metadata, ("www-authenticate", error.challenge))
+    await context.abort(answer.code, answer.details, (*(answer.trailing_metadata or ()), *metadata))
 
 
 def _clip(text: str, most_bytes: int = _MAX_TEXT_BYTES) -> str:

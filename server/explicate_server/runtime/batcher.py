@@ -73,6 +73,7 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._waiters: dict[Ticket, asyncio.Future[None]] = {}
         self._batches = 0
+        self._running: dict[int, float] = {}  # when each lane began its batch
         self.cost = cost or BatchCost.unmeasured(runtime.batch_tokens)
         self.statistics = {priority: ClassStatistics() for priority in Priority}
         self.batch_s = 0.0
@@ -162,6 +163,12 @@ class Batcher:
             return copy.deepcopy(self.statistics)
 
     @property
+    def running_s(self) -> float:
+        """Seconds that the oldest batch in the model has taken so far; 0 when it is idle. For any thread."""
+        with self._changed:
+            return time.monotonic() - min(self._running.values()) if self._running else 0.0
+
+    @property
     def waiting_tickets(self) -> int:
         """Tickets that somebody waits for, or has not abandoned."""
         return len(self._waiters)
@@ -189,7 +196,12 @@ class Batcher:
             if self._closed:
                 return False
             priority, batch = self._take()
-        self._run(batch, priority)
+            self._running[threading.get_ident()] = time.monotonic()
+        try:
+            self._run(batch, priority)
+        finally:
+            with self._changed:
+                del self._running[threading.get_ident()]
         return True
 
     def _take(self) -> tuple[Priority, list[Entry]]:

@@ -1,0 +1,116 @@
+"""The ports of a server: one for everybody, and where the operator wants it a second one for administration.
+
+Both are gRPC servers with the same servicers, limits and certificates. The second one answers no predictions.
+"""
+
+import logging
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from explicate.v1 import inference_service_pb2, inference_service_pb2_grpc, model_service_pb2, model_service_pb2_grpc
+from explicate_server.rpc.calls import CallsInterceptor
+from explicate_server.rpc.credentials import server_credentials
+from explicate_server.rpc.foreign_access import AdminPort, ForeignAccess
+from explicate_server.rpc.inference import InferenceServicer
+from explicate_server.rpc.models import ModelServicer
+from explicate_server.security.access import Access
+from explicate_server.security.exposure import exposure
+from explicate_server.settings import Settings
+
+INFERENCE = inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
+MODELS = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
+_log = logging.getLogger(__name__)
+
+
+class PortError(Exception):
+    """A port cannot be opened; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """What answers on the ports."""
+
+    inference: InferenceServicer
+    models: ModelServicer
+    health: health.aio.HealthServicer
+
+
+class Ports:
+    """Opens the ports. Create and use it on a running event loop."""
+
+    def __init__(self, settings: Settings, services: Services, *, access: Access, calls: CallsInterceptor) -> None:
+        self._settings = settings
+        foreign = ForeignAccess(access)
+        self._server = grpc.aio.server(interceptors=[foreign, calls], options=_options(settings))
+        inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(services.inference, self._server)
+        _add_services(self._server, services, own=[INFERENCE, MODELS])
+        self._admin_server: grpc.aio.Server | None = None
+        if settings.admin_listen:
+            self._admin_server = grpc.aio.server(interceptors=[AdminPort(), foreign, calls], options=_options(settings))
+            _add_services(self._admin_server, services, own=[MODELS])
+        self.admin_port: int | None = None
+
+    async def start(self) -> int:
+        """Listen; returns the port for everybody.
+
+        Raises:
+            PortError: an address cannot be bound, or the certificates cannot be used.
+        """
+        try:
+            credentials = server_credentials(self._settings)
+        except (OSError, ValueError) as error:
+            raise PortError(f"TLS cannot be set up: {error}") from None
+        port = _bind(self._server, self._settings.listen, "--listen", credentials)
+        if self._admin_server is not None:
+            address = self._settings.admin_listen
+            self.admin_port = _bind(self._admin_server, address, "--admin-listen", credentials)
+            await self._admin_server.start()
+        await self._server.start()
+        if warning := exposure(self._settings):
+            _log.warning("%s", warning)
+        return port
+
+    async def stop(self, grace_s: float) -> None:
+        """End every call after ``grace_s`` seconds."""
+        if self._admin_server is not None:
+            await self._admin_server.stop(grace_s)
+        await self._server.stop(grace_s)
+
+
+def _add_services(server: grpc.aio.Server, services: Services, *, own: list[str]) -> None:
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(services.models, server)
+    health_pb2_grpc.add_HealthServicer_to_server(services.health, server)
+    reflection.enable_server_reflection([*own, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+
+
+def _bind(server: grpc.aio.Server, address: str, flag: str, credentials: grpc.ServerCredentials | None) -> int:
+    try:
+        if credentials is None:
+            return int(server.add_insecure_port(address))
+        return int(server.add_secure_port(address, credentials))
+    except RuntimeError:
+        raise PortError(f"cannot listen on {address}; is another server there? Try {flag}") from None
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    options = [
+        ("grpc.so_reuseport", 0),  # else a second server binds the same port without a word
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        # The client pings every 30 s during a call; gRPC's default of 5 minutes would take that for abuse.
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.max_concurrent_streams", settings.max_connection_streams),
+        # Above the soft limit gRPC refuses some calls at random, so that clients notice in time; we have one limit.
+        ("grpc.max_metadata_size", settings.max_metadata_bytes),
+        ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
+        ("grpc.max_connection_idle_ms", int(settings.max_idle_s * 1e3)),
+        ("grpc.server_handshake_timeout_ms", int(settings.max_handshake_s * 1e3)),
+    ]
+    if settings.max_connection_age_s:
+        options.append(("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1e3)))
+    return options

@@ -1,0 +1,57 @@
+"""Whether a call may be made: its token, the token's rights, and the port it came to."""
+
+from collections.abc import Callable, Sequence
+
+from explicate_server.errors import AccessDenied
+from explicate_server.security.caller import on_admin_port
+from explicate_server.security.rights import ADMIN, OPEN, Need, need
+from explicate_server.security.tokens import Token, find_token
+
+_SCHEME = "bearer "
+_REALM = 'Bearer realm="explicate"'  # RFC 6750, section 3: what a refused caller is told to bring
+
+
+class Access:
+    """The rules of one server."""
+
+    def __init__(self, tokens: Callable[[], Sequence[Token]] | None = None, *, admin_apart: bool = False) -> None:
+        """``tokens`` gives those that are valid now; None asks for none.
+
+        ``admin_apart``: calls that ask for ADMIN are answered on the port of their own only.
+        """
+        self._tokens = tokens
+        self._admin_apart = admin_apart
+
+    def check(self, method: str, authorizations: Sequence[str]) -> str:
+        """Let a call in; returns the name of its token, empty where none is asked for.
+
+        Args:
+            method: gRPC's name of it, ``/package.Service/Method``.
+            authorizations: all values of the metadata entry ``authorization``.
+
+        Raises:
+            AccessDenied: no token, a wrong one, one without the right; or the call belongs to the other port.
+        """
+        needed = need(method)
+        if needed == ADMIN and self._admin_apart and not on_admin_port.get():
+            raise AccessDenied("ADMIN_PORT_ONLY", "ask the address that the operator gave to --admin-listen")
+        if self._tokens is None or needed == OPEN:
+            return ""
+        return self._authorised(needed, authorizations, self._tokens()).name
+
+    def _authorised(self, needed: Need, authorizations: Sequence[str], tokens: Sequence[Token]) -> Token:
+        if len(authorizations) != 1 or not authorizations[0].lower().startswith(_SCHEME):
+            raise AccessDenied("TOKEN_MISSING", "send the metadata `authorization: Bearer TOKEN`", challenge=_REALM)
+        token = find_token(tokens, authorizations[0][len(_SCHEME) :].strip())
+        if token is None:
+            raise AccessDenied(
+                "TOKEN_INVALID", "ask the operator for a new one", challenge=f'{_REALM}, error="invalid_token"'
+            )
+        if not token.rights & needed:
+            rights = " or ".join(sorted(right.value for right in needed))
+            raise AccessDenied(
+                "RIGHT_MISSING",
+                f"this call needs the right {rights}, which the token {token.name!r} does not have",
+                challenge=f'{_REALM}, error="insufficient_scope", scope="{rights}"',
+            )
+        return token
