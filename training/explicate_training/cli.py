@@ -7,16 +7,19 @@ from dataclasses import replace
 _DESCRIPTION = """Trains a model as a TOML file says, and leaves a run directory for `explicate export`.
 
 Texts: fine-tunes a Hugging Face encoder to classify them. Tables: trains a network to predict one column
-from the others, a class or a number. It cleans the data and says what it dropped, splits it into train,
-validation and test so that no text or row stands in two of them, trains, and measures on the test part.
+from the others, a class or a number. Images: fine-tunes a Hugging Face image classifier, or trains a small
+new one. It cleans the data and says what it dropped, splits it into train, validation and test so that no
+text, row or image stands in two of them, trains, and measures on the test part.
 The same seed gives the same model on the same machine."""
 
 _EXAMPLES = """examples:
   explicate train food-reviews                  a ready demo: 5,000 food reviews, no download
   explicate train credit                        ready demos on tables: breast-cancer, churn, credit, hdma;
                                                 diabetes (a regression)
+  explicate train digits                        a ready demo on images: 1,797 handwritten digits
   explicate train --example > my.toml           a config for texts with every option, to edit
   explicate train --example table > my.toml     the same for a table
+  explicate train --example image > my.toml     the same for images
   explicate train my.toml --check               read, clean and split only: what would it learn from?
   explicate train my.toml                       train; the run goes to runs/my
   explicate train my.toml --output runs/b --seed 1
@@ -45,12 +48,22 @@ a small config for a table; columns are typed by what they hold:
   [training]
   imbalance = "class-weights" # or over-sampling, under-sampling
 
+a small config for images; a folder of images for each class:
+  [data]
+  images = "photos"           # photos/cat/1.jpg, photos/dog/2.png; or a .csv or .jsonl file with paths
+  [model]
+  base = "models/resnet-18"   # or any Hugging Face image classifier, by directory or name
+  # architecture = "resnet"   # or a small new one
+  [augmentation]
+  flip = 0.0                  # where left and right matter
+
 the run directory:
   report.html     curves, confusion matrix, calibration, mistakes: open it in a browser
   metrics.json    validation and test metrics        model/           weights, tokenizer of a text model
-  data.json       what cleaning did, split sizes     held_out.jsonl   the test texts or rows
+  data.json       what cleaning did, split sizes     held_out.jsonl   the test texts, rows or images
   config.toml     every option as it was used        run.json         seed, data hash, versions
   background.npz  tables: a summary of the training rows that stands for absent columns
+  lime.npz        tables: how the values of each column are spread, for lime
 
 The only output on stdout is the run directory."""
 
@@ -59,13 +72,13 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Adds `train` to the command line."""
     parser = subparsers.add_parser(
         "train",
-        help="train a model on texts or on a table",
+        help="train a model on texts, on a table or on images",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "config", nargs="?", metavar="CONFIG", help="a TOML file or a ready config (food-reviews, credit)"
+        "config", nargs="?", metavar="CONFIG", help="a TOML file or a ready config (food-reviews, credit, digits)"
     )
     parser.add_argument("--output", metavar="DIR", help="the run directory to make (default: as the config says)")
     parser.add_argument("--seed", type=int, metavar="N", help="another seed than the config's")
@@ -73,8 +86,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--example",
         nargs="?",
         const="text",
-        choices=("text", "table"),
-        help="print a config with every option explained, for texts or for a table, and stop",
+        choices=("text", "table", "image"),
+        help="print a config with every option explained, for texts, a table or images, and stop",
     )
     parser.add_argument("--check", action="store_true", help="read, clean and split the data, and stop")
     again = parser.add_mutually_exclusive_group()
@@ -93,7 +106,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.config is None:
         raise UsageError(
-            "explicate train needs a config: food-reviews, credit, or your own (explicate train --example > my.toml)"
+            "explicate train needs a config: food-reviews, credit, digits, or your own "
+            "(explicate train --example > my.toml)"
         )
     config = load_config(args.config)
     if args.seed is not None:

@@ -11,9 +11,10 @@ import tomlkit
 
 from explicate.errors import UsageError
 from explicate_training.config import Config, check_config, rule_of
+from explicate_training.image_config import IMAGE_DEMO_SETS, ImageConfig, check_image_config
 from explicate_training.table_config import TABLE_DEMO_SETS, TableConfig, check_table_config
 
-AnyConfig = Config | TableConfig
+AnyConfig = Config | TableConfig | ImageConfig
 
 _TYPE_NAMES = {str: "a string", int: "a whole number", float: "a number", dict: "a section"}
 _EXAMPLE_WIDTH = 44  # column where the example's comments begin
@@ -49,7 +50,7 @@ def ready_configs() -> dict[str, str]:
 
 
 def parse_config(text: str, source: str = "the config") -> AnyConfig:
-    """The config that TOML text describes, of a table when it says data.table or names a table as its demo set.
+    """The config that TOML text describes; data.table, data.images or the demo set says of what kind it is.
 
     Options left out have their defaults.
     Raises UsageError in one sentence that names `source` and the key.
@@ -59,7 +60,7 @@ def parse_config(text: str, source: str = "the config") -> AnyConfig:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{source} is not valid TOML: {error}") from None
     try:
-        kind = TableConfig if _is_table(document) else Config
+        kind = _kind(document)
         sections = _known("", document, {section.name for section in fields(kind)})
         config = kind(**{name: _section(kind, name, values) for name, values in sections.items()})
         check_any_config(config)
@@ -72,13 +73,17 @@ def check_any_config(config: AnyConfig) -> None:
     """Raises UsageError, naming the option, when something in the config is wrong."""
     if isinstance(config, TableConfig):
         check_table_config(config)
+    elif isinstance(config, ImageConfig):
+        check_image_config(config)
     else:
         check_config(config)
 
 
 def with_seed(config: AnyConfig, seed: int) -> AnyConfig:
     """The config with another seed."""
-    if isinstance(config, TableConfig):
+    if isinstance(config, TableConfig):  # one line for each, so that the type checker sees whose training it is
+        return replace(config, training=replace(config.training, seed=seed))
+    if isinstance(config, ImageConfig):
         return replace(config, training=replace(config.training, seed=seed))
     return replace(config, training=replace(config.training, seed=seed))
 
@@ -98,10 +103,13 @@ def format_config(config: AnyConfig) -> str:
 
 
 def example_config(kind: str = "text") -> str:
-    """A commented TOML file with every option at its default, ready to edit, for "text" or "table"."""
+    """A commented TOML file with every option at its default, ready to edit, for "text", "table" or "image"."""
     config: AnyConfig = Config()
     if kind == "table":
         config = replace(TableConfig(), data=replace(TableConfig().data, table="customers.csv"))
+    elif kind == "image":
+        data, model = replace(ImageConfig().data, images="photos"), replace(ImageConfig().model, architecture="resnet")
+        config = replace(ImageConfig(), data=data, model=model)
     else:
         config = replace(Config(), data=replace(Config().data, train="reviews.csv"))
     lines = ["# A training run for `explicate train`. Every option stands here with its default; leave out what fits."]
@@ -121,9 +129,13 @@ def example_config(kind: str = "text") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _is_table(document: dict[str, Any]) -> bool:
+def _kind(document: dict[str, Any]) -> type[AnyConfig]:
     data = document.get("data")
-    return isinstance(data, dict) and ("table" in data or data.get("demo") in TABLE_DEMO_SETS)
+    if not isinstance(data, dict):
+        return Config
+    if "table" in data or data.get("demo") in TABLE_DEMO_SETS:
+        return TableConfig
+    return ImageConfig if "images" in data or data.get("demo") in IMAGE_DEMO_SETS else Config
 
 
 def _read(path: Path) -> str:
@@ -172,10 +184,15 @@ def _with_absolute_paths(config: AnyConfig, *, folder: Path, stem: str) -> AnyCo
     if isinstance(config, TableConfig):
         table = absolute(config.data.table)
         return replace(config, data=replace(config.data, table=table, validation=validation, test=test))
-    base = (folder / Path(config.model.base).expanduser()).resolve()
+    # What is no folder here stays as written: a hub name, or a name of ours.
+    folder_of_base = (folder / Path(config.model.base).expanduser()).resolve()
+    base = str(folder_of_base) if config.model.base and folder_of_base.is_dir() else config.model.base
+    if isinstance(config, ImageConfig):
+        images = absolute(config.data.images)
+        image_data = replace(config.data, images=images, validation=validation, test=test)
+        return replace(config, data=image_data, model=replace(config.model, base=base))
     return replace(
         config,
         data=replace(config.data, train=absolute(config.data.train), validation=validation, test=test),
-        # What is no folder here stays as written: a hub name, or a name of ours.
-        model=replace(config.model, base=str(base) if base.is_dir() else config.model.base),
+        model=replace(config.model, base=base),
     )

@@ -178,8 +178,8 @@ def _check_classes(
         listed = ", ".join(f"{label!r} ({count})" for label, count in list(rare.items())[:10])
         more = f" and {len(rare) - 10} more" if len(rare) > 10 else ""
         raise UsageError(
-            f"too few images of class {listed}{more} after cleaning: each class needs {config.minimum_class_count}; add "
-            "images, merge or leave out the class, or lower data.minimum_class_count"
+            f"too few images of class {listed}{more} after cleaning: each class needs {config.minimum_class_count}; "
+            "add images, merge or leave out the class, or lower data.minimum_class_count"
         )
     given: tuple[Split, ...] = ("validation", "test")
     for split in given:

@@ -46,9 +46,11 @@ class ImageModelConfig:
     width: int = option(
         32, "of a new model: channels of the first stage (resnet), size of a token (vit)", minimum=8, maximum=4096
     )
-    depth: int = option(3, "of a new model: stages, each twice as wide (resnet), or layers (vit)", minimum=1, maximum=48)
+    depth: int = option(3, "of a new model: stages, each twice as wide, or layers (vit)", minimum=1, maximum=48)
     trained: str = option(
-        "all", "all: every weight is trained; head: only the last layer, the backbone is frozen", choices=("all", "head")
+        "all",
+        "all: every weight; head: only the last layer, the backbone is frozen",
+        choices=("all", "head"),
     )
 
 
@@ -56,7 +58,7 @@ class ImageModelConfig:
 class AugmentationConfig:
     """Random changes of the training images, drawn from the seed; 0 turns one off."""
 
-    flip: float = option(0.5, "part that is mirrored left to right; 0 where left and right matter", minimum=0, maximum=1)
+    flip: float = option(0.5, "part that is mirrored; 0 where left and right matter", minimum=0, maximum=1)
     crop: float = option(0.1, "part of an edge that is cut away at most, anywhere", minimum=0, below=1)
     rotation: float = option(10.0, "degrees that it is turned at most, either way", minimum=0, maximum=180)
     colour: float = option(

@@ -44,7 +44,11 @@ def split_images(images: ImageSet, config: ImageDataConfig, *, seed: int) -> Ima
 def _check_groups(splits: ImageSplits) -> None:
     parts = [part.groups for part in vars(splits).values()]
     for one, other in ((0, 1), (0, 2), (1, 2)):
-        if (first := parts[one]) is not None and (second := parts[other]) is not None and (both := {*first} & {*second}):
+        if (
+            (first := parts[one]) is not None
+            and (second := parts[other]) is not None
+            and (both := {*first} & {*second})
+        ):
             raise UsageError(
                 f"data.group_column: the group {min(both)!r} stands in two of the given splits: separate them"
             )

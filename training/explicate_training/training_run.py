@@ -6,6 +6,8 @@ from typing import Protocol
 
 from explicate_training.config import Config
 from explicate_training.config_file import AnyConfig, format_config
+from explicate_training.image_config import ImageConfig
+from explicate_training.image_run import ImageRun
 from explicate_training.progress import StepProgress, duration
 from explicate_training.quiet import quieten_libraries
 from explicate_training.run_directory import RunDirectory
@@ -15,7 +17,7 @@ from explicate_training.training_loop import Outcome
 
 
 class KindOfRun(Protocol):
-    """What differs between a run on texts and one on a table. Making one reads, cleans and splits the data."""
+    """What differs between a run on texts, one on a table and one on images. Making one reads, cleans and splits the data."""
 
     @property
     def sha256(self) -> str:
@@ -37,6 +39,8 @@ class KindOfRun(Protocol):
 def prepare_data(config: AnyConfig, say: Callable[[str], None]) -> KindOfRun:
     """Reads, cleans and splits the configured data, and says so. Raises UsageError as its parts do."""
     quieten_libraries()
+    if isinstance(config, ImageConfig):
+        return ImageRun(config, say)
     return TextRun(config, say) if isinstance(config, Config) else TableRun(config, say)
 
 

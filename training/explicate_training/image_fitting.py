@@ -1,0 +1,158 @@
+"""Trains an image classifier with the Hugging Face Trainer, from pixels to the best checkpoint's weights."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any  # what the Trainer passes around
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, Dataset
+from transformers import EvalPrediction, Trainer, TrainerCallback
+
+from explicate_training.fine_tuning import class_weights
+from explicate_training.image_augmentation import Draw, DrawOrder, augment
+from explicate_training.image_config import AugmentationConfig, ImageTrainingConfig
+from explicate_training.image_model import ImageModel
+from explicate_training.image_preparation import Pixels
+from explicate_training.metrics import classification_metrics
+from explicate_training.training_loop import Outcome, loop_callbacks, run_loop, training_arguments
+
+
+@dataclass(frozen=True)
+class ImageExamples:
+    """Prepared images with their class indices."""
+
+    pixels: Pixels  # [any number of images, height, width, 3]
+    places: NDArray[np.intp]  # of these images in pixels
+    targets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+def fit_images(
+    image_model: ImageModel,
+    train: ImageExamples,
+    validation: ImageExamples,
+    config: ImageTrainingConfig,
+    augmentation: AugmentationConfig,
+    *,
+    checkpoints: Path,
+    resume: bool,
+    callback: TrainerCallback,
+) -> Outcome:
+    """Trains in place; afterwards the model has the weights of its best validation, and is on the CPU.
+
+    Args:
+        image_model: what is trained.
+        train: the images to learn from, changed anew in each epoch.
+        validation: the images that choose the best checkpoint, as they are.
+        config: how.
+        augmentation: how training images are changed.
+        checkpoints: folder for checkpoints, one for each validation, the best and the last kept.
+        resume: go on from the last checkpoint in that folder.
+        callback: hears of each step.
+
+    Raises:
+        ExplicateError: the weights became infinite or not a number.
+    """
+    labels = image_model.labels
+    order = DrawOrder(train.targets, config.imbalance, seed=config.seed)
+    trainer = _Trainer(
+        model=image_model.network,
+        args=training_arguments(config, rows=len(order), checkpoints=checkpoints),
+        data_collator=_as_fetched,
+        train_dataset=_AugmentedImages(train, augmentation, seed=config.seed),
+        eval_dataset=_Images(validation),
+        compute_loss_func=image_loss(train.targets, len(labels), config),
+        compute_metrics=lambda prediction: _validation_metrics(prediction, labels),
+        callbacks=loop_callbacks(config, callback),
+    )
+    trainer.order = order
+    outcome = run_loop(trainer, resume=resume)
+    image_model.network.cpu().train(False)
+    return outcome
+
+
+def image_loss(targets: NDArray[np.int64], classes: int, config: ImageTrainingConfig) -> Callable[..., Tensor]:
+    """Mean cross-entropy, with class weights n / (classes * count) and label smoothing if wanted."""
+    weights = class_weights(targets.tolist(), classes) if config.imbalance == "class-weights" else None
+
+    def loss(outputs: Any, labels: Tensor, **_: Any) -> Tensor:
+        logits = outputs["logits"].float()
+        weight = None if weights is None else weights.to(logits.device)
+        return cross_entropy(logits, labels, weight=weight, label_smoothing=config.label_smoothing)
+
+    return loss
+
+
+def _as_fetched(rows: Any) -> dict[str, Tensor]:
+    """The batch that was fetched whole."""
+    batch: dict[str, Tensor] = rows
+    return batch
+
+
+class _Trainer(Trainer):
+    """The Trainer with our order of training images."""
+
+    order: DrawOrder
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        rows: Any = self.train_dataset
+        loader: DataLoader[Any] = DataLoader(
+            rows,
+            batch_size=self._train_batch_size,
+            sampler=self.order,
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
+
+
+class _Images(Dataset[Any]):
+    """Images that are fetched a batch at a time, as they are."""
+
+    def __init__(self, examples: ImageExamples) -> None:
+        self._examples = examples
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitems__(self, rows: list[int]) -> dict[str, Tensor]:
+        examples = self._examples
+        return {
+            "pixels": torch.from_numpy(examples.pixels[examples.places[rows]]),
+            "labels": torch.from_numpy(examples.targets[rows]),
+        }
+
+    def __getitem__(self, row: int) -> dict[str, Tensor]:
+        return self.__getitems__([row])
+
+
+class _AugmentedImages(Dataset[Any]):
+    """Training images, each changed by its draw; fetched a batch at a time."""
+
+    def __init__(self, examples: ImageExamples, config: AugmentationConfig, *, seed: int) -> None:
+        self._images = _Images(examples)
+        self._config = config
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitems__(self, draws: list[Draw]) -> dict[str, Tensor]:
+        batch = self._images.__getitems__([row for row, _, _ in draws])
+        return {**batch, "pixels": augment(batch["pixels"], draws, self._config, seed=self._seed)}
+
+    def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
+        return self.__getitems__([draw])
+
+
+def _validation_metrics(prediction: EvalPrediction, labels: Sequence[str]) -> dict[str, float]:
+    metrics = classification_metrics(np.asarray(prediction.predictions), np.asarray(prediction.label_ids), labels)
+    return {name: metrics[name] for name in ("accuracy", "f1_macro", "calibration_error")}

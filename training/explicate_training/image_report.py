@@ -1,0 +1,147 @@
+"""What became of labelled images: data.json and report.html of a run on them, and the lines for the terminal."""
+
+import base64
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any  # JSON values
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.special import softmax
+
+from explicate_training import figures
+from explicate_training.image_augmentation import augment
+from explicate_training.image_cleaning import REASONS, CleanImages
+from explicate_training.image_config import AugmentationConfig, ImageDataConfig
+from explicate_training.image_preparation import Pixels, encode_png
+from explicate_training.image_set import ImageSet
+from explicate_training.image_splitting import ImageSplits
+from explicate_training.labelled_text import SPLITS
+from explicate_training.metrics import reliability_bins
+from explicate_training.report import Evaluation, render_report
+
+_SHOWN_CLASSES = 8
+_SHOWN_IMAGES, _SHOWN_CHANGES = 6, 5  # of the augmentation: images, and changes of each
+_WORST_MISTAKES = 24
+_SHOWN_EDGE = 96  # pixels of a picture in the report, at least; at most twice that
+
+Pictures = list[dict[str, Any]]
+
+
+def image_data_report(clean: CleanImages, splits: ImageSplits, config: ImageDataConfig) -> dict[str, Any]:
+    """The content of data.json."""
+    report = clean.report
+    return {
+        "source": config.demo or config.images,
+        "sha256": clean.sha256,
+        "images_read": {split: report.read[split] for split in SPLITS if report.read[split]},
+        "images_dropped": {reason: report.dropped[reason] for reason in REASONS},
+        "test_duplicates_kept": report.test_duplicates_kept,
+        "splits": {
+            name: {"images": len(part), "classes": dict(sorted(Counter(part.labels).items()))}
+            for name, part in vars(splits).items()
+        },
+        "examples_dropped": {reason: report.examples[reason] for reason in REASONS if reason in report.examples},
+    }
+
+
+def image_report_lines(report: Mapping[str, Any]) -> list[str]:
+    """The same for the terminal."""
+    read = report["images_read"]
+    parts = ", ".join(f"{count:,} {split}" for split, count in read.items())
+    lines = [f"read {sum(read.values()):,} images of {report['source']} ({parts})"]
+    dropped = {reason: count for reason, count in report["images_dropped"].items() if count}
+    lines.append(f"cleaning dropped {sum(dropped.values()):,} images:" if dropped else "cleaning dropped nothing")
+    for reason, count in dropped.items():
+        lines.append(f"  {count:>6,} {reason}, such as {report['examples_dropped'][reason][0]}")
+    if report["test_duplicates_kept"]:
+        lines.append(
+            f"  the test set keeps {report['test_duplicates_kept']:,} pictures that stand in it more than once"
+        )
+    lines.append("splits:")
+    lines += [
+        f"  {name:<11}{split['images']:>6,} images: {_classes(split)}" for name, split in report["splits"].items()
+    ]
+    return lines
+
+
+def write_image_report(
+    path: Path,
+    *,
+    run: Mapping[str, Any],
+    config_toml: str,
+    data: Mapping[str, Any],
+    history: Sequence[Mapping[str, float]],
+    best_step: int,
+    validation: Mapping[str, Any],
+    test: Evaluation,
+    changed: Sequence[Pictures],
+    mistakes: Pictures,
+) -> None:
+    """Writes report.html; `changed` are rows of pictures of the augmentation, `mistakes` of `worst_mistakes`."""
+    drawings = {
+        "loss": figures.loss_curves(history, best_step),
+        "metrics": figures.metric_curves(history, best_step, {"accuracy": "accuracy", "f1_macro": "macro F1"}),
+        "confusion": figures.confusion_matrix(test.metrics["confusion_matrix"], run["labels"]),
+        "reliability": figures.reliability_diagram(reliability_bins(test.logits, test.targets), counted="images"),
+    }
+    render_report(
+        path,
+        "image_report.html.jinja",
+        drawings,
+        run=run,
+        config_toml=config_toml,
+        data=data,
+        validation=validation,
+        test=test.metrics,
+        changed=changed,
+        mistakes=mistakes,
+    )
+
+
+def changed_images(train: ImageSet, config: AugmentationConfig, *, seed: int) -> list[Pictures]:
+    """For a few training images a row: the image as the model reads it, and some changes of it as training draws them."""
+    rows = np.linspace(0, len(train) - 1, min(_SHOWN_IMAGES, len(train))).round().astype(int)
+    shown = []
+    for row in rows.tolist():
+        pixels = train.pixels[train.places[row]]
+        repeated = torch.from_numpy(np.repeat(pixels[np.newaxis], _SHOWN_CHANGES, axis=0))
+        changes = augment(repeated, [(row, 0, row + place) for place in range(_SHOWN_CHANGES)], config, seed=seed)
+        shown.append([_picture(one, str(train.labels[row])) for one in (pixels, *changes.numpy())])
+    return shown
+
+
+def worst_mistakes(test: Evaluation, images: ImageSet, labels: Sequence[str]) -> Pictures:
+    """The wrong answers that the model was surest of, surest first."""
+    probabilities: NDArray[np.float64] = softmax(test.logits.astype(np.float64), axis=1)
+    predicted = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != test.targets)
+    surest = sorted(wrong.tolist(), key=lambda row: (-probabilities[row].max(), row))[:_WORST_MISTAKES]
+    return [
+        {
+            **_picture(images.pixels[images.places[row]], str(images.names[row])),
+            "true": labels[test.targets[row]],
+            "predicted": labels[predicted[row]],
+            "probability": float(probabilities[row].max()),
+        }
+        for row in surest
+    ]
+
+
+def _picture(pixels: Pixels, name: str) -> dict[str, Any]:
+    """A picture that needs no file, small ones enlarged with their pixels seen, large ones made smaller."""
+    height, width = pixels.shape[:2]
+    times = max(1, _SHOWN_EDGE // max(height, width))
+    image = Image.fromarray(pixels).resize((width * times, height * times), Image.Resampling.NEAREST)
+    image.thumbnail((2 * _SHOWN_EDGE, 2 * _SHOWN_EDGE))
+    encoded = base64.b64encode(encode_png(np.asarray(image))).decode()
+    return {"name": name, "address": f"data:image/png;base64,{encoded}"}
+
+
+def _classes(split: Mapping[str, Any]) -> str:
+    counts = sorted(split["classes"].items(), key=lambda one: -one[1])
+    more = f" and {len(counts) - _SHOWN_CLASSES} classes more" if len(counts) > _SHOWN_CLASSES else ""
+    return ", ".join(f"{label} {count:,}" for label, count in counts[:_SHOWN_CLASSES]) + more

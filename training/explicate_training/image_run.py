@@ -1,0 +1,163 @@
+"""What a run on images does at each stage: data, training, evaluation, files."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any  # JSON values
+
+import numpy as np
+from PIL import Image
+
+from explicate_training.config_file import format_config
+from explicate_training.image_cleaning import clean_images
+from explicate_training.image_config import ImageConfig
+from explicate_training.image_fitting import ImageExamples, fit_images
+from explicate_training.image_model import load_image_model, load_processor
+from explicate_training.image_preparation import decode
+from explicate_training.image_report import (
+    changed_images,
+    image_data_report,
+    image_report_lines,
+    worst_mistakes,
+    write_image_report,
+)
+from explicate_training.image_set import ImageSet, read_content
+from explicate_training.image_sources import list_images
+from explicate_training.image_splitting import split_images
+from explicate_training.labelled_text import sorted_labels
+from explicate_training.metric_lines import classification_lines
+from explicate_training.metrics import classification_metrics
+from explicate_training.progress import StepProgress, duration
+from explicate_training.report import Evaluation
+from explicate_training.run_directory import tool_versions, write_json, write_json_lines
+from explicate_training.training_loop import Outcome
+
+KIND = "image-classification"
+# Held-out images are kept in full up to this edge, so that what is compared on them includes the resizing.
+_HELD_OUT_EDGE = 1024
+
+
+class ImageRun:
+    """A run that trains an image classifier."""
+
+    def __init__(self, config: ImageConfig, say: Callable[[str], None]) -> None:
+        """Reads, cleans and splits the images, and says so. Raises UsageError as its parts do."""
+        self._config = config
+        self._processor = load_processor(config.model)
+        self._clean = clean_images(list_images(config.data), self._processor.preparation, config.data)
+        self._splits = split_images(self._clean.images, config.data, seed=config.training.seed)
+        self._labels = sorted_labels(set(self._splits.train.labels))
+        self._examples = {name: self._with_targets(part) for name, part in vars(self._splits).items()}
+        self._report = image_data_report(self._clean, self._splits, config.data)
+        for line in image_report_lines(self._report):
+            say(line)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the cleaned data."""
+        return self._clean.sha256
+
+    def load(self) -> None:
+        """Loads the base model or makes a new one; raises UsageError when that cannot be done."""
+        training = self._config.training
+        self._model = load_image_model(self._config.model, self._processor, self._labels, seed=training.seed)
+
+    def plan(self) -> str:
+        """What is about to be trained, and for how long at most."""
+        training, preparation = self._config.training, self._processor.preparation
+        weights = list(self._model.network.parameters())
+        count = sum(weight.numel() for weight in weights if weight.requires_grad)
+        of_all = "" if all(weight.requires_grad for weight in weights) else " in its last layer, the rest frozen"
+        return (
+            f"{self._model.base} ({count:,} weights{of_all}), at most {training.epochs} epochs of batches of "
+            f"{training.batch_size} images of {preparation.width} x {preparation.height} pixels"
+        )
+
+    def fit(self, *, checkpoints: Path, resume: bool, progress: StepProgress) -> Outcome:
+        """Trains the model."""
+        return fit_images(
+            self._model,
+            self._examples["train"],
+            self._examples["validation"],
+            self._config.training,
+            self._config.augmentation,
+            checkpoints=checkpoints,
+            resume=resume,
+            callback=progress,
+        )
+
+    def finish(self, folder: Path, outcome: Outcome, say: Callable[[str], None]) -> None:
+        """Evaluates and writes everything into the run's finished folder."""
+        config, test = self._config, self._splits.test
+        begin_s = time.monotonic()
+        evaluations = {name: self._evaluate(self._examples[name]) for name in ("validation", "test")}
+        metrics: dict[str, Any] = {name: evaluation.metrics for name, evaluation in evaluations.items()}
+        say(f"evaluated in {duration(time.monotonic() - begin_s)}, fp32")
+        for line in classification_lines(metrics, counted="images"):
+            say(line)
+        metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
+        description = self._description(outcome)
+        self._model.save(folder / "model")
+        (folder / "config.toml").write_text(format_config(config), encoding="utf-8")
+        write_json(folder / "metrics.json", metrics)
+        write_json(folder / "data.json", self._report)
+        write_json(folder / "run.json", description)
+        _write_held_out(folder, test)
+        write_image_report(
+            folder / "report.html",
+            run=description,
+            config_toml=format_config(config),
+            data=self._report,
+            history=outcome.history,
+            best_step=outcome.best_step,
+            validation=metrics["validation"],
+            test=evaluations["test"],
+            changed=changed_images(self._splits.train, config.augmentation, seed=config.training.seed),
+            mistakes=worst_mistakes(evaluations["test"], test, self._labels),
+        )
+
+    def _description(self, outcome: Outcome) -> dict[str, Any]:
+        processor, preparation = self._processor, self._processor.preparation
+        return {
+            "kind": KIND,
+            "labels": self._labels,
+            "image": {
+                "width": preparation.width,
+                "height": preparation.height,
+                "shortest_edge": preparation.shortest_edge,
+                "resampling": preparation.resampling,
+                "mean": list(processor.mean),
+                "std": list(processor.std),
+                "rescale": processor.rescale,
+                "patch_size": self._model.patch_size,
+            },
+            "base_model": self._model.base,
+            "seed": self._config.training.seed,
+            "data_sha256": self.sha256,
+            "tool_versions": tool_versions(["pillow"]),
+            "precision": outcome.precision,
+            "train_s": round(outcome.train_s, 1),
+        }
+
+    def _with_targets(self, images: ImageSet) -> ImageExamples:
+        index_of = {label: index for index, label in enumerate(self._labels)}
+        targets = np.array([index_of[label] for label in images.labels], dtype=np.int64)
+        return ImageExamples(images.pixels, images.places, targets)
+
+    def _evaluate(self, examples: ImageExamples) -> Evaluation:
+        logits = self._model.predict(examples.pixels, examples.places)
+        metrics = classification_metrics(logits, examples.targets, self._labels, counted="images")
+        return Evaluation(logits, examples.targets, metrics)
+
+
+def _write_held_out(folder: Path, test: ImageSet) -> None:
+    """The test images as upright PNG files, and held_out.jsonl with their labels."""
+    (folder / "held_out").mkdir()
+    rows = []
+    for number, (content, label) in enumerate(zip(test.contents, test.labels, strict=True)):
+        image = decode(read_content(content))
+        image.thumbnail((_HELD_OUT_EDGE, _HELD_OUT_EDGE), Image.Resampling.LANCZOS)
+        name = f"held_out/{number:05d}.png"
+        image.save(folder / name)
+        rows.append({"image": name, "label": label})
+    write_json_lines(folder / "held_out.jsonl", rows)
