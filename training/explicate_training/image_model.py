@@ -81,7 +81,7 @@ class ImageModel:
 
     @torch.no_grad()
     def predict(self, pixels: Pixels, places: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Logits float32 [places, classes] of some of the pixels, in fp32 arithmetic and evaluation mode: as exported."""
+        """Logits float32 [places, classes] of some of the pixels, in fp32 arithmetic: as exported."""
         self.network.train(False)
         device = next(self.network.parameters()).device
         parts = [

@@ -75,9 +75,7 @@ def decode(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise ImageError(f"has {width} x {height} pixels, more than {max_pixels:,}")
+            _check_size(image, max_pixels)
             image.load()
             return _rgb(ImageOps.exif_transpose(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -96,9 +94,14 @@ def encode_png(pixels: Pixels) -> bytes:
     return file.getvalue()
 
 
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise ImageError(f"has {image.width} x {image.height} pixels, more than {max_pixels:,}")
+
+
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode in _SIXTEEN_BIT_MODES:
-        return _grey((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+        return _grey((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         return _grey(_eight_bit(np.asarray(image)))
     if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
@@ -111,10 +114,12 @@ def _rgb(image: Image.Image) -> Image.Image:
 def _eight_bit(values: NDArray[Any]) -> Pixels:
     """Of 32-bit integers the upper 8 of 16 bits; of floats in [0, 1] or [0, 255] the nearest."""
     if values.dtype.kind == "i":
-        return (np.clip(values, 0, 65535) >> 8).astype(np.uint8)
+        upper: Pixels = (np.clip(values, 0, 65535) >> 8).astype(np.uint8)
+        return upper
     finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=255.0, neginf=0.0)
     scale = 255.0 if finite.max(initial=0.0) <= 1.0 else 1.0
-    return np.clip(np.rint(finite * scale), 0, 255).astype(np.uint8)
+    grey: Pixels = np.clip(np.rint(finite * scale), 0, 255).astype(np.uint8)
+    return grey
 
 
 def _grey(values: Pixels) -> Image.Image:

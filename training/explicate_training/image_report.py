@@ -103,7 +103,7 @@ def write_image_report(
 
 
 def changed_images(train: ImageSet, config: AugmentationConfig, *, seed: int) -> list[Pictures]:
-    """For a few training images a row: the image as the model reads it, and some changes of it as training draws them."""
+    """For a few training images a row: the image as the model reads it, then changes as training draws them."""
     rows = np.linspace(0, len(train) - 1, min(_SHOWN_IMAGES, len(train))).round().astype(int)
     shown = []
     for row in rows.tolist():

@@ -1,4 +1,4 @@
-"""Divides clean images into training, validation and test, each class in its share or whole groups, the same for a seed."""
+"""Divides clean images into training, validation and test, each class in its share, or whole groups."""
 
 from dataclasses import dataclass
 
@@ -42,13 +42,9 @@ def split_images(images: ImageSet, config: ImageDataConfig, *, seed: int) -> Ima
 
 
 def _check_groups(splits: ImageSplits) -> None:
-    parts = [part.groups for part in vars(splits).values()]
+    groups = [set() if part.groups is None else set(part.groups) for part in vars(splits).values()]
     for one, other in ((0, 1), (0, 2), (1, 2)):
-        if (
-            (first := parts[one]) is not None
-            and (second := parts[other]) is not None
-            and (both := {*first} & {*second})
-        ):
+        if both := groups[one] & groups[other]:  # only where the source gave the splits
             raise UsageError(
                 f"data.group_column: the group {min(both)!r} stands in two of the given splits: separate them"
             )

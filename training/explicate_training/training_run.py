@@ -17,7 +17,7 @@ from explicate_training.training_loop import Outcome
 
 
 class KindOfRun(Protocol):
-    """What differs between a run on texts, one on a table and one on images. Making one reads, cleans and splits the data."""
+    """What differs between runs on texts, tables and images. Making one reads, cleans and splits the data."""
 
     @property
     def sha256(self) -> str:
