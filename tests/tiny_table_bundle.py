@@ -17,6 +17,7 @@ import onnx
 from google.protobuf import json_format
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from scipy.special import expit, softmax
 
 from explicate.v1 import bundle_pb2
 from explicate.v1.bundle_pb2 import (
@@ -60,6 +61,7 @@ class TinyTable:
     embeddings: tuple[Floats, ...]  # each [2 + categories, hidden]
     output_weights: Floats  # [hidden, outputs]
     background: Background
+    multi_label: bool = False
 
     @property
     def numbers(self) -> list[str]:
@@ -114,7 +116,11 @@ class TinyTable:
                 place = [column.name for column in self.others].index(name)
                 mixed_codes[:, place] = codes[place]
         answers = self.answers(mixed_numbers, mixed_codes)
-        return np.asarray(background.weights @ (probabilities(answers) if probability else answers))
+        return np.asarray(background.weights @ (self.probabilities(answers) if probability else answers))
+
+    def probabilities(self, logits: Floats) -> Floats:
+        """Softmax of classes; of several labels the sigmoid of each."""
+        return np.asarray(expit(logits) if self.multi_label else softmax(logits, axis=-1))
 
     def shapley_values(self, numbers: Floats, codes: NDArray[np.int64], *, probability: bool = False) -> Floats:
         """Shapley values float64[outputs, players] of one row, by enumeration of all coalitions."""
@@ -153,7 +159,7 @@ class TinyTable:
             format_version=1,
             model=model,
             version=version,
-            kind="MODEL_KIND_TABULAR_CLASSIFICATION" if self.labels else "MODEL_KIND_TABULAR_REGRESSION",
+            kind=f"MODEL_KIND_TABULAR_{self._predicts()}",
             class_labels=self.labels,
             target_name="" if self.labels else TARGET_NAME,
             tabular=self.schema(),
@@ -170,6 +176,11 @@ class TinyTable:
         text = json_format.MessageToJson(manifest, preserving_proto_field_name=True)
         (folder / "manifest.json").write_text(text, encoding="utf-8")
         return folder
+
+    def _predicts(self) -> str:
+        if not self.labels:
+            return "REGRESSION"
+        return "MULTI_LABEL" if self.multi_label else "CLASSIFICATION"
 
     def _golden(self) -> GoldenRows:
         numbers, codes = self.rows(_GOLDEN_ROWS, seed=99)
@@ -225,6 +236,7 @@ def tiny_table(
     seed: int = 0,
     equal_weights: bool = False,
     background_rows: int = BACKGROUND_ROWS,
+    multi_label: bool = False,
 ) -> TinyTable:
     """A model with random weights; without labels it is a regression."""
     stream = np.random.Generator(np.random.Philox(seed))
@@ -244,6 +256,7 @@ def tiny_table(
         embeddings=tuple(2 * scale * draw(size, _HIDDEN) for size in sizes),
         output_weights=draw(_HIDDEN, outputs),
         background=Background(np.zeros((0, 0), np.float32), np.zeros((0, 0), np.int64), np.zeros(0)),
+        multi_label=multi_label,
     )
     numbers, codes = table.rows(background_rows, seed=seed + 1, missing=0.0)
     weights = np.ones(background_rows) if equal_weights else stream.uniform(0.5, 2.0, background_rows)
@@ -258,12 +271,6 @@ def wide_columns(count: int) -> list[ColumnSchema]:
         else ColumnSchema(name=f"number_{index}", type=COLUMN_TYPE_NUMBER)
         for index in range(count)
     ]
-
-
-def probabilities(logits: Floats) -> Floats:
-    """Softmax."""
-    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 
 
 def build_table_repository(directory: Path) -> Path:
