@@ -1,0 +1,158 @@
+"""Mutated requests against a real server process: every one gets a status that is not the server's own fault."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+from faulted_server import FaultedServer, faulted_server
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from harness import TEXT, explain_request, predict_request, stream_request, table_input
+from mutation import damaged, disturbed
+from tiny_table_bundle import COLUMNS
+
+from explicate.v1 import inference_service_pb2 as inference
+from explicate.v1 import model_service_pb2 as models
+from explicate.v1 import table_pb2
+
+_CALLERS = 32
+# The server gives up on a call after a second, so a caller that waits for so long waits for nothing.
+_HANGS_AFTER_S = 30.0
+_FLAGS = ("--max-call-s", "1", "--max-evaluations", "256", "--max-inputs", "64")
+# INTERNAL is right where a model has no usable answer, such as for a number near the end of what a float can hold.
+_FAULTS_OF_THE_MODEL = frozenset({"MODEL_OUTPUT_NOT_FINITE", "MODEL_RUN_FAILED"})
+_OURS = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS})
+_ROW = {column.name: column.categories[0] if column.categories else 30.0 for column in COLUMNS}
+
+
+@dataclass
+class FuzzFigures:
+    """What came back, by status; ``bad`` are the requests whose answer is a bug, with what was answered."""
+
+    sent: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    bad: list[tuple[str, bytes, str]] = field(default_factory=list)
+    first_resident_bytes: int = 0
+    last_resident_bytes: int = 0
+    lived: bool = True
+
+    def lines(self) -> list[str]:
+        """The figures as a table of text."""
+        growth = self.last_resident_bytes / max(1, self.first_resident_bytes) - 1
+        statuses = ", ".join(f"{name} {count:,}" for name, count in self.statuses.most_common())
+        return [
+            f"{self.sent:,} mutated requests: {statuses}",
+            f"answers that are bugs: {len(self.bad)}; the server lived: {self.lived}; "
+            f"memory from {self.first_resident_bytes / 1e6:.0f} to {self.last_resident_bytes / 1e6:.0f} MB ({growth:+.1%})",
+        ]
+
+
+def seeds() -> list[tuple[str, Message]]:
+    """A good request of each call, with most of its fields set."""
+    text = explain_request(TEXT, method="kernel-shap", max_evaluations=64, seed=3, confidence=0.9, tolerance=0.1)
+    text.options.target.contrast.target.label = "great"
+    text.options.target.contrast.reference.index = 0
+    row = inference.ExplainRequest(model=inference.ModelRef(model="loans"), input=table_input(_ROW))
+    numbers = table_pb2.NumberValues(values=[1.0, float("nan")])
+    columns = [
+        table_pb2.TableColumn(
+            name=column.name, categories=table_pb2.CategoryValues(names=column.categories[:1], codes=[0, -1])
+        )
+        if column.categories
+        else table_pb2.TableColumn(name=column.name, numbers=numbers)
+        for column in COLUMNS
+    ]
+    packed = inference.PredictRequest(
+        model=inference.ModelRef(model="loans"), table=table_pb2.Table(rows=2, columns=columns)
+    )
+    image = predict_request(TEXT)
+    image.inputs.add(image=inference.ImageInput(content=b"\x89PNG\r\n\x1a\n"))
+    service, shown = "/explicate.v1.InferenceService/", "/explicate.v1.ModelService/"
+    return [
+        (f"{service}Predict", predict_request(TEXT, "good tea")),
+        (f"{service}Predict", packed),
+        (f"{service}Predict", image),
+        (f"{service}Predict", inference.PredictRequest(model=row.model, inputs=[row.input], priority=2)),
+        (f"{service}Explain", text),
+        (f"{service}Explain", row),
+        (f"{service}StreamExplain", stream_request(TEXT, method="permutation-shap", max_evaluations=64)),
+        (f"{shown}GetModel", models.GetModelRequest(model="tiny", version=1)),
+        (f"{shown}ListModels", models.ListModelsRequest()),
+    ]
+
+
+async def fuzz_requests(repository: Path, *, count: int, seed: int, log: Path) -> FuzzFigures:
+    """Send that many mutated requests, 32 at a time, half of them damaged bytes and half odd messages."""
+    with faulted_server(repository, *_FLAGS, log=log) as server:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            figures = FuzzFigures()
+            await _send(channel, figures, random.Random(seed), count // 5)  # what grows at first is not a leak
+            figures.first_resident_bytes = server.resident_bytes
+            await _send(channel, figures, random.Random(seed + 1), count - count // 5)
+        figures.last_resident_bytes, figures.lived = server.resident_bytes, server.alive
+        await _still_answers(server)
+    return figures
+
+
+async def _send(channel: grpc.aio.Channel, figures: FuzzFigures, stream: random.Random, count: int) -> None:
+    good = seeds()
+    todo = iter(range(count))
+
+    async def caller() -> None:
+        for _ in todo:
+            method, message = stream.choice(good)
+            mutated = damaged(stream, message.SerializeToString()) if stream.random() < 0.5 else disturbed(stream, message)
+            status = await _call(channel, method, mutated)
+            figures.sent += 1
+            figures.statuses[status] += 1
+            if status.startswith("BUG"):
+                figures.bad.append((method, mutated, status))
+
+    await asyncio.gather(*(caller() for _ in range(_CALLERS)))
+
+
+async def _call(channel: grpc.aio.Channel, method: str, request: bytes) -> str:
+    try:
+        if "Stream" in method or "Watch" in method:
+            async for _ in channel.unary_stream(method)(request, timeout=_HANGS_AFTER_S):
+                pass
+        else:
+            await channel.unary_unary(method)(request, timeout=_HANGS_AFTER_S)
+    except grpc.aio.AioRpcError as error:
+        return _verdict(error)
+    return "OK"
+
+
+def _verdict(error: grpc.aio.AioRpcError) -> str:
+    """The status, said to be a bug when it is the server's own fault or has no reason."""
+    reasons = _reasons(error)
+    if error.code() in _OURS and not set(reasons) & _FAULTS_OF_THE_MODEL:
+        return f"BUG {error.code().name}: {error.details()}"
+    if not reasons:
+        return f"BUG {error.code().name} without ErrorInfo: {error.details()}"
+    return error.code().name
+
+
+def _reasons(error: grpc.aio.AioRpcError) -> Sequence[str]:
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it takes what has the three accessors
+    infos = []
+    for detail in status.details if status is not None else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            infos.append(info.reason)
+    return infos
+
+
+async def _still_answers(server: FaultedServer) -> None:
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        answer = await channel.unary_unary(
+            "/explicate.v1.InferenceService/Predict",
+            request_serializer=inference.PredictRequest.SerializeToString,
+            response_deserializer=inference.PredictResponse.FromString,
+        )(predict_request("good tea"), timeout=_HANGS_AFTER_S)
+    assert len(answer.predictions) == 1
