@@ -11,6 +11,9 @@
         for column in result.explanation.top(3):
             print(column.feature.name, column.feature.values, column.value)
 
+        result = client.explain("animals", explicate.Image.open("cat.jpg"))
+        result.to_image().save("why-cat.png")  # needs explicate[cli]
+
 `explicate.Client` and `explicate.AsyncClient` answer with frozen dataclasses (`explicate.results`,
 `explicate.explanation`, `explicate.model_info`) and raise the exceptions of `explicate.errors`.
 """
@@ -42,15 +45,19 @@ from explicate.explanation import (
     Explanation,
     Faithfulness,
     Feature,
+    ImageSegment,
     Quality,
     ResolvedOptions,
+    SegmentMap,
     Span,
 )
+from explicate.inputs import Image, TextPair
 from explicate.model_info import Column, ModelDescription, ModelStatus, RuntimeTrial, ServingLimits
 from explicate.options import ALL, Contrast, ExplainOptions
 from explicate.results import (
     ClassScore,
     ExplainResult,
+    ImageUsage,
     ModelVersion,
     PackedResult,
     Prediction,
@@ -82,6 +89,9 @@ __all__ = [
     "FailedPrecondition",
     "Faithfulness",
     "Feature",
+    "Image",
+    "ImageSegment",
+    "ImageUsage",
     "InternalError",
     "InvalidArgument",
     "MessageTooLarge",
@@ -97,9 +107,11 @@ __all__ = [
     "Quality",
     "ResolvedOptions",
     "RuntimeTrial",
+    "SegmentMap",
     "ServerError",
     "ServingLimits",
     "Span",
+    "TextPair",
     "TextUsage",
     "Timing",
     "Unauthenticated",

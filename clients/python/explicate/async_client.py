@@ -63,9 +63,10 @@ class AsyncClient:
         priority: Priority | None = None,
         timeout_s: float | None = None,
     ) -> PredictResult:
-        """Score texts or rows, in order, by the live version of `model`, or the `version` or `label` given.
+        """Score inputs, in order, by the live version of `model`, or the `version` or `label` given.
 
-        inputs: strings, or for a tabular model mappings from every column to its value (`explicate.inputs.TableRow`).
+        inputs: strings; for a model of pairs `explicate.TextPair`s or tuples of two; for a tabular model mappings from
+        every column to its value (`explicate.inputs.TableRow`); for a model of images `explicate.Image`s.
         priority: "interactive" (default), or "bulk" for batch work, which lets everybody else go first.
         """
         return await self._ask(calls.predict(model, inputs, version=version, label=label, priority=priority), timeout_s)
@@ -98,7 +99,7 @@ class AsyncClient:
         timeout_s: float | None = None,
         **options: Unpack[ExplainOptions],
     ) -> ExplainResult:
-        """Predict a text or a row and say what each word or column adds.
+        """Predict one input and say what each word, column or segment of it adds.
 
         The options are those of `explicate.ExplainOptions`.
 
@@ -135,6 +136,13 @@ class AsyncClient:
     ) -> ModelDescription:
         """One version of a model in full; the live one when `version` is not given."""
         return await self._ask(calls.get_model(name, version=version), timeout_s)
+
+    async def health(self, *, model: str | None = None, alive: bool = False, timeout_s: float | None = None) -> str:
+        """ "serving" or "not-serving": whether any model answers, or `model`; with `alive` whether the process does.
+
+        Raises NotFound for a model that the server does not know.
+        """
+        return await self._ask(calls.health(model, alive=alive), timeout_s)
 
     async def wait_ready(self, *, model: str | None = None, timeout_s: float | None = None) -> None:
         """Return once the server serves `model`, or any model; DeadlineExceeded says what it was still doing."""

@@ -13,13 +13,14 @@ from typing import Any, Generic, TypeVar
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
+from google.protobuf.wrappers_pb2 import StringValue, UInt32Value
 
 from explicate import convert, option_messages
-from explicate.enum_names import PRIORITIES
+from explicate.enum_names import HEALTH_STATES, PRIORITIES, name_of
 from explicate.errors import UsageError
 from explicate.fields import set_choice, set_field, unicode_text
 from explicate.input_messages import TableColumns, input_message, table_message
-from explicate.inputs import Input
+from explicate.inputs import Image, Input, TextPair
 from explicate.model_info import ModelDescription, ModelStatus
 from explicate.options import ExplainOptions, Priority
 from explicate.results import ExplainResult, PackedResult, PredictResult
@@ -29,6 +30,7 @@ from explicate.v1.inference_service_pb2_grpc import InferenceServiceStub
 from explicate.v1.model_service_pb2_grpc import ModelServiceStub
 
 _Answer = TypeVar("_Answer")
+_INFERENCE = inference_pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,21 @@ class Call(Generic[_Answer]):
 
 def methods(channel: grpc.Channel | grpc.aio.Channel) -> dict[str, Callable[..., Any]]:
     """What sends each method on `channel`, by the method's name; Any: it depends on the name and on the channel."""
-    return {**vars(InferenceServiceStub(channel)), **vars(ModelServiceStub(channel))}
+    check = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=StringValue.SerializeToString,
+        response_deserializer=UInt32Value.FromString,
+    )
+    return {**vars(InferenceServiceStub(channel)), **vars(ModelServiceStub(channel)), "Check": check}
 
 
 def predict(
     model: str, inputs: Sequence[Input], *, version: int | None, label: str | None, priority: Priority | None
 ) -> Call[PredictResult]:
-    """Score `inputs`; raises InvalidArgument for a text or a cell that cannot be sent."""
-    if isinstance(inputs, str | Mapping):
-        one = "text" if isinstance(inputs, str) else "row"
+    """Score `inputs`; raises InvalidArgument for a text, a cell or an image that cannot be sent."""
+    if isinstance(inputs, str | Mapping | Image | TextPair):
+        nouns = {str: "text", Image: "image", TextPair: "pair"}
+        one = nouns.get(type(inputs), "row")
         raise UsageError(f"inputs must be a list of {one}s; for one {one} write predict(model, [{one}])")
     if hasattr(inputs, "columns"):
         raise UsageError("inputs must be a list of rows; for a whole table write predict_table(model, table)")
@@ -81,7 +89,7 @@ def explain(
     priority: Priority | None,
     stream: bool = False,
 ) -> Call[ExplainResult]:
-    """Explain a text or a row, with a `stream` of answers or one; raises InvalidArgument for what cannot be sent."""
+    """Explain one input, with a `stream` of answers or one; raises InvalidArgument for what cannot be sent."""
     message = inference_pb.StreamExplainRequest if stream else inference_pb.ExplainRequest
     request = message(
         model=_model_ref(model, version, label),
@@ -103,6 +111,17 @@ def get_model(name: str, *, version: int | None) -> Call[ModelDescription]:
     if version is not None:
         set_field(request, "version", version, "version")
     return Call("GetModel", request, convert.model_description)
+
+
+def health(model: str | None, *, alive: bool) -> Call[str]:
+    """Whether the server, or one model of it, is ready, or the server `alive`.
+
+    The messages of grpc.health.v1 are those of wrappers.proto to the byte, one field with the number 1 each, so that
+    the thin client needs no package for them: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+    """
+    ready = _INFERENCE if model is None else f"{_INFERENCE}/{unicode_text(model, 'model')}"
+    service = "" if alive else ready
+    return Call("Check", StringValue(value=service), lambda answer: name_of(HEALTH_STATES, answer.value))
 
 
 def _model_ref(model: str, version: int | None, label: str | None) -> inference_pb.ModelRef:

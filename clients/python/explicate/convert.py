@@ -6,9 +6,11 @@ empty field; it never raises.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from explicate import explanation, model_info, option_messages, results
 from explicate.enum_names import COLUMN_TYPES, MODEL_KINDS, MODEL_STATES, STOP_REASONS, name_of
-from explicate.inputs import CellValue, Input
+from explicate.inputs import CellValue, Image, Input
 from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
@@ -43,10 +45,13 @@ def packed_result(response: inference_pb.PredictResponse) -> results.PackedResul
 def explain_result(
     value: Input, response: inference_pb.ExplainResponse | inference_pb.StreamExplainResponse
 ) -> results.ExplainResult:
-    """The answer of Explain, or one of those of StreamExplain, for a text or a row."""
+    """The answer of Explain, or one of those of StreamExplain, for what was asked about."""
+    text, text_pair = value if isinstance(value, tuple) else (value, None)
     return results.ExplainResult(
-        text=value if isinstance(value, str) else "",
-        row=None if isinstance(value, str) else dict(value),
+        text=text if isinstance(text, str) else "",
+        text_pair=text_pair,
+        row=dict(value) if isinstance(value, Mapping) else None,
+        image=value if isinstance(value, Image) else None,
         prediction=_prediction(response.prediction),
         explanation=_explanation(response.explanation),
         model=_model_version(response.model),
@@ -76,6 +81,8 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
             max_evaluations=limits.max_evaluations,
             max_call_s=limits.max_call_seconds,
             max_evaluations_per_caller=limits.max_evaluations_per_caller,
+            max_image_bytes=limits.max_image_bytes,
+            max_image_pixels=limits.max_image_pixels,
         ),
         base_model=response.bundle.provenance.base_model,
         model_card=response.model_card,
@@ -83,6 +90,10 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         columns=tuple(_column(column) for column in response.bundle.tabular.columns),
         background_rows=response.bundle.tabular.background_rows,
         target_name=response.bundle.target_name,
+        pairs=response.bundle.text.pairs,
+        image_width=response.bundle.image.width,
+        image_height=response.bundle.image.height,
+        patch_size=response.bundle.image.patch_size,
     )
 
 
@@ -139,18 +150,42 @@ def _timing(timing: inference_pb.Timing) -> results.Timing:
 
 
 def _prediction(prediction: inference_pb.Prediction) -> results.Prediction:
-    outcome, usage = prediction.classification, prediction.text_usage
+    outcome, several = prediction.classification, prediction.multi_label
     return results.Prediction(
         index=outcome.predicted_index if outcome.scores else None,
         label=outcome.predicted_label,
-        scores=tuple(results.ClassScore(s.index, s.label, s.probability, s.logit) for s in outcome.scores),
-        text_usage=(
-            results.TextUsage(usage.tokens, usage.tokens_used, usage.truncated, usage.characters_used)
-            if prediction.HasField("text_usage")
-            else None
-        ),
+        scores=_scores(several.scores if prediction.HasField("multi_label") else outcome.scores),
+        labels=tuple(several.predicted_labels) if prediction.HasField("multi_label") else None,
+        text_usage=_text_usage(prediction.text_usage) if prediction.HasField("text_usage") else None,
         value=prediction.regression.value if prediction.HasField("regression") else None,
         unknown_category_columns=tuple(prediction.unknown_category_columns),
+        image_usage=_image_usage(prediction.image_usage) if prediction.HasField("image_usage") else None,
+    )
+
+
+def _scores(scores: Iterable[inference_pb.ClassScore]) -> tuple[results.ClassScore, ...]:
+    return tuple(results.ClassScore(score.index, score.label, score.probability, score.logit) for score in scores)
+
+
+def _text_usage(usage: inference_pb.TextUsage) -> results.TextUsage:
+    return results.TextUsage(
+        tokens=usage.tokens,
+        tokens_used=usage.tokens_used,
+        truncated=usage.truncated,
+        characters_used=usage.characters_used,
+        pair_characters_used=usage.pair_characters_used if usage.HasField("pair_characters_used") else None,
+    )
+
+
+def _image_usage(usage: inference_pb.ImageUsage) -> results.ImageUsage:
+    return results.ImageUsage(
+        width=usage.width,
+        height=usage.height,
+        left=usage.left,
+        top=usage.top,
+        right=usage.right,
+        bottom=usage.bottom,
+        frames=usage.frames,
     )
 
 
@@ -166,13 +201,36 @@ def _explanation(message: explanation_pb.Explanation) -> explanation.Explanation
         converged=message.converged,
         method_version=message.method_version,
         options=option_messages.from_message(message.options),
+        segment_map=_segment_map(message.segment_map) if message.HasField("segment_map") else None,
     )
+
+
+def _segment_map(message: explanation_pb.SegmentMap) -> explanation.SegmentMap:
+    return explanation.SegmentMap(message.width, message.height, tuple(message.ids))
 
 
 def _feature(feature: explanation_pb.Feature) -> explanation.Feature:
     spans = tuple(explanation.Span(span.start, span.end) for span in feature.text.spans)
     values = {column.column: _cell_value(column.value) for column in feature.column.columns}
-    return explanation.Feature(text=feature.text.text, spans=spans, column=feature.column.name, values=values)
+    return explanation.Feature(
+        text=feature.text.text,
+        spans=spans,
+        column=feature.column.name,
+        values=values,
+        in_pair=feature.text.in_pair,
+        segment=_segment(feature.segment) if feature.HasField("segment") else None,
+    )
+
+
+def _segment(segment: explanation_pb.SegmentFeature) -> explanation.ImageSegment:
+    return explanation.ImageSegment(
+        id=segment.id,
+        pixels=segment.pixels,
+        left=segment.left,
+        top=segment.top,
+        right=segment.right,
+        bottom=segment.bottom,
+    )
 
 
 def _cell_value(cell: table_pb.Cell) -> CellValue:

@@ -18,12 +18,20 @@ GRANULARITIES: dict[str, int] = {
     "word": explanation_pb.GRANULARITY_WORD,
     "token": explanation_pb.GRANULARITY_TOKEN,
     "sentence": explanation_pb.GRANULARITY_SENTENCE,
+    "slic": explanation_pb.GRANULARITY_SLIC,
+    "quickshift": explanation_pb.GRANULARITY_QUICKSHIFT,
+    "grid": explanation_pb.GRANULARITY_GRID,
+    "patch": explanation_pb.GRANULARITY_PATCH,
 }
 MASKINGS: dict[str, int] = {
     "attention": explanation_pb.MASKING_ATTENTION,
     "mask-token": explanation_pb.MASKING_MASK_TOKEN,
     "delete": explanation_pb.MASKING_DELETE,
     "background": explanation_pb.MASKING_BACKGROUND,
+    "mean": explanation_pb.MASKING_MEAN,
+    "blur": explanation_pb.MASKING_BLUR,
+    "grey": explanation_pb.MASKING_GREY,
+    "drawn": explanation_pb.MASKING_DRAWN,
 }
 QUALITY_LEVELS: dict[str, int] = {
     "basic": explanation_pb.QUALITY_LEVEL_BASIC,
@@ -49,8 +57,14 @@ MODEL_STATES: dict[str, int] = {
 }
 MODEL_KINDS: dict[str, int] = {
     "text-classification": bundle_pb.MODEL_KIND_TEXT_CLASSIFICATION,
+    "text-multi-label": bundle_pb.MODEL_KIND_TEXT_MULTI_LABEL,
+    "text-regression": bundle_pb.MODEL_KIND_TEXT_REGRESSION,
     "tabular-classification": bundle_pb.MODEL_KIND_TABULAR_CLASSIFICATION,
+    "tabular-multi-label": bundle_pb.MODEL_KIND_TABULAR_MULTI_LABEL,
     "tabular-regression": bundle_pb.MODEL_KIND_TABULAR_REGRESSION,
+    "image-classification": bundle_pb.MODEL_KIND_IMAGE_CLASSIFICATION,
+    "image-multi-label": bundle_pb.MODEL_KIND_IMAGE_MULTI_LABEL,
+    "image-regression": bundle_pb.MODEL_KIND_IMAGE_REGRESSION,
 }
 COLUMN_TYPES: dict[str, int] = {
     "number": bundle_pb.COLUMN_TYPE_NUMBER,
@@ -58,6 +72,9 @@ COLUMN_TYPES: dict[str, int] = {
     "boolean": bundle_pb.COLUMN_TYPE_BOOLEAN,
     "ordinal": bundle_pb.COLUMN_TYPE_ORDINAL,
 }
+
+# Of grpc.health.v1, which the client speaks without its package.
+HEALTH_STATES: dict[str, int] = {"serving": 1, "not-serving": 2, "service-unknown": 3}
 
 
 def name_of(names: Mapping[str, int], number: int) -> str:

@@ -23,23 +23,52 @@ class Span:
 
 
 @dataclass(frozen=True)
+class ImageSegment:
+    """A segment of an image: its id on the segment map, how many pixels it has there, and the smallest box around them.
+
+    `right` and `bottom` are one past the last column and row.
+    """
+
+    id: int
+    pixels: int
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass(frozen=True)
+class SegmentMap:
+    """Which segment each pixel that the model saw belongs to: `width * height` ids, row after row.
+
+    `Prediction.image_usage` says which box of the image that is.
+    """
+
+    width: int
+    height: int
+    ids: tuple[int, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Feature:
-    """One player: a part of a text, or a column or named group of columns of a table.
+    """One player: a part of a text, a column or named group of columns of a table, or a segment of an image.
 
     text, spans: the word, token, sentence or phrase as written and its place, or all places of a word where a method
-    treats them as one. column, values: the name of the column or group, and the values of its columns by their names.
-    What does not apply is empty.
+    treats them as one; in_pair: whether that is in the second text of a pair. column, values: the name of the column or
+    group, and the values of its columns by their names. segment: of an image. What does not apply is empty.
     """
 
     text: str = field(default="", metadata=ONLY_SOME_KINDS)
     spans: tuple[Span, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     column: str = field(default="", metadata=ONLY_SOME_KINDS)
     values: Mapping[str, CellValue] = field(default_factory=dict, hash=False, metadata=ONLY_SOME_KINDS)
+    in_pair: bool = field(default=False, metadata=ONLY_SOME_KINDS)
+    segment: ImageSegment | None = field(default=None, metadata=ONLY_SOME_KINDS)
 
     @property
     def name(self) -> str:
-        """What views call it: the text as written, or the column."""
-        return self.text or self.column
+        """What views call it: the text as written, the column, or the segment by its id, such as "segment 7"."""
+        return self.text or self.column or (f"segment {self.segment.id}" if self.segment else "")
 
 
 @dataclass(frozen=True)
@@ -129,7 +158,7 @@ class ResolvedOptions:
 
     The names and values are those of `explicate.ExplainOptions`. target: as it was asked for, None for the predicted
     class. granularity: None for a table. top_k: None when it was not asked for. max_players: None when the method does
-    not group words into phrases.
+    not group words into phrases. segments: None unless an image was cut into about so many.
     """
 
     method: str
@@ -146,6 +175,7 @@ class ResolvedOptions:
     top_k: int | None
     quality: str
     max_players: int | None
+    segments: int | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +185,7 @@ class Explanation:
     evaluations: rows of the model that it rests on, for a table each the mean over the background rows;
     reused_evaluations: those of them that other requests had paid.
     stop_reason: "tolerance", "top-k", "budget", "deadline", "exact", or "running" for an answer that more will follow.
+    segment_map: where the segments of an image lie, else None.
     """
 
     features: tuple[Feature, ...]
@@ -167,6 +198,7 @@ class Explanation:
     converged: bool
     method_version: str
     options: ResolvedOptions
+    segment_map: SegmentMap | None = field(default=None, metadata=ONLY_SOME_KINDS)
 
     def contributions(self, output: int = 0) -> tuple[Contribution, ...]:
         """The features of `attributions[output]` with their numbers, in reading order."""

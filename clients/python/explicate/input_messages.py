@@ -1,4 +1,4 @@
-"""Texts, rows and tables as protobuf messages.
+"""Texts, pairs of texts, rows, tables and images as protobuf messages.
 
 A row's cells and a table's columns are typed by the Python values: the client does not know the model's schema, and the
 server says so when a value does not fit its column.
@@ -7,12 +7,13 @@ server says so when a value does not fit its column.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from explicate.errors import UsageError, invalid_argument
 from explicate.fields import set_field, unicode_text
-from explicate.inputs import CellValue, Input, TableRow, category, kind_of
+from explicate.inputs import CellValue, Image, Input, TableRow, category, kind_of
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import table_pb2 as table_pb
 
@@ -31,10 +32,18 @@ TableColumns: TypeAlias = Mapping[str, Iterable[CellValue]] | Frame
 
 
 def input_message(value: Input, path: str) -> inference_pb.Input:
-    """A text or a row; raises InvalidArgument for what cannot be sent."""
+    """A text, a pair of texts, a row or an image; raises InvalidArgument for what cannot be sent."""
     if isinstance(value, Mapping):
         cells = _cells(value, f"{path}.tabular.cells")
         return inference_pb.Input(tabular=inference_pb.TabularInput(cells=cells))
+    if isinstance(value, Image):
+        return inference_pb.Input(image=inference_pb.ImageInput(content=_content(value, f"{path}.image.content")))
+    if isinstance(value, tuple):
+        return inference_pb.Input(text=_pair(value, path))
+    if isinstance(value, bytes | os.PathLike):
+        raise invalid_argument(
+            f"{path}.text", "must be a string; an image is explicate.Image(bytes) or Image.open(path)"
+        )
     return inference_pb.Input(text=inference_pb.TextInput(text=unicode_text(value, f"{path}.text")))
 
 
@@ -52,6 +61,21 @@ def table_message(columns: TableColumns) -> table_pb.Table:
         raise UsageError(f"the columns have different lengths: {told}")
     messages = [_column(name, values, f"table.columns[{name}]") for name, values in lists.items()]
     return table_pb.Table(rows=max(lengths, default=0), columns=messages)
+
+
+def _content(image: Image, path: str) -> bytes:
+    if not isinstance(image.content, bytes):
+        raise invalid_argument(path, f"must be the bytes of an image file, not {type(image.content).__name__}")
+    return image.content
+
+
+def _pair(texts: tuple[object, ...], path: str) -> inference_pb.TextInput:
+    if len(texts) != 2:
+        raise invalid_argument(f"{path}.text", f"must be a string or a pair of them, not {len(texts)} values")
+    text, text_pair = texts
+    return inference_pb.TextInput(
+        text=unicode_text(text, f"{path}.text"), text_pair=unicode_text(text_pair, f"{path}.text_pair")
+    )
 
 
 def _cells(row: TableRow, path: str) -> dict[str, table_pb.Cell]:

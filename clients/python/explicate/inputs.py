@@ -1,10 +1,18 @@
-"""What a model may be asked about: texts and rows of tables, as plain Python values."""
+"""What a model may be asked about: texts, pairs of texts, rows of tables and images, as plain Python values."""
 
 from __future__ import annotations
 
 import numbers
+import os
 from collections.abc import Mapping
-from typing import Final, Literal, TypeAlias
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, Self, TypeAlias
+
+from explicate.errors import UsageError
+
+MAX_IMAGE_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of an image file that a server takes unless it was set otherwise."""
 
 CellValue: TypeAlias = float | int | str | bool | None
 """A value of a column: a number, a category by its name, true or false, or None for missing. NumPy's count too."""
@@ -12,11 +20,53 @@ CellValue: TypeAlias = float | int | str | bool | None
 TableRow: TypeAlias = Mapping[str, CellValue]
 """A row of a table: every column of the model by name, no other."""
 
-Input: TypeAlias = str | TableRow
-"""A text, or a row of a table; which of them the model's kind decides."""
+
+class TextPair(NamedTuple):
+    """Two texts that a model reads together, such as a question and a passage; a plain tuple of two is one too."""
+
+    text: str
+    text_pair: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture as the bytes of its file: PNG, JPEG, WebP, GIF, BMP or TIFF.
+
+    name: what messages and views call it, such as the file's path; it is not sent.
+    """
+
+    content: bytes = field(repr=False)
+    name: str = field(default="", compare=False)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, max_bytes: int = MAX_IMAGE_BYTES) -> Self:
+        """The picture in a file, whose size is looked at before it is read.
+
+        Raises UsageError for a file that cannot be read, is empty, or has more than `max_bytes` bytes.
+        """
+        try:
+            with Path(path).open("rb") as file:
+                content = file.read(max_bytes + 1)  # the size on record may grow, and a pipe has none
+                size = max(os.fstat(file.fileno()).st_size, len(content))
+        except OSError as error:
+            raise UsageError(f"cannot read {os.fspath(path)}: {error.strerror}") from error
+        if size > max_bytes:
+            raise UsageError(
+                f"{os.fspath(path)} has {size:,} bytes, over the limit of {max_bytes:,}: send a smaller one"
+            )
+        if not content:
+            raise UsageError(f"{os.fspath(path)} is empty")
+        return cls(content, os.fspath(path))
+
+
+Input: TypeAlias = str | TextPair | tuple[str, str] | TableRow | Image
+"""A text, a pair of texts, a row of a table or an image; which of them the model's kind decides."""
 
 ONLY_SOME_KINDS: Final = {"only_some_kinds": True}
 """Metadata of a dataclass's field that only some kinds of models fill; as JSON it is left out when it is empty."""
+
+UNLESS_NONE: Final = {"unless_none": True}
+"""The same for a field whose emptiness says something: as JSON it is left out only when it is None."""
 
 # pandas' own missing values, by name: pandas need not be installed.
 _MISSING_TYPES = frozenset({"NAType", "NaTType"})

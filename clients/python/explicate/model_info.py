@@ -10,8 +10,9 @@ class ModelStatus:
     """One version of a model as the server knows it.
 
     state: "available", "loading", "ready" or "failed"; `reason` says why when that needs saying.
-    kind: "text-classification", "tabular-classification" or "tabular-regression"; empty when its manifest could not
-        be read.
+    kind: what it reads, "text", "tabular" or "image", and what it predicts, "classification" (one class),
+        "multi-label" (any number of labels) or "regression", such as "text-multi-label"; empty when its manifest could
+        not be read.
     runtime, precision: what serves it, such as "onnxruntime-cpu" and "fp32"; empty unless it is ready.
     """
 
@@ -61,13 +62,18 @@ class Column:
 
 @dataclass(frozen=True)
 class ServingLimits:
-    """What a server accepts; `max_evaluations_per_caller` counts those of explanations in progress."""
+    """What a server accepts; `max_evaluations_per_caller` counts those of explanations in progress.
+
+    max_image_bytes, max_image_pixels: of one image file; 0 from a server that takes no images.
+    """
 
     max_inputs: int
     max_text_bytes: int
     max_evaluations: int
     max_call_s: float
     max_evaluations_per_caller: int
+    max_image_bytes: int = 0
+    max_image_pixels: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,9 @@ class ModelDescription:
     precision: of model.onnx; `status.precision` is what is served. metrics: on the held-out test split, by name.
     model_card: Markdown. runtimes: those that were tried on the server's machine, the one that serves first.
     max_tokens: of a text. columns, background_rows: of a table, and the rows that stand for absent columns in an
-    explanation. target_name: what a regression predicts. What does not apply to the kind is empty or 0.
+    explanation. target_name: what a regression predicts. pairs: whether it reads pairs of texts. image_width,
+    image_height: pixels that it reads of an image; patch_size: edge of the patches that it reads them in, if it does.
+    What does not apply to the kind is empty or 0.
     """
 
     status: ModelStatus
@@ -93,3 +101,7 @@ class ModelDescription:
     columns: tuple[Column, ...] = ()
     background_rows: int = 0
     target_name: str = ""
+    pairs: bool = False
+    image_width: int = 0
+    image_height: int = 0
+    patch_size: int = 0

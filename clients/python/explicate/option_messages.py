@@ -20,6 +20,7 @@ _PLAIN_FIELDS = {
     "seed": "seed",
     "top_k": "top_k",
     "max_players": "max_players",
+    "segments": "segments",
 }
 _CHOICES = {
     "output_space": OUTPUT_SPACES,
@@ -64,6 +65,7 @@ def from_message(message: explanation_pb.ExplainOptions) -> ResolvedOptions:
         top_k=message.top_k if message.HasField("top_k") else None,
         quality=name_of(QUALITY_LEVELS, message.quality),
         max_players=message.max_players if message.HasField("max_players") else None,
+        segments=message.segments if message.HasField("segments") else None,
     )
 
 

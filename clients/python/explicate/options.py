@@ -33,14 +33,14 @@ class Contrast:
 
 Target: TypeAlias = ClassChoice | AllClasses | Contrast
 OutputSpace: TypeAlias = Literal["probability", "logit", "value"]
-Granularity: TypeAlias = Literal["word", "token", "sentence"]
-Masking: TypeAlias = Literal["attention", "mask-token", "delete", "background"]
+Granularity: TypeAlias = Literal["word", "token", "sentence", "slic", "quickshift", "grid", "patch"]
+Masking: TypeAlias = Literal["attention", "mask-token", "delete", "background", "drawn", "mean", "blur", "grey"]
 QualityLevel: TypeAlias = Literal["basic", "full"]
 Priority: TypeAlias = Literal["interactive", "bulk"]
 
 METHODS: Final = {
     "auto": "exact-shap for a short text or a few columns, else kernel-shap (default)",
-    "exact-shap": "Shapley values from all 2^n combinations of n words or columns",
+    "exact-shap": "Shapley values from all 2^n combinations of n words, columns or segments",
     "kernel-shap": "Shapley values estimated from a sample, with intervals",
     "permutation-shap": "Shapley values from words that join in random orders, with intervals",
     "partition-shap": "Owen values: neighbours share what they do together; n² rows or more",
@@ -58,9 +58,13 @@ class ExplainOptions(TypedDict, total=False):
     target: a class by index or label, `explicate.ALL`, or an `explicate.Contrast`. Default: the predicted class.
     output_space: the scale that is explained, "probability", "logit", or "value" for a regression, which has no other.
         Default: "logit" for a contrast, else "probability".
-    granularity: what of a text gets a number of its own: each "word" (default), "token" or "sentence".
+    granularity: what gets a number of its own. Of a text each "word" (default), "token" or "sentence"; of an image
+        each segment of like colour and about the same size, "slic" (default), or of any size, "quickshift" (default of
+        lime), each rectangle of a "grid", or each "patch" that the model itself reads, if it does.
     masking: how a word is left out: "attention" (default), "mask-token" or "delete" (default of the lime methods); of
-        a table always by "background": the column takes the values of typical rows, and the outputs are averaged.
+        a table by "background": the column takes the values of typical rows, and the outputs are averaged; for lime by
+        values "drawn" from the training data's statistics; of an image the segment takes its "mean" colour (default),
+        a "blur" of the image, or "grey".
     max_evaluations: rows through the model at most, for a table times its background rows. Default: 32 per word or
         column for kernel-shap and permutation-shap, 1000 for lime, what it takes for the others.
     min_evaluations: rows before `tolerance` may stop the work. Default: 8 per word.
@@ -73,6 +77,7 @@ class ExplainOptions(TypedDict, total=False):
     quality: "full" adds comprehensiveness and sufficiency, for at most twenty more rows. Default: "basic".
     max_players: a text of more words than this, from 2 to 1024, is grouped into phrases first. Default: as many as
         `max_evaluations` has 8 rows for, at least 64.
+    segments: into about how many "slic" or "grid" cut an image, from 2 to 1024. Default: 49.
     """
 
     method: str | None
@@ -89,3 +94,4 @@ class ExplainOptions(TypedDict, total=False):
     top_k: int | None
     quality: QualityLevel | None
     max_players: int | None
+    segments: int | None

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from explicate.explanation import Explanation
-from explicate.inputs import ONLY_SOME_KINDS, TableRow
+from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE, Image, TableRow
 
 if TYPE_CHECKING:
     import shap
+    from PIL.Image import Image as Picture
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,10 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """The score of one class: softmax probability in [0, 1] and the logit before it."""
+    """The score of one class: probability in [0, 1] and the logit before it.
+
+    The probability is the softmax of all logits; of a multi-label model the sigmoid of the label's own.
+    """
 
     index: int
     label: str
@@ -39,12 +43,32 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class TextUsage:
-    """How much of a text the model saw; `characters_used` counts code points from the text's start."""
+    """How much of a text, or of a pair of texts, the model saw.
+
+    characters_used, pair_characters_used: code points from the start of the text, and of the second one of a pair.
+    """
 
     tokens: int
     tokens_used: int
     truncated: bool
     characters_used: int
+    pair_characters_used: int | None = field(default=None, metadata=ONLY_SOME_KINDS)
+
+
+@dataclass(frozen=True)
+class ImageUsage:
+    """What the model saw of an image: a box in pixels of the image once upright, which is `width` x `height`.
+
+    frames: pictures in the file; the model saw the first one only.
+    """
+
+    width: int
+    height: int
+    left: float
+    top: float
+    right: float
+    bottom: float
+    frames: int
 
 
 @dataclass(frozen=True)
@@ -52,7 +76,10 @@ class Prediction:
     """The answer for one input.
 
     index, label, scores: the most probable class and the scores of all classes, by index; of a regression None and
-    empty. value: the answer of a regression in its target's unit, else None. text_usage: None for a row of a table.
+    empty. labels: of a multi-label model those with a probability of at least one half, the most probable first, maybe
+    none; else None. Its index is None, its label empty, and its scores are those of all labels.
+    value: the answer of a regression in its target's unit, else None.
+    text_usage, image_usage: what the model saw of a text or an image, None for other kinds.
     unknown_category_columns: columns whose category the model does not know; it answered as for any unknown one.
     """
 
@@ -62,10 +89,12 @@ class Prediction:
     text_usage: TextUsage | None = field(metadata=ONLY_SOME_KINDS)
     value: float | None = field(default=None, metadata=ONLY_SOME_KINDS)
     unknown_category_columns: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
+    labels: tuple[str, ...] | None = field(default=None, metadata=UNLESS_NONE)
+    image_usage: ImageUsage | None = field(default=None, metadata=ONLY_SOME_KINDS)
 
     @property
     def probability(self) -> float:
-        """Probability of the predicted class, in [0, 1]; NaN for a regression."""
+        """Probability of the predicted class, in [0, 1]; NaN for a regression or several labels."""
         return math.nan if self.index is None else self.scores[self.index].probability
 
 
@@ -115,7 +144,8 @@ class PackedResult:
 class ExplainResult:
     """A prediction and its explanation, both by one version of the model.
 
-    text: what was explained, empty for a row of a table; row: the row as given, None for a text.
+    text: what was explained, text_pair: the second text of a pair; row: the row of a table, image: the image, as
+    given. What does not apply is empty or None.
     final: False for the answers of a stream that more will follow.
     """
 
@@ -126,18 +156,31 @@ class ExplainResult:
     model: ModelVersion
     timing: Timing
     final: bool = True
+    text_pair: str | None = field(default=None, metadata=UNLESS_NONE)
+    image: Image | None = field(default=None, metadata=ONLY_SOME_KINDS)
+
+    def to_image(self, output: int = 0) -> Picture:
+        """The image with what each segment adds to `explanation.attributions[output]` laid over it, as a PIL image.
+
+        The part of the image that the model did not see is dark. Raises UsageError when Pillow is not installed
+        (`pip install 'explicate[cli]'`), and for an explanation that is not of an image.
+        """
+        from explicate.image_view import picture
+
+        return picture(self, output)
 
     def to_shap(self) -> shap.Explanation:
         """The same numbers as a `shap.Explanation`, which `shap.plots` draws; needs `explicate[shap]`.
 
-        `explicate.rows_to_shap` puts many rows of a table into one.
+        `explicate.rows_to_shap` puts many rows of a table into one. For an image each segment's value is spread over
+        its pixels, as `shap.plots.image` has it.
         """
         from explicate.shap_view import to_shap
 
         return to_shap(self)
 
     def to_html(self) -> str:
-        """A fragment of HTML: the text or the table of columns, coloured by what each word or column adds."""
+        """A fragment of HTML: the text, the table of columns or the image, coloured by what each part adds."""
         from explicate.html_view import fragment
 
         return fragment(self)

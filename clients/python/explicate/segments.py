@@ -18,9 +18,13 @@ class Segment:
     feature: int | None
 
 
-def segments(text: str, features: Sequence[Feature]) -> list[Segment]:
-    """All of `text`, in order. Where two spans overlap, the text belongs to the first."""
-    places = sorted((span.start, span.end, index) for index, feature in enumerate(features) for span in feature.spans)
+def segments(text: str, features: Sequence[Feature], *, in_pair: bool = False) -> list[Segment]:
+    """All of `text`, in order; `in_pair` says that it is the second of a pair, whose features are taken then.
+
+    Where two spans overlap, the text belongs to the first.
+    """
+    own = [(index, feature) for index, feature in enumerate(features) if feature.in_pair == in_pair]
+    places = sorted((span.start, span.end, index) for index, feature in own for span in feature.spans)
     pieces: list[Segment] = []
     done = 0
     for start, end, index in places:

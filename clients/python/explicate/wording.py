@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 from explicate.explanation import Attribution, Contribution, Faithfulness, Feature
 from explicate.inputs import CellValue, TableRow
-from explicate.results import ExplainResult, Prediction
+from explicate.results import ExplainResult, ImageUsage, Prediction
 
 _STOP_REASONS = {
     "tolerance": "stopped: intervals narrow enough",
@@ -52,10 +52,19 @@ def _decimals(value: float, digits: int) -> int:
 
 
 def prediction(answer: Prediction) -> str:
-    """The answer in short, such as "great 0.951" or "predicts 153.2"."""
-    if answer.value is None:
-        return f"{answer.label} {answer.probability:.3f}"
-    return f"predicts {answer.value:.{_decimals(answer.value, digits=4)}f}"
+    """The answer in short, such as "great 0.951", "toxic 0.912, insult 0.703" or "predicts 153.2"."""
+    if answer.value is not None:
+        return f"predicts {answer.value:.{_decimals(answer.value, digits=4)}f}"
+    return f"{answer.label} {answer.probability:.3f}" if answer.labels is None else labels(answer)
+
+
+def labels(answer: Prediction) -> str:
+    """The labels of a multi-label answer: "toxic 0.912, insult 0.703", or "no label (the nearest: spam 0.312)"."""
+    if not answer.labels:
+        nearest = max(answer.scores, key=lambda score: score.probability, default=None)
+        return "no label" if nearest is None else f"no label (the nearest: {nearest.label} {nearest.probability:.3f})"
+    probabilities = {score.label: score.probability for score in answer.scores}
+    return ", ".join(f"{label} {probabilities.get(label, math.nan):.3f}" for label in answer.labels)
 
 
 def cell(value: CellValue) -> str:
@@ -89,8 +98,10 @@ def largest(attribution: Attribution) -> float:
 def feature_noun(result: ExplainResult) -> str:
     """What one feature is called: "word", "token", "sentence", or "phrase" when words were grouped.
 
-    Of a table it is "column", or "feature" when columns were grouped.
+    Of a table it is "column", or "feature" when columns were grouped; of an image "segment" or "patch".
     """
+    if result.explanation.segment_map is not None:
+        return "patch" if result.explanation.options.granularity == "patch" else "segment"
     if result.row is not None:
         grouped = any(len(feature.values) > 1 for feature in result.explanation.features)
         return "feature" if grouped else "column"
@@ -103,13 +114,62 @@ def feature_noun(result: ExplainResult) -> str:
 
 def features_of(result: ExplainResult, count: int) -> str:
     """A number of features, such as "1 word" or "3 phrases"."""
-    return f"{count:,} {feature_noun(result)}{'' if count == 1 else 's'}"
+    return f"{count:,} {feature_noun(result) if count == 1 else feature_nouns(result)}"
+
+
+def feature_nouns(result: ExplainResult) -> str:
+    """What several features are called."""
+    noun = feature_noun(result)
+    return f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+
+
+_SIDE_BY_SIDE = ("left", "", "right"), ("upper", "", "lower")
+
+
+def place(result: ExplainResult, feature: Feature) -> str:
+    """Where a segment lies, such as "upper left, 0,0 to 96,64", the corners of its box on the upright image."""
+    segment, shape = feature.segment, result.explanation.segment_map
+    if segment is None or shape is None:
+        return ""
+    centre = ((segment.left + segment.right) / 2 / shape.width, (segment.top + segment.bottom) / 2 / shape.height)
+    across, down = (names[min(int(share * 3), 2)] for names, share in zip(_SIDE_BY_SIDE, centre, strict=True))
+    left, top = on_image(result, segment.left, segment.top)
+    right, bottom = on_image(result, segment.right, segment.bottom)
+    return f"{' '.join(filter(None, (down, across))) or 'middle'}, {left:.0f},{top:.0f} to {right:.0f},{bottom:.0f}"
+
+
+def on_image(result: ExplainResult, x: float, y: float) -> tuple[float, float]:
+    """A place on the segment map as one on the upright image; as it is when the server did not say what was seen."""
+    usage, shape = result.prediction.image_usage, result.explanation.segment_map
+    if usage is None or shape is None or not (shape.width and shape.height):
+        return x, y
+    across, down = (usage.right - usage.left) / shape.width, (usage.bottom - usage.top) / shape.height
+    return usage.left + x * across, usage.top + y * down
+
+
+def beside(result: ExplainResult) -> tuple[str, list[str]] | None:
+    """The heading and the cells of what a list of features says of each beside its name; None when it has no more.
+
+    The value of a column, the place of a segment, or which text of a pair a word is in.
+    """
+    features = result.explanation.features
+    if result.row is not None:
+        return "value", [values(feature) for feature in features]
+    if result.explanation.segment_map is not None:
+        return "where", [place(result, feature) for feature in features]
+    if result.text_pair is not None:
+        return "in text", ["second" if feature.in_pair else "first" for feature in features]
+    return None
 
 
 def outcome(attribution: Attribution, result: ExplainResult) -> str:
     """From the baseline to the output, such as "great: probability 0.500 without words → 0.930 as written"."""
     options = result.explanation.options
-    start, end = ("without words", "as written") if result.row is None else ("over the background", "for this row")
+    start, end = "without words", "as written"
+    if result.row is not None:
+        start, end = "over the background", "for this row"
+    elif result.explanation.segment_map is not None:
+        start, end = f"without {feature_nouns(result)}", "as it is"
     if options.method.startswith("lime"):
         start = "(the local model's intercept)"
     scale, places = f"{options.output_space} ", 3
@@ -137,7 +197,7 @@ def stop_reason(result: ExplainResult) -> str:
     """Why the work stopped, in words."""
     explanation = result.explanation
     words = _STOP_REASONS.get(explanation.stop_reason, f"stopped: {explanation.stop_reason}")
-    return words.format(top_k=explanation.options.top_k, features=f"{feature_noun(result)}s")
+    return words.format(top_k=explanation.options.top_k, features=feature_nouns(result))
 
 
 def quality(result: ExplainResult) -> list[str]:
@@ -146,7 +206,7 @@ def quality(result: ExplainResult) -> list[str]:
     lines = ["; ".join([stop_reason(result), *_precision(result)]), "; ".join(_fit(result))]
     if measures.comprehensiveness is not None and measures.sufficiency is not None:
         lines.append(
-            f"without the {feature_noun(result)}s that raise it most the output falls by"
+            f"without the {feature_nouns(result)} that raise it most the output falls by"
             f" {_fall(measures.comprehensiveness, decimals(result))},"
             f" with them alone by {_fall(measures.sufficiency, decimals(result))}"
         )
@@ -161,7 +221,7 @@ def _precision(result: ExplainResult) -> Iterator[str]:
         ratio = measures.largest_interval_ratio
         yield f"widest interval {'below ± 1%' if ratio < 0.01 else f'± {ratio:.0%}'} of the range"
     if measures.certain_top_k is not None:
-        yield _certain(measures.certain_top_k, feature_noun(result))
+        yield _certain(measures.certain_top_k, feature_noun(result), feature_nouns(result))
 
 
 def _fit(result: ExplainResult) -> Iterator[str]:
@@ -172,10 +232,10 @@ def _fit(result: ExplainResult) -> Iterator[str]:
         yield f"two halves of the sample agree {measures.split_half_spearman:.2f}"
 
 
-def _certain(count: int, noun: str) -> str:
+def _certain(count: int, noun: str, nouns: str) -> str:
     if count == 0:
         return f"not certain which {noun} is the strongest"
-    return f"the strongest {noun} is certain" if count == 1 else f"the strongest {count} {noun}s are certain"
+    return f"the strongest {noun} is certain" if count == 1 else f"the strongest {count} {nouns} are certain"
 
 
 def _known(figure: float | None) -> TypeGuard[float]:
@@ -186,21 +246,44 @@ def _fall(fall: Faithfulness, places: int) -> str:
     return f"{plain_number(fall.value, places)} (random: {plain_number(fall.random, places)})"
 
 
+def read_until(result: ExplainResult, *, in_pair: bool = False) -> int:
+    """How many characters of the text, or of the second one of a pair, the model read."""
+    usage, length = result.prediction.text_usage, len((result.text_pair or "") if in_pair else result.text)
+    if usage is None or not usage.truncated:
+        return length
+    read = usage.pair_characters_used if in_pair else usage.characters_used
+    return length if read is None else read
+
+
 def unread(result: ExplainResult) -> str:
     """What of its input the model did not read or does not know; empty when there is nothing of that."""
     usage = result.prediction.text_usage
     if usage is not None and usage.truncated:
-        return (
-            f"the text is too long for the model: it read {usage.tokens_used} of {usage.tokens} tokens, the first"
-            f" {usage.characters_used} of {len(result.text)} characters"
-        )
-    return unknown_categories(result.prediction)
+        what = "text is" if result.text_pair is None else "pair of texts is"
+        read = f"the first {usage.characters_used} of {len(result.text)} characters"
+        if result.text_pair is not None and usage.pair_characters_used is not None:
+            read += f" and of the second text {usage.pair_characters_used} of {len(result.text_pair)}"
+        return f"the {what} too long for the model: it read {usage.tokens_used} of {usage.tokens} tokens, {read}"
+    image = result.prediction.image_usage
+    unseen = [_cut(image)] if image is not None else []
+    return "; ".join(filter(None, [*unseen, not_as_given(result.prediction)]))
 
 
-def unknown_categories(answer: Prediction) -> str:
-    """The columns that hold categories the model was not trained on; empty when there are none."""
-    columns = answer.unknown_category_columns
-    if not columns:
+def not_as_given(answer: Prediction) -> str:
+    """What of the input the model could not take as it was given; empty when it took all."""
+    columns, usage = answer.unknown_category_columns, answer.image_usage
+    if columns:
+        what = "the category" if len(columns) == 1 else "the categories"
+        return f"the model does not know {what} in {', '.join(columns)}: it answered as for any unknown one"
+    if usage is not None and usage.frames > 1:
+        return f"the file has {usage.frames:,} pictures: the model saw the first one only"
+    return ""
+
+
+def _cut(usage: ImageUsage) -> str:
+    """What was cut off an image; empty when nothing was, but for half a pixel of rounding."""
+    box = (usage.left, usage.top, usage.width - usage.right, usage.height - usage.bottom)
+    if max(box) < 0.5:
         return ""
-    what = "the category" if len(columns) == 1 else "the categories"
-    return f"the model does not know {what} in {', '.join(columns)}: it answered as for any unknown one"
+    seen = f"{usage.left:.0f},{usage.top:.0f} to {usage.right:.0f},{usage.bottom:.0f}"
+    return f"the model saw the part from {seen} of {usage.width} x {usage.height} pixels"

@@ -79,7 +79,7 @@ class TestPredict:
         file.write_text("\n".join(["x" * 3_000_000] * 7))  # 21 MB, and a message may have 16 MiB
         code, _, _ = explicate("predict", "--model", "reviews", "--format", "csv", "--file", str(file))
         assert code == 0
-        assert [len(request.inputs) for request in server.requests] == [3, 4]
+        assert [len(request.inputs) for request in server.requests[1:]] == [3, 4]  # the first asks what the model predicts
 
     def test_texts_come_from_stdin(self, explicate, monkeypatch):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\ntwo\n")))
@@ -153,13 +153,13 @@ class TestExplain:
             *("explain", "--model", "reviews", "--method", "lime", "--target", "great", "--output-space", "logit"),
             *("--masking", "delete", "--max-evaluations", "500", "--min-evaluations", "40", "--tolerance", "0.5"),
             *("--confidence", "0.75", "--time-limit", "2.5", "--seed", "7", "--granularity", "token"),
-            *("--top-k", "3", "--quality", "full", "--max-players", "32", "x"),
+            *("--top-k", "3", "--quality", "full", "--max-players", "32", "--segments", "9", "x"),
         )
         sent = server.requests[0].options
         assert (sent.method, sent.target.label, sent.seed, sent.time_limit_seconds) == ("lime", "great", 7, 2.5)
         assert (sent.max_evaluations, sent.min_evaluations, sent.tolerance, sent.confidence) == (500, 40, 0.5, 0.75)
         assert (sent.granularity, sent.quality) == (pb.GRANULARITY_TOKEN, pb.QUALITY_LEVEL_FULL)
-        assert (sent.top_k, sent.max_players) == (3, 32)
+        assert (sent.top_k, sent.max_players, sent.segments) == (3, 32, 9)
         assert len(sent.ListFields()) == len(pb.ExplainOptions.DESCRIPTOR.fields)
 
     @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ class TestWording:
         [((), ""), (("job",), "the category in job:"), (("job", "city"), "the categories in job, city:")],
     )
     def test_unknown_categories_are_told_by_column(self, columns, words):
-        told = wording.unknown_categories(replace(predicted(1.0), unknown_category_columns=columns))
+        told = wording.not_as_given(replace(predicted(1.0), unknown_category_columns=columns))
         assert words in told
         assert bool(told) == bool(columns)
 

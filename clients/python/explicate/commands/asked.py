@@ -1,4 +1,4 @@
-"""What a command is asked about: texts or rows of a table, each with its place among them."""
+"""What a command is asked about: texts, pairs of texts, rows of a table or images, each with its place among them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from explicate import wording
 from explicate.errors import InvalidArgument, ServerError
-from explicate.inputs import Input
+from explicate.inputs import Image, Input
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A text or a row, and its number among those given, from 1; of a text in a file, its line.
+    """One input, and its number among those given, from 1; of one in a file, its line.
 
     refusal: why it cannot be sent at all, such as a word where the column has numbers.
     """
@@ -25,17 +25,46 @@ class Asked:
     @property
     def noun(self) -> str:
         """What it is."""
-        return "text" if isinstance(self.value, str) else "row"
+        if isinstance(self.value, Image):
+            return "image"
+        return "text" if isinstance(self.value, str) else "pair" if isinstance(self.value, tuple) else "row"
+
+    @property
+    def place(self) -> str:
+        """Which one it is, such as "text 3" or "image 3 (cat.png)"."""
+        name = f" ({self.value.name})" if isinstance(self.value, Image) else ""
+        return f"{self.noun} {self.number}{name}"
+
+    @property
+    def given(self) -> dict[str, object]:
+        """It by the names that JSON lines have for it; an image is its file's name."""
+        match self.value:
+            case str():
+                return {"text": self.value}
+            case (text, text_pair):
+                return {"text": text, "text_pair": text_pair}
+            case Image():
+                return {"image": self.value.name}
+            case row:
+                return {"row": row}
 
     @property
     def shown(self) -> str:
         """It on one line."""
-        return self.value if isinstance(self.value, str) else wording.row(self.value)
+        match self.value:
+            case str():
+                return self.value
+            case (text, text_pair):
+                return f"{text} | {text_pair}"
+            case Image():
+                return self.value.name
+            case row:
+                return wording.row(row)
 
 
 def report(asked: Asked, error: ServerError) -> None:
-    """Say on stderr why one text or row has no answer."""
-    print(f"explicate: {asked.noun} {asked.number}: {why(error)}", file=sys.stderr)
+    """Say on stderr why one input has no answer."""
+    print(f"explicate: {asked.place}: {why(error)}", file=sys.stderr)
 
 
 def why(error: ServerError) -> str:

@@ -1,4 +1,4 @@
-"""`explicate explain`: a prediction and what each word or column adds to it."""
+"""`explicate explain`: a prediction and what each word, column or segment adds to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from explicate.commands import asked as asked_about
-from explicate.commands import connection, explanation_options, explanation_printers, given, json_lines
+from explicate.commands import connection, drawings, explanation_options, explanation_printers, given, json_lines
 from explicate.commands.asked import Asked
 from explicate.errors import DeadlineExceeded, InternalError, InvalidArgument, ServerError, UsageError
 from explicate.options import ExplainOptions
@@ -28,9 +28,13 @@ _EPILOG = """examples:
   explicate explain --file reviews.txt --html reviews.html --format csv --bulk > words.csv
   explicate explain --model credit --row 'age=34,job=clerk,income='  a row of a table; the income is missing
   explicate explain --model credit --csv applications.csv --html applications.html
+  explicate explain --model animals --image cat.jpg --out why-cat.png     what of the picture speaks for the answer
+  explicate explain --model animals --image pictures/ --out drawn/ --segments 100 --masking blur
+  explicate explain --model entailment "It rains." --text-pair "The street is wet."
 
-Bars show what a word or column adds to the output, the whiskers its confidence interval. The same seed gives the same
-answer. A text or row that cannot be answered is named on stderr, the others are answered, and the exit code is 1."""
+Bars show what a word, column or segment adds to the output, the whiskers its confidence interval. The same seed gives
+the same answer. A text, row or image that cannot be answered is named on stderr, the others are answered, and the exit
+code is 1."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -38,15 +42,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "explain",
         usage="explicate explain [OPTION ...] [TEXT ...]",
-        help="ask a model about texts or rows, and why it answers so",
-        description="Ask a served model about texts or rows of a table, with what each word or column adds to the"
-        " answer and how sure that is.",
+        help="ask a model about texts, rows or images, and why it answers so",
+        description="Ask a served model about texts, pairs of texts, rows of a table or images, with what each word,"
+        " column or segment adds to the answer and how sure that is.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     given.add_input_options(parser)
     connection.add_format_option(parser)
     parser.add_argument("--html", metavar="FILE", type=Path, help="also write the explanations as a web page to FILE")
+    drawings.add_out_option(parser)
     parser.add_argument(
         "--top", metavar="N", type=int, default=_TOP, help="list the N strongest (default: %(default)s; 0: all)"
     )
@@ -59,10 +64,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Explain every text or row; 1 when some have no answer."""
+    """Explain every input; 1 when some have no answer."""
     if arguments.top < 0:
         raise UsageError("--top must be 0 or more")
     given.check(arguments)
+    drawings.check(arguments)
     options = explanation_options.explanation_options(arguments)
     show = explanation_printers.printer(arguments.format, arguments.top)
     explained: list[ExplainResult] = []
@@ -71,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         model = connection.chosen_model(client, arguments)
         for asked in given.read(arguments, client, model).inputs:
             try:
-                explained.append(show(asked, _estimates(client, model, asked, arguments, options)))
+                result = show(asked, _estimates(client, model, asked, arguments, options))
             except (InvalidArgument, DeadlineExceeded, InternalError) as error:
                 if asked.refusal is None and not _is_about_the_input(error):
                     raise explanation_options.in_flags(error) from error
@@ -79,13 +85,18 @@ def run(arguments: argparse.Namespace) -> int:
                 asked_about.report(asked, error)
                 if arguments.format == "json":
                     print(json_lines.failure(asked, error))
+                continue
+            if arguments.html:
+                explained.append(result)
+            if arguments.out:
+                drawings.draw(arguments.out, asked, result)
     if arguments.html:
         _write_html(arguments.html, explained)
     return 1 if failed else 0
 
 
 def _is_about_the_input(error: ServerError) -> bool:
-    """Whether another text or row may fare better; a wrong option, by contrast, is wrong for all."""
+    """Whether another input may fare better; a wrong option, by contrast, is wrong for all."""
     return all(path.startswith("input") for path, _ in error.violations)
 
 

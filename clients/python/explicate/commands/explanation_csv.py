@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from explicate import wording
 from explicate.commands import json_lines
 from explicate.explanation import Attribution, Contribution, Faithfulness, Feature
-from explicate.results import ExplainResult
+from explicate.results import ExplainResult, Prediction
 
 HEADER = (
     *("input", "prediction", "class", "against", "feature", "start", "end", "feature_value"),
@@ -15,17 +16,23 @@ HEADER = (
     *("method", "evaluations", "reused_evaluations", "stop_reason"),
     *("additivity_gap", "held_out_r_squared", "split_half_spearman", "infidelity", "largest_interval_ratio"),
     *("certain_top_k", "comprehensiveness", "comprehensiveness_random", "sufficiency", "sufficiency_random"),
-    "unknown_category_columns",
+    *("unknown_category_columns", "in_pair", "pixels", "left", "top", "right", "bottom"),
 )
 
 
 def lines(number: int, result: ExplainResult) -> Iterator[tuple[object, ...]]:
     """The lines of input `number`, in the order of `HEADER`; what is not known is empty."""
     whole = _of_the_whole(result)
-    predicted = result.prediction.label if result.prediction.value is None else result.prediction.value
+    predicted = _predicted(result.prediction)
     for output, attribution in enumerate(result.explanation.attributions):
         for contribution in result.explanation.contributions(output):
-            line = (number, predicted, *_of_the_feature(attribution, contribution), *whole)
+            line = (
+                number,
+                predicted,
+                *_of_the_feature(attribution, contribution),
+                *whole,
+                *_place(result, contribution),
+            )
             yield tuple("" if _unknown(value) else value for value in line)
 
 
@@ -50,6 +57,23 @@ def _of_the_whole(result: ExplainResult) -> tuple[object, ...]:
         *_fall(quality.sufficiency),
         ", ".join(result.prediction.unknown_category_columns),
     )
+
+
+def _predicted(prediction: Prediction) -> object:
+    """The class, the value, or as JSON the list of labels."""
+    if prediction.labels is not None:
+        return json_lines.dumps(prediction.labels)
+    return prediction.label if prediction.value is None else prediction.value
+
+
+def _place(result: ExplainResult, contribution: Contribution) -> tuple[object, ...]:
+    """Which text of a pair a word is in; the pixels of a segment on the map, and its box on the upright image."""
+    in_pair = str(contribution.feature.in_pair).lower() if result.text_pair is not None else None
+    segment = contribution.feature.segment
+    if segment is None:
+        return (in_pair, *[None] * 5)
+    left_top = wording.on_image(result, segment.left, segment.top)
+    return (in_pair, segment.pixels, *left_top, *wording.on_image(result, segment.right, segment.bottom))
 
 
 def _values(feature: Feature) -> object:

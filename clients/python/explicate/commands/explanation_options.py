@@ -57,7 +57,13 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         choices=get_args(OutputSpace),
         help="the scale that is explained (default: probability; logit with --against)",
     )
-    group.add_argument("--granularity", choices=get_args(Granularity), help="what gets a number (default: each word)")
+    group.add_argument(
+        "--granularity",
+        choices=get_args(Granularity),
+        help="what gets a number: of a text each word (default), token or sentence; of an image segments of like colour"
+        " and size (slic, default) or of any size (quickshift), a grid, or the model's own patches",
+    )
+    group.add_argument("--segments", metavar="N", type=int, help="cut an image into about N (default: 49)")
     group.add_argument(
         "--max-players", metavar="N", type=int, help="group a text of more words into phrases (default: 64)"
     )
@@ -65,7 +71,12 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
 
 def _add_how(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--method", metavar="NAME", help="one of these (default: auto)")
-    group.add_argument("--masking", choices=get_args(Masking), help="how a word is left out (default: the method's)")
+    group.add_argument(
+        "--masking",
+        choices=get_args(Masking),
+        help="how a word is left out: attention, mask-token, delete; a column: background, drawn; a segment of an"
+        " image: by its mean colour, a blur, or grey (default: the method's)",
+    )
     group.add_argument("--seed", metavar="N", type=int, help="of all random choices (default: 0)")
     group.add_argument("--confidence", metavar="SHARE", type=float, help="coverage of the intervals (default: 0.95)")
     group.add_argument(
@@ -105,6 +116,7 @@ def explanation_options(arguments: argparse.Namespace) -> ExplainOptions:
         "top_k": arguments.top_k,
         "quality": arguments.quality,
         "max_players": arguments.max_players,
+        "segments": arguments.segments,
     }
 
 

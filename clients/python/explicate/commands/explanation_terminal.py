@@ -24,7 +24,6 @@ from explicate.segments import segments
 
 _BAR_HALF = 18
 _WORD_WIDTH = 24
-_VALUE_WIDTH = 20
 _FAINT_BELOW = 0.05  # share of the strongest word below which a word is left uncoloured
 _PALE = 0.85  # share of white in the colour of the weakest coloured word
 
@@ -39,8 +38,10 @@ def view(result: ExplainResult, top: int) -> RenderableType:
         parts.append(_table(shown, result))
         if hidden := explanation_text.hidden_features(result, shown):
             parts.append(Text(hidden, style="dim"))
-        if result.row is None:
+        if result.text:
             parts += [Text(), _sentence(result, output)]
+        if result.text_pair is not None:
+            parts += [Text(), _sentence(result, output, in_pair=True)]
     return Group(*parts)
 
 
@@ -67,17 +68,17 @@ def _table(shown: Sequence[Contribution], result: ExplainResult) -> Table:
     full_scale, places = bars.scale(shown), wording.decimals(result)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column(wording.feature_noun(result), max_width=_WORD_WIDTH)
-    if result.row is not None:
-        table.add_column("value", max_width=_VALUE_WIDTH)
+    told = explanation_text.beside(result, shown)
+    if told:
+        table.add_column(told[0], max_width=explanation_text.BESIDE_WIDTH)
     table.add_column(explanation_text.axis(full_scale, _BAR_HALF), no_wrap=True)
-    table.add_column("value" if result.row is None else "adds", justify="right")
+    table.add_column(explanation_text.figures_heading(result), justify="right")
     table.add_column("")
     names = explanation_text.names(shown, _WORD_WIDTH)
-    values = explanation_text.column_values(shown, _VALUE_WIDTH)
-    for name, value, contribution in zip(names, values, shown, strict=True):
+    for i, (name, contribution) in enumerate(zip(names, shown, strict=True)):
         table.add_row(
             Text(name),
-            *([] if result.row is None else [Text(value)]),
+            *([Text(told[1][i])] if told else []),
             _bar(contribution, full_scale),
             Text(wording.number(contribution.value, places)),
             Text(wording.half_width(contribution, places), style="dim"),
@@ -96,14 +97,15 @@ def _bar(contribution: Contribution, full_scale: float) -> Text:
     return text
 
 
-def _sentence(result: ExplainResult, output: int) -> Text:
+def _sentence(result: ExplainResult, output: int, *, in_pair: bool = False) -> Text:
     attribution = result.explanation.attributions[output]
     largest = wording.largest(attribution)
-    usage = result.prediction.text_usage
+    read_until = wording.read_until(result, in_pair=in_pair)
     text = Text()
-    for piece in segments(result.text, result.explanation.features):
+    shown = (result.text_pair or "") if in_pair else result.text
+    for piece in segments(shown, result.explanation.features, in_pair=in_pair):
         value = 0.0 if piece.feature is None else attribution.values[piece.feature] / largest
-        unread = usage is not None and usage.truncated and piece.start >= usage.characters_used
+        unread = piece.start >= read_until
         text.append(tables.printable(piece.text), style=Style(dim=True) if unread else _word_style(value))
     return text
 

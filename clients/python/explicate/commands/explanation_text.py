@@ -13,7 +13,7 @@ from explicate.results import ExplainResult
 
 _BAR_HALF = 16  # characters on each side of the centre line
 _WORD_WIDTH = 24
-_VALUE_WIDTH = 20
+BESIDE_WIDTH = 32
 
 
 def lines(result: ExplainResult, top: int) -> Iterator[str]:
@@ -50,8 +50,8 @@ def strongest(result: ExplainResult, output: int, top: int) -> tuple[Contributio
 def hidden_features(result: ExplainResult, shown: Sequence[Contribution]) -> str:
     """How many features the list leaves out; empty when it leaves out none."""
     rest = len(result.explanation.features) - len(shown)
-    more = f"more {wording.feature_noun(result)}{'' if rest == 1 else 's'}"
-    return f"and {rest} {more} with less (--top 0 lists all)" if rest else ""
+    more = wording.feature_noun(result) if rest == 1 else wording.feature_nouns(result)
+    return f"and {rest} more {more} with less (--top 0 lists all)" if rest else ""
 
 
 def names(shown: Sequence[Contribution], width: int) -> list[str]:
@@ -61,9 +61,18 @@ def names(shown: Sequence[Contribution], width: int) -> list[str]:
     return [tables.shortened(c.feature.name, width - len(m)) + m for c, m in zip(shown, marks, strict=True)]
 
 
-def column_values(shown: Sequence[Contribution], width: int) -> list[str]:
-    """What the columns hold, cut to `width` columns of the screen."""
-    return [tables.shortened(wording.values(contribution.feature), width) for contribution in shown]
+def beside(result: ExplainResult, shown: Sequence[Contribution]) -> tuple[str, list[str]] | None:
+    """A heading and what stands beside the names of the features, cut to the width of its column."""
+    told = wording.beside(result)
+    if told is None:
+        return None
+    by_feature = {id(feature): cell for feature, cell in zip(result.explanation.features, told[1], strict=True)}
+    return told[0], [tables.shortened(by_feature[id(c.feature)], BESIDE_WIDTH) for c in shown]
+
+
+def figures_heading(result: ExplainResult) -> str:
+    """The heading of the attributions: of a table "value" is what a column holds."""
+    return "value" if result.row is None else "adds"
 
 
 def progress(result: ExplainResult) -> str:
@@ -82,10 +91,11 @@ def _table(shown: Sequence[Contribution], result: ExplainResult) -> str:
         [wording.number(c.value, places) for c in shown],
         [wording.half_width(c, places) for c in shown],
     ]
-    header = [wording.feature_noun(result).upper(), axis(full_scale, _BAR_HALF), "VALUE", ""]
-    if result.row is not None:
-        columns.insert(1, column_values(shown, _VALUE_WIDTH))
-        header[1:3] = ["VALUE", header[1], "ADDS"]
+    header = [wording.feature_noun(result), axis(full_scale, _BAR_HALF), figures_heading(result), ""]
+    if told := beside(result, shown):
+        header.insert(1, told[0])
+        columns.insert(1, told[1])
+    header = [heading.upper() for heading in header]
     return tables.table(header, zip(*columns, strict=True), right=(len(header) - 2,))
 
 

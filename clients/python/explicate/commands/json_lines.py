@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from explicate.commands.asked import Asked, why
 from explicate.errors import ServerError
-from explicate.inputs import ONLY_SOME_KINDS
+from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE, Image
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -31,20 +31,24 @@ def dumps(value: object) -> str:
 def document(value: DataclassInstance) -> dict[str, object]:
     """The fields of a dataclass with what they hold."""
     held = {field: getattr(value, field.name) for field in fields(value)}
-    return {field.name: item for field, item in held.items() if field.metadata != ONLY_SOME_KINDS or _holds(item)}
+    return {field.name: item for field, item in held.items() if _is_told(field.metadata, item)}
 
 
 def failure(asked: Asked, error: ServerError) -> str:
     """The line of a text or a row that has no answer."""
     cause = {"code": error.code, "reason": error.reason, "message": why(error)}
-    return dumps({"input": asked.number, asked.noun: asked.value, "error": cause})
+    return dumps({"input": asked.number, **asked.given, "error": cause})
 
 
-def _holds(item: object) -> bool:
-    return item is not None and item not in ((), "", {})
+def _is_told(metadata: Mapping[str, bool], item: object) -> bool:
+    if metadata == ONLY_SOME_KINDS:
+        return item is not None and item is not False and item not in ((), "", {})
+    return metadata != UNLESS_NONE or item is not None
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, Image):  # by its name: the file itself is at hand
+        return value.name
     if is_dataclass(value) and not isinstance(value, type):
         return {name: _plain(held) for name, held in document(value).items()}
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""`explicate predict`: the model's answer for each text or row."""
+"""`explicate predict`: the model's answer for each text, pair, row or image."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from explicate.commands import asked as asked_about
@@ -15,7 +14,7 @@ from explicate.commands import connection, given, prediction_printers
 from explicate.commands.asked import Asked
 from explicate.commands.prediction_printers import Answer
 from explicate.errors import InvalidArgument, MessageTooLarge, ServerError
-from explicate.inputs import Input
+from explicate.inputs import Image, Input
 
 if TYPE_CHECKING:
     from explicate.results import PredictResult
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 # Inputs in one call: enough to keep the server's batches full, few enough that texts of 64 KiB stay below the 16 MiB
 # limit of a message, and that answers appear while a long file is still being read.
 INPUTS_PER_CALL = 128
+# Bytes of images in one call: half a message, so that a file of the largest size still fits beside them.
+IMAGE_BYTES_PER_CALL = 8 * 1024 * 1024
 
 _EPILOG = """examples:
   explicate predict "Great soup!" "Cold and late."
@@ -31,8 +32,11 @@ _EPILOG = """examples:
   explicate predict --file a-million-reviews.txt --format csv --bulk > answers.csv
   explicate predict --model credit --row 'age=34,job=clerk,income='     a row of a table; the income is missing
   explicate predict --model credit --csv applications.csv --format csv > answers.csv
+  explicate predict --model animals --image cat.jpg pictures/              a file, and every image in a folder
+  explicate predict --model entailment "It rains." --text-pair "The street is wet."
+  explicate predict --model entailment --jsonl pairs.jsonl              {"text": "...", "text_pair": "..."} a line
 
-A text or row that cannot be answered is named on stderr, the others are answered, and the exit code is 1."""
+A text, row or image that cannot be answered is named on stderr, the others are answered, and the exit code is 1."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,8 +44,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "predict",
         usage="explicate predict [OPTION ...] [TEXT ...]",
-        help="ask a model about texts or rows",
-        description="Ask a served model about texts or rows of a table.",
+        help="ask a model about texts, rows or images",
+        description="Ask a served model about texts, pairs of texts, rows of a table or images.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -54,7 +58,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict every text or row; 1 when some have no answer."""
+    """Predict every input; 1 when some have no answer."""
     given.check(arguments)
     with connection.connect(arguments) as client:
         model = connection.chosen_model(client, arguments)
@@ -74,8 +78,7 @@ class _Caller:
 
     def answers(self, inputs: Iterable[Asked]) -> Iterator[Answer]:
         """One answer per input, in order."""
-        inputs = iter(inputs)
-        while chunk := list(islice(inputs, INPUTS_PER_CALL)):
+        for chunk in _chunks(inputs):
             by_number = {answer.asked.number: answer for answer in self._chunk(chunk)}
             for asked in chunk:
                 answer = by_number[asked.number]
@@ -108,6 +111,21 @@ class _Caller:
         else:
             for asked, prediction in zip(chunk, result.predictions, strict=True):
                 yield Answer(asked, prediction, result.model)
+
+
+def _chunks(inputs: Iterable[Asked]) -> Iterator[list[Asked]]:
+    """Consecutive inputs, as many as fit one call."""
+    chunk: list[Asked] = []
+    held_bytes = 0
+    for asked in inputs:
+        own_bytes = len(asked.value.content) if isinstance(asked.value, Image) else 0
+        if chunk and (len(chunk) == INPUTS_PER_CALL or held_bytes + own_bytes > IMAGE_BYTES_PER_CALL):
+            yield chunk
+            chunk, held_bytes = [], 0
+        chunk.append(asked)
+        held_bytes += own_bytes
+    if chunk:
+        yield chunk
 
 
 def _refused_inputs(error: InvalidArgument) -> dict[int, InvalidArgument]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,15 +35,18 @@ def _show_text(answers: Iterable[Answer], _model: ModelDescription | None) -> No
         return
     shown = [(tables.shortened(asked.shown, _INPUT_WIDTH), outcome) for asked, outcome in answered]
     noun = answered[0][0].noun.upper()
-    if answered[0][1].value is None:
+    first = answered[0][1]
+    if first.labels is not None:
+        print(tables.table(("LABELS", noun), [(wording.labels(outcome), text) for text, outcome in shown]))
+    elif first.value is None:
         lines = [(outcome.label, f"{outcome.probability:.3f}", text) for text, outcome in shown]
         print(tables.table(("LABEL", "PROBABILITY", noun), lines, right=(1,)))
     else:
         values = [(wording.prediction(outcome).removeprefix("predicts "), text) for text, outcome in shown]
         print(tables.table(("VALUE", noun), values, right=(0,)))
     for asked, outcome in answered:
-        if note := wording.unknown_categories(outcome):
-            print(f"explicate: {asked.noun} {asked.number}: {note}", file=sys.stderr)
+        if note := wording.not_as_given(outcome):
+            print(f"explicate: {asked.place}: {note}", file=sys.stderr)
 
 
 def _show_json(answers: Iterable[Answer], _model: ModelDescription | None) -> None:
@@ -52,35 +55,59 @@ def _show_json(answers: Iterable[Answer], _model: ModelDescription | None) -> No
         if isinstance(answer.outcome, ServerError):
             print(json_lines.failure(asked, answer.outcome))
         else:
-            document = {"input": asked.number, asked.noun: asked.value}
+            document = {"input": asked.number, **asked.given}
             print(json_lines.dumps({**document, "prediction": answer.outcome, "model": answer.model}))
 
 
 def _show_csv(answers: Iterable[Answer], model: ModelDescription | None) -> None:
-    """A line for every input: a text in one cell, a row in one for each column of the model."""
-    columns: tuple[str, ...] = ("text",) if model is None else tuple(column.name for column in model.columns)
-    regression = model is not None and not model.class_labels
-    own = ["value"] if regression else ["label", "probability"]
-    own += ["error"] if model is None else ["unknown_category_columns", "error"]
+    """A line for every input: a text or an image in one cell, a row in one for each column of the model."""
+    assert model is not None, "CSV has columns for what the model reads and predicts"
+    columns = _input_columns(model)
+    own = [*_outcome_columns(model), *(["unknown_category_columns"] if model.columns else []), "error"]
     writer = csv.writer(sys.stdout, lineterminator="\n")
     # A column of the table may be called like one of ours.
     writer.writerow(("input", *(f"row.{name}" if name in ["input", *own] else name for name in columns), *own))
     for answer in answers:
-        writer.writerow((answer.asked.number, *_given(answer.asked, columns), *_outcome(answer, own)))
+        writer.writerow((answer.asked.number, *_given(answer.asked, columns), *_outcome(answer, own, model)))
+
+
+def _input_columns(model: ModelDescription) -> tuple[str, ...]:
+    if model.columns:
+        return tuple(column.name for column in model.columns)
+    if model.status.kind.startswith("image-"):
+        return ("image",)
+    return ("text", "text_pair") if model.pairs else ("text",)
+
+
+def _outcome_columns(model: ModelDescription) -> list[str]:
+    """Of a model of several labels those that were predicted, as a JSON list, and the probability of every one."""
+    if model.status.kind.endswith("-multi-label"):
+        return ["labels", *(f"probability.{label}" for label in model.class_labels)]
+    return ["label", "probability"] if model.class_labels else ["value"]
 
 
 def _given(asked: Asked, columns: Sequence[str]) -> list[object]:
-    if isinstance(asked.value, str):
-        return [asked.value.encode("utf-8", errors="replace").decode()]  # a lone surrogate could not be written
-    held = (asked.value.get(column) for column in columns)
-    return [str(value).lower() if isinstance(value, bool) else value for value in held]
+    held = asked.value if isinstance(asked.value, Mapping) else asked.given
+    return [_writable(held.get(column)) for column in columns]
 
 
-def _outcome(answer: Answer, own: Sequence[str]) -> list[object]:
+def _writable(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    # A lone surrogate could not be written.
+    return value.encode("utf-8", errors="replace").decode() if isinstance(value, str) else value
+
+
+def _outcome(answer: Answer, own: Sequence[str], model: ModelDescription) -> list[object]:
+    """What the columns `own` hold; the last of them is for the error."""
     outcome = answer.outcome
     if isinstance(outcome, ServerError):
         return [*[""] * (len(own) - 1), why(outcome)]
-    return [", ".join(held) if isinstance(held := getattr(outcome, name), tuple) else held for name in own[:-1]] + [""]
+    if outcome.labels is not None:
+        told: list[object] = [json_lines.dumps(outcome.labels), *(score.probability for score in outcome.scores)]
+    else:
+        told = [getattr(outcome, name) for name in _outcome_columns(model)]
+    return [*told, *([", ".join(outcome.unknown_category_columns)] if model.columns else []), ""]
 
 
 PRINTERS: dict[str, Callable[[Iterable[Answer], ModelDescription | None], None]] = {

@@ -5,28 +5,28 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TextIO
 
+from explicate.commands import files
 from explicate.commands.asked import Asked
 from explicate.commands.cell_values import cell_value
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.inputs import CellValue
 from explicate.model_info import Column
 
-STDIN = "-"
 _NAMED = 8  # columns that are named in a message
+_EXAMPLE = '{"age": 34}'
 
 
 def add_row_options(parser: argparse.ArgumentParser) -> None:
     """--csv, --jsonl and --row."""
-    group = parser.add_argument_group("rows of a table", "An empty cell, or null in JSON, is a missing value.")
+    group = parser.add_argument_group("rows and lines", "An empty cell, or null in JSON, is a missing value.")
     group.add_argument("--csv", metavar="FILE", help="read rows from a CSV file (UTF-8) with a line of column names")
     group.add_argument(
-        "--jsonl", metavar="FILE", help='read one row a line from FILE, as JSON: {"age": 34, "job": "clerk"}'
+        "--jsonl",
+        metavar="FILE",
+        help='read one input a line from FILE, as JSON: a row {"age": 34, "job": "clerk"}, a text {"text": "..."}, a'
+        ' pair {"text": "...", "text_pair": "..."} or an image {"image": "FILE"}, found from the folder of the lines',
     )
     group.add_argument(
         "--row",
@@ -44,17 +44,16 @@ def rows(arguments: argparse.Namespace, columns: Sequence[Column]) -> Iterator[A
     if arguments.csv:
         yield from _csv_rows(arguments.csv, columns)
     elif arguments.jsonl:
-        with _opened(arguments.jsonl) as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield _asked(number, _json_row(line), columns)
+        for number, _, given in files.json_lines(arguments.jsonl, _EXAMPLE):
+            yield _asked(number, _row(given), columns)
     else:
-        for number, given in enumerate(arguments.row, start=1):
-            yield _asked(number, _json_row(given) if given.lstrip().startswith("{") else _pairs(given), columns)
+        for number, written in enumerate(arguments.row, start=1):
+            is_json = written.lstrip().startswith("{")
+            yield _asked(number, _row(files.json_object(written, _EXAMPLE)) if is_json else _pairs(written), columns)
 
 
 def _csv_rows(name: str, columns: Sequence[Column]) -> Iterator[Asked]:
-    with _opened(name) as file:
+    with files.opened(name) as file:
         reader = csv.reader(file, strict=True)
         try:
             header = next(reader, [])
@@ -72,15 +71,10 @@ def _csv_rows(name: str, columns: Sequence[Column]) -> Iterator[Asked]:
             raise UsageError(f"{name} is not CSV: {error} in line {reader.line_num}") from error
 
 
-def _json_row(line: str) -> Mapping[str, object] | InvalidArgument:
+def _row(given: Mapping[str, object] | InvalidArgument) -> Mapping[str, object] | InvalidArgument:
     """The row; what `explicate train` holds out, {"row": {...}, "label": ...}, is one too."""
-    try:
-        given = json.loads(line)
-    except ValueError as error:
-        return _refusal(f"is not JSON: {error}")
-    if isinstance(given, dict) and isinstance(given.get("row"), dict):
-        given = given["row"]
-    return given if isinstance(given, dict) else _refusal('is not a JSON object such as {"age": 34}')
+    held_out = None if isinstance(given, InvalidArgument) else given.get("row")
+    return held_out if isinstance(held_out, Mapping) else given
 
 
 def _pairs(given: str) -> Mapping[str, object] | InvalidArgument:
@@ -137,17 +131,3 @@ def _columns(names: Sequence[str]) -> str:
 
 def _refusal(problem: str) -> InvalidArgument:
     return invalid_argument("row", problem)
-
-
-@contextmanager
-def _opened(name: str) -> Iterator[TextIO]:
-    try:
-        if name == STDIN:
-            yield sys.stdin
-        else:
-            with Path(name).open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
-                yield file
-    except OSError as error:
-        raise UsageError(f"cannot read {name}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"cannot read {name}: it is not UTF-8") from error
