@@ -17,7 +17,9 @@ from explicate_server.explanations import Explainer
 from explicate_server.logs import log_call
 from explicate_server.metrics import Metrics
 from explicate_server.predictions import Predictor
-from explicate_server.registry.models import LIVE, ModelRegistry
+from explicate_server.registry.labels import LIVE
+from explicate_server.registry.models import ModelRegistry
+from explicate_server.registry.repository_poll import RepositoryPoll
 from explicate_server.rpc.calls import CallsInterceptor
 from explicate_server.rpc.health import HealthReport
 from explicate_server.rpc.inference import InferenceServicer
@@ -53,6 +55,8 @@ class Server:
         self._settings = settings
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="worker")
         self.registry = ModelRegistry(settings)
+        self.poll = RepositoryPoll(self.registry, settings.repository, interval_s=settings.watch_interval_s)
+        self._watching: asyncio.Task[None] | None = None
         self.admission = Admission(
             max_explanations=settings.max_explanations, max_evaluations_per_caller=settings.max_evaluations_per_caller
         )
@@ -63,12 +67,9 @@ class Server:
         reception = Reception(access, max_calls=settings.max_concurrent_calls, max_receive_s=settings.max_call_s)
         self.calls = CallsInterceptor(reception, self._call_ended, log_requests=settings.log_inputs)
         self.health = HealthReport(self._live_batchers, stuck_batch_s=settings.stuck_batch_s)
-        inference = InferenceServicer(
-            self.registry,
-            Predictor(settings, self._workers),
-            Explainer(settings, self._workers, self.admission, self.metrics, self.audit),
-            settings,
-        )
+        explainer = Explainer(settings, self._workers, self.admission, self.metrics, self.audit)
+        self.registry.operations.on_freed.append(explainer.store.forget)
+        inference = InferenceServicer(self.registry, Predictor(settings, self._workers), explainer, settings)
         services = Services(inference, ModelServicer(self.registry, settings), self.health.servicer)
         self.ports = Ports(settings, services, access=access, calls=self.calls)
 
@@ -93,11 +94,14 @@ class Server:
         """
         repository = self._settings.repository
         try:
-            await asyncio.gather(self.registry.load_repository(repository), *map(asyncio.to_thread, _PREPARATIONS))
+            await asyncio.gather(self.registry.load_repository(), *map(asyncio.to_thread, _PREPARATIONS))
         except OSError as error:
             raise StartError(f"cannot read the repository {repository}: {error.strerror}") from None
-        if not self.registry.ready:
+        watching = self._settings.model_control == "watch"
+        if not self.registry.ready and not watching:
             raise StartError(self._why_nothing_serves())
+        if watching:
+            self._watching = asyncio.create_task(self.poll.run())
         await self.health.refresh()
 
     def _why_nothing_serves(self) -> str:
@@ -113,6 +117,7 @@ class Server:
     async def drain(self) -> bool:
         """Finish the accepted calls and refuse new ones; whether all finished in time."""
         await self.health.drain()
+        self.registry.watches.close()
         return await self.calls.drain(self._settings.drain_s)
 
     async def stop(self) -> None:
@@ -122,7 +127,9 @@ class Server:
         await asyncio.to_thread(self.metrics.close)
         if self.audit:
             await asyncio.to_thread(self.audit.close)
-        await asyncio.to_thread(self.registry.close)
+        if self._watching is not None:
+            self._watching.cancel()
+        await self.registry.close()
         self._workers.shutdown(wait=True, cancel_futures=True)
 
     def _call_ended(self, record: CallRecord, code: str) -> None:

@@ -7,12 +7,13 @@ from concurrent.futures import Executor
 from contextlib import aclosing
 
 from explicate_server.admission import Admission
+from explicate_server.audit import AuditLog, audit_entry
+from explicate_server.call_record import current_call
 from explicate_server.metrics import Metrics
 from explicate_server.modalities.base import ModelInput
 from explicate_server.one_explanation import ExplainAnswer, OneExplanation
 from explicate_server.options import ExplainOptions, resolve
-from explicate_server.predictions import check_inputs
-from explicate_server.registry.models import ServedModel
+from explicate_server.registry.served import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
 from explicate_server.value_store import ValueStore
@@ -21,11 +22,14 @@ from explicate_server.value_store import ValueStore
 class Explainer:
     """Computes explanations; one for the whole server. ``workers`` runs what would hold up the event loop."""
 
-    def __init__(self, settings: Settings, workers: Executor, admission: Admission, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, workers: Executor, admission: Admission, metrics: Metrics, audit: AuditLog | None
+    ) -> None:
         self._settings = settings
         self._workers = workers
         self._admission = admission
         self._metrics = metrics
+        self._audit = audit
         self.store = ValueStore(settings.max_memo_bytes)
 
     async def explain(
@@ -53,7 +57,6 @@ class Explainer:
             ModelFault: the model failed on one of the rows.
         """
         with_budget = resolve(options, choices=served.choices, settings=self._settings)
-        check_inputs(served, [value], [field_path])
         with self._admission.explanation(caller) as seat:
             work = OneExplanation(
                 served,
@@ -67,7 +70,13 @@ class Explainer:
                 async for answer in answers:
                     if answer.final:
                         self._count(answer)
+                        await self._note(served, value, answer)
                     yield answer
+
+    async def _note(self, served: ServedModel, value: ModelInput, answer: ExplainAnswer) -> None:
+        if self._audit is not None:
+            with_input = self._settings.audit_inputs
+            await self._audit.write(audit_entry(served, value, answer, current_call.get(), with_input=with_input))
 
     def _count(self, answer: ExplainAnswer) -> None:
         self._metrics.explanation_ended(

@@ -28,7 +28,8 @@ from explicate_server.explain.result import Attribution
 from explicate_server.modalities.base import EncodedInput, Game, ModelInput, Player
 from explicate_server.options import MAX_PLAYERS, ResolvedOptions
 from explicate_server.outputs import Outputs
-from explicate_server.registry.models import ServedModel
+from explicate_server.predictions import encode_inputs
+from explicate_server.registry.served import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.runtime.queue import Row
 from explicate_server.timings import Timings
@@ -47,6 +48,7 @@ class ExplainAnswer:
     prediction: NDArray[np.float64]
     encoded: EncodedInput
     players: Sequence[Player]
+    segment_map: NDArray[np.intp] | None
     outputs: Outputs
     attribution: Attribution
     quality: Quality
@@ -56,6 +58,7 @@ class ExplainAnswer:
     reused_evaluations: int
     rounds: int
     stop_reason: StopReason
+    cut_by_clock: bool
     converged: bool
     timings: Timings
     final: bool
@@ -106,7 +109,7 @@ class OneExplanation:
         modality, options = self._served.modality, self._with_budget(0)
 
         def prepare() -> tuple[EncodedInput, Game]:
-            encoded = modality.encode(value)
+            (encoded,) = encode_inputs(self._served, [value], [field_path])
             return encoded, modality.game(value, encoded, players=options.players, masking=options.masking)
 
         encoded, game = await self._in_worker(prepare)
@@ -168,6 +171,7 @@ class OneExplanation:
                 prediction=prediction,
                 encoded=encoded,
                 players=game.players if groups is None else game.grouped(groups),
+                segment_map=_segment_map(game, groups),
                 outputs=outputs,
                 attribution=run.attribution,
                 quality=quality,
@@ -177,6 +181,7 @@ class OneExplanation:
                 reused_evaluations=evaluations.reused,
                 rounds=run.rounds,
                 stop_reason=run.stop_reason,
+                cut_by_clock=run.cut_by_clock,
                 converged=run.converged,
                 timings=self._timings,
                 final=final,
@@ -232,6 +237,11 @@ class OneExplanation:
 
     async def _in_worker(self, function: Callable[..., _T], *arguments: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._workers, function, *arguments)
+
+
+def _segment_map(game: Game, groups: NDArray[np.intp] | None) -> NDArray[np.intp] | None:
+    """The player, or its group, that each pixel belongs to."""
+    return game.segment_map if game.segment_map is None or groups is None else groups[game.segment_map]
 
 
 def _run(information: GameInfo, options: ResolvedOptions, *, spent: int) -> ExplanationRun:

@@ -1,19 +1,20 @@
 """Predictions: inputs in, the graph's answers out, in the inputs' order."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.errors import MOST_VIOLATIONS_TOLD, DeadlinePassed, InvalidRequest, NotServable, Violation
-from explicate_server.modalities.base import EncodedInput, ModelInput, TabularInput, TextInput
+from explicate_server.modalities.base import EncodedInput, ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.modalities.packed_table import PackedTable
 from explicate_server.modalities.tabular import TabularModality
-from explicate_server.registry.models import ServedModel
+from explicate_server.registry.served import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.runtime.queue import Row
 from explicate_server.settings import Settings
@@ -21,7 +22,9 @@ from explicate_server.timings import Timings
 
 # Tokenising this many characters takes less time (about 0.5 ms) than waiting for a thread that does it.
 _INLINE_CHARACTERS = 4096
-_KIND_NAMES = {TextInput: "a text", TabularInput: "a row of a table"}
+# What one call may keep a worker busy with before others have their turn: about 0.1 s of texts, or four images.
+_PART_CHARACTERS = 1 << 20
+_KIND_NAMES = {TextInput: "a text", TabularInput: "a row of a table", ImageInput: "an image"}
 _Encoded = TypeVar("_Encoded")
 
 
@@ -64,16 +67,7 @@ class Predictor:
         """
         timings = Timings()
         self._check_count(len(values), "inputs", "inputs")
-
-        def encode() -> Sequence[EncodedInput]:
-            right_kind = all(isinstance(value, served.modality.input_type) for value in values)
-            encoded = served.modality.encode_all(values) if right_kind else None
-            if encoded is None:
-                check_inputs(served, values, [f"inputs[{index}]" for index in range(len(values))])
-                raise AssertionError("an input that could not be encoded has violations")
-            return encoded
-
-        encoded = await self._encode(encode, sum(value.encoding_cost for value in values), timings)
+        encoded = await self._encode_all(served, values, timings, time_left_s)
         answers = await self._run(served, [item.row for item in encoded], timings, priority, time_left_s)
         return PredictAnswer(answers, encoded, timings)
 
@@ -104,6 +98,27 @@ class Predictor:
         if not 1 <= count <= most:
             raise InvalidRequest([Violation(path, f"has {count:,} {what}; give 1 to {most:,} in one call")])
 
+    async def _encode_all(
+        self, served: ServedModel, values: Sequence[ModelInput], timings: Timings, time_left_s: float
+    ) -> list[EncodedInput]:
+        """All inputs made ready, in parts between which others have their turn."""
+        encoded: list[EncodedInput] = []
+        violations: list[Violation] = []
+        for part in _parts(values):
+            inputs, paths = [values[index] for index in part], [f"inputs[{index}]" for index in part]
+            cost = sum(value.encoding_cost for value in inputs)
+            try:
+                encoded += await self._encode(partial(encode_inputs, served, inputs, paths), cost, timings)
+            except InvalidRequest as error:
+                violations += error.violations
+            if len(violations) >= MOST_VIOLATIONS_TOLD:
+                break
+            if timings.total_s >= time_left_s:
+                raise DeadlinePassed
+        if violations:
+            raise InvalidRequest(violations[:MOST_VIOLATIONS_TOLD])
+        return encoded
+
     async def _encode(self, encode: Callable[[], _Encoded], characters: int, timings: Timings) -> _Encoded:
         if characters <= _INLINE_CHARACTERS:
             encoded = encode()
@@ -128,21 +143,35 @@ class Predictor:
         return ticket.values
 
 
-def check_inputs(served: ServedModel, values: Sequence[ModelInput], paths: Sequence[str]) -> None:
-    """Raise unless all inputs, which stand at ``paths`` of the request, can be encoded.
+def encode_inputs(served: ServedModel, values: Sequence[ModelInput], paths: Sequence[str]) -> Sequence[EncodedInput]:
+    """Make inputs ready that stand at ``paths`` of the request; it may take long, and then belongs into a worker.
 
     Raises:
         NotServable: one is not of the model's kind.
         InvalidRequest: names the first bad ones.
     """
-    violations: list[Violation] = []
     for value, path in zip(values, paths, strict=True):
         if not isinstance(value, served.modality.input_type):
             raise _wrong_kind(served, path, type(value))
+    encoded = served.modality.encode_all(values)
+    if encoded is not None:
+        return encoded
+    violations: list[Violation] = []
+    for value, path in zip(values, paths, strict=True):
         if len(violations) < MOST_VIOLATIONS_TOLD:
             violations += served.modality.violations(value, path)
-    if violations:
-        raise InvalidRequest(violations[:MOST_VIOLATIONS_TOLD])
+    raise InvalidRequest(violations[:MOST_VIOLATIONS_TOLD])
+
+
+def _parts(values: Sequence[ModelInput]) -> Iterator[range]:
+    """Runs of places, each of one input or of no more than a part's cost."""
+    first, cost = 0, 0
+    for index, value in enumerate(values):
+        cost += value.encoding_cost
+        if index > first and cost > _PART_CHARACTERS:
+            yield range(first, index)
+            first, cost = index, value.encoding_cost
+    yield range(first, len(values))
 
 
 def _wrong_kind(served: ServedModel, path: str, given: type[ModelInput]) -> NotServable:

@@ -70,6 +70,17 @@ class Settings:
     audit_log: str = _setting("", "file that gets a JSON line for each explanation; none unless set")
     audit_inputs: bool = _setting(False, "write the inputs into the audit log too, not only their SHA-256")
     otlp_endpoint: str = _setting("", "OpenTelemetry collector, http://host:4317; no traces unless set")
+    model_control: str = _setting(
+        "explicit",
+        "explicit: labels move when an operator says so; watch: new versions in the repository go live by themselves",
+        choices=("explicit", "watch"),
+    )
+    watch_interval_s: float = _setting(5.0, "seconds between two looks at the repository, to watch it", minimum=0.1)
+    state_dir: str = _setting("", "folder that keeps where labels point; the repository itself unless set")
+    keep_previous: bool = _setting(True, "keep the version before the live one loaded, to roll back at once")
+    memory_reserve_bytes: int = _setting(
+        256 << 20, "memory that must stay free beside a model being loaded; 0: it is not looked at", minimum=0
+    )
     drain_s: float = _setting(60.0, "seconds that accepted calls have to finish after SIGTERM", minimum=0.0)
 
     def __post_init__(self) -> None:

@@ -61,7 +61,7 @@ class ValueStore:
             yield values
         finally:
             values.readers -= 1
-            if not values.readers and not values.known:
+            if not values.readers and not values.known and values.kept:
                 self._games.pop(key).kept = False
 
     def remember(self, game: GameValues, keys: list[bytes], values: NDArray[np.float64]) -> None:
@@ -74,14 +74,22 @@ class ValueStore:
         game.bytes += size
         self.bytes += size
 
+    def forget(self, digest: str) -> None:
+        """Drop the games of a bundle that was freed; their keys begin with its digest."""
+        for key in [key for key in self._games if isinstance(key, tuple) and key[0] == digest]:
+            self._drop(key)
+
     def _make_room(self, size: int) -> None:
         idle = [key for key, game in self._games.items() if not game.readers]
         for key in idle:
             if self.bytes + size <= self._max_bytes:
                 return
-            game = self._games.pop(key)
-            game.kept = False
-            self.bytes -= game.bytes
+            self._drop(key)
+
+    def _drop(self, key: Hashable) -> None:
+        game = self._games.pop(key)
+        game.kept = False
+        self.bytes -= game.bytes
 
 
 def coalition_keys(coalitions: NDArray[np.bool_]) -> list[bytes]:

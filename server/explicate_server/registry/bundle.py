@@ -9,6 +9,7 @@ from google.protobuf import json_format
 from explicate.v1 import bundle_pb2
 from explicate_server.registry.background import Background, BackgroundFormatError, read_background
 from explicate_server.registry.golden import Golden, GoldenFormatError, read_golden
+from explicate_server.registry.golden_images import GoldenImages, read_golden_images
 from explicate_server.registry.golden_rows import GoldenRows, read_golden_rows
 from explicate_server.registry.kinds import KINDS, Kind
 from explicate_server.registry.lime_statistics import LimeStatistics, LimeStatisticsFormatError, read_lime_statistics
@@ -47,7 +48,7 @@ class VerifiedBundle:
             return ""
         return (self.folder / name).read_text(encoding="utf-8")
 
-    def golden(self) -> Golden | GoldenRows:
+    def golden(self) -> Golden | GoldenRows | GoldenImages:
         """The golden inputs with their outputs and attributions.
 
         Raises:
@@ -58,6 +59,8 @@ class VerifiedBundle:
         try:
             if manifest.HasField("tabular"):
                 return read_golden_rows(path, manifest.tabular, outputs=outputs, attributed=attributed)
+            if manifest.HasField("image"):
+                return read_golden_images(path, outputs=outputs, attributed=attributed)
             return read_golden(path, classes=outputs, attributed=attributed, pairs=manifest.text.pairs)
         except GoldenFormatError as error:
             raise BundleError(str(error)) from error
@@ -103,6 +106,19 @@ def verify_bundle(folder: Path, *, model: str, version: int) -> VerifiedBundle:
     return VerifiedBundle(folder, manifest, hashlib.sha256(manifest_bytes).hexdigest())
 
 
+def what_is_missing(folder: Path) -> str:
+    """What a folder lacks to be a whole bundle, by the sizes its manifest lists; empty when it is whole.
+
+    Whether the files are what they should be is for :func:`verify_bundle`, which reads them.
+    """
+    try:
+        for file in _parse_manifest(_read_manifest(folder)).files:
+            _check_size(folder, file)
+    except (BundleError, OSError) as error:
+        return str(error)
+    return ""
+
+
 def _read_manifest(folder: Path) -> bytes:
     path = folder / "manifest.json"
     if folder.is_symlink() or path.is_symlink():
@@ -123,13 +139,17 @@ def _parse_manifest(manifest_bytes: bytes) -> bundle_pb2.Bundle:
 
 
 def _check_file(folder: Path, file: bundle_pb2.BundleFile) -> None:
+    _check_size(folder, file)
+    with (folder / file.name).open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != file.sha256.lower():
+        raise BundleError(f"{file.name} has been altered: its SHA-256 is not the manifest's")
+
+
+def _check_size(folder: Path, file: bundle_pb2.BundleFile) -> None:
     path = folder / file.name
     if path.is_symlink() or not path.is_file():
         raise BundleError(f"{file.name} is missing or is not a plain file")
     size = path.stat().st_size
     if size != file.size_bytes:
         raise BundleError(f"{file.name} has {size:,} bytes; the manifest says {file.size_bytes:,}")
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != file.sha256.lower():
-        raise BundleError(f"{file.name} has been altered: its SHA-256 is not the manifest's")

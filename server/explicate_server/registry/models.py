@@ -1,126 +1,85 @@
-"""The versions this server knows: which are broken, which serve, and leases on those that do."""
+"""The models this server knows: what their versions are doing, which one answers a request, and leases on it."""
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import Enum
-from functools import cached_property
 from pathlib import Path
 
-from explicate_server.errors import NotFound, NotServable, NotServing
-from explicate_server.modalities.base import Modality
-from explicate_server.modalities.registry import open_modality
-from explicate_server.options import Choices
-from explicate_server.outputs import Scales
-from explicate_server.registry.bundle import BundleError, VerifiedBundle, verify_bundle
-from explicate_server.registry.repository import BundlePlace, list_bundles
-from explicate_server.registry.runtime_choice import NoRuntime, choose_runtime
-from explicate_server.registry.trial import Trial
-from explicate_server.runtime.base import Runtime
-from explicate_server.runtime.batch_cost import BatchCost, calibrate
-from explicate_server.runtime.batcher import Batcher, Priority
-from explicate_server.runtime.registry import usable_cores
+from explicate_server.errors import NotServable, NotServing
+from explicate_server.registry.labels import CANARY, LIVE, LabelFileError, LabelStore, LabelTarget
+from explicate_server.registry.loading import BundleLoader
+from explicate_server.registry.operations import Operations, not_found
+from explicate_server.registry.records import ModelEntry, VersionRecord
+from explicate_server.registry.repository import list_bundles, list_versions
+from explicate_server.registry.served import ServedModel
+from explicate_server.registry.watches import Watches
 from explicate_server.settings import Settings
 
-LIVE = "live"
-# Failures whose message says all there is to say; the others leave a trace in the log.
-_EXPLAINED = (BundleError, NoRuntime)
 _log = logging.getLogger(__name__)
 
 
-class State(Enum):
-    """The life of a version in this server."""
-
-    AVAILABLE = 1
-    LOADING = 2
-    READY = 3
-    FAILED = 4
-
-
-@dataclass
-class ServedModel:
-    """A loaded version with everything that answers for it."""
-
-    bundle: VerifiedBundle
-    modality: Modality
-    runtime: Runtime
-    batcher: Batcher
-    trials: Sequence[Trial] = ()
-    """How the runtimes did that were tried, the one that serves first."""
-    leases: int = 0
-
-    @cached_property
-    def labels(self) -> Sequence[str]:
-        """Labels of the outputs, by index: of the classes, or the name of what a regression predicts."""
-        return tuple(self.bundle.manifest.class_labels) or (self.bundle.manifest.target_name,)
-
-    @cached_property
-    def scales(self) -> Scales:
-        """What is kept of its answers."""
-        return Scales(len(self.labels), self.bundle.kind.predicts)
-
-    @cached_property
-    def choices(self) -> Choices:
-        """What may be asked about it."""
-        return Choices(self.labels, self.scales.spaces, self.modality.maskings, self.modality.granularities)
-
-
-@dataclass
-class VersionRecord:
-    """What is known of one version in the repository."""
-
-    place: BundlePlace
-    state: State = State.AVAILABLE
-    reason: str = ""
-    labels: list[str] = field(default_factory=list)
-    bundle: VerifiedBundle | None = None
-    served: ServedModel | None = None
-
-
 class ModelRegistry:
-    """All versions of a repository; the newest intact one of each model serves under the label ``live``."""
+    """All models of a repository. Used on the event loop only, but for ``close``.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._records: dict[tuple[str, int], VersionRecord] = {}
-        self._loaded = False
+    Attributes:
+        operations: what changes them.
+        watches: who is told of changes.
+        loaded: whether the repository was looked through; requests are refused before.
+    """
 
-    async def load_repository(self, repository: Path) -> None:
-        """Verify, load and warm up the newest intact version of each model.
+    def __init__(self, settings: Settings, loader: BundleLoader | None = None) -> None:
+        self._repository = settings.repository
+        self._store = LabelStore(Path(settings.state_dir) if settings.state_dir else settings.repository)
+        self._entries: dict[str, ModelEntry] = {}
+        self.watches = Watches()
+        self.operations = Operations(
+            loader or BundleLoader(settings), self._store, self.watches, keep_previous=settings.keep_previous
+        )
+        self.loaded = False
 
-        A version that fails is recorded with its reason, and the next older one is tried.
+    async def load_repository(self) -> None:
+        """Load what each model's labels point at; without labels its newest intact version, as "live".
+
+        A version that fails is recorded with its reason, and for "live" another one is tried: the one before it, then
+        the next older ones.
 
         Raises:
             OSError: the repository cannot be read.
         """
-        for place in list_bundles(repository):
-            self._records[place.model, place.version] = VersionRecord(place)
-        for model in sorted({model for model, _ in self._records}):
-            for record in sorted(self._of(model), key=lambda record: -record.place.version):
-                if await self._load(record):
-                    record.labels.append(LIVE)
-                    break
-        self._loaded = True
+        for place in await asyncio.to_thread(list_bundles, self._repository):
+            entry = self._entries.setdefault(place.model, ModelEntry(place.model))
+            entry.records[place.version] = VersionRecord(place, entry.targets)
+        for _, entry in sorted(self._entries.items()):
+            async with entry.lock:
+                await self._start(entry)
+        self.loaded = True
 
     @contextmanager
-    def lease(self, model: str, *, version: int | None = None, label: str | None = None) -> Iterator[ServedModel]:
+    def lease(
+        self,
+        model: str,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        inputs_digest: Callable[[], bytes] | None = None,
+    ) -> Iterator[ServedModel]:
         """The version that answers a request, held for as long as the request lasts.
+
+        ``inputs_digest`` gives the SHA-256 of its inputs, by which the canary's share is told; it is asked only where
+        neither a version nor a label is named and the canary has a share.
 
         Raises:
             NotFound: no such model, version or label.
             NotServable: the version is not loaded.
             NotServing: the server is still loading.
         """
-        if not self._loaded:
+        if not self.loaded:
             raise NotServing("STARTING", "try again shortly", retry_after_s=1.0)
-        served = self._serving(self.find(model, version=version, label=label))
-        served.leases += 1
-        try:
+        if version is None and label is None and inputs_digest is not None and self._is_canarys(model, inputs_digest):
+            label = CANARY
+        with self._serving(self.find(model, version=version, label=label)).lease() as served:
             yield served
-        finally:
-            served.leases -= 1
 
     def find(self, model: str, *, version: int | None = None, label: str | None = None) -> VersionRecord:
         """The record of a version, whatever its state.
@@ -128,115 +87,124 @@ class ModelRegistry:
         Raises:
             NotFound: no such model, version or label.
         """
-        records = self._of(model)
-        if not records:
-            raise _not_found("MODEL_NOT_FOUND", "model", model)
+        entry = self.known(model)
         if version is not None:
-            record = self._records.get((model, version))
-            if record is None:
-                raise _not_found("VERSION_NOT_FOUND", "version", f"{model}/{version}")
+            if version not in entry.records:
+                raise not_found("VERSION_NOT_FOUND", "version", f"{model}/{version}")
+            return entry.records[version]
+        record = entry.labelled(label or LIVE)
+        if record is not None:
             return record
-        for record in records:
-            if (label or LIVE) in record.labels:
-                return record
         if label in (None, LIVE):
-            raise NotServable("MODEL_NOT_LOADED", f"no version of {model!r} could be loaded: {records[-1].reason}")
-        raise _not_found("LABEL_NOT_FOUND", "label", f"{model}@{label}")
+            raise NotServable("MODEL_NOT_LOADED", _why_nothing_is_live(entry))
+        raise not_found("LABEL_NOT_FOUND", "label", f"{model}@{label}")
+
+    def known(self, model: str) -> ModelEntry:
+        """A model that is known.
+
+        Raises:
+            NotFound: it is not.
+        """
+        entry = self._entries.get(model)
+        if entry is None:
+            raise not_found("MODEL_NOT_FOUND", "model", model)
+        return entry
+
+    async def refreshed(self, model: str) -> ModelEntry:
+        """A model with the versions that its folder has now.
+
+        Raises:
+            NotFound: there is no such model.
+            NotServing: the server is still loading.
+        """
+        if not self.loaded:
+            raise NotServing("STARTING", "try again shortly", retry_after_s=1.0)
+        places = await asyncio.to_thread(list_versions, self._repository, model)
+        entry = self._entries.get(model) or ModelEntry(model)
+        self.watches.tell(*(record for records in entry.merge(places) for record in records))
+        if entry.records:
+            self._entries[model] = entry
+        else:
+            self._entries.pop(model, None)
+        return self.known(model)
+
+    @property
+    def entries(self) -> list[ModelEntry]:
+        """Every known model, by name."""
+        return [self._entries[name] for name in sorted(self._entries)]
 
     @property
     def records(self) -> list[VersionRecord]:
         """Every known version, by model, then version."""
-        return [self._records[key] for key in sorted(self._records)]
+        return [entry.records[version] for entry in self.entries for version in sorted(entry.records)]
 
     @property
     def ready(self) -> list[ServedModel]:
         """The versions that serve."""
         return [record.served for record in self.records if record.served is not None]
 
-    def close(self) -> None:
-        """Stop every batcher."""
+    async def close(self) -> None:
+        """End all work and stop every batcher."""
+        self.watches.close()
+        await self.operations.close()
         for served in self.ready:
-            served.batcher.close()
+            await asyncio.to_thread(served.batcher.close)
 
-    def _of(self, model: str) -> list[VersionRecord]:
-        return [record for (name, _), record in sorted(self._records.items()) if name == model]
+    def _is_canarys(self, model: str, inputs_digest: Callable[[], bytes]) -> bool:
+        entry = self._entries.get(model)
+        if entry is None or not entry.traffic.canary_share:
+            return False
+        canary = entry.labelled(CANARY)
+        return canary is not None and canary.served is not None and entry.traffic.answers(inputs_digest())
 
     def _serving(self, record: VersionRecord) -> ServedModel:
         if record.served is None:
-            name = f"{record.place.model}/{record.place.version}"
             raise NotServable(
-                "MODEL_NOT_LOADED", f"{name} is {record.state.name.lower()}, not loaded. {record.reason}".strip()
+                "MODEL_NOT_LOADED", f"{record.name} is {record.state.name.lower()}, not loaded. {record.reason}".strip()
             )
         return record.served
 
-    async def _load(self, record: VersionRecord) -> bool:
-        place = record.place
-        record.state = State.LOADING
+    async def _start(self, entry: ModelEntry) -> None:
+        """Serve a model as its label file says."""
         try:
-            record.bundle = await asyncio.to_thread(
-                verify_bundle, place.folder, model=place.model, version=place.version
-            )
-            record.served = await self._serve(record.bundle)
-        except Exception as error:  # whatever is wrong with one bundle must not touch the others
-            record.state, record.reason = State.FAILED, _cause(error)
-            _log.error(
-                "%s/%d refused: %s",
-                place.model,
-                place.version,
-                record.reason,
-                exc_info=not isinstance(error, _EXPLAINED),
-            )
+            kept = await asyncio.to_thread(self._store.read, entry.name)
+        except LabelFileError as error:
+            # Not the newest instead: it may be the one that its operator has rolled back.
+            entry.fault = str(error)
+            _log.error("%s is not served: %s", entry.name, error)
+            return
+        labels = {LIVE: LabelTarget(entry.newest_first[0].place.version)} if kept is None else dict(kept.labels)
+        if LIVE in labels:
+            await self._start_live(entry, labels.pop(LIVE))
+        for label, target in labels.items():
+            record = entry.records.get(target.version)
+            if record is not None and await self._loads(record):
+                entry.targets[label] = target
+            else:
+                _log.error("%s: label %s is dropped, version %d is not served", entry.name, label, target.version)
+        if kept is not None and CANARY in entry.targets:
+            entry.traffic = kept.traffic
+
+    async def _start_live(self, entry: ModelEntry, wanted: LabelTarget) -> None:
+        older = [record.place.version for record in entry.newest_first if record.place.version < wanted.version]
+        for version in dict.fromkeys([wanted.version, wanted.previous, *older]):
+            record = entry.records.get(version)
+            if record is not None and await self._loads(record):
+                entry.targets[LIVE] = wanted if version == wanted.version else LabelTarget(version)
+                return
+
+    async def _loads(self, record: VersionRecord) -> bool:
+        try:
+            await self.operations.ensure_loaded(record)
+        except NotServable:
             return False
-        record.state = State.READY
-        runtime = record.served.runtime
-        _log.info("%s/%d ready on %s in %s", place.model, place.version, runtime.name, runtime.precision)
         return True
 
-    async def _serve(self, bundle: VerifiedBundle) -> ServedModel:
-        settings = self._settings
-        modality = open_modality(bundle, settings)
-        runtime, trials = await asyncio.to_thread(
-            choose_runtime,
-            bundle,
-            modality,
-            runtime=settings.runtime,
-            threads=settings.threads or usable_cores(),
-        )
-        cost = await asyncio.to_thread(_batch_cost, bundle, modality, runtime)
-        manifest = bundle.manifest
-        batcher = Batcher(
-            runtime,
-            modality.collate,
-            outputs=max(1, len(manifest.class_labels)),
-            max_queued_rows={
-                Priority.PREDICT: settings.max_queued_rows,
-                Priority.BULK: settings.max_queued_bulk_rows,
-            },
-            name=f"{manifest.model}-{manifest.version}",
-            cost=cost,
-        )
-        return ServedModel(bundle, modality, runtime, batcher, trials)
 
-
-def _batch_cost(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> BatchCost:
-    """What batches take on this device, measured with a golden input."""
-    row = modality.encode(bundle.golden().inputs[-1]).row
-    return calibrate(
-        lambda batch: runtime.run(modality.collate(batch)),
-        lambda length: modality.stretched(row, length),
-        batch_tokens=modality.batch_tokens(runtime),
-        max_length=modality.max_length,
-    )
-
-
-def _cause(error: Exception) -> str:
-    return str(error) if isinstance(error, _EXPLAINED) else f"{type(error).__name__}: {error}"
-
-
-def _not_found(reason: str, resource_type: str, resource_name: str) -> NotFound:
-    return NotFound(
-        reason,
-        f"there is no {resource_type} {resource_name!r}",
-        resource_type=resource_type,
-        resource_name=resource_name,
-    )
+def _why_nothing_is_live(entry: ModelEntry) -> str:
+    if entry.fault:
+        return entry.fault
+    reasons = [record.reason for record in entry.newest_first if record.reason]
+    if reasons:
+        return f"no version of {entry.name!r} could be loaded: {reasons[0]}"
+    return f"no version of {entry.name!r} is labelled {LIVE}; ActivateVersion labels one"

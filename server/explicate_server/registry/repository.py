@@ -1,5 +1,6 @@
 """The folder of bundles, ``repository/<model>/<version>/``, as a listing of names that can be trusted as paths."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,14 +25,26 @@ def list_bundles(repository: Path) -> list[BundlePlace]:
     Raises:
         OSError: the repository cannot be read.
     """
-    places = []
+    places: list[BundlePlace] = []
     for model in repository.iterdir():
         if model.is_symlink() or not model.is_dir() or not MODEL_NAME.fullmatch(model.name):
             continue
-        for folder in model.iterdir():
-            if _is_version(folder.name) and not folder.is_symlink() and folder.is_dir():
-                places.append(BundlePlace(model.name, int(folder.name), folder))
+        places += _versions(model)
     return sorted(places)
+
+
+def list_versions(repository: Path, model: str) -> list[BundlePlace]:
+    """The published versions of one model; none when there is no such model, or its name is none."""
+    folder = repository / model
+    if not MODEL_NAME.fullmatch(model) or folder.is_symlink() or not folder.is_dir():
+        return []
+    return sorted(_versions(folder))
+
+
+def _versions(model: Path) -> Iterator[BundlePlace]:
+    for folder in model.iterdir():
+        if _is_version(folder.name) and not folder.is_symlink() and folder.is_dir():
+            yield BundlePlace(model.name, int(folder.name), folder)
 
 
 def _is_version(name: str) -> bool:

@@ -6,10 +6,13 @@ from typing import Any
 from explicate.v1 import bundle_pb2 as bundle_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import model_service_pb2 as model_messages
-from explicate_server.modalities.base import EncodedInput, TextUsage
+from explicate_server.modalities.base import EncodedInput, ImageUsage, TextUsage
 from explicate_server.one_explanation import ExplainAnswer
 from explicate_server.predictions import PackedAnswer, PredictAnswer
-from explicate_server.registry.models import ServedModel, VersionRecord
+from explicate_server.registry.loading import graph_bytes
+from explicate_server.registry.records import ModelEntry, VersionRecord
+from explicate_server.registry.served import ServedModel
+from explicate_server.registry.traffic import Traffic
 from explicate_server.registry.trial import Trial
 from explicate_server.rpc.enums import STATES
 from explicate_server.rpc.explanations import explanation
@@ -87,7 +90,23 @@ def model_status(record: VersionRecord) -> model_messages.ModelStatus:
         bundle_digest=record.bundle.digest if record.bundle else "",
         runtime=record.served.runtime.name if record.served else "",
         precision=record.served.runtime.precision if record.served else "",
+        leases=record.served.leases if record.served else 0,
+        graph_bytes=graph_bytes(record.bundle) if record.bundle else 0,
+        previous_of=record.previous_of,
     )
+
+
+def model_labels(entry: ModelEntry) -> list[model_messages.ModelLabel]:
+    """The labels of a model, by name."""
+    return [
+        model_messages.ModelLabel(label=label, version=target.version, previous_version=target.previous)
+        for label, target in sorted(entry.targets.items())
+    ]
+
+
+def traffic(shares: Traffic) -> model_messages.Traffic:
+    """What the canary gets."""
+    return model_messages.Traffic(canary_share=shares.canary_share, shadow_share=shares.shadow_share)
 
 
 def runtime_trial(trial: Trial) -> model_messages.RuntimeTrial:
@@ -115,7 +134,8 @@ def _prediction(
     usage = encoded.usage
     return inference_messages.Prediction(
         **_outcome(served, raw, scores),
-        text_usage=None if usage is None else _text_usage(usage),
+        text_usage=_text_usage(usage) if isinstance(usage, TextUsage) else None,
+        image_usage=_image_usage(usage) if isinstance(usage, ImageUsage) else None,
         unknown_category_columns=encoded.unknown_category_columns,
     )
 
@@ -161,6 +181,13 @@ def _text_usage(usage: TextUsage) -> inference_messages.TextUsage:
         truncated=usage.truncated,
         characters_used=usage.characters_used,
         pair_characters_used=usage.pair_characters_used,
+    )
+
+
+def _image_usage(usage: ImageUsage) -> inference_messages.ImageUsage:
+    (width, height), (left, top, right, bottom) = usage.size, usage.box
+    return inference_messages.ImageUsage(
+        width=width, height=height, left=left, top=top, right=right, bottom=bottom, frames=usage.frames
     )
 
 

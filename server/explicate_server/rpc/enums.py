@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import model_service_pb2 as model_messages
 from explicate_server.explain.loop import StopReason
-from explicate_server.registry.models import State
+from explicate_server.registry.records import State
 
 _Number = TypeVar("_Number")
 
@@ -22,6 +22,9 @@ MASKINGS = {
     explanation_messages.MASKING_MASK_TOKEN: "mask-token",
     explanation_messages.MASKING_DELETE: "delete",
     explanation_messages.MASKING_BACKGROUND: "background",
+    explanation_messages.MASKING_MEAN: "mean",
+    explanation_messages.MASKING_BLUR: "blur",
+    explanation_messages.MASKING_GREY: "grey",
     explanation_messages.MASKING_DRAWN: "drawn",
 }
 GRANULARITIES = {
@@ -29,6 +32,10 @@ GRANULARITIES = {
     explanation_messages.GRANULARITY_WORD: "word",
     explanation_messages.GRANULARITY_TOKEN: "token",
     explanation_messages.GRANULARITY_SENTENCE: "sentence",
+    explanation_messages.GRANULARITY_SLIC: "slic",
+    explanation_messages.GRANULARITY_QUICKSHIFT: "quickshift",
+    explanation_messages.GRANULARITY_GRID: "grid",
+    explanation_messages.GRANULARITY_PATCH: "patch",
 }
 QUALITY_LEVELS = {
     explanation_messages.QUALITY_LEVEL_UNSPECIFIED: None,
@@ -54,6 +61,8 @@ STATES = {
     State.LOADING: model_messages.MODEL_STATE_LOADING,
     State.READY: model_messages.MODEL_STATE_READY,
     State.FAILED: model_messages.MODEL_STATE_FAILED,
+    State.UNLOADING: model_messages.MODEL_STATE_UNLOADING,
+    State.REMOVED: model_messages.MODEL_STATE_REMOVED,
 }
 
 

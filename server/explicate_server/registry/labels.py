@@ -1,0 +1,169 @@
+"""Where labels point, kept on disk so that a restarted server serves what its operator chose.
+
+``labels.json`` lies in the model's folder of the repository, beside the versions, or below ``--state-dir`` where the
+repository cannot be written. It is replaced by one rename, so a reader sees the old one or the new one. A model
+without the file serves its newest intact version as "live".
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from explicate_server.errors import NotServable
+from explicate_server.registry.traffic import NO_TRAFFIC, Traffic
+
+LIVE = "live"
+CANARY = "canary"
+LABEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+MAX_LABELS = 16
+FILE_NAME = "labels.json"
+_FORMAT = 1
+_MAX_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class LabelTarget:
+    """The version that a label points at, and the one it pointed at before; 0 for none."""
+
+    version: int
+    previous: int = 0
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """All that is kept of a model's labels."""
+
+    labels: Mapping[str, LabelTarget]
+    traffic: Traffic = NO_TRAFFIC
+
+
+class LabelFileError(Exception):
+    """A label file cannot be understood; the message says which and why."""
+
+
+class LabelStore:
+    """The label files below one folder; blocks, so it is used from threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, model: str) -> Assignment | None:
+        """What was kept of a model; None when there is nothing.
+
+        Raises:
+            LabelFileError: it cannot be read or understood.
+        """
+        path = self._path(model)
+        try:
+            if path.stat().st_size > _MAX_BYTES:
+                raise LabelFileError(f"{path} is larger than {_MAX_BYTES:,} bytes")
+            return _parse(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            raise LabelFileError(f"{path} cannot be used: {error}; mend it or remove it") from error
+
+    def exists(self, model: str) -> bool:
+        """Whether anything is kept of a model."""
+        return self._path(model).exists()
+
+    def check_writable(self, model: str) -> None:
+        """Find out before a long load whether its end can be kept.
+
+        Raises:
+            NotServable: the file cannot be written.
+        """
+        path = self._path(model)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._temporary(path).write_bytes(b"")
+            self._temporary(path).unlink()
+        except OSError as error:
+            raise _read_only(path, error) from error
+
+    def write(self, model: str, assignment: Assignment) -> None:
+        """Replace what is kept of a model.
+
+        Raises:
+            NotServable: the file cannot be written; the old one is as it was.
+        """
+        path = self._path(model)
+        temporary = self._temporary(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("w", encoding="utf-8") as file:
+                json.dump(_document(assignment), file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            raise _read_only(path, error) from error
+
+    def _path(self, model: str) -> Path:
+        return self._folder / model / FILE_NAME
+
+    @staticmethod
+    def _temporary(path: Path) -> Path:
+        return path.with_name(f".{FILE_NAME}.{os.getpid()}")
+
+
+def _read_only(path: Path, error: OSError) -> NotServable:
+    return NotServable(
+        "LABELS_READ_ONLY",
+        f"{path} cannot be written ({error.strerror}), so labels stay as they are; "
+        "make the folder writable, or keep labels elsewhere with --state-dir",
+    )
+
+
+def _document(assignment: Assignment) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "labels": {
+            name: {"version": target.version, "previous": target.previous}
+            for name, target in sorted(assignment.labels.items())
+        },
+        "traffic": {
+            "canary_share": assignment.traffic.canary_share,
+            "shadow_share": assignment.traffic.shadow_share,
+        },
+    }
+
+
+def _parse(document: Any) -> Assignment:
+    """Raises ValueError for whatever is not in the format."""
+    try:
+        if document["format"] != _FORMAT:
+            raise ValueError(f"format is {document['format']!r}, not {_FORMAT}")
+        labels = {_label(name): _target(target) for name, target in document["labels"].items()}
+        traffic = Traffic(**{name: float(share) for name, share in document.get("traffic", {}).items()})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it is not in the format: {type(error).__name__} {error}") from error
+    if len(labels) > MAX_LABELS:
+        raise ValueError(f"it has {len(labels)} labels; {MAX_LABELS} is the most")
+    return Assignment(labels, traffic)
+
+
+def _label(name: str) -> str:
+    if not LABEL_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no label")
+    return name
+
+
+def _target(target: Mapping[str, Any]) -> LabelTarget:
+    version, previous = target["version"], target.get("previous", 0)
+    if type(version) is not int or type(previous) is not int or version < 1 or previous < 0:
+        raise ValueError(f"{dict(target)!r} is no version")
+    return LabelTarget(version, previous)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

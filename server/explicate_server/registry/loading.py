@@ -1,0 +1,143 @@
+"""Loading a version: verified, tried, warmed up and measured, beside whatever serves meanwhile.
+
+The work runs in threads of low priority, so that live traffic keeps the cores. What serves later must not inherit
+that: sessions are made in an ordinary thread, for their pools take over the priority of the thread that makes them.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from explicate_server.errors import NotServable
+from explicate_server.modalities.base import Modality
+from explicate_server.modalities.registry import open_modality
+from explicate_server.registry.bundle import BundleError, VerifiedBundle, verify_bundle
+from explicate_server.registry.memory import available_bytes, check_room
+from explicate_server.registry.repository import BundlePlace
+from explicate_server.registry.runtime_choice import NoRuntime, choose_runtime
+from explicate_server.registry.served import ServedModel
+from explicate_server.runtime.base import Runtime
+from explicate_server.runtime.batch_cost import BatchCost, calibrate
+from explicate_server.runtime.batcher import Batcher, Priority
+from explicate_server.runtime.registry import RUNTIMES, Loader, usable_cores
+from explicate_server.settings import Settings
+
+# Failures whose message says all there is to say; the others leave a trace in the log.
+EXPLAINED = (BundleError, NoRuntime, NotServable)
+# One model that loads does not hold up another; more at once would only share the same cores.
+_LOADS_AT_ONCE = 2
+_NICENESS = 10
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+class BundleLoader:
+    """Makes a :class:`ServedModel` of a bundle."""
+
+    def __init__(self, settings: Settings, available: Callable[[], int | None] = available_bytes) -> None:
+        """``available`` tells how much memory may still be taken."""
+        self._settings = settings
+        self._available = available
+        self._quiet = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="load", initializer=_yield_to_traffic)
+        self._ordinary = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="session")
+
+    async def verify(self, place: BundlePlace) -> VerifiedBundle:
+        """Check every file.
+
+        Raises:
+            BundleError: the bundle cannot be trusted.
+        """
+        return await self._run(verify_bundle, place.folder, model=place.model, version=place.version)
+
+    async def load(self, bundle: VerifiedBundle) -> ServedModel:
+        """Load it, compare its golden answers on this device, and measure what batches take.
+
+        Raises:
+            NotServable: there is clearly too little memory.
+            BundleError, NoRuntime: it gives other answers, or cannot be run.
+        """
+        settings = self._settings
+        check_room(graph_bytes(bundle), reserve_bytes=settings.memory_reserve_bytes, available=self._available())
+        modality = await self._run(open_modality, bundle, settings)
+        runtime, trials = await self._run(
+            choose_runtime,
+            bundle,
+            modality,
+            runtime=settings.runtime,
+            threads=settings.threads or usable_cores(),
+            loaders=self._loaders(),
+        )
+        cost = await self._run(_batch_cost, bundle, modality, runtime)
+        manifest = bundle.manifest
+        batcher = Batcher(
+            runtime,
+            modality.collate,
+            outputs=max(1, len(manifest.class_labels)),
+            max_queued_rows={
+                Priority.PREDICT: settings.max_queued_rows,
+                Priority.BULK: settings.max_queued_bulk_rows,
+            },
+            name=f"{manifest.model}-{manifest.version}",
+            cost=cost,
+        )
+        return ServedModel(bundle, modality, runtime, batcher, trials)
+
+    def close(self) -> None:
+        """Begin no more work; what has begun is not waited for."""
+        for threads in (self._quiet, self._ordinary):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, function: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._quiet, lambda: function(*arguments, **named))
+
+    def _loaders(self) -> Mapping[str, Loader]:
+        return {name: _InThread(self._ordinary, loader) for name, loader in RUNTIMES.items()}
+
+
+class _InThread:
+    """A loader that works in another thread."""
+
+    def __init__(self, threads: ThreadPoolExecutor, loader: Loader) -> None:
+        self._threads = threads
+        self._loader = loader
+
+    def __call__(self, model_path: Path, *, threads: int, reduced: bool) -> Runtime:
+        return self._threads.submit(self._loader, model_path, threads=threads, reduced=reduced).result()
+
+
+def graph_bytes(bundle: VerifiedBundle) -> int:
+    """Bytes of the graph's file, as the manifest says."""
+    return next((file.size_bytes for file in bundle.manifest.files if file.name == bundle.model_path.name), 0)
+
+
+def cause(error: Exception) -> str:
+    """Why a load failed, for the operator."""
+    return str(error) if isinstance(error, EXPLAINED) else f"{type(error).__name__}: {error}"
+
+
+def _yield_to_traffic() -> None:
+    """Lower the priority of this thread; on Linux a thread has one of its own."""
+    if sys.platform != "linux":
+        return
+    try:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+    except OSError as error:  # a sandbox may forbid it; loading then only disturbs more
+        _log.info("loads run at ordinary priority: %s", error)
+
+
+def _batch_cost(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> BatchCost:
+    """What batches take on this device, measured with a golden input."""
+    row = modality.encode(bundle.golden().inputs[-1]).row
+    return calibrate(
+        lambda batch: runtime.run(modality.collate(batch)),
+        lambda length: modality.stretched(row, length),
+        batch_tokens=modality.batch_tokens(runtime),
+        max_length=modality.max_length,
+    )

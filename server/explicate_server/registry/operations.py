@@ -1,0 +1,352 @@
+"""What an operator does to a model: load, unload, move labels, share traffic.
+
+A label moves only to a version that is loaded: it is verified, tried and warmed up beside the old one, then one
+reference is switched. Requests that hold a lease end on the version they began with, which is freed after the last of
+them. Whatever fails leaves labels and versions as they were.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from explicate_server.errors import Conflict, NotFound, NotServable
+from explicate_server.registry import memory
+from explicate_server.registry.labels import CANARY, MAX_LABELS, Assignment, LabelStore, LabelTarget
+from explicate_server.registry.loading import EXPLAINED, BundleLoader, cause
+from explicate_server.registry.records import ModelEntry, State, VersionRecord
+from explicate_server.registry.served import ServedModel
+from explicate_server.registry.traffic import NO_TRAFFIC, Traffic
+from explicate_server.registry.watches import Watches
+
+# Calls have ended when a server closes; a lease that outlives them must not hold it up.
+_LAST_LEASES_S = 5.0
+Freed = Callable[[str], None]
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Switched:
+    """A label that points at ``record`` now, and at ``previous`` before; 0 for none."""
+
+    record: VersionRecord
+    previous: int
+
+
+class Operations:
+    """Changes models, one change of a model at a time. Used on the event loop only.
+
+    Attributes:
+        outcomes: how often each ("load", "swap", "free") had each outcome ("ok", "failed"), by model.
+    """
+
+    def __init__(self, loader: BundleLoader, store: LabelStore, watches: Watches, *, keep_previous: bool) -> None:
+        self._loader = loader
+        self._store = store
+        self._watches = watches
+        self._keep_previous = keep_previous
+        self._changes: set[asyncio.Task[Any]] = set()
+        self._freeing: set[asyncio.Task[Any]] = set()
+        self.on_freed: list[Freed] = []
+        """Told the digest of each bundle that has left the memory."""
+        self.outcomes: Counter[tuple[str, str, str]] = Counter()
+
+    async def load(self, entry: ModelEntry, version: int | None) -> VersionRecord:
+        """Load a version, or the newest; it gets no label.
+
+        Raises:
+            NotFound: there is no such version.
+            NotServable: it was refused, with the reason.
+        """
+
+        async def work() -> VersionRecord:
+            record = _record(entry, version)
+            await self.ensure_loaded(record)
+            return record
+
+        return await self._exclusively(entry, work)
+
+    async def unload(self, entry: ModelEntry, version: int) -> VersionRecord:
+        """Free a version, and return when its last request was answered and its memory given back.
+
+        Raises:
+            NotFound: there is no such version.
+            NotServable: a label points at it, or it is not loaded.
+        """
+
+        async def work() -> VersionRecord:
+            record = _record(entry, version)
+            if record.labels:
+                labels = ", ".join(record.labels)
+                raise NotServable("VERSION_IN_USE", f"{record.name} is labelled {labels}; move or remove that first")
+            if record.served is None and record.freeing is None:
+                raise NotServable("MODEL_NOT_LOADED", f"{record.name} is {record.state.name.lower()}, not loaded")
+            self._free(record)
+            return record
+
+        record = await self._exclusively(entry, work)
+        await _ended(record.freeing)
+        return record
+
+    async def activate(
+        self, entry: ModelEntry, version: int, *, label: str, expected: int | None = None, keep: bool = True
+    ) -> Switched:
+        """Point a label at a version, loaded first. ``expected``: where it must point now, 0 for nowhere.
+
+        ``keep`` writes it to the label file; without, only where there is such a file already.
+
+        Raises:
+            Conflict: the label points elsewhere.
+            NotFound: there is no such version.
+            NotServable: it was refused, or the label cannot be kept; the label is where it was.
+        """
+        return await self._exclusively(
+            entry, lambda: self._switch(entry, _record(entry, version), label, expected=expected, keep=keep)
+        )
+
+    async def roll_back(self, entry: ModelEntry, *, label: str, expected: int | None = None) -> Switched:
+        """Point a label where it pointed before. At once where that version is still loaded.
+
+        Raises:
+            Conflict: the label points elsewhere than ``expected``.
+            NotFound: there is no such label, or the version before has gone.
+            NotServable: there was none before; or as of :meth:`activate`.
+        """
+
+        async def work() -> Switched:
+            target = _target(entry, label)
+            if not target.previous:
+                raise NotServable("NO_PREVIOUS_VERSION", f"{entry.name}@{label} has pointed at {target.version} only")
+            return await self._switch(entry, _record(entry, target.previous), label, expected=expected, keep=True)
+
+        return await self._exclusively(entry, work)
+
+    async def remove_label(self, entry: ModelEntry, *, label: str, expected: int | None = None) -> VersionRecord:
+        """Remove a label; the version it pointed at is freed unless another label holds it.
+
+        Raises:
+            Conflict, NotFound, NotServable: as of :meth:`roll_back`.
+        """
+
+        async def work() -> VersionRecord:
+            target = _target(entry, label)
+            _expect(entry, label, expected)
+            left = {name: other for name, other in entry.targets.items() if name != label}
+            traffic = NO_TRAFFIC if label == CANARY else entry.traffic
+            await self._keep(entry, left, traffic)
+            record = entry.records[target.version]
+            del entry.targets[label]
+            entry.traffic = traffic
+            _log.info("%s: label %s removed from version %d", entry.name, label, target.version)
+            self._watches.tell(record)
+            self._free_unheld(entry, target)
+            return record
+
+        return await self._exclusively(entry, work)
+
+    async def set_traffic(self, entry: ModelEntry, traffic: Traffic) -> Traffic:
+        """Say what the version labelled "canary" gets.
+
+        Raises:
+            NotFound: there is no such label, and the canary is to get something.
+            NotServable: it cannot be kept.
+        """
+
+        async def work() -> Traffic:
+            if traffic != NO_TRAFFIC:
+                _target(entry, CANARY)
+            await self._keep(entry, entry.targets, traffic)
+            entry.traffic = traffic
+            _log.info("%s: %s", entry.name, traffic)
+            return traffic
+
+        return await self._exclusively(entry, work)
+
+    async def ensure_loaded(self, record: VersionRecord) -> bool:
+        """Load a version unless it is; whether that took a load. For whoever holds the model's lock.
+
+        Raises:
+            NotServable: it was refused; the record has the reason.
+        """
+        await _ended(record.freeing)
+        if record.served is not None:
+            return False
+        self._set(record, State.LOADING)
+        refusal = await self._load(record)
+        self.outcomes[record.place.model, "load", "failed" if refusal else "ok"] += 1
+        if refusal is None:
+            return True
+        # Raised outside the handler of its cause, whose frames would keep what was loaded so far in memory.
+        await asyncio.to_thread(memory.give_back)
+        raise refusal
+
+    async def close(self) -> None:
+        """Begin no more changes, and wait for what is being freed; nobody may hold a lease for long any more."""
+        self._loader.close()
+        for task in self._changes:
+            task.cancel()
+        await asyncio.gather(*self._changes, return_exceptions=True)
+        if self._freeing:
+            await asyncio.wait(self._freeing, timeout=_LAST_LEASES_S)
+
+    async def _load(self, record: VersionRecord) -> NotServable | None:
+        try:
+            record.bundle = await self._loader.verify(record.place)
+            record.served = await self._loader.load(record.bundle)
+        except Exception as error:  # whatever is wrong with one bundle must not touch the others
+            reason = cause(error)
+            _log.error("%s refused: %s", record.name, reason, exc_info=not isinstance(error, EXPLAINED))
+            self._set(record, State.FAILED, reason)
+            known = error.reason if isinstance(error, NotServable) else "LOAD_FAILED"
+            return NotServable(known, f"{record.name}: {reason}")
+        runtime = record.served.runtime
+        _log.info("%s ready on %s in %s", record.name, runtime.name, runtime.precision)
+        self._set(record, State.READY)
+        return None
+
+    async def _switch(
+        self, entry: ModelEntry, record: VersionRecord, label: str, *, expected: int | None, keep: bool
+    ) -> Switched:
+        """The life of a swap: check, load beside, keep, switch, free."""
+        _expect(entry, label, expected)
+        old = entry.targets.get(label)
+        version = record.place.version
+        if old is not None and old.version == version and record.served is not None:
+            return Switched(record, old.previous)
+        if old is None and len(entry.targets) >= MAX_LABELS:
+            raise NotServable("TOO_MANY_LABELS", f"{entry.name} has {MAX_LABELS} labels; remove one first")
+        keep = keep or await asyncio.to_thread(self._store.exists, entry.name)
+        try:
+            if keep:
+                await asyncio.to_thread(self._store.check_writable, entry.name)
+            loaded = await self.ensure_loaded(record)
+            target = LabelTarget(version, previous=old.version if old else 0)
+            if keep:
+                await self._keep_or_free(entry, {**entry.targets, label: target}, record if loaded else None)
+        except NotServable:
+            self.outcomes[entry.name, "swap", "failed"] += 1
+            raise
+        entry.targets[label] = target
+        self.outcomes[entry.name, "swap", "ok"] += 1
+        _log.info("%s: label %s moved from version %d to %d", entry.name, label, target.previous, version)
+        touched = {target.version, target.previous} & entry.records.keys()
+        self._watches.tell(*(entry.records[touched_version] for touched_version in touched))
+        if old is not None:
+            self._free_unheld(entry, old)
+        return Switched(record, target.previous)
+
+    async def _keep_or_free(
+        self, entry: ModelEntry, targets: Mapping[str, LabelTarget], loaded: VersionRecord | None
+    ) -> None:
+        try:
+            await self._keep(entry, targets, entry.traffic)
+        except NotServable:
+            if loaded is not None:
+                self._free(loaded)
+            raise
+
+    async def _keep(self, entry: ModelEntry, targets: Mapping[str, LabelTarget], traffic: Traffic) -> None:
+        await asyncio.to_thread(self._store.write, entry.name, Assignment(dict(targets), traffic))
+
+    def _free_unheld(self, entry: ModelEntry, left: LabelTarget) -> None:
+        """Free what no label holds any more after one has left ``left``."""
+        for version in {left.version, left.previous}:
+            record = entry.records.get(version)
+            if record is not None and not entry.is_kept(record, keep_previous=self._keep_previous):
+                self._free(record)
+
+    def _free(self, record: VersionRecord) -> None:
+        """Let nobody lease it from now on, and free it after the last lease."""
+        if record.served is None:
+            return
+        served, record.served = record.served, None
+        self._set(record, State.UNLOADING)
+        record.freeing = _task(self._freed(record, [served]), self._freeing)
+
+    async def _freed(self, record: VersionRecord, only: list[ServedModel]) -> None:
+        """``only`` holds the one reference that is left, so that it can be dropped in a thread."""
+        await only[0].idle.wait()
+        digest = only[0].bundle.digest
+        await asyncio.to_thread(_dispose, only)
+        for freed in self.on_freed:
+            freed(digest)
+        record.freeing = None
+        self.outcomes[record.place.model, "free", "ok"] += 1
+        _log.info("%s freed", record.name)
+        self._set(record, State.AVAILABLE)
+
+    def _set(self, record: VersionRecord, state: State, reason: str = "") -> None:
+        record.state, record.reason = state, reason
+        self._watches.tell(record)
+
+    async def _exclusively(self, entry: ModelEntry, work: Callable[[], Awaitable[_T]]) -> _T:
+        """Do ``work`` when no other change of the model is going on; to its end, even when the caller leaves."""
+
+        async def locked() -> _T:
+            async with entry.lock:
+                return await work()
+
+        return await asyncio.shield(_task(locked(), self._changes))
+
+
+def _task(work: Coroutine[Any, Any, _T], running: "set[asyncio.Task[Any]]") -> "asyncio.Task[_T]":
+    """Work that nothing else holds on to, among those that are ``running``."""
+
+    def done(task: "asyncio.Task[Any]") -> None:
+        running.discard(task)
+        if not task.cancelled():
+            task.exception()  # else asyncio complains of one whose caller has left; the log has the reason already
+
+    task = asyncio.create_task(work)
+    running.add(task)
+    task.add_done_callback(done)
+    return task
+
+
+def _dispose(only: list[ServedModel]) -> None:
+    """Stop the lanes and drop the last reference. Blocks."""
+    only[0].batcher.close()
+    only.clear()
+    memory.give_back()
+
+
+async def _ended(task: "asyncio.Task[None] | None") -> None:
+    if task is not None:
+        await asyncio.shield(task)
+
+
+def _record(entry: ModelEntry, version: int | None) -> VersionRecord:
+    if version is None and entry.records:
+        return entry.newest_first[0]
+    record = entry.records.get(version or 0)
+    if record is None:
+        raise not_found("VERSION_NOT_FOUND", "version", f"{entry.name}/{version}")
+    return record
+
+
+def _target(entry: ModelEntry, label: str) -> LabelTarget:
+    target = entry.targets.get(label)
+    if target is None:
+        raise not_found("LABEL_NOT_FOUND", "label", f"{entry.name}@{label}")
+    return target
+
+
+def _expect(entry: ModelEntry, label: str, expected: int | None) -> None:
+    target = entry.targets.get(label)
+    current = target.version if target else 0
+    if expected is not None and expected != current:
+        points = f"points at version {current}" if current else "does not exist"
+        raise Conflict("LABEL_MOVED", f"{entry.name}@{label} {points}, {expected} was expected; look at it again")
+
+
+def not_found(reason: str, resource_type: str, resource_name: str) -> NotFound:
+    """The error for something that does not exist."""
+    return NotFound(
+        reason,
+        f"there is no {resource_type} {resource_name!r}",
+        resource_type=resource_type,
+        resource_name=resource_name,
+    )

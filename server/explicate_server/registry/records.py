@@ -1,0 +1,104 @@
+"""What is known of each version of a model, and where the model's labels point."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from explicate_server.registry.bundle import VerifiedBundle
+from explicate_server.registry.labels import LIVE, LabelTarget
+from explicate_server.registry.repository import BundlePlace
+from explicate_server.registry.served import ServedModel
+from explicate_server.registry.traffic import NO_TRAFFIC, Traffic
+
+
+class State(Enum):
+    """The life of a version in this server."""
+
+    AVAILABLE = 1
+    LOADING = 2
+    READY = 3
+    FAILED = 4
+    UNLOADING = 5
+    REMOVED = 6
+
+
+@dataclass
+class VersionRecord:
+    """What is known of one version in the repository."""
+
+    place: BundlePlace
+    targets: Mapping[str, LabelTarget]
+    """Where the labels of its model point now."""
+    state: State = State.AVAILABLE
+    reason: str = ""
+    bundle: VerifiedBundle | None = None
+    served: ServedModel | None = None
+    """Who takes its requests; set while it is ready."""
+    freeing: "asyncio.Task[None] | None" = None
+    """Ends when what it took of the memory was given back."""
+
+    @property
+    def name(self) -> str:
+        """Such as ``reviews/3``."""
+        return f"{self.place.model}/{self.place.version}"
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels that point at it, by name."""
+        return sorted(label for label, target in self.targets.items() if target.version == self.place.version)
+
+    @property
+    def previous_of(self) -> list[str]:
+        """Labels that pointed at it before they moved to where they are, by name."""
+        return sorted(label for label, target in self.targets.items() if target.previous == self.place.version)
+
+
+@dataclass
+class ModelEntry:
+    """One model: its versions, labels and traffic. ``lock`` is held by whoever changes what is loaded or labelled."""
+
+    name: str
+    records: dict[int, VersionRecord] = field(default_factory=dict)
+    targets: dict[str, LabelTarget] = field(default_factory=dict)
+    traffic: Traffic = NO_TRAFFIC
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    fault: str = ""
+    """Why none of it can be served, whatever its bundles are like."""
+
+    def merge(self, places: Iterable[BundlePlace]) -> tuple[list[VersionRecord], list[VersionRecord]]:
+        """Take in what the repository has now; returns the records that are new, and those that have gone."""
+        by_version = {place.version: place for place in places}
+        new = [
+            VersionRecord(place, self.targets)
+            for version, place in sorted(by_version.items())
+            if version not in self.records
+        ]
+        idle = (State.AVAILABLE, State.FAILED)
+        gone = [
+            record
+            for version, record in self.records.items()
+            if version not in by_version and record.state in idle and not record.labels
+        ]
+        for record in new:
+            self.records[record.place.version] = record
+        for record in gone:
+            record.state = State.REMOVED
+            del self.records[record.place.version]
+        return new, gone
+
+    @property
+    def newest_first(self) -> list[VersionRecord]:
+        """The versions, the newest first."""
+        return [self.records[version] for version in sorted(self.records, reverse=True)]
+
+    def labelled(self, label: str) -> VersionRecord | None:
+        """The version that a label points at."""
+        target = self.targets.get(label)
+        return self.records.get(target.version) if target else None
+
+    def is_kept(self, record: VersionRecord, *, keep_previous: bool) -> bool:
+        """Whether a label holds the version in memory; with ``keep_previous``, "live" holds the one before it too."""
+        live = self.targets.get(LIVE)
+        held = keep_previous and live is not None and live.previous == record.place.version
+        return held or bool(record.labels)
