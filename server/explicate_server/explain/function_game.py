@@ -15,7 +15,7 @@ from explicate_server.explain.game import GameInfo
 from explicate_server.explain.loop import ExplanationRun, StopReason, require_finite
 from explicate_server.explain.quality import Quality
 from explicate_server.explain.refinement import refined
-from explicate_server.explain.registry import AUTO, METHODS, Method, chosen
+from explicate_server.explain.registry import AUTO, METHODS, Method, Reads, chosen
 
 Value = Callable[[Booleans], ArrayLike]
 _Arguments = ParamSpec("_Arguments")
@@ -67,6 +67,8 @@ def explain_game(
     confidence: float = 0.95,
     max_players: int | None = None,
     quality: Literal["basic", "full"] = "basic",
+    reads: Reads = "text",
+    drawn: Booleans | None = None,
     on_round: Callable[[GameExplanation], None] | None = None,
 ) -> GameExplanation:
     """Attribute v(N) of a game to its players.
@@ -80,7 +82,11 @@ def explain_game(
         tolerance, top_k: see RunSettings; 0 and None spend the whole budget.
         confidence: coverage of the intervals, in (0, 1).
         max_players: more players than this are grouped (refinement.py) by methods that can; None never groups them.
-        quality: "full" evaluates up to 20 rows more, beyond max_evaluations, for comprehensiveness and sufficiency.
+        quality: "full" evaluates up to 20 rows more, beyond max_evaluations, for comprehensiveness and sufficiency; not
+            of a game of drawn rows, where no player can be taken out alone.
+        reads: the kind of input that the game stands for; only "lime" asks another sample for each.
+        drawn: bool[rows, n], which players are present in the rows that "lime" of a table fits, the first one the input
+            itself. The game is then asked for these rows, with their numbers behind the players (drawn_rows.py).
         on_round: called with the estimate after every round.
 
     Raises:
@@ -88,7 +94,7 @@ def explain_game(
         TooFewEvaluationsError: the method cannot do with max_evaluations.
         NonFiniteValueError: the game gave NaN or infinity.
     """
-    played = _checked_method(method, n_players, max_evaluations, seed=seed, confidence=confidence)
+    played = _checked_method(method, n_players, max_evaluations, reads=reads, seed=seed, confidence=confidence)
     for name, number, least in (("max_players", max_players, 2), ("top_k", top_k, 1)):
         if number is not None and number < least:
             raise ValueError(f"{name} is {number}; it must be at least {least}.")
@@ -100,6 +106,7 @@ def explain_game(
         tolerance=tolerance,
     )
     game, squeeze, spent = _ends(value, n_players, played, seed=seed, confidence=confidence)
+    game = replace(game, drawn=drawn)
     if settings.max_evaluations < spent:
         raise ValueError(f"max_evaluations is {settings.max_evaluations}; {played.name} needs at least {spent}.")
     estimator = refined(played.build, game, max_players=most_players, max_evaluations=settings.max_evaluations)
@@ -109,7 +116,7 @@ def explain_game(
         if on_round is not None:
             on_round(_explanation(run, game, squeeze=squeeze))
     explanation = _explanation(run, game, squeeze=squeeze)
-    return explanation if quality == "basic" else _with_faithfulness(explanation, run, game, value)
+    return explanation if quality == "basic" or drawn is not None else _with_faithfulness(explanation, run, game, value)
 
 
 def _on_one_thread(
@@ -144,12 +151,14 @@ def _with_faithfulness(
     return replace(explanation, quality=quality, evaluations=explanation.evaluations + len(values))
 
 
-def _checked_method(name: str, n_players: int, max_evaluations: int | None, *, seed: int, confidence: float) -> Method:
+def _checked_method(
+    name: str, n_players: int, max_evaluations: int | None, *, reads: Reads, seed: int, confidence: float
+) -> Method:
     if name not in (AUTO, *METHODS):
         raise ValueError(f"There is no method {name!r}; choose one of {', '.join((AUTO, *METHODS))}.")
     if n_players < 0:
         raise ValueError(f"n_players is {n_players}; it must be 0 or more.")
-    method = chosen(name, n_players=n_players, max_evaluations=max_evaluations)
+    method = chosen(name, n_players=n_players, max_evaluations=max_evaluations, reads=reads)
     if not 0 <= seed <= method.max_seed:
         raise ValueError(f"The seed is {seed}; for {method.name} it must be from 0 to {method.max_seed}.")
     if not 0 < confidence < 1:

@@ -1,8 +1,9 @@
 """LIME's local model: a ridge regression on the presence of players, rows weighted by their likeness to the input.
 
-Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016, with the constants of lime 0.2.0.1 for texts
-(lime/lime_text.py, lime/lime_base.py). A row with k of n players present stands at cosine distance 100·(1 − √(k/n))
-and weighs √exp(−distance²/25²). Standard errors and held-out R² are not lime's.
+Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016, with the constants of lime 0.2.0.1 (lime/lime_text.py,
+lime/lime_image.py, lime/lime_tabular.py, lime/lime_base.py). Of a text or an image a row with k of n players present
+stands at cosine distance 100·(1 − √(k/n)) and weighs √exp(−distance²/25²); of a table it stands at Euclidean distance
+√(n − k) and weighs √exp(−distance²/(¾√n)²). Standard errors and held-out R² are not lime's.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from explicate_server.explain.result import Attribution
 KERNEL_WIDTH = 25.0
 DISTANCE_SCALE = 100.0
 RIDGE_PENALTY = 1.0
+# From the same: LimeTabularExplainer(kernel_width=None), times the root of the number of columns.
+TABLE_KERNEL_WIDTH = 0.75
 
 # With two coalitions, leaving one out leaves a constant.
 LEAST_HELD_OUT_COALITIONS = 3
@@ -104,3 +107,9 @@ def kernel(distances: Floats) -> Floats:
 def kernel_weights(presence: Floats) -> Floats:
     """lime's weight of each row of float64[rows, n], float64[rows]."""
     return kernel(distances(presence))
+
+
+def euclidean_kernel_weights(presence: Floats) -> Floats:
+    """lime's weight of each row of a table's float64[rows, n], float64[rows]."""
+    squares = (1 - presence).sum(axis=1)
+    return np.asarray(np.sqrt(np.exp(-squares / (TABLE_KERNEL_WIDTH**2 * presence.shape[1]))))

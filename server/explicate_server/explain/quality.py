@@ -89,7 +89,9 @@ def infidelity(attribution: Attribution, *, full: Floats, record: Record) -> Flo
     rows = record.rows()
     if rows is None:
         return np.full(len(full), np.nan)
-    present, whole = gathered(rows[0], attribution.groups)
+    n_players = attribution.values.shape[1] if attribution.groups is None else len(attribution.groups)
+    # Behind the players' bits stand the numbers of rows that the game has drawn itself.
+    present, whole = gathered(rows[0][:, :n_players], attribution.groups)
     lost = full - rows[1][whole]  # [m, outputs]
     said = (~present[whole]).astype(np.float64) @ attribution.values.T
     squares = (lost**2).sum(axis=0)

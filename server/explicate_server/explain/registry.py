@@ -1,9 +1,12 @@
-"""The explanation methods by name. A new method is one file with an estimator and one line here."""
+"""The explanation methods by name and by what the model reads. A new one is one file and one line here.
+
+Most methods are the same for every kind of input. One that is not has a line for each, under one name.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from explicate_server.explain.errors import TooFewEvaluationsError
 from explicate_server.explain.estimator import Estimator
@@ -11,6 +14,7 @@ from explicate_server.explain.exact_shap import ExactShap
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.kernel_shap import KernelShap
 from explicate_server.explain.lime import Lime, load_library
+from explicate_server.explain.lime_samples import image_sample, table_sample, text_sample
 from explicate_server.explain.lime_stratified import LimeStratified
 from explicate_server.explain.loop import RunSettings
 from explicate_server.explain.occlusion import Occlusion
@@ -26,6 +30,10 @@ MOST_PLAYERS_BY_DEFAULT = 20
 MAX_PHILOX_SEED = 2**64 - 1
 MAX_RANDOM_STATE_SEED = 2**32 - 1
 
+Reads: TypeAlias = Literal["text", "tabular", "image"]
+"""What a model reads."""
+ALL_INPUTS: tuple[Reads, ...] = ("text", "tabular", "image")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
@@ -35,9 +43,13 @@ class Method:
         name: in kebab-case, as requests name it.
         version: of the implementation; it changes whenever the same request would get another answer.
         build: makes an estimator from a game and max_evaluations.
+        reads: the kinds of input that it explains.
         players: "distinct-words" if equal words of a text are one player; "words" if each is its own, or whatever other
             granularity was asked for.
-        default_masking: how absence is expressed unless the caller says otherwise.
+        default_masking: how absence is expressed unless the caller says otherwise; where a model has it not, its own
+            default.
+        default_granularity: what the players are unless the caller says otherwise; None is the model's own default.
+        drawn: whether its rows are drawn by the game, which is the masking "drawn" and no other.
         default_max_evaluations: rows through the model, from the number of players.
         default_min_evaluations: rows before the tolerance may stop, from the number of players.
         least_evaluations: max_evaluations below this are refused, from the number of players.
@@ -53,8 +65,11 @@ class Method:
     name: str
     version: str = "1"
     build: Callable[[GameInfo, int], Estimator]
+    reads: tuple[Reads, ...] = ALL_INPUTS
     players: Literal["words", "distinct-words"] = "words"
-    default_masking: Literal["attention", "mask-token", "delete"] = "attention"
+    default_masking: str = "attention"
+    default_granularity: str | None = None
+    drawn: bool = False
     default_max_evaluations: Callable[[int], int]
     default_min_evaluations: Callable[[int], int] = lambda n: max(8 * n, LEAST_EVALUATIONS)
     least_evaluations: Callable[[int], int] = lambda _n: 1
@@ -108,7 +123,8 @@ _METHODS = (
     ),
     Method(
         name="lime",
-        build=Lime,
+        build=lambda game, max_evaluations: Lime(game, text_sample(game, max_evaluations)),
+        reads=("text",),
         players="distinct-words",
         default_masking="delete",
         default_max_evaluations=lambda _n: 1000,
@@ -119,10 +135,46 @@ _METHODS = (
         prepare=load_library,
     ),
     Method(
+        name="lime",
+        build=lambda game, max_evaluations: Lime(game, image_sample(game, max_evaluations)),
+        reads=("image",),
+        default_masking="mean",
+        default_granularity="quickshift",
+        default_max_evaluations=lambda _n: 1000,
+        max_seed=MAX_RANDOM_STATE_SEED,
+        additive=False,
+        needs_empty=False,
+        round_rows=250,
+        prepare=load_library,
+    ),
+    Method(
+        name="lime",
+        build=lambda game, max_evaluations: Lime(game, table_sample(game, max_evaluations)),
+        reads=("tabular",),
+        default_masking="drawn",
+        drawn=True,
+        default_max_evaluations=lambda _n: 5000,
+        max_seed=MAX_RANDOM_STATE_SEED,
+        additive=False,
+        needs_empty=False,
+        round_rows=1250,
+        prepare=load_library,
+    ),
+    Method(
         name="lime-stratified",
         build=LimeStratified,
+        reads=("text",),
         players="distinct-words",
         default_masking="delete",
+        default_max_evaluations=lambda _n: 1000,
+        additive=False,
+        needs_empty=False,
+        round_rows=250,
+    ),
+    Method(
+        name="lime-stratified",
+        build=LimeStratified,
+        reads=("tabular", "image"),
         default_max_evaluations=lambda _n: 1000,
         additive=False,
         needs_empty=False,
@@ -149,22 +201,29 @@ _METHODS = (
     ),
 )
 
-METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _METHODS})
+METHODS_OF: Mapping[Reads, Mapping[str, Method]] = MappingProxyType(
+    {reads: MappingProxyType({m.name: m for m in _METHODS if reads in m.reads}) for reads in ALL_INPUTS}
+)
+"""The methods of each kind of input, by name."""
+METHODS = METHODS_OF["text"]
+"""The methods of texts; the names are those of every kind of input."""
 
 
-def chosen(name: str, *, n_players: int, max_evaluations: int | None = None) -> Method:
+def chosen(name: str, *, n_players: int, max_evaluations: int | None = None, reads: Reads = "text") -> Method:
     """The method of a name; of `AUTO` exact-shap if all coalitions fit the budget, else kernel-shap.
 
     Args:
         name: `AUTO` or a name in METHODS.
         n_players: n.
         max_evaluations: the budget; None means the default one of kernel-shap.
+        reads: the kind of input.
 
     Raises:
         KeyError: there is no such method.
     """
+    methods = METHODS_OF[reads]
     if name != AUTO:
-        return METHODS[name]
-    otherwise = METHODS["kernel-shap"]
+        return methods[name]
+    otherwise = methods["kernel-shap"]
     budget = otherwise.default_max_evaluations(n_players) if max_evaluations is None else max_evaluations
-    return METHODS["exact-shap"] if 2**n_players <= budget else otherwise
+    return methods["exact-shap"] if 2**n_players <= budget else otherwise

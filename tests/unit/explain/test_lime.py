@@ -1,4 +1,4 @@
-"""lime against the lime library itself, on deterministic classifiers."""
+"""lime of texts against the lime library itself, on deterministic classifiers."""
 
 import math
 import re
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from explicate_server.explain import GameInfo, StopReason, explain_game
-from explicate_server.explain.lime import Lime, lime_sample
+from explicate_server.explain.lime import Lime
+from explicate_server.explain.lime_samples import text_rows, text_sample
 from explicate_server.explain.local_model import kernel_weights
 
 TEXTS = [
@@ -78,7 +79,7 @@ def test_the_sample_is_the_one_the_library_draws_and_repeated_rows_are_asked_onc
 
     LimeTextExplainer(random_state=5).explain_instance(text, recording, num_samples=300, num_features=max(n, 7))
     indexed = IndexedString(text)
-    sample = lime_sample(n, 300, seed=5)
+    sample = text_rows(n, 300, seed=5)
     assert [indexed.inverse_removing(np.flatnonzero(~row)) for row in sample[1:]] == drawn[1:]
     explanation = explain_game(value, n, method="lime", seed=5, max_evaluations=300)
     different = {row.tobytes() for row in sample}
@@ -86,10 +87,14 @@ def test_the_sample_is_the_one_the_library_draws_and_repeated_rows_are_asked_onc
 
 
 def test_kernel_weights_are_those_of_the_library() -> None:
-    presence = lime_sample(9, 200, seed=0).astype(float)
+    presence = text_rows(9, 200, seed=0).astype(float)
     cosine = presence.sum(axis=1) / np.maximum(np.sqrt(presence.sum(axis=1) * 9), 1e-300)
     distances = 100 * (1 - cosine)
     assert kernel_weights(presence) == pytest.approx(np.sqrt(np.exp(-(distances**2) / 25**2)), abs=1e-12)
+
+
+def text_lime(game: GameInfo, rows: int) -> Lime:
+    return Lime(game, text_sample(game, rows))
 
 
 def told_until(estimator: Lime, value: Callable[..., NDArray[np.float64]], rows: int) -> None:
@@ -101,9 +106,9 @@ def told_until(estimator: Lime, value: Callable[..., NDArray[np.float64]], rows:
 def test_stopped_early_the_fit_is_that_of_the_prefix_of_the_sample() -> None:
     value, n, _ = game_of(TEXTS[0])
     full = value(np.ones((1, n), np.bool_))[0]
-    estimator = Lime(GameInfo(n_players=n, empty=np.full(3, np.nan), full=full, seed=4), 400)
+    estimator = text_lime(GameInfo(n_players=n, empty=np.full(3, np.nan), full=full, seed=4), 400)
     told_until(estimator, value, 60)
-    sample = lime_sample(n, 400, seed=4)
+    sample = text_rows(n, 400, seed=4)
     seen = list(dict.fromkeys(row.tobytes() for row in sample))  # in order of appearance, the text itself first
     end = next(i for i, row in enumerate(sample) if row.tobytes() in seen[61:])
     prefix = sample[:end].astype(float)
@@ -116,7 +121,7 @@ def test_stopped_early_the_fit_is_that_of_the_prefix_of_the_sample() -> None:
 def test_rows_that_were_not_evaluated_are_left_out() -> None:
     value, n, _ = game_of(TEXTS[0])
     full = value(np.ones((1, n), np.bool_))[0]
-    estimator = Lime(GameInfo(n_players=n, empty=np.full(3, np.nan), full=full), 400)
+    estimator = text_lime(GameInfo(n_players=n, empty=np.full(3, np.nan), full=full), 400)
     coalitions = estimator.ask(10**6)
     assert coalitions is not None
     assert estimator.ask(1) is None
@@ -124,7 +129,7 @@ def test_rows_that_were_not_evaluated_are_left_out() -> None:
     values = value(coalitions)
     values[~told] = np.nan
     estimator.tell(values, told)
-    sample = lime_sample(n, 400, seed=0)
+    sample = text_rows(n, 400, seed=0)
     known = {row.tobytes() for row in coalitions[told]} | {sample[0].tobytes()}
     rows = sample[[row.tobytes() in known for row in sample]]
     ridge = Ridge(alpha=1).fit(rows, value(rows), sample_weight=kernel_weights(rows.astype(float)))
@@ -133,19 +138,19 @@ def test_rows_that_were_not_evaluated_are_left_out() -> None:
 
 def test_before_any_row_nothing_depends_on_any_word() -> None:
     game = GameInfo(n_players=4, empty=np.array([np.nan]), full=np.array([0.7]))
-    attribution = Lime(game, 100).estimate()
+    attribution = text_lime(game, 100).estimate()
     assert not attribution.values.any()
     assert attribution.baseline == pytest.approx([0.7])
     assert np.isnan(attribution.standard_errors).all()
     with pytest.raises(ValueError, match="ask for coalitions first"):
-        Lime(game, 100).tell(np.zeros((1, 1)))
+        text_lime(game, 100).tell(np.zeros((1, 1)))
 
 
 def test_intervals_cover_the_answer_of_an_endless_sample() -> None:
     value, n, _ = game_of(TEXTS[5])
     covered = []
     # lime's penalty counts for less the larger the sample; the target is the same penalty per row.
-    rows = lime_sample(n, 20_000, seed=10**6)
+    rows = text_rows(n, 20_000, seed=10**6)
     weights = kernel_weights(rows.astype(float))
     target = Ridge(alpha=20_000 / 500).fit(rows, value(rows)[:, 0], sample_weight=weights).coef_
     for seed in range(20):
@@ -157,7 +162,7 @@ def test_intervals_cover_the_answer_of_an_endless_sample() -> None:
 def test_held_out_r_squared_is_that_of_refits_without_each_coalition() -> None:
     value, n, _ = game_of("four words with friends")
     explanation = explain_game(lambda c: value(c)[:, 0], n, method="lime", max_evaluations=60)
-    rows, counts = np.unique(lime_sample(n, 60, seed=0), axis=0, return_counts=True)
+    rows, counts = np.unique(text_rows(n, 60, seed=0), axis=0, return_counts=True)
     presence, targets = rows.astype(float), value(rows)[:, 0]
     weights = counts * kernel_weights(presence)
     errors = []
