@@ -14,6 +14,7 @@ from explicate_training.column_typing import type_table
 from explicate_training.config_file import format_config
 from explicate_training.labelled_text import sorted_labels
 from explicate_training.leakage import leakage_suspects
+from explicate_training.lime_statistics import LimeStatistics, lime_statistics
 from explicate_training.metric_lines import classification_lines, regression_lines
 from explicate_training.metrics import classification_metrics
 from explicate_training.network_statistics import new_network
@@ -29,7 +30,7 @@ from explicate_training.table_fitting import TableExamples, fit_table, predict_t
 from explicate_training.table_report import table_data_report, table_report_lines, write_table_report
 from explicate_training.table_sources import read_table
 from explicate_training.table_splitting import split_table
-from explicate_training.tabular_network import save_network
+from explicate_training.tabular_network import FIRST_CATEGORY_CODE, save_network
 from explicate_training.threads import one_thread
 from explicate_training.training_loop import Outcome
 
@@ -118,6 +119,7 @@ class TableRun:
         summarise(self._examples["train"].encoded, config.data.background_rows, seed=config.training.seed).save(
             folder / "background.npz"
         )
+        self._lime_statistics().save(folder / "lime.npz")
         (folder / "config.toml").write_text(format_config(config), encoding="utf-8")
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "data.json", self._report)
@@ -153,6 +155,13 @@ class TableRun:
             "precision": outcome.precision,
             "train_s": round(outcome.train_s, 1),
         }
+
+    def _lime_statistics(self) -> LimeStatistics:
+        train = self._examples["train"].encoded
+        others = [column for column in self._schema if column.type != "number"]
+        return lime_statistics(
+            train.numbers, train.codes, [FIRST_CATEGORY_CODE + len(column.categories) for column in others]
+        )
 
     def _boosted_trees(self, say: Callable[[str], None]) -> dict[str, Mapping[str, Any]]:
         """Metrics of gradient-boosted trees on the same splits."""
