@@ -21,6 +21,10 @@ _MAX_CELLS = 1 << 23
 # More players than this make the fit, not the model, the cost (n² numbers, n³ work).
 MAX_PLAYERS = 1024
 _CONFIDENCE_RANGE = (0.5, 0.999)
+# Of images; the others cut texts.
+_SEGMENT_GRANULARITIES = ("slic", "quickshift", "grid", "patch")
+_COUNTED_SEGMENTS = ("slic", "grid")
+_DEFAULT_SEGMENTS = 49
 
 ClassName = int | str
 """A class by its index or its label."""
@@ -62,13 +66,15 @@ class ExplainOptions:
     top_k: int | None = None
     quality: str | None = None
     max_players: int | None = None
+    segments: int | None = None
 
 
 @dataclass(frozen=True)
 class ResolvedOptions:
     """Options with every default filled in.
 
-    ``granularity`` is None where there is nothing to choose, ``max_players`` for a method that does not group players.
+    ``granularity`` is None where there is nothing to choose, ``max_players`` for a method that does not group players,
+    ``segments`` where their number is not chosen.
     """
 
     method: Method
@@ -85,12 +91,15 @@ class ResolvedOptions:
     top_k: int | None
     quality: str
     max_players: int | None
+    segments: int | None
 
     @property
     def players(self) -> str:
         """What the players are, as ``Modality.game`` knows them."""
         if self.granularity is None:
             return "columns"
+        if self.granularity in _SEGMENT_GRANULARITIES:
+            return f"{self.granularity}-segments" + (f"-{self.segments}" if self.segments else "")
         return "distinct-words" if self.method.players == "distinct-words" else f"{self.granularity}s"
 
 
@@ -149,11 +158,12 @@ def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) ->
             f"masking {masking!r} needs what this model has not; it can {', '.join(choices.maskings)}",
         )
     default_space = "logit" if options.target.contrast else choices.spaces[0]
+    granularity = options.granularity or next(iter(choices.granularities), None)
     resolved = ResolvedOptions(
         method=method,
         target=options.target,
         output_space=options.output_space or default_space,
-        granularity=options.granularity or next(iter(choices.granularities), None),
+        granularity=granularity,
         masking=masking,
         max_evaluations=options.max_evaluations or 0,
         min_evaluations=options.min_evaluations or 0,
@@ -164,6 +174,7 @@ def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) ->
         top_k=options.top_k,
         quality=options.quality or "basic",
         max_players=options.max_players,
+        segments=options.segments or _DEFAULT_SEGMENTS if granularity in _COUNTED_SEGMENTS else None,
     )
     return lambda players: _with_budget(resolved, options, players, settings)
 
@@ -212,6 +223,7 @@ def _number_violations(options: ExplainOptions, method: Method, settings: Settin
         ("seed", options.seed, 0, method.max_seed),
         ("top_k", options.top_k, 1, MAX_PLAYERS),
         ("max_players", options.max_players, 2, MAX_PLAYERS),
+        ("segments", options.segments, 2, MAX_PLAYERS),
     )
     violations = [
         Violation(f"options.{name}", f"is {value}; it must be between {least:,} and {most:,}")
@@ -229,13 +241,19 @@ def _method_violations(options: ExplainOptions, method: Method, choices: Choices
         problem = f"is {options.output_space}; this model has {' and '.join(choices.spaces)}"
         violations.append(Violation("options.output_space", problem))
     if options.granularity is not None and not choices.granularities:
-        problem = "is of texts only; the players of a table are its columns and groups of columns"
+        problem = "is of texts and images only; the players of a table are its columns and groups of columns"
+        violations.append(Violation("options.granularity", problem))
+    elif options.granularity not in (None, *choices.granularities):
+        problem = f"is {options.granularity}; the players of this model may be {', '.join(choices.granularities)}"
         violations.append(Violation("options.granularity", problem))
     elif method.players == "distinct-words" and options.granularity not in (None, "word"):
         problem = f"is {options.granularity}; {method.name} knows words only"
         violations.append(Violation("options.granularity", problem))
     if options.max_players is not None and not method.refines:
         violations.append(Violation("options.max_players", f"is of no use: {method.name} does not group players"))
+    cut = options.granularity or next(iter(choices.granularities), None)
+    if options.segments is not None and cut not in _COUNTED_SEGMENTS:
+        violations.append(Violation("options.segments", "is of use for the granularities slic and grid of images only"))
     return violations
 
 

@@ -60,8 +60,23 @@ class TabularInput:
         return 4 * len(self.cells)
 
 
+@dataclass(frozen=True)
+class ImageInput:
+    """An image to predict: the bytes of its file."""
+
+    content: bytes
+
+    # Decoding an image takes from 1 to 500 ms, which its bytes do not tell; few of them are to be one piece of work.
+    encoding_cost = 1 << 18
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the input: the same for equal inputs only."""
+        return sha256(self.content).digest()
+
+
 # Each modality adds its kind of input.
-ModelInput = TextInput | TabularInput
+ModelInput = TextInput | TabularInput | ImageInput
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,19 @@ class ColumnPlayer:
     columns: tuple[tuple[str, CellValue], ...]
 
 
-Player = TextPlayer | ColumnPlayer
+@dataclass(frozen=True)
+class SegmentPlayer:
+    """A segment of an image: its number on the segment map, how many pixels it has, and the box around them.
+
+    ``box`` is the first column and row, and one past the last column and row.
+    """
+
+    id: int
+    pixels: int
+    box: tuple[int, int, int, int]
+
+
+Player = TextPlayer | ColumnPlayer | SegmentPlayer
 
 
 @dataclass(frozen=True)
@@ -102,6 +129,15 @@ class TextUsage:
         return self.tokens_used < self.tokens
 
 
+@dataclass(frozen=True)
+class ImageUsage:
+    """What the model saw of an image: the upright image's width and height, the box of it, pictures in the file."""
+
+    size: tuple[int, int]
+    box: tuple[float, float, float, float]
+    frames: int
+
+
 class Game(Protocol):
     """An input with its players: what the model is asked when some of them are absent."""
 
@@ -116,6 +152,10 @@ class Game(Protocol):
     @property
     def breaks(self) -> NDArray[np.intp] | None:
         """intp[players − 1], how much parts a player from the next; see GameInfo. None when that is no question."""
+
+    @property
+    def segment_map(self) -> NDArray[np.intp] | None:
+        """intp[height, width], the player that each pixel of an image belongs to; None of other inputs."""
 
     def grouped(self, groups: NDArray[np.intp]) -> Sequence[Player]:
         """The groups of neighbours as players; ``groups`` intp[players] says which one each player belongs to."""
@@ -140,7 +180,7 @@ class EncodedInput(Protocol):
         """The model row of the whole input."""
 
     @property
-    def usage(self) -> TextUsage | None:
+    def usage(self) -> TextUsage | ImageUsage | None:
         """How much of it the model sees; None where that is no question."""
 
     @property
@@ -182,8 +222,8 @@ class Modality(Protocol):
         """Make many inputs of its type ready at once; None when one of them has violations."""
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
-        """The game of an input: ``players`` is a granularity in the plural, "distinct-words" or "columns"; ``masking``
-        one of ``maskings``."""
+        """The game of an input: ``players`` is a granularity in the plural, "distinct-words", "columns", or what
+        ``ResolvedOptions.players`` says of segments; ``masking`` one of ``maskings``."""
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Join rows to one batch of the graph's inputs."""

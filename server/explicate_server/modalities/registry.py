@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from explicate_server.modalities.base import Modality
+from explicate_server.modalities.image import ImageModality
 from explicate_server.modalities.tabular import TabularModality
 from explicate_server.modalities.text import TextModality
 from explicate_server.registry.bundle import VerifiedBundle
@@ -15,10 +16,22 @@ def _text(bundle: VerifiedBundle, settings: Settings) -> Modality:
 
 
 def _tabular(bundle: VerifiedBundle, _settings: Settings) -> Modality:
-    return TabularModality(bundle.manifest.tabular, bundle.background())
+    return TabularModality(bundle.manifest.tabular, bundle.background(), bundle.lime_statistics())
 
 
-_MODALITIES: Mapping[str, Callable[[VerifiedBundle, Settings], Modality]] = {"text": _text, "tabular": _tabular}
+def _image(bundle: VerifiedBundle, settings: Settings) -> Modality:
+    return ImageModality(
+        bundle.manifest.image,
+        max_image_bytes=settings.max_image_bytes,
+        max_image_pixels=settings.max_image_pixels,
+    )
+
+
+_MODALITIES: Mapping[str, Callable[[VerifiedBundle, Settings], Modality]] = {
+    "text": _text,
+    "tabular": _tabular,
+    "image": _image,
+}
 
 
 def open_modality(bundle: VerifiedBundle, settings: Settings) -> Modality:

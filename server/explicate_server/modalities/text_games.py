@@ -27,6 +27,7 @@ class _TextGame:
     """Players in the texts, and what parts them; equal words that are one player have no neighbours."""
 
     weights = np.ones(1)
+    segment_map = None
 
     def __init__(self, texts: Sequence[str], players: Sequence[TextPlayer], kind: str) -> None:
         self.players = players

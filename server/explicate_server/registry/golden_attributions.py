@@ -30,16 +30,19 @@ def comparable(recipe: GoldenAttributions) -> bool:
 def attribute(
     value: ModelInput, output: int, *, recipe: GoldenAttributions, modality: Modality, evaluate: Evaluate
 ) -> NDArray[np.float64]:
-    """float64[players], what each word or column adds to one of the graph's outputs, with the modality's defaults.
+    """float64[players], what each word, column or cell of a grid adds to one of the graph's outputs.
 
     Args:
         value: a golden input.
         output: the class that the exported model predicts; 0 of a regression.
         recipe: method, seed and evaluations per player.
-        modality: of the bundle.
+        modality: of the bundle; its default masking is taken, and its default players but for images.
         evaluate: the graph's answers float32[rows, outputs] of model rows.
     """
-    kind = f"{modality.granularities[0]}s" if modality.granularities else "columns"
+    if recipe.segments:
+        kind = f"grid-segments-{recipe.segments}"
+    else:
+        kind = f"{modality.granularities[0]}s" if modality.granularities else "columns"
     game = modality.game(value, modality.encode(value), players=kind, masking=modality.maskings[0])
     players = len(game.players)
 

@@ -1,10 +1,10 @@
 """What a manifest must say for this server to understand it, by kind of model."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from explicate.v1 import bundle_pb2
-from explicate_server.registry.kinds import KINDS, Kind
+from explicate_server.registry.kinds import KINDS, Kind, Reads
 
 FORMAT_VERSION = 1
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -15,6 +15,11 @@ _MAX_COLUMNS = 10_000
 _MAX_BACKGROUND_ROWS = 1024
 _GRAPH_INPUTS = frozenset({"input_ids", "attention_mask", "position_ids", "token_type_ids"})
 _BOOLEAN = ["false", "true"]
+# Of an image as the model reads it; a row of the largest is 12 MB.
+_MAX_EDGE = 2048
+_MAX_SHORTEST_EDGE = 4096
+_MAX_SEGMENTS = 1024
+_READS: Mapping[Reads, str] = {"text": "texts", "tabular": "rows of a table", "image": "images"}
 
 Check = tuple[bool, str]
 """What must hold, and what is wrong otherwise."""
@@ -34,14 +39,19 @@ def checks(manifest: bundle_pb2.Bundle, *, model: str, version: int) -> Iterator
     yield manifest.golden_tolerance > 0, "golden_tolerance is not above 0"
     yield manifest.golden_reduced_tolerance >= 0, "golden_reduced_tolerance is below 0"
     yield from _attribution_checks(manifest)
+    for schema in _READS:
+        fits = schema == kind.reads or not manifest.HasField(schema)
+        yield fits, f"{schema} is set, but the model reads {_READS[kind.reads]}"
     if kind.reads == "text":
-        yield not manifest.HasField("tabular"), "tabular is set, but the model reads texts"
         yield from _text_checks(manifest.text)
         yield from _file_checks(manifest, "model.onnx", "golden.npz", "tokenizer.json")
+    elif kind.reads == "image":
+        yield from _image_checks(manifest)
+        yield from _file_checks(manifest, "model.onnx", "golden.npz")
     else:
-        yield not manifest.HasField("text"), "text is set, but the model reads rows of a table"
         yield from _tabular_checks(manifest.tabular)
-        yield from _file_checks(manifest, "model.onnx", "golden.npz", "background.npz")
+        statistics = ["lime.npz"] if manifest.tabular.lime_statistics else []
+        yield from _file_checks(manifest, "model.onnx", "golden.npz", "background.npz", *statistics)
 
 
 def _output_checks(manifest: bundle_pb2.Bundle, kind: Kind) -> Iterator[Check]:
@@ -71,6 +81,19 @@ def _text_checks(text: bundle_pb2.TextSchema) -> Iterator[Check]:
     yield len(inputs) == len(text.inputs), "text.inputs repeat"
     yield not text.token_dropping or "position_ids" in inputs, "text.token_dropping without position_ids"
     yield text.padding_id >= 0 and text.mask_id >= 0 and text.first_position >= 0, "an id in text is negative"
+
+
+def _image_checks(manifest: bundle_pb2.Bundle) -> Iterator[Check]:
+    image, segments = manifest.image, manifest.golden_attributions.segments
+    yield 1 <= image.width <= _MAX_EDGE, f"image.width is {image.width}"
+    yield 1 <= image.height <= _MAX_EDGE, f"image.height is {image.height}"
+    yield 0 <= image.shortest_edge <= _MAX_SHORTEST_EDGE, f"image.shortest_edge is {image.shortest_edge}"
+    known = image.resampling in bundle_pb2.Resampling.values() and image.resampling
+    yield bool(known), f"image.resampling {image.resampling} is not known"
+    patch = image.patch_size
+    yield 0 <= patch <= min(image.width, image.height), f"image.patch_size is {patch}"
+    if manifest.HasField("golden_attributions"):
+        yield 2 <= segments <= _MAX_SEGMENTS, f"golden_attributions.segments is {segments}"
 
 
 def _tabular_checks(tabular: bundle_pb2.TabularSchema) -> Iterator[Check]:

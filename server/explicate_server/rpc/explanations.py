@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import table_pb2 as table_messages
 from explicate_server.explain.faithfulness import Faithfulness
 from explicate_server.explain.quality import Quality
-from explicate_server.modalities.base import CellValue, ColumnPlayer, Player, TextPlayer
+from explicate_server.modalities.base import CellValue, ColumnPlayer, Player, SegmentPlayer, TextPlayer
 from explicate_server.one_explanation import ExplainAnswer
 from explicate_server.options import ClassName, ResolvedOptions, Target
 from explicate_server.rpc.enums import GRANULARITIES, MASKINGS, OUTPUT_SPACES, QUALITY_LEVELS, STOP_REASONS, key_of
@@ -40,6 +43,7 @@ def explanation(labels: Sequence[str], answer: ExplainAnswer) -> explanation_mes
         method_version=answer.options.method.version,
         options=_resolved_options(answer.options),
         reused_evaluations=answer.reused_evaluations,
+        segment_map=None if answer.segment_map is None else _segment_map(answer.segment_map),
     )
 
 
@@ -69,6 +73,16 @@ def _feature(player: Player) -> explanation_messages.Feature:
         case ColumnPlayer(name, columns):
             values = [explanation_messages.ColumnValue(column=column, value=_cell(value)) for column, value in columns]
             return explanation_messages.Feature(column=explanation_messages.ColumnFeature(name=name, columns=values))
+        case SegmentPlayer(number, pixels, (left, top, right, bottom)):
+            segment = explanation_messages.SegmentFeature(
+                id=number, pixels=pixels, left=left, top=top, right=right, bottom=bottom
+            )
+            return explanation_messages.Feature(segment=segment)
+
+
+def _segment_map(segments: NDArray[np.intp]) -> explanation_messages.SegmentMap:
+    height, width = segments.shape
+    return explanation_messages.SegmentMap(width=width, height=height, ids=segments.ravel().tolist())
 
 
 def _cell(value: CellValue) -> table_messages.Cell:
@@ -93,6 +107,7 @@ def _resolved_options(options: ResolvedOptions) -> explanation_messages.ExplainO
         top_k=options.top_k,
         quality=key_of(QUALITY_LEVELS, options.quality),
         max_players=options.max_players,
+        segments=options.segments,
     )
 
 

@@ -9,7 +9,7 @@ from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import table_pb2 as table_messages
 from explicate_server.errors import InvalidRequest, Violation
-from explicate_server.modalities.base import CellValue, ModelInput, TabularInput, TextInput
+from explicate_server.modalities.base import CellValue, ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.modalities.packed_table import CategoryValues, NumberValues, PackedTable
 from explicate_server.options import ClassName, Contrast, ExplainOptions, Target
 from explicate_server.rpc.enums import ENUM_OPTIONS, GRANULARITIES, MASKINGS, OUTPUT_SPACES, QUALITY_LEVELS
@@ -30,8 +30,10 @@ def model_input(message: inference_messages.Input, field_path: str) -> ModelInpu
             return TextInput(message.text.text, pair)
         case "tabular":
             return TabularInput(_cells(message.tabular.cells.items(), f"{field_path}.tabular"))
+        case "image":
+            return ImageInput(message.image.content)
         case _:
-            raise InvalidRequest([Violation(field_path, "has no content; set text or tabular")])
+            raise InvalidRequest([Violation(field_path, "has no content; set text, tabular or image")])
 
 
 def _cells(cells: Iterable[tuple[str, table_messages.Cell]], path: str) -> dict[str, CellValue]:
@@ -113,6 +115,7 @@ def explain_options(message: explanation_messages.ExplainOptions) -> ExplainOpti
         top_k=given("top_k"),
         quality=QUALITY_LEVELS[message.quality],
         max_players=given("max_players"),
+        segments=given("segments"),
     )
 
 

@@ -20,12 +20,12 @@ class Row:
 
     Attributes:
         length: of each row, in tokens.
-        values: what the modality's ``collate`` understands.
+        values: what the modality's ``collate`` understands: an array, or what becomes one in a batch.
         count: how many rows it is.
     """
 
     length: int
-    values: NDArray[Any]
+    values: Any
     count: int = 1
 
 

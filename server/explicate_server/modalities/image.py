@@ -1,0 +1,187 @@
+"""Images: files become the pixels that the model reads; segments of these become players.
+
+Scaling and normalising are in the graph. A row that stands for a coalition waits as the coalition itself, and becomes
+pixels when its batch is formed: 256 rows of 224 x 224 would be 38 MB.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from explicate.v1.bundle_pb2 import ImageSchema
+from explicate_server.errors import Violation
+from explicate_server.modalities.base import (
+    EncodedInput,
+    Game,
+    ImageInput,
+    ImageUsage,
+    ModelInput,
+    SegmentPlayer,
+)
+from explicate_server.modalities.image_decoding import UnreadableImage, check_head, read_image
+from explicate_server.modalities.segmentation import GRANULARITIES, MAX_SEGMENTS, PATCH, Pixels, patches, segmented
+from explicate_server.runtime.base import Feeds, Runtime
+from explicate_server.runtime.queue import BUCKET_TOKENS, Row
+
+# All rows of a model cost the same. The queue tells lengths apart in steps of so many.
+ROW_LENGTH = BUCKET_TOKENS
+# Until it is measured, so many pixels are taken to cost what a token of a text does: a patch of a ViT.
+_PIXELS_OF_A_TOKEN = 16 * 16
+# Two, so that a batch's own cost can be told from that of its rows.
+_LEAST_BATCH_ROWS = 2
+_GREY = 128
+# Standard deviation of the blur, as a part of the shorter edge: what a segment showed cannot be made out any more.
+_BLUR = 0.1
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """An image as the model sees it, and what of the file that is."""
+
+    row: Row
+    usage: ImageUsage
+    unknown_category_columns: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class _MaskedPixels:
+    """The pixels of a coalition, not made yet."""
+
+    shown: Pixels  # [height, width, 3]
+    hidden: Pixels  # [height, width, 3]
+    segment_map: NDArray[np.intp]  # [height, width]
+    present: NDArray[np.bool_]  # [players]
+
+    def write(self, pixels: Pixels) -> None:
+        np.copyto(pixels, self.hidden)
+        np.copyto(pixels, self.shown, where=self.present[self.segment_map][:, :, np.newaxis])
+
+
+class ImageModality:
+    """Images for one bundle."""
+
+    input_type: type[ModelInput] = ImageInput
+    field = "image"
+    maskings: tuple[str, ...] = ("mean", "blur", "grey")
+    max_length = ROW_LENGTH
+
+    def __init__(self, schema: ImageSchema, *, max_image_bytes: int, max_image_pixels: int) -> None:
+        self._schema = schema
+        self._max_bytes = max_image_bytes
+        self._max_pixels = max_image_pixels
+        has_patches = 2 <= patches(schema.height, schema.width, schema.patch_size) <= MAX_SEGMENTS
+        self.granularities: tuple[str, ...] = (*GRANULARITIES, PATCH) if has_patches else GRANULARITIES
+
+    def batch_tokens(self, runtime: Runtime) -> int:
+        """As many rows as have the pixels of what the runtime suggests for texts."""
+        rows = runtime.batch_tokens * _PIXELS_OF_A_TOKEN // (self._schema.height * self._schema.width)
+        return max(_LEAST_BATCH_ROWS, rows) * ROW_LENGTH
+
+    def stretched(self, row: Row, length: int) -> Row:  # noqa: ARG002
+        """The row itself: there is one length."""
+        return row
+
+    def violations(self, value: ModelInput, path: str) -> list[Violation]:
+        """What is wrong with an image. It is decoded for that: milliseconds, or a second for a very large one."""
+        assert isinstance(value, ImageInput)
+        try:
+            self._read(value)
+        except UnreadableImage as error:
+            return [Violation(f"{path}.{self.field}.content", str(error))]
+        return []
+
+    def encode(self, value: ModelInput) -> EncodedImage:
+        """Decode and resize."""
+        assert isinstance(value, ImageInput)
+        return self._read(value)
+
+    def encode_all(self, values: Sequence[ModelInput]) -> list[EncodedImage] | None:
+        """Decode and resize several images; None when something is wrong with one."""
+        try:
+            return [self.encode(value) for value in values]
+        except UnreadableImage:
+            return None
+
+    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
+        """The game whose players are segments: ``players`` is a granularity, "-segments", and perhaps "-" and how many.
+
+        "slic-segments-49" is one, and "patch-segments".
+        """
+        granularity, _, segments = players.partition("-segments")
+        pixels = encoded.row.values
+        segment_map = segmented(
+            pixels, granularity, segments=int(segments[1:] or 0), patch_size=self._schema.patch_size
+        )
+        return _SegmentGame(pixels, segment_map, masking)
+
+    def collate(self, rows: Sequence[Row]) -> Feeds:
+        """Join rows to uint8[batch, height, width, 3]."""
+        batch = np.empty((len(rows), self._schema.height, self._schema.width, 3), dtype=np.uint8)
+        for pixels, row in zip(batch, rows, strict=True):
+            if isinstance(row.values, _MaskedPixels):
+                row.values.write(pixels)
+            else:
+                pixels[...] = row.values
+        return {"pixels": batch}
+
+    def _read(self, value: ImageInput) -> EncodedImage:
+        if len(value.content) > self._max_bytes:
+            problem = f"has {len(value.content):,} bytes; at most {self._max_bytes:,} are accepted"
+            raise UnreadableImage(problem)
+        check_head(value.content)
+        image = read_image(value.content, self._schema, max_pixels=self._max_pixels)
+        return EncodedImage(Row(ROW_LENGTH, image.pixels), ImageUsage(image.size, image.box, image.frames))
+
+
+class _SegmentGame:
+    """Players are segments; an absent one shows its mean colour, the image blurred, or grey."""
+
+    weights = np.ones(1)
+    breaks = None
+
+    def __init__(self, pixels: Pixels, segment_map: NDArray[np.intp], masking: str) -> None:
+        self.segment_map = segment_map
+        self.players = segment_players(segment_map)
+        self._pixels = pixels
+        self._hidden = _hidden(pixels, segment_map, masking)
+
+    def grouped(self, groups: NDArray[np.intp]) -> list[SegmentPlayer]:
+        """The segments of each group as one."""
+        return segment_players(groups[self.segment_map])
+
+    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
+        """One model row per coalition."""
+        return [
+            Row(ROW_LENGTH, _MaskedPixels(self._pixels, self._hidden, self.segment_map, present))
+            for present in coalitions
+        ]
+
+
+def segment_players(segment_map: NDArray[np.intp]) -> list[SegmentPlayer]:
+    """The segments of intp[height, width] with their sizes and the boxes around them."""
+    count = int(segment_map.max()) + 1
+    pixels = np.bincount(segment_map.ravel(), minlength=count)
+    rows, columns = np.indices(segment_map.shape)
+    first, last = np.full((count, 2), max(segment_map.shape)), np.zeros((count, 2), dtype=np.intp)
+    places = np.stack([columns.ravel(), rows.ravel()], axis=1)
+    np.minimum.at(first, segment_map.ravel(), places)
+    np.maximum.at(last, segment_map.ravel(), places + 1)
+    boxes = np.concatenate([first, last], axis=1).tolist()
+    return [SegmentPlayer(index, int(pixels[index]), tuple(box)) for index, box in enumerate(boxes)]
+
+
+def _hidden(pixels: Pixels, segment_map: NDArray[np.intp], masking: str) -> Pixels:
+    """uint8[height, width, 3], what is seen where players are absent."""
+    if masking == "grey":
+        return np.full_like(pixels, _GREY)
+    if masking == "blur":
+        radius = _BLUR * min(pixels.shape[:2])
+        return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
+    # Cut to whole numbers, not rounded, as lime's own array of uint8 does.
+    segments = segment_map.ravel()
+    sums = [np.bincount(segments, weights=channel.ravel()) for channel in np.moveaxis(pixels, 2, 0)]
+    means = np.stack(sums, axis=1) / np.bincount(segments)[:, np.newaxis]
+    return means.astype(np.uint8)[segment_map]
