@@ -1,7 +1,8 @@
 """Rows of tables: cells become numbers and codes; columns, or named groups of them, become players.
 
 An absent player's columns take the values of the background rows, one after the other, so that a coalition is as many
-model rows as the background has (interventional: columns are absent whatever the present ones say of them).
+model rows as the background has (interventional: columns are absent whatever the present ones say of them). lime's own
+rows are drawn from statistics of the training data instead, where the bundle has them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,6 @@ from explicate.v1.bundle_pb2 import TabularSchema
 from explicate_server.errors import Violation
 from explicate_server.modalities.base import (
     CellValue,
-    ColumnPlayer,
     EncodedInput,
     Game,
     ModelInput,
@@ -23,12 +23,13 @@ from explicate_server.modalities.base import (
 )
 from explicate_server.modalities.packed_table import PackedTable, encode_columns, table_violations
 from explicate_server.modalities.table_columns import TableColumns
+from explicate_server.modalities.table_games import ROW_LENGTH, BackgroundGame, DrawnGame
+from explicate_server.modalities.table_sample import TableSampler
 from explicate_server.registry.background import Background
+from explicate_server.registry.lime_statistics import LimeStatistics
 from explicate_server.runtime.base import Feeds, Runtime
-from explicate_server.runtime.queue import BUCKET_TOKENS, Row
+from explicate_server.runtime.queue import Row
 
-# All rows cost the same. The queue tells lengths apart in steps of so many.
-ROW_LENGTH = BUCKET_TOKENS
 # A suggestion that is measured and corrected when the model is loaded: a row of a small network takes microseconds.
 _BATCH_ROWS = 2048
 # From so many rows on, going through them a column at a time takes less than a cell at a time.
@@ -54,16 +55,19 @@ class EncodedRows:
 
 
 class TabularModality:
-    """Rows for one bundle: its columns and its background."""
+    """Rows for one bundle: its columns, its background, and the statistics that lime draws from, if it has them."""
 
     input_type: type[ModelInput] = TabularInput
     field = "tabular"
-    maskings: tuple[str, ...] = ("background",)
     granularities: tuple[str, ...] = ()
     max_length = ROW_LENGTH
 
-    def __init__(self, schema: TabularSchema, background: Background) -> None:
+    def __init__(
+        self, schema: TabularSchema, background: Background, lime_statistics: LimeStatistics | None = None
+    ) -> None:
         self._columns = TableColumns(schema)
+        self._sampler = TableSampler(self._columns, lime_statistics) if lime_statistics else None
+        self.maskings: tuple[str, ...] = ("background", "drawn") if lime_statistics else ("background",)
         self._background = np.concatenate([background.numbers, background.codes], axis=1, dtype=np.float64)
         self._weights = background.weights / background.weights.sum()
 
@@ -118,9 +122,12 @@ class TabularModality:
         return self._encoded(encode_columns(table, self._columns))
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
-        """The game whose players are the columns and groups of columns."""
+        """The game whose players are the columns and groups of columns; of "drawn" the columns alone."""
         assert isinstance(value, TabularInput)
-        return _BackgroundGame(self._columns, value.cells, encoded.row, self._background, self._weights)
+        if masking == "drawn":
+            assert self._sampler is not None
+            return DrawnGame(self._columns, value.cells, encoded.row, self._sampler)
+        return BackgroundGame(self._columns, value.cells, encoded.row, self._background, self._weights)
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Join rows to float32[batch, number columns] and int64[batch, other columns], those that there are."""
@@ -136,46 +143,3 @@ class TabularModality:
         blocks = [values[first : first + _BLOCK_ROWS] for first in range(0, len(values), _BLOCK_ROWS)]
         rows = [Row(ROW_LENGTH, block, len(block)) for block in blocks]
         return EncodedRows(rows, self._columns.unknown(values))
-
-
-class _BackgroundGame:
-    """Players own columns; an absent player's take the values of each background row."""
-
-    breaks = None
-
-    def __init__(
-        self,
-        columns: TableColumns,
-        cells: Mapping[str, CellValue],
-        row: Row,
-        background: NDArray[np.float64],
-        weights: NDArray[np.float64],
-    ) -> None:
-        self.players = [
-            ColumnPlayer(name, tuple((column.name, cells[column.name]) for column in members))
-            for name, members in columns.players
-        ]
-        self.weights = weights
-        self._owners = columns.owners
-        self._row = row.values
-        self._background = background
-
-    def grouped(self, groups: NDArray[np.intp]) -> list[ColumnPlayer]:
-        """The columns of each group under the names of its first and last player."""
-        return [
-            _joined([player for player, its_group in zip(self.players, groups, strict=True) if its_group == group])
-            for group in range(int(groups.max(initial=-1)) + 1)
-        ]
-
-    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
-        """For each coalition, the input with the background's values in the absent columns."""
-        present = coalitions[:, np.newaxis, self._owners]  # [m, 1, columns]
-        values = np.where(present, self._row, self._background)  # [m, b, columns]
-        return [Row(ROW_LENGTH, of_coalition, len(of_coalition)) for of_coalition in values]
-
-
-def _joined(players: Sequence[ColumnPlayer]) -> ColumnPlayer:
-    if len(players) == 1:
-        return players[0]
-    columns = tuple(column for player in players for column in player.columns)
-    return ColumnPlayer(f"{players[0].name} … {players[-1].name}", columns)

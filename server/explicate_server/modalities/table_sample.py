@@ -1,0 +1,90 @@
+"""lime's neighbours of a row of a table, drawn from the statistics of the training data, draw for draw as lime does.
+
+Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016; lime 0.2.0.1, lime/lime_tabular.py (__data_inverse) and
+lime/discretize.py at their defaults. For every column a bin of its training values, or a category, is drawn by its
+frequency, independently of the other columns and of the row. In a number's bin its value is then drawn from the normal
+distribution with the bin's mean and standard deviation, cut off at the bin's edges. A column of a drawn row counts as
+present where its bin or category is that of the row that is explained.
+
+Where no value is missing these are lime's own rows. What lime cannot take has bins of its own: a missing number the one
+of the training rows that lacked it, a missing or unknown category its code. Where the training rows had no such value
+it is never drawn, and the column is absent in every row but the first.
+
+One fault of lime is kept with its numbers: a bin with one single value (a quartile that is the column's least value,
+say) gives the distance of that value to the bin's mean, in standard deviations, which is about 0, not the value.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate_server.modalities.table_columns import Column, TableColumns
+from explicate_server.registry.lime_statistics import BINS, LimeStatistics, code_counts
+
+# lime adds it to the standard deviation of each bin, which may be 0.
+_LEAST_DEVIATION = 1e-11
+
+Floats = NDArray[np.float64]
+
+
+class TableSampler:
+    """Draws rows for one bundle. Safe to use from several threads."""
+
+    def __init__(self, columns: TableColumns, statistics: LimeStatistics) -> None:
+        self._columns = columns
+        self._statistics = statistics
+        shares = np.split(statistics.code_frequencies, np.cumsum(code_counts(columns)))[:-1]
+        # Of each place of a model row: numbers first, then codes.
+        self._frequencies = [*statistics.frequencies, *shares]
+
+    def draw(self, row: Floats, *, rows: int, seed: int) -> tuple[Floats, NDArray[np.bool_]]:
+        """Neighbours of a row.
+
+        Args:
+            row: float64[columns], a model row (see `TableColumns`).
+            rows: how many, the row itself included.
+            seed: of lime's `random_state`, below 2^32.
+
+        Returns:
+            Model rows float64[rows, columns], the first one the row itself, and bool[rows, columns] which columns of
+            each are present, in the schema's order.
+        """
+        random = np.random.RandomState(seed)
+        sample = np.empty((rows, len(self._columns.all)))
+        present = np.ones((rows, len(self._columns.all)), dtype=np.bool_)
+        for position, column in enumerate(self._columns.all):
+            frequencies = self._frequencies[column.place]
+            sample[:, column.place] = random.choice(len(frequencies), size=rows, p=frequencies)
+            present[1:, position] = sample[1:, column.place] == self._bin(column, row[column.place])
+        for column in self._columns.all:
+            if column.codes is None:
+                bins = sample[1:, column.place].astype(np.intp)
+                sample[1:, column.place] = self._values(column.place, bins, random)
+        sample[0] = row
+        return sample, present
+
+    def _bin(self, column: Column, value: float) -> int:
+        """The bin, or the code, of a value."""
+        if column.codes is not None:
+            return int(value)
+        # As the model and the statistics see it: 0.7 and a quartile of 0.7 are the same float32.
+        rounded = np.float64(np.float32(value))
+        return BINS if np.isnan(rounded) else int(np.searchsorted(self._statistics.edges[column.place, 1:-1], rounded))
+
+    def _values(self, place: int, bins: NDArray[np.intp], random: np.random.RandomState) -> Floats:
+        """Numbers float64[rows] in these bins, NaN in that of missing values."""
+        from scipy.stats import truncnorm  # a second that models of texts need not pay
+
+        statistics = self._statistics
+        values = np.full(len(bins), np.nan)
+        known = np.flatnonzero(bins < BINS)
+        bins = bins[known]
+        means = statistics.means[place, bins]
+        deviations = statistics.deviations[place, bins] + _LEAST_DEVIATION
+        least = (statistics.edges[place, bins] - means) / deviations
+        most = (statistics.edges[place, bins + 1] - means) / deviations
+        wide = least != most
+        values[known] = least
+        values[known[wide]] = truncnorm.rvs(
+            least[wide], most[wide], loc=means[wide], scale=deviations[wide], random_state=random
+        )
+        return values
