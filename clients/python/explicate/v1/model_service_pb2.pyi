@@ -867,6 +867,8 @@ class ServingLimits(_message.Message):
     MAX_EVALUATIONS_FIELD_NUMBER: _builtins.int
     MAX_CALL_SECONDS_FIELD_NUMBER: _builtins.int
     MAX_EVALUATIONS_PER_CALLER_FIELD_NUMBER: _builtins.int
+    MAX_IMAGE_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_IMAGE_PIXELS_FIELD_NUMBER: _builtins.int
     max_inputs: _builtins.int
     """Inputs in one Predict."""
     max_text_bytes: _builtins.int
@@ -877,6 +879,10 @@ class ServingLimits(_message.Message):
     """Seconds of one call."""
     max_evaluations_per_caller: _builtins.int
     """Evaluations that the explanations of one caller may have in progress."""
+    max_image_bytes: _builtins.int
+    """Bytes of one image file."""
+    max_image_pixels: _builtins.int
+    """Pixels of one image, as its file declares them."""
     def __init__(
         self,
         *,
@@ -885,10 +891,12 @@ class ServingLimits(_message.Message):
         max_evaluations: _builtins.int = ...,
         max_call_seconds: _builtins.float = ...,
         max_evaluations_per_caller: _builtins.int = ...,
+        max_image_bytes: _builtins.int = ...,
+        max_image_pixels: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_call_seconds", b"max_call_seconds", "max_evaluations", b"max_evaluations", "max_evaluations_per_caller", b"max_evaluations_per_caller", "max_inputs", b"max_inputs", "max_text_bytes", b"max_text_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_call_seconds", b"max_call_seconds", "max_evaluations", b"max_evaluations", "max_evaluations_per_caller", b"max_evaluations_per_caller", "max_image_bytes", b"max_image_bytes", "max_image_pixels", b"max_image_pixels", "max_inputs", b"max_inputs", "max_text_bytes", b"max_text_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
