@@ -1,10 +1,11 @@
-"""The command ``explicate serve``."""
+"""The command ``explicate serve``; ``explicate token`` comes along."""
 
 import argparse
 import asyncio
 import logging
 
 from explicate.errors import ExplicateError, UsageError
+from explicate_server import token_command
 
 
 class _ServeError(ExplicateError):
@@ -23,13 +24,14 @@ SIGTERM or Ctrl-C finishes accepted calls, then exits with 0; a second one drops
 _EPILOG = """\
 examples:
   explicate serve --repository repository
-  explicate serve --repository repository --listen 0.0.0.0:8500     reachable from other machines, unencrypted
+  explicate serve --repository repository --listen 0.0.0.0:8500 --tls-cert cert.pem --tls-key key.pem --tokens tokens
+                                                                    open to other machines, with what that takes
   EXPLICATE_REPOSITORY=/models explicate serve                      every flag is also an environment variable
 """
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add ``serve`` to the command line."""
+    """Add ``serve`` and ``token`` to the command line."""
     parser = subparsers.add_parser(
         "serve",
         help="serve a repository of bundles over gRPC",
@@ -42,6 +44,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     from explicate_server.settings import add_arguments
 
     add_arguments(parser)
+    token_command.register(subparsers)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from explicate.access import Tls
 from explicate.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -114,6 +115,7 @@ __all__ = [
     "TextPair",
     "TextUsage",
     "Timing",
+    "Tls",
     "Unauthenticated",
     "Unavailable",
     "UsageError",

@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 
 from explicate import calls
+from explicate.access import Tls, channel_credentials, token_metadata
 from explicate.calls import Call
 from explicate.channel import channel_options
 from explicate.deadlines import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, POLL_INTERVAL_S, ReadyWait, call_timeout
@@ -36,11 +37,16 @@ class AsyncClient:
         target: str = DEFAULT_TARGET,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        tls: Tls | bool = False,
         credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
+        allow_plain_token: bool = False,
     ) -> None:
         self.target = target
         self.timeout_s = timeout_s
-        self._credentials = credentials
+        self._credentials = credentials or channel_credentials(tls)
+        encrypted = self._credentials is not None
+        self._metadata = token_metadata(token, target, encrypted=encrypted, allow_plain=allow_plain_token)
 
     async def __aenter__(self) -> Self:
         return self
@@ -166,13 +172,16 @@ class AsyncClient:
     ) -> _Answer:
         deadline_s = call_timeout(timeout_s, self.timeout_s)
         try:
-            response = await self._methods[call.method](call.request, timeout=deadline_s, wait_for_ready=wait_for_ready)
+            response = await self._methods[call.method](
+                call.request, timeout=deadline_s, wait_for_ready=wait_for_ready, metadata=self._metadata
+            )
         except grpc.RpcError as error:
             raise from_rpc_error(error, self.target) from error
         return call.answer(response)
 
     async def _stream(self, call: Call[_Answer], timeout_s: float | None) -> AsyncGenerator[_Answer]:
-        responses = self._methods[call.method](call.request, timeout=call_timeout(timeout_s, self.timeout_s))
+        deadline_s = call_timeout(timeout_s, self.timeout_s)
+        responses = self._methods[call.method](call.request, timeout=deadline_s, metadata=self._metadata)
         try:
             async for response in responses:
                 yield call.answer(response)

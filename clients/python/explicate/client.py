@@ -13,6 +13,7 @@ from typing import Self, TypeVar, Unpack
 import grpc
 
 from explicate import calls
+from explicate.access import Tls, channel_credentials, token_metadata
 from explicate.calls import Call
 from explicate.channel import channel_options
 from explicate.deadlines import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, POLL_INTERVAL_S, ReadyWait, call_timeout
@@ -31,7 +32,9 @@ class Client:
 
     target: "host:port", or any gRPC name such as "dns:///models.internal:8500", whose addresses share the calls.
     timeout_s: seconds each call may take unless it says otherwise; `math.inf` sets no deadline.
-    credentials: from `grpc.ssl_channel_credentials`, for a server behind TLS; without them the channel is plain.
+    tls: True, or the files of `explicate.Tls`, for a server with TLS; without it the channel is plain.
+    credentials: a gRPC channel's own, in the place of `tls`.
+    token: goes along with every call; not sent to another machine unencrypted unless `allow_plain_token` says so.
     """
 
     def __init__(
@@ -39,10 +42,16 @@ class Client:
         target: str = DEFAULT_TARGET,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        tls: Tls | bool = False,
         credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
+        allow_plain_token: bool = False,
     ) -> None:
         self.target = target
         self.timeout_s = timeout_s
+        credentials = credentials or channel_credentials(tls)
+        encrypted = credentials is not None
+        self._metadata = token_metadata(token, target, encrypted=encrypted, allow_plain=allow_plain_token)
         if credentials is None:
             self._channel = grpc.insecure_channel(target, channel_options())
         else:
@@ -156,13 +165,16 @@ class Client:
     def _ask(self, call: Call[_Answer], timeout_s: float | None, *, wait_for_ready: bool | None = None) -> _Answer:
         deadline_s = call_timeout(timeout_s, self.timeout_s)
         try:
-            response = self._methods[call.method](call.request, timeout=deadline_s, wait_for_ready=wait_for_ready)
+            response = self._methods[call.method](
+                call.request, timeout=deadline_s, wait_for_ready=wait_for_ready, metadata=self._metadata
+            )
         except grpc.RpcError as error:
             raise from_rpc_error(error, self.target) from error
         return call.answer(response)
 
     def _stream(self, call: Call[_Answer], timeout_s: float | None) -> Generator[_Answer]:
-        responses = self._methods[call.method](call.request, timeout=call_timeout(timeout_s, self.timeout_s))
+        deadline_s = call_timeout(timeout_s, self.timeout_s)
+        responses = self._methods[call.method](call.request, timeout=deadline_s, metadata=self._metadata)
         try:
             for response in responses:
                 yield call.answer(response)

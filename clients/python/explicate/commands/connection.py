@@ -6,8 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from explicate.access import Tls
 from explicate.deadlines import DEFAULT_TARGET, DEFAULT_TIMEOUT_S
 from explicate.errors import ErrorDetails, Unavailable, UsageError
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from explicate.client import Client
 
 SERVER_VARIABLE = "EXPLICATE_SERVER"
+TOKEN_VARIABLE = "EXPLICATE_TOKEN"  # noqa: S105 - a name
 FORMATS = ("text", "json", "csv")
 
 
@@ -33,6 +36,21 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=DEFAULT_TIMEOUT_S,
         help="give up on a call after this long (default: %(default)g)",
+    )
+    add_access_options(parser)
+
+
+def add_access_options(parser: argparse.ArgumentParser) -> None:
+    """--tls, --tls-ca, --tls-cert, --tls-key, --token-file and --allow-plain-token; absent ones are not set."""
+    group = parser.add_argument_group("access", argument_default=argparse.SUPPRESS)
+    group.add_argument("--tls", action="store_true", help="encrypt, and check the server by the usual certificates")
+    group.add_argument("--tls-ca", metavar="FILE", help="encrypt, and check the server by these certificates (PEM)")
+    group.add_argument("--tls-cert", metavar="FILE", help="this client's certificate, for servers that ask for one")
+    group.add_argument("--tls-key", metavar="FILE", help="its key")
+    # Never the token itself: everybody on the machine can read the arguments of a process.
+    group.add_argument("--token-file", metavar="FILE", help=f"file with the token (environment: {TOKEN_VARIABLE})")
+    group.add_argument(
+        "--allow-plain-token", action="store_true", help="send the token unencrypted to another machine too"
     )
 
 
@@ -70,7 +88,29 @@ def connect(arguments: argparse.Namespace) -> Client:
     """A client for the server of `arguments`."""
     from explicate.client import Client
 
-    return Client(arguments.server, timeout_s=arguments.timeout)
+    return Client(
+        arguments.server,
+        timeout_s=arguments.timeout,
+        tls=_tls(arguments),
+        token=_token(arguments),
+        allow_plain_token="allow_plain_token" in arguments,
+    )
+
+
+def _tls(arguments: argparse.Namespace) -> Tls | bool:
+    given = {name: value for name in ("ca", "cert", "key") if (value := getattr(arguments, f"tls_{name}", None))}
+    return Tls(**given) if given else "tls" in arguments
+
+
+def _token(arguments: argparse.Namespace) -> str | None:
+    """The token of --token-file, else of the environment."""
+    path = getattr(arguments, "token_file", None)
+    if path is None:
+        return os.environ.get(TOKEN_VARIABLE) or None
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the token in {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def chosen_model(client: Client, arguments: argparse.Namespace) -> str:

@@ -44,6 +44,7 @@ def _register_show(actions: argparse._SubParsersAction[argparse.ArgumentParser])
     show.add_argument("--server", metavar="HOST:PORT", help="the server to ask")
     show.add_argument("--timeout", metavar="SECONDS", type=float, help="give up on a call after this long")
     show.add_argument("--format", choices=("text", "json"), help="how to print the answer")
+    connection.add_access_options(show)
     show.set_defaults(run=run_show)
 
 
