@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from explicate_server.admission import Admission
+from explicate_server.audit import AuditLog
 from explicate_server.call_record import CallRecord
 from explicate_server.runtime.batcher import Batcher
 from explicate_server.runtime.statistics import QUEUE_BOUNDS_S, QueueTimes
@@ -38,12 +39,13 @@ Batchers = Callable[[], Iterable[tuple[str, int, Batcher]]]
 class Metrics:
     """All metrics of one server, in a registry of its own."""
 
-    def __init__(self, batchers: Batchers, admission: Admission) -> None:
+    def __init__(self, batchers: Batchers, admission: Admission, audit: AuditLog | None = None) -> None:
         """``batchers`` gives model, version and batcher of whatever serves now."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.registry.register(_BatcherCollector(batchers))
         self.registry.register(_AdmissionCollector(admission))
+        self.registry.register(_AuditCollector(audit))
         self._ended = self._counter("explanations", "Explanations answered.", "method", "stop_reason")
         self._evaluations = self._counter("explanation_evaluations", "Evaluations that explanations rest on.", "method")
         self._reused = self._counter(
@@ -107,16 +109,22 @@ class _BatcherCollector(Collector):
             "Time that batches take now, as a multiple of what was measured when the model was loaded.",
             labels=_LABELS[:2],
         )
+        running = GaugeMetricFamily(
+            "explicate_running_batch_seconds",
+            "Seconds that the oldest batch in the model has taken.",
+            labels=_LABELS[:2],
+        )
         for model, version, batcher in self._batchers():
             statistics, queued = batcher.snapshot(), batcher.queued_rows
             slowdown.add_metric([model, str(version)], batcher.cost.slowdown)
+            running.add_metric([model, str(version)], batcher.running_s)
             for priority, of_class in statistics.items():
                 labels = [model, str(version), priority.name.lower()]
                 waiting.add_metric(labels, queued[priority])
                 waits.add_metric(labels, _buckets(of_class.queue_times), of_class.queue_times.sum_s)
                 for name, family in sums.items():
                     family.add_metric(labels, getattr(of_class, name))
-        yield from (*sums.values(), waits, waiting, slowdown)
+        yield from (*sums.values(), waits, waiting, slowdown, running)
 
 
 class _AdmissionCollector(Collector):
@@ -132,6 +140,16 @@ class _AdmissionCollector(Collector):
         for reason, count in refusals.items():
             refused.add_metric([reason], count)
         yield refused
+
+
+class _AuditCollector(Collector):
+    def __init__(self, audit: AuditLog | None) -> None:
+        self._audit = audit
+
+    def collect(self) -> Iterator[Metric]:
+        written, lost = (self._audit.written, self._audit.lost) if self._audit else (0, 0)
+        yield CounterMetricFamily("explicate_audit_lines", "Lines written to the audit log.", written)
+        yield CounterMetricFamily("explicate_audit_lost_lines", "Lines that the audit log has not.", lost)
 
 
 def _buckets(times: QueueTimes) -> Sequence[tuple[str, float]]:

@@ -69,6 +69,8 @@ class ExplanationRun:
         rounds: rounds told so far.
         evaluations: rows evaluated so far, those spent before the first round included.
         stop_reason: RUNNING until `next_round` gave None or `stop` was called.
+        cut_by_clock: whether a round had fewer rows than it wanted, for want of time; the same request may then get
+            another answer when the machine is faster.
         attribution: the current estimate, computed once a round.
     """
 
@@ -77,6 +79,7 @@ class ExplanationRun:
         self.rounds = 0
         self.evaluations = spent
         self.stop_reason = StopReason.RUNNING
+        self.cut_by_clock = False
         self.attribution: Attribution = estimator.estimate()
         self._estimator = estimator
         self._record = Record()
@@ -113,6 +116,7 @@ class ExplanationRun:
             return None
         wanted = max(self._next_count(), 0)
         count = min(wanted, self._affordable(seconds_left))
+        self.cut_by_clock |= count < wanted
         if count < LEAST_SHARE_OF_ROUND * wanted:
             self.stop_reason = StopReason.DEADLINE
             return None
@@ -149,6 +153,7 @@ class ExplanationRun:
         """End the run from outside, such as when the deadline came inside a round; tell what was evaluated first."""
         self._asked = None
         self.stop_reason = reason
+        self.cut_by_clock |= reason is StopReason.DEADLINE
 
     def _goal(self) -> StopReason | None:
         """Which of the reasons to stop with a good answer holds by now."""

@@ -1,4 +1,4 @@
-"""The commands that ask a server: `explicate predict`, `explain` and `models`.
+"""The commands that ask a server: `explicate predict`, `explain`, `models`, `health` and `replay`.
 
 One file per command; `connection` and `given` hold the options they share, `json_lines`, `tables`, `explanation_text`
 and `explanation_terminal` are among the ways to show an answer. Nothing here imports gRPC or rich before a command
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 
-from explicate.commands import explain, models, predict
+from explicate.commands import explain, health, models, predict, replay
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the client's commands to the command line."""
-    for command in (predict, explain, models):
+    for command in (predict, explain, models, health, replay):
         command.register(subparsers)

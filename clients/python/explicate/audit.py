@@ -1,0 +1,145 @@
+"""Lines of a server's audit log, and asking for what they tell of again.
+
+A line names the version, the options as they were resolved, and digests of the input and of the attributions. The same
+version, asked with the same options about the same input, must give the same attributions.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from explicate.errors import UsageError
+from explicate.explanation import Explanation
+from explicate.inputs import CellValue, Image, Input
+from explicate.options import ALL, Contrast, ExplainOptions, Target
+
+# A line's own options that do not change the answer, unless the clock cut it.
+_NOT_REPEATED = ("time_limit_s",)
+
+
+@dataclass(frozen=True)
+class AuditLine:
+    """One explanation of the log.
+
+    fields: the line as it stands in the file.
+    number: its place in the file, from 1.
+    """
+
+    number: int
+    fields: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, number: int, text: str) -> AuditLine:
+        """The line of this number; raises UsageError for one that is none, such as one that a full disk cut off."""
+        try:
+            line = cls(number, json.loads(text))
+            # Whether all that a replay needs is there.
+            _ = line.model, line.version, line.digests, line.options(), line.input()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"line {number} is no line of an audit log ({type(error).__name__}: {error})") from None
+        return line
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return str(self.fields["model"])
+
+    @property
+    def version(self) -> int:
+        """The version that answered."""
+        return int(self.fields["version"])
+
+    @property
+    def digests(self) -> tuple[str, str]:
+        """SHA-256 of the input and of the attributions."""
+        return str(self.fields["input_sha256"]), str(self.fields["attributions_sha256"])
+
+    @property
+    def request_id(self) -> str:
+        """The call's name in the server's log."""
+        return str(self.fields.get("request_id", ""))
+
+    @property
+    def cut_by_clock(self) -> bool:
+        """Whether time was short, so that the clock chose how many rows a round had."""
+        return bool(self.fields.get("cut_by_clock"))
+
+    def options(self) -> ExplainOptions:
+        """What to ask for."""
+        given = {name: value for name, value in self.fields["options"].items() if name not in _NOT_REPEATED}
+        return cast(ExplainOptions, {**given, "target": _target(given["target"])})
+
+    def input(self) -> Input | None:
+        """The input, where the log has it."""
+        held = self.fields.get("input")
+        if held is None:
+            return None
+        if "image" in held:
+            return Image(base64.b64decode(held["image"]))
+        if "cells" in held:
+            return cast(Mapping[str, CellValue], held["cells"])
+        return (held["text"], held["text_pair"]) if "text_pair" in held else cast(str, held["text"])
+
+    def largest_difference(self, explanation: Explanation) -> float | None:
+        """Between its attributions and those of an answer, as a fraction of the largest; None where that says nothing.
+
+        Infinite when there are more of the one than of the other.
+        """
+        before = self.fields.get("attributions")
+        if before is None:
+            return None
+        now = [attribution.values for attribution in explanation.attributions]
+        if [len(row) for row in before] != [len(row) for row in now]:
+            return math.inf
+        pairs = [pair for rows in zip(before, now, strict=True) for pair in zip(*rows, strict=True)]
+        largest = max((abs(old) for old, _ in pairs), default=0.0)
+        return max((abs(old - new) for old, new in pairs), default=0.0) / (largest or 1.0)
+
+
+def input_sha256(value: Input) -> str:
+    """The digest of an input as the log has it.
+
+    A text's UTF-8, a pair's two digests joined, a row as JSON with sorted keys and every number a float, an image's
+    file.
+    """
+    return _digest(value).hex()
+
+
+def _digest(value: Input) -> bytes:
+    if isinstance(value, str):
+        return hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest()
+    if isinstance(value, Image):
+        return hashlib.sha256(value.content).digest()
+    if isinstance(value, tuple):
+        return hashlib.sha256(b"".join(_digest(text) for text in value)).digest()
+    cells = {name: _cell(cell) for name, cell in value.items()}
+    return hashlib.sha256(json.dumps(cells, sort_keys=True).encode("ascii")).digest()
+
+
+def _cell(value: CellValue) -> float | str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return float(value) if isinstance(value, int | float) else value
+
+
+def attributions_sha256(explanation: Explanation) -> str:
+    """The digest of the attributions: float64, little-endian, output after output."""
+    values = [value for attribution in explanation.attributions for value in attribution.values]
+    return hashlib.sha256(struct.pack(f"<{len(values)}d", *values)).hexdigest()
+
+
+def _target(held: Mapping[str, Any] | None) -> Target | None:
+    if held is None:
+        return None
+    if "all" in held:
+        return ALL
+    if "contrast" in held:
+        return Contrast(held["contrast"]["target"], held["contrast"]["reference"])
+    return cast(int | str, held["class"])

@@ -1,0 +1,189 @@
+"""`explicate replay`: asks for explanations of an audit log again, and says whether the answers are the same."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from explicate.audit import AuditLine, attributions_sha256, input_sha256
+from explicate.commands import connection, json_lines
+from explicate.errors import FailedPrecondition, InvalidArgument, NotFound, UsageError
+from explicate.inputs import Image, Input
+
+if TYPE_CHECKING:
+    from explicate.client import Client
+    from explicate.results import ExplainResult
+
+# What rows that share a batch do to each other's last bits: 1e-7 of a logit on CPUs, more in what is fitted to it.
+TOLERANCE = 1e-5
+# Those that count as repeated.
+_REPEATED = ("same", "close")
+
+_EPILOG = """examples:
+  explicate replay audit.jsonl                                  every line that has its input
+  explicate replay audit.jsonl --line 17 --input review.txt     the log has digests only; the input is yours
+  explicate replay audit.jsonl --request-id order-17 --format json
+
+Verdicts: same (bit for bit), close (within 1e-5 of the largest attribution: rows that share a batch change each other's
+last bits), cut (the clock cut the explanation short, so the rows it had cannot be had again), different, gone (the
+version does not serve), unknown (no input, or another one). Exit code 0 when all are the same or close, else 1."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a line. largest_difference: as a fraction of the largest attribution."""
+
+    line: int
+    request_id: str
+    model: str
+    version: int
+    verdict: str
+    what: str
+    largest_difference: float | None = None
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "replay",
+        help="ask for explanations of an audit log again, and compare",
+        description="Ask the same version for the explanations of a server's audit log, with the same options, and"
+        " compare the attributions.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("log", metavar="AUDIT.jsonl", type=Path, help="the audit log")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--line", metavar="N", type=int, help="this line only, from 1")
+    which.add_argument("--request-id", metavar="ID", help="the lines of this request only")
+    parser.add_argument(
+        "--input", metavar="FILE", type=Path, help="the input: a text, an image, or a row or a pair as JSON (.json)"
+    )
+    connection.add_format_option(parser, ("text", "json"))
+    connection.add_server_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replay the chosen lines; 1 when one is neither the same nor close."""
+    value = _read_input(arguments.input) if arguments.input else None
+    repeated = found = 0
+    with connection.connect(arguments) as client:
+        for line in _lines(arguments):
+            verdict = replay(client, line, value)
+            found += 1
+            repeated += verdict.verdict in _REPEATED
+            print(json_lines.dumps(verdict) if arguments.format == "json" else _shown(verdict))
+    if not found:
+        raise UsageError(f"{arguments.log} has no such line")
+    if found > 1 and arguments.format == "text":
+        print(f"explicate: {repeated:,} of {found:,} repeated", file=sys.stderr)
+    return 0 if repeated == found else 1
+
+
+def replay(client: Client, line: AuditLine, value: Input | None) -> Verdict:
+    """Ask for a line's explanation again, about its own input or `value`."""
+    value = line.input() if value is None else value
+    if value is None:
+        return _verdict(line, "unknown", "the log has no inputs (--audit-inputs); give it with --input FILE")
+    if input_sha256(value) != line.digests[0]:
+        return _verdict(line, "unknown", "this is another input: its SHA-256 is not the one in the log")
+    try:
+        answer = client.explain(line.model, value, version=line.version, **line.options())
+    except (NotFound, FailedPrecondition) as error:
+        return _verdict(line, "gone", f"{error.message}")
+    except InvalidArgument as error:
+        return _verdict(line, "different", f"the server refuses it now: {error.message}")
+    return _compared(line, answer)
+
+
+def _compared(line: AuditLine, answer: ExplainResult) -> Verdict:
+    if attributions_sha256(answer.explanation) == line.digests[1]:
+        return _verdict(line, "same", "bit for bit", 0.0)
+    difference = line.largest_difference(answer.explanation)
+    changed = "; ".join(_changes(line, answer))
+    if difference is not None and difference <= TOLERANCE:
+        return _verdict(line, "close", changed or "the last bits differ", difference)
+    if line.cut_by_clock or answer.explanation.stop_reason == "deadline":
+        when = "then" if line.cut_by_clock else "now"
+        why = f"time was short {when}, and which rows were done depended on the clock"
+        return _verdict(line, "cut", "; ".join(filter(None, (why, changed))), difference)
+    return _verdict(line, "different", changed or "the attributions differ", difference)
+
+
+def _changes(line: AuditLine, answer: ExplainResult) -> Iterator[str]:
+    """What is not as it was, such as "evaluations: 400 then, 566 now"."""
+    explanation = answer.explanation
+    now: dict[str, Any] = {
+        "bundle_digest": answer.model.bundle_digest,
+        "runtime": answer.model.runtime,
+        "precision": answer.model.precision,
+        "method_version": explanation.method_version,
+        "evaluations": explanation.evaluations,
+        "rounds": explanation.rounds,
+        "stop_reason": explanation.stop_reason,
+    }
+    for name, value in now.items():
+        then = line.fields.get(name)
+        if then != value:
+            yield f"{name.replace('_', ' ')}: {then} then, {value} now"
+
+
+def _verdict(line: AuditLine, verdict: str, what: str, difference: float | None = None) -> Verdict:
+    return Verdict(line.number, line.request_id, line.model, line.version, verdict, what, difference)
+
+
+def _shown(verdict: Verdict) -> str:
+    difference = verdict.largest_difference
+    size = "" if not difference else f" (by {difference:.1e} of the largest)" if math.isfinite(difference) else ""
+    return f"line {verdict.line}: {verdict.verdict}: {verdict.model}/{verdict.version}: {verdict.what}{size}"
+
+
+def _lines(arguments: argparse.Namespace) -> Iterator[AuditLine]:
+    """The chosen lines; one that cannot be read is refused if it was asked for, else named on stderr."""
+    try:
+        with arguments.log.open(encoding="utf-8", errors="replace") as file:
+            for number, text in enumerate(file, start=1):
+                if arguments.line in (None, number) and text.strip():
+                    yield from _chosen(arguments, number, text)
+    except OSError as error:
+        raise UsageError(f"cannot read {arguments.log}: {error.strerror}") from error
+
+
+def _chosen(arguments: argparse.Namespace, number: int, text: str) -> Iterator[AuditLine]:
+    try:
+        line = AuditLine.parse(number, text)
+    except UsageError as error:
+        if arguments.line is not None:
+            raise
+        print(f"explicate: {error}", file=sys.stderr)
+        return
+    if arguments.request_id in (None, line.request_id):
+        yield line
+
+
+def _read_input(path: Path) -> Input:
+    """A row or a pair from JSON, the text of a file of UTF-8, or the image that any other file is."""
+    try:
+        if path.suffix == ".json":
+            held = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(held, dict) and held.keys() == {"text", "text_pair"}:
+                return (str(held["text"]), str(held["text_pair"]))
+            if isinstance(held, dict):
+                return held
+            raise UsageError(f"{path} must hold one JSON object: a row, or a pair with text and text_pair")
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON: {error}") from error
+    try:
+        return content.decode("utf-8").removesuffix("\n")
+    except UnicodeDecodeError:
+        return Image(content, str(path))

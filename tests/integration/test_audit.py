@@ -1,0 +1,230 @@
+"""The audit log of a real server, and asking for what it tells of again with the real command line."""
+
+import hashlib
+import json
+import resource
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from harness import TEXT, WORDS, explain_request, running_server, server_process, stream_request
+from test_tables import LOANS
+from tiny_bundle import build_tiny_repository
+
+from explicate import Client, Contrast
+from explicate.cli import main
+from explicate_server.app import Server, StartError
+from explicate_server.settings import Settings
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="ascii").splitlines()]
+
+
+def replayed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    """The exit code of `explicate replay`, and its verdicts."""
+    code = main(["replay", "--format", "json", *arguments])
+    return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+async def test_a_line_tells_who_asked_what_of_which_version_and_what_it_cost(
+    tiny_repository: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "audit.jsonl"
+    async with running_server(tiny_repository, audit_log=str(log)) as running:
+        request = explain_request(TEXT, max_evaluations=120, tolerance=0.0, seed=7)
+        answer = await running.inference.Explain(request, metadata=(("x-request-id", "order-17"),))
+        (line,) = lines_of(log)  # before the answer was here, not some time after
+    assert line["request_id"] == "order-17"
+    assert line["caller"] == "ipv4:127.0.0.1"
+    assert line["call"] == "explicate.v1.InferenceService/Explain"
+    version = answer.model
+    assert (line["model"], line["version"], line["bundle_digest"]) == ("tiny", 1, version.bundle_digest)
+    assert (line["runtime"], line["precision"]) == (version.runtime, version.precision)
+    explanation = answer.explanation
+    assert (line["evaluations"], line["rounds"]) == (explanation.evaluations, explanation.rounds)
+    assert (line["stop_reason"], line["cut_by_clock"]) == ("budget", False)
+    assert line["options"]["method"] == explanation.options.method == "kernel-shap"
+    assert line["options"]["seed"] == 7
+    assert line["options"]["max_evaluations"] == 120
+    assert line["options"]["min_evaluations"] == explanation.options.min_evaluations
+    assert line["method_version"] == explanation.method_version
+    assert line["input_sha256"] == hashlib.sha256(TEXT.encode()).hexdigest()
+    values = np.array([list(each.values) for each in explanation.attributions], dtype="<f8")
+    assert line["attributions_sha256"] == hashlib.sha256(values.tobytes()).hexdigest()
+    assert line["attributions"] == values.tolist()
+    assert "input" not in line
+    assert "tea" not in log.read_text(encoding="ascii")
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+
+
+async def test_a_stream_has_one_line_and_a_refused_call_none(tiny_repository: Path, tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    async with running_server(tiny_repository, audit_log=str(log)) as running:
+        answers = [each async for each in running.inference.StreamExplain(stream_request(TEXT))]
+        with pytest.raises(grpc.RpcError):
+            await running.inference.Explain(explain_request(""))
+        (line,) = lines_of(log)
+        assert line["evaluations"] == answers[-1].explanation.evaluations
+
+
+async def test_a_renamed_file_is_left_alone_and_a_new_one_begun(tiny_repository: Path, tmp_path: Path) -> None:
+    log, old = tmp_path / "audit.jsonl", tmp_path / "audit.jsonl.1"
+    async with running_server(tiny_repository, audit_log=str(log)) as running:
+        await running.inference.Explain(explain_request("good tea"))
+        log.rename(old)
+        await running.inference.Explain(explain_request("bad tea"))
+        assert [len(lines_of(path)) for path in (old, log)] == [1, 1]
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond ``size`` bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_a_full_disk_costs_lines_which_are_counted_and_no_answers(
+    tiny_repository: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = tmp_path / "audit.jsonl"
+    async with running_server(tiny_repository, audit_log=str(log)) as running:
+        await running.inference.Explain(explain_request("good tea"))
+        with largest_file(log.stat().st_size + 100):  # room for a part of the next line
+            for _ in range(3):
+                answer = await running.inference.Explain(explain_request("bad tea"))
+                assert answer.explanation.attributions
+        assert (running.server.audit.written, running.server.audit.lost) == (1, 3)
+        await running.inference.Explain(explain_request("a cup of tea"))
+        assert (running.server.audit.written, running.server.audit.lost) == (2, 3)
+    first, torn, last = log.read_text(encoding="ascii").splitlines()
+    assert json.loads(first)["input_sha256"] == hashlib.sha256(b"good tea").hexdigest()
+    assert len(torn) == 100
+    assert json.loads(last)["input_sha256"] == hashlib.sha256(b"a cup of tea").hexdigest()
+    told = [record.getMessage() for record in caplog.records if "audit log" in record.getMessage()]
+    assert len(told) == 2, "when it began and when it was over, not for each line"
+    assert "3 lines were lost" in told[1]
+
+
+async def test_a_log_that_cannot_be_opened_is_said_before_serving(tiny_repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"cannot write the audit log .*No such file"):
+        Server(Settings(repository=tiny_repository, audit_log=str(tmp_path / "nowhere" / "audit.jsonl")))
+
+
+def ask_many(target: str) -> None:
+    """Explanations with options of every sort."""
+    with Client(target) as client:
+        client.explain("tiny", TEXT)
+        client.explain("tiny", "good tea")
+        client.explain("tiny", TEXT, method="permutation-shap", seed=3, target="great", output_space="logit")
+        client.explain("tiny", TEXT, method="lime", seed=11, max_evaluations=200)
+        client.explain("tiny", TEXT, target=Contrast(0, "great"), top_k=2, quality="full")
+        client.explain("tiny", " ".join(WORDS * 4), max_players=10, max_evaluations=300, tolerance=0.0)
+
+
+def test_every_line_is_repeated_by_another_process(
+    tiny_repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "audit.jsonl"
+    with server_process(tiny_repository, "--audit-log", str(log), "--audit-inputs", "--threads", "1") as (_, target):
+        ask_many(target)
+    with server_process(tiny_repository, "--threads", "1") as (_, target):
+        code, verdicts = replayed(capsys, str(log), "--server", target)
+    assert len(verdicts) == 6
+    # Which rows share a batch is a matter of time, and may change the last bits.
+    assert {verdict["verdict"] for verdict in verdicts} <= {"same", "close"}, verdicts
+    assert all(verdict["largest_difference"] <= 1e-5 for verdict in verdicts)
+    assert code == 0
+
+
+def test_rows_of_tables_are_repeated(
+    table_repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "audit.jsonl"
+    numbers, codes = LOANS.rows(1, seed=5)
+    row = LOANS.cells(numbers[0], codes[0])
+    flags = ("--audit-log", str(log), "--audit-inputs=yes")
+    with server_process(table_repository, *flags) as (_, target), Client(target) as client:
+        client.explain("loans", row, seed=5)
+    with server_process(table_repository) as (_, target):
+        code, (verdict,) = replayed(capsys, str(log), "--server", target)
+    assert code == 0
+    assert verdict["verdict"] in {"same", "close"}
+
+
+def test_an_input_that_the_log_has_not_can_be_given_and_must_be_the_same(
+    tiny_repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, right, wrong = tmp_path / "audit.jsonl", tmp_path / "right.txt", tmp_path / "wrong.txt"
+    right.write_text(f"{TEXT}\n", encoding="utf-8")
+    wrong.write_text("another text", encoding="utf-8")
+    with server_process(tiny_repository, "--audit-log", str(log)) as (_, target):
+        with Client(target) as client:
+            client.explain("tiny", TEXT)
+        where = (str(log), "--server", target, "--line", "1")
+        assert replayed(capsys, *where)[1][0]["verdict"] == "unknown"
+        code, (verdict,) = replayed(capsys, *where, "--input", str(wrong))
+        assert (code, verdict["verdict"]) == (1, "unknown")
+        assert "another input" in verdict["what"]
+        code, (verdict,) = replayed(capsys, *where, "--input", str(right))
+        assert (code, verdict["verdict"]) == (0, "same"), "the values of the first time are kept"
+
+
+def test_a_version_that_is_gone_is_named(
+    tiny_repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "audit.jsonl"
+    flags = ("--audit-log", str(log), "--audit-inputs")
+    with server_process(tiny_repository, *flags) as (_, target), Client(target) as client:
+        client.explain("tiny", TEXT)
+    other = build_tiny_repository(tmp_path / "other", versions=2)
+    (other / "tiny" / "1").rename(tmp_path / "first")
+    with server_process(other) as (_, target):
+        code, (verdict,) = replayed(capsys, str(log), "--server", target)
+        assert (code, verdict["verdict"]) == (1, "gone")
+
+
+def test_a_tampered_line_is_found_and_a_torn_one_named(
+    tiny_repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "audit.jsonl"
+    with server_process(tiny_repository, "--audit-log", str(log), "--audit-inputs") as (_, target):
+        with Client(target) as client:
+            client.explain("tiny", TEXT)
+        line = lines_of(log)[0]
+        line["options"]["seed"] += 1
+        line["bundle_digest"] = "0" * 64
+        log.write_text('{"time": "2026\n' + json.dumps(line) + "\n", encoding="ascii")
+        code, (verdict,) = replayed(capsys, str(log), "--server", target)
+        assert (code, verdict["verdict"]) == (1, "different")
+        assert "bundle digest" in verdict["what"]
+        assert verdict["largest_difference"] > 1e-5
+        assert main(["replay", str(log), "--line", "1", "--server", target]) == 2
+        assert "line 1 is no line of an audit log" in capsys.readouterr().err
+
+
+def test_an_explanation_that_the_clock_cut_is_not_called_different(
+    tiny_repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "audit.jsonl"
+    with server_process(tiny_repository, "--audit-log", str(log), "--audit-inputs") as (_, target):
+        with Client(target) as client:
+            text = " ".join(WORDS * 5)
+            client.explain("tiny", text, time_limit_s=0.2, max_evaluations=16384, tolerance=0.0)
+        line = lines_of(log)[0]
+        assert (line["stop_reason"], line["cut_by_clock"]) == ("deadline", True)
+        line["options"]["max_evaluations"] = 400  # what it would take on a faster machine would take this one long
+        log.write_text(json.dumps(line) + "\n", encoding="ascii")
+        code, (verdict,) = replayed(capsys, str(log), "--server", target)
+    assert (code, verdict["verdict"]) == (1, "cut")
+    assert "depended on the clock" in verdict["what"]
+    assert "stop reason: deadline then, budget now" in verdict["what"]
