@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -25,7 +26,7 @@ from explicate_server.explain.loop import ExplanationRun, StopReason
 from explicate_server.explain.quality import Quality
 from explicate_server.explain.refinement import refined
 from explicate_server.explain.result import Attribution
-from explicate_server.modalities.base import EncodedInput, Game, ModelInput, Player
+from explicate_server.modalities.base import DrawsRows, EncodedInput, Game, ModelInput, Player
 from explicate_server.options import MAX_PLAYERS, ResolvedOptions
 from explicate_server.outputs import Outputs
 from explicate_server.predictions import encode_inputs
@@ -93,14 +94,16 @@ class OneExplanation:
         options = self._with_budget(len(game.players))
         seat.reserve(options.max_evaluations)
         served, runtime = self._served, self._served.runtime
+        drawn = await self._drawn(game, options)
         # Everything that the game's values depend on.
         key = (
             *(served.bundle.digest, runtime.name, runtime.precision),
             *(value.digest, options.players, options.masking),
+            *(() if drawn is None else (options.max_evaluations, options.seed)),
         )
         with self._store.game(key) as known:
             evaluations = self._evaluations(game, known)
-            async with aclosing(self._rounds(encoded, game, options, evaluations, progress)) as answers:
+            async with aclosing(self._rounds(encoded, game, drawn, options, evaluations, progress)) as answers:
                 async for answer in answers:
                     yield answer
 
@@ -119,6 +122,15 @@ class OneExplanation:
             raise InvalidRequest([Violation(f"{field_path}.{modality.field}", problem)])
         self._timings.preprocessing_s += time.monotonic() - started_s
         return encoded, game
+
+    async def _drawn(self, game: Game, options: ResolvedOptions) -> NDArray[np.bool_] | None:
+        """Which players are present in the rows that a game draws itself; None of other games."""
+        if not isinstance(game, DrawsRows):
+            return None
+        started_s = time.monotonic()
+        drawn = await self._in_worker(partial(game.draw, rows=options.max_evaluations, seed=options.seed))
+        self._timings.preprocessing_s += time.monotonic() - started_s
+        return drawn
 
     def _evaluations(self, game: Game, known: GameValues) -> Evaluations:
         async def rows_of(coalitions: NDArray[np.bool_]) -> list[Row]:
@@ -142,6 +154,7 @@ class OneExplanation:
         self,
         encoded: EncodedInput,
         game: Game,
+        drawn: NDArray[np.bool_] | None,
         options: ResolvedOptions,
         evaluations: Evaluations,
         progress: Callable[[], bool],
@@ -159,12 +172,14 @@ class OneExplanation:
             seed=options.seed,
             confidence=options.confidence,
             breaks=game.breaks,
+            drawn=drawn,
         )
         run = _run(information, options, spent=evaluations.count)
 
         async def answer(*, final: bool) -> ExplainAnswer:
             quality = await self._fit(run.quality, information.full)
-            if final and options.quality == "full":
+            # In rows that are drawn no player can be taken out alone.
+            if final and options.quality == "full" and drawn is None:
                 quality = await self._with_faithfulness(quality, run.attribution, information, outputs, evaluations)
             groups = run.attribution.groups
             return ExplainAnswer(

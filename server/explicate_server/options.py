@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from explicate_server.errors import InvalidRequest, NotServable, Violation
-from explicate_server.explain.registry import AUTO, METHODS, Method, chosen
+from explicate_server.explain.registry import AUTO, DRAWN, METHODS, Method, Reads, chosen
 from explicate_server.settings import Settings
 
 # The scales of an output, the default first.
@@ -116,10 +116,11 @@ class Choices:
     spaces: Sequence[str]
     maskings: Sequence[str]
     granularities: Sequence[str]
+    reads: Reads
 
     def fits(self, method: Method) -> bool:
-        """Whether a method can explain the model: some know nothing but words."""
-        return method.players != "distinct-words" or "word" in self.granularities
+        """Whether a method of the model's kind of input can explain it: one draws from what its bundle may lack."""
+        return not method.drawn or DRAWN in self.maskings
 
 
 def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) -> Callable[[int], ResolvedOptions]:
@@ -138,10 +139,12 @@ def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) ->
         raise InvalidRequest(
             [Violation("options.method", f"{name!r} is not a method; there are {known}")], reason="UNKNOWN_METHOD"
         )
-    method = chosen(name, n_players=MAX_PLAYERS, max_evaluations=options.max_evaluations)
+    method = chosen(name, n_players=MAX_PLAYERS, max_evaluations=options.max_evaluations, reads=choices.reads)
     if not choices.fits(method):
         raise NotServable(
-            "METHOD_UNSUPPORTED", f"{method.name} explains texts only; GetModel lists what this model can"
+            "METHOD_UNSUPPORTED",
+            f"{method.name} draws from statistics of the training data (lime.npz), which this model's bundle has not; "
+            "train and export it again, or take a method that GetModel lists",
         )
     violations = [
         *_number_violations(options, method, settings),
@@ -157,8 +160,11 @@ def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) ->
             "MASKING_UNSUPPORTED",
             f"masking {masking!r} needs what this model has not; it can {', '.join(choices.maskings)}",
         )
+    if method.drawn is not (masking == DRAWN):
+        problem = f"is {masking}; of a table lime knows the masking drawn and no other, and no other method knows it"
+        raise InvalidRequest([Violation("options.masking", problem)])
     default_space = "logit" if options.target.contrast else choices.spaces[0]
-    granularity = options.granularity or next(iter(choices.granularities), None)
+    granularity = _granularity(options, method, choices)
     resolved = ResolvedOptions(
         method=method,
         target=options.target,
@@ -176,16 +182,23 @@ def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) ->
         max_players=options.max_players,
         segments=options.segments or _DEFAULT_SEGMENTS if granularity in _COUNTED_SEGMENTS else None,
     )
-    return lambda players: _with_budget(resolved, options, players, settings)
+    return lambda players: _with_budget(resolved, options, players, settings, reads=choices.reads)
 
 
-def _with_budget(options: ResolvedOptions, given: ExplainOptions, players: int, settings: Settings) -> ResolvedOptions:
+def _granularity(options: ExplainOptions, method: Method, choices: Choices) -> str | None:
+    """What the players are; None where there is nothing to choose."""
+    return options.granularity or method.default_granularity or next(iter(choices.granularities), None)
+
+
+def _with_budget(
+    options: ResolvedOptions, given: ExplainOptions, players: int, settings: Settings, *, reads: Reads
+) -> ResolvedOptions:
     """The method that "auto" means, and what was left open and follows from it or from the number of players.
 
     Raises:
         InvalidRequest: the evaluations asked for are too many for so many players, or too few for the method.
     """
-    method = chosen(given.method or AUTO, n_players=players, max_evaluations=given.max_evaluations)
+    method = chosen(given.method or AUTO, n_players=players, max_evaluations=given.max_evaluations, reads=reads)
     most = _MAX_CELLS // max(1, players)
     if options.max_evaluations > most:
         problem = f"is {options.max_evaluations:,}; at most {most:,} are possible for {players:,} players"
@@ -251,8 +264,7 @@ def _method_violations(options: ExplainOptions, method: Method, choices: Choices
         violations.append(Violation("options.granularity", problem))
     if options.max_players is not None and not method.refines:
         violations.append(Violation("options.max_players", f"is of no use: {method.name} does not group players"))
-    cut = options.granularity or next(iter(choices.granularities), None)
-    if options.segments is not None and cut not in _COUNTED_SEGMENTS:
+    if options.segments is not None and _granularity(options, method, choices) not in _COUNTED_SEGMENTS:
         violations.append(Violation("options.segments", "is of use for the granularities slic and grid of images only"))
     return violations
 

@@ -23,6 +23,8 @@ from explicate_server.explain.permutation_shap import PermutationShap
 
 # Stands for the method that `chosen` takes.
 AUTO = "auto"
+# The masking of methods whose rows the game draws.
+DRAWN = "drawn"
 # Fewer rows than v(∅), v(N) and one pair of coalitions explain nothing.
 LEAST_EVALUATIONS = 4
 # Where exact-shap stops on its own: 2^20 rows are hours of most models. Also keeps 2^n from outgrowing a float.
@@ -151,7 +153,7 @@ _METHODS = (
         name="lime",
         build=lambda game, max_evaluations: Lime(game, table_sample(game, max_evaluations)),
         reads=("tabular",),
-        default_masking="drawn",
+        default_masking=DRAWN,
         drawn=True,
         default_max_evaluations=lambda _n: 5000,
         max_seed=MAX_RANDOM_STATE_SEED,

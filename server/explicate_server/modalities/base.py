@@ -165,8 +165,8 @@ class Game(Protocol):
 
 
 @runtime_checkable
-class DrawingGame(Game, Protocol):
-    """A game whose rows are drawn once, before any is asked for, see explain/drawn_rows.py."""
+class DrawsRows(Protocol):
+    """What a game does more whose rows are drawn once, before any is asked for, see explain/drawn_rows.py."""
 
     def draw(self, *, rows: int, seed: int) -> NDArray[np.bool_]:
         """Draw so many rows; which players of each are present, bool[rows, players], the first the input itself."""

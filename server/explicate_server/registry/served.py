@@ -61,4 +61,7 @@ class ServedModel:
     @cached_property
     def choices(self) -> Choices:
         """What may be asked about it."""
-        return Choices(self.labels, self.scales.spaces, self.modality.maskings, self.modality.granularities)
+        modality = self.modality
+        return Choices(
+            self.labels, self.scales.spaces, modality.maskings, modality.granularities, self.bundle.kind.reads
+        )

@@ -12,7 +12,7 @@ import grpc
 from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
 from explicate_server.errors import InvalidRequest, Violation
-from explicate_server.explain.registry import AUTO, METHODS
+from explicate_server.explain.registry import AUTO, METHODS_OF
 from explicate_server.registry.labels import LABEL_NAME, LIVE
 from explicate_server.registry.manifest_checks import MODEL_NAME
 from explicate_server.registry.models import ModelRegistry
@@ -20,6 +20,7 @@ from explicate_server.registry.records import VersionRecord
 from explicate_server.registry.traffic import Traffic
 from explicate_server.rpc import answers
 from explicate_server.settings import Settings
+from explicate_server.shadow import Shadow
 
 _MOST_PER_PAGE = 1000
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -28,7 +29,8 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class ModelServicer(services.ModelServiceServicer):
     """Reads the registry, and hands changes to its operations."""
 
-    def __init__(self, registry: ModelRegistry, settings: Settings) -> None:
+    def __init__(self, registry: ModelRegistry, shadow: Shadow, settings: Settings) -> None:
+        self._shadow = shadow
         self._registry = registry
         self._operations = registry.operations
         self._settings = settings
@@ -63,6 +65,7 @@ class ModelServicer(services.ModelServiceServicer):
             runtimes=[answers.runtime_trial(trial) for trial in record.served.trials] if record.served else [],
             labels=answers.model_labels(entry),
             traffic=answers.traffic(entry.traffic),
+            shadow=answers.shadow_report(self._shadow.report(model)),
         )
 
     async def LoadModel(self, request: messages.LoadModelRequest, context: _Context) -> messages.LoadModelResponse:
@@ -210,5 +213,5 @@ def _methods(record: VersionRecord) -> list[str]:
     """The methods that explain the model; all there are as long as it is not loaded."""
     if record.bundle is None:
         return []
-    served = record.served
-    return [AUTO, *(name for name, method in METHODS.items() if served is None or served.choices.fits(method))]
+    served, methods = record.served, METHODS_OF[record.bundle.kind.reads]
+    return [AUTO, *(name for name, method in methods.items() if served is None or served.choices.fits(method))]
