@@ -5,11 +5,13 @@ from pathlib import Path
 
 from explicate_export.contents import ModelExport, Say
 from explicate_export.errors import UsageError
+from explicate_export.image_export import open_image_run
 from explicate_export.run_directory import RUN_NAME, read_kind
 from explicate_export.tabular_export import open_tabular_run
 from explicate_export.text_export import open_text_run
 
 KINDS: Mapping[str, Callable[[Path, Say], ModelExport]] = {
+    "image-classification": open_image_run,
     "text-classification": open_text_run,
     "tabular-classification": open_tabular_run,
     "tabular-regression": open_tabular_run,

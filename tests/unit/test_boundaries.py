@@ -20,8 +20,9 @@ FORBIDDEN = {
     "explicate_training": {"explicate_server", "explicate_export", "pickle"},
     "explicate_export": {"explicate_training", "pickle"},
 }
-# The network that training fits and export converts: one module, which imports torch and safetensors only.
-ALLOWED = {"explicate_export": {"explicate_training.tabular_network"}}
+# What must be the same in training and export, one module each that imports little: the network for tables, and how
+# images become pixels.
+ALLOWED = {"explicate_export": {"explicate_training.tabular_network", "explicate_training.image_preparation"}}
 # Protobuf and gRPC stop at the surface; the manifest is the one message that goes deeper.
 GRPC_PLACES = {"app.py", "rpc"}
 
@@ -45,9 +46,13 @@ def test_packages_import_only_what_they_may(package: str) -> None:
     assert broken == []
 
 
-def test_the_network_shared_with_export_brings_nothing_of_training_along() -> None:
-    path = PACKAGES["explicate_training"] / "tabular_network.py"
-    assert {name.partition(".")[0] for name in imports(path)} <= {*sys.stdlib_module_names, "torch", "safetensors"}
+@pytest.mark.parametrize(
+    ("module", "brought"),
+    [("tabular_network.py", {"torch", "safetensors"}), ("image_preparation.py", {"numpy", "PIL"})],
+)
+def test_what_is_shared_with_export_brings_nothing_of_training_along(module: str, brought: set[str]) -> None:
+    path = PACKAGES["explicate_training"] / module
+    assert {name.partition(".")[0] for name in imports(path)} <= {*sys.stdlib_module_names, *brought}
 
 
 def test_grpc_is_known_to_the_surface_of_the_server_only() -> None:

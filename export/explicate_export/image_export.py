@@ -1,0 +1,136 @@
+"""Models of images: graph and golden images of their bundles."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate.v1 import bundle_pb2
+from explicate_export import image_model
+from explicate_export.comparison import LOGITS, MAX_DIFFERENCE, Graph, Scale, check_parity, measure_parity
+from explicate_export.contents import Contents, Say
+from explicate_export.description import GOLDEN_TOLERANCE
+from explicate_export.errors import UsageError
+from explicate_export.golden_images import Pixels, attribute_golden_images, choose_golden_images, edge_images
+from explicate_export.image_card import image_card
+from explicate_export.image_run import ImageRun, read_image_run
+from explicate_export.manifest import GOLDEN_NAME, GRAPH_NAME
+from explicate_export.onnx_graph import write_graph
+from explicate_export.run_directory import TrainingRun
+from explicate_server.registry.golden_images import GoldenImages, write_golden_images
+from explicate_training.image_preparation import ImageError, decode
+
+# No lower precision: what bf16 does to a convolutional network was not measured.
+GOLDEN_REDUCED_TOLERANCE = 0.0
+_BATCH_ROWS = 16
+
+
+def open_image_run(directory: Path, say: Say) -> "ImageExport":
+    """Raises UsageError when the run is not complete, or its model does not fit what run.json says."""
+    run = read_image_run(directory)
+    say(f"loading {run.training.model_directory}")
+    return ImageExport(run, image_model.load(run))
+
+
+@dataclass(frozen=True)
+class ImageExport:
+    """A finished run of a classifier, a model of several labels or a regression of images."""
+
+    image_run: ImageRun
+    trained: image_model.ImageModel
+
+    @property
+    def run(self) -> TrainingRun:
+        """What all runs say of themselves."""
+        return self.image_run.training
+
+    def fill(self, folder: Path, *, compared_inputs: int, say: Say) -> Contents:
+        """Writes model.onnx and golden.npz; see ModelExport."""
+        run = self.image_run
+        path = folder / GRAPH_NAME
+        say(f"converting {self.trained.architecture} to ONNX")
+        write_graph(self.trained.graph_source("values" if run.regression else "logits"), path)
+
+        places = _choose_places(len(run.held_out), compared_inputs)
+        contents = [run.held_out[place].read_bytes() for place in places]
+        held_out = len(contents)
+        contents += edge_images(contents[0])
+        pixels = [self._pixels(content) for content in contents]
+        say(f"comparing with torch on {held_out} held-out images and {len(contents) - held_out} in odd formats")
+        reference = self.trained.outputs(pixels)
+        graph = _ImageGraph(path)
+        targets = [run.held_out_targets[place] for place in places] if run.regression else []
+        scale = Scale(_spread(targets), "of the target's spread") if run.regression else LOGITS
+        parity = measure_parity(
+            lambda indices: graph.outputs([pixels[index] for index in indices.tolist()]),
+            reference,
+            order=range(len(pixels)),
+            batch_rows=_BATCH_ROWS,
+            scale=scale,
+        )
+        check_parity(parity)
+        say(f"largest difference {parity.difference:.1e} {scale.words} (allowed {MAX_DIFFERENCE:g})")
+
+        whole = choose_golden_images(reference[:held_out], [len(content) for content in contents])
+        golden = [*whole, *range(held_out, len(contents))]
+        recipe, attributions = attribute_golden_images(
+            [pixels[index] for index in golden],
+            reference[golden],
+            range(len(whole)),
+            answer=graph.outputs,
+            operations=self.trained.operations(),
+            unit=scale.unit,
+        )
+        say(f"{len(golden)} golden images, {len(attributions)} of them attributed")
+        write_golden_images(
+            folder / GOLDEN_NAME,
+            GoldenImages(tuple(contents[index] for index in golden), reference[golden], attributions),
+        )
+        return Contents(self._manifest(recipe, scale), parity, image_card(run))
+
+    def _pixels(self, content: bytes) -> Pixels:
+        try:
+            return self.image_run.preparation.pixels(decode(content))
+        except ImageError as error:
+            raise UsageError(f"a held-out image of {self.image_run.training.directory} {error}: train again") from None
+
+    def _manifest(self, recipe: bundle_pb2.GoldenAttributions | None, scale: Scale) -> bundle_pb2.Bundle:
+        run = self.image_run
+        return bundle_pb2.Bundle(
+            kind=run.kind,  # type: ignore[arg-type]  # an enum's number, which the stubs know by another name
+            class_labels=run.labels,
+            target_name=run.target_name,
+            image=run.schema,
+            golden_tolerance=GOLDEN_TOLERANCE * scale.unit,
+            golden_reduced_tolerance=GOLDEN_REDUCED_TOLERANCE,
+            golden_attributions=recipe,
+            provenance=bundle_pb2.Provenance(base_model=run.base_model),
+        )
+
+
+class _ImageGraph:
+    """model.onnx, asked for images in batches that fit into memory."""
+
+    def __init__(self, path: Path) -> None:
+        self._graph = Graph(path)
+
+    def outputs(self, pixels: Sequence[Pixels]) -> NDArray[np.float32]:
+        """float32 [images, outputs]."""
+        parts = [
+            self._graph.run({image_model.PIXELS_NAME: np.stack(pixels[start : start + _BATCH_ROWS])})
+            for start in range(0, len(pixels), _BATCH_ROWS)
+        ]
+        return np.concatenate(parts)
+
+
+def _choose_places(count: int, wanted: int) -> list[int]:
+    """So many places of the held-out images, spread evenly over the file."""
+    return list(dict.fromkeys(np.linspace(0, count - 1, min(wanted, count)).round().astype(int).tolist()))
+
+
+def _spread(targets: list[float]) -> float:
+    """The standard deviation of a target; its size, or 1, when it does not vary."""
+    values = np.array(targets)
+    return float(values.std()) or float(np.abs(values).max()) or 1.0
