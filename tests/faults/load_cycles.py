@@ -40,10 +40,10 @@ class MemoryFigures:
 
     def lines(self, what: str) -> list[str]:
         """The figures as lines of text."""
+        first_mb, last_mb = self.resident_bytes[0] / 1e6, self.resident_bytes[-1] / 1e6
         return [
             f"{self.cycles:,} {what}; refused {self.refused:,}; wrong {len(self.bad)}; the server lived: {self.lived}",
-            f"memory {self.resident_bytes[0] / 1e6:.0f} MB at first, {self.resident_bytes[-1] / 1e6:.0f} MB at the end, "
-            f"{self.growth:+.1%} since it settled",
+            f"memory {first_mb:.0f} MB at first, {last_mb:.0f} MB at the end, {self.growth:+.1%} since it settled",
         ]
 
 

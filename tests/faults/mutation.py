@@ -86,7 +86,11 @@ def _disturb_repeated(stream: random.Random, message: Message, field: FieldDescr
         _disturb_map(stream, values, field.message_type.fields_by_name["value"])
         return
     deed: Callable[[], object] = stream.choice(
-        (lambda: values.extend(list(values)), lambda: message.ClearField(field.name), lambda: _change_one(stream, values, field))
+        (
+            lambda: values.extend(list(values)),
+            lambda: message.ClearField(field.name),
+            lambda: _change_one(stream, values, field),
+        )
     )
     if len(values) < _LONG:
         deed()

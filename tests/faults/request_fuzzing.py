@@ -106,7 +106,9 @@ async def _send(channel: grpc.aio.Channel, figures: FuzzFigures, stream: random.
     async def caller() -> None:
         for _ in todo:
             method, message = stream.choice(good)
-            mutated = damaged(stream, message.SerializeToString()) if stream.random() < 0.5 else disturbed(stream, message)
+            mutated = (
+                damaged(stream, message.SerializeToString()) if stream.random() < 0.5 else disturbed(stream, message)
+            )
             status = await _call(channel, method, mutated)
             figures.sent += 1
             figures.statuses[status] += 1
