@@ -31,6 +31,7 @@ from explicate_server.security.access import Access
 from explicate_server.security.reloaded import Reloaded
 from explicate_server.security.tokens import Token, read_tokens
 from explicate_server.settings import Settings
+from explicate_server.shadow import Shadow
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -56,7 +57,7 @@ class Server:
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="worker")
         self.registry = ModelRegistry(settings)
         self.poll = RepositoryPoll(self.registry, settings.repository, interval_s=settings.watch_interval_s)
-        self._watching: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self.admission = Admission(
             max_explanations=settings.max_explanations, max_evaluations_per_caller=settings.max_evaluations_per_caller
         )
@@ -69,8 +70,10 @@ class Server:
         self.health = HealthReport(self._live_batchers, stuck_batch_s=settings.stuck_batch_s)
         explainer = Explainer(settings, self._workers, self.admission, self.metrics, self.audit)
         self.registry.operations.on_freed.append(explainer.store.forget)
-        inference = InferenceServicer(self.registry, Predictor(settings, self._workers), explainer, settings)
-        services = Services(inference, ModelServicer(self.registry, settings), self.health.servicer)
+        predictor = Predictor(settings, self._workers)
+        self.shadow = Shadow(self.registry, predictor, explainer, settings)
+        inference = InferenceServicer(self.registry, predictor, explainer, self.shadow, settings)
+        services = Services(inference, ModelServicer(self.registry, self.shadow, settings), self.health.servicer)
         self.ports = Ports(settings, services, access=access, calls=self.calls)
 
     async def start(self) -> int:
@@ -100,9 +103,13 @@ class Server:
         watching = self._settings.model_control == "watch"
         if not self.registry.ready and not watching:
             raise StartError(self._why_nothing_serves())
-        if watching:
-            self._watching = asyncio.create_task(self.poll.run())
+        self._background = [asyncio.create_task(work) for work in self._background_work(watching)]
         await self.health.refresh()
+
+    def _background_work(self, watching: bool) -> Iterator[Coroutine[Any, Any, None]]:
+        yield self.shadow.run()
+        if watching:
+            yield self.poll.run()
 
     def _why_nothing_serves(self) -> str:
         repository, records = self._settings.repository, self.registry.records
@@ -127,8 +134,9 @@ class Server:
         await asyncio.to_thread(self.metrics.close)
         if self.audit:
             await asyncio.to_thread(self.audit.close)
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         await self.registry.close()
         self._workers.shutdown(wait=True, cancel_futures=True)
 

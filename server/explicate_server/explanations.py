@@ -68,7 +68,8 @@ class Explainer:
             )
             async with aclosing(work.answers(value, field_path, seat, progress)) as answers:
                 async for answer in answers:
-                    if answer.final:
+                    # What a shadow finds is for nobody: it is neither counted nor audited as an answer.
+                    if answer.final and current_call.get() is not None:
                         self._count(answer)
                         await self._note(served, value, answer)
                     yield answer

@@ -150,6 +150,17 @@ class ModelRegistry:
         for served in self.ready:
             await asyncio.to_thread(served.batcher.close)
 
+    def is_shadowed(self, live: ServedModel, inputs_digest: Callable[[], bytes]) -> bool:
+        """Whether the canary answers a request too that ``live`` has answered, and that named no version."""
+        manifest = live.bundle.manifest
+        entry = self._entries.get(manifest.model)
+        if entry is None or not entry.traffic.shadow_share:
+            return False
+        canary, target = entry.labelled(CANARY), entry.targets.get(LIVE)
+        if canary is None or canary.served is None or target is None or target.version != manifest.version:
+            return False
+        return entry.traffic.shadows(inputs_digest())
+
     def _is_canarys(self, model: str, inputs_digest: Callable[[], bytes]) -> bool:
         entry = self._entries.get(model)
         if entry is None or not entry.traffic.canary_share:

@@ -6,6 +6,7 @@ from typing import Any
 from explicate.v1 import bundle_pb2 as bundle_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import model_service_pb2 as model_messages
+from explicate_server.comparison import Comparison
 from explicate_server.modalities.base import EncodedInput, ImageUsage, TextUsage
 from explicate_server.one_explanation import ExplainAnswer
 from explicate_server.predictions import PackedAnswer, PredictAnswer
@@ -107,6 +108,24 @@ def model_labels(entry: ModelEntry) -> list[model_messages.ModelLabel]:
 def traffic(shares: Traffic) -> model_messages.Traffic:
     """What the canary gets."""
     return model_messages.Traffic(canary_share=shares.canary_share, shadow_share=shares.shadow_share)
+
+
+def shadow_report(found: Comparison | None) -> model_messages.ShadowReport | None:
+    """How the canary agrees."""
+    if found is None:
+        return None
+    return model_messages.ShadowReport(
+        live_version=found.live_version,
+        canary_version=found.canary_version,
+        predictions=found.predictions,
+        same_outcome=found.same_outcome,
+        mean_absolute_difference=found.mean_absolute_difference,
+        attributions=found.attributions,
+        mean_spearman=found.mean_spearman,
+        dropped=found.dropped,
+        failed=found.failed,
+        last_failure=found.last_failure,
+    )
 
 
 def runtime_trial(trial: Trial) -> model_messages.RuntimeTrial:

@@ -19,8 +19,10 @@ from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.served import ServedModel
 from explicate_server.rpc import answers, requests
 from explicate_server.rpc.calls import Pacer, time_left_s
+from explicate_server.rpc.inputs_digest import InputsDigest
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
+from explicate_server.shadow import Shadow
 
 # A person or a plot cannot follow faster, and every answer costs a fit and a message.
 _STREAM_INTERVAL_S = 0.2
@@ -32,8 +34,11 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class InferenceServicer(services.InferenceServiceServicer):
     """Converts, leases the version that answers, and delegates."""
 
-    def __init__(self, registry: ModelRegistry, predictor: Predictor, explainer: Explainer, settings: Settings) -> None:
+    def __init__(
+        self, registry: ModelRegistry, predictor: Predictor, explainer: Explainer, shadow: Shadow, settings: Settings
+    ) -> None:
         self._registry = registry
+        self._shadow = shadow
         self._predictor = predictor
         self._explainer = explainer
         self._settings = settings
@@ -41,12 +46,15 @@ class InferenceServicer(services.InferenceServiceServicer):
     async def Predict(self, request: messages.PredictRequest, context: _Context) -> messages.PredictResponse:
         """Score inputs, in order."""
         left_s = time_left_s(context, self._settings.max_call_s)
-        with self._lease(request.model) as served:
+        digest = InputsDigest(request)
+        with self._lease(request.model, digest) as served:
             priority = requests.predict_priority(request)
             if request.HasField("table"):
-                return await self._predict_packed(served, request, priority=priority, time_left_s=left_s)
+                return await self._predict_packed(served, request, digest, priority=priority, time_left_s=left_s)
             values = await self._values(request)
             answer = await self._predictor.predict(served, values, priority=priority, time_left_s=left_s)
+            if self._is_shadowed(served, request.model, digest):
+                self._shadow.predicted(served, values, answer.answers)
             return answers.predict_response(served, answer)
 
     async def _values(self, request: messages.PredictRequest) -> list[ModelInput]:
@@ -59,18 +67,27 @@ class InferenceServicer(services.InferenceServiceServicer):
         return await asyncio.to_thread(read) if many_rows else read()
 
     async def _predict_packed(
-        self, served: ServedModel, request: messages.PredictRequest, *, priority: Priority, time_left_s: float
+        self,
+        served: ServedModel,
+        request: messages.PredictRequest,
+        digest: InputsDigest,
+        *,
+        priority: Priority,
+        time_left_s: float,
     ) -> messages.PredictResponse:
         if request.inputs:
             raise InvalidRequest([Violation("inputs", "must be empty where table is set")])
         table = requests.packed_table(request.table)
         answer = await self._predictor.predict_packed(served, table, priority=priority, time_left_s=time_left_s)
+        if self._is_shadowed(served, request.model, digest):
+            self._shadow.predicted_packed(served, table, answer.answers)
         return answers.packed_response(served, answer)
 
     async def Explain(self, request: messages.ExplainRequest, context: _Context) -> messages.ExplainResponse:
         """The prediction and its explanation."""
-        with self._lease(request.model) as served:
-            async with aclosing(self._answers(served, request, context, progress=lambda: False)) as steps:
+        digest = InputsDigest(request)
+        with self._lease(request.model, digest) as served:
+            async with aclosing(self._answers(served, request, digest, context, progress=lambda: False)) as steps:
                 return answers.explain_response(served, await anext(steps))
 
     async def StreamExplain(
@@ -78,36 +95,47 @@ class InferenceServicer(services.InferenceServiceServicer):
     ) -> AsyncIterator[messages.StreamExplainResponse]:
         """Estimates as they grow; the last one is final."""
         pacer = Pacer(_STREAM_INTERVAL_S)
-        with self._lease(request.model) as served:
-            async with aclosing(self._answers(served, request, context, progress=pacer.due)) as steps:
+        digest = InputsDigest(request)
+        with self._lease(request.model, digest) as served:
+            async with aclosing(self._answers(served, request, digest, context, progress=pacer.due)) as steps:
                 async for answer in steps:
                     yield answers.stream_explain_response(served, answer)
 
     @contextmanager
-    def _lease(self, reference: messages.ModelRef) -> Iterator[ServedModel]:
+    def _lease(self, reference: messages.ModelRef, digest: InputsDigest) -> Iterator[ServedModel]:
         """The version that answers, written into the record of the call."""
-        with self._registry.lease(**_reference(reference)) as served:
+        with self._registry.lease(**_reference(reference), inputs_digest=digest) as served:
             note_version(served.bundle.manifest.model, served.bundle.manifest.version)
             yield served
 
-    def _answers(
+    def _is_shadowed(self, served: ServedModel, reference: messages.ModelRef, digest: InputsDigest) -> bool:
+        return reference.WhichOneof("selector") is None and self._registry.is_shadowed(served, digest)
+
+    async def _answers(
         self,
         served: ServedModel,
         request: messages.ExplainRequest | messages.StreamExplainRequest,
+        digest: InputsDigest,
         context: _Context,
         *,
         progress: Callable[[], bool],
     ) -> AsyncGenerator[ExplainAnswer]:
-        return self._explainer.explain(
+        value, options = requests.model_input(request.input, "input"), requests.explain_options(request.options)
+        steps = self._explainer.explain(
             served,
-            requests.model_input(request.input, "input"),
-            requests.explain_options(request.options),
+            value,
+            options,
             caller=caller_of_call(),
             priority=requests.explain_priority(request),
             time_left_s=time_left_s(context, self._settings.max_call_s),
             field_path="input",
             progress=progress,
         )
+        async with aclosing(steps):
+            async for answer in steps:
+                if answer.final and self._is_shadowed(served, request.model, digest):
+                    self._shadow.explained(served, value, options, answer)
+                yield answer
 
 
 def _reference(message: messages.ModelRef) -> dict[str, Any]:
