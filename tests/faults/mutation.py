@@ -1,7 +1,7 @@
 """Requests turned to nonsense: bytes that are damaged, and messages whose fields hold what nobody expects."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any  # values of whatever type a field has
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -85,15 +85,13 @@ def _disturb_repeated(stream: random.Random, message: Message, field: FieldDescr
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         _disturb_map(stream, values, field.message_type.fields_by_name["value"])
         return
-    deed: Callable[[], object] = stream.choice(
-        (
-            lambda: values.extend(list(values)),
-            lambda: message.ClearField(field.name),
-            lambda: _change_one(stream, values, field),
-        )
-    )
-    if len(values) < _LONG:
-        deed()
+    match stream.randrange(3):
+        case 0 if len(values) < _LONG:
+            values.extend(list(values))
+        case 1:
+            message.ClearField(field.name)
+        case _:
+            _change_one(stream, values, field)
 
 
 def _change_one(stream: random.Random, values: Any, field: FieldDescriptor) -> None:
