@@ -14,8 +14,8 @@ def image_card(run: ImageRun) -> CardText:
         limits=_limits(run),
         absence="A segment of an image (a superpixel, or a cell of a grid) is absent when its pixels take its mean "
         "colour; answers that were asked for another masking (blurred, or grey) say so. Segments are cut from the "
-        "pixels that the model reads, not from those of the file. Pictures with a patch in its mean colour do not occur in "
-        "life: what the model makes of them is part of what is measured.",
+        "pixels that the model reads, not from those of the file. Pictures with patches in one colour do not occur "
+        "in life: what the model makes of them is part of what is measured.",
         sections=(_seen(run),),
     )
 
