@@ -17,6 +17,14 @@ def table_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def image_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with the image models "animals", "ages" and "tags". For reading only."""
+    from tiny_image_bundle import build_image_repository
+
+    return build_image_repository(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="session")
 def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with version 1 of the model "tiny". For reading only: a test that changes it copies it first."""
     from tiny_bundle import build_tiny_repository  # torch, only for the tests that need a bundle

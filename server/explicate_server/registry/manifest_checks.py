@@ -36,17 +36,17 @@ def checks(manifest: bundle_pb2.Bundle, *, model: str, version: int) -> Iterator
     yield manifest.kind in KINDS, f"kind {manifest.kind} is not known"
     kind = KINDS[manifest.kind]
     yield from _output_checks(manifest, kind)
-    yield manifest.golden_tolerance > 0, "golden_tolerance is not above 0"
-    yield manifest.golden_reduced_tolerance >= 0, "golden_reduced_tolerance is below 0"
-    yield from _attribution_checks(manifest)
     for schema in _READS:
         fits = schema == kind.reads or not manifest.HasField(schema)
         yield fits, f"{schema} is set, but the model reads {_READS[kind.reads]}"
+    yield manifest.golden_tolerance > 0, "golden_tolerance is not above 0"
+    yield manifest.golden_reduced_tolerance >= 0, "golden_reduced_tolerance is below 0"
+    yield from _attribution_checks(manifest, kind)
     if kind.reads == "text":
         yield from _text_checks(manifest.text)
         yield from _file_checks(manifest, "model.onnx", "golden.npz", "tokenizer.json")
     elif kind.reads == "image":
-        yield from _image_checks(manifest)
+        yield from _image_checks(manifest.image)
         yield from _file_checks(manifest, "model.onnx", "golden.npz")
     else:
         yield from _tabular_checks(manifest.tabular)
@@ -66,12 +66,14 @@ def _output_checks(manifest: bundle_pb2.Bundle, kind: Kind) -> Iterator[Check]:
     yield len(set(labels)) == len(labels), "class_labels repeat"
 
 
-def _attribution_checks(manifest: bundle_pb2.Bundle) -> Iterator[Check]:
+def _attribution_checks(manifest: bundle_pb2.Bundle, kind: Kind) -> Iterator[Check]:
     if manifest.HasField("golden_attributions"):
         recipe = manifest.golden_attributions
         yield recipe.tolerance > 0, "golden_attributions.tolerance is not above 0"
         rows = recipe.evaluations_per_player
         yield 1 <= rows <= _MAX_EVALUATIONS_PER_PLAYER, f"golden_attributions.evaluations_per_player is {rows}"
+        fits = 2 <= recipe.segments <= _MAX_SEGMENTS if kind.reads == "image" else not recipe.segments
+        yield fits, f"golden_attributions.segments is {recipe.segments}"
 
 
 def _text_checks(text: bundle_pb2.TextSchema) -> Iterator[Check]:
@@ -83,8 +85,7 @@ def _text_checks(text: bundle_pb2.TextSchema) -> Iterator[Check]:
     yield text.padding_id >= 0 and text.mask_id >= 0 and text.first_position >= 0, "an id in text is negative"
 
 
-def _image_checks(manifest: bundle_pb2.Bundle) -> Iterator[Check]:
-    image, segments = manifest.image, manifest.golden_attributions.segments
+def _image_checks(image: bundle_pb2.ImageSchema) -> Iterator[Check]:
     yield 1 <= image.width <= _MAX_EDGE, f"image.width is {image.width}"
     yield 1 <= image.height <= _MAX_EDGE, f"image.height is {image.height}"
     yield 0 <= image.shortest_edge <= _MAX_SHORTEST_EDGE, f"image.shortest_edge is {image.shortest_edge}"
@@ -92,8 +93,6 @@ def _image_checks(manifest: bundle_pb2.Bundle) -> Iterator[Check]:
     yield bool(known), f"image.resampling {image.resampling} is not known"
     patch = image.patch_size
     yield 0 <= patch <= min(image.width, image.height), f"image.patch_size is {patch}"
-    if manifest.HasField("golden_attributions"):
-        yield 2 <= segments <= _MAX_SEGMENTS, f"golden_attributions.segments is {segments}"
 
 
 def _tabular_checks(tabular: bundle_pb2.TabularSchema) -> Iterator[Check]:
