@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from explicate_server import tracing
 from explicate_server.admission import Admission
 from explicate_server.audit import AuditLog
 from explicate_server.call_record import CallRecord
@@ -168,6 +169,14 @@ class Server:
         return live
 
 
+def _trace(settings: Settings) -> None:
+    try:
+        if settings.otlp_endpoint:
+            tracing.install(settings.otlp_endpoint)
+    except ModuleNotFoundError:
+        raise StartError("--otlp-endpoint needs a package more: pip install 'explicate[tracing]'") from None
+
+
 def _audit_log(settings: Settings) -> AuditLog | None:
     try:
         return AuditLog(Path(settings.audit_log)) if settings.audit_log else None
@@ -185,6 +194,7 @@ async def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, lambda: (force if stop.is_set() else stop).set())
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    _trace(settings)
     server = Server(settings)
     try:
         port = await server.start()
@@ -198,6 +208,7 @@ async def serve(settings: Settings) -> int:
         finished = bool(await _unless(force, server.drain()))
     finally:
         await server.stop()
+        await asyncio.to_thread(tracing.uninstall)
     _log.info("stopped" if finished else "stopped before every call was answered")
     return 0 if finished else 1
 

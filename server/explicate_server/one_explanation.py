@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_server import tracing
 from explicate_server.admission import Seat
 from explicate_server.deadline import Deadline
 from explicate_server.errors import DeadlinePassed, InvalidRequest, Violation
@@ -115,7 +116,8 @@ class OneExplanation:
             (encoded,) = encode_inputs(self._served, [value], [field_path])
             return encoded, modality.game(value, encoded, players=options.players, masking=options.masking)
 
-        encoded, game = await self._in_worker(prepare)
+        with tracing.span("prepare"):
+            encoded, game = await self._in_worker(prepare)
         if len(game.players) > MAX_PLAYERS:
             kind = options.players.replace("-", " ")
             problem = f"has {len(game.players):,} {kind}; at most {MAX_PLAYERS:,} can be explained"
@@ -203,8 +205,10 @@ class OneExplanation:
             )
 
         while (coalitions := await self._fit(run.next_round, self._deadline.seconds_left())) is not None:
-            values, evaluated = await evaluations.of(coalitions, self._priority)
-            await self._fit(run.tell, outputs.of(values), evaluated)
+            with tracing.span("round", number=run.rounds + 1, coalitions=len(coalitions)) as span:
+                values, evaluated = await evaluations.of(coalitions, self._priority)
+                span.set(evaluated=int(evaluated.sum()))
+                await self._fit(run.tell, outputs.of(values), evaluated)
             if not evaluated.all():
                 run.stop(StopReason.DEADLINE)
                 break
@@ -236,7 +240,8 @@ class OneExplanation:
         ends[1:] = False
         # Not one of thousands of rows: what the caller waits for first goes with the predictions.
         urgent = Priority.PREDICT if self._priority is Priority.EXPLAIN else self._priority
-        values, done = await evaluations.of(ends, urgent)
+        with tracing.span("endpoints", coalitions=len(ends)):
+            values, done = await evaluations.of(ends, urgent)
         if not done.all():
             raise DeadlinePassed
         return values[:1], values[-1:]
@@ -244,7 +249,8 @@ class OneExplanation:
     async def _fit(self, step: Callable[..., _T], *arguments: object) -> _T:
         """A step of the estimator, off the event loop and on the clock."""
         started_s = time.monotonic()
-        result = await self._in_worker(step, *arguments)
+        with tracing.span("fit", step=step.__name__):
+            result = await self._in_worker(step, *arguments)
         elapsed_s = time.monotonic() - started_s
         self._timings.solver_s += elapsed_s
         self._deadline.fit_took(elapsed_s)

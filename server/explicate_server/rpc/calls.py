@@ -13,6 +13,7 @@ import grpc
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import DecodeError, Message
 
+from explicate_server import tracing
 from explicate_server.admission import caller_of
 from explicate_server.call_record import CallRecord, current_call, request_id_of
 from explicate_server.errors import InvalidRequest, NotServing
@@ -110,6 +111,7 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
         record = CallRecord(request_id_of(given), method, peer=context.peer(), caller=caller_of(context.peer()))
         current_call.set(record)  # each call runs in a task, and so in a context, of its own
         context.set_trailing_metadata(((REQUEST_ID_KEY, record.request_id),))
+        span = tracing.call(method, context.invocation_metadata())
         code = grpc.StatusCode.CANCELLED.name  # unless it comes to an end here
         try:
             yield record
@@ -118,6 +120,8 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
             code = context.code().name
             raise
         finally:
+            span.set(request_id=record.request_id, model=record.model, version=record.version, code=code)
+            span.end(failed=code != grpc.StatusCode.OK.name)
             self._ended(record, code)
 
     async def _request(self, handler: Any, context: _Context, record: CallRecord) -> Message:
@@ -129,9 +133,7 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
         """
         if self._draining:
             raise NotServing("DRAINING", "try another server", retry_after_s=1.0)
-        record.caller = self._reception.admit(
-            record.method, context, address=record.caller, in_flight=self._admitted.count
-        )
+        self._reception.admit(record, context, in_flight=self._admitted.count)
         return self._decode(handler, await self._reception.receive(context))
 
     def _decode(self, handler: Any, request: bytes) -> Message:

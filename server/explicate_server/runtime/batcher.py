@@ -17,6 +17,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_server import tracing
 from explicate_server.errors import ModelFault, NotServing, Overloaded, ServerError
 from explicate_server.runtime.base import Feeds, Runtime
 from explicate_server.runtime.batch_cost import BatchCost
@@ -64,6 +65,7 @@ class Batcher:
         self._runtime = runtime
         self._collate = collate
         self._outputs = outputs
+        self._name = name
         self._max_queued_rows = max_queued_rows
         self._queues = {priority: RowQueue() for priority in Priority}
         self._shares = Shares([SHARES[priority] for priority in Priority])
@@ -127,6 +129,7 @@ class Batcher:
             finally:
                 if timer is not None:
                     timer.cancel()
+                tracing.waited(ticket.arrived_s, ticket.queue_s, len(ticket.done))
         if ticket.fault is not None:
             raise ticket.fault
         return ticket.remaining == 0
@@ -213,11 +216,13 @@ class Batcher:
 
     def _run(self, batch: list[Entry], priority: Priority) -> None:
         started_s = time.monotonic()
-        try:
-            answers: list[NDArray[np.float32] | Exception] = list(self._answers([entry.row for entry in batch]))
-            ran_whole = True
-        except Exception as error:
-            answers, ran_whole = self._one_by_one(batch, error), False
+        callers = (entry.ticket.traced for entry in batch)
+        with tracing.batch(callers, model=self._name, rows=rows_in(batch), priority=priority.name.lower()):
+            try:
+                answers: list[NDArray[np.float32] | Exception] = list(self._answers([entry.row for entry in batch]))
+                ran_whole = True
+            except Exception as error:
+                answers, ran_whole = self._one_by_one(batch, error), False
         batch_s = time.monotonic() - started_s
         with self._changed:
             if ran_whole:

@@ -1,12 +1,14 @@
 """Rows that wait for the model, grouped by length so that a batch needs little padding."""
 
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from explicate_server import tracing
 
 # Rows whose lengths differ by less than this share a bucket.
 BUCKET_TOKENS = 4
@@ -44,6 +46,9 @@ class Ticket:
         """Wall time in seconds of each batch that carried its rows, by the batch's number."""
         self.remaining = rows
         self.fault: Exception | None = None
+        self.arrived_s = time.monotonic()
+        self.traced = tracing.current()
+        """What the spans of its batches link to."""
 
 
 @dataclass(frozen=True, slots=True)
