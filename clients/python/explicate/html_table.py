@@ -1,4 +1,6 @@
-"""The part of the HTML view for a row of a table: each column with its value, and what it adds, on a coloured bar."""
+"""The part of the HTML view for a row of a table or an image: a list of columns with their values, or of segments with
+their places, and what each adds on a coloured bar.
+"""
 
 from __future__ import annotations
 
@@ -20,24 +22,26 @@ STYLE = """
 .explicate .lowers .bar{margin-left:auto}"""
 
 
-def table(result: ExplainResult, output: int) -> str:
-    """One output's columns, the strongest first."""
-    features = result.explanation.features
+def table(result: ExplainResult, output: int, *, most: int | None = None) -> str:
+    """One output's columns or segments, the strongest first; at most `most`, else all."""
+    shown = result.explanation.top(len(result.explanation.features) if most is None else most, output)
     scale = wording.largest(result.explanation.attributions[output])
     confidence = f"{result.explanation.options.confidence:.3g} interval"
     noun = escape(wording.feature_noun(result))
     figures = f'<th class="figure">adds</th><th class="figure">{confidence}</th>'
-    head = f"<th>{noun}</th><th>value</th><th></th><th></th>{figures}"
+    heading, cells = wording.beside(result) or ("", [""] * len(result.explanation.features))
+    beside = {id(feature): cell for feature, cell in zip(result.explanation.features, cells, strict=True)}
+    head = f"<th>{noun}</th><th>{heading}</th><th></th><th></th>{figures}"
     places = wording.decimals(result)
-    lines = [_line(c, scale, places) for c in result.explanation.top(len(features), output)]
+    lines = [_line(c, beside[id(c.feature)], scale, places) for c in shown]
     return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
 
 
-def _line(contribution: Contribution, scale: float, places: int) -> str:
+def _line(contribution: Contribution, beside: str, scale: float, places: int) -> str:
     strength = contribution.value / scale
     unsure = ' class="unsure"' if contribution.lower <= 0 <= contribution.upper else ""
     return (
-        f"<tr><td>{escape(contribution.feature.name)}</td><td>{escape(wording.values(contribution.feature))}</td>"
+        f"<tr><td>{escape(contribution.feature.name)}</td><td>{escape(beside)}</td>"
         f'<td class="side lowers">{_bar(strength) if strength < 0 else ""}</td>'
         f'<td class="side">{_bar(strength) if strength > 0 else ""}</td>'
         f'<td class="figure"><span{unsure}>{wording.number(contribution.value, places)}</span></td>'

@@ -2,16 +2,17 @@
 
 Colours are laid translucently over whatever background there is, at most 55 % opaque, so that the text keeps its own
 colour and stays legible on light and on dark pages. Everything that comes from a user or a server is escaped; there is
-no script. `html_table` has the part for tables.
+no script. `html_table` has the part for tables, `html_image` that for images.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from html import escape
 
-from explicate import html_table, wording
+from explicate import html_image, html_table, wording
 from explicate.colours import translucent
 from explicate.explanation import Contribution
 from explicate.results import ExplainResult
@@ -33,7 +34,7 @@ _FRAME_STYLE = """
 .explicate .unsure{border-bottom:1px dashed currentColor}
 .explicate .unread{opacity:.45}
 .explicate .key{display:inline-block;border-radius:3px;padding:0 .4em;margin-right:.3em}"""
-_STYLE = f"<style>{_FRAME_STYLE}{html_table.STYLE}\n</style>"
+_STYLE = f"<style>{_FRAME_STYLE}{html_table.STYLE}{html_image.STYLE}\n</style>"
 
 
 def fragment(result: ExplainResult) -> str:
@@ -70,21 +71,35 @@ def _line(text: str, css_class: str = "faint") -> str:
 
 def _output(result: ExplainResult, output: int) -> str:
     attribution = result.explanation.attributions[output]
-    shown = _text(result, output) if result.row is None else html_table.table(result, output)
+    if result.row is not None:
+        shown = html_table.table(result, output)
+    elif result.image is not None:
+        tooltip = partial(_tooltip, confidence=result.explanation.options.confidence)
+        shown = html_image.drawing(result, output, tooltip)
+    else:
+        shown = _texts(result, output)
     return f'<p class="output">{escape(wording.outcome(attribution, result))}</p>{shown}'
 
 
-def _text(result: ExplainResult, output: int) -> str:
+def _texts(result: ExplainResult, output: int) -> str:
+    """The text, or both of a pair, over the figures of the strongest features."""
+    shown = _text(result, result.text, output)
+    if result.text_pair is not None:
+        shown += _text(result, result.text_pair, output, in_pair=True)
+    # A phrase may hold commas, so they cannot part the phrases.
+    return shown + _line(" · ".join(_figures(contribution) for contribution in result.explanation.top(_LISTED, output)))
+
+
+def _text(result: ExplainResult, text: str, output: int, *, in_pair: bool = False) -> str:
     contributions = result.explanation.contributions(output)
     scale = wording.largest(result.explanation.attributions[output])
     confidence = result.explanation.options.confidence
+    read_until = wording.read_until(result, in_pair=in_pair)
     words = [
-        _piece(piece, contributions, scale, confidence, read_until=_read_until(result))
-        for piece in segments(result.text, result.explanation.features)
+        _piece(piece, contributions, scale, confidence, read_until=read_until)
+        for piece in segments(text, result.explanation.features, in_pair=in_pair)
     ]
-    # A phrase may hold commas, so they cannot part the phrases.
-    figures = " · ".join(_figures(contribution) for contribution in result.explanation.top(_LISTED, output))
-    return f'<div class="text">{"".join(words)}</div>{_line(figures)}'
+    return f'<div class="text">{"".join(words)}</div>'
 
 
 def _figures(contribution: Contribution) -> str:
@@ -92,11 +107,6 @@ def _figures(contribution: Contribution) -> str:
     shown = text if len(text) <= _LISTED_CHARACTERS else f"{text[: _LISTED_CHARACTERS - 1].rstrip()}…"
     figures = f"{shown} {wording.number(contribution.value)} {wording.half_width(contribution)}"
     return figures.rstrip()
-
-
-def _read_until(result: ExplainResult) -> int:
-    usage = result.prediction.text_usage
-    return usage.characters_used if usage is not None and usage.truncated else len(result.text)
 
 
 def _piece(
@@ -117,7 +127,7 @@ def _piece(
 
 
 def _tooltip(contribution: Contribution, confidence: float) -> str:
-    text = f"{contribution.feature.text}: {wording.number(contribution.value)}"
+    text = f"{contribution.feature.name}: {wording.number(contribution.value)}"
     if not math.isnan(contribution.half_width):
         interval = f"{wording.number(contribution.lower)} to {wording.number(contribution.upper)}"
         text += f" ({confidence:.3g} interval {interval})"

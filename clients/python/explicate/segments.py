@@ -40,6 +40,19 @@ def segments(text: str, features: Sequence[Feature], *, in_pair: bool = False) -
     return pieces
 
 
+_BETWEEN_TEXTS = " | "
+
+
+def pair_texts(text: str, text_pair: str, features: Sequence[Feature]) -> list[str]:
+    """One string per feature which, joined, give both texts of a pair again with " | " between them."""
+    first = feature_texts(text, [feature for feature in features if not feature.in_pair])
+    second = feature_texts(text_pair, [feature for feature in features if feature.in_pair])
+    if first and second:
+        first[-1] += _BETWEEN_TEXTS
+    own = {False: iter(first), True: iter(second)}
+    return [next(own[feature.in_pair]) for feature in features]
+
+
 def feature_texts(text: str, features: Sequence[Feature]) -> list[str]:
     """One string per feature which, joined, give the text again: each word with what follows it up to the next.
 

@@ -13,7 +13,8 @@ from explicate import wording
 from explicate.errors import UsageError
 from explicate.explanation import Feature
 from explicate.results import ExplainResult
-from explicate.segments import feature_texts
+from explicate.segments import feature_texts, pair_texts
+from explicate.shap_image import image_to_shap
 
 if TYPE_CHECKING:
     import shap
@@ -24,10 +25,12 @@ def to_shap(result: ExplainResult) -> shap.Explanation:
 
     `values`, `lower_bounds`, `upper_bounds` and `error_std` are float64 [n] or [n, m], `base_values` float64 scalar
     or [m]. `data` holds for a text the features with what follows them, so that joined they are the text; for a row of
-    a table its values, NaN where one is missing, which `display_data` has as plots write them. Raises UsageError when
-    shap is not installed.
+    a table its values, NaN where one is missing, which `display_data` has as plots write them. An image is told by
+    `explicate.shap_image`. Raises UsageError when shap is not installed.
     """
     shap, np = _libraries()
+    if result.image is not None:
+        return image_to_shap(result, shap, np)
     explanation = result.explanation
     outputs = explanation.attributions
     one = len(outputs) == 1
@@ -107,7 +110,9 @@ def _libraries() -> tuple[Any, Any]:  # Any: the modules shap and numpy
 def _data(result: ExplainResult, np: Any) -> dict[str, Any]:
     features = result.explanation.features
     if result.row is None:
-        return {"data": np.array(feature_texts(result.text, features), dtype=object)}
+        pair = result.text_pair
+        texts = feature_texts(result.text, features) if pair is None else pair_texts(result.text, pair, features)
+        return {"data": np.array(texts, dtype=object)}
     data, shown = np.empty(len(features), dtype=object), np.empty(len(features), dtype=object)
     data[:] = [_plotted(feature) for feature in features]
     shown[:] = [wording.values(feature) for feature in features]
