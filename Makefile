@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 STUBS := clients/python
 PROTOS := $(wildcard protos/explicate/v1/*.proto)
 
-.PHONY: help setup protos check-protos lint test bench demo demo-tabular clean
+.PHONY: help setup protos check-protos lint test soak bench demo demo-tabular demo-image clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -39,6 +39,9 @@ lint: $(READY)  ## buf, ruff and mypy --strict
 test: check-protos lint  ## what CI runs: stub drift, lint, types, tests
 	@$(BIN)/python -m pytest
 
+soak: $(READY)  ## swaps, loads and nonsense in full counts, with their figures: half an hour
+	@PYTHONPATH=tests:tests/integration:tests/faults $(BIN)/python tests/faults/soak.py $(SOAKS)
+
 bench: $(READY)  ## measure against the peers, one table
 	@$(BIN)/python -m benchmarks
 
@@ -47,6 +50,9 @@ demo: $(READY)  ## fine-tune, export, serve, predict and explain, from nothing
 
 demo-tabular: $(READY)  ## the same for two tables: credits of a bank, and a regression
 	@$(BIN)/python -m explicate.demo_tabular
+
+demo-image: $(READY)  ## the same for images: handwritten digits, and a picture that explains one
+	@$(BIN)/python -m explicate.demo_image
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) runs repository .mypy_cache .ruff_cache .pytest_cache

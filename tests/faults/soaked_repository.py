@@ -1,0 +1,13 @@
+"""The repository that faults and soaks work on."""
+
+import shutil
+from pathlib import Path
+
+
+def build_soaked_repository(directory: Path, tables: Path) -> Path:
+    """Versions 1 and 2 of the text model "tiny", and "loans" copied from a repository of tables."""
+    from tiny_bundle import build_tiny_repository  # torch, only where a repository is made
+
+    repository = build_tiny_repository(directory, versions=2)
+    shutil.copytree(tables / "loans", repository / "loans")
+    return repository
