@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from explicate.access import Tls
 from explicate.errors import (
+    Aborted,
     Cancelled,
     DeadlineExceeded,
     ExplicateError,
@@ -53,7 +54,18 @@ from explicate.explanation import (
     Span,
 )
 from explicate.inputs import Image, TextPair
-from explicate.model_info import Column, ModelDescription, ModelStatus, RuntimeTrial, ServingLimits
+from explicate.model_info import (
+    Column,
+    ModelChanges,
+    ModelDescription,
+    ModelLabel,
+    ModelStatus,
+    RuntimeTrial,
+    ServingLimits,
+    ShadowReport,
+    Switched,
+    Traffic,
+)
 from explicate.options import ALL, Contrast, ExplainOptions
 from explicate.results import (
     ClassScore,
@@ -74,6 +86,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALL",
+    "Aborted",
     "AsyncClient",
     "Attribution",
     "Cancelled",
@@ -96,7 +109,9 @@ __all__ = [
     "InternalError",
     "InvalidArgument",
     "MessageTooLarge",
+    "ModelChanges",
     "ModelDescription",
+    "ModelLabel",
     "ModelStatus",
     "ModelVersion",
     "NotFound",
@@ -111,11 +126,14 @@ __all__ = [
     "SegmentMap",
     "ServerError",
     "ServingLimits",
+    "ShadowReport",
     "Span",
+    "Switched",
     "TextPair",
     "TextUsage",
     "Timing",
     "Tls",
+    "Traffic",
     "Unauthenticated",
     "Unavailable",
     "UsageError",

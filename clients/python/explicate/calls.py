@@ -15,7 +15,7 @@ import grpc.aio
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import StringValue, UInt32Value
 
-from explicate import convert, option_messages
+from explicate import convert, model_answers, option_messages
 from explicate.enum_names import HEALTH_STATES, PRIORITIES, name_of
 from explicate.errors import UsageError
 from explicate.fields import set_choice, set_field, unicode_text
@@ -102,15 +102,24 @@ def explain(
 
 def list_models() -> Call[tuple[ModelStatus, ...]]:
     """Every version the server knows."""
-    return Call("ListModels", model_pb.ListModelsRequest(), convert.model_statuses)
+    return Call("ListModels", model_pb.ListModelsRequest(), model_answers.model_statuses)
 
 
-def get_model(name: str, *, version: int | None) -> Call[ModelDescription]:
-    """One version, or the live one."""
-    request = model_pb.GetModelRequest(model=unicode_text(name, "model"))
+def list_page(page_size: int, page_token: str) -> Call[tuple[tuple[ModelStatus, ...], str]]:
+    """Some versions, and the token that asks for those after them; empty on the last page."""
+    request = model_pb.ListModelsRequest(page_token=unicode_text(page_token, "page_token"))
+    set_field(request, "page_size", page_size, "page_size")
+    return Call("ListModels", request, lambda page: (model_answers.model_statuses(page), page.next_page_token))
+
+
+def get_model(name: str, *, version: int | None, label: str | None = None) -> Call[ModelDescription]:
+    """One version, or the one with a label, by default the live one."""
+    if version is not None and label is not None:
+        raise UsageError("give a version or a label, not both")
+    request = model_pb.GetModelRequest(model=unicode_text(name, "model"), label=unicode_text(label or "", "label"))
     if version is not None:
         set_field(request, "version", version, "version")
-    return Call("GetModel", request, convert.model_description)
+    return Call("GetModel", request, model_answers.model_description)
 
 
 def health(model: str | None, *, alive: bool) -> Call[str]:

@@ -12,14 +12,14 @@ from typing import Self, TypeVar, Unpack
 
 import grpc
 
-from explicate import calls
+from explicate import calls, model_calls
 from explicate.access import Tls, channel_credentials, token_metadata
 from explicate.calls import Call
 from explicate.channel import channel_options
 from explicate.deadlines import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, POLL_INTERVAL_S, ReadyWait, call_timeout
 from explicate.input_messages import TableColumns
 from explicate.inputs import Input
-from explicate.model_info import ModelDescription, ModelStatus
+from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic
 from explicate.options import ExplainOptions, Priority
 from explicate.results import ExplainResult, PackedResult, PredictResult
 from explicate.rpc_errors import from_rpc_error
@@ -145,9 +145,67 @@ class Client:
         """Every model version the server knows, by name and version, the broken ones included."""
         return self._ask(calls.list_models(), timeout_s)
 
-    def get_model(self, name: str, *, version: int | None = None, timeout_s: float | None = None) -> ModelDescription:
-        """One version of a model in full; the live one when `version` is not given."""
-        return self._ask(calls.get_model(name, version=version), timeout_s)
+    def get_model(
+        self, name: str, *, version: int | None = None, label: str | None = None, timeout_s: float | None = None
+    ) -> ModelDescription:
+        """One version of a model in full; the live one when neither `version` nor `label` is given."""
+        return self._ask(calls.get_model(name, version=version, label=label), timeout_s)
+
+    def list_models_page(
+        self, page_size: int, page_token: str = "", *, timeout_s: float | None = None
+    ) -> tuple[tuple[ModelStatus, ...], str]:
+        """At most so many versions, and the token for the page after them; it is empty on the last page."""
+        return self._ask(calls.list_page(page_size, page_token), timeout_s)
+
+    def load_model(self, name: str, *, version: int | None = None, timeout_s: float | None = None) -> ModelStatus:
+        """Load a version beside those that serve, by default the newest; it gets no label.
+
+        This and the changes below run to their end on the server, even when the call times out before.
+        """
+        return self._ask(model_calls.load(name, version=version), timeout_s)
+
+    def unload_model(self, name: str, version: int, *, timeout_s: float | None = None) -> ModelStatus:
+        """Take a version without labels out of memory, once the requests it answers are done."""
+        return self._ask(model_calls.unload(name, version), timeout_s)
+
+    def activate_version(
+        self,
+        name: str,
+        version: int,
+        *,
+        label: str = "live",
+        expected_version: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Switched:
+        """Point a label at a version, which is verified and loaded first; a failure leaves the label where it was.
+
+        expected_version: where the label must point now, 0 for nowhere; `Aborted` when it does not.
+        """
+        call = model_calls.activate(name, version, label=label, expected_version=expected_version)
+        return self._ask(call, timeout_s)
+
+    def rollback_model(
+        self, name: str, *, label: str = "live", expected_version: int | None = None, timeout_s: float | None = None
+    ) -> Switched:
+        """Point a label back at the version it pointed at before."""
+        return self._ask(model_calls.roll_back(name, label=label, expected_version=expected_version), timeout_s)
+
+    def remove_label(
+        self, name: str, label: str, *, expected_version: int | None = None, timeout_s: float | None = None
+    ) -> ModelStatus:
+        """Remove a label; the version that had it leaves the memory unless another label holds it."""
+        return self._ask(model_calls.remove_label(name, label, expected_version=expected_version), timeout_s)
+
+    def set_traffic(
+        self, name: str, *, canary_share: float = 0.0, shadow_share: float = 0.0, timeout_s: float | None = None
+    ) -> Traffic:
+        """Say what the version labelled "canary" gets of the requests that name no version; see `Traffic`."""
+        call = model_calls.set_traffic(name, canary_share=canary_share, shadow_share=shadow_share)
+        return self._ask(call, timeout_s)
+
+    def watch_models(self, name: str | None = None, *, timeout_s: float | None = None) -> Generator[ModelChanges]:
+        """Every version's state, then every change, of one model or of all; `math.inf` watches without an end."""
+        return self._stream(model_calls.watch(name), timeout_s)
 
     def health(self, *, model: str | None = None, alive: bool = False, timeout_s: float | None = None) -> str:
         """ "serving" or "not-serving": whether any model answers, or `model`; with `alive` whether the process does.

@@ -54,6 +54,8 @@ MODEL_STATES: dict[str, int] = {
     "loading": model_pb.MODEL_STATE_LOADING,
     "ready": model_pb.MODEL_STATE_READY,
     "failed": model_pb.MODEL_STATE_FAILED,
+    "unloading": model_pb.MODEL_STATE_UNLOADING,
+    "removed": model_pb.MODEL_STATE_REMOVED,
 }
 MODEL_KINDS: dict[str, int] = {
     "text-classification": bundle_pb.MODEL_KIND_TEXT_CLASSIFICATION,

@@ -9,6 +9,7 @@ One subclass for each thing that a caller can do about an error::
         ├── MessageTooLarge         the request or the answer is over the size limit: send fewer inputs
         ├── NotFound                no such model, version or label: `explicate models` lists them
         ├── FailedPrecondition      the model is not loaded or does not do this: load it, or choose another
+        ├── Aborted                 somebody else changed it first: look again, then decide again
         ├── Overloaded              the server's queue is full: try again after `retry_after_s`
         ├── Unavailable             the server cannot be reached or is going away: try again later
         ├── DeadlineExceeded        no answer in time: give more time, or ask for less
@@ -90,6 +91,10 @@ class NotFound(ServerError):
 
 class FailedPrecondition(ServerError):
     """The model is known but not loaded, or the input or method does not fit it."""
+
+
+class Aborted(ServerError):
+    """A label was not where the call expected it; nothing was changed."""
 
 
 class Overloaded(ServerError):

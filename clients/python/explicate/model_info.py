@@ -9,11 +9,14 @@ from dataclasses import dataclass
 class ModelStatus:
     """One version of a model as the server knows it.
 
-    state: "available", "loading", "ready" or "failed"; `reason` says why when that needs saying.
+    state: "available", "loading", "ready", "failed" or "unloading", and in a watch "removed"; `reason` says why when
+        that needs saying.
     kind: what it reads, "text", "tabular" or "image", and what it predicts, "classification" (one class),
         "multi-label" (any number of labels) or "regression", such as "text-multi-label"; empty when its manifest could
         not be read.
     runtime, precision: what serves it, such as "onnxruntime-cpu" and "fp32"; empty unless it is ready.
+    leases: requests that it answers now. graph_bytes: of its graph's file; in memory it takes about that at least.
+    previous_of: labels that a rollback would move to it.
     """
 
     model: str
@@ -25,6 +28,67 @@ class ModelStatus:
     bundle_digest: str
     runtime: str
     precision: str
+    leases: int = 0
+    graph_bytes: int = 0
+    previous_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelLabel:
+    """A label, the version it points at, and the one it pointed at before; None for none."""
+
+    label: str
+    version: int
+    previous_version: int | None
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What the version labelled "canary" gets of the requests that name no version, each from 0 to 1.
+
+    canary_share: those that it answers. shadow_share: of the others, those that it answers too, in the background, to
+    be compared.
+    """
+
+    canary_share: float
+    shadow_share: float
+
+
+@dataclass(frozen=True)
+class ShadowReport:
+    """How the canary version's answers agree with those that the live one gave to the same inputs.
+
+    same_outcome: fraction with the same class or set of labels; None for a regression. mean_absolute_difference: of the
+    values, or of the probabilities of all outputs. mean_spearman: of the attributions of the same features.
+    predictions, attributions: how many were compared; dropped, failed: requests that were not.
+    """
+
+    live_version: int
+    canary_version: int
+    predictions: int
+    same_outcome: float | None
+    mean_absolute_difference: float | None
+    attributions: int
+    mean_spearman: float | None
+    dropped: int
+    failed: int
+    last_failure: str
+
+
+@dataclass(frozen=True)
+class Switched:
+    """A label that points at the version of `status` now, and at `previous_version` before; None for none."""
+
+    status: ModelStatus
+    previous_version: int | None
+
+
+@dataclass(frozen=True)
+class ModelChanges:
+    """Versions that changed, as they are now; all of them where `snapshot` is set."""
+
+    statuses: tuple[ModelStatus, ...]
+    snapshot: bool
 
 
 @dataclass(frozen=True)
@@ -86,6 +150,7 @@ class ModelDescription:
     explanation. target_name: what a regression predicts. pairs: whether it reads pairs of texts. image_width,
     image_height: pixels that it reads of an image; patch_size: edge of the patches that it reads them in, if it does.
     What does not apply to the kind is empty or 0.
+    labels, traffic: of the model: where its labels point, and what the canary gets. shadow: what was found so far.
     """
 
     status: ModelStatus
@@ -105,3 +170,6 @@ class ModelDescription:
     image_width: int = 0
     image_height: int = 0
     patch_size: int = 0
+    labels: tuple[ModelLabel, ...] = ()
+    traffic: Traffic = Traffic(0.0, 0.0)
+    shadow: ShadowReport | None = None

@@ -35,7 +35,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         type=float,
         default=DEFAULT_TIMEOUT_S,
-        help="give up on a call after this long (default: %(default)g)",
+        help=f"give up on a call after this long (default: {DEFAULT_TIMEOUT_S:g})",
     )
     add_access_options(parser)
 

@@ -1,74 +1,33 @@
-"""`explicate models`: what a server serves."""
+"""`explicate models show`: one version in full."""
 
 from __future__ import annotations
 
 import argparse
-import csv
-import sys
+from typing import TYPE_CHECKING
 
-from explicate.commands import connection, json_lines, tables
-from explicate.model_info import Column, ModelDescription, ModelStatus, RuntimeTrial
+from explicate.commands import json_lines, tables
+from explicate.commands.models.action import add_action, connect
+from explicate.model_info import Column, ModelDescription, RuntimeTrial, ShadowReport
 
-_COLUMNS = ("model", "version", "state", "labels", "kind", "runtime", "precision", "reason")
+if TYPE_CHECKING:
+    from explicate.commands.models.action import Actions
 
 _SHOWN_CATEGORIES = 6  # of each column; --format json has all
 
-_EPILOG = """examples:
-  explicate models                         every version the server knows
-  explicate models show reviews            labels or columns, methods, limits, metrics of the live version
-  explicate models show reviews --card     its model card"""
 
-
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its own subcommands."""
-    parser = subparsers.add_parser(
-        "models",
-        help="what the server serves",
-        description="List the models of a server, or show one.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    connection.add_format_option(parser)
-    connection.add_server_options(parser)
-    parser.set_defaults(run=run_list)
-    actions = parser.add_subparsers(metavar="ACTION", title="actions")
-    _register_show(actions)
-
-
-def _register_show(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    # SUPPRESS: the options of `models` may stand before or after the action.
-    show = actions.add_parser("show", help="one model in full", argument_default=argparse.SUPPRESS)
-    show.add_argument("name", metavar="NAME", help="the model")
-    show.add_argument("--version", metavar="N", type=int, help="this version (default: the live one)", default=None)
+def register(actions: Actions) -> None:
+    """Add the action."""
+    show = add_action(actions, "show", "one version in full", run=run_show)
+    which = show.add_mutually_exclusive_group()
+    which.add_argument("--version", metavar="N", type=int, help="this version (default: the live one)", default=None)
+    which.add_argument("--label", metavar="LABEL", help="the version with this label", default=None)
     show.add_argument("--card", action="store_true", help="print the model card (Markdown) only", default=False)
-    show.add_argument("--server", metavar="HOST:PORT", help="the server to ask")
-    show.add_argument("--timeout", metavar="SECONDS", type=float, help="give up on a call after this long")
-    show.add_argument("--format", choices=("text", "json"), help="how to print the answer")
-    connection.add_access_options(show)
-    show.set_defaults(run=run_show)
-
-
-def run_list(arguments: argparse.Namespace) -> int:
-    """Print every version the server knows."""
-    with connection.connect(arguments) as client:
-        statuses = client.list_models()
-    if arguments.format == "json":
-        for status in statuses:
-            print(json_lines.dumps(status))
-    elif arguments.format == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerows([_COLUMNS, *map(_cells, statuses)])
-    elif statuses:
-        print(tables.table([name.upper() for name in _COLUMNS], map(_cells, statuses), right=(1,)))
-    else:
-        print(f"explicate: the server at {arguments.server} knows no models", file=sys.stderr)
-    return 0
 
 
 def run_show(arguments: argparse.Namespace) -> int:
     """Print one version in full."""
-    with connection.connect(arguments) as client:
-        description = client.get_model(arguments.name, version=arguments.version)
+    with connect(arguments) as client:
+        description = client.get_model(arguments.name, version=arguments.version, label=arguments.label)
     if arguments.card:
         print(description.model_card)
     elif arguments.format == "text":
@@ -80,19 +39,6 @@ def run_show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _cells(status: ModelStatus) -> tuple[str, ...]:
-    return (
-        status.model,
-        str(status.version),
-        status.state,
-        ", ".join(status.labels),
-        status.kind,
-        status.runtime,
-        status.precision,
-        status.reason,
-    )
-
-
 def _lines(description: ModelDescription) -> list[tuple[str, str]]:
     status, limits = description.status, description.limits
     outputs = "logits" if description.class_labels else "values"
@@ -100,6 +46,7 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
         ("model", f"{status.model} version {status.version}"),
         ("state", f"{status.state} {status.reason}".strip()),
         ("version labels", ", ".join(status.labels)),
+        *_traffic(description),
         ("kind", status.kind),
         *_predicts(description),
         *_reads(description),
@@ -115,6 +62,35 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
         ("seconds per call", f"{limits.max_call_s:g} at most"),
     ]
     return lines + [(f"test {name}", f"{value:.4g}") for name, value in sorted(description.metrics.items())]
+
+
+def _traffic(description: ModelDescription) -> list[tuple[str, str]]:
+    """Where the model's labels point, and what the canary gets and gave."""
+    before = [f" (before: {label.previous_version})" if label.previous_version else "" for label in description.labels]
+    lines = [
+        ("labels" if i == 0 else "", f"{label.label} → {label.version}{before[i]}")
+        for i, label in enumerate(description.labels)
+    ]
+    shares = description.traffic
+    if shares.canary_share or shares.shadow_share:
+        lines.append(("canary", f"answers {shares.canary_share:.3g}, shadows {shares.shadow_share:.3g} of the others"))
+    return lines + ([("shadow", line) for line in _shadow(description.shadow)] if description.shadow else [])
+
+
+def _shadow(report: ShadowReport) -> list[str]:
+    """What shadowing found, such as "version 3 against 2: 120 predictions, same outcome 0.983"."""
+    figures = [f"{report.predictions:,} predictions"]
+    if report.same_outcome is not None:
+        figures.append(f"same outcome {report.same_outcome:.3f}")
+    if report.mean_absolute_difference is not None:
+        figures.append(f"mean difference {report.mean_absolute_difference:.3g}")
+    if report.mean_spearman is not None:
+        figures.append(f"{report.attributions:,} attributions, rank correlation {report.mean_spearman:.3f}")
+    lines = [f"version {report.canary_version} against {report.live_version}: {', '.join(figures)}"]
+    if report.dropped or report.failed:
+        why = f": {report.last_failure}" if report.last_failure else ""
+        lines.append(f"{report.dropped:,} dropped, {report.failed:,} failed{why}")
+    return lines
 
 
 def _predicts(description: ModelDescription) -> list[tuple[str, str]]:
