@@ -29,12 +29,14 @@ from explicate.v1.bundle_pb2 import (
 )
 from explicate_server.registry.background import Background, write_background
 from explicate_server.registry.golden_rows import GoldenRows, write_golden_rows
+from explicate_training.lime_statistics import LimeStatistics, lime_statistics
 
 LABELS = ("paid", "default", "late")
 TARGET_NAME = "loss in euros"
 BACKGROUND_ROWS = 5
 _HIDDEN = 8
 _GOLDEN_ROWS = 12
+_TRAINING_ROWS = 300
 
 COLUMNS = (
     ColumnSchema(name="income", type=COLUMN_TYPE_NUMBER, may_be_missing=True),
@@ -62,6 +64,8 @@ class TinyTable:
     output_weights: Floats  # [hidden, outputs]
     background: Background
     multi_label: bool = False
+    # What lime.npz describes: training rows with this share of missing numbers; None leaves it out.
+    lime_missing: float | None = 0.1
 
     @property
     def numbers(self) -> list[str]:
@@ -145,7 +149,22 @@ class TinyTable:
 
     def schema(self) -> bundle_pb2.TabularSchema:
         """The manifest's part."""
-        return bundle_pb2.TabularSchema(columns=self.columns, background_rows=len(self.background.weights))
+        return bundle_pb2.TabularSchema(
+            columns=self.columns,
+            background_rows=len(self.background.weights),
+            lime_statistics=self.lime_missing is not None,
+        )
+
+    def training_rows(self) -> tuple[Floats, NDArray[np.int64]]:
+        """The rows that lime.npz describes."""
+        assert self.lime_missing is not None
+        return self.rows(_TRAINING_ROWS, seed=77, missing=self.lime_missing)
+
+    def lime_statistics(self) -> LimeStatistics:
+        """What lime.npz says of them."""
+        numbers, codes = self.training_rows()
+        counts = [2 + len(column.categories) for column in self.others]
+        return lime_statistics(numbers.astype(np.float32), codes, counts)
 
     def publish(self, repository: Path, model: str, *, version: int = 1) -> Path:
         """Writes the bundle; returns its folder."""
@@ -153,6 +172,8 @@ class TinyTable:
         folder.mkdir(parents=True)
         onnx.save(self._graph(), folder / "model.onnx")
         write_background(folder / "background.npz", self.background)
+        if self.lime_missing is not None:
+            self.lime_statistics().save(folder / "lime.npz")
         write_golden_rows(folder / "golden.npz", self._golden())
         (folder / "MODEL_CARD.md").write_text(f"# {model}\n", encoding="utf-8")
         manifest = bundle_pb2.Bundle(

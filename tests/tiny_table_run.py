@@ -10,10 +10,12 @@ from typing import Any  # cells of many types
 import numpy as np
 import torch
 
+from explicate_training.lime_statistics import lime_statistics
 from explicate_training.tabular_network import TabularNetwork, TabularNetworkConfig, save_network
 
 LABELS = ("no", "yes")
 BACKGROUND_ROWS = 20
+TRAINING_ROWS = 100
 
 Column = dict[str, Any]
 
@@ -60,6 +62,7 @@ def write_table_run(
     (directory / "held_out.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     _write_settings(directory, columns, labels, sha256=hashlib.sha256("\n".join(lines).encode()).hexdigest())
     _write_background(directory / "background.npz", columns, seed=seed)
+    _write_lime_statistics(directory / "lime.npz", columns, seed=seed)
     return directory
 
 
@@ -112,6 +115,14 @@ def _network(columns: Sequence[Column], *, outputs: int, seed: int) -> TabularNe
     edges = torch.linspace(0.0, 20.0, config.bins + 1).repeat(numbers, 1)
     network.set_number_statistics(torch.full((numbers,), 10.0), torch.full((numbers,), 5.0), edges)
     return network
+
+
+def _write_lime_statistics(path: Path, columns: Sequence[Column], *, seed: int) -> None:
+    stream = np.random.Generator(np.random.Philox(seed + 1))
+    counts = [2 + len(column["categories"]) for column in columns if column["type"] != "number"]
+    numbers = stream.normal(10, 5, (TRAINING_ROWS, len(columns) - len(counts))).astype(np.float32)
+    codes = np.array([stream.integers(0, count, TRAINING_ROWS) for count in counts], dtype=np.int64)
+    lime_statistics(numbers, codes.reshape(len(counts), TRAINING_ROWS).T, counts).save(path)
 
 
 def _write_background(path: Path, columns: Sequence[Column], *, seed: int) -> None:

@@ -11,8 +11,9 @@ The model becomes an ONNX graph (dynamic batch and length). Its answers are comp
 or rows, in batches and alone; when a logit differs by more than 1e-4 (a regression's value by more than 1e-4 of the
 target's spread), nothing is published.
 The bundle appears in DIR/MODEL/VERSION/ by one rename, whole or not at all: model.onnx, tokenizer.json (texts) or
-background.npz (tables), golden.npz (inputs with torch's answers and with attributions, which a server checks),
-manifest.json (digests of all files, schema, metrics, provenance) and MODEL_CARD.md. Published versions never change.
+background.npz and lime.npz (tables), golden.npz (inputs with torch's answers and with attributions, which a server
+checks), manifest.json (digests of all files, schema, metrics, provenance) and MODEL_CARD.md. Published versions never
+change.
 """
 
 _EPILOG = """\

@@ -19,6 +19,7 @@ GRAPH_NAME = "model.onnx"
 TOKENIZER_NAME = "tokenizer.json"
 GOLDEN_NAME = "golden.npz"
 BACKGROUND_NAME = "background.npz"
+LIME_NAME = "lime.npz"
 MODEL_CARD_NAME = "MODEL_CARD.md"
 
 # The rule that bundle.proto states for Bundle.model.

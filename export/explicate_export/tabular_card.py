@@ -76,9 +76,15 @@ def _limits(run: TabularRun) -> tuple[str, ...]:
 
 def _absence(run: TabularRun) -> str:
     rows = len(run.background)
+    lime = (
+        " `lime.npz` says of each column how the training values are spread: quartiles, least and largest value, means "
+        "and deviations of a number, frequencies of categories. The method lime draws its rows from it."
+        if run.schema.lime_statistics
+        else ""
+    )
     return (
         f"A column, or a group of columns, is absent when it takes the values of the {rows} background rows in "
         "`background.npz`, one after the other; the outputs are averaged with the rows' weights (interventional). "
         "The background summarises the training rows and holds none of them. Where columns depend on each other this "
-        "asks the model about rows that do not occur: give such columns a group."
+        f"asks the model about rows that do not occur: give such columns a group.{lime}"
     )

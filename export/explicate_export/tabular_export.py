@@ -14,7 +14,7 @@ from explicate_export.comparison import LOGITS, MAX_DIFFERENCE, Graph, Scale, ch
 from explicate_export.contents import Contents, Say
 from explicate_export.description import GOLDEN_TOLERANCE
 from explicate_export.golden_rows import attribute_golden_rows, choose_golden_rows, edge_rows
-from explicate_export.manifest import BACKGROUND_NAME, GOLDEN_NAME, GRAPH_NAME
+from explicate_export.manifest import BACKGROUND_NAME, GOLDEN_NAME, GRAPH_NAME, LIME_NAME
 from explicate_export.onnx_graph import write_graph
 from explicate_export.run_directory import TrainingRun
 from explicate_export.table_rows import TableRows
@@ -47,9 +47,10 @@ class TabularExport:
         return self.tabular_run.training
 
     def fill(self, folder: Path, *, compared_inputs: int, say: Say) -> Contents:
-        """Writes model.onnx, background.npz and golden.npz; see ModelExport."""
+        """Writes model.onnx, background.npz, lime.npz where the run has it, and golden.npz; see ModelExport."""
         run = self.tabular_run
-        shutil.copyfile(run.training.directory / BACKGROUND_NAME, folder / BACKGROUND_NAME)
+        for name in (BACKGROUND_NAME, *([LIME_NAME] if run.schema.lime_statistics else [])):
+            shutil.copyfile(run.training.directory / name, folder / name)
         path = folder / GRAPH_NAME
         say("converting the network to ONNX")
         write_graph(self.trained.graph_source("values" if run.regression else "logits"), path)

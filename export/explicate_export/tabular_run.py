@@ -9,10 +9,11 @@ from typing import Any  # JSON values
 from explicate.v1 import bundle_pb2
 from explicate_export.background import Background, read_background
 from explicate_export.errors import UsageError
-from explicate_export.manifest import BACKGROUND_NAME
+from explicate_export.manifest import BACKGROUND_NAME, LIME_NAME
 from explicate_export.run_directory import HELD_OUT_NAME, TrainingRun, read_labels, read_run
 from explicate_export.run_files import UNFINISHED, check_files, field, read_lines
 from explicate_export.table_rows import CellError, TableRows, TooLargeError, encode
+from explicate_server.registry.lime_statistics import LimeStatisticsFormatError, read_lime_statistics
 
 REGRESSION = "tabular-regression"
 _TYPES = {
@@ -50,6 +51,7 @@ def read_tabular_run(directory: Path) -> TabularRun:
     schema = bundle_pb2.TabularSchema(columns=_columns(run))
     background = read_background(directory / BACKGROUND_NAME, schema)
     schema.background_rows = len(background)
+    schema.lime_statistics = _has_lime_statistics(directory / LIME_NAME, schema)
     held_out, targets = _held_out(directory / HELD_OUT_NAME, schema, regression=regression)
     return TabularRun(
         training=run,
@@ -60,6 +62,17 @@ def read_tabular_run(directory: Path) -> TabularRun:
         held_out=held_out,
         held_out_targets=targets,
     )
+
+
+def _has_lime_statistics(path: Path, schema: bundle_pb2.TabularSchema) -> bool:
+    """Whether the run has them; one of before there were such statistics has not, and its model no lime."""
+    if not path.exists():
+        return False
+    try:
+        read_lime_statistics(path, schema)
+    except LimeStatisticsFormatError as error:
+        raise UsageError(f"{path}: {error}, so train again") from None
+    return True
 
 
 def _no_labels(run: TrainingRun) -> tuple[str, ...]:

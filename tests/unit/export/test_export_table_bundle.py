@@ -73,7 +73,8 @@ def test_every_field_that_its_kind_has_is_filled(bundle: Bundle) -> None:
     manifest, regression = bundle.manifest, not KINDS[bundle.manifest.model][1]
     unset = {field.name for field in manifest.DESCRIPTOR.fields} - {field.name for field, _ in manifest.ListFields()}
     # No lower precision is allowed, and 0 says so.
-    assert unset == {"text", "golden_reduced_tolerance", "class_labels" if regression else "target_name"}
+    assert unset == {"text", "image", "golden_reduced_tolerance", "class_labels" if regression else "target_name"}
+    assert manifest.tabular.lime_statistics
     kind = "REGRESSION" if regression else "CLASSIFICATION"
     assert manifest.kind == bundle_pb2.ModelKind.Value(f"MODEL_KIND_TABULAR_{kind}")
     assert tuple(manifest.class_labels) == KINDS[manifest.model][1]
@@ -89,8 +90,9 @@ def test_digests_are_those_of_the_files(bundle: Bundle) -> None:
     assert {file.name: file.sha256 for file in bundle.manifest.files} == {
         name: hashlib.sha256(data).hexdigest() for name, data in found.items()
     }
-    assert set(found) == {"model.onnx", "background.npz", "golden.npz", "MODEL_CARD.md"}
-    assert found["background.npz"] == (bundle.run / "background.npz").read_bytes()
+    assert set(found) == {"model.onnx", "background.npz", "lime.npz", "golden.npz", "MODEL_CARD.md"}
+    for name in ("background.npz", "lime.npz"):
+        assert found[name] == (bundle.run / name).read_bytes()
 
 
 def test_graph_has_the_inputs_that_exist_and_a_dynamic_batch(bundle: Bundle) -> None:
