@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     AutoConfig,
     AutoModelForImageClassification,
@@ -78,6 +79,15 @@ class ImageModel:
         if not isinstance(size, int) or size <= 1 or preparation.width % size or preparation.height % size:
             return 0
         return size if preparation.width * preparation.height <= _MOST_PATCHES * size**2 else 0
+
+    @torch.no_grad()
+    def operations(self) -> int:
+        """Floating point operations of one image's answer."""
+        self.network.train(False)
+        preparation = self.processor.preparation
+        with FlopCounterMode(display=False) as counter:
+            self.network(torch.zeros((1, preparation.height, preparation.width, 3), dtype=torch.uint8))
+        return int(counter.get_total_flops())
 
     @torch.no_grad()
     def predict(self, pixels: Pixels, places: NDArray[np.intp]) -> NDArray[np.float32]:
