@@ -1,5 +1,7 @@
 """Takes out of the data what would teach nonsense or make the test look better than it is, and says what it took.
 
+A pair of texts counts as one text here: as blank when one of the two is, as seen before when both are.
+
 In order: rows without text or label, blank texts, texts that are not valid Unicode; texts that carry two labels (all
 of them); texts that were seen before, exactly, after folding, or near-identically. A given test set is kept as it is
 but for rows that cannot be scored, and texts of the other splits that stand in it are taken out of those.
@@ -8,13 +10,14 @@ but for rows that cannot be scored, and texts of the other splits that stand in 
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from explicate.errors import UsageError
 from explicate_training.config import DataConfig
 from explicate_training.folding import NearIdenticalTexts, fold, visible
-from explicate_training.labelled_text import SPLITS, LabelledText, RawRow, Split
+from explicate_training.labelled_text import SPLITS, Label, LabelledText, RawRow, Split
+from explicate_training.labels import check_label_sets, check_values, plain_label, shown_label
 
 MISSING = "missing text or label"
 BLANK = "blank text"
@@ -60,11 +63,11 @@ class CleanData:
 def clean(rows: Sequence[RawRow], config: DataConfig) -> CleanData:
     """Cleans rows as the module says. Raises UsageError when what is left cannot be learnt from."""
     report = CleaningReport(rows_read=Counter(row.split for row in rows))
-    usable = _usable(rows, report)
+    usable = _usable(rows, report, pairs=bool(config.text_pair_column))
     usable = _without_conflicts(usable, report)
     by_split = _without_duplicates(usable, config.near_duplicate_threshold, report)
     report.rows_kept = Counter({split: len(texts) for split, texts in by_split.items()})
-    _check_classes(by_split, config.minimum_class_count)
+    _check_labels(by_split, config)
     return CleanData(by_split, report, _sha256(by_split))
 
 
@@ -72,21 +75,29 @@ def clean(rows: Sequence[RawRow], config: DataConfig) -> CleanData:
 class _Row:
     split: Split
     text: str
-    label: str
-    folded: str
+    text_pair: str | None
+    label: Label
+    folded: tuple[str, ...]  # of the text, or of both
+
+    @property
+    def example(self) -> dict[str, str]:
+        """The texts as a report shows them."""
+        return {"text": self.text} if self.text_pair is None else {"text": self.text, "second text": self.text_pair}
 
 
-def _usable(rows: Sequence[RawRow], report: CleaningReport) -> list[_Row]:
+def _usable(rows: Sequence[RawRow], report: CleaningReport, *, pairs: bool) -> list[_Row]:
     usable = []
     for row in rows:
-        if row.text is None or row.label is None:
+        if row.text is None or row.label is None or (pairs and row.text_pair is None):
             report.drop(MISSING)
-        elif not visible(row.text).strip():
+            continue
+        texts = (row.text,) if row.text_pair is None else (row.text, row.text_pair)
+        if not all(visible(text).strip() for text in texts):
             report.drop(BLANK)
-        elif any("\ud800" <= character <= "\udfff" for character in row.text):
+        elif any("\ud800" <= character <= "\udfff" for text in texts for character in text):
             report.drop(INVALID)  # a lone surrogate has no UTF-8 form, and tokenizers read UTF-8
         else:
-            usable.append(_Row(row.split, row.text, row.label, fold(row.text)))
+            usable.append(_Row(row.split, row.text, row.text_pair, row.label, tuple(map(fold, texts))))
     return usable
 
 
@@ -98,7 +109,7 @@ def _without_conflicts(rows: list[_Row], report: CleaningReport) -> list[_Row]:
     kept = []
     for row in rows:
         if row.split != "test" and len(labels[row.folded]) > 1:
-            report.drop(CONFLICT, text=row.text, label=row.label)
+            report.drop(CONFLICT, **row.example, label=shown_label(row.label))
         else:
             kept.append(row)
     return kept
@@ -107,44 +118,56 @@ def _without_conflicts(rows: list[_Row], report: CleaningReport) -> list[_Row]:
 def _without_duplicates(rows: list[_Row], threshold: float, report: CleaningReport) -> dict[Split, list[LabelledText]]:
     """Keeps a row unless it is near-identical to one kept before it: so no two kept ones are, without long chains."""
     kept: list[_Row] = []
-    place_of: dict[str, int] = {}  # folded text -> its place in kept
-    texts_seen: set[str] = set()
+    place_of: dict[tuple[str, ...], int] = {}  # folded texts -> their place in kept
+    texts_seen: set[tuple[str, str | None]] = set()
     near = NearIdenticalTexts(threshold) if threshold < 1 else None
     by_split: dict[Split, list[LabelledText]] = {split: [] for split in SPLITS}
     # Held-out texts come first: what the model is tested on stays, what it learns from makes room.
     for row in sorted(rows, key=lambda row: -SPLITS.index(row.split)):
         place = place_of.get(row.folded)
-        reason = FOLDED if row.text not in texts_seen else EXACT
-        texts_seen.add(row.text)
+        reason = FOLDED if (row.text, row.text_pair) not in texts_seen else EXACT
+        texts_seen.add((row.text, row.text_pair))
         if row.split == "test":
             report.test_duplicates_kept += place is not None
-        elif place is None and near is not None and (place := near.find(row.folded)) is not None:
+        elif place is None and near is not None and (place := near.find(*row.folded)) is not None:
             reason = NEAR
         if place is None or row.split == "test":
-            by_split[row.split].append(LabelledText(row.text, row.label))
+            by_split[row.split].append(LabelledText(row.text, row.label, row.text_pair))
         else:
             _drop_twin(row, kept[place], reason, report)
         if place is None:
             place_of[row.folded] = len(kept)
             kept.append(row)
             if near is not None:
-                near.add(row.folded)
+                near.add(*row.folded)
     return by_split
 
 
 def _drop_twin(row: _Row, twin: _Row, reason: str, report: CleaningReport) -> None:
     if twin.split != row.split:
-        report.drop(HELD_OUT, text=row.text, twin=twin.text)
+        report.drop(HELD_OUT, **row.example, twin=" / ".join(twin.example.values()))
         return
     report.near_with_other_label += reason == NEAR and row.label != twin.label
     if reason == EXACT:
         report.drop(reason)
     else:
-        report.drop(reason, text=row.text, twin=twin.text)
+        report.drop(reason, **row.example, twin=" / ".join(twin.example.values()))
 
 
-def _check_classes(by_split: dict[Split, list[LabelledText]], minimum_count: int) -> None:
-    counts = Counter(row.label for row in by_split["train"])
+def _check_labels(by_split: dict[Split, list[LabelledText]], config: DataConfig) -> None:
+    labels: dict[str, list[Label]] = {split: [row.label for row in rows] for split, rows in by_split.items()}
+    if config.task == "multi-label":
+        check_label_sets(labels, config.minimum_class_count, counted="texts")
+    elif config.task == "regression":
+        check_values(labels["train"], counted="texts")
+    else:
+        _check_classes(
+            {split: [str(label) for label in of] for split, of in labels.items()}, config.minimum_class_count
+        )
+
+
+def _check_classes(labels: Mapping[str, Sequence[str]], minimum_count: int) -> None:
+    counts = Counter(labels["train"])
     if len(counts) < 2:
         raise UsageError(
             f"the training data has {len(counts)} class(es) after cleaning, and a classifier needs two: "
@@ -159,7 +182,7 @@ def _check_classes(by_split: dict[Split, list[LabelledText]], minimum_count: int
             "merge or leave out the class, or lower data.minimum_class_count"
         )
     for split in ("validation", "test"):
-        unknown = {row.label for row in by_split[split]} - set(counts)
+        unknown = set(labels[split]) - set(counts)
         if unknown:
             raise UsageError(
                 f"the {split} set has classes that the training data lacks: {', '.join(sorted(unknown)[:10])}"
@@ -170,5 +193,5 @@ def _sha256(by_split: dict[Split, list[LabelledText]]) -> str:
     digest = hashlib.sha256()
     for split, rows in by_split.items():
         for row in rows:
-            digest.update(json.dumps([split, row.text, row.label]).encode() + b"\n")
+            digest.update(json.dumps([split, *row.texts, plain_label(row.label)]).encode() + b"\n")
     return digest.hexdigest()

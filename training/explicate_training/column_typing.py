@@ -12,7 +12,7 @@ import numpy as np
 
 from explicate.errors import UsageError
 from explicate_training.config import Entries
-from explicate_training.sources import label_name
+from explicate_training.labels import label_name
 from explicate_training.table import BOOLEAN_CATEGORIES, Column, ColumnType, RawTable, Table, Task
 from explicate_training.table_config import TableDataConfig
 

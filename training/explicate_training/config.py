@@ -6,13 +6,16 @@ from the declarations here (texts) and in `table_config` (tables).
 
 import math
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, TypeVar  # Any: the values of a dataclass's fields, whose types differ
+from itertools import combinations
+from typing import Any, Literal, TypeVar  # Any: the values of a dataclass's fields, whose types differ
 
 from explicate.errors import UsageError
+from explicate_training.labels import TASKS, check_label_options
+from explicate_training.task_options import ALL_CHECKPOINT_METRICS, ALL_LOSSES, check_task_options
 
 DEMO_SETS = ("food-reviews",)
 
-_Value = TypeVar("_Value", str, int, float)
+_Value = TypeVar("_Value", bound=str | int | float)
 Entries = dict[str, str | list[str]]  # a section inside a section, such as [data.columns]
 
 
@@ -51,7 +54,18 @@ class DataConfig:
     validation: str = option("", "validation texts; empty: a part of train")
     test: str = option("", "test texts, never trained on; empty: a part of train")
     text_column: str = option("text", "name of the column with the text")
-    label_column: str = option("label", "name of the column with the class")
+    text_pair_column: str = option("", "name of the column with the second text of a pair; empty: there is one text")
+    label_column: str = option("label", "name of the column with the class, the labels or the number")
+    task: Literal["classification", "multi-label", "regression"] = option(
+        "classification", "classification, multi-label (any number of labels), or regression", choices=TASKS
+    )
+    label_columns: str = option("", "instead, of several labels: 0/1 columns, one for each, separated by commas")
+    label_separator: str = option(",", "what stands between several labels in a cell; lists need none")
+    empty_label: str = option(
+        "missing",
+        "a cell without labels: missing (the row is left out) or none (no label applies)",
+        choices=("missing", "none"),
+    )
     validation_fraction: float = option(0.1, "part of the training texts for validation", above=0, maximum=0.5)
     test_fraction: float = option(0.15, "part of the texts for the test, when none are given", above=0, maximum=0.5)
     near_duplicate_threshold: float = option(
@@ -103,8 +117,22 @@ class LoopConfig:
 class TrainingConfig(LoopConfig):
     """How it is fine-tuned."""
 
+    best_metric: str = option(
+        "auto",
+        "validation metric that chooses the best checkpoint: loss; accuracy, f1_macro, auroc of classes; f1_micro, "
+        "f1_macro, auroc, average_precision, subset_accuracy of labels; r2, mae, rmse; auto: f1_macro or mae",
+        choices=("auto", "loss", *ALL_CHECKPOINT_METRICS),
+    )
     class_weights: str = option(
-        "none", "balanced: rare classes weigh more, by 1 / frequency", choices=("none", "balanced")
+        "none", "balanced: rare classes or labels weigh more, by 1 / frequency", choices=("none", "balanced")
+    )
+    loss: str = option(
+        "auto",
+        "cross-entropy, binary-cross-entropy of several labels; mse, mae or huber of a regression; auto: the first",
+        choices=("auto", *ALL_LOSSES),
+    )
+    huber_delta: float = option(
+        1.0, "error, in standard deviations of the target, from which huber grows linearly", above=0, maximum=1e6
     )
 
 
@@ -142,8 +170,15 @@ def check_config(config: Config) -> None:
     for name in ("text_column", "label_column"):
         if not getattr(data, name):
             raise UsageError(f"data.{name} must not be empty: give the name of the column")
-    if data.text_column == data.label_column:
-        raise UsageError(f"data.text_column and data.label_column are both {data.text_column!r}: they must differ")
+    if data.demo and (data.task != "classification" or data.text_pair_column):
+        raise UsageError("data.task and data.text_pair_column do not go with data.demo: leave them out")
+    for one, other in combinations(("text_column", "text_pair_column", "label_column"), 2):
+        if getattr(data, one) == getattr(data, other):
+            raise UsageError(f"data.{one} and data.{other} are both {getattr(data, one)!r}: they must differ")
+    check_label_options(data, data.task)
+    check_task_options(data.task, loss=config.training.loss, best_metric=config.training.best_metric)
+    if data.task == "regression" and config.training.class_weights != "none":
+        raise UsageError("training.class_weights is balanced, but this is a regression: leave it out")
     if not config.model.base:
         raise UsageError("model.base must not be empty: give a Hugging Face directory or name, or minilm-l6")
 

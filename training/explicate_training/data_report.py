@@ -1,11 +1,11 @@
 """What cleaning and splitting did, as data.json holds it and as lines for people."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any  # JSON values
 
 from explicate_training.cleaning import NEAR, REASONS, CleaningReport
 from explicate_training.config import DataConfig
+from explicate_training.label_report import label_summary, summary_words
 from explicate_training.labelled_text import SPLITS, LabelledText
 from explicate_training.splitting import Splits
 
@@ -29,7 +29,7 @@ def data_report(
             split: {
                 "texts": len(rows),
                 "truncated": truncated[split],
-                "classes": dict(sorted(Counter(row.label for row in rows).items())),
+                **label_summary(config.task, [row.label for row in rows]),
             }
             for split, rows in _parts(splits)
         },
@@ -53,7 +53,7 @@ def report_lines(cleaning: CleaningReport, splits: Splits, config: DataConfig) -
     if cleaning.test_duplicates_kept:
         lines.append(f"  the test set keeps {cleaning.test_duplicates_kept:,} texts that stand in it more than once")
     lines.append("splits:")
-    lines += [f"  {split:<11}{_classes(rows)}" for split, rows in _parts(splits)]
+    lines += [f"  {split:<11}{_described(rows, config)}" for split, rows in _parts(splits)]
     return lines
 
 
@@ -67,8 +67,6 @@ def _reason(reason: str, config: DataConfig) -> str:
     return f"{reason} (Jaccard index of word 3-grams at least {config.near_duplicate_threshold:g})"
 
 
-def _classes(rows: list[LabelledText]) -> str:
-    counts = Counter(row.label for row in rows).most_common()
-    shown = ", ".join(f"{label} {count:,}" for label, count in counts[:8])
-    more = f" and {len(counts) - 8} classes more" if len(counts) > 8 else ""
-    return f"{len(rows):>6,} texts: {shown}{more}"
+def _described(rows: list[LabelledText], config: DataConfig) -> str:
+    what = "pairs" if config.text_pair_column else "texts"
+    return f"{len(rows):>6,} {what}: {summary_words(label_summary(config.task, [row.label for row in rows]))}"

@@ -87,7 +87,7 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], *, counted: str = "texts
         return _svg(figure)
 
 
-def residuals(predicted: NDArray[np.floating[Any]], targets: NDArray[Any], name: str) -> str:
+def residuals(predicted: NDArray[np.floating[Any]], targets: NDArray[Any], name: str, *, counted: str = "rows") -> str:
     """Predicted against true values, float [rows] each, and a histogram of the errors."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(8.6, 3.8), layout="constrained")
@@ -98,7 +98,7 @@ def residuals(predicted: NDArray[np.floating[Any]], targets: NDArray[Any], name:
         left.set(xlabel=f"true {_plain(name)}", ylabel="predicted")
         right.hist(predicted - targets, bins=30, color=_TRAIN)
         right.axvline(0, color=_GREY, linestyle="--", linewidth=1)
-        right.set(xlabel="predicted - true", ylabel="rows")
+        right.set(xlabel="predicted - true", ylabel=counted)
         return _svg(figure)
 
 

@@ -1,33 +1,36 @@
 """Fine-tunes a text model with the Hugging Face Trainer, from encoded texts to the best checkpoint's weights."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any  # what the Trainer passes around
 
 import numpy as np
-import torch
-from torch.nn.functional import cross_entropy
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from transformers import EvalPrediction, Trainer, TrainerCallback
 
 from explicate_training.config import TrainingConfig
+from explicate_training.labels import TargetScale, Task
 from explicate_training.length_grouping import LengthGroupedOrder
-from explicate_training.metrics import classification_metrics
+from explicate_training.losses import LossOptions, task_loss
+from explicate_training.task_metrics import checkpoint_metrics
+from explicate_training.task_options import chosen_loss, chosen_metric
 from explicate_training.text_model import TextModel
 from explicate_training.training_loop import Outcome, loop_callbacks, run_loop, training_arguments
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Encoded texts with their class indices."""
+    """Encoded texts or pairs with their targets."""
 
     encoded: Sequence[Mapping[str, list[int]]]
-    targets: Sequence[int]
+    targets: NDArray[Any]  # as `targets_of` gives them
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One dictionary of model inputs and "labels" for each text."""
-        return [{**row, "labels": target} for row, target in zip(self.encoded, self.targets, strict=True)]
+    def rows(self, target: TargetScale) -> list[dict[str, Any]]:
+        """One dictionary of model inputs and "labels" for each text; the value of a regression in standard units."""
+        targets = target.standard(self.targets) if self.targets.dtype == np.float64 else self.targets
+        return [{**row, "labels": one} for row, one in zip(self.encoded, targets.tolist(), strict=True)]
 
 
 class _Trainer(Trainer):
@@ -53,6 +56,7 @@ def fine_tune(
     validation: Examples,
     config: TrainingConfig,
     *,
+    task: Task,
     checkpoints: Path,
     resume: bool,
     callback: TrainerCallback,
@@ -64,6 +68,7 @@ def fine_tune(
         train: the examples to learn from.
         validation: the examples that choose the best checkpoint.
         config: how.
+        task: what it predicts.
         checkpoints: folder for checkpoints, one for each validation, the best and the last kept.
         resume: go on from the last checkpoint in that folder.
         callback: hears of each step.
@@ -71,37 +76,28 @@ def fine_tune(
     Raises:
         ExplicateError: the weights became infinite or not a number.
     """
-    labels = text_model.labels
+    config = replace(config, best_metric=chosen_metric(task, config.best_metric))
+    options = LossOptions(
+        balanced=config.class_weights == "balanced",
+        label_smoothing=config.label_smoothing,
+        error=chosen_loss(task, config.loss),
+        huber_delta=config.huber_delta,
+    )
     trainer = _Trainer(
         model=text_model.model,
         args=training_arguments(config, rows=len(train.targets), checkpoints=checkpoints),
         data_collator=lambda rows: text_model.tokenizer.pad(rows, return_tensors="pt"),
-        train_dataset=train.rows(),
-        eval_dataset=validation.rows(),
-        compute_loss_func=loss_function(train.targets, len(labels), config),
-        compute_metrics=lambda prediction: _validation_metrics(prediction, labels),
+        train_dataset=train.rows(text_model.target),
+        eval_dataset=validation.rows(text_model.target),
+        compute_loss_func=task_loss(task, train.targets, len(text_model.labels), options),
+        compute_metrics=lambda prediction: _validation_metrics(prediction, task, text_model),
         callbacks=loop_callbacks(config, callback),
     )
     return run_loop(trainer, resume=resume)
 
 
-def loss_function(targets: Sequence[int], classes: int, config: TrainingConfig) -> Callable[..., torch.Tensor]:
-    """Mean cross-entropy, with class weights n / (classes * count) when "balanced", and label smoothing."""
-    weights = class_weights(targets, classes) if config.class_weights == "balanced" else None
-
-    def loss(outputs: Any, labels: torch.Tensor, **_: Any) -> torch.Tensor:
-        logits = outputs["logits"].float()
-        weight = None if weights is None else weights.to(logits.device)
-        return cross_entropy(logits, labels, weight=weight, label_smoothing=config.label_smoothing)
-
-    return loss
-
-
-def class_weights(targets: Sequence[int], classes: int) -> torch.Tensor:
-    """n / (classes * count) of each class, float32 [classes]: rare ones weigh more."""
-    return torch.tensor(len(targets) / (classes * np.bincount(targets, minlength=classes)), dtype=torch.float32)
-
-
-def _validation_metrics(prediction: EvalPrediction, labels: Sequence[str]) -> dict[str, float]:
-    metrics = classification_metrics(np.asarray(prediction.predictions), np.asarray(prediction.label_ids), labels)
-    return {name: metrics[name] for name in ("accuracy", "f1_macro", "calibration_error")}
+def _validation_metrics(prediction: EvalPrediction, task: Task, text_model: TextModel) -> dict[str, float]:
+    outputs, targets = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+    if task == "regression":
+        outputs, targets = text_model.target.value(outputs), text_model.target.value(targets)
+    return checkpoint_metrics(task, outputs, targets, text_model.labels)

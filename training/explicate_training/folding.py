@@ -56,34 +56,48 @@ def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
 
 
 class NearIdenticalTexts:
-    """Folded texts, to be asked for one that is near-identical to another."""
+    """Folded texts, or pairs of them, to be asked for one that is near-identical to another.
+
+    Two pairs are near-identical when their first texts are and their second texts are: a question with another answer
+    is another pair.
+    """
 
     def __init__(self, threshold: float) -> None:
         """Counts texts as near-identical from this Jaccard index on, above 0 and below 1."""
         self._threshold = threshold
         self._bands = MinHashLSH(num_perm=_PERMUTATIONS, params=_bands_and_rows(threshold))
-        self._shingles: list[frozenset[str]] = []
+        self._shingles: list[list[frozenset[str]]] = []
 
-    def find(self, folded: str) -> int | None:
+    def find(self, *folded: str) -> int | None:
         """Index of the most similar added text that is near-identical to this one (the first of several), or None."""
-        wanted = shingles(folded)
+        wanted = [shingles(text) for text in folded]
         candidates = sorted(self._bands.query(_signature(wanted)))
-        best = max(candidates, key=lambda index: jaccard(wanted, self._shingles[index]), default=None)
-        if best is None or jaccard(wanted, self._shingles[best]) < self._threshold:
+        best = max(candidates, key=lambda index: _likeness(wanted, self._shingles[index]), default=None)
+        if best is None or _likeness(wanted, self._shingles[best]) < self._threshold:
             return None
         return int(best)
 
-    def add(self, folded: str) -> int:
+    def add(self, *folded: str) -> int:
         """Adds a text and gives its index, counted from 0."""
         index = len(self._shingles)
-        self._shingles.append(shingles(folded))
+        self._shingles.append([shingles(text) for text in folded])
         self._bands.insert(index, _signature(self._shingles[index]))
         return index
 
 
-def _signature(words: frozenset[str]) -> MinHash:
+def _likeness(one: list[frozenset[str]], other: list[frozenset[str]]) -> float:
+    """The Jaccard index of texts; of pairs the lesser of the two."""
+    return min(map(jaccard, one, other))
+
+
+def _signature(texts: list[frozenset[str]]) -> MinHash:
+    """Of all shingles, those of a second text marked as such.
+
+    Its Jaccard index lies between those of the two texts, so no pair that is near-identical in both is missed.
+    """
     signature = MinHash(num_perm=_PERMUTATIONS, seed=1)
-    signature.update_batch([word.encode() for word in sorted(words)])
+    words = [place * "\0" + word for place, words in enumerate(texts) for word in sorted(words)]
+    signature.update_batch([word.encode() for word in words])
     return signature
 
 

@@ -13,11 +13,11 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from transformers import EvalPrediction, Trainer, TrainerCallback
 
-from explicate_training.fine_tuning import class_weights
 from explicate_training.image_augmentation import Draw, DrawOrder, augment
 from explicate_training.image_config import AugmentationConfig, ImageTrainingConfig
 from explicate_training.image_model import ImageModel
 from explicate_training.image_preparation import Pixels
+from explicate_training.losses import class_weights
 from explicate_training.metrics import classification_metrics
 from explicate_training.training_loop import Outcome, loop_callbacks, run_loop, training_arguments
 

@@ -15,7 +15,7 @@ from explicate_training.data_files import SPLIT_NAMES, Columns, DataFile, Wanted
 from explicate_training.image_config import ImageDataConfig
 from explicate_training.image_preparation import encode_png
 from explicate_training.labelled_text import Split
-from explicate_training.sources import label_name
+from explicate_training.labels import label_name
 
 _ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 _DIGIT_WHITE = 16  # the demo set's grey values go from 0 to this

@@ -24,6 +24,27 @@ def classification_lines(metrics: Mapping[str, Any], *, counted: str = "texts") 
     return lines
 
 
+def multi_label_lines(metrics: Mapping[str, Any], *, counted: str = "texts") -> list[str]:
+    """The metrics of validation and test as a small table."""
+    shown = {
+        "f1_micro": "F1, micro",
+        "f1_macro": "F1, macro",
+        "subset_accuracy": "all labels right",
+        "hamming_loss": "labels wrong",
+        "majority_hamming_loss": "(always the more frequent)",
+        "auroc": "AUROC, mean",
+        "average_precision": "average precision, mean",
+    }
+    lines = _table(metrics, shown)
+    for label, values in list(metrics["test"]["per_class"].items())[:20]:
+        area = "-" if values["auroc"] is None else f"{values['auroc']:.3f}"
+        lines.append(
+            f"test, label {label}: precision {values['precision']:.3f}, recall {values['recall']:.3f}, "
+            f"F1 {values['f1']:.3f}, AUROC {area}, {values[counted]:,} {counted}"
+        )
+    return lines
+
+
 def regression_lines(metrics: Mapping[str, Any]) -> list[str]:
     """The metrics of validation and test as a small table."""
     shown = {"r2": "R²", "mae": "mean absolute error", "median_mae": "(always the median)", "rmse": "root mean square"}

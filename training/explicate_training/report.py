@@ -1,17 +1,20 @@
 """report.html: what a run did and how good its model is, in one file that needs nothing else."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # JSON values
 
 import jinja2
 import numpy as np
-from scipy.special import softmax
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
 
 from explicate_training import figures
+from explicate_training.labels import Task
 from explicate_training.metrics import Logits, Targets, reliability_bins
+from explicate_training.task_metrics import CURVES
 
 _WORST_MISTAKES = 15
 _SHOWN_CHARACTERS = 700
@@ -21,9 +24,9 @@ _SHOWN_CHARACTERS = 700
 class Evaluation:
     """A model's answers on one split."""
 
-    logits: Logits  # float [texts or rows, classes]; of a regression values [rows, 1]
-    targets: Targets  # int [texts or rows]; of a regression float
-    metrics: Mapping[str, Any]  # of classification_metrics or regression_metrics
+    logits: Logits  # float [texts or rows, outputs]; of a regression values [rows, 1]
+    targets: Targets  # as `targets_of` gives them
+    metrics: Mapping[str, Any]  # of task_metrics
 
 
 def write_report(
@@ -37,13 +40,13 @@ def write_report(
     validation: Mapping[str, Any],
     test: Evaluation,
     test_texts: Sequence[str],
+    task: Task,
 ) -> None:
     """Writes the report. Texts and labels of the user are escaped: none of them can become markup."""
     drawings = {
         "loss": figures.loss_curves(history, best_step),
-        "metrics": figures.metric_curves(history, best_step, {"accuracy": "accuracy", "f1_macro": "macro F1"}),
-        "confusion": figures.confusion_matrix(test.metrics["confusion_matrix"], run["labels"]),
-        "reliability": figures.reliability_diagram(reliability_bins(test.logits, test.targets)),
+        "metrics": figures.metric_curves(history, best_step, CURVES[task]),
+        **task_drawings(task, test, run, counted="texts"),
     }
     render_report(
         path,
@@ -54,8 +57,21 @@ def write_report(
         data=data,
         validation=validation,
         test=test.metrics,
-        mistakes=worst_mistakes(test, test_texts, run["labels"]),
+        task=task,
+        mistakes=worst_mistakes(task, test, test_texts, run["labels"]),
     )
+
+
+def task_drawings(task: Task, test: Evaluation, run: Mapping[str, Any], *, counted: str) -> dict[str, str]:
+    """What is drawn of the answers on the test part; nothing of several labels, which have a table."""
+    if task == "multi-label":
+        return {}
+    if task == "regression":
+        return {"residuals": figures.residuals(test.logits[:, 0], test.targets, run["target_name"], counted=counted)}
+    return {
+        "confusion": figures.confusion_matrix(test.metrics["confusion_matrix"], run["labels"]),
+        "reliability": figures.reliability_diagram(reliability_bins(test.logits, test.targets), counted=counted),
+    }
 
 
 def render_report(path: Path, template: str, drawings: Mapping[str, str], **values: Any) -> None:
@@ -73,21 +89,54 @@ def render_report(path: Path, template: str, drawings: Mapping[str, str], **valu
     path.write_text(html, encoding="utf-8", errors="replace")
 
 
-def worst_mistakes(test: Evaluation, texts: Sequence[str], labels: Sequence[str]) -> list[dict[str, Any]]:
-    """The wrong answers that the model was surest of, surest first."""
+def worst_mistakes(task: Task, test: Evaluation, texts: Sequence[str], labels: Sequence[str]) -> list[dict[str, Any]]:
+    """The wrong answers that the model was surest of, surest first; of a regression those that are furthest off."""
+    sizes, true, predicted = _MISTAKES[task](test, labels)
+    worst = sorted(np.flatnonzero(sizes > 0).tolist(), key=lambda row: (-sizes[row], row))[:_WORST_MISTAKES]
+    return [
+        {"text": _cut(texts[row]), "true": true(row), "predicted": predicted(row), "size": float(sizes[row])}
+        for row in worst
+    ]
+
+
+Words = Callable[[int], str]
+_Mistakes = tuple[NDArray[np.float64], Words, Words]  # how bad each row is, 0 when it is right; words for both answers
+
+
+def _wrong_classes(test: Evaluation, labels: Sequence[str]) -> _Mistakes:
+    """By the probability of the wrong class."""
     probabilities = softmax(test.logits, axis=1)
     predicted = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predicted != test.targets)
-    surest = sorted(wrong.tolist(), key=lambda row: (-probabilities[row].max(), row))[:_WORST_MISTAKES]
-    return [
-        {
-            "text": texts[row] if len(texts[row]) <= _SHOWN_CHARACTERS else texts[row][:_SHOWN_CHARACTERS] + " …",
-            "true": labels[test.targets[row]],
-            "predicted": labels[predicted[row]],
-            "probability": float(probabilities[row].max()),
-        }
-        for row in surest
-    ]
+    sizes = np.where(predicted == test.targets, 0, probabilities.max(axis=1))
+    return sizes, lambda row: labels[int(test.targets[row])], lambda row: labels[int(predicted[row])]
+
+
+def _wrong_labels(test: Evaluation, labels: Sequence[str]) -> _Mistakes:
+    """By the probability of the wrong answer about a label, the largest of each row."""
+    predicted = (test.logits >= 0).astype(np.int64)
+    sizes = np.where(predicted == test.targets, 0, expit(np.abs(test.logits.astype(np.float64)))).max(axis=1)
+
+    def words(answers: NDArray[Any]) -> Words:
+        return lambda row: ", ".join(labels[index] for index in np.flatnonzero(answers[row]).tolist()) or "none"
+
+    return sizes, words(test.targets), words(predicted)
+
+
+def _wrong_values(test: Evaluation, labels: Sequence[str]) -> _Mistakes:  # noqa: ARG001 - a regression has none
+    """By the distance from the true value."""
+    values = test.logits[:, 0].astype(np.float64)
+    return np.abs(values - test.targets), lambda row: f"{test.targets[row]:.4g}", lambda row: f"{values[row]:.4g}"
+
+
+_MISTAKES: Mapping[Task, Callable[[Evaluation, Sequence[str]], _Mistakes]] = {
+    "classification": _wrong_classes,
+    "multi-label": _wrong_labels,
+    "regression": _wrong_values,
+}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + " …"
 
 
 def _data_uri(svg: str) -> str:

@@ -4,12 +4,14 @@ Values are judged here (a text must be a string), texts are judged by `cleaning`
 """
 
 import math
-from typing import Any  # cell values
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from explicate.errors import UsageError
 from explicate_training.config import DataConfig
 from explicate_training.data_files import Columns, DataFile, Wanted, frame_columns, r_dataset, read_files
-from explicate_training.labelled_text import RawRow, Split
+from explicate_training.labelled_text import Label, RawRow, Split
+from explicate_training.labels import columns_with_labels, label_name, read_labels
 
 
 def read_rows(config: DataConfig) -> list[RawRow]:
@@ -18,45 +20,53 @@ def read_rows(config: DataConfig) -> list[RawRow]:
     Raises UsageError when a file is missing or unreadable, lacks a column, or holds something else than texts in it.
     """
     if config.demo:
-        return [row for part in _food_reviews() for row in _rows(part, "review", "score")]
+        return [
+            row
+            for part in _food_reviews()
+            for row in _rows(part, TextColumns("review"), [label_name(score) for score in part.values["score"]])
+        ]
     files = [
         DataFile("data.train", "train", config.train),
         DataFile("data.validation", "validation", config.validation),
         DataFile("data.test", "test", config.test),
     ]
-    wanted = Wanted({"data.text_column": config.text_column, "data.label_column": config.label_column})
-    return [row for part in read_files(files, wanted) for row in _rows(part, config.text_column, config.label_column)]
-
-
-def label_name(value: Any) -> str | None:
-    """The label that a cell stands for, None when it is missing; raises TypeError for lists, dicts and the like."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # whole numbers become floats in a column with gaps
-    if isinstance(value, str | int | float):
-        return str(value).strip() or None
-    raise TypeError(f"{type(value).__name__} is no label")
-
-
-def _rows(part: Columns, text_column: str, label_column: str) -> list[RawRow]:
+    columns = TextColumns(config.text_column, config.text_pair_column)
+    required = {"data.text_column": columns.text, **columns_with_labels(config)}
+    if columns.pair:
+        required["data.text_pair_column"] = columns.pair
     rows = []
-    cells = zip(part.values[text_column], part.values[label_column], strict=True)
-    for number, (text, label) in enumerate(cells, start=1):
+    for part in read_files(files, Wanted(required)):
+        labels = read_labels(config.task, part.values, config, origin=f"{part.origin}, {part.split}")
+        rows += _rows(part, columns, labels)
+    return rows
+
+
+@dataclass(frozen=True)
+class TextColumns:
+    """The columns with the texts; `pair` is empty where there is one."""
+
+    text: str
+    pair: str = ""
+
+
+def _rows(part: Columns, columns: TextColumns, labels: Sequence[Label | None]) -> list[RawRow]:
+    texts = _texts(part, columns.text, "data.text_column")
+    pairs = _texts(part, columns.pair, "data.text_pair_column") if columns.pair else [None] * len(texts)
+    return [RawRow(part.split, *cells) for cells in zip(texts, labels, pairs, strict=True)]
+
+
+def _texts(part: Columns, column: str, option: str) -> list[str | None]:
+    texts: list[str | None] = []
+    for number, text in enumerate(part.values[column], start=1):
         if isinstance(text, float) and math.isnan(text):
             text = None
         if text is not None and not isinstance(text, str):
             raise UsageError(
-                f"{part.origin}, {part.split} row {number}: the column {text_column!r} holds {type(text).__name__}, "
-                "not text: set data.text_column to the column with the texts"
+                f"{part.origin}, {part.split} row {number}: the column {column!r} holds {type(text).__name__}, "
+                f"not text: set {option} to the column with the texts"
             )
-        try:
-            rows.append(RawRow(part.split, text, label_name(label)))
-        except TypeError as error:
-            raise UsageError(f"{part.origin}, {part.split} row {number}: {error}: set data.label_column") from None
-    return rows
+        texts.append(text)
+    return texts
 
 
 def _food_reviews() -> list[Columns]:

@@ -1,4 +1,7 @@
-"""Divides clean texts into training, validation and test, each with every class in its share, the same for a seed."""
+"""Divides clean texts into training, validation and test, each with its share of every stratum, the same for a seed.
+
+Strata are classes, rarest labels or tenths of the values; see `labels`.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,6 +13,7 @@ from explicate.errors import UsageError
 from explicate_training.cleaning import CleanData
 from explicate_training.config import DataConfig
 from explicate_training.labelled_text import SPLITS, LabelledText, Split
+from explicate_training.labels import Task, strata_of
 
 
 @dataclass(frozen=True)
@@ -33,17 +37,17 @@ def split_data(data: CleanData, config: DataConfig, *, seed: int) -> Splits:
         if data.report.rows_read[split] and not rows:
             raise UsageError(f"nothing is left of the given {split} set after cleaning: check its columns and labels")
     if not test:
-        train, test = take_stratified(train, config.test_fraction, seed=seed)
+        train, test = take_stratified(train, config.test_fraction, seed=seed, task=config.task)
     if not validation:
-        train, validation = take_stratified(train, config.validation_fraction, seed=seed + 1)
+        train, validation = take_stratified(train, config.validation_fraction, seed=seed + 1, task=config.task)
     return Splits(train, validation, test)
 
 
 def take_stratified(
-    rows: Sequence[LabelledText], fraction: float, *, seed: int
+    rows: Sequence[LabelledText], fraction: float, *, seed: int, task: Task = "classification"
 ) -> tuple[list[LabelledText], list[LabelledText]]:
-    """(rest, taken): of each class the fraction, at least one row and never the last one, drawn at random."""
-    taken = stratified_places([row.label for row in rows], fraction, seed=seed)
+    """(rest, taken): of each stratum the fraction, at least one row and never the last one, drawn at random."""
+    taken = stratified_places(strata_of(task, [row.label for row in rows]), fraction, seed=seed)
     rest = [row for place, row in enumerate(rows) if place not in taken]
     return rest, [rows[place] for place in sorted(taken)]
 

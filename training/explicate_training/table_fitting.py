@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import EvalPrediction, Trainer, TrainerCallback
 
 from explicate_training.class_balancing import BalancedOrder
-from explicate_training.fine_tuning import class_weights
+from explicate_training.losses import class_weights
 from explicate_training.metrics import classification_metrics
 from explicate_training.regression_metrics import regression_metrics
 from explicate_training.table_config import CLASSIFICATION_METRICS, REGRESSION_METRICS, TableTrainingConfig

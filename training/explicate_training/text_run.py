@@ -1,40 +1,37 @@
 """What a run on texts does at each stage: data, fine-tuning, evaluation, files."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any  # JSON values
-
-import numpy as np
 
 from explicate_training.cleaning import clean
 from explicate_training.config import Config
 from explicate_training.config_file import format_config
 from explicate_training.data_report import data_report, report_lines
 from explicate_training.fine_tuning import Examples, fine_tune
-from explicate_training.labelled_text import LabelledText, sorted_labels
-from explicate_training.metric_lines import classification_lines
-from explicate_training.metrics import Logits, classification_metrics
+from explicate_training.labelled_text import LabelledText
+from explicate_training.labels import TargetScale, label_names, plain_label, targets_of
 from explicate_training.progress import StepProgress, duration
 from explicate_training.report import Evaluation, write_report
 from explicate_training.run_directory import tool_versions, write_json, write_json_lines
 from explicate_training.sources import read_rows
 from explicate_training.splitting import split_data
-from explicate_training.text_model import TextModel, load_text_model
+from explicate_training.task_metrics import task_lines, task_metrics
+from explicate_training.text_model import load_text_model
 from explicate_training.training_loop import Outcome
-
-KIND = "text-classification"
 
 
 class TextRun:
-    """A run that fine-tunes a text classifier."""
+    """A run that fine-tunes a model of texts, or of pairs of texts."""
 
     def __init__(self, config: Config, say: Callable[[str], None]) -> None:
         """Reads, cleans and splits the texts, and says so. Raises UsageError as its parts do."""
         self._config = config
         self._clean = clean(read_rows(config.data), config.data)
         self._splits = split_data(self._clean, config.data, seed=config.training.seed)
-        self._labels = sorted_labels({row.label for row in self._splits.train})
+        self._task = config.data.task
+        self._labels = label_names(self._task, [row.label for row in self._splits.train])
         for line in report_lines(self._clean.report, self._splits, config.data):
             say(line)
 
@@ -45,8 +42,21 @@ class TextRun:
 
     def load(self) -> None:
         """Loads the base model and encodes the texts; raises UsageError when the base cannot be loaded."""
-        self._text_model = load_text_model(self._config.model, self._labels, seed=self._config.training.seed)
-        self._examples = {name: _examples(self._text_model, rows) for name, rows in vars(self._splits).items()}
+        targets = {
+            name: targets_of(self._task, [row.label for row in rows], self._labels)
+            for name, rows in vars(self._splits).items()
+        }
+        self._text_model = load_text_model(
+            self._config.model,
+            self._labels,
+            seed=self._config.training.seed,
+            task=self._task,
+            target=TargetScale.of(self._task, targets["train"]),
+        )
+        self._examples = {
+            name: Examples(self._text_model.encode([row.texts for row in rows]), targets[name])
+            for name, rows in vars(self._splits).items()
+        }
 
     def plan(self) -> str:
         """What is about to be trained, and for how long at most."""
@@ -54,7 +64,8 @@ class TextRun:
         count = sum(weight.numel() for weight in self._text_model.model.parameters())
         return (
             f"{config.model.base} ({count / 1e6:.1f} million weights), at most {config.training.epochs} epochs of "
-            f"batches of {config.training.batch_size}, {config.model.max_tokens} tokens a text"
+            f"batches of {config.training.batch_size}, {config.model.max_tokens} tokens a "
+            f"{'pair' if config.data.text_pair_column else 'text'}"
         )
 
     def fit(self, *, checkpoints: Path, resume: bool, progress: StepProgress) -> Outcome:
@@ -64,6 +75,7 @@ class TextRun:
             self._examples["train"],
             self._examples["validation"],
             self._config.training,
+            task=self._task,
             checkpoints=checkpoints,
             resume=resume,
             callback=progress,
@@ -73,30 +85,20 @@ class TextRun:
         """Evaluates and writes everything into the run's finished folder."""
         config, splits = self._config, self._splits
         begin_s = time.monotonic()
-        evaluations = {name: _evaluate(self._text_model, self._examples[name]) for name in ("validation", "test")}
+        evaluations = {name: self._evaluate(self._examples[name]) for name in ("validation", "test")}
         metrics: dict[str, Any] = {name: evaluation.metrics for name, evaluation in evaluations.items()}
         say(f"evaluated in {duration(time.monotonic() - begin_s)}, fp32")
-        for line in classification_lines(metrics):
+        for line in task_lines(self._task, metrics, counted="texts"):
             say(line)
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         report = data_report(self._clean.report, splits, config.data, sha256=self.sha256, truncated=self._truncated())
-        description = {
-            "kind": KIND,
-            "labels": self._labels,
-            "max_tokens": config.model.max_tokens,
-            "base_model": config.model.base,
-            "seed": config.training.seed,
-            "data_sha256": self.sha256,
-            "tool_versions": tool_versions(_packages(config)),
-            "precision": outcome.precision,
-            "train_s": round(outcome.train_s, 1),
-        }
+        description = self._description(outcome)
         self._text_model.save(folder / "model")
         (folder / "config.toml").write_text(format_config(config), encoding="utf-8")
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "data.json", report)
         write_json(folder / "run.json", description)
-        write_json_lines(folder / "held_out.jsonl", ({"text": row.text, "label": row.label} for row in splits.test))
+        write_json_lines(folder / "held_out.jsonl", (_held_out(row) for row in splits.test))
         write_report(
             folder / "report.html",
             run=description,
@@ -106,26 +108,48 @@ class TextRun:
             best_step=outcome.best_step,
             validation=metrics["validation"],
             test=evaluations["test"],
-            test_texts=[row.text for row in splits.test],
+            test_texts=[" / ".join(row.texts) for row in splits.test],
+            task=self._task,
         )
+
+    def _description(self, outcome: Outcome) -> dict[str, Any]:
+        config, target = self._config, self._text_model.target
+        return {
+            "kind": f"text-{self._task}",
+            "labels": self._labels,
+            "target_name": config.data.label_column,
+            # A regression's model answers in standard deviations from the mean of its target.
+            "target_mean": target.mean,
+            "target_spread": target.spread,
+            "pairs": bool(config.data.text_pair_column),
+            "max_tokens": config.model.max_tokens,
+            "base_model": config.model.base,
+            "seed": config.training.seed,
+            "data_sha256": self.sha256,
+            "tool_versions": tool_versions(_packages(config)),
+            "precision": outcome.precision,
+            "train_s": round(outcome.train_s, 1),
+        }
+
+    def _evaluate(self, examples: Examples) -> Evaluation:
+        outputs = self._text_model.predict(examples.encoded)
+        metrics = task_metrics(self._task, outputs, examples.targets, self._labels, counted="texts")
+        return Evaluation(outputs, examples.targets, metrics)
 
     def _truncated(self) -> dict[str, int]:
         """How many texts of each split are longer than the model reads."""
         return {
-            name: self._text_model.count_truncated(self._examples[name].encoded, [row.text for row in rows])
+            name: self._text_model.count_truncated(self._examples[name].encoded, [row.texts for row in rows])
             for name, rows in vars(self._splits).items()
         }
 
 
-def _examples(text_model: TextModel, rows: Sequence[LabelledText]) -> Examples:
-    index_of = {label: index for index, label in enumerate(text_model.labels)}
-    return Examples(text_model.encode([row.text for row in rows]), [index_of[row.label] for row in rows])
+_LABEL_FIELDS = {str: "label", tuple: "labels", float: "value"}
 
 
-def _evaluate(text_model: TextModel, examples: Examples) -> Evaluation:
-    logits: Logits = text_model.predict(examples.encoded)
-    targets = np.asarray(examples.targets)
-    return Evaluation(logits, targets, classification_metrics(logits, targets, text_model.labels))
+def _held_out(row: LabelledText) -> dict[str, Any]:
+    pair = {} if row.text_pair is None else {"text_pair": row.text_pair}
+    return {"text": row.text, **pair, _LABEL_FIELDS[type(row.label)]: plain_label(row.label)}
 
 
 def _packages(config: Config) -> list[str]:

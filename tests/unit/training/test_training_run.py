@@ -17,8 +17,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trai
 from explicate.errors import UsageError
 from explicate_training.config import Config, DataConfig, ModelConfig, OutputConfig, TrainingConfig
 from explicate_training.config_file import parse_config
-from explicate_training.fine_tuning import loss_function
 from explicate_training.length_grouping import LengthGroupedOrder
+from explicate_training.losses import LossOptions, task_loss
 from explicate_training.progress import StepProgress
 from explicate_training.text_model import load_text_model, resolve_base
 from explicate_training.training_run import train
@@ -190,8 +190,8 @@ def test_early_stopping_ends_a_run_that_gets_no_better(config: Config) -> None:
 
 
 def test_balanced_loss_is_cross_entropy_weighed_by_inverse_frequency() -> None:
-    targets = [0, 0, 0, 1]
-    loss = loss_function(targets, 2, TrainingConfig(class_weights="balanced"))
+    targets = np.array([0, 0, 0, 1])
+    loss = task_loss("classification", targets, 2, LossOptions(balanced=True))
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.5, 0.0]])
     weight = np.array([4 / (2 * 3), 4 / (2 * 1)])
     nll = -torch.log_softmax(logits, dim=1).numpy()[np.arange(4), targets]

@@ -1,0 +1,45 @@
+"""What may be chosen for each task: the loss, and the metric that chooses the best checkpoint."""
+
+from collections.abc import Mapping
+
+from explicate.errors import UsageError
+from explicate_training.labels import Task
+
+CHECKPOINT_METRICS: Mapping[Task, tuple[str, ...]] = {
+    "classification": ("accuracy", "f1_macro", "auroc"),
+    "multi-label": ("f1_micro", "f1_macro", "auroc", "average_precision", "subset_accuracy"),
+    "regression": ("r2", "mae", "rmse"),
+}
+"""Validation metrics that may choose the best checkpoint, besides the loss."""
+ALL_CHECKPOINT_METRICS = tuple(dict.fromkeys(name for names in CHECKPOINT_METRICS.values() for name in names))
+LOSSES: Mapping[Task, tuple[str, ...]] = {
+    "classification": ("cross-entropy",),
+    "multi-label": ("binary-cross-entropy",),
+    "regression": ("mse", "mae", "huber"),
+}
+"""Losses by task; the first one is what "auto" means."""
+ALL_LOSSES = tuple(name for names in LOSSES.values() for name in names)
+
+
+def check_task_options(task: Task, *, loss: str, best_metric: str) -> None:
+    """Raises UsageError when the loss or the metric that chooses the checkpoint is not one of the task's."""
+    for name, value, own in (
+        ("loss", loss, ("auto", *LOSSES[task])),
+        ("best_metric", best_metric, ("auto", "loss", *CHECKPOINT_METRICS[task])),
+    ):
+        if value not in own:
+            raise UsageError(
+                f"training.{name} is {value}, but this is a {task}: use {', '.join(own)}, or change data.task"
+            )
+
+
+def chosen_metric(task: Task, best_metric: str) -> str:
+    """The metric that chooses the best checkpoint: "auto" is the mean absolute error, or the macro F1."""
+    if best_metric != "auto":
+        return best_metric
+    return "mae" if task == "regression" else "f1_macro"
+
+
+def chosen_loss(task: Task, loss: str) -> str:
+    """The loss: "auto" is the first one of the task."""
+    return LOSSES[task][0] if loss == "auto" else loss
