@@ -16,6 +16,7 @@ from explicate_server.call_record import CallRecord
 from explicate_server.explain.registry import METHODS
 from explicate_server.explanations import Explainer
 from explicate_server.logs import log_call
+from explicate_server.metric_collectors import ModelCollector, StoreCollector
 from explicate_server.metrics import Metrics
 from explicate_server.predictions import Predictor
 from explicate_server.registry.labels import LIVE
@@ -71,6 +72,8 @@ class Server:
         self.health = HealthReport(self._live_batchers, stuck_batch_s=settings.stuck_batch_s)
         explainer = Explainer(settings, self._workers, self.admission, self.metrics, self.audit)
         self.registry.operations.on_freed.append(explainer.store.forget)
+        self.metrics.add(ModelCollector(self.registry.operations.outcomes, self._batchers))
+        self.metrics.add(StoreCollector(explainer.store))
         predictor = Predictor(settings, self._workers)
         self.shadow = Shadow(self.registry, predictor, explainer, settings)
         inference = InferenceServicer(self.registry, predictor, explainer, self.shadow, settings)

@@ -127,7 +127,7 @@ def _open(path: Path) -> int:
 
 
 def audit_entry(
-    served: ServedModel, value: ModelInput, answer: ExplainAnswer, call: CallRecord | None, *, with_input: bool
+    served: ServedModel, value: ModelInput, answer: ExplainAnswer, call: CallRecord, *, with_input: bool
 ) -> dict[str, Any]:
     """What the log says of an explanation; the input itself only ``with_input``.
 
@@ -137,9 +137,9 @@ def audit_entry(
     values = np.ascontiguousarray(answer.attribution.values, dtype="<f8")
     return {
         "time": utc(time.time()),
-        "request_id": call.request_id if call else "",
-        "call": call.method if call else "",
-        "caller": call.caller if call else "",
+        "request_id": call.request_id,
+        "call": call.method,
+        "caller": call.caller,
         "model": manifest.model,
         "version": manifest.version,
         "bundle_digest": served.bundle.digest,

@@ -75,9 +75,10 @@ class Explainer:
                     yield answer
 
     async def _note(self, served: ServedModel, value: ModelInput, answer: ExplainAnswer) -> None:
-        if self._audit is not None:
+        call = current_call.get()
+        if self._audit is not None and call is not None:  # a shadow's answers go to nobody
             with_input = self._settings.audit_inputs
-            await self._audit.write(audit_entry(served, value, answer, current_call.get(), with_input=with_input))
+            await self._audit.write(audit_entry(served, value, answer, call, with_input=with_input))
 
     def _count(self, answer: ExplainAnswer) -> None:
         self._metrics.explanation_ended(

@@ -1,39 +1,22 @@
-"""What the server tells Prometheus: rows, padding and waits of every model by class, and how explanations end.
+"""What the server tells Prometheus: calls by how they ended, explanations by method, and what the parts have counted.
 
-The batchers keep plain sums of their own; they are read when somebody asks, so that nothing is paid between.
+Label values come from fixed sets and from the repository, never from callers.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from explicate_server.admission import Admission
 from explicate_server.audit import AuditLog
 from explicate_server.call_record import CallRecord
-from explicate_server.runtime.batcher import Batcher
-from explicate_server.runtime.statistics import QUEUE_BOUNDS_S, QueueTimes
+from explicate_server.metric_collectors import AdmissionCollector, AuditCollector, BatcherCollector, Batchers
 
 # Upper bounds in seconds: from a single row of a table to the longest call that is allowed by default.
 _CALL_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 # The model and version of a call that no version answered.
 UNKNOWN = "unknown"
-_LABELS = ("model", "version", "priority")
-# A sum of ClassStatistics, its metric and what it means. Prometheus adds _total.
-_SUMS = (
-    ("rows", "explicate_model_rows", "Rows that went through the model."),
-    ("batches", "explicate_model_batches", "Batches that went through the model."),
-    ("tokens", "explicate_model_tokens", "Tokens of the rows that went through the model, without padding."),
-    ("padded_tokens", "explicate_model_padded_tokens", "Tokens that went through the model, with padding."),
-    ("busy_s", "explicate_model_busy_seconds", "Wall time of batches, those side by side added up."),
-    ("dropped_rows", "explicate_dropped_rows", "Rows that waited when their caller left or ran out of time."),
-    ("refused_rows", "explicate_refused_rows", "Rows refused because the queue was full."),
-)
-Batchers = Callable[[], Iterable[tuple[str, int, Batcher]]]
 
 
 class Metrics:
@@ -43,9 +26,9 @@ class Metrics:
         """``batchers`` gives model, version and batcher of whatever serves now."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.registry.register(_BatcherCollector(batchers))
-        self.registry.register(_AdmissionCollector(admission))
-        self.registry.register(_AuditCollector(audit))
+        self.registry.register(BatcherCollector(batchers))
+        self.registry.register(AdmissionCollector(admission))
+        self.registry.register(AuditCollector(audit))
         self._ended = self._counter("explanations", "Explanations answered.", "method", "stop_reason")
         self._evaluations = self._counter("explanation_evaluations", "Evaluations that explanations rest on.", "method")
         self._reused = self._counter(
@@ -56,6 +39,10 @@ class Metrics:
             "explicate_call_seconds", "Seconds that calls took.", ["method"], buckets=_CALL_S, registry=self.registry
         )
         self._server: tuple[Any, Any] | None = None
+
+    def add(self, collector: Collector) -> None:
+        """Tell what another part has counted, too."""
+        self.registry.register(collector)
 
     def call_ended(self, record: CallRecord, code: str) -> None:
         """Count a call. A model is named only once a version of it answered: callers must not make up labels."""
@@ -94,64 +81,3 @@ class Metrics:
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"explicate_{name}", text, labels, registry=self.registry)
-
-
-class _BatcherCollector(Collector):
-    def __init__(self, batchers: Batchers) -> None:
-        self._batchers = batchers
-
-    def collect(self) -> Iterator[Metric]:
-        sums = {name: CounterMetricFamily(metric, text, labels=_LABELS) for name, metric, text in _SUMS}
-        waits = HistogramMetricFamily("explicate_queue_seconds", "Seconds that rows waited.", labels=_LABELS)
-        waiting = GaugeMetricFamily("explicate_queued_rows", "Rows that wait.", labels=_LABELS)
-        slowdown = GaugeMetricFamily(
-            "explicate_model_slowdown_ratio",
-            "Time that batches take now, as a multiple of what was measured when the model was loaded.",
-            labels=_LABELS[:2],
-        )
-        running = GaugeMetricFamily(
-            "explicate_running_batch_seconds",
-            "Seconds that the oldest batch in the model has taken.",
-            labels=_LABELS[:2],
-        )
-        for model, version, batcher in self._batchers():
-            statistics, queued = batcher.snapshot(), batcher.queued_rows
-            slowdown.add_metric([model, str(version)], batcher.cost.slowdown)
-            running.add_metric([model, str(version)], batcher.running_s)
-            for priority, of_class in statistics.items():
-                labels = [model, str(version), priority.name.lower()]
-                waiting.add_metric(labels, queued[priority])
-                waits.add_metric(labels, _buckets(of_class.queue_times), of_class.queue_times.sum_s)
-                for name, family in sums.items():
-                    family.add_metric(labels, getattr(of_class, name))
-        yield from (*sums.values(), waits, waiting, slowdown, running)
-
-
-class _AdmissionCollector(Collector):
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
-
-    def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(
-            "explicate_explanations_in_progress", "Explanations let in and not ended.", self._admission.in_progress
-        )
-        refusals: Mapping[str, int] = dict(self._admission.refusals)
-        refused = CounterMetricFamily("explicate_refused_explanations", "Explanations not let in.", labels=["reason"])
-        for reason, count in refusals.items():
-            refused.add_metric([reason], count)
-        yield refused
-
-
-class _AuditCollector(Collector):
-    def __init__(self, audit: AuditLog | None) -> None:
-        self._audit = audit
-
-    def collect(self) -> Iterator[Metric]:
-        written, lost = (self._audit.written, self._audit.lost) if self._audit else (0, 0)
-        yield CounterMetricFamily("explicate_audit_lines", "Lines written to the audit log.", written)
-        yield CounterMetricFamily("explicate_audit_lost_lines", "Lines that the audit log has not.", lost)
-
-
-def _buckets(times: QueueTimes) -> Sequence[tuple[str, float]]:
-    bounds = [*map(floatToGoString, QUEUE_BOUNDS_S), "+Inf"]
-    return list(zip(bounds, accumulate(times.counts), strict=True))

@@ -81,9 +81,13 @@ class _Tracer:
 
     @contextmanager
     def span(self, name: str, attributes: Mapping[str, Attribute], **options: Any) -> Iterator[Span]:
-        # An exception's text may quote the input.
-        quiet = {"record_exception": False, "set_status_on_exception": False}
-        with self._tracer.start_as_current_span(name, attributes=_prefixed(attributes), **quiet, **options) as span:
+        with self._tracer.start_as_current_span(
+            name,
+            attributes=_prefixed(attributes),
+            record_exception=False,  # its text may quote the input
+            set_status_on_exception=False,
+            **options,
+        ) as span:
             yield Span(span)
 
     def waited(self, arrived_s: float, queue_s: float, rows: int) -> None:

@@ -51,6 +51,11 @@ class ValueStore:
         self._max_bytes = max_bytes
         self._games: OrderedDict[Hashable, GameValues] = OrderedDict()  # those used last at the end
 
+    @property
+    def games(self) -> int:
+        """Inputs of which something is kept or under way."""
+        return len(self._games)
+
     @contextmanager
     def game(self, key: Hashable) -> Iterator[GameValues]:
         """The values of the game with this key, which must say everything that the model's answers depend on."""

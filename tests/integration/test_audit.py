@@ -1,5 +1,6 @@
 """The audit log of a real server, and asking for what it tells of again with the real command line."""
 
+import asyncio
 import hashlib
 import json
 import resource
@@ -12,12 +13,22 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from harness import TEXT, WORDS, explain_request, running_server, server_process, stream_request
+from harness import (
+    TEXT,
+    WORDS,
+    Running,
+    explain_request,
+    reference,
+    running_server,
+    server_process,
+    stream_request,
+    table_input,
+)
 from test_tables import LOANS
-from tiny_bundle import build_tiny_repository
 
 from explicate import Client, Contrast
 from explicate.cli import main
+from explicate.v1 import inference_service_pb2 as messages
 from explicate_server.app import Server, StartError
 from explicate_server.settings import Settings
 
@@ -30,6 +41,13 @@ def replayed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, 
     """The exit code of `explicate replay`, and its verdicts."""
     code = main(["replay", "--format", "json", *arguments])
     return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+async def replayed_by(
+    running: Running, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, list[dict[str, Any]]]:
+    """The same, asking a server in this process."""
+    return await asyncio.to_thread(replayed, capsys, *arguments, "--server", running.target)
 
 
 async def test_a_line_tells_who_asked_what_of_which_version_and_what_it_cost(
@@ -146,85 +164,98 @@ def test_every_line_is_repeated_by_another_process(
     assert code == 0
 
 
-def test_rows_of_tables_are_repeated(
+async def test_rows_of_tables_are_repeated(
     table_repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / "audit.jsonl"
     numbers, codes = LOANS.rows(1, seed=5)
-    row = LOANS.cells(numbers[0], codes[0])
-    flags = ("--audit-log", str(log), "--audit-inputs=yes")
-    with server_process(table_repository, *flags) as (_, target), Client(target) as client:
-        client.explain("loans", row, seed=5)
-    with server_process(table_repository) as (_, target):
-        code, (verdict,) = replayed(capsys, str(log), "--server", target)
+    row = table_input(LOANS.cells(numbers[0], codes[0]))
+    async with running_server(table_repository, audit_log=str(log), audit_inputs=True) as running:
+        await running.inference.Explain(messages.ExplainRequest(model=reference("loans"), input=row))
+    async with running_server(table_repository) as running:
+        code, (verdict,) = await replayed_by(running, capsys, str(log))
     assert code == 0
     assert verdict["verdict"] in {"same", "close"}
 
 
-def test_an_input_that_the_log_has_not_can_be_given_and_must_be_the_same(
+async def test_an_input_that_the_log_has_not_can_be_given_and_must_be_the_same(
     tiny_repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log, right, wrong = tmp_path / "audit.jsonl", tmp_path / "right.txt", tmp_path / "wrong.txt"
     right.write_text(f"{TEXT}\n", encoding="utf-8")
     wrong.write_text("another text", encoding="utf-8")
-    with server_process(tiny_repository, "--audit-log", str(log)) as (_, target):
-        with Client(target) as client:
-            client.explain("tiny", TEXT)
-        where = (str(log), "--server", target, "--line", "1")
-        assert replayed(capsys, *where)[1][0]["verdict"] == "unknown"
-        code, (verdict,) = replayed(capsys, *where, "--input", str(wrong))
+    async with running_server(tiny_repository, audit_log=str(log)) as running:
+        await running.inference.Explain(explain_request(TEXT))
+        where = (running, capsys, str(log), "--line", "1")
+        code, (verdict,) = await replayed_by(*where)
+        assert (code, verdict["verdict"]) == (1, "unknown")
+        code, (verdict,) = await replayed_by(*where, "--input", str(wrong))
         assert (code, verdict["verdict"]) == (1, "unknown")
         assert "another input" in verdict["what"]
-        code, (verdict,) = replayed(capsys, *where, "--input", str(right))
+        code, (verdict,) = await replayed_by(*where, "--input", str(right))
         assert (code, verdict["verdict"]) == (0, "same"), "the values of the first time are kept"
 
 
-def test_a_version_that_is_gone_is_named(
+async def test_replaying_the_log_that_the_server_writes_comes_to_an_end(
     tiny_repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / "audit.jsonl"
-    flags = ("--audit-log", str(log), "--audit-inputs")
-    with server_process(tiny_repository, *flags) as (_, target), Client(target) as client:
-        client.explain("tiny", TEXT)
-    other = build_tiny_repository(tmp_path / "other", versions=2)
-    (other / "tiny" / "1").rename(tmp_path / "first")
-    with server_process(other) as (_, target):
-        code, (verdict,) = replayed(capsys, str(log), "--server", target)
-        assert (code, verdict["verdict"]) == (1, "gone")
+    async with running_server(tiny_repository, audit_log=str(log), audit_inputs=True) as running:
+        for request_id in ("a", "b"):
+            await running.inference.Explain(explain_request(TEXT), metadata=(("x-request-id", request_id),))
+        code, verdicts = await replayed_by(running, capsys, str(log))
+        assert (code, [verdict["line"] for verdict in verdicts]) == (0, [1, 2])
+        assert len(lines_of(log)) == 4
+        _, (verdict,) = await replayed_by(running, capsys, str(log), "--request-id", "b")
+        assert verdict["line"] == 2
+        assert await replayed_by(running, capsys, str(log), "--request-id", "never") == (2, [])
 
 
-def test_a_tampered_line_is_found_and_a_torn_one_named(
+async def test_a_version_that_is_gone_is_named(
     tiny_repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / "audit.jsonl"
-    with server_process(tiny_repository, "--audit-log", str(log), "--audit-inputs") as (_, target):
-        with Client(target) as client:
-            client.explain("tiny", TEXT)
-        line = lines_of(log)[0]
+    async with running_server(tiny_repository, audit_log=str(log), audit_inputs=True) as running:
+        await running.inference.Explain(explain_request(TEXT))
+        (line,) = lines_of(log)
+        log.write_text(json.dumps({**line, "version": 7}) + "\n", encoding="ascii")
+        code, (verdict,) = await replayed_by(running, capsys, str(log))
+    assert (code, verdict["verdict"]) == (1, "gone")
+    assert "tiny/7" in verdict["what"]
+
+
+async def test_a_line_that_was_changed_is_found_and_a_torn_one_named(
+    tiny_repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, changed = tmp_path / "audit.jsonl", tmp_path / "changed.jsonl"
+    async with running_server(tiny_repository, audit_log=str(log), audit_inputs=True) as running:
+        await running.inference.Explain(explain_request(TEXT))
+        (line,) = lines_of(log)
         line["options"]["seed"] += 1
         line["bundle_digest"] = "0" * 64
-        log.write_text('{"time": "2026\n' + json.dumps(line) + "\n", encoding="ascii")
-        code, (verdict,) = replayed(capsys, str(log), "--server", target)
+        changed.write_text('{"time": "2026\n' + json.dumps(line) + "\n", encoding="ascii")
+        code, (verdict,) = await replayed_by(running, capsys, str(changed))
         assert (code, verdict["verdict"]) == (1, "different")
-        assert "bundle digest" in verdict["what"]
+        assert verdict["what"].startswith(f"bundle digest: {'0' * 64} then, ")
         assert verdict["largest_difference"] > 1e-5
-        assert main(["replay", str(log), "--line", "1", "--server", target]) == 2
+        arguments = ["replay", str(changed), "--line", "1", "--server", running.target]
+        assert await asyncio.to_thread(main, arguments) == 2
         assert "line 1 is no line of an audit log" in capsys.readouterr().err
 
 
-def test_an_explanation_that_the_clock_cut_is_not_called_different(
+async def test_an_explanation_that_the_clock_cut_is_not_called_different(
     tiny_repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log = tmp_path / "audit.jsonl"
-    with server_process(tiny_repository, "--audit-log", str(log), "--audit-inputs") as (_, target):
-        with Client(target) as client:
-            text = " ".join(WORDS * 5)
-            client.explain("tiny", text, time_limit_s=0.2, max_evaluations=16384, tolerance=0.0)
-        line = lines_of(log)[0]
+    log, changed = tmp_path / "audit.jsonl", tmp_path / "changed.jsonl"
+    request = explain_request(" ".join(WORDS * 5), max_evaluations=16384, tolerance=0.0, time_limit_seconds=0.2)
+    async with running_server(tiny_repository, audit_log=str(log), audit_inputs=True) as running:
+        await running.inference.Explain(request)
+        (line,) = lines_of(log)
         assert (line["stop_reason"], line["cut_by_clock"]) == ("deadline", True)
-        line["options"]["max_evaluations"] = 400  # what it would take on a faster machine would take this one long
-        log.write_text(json.dumps(line) + "\n", encoding="ascii")
-        code, (verdict,) = replayed(capsys, str(log), "--server", target)
+        # The whole budget would take a while; a smaller one shows the same.
+        line["options"] |= {"max_evaluations": 400, "min_evaluations": 4}
+        changed.write_text(json.dumps(line) + "\n", encoding="ascii")
+        code, (verdict,) = await replayed_by(running, capsys, str(changed))
     assert (code, verdict["verdict"]) == (1, "cut")
     assert "depended on the clock" in verdict["what"]
     assert "stop reason: deadline then, budget now" in verdict["what"]

@@ -43,6 +43,10 @@ async def test_a_scrape_tells_the_rows_of_the_calls_that_were_answered(tiny_repo
             >= explained["explicate_model_tokens_total", "explain"]
         )
         assert explained["explicate_explanations_in_progress", ""] == 0
+        assert explained["explicate_store_bytes", ""] > 0
+        assert explained["explicate_store_games", ""] == 1
+        assert explained["explicate_model_loaded", ""] == 1
+        assert explained["explicate_model_operations_total", ""] == 1
 
 
 async def test_without_the_setting_nothing_listens(tiny_repository: Path) -> None:

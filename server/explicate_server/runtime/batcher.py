@@ -280,7 +280,8 @@ class Batcher:
     def _account(self, batch: Sequence[Entry], priority: Priority, started_s: float, batch_s: float) -> None:
         self._batches += 1
         self.batch_s = batch_s if not self.batch_s else (1 - _SMOOTHING) * self.batch_s + _SMOOTHING * batch_s
-        self.statistics[priority].add_batch(batch, started_s, batch_s)
+        room = self.cost.most_rows(_padded_length(batch))
+        self.statistics[priority].add_batch(batch, started_s, batch_s, room=room)
 
     def _finish(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:

@@ -27,21 +27,27 @@ class QueueTimes:
 class ClassStatistics:
     """Sums of one class. Rows are ``dropped`` when their caller left them waiting, ``refused`` when the queue was full.
 
-    ``padded_tokens`` are all that went through the model, ``tokens`` those that rows asked for.
+    ``padded_tokens`` are all that went through the model, ``tokens`` those that rows asked for. ``capacity_rows`` are
+    what the batches had room for.
     """
 
     batches: int = 0
     rows: int = 0
     tokens: int = 0
     padded_tokens: int = 0
+    capacity_rows: int = 0
     busy_s: float = 0.0
     dropped_rows: int = 0
     refused_rows: int = 0
     queue_times: QueueTimes = field(default_factory=QueueTimes)
 
-    def add_batch(self, batch: Sequence[Entry], started_s: float, busy_s: float) -> None:
-        """Count a batch: when it started (monotonic seconds), and how long the model took."""
+    def add_batch(self, batch: Sequence[Entry], started_s: float, busy_s: float, *, room: int) -> None:
+        """Count a batch: when it started (monotonic seconds), how long the model took, and how many rows it could have.
+
+        A single row that stands for more rows than there is room for goes alone.
+        """
         rows = rows_in(batch)
+        self.capacity_rows += max(room, rows)
         self.batches += 1
         self.rows += rows
         self.tokens += sum(entry.row.length * entry.row.count for entry in batch)

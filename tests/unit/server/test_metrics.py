@@ -72,6 +72,7 @@ async def test_rows_padding_waits_drops_and_refusals_are_told_by_class(
         "explicate_model_batches_total": 2,
         "explicate_model_tokens_total": 8 + 6 + 8,
         "explicate_model_padded_tokens_total": 8 + 16,
+        "explicate_model_capacity_rows_total": 2 * batcher.cost.most_rows(8),
         "explicate_refused_rows_total": 5,
         "explicate_dropped_rows_total": 0,
         "explicate_queued_rows": 0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -148,10 +149,15 @@ def _shown(verdict: Verdict) -> str:
 def _lines(arguments: argparse.Namespace) -> Iterator[AuditLine]:
     """The chosen lines; one that cannot be read is refused if it was asked for, else named on stderr."""
     try:
-        with arguments.log.open(encoding="utf-8", errors="replace") as file:
-            for number, text in enumerate(file, start=1):
-                if arguments.line in (None, number) and text.strip():
-                    yield from _chosen(arguments, number, text)
+        with arguments.log.open("rb") as file:
+            # Not what comes later: the server that is asked may write to this very log.
+            left = os.fstat(file.fileno()).st_size
+            for number, line in enumerate(file, start=1):
+                if left <= 0:
+                    return
+                left -= len(line)
+                if arguments.line in (None, number) and line.strip():
+                    yield from _chosen(arguments, number, line.decode("utf-8", "replace"))
     except OSError as error:
         raise UsageError(f"cannot read {arguments.log}: {error.strerror}") from error
 
