@@ -50,12 +50,14 @@ class InvalidRequest(ServerError):
 class AccessDenied(ServerError):
     """The call brought no token, a wrong one, or one without the right; or came to the wrong port.
 
-    ``challenge`` is what HTTP calls WWW-Authenticate (RFC 6750); empty where no token would help.
+    ``challenge`` is what HTTP calls WWW-Authenticate (RFC 6750); empty where no token would help. ``token_name`` is
+    that of a token which is known and has not the right.
     """
 
-    def __init__(self, reason: str, detail: str, *, challenge: str = "") -> None:
+    def __init__(self, reason: str, detail: str, *, challenge: str = "", token_name: str = "") -> None:
         super().__init__(reason, detail)
         self.challenge = challenge
+        self.token_name = token_name
 
 
 class NotFound(ServerError):

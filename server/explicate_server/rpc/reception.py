@@ -9,7 +9,8 @@ from typing import Any
 
 import grpc
 
-from explicate_server.errors import InvalidRequest, Overloaded, ServerError
+from explicate_server.call_record import CallRecord
+from explicate_server.errors import AccessDenied, InvalidRequest, Overloaded, ServerError
 from explicate_server.security.access import Access
 from explicate_server.security.caller import caller_key
 
@@ -27,18 +28,22 @@ class Reception:
         self._max_calls = max_calls
         self._max_receive_s = max_receive_s
 
-    def admit(self, method: str, context: _Context, *, address: str, in_flight: int) -> str:
-        """Let a call in; returns who the caller is to limits, logs and audit.
+    def admit(self, record: CallRecord, context: _Context, *, in_flight: int) -> None:
+        """Let a call in, and write down whose token it brought.
 
         Raises:
             AccessDenied: it has no token with the right, or came to the wrong port.
             Overloaded: ``in_flight`` calls, this one included, are too many.
         """
-        name = self._access.check(method, authorizations(context.invocation_metadata()))
+        try:
+            name = self._access.check(record.method, authorizations(context.invocation_metadata()))
+        except AccessDenied as error:
+            record.caller = caller_key(error.token_name, record.caller)
+            raise
+        record.caller = caller_key(name, record.caller)
         if in_flight > self._max_calls:
             detail = f"{self._max_calls:,} are allowed; come back later or ask another server"
             raise Overloaded("TOO_MANY_CALLS", detail, retry_after_s=_RETRY_AFTER_S)
-        return caller_key(name, address)
 
     async def receive(self, context: _Context) -> bytes:
         """The bytes of the request.

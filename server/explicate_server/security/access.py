@@ -53,5 +53,6 @@ class Access:
                 "RIGHT_MISSING",
                 f"this call needs the right {rights}, which the token {token.name!r} does not have",
                 challenge=f'{_REALM}, error="insufficient_scope", scope="{rights}"',
+                token_name=token.name,
             )
         return token

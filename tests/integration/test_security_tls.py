@@ -1,0 +1,122 @@
+"""TLS and mutual TLS with real handshakes: whom the clients trust, whom the server lets in, and new certificates."""
+
+import asyncio
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from certificates import Authority
+from harness import TEXT, running_server
+
+import explicate
+from explicate_server.app import StartError
+from explicate_server.security.tokens import new_token
+
+
+def tls_settings(authority: Authority, *, client_ca: Path | None = None, expired: bool = False) -> dict[str, Any]:
+    server = authority.issue("server", expired=expired)
+    settings = {"tls_cert": str(server.cert), "tls_key": str(server.key)}
+    return settings | ({"tls_client_ca": str(client_ca)} if client_ca else {})
+
+
+async def answers(target: str, tls: explicate.Tls | bool) -> bool:
+    """Whether a prediction comes back over a new connection; a refused handshake is UNAVAILABLE."""
+    async with explicate.AsyncClient(target, tls=tls, timeout_s=20) as client:
+        try:
+            return len((await client.predict("tiny", [TEXT])).predictions) == 1
+        except explicate.Unavailable:
+            return False
+
+
+async def test_only_clients_that_trust_the_authority_are_answered(tiny_repository: Path, tmp_path: Path) -> None:
+    authority, other = Authority(tmp_path), Authority(tmp_path, "other")
+    async with running_server(tiny_repository, **tls_settings(authority)) as running:
+        assert await answers(running.target, explicate.Tls(ca=authority.cert))
+        assert not await answers(running.target, explicate.Tls(ca=other.cert))
+        assert not await answers(running.target, True)
+        assert not await answers(running.target, False)
+
+
+async def test_an_expired_certificate_is_not_trusted(tiny_repository: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    async with running_server(tiny_repository, **tls_settings(authority, expired=True)) as running:
+        assert not await answers(running.target, explicate.Tls(ca=authority.cert))
+
+
+async def test_with_a_client_ca_only_its_clients_are_let_in(tiny_repository: Path, tmp_path: Path) -> None:
+    authority, clients, strangers = Authority(tmp_path), Authority(tmp_path, "clients"), Authority(tmp_path, "others")
+    known, stranger, late = clients.issue("known"), strangers.issue("stranger"), clients.issue("late", expired=True)
+    async with running_server(tiny_repository, **tls_settings(authority, client_ca=clients.cert)) as running:
+        assert await answers(running.target, explicate.Tls(authority.cert, known.cert, known.key))
+        assert not await answers(running.target, explicate.Tls(authority.cert))
+        for issued in (stranger, late):
+            assert not await answers(running.target, explicate.Tls(authority.cert, issued.cert, issued.key))
+
+
+async def test_new_certificates_are_used_without_a_restart_and_broken_ones_are_not(
+    tiny_repository: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    (tmp_path / "new").mkdir()
+    old, new = Authority(tmp_path, "old"), Authority(tmp_path / "new", "new")
+    settings = tls_settings(old)
+    cert, key = Path(settings["tls_cert"]), Path(settings["tls_key"])
+    async with running_server(tiny_repository, **settings) as running:
+        trusts_old, trusts_new = explicate.Tls(ca=old.cert), explicate.Tls(ca=new.cert)
+        assert await answers(running.target, trusts_old)
+        async with explicate.AsyncClient(running.target, tls=trusts_old) as connected:
+            await connected.list_models()
+            shutil.copy(__file__, cert)  # no certificate
+            assert await answers(running.target, trusts_old)
+            assert "the TLS certificates changed and cannot be used" in caplog.text
+            issued = new.issue("server")
+            shutil.copy(issued.cert, cert)  # now the certificate does not fit the old key
+            assert await answers(running.target, trusts_old)
+            shutil.copy(issued.key, key)
+            assert await answers(running.target, trusts_new)
+            assert not await answers(running.target, trusts_old)
+            await connected.list_models()  # a connection that was made before stays
+    assert "the TLS certificates changed and are in use" in caplog.text
+    assert "BEGIN" not in caplog.text
+
+
+async def test_a_server_does_not_start_with_certificates_it_cannot_use(tiny_repository: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    one, two = authority.issue("one"), authority.issue("two")
+    two.key.chmod(0o622)
+    cases = [
+        ({"tls_cert": str(one.cert), "tls_key": str(tmp_path / "none.key")}, "none.key|No such file"),
+        ({"tls_cert": str(one.key), "tls_key": str(one.key)}, "no certificate and its key"),
+        ({"tls_cert": str(two.cert), "tls_key": str(two.key)}, "can be changed by others"),
+        ({"tls_cert": str(one.cert), "tls_key": str(one.key), "tls_client_ca": str(one.key)}, "holds no certificates"),
+    ]
+    for settings, words in cases:
+        with pytest.raises(StartError, match=words):
+            async with running_server(tiny_repository, **settings):
+                pass
+
+
+async def test_a_token_is_not_sent_where_others_can_read_it(tmp_path: Path) -> None:
+    token = new_token()
+    for target in ("models.internal:8500", "10.0.0.7:8500", "dns:///127.0.0.1.example.com:8500", "0.0.0.0:8500"):
+        for make in (explicate.Client, explicate.AsyncClient):
+            with pytest.raises(explicate.UsageError, match="unencrypted") as caught:
+                make(target, token=token)
+            assert token not in str(caught.value)
+            for allowed in ({"tls": explicate.Tls(ca=Authority(tmp_path).cert)}, {"allow_plain_token": True}):
+                client = make(target, token=token, **allowed)
+                await client.close() if isinstance(client, explicate.AsyncClient) else client.close()
+    for target in ("127.0.0.1:8500", "localhost:8500", "[::1]:8500", "unix:/run/x", "dns:///localhost:1"):
+        await asyncio.to_thread(explicate.Client(target, token=token).close)
+
+
+def test_a_client_names_the_file_it_cannot_use(tmp_path: Path) -> None:
+    with pytest.raises(explicate.UsageError, match=r"cannot read .*missing\.pem"):
+        explicate.Client("localhost:1", tls=explicate.Tls(ca=tmp_path / "missing.pem"))
+    with pytest.raises(explicate.UsageError, match="belong together"):
+        explicate.Tls(cert="a.pem")
+    for token in ("", "a b", "naïve", "a\nb"):
+        with pytest.raises(explicate.UsageError, match="token"):
+            explicate.Client("localhost:1", token=token)
