@@ -74,7 +74,7 @@ def _pair(texts: tuple[object, ...], path: str) -> inference_pb.TextInput:
         raise invalid_argument(f"{path}.text", f"must be a string or a pair of them, not {len(texts)} values")
     text, text_pair = texts
     return inference_pb.TextInput(
-        text=unicode_text(text, f"{path}.text"), text_pair=unicode_text(text_pair, f"{path}.text_pair")
+        text=unicode_text(text, f"{path}.text"), text_pair=unicode_text(text_pair, f"{path}.text.text_pair")
     )
 
 

@@ -4,7 +4,8 @@ A text of k words has words w_0 .. w_{k-1}. Class "great" has probability (k mod
 (i + 1) / 100, negative for odd i, with standard error 0.01 and the interval value ± 0.02; the last word of a text of
 more than one word has no standard error yet (NaN). With `max_players` below k each pair of words is a phrase, worth
 what the word at its place would be. A contrast is worth ten times its target. A quarter of the evaluations is reused.
-Rows of a table have their answers in `canned_tables`.
+Model "entailment" reads pairs: the words of both texts are its words, and count together. Rows of a table have their
+answers in `canned_tables`, images in `canned_images`, texts with several labels in `canned_labels`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import log, nan
 
+import canned_images
+import canned_labels
 import canned_tables
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -32,6 +35,7 @@ from explicate.v1.model_service_pb2_grpc import ModelServiceServicer, add_ModelS
 MODEL = inference_pb.ModelVersion(
     model="reviews", version=3, bundle_digest="ab" * 32, runtime="onnxruntime-cpu", precision="fp32"
 )
+PAIRS = "entailment"
 _OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 16 * 1024 * 1024)]
 STREAMED_EVALUATIONS = (8, 16, 32)
 # No two alike, so that none can be taken for another.
@@ -84,7 +88,8 @@ class _Inference(InferenceServiceServicer):
 
     def Predict(self, request, context):
         self.state.enter(request, context)
-        violations = [problem for i, item in enumerate(request.inputs) for problem in _violations(item, f"inputs[{i}]")]
+        model, items = request.model.model, enumerate(request.inputs)
+        violations = [problem for i, item in items for problem in _violations(model, item, f"inputs[{i}]")]
         if violations:
             context.abort_with_status(rpc_status.to_status(bad_request(*violations)))
         name = request.model.model
@@ -97,7 +102,7 @@ class _Inference(InferenceServiceServicer):
 
     def Explain(self, request, context):
         self.state.enter(request, context)
-        if violations := _violations(request.input, "input"):
+        if violations := _violations(request.model.model, request.input, "input"):
             context.abort_with_status(rpc_status.to_status(bad_request(*violations)))
         if self.state.hold:
             self.state.ended.wait(timeout=30)
@@ -136,7 +141,7 @@ class _Models(ModelServiceServicer):
         self.state.enter(request, context)
         return model_pb.GetModelResponse(
             status=model_status(request.model, request.version or 3),
-            bundle=canned_tables.bundle(request.model) if _is_table(request.model) else _TEXT_BUNDLE,
+            bundle=_bundle(request.model),
             methods=["kernel-shap", "lime"],
             limits=model_pb.ServingLimits(
                 max_inputs=1024,
@@ -144,6 +149,8 @@ class _Models(ModelServiceServicer):
                 max_evaluations=16384,
                 max_call_seconds=60,
                 max_evaluations_per_caller=65536,
+                max_image_bytes=canned_images.MAX_BYTES,
+                max_image_pixels=1_000_000,
             ),
             model_card="# reviews",
             runtimes=[
@@ -167,7 +174,7 @@ def model_status(model: str, version: int = 3, state: int = model_pb.MODEL_STATE
         state=state,
         labels=["live"] if state == model_pb.MODEL_STATE_READY else [],
         reason=reason,
-        kind=canned_tables.kind(model) if _is_table(model) else bundle_pb.MODEL_KIND_TEXT_CLASSIFICATION,
+        kind=_kind(model),
         bundle_digest="ab" * 32,
         runtime="onnxruntime-cpu",
         precision="fp32",
@@ -178,9 +185,36 @@ def _is_table(model: str) -> bool:
     return model in (*canned_tables.CLASSIFIERS, canned_tables.REGRESSION)
 
 
-def _violations(item: inference_pb.Input, path: str) -> list[tuple[str, str]]:
+def _bundle(model: str) -> bundle_pb.Bundle:
+    if _is_table(model):
+        return canned_tables.bundle(model)
+    if model in canned_images.MODELS:
+        return canned_images.bundle(model)
+    if model == canned_labels.MODEL:
+        return canned_labels.bundle()
+    bundle = bundle_pb.Bundle()
+    bundle.CopyFrom(_TEXT_BUNDLE)
+    bundle.text.pairs = model == PAIRS
+    return bundle
+
+
+def _kind(model: str) -> int:
+    if _is_table(model):
+        return canned_tables.kind(model)
+    if model in canned_images.MODELS:
+        return canned_images.kind(model)
+    if model == canned_labels.MODEL:
+        return bundle_pb.MODEL_KIND_TEXT_MULTI_LABEL
+    return bundle_pb.MODEL_KIND_TEXT_CLASSIFICATION
+
+
+def _violations(model: str, item: inference_pb.Input, path: str) -> list[tuple[str, str]]:
     if item.HasField("tabular"):
         return canned_tables.violations(item.tabular.cells, path)
+    if item.HasField("image"):
+        return canned_images.violations(item.image.content, path)
+    if item.text.HasField("text_pair") != (model == PAIRS):
+        return [(f"{path}.text.text_pair", "is required" if model == PAIRS else "is not what this model reads")]
     return [] if item.text.text else [(f"{path}.text", "must not be empty")]
 
 
@@ -191,7 +225,17 @@ def great_probability(text: str) -> float:
 def prediction(model: str, item: inference_pb.Input) -> inference_pb.Prediction:
     if item.HasField("tabular"):
         return canned_tables.prediction(model, item.tabular.cells)
-    return text_prediction(item.text.text)
+    if item.HasField("image"):
+        return canned_images.prediction(model, item.image.content)
+    text = item.text.text
+    if model == canned_labels.MODEL:
+        return inference_pb.Prediction(multi_label=canned_labels.outcome(text))
+    if not item.text.HasField("text_pair"):
+        return text_prediction(text)
+    answer = text_prediction(f"{text} {item.text.text_pair}")
+    answer.text_usage.characters_used = len(text)
+    answer.text_usage.pair_characters_used = len(item.text.text_pair)
+    return answer
 
 
 def text_prediction(text: str) -> inference_pb.Prediction:
@@ -232,6 +276,7 @@ def answer(request, evaluations: int, stop_reason: int) -> dict[str, object]:
             converged=stop_reason == explanation_pb.STOP_REASON_TOLERANCE,
             method_version="1",
             options=options,
+            segment_map=canned_images.segment_map() if asked.HasField("image") else None,
         ),
         "timing": inference_pb.Timing(total_seconds=0.5, solver_seconds=0.125),
     }
@@ -251,7 +296,11 @@ def _resolved(request) -> explanation_pb.ExplainOptions:
     if request.input.HasField("tabular"):
         options.ClearField("granularity")
         options.masking = explanation_pb.MASKING_BACKGROUND
-    if request.model.model == canned_tables.REGRESSION:
+    if request.input.HasField("image"):
+        options.granularity, options.masking = explanation_pb.GRANULARITY_SLIC, explanation_pb.MASKING_MEAN
+        options.segments = 49
+        options.ClearField("max_players")
+    if request.model.model in (canned_tables.REGRESSION, canned_images.REGRESSION):
         options.output_space = explanation_pb.OUTPUT_SPACE_VALUE
     options.MergeFrom(request.options)
     return options
@@ -260,12 +309,18 @@ def _resolved(request) -> explanation_pb.ExplainOptions:
 def _features(model: str, asked: inference_pb.Input, options) -> list[explanation_pb.Feature]:
     if asked.HasField("tabular"):
         return canned_tables.features(model, asked.tabular.cells)
-    text = asked.text.text
+    if asked.HasField("image"):
+        return canned_images.features()
+    pair = _words(asked.text.text_pair, options, in_pair=True) if asked.text.HasField("text_pair") else []
+    return _words(asked.text.text, options) + pair
+
+
+def _words(text: str, options, *, in_pair: bool = False) -> list[explanation_pb.Feature]:
     words = re.finditer(r"\S+( +\S+)?" if len(text.split()) > options.max_players else r"\S+", text)
     return [
         explanation_pb.Feature(
             text=explanation_pb.TextFeature(
-                text=word[0], spans=[explanation_pb.TextSpan(start=word.start(), end=word.end())]
+                text=word[0], spans=[explanation_pb.TextSpan(start=word.start(), end=word.end())], in_pair=in_pair
             )
         )
         for word in words
@@ -275,7 +330,11 @@ def _features(model: str, asked: inference_pb.Input, options) -> list[explanatio
 def _attributions(model: str, target: explanation_pb.Target, players: int) -> list[explanation_pb.Attribution]:
     if model == canned_tables.REGRESSION:
         return [_attribution(0, canned_tables.TARGET, players, 1000)]
+    if model == canned_images.REGRESSION:
+        return [_attribution(0, canned_images.TARGET, players, 1000)]
     labels = ("good", "bad") if _is_table(model) else ("other", "great")
+    if model in (canned_images.CLASSIFIER, canned_labels.MODEL):
+        labels = canned_images.LABELS if model == canned_images.CLASSIFIER else canned_labels.LABELS
     match target.WhichOneof("selector"):
         case "all":
             return [_attribution(0, labels[0], players, -1), _attribution(1, labels[1], players)]
