@@ -60,6 +60,16 @@ class TinyImages:
         flat = np.tanh(features).reshape(len(pixels), -1)
         return np.asarray(np.tanh(flat @ self.hidden) @ self.output)
 
+    def prepared(self, picture: Pixels) -> Pixels:
+        """What the model reads of a picture that is wider than high, or of one of its own size."""
+        if not self.shortest_edge:
+            return picture
+        height, width = picture.shape[:2]
+        size = round(width * self.shortest_edge / height), self.shortest_edge
+        resized = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))
+        left, top = (size[0] - WIDTH) // 2, (size[1] - HEIGHT) // 2
+        return resized[top : top + HEIGHT, left : left + WIDTH]
+
     def value(self, hidden: Pixels, shown: Pixels, segments: NDArray[Any], present: Sequence[bool]) -> Floats:
         """The answers float64[outputs] where the segments that are present show ``shown``, the others ``hidden``."""
         pixels = np.where(np.array(present)[segments][:, :, np.newaxis], shown, hidden)
@@ -129,11 +139,12 @@ class TinyImages:
         return folder
 
     def _golden(self) -> GoldenImages:
-        pixels = pictures(_GOLDEN_IMAGES, seed=99)
+        files = pictures(_GOLDEN_IMAGES, seed=99)
+        pixels = np.stack([self.prepared(picture) for picture in files])
         answers = self.answers(pixels)
         cells = cells_of_grid(rows=2, columns=3)
         attributions = {row: self.shapley_values(pixels[row], cells)[answers[row].argmax()] for row in (0, 1)}
-        return GoldenImages(tuple(map(png, pixels)), answers.astype(np.float32), attributions)
+        return GoldenImages(tuple(map(png, files)), answers.astype(np.float32), attributions)
 
     def _graph(self) -> onnx.ModelProto:
         name = "logits" if self.labels else "values"

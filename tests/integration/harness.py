@@ -126,6 +126,10 @@ def table_input(cells: Mapping[str, float | str | None]) -> messages.Input:
     return messages.Input(tabular=messages.TabularInput(cells={name: _cell(value) for name, value in cells.items()}))
 
 
+def image_input(content: bytes) -> messages.Input:
+    return messages.Input(image=messages.ImageInput(content=content))
+
+
 def _cell(value: float | str | None) -> table_pb2.Cell:
     if value is None:
         return table_pb2.Cell(missing=True)
