@@ -143,15 +143,6 @@ async def test_options_that_do_not_fit_the_model_are_named(
     assert (code, paths) == (INVALID, [path])
 
 
-@pytest.mark.parametrize("method", ["lime", "lime-stratified"])
-async def test_methods_of_words_do_not_fit_a_table(running: Running, method: str) -> None:
-    request = messages.ExplainRequest(model=reference("loans"), input=table_input(CELLS))
-    request.options.method = method
-    code, _, reason, text = await refused(running.inference.Explain(request))
-    assert (code, reason) == (PRECONDITION, "METHOD_UNSUPPORTED")
-    assert f"{method} explains texts only" in text
-
-
 async def test_maskings_of_texts_do_not_fit_a_table(running: Running) -> None:
     request = messages.ExplainRequest(model=reference("loans"), input=table_input(CELLS))
     request.options.masking = options_pb.MASKING_ATTENTION

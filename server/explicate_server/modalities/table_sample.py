@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.modalities.table_columns import Column, TableColumns
-from explicate_server.registry.lime_statistics import BINS, LimeStatistics, code_counts
+from explicate_server.registry.lime_statistics import BINS, LimeStatistics, by_column
 
 # lime adds it to the standard deviation of each bin, which may be 0.
 _LEAST_DEVIATION = 1e-11
@@ -32,9 +32,8 @@ class TableSampler:
     def __init__(self, columns: TableColumns, statistics: LimeStatistics) -> None:
         self._columns = columns
         self._statistics = statistics
-        shares = np.split(statistics.code_frequencies, np.cumsum(code_counts(columns)))[:-1]
         # Of each place of a model row: numbers first, then codes.
-        self._frequencies = [*statistics.frequencies, *shares]
+        self._frequencies = [*statistics.frequencies, *by_column(statistics.code_frequencies, columns)]
 
     def draw(self, row: Floats, *, rows: int, seed: int) -> tuple[Floats, NDArray[np.bool_]]:
         """Neighbours of a row.

@@ -11,13 +11,14 @@ import io
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TabularSchema
-from explicate_server.modalities.table_columns import FIRST_CODE, TableColumns
+from explicate_server.modalities.table_columns import FIRST_CODE, LARGEST_NUMBER, TableColumns
 
 BINS = 4
 _CLOSE_TO_ONE = 1e-6
@@ -52,7 +53,8 @@ def read_lime_statistics(path: Path, schema: TabularSchema) -> LimeStatistics:
     except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise LimeStatisticsFormatError(f"lime.npz is not in the format: {error}") from error
     columns = TableColumns(schema)
-    for fault in (*_shape_faults(statistics, columns), *_value_faults(statistics, columns)):
+    # The first one only: values can be looked at once the shapes are right.
+    for fault in chain(_shape_faults(statistics, columns), _value_faults(statistics, columns)):
         raise LimeStatisticsFormatError(f"lime.npz has {fault}")
     return statistics
 
@@ -62,8 +64,12 @@ def write_lime_statistics(path: Path, statistics: LimeStatistics) -> None:
     np.savez(path, **vars(statistics))
 
 
-def code_counts(columns: TableColumns) -> list[int]:
-    """How many codes each column has that is not of numbers, in the schema's order."""
+def by_column(code_frequencies: Floats, columns: TableColumns) -> list[Floats]:
+    """The frequencies of the codes of each column that is not of numbers, in the schema's order."""
+    return np.split(code_frequencies, np.cumsum(_code_counts(columns)))[:-1]
+
+
+def _code_counts(columns: TableColumns) -> list[int]:
     return [FIRST_CODE + len(column.codes) for column in columns.all if column.codes is not None]
 
 
@@ -74,7 +80,7 @@ def _shape_faults(statistics: LimeStatistics, columns: TableColumns) -> list[str
         "means": (numbers, BINS),
         "deviations": (numbers, BINS),
         "frequencies": (numbers, BINS + 1),
-        "code_frequencies": (sum(code_counts(columns)),),
+        "code_frequencies": (sum(_code_counts(columns)),),
     }
     return [
         f"{name} of shape {getattr(statistics, name).shape}; the manifest's columns need {shape}"
@@ -88,11 +94,12 @@ def _value_faults(statistics: LimeStatistics, columns: TableColumns) -> Iterator
     for name, array in vars(statistics).items():
         if not np.isfinite(array).all():
             yield f"{name} that are not finite numbers"
+    if (np.abs(statistics.edges) > LARGEST_NUMBER).any():
+        yield "edges beyond the numbers that the graph takes"
     if (np.diff(statistics.edges, axis=1) < 0).any():
         yield "edges that do not ascend"
     if (statistics.deviations < 0).any():
         yield "deviations below 0"
-    parts = np.split(statistics.code_frequencies, np.cumsum(code_counts(columns))[:-1]) if columns.all else []
-    for shares in (*statistics.frequencies, *(part for part in parts if len(part))):
+    for shares in (*statistics.frequencies, *by_column(statistics.code_frequencies, columns)):
         if (shares < 0).any() or not abs(shares.sum() - 1) < _CLOSE_TO_ONE:
             yield "frequencies that are below 0 or do not sum to 1"

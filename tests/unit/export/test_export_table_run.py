@@ -216,6 +216,24 @@ def test_background_that_does_not_fit_is_named(
         _open(run)
 
 
+def test_statistics_for_lime_that_do_not_fit_are_named(run: Path) -> None:
+    path = run / "lime.npz"
+    with np.load(path) as arrays:
+        changed = {**arrays, "edges": arrays["edges"][:, :-1]}
+    np.savez(path, **changed)
+    with pytest.raises(UsageError, match=r"lime\.npz has edges of shape .*, so train again"):
+        _open(run)
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(UsageError, match=r"lime\.npz is not in the format"):
+        _open(run)
+
+
+def test_a_run_from_before_there_were_statistics_for_lime_has_none(run: Path) -> None:
+    assert read_tabular_run(run).schema.lime_statistics
+    (run / "lime.npz").unlink()
+    assert not read_tabular_run(run).schema.lime_statistics
+
+
 @pytest.mark.parametrize("line", ['{"label": "no"}', "nonsense", '{"row": [1]}', "[1]", '{"row": {"age": 3}}'])
 def test_broken_held_out_line_is_named_by_number(run: Path, line: str) -> None:
     path = run / "held_out.jsonl"
