@@ -56,9 +56,11 @@ class Shadow:
         self._comparisons: dict[str, Comparison] = {}
 
     def report(self, model: str) -> Comparison | None:
-        """What was found of the versions that are live and canary now; None when that is nothing."""
-        found = self._comparisons.get(model)
-        return found if found is not None and found is self._comparison(model) else None
+        """What was found of the versions that are live and canary now; None when nothing is or was to be."""
+        found = self._comparison(model)
+        if found is None or self._registry.known(model).traffic.shadow_share:
+            return found
+        return found if found.predictions or found.failed or found.dropped else None
 
     def predicted(self, live: ServedModel, values: Sequence[ModelInput], answers: NDArray[np.float64]) -> None:
         """The live version has answered these inputs."""

@@ -19,6 +19,7 @@ from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc as services
 from explicate.v1 import table_pb2
 from explicate_server.app import Server
+from explicate_server.registry.served import ServedModel
 from explicate_server.runtime.base import Feeds, Runtime
 from explicate_server.runtime.batch_cost import BatchCost
 from explicate_server.settings import Settings
@@ -88,9 +89,9 @@ class GatedRuntime:
             self._gate.release()
 
 
-def gate(running: Running, model: str = "tiny") -> GatedRuntime:
-    """Put a gate before a served model."""
-    batcher = running.served(model).batcher
+def gate(running: Running, model: str = "tiny", *, served: ServedModel | None = None) -> GatedRuntime:
+    """Put a gate before a served model, or before this version of one."""
+    batcher = (served or running.served(model)).batcher
     gated = GatedRuntime(batcher._runtime)
     batcher._runtime = gated
     batcher.cost = BatchCost.unmeasured(gated.batch_tokens)  # which rows share a batch is not to depend on the machine

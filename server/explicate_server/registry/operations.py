@@ -229,7 +229,7 @@ class Operations:
         except NotServable:
             self.outcomes[entry.name, "swap", "failed"] += 1
             raise
-        entry.targets[label] = target
+        entry.targets[label], entry.fault = target, ""
         self.outcomes[entry.name, "swap", "ok"] += 1
         _log.info("%s: label %s moved from version %d to %d", entry.name, label, target.previous, version)
         touched = {target.version, target.previous} & entry.records.keys()

@@ -64,7 +64,7 @@ class ModelEntry:
     traffic: Traffic = NO_TRAFFIC
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     fault: str = ""
-    """Why none of it can be served, whatever its bundles are like."""
+    """Why none of it is served, whatever its bundles are like, until an operator moves a label."""
 
     def merge(self, places: Iterable[BundlePlace]) -> tuple[list[VersionRecord], list[VersionRecord]]:
         """Take in what the repository has now; returns the records that are new, and those that have gone."""

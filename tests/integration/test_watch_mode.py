@@ -1,0 +1,114 @@
+"""The control mode "watch": whole new versions go live, half-written ones are left alone, what was rolled back stays."""
+
+import shutil
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+from bundle_edits import edit_manifest
+from harness import TEXT, Running, running_server
+from versions import break_golden, publish_copy
+
+import explicate
+
+
+@pytest.fixture
+def repository(tiny_repository: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_repository, tmp_path / "repository"))
+
+
+def watching(repository: Path) -> AbstractAsyncContextManager[Running]:
+    # The tests look themselves; an hour is longer than any of them.
+    return running_server(repository, model_control="watch", watch_interval_s=3600.0)
+
+
+async def live_version(running: Running) -> int:
+    async with explicate.AsyncClient(running.target) as client:
+        return (await client.predict("tiny", [TEXT])).model.version
+
+
+async def test_a_published_version_goes_live_by_itself(repository: Path) -> None:
+    async with watching(repository) as running:
+        await running.server.poll.look()
+        assert await live_version(running) == 1
+        publish_copy(repository, 3)
+        await running.server.poll.look()
+        assert await live_version(running) == 3
+        assert not (repository / "tiny" / "labels.json").exists()
+
+
+async def test_a_half_written_folder_is_left_alone_until_it_is_whole(repository: Path) -> None:
+    origin, folder = repository / "tiny" / "1", repository / "tiny" / "2"
+    async with watching(repository) as running:
+        folder.mkdir()
+        await running.server.poll.look()
+        record = running.server.registry.find("tiny", version=2)
+        assert (record.state.name, "manifest.json" in record.reason) == ("AVAILABLE", True)
+        shutil.copy(origin / "manifest.json", folder)
+        edit_manifest(folder, lambda manifest: manifest.update(version="2"))
+        await running.server.poll.look()
+        assert (record.state.name, "is missing" in record.reason) == ("AVAILABLE", True)
+        for path in origin.iterdir():
+            if path.name not in ("manifest.json", "model.onnx"):
+                shutil.copy(path, folder)
+        (folder / "model.onnx").write_bytes((origin / "model.onnx").read_bytes()[:-1])
+        await running.server.poll.look()
+        assert (record.state.name, "model.onnx" in record.reason) == ("AVAILABLE", True)
+        assert await live_version(running) == 1
+        shutil.copy(origin / "model.onnx", folder)
+        await running.server.poll.look()
+        assert await live_version(running) == 2
+
+
+async def test_a_broken_version_is_tried_once_and_again_when_it_has_changed(repository: Path) -> None:
+    whole = (repository / "tiny" / "1" / "golden.npz").read_bytes()
+    async with watching(repository) as running:
+        folder = publish_copy(repository, 2)
+        golden = whole[:-1] + bytes([whole[-1] ^ 1])  # its size is right, its digest is not
+        (folder / "golden.npz").write_bytes(golden)
+        outcomes = running.server.registry.operations.outcomes
+        for _ in range(2):
+            await running.server.poll.look()
+        assert outcomes["tiny", "load", "failed"] == 1
+        assert "altered" in running.server.registry.find("tiny", version=2).reason
+        assert await live_version(running) == 1
+        (folder / "golden.npz").write_bytes(whole)
+        await running.server.poll.look()
+        assert await live_version(running) == 2
+
+
+async def test_a_version_that_was_rolled_back_is_not_made_live_again_and_a_newer_one_is(repository: Path) -> None:
+    async with watching(repository) as running:
+        publish_copy(repository, 2)
+        await running.server.poll.look()
+        async with explicate.AsyncClient(running.target) as client:
+            await client.rollback_model("tiny")
+        await running.server.poll.look()
+        assert await live_version(running) == 1
+    async with watching(repository) as running:
+        await running.server.poll.look()
+        assert await live_version(running) == 1
+        publish_copy(repository, 3)
+        await running.server.poll.look()
+        assert await live_version(running) == 3
+    async with watching(repository) as running:
+        assert await live_version(running) == 3
+
+
+async def test_a_server_may_start_before_there_is_anything_to_serve(repository: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    async with watching(empty) as running:
+        shutil.copytree(repository / "tiny", empty / "tiny")
+        await running.server.poll.look()
+        assert await live_version(running) == 1
+
+
+async def test_versions_whose_folders_have_gone_are_forgotten_but_not_the_one_that_serves(repository: Path) -> None:
+    break_golden(publish_copy(repository, 2))
+    async with watching(repository) as running:
+        assert [record.place.version for record in running.server.registry.records] == [1, 2]
+        shutil.rmtree(repository / "tiny")
+        await running.server.poll.look()
+        assert [record.place.version for record in running.server.registry.records] == [1]
+        assert await live_version(running) == 1
