@@ -34,8 +34,8 @@ from explicate_training.threads import one_thread
 from explicate_training.training_loop import Outcome
 
 KIND = "image-classification"
-# Of a batch's answers, from which threads pay. The digits took 274 s with two threads on two cores that others used, and
-# 18 to 57 s with one.
+# Of a batch's answers, from which threads pay. On two cores that others used the digits took 274 s to learn with two
+# threads, and 18 to 57 s with one.
 _OPERATIONS_TO_SHARE = 10e9
 # Held-out images are kept in full up to this edge, so that what is compared on them includes the resizing.
 _HELD_OUT_EDGE = 1024
