@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+from explicate import pictures
 from explicate.commands.asked import Asked
 from explicate.errors import UsageError
 from explicate.results import ExplainResult
@@ -32,6 +33,7 @@ def check(arguments: argparse.Namespace) -> None:
         return
     if not (arguments.images or arguments.jsonl):
         raise UsageError("--out draws images: give them with --image FILE or --jsonl FILE")
+    pictures.pillow()  # before a model works for a picture that cannot be drawn
     if not _is_file(out):
         if out.suffix and not out.is_dir():
             raise UsageError(f"--out {out}: must end in {_SUFFIX}, or be a folder")
