@@ -1,0 +1,161 @@
+"""Each limit of a port, reached by a real client."""
+
+import asyncio
+import re
+import socket
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from harness import TEXT, gate, predict_request, reference, running_server, text_input, until
+
+from explicate.v1 import inference_service_pb2 as messages
+from explicate_server.security.exposure import exposure
+from explicate_server.settings import Settings
+
+_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+_PREDICT = "/explicate.v1.InferenceService/Predict"
+
+
+async def test_a_call_too_many_is_refused_at_once_with_retry_info(tiny_repository: Any) -> None:
+    async with running_server(tiny_repository, max_concurrent_calls=2) as running:
+        gated = gate(running)
+        calls = [asyncio.ensure_future(running.inference.Predict(predict_request(TEXT))) for _ in range(2)]
+        await until(lambda: running.server.calls.in_flight == 2)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await running.inference.Predict(predict_request(TEXT), timeout=60)
+        assert caught.value.code() is _EXHAUSTED
+        status: Any = rpc_status.from_call(caught.value)  # type: ignore[arg-type]
+        found = {detail.TypeName().rpartition(".")[2]: detail for detail in status.details}
+        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+        assert found["ErrorInfo"].Unpack(info)
+        assert found["RetryInfo"].Unpack(retry)
+        assert info.reason == "TOO_MANY_CALLS"
+        assert retry.retry_delay.ToMilliseconds() > 0
+        gated.let_through(100)
+        assert all([(await call).predictions for call in calls])
+        assert (await running.inference.Predict(predict_request(TEXT))).predictions
+
+
+async def test_a_request_that_never_arrives_loses_its_place(tiny_repository: Any) -> None:
+    async with running_server(tiny_repository, max_concurrent_calls=1, max_call_s=0.3) as running:
+        slow = running.channel.stream_unary(_PREDICT)()  # opened, and nothing sent
+        await until(lambda: running.server.calls.in_flight == 1)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await slow
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "did not arrive in time" in (caught.value.details() or "")
+        await until(lambda: running.server.calls.in_flight == 0)
+        empty = running.channel.stream_unary(_PREDICT)(iter([]))  # closed, and nothing sent
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await empty
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_message_over_the_limit_is_refused_compressed_or_not(tiny_repository: Any) -> None:
+    zeros = bytes(2 << 20)  # a thousandth of it when compressed
+    async with running_server(tiny_repository, max_message_bytes=1 << 20) as running:
+        for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip, grpc.Compression.Deflate):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await running.channel.unary_unary(_PREDICT)(zeros, compression=compression)
+            assert caught.value.code() is _EXHAUSTED, compression
+        request = predict_request(TEXT)
+        assert (await running.inference.Predict(request, compression=grpc.Compression.Gzip)).predictions
+
+
+async def test_inputs_texts_and_evaluations_over_the_limit_are_refused(tiny_repository: Any) -> None:
+    async with running_server(tiny_repository, max_inputs=2, max_text_bytes=50, max_evaluations=64) as running:
+        assert (await running.inference.Predict(predict_request("good tea", "x" * 50))).predictions
+        explain = messages.ExplainRequest(model=reference(), input=text_input("good tea"))
+        explain.options.max_evaluations = 65
+        for call, request, field in (
+            (running.inference.Predict, predict_request("a", "b", "c"), "inputs"),
+            (running.inference.Predict, predict_request("x" * 51), "inputs[0].text"),
+            (running.inference.Explain, explain, "options.max_evaluations"),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call(request)
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert field in (caught.value.details() or "")
+
+
+async def test_metadata_over_the_limit_is_refused(tiny_repository: Any) -> None:
+    async with running_server(tiny_repository, max_metadata_bytes=4096) as running:
+        small, large = (("x-words", "w" * 2000),), (("x-words", "w" * 6000),)
+        assert (await running.inference.Predict(predict_request(TEXT), metadata=small)).predictions
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await running.inference.Predict(predict_request(TEXT), metadata=large)
+        assert caught.value.code() is _EXHAUSTED
+
+
+async def test_one_connection_has_only_so_many_calls_in_progress(tiny_repository: Any) -> None:
+    async with running_server(tiny_repository, max_connection_streams=2) as running:
+        gated = gate(running)
+        calls = [asyncio.ensure_future(running.inference.Predict(predict_request(TEXT))) for _ in range(3)]
+        await until(lambda: running.server.calls.in_flight == 2)
+        async with grpc.aio.insecure_channel(running.target, options=[("grpc.use_local_subchannel_pool", 1)]) as other:
+            # Asked after the third call, and answered by another connection: the third is still outside.
+            list_models = other.unary_unary("/explicate.v1.ModelService/ListModels")
+            await list_models(b"")
+            assert running.server.calls.in_flight == 2
+        gated.let_through(100)
+        assert all([(await call).predictions for call in calls])
+
+
+def _until_closed(target: str, first_bytes: bytes) -> bytes:
+    """What a server says to the first bytes until it closes the connection; the test's own time cap bounds it."""
+    host, _, port = target.rpartition(":")
+    answer = b""
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(first_bytes)
+        try:
+            while received := connection.recv(4096):
+                answer += received
+        except ConnectionResetError:
+            pass
+    return answer
+
+
+async def test_a_connection_that_says_nothing_is_closed(tiny_repository: Any) -> None:
+    async with running_server(tiny_repository, max_handshake_s=0.5) as running:
+        await asyncio.to_thread(_until_closed, running.target, b"")
+
+
+async def test_an_idle_and_an_old_connection_are_closed_and_made_anew(tiny_repository: Any) -> None:
+    for settings in ({"max_idle_s": 1.0}, {"max_connection_age_s": 1.0}):
+        async with running_server(tiny_repository, **settings) as running:
+            assert (await running.inference.Predict(predict_request(TEXT))).predictions
+            state = running.channel.get_state()
+            while state is grpc.ChannelConnectivity.READY:
+                await running.channel.wait_for_state_change(state)
+                state = running.channel.get_state()
+            assert (await running.inference.Predict(predict_request(TEXT))).predictions
+
+
+async def test_a_client_that_pings_all_the_time_is_disconnected(tiny_repository: Any) -> None:
+    """Frames by hand (RFC 9113): gRPC's own client never pings more often than every 10 s."""
+    settings, ping = b"\0\0\0\4\0\0\0\0\0", b"\0\0\10\6\0\0\0\0\0" + bytes(8)
+    async with running_server(tiny_repository) as running:
+        hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings
+        answer = await asyncio.to_thread(_until_closed, running.target, hello + 10 * ping)
+    assert b"too_many_pings" in answer
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"listen": "127.0.0.1:8500"}, ""),
+        ({"listen": "localhost:8500", "admin_listen": "[::1]:8600"}, ""),
+        ({"listen": "unix:/run/explicate"}, ""),
+        ({"listen": "0.0.0.0:1"}, "0.0.0.0:1: open to the network without encryption .* and without authentication .*"),
+        ({"listen": "[::]:1", "tokens": "t"}, r"\[::\]:1: open to the network without encryption .*"),
+        ({"listen": "127.0.0.1:1", "admin_listen": "10.0.0.1:2", "tls_cert": "c", "tls_key": "k"}, "10.0.0.1:2: .*"),
+        ({"listen": "[::]:1", "tokens": "t", "tls_cert": "c", "tls_key": "k"}, ""),
+        ({"listen": "[::]:1", "tls_client_ca": "a", "tls_cert": "c", "tls_key": "k"}, ""),
+    ],
+)
+def test_an_exposed_port_without_protection_is_named(settings: dict[str, Any], words: str) -> None:
+    warning = exposure(Settings(**settings))
+    assert re.fullmatch(words, warning)
