@@ -59,11 +59,6 @@ def read_lime_statistics(path: Path, schema: TabularSchema) -> LimeStatistics:
     return statistics
 
 
-def write_lime_statistics(path: Path, statistics: LimeStatistics) -> None:
-    """Write the file."""
-    np.savez(path, **vars(statistics))
-
-
 def by_column(code_frequencies: Floats, columns: TableColumns) -> list[Floats]:
     """The frequencies of the codes of each column that is not of numbers, in the schema's order."""
     return np.split(code_frequencies, np.cumsum(_code_counts(columns)))[:-1]
