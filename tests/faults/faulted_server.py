@@ -1,14 +1,14 @@
 """The real server as a process of its own, to be starved, killed and fed nonsense, and what can be seen of it."""
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -47,20 +47,21 @@ class FaultedServer:
 
 
 @contextmanager
-def faulted_server(repository: Path, *flags: str, log: Path, python: tuple[str, ...] = ()) -> Iterator[FaultedServer]:
+def faulted_server(
+    repository: Path, *flags: str, log: Path, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[FaultedServer]:
     """Start `explicate serve`, wait until it serves, and stop it at the end, killed if it does not stop by itself.
 
-    The log is a file, not a pipe: a full pipe would stop the server. `python` are options of the interpreter.
+    The log is a file, not a pipe: a full pipe would stop the server. `environment` is set besides the test's own.
     """
-    command = [sys.executable, *python, "-m", "explicate.cli", "serve", "--repository", str(repository)]
+    command = [sys.executable, "-m", "explicate.cli", "serve", "--repository", str(repository)]
     with log.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(
             [*command, "--listen", "127.0.0.1:0", "--threads", "1", *flags],
             stdout=subprocess.PIPE,
             stderr=stream,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            preexec_fn=_die_with_the_test,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
         )
     assert process.stdout is not None
     try:
@@ -78,8 +79,3 @@ def faulted_server(repository: Path, *flags: str, log: Path, python: tuple[str, 
                 process.kill()
         process.wait()
         process.stdout.close()
-
-
-def _die_with_the_test() -> None:
-    """Linux: the kernel ends the server when the test's process is gone, however that went."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
