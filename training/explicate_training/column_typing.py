@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
@@ -12,8 +12,8 @@ import numpy as np
 
 from explicate.errors import UsageError
 from explicate_training.config import Entries
-from explicate_training.labels import label_name
-from explicate_training.table import BOOLEAN_CATEGORIES, Column, ColumnType, RawTable, Table, Task
+from explicate_training.labels import Task, columns_with_labels, label_name, read_labels
+from explicate_training.table import BOOLEAN_CATEGORIES, Column, ColumnType, RawTable, Table
 from explicate_training.table_config import TableDataConfig
 
 ROW_NUMBERS = "counts the rows"
@@ -43,10 +43,13 @@ def type_table(raw: RawTable, config: TableDataConfig) -> tuple[Table, TypingRep
     report = TypingReport()
     words = {word.strip() for word in config.missing_values.split(",")} | {""}
     _check_names(raw, config)
-    task, labels = _type_labels([_cell(cell, words) for cell in raw.columns[config.label_column]], config)
+    label_columns = list(columns_with_labels(config).values())
+    task, labels = _type_labels(
+        {name: [_cell(cell, words) for cell in raw.columns[name]] for name in label_columns}, config
+    )
     columns = []
     for name, cells in raw.columns.items():
-        if name not in (config.label_column, config.group_column):
+        if name not in (*label_columns, config.group_column):
             column = _type_column(name, [_cell(cell, words) for cell in cells], config.columns, report)
             columns += [column] if column else []
     if report.left_out and not columns:
@@ -72,7 +75,8 @@ def parse_number(cell: Any) -> float | None:
 
 
 def _check_names(raw: RawTable, config: TableDataConfig) -> None:
-    named = {"label_column": config.label_column, "group_column": config.group_column}
+    named = {option.removeprefix("data."): name for option, name in columns_with_labels(config).items()}
+    named["group_column"] = config.group_column
     named |= {f"columns.{name}": name for name in config.columns}
     named |= {f"groups.{group}": name for group, names in config.groups.items() for name in names}
     for option, name in named.items():
@@ -81,7 +85,10 @@ def _check_names(raw: RawTable, config: TableDataConfig) -> None:
             raise UsageError(f"data.{option}: {raw.origin} has no column {name!r}, but {known}")
 
 
-def _type_labels(cells: list[Any], config: TableDataConfig) -> tuple[Task, Any]:
+def _type_labels(columns: Mapping[str, list[Any]], config: TableDataConfig) -> tuple[Task, Any]:
+    if config.task == "multi-label":
+        return "multi-label", _objects(read_labels("multi-label", columns, config, origin="data.table"))
+    cells = columns[config.label_column]
     numbers = [None if cell is None else parse_number(cell) for cell in cells]
     wrong = next((row for row, cell in enumerate(cells) if cell is not None and numbers[row] is None), None)
     task = config.task

@@ -9,12 +9,12 @@ from typing import Any  # labels
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import r2_score
+from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from explicate_training.labels import Task
 from explicate_training.metrics import auroc
-from explicate_training.table import Task
 from explicate_training.table_encoding import ColumnSchema, EncodedTable
 
 _FOLDS = 3
@@ -36,12 +36,13 @@ def leakage_suspects(
 ) -> list[Suspect]:
     """Columns whose cross-validated AUROC (regression: R²) reaches the threshold, the best first.
 
-    `targets`: class indices int [rows], or values float [rows]. A threshold of 1 finds nothing, quickly.
+    `targets` are as `targets_of` gives them; of several labels the largest AUROC counts. A threshold of 1 finds
+    nothing, quickly.
     """
     if threshold >= 1:
         return []
     rows = np.linspace(0, len(targets) - 1, min(len(targets), _MOST_ROWS)).astype(int)
-    metric = "AUROC" if task == "classification" else "R²"
+    metric = "R²" if task == "regression" else "AUROC"
     suspects = []
     numbers, codes = iter(encoded.numbers.T), iter(encoded.codes.T)
     for column in schema:
@@ -59,8 +60,19 @@ def _score(values: NDArray[np.float32], targets: NDArray[Any], task: Task) -> fl
         folds = KFold(_FOLDS, shuffle=True, random_state=0)
         predicted = cross_val_predict(DecisionTreeRegressor(**shape), values, targets, cv=folds)
         return float(r2_score(targets, predicted))
+    if task == "multi-label":
+        return _label_score(values, targets, shape)
     if np.bincount(targets).min() < _FOLDS:
         return None
     stratified = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
     tree = DecisionTreeClassifier(**shape)
     return auroc(cross_val_predict(tree, values, targets, cv=stratified, method="predict_proba"), targets)
+
+
+def _label_score(values: NDArray[np.float32], targets: NDArray[Any], shape: dict[str, int]) -> float | None:
+    """The largest AUROC of a label, by one tree for the shares of all labels."""
+    folds = KFold(_FOLDS, shuffle=True, random_state=0)
+    shares = cross_val_predict(DecisionTreeRegressor(**shape), values, targets, cv=folds).reshape(targets.shape)
+    both = (targets.min(axis=0) == 0) & (targets.max(axis=0) == 1)
+    areas = [roc_auc_score(targets[:, label], shares[:, label]) for label in np.flatnonzero(both)]
+    return float(max(areas)) if areas else None

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_training.labelled_text import Split
+from explicate_training.labels import Task
 
 ColumnType = Literal["number", "category", "boolean", "ordinal"]
-Task = Literal["classification", "regression"]
 Rows = NDArray[np.intp]
 BOOLEAN_CATEGORIES = ("false", "true")
 
@@ -44,7 +44,7 @@ class Table:
 
     task: Task
     columns: tuple[Column, ...]
-    labels: NDArray[Any]  # classification: object, str or None; regression: float64 with NaN
+    labels: NDArray[Any]  # object, str or tuple of str, None where missing; regression: float64 with NaN
     groups: NDArray[Any] | None  # object; rows with the same value stay in one split
     splits: NDArray[Any]  # object: Split
 

@@ -15,7 +15,8 @@ import pandas
 from numpy.typing import NDArray
 
 from explicate.errors import UsageError
-from explicate_training.labelled_text import SPLITS
+from explicate_training.labelled_text import SPLITS, Label
+from explicate_training.labels import check_label_sets, plain_label
 from explicate_training.table import Table
 from explicate_training.table_config import TableDataConfig
 
@@ -58,6 +59,9 @@ def clean_table(table: Table, config: TableDataConfig) -> CleanTable:
     _check_columns(table, report)
     if table.task == "classification":
         _check_classes(table, config)
+    elif table.task == "multi-label":
+        labels: dict[str, list[Label]] = {split: table.labels[table.splits == split].tolist() for split in SPLITS}
+        check_label_sets(labels, config.minimum_class_count, counted="rows")
     else:
         _check_target(table)
     return CleanTable(table, report, _sha256(table))
@@ -78,7 +82,9 @@ def _without_duplicates(table: Table, config: TableDataConfig, report: TableClea
     if table.groups is not None:
         frame["group"] = table.groups[order]
     first_alike = _first_of_its_like(frame)
-    frame["label"] = table.labels[order]
+    frame["label"] = (
+        [str(label) for label in table.labels[order]] if table.task == "multi-label" else table.labels[order]
+    )
     first = _first_of_its_like(frame)  # in `order`, so a held-out row if there is one
     places = np.arange(len(frame))
     report.other_label = int(((first_alike < places) & (first == places)).sum())
@@ -158,5 +164,5 @@ def _sha256(table: Table) -> str:
     for number in range(len(table)):
         cells = list(table.row(number).values())
         label = table.labels[number]
-        digest.update(json.dumps([table.splits[number], cells, label]).encode() + b"\n")
+        digest.update(json.dumps([table.splits[number], cells, plain_label(label)]).encode() + b"\n")
     return digest.hexdigest()

@@ -1,14 +1,15 @@
 """The options of a training run on a table; `config` has those of a run on texts, and what both share."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from explicate.errors import UsageError
 from explicate_training.config import Entries, LoopConfig, OutputConfig, check_values, entries_option, option
+from explicate_training.labels import TASKS, Task, check_label_options
+from explicate_training.task_options import ALL_CHECKPOINT_METRICS, ALL_LOSSES, check_task_options
 
 TABLE_DEMO_SETS = ("breast-cancer", "churn", "credit", "diabetes", "hdma")
 DECLARABLE_TYPES = ("number", "category", "boolean", "ordinal", "ignore")
-CLASSIFICATION_METRICS = ("accuracy", "f1_macro", "auroc")
-REGRESSION_METRICS = ("r2", "mae", "rmse")
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,18 @@ class TableDataConfig:
     validation: str = option("", "validation rows; empty: a part of table")
     test: str = option("", "test rows, never trained on; empty: a part of table")
     label_column: str = option("label", "name of the column to predict")
-    task: str = option(
+    task: Literal["auto", "classification", "multi-label", "regression"] = option(
         "auto",
-        "classification, regression, or auto: regression when the label is a number with many values",
-        choices=("auto", "classification", "regression"),
+        "classification, multi-label (any number of labels), regression, or auto: regression when the label is a "
+        "number with many values",
+        choices=("auto", *TASKS),
+    )
+    label_columns: str = option("", "instead, of several labels: 0/1 columns, one for each, separated by commas")
+    label_separator: str = option(",", "what stands between several labels in a cell; lists need none")
+    empty_label: str = option(
+        "missing",
+        "a cell without labels: missing (the row is left out) or none (no label applies)",
+        choices=("missing", "none"),
     )
     group_column: str = option("", "rows with the same value here never stand in two splits, and it is not learnt from")
     validation_fraction: float = option(0.15, "part of the training rows for validation", above=0, maximum=0.5)
@@ -84,21 +93,22 @@ class TableTrainingConfig(LoopConfig):
     evaluations_per_epoch: int = option(1, "validations (and checkpoints) in an epoch", minimum=1, maximum=1000)
     best_metric: str = option(
         "loss",
-        "validation metric that chooses the best checkpoint: loss, accuracy, f1_macro, auroc; r2, mae, rmse",
-        choices=("loss", *CLASSIFICATION_METRICS, *REGRESSION_METRICS),
+        "validation metric that chooses the best checkpoint: loss; accuracy, f1_macro, auroc of classes; f1_micro, "
+        "f1_macro, auroc, average_precision, subset_accuracy of labels; r2, mae, rmse",
+        choices=("loss", *ALL_CHECKPOINT_METRICS),
     )
     early_stopping_patience: int = option(12, "validations without a better one before it stops; 0: never", minimum=0)
     loss: str = option(
         "auto",
-        "cross-entropy; mse, mae or huber for a regression; auto: cross-entropy or mse",
-        choices=("auto", "cross-entropy", "mse", "mae", "huber"),
+        "cross-entropy, binary-cross-entropy of several labels; mse, mae or huber of a regression; auto: the first",
+        choices=("auto", *ALL_LOSSES),
     )
     huber_delta: float = option(
         1.0, "error, in standard deviations of the target, from which huber grows linearly", above=0, maximum=1e6
     )
     imbalance: str = option(
         "none",
-        "what helps rare classes: class-weights, over-sampling, under-sampling or none",
+        "what helps rare classes: class-weights (labels, too), over-sampling, under-sampling or none",
         choices=("none", "class-weights", "over-sampling", "under-sampling"),
     )
     hidden_cells: float = option(
@@ -131,6 +141,7 @@ def check_table_config(config: TableConfig) -> None:
         raise UsageError("data.label_column must not be empty: give the name of the column to predict")
     if data.label_column in data.columns:
         raise UsageError(f"data.columns.{data.label_column} is the label: set data.task for what it means")
+    check_label_options(data, data.task)
     _check_columns(data.columns)
     _check_groups(data)
 
@@ -155,15 +166,14 @@ def _check_groups(data: TableDataConfig) -> None:
             group_of[name] = group
 
 
-def check_task(config: TableConfig, task: str) -> None:
-    """Raises UsageError when training options do not fit the task, "classification" or "regression"."""
+def check_task(config: TableConfig, task: Task) -> None:
+    """Raises UsageError when training options do not fit the task."""
     training = config.training
-    classes = task == "classification"
-    if (training.loss in ("mse", "mae", "huber")) == classes and training.loss != "auto":
-        wanted = "cross-entropy" if classes else "mse, mae or huber"
-        raise UsageError(f"training.loss is {training.loss}, but this is a {task}: use {wanted}, or change data.task")
-    if training.best_metric in (REGRESSION_METRICS if classes else CLASSIFICATION_METRICS):
-        names = ", ".join(CLASSIFICATION_METRICS if classes else REGRESSION_METRICS)
-        raise UsageError(f"training.best_metric is {training.best_metric}, but this is a {task}: use loss, {names}")
-    if not classes and training.imbalance != "none":
+    check_task_options(task, loss=training.loss, best_metric=training.best_metric)
+    if task == "regression" and training.imbalance != "none":
         raise UsageError(f"training.imbalance is {training.imbalance}, but this is a regression: leave it out")
+    if task == "multi-label" and training.imbalance not in ("none", "class-weights"):
+        raise UsageError(
+            f"training.imbalance is {training.imbalance}, but a row has several labels: use class-weights, or leave "
+            "it out"
+        )

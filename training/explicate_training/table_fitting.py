@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from transformers import EvalPrediction, Trainer, TrainerCallback
 
 from explicate_training.class_balancing import BalancedOrder
-from explicate_training.losses import class_weights
-from explicate_training.metrics import classification_metrics
-from explicate_training.regression_metrics import regression_metrics
-from explicate_training.table_config import CLASSIFICATION_METRICS, REGRESSION_METRICS, TableTrainingConfig
+from explicate_training.labels import Task
+from explicate_training.losses import LossOptions, task_loss
+from explicate_training.table_config import TableTrainingConfig
 from explicate_training.table_encoding import EncodedTable
 from explicate_training.tabular_network import UNKNOWN_CODE, TabularNetwork
+from explicate_training.task_metrics import checkpoint_metrics
+from explicate_training.task_options import chosen_loss
 from explicate_training.training_loop import Outcome, loop_callbacks, run_loop, training_arguments
 
 _EVALUATION_ROWS = 4096
@@ -30,7 +30,7 @@ class TableExamples:
     """Encoded rows with their targets."""
 
     encoded: EncodedTable
-    targets: NDArray[Any]  # classification: int64 class indices; regression: float64 values
+    targets: NDArray[Any]  # as `targets_of` gives them
 
 
 def fit_table(
@@ -40,6 +40,7 @@ def fit_table(
     labels: Sequence[str],
     config: TableTrainingConfig,
     *,
+    task: Task,
     checkpoints: Path,
     resume: bool,
     callback: TrainerCallback,
@@ -50,8 +51,9 @@ def fit_table(
         network: what is trained; it knows the statistics of the training data.
         train: the rows to learn from.
         validation: the rows that choose the best checkpoint.
-        labels: class names by index; none for a regression.
+        labels: names of classes or labels by index; none for a regression.
         config: how.
+        task: what it predicts.
         checkpoints: folder for checkpoints, one for each validation, the best and the last kept.
         resume: go on from the last checkpoint in that folder.
         callback: hears of each step.
@@ -66,8 +68,8 @@ def fit_table(
         data_collator=_as_fetched,
         train_dataset=_Rows(train, network),
         eval_dataset=_Rows(validation, network),
-        compute_loss_func=table_loss(train.targets, len(labels), config),
-        compute_metrics=lambda prediction: _validation_metrics(prediction, labels, network),
+        compute_loss_func=table_loss(task, train.targets, len(labels), config),
+        compute_metrics=lambda prediction: _validation_metrics(prediction, task, labels, network),
         callbacks=loop_callbacks(config, callback),
     )
     trainer.order = order
@@ -87,41 +89,15 @@ def predict_table(network: TabularNetwork, encoded: EncodedTable) -> NDArray[np.
     return np.concatenate(parts)
 
 
-def table_loss(targets: NDArray[Any], classes: int, config: TableTrainingConfig) -> Callable[..., Tensor]:
-    """The mean loss of rows, and of members where they answer apart ([batch, members, outputs]).
-
-    Classification: cross-entropy, with class weights n / (classes * count) and label smoothing if wanted. Regression:
-    squared, absolute or Huber's error, in standard deviations of the target.
-    """
-    if not classes:
-        return _regression_loss(config)
-    weights = class_weights(targets.tolist(), classes) if config.imbalance == "class-weights" else None
-
-    def loss(outputs: Any, labels: Tensor, **_: Any) -> Tensor:
-        logits = outputs["logits"].float()
-        members = logits.shape[1] if logits.dim() == 3 else 1
-        weight = None if weights is None else weights.to(logits.device)
-        return functional.cross_entropy(
-            logits.reshape(-1, classes),
-            labels.repeat_interleave(members),
-            weight=weight,
-            label_smoothing=config.label_smoothing,
-        )
-
-    return loss
-
-
-def _regression_loss(config: TableTrainingConfig) -> Callable[..., Tensor]:
-    def loss(outputs: Any, labels: Tensor, **_: Any) -> Tensor:
-        values = outputs["logits"].float().squeeze(-1)
-        wanted = (labels.unsqueeze(1) if values.dim() == 2 else labels).expand_as(values)
-        if config.loss == "mae":
-            return functional.l1_loss(values, wanted)
-        if config.loss == "huber":
-            return functional.huber_loss(values, wanted, delta=config.huber_delta)
-        return functional.mse_loss(values, wanted)
-
-    return loss
+def table_loss(task: Task, targets: NDArray[Any], outputs: int, config: TableTrainingConfig) -> Callable[..., Tensor]:
+    """The mean loss of rows, and of members where they answer apart ([batch, members, outputs]); see `task_loss`."""
+    options = LossOptions(
+        balanced=config.imbalance == "class-weights",
+        label_smoothing=config.label_smoothing,
+        error=chosen_loss(task, config.loss),
+        huber_delta=config.huber_delta,
+    )
+    return task_loss(task, targets, outputs, options)
 
 
 def _as_fetched(rows: Any) -> dict[str, Tensor]:
@@ -185,11 +161,11 @@ class _TrainedNetwork(nn.Module):
         return {"logits": outputs if self.training else outputs.mean(dim=1)}
 
 
-def _validation_metrics(prediction: EvalPrediction, labels: Sequence[str], network: TabularNetwork) -> dict[str, float]:
+def _validation_metrics(
+    prediction: EvalPrediction, task: Task, labels: Sequence[str], network: TabularNetwork
+) -> dict[str, float]:
     outputs, targets = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
-    if labels:
-        metrics = classification_metrics(outputs, targets, labels)
-        return {name: metrics[name] or 0.0 for name in CLASSIFICATION_METRICS}
-    offset, scale = network.get_buffer("target_offset").item(), network.get_buffer("target_scale").item()
-    metrics = regression_metrics(outputs[:, 0] * scale + offset, targets * scale + offset)
-    return {name: metrics[name] for name in REGRESSION_METRICS}
+    if task == "regression":
+        offset, scale = network.get_buffer("target_offset").item(), network.get_buffer("target_scale").item()
+        outputs, targets = outputs * scale + offset, targets * scale + offset
+    return checkpoint_metrics(task, outputs, targets, labels)

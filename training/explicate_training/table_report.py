@@ -9,17 +9,20 @@ import numpy as np
 
 from explicate_training import figures
 from explicate_training.column_typing import TypingReport
+from explicate_training.label_report import label_summary, summary_words
 from explicate_training.labelled_text import SPLITS
+from explicate_training.labels import Task
 from explicate_training.leakage import Suspect
-from explicate_training.metrics import reliability_bins
-from explicate_training.report import Evaluation, render_report
-from explicate_training.table import Column, Table
+from explicate_training.report import Evaluation, render_report, task_drawings
+from explicate_training.table import Column
 from explicate_training.table_cleaning import ROW_REASONS, CleanTable
 from explicate_training.table_config import TableDataConfig
 from explicate_training.table_encoding import ColumnSchema
 from explicate_training.table_splitting import TableSplits
+from explicate_training.task_metrics import CURVES
 
 _SHOWN_VALUES = 8
+_CURVES: Mapping[Task, Mapping[str, str]] = {"classification": {"accuracy": "accuracy", "auroc": "AUROC"}}
 
 
 def table_data_report(
@@ -50,7 +53,10 @@ def table_data_report(
         "columns_left_out": {**typing.left_out, **report.left_out},
         "leakage_suspects": [vars(suspect) for suspect in suspects],
         "warnings": [*typing.warnings, *report.warnings, *map(_suspicion, suspects)],
-        "splits": {name: _split(table) for name, table in vars(splits).items()},
+        "splits": {
+            name: {"rows": len(table), **label_summary(table.task, table.labels.tolist())}
+            for name, table in vars(splits).items()
+        },
     }
 
 
@@ -72,7 +78,9 @@ def table_report_lines(report: Mapping[str, Any]) -> list[str]:
         lines.append(f"missing: {', '.join(f'{name} {count:,}' for name, count in most[:_SHOWN_VALUES])}{more}")
     lines += [f"note: {warning}" for warning in report["warnings"]]
     lines.append("splits:")
-    lines += [f"  {name:<11}{split['rows']:>6,} rows: {_described(split)}" for name, split in report["splits"].items()]
+    lines += [
+        f"  {name:<11}{split['rows']:>6,} rows: {summary_words(split)}" for name, split in report["splits"].items()
+    ]
     return lines
 
 
@@ -87,19 +95,14 @@ def write_table_report(
     validation: Mapping[str, Any],
     test: Evaluation,
     trees: Mapping[str, Any],
+    task: Task,
 ) -> None:
     """Writes report.html; `trees` are the test metrics of the gradient-boosted trees."""
-    drawings = {"loss": figures.loss_curves(history, best_step)}
-    if run["labels"]:
-        titles = {"accuracy": "accuracy", "auroc": "AUROC"}
-        drawings["confusion"] = figures.confusion_matrix(test.metrics["confusion_matrix"], run["labels"])
-        drawings["reliability"] = figures.reliability_diagram(
-            reliability_bins(test.logits, test.targets), counted="rows"
-        )
-    else:
-        titles = {"r2": "R²", "mae": "mean absolute error"}
-        drawings["residuals"] = figures.residuals(test.logits[:, 0], test.targets, run["target_name"])
-    drawings["metrics"] = figures.metric_curves(history, best_step, titles)
+    drawings = {
+        "loss": figures.loss_curves(history, best_step),
+        "metrics": figures.metric_curves(history, best_step, _CURVES.get(task, CURVES[task])),
+        **task_drawings(task, test, run, counted="rows"),
+    }
     render_report(
         path,
         "table_report.html.jinja",
@@ -110,6 +113,7 @@ def write_table_report(
         validation=validation,
         test=test.metrics,
         trees=trees,
+        task=task,
     )
 
 
@@ -129,20 +133,3 @@ def _suspicion(suspect: Suspect) -> str:
         f"{suspect.column} alone predicts the label ({suspect.metric} {suspect.score:.3f}): if it is known only after "
         f'the label is, leave it out with data.columns.{suspect.column} = "ignore"'
     )
-
-
-def _split(table: Table) -> dict[str, Any]:
-    if table.task == "classification":
-        return {"rows": len(table), "classes": dict(sorted(Counter(table.labels).items()))}
-    labels = table.labels
-    return {
-        "rows": len(table), "mean": float(labels.mean()), "minimum": float(labels.min()), "maximum": float(labels.max())
-    }  # fmt: skip
-
-
-def _described(split: Mapping[str, Any]) -> str:
-    if "mean" in split:
-        return f"{split['minimum']:.4g} to {split['maximum']:.4g}, mean {split['mean']:.4g}"
-    counts = sorted(split["classes"].items(), key=lambda one: -one[1])
-    more = f" and {len(counts) - _SHOWN_VALUES} classes more" if len(counts) > _SHOWN_VALUES else ""
-    return ", ".join(f"{label} {count:,}" for label, count in counts[:_SHOWN_VALUES]) + more

@@ -12,14 +12,11 @@ from explicate_training.background import summarise
 from explicate_training.boosted_trees import boosted_trees_outputs
 from explicate_training.column_typing import type_table
 from explicate_training.config_file import format_config
-from explicate_training.labelled_text import sorted_labels
+from explicate_training.labels import columns_with_labels, label_names, plain_label, targets_of
 from explicate_training.leakage import leakage_suspects
 from explicate_training.lime_statistics import LimeStatistics, lime_statistics
-from explicate_training.metric_lines import classification_lines, regression_lines
-from explicate_training.metrics import classification_metrics
 from explicate_training.network_statistics import new_network
 from explicate_training.progress import StepProgress, duration
-from explicate_training.regression_metrics import regression_metrics
 from explicate_training.report import Evaluation
 from explicate_training.run_directory import tool_versions, write_json, write_json_lines
 from explicate_training.table import Table
@@ -31,6 +28,7 @@ from explicate_training.table_report import table_data_report, table_report_line
 from explicate_training.table_sources import read_table
 from explicate_training.table_splitting import split_table
 from explicate_training.tabular_network import FIRST_CATEGORY_CODE, save_network
+from explicate_training.task_metrics import task_lines, task_metrics
 from explicate_training.threads import one_thread
 from explicate_training.training_loop import Outcome
 
@@ -49,7 +47,7 @@ class TableRun:
         self._task = table.task
         self._clean = clean_table(table, config.data)
         self._splits = split_table(self._clean.table, config.data, seed=config.training.seed)
-        self._labels = sorted_labels(set(self._splits.train.labels)) if self._task == "classification" else []
+        self._labels = label_names(self._task, self._splits.train.labels.tolist())
         self._schema = learn_schema(self._splits.train, config.data)
         self._examples = {name: self._encoded(part) for name, part in vars(self._splits).items()}
         train = self._examples["train"]
@@ -95,6 +93,7 @@ class TableRun:
                 self._examples["validation"],
                 self._labels,
                 self._config.training,
+                task=self._task,
                 checkpoints=checkpoints,
                 resume=resume,
                 callback=progress,
@@ -109,7 +108,7 @@ class TableRun:
         }
         trees = self._boosted_trees(say)
         metrics: dict[str, Any] = {name: evaluation.metrics for name, evaluation in evaluations.items()}
-        for line in classification_lines(metrics, counted="rows") if self._labels else regression_lines(metrics):
+        for line in task_lines(self._task, metrics, counted="rows"):
             say(line)
         say(self._comparison(metrics["test"], trees["test"]))
         metrics |= {"gradient_boosted_trees": trees}
@@ -127,7 +126,7 @@ class TableRun:
         test = self._splits.test
         write_json_lines(
             folder / "held_out.jsonl",
-            ({"row": test.row(number), "label": label} for number, label in enumerate(test.labels.tolist())),
+            (_held_out(test, number) for number in range(len(test))),
         )
         write_table_report(
             folder / "report.html",
@@ -139,6 +138,7 @@ class TableRun:
             validation=metrics["validation"],
             test=evaluations["test"],
             trees=trees["test"],
+            task=self._task,
         )
 
     def _description(self, outcome: Outcome) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class TableRun:
         return {
             "kind": f"tabular-{self._task}",
             "labels": self._labels,
-            "target_name": config.data.label_column,
+            "target_name": ", ".join(columns_with_labels(config.data).values()),
             "columns": [column.as_json() for column in self._schema],
             "base_model": "tabular-network",
             "seed": config.training.seed,
@@ -170,6 +170,7 @@ class TableRun:
         with one_thread(when=len(train) * len(self._schema) < _CELLS_TO_SHARE):
             outputs = boosted_trees_outputs(
                 *(self._examples[name] for name in ("train", "validation", "test")),
+                task=self._task,
                 classes=len(self._labels),
                 seed=self._config.training.seed,
             )
@@ -178,10 +179,7 @@ class TableRun:
 
     def _evaluation(self, name: str, outputs: NDArray[np.floating[Any]]) -> Evaluation:
         targets = self._examples[name].targets
-        if self._labels:
-            metrics = classification_metrics(outputs, targets, self._labels, counted="rows")
-        else:
-            metrics = regression_metrics(outputs[:, 0], targets)
+        metrics = task_metrics(self._task, outputs, targets, self._labels, counted="rows")
         return Evaluation(outputs, targets, metrics)
 
     def _comparison(self, ours: Mapping[str, Any], trees: Mapping[str, Any]) -> str:
@@ -190,9 +188,9 @@ class TableRun:
         return f"test {title}: {scores[0]}, gradient-boosted trees {scores[1]}"
 
     def _encoded(self, table: Table) -> TableExamples:
-        if self._task == "classification":
-            index_of = {label: index for index, label in enumerate(self._labels)}
-            targets = np.array([index_of[label] for label in table.labels], dtype=np.int64)
-        else:
-            targets = table.labels.astype(np.float64)
-        return TableExamples(encode(table, self._schema), targets)
+        return TableExamples(encode(table, self._schema), targets_of(self._task, table.labels.tolist(), self._labels))
+
+
+def _held_out(test: Table, number: int) -> dict[str, Any]:
+    label = test.labels[number]
+    return {"row": test.row(number), "labels" if isinstance(label, tuple) else "label": plain_label(label)}

@@ -5,6 +5,7 @@ from typing import Any  # cell values
 
 from explicate.errors import UsageError
 from explicate_training.data_files import Columns, DataFile, Wanted, frame_columns, r_dataset, read_files
+from explicate_training.labels import columns_with_labels
 from explicate_training.table import RawTable
 from explicate_training.table_config import TableDataConfig
 
@@ -22,7 +23,7 @@ def read_table(config: TableDataConfig) -> RawTable:
         DataFile("data.validation", "validation", config.validation),
         DataFile("data.test", "test", config.test),
     ]
-    required = {"data.label_column": config.label_column}
+    required = columns_with_labels(config)
     if config.group_column:
         required["data.group_column"] = config.group_column
     return _joined(read_files(files, Wanted(required, others=True)), config)
@@ -38,7 +39,7 @@ def _joined(parts: list[Columns], config: TableDataConfig) -> RawTable:
                 "give them the same columns"
             )
     columns = {name: [cell for part in parts for cell in part.values[name]] for name in names}
-    splits = [part.split for part in parts for _ in part.values[config.label_column]]
+    splits = [part.split for part in parts for _ in part.values[names[0]]]
     if not splits:
         raise UsageError(f"data.table: {config.table} has no rows")
     return RawTable(config.table, columns, splits)

@@ -1,7 +1,7 @@
 """Divides a clean table into training, validation and test, the same for a seed.
 
-Without groups each class, or each tenth of a regression's targets, is in every split in its share. With groups, whole
-groups are drawn, and of several draws the one whose splits look most like the whole is taken.
+Without groups each stratum (class, rarest label or tenth of the values; see `labels`) is in every split in its share.
+With groups, whole groups are drawn, and of several draws the one whose splits look most like the whole is taken.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.errors import UsageError
+from explicate_training.labels import check_label_sets, strata_of
 from explicate_training.splitting import stratified_places
 from explicate_training.table import Rows, Table
 from explicate_training.table_config import TableDataConfig
 
-_TARGET_STRATA = 10
 _GROUP_DRAWS = 50
 
 
@@ -33,7 +33,7 @@ def split_table(table: Table, config: TableDataConfig, *, seed: int) -> TableSpl
 
     Raises UsageError when there are too few rows or groups, or a class is in none of the training groups.
     """
-    strata = _strata(table)
+    strata = np.array(strata_of(table.task, table.labels.tolist()), dtype=object)
     train, validation, test = (np.flatnonzero(table.splits == split) for split in ("train", "validation", "test"))
     if not len(test):
         train, test = divide(train, table.groups, strata, config.test_fraction, seed=seed)
@@ -43,14 +43,10 @@ def split_table(table: Table, config: TableDataConfig, *, seed: int) -> TableSpl
         raise UsageError("data.table has too few rows for three splits after cleaning: add some")
     if table.groups is not None:
         _check_groups(table, train, validation, test)
+    if table.task == "multi-label":
+        parts = {"train": train, "validation": validation, "test": test}
+        check_label_sets({name: table.labels[rows].tolist() for name, rows in parts.items()}, 1, counted="rows")
     return TableSplits(table.take(train), table.take(validation), table.take(test))
-
-
-def _strata(table: Table) -> NDArray[Any]:
-    if table.task == "classification":
-        return table.labels
-    edges = np.quantile(table.labels, np.linspace(0, 1, _TARGET_STRATA + 1)[1:-1])
-    return np.searchsorted(edges, table.labels).astype(str).astype(object)
 
 
 def divide(

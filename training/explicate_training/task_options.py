@@ -24,10 +24,10 @@ ALL_LOSSES = tuple(name for names in LOSSES.values() for name in names)
 def check_task_options(task: Task, *, loss: str, best_metric: str) -> None:
     """Raises UsageError when the loss or the metric that chooses the checkpoint is not one of the task's."""
     for name, value, own in (
-        ("loss", loss, ("auto", *LOSSES[task])),
-        ("best_metric", best_metric, ("auto", "loss", *CHECKPOINT_METRICS[task])),
+        ("loss", loss, LOSSES[task]),
+        ("best_metric", best_metric, ("loss", *CHECKPOINT_METRICS[task])),
     ):
-        if value not in own:
+        if value not in ("auto", *own):
             raise UsageError(
                 f"training.{name} is {value}, but this is a {task}: use {', '.join(own)}, or change data.task"
             )

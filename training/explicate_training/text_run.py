@@ -11,7 +11,7 @@ from explicate_training.config_file import format_config
 from explicate_training.data_report import data_report, report_lines
 from explicate_training.fine_tuning import Examples, fine_tune
 from explicate_training.labelled_text import LabelledText
-from explicate_training.labels import TargetScale, label_names, plain_label, targets_of
+from explicate_training.labels import TargetScale, columns_with_labels, label_names, plain_label, targets_of
 from explicate_training.progress import StepProgress, duration
 from explicate_training.report import Evaluation, write_report
 from explicate_training.run_directory import tool_versions, write_json, write_json_lines
@@ -117,7 +117,7 @@ class TextRun:
         return {
             "kind": f"text-{self._task}",
             "labels": self._labels,
-            "target_name": config.data.label_column,
+            "target_name": ", ".join(columns_with_labels(config.data).values()),
             # A regression's model answers in standard deviations from the mean of its target.
             "target_mean": target.mean,
             "target_spread": target.spread,

@@ -31,7 +31,7 @@ ERRORS = np.array([[0.5, -1.0], [0.0, 3.0], [-0.5, 0.0]])
     ],
 )
 def test_regression_losses_follow_their_formula(loss: str, of_an_error: Any) -> None:
-    computed = table_loss(np.zeros(3), 0, replace(CONFIG, loss=loss, huber_delta=0.8))
+    computed = table_loss("regression", np.zeros(3), 0, replace(CONFIG, loss=loss, huber_delta=0.8))
     assert computed({"logits": VALUES}, TARGETS).item() == pytest.approx(of_an_error(ERRORS).mean())
     mean = computed({"logits": VALUES.mean(dim=1)}, TARGETS).item()
     assert mean == pytest.approx(of_an_error(ERRORS.mean(axis=1)).mean())
@@ -42,10 +42,10 @@ def test_class_weights_weigh_cross_entropy_by_inverse_frequency() -> None:
     logits = torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(0))  # [rows, members, classes]
     nll = -torch.log_softmax(logits, dim=2).numpy()[np.arange(4), :, targets]
     weight = np.array([4 / (2 * 3), 4 / (2 * 1)])[targets][:, np.newaxis] * np.ones((1, 3))
-    loss = table_loss(targets, 2, replace(CONFIG, imbalance="class-weights"))
+    loss = table_loss("classification", targets, 2, replace(CONFIG, imbalance="class-weights"))
     labels = torch.from_numpy(targets)
     assert loss({"logits": logits}, labels).item() == pytest.approx((weight * nll).sum() / weight.sum(), rel=1e-5)
-    plain = table_loss(targets, 2, CONFIG)
+    plain = table_loss("classification", targets, 2, CONFIG)
     assert plain({"logits": logits}, labels).item() == pytest.approx(nll.mean(), rel=1e-5)
 
 
