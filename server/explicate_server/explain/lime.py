@@ -20,7 +20,7 @@ from explicate_server.explain.arrays import Booleans, Floats, Indices
 from explicate_server.explain.fixed_sample import FixedSample
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.lime_samples import LimeSample
-from explicate_server.explain.local_model import constant_model, fit_local_model
+from explicate_server.explain.local_model import LocalModel, constant_model, fit_local_model
 from explicate_server.explain.result import Attribution, confidence_interval
 
 
@@ -64,7 +64,7 @@ class Lime:
             lower=lower,
             upper=upper,
             baseline=intercepts,
-            held_out_r_squared=self._held_out_r_squared(rows),
+            held_out_r_squared=self._held_out_r_squared(rows, model),
             exact=False,
             additive=False,
         )
@@ -92,9 +92,11 @@ class Lime:
         present = self._distinct.coalitions[rows, : self._game.n_players]
         return present.astype(np.float64), self._distinct.values[rows]
 
-    def _held_out_r_squared(self, rows: Indices) -> Floats:
+    def _held_out_r_squared(self, rows: Indices, model: LocalModel) -> Floats:
         """R² per output on coalitions left out of the fit one at a time, each with all its repetitions."""
         distinct, repetitions = np.unique(rows, return_counts=True)
+        if len(distinct) == len(rows):
+            return model.held_out_r_squared
         if len(distinct) < 2:
             return np.full(self._game.n_outputs, np.nan)
         presence, targets = self._presence_and_targets(distinct)

@@ -159,7 +159,7 @@ _METHODS = (
         max_seed=MAX_RANDOM_STATE_SEED,
         additive=False,
         needs_empty=False,
-        round_rows=1250,
+        round_rows=2500,  # two updates: with many columns the fit takes longer than the rows
         prepare=load_library,
     ),
     Method(
