@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 _GREY_SHARE = 0.85  # colours of the picture's own would be taken for those of the values
-_WHITE_SHARE = 0.3  # so that the colours show on what is dark
+_WHITE_SHARE = 0.45  # so that a colour looks about as strong on what is dark as on what is light
 _UNSEEN_RGB, _UNSEEN_SHARE = (24, 24, 28), 0.75
 
 

@@ -99,6 +99,15 @@ class TestPredict:
         assert re.split(r"\s{2,}", out.splitlines()[0]) == ["LABEL", "PROBABILITY", "IMAGE"]
         assert err == f"explicate: image 2 ({names[1]}): the file has 2 pictures: the model saw the first one only\n"
 
+    def test_of_a_long_path_the_table_shows_the_end(self, explicate, folder):
+        below = folder / ("d" * 80)
+        below.mkdir()
+        (below / "cat.png").write_bytes(picture())
+        _, out, _ = explicate("predict", *ANIMALS, "--format", "text", "--image", str(below))
+        shown = out.splitlines()[1].split()[-1]
+        assert (shown[0], len(shown)) == ("…", 60)
+        assert shown.endswith("ddd/cat.png")
+
     def test_csv_has_the_name_of_the_file(self, explicate, folder):
         _, out, _ = explicate("predict", *ANIMALS, "--format", "csv", "--image", str(folder / "b.png"), "gone.png")
         answered, failed = csv.DictReader(io.StringIO(out))
@@ -159,6 +168,26 @@ class TestExplain:
         page = tmp_path / "page.html"
         explicate("explain", *ANIMALS, "--html", str(page), "--image", str(folder / "b.png"), str(folder / "a.JPG"))
         assert page.read_text().count("<svg") == 2
+
+
+class TestModels:
+    @pytest.mark.parametrize(
+        ("model", "reads"),
+        [
+            ("animals", "images, as 8 x 6 pixels, in patches of 2"),
+            ("entailment", "pairs of texts, 128 tokens at most"),
+            ("reviews", "128 tokens at most"),
+        ],
+    )
+    def test_what_a_model_reads_is_shown(self, explicate, model, reads):
+        _, out, _ = explicate("models", "show", "--format", "text", model)
+        lines = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in out.splitlines() if "  " in line)
+        assert lines["reads"] == reads
+
+    def test_the_limits_of_images_are_shown(self, explicate):
+        _, out, _ = explicate("models", "show", "--format", "text", "animals")
+        assert re.search(r"^bytes per image +100,000$", out, re.MULTILINE)
+        assert "bytes per text" not in out
 
 
 class TestOut:

@@ -9,7 +9,6 @@ import math
 import sys
 
 import pytest
-from canned_server import model_status
 from canned_tables import TARGET
 from command_line import COLOUR, documents, in_terminal
 
@@ -98,12 +97,10 @@ class TestReading:
         assert (code, len(documents(out))) == (0, 1)
 
     def test_columns_are_those_of_the_version_with_the_label(self, explicate, server):
-        server.models = [model_status("credit", 2), model_status("credit", 3)]
-        server.models[0].labels[:] = ["canary"]
         explicate("predict", *CREDIT, "--label", "canary", "--row", ROW)
         explicate("predict", *CREDIT, "--version", "5", "--row", ROW)
         asked = [request for request in server.requests if isinstance(request, model_pb.GetModelRequest)]
-        assert [request.version for request in asked] == [2, 5]
+        assert [(request.version, request.label) for request in asked] == [(0, "canary"), (5, "")]
 
     @pytest.mark.parametrize(
         ("content", "message"),

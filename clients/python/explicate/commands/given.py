@@ -56,7 +56,7 @@ def read(arguments: argparse.Namespace, client: Client, model: str) -> Given:
     plain = bool(arguments.texts or arguments.file)
     if plain and arguments.format != "csv":
         return Given(texts.texts(arguments))
-    description = _description(arguments, client, model)
+    description = client.get_model(model, version=arguments.version, label=arguments.label)
     reads = description.status.kind.partition("-")[0]
     wanted = "text" if plain else "image" if arguments.images else "tabular" if not arguments.jsonl else reads
     if reads != wanted or reads not in _READS:
@@ -74,12 +74,3 @@ def _inputs(arguments: argparse.Namespace, model: ModelDescription, reads: str) 
             return images.images(arguments.images, max_bytes)
         return images.json_images(arguments.jsonl, max_bytes)
     return texts.json_texts(arguments.jsonl) if arguments.jsonl else texts.texts(arguments)
-
-
-def _description(arguments: argparse.Namespace, client: Client, model: str) -> ModelDescription:
-    version = arguments.version
-    if arguments.label is not None:
-        # A label that nothing has is left for the server to refuse, when it is asked about the rows.
-        statuses = [s for s in client.list_models() if s.model == model and arguments.label in s.labels]
-        version = statuses[0].version if statuses else None
-    return client.get_model(model, version=version)

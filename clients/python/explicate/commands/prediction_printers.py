@@ -33,7 +33,7 @@ def _show_text(answers: Iterable[Answer], _model: ModelDescription | None) -> No
     answered = [(answer.asked, answer.outcome) for answer in answers if not isinstance(answer.outcome, ServerError)]
     if not answered:
         return
-    shown = [(tables.shortened(asked.shown, _INPUT_WIDTH), outcome) for asked, outcome in answered]
+    shown = [(_shortened(asked), outcome) for asked, outcome in answered]
     noun = answered[0][0].noun.upper()
     first = answered[0][1]
     if first.labels is not None:
@@ -47,6 +47,13 @@ def _show_text(answers: Iterable[Answer], _model: ModelDescription | None) -> No
     for asked, outcome in answered:
         if note := wording.not_as_given(outcome):
             print(f"explicate: {asked.place}: {note}", file=sys.stderr)
+
+
+def _shortened(asked: Asked) -> str:
+    """It on one line of a table; of a long path the end, which tells files apart."""
+    if asked.noun != "image" or tables.display_width(asked.shown) <= _INPUT_WIDTH:
+        return tables.shortened(asked.shown, _INPUT_WIDTH)
+    return f"…{tables.printable(asked.shown)[1 - _INPUT_WIDTH :]}"
 
 
 def _show_json(answers: Iterable[Answer], _model: ModelDescription | None) -> None:

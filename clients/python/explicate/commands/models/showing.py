@@ -56,7 +56,7 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
         ("bundle digest", status.bundle_digest),
         ("methods", ", ".join(description.methods)),
         ("inputs per call", f"{limits.max_inputs:,}"),
-        *([] if description.columns else [("bytes per text", f"{limits.max_text_bytes:,}")]),
+        *_size_limit(description),
         ("evaluations", f"{limits.max_evaluations:,} at most per explanation"),
         ("", f"{limits.max_evaluations_per_caller:,} at most in progress per caller"),
         ("seconds per call", f"{limits.max_call_s:g} at most"),
@@ -100,14 +100,26 @@ def _predicts(description: ModelDescription) -> list[tuple[str, str]]:
 
 
 def _reads(description: ModelDescription) -> list[tuple[str, str]]:
+    if description.image_width:
+        patches = f", in patches of {description.patch_size}" if description.patch_size else ""
+        return [("reads", f"images, as {description.image_width} x {description.image_height} pixels{patches}")]
     if not description.columns:
-        return [("reads", f"{description.max_tokens} tokens at most")]
+        what = "pairs of texts, " if description.pairs else ""
+        return [("reads", f"{what}{description.max_tokens} tokens at most")]
     width = max(tables.display_width(column.name) for column in description.columns)
     lines = [_column(column, width) for column in description.columns]
     return [
         *(("columns" if i == 0 else "", line) for i, line in enumerate(lines)),
         ("background", f"{description.background_rows:,} rows stand for a column that is left out"),
     ]
+
+
+def _size_limit(description: ModelDescription) -> list[tuple[str, str]]:
+    if description.columns:
+        return []
+    if description.image_width:
+        return [("bytes per image", f"{description.limits.max_image_bytes:,}")]
+    return [("bytes per text", f"{description.limits.max_text_bytes:,}")]
 
 
 def _column(column: Column, width: int) -> str:
