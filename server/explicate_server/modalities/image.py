@@ -50,14 +50,17 @@ class EncodedImage:
 class _MaskedPixels:
     """The pixels of a coalition, not made yet."""
 
-    shown: Pixels  # [height, width, 3]
     hidden: Pixels  # [height, width, 3]
+    difference: Pixels  # [height, width, 3], the bits in which the image differs from `hidden`
     segment_map: NDArray[np.intp]  # [height, width]
     present: NDArray[np.bool_]  # [players]
 
     def write(self, pixels: Pixels) -> None:
-        np.copyto(pixels, self.hidden)
-        np.copyto(pixels, self.shown, where=self.present[self.segment_map][:, :, np.newaxis])
+        """Bit by bit: 0.1 ms for 224 x 224, where choosing pixel by pixel takes four times as long."""
+        kept = np.repeat(np.where(self.present, np.uint8(255), np.uint8(0))[:, np.newaxis], 3, axis=1)  # [players, 3]
+        np.take(kept, self.segment_map, axis=0, out=pixels, mode="clip")
+        np.bitwise_and(pixels, self.difference, out=pixels)
+        np.bitwise_xor(pixels, self.hidden, out=pixels)
 
 
 class ImageModality:
@@ -69,6 +72,7 @@ class ImageModality:
     max_length = ROW_LENGTH
 
     def __init__(self, schema: ImageSchema, *, max_image_bytes: int, max_image_pixels: int) -> None:
+        self.row_bytes = schema.height * schema.width * 3
         self._schema = schema
         self._max_bytes = max_image_bytes
         self._max_pixels = max_image_pixels
@@ -145,8 +149,8 @@ class _SegmentGame:
     def __init__(self, pixels: Pixels, segment_map: NDArray[np.intp], masking: str) -> None:
         self.segment_map = segment_map
         self.players = segment_players(segment_map)
-        self._pixels = pixels
         self._hidden = _hidden(pixels, segment_map, masking)
+        self._difference = pixels ^ self._hidden
 
     def grouped(self, groups: NDArray[np.intp]) -> list[SegmentPlayer]:
         """The segments of each group as one."""
@@ -155,7 +159,7 @@ class _SegmentGame:
     def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
         """One model row per coalition."""
         return [
-            Row(ROW_LENGTH, _MaskedPixels(self._pixels, self._hidden, self.segment_map, present))
+            Row(ROW_LENGTH, _MaskedPixels(self._hidden, self._difference, self.segment_map, present))
             for present in coalitions
         ]
 

@@ -178,7 +178,7 @@ def test_groups_of_segments_are_segments(modality: ImageModality) -> None:
 def test_coalitions_that_wait_take_no_pixels(modality: ImageModality) -> None:
     game = modality.game(VALUE, modality.encode(VALUE), players="grid-segments-6", masking="mean")
     rows = game.rows(np.ones((256, 6), dtype=np.bool_))
-    assert all(one.values.shown is other.values.shown for one, other in pairwise(rows))
+    assert all(one.values.difference is other.values.difference for one, other in pairwise(rows))
     assert all(one.values.hidden is other.values.hidden for one, other in pairwise(rows))
 
 
