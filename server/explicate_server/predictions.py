@@ -66,7 +66,7 @@ class Predictor:
             ModelFault: the model failed on one of the inputs.
         """
         timings = Timings()
-        self._check_count(len(values), "inputs", "inputs")
+        self._check_count(served, len(values), "inputs", "inputs")
         encoded = await self._encode_all(served, values, timings, time_left_s)
         answers = await self._run(served, [item.row for item in encoded], timings, priority, time_left_s)
         return PredictAnswer(answers, encoded, timings)
@@ -84,7 +84,7 @@ class Predictor:
         timings, modality = Timings(), served.modality
         if not isinstance(modality, TabularModality):
             raise _wrong_kind(served, "table", TabularInput)
-        self._check_count(table.rows, "table.rows", "rows")
+        self._check_count(served, table.rows, "table.rows", "rows")
         violations = modality.packed_violations(table)
         if violations:
             raise InvalidRequest(violations[:MOST_VIOLATIONS_TOLD])
@@ -93,8 +93,8 @@ class Predictor:
         answers = await self._run(served, encoded.rows, timings, priority, time_left_s)
         return PackedAnswer(answers, encoded.unknown_category_columns, timings)
 
-    def _check_count(self, count: int, path: str, what: str) -> None:
-        most = self._settings.max_inputs
+    def _check_count(self, served: ServedModel, count: int, path: str, what: str) -> None:
+        most = self._settings.rows_that_may_wait(self._settings.max_inputs, served.modality.row_bytes)
         if not 1 <= count <= most:
             raise InvalidRequest([Violation(path, f"has {count:,} {what}; give 1 to {most:,} in one call")])
 

@@ -44,6 +44,9 @@ class Settings:
     )
     max_handshake_s: float = _setting(10.0, "seconds in which a new connection must speak TLS and HTTP/2", minimum=0.1)
     max_queued_rows: int = _setting(4096, "rows of Predict calls that may wait, per model", minimum=1)
+    max_queued_bytes: int = _setting(
+        256 << 20, "memory of the rows of Predict calls that may wait, per model; bounds their number too", minimum=1
+    )
     max_memo_bytes: int = _setting(64 << 20, "values of coalitions kept for requests that repeat; 0: none", minimum=0)
     max_queued_bulk_rows: int = _setting(8192, "rows of Predict calls of bulk priority that may wait", minimum=1)
     max_explanations: int = _setting(64, "explanations in progress, in all", minimum=1)
@@ -82,6 +85,10 @@ class Settings:
         256 << 20, "memory that must stay free beside a model being loaded; 0: it is not looked at", minimum=0
     )
     drain_s: float = _setting(60.0, "seconds that accepted calls have to finish after SIGTERM", minimum=0.0)
+
+    def rows_that_may_wait(self, most: int, row_bytes: int) -> int:
+        """``most`` rows, or as many as there is memory for; at least one."""
+        return max(1, min(most, self.max_queued_bytes // row_bytes))
 
     def __post_init__(self) -> None:
         for item in fields(self):

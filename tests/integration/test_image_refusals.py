@@ -15,6 +15,7 @@ from tiny_image_bundle import pictures, png, saved
 
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
+from explicate.v1 import model_service_pb2, model_service_pb2_grpc
 
 PIXELS = pictures(1)[0]
 GOOD = png(PIXELS)
@@ -90,6 +91,18 @@ async def test_too_many_images_are_refused(running: Running) -> None:
     code, paths, _, _ = await refused(running.inference.Predict(predict_request([GOOD] * 33)))
     assert (code, paths) == (INVALID, ["inputs"])
     assert len((await running.inference.Predict(predict_request([GOOD] * 32))).predictions) == 32
+
+
+async def test_fewer_images_are_taken_where_memory_is_short(image_repository: Path) -> None:
+    row_bytes = 16 * 24 * 3
+    async with running_server(image_repository, max_queued_bytes=5 * row_bytes + 7) as running:
+        models = model_service_pb2_grpc.ModelServiceStub(running.channel)
+        described = await models.GetModel(model_service_pb2.GetModelRequest(model="animals"))
+        assert described.limits.max_inputs == 5
+        code, paths, _, text = await refused(running.inference.Predict(predict_request([GOOD] * 6)))
+        assert (code, paths) == (INVALID, ["inputs"])
+        assert "give 1 to 5 in one call" in text
+        assert len((await running.inference.Predict(predict_request([GOOD] * 5))).predictions) == 5
 
 
 async def test_inputs_of_another_kind_do_not_fit_the_model(running: Running, tiny_repository: Path) -> None:

@@ -206,6 +206,9 @@ class Modality(Protocol):
     max_length: int
     """Length of the longest row."""
 
+    row_bytes: int
+    """Memory that the longest row of an input takes while it waits."""
+
     def batch_tokens(self, runtime: Runtime) -> int:
         """What one short batch holds, as the sum of its rows' lengths."""
 

@@ -70,6 +70,7 @@ class TabularModality:
         self.maskings: tuple[str, ...] = ("background", "drawn") if lime_statistics else ("background",)
         self._background = np.concatenate([background.numbers, background.codes], axis=1, dtype=np.float64)
         self._weights = background.weights / background.weights.sum()
+        self.row_bytes = self._background[0].nbytes
 
     def batch_tokens(self, runtime: Runtime) -> int:  # noqa: ARG002
         """The same on every runtime, until it is measured."""

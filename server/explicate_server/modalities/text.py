@@ -31,6 +31,7 @@ class TextModality:
         self._inputs = list(schema.inputs)
         self._max_text_bytes = max_text_bytes
         self.max_length = schema.max_tokens
+        self.row_bytes = np.dtype(np.int64).itemsize * len(self._inputs) * schema.max_tokens
         has_mask = schema.HasField("mask_id")
         self.maskings: tuple[str, ...] = ("attention", "mask-token", "delete") if has_mask else ("attention", "delete")
 

@@ -17,7 +17,8 @@ from typing import ParamSpec, TypeVar
 from explicate_server.errors import NotServable
 from explicate_server.modalities.base import Modality
 from explicate_server.modalities.registry import open_modality
-from explicate_server.registry.bundle import BundleError, VerifiedBundle, verify_bundle
+from explicate_server.registry.bundle import VerifiedBundle, verify_bundle
+from explicate_server.registry.errors import BundleError
 from explicate_server.registry.memory import available_bytes, check_room
 from explicate_server.registry.repository import BundlePlace
 from explicate_server.registry.runtime_choice import NoRuntime, choose_runtime
@@ -54,7 +55,8 @@ class BundleLoader:
         Raises:
             BundleError: the bundle cannot be trusted.
         """
-        return await self._run(verify_bundle, place.folder, model=place.model, version=place.version)
+        key = Path(self._settings.verify_key) if self._settings.verify_key else None
+        return await self._run(verify_bundle, place.folder, model=place.model, version=place.version, verify_key=key)
 
     async def load(self, bundle: VerifiedBundle) -> ServedModel:
         """Load it, compare its golden answers on this device, and measure what batches take.
@@ -81,8 +83,8 @@ class BundleLoader:
             modality.collate,
             outputs=max(1, len(manifest.class_labels)),
             max_queued_rows={
-                Priority.PREDICT: settings.max_queued_rows,
-                Priority.BULK: settings.max_queued_bulk_rows,
+                Priority.PREDICT: settings.rows_that_may_wait(settings.max_queued_rows, modality.row_bytes),
+                Priority.BULK: settings.rows_that_may_wait(settings.max_queued_bulk_rows, modality.row_bytes),
             },
             name=f"{manifest.model}-{manifest.version}",
             cost=cost,

@@ -53,7 +53,7 @@ class ModelServicer(services.ModelServiceServicer):
             bundle=bundle.manifest if bundle else None,
             methods=_methods(record),
             limits=messages.ServingLimits(
-                max_inputs=self._settings.max_inputs,
+                max_inputs=self._max_inputs(record),
                 max_text_bytes=self._settings.max_text_bytes,
                 max_evaluations=self._settings.max_evaluations,
                 max_call_seconds=self._settings.max_call_s,
@@ -67,6 +67,11 @@ class ModelServicer(services.ModelServiceServicer):
             traffic=answers.traffic(entry.traffic),
             shadow=answers.shadow_report(self._shadow.report(model)),
         )
+
+    def _max_inputs(self, record: VersionRecord) -> int:
+        """Inputs in one Predict, fewer where each takes much memory."""
+        most, served = self._settings.max_inputs, record.served
+        return self._settings.rows_that_may_wait(most, served.modality.row_bytes) if served else most
 
     async def LoadModel(self, request: messages.LoadModelRequest, context: _Context) -> messages.LoadModelResponse:
         """A version in memory, without a label."""
