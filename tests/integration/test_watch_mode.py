@@ -1,4 +1,4 @@
-"""The control mode "watch": whole new versions go live, half-written ones are left alone, what was rolled back stays."""
+"""The control mode "watch": whole versions go live, half-written ones are left alone, what was rolled back stays so."""
 
 import shutil
 from contextlib import AbstractAsyncContextManager

@@ -71,3 +71,18 @@ def test_nothing_is_kept_without_memory_for_it() -> None:
 def test_coalitions_have_keys_of_their_own() -> None:
     coalitions = ((np.arange(2**9)[:, None] >> np.arange(9)) & 1).astype(np.bool_)
     assert len(set(coalition_keys(coalitions))) == 2**9
+
+
+def test_a_freed_bundle_takes_its_values_with_it_and_no_others() -> None:
+    store = ValueStore(1 << 20)
+    for key in (("digest", "text"), ("digest", "other text"), ("another digest", "text")):
+        with store.game(key) as game:
+            store.remember(game, keys(0), VALUES)
+    with store.game(("digest", "read now")) as read:
+        store.forget("digest")
+        store.remember(read, keys(0), VALUES)  # a flight that lands late
+        assert not read.kept
+    assert store.bytes == size_of_one_game()
+    for key, kept in ((("digest", "text"), False), (("another digest", "text"), True)):
+        with store.game(key) as game:
+            assert bool(game.known) == kept

@@ -1,0 +1,65 @@
+"""Where labels point is kept in one small file that is replaced as a whole, and believed only when it is understood."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from explicate_server.errors import NotServable
+from explicate_server.registry.labels import Assignment, LabelFileError, LabelStore, LabelTarget
+from explicate_server.registry.traffic import Traffic
+
+KEPT = Assignment({"live": LabelTarget(3, previous=2), "canary": LabelTarget(4)}, Traffic(0.1, 0.5))
+
+
+def test_what_was_written_is_read_again_and_nothing_else_is_left(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path / "state")
+    assert store.read("reviews") is None
+    assert not store.exists("reviews")
+    store.check_writable("reviews")
+    assert not store.exists("reviews")
+    store.write("reviews", KEPT)
+    assert store.read("reviews") == KEPT
+    assert store.exists("reviews")
+    assert [path.name for path in (tmp_path / "state" / "reviews").iterdir()] == ["labels.json"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "",
+        "[]",
+        "null",
+        "[" * 100_000,
+        '{"format": 2, "labels": {}}',
+        '{"format": 1}',
+        '{"format": 1, "labels": []}',
+        '{"format": 1, "labels": {"live": 3}}',
+        '{"format": 1, "labels": {"live": {"version": "3"}}}',
+        '{"format": 1, "labels": {"live": {"version": 0}}}',
+        '{"format": 1, "labels": {"live": {"version": 3, "previous": -1}}}',
+        '{"format": 1, "labels": {"../live": {"version": 3}}}',
+        '{"format": 1, "labels": {}, "traffic": {"canary_share": 2}}',
+        '{"format": 1, "labels": {}, "traffic": {"canary_share": NaN}}',
+        '{"format": 1, "labels": {}, "traffic": {"other": 1}}',
+        json.dumps({"format": 1, "labels": {f"label-{i}": {"version": 1} for i in range(17)}}),
+        json.dumps({"format": 1, "labels": {}, "comment": "x" * 70_000}),
+    ],
+)
+def test_a_file_that_is_not_in_the_format_is_named(tmp_path: Path, document: str) -> None:
+    (tmp_path / "reviews").mkdir()
+    (tmp_path / "reviews" / "labels.json").write_text(document)
+    with pytest.raises(LabelFileError, match=r"reviews/labels\.json"):
+        LabelStore(tmp_path).read("reviews")
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_and_the_old_file_stays(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path)
+    store.write("reviews", KEPT)
+    kept = (tmp_path / "reviews" / "labels.json").read_bytes()
+    store._temporary(tmp_path / "reviews" / "labels.json").mkdir()  # stands in the way, whoever runs the test
+    for attempt in (lambda: store.check_writable("reviews"), lambda: store.write("reviews", Assignment({}))):
+        with pytest.raises(NotServable, match="--state-dir") as caught:
+            attempt()
+        assert caught.value.reason == "LABELS_READ_ONLY"
+    assert (tmp_path / "reviews" / "labels.json").read_bytes() == kept
