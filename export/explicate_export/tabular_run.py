@@ -13,9 +13,14 @@ from explicate_export.manifest import BACKGROUND_NAME, LIME_NAME
 from explicate_export.run_directory import HELD_OUT_NAME, TrainingRun, read_labels, read_run
 from explicate_export.run_files import UNFINISHED, check_files, field, read_lines
 from explicate_export.table_rows import CellError, TableRows, TooLargeError, encode
-from explicate_server.registry.lime_statistics import LimeStatisticsFormatError, read_lime_statistics
+from explicate_server.registry.errors import BundleError
+from explicate_server.registry.lime_statistics import read_lime_statistics
 
-REGRESSION = "tabular-regression"
+KINDS = {
+    "tabular-classification": bundle_pb2.MODEL_KIND_TABULAR_CLASSIFICATION,
+    "tabular-multi-label": bundle_pb2.MODEL_KIND_TABULAR_MULTI_LABEL,
+    "tabular-regression": bundle_pb2.MODEL_KIND_TABULAR_REGRESSION,
+}
 _TYPES = {
     "number": bundle_pb2.COLUMN_TYPE_NUMBER,
     "category": bundle_pb2.COLUMN_TYPE_CATEGORY,
@@ -29,7 +34,8 @@ class TabularRun:
     """A finished run that trained a network on a table."""
 
     training: TrainingRun
-    labels: tuple[str, ...]  # by class index; empty for regression
+    kind: int  # a bundle_pb2.ModelKind
+    labels: tuple[str, ...]  # by output; empty for regression
     target_name: str  # the column that is predicted
     schema: bundle_pb2.TabularSchema
     background: Background
@@ -39,22 +45,23 @@ class TabularRun:
     @property
     def regression(self) -> bool:
         """Whether a number is predicted, not a class."""
-        return not self.labels
+        return self.kind == bundle_pb2.MODEL_KIND_TABULAR_REGRESSION
 
 
 def read_tabular_run(directory: Path) -> TabularRun:
     """Raises UsageError, naming the file and what it lacks, when it is not a finished run."""
     run = read_run(directory)
     check_files(run.model_directory, ("config.json", "model.safetensors"))
-    regression = run.settings.get("kind") == REGRESSION
-    labels = _no_labels(run) if regression else read_labels(run)
+    kind = KINDS[field(run.settings, "kind", str, run.file)]
+    labels = read_labels(run)
     schema = bundle_pb2.TabularSchema(columns=_columns(run))
     background = read_background(directory / BACKGROUND_NAME, schema)
     schema.background_rows = len(background)
     schema.lime_statistics = _has_lime_statistics(directory / LIME_NAME, schema)
-    held_out, targets = _held_out(directory / HELD_OUT_NAME, schema, regression=regression)
+    held_out, targets = _held_out(directory / HELD_OUT_NAME, schema, regression=not labels)
     return TabularRun(
         training=run,
+        kind=kind,
         labels=labels,
         target_name=field(run.settings, "target_name", str, run.file),
         schema=schema,
@@ -70,15 +77,9 @@ def _has_lime_statistics(path: Path, schema: bundle_pb2.TabularSchema) -> bool:
         return False
     try:
         read_lime_statistics(path, schema)
-    except LimeStatisticsFormatError as error:
+    except BundleError as error:
         raise UsageError(f"{path}: {error}, so train again") from None
     return True
-
-
-def _no_labels(run: TrainingRun) -> tuple[str, ...]:
-    if field(run.settings, "labels", list, run.file):
-        raise UsageError(f"{run.file}: a regression has no classes, so 'labels' must be []: train again")
-    return ()
 
 
 def _columns(run: TrainingRun) -> list[bundle_pb2.ColumnSchema]:

@@ -143,3 +143,16 @@ async def test_a_constant_model_is_explained_by_zeros(repository: Path, method: 
         assert answer.explanation.converged
         assert answer.explanation.stop_reason == explanation_pb2.STOP_REASON_TOLERANCE
     assert not answer.explanation.quality.HasField("held_out_r_squared")
+
+
+async def test_a_tokenizer_that_is_none_is_named(repository: Path) -> None:
+    for version, content in ((2, b"{}"), (3, b"\xff\xfe"), (4, b'{"version": "1.0", "model": {"type": "x"}}')):
+        folder = Path(shutil.copytree(repository / "tiny" / "1", repository / "tiny" / str(version)))
+        edit_manifest(folder, lambda manifest, version=version: manifest.update(version=str(version)))
+        replace_file(folder, "tokenizer.json", content)
+    async with running_server(repository) as running:
+        models = model_service_pb2_grpc.ModelServiceStub(running.channel)
+        listed = await models.ListModels(model_service_pb2.ListModelsRequest())
+    reasons = [status.reason for status in listed.models[1:]]
+    assert len(reasons) == 3
+    assert all(reason.startswith("tokenizer.json is no") for reason in reasons), reasons

@@ -4,15 +4,20 @@ from collections.abc import Callable, Mapping
 
 from explicate_server.modalities.base import Modality
 from explicate_server.modalities.image import ImageModality
+from explicate_server.modalities.segmentation import load_library
 from explicate_server.modalities.tabular import TabularModality
 from explicate_server.modalities.text import TextModality
 from explicate_server.registry.bundle import VerifiedBundle
+from explicate_server.registry.errors import BundleError
 from explicate_server.settings import Settings
 
 
 def _text(bundle: VerifiedBundle, settings: Settings) -> Modality:
     tokenizer = bundle.read_text("tokenizer.json")
-    return TextModality(bundle.manifest.text, tokenizer, max_text_bytes=settings.max_text_bytes)
+    try:
+        return TextModality(bundle.manifest.text, tokenizer, max_text_bytes=settings.max_text_bytes)
+    except Exception as error:  # the tokenizers library raises nothing narrower
+        raise BundleError(f"tokenizer.json is no tokenizer: {error}") from error
 
 
 def _tabular(bundle: VerifiedBundle, _settings: Settings) -> Modality:
@@ -20,6 +25,7 @@ def _tabular(bundle: VerifiedBundle, _settings: Settings) -> Modality:
 
 
 def _image(bundle: VerifiedBundle, settings: Settings) -> Modality:
+    load_library()
     return ImageModality(
         bundle.manifest.image,
         max_image_bytes=settings.max_image_bytes,

@@ -4,8 +4,6 @@
 int64[rows, other columns] (see `TabularSchema`); ``weights`` float64[rows], which sum to 1.
 """
 
-import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +12,10 @@ from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TabularSchema
 from explicate_server.modalities.table_columns import TableColumns
+from explicate_server.registry.array_files import opened_arrays
+from explicate_server.registry.errors import BundleError
 
 _CLOSE_TO_ONE = 1e-6
-
-
-class BackgroundFormatError(Exception):
-    """background.npz is not in the format; the message says in what."""
 
 
 @dataclass(frozen=True)
@@ -35,27 +31,24 @@ def read_background(path: Path, schema: TabularSchema) -> Background:
     """Read and check the file.
 
     Raises:
-        BackgroundFormatError: it is not in the format.
+        BundleError: it is not in the format.
     """
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            background = Background(
-                arrays["numbers"].astype(np.float32),
-                arrays["codes"].astype(np.int64),
-                arrays["weights"].astype(np.float64),
-            )
-    except (KeyError, ValueError, TypeError, OSError, zipfile.BadZipFile) as error:
-        raise BackgroundFormatError(f"background.npz is not in the format: {error}") from error
+    with opened_arrays(path) as arrays:
+        background = Background(
+            arrays["numbers"].astype(np.float32),
+            arrays["codes"].astype(np.int64),
+            arrays["weights"].astype(np.float64),
+        )
     weights = background.weights
     if weights.shape != (schema.background_rows,) or len(background.codes) != len(weights):
-        raise BackgroundFormatError(
+        raise BundleError(
             f"background.npz has {len(background.codes)} rows and weights of shape {weights.shape}; the manifest says "
             f"{schema.background_rows} rows"
         )
     if not TableColumns(schema).fits(background.numbers, background.codes):
-        raise BackgroundFormatError("background.npz has rows that are not of the manifest's columns")
+        raise BundleError("background.npz has rows that are not of the manifest's columns")
     if not (np.isfinite(weights).all() and (weights >= 0).all() and abs(weights.sum() - 1) < _CLOSE_TO_ONE):
-        raise BackgroundFormatError("background.npz has weights that are below 0 or do not sum to 1")
+        raise BundleError("background.npz has weights that are below 0 or do not sum to 1")
     return background
 
 

@@ -7,20 +7,19 @@ from pathlib import Path
 from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
-from explicate_server.registry.background import Background, BackgroundFormatError, read_background
-from explicate_server.registry.golden import Golden, GoldenFormatError, read_golden
+from explicate_server.registry.background import Background, read_background
+from explicate_server.registry.errors import BundleError
+from explicate_server.registry.external_data import ExternalDataError, refuse_external_data
+from explicate_server.registry.golden import Golden, read_golden
 from explicate_server.registry.golden_images import GoldenImages, read_golden_images
 from explicate_server.registry.golden_rows import GoldenRows, read_golden_rows
 from explicate_server.registry.kinds import KINDS, Kind
-from explicate_server.registry.lime_statistics import LimeStatistics, LimeStatisticsFormatError, read_lime_statistics
+from explicate_server.registry.lime_statistics import LimeStatistics, read_lime_statistics
 from explicate_server.registry.manifest_checks import checks
+from explicate_server.security.signatures import SIGNATURE_NAME, SignatureError, verify_signature
 
 # The categories of a table's columns are in it.
 _MAX_MANIFEST_BYTES = 4 << 20
-
-
-class BundleError(Exception):
-    """A bundle cannot be trusted or understood; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,17 @@ class VerifiedBundle:
         return self.folder / "model.onnx"
 
     def read_text(self, name: str) -> str:
-        """A text file of the bundle, by a name its manifest lists; empty when it is not listed."""
+        """A text file of the bundle, by a name its manifest lists; empty when it is not listed.
+
+        Raises:
+            BundleError: it is not UTF-8.
+        """
         if name not in {file.name for file in self.manifest.files}:
             return ""
-        return (self.folder / name).read_text(encoding="utf-8")
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise BundleError(f"{name} is not UTF-8: {error}") from error
 
     def golden(self) -> Golden | GoldenRows | GoldenImages:
         """The golden inputs with their outputs and attributions.
@@ -56,14 +62,11 @@ class VerifiedBundle:
         """
         manifest, path = self.manifest, self.folder / "golden.npz"
         outputs, attributed = max(1, len(manifest.class_labels)), manifest.HasField("golden_attributions")
-        try:
-            if manifest.HasField("tabular"):
-                return read_golden_rows(path, manifest.tabular, outputs=outputs, attributed=attributed)
-            if manifest.HasField("image"):
-                return read_golden_images(path, outputs=outputs, attributed=attributed)
-            return read_golden(path, classes=outputs, attributed=attributed, pairs=manifest.text.pairs)
-        except GoldenFormatError as error:
-            raise BundleError(str(error)) from error
+        if manifest.HasField("tabular"):
+            return read_golden_rows(path, manifest.tabular, outputs=outputs, attributed=attributed)
+        if manifest.HasField("image"):
+            return read_golden_images(path, outputs=outputs, attributed=attributed)
+        return read_golden(path, classes=outputs, attributed=attributed, pairs=manifest.text.pairs)
 
     def background(self) -> Background:
         """The background rows of a tabular model.
@@ -71,10 +74,7 @@ class VerifiedBundle:
         Raises:
             BundleError: they are not in the format.
         """
-        try:
-            return read_background(self.folder / "background.npz", self.manifest.tabular)
-        except BackgroundFormatError as error:
-            raise BundleError(str(error)) from error
+        return read_background(self.folder / "background.npz", self.manifest.tabular)
 
     def lime_statistics(self) -> LimeStatistics | None:
         """What lime draws a table's rows from; None when the bundle has it not.
@@ -84,18 +84,18 @@ class VerifiedBundle:
         """
         if not self.manifest.tabular.lime_statistics:
             return None
-        try:
-            return read_lime_statistics(self.folder / "lime.npz", self.manifest.tabular)
-        except LimeStatisticsFormatError as error:
-            raise BundleError(str(error)) from error
+        return read_lime_statistics(self.folder / "lime.npz", self.manifest.tabular)
 
 
-def verify_bundle(folder: Path, *, model: str, version: int) -> VerifiedBundle:
-    """Read the manifest and check every file's size and SHA-256.
+def verify_bundle(folder: Path, *, model: str, version: int, verify_key: Path | None = None) -> VerifiedBundle:
+    """Read the manifest and check every file's size and SHA-256, and with a key the signature over all of them first.
 
     Raises:
-        BundleError: anything is missing, altered, too large, a link, or not in the format.
+        BundleError: anything is missing, altered, too large, a link, not in the manifest, not in the format, or not
+            signed by the key.
     """
+    if verify_key is not None:
+        _check_signature(folder, verify_key)
     manifest_bytes = _read_manifest(folder)
     manifest = _parse_manifest(manifest_bytes)
     for holds, otherwise in checks(manifest, model=model, version=version):
@@ -103,6 +103,7 @@ def verify_bundle(folder: Path, *, model: str, version: int) -> VerifiedBundle:
             raise BundleError(f"manifest.json: {otherwise}")
     for file in manifest.files:
         _check_file(folder, file)
+    _refuse_unlisted(folder, manifest)
     return VerifiedBundle(folder, manifest, hashlib.sha256(manifest_bytes).hexdigest())
 
 
@@ -138,12 +139,32 @@ def _parse_manifest(manifest_bytes: bytes) -> bundle_pb2.Bundle:
         raise BundleError(f"manifest.json is not a bundle manifest: {error}") from error
 
 
+def _check_signature(folder: Path, verify_key: Path) -> None:
+    try:
+        verify_signature(folder, verify_key)
+    except SignatureError as error:
+        raise BundleError(str(error)) from None
+
+
+def _refuse_unlisted(folder: Path, manifest: bundle_pb2.Bundle) -> None:
+    """Whatever has no digest could be swapped unseen; and nobody put it there on purpose."""
+    known = {file.name for file in manifest.files} | {"manifest.json", SIGNATURE_NAME}
+    for path in sorted(folder.iterdir()):
+        if path.name not in known:
+            raise BundleError(f"{path.name[:64]!r} lies in the bundle's folder and is not in its manifest; remove it")
+
+
 def _check_file(folder: Path, file: bundle_pb2.BundleFile) -> None:
     _check_size(folder, file)
     with (folder / file.name).open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if digest != file.sha256.lower():
         raise BundleError(f"{file.name} has been altered: its SHA-256 is not the manifest's")
+    if file.name.endswith(".onnx"):
+        try:
+            refuse_external_data(folder / file.name)
+        except ExternalDataError as error:
+            raise BundleError(f"{file.name}: {error}") from None
 
 
 def _check_size(folder: Path, file: bundle_pb2.BundleFile) -> None:

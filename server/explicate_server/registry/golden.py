@@ -7,10 +7,7 @@ they were made, ``attribution_texts`` int64[k], indices of the texts that were a
 ``attribution_offsets`` int64[k + 1] and ``attribution_values`` float32[values], one per word.
 """
 
-import io
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -21,10 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.modalities.base import TextInput
-
-
-class GoldenFormatError(Exception):
-    """golden.npz is not in the format; the message says in what."""
+from explicate_server.registry.array_files import opened_arrays
+from explicate_server.registry.errors import BundleError
 
 
 @dataclass(frozen=True)
@@ -58,19 +53,19 @@ def read_golden(path: Path, *, classes: int, attributed: bool, pairs: bool = Fal
     """Read and check the file; ``attributed`` and ``pairs`` say whether it must hold attributions and second texts.
 
     Raises:
-        GoldenFormatError: it is not in the format.
+        BundleError: it is not in the format.
     """
-    with opened(path) as arrays:
+    with opened_arrays(path) as arrays:
         texts = _read_texts(arrays, "text")
         second = _read_texts(arrays, "pair") if pairs else None
         logits = arrays["logits"].astype(np.float32)
         attributions = read_attributions(arrays, "attribution_texts") if attributed else {}
     if not texts or logits.shape != (len(texts), classes):
-        raise GoldenFormatError(f"golden.npz has {len(texts)} texts and logits of shape {logits.shape}")
+        raise BundleError(f"golden.npz has {len(texts)} texts and logits of shape {logits.shape}")
     if not all(0 <= index < len(texts) for index in attributions):
-        raise GoldenFormatError(f"golden.npz has attributions of texts {list(attributions)}, but {len(texts)} texts")
+        raise BundleError(f"golden.npz has attributions of texts {list(attributions)}, but {len(texts)} texts")
     if second is not None and len(second) != len(texts):
-        raise GoldenFormatError(f"golden.npz has {len(texts)} texts, but {len(second)} second texts of pairs")
+        raise BundleError(f"golden.npz has {len(texts)} texts, but {len(second)} second texts of pairs")
     return Golden(texts, logits, attributions, second)
 
 
@@ -96,20 +91,6 @@ def _text_arrays(texts: Sequence[str], name: str) -> dict[str, NDArray[Any]]:
         f"{name}_utf8": np.frombuffer(b"".join(encoded), dtype=np.uint8),
         f"{name}_offsets": _offsets([len(text) for text in encoded]),
     }
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
-    """The arrays of the file; what goes wrong with reading or converting them is told as one error.
-
-    Raises:
-        GoldenFormatError: it is not in the format.
-    """
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            yield arrays
-    except (KeyError, ValueError, TypeError, OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
-        raise GoldenFormatError(f"golden.npz is not in the format: {error}") from error
 
 
 def attribution_arrays(attributions: Mapping[int, NDArray[np.float64]], indices: str) -> dict[str, NDArray[Any]]:

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.modalities.base import ImageInput
-from explicate_server.registry.golden import GoldenFormatError, attribution_arrays, opened, read_attributions
+from explicate_server.registry.array_files import opened_arrays
+from explicate_server.registry.errors import BundleError
+from explicate_server.registry.golden import attribution_arrays, read_attributions
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,9 @@ def read_golden_images(path: Path, *, outputs: int, attributed: bool) -> GoldenI
     """Read and check the file; ``attributed`` says whether it must hold attributions.
 
     Raises:
-        GoldenFormatError: it is not in the format.
+        BundleError: it is not in the format.
     """
-    with opened(path) as arrays:
+    with opened_arrays(path) as arrays:
         data, offsets = arrays["contents"].astype(np.uint8).tobytes(), arrays["content_offsets"].tolist()
         golden = GoldenImages(
             tuple(data[start:end] for start, end in pairwise(offsets)),
@@ -54,14 +56,14 @@ def read_golden_images(path: Path, *, outputs: int, attributed: bool) -> GoldenI
         )
     images = len(golden.contents)
     if offsets[:1] != [0] or offsets[-1:] != [len(data)] or offsets != sorted(offsets):
-        raise GoldenFormatError("golden.npz has offsets that do not fit its images")
+        raise BundleError("golden.npz has offsets that do not fit its images")
     if not images or golden.outputs.shape != (images, outputs):
-        raise GoldenFormatError(
+        raise BundleError(
             f"golden.npz has {images} images and outputs of shape {golden.outputs.shape}; the model has {outputs} "
             "outputs"
         )
     if not all(0 <= index < images for index in golden.attributions):
-        raise GoldenFormatError(f"golden.npz has attributions of images {list(golden.attributions)}, of {images}")
+        raise BundleError(f"golden.npz has attributions of images {list(golden.attributions)}, of {images}")
     return golden
 
 

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from explicate.v1.bundle_pb2 import TabularSchema
 from explicate_server.modalities.base import TabularInput
 from explicate_server.modalities.table_columns import TableColumns
-from explicate_server.registry.golden import GoldenFormatError, attribution_arrays, opened, read_attributions
+from explicate_server.registry.array_files import opened_arrays
+from explicate_server.registry.errors import BundleError
+from explicate_server.registry.golden import attribution_arrays, read_attributions
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ def read_golden_rows(path: Path, schema: TabularSchema, *, outputs: int, attribu
     """Read and check the file; ``attributed`` says whether it must hold attributions.
 
     Raises:
-        GoldenFormatError: it is not in the format.
+        BundleError: it is not in the format.
     """
-    with opened(path) as arrays:
+    with opened_arrays(path) as arrays:
         golden = GoldenRows(
             schema,
             arrays["numbers"].astype(np.float32),
@@ -64,14 +66,14 @@ def read_golden_rows(path: Path, schema: TabularSchema, *, outputs: int, attribu
         )
     rows = len(golden.outputs)
     if not rows or golden.outputs.shape != (rows, outputs) or len(golden.codes) != rows:
-        raise GoldenFormatError(
+        raise BundleError(
             f"golden.npz has {len(golden.codes)} rows and outputs of shape {golden.outputs.shape}; the model has "
             f"{outputs} outputs"
         )
     if not TableColumns(schema).fits(golden.numbers, golden.codes):
-        raise GoldenFormatError("golden.npz has rows that are not of the manifest's columns")
+        raise BundleError("golden.npz has rows that are not of the manifest's columns")
     if not all(0 <= index < rows for index in golden.attributions):
-        raise GoldenFormatError(f"golden.npz has attributions of rows {list(golden.attributions)}, but {rows} rows")
+        raise BundleError(f"golden.npz has attributions of rows {list(golden.attributions)}, but {rows} rows")
     return golden
 
 

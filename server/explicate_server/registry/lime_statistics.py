@@ -7,8 +7,6 @@ value; and of the other columns ``code_frequencies`` float64[codes of all of the
 `TabularSchema`).
 """
 
-import io
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from itertools import chain
@@ -19,15 +17,13 @@ from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TabularSchema
 from explicate_server.modalities.table_columns import FIRST_CODE, LARGEST_NUMBER, TableColumns
+from explicate_server.registry.array_files import opened_arrays
+from explicate_server.registry.errors import BundleError
 
 BINS = 4
 _CLOSE_TO_ONE = 1e-6
 
 Floats = NDArray[np.float64]
-
-
-class LimeStatisticsFormatError(Exception):
-    """lime.npz is not in the format; the message says in what."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +41,14 @@ def read_lime_statistics(path: Path, schema: TabularSchema) -> LimeStatistics:
     """Read and check the file.
 
     Raises:
-        LimeStatisticsFormatError: it is not in the format.
+        BundleError: it is not in the format.
     """
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            statistics = LimeStatistics(*(arrays[field.name].astype(np.float64) for field in fields(LimeStatistics)))
-    except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise LimeStatisticsFormatError(f"lime.npz is not in the format: {error}") from error
+    with opened_arrays(path) as arrays:
+        statistics = LimeStatistics(*(arrays[field.name].astype(np.float64) for field in fields(LimeStatistics)))
     columns = TableColumns(schema)
     # The first one only: values can be looked at once the shapes are right.
     for fault in chain(_shape_faults(statistics, columns), _value_faults(statistics, columns)):
-        raise LimeStatisticsFormatError(f"lime.npz has {fault}")
+        raise BundleError(f"lime.npz has {fault}")
     return statistics
 
 

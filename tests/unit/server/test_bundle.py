@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from bundle_edits import edit_manifest, replace_file
 
-from explicate_server.registry.bundle import BundleError, verify_bundle
+from explicate_server.registry.bundle import verify_bundle
+from explicate_server.registry.errors import BundleError
 from explicate_server.registry.repository import list_bundles
 
 

@@ -13,7 +13,8 @@ from bundle_edits import edit_manifest, replace_file
 from tiny_table_bundle import TARGET_NAME, tiny_table
 
 from explicate_server.modalities.registry import open_modality
-from explicate_server.registry.bundle import BundleError, verify_bundle
+from explicate_server.registry.bundle import verify_bundle
+from explicate_server.registry.errors import BundleError
 from explicate_server.registry.golden_rows import GoldenRows
 from explicate_server.registry.runtime_choice import AUTO, choose_runtime
 from explicate_server.runtime.registry import RUNTIMES
