@@ -22,7 +22,7 @@ from explicate_server.timings import Timings
 
 # Tokenising this many characters takes less time (about 0.5 ms) than waiting for a thread that does it.
 _INLINE_CHARACTERS = 4096
-# What one call may keep a worker busy with before others have their turn: about 0.1 s of texts, or four images.
+# What one call may keep a worker busy with before others have their turn: about 0.1 s of texts, or eight images.
 _PART_CHARACTERS = 1 << 20
 _KIND_NAMES = {TextInput: "a text", TabularInput: "a row of a table", ImageInput: "an image"}
 _Encoded = TypeVar("_Encoded")

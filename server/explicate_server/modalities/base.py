@@ -60,19 +60,24 @@ class TabularInput:
         return 4 * len(self.cells)
 
 
+_LEAST_IMAGE_COST = 1 << 17
+
+
 @dataclass(frozen=True)
 class ImageInput:
     """An image to predict: the bytes of its file."""
 
     content: bytes
 
-    # Decoding an image takes from 1 to 500 ms, which its bytes do not tell; few of them are to be one piece of work.
-    encoding_cost = 1 << 18
-
     @cached_property
     def digest(self) -> bytes:
         """SHA-256 of the input: the same for equal inputs only."""
         return sha256(self.content).digest()
+
+    @property
+    def encoding_cost(self) -> int:
+        """What decoding it takes, as a number of characters of a text; a small file may still hold many pixels."""
+        return max(_LEAST_IMAGE_COST, len(self.content))
 
 
 # Each modality adds its kind of input.

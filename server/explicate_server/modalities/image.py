@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+from scipy.ndimage import find_objects
 
 from explicate.v1.bundle_pb2 import ImageSchema
 from explicate_server.errors import Violation
@@ -166,15 +167,12 @@ class _SegmentGame:
 
 def segment_players(segment_map: NDArray[np.intp]) -> list[SegmentPlayer]:
     """The segments of intp[height, width] with their sizes and the boxes around them."""
-    count = int(segment_map.max()) + 1
-    pixels = np.bincount(segment_map.ravel(), minlength=count)
-    rows, columns = np.indices(segment_map.shape)
-    first, last = np.full((count, 2), max(segment_map.shape)), np.zeros((count, 2), dtype=np.intp)
-    places = np.stack([columns.ravel(), rows.ravel()], axis=1)
-    np.minimum.at(first, segment_map.ravel(), places)
-    np.maximum.at(last, segment_map.ravel(), places + 1)
-    boxes = np.concatenate([first, last], axis=1).tolist()
-    return [SegmentPlayer(index, int(pixels[index]), tuple(box)) for index, box in enumerate(boxes)]
+    pixels = np.bincount(segment_map.ravel()).tolist()
+    boxes = find_objects(segment_map + 1)  # it takes 0 for no segment
+    return [
+        SegmentPlayer(index, size, (columns.start, rows.start, columns.stop, rows.stop))
+        for index, (size, (rows, columns)) in enumerate(zip(pixels, boxes, strict=True))
+    ]
 
 
 def _hidden(pixels: Pixels, segment_map: NDArray[np.intp], masking: str) -> Pixels:

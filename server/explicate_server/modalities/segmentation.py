@@ -20,6 +20,11 @@ Pixels = NDArray[np.uint8]
 SegmentMap = NDArray[np.intp]
 
 
+def load_library() -> None:
+    """Import what cuts images: half a second that the first explanation would wait, and other models do without."""
+    import skimage.segmentation  # noqa: F401
+
+
 def segmented(pixels: Pixels, granularity: str, *, segments: int, patch_size: int) -> SegmentMap:
     """intp[height, width], the segment of each pixel of uint8[height, width, 3]; every number from 0 on is there.
 
@@ -61,7 +66,7 @@ def _even_grid(height: int, width: int, segments: int) -> SegmentMap:
 
 def _slic(pixels: Pixels, segments: int) -> SegmentMap:
     """SLIC superpixels (Achanta et al., 2012); a grid where there is nothing to follow or too little room."""
-    from skimage.segmentation import slic  # takes a second; models of texts and tables do without
+    from skimage.segmentation import slic
 
     for compactness in _SLIC_COMPACTNESS:
         found = _numbered(slic(pixels, n_segments=segments, compactness=compactness, start_label=0))
