@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 
-from explicate import html_table, pictures, wording
+from explicate import pictures, wording
 from explicate.colours import LOWERS_RGB, RAISES_RGB
-from explicate.errors import UsageError
 from explicate.explanation import Contribution, SegmentMap
 from explicate.pictures import Canvas
 from explicate.results import ExplainResult
@@ -23,38 +23,48 @@ STYLE = """
 .explicate svg .borders{fill:none;stroke:#969696;stroke-opacity:.75;stroke-width:1px;vector-effect:non-scaling-stroke}
 .explicate svg .segment:hover{stroke:currentColor;stroke-width:1.5px;vector-effect:non-scaling-stroke}"""
 
-LISTED = 15  # segments with their figures below the drawing
 _SHORTEST, _LONGEST = 384, 768  # pixels of the longer edge
 _OPACITY = 0.72  # as in the picture that `to_image` draws
 
 
-def drawing(result: ExplainResult, output: int, tooltip: Callable[[Contribution], str]) -> str:
-    """One output: the drawing, and a table of the strongest segments; without Pillow the table and how to get it."""
-    table = html_table.table(result, output, most=LISTED)
-    try:
-        canvas = pictures.canvas(result, shortest=_SHORTEST, longest=_LONGEST)
-    except UsageError as error:
-        return f'<p class="note">{escape(str(error))}</p>{table}'
-    return f"{_svg(canvas, result, output, tooltip)}{table}"
+@dataclass(frozen=True)
+class Sheet:
+    """What the drawings of all outputs share: the picture as a data URI, its size and the box that the model saw.
+
+    regions: the area of each segment as an SVG path on the map; lines: the borders between them, as one.
+    """
+
+    data_uri: str
+    size: tuple[int, int]
+    box: tuple[int, int, int, int]
+    shape: SegmentMap
+    regions: dict[int, str]
+    lines: str
 
 
-def _svg(canvas: Canvas, result: ExplainResult, output: int, tooltip: Callable[[Contribution], str]) -> str:
+def sheet(result: ExplainResult) -> Sheet:
+    """The sheet of an explained image; raises UsageError when it cannot be drawn, as without Pillow."""
+    canvas = pictures.canvas(result, shortest=_SHORTEST, longest=_LONGEST)
     _, shape = pictures.explained_image(result)
-    (width, height), (left, top, right, bottom) = canvas.picture.size, canvas.box
-    across, down = (right - left) / shape.width, (bottom - top) / shape.height
+    lines = "".join(f"M{x0} {y0}L{x1} {y1}" for x0, y0, x1, y1 in pictures.borders(shape))
+    return Sheet(_data_uri(canvas), canvas.picture.size, canvas.box, shape, _regions(shape), lines)
+
+
+def drawing(sheet: Sheet, result: ExplainResult, output: int, tooltip: Callable[[Contribution], str]) -> str:
+    """One output as an SVG; `tooltip` says what is shown of a segment that is hovered."""
+    (width, height), (left, top, right, bottom) = sheet.size, sheet.box
+    across, down = (right - left) / sheet.shape.width, (bottom - top) / sheet.shape.height
     largest = wording.largest(result.explanation.attributions[output])
-    regions = _regions(shape)
     segments = "".join(
-        f'<path class="segment" fill="{_fill(contribution.value / largest)}" d="{regions.get(segment, "")}">'
+        f'<path class="segment" fill="{_fill(contribution.value / largest)}" d="{sheet.regions.get(segment, "")}">'
         f"<title>{escape(tooltip(contribution))}</title></path>"
         for segment, contribution in enumerate(result.explanation.contributions(output))
     )
-    lines = "".join(f"M{x0} {y0}L{x1} {y1}" for x0, y0, x1, y1 in pictures.borders(shape))
     return (
         f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img">'
-        f'<image href="{_data_uri(canvas)}" width="{width}" height="{height}"/>'
+        f'<image href="{sheet.data_uri}" width="{width}" height="{height}"/>'
         f'<g transform="translate({left} {top}) scale({across:.6g} {down:.6g})" shape-rendering="crispEdges">'
-        f'{segments}<path class="borders" d="{lines}"/></g></svg>'
+        f'{segments}<path class="borders" d="{sheet.lines}"/></g></svg>'
     )
 
 

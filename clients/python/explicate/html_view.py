@@ -8,16 +8,18 @@ no script. `html_table` has the part for tables, `html_image` that for images.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
 
 from explicate import html_image, html_table, wording
 from explicate.colours import translucent
+from explicate.errors import UsageError
 from explicate.explanation import Contribution
 from explicate.results import ExplainResult
 from explicate.segments import Segment, segments
 
+_LISTED_SEGMENTS = 15  # of an image, with their places
 _LISTED = 5  # features with their figures below the text, for paper and touch screens, which cannot hover
 _LISTED_CHARACTERS = 40  # of each; a sentence is too long to be repeated
 
@@ -61,24 +63,39 @@ def _body(result: ExplainResult) -> str:
         *(_line(line) for line in wording.quality(result)),
         _line(wording.unread(result), "note"),
     ]
-    outputs = [_output(result, index) for index in range(len(result.explanation.attributions))]
+    show = _shower(result)
+    outputs = [
+        f'<p class="output">{escape(wording.outcome(attribution, result))}</p>{show(output)}'
+        for output, attribution in enumerate(result.explanation.attributions)
+    ]
     return "".join(head + outputs) + _legend(result)
+
+
+def _shower(result: ExplainResult) -> Callable[[int], str]:
+    """What shows an output of this kind of input."""
+    if result.row is not None:
+        return partial(html_table.table, result)
+    return partial(_texts, result) if result.image is None else _image(result)
+
+
+def _image(result: ExplainResult) -> Callable[[int], str]:
+    """The drawing over a table of the strongest segments; where it cannot be drawn, why not over the table."""
+    tooltip = partial(_tooltip, confidence=result.explanation.options.confidence)
+    try:
+        sheet = html_image.sheet(result)
+    except UsageError as error:
+        note = _line(str(error), "note")
+        return lambda output: note + html_table.table(result, output, most=_LISTED_SEGMENTS)
+
+    def show(output: int) -> str:
+        drawing = html_image.drawing(sheet, result, output, tooltip)
+        return drawing + html_table.table(result, output, most=_LISTED_SEGMENTS)
+
+    return show
 
 
 def _line(text: str, css_class: str = "faint") -> str:
     return f'<p class="{css_class}">{escape(text)}</p>' if text else ""
-
-
-def _output(result: ExplainResult, output: int) -> str:
-    attribution = result.explanation.attributions[output]
-    if result.row is not None:
-        shown = html_table.table(result, output)
-    elif result.image is not None:
-        tooltip = partial(_tooltip, confidence=result.explanation.options.confidence)
-        shown = html_image.drawing(result, output, tooltip)
-    else:
-        shown = _texts(result, output)
-    return f'<p class="output">{escape(wording.outcome(attribution, result))}</p>{shown}'
 
 
 def _texts(result: ExplainResult, output: int) -> str:

@@ -44,19 +44,18 @@ class Image:
 
         Raises UsageError for a file that cannot be read, is empty, or has more than `max_bytes` bytes.
         """
+        name = os.fspath(path)
         try:
             with Path(path).open("rb") as file:
-                content = file.read(max_bytes + 1)  # the size on record may grow, and a pipe has none
-                size = max(os.fstat(file.fileno()).st_size, len(content))
+                size = os.fstat(file.fileno()).st_size
+                content = b"" if size > max_bytes else file.read(max_bytes + 1)
         except OSError as error:
-            raise UsageError(f"cannot read {os.fspath(path)}: {error.strerror}") from error
-        if size > max_bytes:
-            raise UsageError(
-                f"{os.fspath(path)} has {size:,} bytes, over the limit of {max_bytes:,}: send a smaller one"
-            )
+            raise UsageError(f"cannot read {name}: {error.strerror}") from error
+        if max(size, len(content)) > max_bytes:  # of a pipe no size is on record
+            raise UsageError(f"{name} is larger than the limit of {max_bytes:,} bytes: send a smaller image")
         if not content:
-            raise UsageError(f"{os.fspath(path)} is empty")
-        return cls(content, os.fspath(path))
+            raise UsageError(f"{name} is empty")
+        return cls(content, name)
 
 
 Input: TypeAlias = str | TextPair | tuple[str, str] | TableRow | Image

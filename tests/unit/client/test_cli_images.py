@@ -78,7 +78,7 @@ class TestPredict:
         assert ["error" in document for document in documents(out)] == [False, True, True, True]
         _gone, large, no_image = err.splitlines()
         assert large.startswith(
-            f"explicate: image 3 ({names[2]}): {names[2]} has 100,001 bytes, over the limit of 100,000"
+            f"explicate: image 3 ({names[2]}): {names[2]} is larger than the limit of 100,000 bytes"
         )
         assert no_image == f"explicate: image 4 ({names[3]}): is no image"
 

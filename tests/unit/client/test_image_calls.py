@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import canned_images
 import pytest
@@ -130,14 +131,14 @@ class TestOpen:
         path = tmp_path / "a.png"
         path.write_bytes(b"x" * 10)
         assert explicate.Image.open(path, max_bytes=10).content == b"x" * 10
-        with pytest.raises(explicate.UsageError, match="has 10 bytes, over the limit of 9"):
+        with pytest.raises(explicate.UsageError, match="larger than the limit of 9 bytes"):
             explicate.Image.open(path, max_bytes=9)
 
     def test_a_huge_file_is_refused_without_being_read(self, tmp_path):
         path = tmp_path / "huge.tiff"
         with path.open("wb") as file:
             os.truncate(file.fileno(), 1 << 40)  # sparse: a terabyte that no memory would hold
-        with pytest.raises(explicate.UsageError, match="1,099,511,627,776 bytes, over the limit of 8,388,608"):
+        with pytest.raises(explicate.UsageError, match="larger than the limit of 8,388,608 bytes"):
             explicate.Image.open(path)
 
     def test_what_cannot_be_read_is_named(self, tmp_path):
@@ -145,3 +146,16 @@ class TestOpen:
         for name, problem in (("missing.png", "No such file"), ("empty.png", "is empty"), ("", "Is a directory")):
             with pytest.raises(explicate.UsageError, match=problem):
                 explicate.Image.open(tmp_path / name)
+
+    def test_a_pipe_is_read_no_further_than_the_limit(self, tmp_path):
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        for size, fits in ((9, True), (10, False)):
+            writer = threading.Thread(target=path.write_bytes, args=(b"x" * size,))
+            writer.start()
+            if fits:
+                assert explicate.Image.open(path, max_bytes=9).content == b"x" * 9
+            else:
+                with pytest.raises(explicate.UsageError, match="limit of 9 bytes"):
+                    explicate.Image.open(path, max_bytes=9)
+            writer.join()
