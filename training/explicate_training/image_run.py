@@ -79,7 +79,7 @@ class ImageRun:
 
     def fit(self, *, checkpoints: Path, resume: bool, progress: StepProgress) -> Outcome:
         """Trains the model."""
-        with one_thread(when=self._model.operations() * self._config.training.batch_size < _OPERATIONS_TO_SHARE):
+        with one_thread(when=self._is_small):
             return fit_images(
                 self._model,
                 self._examples["train"],
@@ -95,7 +95,8 @@ class ImageRun:
         """Evaluates and writes everything into the run's finished folder."""
         config, test = self._config, self._splits.test
         begin_s = time.monotonic()
-        evaluations = {name: self._evaluate(self._examples[name]) for name in ("validation", "test")}
+        with one_thread(when=self._is_small):
+            evaluations = {name: self._evaluate(self._examples[name]) for name in ("validation", "test")}
         metrics: dict[str, Any] = {name: evaluation.metrics for name, evaluation in evaluations.items()}
         say(f"evaluated in {duration(time.monotonic() - begin_s)}, fp32")
         for line in classification_lines(metrics, counted="images"):
@@ -120,6 +121,10 @@ class ImageRun:
             changed=changed_images(self._splits.train, config.augmentation, seed=config.training.seed),
             mistakes=worst_mistakes(evaluations["test"], test, self._labels),
         )
+
+    @property
+    def _is_small(self) -> bool:
+        return self._model.operations() * self._config.training.batch_size < _OPERATIONS_TO_SHARE
 
     def _description(self, outcome: Outcome) -> dict[str, Any]:
         processor, preparation = self._processor, self._processor.preparation
