@@ -51,6 +51,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         default=256,
         help="held-out texts or rows to compare on (default: %(default)s)",
     )
+    parser.add_argument(
+        "--sign-key",
+        metavar="FILE",
+        type=Path,
+        help="private key (PEM, elliptic curve) to sign the bundle with, for servers that run with --verify-key",
+    )
     parser.set_defaults(run=run, extra="export")
 
 
@@ -66,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
     from explicate_export.export import ExportOptions, export_run
 
-    options = ExportOptions(model, args.version, args.compare)
+    options = ExportOptions(model, args.version, args.compare, args.sign_key)
     path = export_run(args.run_directory, args.repository, options, say=_say)
     _say(f"published; next: explicate serve --repository {args.repository}")
     print(path)

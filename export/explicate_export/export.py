@@ -9,17 +9,19 @@ from explicate_export.kinds import open_run
 from explicate_export.manifest import GRAPH_NAME, MODEL_CARD_NAME
 from explicate_export.model_card import model_card
 from explicate_export.publish import check_target, stage_bundle
+from explicate_export.signing import check_sign_key
 
 DEFAULT_COMPARED_INPUTS = 256
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What to publish, and on how many held-out texts or rows to compare."""
+    """What to publish, on how many held-out inputs to compare, and the private key to sign with."""
 
     model: str
     version: int | None = None
     compared_inputs: int = DEFAULT_COMPARED_INPUTS
+    sign_key: Path | None = None
 
 
 def export_run(run_directory: Path, repository: Path, options: ExportOptions, *, say: Say = lambda _: None) -> Path:
@@ -28,8 +30,10 @@ def export_run(run_directory: Path, repository: Path, options: ExportOptions, *,
     Raises UsageError (the run, name or version), ConversionError, ParityError or PublicationError.
     """
     check_target(repository, options.model, version=options.version)
+    if options.sign_key is not None:
+        check_sign_key(options.sign_key)
     model = open_run(run_directory, say)
-    with stage_bundle(repository, options.model, version=options.version) as staged:
+    with stage_bundle(repository, options.model, version=options.version, sign_key=options.sign_key) as staged:
         contents = model.fill(staged.folder, compared_inputs=options.compared_inputs, say=say)
         manifest = describe(model.run, contents)
         card = model_card(options.model, model.run, manifest, contents)

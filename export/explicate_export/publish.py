@@ -14,7 +14,9 @@ from pathlib import Path
 from explicate.v1 import bundle_pb2
 from explicate_export.errors import PublicationError, UsageError
 from explicate_export.manifest import MANIFEST_NAME, check_model_name, describe_files, manifest_bytes
+from explicate_export.signing import sign_bundle
 from explicate_export.staging import clear_dead_staging, staging_folder
+from explicate_server.security.signatures import SIGNATURE_NAME
 
 # A rename onto a folder that is not empty.
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
@@ -28,6 +30,7 @@ class StagedBundle:
     repository: Path
     model: str
     version: int | None
+    sign_key: Path | None = None
 
     def publish(self, manifest: bundle_pb2.Bundle) -> Path:
         """Completes the manifest (model, version, files), writes it, and returns the folder the bundle is seen in.
@@ -37,7 +40,7 @@ class StagedBundle:
         """
         manifest.model = self.model
         del manifest.files[:]
-        names = sorted(path.name for path in self.folder.iterdir() if path.name != MANIFEST_NAME)
+        names = sorted(path.name for path in self.folder.iterdir() if path.name not in (MANIFEST_NAME, SIGNATURE_NAME))
         manifest.files.extend(describe_files(self.folder, names))
         for name in names:
             _sync(self.folder / name)
@@ -53,6 +56,9 @@ class StagedBundle:
         path = self.folder / MANIFEST_NAME
         path.write_bytes(manifest_bytes(manifest))
         _sync(path)
+        if self.sign_key is not None:
+            sign_bundle(self.folder, self.sign_key)
+            _sync(self.folder / SIGNATURE_NAME)
         _sync(self.folder)
         if os.path.lexists(target):
             return False
@@ -69,7 +75,9 @@ class StagedBundle:
 
 
 @contextmanager
-def stage_bundle(repository: Path, model: str, *, version: int | None = None) -> Iterator[StagedBundle]:
+def stage_bundle(
+    repository: Path, model: str, *, version: int | None = None, sign_key: Path | None = None
+) -> Iterator[StagedBundle]:
     """A bundle to fill and publish; whatever is not published by the end is removed.
 
     Clears what killed publishers left. Raises UsageError when the name or the version cannot be used, PublicationError
@@ -80,7 +88,7 @@ def stage_bundle(repository: Path, model: str, *, version: int | None = None) ->
         repository.mkdir(parents=True, exist_ok=True)
         clear_dead_staging(repository)
         with staging_folder(repository) as folder:
-            yield StagedBundle(folder, repository, model, version)
+            yield StagedBundle(folder, repository, model, version, sign_key)
     except OSError as error:
         raise _cannot_write(Path(error.filename or repository), error) from error
 

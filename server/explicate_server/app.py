@@ -31,6 +31,7 @@ from explicate_server.rpc.reception import Reception
 from explicate_server.runtime.batcher import Batcher
 from explicate_server.security.access import Access
 from explicate_server.security.reloaded import Reloaded
+from explicate_server.security.signatures import SignatureError, check_verify_key
 from explicate_server.security.tokens import Token, read_tokens
 from explicate_server.settings import Settings
 from explicate_server.shadow import Shadow
@@ -84,8 +85,13 @@ class Server:
         """Listen, not serving yet; returns the port.
 
         Raises:
-            StartError: an address cannot be bound, or the certificates cannot be used.
+            StartError: an address cannot be bound, or the certificates or the key for signatures cannot be used.
         """
+        if self._settings.verify_key:
+            try:
+                await asyncio.to_thread(check_verify_key, Path(self._settings.verify_key))
+            except SignatureError as error:
+                raise StartError(f"--verify-key: {error}") from None
         await self.health.start()
         self._listen_for_metrics()
         try:
