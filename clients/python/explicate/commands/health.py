@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from explicate.commands import connection
+from explicate.errors import NotFound
 
 _SERVING = "serving"
 _EXIT_NOT_SERVING = 3  # as for a server that cannot be reached: what asked should wait, or go elsewhere
@@ -38,6 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.address:
         arguments.server = arguments.address
     with connection.connect(arguments) as client:
-        state = client.health(model=arguments.model, alive=arguments.alive)
+        try:
+            state = client.health(model=arguments.model, alive=arguments.alive)
+        except NotFound:  # the protocol's word for a service that the server does not know
+            state = "unknown"
     print(state)
     return 0 if state == _SERVING else _EXIT_NOT_SERVING
