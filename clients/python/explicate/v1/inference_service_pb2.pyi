@@ -460,7 +460,7 @@ class ImageUsage(_message.Message):
     bottom: _builtins.float
     """Lower edge."""
     frames: _builtins.int
-    """Pictures in the file; only the first one was seen."""
+    """Pictures in the file, counted up to 1000 of a GIF or TIFF file; only the first one was seen."""
     def __init__(
         self,
         *,
