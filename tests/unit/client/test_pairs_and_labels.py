@@ -171,7 +171,7 @@ class TestPairCommands:
 
     def test_a_missing_second_text_is_told(self, explicate):
         code, _, err = explicate("predict", *PAIRS, "alone")
-        assert (code, err) == (1, "explicate: text 1: is required\n")
+        assert (code, err) == (1, "explicate: text 1: the second text is required\n")
 
     def test_terminal_shows_both_texts(self, server):
         code, written = in_terminal("explain", "--server", server.target, *PAIRS, "It rains", "--text-pair", "The end")
@@ -222,3 +222,18 @@ class TestSeveralLabels:
     def test_csv_of_an_explanation_has_the_labels(self, explicate):
         _, out, _ = explicate("explain", *TAGS, "--format", "csv", "a b c d")
         assert {row["prediction"] for row in csv.DictReader(io.StringIO(out))} == {'["insult"]'}
+
+    @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning", "ignore::DeprecationWarning")
+    def test_shap_draws_one_label_and_all_of_them(self, ask):
+        import matplotlib as mpl
+
+        mpl.use("Agg")
+        import matplotlib.pyplot as plt
+        import shap
+
+        one, every = (ask("explain", "tags", "a b c d", target=target).to_shap() for target in (None, explicate.ALL))
+        assert one.output_names == "insult"
+        assert shap.plots.waterfall(one, show=False).get_yticklabels()
+        plt.close("all")
+        assert list(every.output_names) == ["toxic", "insult"]
+        assert every[:, 0].values.tolist() == [-value for value in one.values]

@@ -69,11 +69,13 @@ def report(asked: Asked, error: ServerError) -> None:
 
 def why(error: ServerError) -> str:
     """The cause, without the field path, which speaks of a request that the user has not seen."""
-    return "; ".join(_in_columns(path, description) for path, description in error.violations) or error.message
+    return "; ".join(_with_part(path, description) for path, description in error.violations) or error.message
 
 
-def _in_columns(path: str, description: str) -> str:
-    """The description with the column that the path names, unless it names it itself."""
+def _with_part(path: str, description: str) -> str:
+    """The description with the column or text that the path names, unless it names it itself."""
+    if path.endswith(".text_pair"):
+        return f"the second text {description}"
     place = re.search(r"\.cells\[(.+)\]$", path)
     if place is None or description.startswith("column "):
         return description

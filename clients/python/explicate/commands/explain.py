@@ -43,8 +43,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "explain",
         usage="explicate explain [OPTION ...] [TEXT ...]",
         help="ask a model about texts, rows or images, and why it answers so",
-        description="Ask a served model about texts, pairs of texts, rows of a table or images, with what each word,"
-        " column or segment adds to the answer and how sure that is.",
+        description="Ask a served model about texts, pairs of texts, rows of a table or images, with what each word,\n"
+        "column or segment adds to the answer and how sure that is.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
