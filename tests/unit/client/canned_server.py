@@ -20,8 +20,10 @@ from math import log, nan
 
 import canned_images
 import canned_labels
+import canned_models
 import canned_tables
 import grpc
+from canned_models import ChangedModels
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -129,12 +131,17 @@ _TEXT_BUNDLE = bundle_pb.Bundle(
 )
 
 
-class _Models(ModelServiceServicer):
+class _Models(ChangedModels, ModelServiceServicer):
     def __init__(self, state: CannedServer) -> None:
         self.state = state
 
     def ListModels(self, request, context):
         self.state.enter(request, context)
+        if request.page_size:
+            start = int(request.page_token or 0)
+            end = start + request.page_size
+            token = str(end) if end < len(self.state.models) else ""
+            return model_pb.ListModelsResponse(models=self.state.models[start:end], next_page_token=token)
         return model_pb.ListModelsResponse(models=self.state.listed.pop(0) if self.state.listed else self.state.models)
 
     def GetModel(self, request, context):
@@ -153,6 +160,9 @@ class _Models(ModelServiceServicer):
                 max_image_pixels=1_000_000,
             ),
             model_card="# reviews",
+            labels=canned_models.LABELS if request.label else [],
+            traffic=canned_models.TRAFFIC if request.label else None,
+            shadow=canned_models.SHADOW if request.label else None,
             runtimes=[
                 model_pb.RuntimeTrial(
                     runtime="onnxruntime-cpu",

@@ -11,6 +11,8 @@ from canned_server import CannedServer, model_status, serve
 import explicate
 from explicate import cli
 
+STREAMS = ("stream_explain", "watch_models")
+
 
 @pytest.fixture
 def server() -> Iterator[CannedServer]:
@@ -25,12 +27,12 @@ def ask(request: pytest.FixtureRequest, server: CannedServer) -> Callable:
     def with_client(method, /, *args, **kwargs):
         with explicate.Client(server.target) as client:
             answer = getattr(client, method)(*args, **kwargs)
-            return list(answer) if method == "stream_explain" else answer
+            return list(answer) if method in STREAMS else answer
 
     async def with_async_client(method, /, *args, **kwargs):
         async with explicate.AsyncClient(server.target) as client:
-            if method == "stream_explain":
-                return [estimate async for estimate in client.stream_explain(*args, **kwargs)]
+            if method in STREAMS:
+                return [answer async for answer in getattr(client, method)(*args, **kwargs)]
             return await getattr(client, method)(*args, **kwargs)
 
     if request.param == "Client":
