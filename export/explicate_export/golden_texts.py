@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
+from explicate_export.text_run import Texts
 from explicate_server.explain.registry import METHODS
 from explicate_server.modalities.text import TextModality
 from explicate_server.modalities.words import words
@@ -30,7 +32,7 @@ EVALUATIONS_PER_PLAYER = 8
 METHOD = "permutation-shap"
 # Measured on 70 texts of 16 words, MiniLM-L6, OpenVINO against ONNX Runtime: at most 2e-6 in fp32, 0.016 in bf16.
 TOLERANCE = 0.05
-# Smaller attributions than this, in logits, are not compared: their relative difference would be rounding only.
+# Smaller attributions than this, in the unit of parity, are not compared: their relative difference would be rounding.
 _LEAST_NORM = 0.1
 
 
@@ -43,19 +45,37 @@ def choose_golden(lengths: Sequence[int], count: int = GOLDEN_TEXTS, *, always: 
     return list(dict.fromkeys([*by_length[places].tolist(), *always]))
 
 
-def choose_excerpts(texts: Sequence[str]) -> list[str]:
-    """The first words of a few texts of middle length and more; little enough for a server to attribute at load."""
-    by_length = sorted(texts, key=len)
-    places = np.linspace(len(texts) // 2, len(texts) - 1, EXCERPTS).round().astype(int)
-    return list(dict.fromkeys(_excerpt(by_length[place]) for place in places))
+def choose_excerpts(rows: Sequence[Texts]) -> list[Texts]:
+    """The first words of a few rows of middle length and more; little enough for a server to attribute at load."""
+    by_length = sorted(rows, key=length_of)
+    places = np.linspace(len(rows) // 2, len(rows) - 1, EXCERPTS).round().astype(int)
+    return list(dict.fromkeys(_excerpts(by_length[place]) for place in places))
+
+
+def length_of(texts: Texts) -> int:
+    """Code points of a text, or of both of a pair."""
+    return sum(map(len, texts))
+
+
+def golden_texts(rows: Sequence[Texts], outputs: NDArray[np.float32]) -> Golden:
+    """The rows with their answers, not attributed yet."""
+    first, *second = zip(*rows, strict=True)
+    return Golden(first, outputs, pairs=second[0] if second else None)
 
 
 def attribute_golden(
-    golden: Golden, texts: Sequence[str], *, graph: Path, schema: bundle_pb2.TextSchema, tokenizer_json: str
+    golden: Golden,
+    rows: Sequence[Texts],
+    *,
+    graph: Path,
+    schema: bundle_pb2.TextSchema,
+    tokenizer_json: str,
+    unit: float = 1.0,
 ) -> tuple[bundle_pb2.GoldenAttributions | None, Golden]:
-    """How the attributions are made, and the golden texts with those of ``texts``, which are among them.
+    """How the attributions are made, and the golden texts with those of ``rows``, which are among them.
 
-    Nothing is attributed, and the first is None, when the model's answers hardly depend on the words of any of them.
+    ``unit`` is that of a difference of outputs. Nothing is attributed, and the first is None, when the model's answers
+    hardly depend on the words of any of them.
     """
     recipe = bundle_pb2.GoldenAttributions(
         method=METHOD,
@@ -65,9 +85,11 @@ def attribute_golden(
         tolerance=TOLERANCE,
     )
     runtime = OnnxRuntime(graph, threads=usable_cores())
-    modality = TextModality(schema, tokenizer_json, max_text_bytes=max(len(text.encode()) for text in texts))
+    most_bytes = max(len(text.encode()) for texts in rows for text in texts)
+    modality = TextModality(schema, tokenizer_json, max_text_bytes=most_bytes)
+    places = {value.texts: index for index, value in enumerate(golden.inputs)}
     attributions = {}
-    for index in (golden.texts.index(text) for text in texts):
+    for index in (places[texts] for texts in rows):
         values = attribute(
             golden.inputs[index],
             int(golden.logits[index].argmax()),
@@ -75,11 +97,15 @@ def attribute_golden(
             modality=modality,
             evaluate=lambda rows: run_rows(runtime, modality.collate, rows),
         )
-        if np.linalg.norm(values) >= _LEAST_NORM:
+        if np.linalg.norm(values) >= _LEAST_NORM * unit:
             attributions[index] = values
     return recipe if attributions else None, replace(golden, attributions=attributions)
 
 
-def _excerpt(text: str) -> str:
+def _excerpts(texts: Texts) -> Texts:
+    return tuple(_excerpt(text, EXCERPT_WORDS // len(texts)) for text in texts)
+
+
+def _excerpt(text: str, count: int) -> str:
     spans = words(text)
-    return text[: spans[EXCERPT_WORDS - 1][1]] if len(spans) > EXCERPT_WORDS else text
+    return text[: spans[count - 1][1]] if len(spans) > count else text

@@ -60,8 +60,18 @@ def read_run(directory: Path) -> TrainingRun:
 
 
 def read_labels(run: TrainingRun) -> tuple[str, ...]:
-    """Labels of a classifier, by class index; raises UsageError."""
+    """Labels of the outputs by index: at least two classes, one label of several, none of a regression.
+
+    Raises UsageError.
+    """
     labels = field(run.settings, "labels", list, run.file)
-    if len(labels) < 2 or not all(isinstance(x, str) and x for x in labels) or len(set(labels)) < len(labels):
-        raise UsageError(f"{run.file}: labels must be at least two different names, not {labels!r}")
+    kind: str = field(run.settings, "kind", str, run.file)
+    if kind.endswith("-regression"):
+        if labels:
+            raise UsageError(f"{run.file}: a regression has no classes, so 'labels' must be []: train again")
+        return ()
+    least = 1 if kind.endswith("-multi-label") else 2
+    if len(labels) < least or not all(isinstance(x, str) and x for x in labels) or len(set(labels)) < len(labels):
+        wanted = "two different names" if least == 2 else "one name, and all different"
+        raise UsageError(f"{run.file}: labels must be at least {wanted}, not {labels!r}")
     return tuple(labels)

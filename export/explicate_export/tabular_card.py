@@ -15,7 +15,7 @@ _TYPE_NAMES = {
 
 
 def tabular_card(run: TabularRun) -> CardText:
-    """The sentences for the card of a classifier or a regression."""
+    """The sentences for the card of a classifier, a model of several labels or a regression."""
     return CardText(
         summary=f"{_summary(run)} A network for tables, trained from nothing; imputing, scaling and encoding are "
         "part of the graph.",
@@ -31,6 +31,11 @@ def _summary(run: TabularRun) -> str:
     if run.regression:
         return f"A regression that predicts {code(run.target_name)} from {columns} columns of a table, in its own unit."
     labels = ", ".join(map(code, run.labels))
+    if run.kind == bundle_pb2.MODEL_KIND_TABULAR_MULTI_LABEL:
+        return (
+            f"A model that says by {columns} columns of a table row which of {len(run.labels)} labels fit, any number "
+            f"of them: {labels}."
+        )
     return (
         f"A classifier of table rows that predicts {code(run.target_name)} from {columns} columns, with "
         f"{len(run.labels)} classes: {labels}."
@@ -59,11 +64,13 @@ def _categories(column: bundle_pb2.ColumnSchema) -> str:
 
 
 def _limits(run: TabularRun) -> tuple[str, ...]:
-    always = (
-        "It answers a number for every row, also far from the rows it was trained on, where nothing is known of it."
-        if run.regression
-        else f"It always answers one of its {len(run.labels)} classes, also for rows that belong to none."
-    )
+    always = f"It always answers one of its {len(run.labels)} classes, also for rows that belong to none."
+    if run.regression:
+        always = (
+            "It answers a number for every row, also far from the rows it was trained on, where nothing is known of it."
+        )
+    elif run.kind == bundle_pb2.MODEL_KIND_TABULAR_MULTI_LABEL:
+        always = f"It knows its {len(run.labels)} labels only, and judges each of them on its own."
     return (
         "Meant for rows like those it was trained on: same source, columns and units. On others its metrics do not "
         "hold.",

@@ -36,7 +36,7 @@ def open_tabular_run(directory: Path, say: Say) -> "TabularExport":
 
 @dataclass(frozen=True)
 class TabularExport:
-    """A finished run of a classifier or a regression of table rows."""
+    """A finished run of a classifier, a model of several labels or a regression of table rows."""
 
     tabular_run: TabularRun
     trained: tabular_model.TabularModel
@@ -93,12 +93,8 @@ class TabularExport:
 
     def _manifest(self, recipe: bundle_pb2.GoldenAttributions | None, scale: Scale) -> bundle_pb2.Bundle:
         run = self.tabular_run
-        classification, regression = (
-            bundle_pb2.MODEL_KIND_TABULAR_CLASSIFICATION,
-            bundle_pb2.MODEL_KIND_TABULAR_REGRESSION,
-        )
         return bundle_pb2.Bundle(
-            kind=regression if run.regression else classification,
+            kind=run.kind,  # type: ignore[arg-type]  # an enum's number, which the stubs know by another name
             class_labels=run.labels,
             target_name=run.target_name if run.regression else "",
             tabular=run.schema,

@@ -1,4 +1,4 @@
-"""Text classifiers: graph, tokenizer and golden texts of their bundles."""
+"""Models of texts and of pairs: graph, tokenizer and golden texts of their bundles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ import numpy as np
 
 from explicate.v1 import bundle_pb2
 from explicate_export import text_model
-from explicate_export.comparison import MAX_DIFFERENCE, check_parity, measure_parity
-from explicate_export.contents import CardText, Contents, Say
+from explicate_export.comparison import LOGITS, MAX_DIFFERENCE, Scale, check_parity, measure_parity
+from explicate_export.contents import Contents, Say
 from explicate_export.description import GOLDEN_TOLERANCE
-from explicate_export.golden_texts import attribute_golden, choose_excerpts, choose_golden
+from explicate_export.golden_texts import attribute_golden, choose_excerpts, choose_golden, golden_texts, length_of
 from explicate_export.manifest import GOLDEN_NAME, GRAPH_NAME, TOKENIZER_NAME
-from explicate_export.markdown import code
 from explicate_export.onnx_graph import write_graph
 from explicate_export.run_directory import TrainingRun
+from explicate_export.text_card import text_card
 from explicate_export.text_graph import TextGraph, measure_token_dropping
-from explicate_export.text_run import TextRun, read_text_run
+from explicate_export.text_run import TextRun, Texts, read_text_run
 from explicate_export.token_rows import check_token_ids, encode, plain_tokenizer_json
-from explicate_server.registry.golden import Golden, write_golden
+from explicate_server.registry.golden import write_golden
 
 # bf16 keeps 8 bits: MiniLM-L6's logits are off by 0.02 at most. int8 is off by 0.2 to 0.5.
 GOLDEN_REDUCED_TOLERANCE = 0.05
@@ -35,7 +35,7 @@ def open_text_run(directory: Path, say: Say) -> "TextExport":
 
 @dataclass(frozen=True)
 class TextExport:
-    """A finished run of a text classifier."""
+    """A finished run of a classifier, a model of several labels or a regression of texts or pairs."""
 
     text_run: TextRun
     trained: text_model.TextModel
@@ -47,8 +47,10 @@ class TextExport:
 
     def fill(self, folder: Path, *, compared_inputs: int, say: Say) -> Contents:
         """Writes model.onnx, tokenizer.json and golden.npz; see ModelExport."""
-        texts = _choose_texts(self.text_run.held_out_texts, compared_inputs)
+        texts = _choose_texts(self.text_run.held_out, compared_inputs)
         schema = text_model.text_schema(self.trained, texts[0])
+        target = self.text_run.target
+        scale = Scale(target.spread, "of the target's spread") if self.text_run.regression else LOGITS
         tokenizer_json = plain_tokenizer_json(self.text_run.model_directory / TOKENIZER_NAME)
         (folder / TOKENIZER_NAME).write_text(tokenizer_json, encoding="utf-8")
 
@@ -62,72 +64,62 @@ class TextExport:
         compared = list(dict.fromkeys([*texts, *excerpts]))
         rows = encode(tokenizer_json, compared, schema)
         check_token_ids(rows, self.trained.token_ids(compared))
-        reference = self.trained.logits(compared)
+        reference = self.trained.outputs(compared)
         lengths = [len(row) for row in rows]
         graph = TextGraph(path, schema)
         parity = measure_parity(
-            lambda indices: graph.logits([rows[index] for index in indices]),
+            lambda indices: graph.outputs([rows[index] for index in indices]),
             reference,
             order=np.argsort(lengths, kind="stable").tolist(),  # little padding; shuffled it is much
             batch_rows=_BATCH_ROWS,
+            scale=scale,
         )
         check_parity(parity)
-        say(f"largest logit difference {parity.difference:.1e} (allowed {MAX_DIFFERENCE:g})")
+        say(f"largest difference {parity.difference:.1e} {scale.words} (allowed {MAX_DIFFERENCE:g})")
 
-        dropping = measure_token_dropping(graph, rows)
+        measured = measure_token_dropping(graph, rows)
+        dropping = None if measured is None else measured / scale.unit
         schema.token_dropping = dropping is not None and dropping <= MAX_DIFFERENCE
-        say(_say_dropping(dropping, schema.token_dropping))
+        say(_say_dropping(dropping, schema.token_dropping, scale))
 
         chosen = choose_golden(lengths, always=[compared.index(excerpt) for excerpt in excerpts])
-        golden = Golden(tuple(compared[index] for index in chosen), reference[chosen])
-        recipe, golden = attribute_golden(golden, excerpts, graph=path, schema=schema, tokenizer_json=tokenizer_json)
+        golden = golden_texts([compared[index] for index in chosen], reference[chosen])
+        recipe, golden = attribute_golden(
+            golden, excerpts, graph=path, schema=schema, tokenizer_json=tokenizer_json, unit=scale.unit
+        )
         say(f"{len(golden.texts)} golden texts, {len(golden.attributions)} of them attributed")
         write_golden(folder / GOLDEN_NAME, golden)
-        return Contents(self._manifest(schema, recipe), parity, _card(self.text_run, schema, dropping))
+        return Contents(
+            self._manifest(schema, recipe, scale), parity, text_card(self.text_run, schema, dropping, scale)
+        )
 
     def _manifest(
-        self, schema: bundle_pb2.TextSchema, recipe: bundle_pb2.GoldenAttributions | None
+        self, schema: bundle_pb2.TextSchema, recipe: bundle_pb2.GoldenAttributions | None, scale: Scale
     ) -> bundle_pb2.Bundle:
+        run = self.text_run
         return bundle_pb2.Bundle(
-            kind=bundle_pb2.MODEL_KIND_TEXT_CLASSIFICATION,
-            class_labels=self.text_run.labels,
+            kind=run.kind,  # type: ignore[arg-type]  # an enum's number, which the stubs know by another name
+            class_labels=run.labels,
+            target_name=run.target_name,
             text=schema,
-            golden_tolerance=GOLDEN_TOLERANCE,
-            golden_reduced_tolerance=GOLDEN_REDUCED_TOLERANCE,
+            golden_tolerance=GOLDEN_TOLERANCE * scale.unit,
+            golden_reduced_tolerance=GOLDEN_REDUCED_TOLERANCE * scale.unit,
             golden_attributions=recipe,
-            provenance=bundle_pb2.Provenance(base_model=self.text_run.base_model),
+            provenance=bundle_pb2.Provenance(base_model=run.base_model),
         )
 
 
-def _choose_texts(texts: Sequence[str], count: int) -> list[str]:
-    """So many of the texts, spread evenly over their lengths in characters and kept in file order."""
-    by_length = np.argsort([len(text) for text in texts], kind="stable")
+def _choose_texts(texts: Sequence[Texts], count: int) -> list[Texts]:
+    """So many of the rows, spread evenly over their lengths in characters and kept in file order."""
+    by_length = np.argsort([length_of(row) for row in texts], kind="stable")
     places = np.linspace(0, len(texts) - 1, min(count, len(texts))).round().astype(int)
     return [texts[index] for index in sorted(by_length[places])]
 
 
-def _card(run: TextRun, schema: bundle_pb2.TextSchema, dropping: float | None) -> CardText:
-    removal = "leaving its tokens out" if schema.token_dropping else "masking its tokens in place"
-    if dropping is None:
-        measured = "not measured, the held-out texts were too short"
-    else:
-        measured = f"largest logit difference {dropping:.1e}"
-    return CardText(
-        summary=f"A text classifier with {len(run.labels)} classes: {', '.join(map(code, run.labels))}. "
-        f"Fine-tuned from {code(run.base_model)}. "
-        f"It reads at most {run.max_tokens} tokens of a text: what comes after is not seen, and answers say so.",
-        inputs="texts",
-        limits=(
-            "Meant for texts like those it was trained on: same language, topic and length. On others its metrics do "
-            "not hold, and its probabilities mean little.",
-            f"It always answers one of its {len(run.labels)} classes, also for texts that belong to none.",
-        ),
-        absence=f"With attention masking, a word is removed by {removal} (leaving out against masking: {measured}).",
-    )
-
-
-def _say_dropping(difference: float | None, token_dropping: bool) -> str:
+def _say_dropping(difference: float | None, token_dropping: bool, scale: Scale) -> str:
     if difference is None:
         return "token dropping: not measured, no held-out text has two words; a server will mask in place"
     verdict = "equals" if token_dropping else "does not equal"
-    return f"token dropping: leaving tokens out {verdict} masking them (largest logit difference {difference:.1e})"
+    return (
+        f"token dropping: leaving tokens out {verdict} masking them (largest difference {difference:.1e} {scale.words})"
+    )

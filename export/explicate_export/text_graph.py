@@ -1,6 +1,7 @@
 """The graph of a text model asked with rows of tokens; and whether leaving tokens out equals masking them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,13 @@ class TextGraph:
         self._graph = Graph(graph)
         self._schema = schema
 
-    def logits(self, rows: Sequence[TokenRow]) -> NDArray[np.float32]:
-        """float32 [rows, classes], of one batch."""
+    def outputs(self, rows: Sequence[TokenRow]) -> NDArray[np.float32]:
+        """float32 [rows, outputs], of one batch."""
         return self._graph.run(pad(rows, self._schema))
 
 
 def measure_token_dropping(graph: TextGraph, rows: Sequence[TokenRow]) -> float | None:
-    """Largest logit difference between masking tokens in place and leaving them out with the others' positions kept.
+    """Largest output difference between masking tokens in place and leaving them out with the others' positions kept.
 
     On the longest of the rows, half of the tokens that are not special; None when no row has two of those.
     """
@@ -37,7 +38,7 @@ def measure_token_dropping(graph: TextGraph, rows: Sequence[TokenRow]) -> float 
     for row in longest:
         absent = ~row.special & (stream.random(len(row)) < _DROPPED_FRACTION)
         if 0 < absent.sum() < (~row.special).sum():
-            masked = TokenRow(row.ids, np.where(absent, 0, row.attention), row.positions, row.special)
-            dropped = TokenRow(row.ids[~absent], row.attention[~absent], row.positions[~absent], row.special[~absent])
-            differences.append(largest(graph.logits([masked]) - graph.logits([dropped])))
+            masked = replace(row, attention=np.where(absent, 0, row.attention))
+            dropped = TokenRow(**{name: values[~absent] for name, values in vars(row).items()})
+            differences.append(largest(graph.outputs([masked]) - graph.outputs([dropped])))
     return max(differences, default=None)

@@ -14,7 +14,7 @@ from explicate.v1 import bundle_pb2
 from explicate_export.errors import ConversionError, UsageError
 from explicate_export.onnx_graph import GraphSource, first_line
 from explicate_export.quiet import quiet
-from explicate_export.text_run import TextRun
+from explicate_export.text_run import Target, TextRun, Texts
 
 _REFERENCE_BATCH_ROWS = 32
 # Two computations of one thing in float32 differ by 1e-6 or so; another position's embedding changes logits far more.
@@ -25,11 +25,12 @@ _OTHER_BASE = "train with another base model, such as BERT, RoBERTa, DistilBERT 
 
 @dataclass(frozen=True)
 class TextModel:
-    """A Hugging Face classifier in float32 and its tokenizer."""
+    """A Hugging Face sequence classifier in float32 and its tokenizer."""
 
     model: Any
     tokenizer: Any
     max_tokens: int
+    target: Target | None = None  # of a regression
 
     @property
     def architecture(self) -> str:
@@ -37,25 +38,37 @@ class TextModel:
         return type(self.model).__name__
 
     @torch.no_grad()
-    def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32 [texts, classes], as the model answers in training: no position_ids, its own tokenizer."""
-        by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        logits = np.empty((len(texts), self.model.config.num_labels), dtype=np.float32)
-        for start in range(0, len(texts), _REFERENCE_BATCH_ROWS):
+    def outputs(self, rows: Sequence[Texts]) -> NDArray[np.float32]:
+        """float32 [rows, outputs], as the model answers in training: no position_ids, its own tokenizer."""
+        by_length = sorted(range(len(rows)), key=lambda index: sum(map(len, rows[index])))
+        outputs = np.empty((len(rows), self.model.config.num_labels), dtype=np.float32)
+        for start in range(0, len(rows), _REFERENCE_BATCH_ROWS):
             batch = by_length[start : start + _REFERENCE_BATCH_ROWS]
-            logits[batch] = self.model(**self.tokenise([texts[index] for index in batch])).logits.numpy()
-        return logits
+            answers = self.model(**self.tokenise([rows[index] for index in batch])).logits
+            outputs[batch] = in_unit(answers, self.target).numpy()
+        return outputs
 
-    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+    def token_ids(self, rows: Sequence[Texts]) -> list[list[int]]:
         """Token ids by the Hugging Face tokenizer, special tokens included, cut at max_tokens."""
-        ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)["input_ids"]
+        encoded = self.tokenizer(*_columns(rows), truncation=True, max_length=self.max_tokens)
+        ids: list[list[int]] = encoded["input_ids"]
         return ids
 
-    def tokenise(self, texts: Sequence[str]) -> Any:
-        """The model's inputs as int64 tensors [texts, longest], by its own tokenizer."""
+    def tokenise(self, rows: Sequence[Texts]) -> Any:
+        """The model's inputs as int64 tensors [rows, longest], by its own tokenizer."""
         return self.tokenizer(
-            list(texts), truncation=True, max_length=self.max_tokens, padding=True, return_tensors="pt"
+            *_columns(rows), truncation=True, max_length=self.max_tokens, padding=True, return_tensors="pt"
         )
+
+
+def in_unit(answers: torch.Tensor, target: Target | None) -> torch.Tensor:
+    """A regression's answers in the unit of its target; logits as they are."""
+    return answers if target is None else answers * target.spread + target.mean
+
+
+def _columns(rows: Sequence[Texts]) -> list[list[str]]:
+    """The first texts of all rows and, of pairs, the second ones."""
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def load(run: TextRun) -> TextModel:
@@ -80,14 +93,14 @@ def load(run: TextRun) -> TextModel:
             f"{run.model_directory} lacks weights, {sorted(report['missing_keys'])[0]!r} among them: train again"
         )
     _check_labels(model.config, run)
-    return TextModel(model.eval(), tokenizer, run.max_tokens)
+    return TextModel(model.eval(), tokenizer, run.max_tokens, run.target if run.regression else None)
 
 
 def _check_labels(config: Any, run: TextRun) -> None:
-    if config.num_labels != len(run.labels):
+    if config.num_labels != (len(run.labels) or 1):
         raise UsageError(
             f"{run.training.directory} is not consistent: run.json names {len(run.labels)} labels and the model has "
-            f"{config.num_labels} classes, so train again"
+            f"{config.num_labels} outputs, so train again"
         )
     named = [str(config.id2label[index]) for index in range(config.num_labels)]
     # A model that was never told its labels has LABEL_0, LABEL_1, ...
@@ -99,29 +112,30 @@ def _check_labels(config: Any, run: TextRun) -> None:
 
 
 def graph_source(trained: TextModel, schema: bundle_pb2.TextSchema) -> GraphSource:
-    """The model as a graph: inputs int64 [batch, length] by the schema, output "logits" float32 [batch, classes]."""
+    """The model as a graph: inputs int64 [batch, length] by the schema, output float32 [batch, outputs]."""
     samples = _sample_inputs(schema.first_position)
     return GraphSource(
-        module=_Logits(trained.model, schema.inputs),
+        module=_Outputs(trained.model, schema.inputs, trained.target),
         name=trained.architecture,
         samples={name: samples[name] for name in schema.inputs},
         dynamic_axes={0: "batch", 1: "length"},
-        output_name="logits",
+        output_name="logits" if trained.target is None else "values",
         advice=_OTHER_BASE,
     )
 
 
-class _Logits(torch.nn.Module):
-    """Calls the model with named inputs and returns its logits alone."""
+class _Outputs(torch.nn.Module):
+    """Calls the model with named inputs and returns its logits, or values, alone."""
 
-    def __init__(self, model: Any, input_names: Sequence[str]) -> None:
+    def __init__(self, model: Any, input_names: Sequence[str], target: Target | None) -> None:
         super().__init__()
         self.model = model
         self.input_names = tuple(input_names)
+        self.target = target
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.model(**dict(zip(self.input_names, inputs, strict=True))).logits
-        return logits
+        return in_unit(logits, self.target)
 
 
 def _sample_inputs(first_position: int) -> dict[str, torch.Tensor]:
@@ -136,7 +150,7 @@ def _sample_inputs(first_position: int) -> dict[str, torch.Tensor]:
     }
 
 
-def text_schema(trained: TextModel, sample_text: str) -> bundle_pb2.TextSchema:
+def text_schema(trained: TextModel, sample: Texts) -> bundle_pb2.TextSchema:
     """How texts become inputs of this model; `token_dropping` is left false, to be measured on the graph."""
     parameters = inspect.signature(trained.model.forward).parameters
     if "position_ids" not in parameters:
@@ -148,7 +162,7 @@ def text_schema(trained: TextModel, sample_text: str) -> bundle_pb2.TextSchema:
     if "token_type_ids" in parameters and (getattr(config, "type_vocab_size", 0) or 0) > 1:
         inputs.append("token_type_ids")
     padding_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    first_position = _first_position(trained, sample_text, padding_id)
+    first_position = _first_position(trained, sample, padding_id)
     _check_length(trained, first_position)
     return bundle_pb2.TextSchema(
         max_tokens=trained.max_tokens,
@@ -156,13 +170,14 @@ def text_schema(trained: TextModel, sample_text: str) -> bundle_pb2.TextSchema:
         first_position=first_position,
         padding_id=padding_id,
         mask_id=tokenizer.mask_token_id,
+        pairs=len(sample) == 2,
     )
 
 
 @torch.no_grad()
-def _first_position(trained: TextModel, sample_text: str, padding_id: int) -> int:
+def _first_position(trained: TextModel, sample: Texts, padding_id: int) -> int:
     """The position that the model gives its first token when it is left to number them itself."""
-    inputs = trained.tokenise([sample_text])
+    inputs = trained.tokenise([sample])
     own = trained.model(**inputs).logits
     counted = torch.arange(inputs["input_ids"].shape[1])[None]
     differences = {

@@ -1,25 +1,52 @@
-"""The run directory of a text classifier."""
+"""The run directory of a model of texts, or of pairs of texts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
+from typing import Any  # JSON values
 
+from explicate.v1 import bundle_pb2
 from explicate_export.errors import UsageError
 from explicate_export.run_directory import HELD_OUT_NAME, TrainingRun, read_labels, read_run
 from explicate_export.run_files import UNFINISHED, check_files, field, read_lines
 
+KINDS = {
+    "text-classification": bundle_pb2.MODEL_KIND_TEXT_CLASSIFICATION,
+    "text-multi-label": bundle_pb2.MODEL_KIND_TEXT_MULTI_LABEL,
+    "text-regression": bundle_pb2.MODEL_KIND_TEXT_REGRESSION,
+}
+Texts = tuple[str, ...]
+"""One text, or the two of a pair."""
 MIN_MAX_TOKENS = 8  # a server refuses bundles of models that read less: special tokens and hardly a word
 
 
 @dataclass(frozen=True)
+class Target:
+    """What takes a regression's answers from standard deviations of its target to the target's unit."""
+
+    mean: float = 0.0
+    spread: float = 1.0
+
+
+@dataclass(frozen=True)
 class TextRun:
-    """A finished run that trained a text classifier; its model directory is a Hugging Face one."""
+    """A finished run that trained a model of texts; its model directory is a Hugging Face one."""
 
     training: TrainingRun
+    kind: int  # a bundle_pb2.ModelKind
     base_model: str
-    labels: tuple[str, ...]  # by class index
+    labels: tuple[str, ...]  # by output; empty for regression
+    target_name: str  # of regression, else empty
+    target: Target  # of regression
+    pairs: bool  # whether it reads two texts
     max_tokens: int  # special tokens included
-    held_out_texts: tuple[str, ...]  # of the test split, in file order
+    held_out: tuple[Texts, ...]  # of the test split, in file order
+
+    @property
+    def regression(self) -> bool:
+        """Whether a number is predicted, not classes."""
+        return self.kind == bundle_pb2.MODEL_KIND_TEXT_REGRESSION
 
     @property
     def model_directory(self) -> Path:
@@ -31,13 +58,35 @@ def read_text_run(directory: Path) -> TextRun:
     """Raises UsageError, naming the file and what it lacks, when it is not a finished run."""
     run = read_run(directory)
     check_files(run.model_directory, ("config.json", "model.safetensors", "tokenizer.json"))
+    kind = KINDS[field(run.settings, "kind", str, run.file)]
+    regression = kind == bundle_pb2.MODEL_KIND_TEXT_REGRESSION
+    # Runs from before there were pairs do not say so.
+    pairs = "pairs" in run.settings and field(run.settings, "pairs", bool, run.file)
     return TextRun(
         training=run,
+        kind=kind,
         base_model=field(run.settings, "base_model", str, run.file),
         labels=read_labels(run),
+        target_name=_target_name(run) if regression else "",
+        target=_target(run) if regression else Target(),
+        pairs=pairs,
         max_tokens=_max_tokens(run),
-        held_out_texts=_held_out_texts(directory / HELD_OUT_NAME),
+        held_out=_held_out(directory / HELD_OUT_NAME, pairs=pairs),
     )
+
+
+def _target_name(run: TrainingRun) -> str:
+    name: str = field(run.settings, "target_name", str, run.file)
+    if not name:
+        raise UsageError(f"{run.file}: target_name is empty: train again")
+    return name
+
+
+def _target(run: TrainingRun) -> Target:
+    target = Target(*(float(field(run.settings, name, float, run.file)) for name in ("target_mean", "target_spread")))
+    if not (isfinite(target.mean) and isfinite(target.spread) and target.spread > 0):
+        raise UsageError(f"{run.file}: target_mean and target_spread must be finite, the spread above 0: train again")
+    return target
 
 
 def _max_tokens(run: TrainingRun) -> int:
@@ -49,18 +98,23 @@ def _max_tokens(run: TrainingRun) -> int:
     return max_tokens
 
 
-def _held_out_texts(path: Path) -> tuple[str, ...]:
-    texts = tuple(_usable(path))
-    if not texts:
+def _held_out(path: Path, *, pairs: bool) -> tuple[Texts, ...]:
+    rows = tuple(_usable(path, ("text", "text_pair") if pairs else ("text",)))
+    if not rows:
         raise UsageError(f"{path} has no texts, and the export must be compared on some: {UNFINISHED}")
-    return texts
+    return rows
 
 
-def _usable(path: Path) -> Iterator[str]:
+def _usable(path: Path, names: tuple[str, ...]) -> Iterator[Texts]:
     for place, value in read_lines(path):
-        text = value.get("text") if isinstance(value, dict) else None
-        if not isinstance(text, str):
-            raise UsageError(f'{place}: not an object with a "text": {UNFINISHED}')
+        texts = tuple(_text(value, name, place) for name in names)
         # A lone surrogate has no UTF-8 form; a server refuses such texts, so there is nothing to compare.
-        if text.strip() and not any("\ud800" <= character <= "\udfff" for character in text):
-            yield text
+        if all(text.strip() and not any("\ud800" <= c <= "\udfff" for c in text) for text in texts):
+            yield texts
+
+
+def _text(value: Any, name: str, place: str) -> str:
+    text = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(text, str):
+        raise UsageError(f'{place}: not an object with a "{name}": {UNFINISHED}')
+    return text

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from explicate.v1 import bundle_pb2
 from explicate_export.errors import ParityError
+from explicate_export.text_run import Texts
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class TokenRow:
     attention: NDArray[np.int64]  # 1 for tokens that are seen
     positions: NDArray[np.int64]
     special: NDArray[np.bool_]  # [CLS], [SEP] and the like
+    types: NDArray[np.int64]  # 0, or 1 for tokens of a second text, as the tokenizer's template says
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -37,7 +39,7 @@ def plain_tokenizer_json(path: Path) -> str:
     return json.dumps(tokenizer, ensure_ascii=False)
 
 
-def encode(tokenizer_json: str, texts: Sequence[str], schema: bundle_pb2.TextSchema) -> list[TokenRow]:
+def encode(tokenizer_json: str, rows: Sequence[Texts], schema: bundle_pb2.TextSchema) -> list[TokenRow]:
     """Rows of at most `schema.max_tokens` tokens, positions counted from `schema.first_position`."""
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.enable_truncation(schema.max_tokens)
@@ -47,8 +49,9 @@ def encode(tokenizer_json: str, texts: Sequence[str], schema: bundle_pb2.TextSch
             attention=np.ones(len(encoding.ids), dtype=np.int64),
             positions=schema.first_position + np.arange(len(encoding.ids), dtype=np.int64),
             special=np.array(encoding.special_tokens_mask, dtype=np.bool_),
+            types=np.array(encoding.type_ids, dtype=np.int64),
         )
-        for encoding in tokenizer.encode_batch(list(texts))
+        for encoding in tokenizer.encode_batch([texts[0] if len(texts) == 1 else texts for texts in rows])
     ]
 
 
@@ -75,4 +78,5 @@ def pad(rows: Sequence[TokenRow], schema: bundle_pb2.TextSchema) -> dict[str, ND
         inputs["input_ids"][index, : len(row)] = row.ids
         inputs["attention_mask"][index, : len(row)] = row.attention
         inputs["position_ids"][index, : len(row)] = row.positions
+        inputs["token_type_ids"][index, : len(row)] = row.types
     return {name: inputs[name] for name in schema.inputs}

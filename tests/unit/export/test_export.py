@@ -103,14 +103,15 @@ def test_bundle_tokenizer_gives_the_training_tokenizers_ids(run: Path) -> None:
         "?",
     ]
     schema = bundle_pb2.TextSchema(max_tokens=128)
-    rows = encode(plain_tokenizer_json(run / "model" / "tokenizer.json"), texts, schema)
-    check_token_ids(rows, trained.token_ids(texts))
+    alone = [(text,) for text in texts]
+    rows = encode(plain_tokenizer_json(run / "model" / "tokenizer.json"), alone, schema)
+    check_token_ids(rows, trained.token_ids(alone))
     assert max(map(len, rows)) == 128
 
 
 def test_other_token_ids_are_refused(run: Path) -> None:
     schema = bundle_pb2.TextSchema(max_tokens=128)
-    rows = encode(plain_tokenizer_json(run / "model" / "tokenizer.json"), ["good", "bad"], schema)
+    rows = encode(plain_tokenizer_json(run / "model" / "tokenizer.json"), [("good",), ("bad",)], schema)
     with pytest.raises(ParityError, match="held-out text 2"):
         check_token_ids(rows, [rows[0].ids.tolist(), [2, 9, 3]])
 
@@ -153,7 +154,7 @@ def test_labels_that_contradict_the_model_are_refused(own_run: Path, labels: tup
 def test_more_tokens_than_the_model_has_positions_are_refused(run: Path) -> None:
     trained = dataclasses.replace(text_model.load(read_text_run(run)), max_tokens=129)
     with pytest.raises(UsageError, match="only 128 positions"):
-        text_model.text_schema(trained, "good food")
+        text_model.text_schema(trained, ("good food",))
 
 
 def test_model_too_large_for_one_file_is_refused(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +165,7 @@ def test_model_too_large_for_one_file_is_refused(run: Path, tmp_path: Path, monk
 
 def _source(run: Path) -> onnx_graph.GraphSource:
     trained = text_model.load(read_text_run(run))
-    return text_model.graph_source(trained, text_model.text_schema(trained, "good food"))
+    return text_model.graph_source(trained, text_model.text_schema(trained, ("good food",)))
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

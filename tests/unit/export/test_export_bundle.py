@@ -33,13 +33,13 @@ def manifest(bundle: Path) -> bundle_pb2.Bundle:
 def _logits(bundle: Path, texts: list[str]) -> NDArray[np.float32]:
     """float32 [texts, classes], all in one batch, by the files of the bundle alone."""
     manifest = json_format.Parse((bundle / "manifest.json").read_text(encoding="utf-8"), bundle_pb2.Bundle())
-    rows = encode((bundle / "tokenizer.json").read_text(encoding="utf-8"), texts, manifest.text)
-    return TextGraph(bundle / "model.onnx", manifest.text).logits(rows)
+    rows = encode((bundle / "tokenizer.json").read_text(encoding="utf-8"), [(text,) for text in texts], manifest.text)
+    return TextGraph(bundle / "model.onnx", manifest.text).outputs(rows)
 
 
 def test_every_field_of_the_manifest_is_filled(manifest: bundle_pb2.Bundle) -> None:
     unset = {field.name for field in manifest.DESCRIPTOR.fields} - {field.name for field, _ in manifest.ListFields()}
-    assert unset == {"tabular", "target_name"}
+    assert unset == {"tabular", "target_name", "image"}
     assert (manifest.format_version, manifest.model, manifest.version) == (1, "tiny", 1)
     assert list(manifest.class_labels) == ["other", "great"]
     assert list(manifest.text.inputs) == ["input_ids", "attention_mask", "position_ids", "token_type_ids"]
@@ -101,10 +101,9 @@ def test_golden_attributions_sum_to_what_the_words_add_to_the_predicted_class(bu
 def _empty_logits(bundle: Path, text: str) -> NDArray[np.float32]:
     """float32 [classes], the text's special tokens at their places and nothing else."""
     manifest = json_format.Parse((bundle / "manifest.json").read_text(encoding="utf-8"), bundle_pb2.Bundle())
-    (row,) = encode((bundle / "tokenizer.json").read_text(encoding="utf-8"), [text], manifest.text)
-    keep = row.special
-    empty = TokenRow(row.ids[keep], row.attention[keep], row.positions[keep], row.special[keep])
-    return TextGraph(bundle / "model.onnx", manifest.text).logits([empty])[0]
+    (row,) = encode((bundle / "tokenizer.json").read_text(encoding="utf-8"), [(text,)], manifest.text)
+    empty = TokenRow(**{name: values[row.special] for name, values in vars(row).items()})
+    return TextGraph(bundle / "model.onnx", manifest.text).outputs([empty])[0]
 
 
 def test_a_row_alone_answers_as_in_a_batch_of_longer_ones(bundle: Path) -> None:
@@ -124,8 +123,12 @@ def test_golden_texts_are_spread_over_the_lengths() -> None:
 
 def test_excerpts_are_beginnings_of_twelve_words_at_most() -> None:
     long = "one two three four five six seven, eight nine ten 11 12. 13 14"
-    assert choose_excerpts([long, "a b", "c"]) == ["a b", long.removesuffix(" 13 14")]
-    assert choose_excerpts(["alone"]) == ["alone"]
+    assert choose_excerpts([(long,), ("a b",), ("c",)]) == [("a b",), (long.removesuffix(" 13 14"),)]
+    assert choose_excerpts([("alone",)]) == [("alone",)]
+
+
+def test_excerpts_of_pairs_are_beginnings_of_six_words_each() -> None:
+    assert choose_excerpts([("one two three four five six seven", "a b")]) == [("one two three four five six", "a b")]
 
 
 def test_model_card_names_what_a_reader_needs(bundle: Path, manifest: bundle_pb2.Bundle) -> None:

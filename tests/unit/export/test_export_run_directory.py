@@ -30,7 +30,7 @@ def test_finished_run_is_read(run: Path) -> None:
     found = read_text_run(run)
     assert found.labels == ("other", "great")
     assert found.max_tokens == 128
-    assert found.held_out_texts == ("good food", "bad food")
+    assert found.held_out == (("good food",), ("bad food",))
     assert found.training.test_metrics["accuracy"] == 0.5
     assert found.training.seed == 7
 
@@ -39,12 +39,12 @@ def test_texts_with_line_separators_inside_stay_whole(run: Path) -> None:
     text = "one\u2028two\u0085three"
     line = json.dumps({"text": text}, ensure_ascii=False) + "\n"
     (run / "held_out.jsonl").write_text(line, encoding="utf-8")
-    assert read_text_run(run).held_out_texts == (text,)
+    assert read_text_run(run).held_out == ((text,),)
 
 
 def test_texts_without_utf8_form_are_left_out(run: Path) -> None:
     (run / "held_out.jsonl").write_text('{"text": "\\ud800"}\n{"text": "fine"}\n{"text": " "}\n', encoding="utf-8")
-    assert read_text_run(run).held_out_texts == ("fine",)
+    assert read_text_run(run).held_out == (("fine",),)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_run_without_texts_is_refused(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"), [("image-classification", r"'image-classification', and what can be exported"), (None, "kind")]
+    ("kind", "message"), [("sound-classification", r"'sound-classification', and what can be exported"), (None, "kind")]
 )
 def test_unknown_kind_of_run_is_named(run: Path, kind: object, message: str) -> None:
     _change(run / "run.json", kind=kind)
