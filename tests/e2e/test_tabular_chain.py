@@ -183,3 +183,21 @@ def test_the_server_met_the_golden_rows_and_their_attributions(exported: Exporte
     # Export computed them in numpy, the server by its modality: the same game to rounding.
     assert trial.attribution_difference is not None
     assert trial.attribution_difference < 1e-4
+
+
+def test_lime_explains_single_columns_from_the_statistics_of_the_training_rows(
+    chain: Path, exported: Exported, client: Client
+) -> None:
+    name, row = exported.manifest.model, exported.held_out[0]
+    statistics = chain / "repository" / name / "1" / "lime.npz"
+    assert statistics.read_bytes() == (chain / name / "lime.npz").read_bytes()
+    with np.load(statistics) as arrays:
+        # One cell in twenty is missing; four standard deviations of a share of some 280 rows.
+        np.testing.assert_allclose(arrays["frequencies"][:, -1], 0.05, atol=4 * np.sqrt(0.05 * 0.95 / 280))
+    for asked in (row, {**row, "income": None, "city": "Atlantis"}):
+        explanation = client.explain(name, asked, method="lime").explanation
+        assert [feature.column for feature in explanation.features] == list(row)
+        assert (explanation.options.masking, explanation.evaluations) == ("drawn", 5000)
+        (attribution,) = explanation.attributions
+        assert max(map(abs, attribution.values)) > 0
+        assert explanation.quality.held_out_r_squared is not None
