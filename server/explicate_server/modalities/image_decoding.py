@@ -28,6 +28,7 @@ _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 _WHITE = (255, 255, 255, 255)
 _STRIP_ROWS = 256
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of TIFF 6.0, section 15
 
 
 class UnreadableImage(Exception):
@@ -78,6 +79,7 @@ def read_image(content: bytes, schema: bundle_pb2.ImageSchema, *, max_pixels: in
             _check_size(canvas.size, max_pixels)
         image = Image.open(io.BytesIO(content), formats=(name.upper(),))
         _check_size(image.size, max_pixels)
+        _check_tiles(image, max_pixels)
         frames = int(getattr(image, "n_frames", 1)) if canvas.frames is None else canvas.frames
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
@@ -96,6 +98,12 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
         raise UnreadableImage(f"declares {width:,} x {height:,} pixels; at most {max_pixels:,} are accepted")
+
+
+def _check_tiles(image: Image.Image, max_pixels: int) -> None:
+    """A small TIFF may declare a huge tile, which would be decoded whole."""
+    tags = getattr(image, "tag_v2", {})
+    _check_size((tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, 1)), max_pixels)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 # Pictures are counted up to here, through so many blocks of a GIF: milliseconds, whatever the file.
 MOST_FRAMES = 1000
 _MOST_BLOCKS = 200_000
+# Of a progressive JPEG, each of which goes over the whole picture; encoders write about ten.
+MOST_SCANS = 100
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -28,7 +30,7 @@ _GIF_IMAGE, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
 
 
 class HeaderError(Exception):
-    """The file breaks off, or is not what its first bytes say."""
+    """The file breaks off, or would take too long; the message says what it does, in words that follow "file that"."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,11 @@ def canvas_of(content: bytes, name: str) -> Canvas:
     """What a file of the format ``name`` declares.
 
     Raises:
-        HeaderError: it breaks off.
+        HeaderError: it breaks off, or would take too long to decode.
     """
+    # A marker cannot stand within a scan: there 0xff is followed by 0.
+    if name == "JPEG" and content.count(b"\xff\xda") > MOST_SCANS:
+        raise HeaderError(f"has more than {MOST_SCANS} scans")
     try:
         if name == "GIF":
             return _gif_canvas(content)

@@ -13,7 +13,7 @@ from tiny_image_bundle import HEIGHT, WIDTH, pictures, png, saved
 
 from explicate.v1 import bundle_pb2
 from explicate_server.modalities.image_decoding import ReadImage, UnreadableImage, read_image
-from explicate_server.modalities.image_headers import MOST_FRAMES
+from explicate_server.modalities.image_headers import MOST_FRAMES, MOST_SCANS
 from explicate_training.image_preparation import Preparation, decode
 
 MOST_PIXELS = 1_000_000
@@ -259,14 +259,16 @@ def replaced(content: bytes, place: int, layout: str, *values: int) -> bytes:
     return bytes(changed)
 
 
-def tiff_declaring(width: int, height: int) -> bytes:
+def with_tags(changes: dict[int, tuple[int, int]]) -> bytes:
+    """A TIFF with other tags and values in the place of some."""
     content = LOSSLESS["tiff"]
     (directory,) = struct.unpack_from("<I", content, 4)
     (entries,) = struct.unpack_from("<H", content, directory)
     for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
         (tag,) = struct.unpack_from("<H", content, entry)
-        if tag in (256, 257):
-            content = replaced(content, entry + 2, "<HII", 4, 1, width if tag == 256 else height)
+        if tag in changes:
+            number, value = changes[tag]
+            content = replaced(content, entry, "<HHII", number, 4, 1, value)
     return content
 
 
@@ -278,7 +280,7 @@ BOMBS = {
     "bmp": replaced(LOSSLESS["bmp"], 18, "<ii", 50_000, 50_000),
     "gif": replaced(LOSSY["gif"], 6, "<HH", 50_000, 50_000),
     "webp": b"RIFF" + struct.pack("<I", 22) + b"WEBP" + _WEBP_BOX,
-    "tiff": tiff_declaring(50_000, 50_000),
+    "tiff": with_tags({256: (256, 50_000), 257: (257, 50_000)}),
 }
 
 
@@ -304,6 +306,22 @@ def test_a_plain_webp_declares_its_size_too(name: str) -> None:
     content = LOSSY["webp"] if name == "vp8" else LOSSLESS["webp"]
     with pytest.raises(UnreadableImage, match=f"declares {WIDTH} x {HEIGHT} pixels; at most 100 are"):
         read_image(content, bundle_pb2.ImageSchema(width=4, height=4), max_pixels=100)
+
+
+def test_a_tiffs_tiles_may_not_be_larger_than_the_limit_either() -> None:
+    # Two entries that a reader can do without, PlanarConfiguration and RowsPerStrip, make room.
+    bomb = with_tags({284: (322, 40_000), 278: (323, 60_000)})
+    assert refusal(bomb).startswith("declares 40,000 x 60,000 pixels")
+
+
+def test_a_jpeg_that_goes_over_its_picture_again_and_again_is_refused() -> None:
+    content = LOSSY["jpeg-progressive"]
+    last = content.rindex(b"\xff\xda")
+    scan = content[last:-2]
+    whole = content.count(b"\xff\xda")
+    repeated = content[:-2] + scan * (MOST_SCANS - whole)
+    assert read(repeated + b"\xff\xd9").size == (WIDTH, HEIGHT)
+    assert refusal(repeated + scan + b"\xff\xd9") == "is a JPEG file that has more than 100 scans"
 
 
 def test_a_limit_is_reached_by_its_own_number() -> None:
