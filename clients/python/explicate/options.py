@@ -66,7 +66,8 @@ class ExplainOptions(TypedDict, total=False):
         values "drawn" from the training data's statistics; of an image the segment takes its "mean" colour (default),
         a "blur" of the image, or "grey".
     max_evaluations: rows through the model at most, for a table times its background rows. Default: 32 per word or
-        column for kernel-shap and permutation-shap, 1000 for lime, what it takes for the others.
+        column for kernel-shap and permutation-shap, 1000 for lime (of a table 5000, each one row), what it takes for
+        the others.
     min_evaluations: rows before `tolerance` may stop the work. Default: 8 per word.
     tolerance: stop once the widest interval's half-width is below this fraction of the range of the attributions,
         in (0, 1]; 0 never stops early. Default: 0.2 for kernel-shap and permutation-shap, else 0.

@@ -890,11 +890,15 @@ class Quality(_message.Message):
     """
     @_builtins.property
     def comprehensiveness(self) -> Global___Faithfulness:
-        """How much the output falls when the top features are left out; set for QUALITY_LEVEL_FULL. High is good."""
+        """How much the output falls when the top features are left out; set for QUALITY_LEVEL_FULL. High is good.
+        Unset for MASKING_DRAWN, whose rows leave out no feature alone.
+        """
 
     @_builtins.property
     def sufficiency(self) -> Global___Faithfulness:
-        """How much the output falls when only the top features are kept; set for QUALITY_LEVEL_FULL. Low is good."""
+        """How much the output falls when only the top features are kept; set for QUALITY_LEVEL_FULL. Low is good.
+        Unset for MASKING_DRAWN.
+        """
 
     def __init__(
         self,
