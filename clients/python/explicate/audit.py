@@ -82,7 +82,7 @@ class AuditLine:
         if held is None:
             return None
         if "image" in held:
-            return Image(base64.b64decode(held["image"]))
+            return Image(base64.b64decode(held["image"], validate=True))
         if "cells" in held:
             return cast(Mapping[str, CellValue], held["cells"])
         return (held["text"], held["text_pair"]) if "text_pair" in held else cast(str, held["text"])
