@@ -26,10 +26,14 @@ _UNSEEN_RGB, _UNSEEN_SHARE = (24, 24, 28), 0.75
 
 @dataclass(frozen=True)
 class Canvas:
-    """A picture to draw on, and the box of it that the model saw: left, upper, right and lower edge in its pixels."""
+    """A picture to draw on, and the box of it that the model saw: left, upper, right and lower edge in its pixels.
+
+    enlarged: whether the image's own pixels are shown as squares.
+    """
 
     picture: Picture
     box: tuple[int, int, int, int]
+    enlarged: bool
 
 
 def pillow() -> Any:  # Any: the module PIL.Image
@@ -102,7 +106,7 @@ def canvas(result: ExplainResult, *, shortest: int, longest: int) -> Canvas:
     )
     drawn = pil.blend(seen, pil.new("RGB", size, _UNSEEN_RGB), _UNSEEN_SHARE)
     drawn.paste(seen.crop(box), box[:2])
-    return Canvas(drawn, box)
+    return Canvas(drawn, box, enlarged=scale > 1)
 
 
 def borders(shape: SegmentMap) -> Iterator[tuple[int, int, int, int]]:
