@@ -5,6 +5,8 @@ is. Decoding takes up to 12 bytes of memory for each pixel, of a WebP 17 (measur
 """
 
 import io
+import logging
+import warnings
 from dataclasses import dataclass
 from typing import Any  # pixels of several types
 
@@ -17,6 +19,9 @@ from explicate_server.modalities.image_headers import FORMATS, HeaderError, canv
 
 # Pillow's own bound only warns at first, and is not the operator's. Every file goes through ours before it is decoded.
 Image.MAX_IMAGE_PIXELS = None
+# What Pillow says of damaged files would let a caller write into our log, and Python keeps every different warning.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 _RESAMPLINGS = {
     bundle_pb2.RESAMPLING_NEAREST: Image.Resampling.NEAREST,

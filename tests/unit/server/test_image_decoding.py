@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -322,6 +324,30 @@ def test_a_jpeg_that_goes_over_its_picture_again_and_again_is_refused() -> None:
     repeated = content[:-2] + scan * (MOST_SCANS - whole)
     assert read(repeated + b"\xff\xd9").size == (WIDTH, HEIGHT)
     assert refusal(repeated + scan + b"\xff\xd9") == "is a JPEG file that has more than 100 scans"
+
+
+_DAMAGED = """
+import sys
+from explicate.v1 import bundle_pb2
+from explicate_server.modalities.image_decoding import UnreadableImage, read_image
+
+schema = bundle_pb2.ImageSchema(width=8, height=8, resampling="RESAMPLING_NEAREST")
+content = sys.stdin.buffer.read()
+seen = 0
+for place in range(8, len(content)):
+    try:
+        read_image(content[:place] + b"\\xff" + content[place + 1 :], schema, max_pixels=1000)
+    except UnreadableImage:
+        seen += 1
+print(seen)
+"""
+
+
+def test_damaged_files_write_nothing_into_the_log() -> None:
+    tiff = saved(Image.fromarray(PIXELS[:4, :4]), "TIFF")
+    done = subprocess.run([sys.executable, "-c", _DAMAGED], input=tiff, capture_output=True, check=True)
+    assert int(done.stdout) > 10
+    assert done.stderr == b""
 
 
 def test_a_limit_is_reached_by_its_own_number() -> None:
