@@ -12,10 +12,12 @@ from grpc_status import rpc_status
 from harness import TEXT, gate, predict_request, reference, running_server, text_input, until
 
 from explicate.v1 import inference_service_pb2 as messages
+from explicate.v1 import model_service_pb2
 from explicate_server.security.exposure import exposure
 from explicate_server.settings import Settings
 
 _EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+_KINDS = {"model.model": "model's name", "model.label": "label"}
 _PREDICT = "/explicate.v1.InferenceService/Predict"
 
 
@@ -79,6 +81,38 @@ async def test_inputs_texts_and_evaluations_over_the_limit_are_refused(tiny_repo
                 await call(request)
             assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
             assert field in (caught.value.details() or "")
+
+
+@pytest.mark.parametrize(
+    "name", ["../tiny", "/etc/passwd", "tiny/1", "..", ".", "tiny\0", "Tiny", "tiny ", "t" * 65, "%2e%2e", "名"]
+)
+async def test_names_that_could_be_paths_are_no_names(tiny_repository: Any, name: str) -> None:
+    label = messages.ModelRef(model="tiny", label=name)
+    async with running_server(tiny_repository) as running:
+        for wrong, path in ((messages.ModelRef(model=name), "model.model"), (label, "model.label")):
+            for call, request in (
+                (running.inference.Predict, messages.PredictRequest(model=wrong, inputs=[text_input(TEXT)])),
+                (running.inference.Explain, messages.ExplainRequest(model=wrong, input=text_input(TEXT))),
+            ):
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await call(request)
+                assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+                assert (caught.value.details() or "").endswith(f"{path}: is no {_KINDS[path]}; ListModels gives them")
+        get_model = running.channel.unary_unary("/explicate.v1.ModelService/GetModel")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await get_model(model_service_pb2.GetModelRequest(model=name).SerializeToString())
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_server_that_is_open_to_the_network_warns_once(
+    tiny_repository: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for listen, warnings in (("127.0.0.1:0", 0), ("0.0.0.0:0", 1)):
+        caplog.clear()
+        async with running_server(tiny_repository, listen=listen) as running:
+            assert (await running.inference.Predict(predict_request(TEXT))).predictions
+            assert (await running.inference.Predict(predict_request(TEXT))).predictions
+        assert caplog.text.count("open to the network without") == warnings
 
 
 async def test_metadata_over_the_limit_is_refused(tiny_repository: Any) -> None:

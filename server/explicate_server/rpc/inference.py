@@ -15,6 +15,8 @@ from explicate_server.explanations import Explainer
 from explicate_server.modalities.base import ModelInput
 from explicate_server.one_explanation import ExplainAnswer
 from explicate_server.predictions import Predictor
+from explicate_server.registry.labels import LABEL_NAME
+from explicate_server.registry.manifest_checks import MODEL_NAME
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.served import ServedModel
 from explicate_server.rpc import answers, requests
@@ -54,7 +56,7 @@ class InferenceServicer(services.InferenceServiceServicer):
             values = await self._values(request)
             answer = await self._predictor.predict(served, values, priority=priority, time_left_s=left_s)
             if self._is_shadowed(served, request.model, digest):
-                self._shadow.predicted(served, values, answer.answers)
+                self._shadow.predicted(served, values, answer.answers, size_bytes=request.ByteSize())
             return answers.predict_response(served, answer)
 
     async def _values(self, request: messages.PredictRequest) -> list[ModelInput]:
@@ -80,7 +82,7 @@ class InferenceServicer(services.InferenceServiceServicer):
         table = requests.packed_table(request.table)
         answer = await self._predictor.predict_packed(served, table, priority=priority, time_left_s=time_left_s)
         if self._is_shadowed(served, request.model, digest):
-            self._shadow.predicted_packed(served, table, answer.answers)
+            self._shadow.predicted_packed(served, table, answer.answers, size_bytes=request.ByteSize())
         return answers.packed_response(served, answer)
 
     async def Explain(self, request: messages.ExplainRequest, context: _Context) -> messages.ExplainResponse:
@@ -134,7 +136,7 @@ class InferenceServicer(services.InferenceServiceServicer):
         async with aclosing(steps):
             async for answer in steps:
                 if answer.final and self._is_shadowed(served, request.model, digest):
-                    self._shadow.explained(served, value, options, answer)
+                    self._shadow.explained(served, value, options, answer, size_bytes=request.ByteSize())
                 yield answer
 
 
@@ -142,9 +144,13 @@ def _reference(message: messages.ModelRef) -> dict[str, Any]:
     """Keywords for a lease.
 
     Raises:
-        InvalidRequest: no model is named.
+        InvalidRequest: no model is named, or what stands there can be no name.
     """
     if not message.model:
         raise InvalidRequest([Violation("model.model", "is empty; name the model, as ListModels gives it")])
+    if not MODEL_NAME.fullmatch(message.model):
+        raise InvalidRequest([Violation("model.model", "is no model's name; ListModels gives them")])
+    if message.label and not LABEL_NAME.fullmatch(message.label):
+        raise InvalidRequest([Violation("model.label", "is no label; ListModels gives them")])
     selector = message.WhichOneof("selector")
     return {"model": message.model} | ({selector: getattr(message, selector)} if selector else {})

@@ -1,0 +1,100 @@
+"""What health says of the process and of each model, also when a runtime hangs."""
+
+import asyncio
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from harness import TEXT, Running, gate, predict_request, running_server
+from tiny_bundle import build_onnx_variant
+
+from explicate_server.app import Server
+from explicate_server.settings import Settings
+
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+_READY = "explicate.v1.InferenceService"
+
+
+async def status(channel: grpc.aio.Channel, service: str) -> int:
+    stub: Any = health_pb2_grpc.HealthStub(channel)
+    return int((await stub.Check(health_pb2.HealthCheckRequest(service=service))).status)
+
+
+def watch(running: Running, service: str) -> Any:
+    stub: Any = health_pb2_grpc.HealthStub(running.channel)
+    return stub.Watch(health_pb2.HealthCheckRequest(service=service))
+
+
+async def test_alive_from_the_start_ready_once_loaded_and_neither_when_draining(tiny_repository: Path) -> None:
+    server = Server(Settings(repository=tiny_repository, listen="127.0.0.1:0", threads=1))
+    port = await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            assert await status(channel, "") == _SERVING
+            assert await status(channel, _READY) == _NOT_SERVING
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await status(channel, f"{_READY}/tiny")
+            assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+            await server.load()
+            for service in ("", _READY, f"{_READY}/tiny", "explicate.v1.ModelService"):
+                assert await status(channel, service) == _SERVING, service
+            assert await server.drain()
+            for service in ("", _READY, f"{_READY}/tiny", "explicate.v1.ModelService"):
+                assert await status(channel, service) == _NOT_SERVING, service
+    finally:
+        await server.stop()
+
+
+async def test_a_model_that_was_refused_is_not_ready_and_the_others_are(tiny_repository: Path, tmp_path: Path) -> None:
+    repository = Path(shutil.copytree(tiny_repository, tmp_path / "repository"))
+    broken = shutil.copytree(repository / "tiny", repository / "broken") / "1" / "model.onnx"
+    broken.write_bytes(b"no graph")
+    async with running_server(repository) as running:
+        assert await status(running.channel, f"{_READY}/tiny") == _SERVING
+        assert await status(running.channel, f"{_READY}/broken") == _NOT_SERVING
+        assert await status(running.channel, _READY) == _SERVING
+
+
+async def test_a_model_whose_runtime_hangs_is_not_ready_until_it_goes_on(
+    tiny_repository: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    repository = Path(shutil.copytree(tiny_repository, tmp_path / "repository"))
+    build_onnx_variant(repository, model="other")
+    async with running_server(repository, stuck_batch_s=0.05, metrics_listen="127.0.0.1:0") as running:
+        one, both = watch(running, f"{_READY}/tiny"), watch(running, _READY)
+        assert (await one.read()).status == _SERVING
+        assert (await both.read()).status == _SERVING
+        gated = gate(running)
+        hanging = asyncio.ensure_future(running.inference.Predict(predict_request(TEXT)))
+        assert (await one.read()).status == _NOT_SERVING
+        assert "tiny is stuck: one batch has run for" in caplog.text
+        assert await status(running.channel, f"{_READY}/other") == _SERVING
+        assert await status(running.channel, _READY) == _SERVING
+        assert await status(running.channel, "") == _SERVING
+        sample = "explicate_running_batch_seconds"
+        seconds: Any = running.server.metrics.registry.get_sample_value
+        assert seconds(sample, {"model": "tiny", "version": "1"}) > 0.05
+        assert seconds(sample, {"model": "other", "version": "1"}) == 0.0
+        gated.let_through(100)
+        assert (await hanging).predictions
+        assert (await one.read()).status == _SERVING
+        assert "tiny answers again" in caplog.text
+
+
+async def test_a_server_whose_only_model_hangs_is_not_ready_and_alive(tiny_repository: Path) -> None:
+    async with running_server(tiny_repository, stuck_batch_s=0.05) as running:
+        ready = watch(running, _READY)
+        assert (await ready.read()).status == _SERVING
+        gated = gate(running)
+        hanging = asyncio.ensure_future(running.inference.Predict(predict_request(TEXT)))
+        assert (await ready.read()).status == _NOT_SERVING
+        assert await status(running.channel, "") == _SERVING
+        gated.let_through(100)
+        assert (await hanging).predictions
+        assert (await ready.read()).status == _SERVING
