@@ -187,7 +187,10 @@ def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) ->
 
 def _granularity(options: ExplainOptions, method: Method, choices: Choices) -> str | None:
     """What the players are; None where there is nothing to choose."""
-    return options.granularity or method.default_granularity or next(iter(choices.granularities), None)
+    default = method.default_granularity
+    if default not in choices.granularities:
+        default = next(iter(choices.granularities), None)
+    return options.granularity or default
 
 
 def _with_budget(

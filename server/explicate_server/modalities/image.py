@@ -23,7 +23,7 @@ from explicate_server.modalities.base import (
     SegmentPlayer,
 )
 from explicate_server.modalities.image_decoding import UnreadableImage, check_head, read_image
-from explicate_server.modalities.segmentation import GRANULARITIES, MAX_SEGMENTS, PATCH, Pixels, patches, segmented
+from explicate_server.modalities.segmentation import Pixels, granularities, segmented
 from explicate_server.runtime.base import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 
@@ -77,8 +77,7 @@ class ImageModality:
         self._schema = schema
         self._max_bytes = max_image_bytes
         self._max_pixels = max_image_pixels
-        has_patches = 2 <= patches(schema.height, schema.width, schema.patch_size) <= MAX_SEGMENTS
-        self.granularities: tuple[str, ...] = (*GRANULARITIES, PATCH) if has_patches else GRANULARITIES
+        self.granularities: tuple[str, ...] = granularities(schema.height, schema.width, schema.patch_size)
 
     def batch_tokens(self, runtime: Runtime) -> int:
         """As many rows as have the pixels of what the runtime suggests for texts."""

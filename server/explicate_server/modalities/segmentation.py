@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 # More players than this make the fit, not the model, the cost; see MAX_PLAYERS in options.py.
 MAX_SEGMENTS = 1024
-GRANULARITIES = ("slic", "quickshift", "grid")
-PATCH = "patch"
+# Quickshift takes 11 µs a pixel, so 3 s here, and nothing can stop it.
+_MOST_QUICKSHIFT_PIXELS = 512 * 512
 # lime 0.2.0.1 cuts images with these. The seed is the one that scikit-image takes by itself today, as lime's own is
 # dropped on the way: it names the argument `random_seed`, which scikit-image no longer knows.
 _LIME_QUICKSHIFT = {"kernel_size": 4, "max_dist": 200, "ratio": 0.2, "rng": 42}
@@ -30,9 +30,9 @@ def segmented(pixels: Pixels, granularity: str, *, segments: int, patch_size: in
 
     Args:
         pixels: what the model reads.
-        granularity: one of GRANULARITIES, or PATCH.
+        granularity: one of those that `granularities` gives.
         segments: about how many, for "slic" and "grid".
-        patch_size: pixels of a patch's edge, for PATCH.
+        patch_size: pixels of a patch's edge, for "patch".
     """
     height, width = pixels.shape[:2]
     match granularity:
@@ -46,9 +46,16 @@ def segmented(pixels: Pixels, granularity: str, *, segments: int, patch_size: in
             return _even_grid(height, width, segments)
 
 
-def patches(height: int, width: int, patch_size: int) -> int:
-    """How many patches an image has; 0 for a model without."""
-    return math.ceil(height / patch_size) * math.ceil(width / patch_size) if patch_size else 0
+def granularities(height: int, width: int, patch_size: int) -> tuple[str, ...]:
+    """How images of a size can be cut, the default first; ``patch_size`` is 0 for a model that reads no patches."""
+    patches = math.ceil(height / patch_size) * math.ceil(width / patch_size) if patch_size else 0
+    offered = {
+        "slic": True,
+        "quickshift": height * width <= _MOST_QUICKSHIFT_PIXELS,
+        "grid": True,
+        "patch": 2 <= patches <= MAX_SEGMENTS,
+    }
+    return tuple(name for name, possible in offered.items() if possible)
 
 
 def grid(height: int, width: int, *, rows: int, columns: int) -> SegmentMap:

@@ -11,7 +11,7 @@ from tiny_image_bundle import HEIGHT, PATCH_SIZE, WIDTH, cells_of_grid, mean_col
 from explicate.v1 import bundle_pb2
 from explicate_server.modalities.base import ImageInput, ImageUsage, SegmentPlayer
 from explicate_server.modalities.image import ImageModality
-from explicate_server.modalities.segmentation import GRANULARITIES, MAX_SEGMENTS, segmented
+from explicate_server.modalities.segmentation import MAX_SEGMENTS, granularities, segmented
 
 PIXELS = pictures(1)[0]
 VALUE = ImageInput(png(PIXELS))
@@ -38,7 +38,7 @@ def blocks(height: int, width: int) -> np.ndarray:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("make", [noise, flat, blocks])
-@pytest.mark.parametrize("granularity", [*GRANULARITIES, "patch"])
+@pytest.mark.parametrize("granularity", ["slic", "quickshift", "grid", "patch"])
 def test_every_pixel_has_a_segment_and_every_number_is_there(granularity: str, make, shape: tuple[int, int]) -> None:  # type: ignore[no-untyped-def]
     pixels = make(*shape)
     for segments in (2, 9, 49, 1024):
@@ -94,6 +94,11 @@ def test_patches_are_offered_by_models_that_have_a_few(modality: ImageModality) 
         schema = bundle_pb2.ImageSchema(width=size, height=size, patch_size=patch)
         other = ImageModality(schema, max_image_bytes=1, max_image_pixels=1)
         assert other.granularities == ("slic", "quickshift", "grid")
+
+
+def test_quickshift_is_not_offered_where_it_takes_too_long() -> None:
+    assert "quickshift" in granularities(512, 512, 0)
+    assert granularities(512, 513, 32) == ("slic", "grid", "patch")
 
 
 def test_an_image_becomes_a_row_of_the_graphs_input(modality: ImageModality) -> None:

@@ -1,0 +1,63 @@
+"""Options of explanations of images: defaults by method, and what each kind of model can be asked."""
+
+import pytest
+
+from explicate_server.errors import InvalidRequest
+from explicate_server.options import Choices, ExplainOptions, ResolvedOptions, resolve
+from explicate_server.settings import Settings
+
+MASKINGS = ("mean", "blur", "grey")
+SMALL = Choices(("a", "b"), ("probability", "logit"), MASKINGS, ("slic", "quickshift", "grid", "patch"), "image")
+LARGE = Choices(("a", "b"), ("probability", "logit"), MASKINGS, ("slic", "grid"), "image")
+
+
+def resolved(options: ExplainOptions, choices: Choices = SMALL, players: int = 40) -> ResolvedOptions:
+    return resolve(options, choices=choices, settings=Settings())(players)
+
+
+@pytest.mark.parametrize("method", ["kernel-shap", "permutation-shap", "partition-shap", "occlusion", None])
+def test_shapley_values_are_of_slic_segments_by_default(method: str | None) -> None:
+    options = resolved(ExplainOptions(method=method))
+    assert (options.granularity, options.segments, options.masking) == ("slic", 49, "mean")
+    assert options.players == "slic-segments-49"
+
+
+def test_lime_cuts_as_the_library_does_where_that_is_possible() -> None:
+    options = resolved(ExplainOptions(method="lime"))
+    assert (options.granularity, options.segments, options.masking) == ("quickshift", None, "mean")
+    assert options.players == "quickshift-segments"
+    assert resolved(ExplainOptions(method="lime"), LARGE).players == "slic-segments-49"
+
+
+@pytest.mark.parametrize(
+    ("options", "players"),
+    [
+        (ExplainOptions(segments=9), "slic-segments-9"),
+        (ExplainOptions(granularity="grid", segments=1024), "grid-segments-1024"),
+        (ExplainOptions(granularity="grid"), "grid-segments-49"),
+        (ExplainOptions(granularity="patch"), "patch-segments"),
+        (ExplainOptions(method="lime", granularity="slic", segments=12), "slic-segments-12"),
+    ],
+)
+def test_the_players_say_all_that_cuts_the_image(options: ExplainOptions, players: str) -> None:
+    assert resolved(options).players == players
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (ExplainOptions(granularity="word"), "options.granularity"),
+        (ExplainOptions(method="lime", segments=9), "options.segments"),
+        (ExplainOptions(granularity="patch", segments=9), "options.segments"),
+        (ExplainOptions(segments=0), "options.segments"),
+    ],
+)
+def test_what_does_not_fit_is_named(options: ExplainOptions, field: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        resolved(options)
+    assert [violation.field for violation in caught.value.violations] == [field]
+
+
+def test_what_a_large_image_cannot_be_cut_into_is_named_with_what_it_can() -> None:
+    with pytest.raises(InvalidRequest, match="is quickshift; the players of this model may be slic, grid"):
+        resolved(ExplainOptions(granularity="quickshift"), LARGE)
