@@ -32,7 +32,7 @@ class Reloaded(Generic[_T]):
         self._value = read()
 
     def value(self) -> _T:
-        """The newest value that could be read. Costs a look at each file (2 µs)."""
+        """The newest value that could be read. Costs a look at each file, a few µs."""
         with self._lock:
             seen = self._look()
             if seen != self._seen:
