@@ -26,8 +26,9 @@ from explicate_server.call_record import CallRecord
 from explicate_server.logs import utc
 from explicate_server.modalities.base import ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.one_explanation import ExplainAnswer
-from explicate_server.options import ClassName, ResolvedOptions, Target
+from explicate_server.options import ResolvedOptions
 from explicate_server.registry.served import ServedModel
+from explicate_server.target import ClassName, Target
 
 # An answer waits this long for its line; a disk that hangs must not hold up the server.
 _PATIENCE_S = 1.0
@@ -151,7 +152,10 @@ def audit_entry(
         "evaluations": answer.evaluations,
         "rounds": answer.rounds,
         "stop_reason": answer.stop_reason.value,
+        # What it takes to ask for a cut one again: the rows that were fitted, and that none of its last round is missing.
         "cut_by_clock": answer.cut_by_clock,
+        "fitted_evaluations": answer.fitted_evaluations,
+        "unevaluated": answer.unevaluated,
         "input_sha256": value.digest.hex(),
         "attributions_sha256": sha256(values.tobytes()).hexdigest(),
         **({"attributions": values.tolist()} if values.size <= _MOST_VALUES else {}),

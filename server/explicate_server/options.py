@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.registry import AUTO, DRAWN, METHODS, Method, Reads, chosen
 from explicate_server.settings import Settings
+from explicate_server.target import PREDICTED_CLASS, Target, target_violations
 
 # The scales of an output, the default first.
 CLASSIFICATION_SPACES = ("probability", "logit")
@@ -26,34 +27,13 @@ _SEGMENT_GRANULARITIES = ("slic", "quickshift", "grid", "patch")
 _COUNTED_SEGMENTS = ("slic", "grid")
 _DEFAULT_SEGMENTS = 49
 
-ClassName = int | str
-"""A class by its index or its label."""
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """The score of one class minus that of another; None is a side that was left out."""
-
-    target: ClassName | None
-    reference: ClassName | None
-
-
-@dataclass(frozen=True)
-class Target:
-    """Which outputs to explain; the predicted class when nothing is said."""
-
-    index: int | None = None
-    label: str | None = None
-    all: bool = False
-    contrast: Contrast | None = None
-
 
 @dataclass(frozen=True)
 class ExplainOptions:
     """Options as the caller gave them; None where nothing was said. Units as in ``explanation.proto``."""
 
     method: str | None = None
-    target: Target = Target()
+    target: Target = PREDICTED_CLASS
     output_space: str | None = None
     granularity: str | None = None
     masking: str | None = None
@@ -148,7 +128,7 @@ def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) ->
         )
     violations = [
         *_number_violations(options, method, settings),
-        *_target_violations(options.target, choices),
+        *target_violations(options.target, choices.labels, regression=tuple(choices.spaces) == REGRESSION_SPACES),
         *_method_violations(options, method, choices),
     ]
     if violations:
@@ -270,40 +250,3 @@ def _method_violations(options: ExplainOptions, method: Method, choices: Choices
     if options.segments is not None and _granularity(options, method, choices) not in _COUNTED_SEGMENTS:
         violations.append(Violation("options.segments", "is of use for the granularities slic and grid of images only"))
     return violations
-
-
-def _target_violations(target: Target, choices: Choices) -> list[Violation]:
-    path, labels = "options.target", choices.labels
-    if tuple(choices.spaces) == REGRESSION_SPACES and target not in (Target(), Target(index=0)):
-        return [Violation(path, "must be unset or index 0: a regression has one output and no classes")]
-    if target.contrast:
-        return _contrast_violations(target.contrast, labels, f"{path}.contrast")
-    name = target.label if target.index is None else target.index
-    return [] if name is None else _class_violations(name, labels, path)
-
-
-def _contrast_violations(contrast: Contrast, labels: Sequence[str], path: str) -> list[Violation]:
-    violations = []
-    for side, name in (("target", contrast.target), ("reference", contrast.reference)):
-        if name is None:
-            violations.append(Violation(f"{path}.{side}", "names no class; set index or label"))
-        else:
-            violations += _class_violations(name, labels, f"{path}.{side}")
-    if not violations and class_index(contrast.target, labels) == class_index(contrast.reference, labels):
-        violations.append(Violation(f"{path}.reference", "is the target itself; name another class"))
-    return violations
-
-
-def _class_violations(name: ClassName, labels: Sequence[str], path: str) -> list[Violation]:
-    if isinstance(name, int) and not 0 <= name < len(labels):
-        return [Violation(f"{path}.index", f"is {name}; the model has classes 0 to {len(labels) - 1}")]
-    if isinstance(name, str) and name not in labels:
-        known = ", ".join(repr(label) for label in labels[:20])
-        return [Violation(f"{path}.label", f"{name!r} is not a class; there are {known}")]
-    return []
-
-
-def class_index(name: ClassName | None, labels: Sequence[str]) -> int:
-    """The index of a class that was checked to exist."""
-    assert name is not None
-    return labels.index(name) if isinstance(name, str) else name

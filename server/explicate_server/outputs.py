@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_server.options import CLASSIFICATION_SPACES, REGRESSION_SPACES, Target, class_index
+from explicate_server.options import CLASSIFICATION_SPACES, REGRESSION_SPACES
 from explicate_server.registry.kinds import Predicts
+from explicate_server.target import Target, class_index
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

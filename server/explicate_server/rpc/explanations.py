@@ -11,8 +11,9 @@ from explicate_server.explain.faithfulness import Faithfulness
 from explicate_server.explain.quality import Quality
 from explicate_server.modalities.base import CellValue, ColumnPlayer, Player, SegmentPlayer, TextPlayer
 from explicate_server.one_explanation import ExplainAnswer
-from explicate_server.options import ClassName, ResolvedOptions, Target
+from explicate_server.options import ResolvedOptions
 from explicate_server.rpc.enums import GRANULARITIES, MASKINGS, OUTPUT_SPACES, QUALITY_LEVELS, STOP_REASONS, key_of
+from explicate_server.target import ClassName, Target
 
 
 def explanation(labels: Sequence[str], answer: ExplainAnswer) -> explanation_messages.Explanation:
