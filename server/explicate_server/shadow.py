@@ -19,16 +19,18 @@ from explicate_server.explanations import Explainer
 from explicate_server.modalities.base import ModelInput
 from explicate_server.modalities.packed_table import PackedTable
 from explicate_server.one_explanation import ExplainAnswer
-from explicate_server.options import ExplainOptions, Target
+from explicate_server.options import ExplainOptions
 from explicate_server.predictions import Predictor
 from explicate_server.registry.labels import CANARY, LIVE
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.served import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
+from explicate_server.target import Target
 
-# Enough for a burst; each holds a request's inputs.
+# Enough for a burst. Each holds a request's inputs, which may be images.
 _MOST_WAITING = 64
+_MOST_WAITING_BYTES = 64 << 20
 # How often to look whether the live version still has rows waiting.
 _BUSY_PAUSE_S = 0.02
 _CALLER = "shadow"
@@ -42,6 +44,7 @@ class _Job:
     model: str
     live_version: int
     compare: Compare
+    size_bytes: int
 
 
 class Shadow:
@@ -53,6 +56,7 @@ class Shadow:
         self._explainer = explainer
         self._time_limit_s = settings.max_call_s
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue(_MOST_WAITING)
+        self._waiting_bytes = 0
         self._comparisons: dict[str, Comparison] = {}
 
     def report(self, model: str) -> Comparison | None:
@@ -62,8 +66,10 @@ class Shadow:
             return found
         return found if found.predictions or found.failed or found.dropped else None
 
-    def predicted(self, live: ServedModel, values: Sequence[ModelInput], answers: NDArray[np.float64]) -> None:
-        """The live version has answered these inputs."""
+    def predicted(
+        self, live: ServedModel, values: Sequence[ModelInput], answers: NDArray[np.float64], *, size_bytes: int
+    ) -> None:
+        """The live version has answered these inputs, whose request had ``size_bytes``."""
         given = Scored(answers, live.labels, live.scales)
 
         async def compare(canary: ServedModel, comparison: Comparison) -> None:
@@ -72,9 +78,11 @@ class Shadow:
             )
             comparison.add_predictions(given, Scored(answer.answers, canary.labels, canary.scales))
 
-        self._offer(live, compare)
+        self._offer(live, compare, size_bytes)
 
-    def predicted_packed(self, live: ServedModel, table: PackedTable, answers: NDArray[np.float64]) -> None:
+    def predicted_packed(
+        self, live: ServedModel, table: PackedTable, answers: NDArray[np.float64], *, size_bytes: int
+    ) -> None:
         """The live version has answered this table."""
         given = Scored(answers, live.labels, live.scales)
 
@@ -84,9 +92,11 @@ class Shadow:
             )
             comparison.add_predictions(given, Scored(answer.answers, canary.labels, canary.scales))
 
-        self._offer(live, compare)
+        self._offer(live, compare, size_bytes)
 
-    def explained(self, live: ServedModel, value: ModelInput, options: ExplainOptions, answer: ExplainAnswer) -> None:
+    def explained(
+        self, live: ServedModel, value: ModelInput, options: ExplainOptions, answer: ExplainAnswer, *, size_bytes: int
+    ) -> None:
         """The live version has explained this input."""
         given = Scored(answer.prediction[np.newaxis], live.labels, live.scales)
         pinned = replace(options, target=_pinned(options.target, live, answer), time_limit_s=None)
@@ -100,12 +110,14 @@ class Shadow:
             else:
                 comparison.add_failure("the two versions do not explain the same features and outputs")
 
-        self._offer(live, compare)
+        self._offer(live, compare, size_bytes)
 
     async def run(self) -> None:
         """Answer what was offered, one after the other, until cancelled."""
         while True:
-            await self._take(await self._jobs.get())
+            job = await self._jobs.get()
+            await self._take(job)
+            self._waiting_bytes -= job.size_bytes
 
     async def _take(self, job: _Job) -> None:
         while self._is_busy(job.model):  # noqa: ASYNC110 - an event would have the batcher tell of every row
@@ -136,15 +148,16 @@ class Shadow:
         async with aclosing(steps):
             return await anext(steps)
 
-    def _offer(self, live: ServedModel, compare: Compare) -> None:
+    def _offer(self, live: ServedModel, compare: Compare, size_bytes: int) -> None:
         manifest = live.bundle.manifest
         comparison = self._comparison(manifest.model)
         if comparison is None or comparison.live_version != manifest.version:
             return
-        try:
-            self._jobs.put_nowait(_Job(manifest.model, manifest.version, compare))
-        except asyncio.QueueFull:
+        if self._jobs.full() or self._waiting_bytes + size_bytes > _MOST_WAITING_BYTES:
             comparison.dropped += 1
+            return
+        self._waiting_bytes += size_bytes
+        self._jobs.put_nowait(_Job(manifest.model, manifest.version, compare, size_bytes))
 
     def _comparison(self, model: str) -> Comparison | None:
         """The comparison of the versions as they are labelled now, a new one when they have changed."""

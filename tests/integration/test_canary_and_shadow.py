@@ -14,6 +14,7 @@ from versions import copy_with_constant_version, publish_copy
 import explicate
 from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
+from explicate_server import shadow
 
 SHARE = 0.5
 TEXTS = [f"{word} {count}" for word in WORDS for count in range(5)]
@@ -38,8 +39,8 @@ async def report(running: Running) -> messages.ShadowReport:
 
 async def shadowed(running: Running, count: int) -> messages.ShadowReport:
     """The report once so many requests were compared or had failed."""
-    shadow: Any = running.server.shadow
-    await until(lambda: (found := shadow.report("tiny")) is not None and found.predictions + found.failed >= count)
+    compared: Any = running.server.shadow
+    await until(lambda: (found := compared.report("tiny")) is not None and found.predictions + found.failed >= count)
     return await report(running)
 
 
@@ -133,6 +134,23 @@ async def test_nobody_waits_for_a_shadow_and_what_comes_too_fast_is_dropped_and_
         found = await shadowed(running, requests - found.dropped)
         assert found.predictions == requests - found.dropped
         assert found.same_outcome == 1.0
+
+
+async def test_shadows_that_wait_are_bounded_in_bytes_too(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish_copy(repository, 3)
+    request = predict_request(TEXT)
+    monkeypatch.setattr(shadow, "_MOST_WAITING_BYTES", 3 * request.ByteSize())
+    async with running_server(repository) as running:
+        await with_canary(running, live=1, canary=3, shadow_share=1.0)
+        gated = gate(running, served=running.server.registry.find("tiny", label="canary").served)
+        for _ in range(5):
+            await running.inference.Predict(request)
+        assert (await report(running)).dropped == 2
+        gated.let_through(10)
+        assert (await shadowed(running, 3)).predictions == 3
+        await until(lambda: running.server.shadow._waiting_bytes == 0)
+        await running.inference.Predict(request)
+        assert (await shadowed(running, 4)).dropped == 2
 
 
 async def test_a_canary_that_fails_costs_nobody_anything(repository: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from bundle_edits import edit_manifest
-from harness import TEXT, Running, running_server
+from harness import TEXT, Running, running_server, until
 from versions import break_golden, copy_with_constant_version, publish_copy
 
 import explicate
@@ -42,6 +42,15 @@ async def test_a_restarted_server_serves_what_its_operator_chose(repository: Pat
         assert (await client.get_model("tiny", version=2)).status.labels == ()
     async with running_server(repository) as running, client_of(running) as client:
         assert (await client.get_model("tiny")).labels == (explicate.ModelLabel("live", 3, 1),)
+
+
+async def test_activating_what_is_live_already_keeps_it_live_beside_newer_versions(repository: Path) -> None:
+    async with running_server(repository) as running, client_of(running) as client:
+        switched = await client.activate_version("tiny", 2)
+        assert (switched.status.version, switched.previous_version) == (2, None)
+    publish_copy(repository, 3)
+    async with running_server(repository) as running, client_of(running) as client:
+        assert (await client.predict("tiny", [TEXT])).model.version == 2
 
 
 async def test_a_kept_version_that_is_broken_now_gives_way_to_the_one_before_it(repository: Path) -> None:
@@ -88,7 +97,9 @@ async def test_a_version_loaded_for_a_label_that_could_not_be_kept_is_freed(repo
         with pytest.raises(explicate.FailedPrecondition) as caught:
             await client.activate_version("tiny", 1)
         assert caught.value.reason == "LABELS_READ_ONLY"
-        assert (await client.unload_model("tiny", 1)).state == "available"  # waits for what is being freed
+        record = running.server.registry.find("tiny", version=1)
+        await until(lambda: record.state.name == "AVAILABLE")
+        assert record.served is None
         assert (await client.get_model("tiny")).labels == (explicate.ModelLabel("live", 2, None),)
 
 

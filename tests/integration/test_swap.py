@@ -75,6 +75,7 @@ async def test_a_request_ends_on_the_version_it_began_with_which_is_freed_after_
         await admin(running).ActivateVersion(activate(1))
         described = await admin(running).GetModel(messages.GetModelRequest(model="tiny", version=2))
         assert described.status.state == messages.MODEL_STATE_UNLOADING
+        assert described.status.leases == 1
         assert (await running.inference.Predict(predict_request(TEXT))).model.version == 1
         gated.let_through(1)
         assert (await call).model.version == 2

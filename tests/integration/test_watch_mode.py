@@ -1,12 +1,13 @@
 """The control mode "watch": whole versions go live, half-written ones are left alone, what was rolled back stays so."""
 
+import asyncio
 import shutil
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 from bundle_edits import edit_manifest
-from harness import TEXT, Running, running_server
+from harness import TEXT, Running, running_server, until
 from versions import break_golden, publish_copy
 
 import explicate
@@ -92,6 +93,23 @@ async def test_a_version_that_was_rolled_back_is_not_made_live_again_and_a_newer
         await running.server.poll.look()
         assert await live_version(running) == 3
     async with watching(repository) as running:
+        assert await live_version(running) == 3
+
+
+async def test_an_operator_who_is_faster_than_the_poll_is_not_overruled(repository: Path) -> None:
+    publish_copy(repository, 2)
+    async with watching(repository) as running, explicate.AsyncClient(running.target) as client:
+        publish_copy(repository, 3)
+        lock = running.server.registry.known("tiny").lock
+        await lock.acquire()
+        operator = asyncio.ensure_future(client.activate_version("tiny", 1))
+        await until(lambda: len(lock._waiters or ()) == 1)
+        look = asyncio.ensure_future(running.server.poll.look())
+        await until(lambda: len(lock._waiters or ()) == 2)
+        lock.release()
+        await asyncio.gather(operator, look)
+        assert await live_version(running) == 1
+        await running.server.poll.look()  # version 3 is newer than all that were live
         assert await live_version(running) == 3
 
 

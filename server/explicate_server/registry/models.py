@@ -182,8 +182,8 @@ class ModelRegistry:
         except LabelFileError as error:
             # Not the newest instead: it may be the one that its operator has rolled back.
             entry.fault = str(error)
-            for record in entry.records.values():
-                record.reason = entry.fault
+            for unserved in entry.records.values():
+                unserved.reason = entry.fault
             _log.error("%s is not served: %s", entry.name, error)
             return
         labels = {LIVE: LabelTarget(entry.newest_first[0].place.version)} if kept is None else dict(kept.labels)

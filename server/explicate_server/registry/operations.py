@@ -7,6 +7,7 @@ them. Whatever fails leaves labels and versions as they were.
 
 import asyncio
 import logging
+import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -193,6 +194,7 @@ class Operations:
             await asyncio.wait(self._freeing, timeout=_LAST_LEASES_S)
 
     async def _load(self, record: VersionRecord) -> NotServable | None:
+        record.bundle = None
         try:
             record.bundle = await self._loader.verify(record.place)
             record.served = await self._loader.load(record.bundle)
@@ -215,6 +217,8 @@ class Operations:
         old = entry.targets.get(label)
         version = record.place.version
         if old is not None and old.version == version and record.served is not None:
+            if keep:  # it may be there because it is the newest; from now on because it was chosen
+                await self._keep(entry, entry.targets, entry.traffic)
             return Switched(record, old.previous)
         if old is None and len(entry.targets) >= MAX_LABELS:
             raise NotServable("TOO_MANY_LABELS", f"{entry.name} has {MAX_LABELS} labels; remove one first")
@@ -263,6 +267,7 @@ class Operations:
         if record.served is None:
             return
         served, record.served = record.served, None
+        record.leaving = weakref.ref(served)
         self._set(record, State.UNLOADING)
         record.freeing = _task(self._freed(record, [served]), self._freeing)
 

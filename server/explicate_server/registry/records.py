@@ -1,6 +1,7 @@
 """What is known of each version of a model, and where the model's labels point."""
 
 import asyncio
+import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -35,6 +36,8 @@ class VersionRecord:
     bundle: VerifiedBundle | None = None
     served: ServedModel | None = None
     """Who takes its requests; set while it is ready."""
+    leaving: "weakref.ref[ServedModel] | None" = None
+    """Who ends the requests that began before it was to be freed."""
     freeing: "asyncio.Task[None] | None" = None
     """Ends when what it took of the memory was given back."""
 
@@ -42,6 +45,12 @@ class VersionRecord:
     def name(self) -> str:
         """Such as ``reviews/3``."""
         return f"{self.place.model}/{self.place.version}"
+
+    @property
+    def leases(self) -> int:
+        """Requests that it answers now."""
+        answering = self.served or (self.leaving() if self.leaving else None)
+        return answering.leases if answering else 0
 
     @property
     def labels(self) -> list[str]:

@@ -10,7 +10,7 @@ import logging
 from collections import defaultdict
 from pathlib import Path
 
-from explicate_server.errors import ServerError
+from explicate_server.errors import Conflict, ServerError
 from explicate_server.registry.bundle import what_is_missing
 from explicate_server.registry.labels import LIVE
 from explicate_server.registry.models import ModelRegistry
@@ -60,14 +60,18 @@ class RepositoryPoll:
     async def _advance(self, entry: ModelEntry, places: list[BundlePlace]) -> None:
         """Make the newest version live that is newer than any that was, and can be."""
         target = entry.targets.get(LIVE)
-        newest_known = max(target.version, target.previous) if target else 0
+        live = target.version if target else 0
+        newest_known = max(live, target.previous) if target else 0
         if entry.fault:
             return
         for place in sorted(places, key=lambda place: -place.version):
             if place.version <= newest_known or not await self._is_due(entry, place):
                 continue
             try:
-                await self._registry.operations.activate(entry, place.version, label=LIVE, keep=False)
+                await self._registry.operations.activate(entry, place.version, label=LIVE, expected=live, keep=False)
+            except Conflict:  # an operator was faster; the next look sees what that one wants
+                self._tried.pop((place.model, place.version))
+                return
             except ServerError as error:
                 _log.warning("%s/%d was not made live: %s", place.model, place.version, error)
             else:

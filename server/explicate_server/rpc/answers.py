@@ -91,7 +91,7 @@ def model_status(record: VersionRecord) -> model_messages.ModelStatus:
         bundle_digest=record.bundle.digest if record.bundle else "",
         runtime=record.served.runtime.name if record.served else "",
         precision=record.served.runtime.precision if record.served else "",
-        leases=record.served.leases if record.served else 0,
+        leases=record.leases,
         graph_bytes=graph_bytes(record.bundle) if record.bundle else 0,
         previous_of=record.previous_of,
     )
