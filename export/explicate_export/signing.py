@@ -17,8 +17,7 @@ def check_sign_key(private_key: Path) -> None:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        password = os.environ.get(PASSWORD_VARIABLE)
-        key = load_pem_private_key(private_key.read_bytes(), password.encode() if password else None)
+        key = load_pem_private_key(private_key.read_bytes(), _password())
     except OSError as error:
         raise UsageError(f"cannot read {private_key}: {error.strerror} (--sign-key)") from None
     except (TypeError, ValueError):
@@ -40,12 +39,16 @@ def sign_bundle(folder: Path, private_key: Path) -> None:
     rules = hashing.Config().use_file_serialization(hashing_algorithm="sha256", allow_symlinks=False)
     rules.set_ignored_paths(paths=[SIGNATURE_NAME], ignore_git_paths=False)
     try:
-        config = signing.Config().use_elliptic_key_signer(
-            private_key=private_key, password=os.environ.get(PASSWORD_VARIABLE)
-        )
+        # Bytes: the package (1.1.1) says it takes a string, and hands it to one that takes bytes only.
+        config = signing.Config().use_elliptic_key_signer(private_key=private_key, password=_password())
         config.set_hashing_config(rules).sign(folder, signature)
     except (OSError, TypeError, ValueError) as error:
         raise PublicationError(f"the bundle cannot be signed with {private_key}: {error}") from error
+
+
+def _password() -> bytes | None:
+    word = os.environ.get(PASSWORD_VARIABLE)
+    return word.encode() if word else None
 
 
 def _signing() -> tuple[ModuleType, ModuleType]:

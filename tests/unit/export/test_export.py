@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from tiny_bundle import write_run_files, write_tiny_run
@@ -23,6 +25,7 @@ from explicate_export.errors import ConversionError, ParityError, UsageError
 from explicate_export.export import ExportOptions, export_run
 from explicate_export.text_run import read_text_run
 from explicate_export.token_rows import check_token_ids, encode, plain_tokenizer_json
+from explicate_server.security.signatures import verify_signature
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +188,29 @@ def test_command_prints_the_bundle_and_the_next_step(
     assert f"next: explicate serve --repository {repository}" in output.err
     # Nothing but our own lines: the exporter is silenced.
     assert all(line.startswith("export: ") for line in output.err.splitlines())
+
+
+def test_command_signs_the_bundle_with_the_key_given(
+    run: Path, tiny_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _reuse_graph(monkeypatch, tiny_repository / "tiny" / "1" / "model.onnx", scale=1.0)
+    pem = serialization.Encoding.PEM
+    key = ec.generate_private_key(ec.SECP256R1())
+    encrypted = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"word")
+    )
+    (tmp_path / "key.pem").write_bytes(encrypted)
+    (tmp_path / "key.pub").write_bytes(
+        key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    repository = tmp_path / "repository"
+    args = _parse(["export", str(run), "--repository", str(repository), "--sign-key", str(tmp_path / "key.pem")])
+    with pytest.raises(UsageError, match="its password is not in EXPLICATE_SIGN_KEY_PASSWORD"):
+        args.run(args)
+    assert not repository.exists()
+    monkeypatch.setenv("EXPLICATE_SIGN_KEY_PASSWORD", "word")
+    assert args.run(args) == 0
+    verify_signature(repository / "tiny-run" / "1", tmp_path / "key.pub")
 
 
 def test_export_twice_gives_the_same_graph(run: Path, tiny_repository: Path, tmp_path: Path) -> None:
