@@ -22,6 +22,7 @@ from explicate_server.registry.golden import Golden, read_golden, write_golden
 
 LABELS = ("other", "great")
 MAX_TOKENS = 128
+TARGET_NAME, TARGET_MEAN, TARGET_SPREAD = "stars", 3.5, 1.25
 CONSTANT_LOGITS = (0.25, -0.5)
 POISON_WORD = "poison"
 _HELD_OUT_TEXTS = 40
@@ -41,21 +42,43 @@ def build_tiny_repository(directory: Path, *, model: str = "tiny", versions: int
     return repository
 
 
-def write_tiny_run(directory: Path, *, seed: int = 1, texts: Sequence[str] | None = None) -> Path:
-    """A run directory as `explicate train` leaves it, with a random model; `texts` are the held-out ones."""
-    write_tiny_text_model(directory / "model", labels=LABELS, seed=seed)
-    write_run_files(directory, texts=texts or compose_texts(_HELD_OUT_TEXTS, seed=seed))
+def write_tiny_run(
+    directory: Path,
+    *,
+    seed: int = 1,
+    texts: Sequence[str] | None = None,
+    kind: str = "text-classification",
+    labels: Sequence[str] = LABELS,
+    pairs: bool = False,
+) -> Path:
+    """A run directory as `explicate train` leaves it, with a random model; `texts` are the held-out ones.
+
+    A regression has no labels. Of pairs, the second texts are random ones.
+    """
+    write_tiny_text_model(directory / "model", labels=labels or ["value"], seed=seed)
+    texts = texts or compose_texts(_HELD_OUT_TEXTS, seed=seed)
+    write_run_files(directory, texts=texts, labels=labels, kind=kind, pairs=pairs)
     return directory
 
 
 def write_run_files(
-    directory: Path, *, texts: Sequence[str], labels: Sequence[str] = LABELS, max_tokens: int = MAX_TOKENS
+    directory: Path,
+    *,
+    texts: Sequence[str],
+    labels: Sequence[str] = LABELS,
+    max_tokens: int = MAX_TOKENS,
+    kind: str = "text-classification",
+    pairs: bool = False,
 ) -> None:
     """Every file of a run directory but the model."""
     data_sha256 = hashlib.sha256("\n".join(texts).encode()).hexdigest()
     run = {
-        "kind": "text-classification",
+        "kind": kind,
         "labels": list(labels),
+        "target_name": TARGET_NAME,
+        "target_mean": TARGET_MEAN,
+        "target_spread": TARGET_SPREAD,
+        "pairs": pairs,
         "max_tokens": max_tokens,
         "base_model": "tiny-random",
         "seed": 7,
@@ -67,9 +90,22 @@ def write_run_files(
     data = {"sha256": data_sha256, "splits": {"train": 10, "test": len(texts)}, "exact_duplicates": 0}
     for name, value in (("run", run), ("metrics", metrics), ("data", data)):
         (directory / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
-    lines = [json.dumps({"text": text, "label": labels[index % 2]}) for index, text in enumerate(texts)]
+    lines = [json.dumps(_held_out(kind, text, labels, index)) for index, text in enumerate(texts)]
+    if pairs:
+        others = compose_texts(len(texts), seed=len(texts), longest=40)
+        lines = [
+            json.dumps({**json.loads(line), "text_pair": other}) for line, other in zip(lines, others, strict=True)
+        ]
     (directory / "held_out.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     (directory / "config.toml").write_text("seed = 7\n", encoding="utf-8")
+
+
+def _held_out(kind: str, text: str, labels: Sequence[str], index: int) -> dict[str, Any]:
+    if kind == "text-regression":
+        return {"text": text, "value": TARGET_MEAN + index % 3}
+    if kind == "text-multi-label":
+        return {"text": text, "labels": list(labels[: index % (len(labels) + 1)])}
+    return {"text": text, "label": labels[index % len(labels)]}
 
 
 def compose_texts(count: int, *, seed: int = 0, longest: int = 150) -> list[str]:

@@ -118,6 +118,8 @@ def predict_request(*texts: str, model: str = "tiny") -> messages.PredictRequest
 
 def explain_request(text: str, *, model: str = "tiny", **options: Any) -> messages.ExplainRequest:
     request = messages.ExplainRequest(model=reference(model), input=text_input(text))
+    if "target" in options:
+        request.options.target.CopyFrom(options.pop("target"))
     for name, value in options.items():
         setattr(request.options, name, value)
     return request
