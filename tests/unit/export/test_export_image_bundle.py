@@ -63,14 +63,25 @@ class Bundle:
         return np.asarray(answers, dtype=np.float32)
 
 
+class Bundles(dict[str, Bundle]):
+    """Each made when it is first asked for: converting a model takes seconds."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self._directory = directory
+
+    def __missing__(self, name: str) -> Bundle:
+        self[name] = Bundle(name, self._directory)
+        return self[name]
+
+
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
-    directory = tmp_path_factory.mktemp("images")
-    return {name: Bundle(name, directory) for name in KINDS}
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Bundles:
+    return Bundles(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(params=list(KINDS))
-def bundle(bundles: dict[str, Bundle], request: pytest.FixtureRequest) -> Bundle:
+def bundle(bundles: Bundles, request: pytest.FixtureRequest) -> Bundle:
     return bundles[request.param]
 
 
@@ -184,7 +195,7 @@ def _shown(pixels: NDArray[np.uint8], cells: NDArray[np.intp], present: frozense
 
 
 def test_attributions_of_few_segments_are_the_shapley_values(
-    bundles: dict[str, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundles: Bundles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = bundles["vit"]
     _reuse_graph(monkeypatch, bundle.folder / "model.onnx", offset=0.0)
@@ -211,7 +222,7 @@ def test_attributions_of_few_segments_are_the_shapley_values(
 
 
 def test_no_attributions_where_they_would_slow_every_load(
-    bundles: dict[str, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundles: Bundles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = bundles["resnet"]
     _reuse_graph(monkeypatch, bundle.folder / "model.onnx", offset=0.0)
@@ -230,7 +241,7 @@ def test_golden_images_are_few_enough_for_their_bytes() -> None:
     assert len(golden_images.choose_golden_images(outputs, [10] * 50, most_bytes=5)) == 1
 
 
-def test_model_card_names_what_a_reader_needs(bundles: dict[str, Bundle]) -> None:
+def test_model_card_names_what_a_reader_needs(bundles: Bundles) -> None:
     card = (bundles["vit"].folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     for needed in (
         "# vit\n",
@@ -262,7 +273,7 @@ def _reuse_graph(monkeypatch: pytest.MonkeyPatch, graph: Path, *, offset: float)
 
 @pytest.mark.parametrize(("name", "offset"), [("resnet", 1.5e-4), ("resnet", float("nan")), ("regression", 60e-4)])
 def test_graph_that_differs_from_torch_is_not_published(
-    bundles: dict[str, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, offset: float
+    bundles: Bundles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, offset: float
 ) -> None:
     _reuse_graph(monkeypatch, bundles[name].folder / "model.onnx", offset=offset)
     with pytest.raises(ParityError, match=r"differ by up to .*nothing was published"):
@@ -292,7 +303,7 @@ def _edited(run: Path, folder: Path, change: dict[str, Any]) -> Path:
     ],
 )
 def test_runs_that_are_not_consistent_are_refused(
-    bundles: dict[str, Bundle], tmp_path: Path, change: dict[str, Any], sentence: str
+    bundles: Bundles, tmp_path: Path, change: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(UsageError, match=sentence):
         export_run(_edited(bundles["vit"].run, tmp_path, dict(change)), tmp_path / "repository", ExportOptions("m"))
@@ -309,7 +320,7 @@ def test_runs_that_are_not_consistent_are_refused(
     ],
 )
 def test_held_out_images_that_cannot_be_read_are_named(
-    bundles: dict[str, Bundle], tmp_path: Path, line: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+    bundles: Bundles, tmp_path: Path, line: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _reuse_graph(monkeypatch, bundles["resnet"].folder / "model.onnx", offset=0.0)
     run = _edited(bundles["resnet"].run, tmp_path, {})
