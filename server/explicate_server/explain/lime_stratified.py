@@ -6,6 +6,9 @@ kernel weight of its rows, drawn without replacement, with all players absent ab
 rows left passes its share on. The rows of a number share among them the weight that lime's sample of `max_evaluations`
 rows gives to it on average, so that the fit estimates what lime's answers scatter around. With all coalitions it is
 that answer exactly.
+
+That is said of lime's sample of texts. Images and tables are explained by the same rule, though lime samples them
+otherwise: a table's players are present or absent as for the other methods, over the background.
 """
 
 from collections.abc import Iterator
