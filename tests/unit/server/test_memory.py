@@ -1,12 +1,11 @@
 """What may still be taken of the memory, and when a model clearly does not fit."""
 
-import weakref
 from pathlib import Path
 
 import pytest
 
 from explicate_server.errors import NotServable
-from explicate_server.registry.memory import available_bytes, check_room, give_back
+from explicate_server.registry.memory import available_bytes, check_room
 
 MIB = 1 << 20
 
@@ -58,15 +57,3 @@ def test_a_model_fits_beside_what_must_stay_free(
     with pytest.raises(NotServable, match="149 MiB are free; the model takes 100 MiB at least") as caught:
         check()
     assert caught.value.reason == "NOT_ENOUGH_MEMORY"
-
-
-def test_giving_back_collects_what_only_cycles_hold() -> None:
-    class Node:
-        pass
-
-    node = Node()
-    node.itself = node  # type: ignore[attr-defined]
-    gone = weakref.ref(node)
-    del node
-    give_back()
-    assert gone() is None
