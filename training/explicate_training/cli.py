@@ -6,10 +6,11 @@ from dataclasses import replace
 
 _DESCRIPTION = """Trains a model as a TOML file says, and leaves a run directory for `explicate export`.
 
-Texts: fine-tunes a Hugging Face encoder to classify them. Tables: trains a network to predict one column
-from the others, a class or a number. Images: fine-tunes a Hugging Face image classifier, or trains a small
-new one. It cleans the data and says what it dropped, splits it into train, validation and test so that no
-text, row or image stands in two of them, trains, and measures on the test part.
+Texts, or pairs of texts: fine-tunes a Hugging Face encoder to tell a class, any number of labels, or a
+number. Tables: trains a network to predict one column from the others, or several labels. Images:
+fine-tunes a Hugging Face image classifier, or trains a small new one. It cleans the data and says what it
+dropped, splits it into train, validation and test so that no text, row or image stands in two of them,
+trains, and measures on the test part.
 The same seed gives the same model on the same machine."""
 
 _EXAMPLES = """examples:
@@ -30,6 +31,10 @@ a small config for texts:
   train = "reviews.csv"       # or .jsonl, .parquet, or a Hugging Face dataset directory
   text_column = "review"
   label_column = "stars"
+  # text_pair_column = "answer"    # two texts in every row, read as a pair
+  # task = "regression"            # the label is a number
+  # task = "multi-label"           # a list of labels, or "price, taste" in one cell; of texts and tables
+  # label_columns = "price, taste" # or a 0/1 column for each label
   [model]
   base = "minilm-l6"          # or any Hugging Face encoder, by directory or name
   [training]
