@@ -152,7 +152,7 @@ def audit_entry(
         "evaluations": answer.evaluations,
         "rounds": answer.rounds,
         "stop_reason": answer.stop_reason.value,
-        # What it takes to ask for a cut one again: the rows that were fitted, and that none of its last round is missing.
+        # For asking for a cut one again: its rows, and those that its last round is missing.
         "cut_by_clock": answer.cut_by_clock,
         "fitted_evaluations": answer.fitted_evaluations,
         "unevaluated": answer.unevaluated,

@@ -45,6 +45,8 @@ class ExplainAnswer:
     """The prediction and the explanation so far; ``final`` on the last one.
 
     ``prediction`` is the graph's own answer, float64[outputs]: logits, or the value; ``full`` float64[explained].
+    ``fitted_evaluations`` are those that the attributions rest on, ``unevaluated`` those of the last round for which
+    there was no time.
     """
 
     prediction: NDArray[np.float64]
@@ -61,6 +63,8 @@ class ExplainAnswer:
     rounds: int
     stop_reason: StopReason
     cut_by_clock: bool
+    fitted_evaluations: int
+    unevaluated: int
     converged: bool
     timings: Timings
     final: bool
@@ -177,6 +181,7 @@ class OneExplanation:
             drawn=drawn,
         )
         run = _run(information, options, spent=evaluations.count)
+        unevaluated = 0
 
         async def answer(*, final: bool) -> ExplainAnswer:
             quality = await self._fit(run.quality, information.full)
@@ -199,6 +204,8 @@ class OneExplanation:
                 rounds=run.rounds,
                 stop_reason=run.stop_reason,
                 cut_by_clock=run.cut_by_clock,
+                fitted_evaluations=run.evaluations,
+                unevaluated=unevaluated,
                 converged=run.converged,
                 timings=self._timings,
                 final=final,
@@ -209,7 +216,8 @@ class OneExplanation:
                 values, evaluated = await evaluations.of(coalitions, self._priority)
                 span.set(evaluated=int(evaluated.sum()))
                 await self._fit(run.tell, outputs.of(values), evaluated)
-            if not evaluated.all():
+            unevaluated = int((~evaluated).sum())
+            if unevaluated:
                 run.stop(StopReason.DEADLINE)
                 break
             if progress():

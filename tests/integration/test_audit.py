@@ -18,6 +18,7 @@ from harness import (
     WORDS,
     Running,
     explain_request,
+    gate,
     reference,
     running_server,
     server_process,
@@ -243,19 +244,39 @@ async def test_a_line_that_was_changed_is_found_and_a_torn_one_named(
         assert "line 1 is no line of an audit log" in capsys.readouterr().err
 
 
-async def test_an_explanation_that_the_clock_cut_is_not_called_different(
+async def test_the_rows_there_was_time_for_are_asked_for_again(
     tiny_repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log, changed = tmp_path / "audit.jsonl", tmp_path / "changed.jsonl"
-    request = explain_request(" ".join(WORDS * 5), max_evaluations=16384, tolerance=0.0, time_limit_seconds=0.2)
+    log, cut = tmp_path / "audit.jsonl", tmp_path / "cut.jsonl"
     async with running_server(tiny_repository, audit_log=str(log), audit_inputs=True) as running:
-        await running.inference.Explain(request)
+        await running.inference.Explain(
+            explain_request(TEXT, method="kernel-shap", max_evaluations=300, min_evaluations=100, tolerance=0.0)
+        )
+        (line,) = lines_of(log)
+        assert line["fitted_evaluations"] == line["evaluations"] == 300
+        # As if the clock had cut a budget of 5,000 to these rows; the engine's own tests hold that to be the same.
+        line |= {"stop_reason": "deadline", "cut_by_clock": True}
+        line["options"] |= {"max_evaluations": 5000, "tolerance": 0.2, "time_limit_s": 0.1}
+        cut.write_text(json.dumps(line) + "\n", encoding="ascii")
+        code, (verdict,) = await replayed_by(running, capsys, str(cut))
+    assert (code, verdict["verdict"]) == (0, "same")
+    assert "with the 300 rows there was time for" in verdict["what"]
+
+
+async def test_an_explanation_cut_inside_a_round_is_not_called_different(
+    tiny_repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "audit.jsonl"
+    request = explain_request(" ".join(WORDS * 3), max_evaluations=2000, tolerance=0.0, time_limit_seconds=2.0)
+    async with running_server(tiny_repository, audit_log=str(log), audit_inputs=True, max_memo_bytes=0) as running:
+        gated = gate(running)
+        gated.let_through(6)  # the endpoints, and a part of the first round
+        answer = await running.inference.Explain(request)
+        gated.let_through(10_000)
         (line,) = lines_of(log)
         assert (line["stop_reason"], line["cut_by_clock"]) == ("deadline", True)
-        # The whole budget would take a while; a smaller one shows the same.
-        line["options"] |= {"max_evaluations": 400, "min_evaluations": 4}
-        changed.write_text(json.dumps(line) + "\n", encoding="ascii")
-        code, (verdict,) = await replayed_by(running, capsys, str(changed))
+        assert line["unevaluated"] > 0
+        assert answer.explanation.evaluations == line["evaluations"]
+        code, (verdict,) = await replayed_by(running, capsys, str(log))
     assert (code, verdict["verdict"]) == (1, "cut")
-    assert "depended on the clock" in verdict["what"]
-    assert "stop reason: deadline then, budget now" in verdict["what"]
+    assert f"which {line['unevaluated']:,} rows of the last round were left out, the clock chose" in verdict["what"]

@@ -20,9 +20,6 @@ from explicate.explanation import Explanation
 from explicate.inputs import CellValue, Image, Input
 from explicate.options import ALL, Contrast, ExplainOptions, Target
 
-# A line's own options that do not change the answer, unless the clock cut it.
-_NOT_REPEATED = ("time_limit_s",)
-
 
 @dataclass(frozen=True)
 class AuditLine:
@@ -71,9 +68,21 @@ class AuditLine:
         """Whether time was short, so that the clock chose how many rows a round had."""
         return bool(self.fields.get("cut_by_clock"))
 
+    @property
+    def unevaluated(self) -> int:
+        """Rows of its last round that there was no time for; which ones, nobody can ask for."""
+        return int(self.fields.get("unevaluated", 0))
+
     def options(self) -> ExplainOptions:
-        """What to ask for."""
-        given = {name: value for name, value in self.fields["options"].items() if name not in _NOT_REPEATED}
+        """What to ask for: without the time limit, and of one that the clock cut just the rows that it had.
+
+        Kernel-shap draws the same rows in whatever rounds it is asked for, so that a budget of so many has them.
+        """
+        given = dict(self.fields["options"])
+        del given["time_limit_s"]
+        if self.cut_by_clock:
+            rows = int(self.fields["fitted_evaluations"])
+            given |= {"max_evaluations": rows, "min_evaluations": rows, "tolerance": 0.0, "top_k": None}
         return cast(ExplainOptions, {**given, "target": _target(given["target"])})
 
     def input(self) -> Input | None:

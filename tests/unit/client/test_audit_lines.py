@@ -64,6 +64,14 @@ def test_the_target_is_asked_for_again(held: Any, target: Any) -> None:
     assert "time_limit_s" not in options, "a limit must not cut what it did not cut then"
 
 
+def test_of_a_line_that_the_clock_cut_just_its_rows_are_asked_for() -> None:
+    options = line(cut_by_clock=True, fitted_evaluations=66, unevaluated=4).options()
+    assert options["max_evaluations"] == options["min_evaluations"] == 66
+    assert options["tolerance"] == 0.0
+    assert options["top_k"] is None
+    assert options["seed"] == 3
+
+
 @pytest.mark.parametrize(
     ("held", "value"),
     [

@@ -1,6 +1,8 @@
 """The loop: rounds, budget, tolerance, deadline."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import repeat
 
 import numpy as np
 import pytest
@@ -237,3 +239,29 @@ def test_lime_comes_in_rounds_of_its_own() -> None:
         rows.append(len(coalitions))
     assert rows[:3] == [250, 250, 250]
     assert run.stop_reason is StopReason.BUDGET
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rounds_of_kernel_shap_that_the_clock_cut_are_repeated_by_a_budget_of_their_rows(seed: int) -> None:
+    game = random_game(14, seed=3)
+    everyone = np.ones((1, 14), dtype=np.bool_)
+    method = METHODS["kernel-shap"]
+    information = GameInfo(n_players=14, empty=game(~everyone), full=game(everyone), seed=seed)
+
+    def run_with(maximum: int, clock: Iterator[float | None], **settings: float) -> ExplanationRun:
+        chosen = method.settings(14, max_evaluations=maximum, tolerance=0.0, **settings)
+        run = ExplanationRun(method.build(information, maximum), settings=chosen, spent=2)
+        while (coalitions := run.next_round(next(clock))) is not None:
+            run.tell(game(coalitions)[:, None])
+        return run
+
+    # The pace of the first rounds leaves the later ones fewer rows than they want.
+    cut = run_with(2000, iter([10.0, 6.0, 4.0, 3.9, 3.0, 1.0, 0.0]))
+    assert cut.cut_by_clock
+    assert cut.stop_reason is StopReason.DEADLINE
+    assert cut.rounds > 1
+    again = run_with(cut.evaluations, repeat(None), min_evaluations=cut.evaluations)
+    assert not again.cut_by_clock
+    assert (again.evaluations, again.stop_reason) == (cut.evaluations, StopReason.BUDGET)
+    np.testing.assert_array_equal(again.attribution.values, cut.attribution.values)
+    np.testing.assert_array_equal(again.attribution.standard_errors, cut.attribution.standard_errors)

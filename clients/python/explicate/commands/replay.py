@@ -32,8 +32,8 @@ _EPILOG = """examples:
   explicate replay audit.jsonl --request-id order-17 --format json
 
 Verdicts: same (bit for bit), close (within 1e-5 of the largest attribution: rows that share a batch change each other's
-last bits), cut (the clock cut the explanation short, so the rows it had cannot be had again), different, gone (the
-version does not serve), unknown (no input, or another one). Exit code 0 when all are the same or close, else 1."""
+last bits), cut (time was short, and the rows there was time for cannot be had again), different, gone (the version
+does not serve), unknown (no input, or another one). Exit code 0 when all are the same or close, else 1."""
 
 
 @dataclass(frozen=True)
@@ -100,22 +100,31 @@ def replay(client: Client, line: AuditLine, value: Input | None) -> Verdict:
     except (NotFound, FailedPrecondition) as error:
         return _verdict(line, "gone", f"{error.message}")
     except InvalidArgument as error:
+        if line.cut_by_clock:
+            return _verdict(line, "cut", f"time was short then, and so few rows cannot be asked for: {error.message}")
         return _verdict(line, "different", f"the server refuses it now: {error.message}")
     return _compared(line, answer)
 
 
 def _compared(line: AuditLine, answer: ExplainResult) -> Verdict:
     if attributions_sha256(answer.explanation) == line.digests[1]:
-        return _verdict(line, "same", "bit for bit", 0.0)
+        cut = f", with the {answer.explanation.evaluations:,} rows there was time for" if line.cut_by_clock else ""
+        return _verdict(line, "same", f"bit for bit{cut}", 0.0)
     difference = line.largest_difference(answer.explanation)
     changed = "; ".join(_changes(line, answer))
     if difference is not None and difference <= TOLERANCE:
         return _verdict(line, "close", changed or "the last bits differ", difference)
     if line.cut_by_clock or answer.explanation.stop_reason == "deadline":
-        when = "then" if line.cut_by_clock else "now"
-        why = f"time was short {when}, and which rows were done depended on the clock"
-        return _verdict(line, "cut", "; ".join(filter(None, (why, changed))), difference)
+        return _verdict(line, "cut", "; ".join(filter(None, (_why_cut(line), changed))), difference)
     return _verdict(line, "different", changed or "the attributions differ", difference)
+
+
+def _why_cut(line: AuditLine) -> str:
+    if not line.cut_by_clock:
+        return "time is short now; give --timeout more, or ask a server that is less busy"
+    if line.unevaluated:
+        return f"time was short, and which {line.unevaluated:,} rows of the last round were left out, the clock chose"
+    return "time was short, and the method plans its rows for the whole budget"
 
 
 def _changes(line: AuditLine, answer: ExplainResult) -> Iterator[str]:
