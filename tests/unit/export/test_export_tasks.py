@@ -1,0 +1,134 @@
+"""Bundles of several labels, of numbers and of pairs: what is read of their runs, and what they hold."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_bundle import TARGET_MEAN, TARGET_NAME, TARGET_SPREAD, write_run_files, write_tiny_run
+from tiny_table_run import write_table_run
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from explicate.v1 import bundle_pb2
+from explicate_export.description import GOLDEN_TOLERANCE
+from explicate_export.errors import UsageError
+from explicate_export.export import ExportOptions, export_run
+from explicate_export.tabular_run import read_tabular_run
+from explicate_export.text_run import read_text_run
+from explicate_server.registry.bundle import VerifiedBundle, verify_bundle
+from explicate_server.registry.errors import BundleError
+from explicate_server.registry.golden import Golden, read_golden, write_golden
+
+LABELS = ("late", "rude", "wrong")
+
+
+def verified(folder: Path, name: str) -> VerifiedBundle:
+    return verify_bundle(folder / name / "1", model=name, version=1)
+
+
+def change(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **values}), encoding="utf-8")
+
+
+def test_a_table_of_several_labels_is_exported_with_golden_rows_and_attributions(tmp_path: Path) -> None:
+    run = write_table_run(tmp_path / "run", labels=LABELS)
+    change(run / "run.json", kind="tabular-multi-label")
+    export_run(run, tmp_path / "repository", ExportOptions("flags"))
+    bundle = verified(tmp_path / "repository", "flags")
+    assert bundle.manifest.kind == bundle_pb2.MODEL_KIND_TABULAR_MULTI_LABEL
+    assert list(bundle.manifest.class_labels) == list(LABELS)
+    assert not bundle.manifest.target_name
+    assert bundle.manifest.provenance.max_logit_difference <= 1e-4
+    assert bundle.golden().attributions
+    assert "which of 3 labels fit, any number of them" in bundle.read_text("MODEL_CARD.md")
+
+
+def test_a_number_from_pairs_is_exported_in_its_unit_with_both_texts_golden(tmp_path: Path) -> None:
+    run = write_tiny_run(tmp_path / "run", kind="text-regression", labels=(), pairs=True)
+    export_run(run, tmp_path / "repository", ExportOptions("alike"))
+    bundle = verified(tmp_path / "repository", "alike")
+    manifest = bundle.manifest
+    assert manifest.kind == bundle_pb2.MODEL_KIND_TEXT_REGRESSION
+    assert (manifest.target_name, list(manifest.class_labels), manifest.text.pairs) == (TARGET_NAME, [], True)
+    assert manifest.golden_tolerance == pytest.approx(GOLDEN_TOLERANCE * TARGET_SPREAD)
+    golden = bundle.golden()
+    assert isinstance(golden, Golden)
+    assert golden.pairs is not None
+    model = AutoModelForSequenceClassification.from_pretrained(run / "model").train(False)
+    tokenizer = AutoTokenizer.from_pretrained(run / "model")
+    with torch.no_grad():
+        encoded = tokenizer(
+            list(golden.texts), list(golden.pairs), truncation=True, max_length=128, padding=True, return_tensors="pt"
+        )
+        values = model(**encoded).logits.numpy() * TARGET_SPREAD + TARGET_MEAN
+    np.testing.assert_allclose(golden.outputs, values, atol=1e-4)
+    assert max(len(values) for values in golden.attributions.values()) <= 12
+    card = bundle.read_text("MODEL_CARD.md")
+    assert f"A regression that predicts `{TARGET_NAME}` from a pair of texts, in its own unit." in card
+    assert "the longer one is cut first" in card
+
+
+@pytest.fixture
+def text_run(tmp_path: Path) -> Path:
+    """The files of a run on pairs, the model's empty."""
+    (tmp_path / "model").mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (tmp_path / "model" / name).touch()
+    write_run_files(tmp_path, texts=["good tea", "bad box"], labels=(), kind="text-regression", pairs=True)
+    return tmp_path
+
+
+def test_pairs_of_a_run_are_read(text_run: Path) -> None:
+    run = read_text_run(text_run)
+    assert [row[0] for row in run.held_out] == ["good tea", "bad box"]
+    assert all(len(row) == 2 for row in run.held_out)
+    assert run.regression
+    assert (run.target.mean, run.target.spread) == (TARGET_MEAN, TARGET_SPREAD)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"target_spread": 0.0}, "the spread above 0"),
+        ({"target_mean": "3"}, "'target_mean' is missing or not of type float"),
+        ({"target_name": ""}, "target_name is empty"),
+        ({"labels": ["a", "b"]}, r"'labels' must be \[\]"),
+        ({"pairs": 1}, "'pairs' is missing or not of type bool"),
+        ({"kind": "text-multi-label"}, "labels must be at least one name"),
+        ({"kind": "text-classification", "labels": ["one"]}, "labels must be at least two different names"),
+    ],
+)
+def test_a_wrong_value_of_a_run_is_named(text_run: Path, values: dict[str, Any], message: str) -> None:
+    change(text_run / "run.json", **values)
+    with pytest.raises(UsageError, match=message):
+        read_text_run(text_run)
+
+
+def test_a_held_out_line_without_its_second_text_is_named(text_run: Path) -> None:
+    (text_run / "held_out.jsonl").write_text('{"text": "a", "text_pair": "b"}\n{"text": "c"}\n', encoding="utf-8")
+    with pytest.raises(UsageError, match=r'line 2: not an object with a "text_pair"'):
+        read_text_run(text_run)
+
+
+def test_one_label_is_enough_of_several(tmp_path: Path) -> None:
+    run = write_table_run(tmp_path / "run", labels=("late",))
+    change(run / "run.json", kind="tabular-multi-label")
+    assert read_tabular_run(run).labels == ("late",)
+
+
+def test_golden_pairs_survive_a_round_trip_and_must_be_as_many_as_texts(tmp_path: Path) -> None:
+    path = tmp_path / "golden.npz"
+    outputs = np.zeros((2, 1), dtype=np.float32)
+    golden = Golden(("a", "ü"), outputs, pairs=("c d", "é"))
+    write_golden(path, golden)
+    read = read_golden(path, classes=1, attributed=False, pairs=True)
+    assert (read.texts, read.pairs) == (golden.texts, golden.pairs)
+    assert [value.texts for value in read.inputs] == [("a", "c d"), ("ü", "é")]
+    write_golden(path, Golden(("a", "b"), outputs, pairs=("c",)))
+    with pytest.raises(BundleError, match="2 texts, but 1 second texts"):
+        read_golden(path, classes=1, attributed=False, pairs=True)
+    write_golden(path, Golden(("a", "b"), outputs))
+    with pytest.raises(BundleError, match="pair_utf8"):
+        read_golden(path, classes=1, attributed=False, pairs=True)
