@@ -3,8 +3,10 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -45,6 +47,8 @@ _WORKERS = 2
 # How long a thread that computes in Python may keep the others from the interpreter. At the default of 5 ms a lane that
 # is done waits for the event loop before its next batch can start: 2 % of the rows a second, 32 callers, 2 cores.
 SWITCH_INTERVAL_S = 0.0005
+# What stopping may take once calls were given up. Freeing a model takes a second at most.
+HANG_S = 10.0
 # After our own drain only health watchers are left, and they would hold a longer grace to its end.
 _STOP_GRACE_S = 0.5
 
@@ -73,8 +77,8 @@ class Server:
         self.calls = CallsInterceptor(reception, self._call_ended, log_requests=settings.log_inputs)
         self.health = HealthReport(self._live_batchers, stuck_batch_s=settings.stuck_batch_s)
         explainer = Explainer(settings, self._workers, self.admission, self.metrics, self.audit)
-        self.registry.operations.on_freed.append(explainer.store.forget)
-        self.metrics.add(ModelCollector(self.registry.operations.outcomes, self._batchers))
+        self.registry.lifecycle.on_freed.append(explainer.store.forget)
+        self.metrics.add(ModelCollector(self.registry.lifecycle.outcomes, self._batchers))
         self.metrics.add(StoreCollector(explainer.store))
         predictor = Predictor(settings, self._workers)
         self.shadow = Shadow(self.registry, predictor, explainer, settings)
@@ -219,11 +223,26 @@ async def serve(settings: Settings) -> int:
             await stop.wait()
         _log.info("finishing %d call(s); a second signal drops them", server.calls.in_flight)
         finished = bool(await _unless(force, server.drain()))
+        if not finished:
+            _exit_after(HANG_S)
     finally:
         await server.stop()
         await asyncio.to_thread(tracing.uninstall)
     _log.info("stopped" if finished else "stopped before every call was answered")
     return 0 if finished else 1
+
+
+def _exit_after(seconds: float) -> None:
+    """End the process if it has not ended by then: no thread can be made to leave a runtime that hangs."""
+
+    def end() -> None:
+        _log.error("a model does not let go; exiting without it")
+        logging.shutdown()
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | None:

@@ -3,6 +3,11 @@
 import asyncio
 import logging
 import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from harness import TEXT, Running, gate, predict_request, running_server
 from tiny_bundle import build_onnx_variant
 
+from explicate.v1 import inference_service_pb2_grpc as services
 from explicate_server.app import Server
 from explicate_server.settings import Settings
 
@@ -98,3 +104,57 @@ async def test_a_server_whose_only_model_hangs_is_not_ready_and_alive(tiny_repos
         gated.let_through(100)
         assert (await hanging).predictions
         assert (await ready.read()).status == _SERVING
+
+
+_HANGING_SERVER = """
+import asyncio, sys, threading
+from pathlib import Path
+from explicate_server import app
+from explicate_server.runtime.onnx_runtime import OnnxRuntime
+from explicate_server.settings import Settings
+
+repository, hang = map(Path, sys.argv[1:])
+run = OnnxRuntime.run
+
+def run_or_hang(self, feeds):
+    if hang.exists():
+        threading.Event().wait()
+    return run(self, feeds)
+
+OnnxRuntime.run = run_or_hang
+app.HANG_S = 0.5
+settings = Settings(repository=repository, listen="127.0.0.1:0", threads=1, stuck_batch_s=0.05)
+sys.exit(asyncio.run(app.serve(settings)))
+"""
+
+
+@contextmanager
+def hanging_server(repository: Path, hang: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A server whose runtime never comes back once the file `hang` is there; with its address."""
+    command = [sys.executable, "-u", "-c", _HANGING_SERVER, str(repository), str(hang)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+async def test_a_second_signal_ends_a_server_whose_runtime_hangs(tiny_repository: Path, tmp_path: Path) -> None:
+    hang = tmp_path / "hang"
+    with hanging_server(tiny_repository, hang) as (process, address):
+        async with grpc.aio.insecure_channel(address) as channel:
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            ready = stub.Watch(health_pb2.HealthCheckRequest(service=_READY))
+            alive = stub.Watch(health_pb2.HealthCheckRequest())
+            assert (await ready.read()).status == _SERVING
+            assert (await alive.read()).status == _SERVING
+            hang.touch()
+            call = services.InferenceServiceStub(channel).Predict(predict_request(TEXT))
+            assert (await ready.read()).status == _NOT_SERVING  # the batch hangs
+            process.send_signal(signal.SIGTERM)
+            assert (await alive.read()).status == _NOT_SERVING
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait, 30) == 1
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call
