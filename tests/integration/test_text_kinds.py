@@ -18,6 +18,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
+from explicate.v1 import model_service_pb2, model_service_pb2_grpc
 from explicate_export.export import ExportOptions, export_run
 
 TOPICS = ("price", "taste", "delivery")
@@ -188,6 +189,22 @@ async def test_lime_takes_the_same_word_of_both_texts_for_two_players(repository
         ("is", False, 1), ("the", False, 1), ("tea", False, 1), ("good", False, 1),
         ("the", True, 1), ("tea", True, 2), ("is", True, 1), ("bad", True, 1),
     ]  # fmt: skip
+
+
+async def test_every_method_that_the_model_lists_explains_a_number_from_a_pair(repository: Path) -> None:
+    async with running_server(repository) as running:
+        stub: Any = model_service_pb2_grpc.ModelServiceStub(running.channel)
+        methods = (await stub.GetModel(model_service_pb2.GetModelRequest(model="alike"))).methods
+        answers = [
+            (await explain(running, "alike", ("good tea", "bad box"), method=method, max_evaluations=64)).explanation
+            for method in methods
+        ]
+    assert {"exact-shap", "kernel-shap", "lime", "occlusion", "partition-shap"} <= set(methods)
+    for answer in answers:
+        assert [feature.text.in_pair for feature in answer.features] == [False, False, True, True]
+        (attribution,) = answer.attributions
+        assert attribution.instance_value == pytest.approx(answers[0].attributions[0].instance_value, abs=CLOSE)
+        assert np.abs(attribution.values).max() > 0.01
 
 
 async def test_phrases_stay_within_their_text(repository: Path) -> None:
