@@ -280,3 +280,18 @@ async def test_an_explanation_cut_inside_a_round_is_not_called_different(
         code, (verdict,) = await replayed_by(running, capsys, str(log))
     assert (code, verdict["verdict"]) == (1, "cut")
     assert f"which {line['unevaluated']:,} rows of the last round were left out, the clock chose" in verdict["what"]
+
+
+async def test_the_caller_is_the_name_of_the_token_and_the_token_is_not_in_the_log(
+    tiny_repository: Path, tmp_path: Path
+) -> None:
+    log, tokens, token = tmp_path / "audit.jsonl", tmp_path / "tokens", "a-token-of-high-entropy"
+    tokens.write_text(f"billing  explain  sha256:{hashlib.sha256(token.encode()).hexdigest()}\n", encoding="ascii")
+    tokens.chmod(0o600)
+    async with running_server(tiny_repository, audit_log=str(log), tokens=str(tokens)) as running:
+        await running.inference.Explain(explain_request(TEXT), metadata=(("authorization", f"Bearer {token}"),))
+        with pytest.raises(grpc.RpcError):
+            await running.inference.Explain(explain_request(TEXT))
+    (line,) = lines_of(log)
+    assert line["caller"] == "token:billing"
+    assert token not in log.read_text(encoding="ascii")

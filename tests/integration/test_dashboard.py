@@ -93,3 +93,10 @@ def test_queries_use_only_variables_that_there_are() -> None:
     variables = {each["name"] for each in DASHBOARD["templating"]["list"]} | {"__rate_interval", "__all"}
     used = set(re.findall(r"\$\{?(\w+)", json.dumps(DASHBOARD)))
     assert used == variables
+
+
+async def test_every_metric_of_ours_is_in_the_guide(tiny_repository: Path, tmp_path: Path) -> None:
+    known = await exported(tiny_repository, tmp_path / "audit.jsonl")
+    bases = {re.sub(r"_(bucket|count|sum)$", "", name) for name in known if name.startswith("explicate_")}
+    guide = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
+    assert {base for base in bases if f"`{base}`" not in guide} == set()
