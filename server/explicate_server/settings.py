@@ -98,6 +98,8 @@ class Settings:
             choices = item.metadata["choices"]
             if choices and getattr(self, item.name) not in choices:
                 raise SettingError(f"{flag(item)} is {getattr(self, item.name)!r}; it must be {_one_of(choices)}")
+        if self.otlp_endpoint and not self.otlp_endpoint.startswith(("http://", "https://")):
+            raise SettingError(f"--otlp-endpoint is {self.otlp_endpoint!r}; it must begin with http:// or https://")
         if bool(self.tls_cert) != bool(self.tls_key):
             raise SettingError("--tls-cert and --tls-key belong together; give both or none")
         if self.tls_client_ca and not self.tls_cert:

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from explicate import Client
 from explicate_server import tracing
+from explicate_server.settings import SettingError, Settings
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 EXPLAIN = "explicate.v1.InferenceService/Explain"
@@ -155,3 +156,8 @@ def test_without_the_setting_nothing_of_opentelemetry_is_imported_and_a_span_is_
     assert done.stdout.strip() == "[]"
     assert tracing.call("service/Method", ()) is tracing.call("service/Other", ())
     assert tracing.current() is None
+
+
+def test_an_endpoint_that_does_not_say_whether_to_encrypt_is_refused() -> None:
+    with pytest.raises(SettingError, match="--otlp-endpoint is 'collector:4317'; it must begin with http://"):
+        Settings(otlp_endpoint="collector:4317")
