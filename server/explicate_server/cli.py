@@ -19,6 +19,8 @@ reflection on one port.
 Each bundle's digests are checked and its golden inputs answered before it serves; one that fails is named
 in the log and by `explicate models`, and the others serve. The address is printed on stdout once the
 server is ready.
+The newest intact version of a model is live until `explicate models activate` chooses one; that choice is
+kept in the repository, or below --state-dir. With --model-control watch new versions go live by themselves.
 SIGTERM or Ctrl-C finishes accepted calls, then exits with 0; a second one drops them.
 """
 _EPILOG = """\

@@ -98,7 +98,7 @@ class ModelCollector(Collector):
     """What was done to models, and which versions serve."""
 
     def __init__(self, outcomes: Mapping[tuple[str, str, str], int], batchers: Batchers) -> None:
-        """``outcomes`` counts by model, operation and outcome; see ``Operations``."""
+        """``outcomes`` counts by model, operation and outcome; see ``Lifecycle``."""
         self._outcomes = outcomes
         self._batchers = batchers
 

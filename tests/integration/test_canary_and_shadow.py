@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import TEXT, WORDS, Running, explain_request, gate, predict_request, running_server, text_input, until
+from scipy.stats import spearmanr
 from tiny_bundle import CONSTANT_LOGITS
+from tiny_table_bundle import tiny_table, wide_columns
 from versions import copy_with_constant_version, publish_copy
 
 import explicate
@@ -100,6 +102,34 @@ async def test_a_shadow_of_another_model_disagrees_as_the_formulas_say(repositor
         await running.inference.Explain(explain_request(TEXT))
         found = await shadowed(running, len(TEXTS) + 1)
         assert found.attributions == 0  # all attributions of a constant are alike: there is nothing to rank
+
+
+async def test_a_regression_on_tables_is_shadowed_row_by_row_and_packed(tmp_path: Path) -> None:
+    tables = [tiny_table(wide_columns(4), labels=(), seed=seed) for seed in (1, 2)]
+    for version, table in enumerate(tables, start=1):
+        table.publish(tmp_path, "losses", version=version)
+    numbers, codes = tables[0].rows(6, seed=3, missing=0.0)
+    rows = [tables[0].cells(*row) for row in zip(numbers, codes, strict=True)]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    live, canary = (table.answers(numbers, codes)[:, 0] for table in tables)
+    async with running_server(tmp_path) as running, explicate.AsyncClient(running.target) as client:
+        await client.activate_version("losses", 1)
+        await client.activate_version("losses", 2, label="canary")
+        await client.set_traffic("losses", shadow_share=1.0)
+        assert (await client.predict("losses", rows)).model.version == 1
+        assert (await client.predict_table("losses", columns)).model.version == 1
+        await client.explain("losses", rows[0])
+        found: Any = running.server.shadow
+        await until(lambda: found.report("losses").predictions == 13)
+        report = (await client.get_model("losses")).shadow
+    assert report is not None
+    differences = np.abs(live - canary)
+    assert report.same_outcome is None
+    expected = (2 * differences.sum() + differences[0]) / 13
+    assert report.mean_absolute_difference == pytest.approx(expected, rel=1e-4)
+    ours, theirs = (t.shapley_values(numbers[0], codes[0])[0] for t in tables)
+    assert report.attributions == 1
+    assert report.mean_spearman == pytest.approx(spearmanr(ours, theirs).statistic)
 
 
 async def test_the_report_begins_again_when_a_version_changes(repository: Path) -> None:

@@ -130,13 +130,13 @@ async def test_rolling_back_needs_no_load_and_twice_is_forward_again(repository:
         previous = running.server.registry.find("tiny", version=2)
         assert previous.served is not None
         assert previous.previous_of == ["live"]
-        loads = running.server.registry.operations.outcomes["tiny", "load", "ok"]
+        loads = running.server.registry.lifecycle.outcomes["tiny", "load", "ok"]
         back = await admin(running).RollbackModel(messages.RollbackModelRequest(model="tiny"))
         assert (back.status.version, back.previous_version) == (2, 1)
         assert is_constant((await running.inference.Predict(predict_request(TEXT))).predictions[0])
         forward = await admin(running).RollbackModel(messages.RollbackModelRequest(model="tiny", expected_version=2))
         assert (forward.status.version, forward.previous_version) == (1, 2)
-        assert running.server.registry.operations.outcomes["tiny", "load", "ok"] == loads
+        assert running.server.registry.lifecycle.outcomes["tiny", "load", "ok"] == loads
 
 
 async def test_nothing_to_roll_back_to_is_told(repository: Path) -> None:
@@ -177,7 +177,7 @@ async def test_a_labelled_version_is_not_unloaded_and_another_is(repository: Pat
         assert caught.value.reason == "VERSION_IN_USE"
         freed = weakref.ref(running.server.registry.find("tiny", version=1).served.runtime)
         await client.explain("tiny", TEXT, version=1)
-        store = running.server.registry.operations.on_freed[0].__self__
+        store = running.server.registry.lifecycle.on_freed[0].__self__
         assert store.bytes > 0
         assert (await client.unload_model("tiny", 1)).state == "available"
         assert freed() is None
@@ -215,10 +215,10 @@ async def test_a_change_of_one_model_does_not_wait_for_another(repository: Path)
 
 async def test_a_model_too_large_for_the_memory_is_refused_before_it_is_loaded(repository: Path) -> None:
     async with running_server(repository) as running, explicate.AsyncClient(running.target) as client:
-        running.server.registry.operations._loader._available = lambda: 300 << 20
+        running.server.registry.lifecycle._loader._available = lambda: 300 << 20
         assert (await client.load_model("tiny", version=1)).state == "ready"
         await client.unload_model("tiny", 1)
-        running.server.registry.operations._loader._available = lambda: 256 << 20
+        running.server.registry.lifecycle._loader._available = lambda: 256 << 20
         with pytest.raises(explicate.FailedPrecondition, match="256 MiB are free") as caught:
             await client.activate_version("tiny", 1)
         assert caught.value.reason == "NOT_ENOUGH_MEMORY"

@@ -67,7 +67,7 @@ async def test_a_broken_version_is_tried_once_and_again_when_it_has_changed(repo
         folder = publish_copy(repository, 2)
         golden = whole[:-1] + bytes([whole[-1] ^ 1])  # its size is right, its digest is not
         (folder / "golden.npz").write_bytes(golden)
-        outcomes = running.server.registry.operations.outcomes
+        outcomes = running.server.registry.lifecycle.outcomes
         for _ in range(2):
             await running.server.poll.look()
         assert outcomes["tiny", "load", "failed"] == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from explicate_server.errors import NotServable, NotServing
 from explicate_server.registry.labels import CANARY, LIVE, LabelFileError, LabelStore, LabelTarget
+from explicate_server.registry.lifecycle import Lifecycle
 from explicate_server.registry.loading import BundleLoader
 from explicate_server.registry.operations import Operations, not_found
 from explicate_server.registry.records import ModelEntry, VersionRecord
@@ -23,7 +24,8 @@ class ModelRegistry:
     """All models of a repository. Used on the event loop only, but for ``close``.
 
     Attributes:
-        operations: what changes them.
+        lifecycle: what brings versions into memory, and frees them.
+        operations: what changes models.
         watches: who is told of changes.
         loaded: whether the repository was looked through; requests are refused before.
     """
@@ -33,9 +35,8 @@ class ModelRegistry:
         self._store = LabelStore(Path(settings.state_dir) if settings.state_dir else settings.repository)
         self._entries: dict[str, ModelEntry] = {}
         self.watches = Watches()
-        self.operations = Operations(
-            loader or BundleLoader(settings), self._store, self.watches, keep_previous=settings.keep_previous
-        )
+        self.lifecycle = Lifecycle(loader or BundleLoader(settings), self.watches)
+        self.operations = Operations(self.lifecycle, self._store, self.watches, keep_previous=settings.keep_previous)
         self.loaded = False
 
     async def load_repository(self) -> None:
@@ -147,6 +148,7 @@ class ModelRegistry:
         """End all work and stop every batcher."""
         self.watches.close()
         await self.operations.close()
+        await self.lifecycle.close()
         for served in self.ready:
             await asyncio.to_thread(served.batcher.close)
 
@@ -208,7 +210,7 @@ class ModelRegistry:
 
     async def _loads(self, record: VersionRecord) -> bool:
         try:
-            await self.operations.ensure_loaded(record)
+            await self.lifecycle.ensure_loaded(record)
         except NotServable:
             return False
         return True

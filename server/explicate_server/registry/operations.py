@@ -7,24 +7,17 @@ them. Whatever fails leaves labels and versions as they were.
 
 import asyncio
 import logging
-import weakref
-from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from explicate_server.errors import Conflict, NotFound, NotServable
-from explicate_server.registry import memory
 from explicate_server.registry.labels import CANARY, MAX_LABELS, Assignment, LabelStore, LabelTarget
-from explicate_server.registry.loading import EXPLAINED, BundleLoader, cause
-from explicate_server.registry.records import ModelEntry, State, VersionRecord
-from explicate_server.registry.served import ServedModel
+from explicate_server.registry.lifecycle import Lifecycle, ended, start_task
+from explicate_server.registry.records import ModelEntry, VersionRecord
 from explicate_server.registry.traffic import NO_TRAFFIC, Traffic
 from explicate_server.registry.watches import Watches
 
-# Calls have ended when a server closes; a lease that outlives them must not hold it up.
-_LAST_LEASES_S = 5.0
-Freed = Callable[[str], None]
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
@@ -38,22 +31,14 @@ class Switched:
 
 
 class Operations:
-    """Changes models, one change of a model at a time. Used on the event loop only.
+    """Changes models, one change of a model at a time. Used on the event loop only."""
 
-    Attributes:
-        outcomes: how often each ("load", "swap", "free") had each outcome ("ok", "failed"), by model.
-    """
-
-    def __init__(self, loader: BundleLoader, store: LabelStore, watches: Watches, *, keep_previous: bool) -> None:
-        self._loader = loader
+    def __init__(self, lifecycle: Lifecycle, store: LabelStore, watches: Watches, *, keep_previous: bool) -> None:
+        self._lifecycle = lifecycle
         self._store = store
         self._watches = watches
         self._keep_previous = keep_previous
         self._changes: set[asyncio.Task[Any]] = set()
-        self._freeing: set[asyncio.Task[Any]] = set()
-        self.on_freed: list[Freed] = []
-        """Told the digest of each bundle that has left the memory."""
-        self.outcomes: Counter[tuple[str, str, str]] = Counter()
 
     async def load(self, entry: ModelEntry, version: int | None) -> VersionRecord:
         """Load a version, or the newest; it gets no label.
@@ -65,7 +50,7 @@ class Operations:
 
         async def work() -> VersionRecord:
             record = _record(entry, version)
-            await self.ensure_loaded(record)
+            await self._lifecycle.ensure_loaded(record)
             return record
 
         return await self._exclusively(entry, work)
@@ -85,11 +70,11 @@ class Operations:
                 raise NotServable("VERSION_IN_USE", f"{record.name} is labelled {labels}; move or remove that first")
             if record.served is None and record.freeing is None:
                 raise NotServable("MODEL_NOT_LOADED", f"{record.name} is {record.state.name.lower()}, not loaded")
-            self._free(record)
+            self._lifecycle.free(record)
             return record
 
         record = await self._exclusively(entry, work)
-        await _ended(record.freeing)
+        await ended(record.freeing)
         return record
 
     async def activate(
@@ -166,48 +151,11 @@ class Operations:
 
         return await self._exclusively(entry, work)
 
-    async def ensure_loaded(self, record: VersionRecord) -> bool:
-        """Load a version unless it is; whether that took a load. For whoever holds the model's lock.
-
-        Raises:
-            NotServable: it was refused; the record has the reason.
-        """
-        await _ended(record.freeing)
-        if record.served is not None:
-            return False
-        self._set(record, State.LOADING)
-        refusal = await self._load(record)
-        self.outcomes[record.place.model, "load", "failed" if refusal else "ok"] += 1
-        if refusal is None:
-            return True
-        # Raised outside the handler of its cause, whose frames would keep what was loaded so far in memory.
-        await asyncio.to_thread(memory.give_back)
-        raise refusal
-
     async def close(self) -> None:
-        """Begin no more changes, and wait for what is being freed; nobody may hold a lease for long any more."""
-        self._loader.close()
+        """End all changes; what a thread has begun is left behind."""
         for task in self._changes:
             task.cancel()
         await asyncio.gather(*self._changes, return_exceptions=True)
-        if self._freeing:
-            await asyncio.wait(self._freeing, timeout=_LAST_LEASES_S)
-
-    async def _load(self, record: VersionRecord) -> NotServable | None:
-        record.bundle = None
-        try:
-            record.bundle = await self._loader.verify(record.place)
-            record.served = await self._loader.load(record.bundle)
-        except Exception as error:  # whatever is wrong with one bundle must not touch the others
-            reason = cause(error)
-            _log.error("%s refused: %s", record.name, reason, exc_info=not isinstance(error, EXPLAINED))
-            self._set(record, State.FAILED, reason)
-            known = error.reason if isinstance(error, NotServable) else "LOAD_FAILED"
-            return NotServable(known, f"{record.name}: {reason}")
-        runtime = record.served.runtime
-        _log.info("%s ready on %s in %s", record.name, runtime.name, runtime.precision)
-        self._set(record, State.READY)
-        return None
 
     async def _switch(
         self, entry: ModelEntry, record: VersionRecord, label: str, *, expected: int | None, keep: bool
@@ -226,15 +174,15 @@ class Operations:
         try:
             if keep:
                 await asyncio.to_thread(self._store.check_writable, entry.name)
-            loaded = await self.ensure_loaded(record)
+            loaded = await self._lifecycle.ensure_loaded(record)
             target = LabelTarget(version, previous=old.version if old else 0)
             if keep:
                 await self._keep_or_free(entry, {**entry.targets, label: target}, record if loaded else None)
         except NotServable:
-            self.outcomes[entry.name, "swap", "failed"] += 1
+            self._lifecycle.outcomes[entry.name, "swap", "failed"] += 1
             raise
         entry.targets[label], entry.fault = target, ""
-        self.outcomes[entry.name, "swap", "ok"] += 1
+        self._lifecycle.outcomes[entry.name, "swap", "ok"] += 1
         _log.info("%s: label %s moved from version %d to %d", entry.name, label, target.previous, version)
         touched = {target.version, target.previous} & entry.records.keys()
         self._watches.tell(*(entry.records[touched_version] for touched_version in touched))
@@ -249,7 +197,7 @@ class Operations:
             await self._keep(entry, targets, entry.traffic)
         except NotServable:
             if loaded is not None:
-                self._free(loaded)
+                self._lifecycle.free(loaded)
             raise
 
     async def _keep(self, entry: ModelEntry, targets: Mapping[str, LabelTarget], traffic: Traffic) -> None:
@@ -260,32 +208,7 @@ class Operations:
         for version in {left.version, left.previous}:
             record = entry.records.get(version)
             if record is not None and not entry.is_kept(record, keep_previous=self._keep_previous):
-                self._free(record)
-
-    def _free(self, record: VersionRecord) -> None:
-        """Let nobody lease it from now on, and free it after the last lease."""
-        if record.served is None:
-            return
-        served, record.served = record.served, None
-        record.leaving = weakref.ref(served)
-        self._set(record, State.UNLOADING)
-        record.freeing = _task(self._freed(record, [served]), self._freeing)
-
-    async def _freed(self, record: VersionRecord, only: list[ServedModel]) -> None:
-        """``only`` holds the one reference that is left, so that it can be dropped in a thread."""
-        await only[0].idle.wait()
-        digest = only[0].bundle.digest
-        await asyncio.to_thread(_dispose, only)
-        for freed in self.on_freed:
-            freed(digest)
-        record.freeing = None
-        self.outcomes[record.place.model, "free", "ok"] += 1
-        _log.info("%s freed", record.name)
-        self._set(record, State.AVAILABLE)
-
-    def _set(self, record: VersionRecord, state: State, reason: str = "") -> None:
-        record.state, record.reason = state, reason
-        self._watches.tell(record)
+                self._lifecycle.free(record)
 
     async def _exclusively(self, entry: ModelEntry, work: Callable[[], Awaitable[_T]]) -> _T:
         """Do ``work`` when no other change of the model is going on; to its end, even when the caller leaves."""
@@ -294,33 +217,7 @@ class Operations:
             async with entry.lock:
                 return await work()
 
-        return await asyncio.shield(_task(locked(), self._changes))
-
-
-def _task(work: Coroutine[Any, Any, _T], running: "set[asyncio.Task[Any]]") -> "asyncio.Task[_T]":
-    """Work that nothing else holds on to, among those that are ``running``."""
-
-    def done(task: "asyncio.Task[Any]") -> None:
-        running.discard(task)
-        if not task.cancelled():
-            task.exception()  # else asyncio complains of one whose caller has left; the log has the reason already
-
-    task = asyncio.create_task(work)
-    running.add(task)
-    task.add_done_callback(done)
-    return task
-
-
-def _dispose(only: list[ServedModel]) -> None:
-    """Stop the lanes and drop the last reference. Blocks."""
-    only[0].batcher.close()
-    only.clear()
-    memory.give_back()
-
-
-async def _ended(task: "asyncio.Task[None] | None") -> None:
-    if task is not None:
-        await asyncio.shield(task)
+        return await asyncio.shield(start_task(locked(), self._changes))
 
 
 def _record(entry: ModelEntry, version: int | None) -> VersionRecord:

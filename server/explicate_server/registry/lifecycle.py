@@ -1,0 +1,132 @@
+"""Versions on their way into memory and out of it again.
+
+A version takes requests while its record says who serves it. It is freed in two steps: nobody can lease it any more,
+and after the last lease its lanes are stopped and the last reference is dropped, in a thread.
+"""
+
+import asyncio
+import logging
+import weakref
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from explicate_server.errors import NotServable
+from explicate_server.registry import memory
+from explicate_server.registry.loading import EXPLAINED, BundleLoader, cause
+from explicate_server.registry.records import State, VersionRecord
+from explicate_server.registry.served import ServedModel
+from explicate_server.registry.watches import Watches
+
+# Calls have ended when a server closes; a lease that outlives them must not hold it up.
+_LAST_LEASES_S = 5.0
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+class Lifecycle:
+    """Loads and frees versions, and tells whoever watches. Used on the event loop only.
+
+    Attributes:
+        on_freed: told the digest of each bundle that has left the memory.
+        outcomes: how often each ("load", "swap", "free") had each outcome ("ok", "failed"), by model.
+    """
+
+    def __init__(self, loader: BundleLoader, watches: Watches) -> None:
+        self._loader = loader
+        self._watches = watches
+        self._freeing: set[asyncio.Task[Any]] = set()
+        self.on_freed: list[Callable[[str], None]] = []
+        self.outcomes: Counter[tuple[str, str, str]] = Counter()
+
+    async def ensure_loaded(self, record: VersionRecord) -> bool:
+        """Load a version unless it is; whether that took a load. For whoever holds the model's lock.
+
+        Raises:
+            NotServable: it was refused; the record has the reason.
+        """
+        await ended(record.freeing)
+        if record.served is not None:
+            return False
+        self._set(record, State.LOADING)
+        refusal = await self._load(record)
+        self.outcomes[record.place.model, "load", "failed" if refusal else "ok"] += 1
+        if refusal is None:
+            return True
+        # Raised outside the handler of its cause, whose frames would keep what was loaded so far in memory.
+        await asyncio.to_thread(memory.give_back)
+        raise refusal
+
+    def free(self, record: VersionRecord) -> None:
+        """Let nobody lease it from now on, and free it after the last lease."""
+        if record.served is None:
+            return
+        served, record.served = record.served, None
+        record.leaving = weakref.ref(served)
+        self._set(record, State.UNLOADING)
+        record.freeing = start_task(self._freed(record, [served]), self._freeing)
+
+    async def close(self) -> None:
+        """Begin no more loads, and wait for what is being freed; nobody may hold a lease for long any more."""
+        self._loader.close()
+        if self._freeing:
+            await asyncio.wait(self._freeing, timeout=_LAST_LEASES_S)
+
+    async def _load(self, record: VersionRecord) -> NotServable | None:
+        record.bundle = None
+        try:
+            record.bundle = await self._loader.verify(record.place)
+            record.served = await self._loader.load(record.bundle)
+        except Exception as error:  # whatever is wrong with one bundle must not touch the others
+            reason = cause(error)
+            _log.error("%s refused: %s", record.name, reason, exc_info=not isinstance(error, EXPLAINED))
+            self._set(record, State.FAILED, reason)
+            known = error.reason if isinstance(error, NotServable) else "LOAD_FAILED"
+            return NotServable(known, f"{record.name}: {reason}")
+        runtime = record.served.runtime
+        _log.info("%s ready on %s in %s", record.name, runtime.name, runtime.precision)
+        self._set(record, State.READY)
+        return None
+
+    async def _freed(self, record: VersionRecord, only: list[ServedModel]) -> None:
+        """``only`` holds the one reference that is left, so that it can be dropped in a thread."""
+        await only[0].idle.wait()
+        digest = only[0].bundle.digest
+        await asyncio.to_thread(_dispose, only)
+        for freed in self.on_freed:
+            freed(digest)
+        record.freeing = None
+        self.outcomes[record.place.model, "free", "ok"] += 1
+        _log.info("%s freed", record.name)
+        self._set(record, State.AVAILABLE)
+
+    def _set(self, record: VersionRecord, state: State, reason: str = "") -> None:
+        record.state, record.reason = state, reason
+        self._watches.tell(record)
+
+
+def start_task(work: Coroutine[Any, Any, _T], running: "set[asyncio.Task[Any]]") -> "asyncio.Task[_T]":
+    """Work that nothing else holds on to, among those that are ``running``."""
+
+    def done(task: "asyncio.Task[Any]") -> None:
+        running.discard(task)
+        if not task.cancelled():
+            task.exception()  # else asyncio complains of one whose caller has left; the log has the reason already
+
+    task = asyncio.create_task(work)
+    running.add(task)
+    task.add_done_callback(done)
+    return task
+
+
+def _dispose(only: list[ServedModel]) -> None:
+    """Stop the lanes and drop the last reference. Blocks."""
+    only[0].batcher.close()
+    only.clear()
+    memory.give_back()
+
+
+async def ended(task: "asyncio.Task[None] | None") -> None:
+    """Wait for a task, if there is one; leaving the wait does not cancel it."""
+    if task is not None:
+        await asyncio.shield(task)
