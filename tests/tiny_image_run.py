@@ -14,6 +14,7 @@ from transformers import AutoModelForImageClassification, MobileNetV2Config, Res
 from explicate_training.threads import one_thread
 
 LABELS = ("circle", "square", "stripe")
+TARGET_MEAN, TARGET_SPREAD = 100.0, 25.0  # of a regression
 EDGE = 32  # pixels that the models read
 FAMILIES = ("resnet", "vit", "mobilenet-v2")
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
@@ -105,7 +106,7 @@ def write_image_run(
         shape_image(shape, stream, width=width).save(directory / "held_out" / f"{number:05d}.png")
         target: dict[str, Any] = {"label": shape}
         if kind == "image-regression":
-            target = {"value": float(stream.normal(100, 25))}
+            target = {"value": float(stream.normal(TARGET_MEAN, TARGET_SPREAD))}
         elif kind == "image-multi-label":
             target = {"labels": [shape]}
         lines.append(json.dumps({"image": f"held_out/{number:05d}.png", **target}))
@@ -116,6 +117,7 @@ def write_image_run(
     }  # fmt: skip
     run = {
         "kind": kind, "labels": list(labels), "target_name": "" if labels else "height", "image": image,
+        "target_mean": TARGET_MEAN, "target_spread": TARGET_SPREAD,
         "base_model": f"tiny-{family}", "seed": 7, "data_sha256": "0" * 64, "tool_versions": {"torch": "0"},
     }  # fmt: skip
     test = {"accuracy": 0.75} if labels else {"r2": 0.5}

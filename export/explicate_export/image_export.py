@@ -56,8 +56,10 @@ class ImageExport:
         places = _choose_places(len(run.held_out), compared_inputs)
         contents = [run.held_out[place].read_bytes() for place in places]
         held_out = len(contents)
-        contents += edge_images(contents[0])
         pixels = [self._pixels(content) for content in contents]
+        odd = edge_images(contents[0])
+        contents += odd
+        pixels += [self._pixels(content) for content in odd]
         say(f"comparing with torch on {held_out} held-out images and {len(contents) - held_out} in odd formats")
         reference = self.trained.outputs(pixels)
         graph = _ImageGraph(path)

@@ -15,6 +15,8 @@ from explicate_export.errors import UsageError
 from explicate_export.image_run import ImageRun, Normalisation
 from explicate_export.onnx_graph import GraphSource, first_line
 from explicate_export.quiet import quiet
+from explicate_export.run_directory import Target
+from explicate_export.text_model import in_unit
 
 PIXELS_NAME = "pixels"
 _REFERENCE_BATCH_ROWS = 32
@@ -62,11 +64,12 @@ class ImageModel:
 
 
 class NormalisedModel(torch.nn.Module):
-    """Scales and normalises pixels, puts the channels first, and returns the model's logits alone."""
+    """Scales and normalises pixels, puts the channels first, and returns the model's logits, or values, alone."""
 
-    def __init__(self, model: Any, normalisation: Normalisation) -> None:
+    def __init__(self, model: Any, normalisation: Normalisation, target: Target | None) -> None:
         super().__init__()
         self.model = model
+        self.target = target
         scale = [normalisation.rescale / std for std in normalisation.std]
         shift = [-mean / std for mean, std in zip(normalisation.mean, normalisation.std, strict=True)]
         self.register_buffer("scale", torch.tensor(scale))
@@ -76,7 +79,7 @@ class NormalisedModel(torch.nn.Module):
         (pixels,) = inputs
         normalised = pixels.to(torch.float32) * self.get_buffer("scale") + self.get_buffer("shift")
         logits: Tensor = self.model(pixel_values=normalised.permute(0, 3, 1, 2)).logits
-        return logits
+        return in_unit(logits, self.target)
 
 
 def load(run: ImageRun) -> ImageModel:
@@ -96,9 +99,8 @@ def load(run: ImageRun) -> ImageModel:
         raise UsageError(f"{directory} cannot be loaded ({first_line(error)}): train again") from error
     if report["missing_keys"]:
         raise UsageError(f"{directory} lacks weights, {sorted(report['missing_keys'])[0]!r} among them: train again")
-    trained = ImageModel(
-        NormalisedModel(model, run.normalisation).eval(), type(model).__name__, run.schema.width, run.schema.height
-    )
+    module = NormalisedModel(model, run.normalisation, run.target).eval()
+    trained = ImageModel(module, type(model).__name__, run.schema.width, run.schema.height)
     _check_outputs(trained, run)
     return trained
 

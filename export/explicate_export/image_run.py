@@ -8,7 +8,15 @@ from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
 from explicate_export.errors import UsageError
-from explicate_export.run_directory import HELD_OUT_NAME, TrainingRun, read_labels, read_run
+from explicate_export.run_directory import (
+    HELD_OUT_NAME,
+    Target,
+    TrainingRun,
+    read_labels,
+    read_run,
+    read_target,
+    read_target_name,
+)
 from explicate_export.run_files import UNFINISHED, check_files, field, read_lines
 from explicate_training.image_preparation import Preparation
 
@@ -44,6 +52,7 @@ class ImageRun:
     base_model: str
     labels: tuple[str, ...]  # by class index; empty for regression
     target_name: str  # of regression, else empty
+    target: Target | None  # of regression
     schema: bundle_pb2.ImageSchema
     preparation: Preparation
     normalisation: Normalisation
@@ -69,8 +78,9 @@ def read_image_run(directory: Path) -> ImageRun:
         training=run,
         kind=kind,
         base_model=field(run.settings, "base_model", str, run.file),
-        labels=() if regression else read_labels(run),
-        target_name=field(run.settings, "target_name", str, run.file) if regression else "",
+        labels=read_labels(run),
+        target_name=read_target_name(run) if regression else "",
+        target=read_target(run) if regression else None,
         schema=schema,
         preparation=Preparation(schema.width, schema.height, schema.shortest_edge, image["resampling"]),
         normalisation=_normalisation(image, run.file),

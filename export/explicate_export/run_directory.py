@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any  # JSON values
 
@@ -75,3 +76,27 @@ def read_labels(run: TrainingRun) -> tuple[str, ...]:
         wanted = "two different names" if least == 2 else "one name, and all different"
         raise UsageError(f"{run.file}: labels must be at least {wanted}, not {labels!r}")
     return tuple(labels)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What takes a regression's answers from standard deviations of its target to the target's unit."""
+
+    mean: float = 0.0
+    spread: float = 1.0
+
+
+def read_target(run: TrainingRun) -> Target:
+    """Of a regression whose model answers in standard deviations; raises UsageError."""
+    target = Target(*(float(field(run.settings, name, float, run.file)) for name in ("target_mean", "target_spread")))
+    if not (isfinite(target.mean) and isfinite(target.spread) and target.spread > 0):
+        raise UsageError(f"{run.file}: target_mean and target_spread must be finite, the spread above 0: train again")
+    return target
+
+
+def read_target_name(run: TrainingRun) -> str:
+    """The name of what a regression predicts; raises UsageError."""
+    name: str = field(run.settings, "target_name", str, run.file)
+    if not name:
+        raise UsageError(f"{run.file}: target_name is empty: train again")
+    return name

@@ -14,7 +14,8 @@ from explicate.v1 import bundle_pb2
 from explicate_export.errors import ConversionError, UsageError
 from explicate_export.onnx_graph import GraphSource, first_line
 from explicate_export.quiet import quiet
-from explicate_export.text_run import Target, TextRun, Texts
+from explicate_export.run_directory import Target
+from explicate_export.text_run import TextRun, Texts
 
 _REFERENCE_BATCH_ROWS = 32
 # Two computations of one thing in float32 differ by 1e-6 or so; another position's embedding changes logits far more.

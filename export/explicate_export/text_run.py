@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
 from explicate_export.errors import UsageError
-from explicate_export.run_directory import HELD_OUT_NAME, TrainingRun, read_labels, read_run
+from explicate_export.run_directory import (
+    HELD_OUT_NAME,
+    Target,
+    TrainingRun,
+    read_labels,
+    read_run,
+    read_target,
+    read_target_name,
+)
 from explicate_export.run_files import UNFINISHED, check_files, field, read_lines
 
 KINDS = {
@@ -19,14 +26,6 @@ KINDS = {
 Texts = tuple[str, ...]
 """One text, or the two of a pair."""
 MIN_MAX_TOKENS = 8  # a server refuses bundles of models that read less: special tokens and hardly a word
-
-
-@dataclass(frozen=True)
-class Target:
-    """What takes a regression's answers from standard deviations of its target to the target's unit."""
-
-    mean: float = 0.0
-    spread: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,26 +66,12 @@ def read_text_run(directory: Path) -> TextRun:
         kind=kind,
         base_model=field(run.settings, "base_model", str, run.file),
         labels=read_labels(run),
-        target_name=_target_name(run) if regression else "",
-        target=_target(run) if regression else Target(),
+        target_name=read_target_name(run) if regression else "",
+        target=read_target(run) if regression else Target(),
         pairs=pairs,
         max_tokens=_max_tokens(run),
         held_out=_held_out(directory / HELD_OUT_NAME, pairs=pairs),
     )
-
-
-def _target_name(run: TrainingRun) -> str:
-    name: str = field(run.settings, "target_name", str, run.file)
-    if not name:
-        raise UsageError(f"{run.file}: target_name is empty: train again")
-    return name
-
-
-def _target(run: TrainingRun) -> Target:
-    target = Target(*(float(field(run.settings, name, float, run.file)) for name in ("target_mean", "target_spread")))
-    if not (isfinite(target.mean) and isfinite(target.spread) and target.spread > 0):
-        raise UsageError(f"{run.file}: target_mean and target_spread must be finite, the spread above 0: train again")
-    return target
 
 
 def _max_tokens(run: TrainingRun) -> int:

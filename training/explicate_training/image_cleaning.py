@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any  # labels and groups: objects
+from typing import Any  # objects of an array
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,8 @@ from explicate_training.image_config import ImageDataConfig
 from explicate_training.image_preparation import ImageError, Pixels, Preparation, bombs_refused, decode
 from explicate_training.image_set import ImageSet, read_content
 from explicate_training.image_sources import ImageSource
-from explicate_training.labelled_text import SPLITS, Split
+from explicate_training.labelled_text import SPLITS, Label, Split
+from explicate_training.labels import check_label_sets, check_values, shown_label
 
 NO_LABEL = "no label"
 UNREADABLE = "cannot be read"
@@ -83,7 +84,7 @@ def clean_images(sources: Sequence[ImageSource], preparation: Preparation, confi
             report.drop(one.reason, f"{source.name}: {one.why}" if one.why else source.name)
     usable = [place for place, one in enumerate(read) if not one.reason]
     kept = _without_duplicates(_without_conflicts(usable, sources, read, report), sources, read, report)
-    _check_classes(sources, kept, report, config)
+    _check_labels(sources, kept, report, config)
     digest = hashlib.sha256()
     for place in kept:
         source = sources[place]
@@ -136,7 +137,7 @@ def _without_conflicts(
     for place in places:
         source = sources[place]
         if source.split != "test" and len(labels[read[place].digest]) > 1:
-            report.drop(CONFLICT, f"{source.name}: {source.label}")
+            report.drop(CONFLICT, f"{source.name}: {shown_label(_known(source.label))}")
         else:
             kept.append(place)
     return kept
@@ -160,12 +161,27 @@ def _without_duplicates(
     return sorted(kept)
 
 
-def _check_classes(
+def _check_labels(
     sources: Sequence[ImageSource], kept: Sequence[int], report: ImageCleaningReport, config: ImageDataConfig
 ) -> None:
-    counts: Mapping[Split, Counter[Any]] = {split: Counter() for split in SPLITS}
+    labels: dict[Split, list[Label]] = {split: [] for split in SPLITS}
     for place in kept:
-        counts[sources[place].split][sources[place].label] += 1
+        labels[sources[place].split].append(_known(sources[place].label))
+    given: tuple[Split, ...] = ("validation", "test")
+    for split in given:
+        if report.read[split] and not labels[split]:
+            raise UsageError(f"data.{split}: nothing is left of it after cleaning: check its images and labels")
+    if config.task == "regression":
+        check_values(labels["train"], counted="images")
+    elif config.task == "multi-label":
+        check_label_sets(
+            {str(split): found for split, found in labels.items()}, config.minimum_class_count, counted="images"
+        )
+    else:
+        _check_classes({split: Counter(map(str, found)) for split, found in labels.items()}, report, config)
+
+
+def _check_classes(counts: Mapping[Split, Counter[str]], report: ImageCleaningReport, config: ImageDataConfig) -> None:
     train = counts["train"]
     if len(train) < 2:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.dropped.items()) or "none was dropped"
@@ -183,8 +199,6 @@ def _check_classes(
         )
     given: tuple[Split, ...] = ("validation", "test")
     for split in given:
-        if report.read[split] and not counts[split]:
-            raise UsageError(f"data.{split}: nothing is left of it after cleaning: check its images and labels")
         if unknown := set(counts[split]) - set(train):
             raise UsageError(f"data.{split} has classes that the training lacks: {', '.join(sorted(unknown)[:10])}")
 
@@ -206,5 +220,12 @@ def _image_set(sources: Sequence[ImageSource], kept: Sequence[int], pixels: Pixe
 
 def _objects(values: Sequence[Any]) -> NDArray[Any]:
     array = np.empty(len(values), dtype=object)
-    array[:] = values
+    for place, value in enumerate(values):  # at once, labels of one length would become a second axis
+        array[place] = value
     return array
+
+
+def _known(label: Label | None) -> Label:
+    """The label of an image that is kept: those without one were dropped first."""
+    assert label is not None
+    return label

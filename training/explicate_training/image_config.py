@@ -1,9 +1,12 @@
 """The options of a training run on images; `config` has those of a run on texts, and what all kinds share."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from explicate.errors import UsageError
 from explicate_training.config import LoopConfig, OutputConfig, check_values, option
+from explicate_training.labels import TASKS, check_label_options
+from explicate_training.task_options import ALL_CHECKPOINT_METRICS, ALL_LOSSES, check_task_options
 
 IMAGE_DEMO_SETS = ("digits",)
 ARCHITECTURES = ("resnet", "vit", "mobilenet-v2")
@@ -24,12 +27,22 @@ class ImageDataConfig:
     validation: str = option("", "validation images, given like images; empty: a part of images")
     test: str = option("", "test images, never trained on, given like images; empty: a part of images")
     image_column: str = option("image", "of a file: name of the column with the paths, from the file's folder")
-    label_column: str = option("label", "of a file: name of the column with the class")
+    label_column: str = option("label", "of a file: name of the column with the class, the labels or the number")
+    task: Literal["classification", "multi-label", "regression"] = option(
+        "classification", "classification, multi-label (any number of labels), or regression", choices=TASKS
+    )
+    label_columns: str = option("", "instead, of several labels: 0/1 columns, one for each, separated by commas")
+    label_separator: str = option(",", "what stands between several labels in a cell; lists need none")
+    empty_label: str = option(
+        "missing",
+        "a cell without labels: missing (the image is left out) or none (no label applies)",
+        choices=("missing", "none"),
+    )
     group_column: str = option("", "of a file: images with the same value here never stand in two splits")
     validation_fraction: float = option(0.15, "part of the training images for validation", above=0, maximum=0.5)
     test_fraction: float = option(0.15, "part of the images for the test, when none are given", above=0, maximum=0.5)
     minimum_edge: int = option(4, "images with an edge of fewer pixels are left out", minimum=1, maximum=10_000)
-    minimum_class_count: int = option(10, "fewest images that a class may have after cleaning", minimum=3)
+    minimum_class_count: int = option(10, "fewest images that a class or label may have after cleaning", minimum=3)
 
 
 @dataclass(frozen=True)
@@ -75,10 +88,24 @@ class ImageTrainingConfig(LoopConfig):
     batch_size: int = option(32, "images in a step", minimum=1, maximum=65536)
     evaluations_per_epoch: int = option(1, "validations (and checkpoints) in an epoch", minimum=1, maximum=1000)
     early_stopping_patience: int = option(5, "validations without a better one before it stops; 0: never", minimum=0)
+    best_metric: str = option(
+        "auto",
+        "validation metric that chooses the best checkpoint: loss; accuracy, f1_macro, auroc of classes; f1_micro, "
+        "f1_macro, auroc, average_precision, subset_accuracy of labels; r2, mae, rmse; auto: f1_macro or mae",
+        choices=("auto", "loss", *ALL_CHECKPOINT_METRICS),
+    )
     imbalance: str = option(
         "none",
-        "what helps rare classes: class-weights, over-sampling, under-sampling or none",
+        "what helps rare classes: class-weights (of labels, too), over-sampling, under-sampling or none",
         choices=("none", "class-weights", "over-sampling", "under-sampling"),
+    )
+    loss: str = option(
+        "auto",
+        "cross-entropy, binary-cross-entropy of several labels; mse, mae or huber of a regression; auto: the first",
+        choices=("auto", *ALL_LOSSES),
+    )
+    huber_delta: float = option(
+        1.0, "error, in standard deviations of the target, from which huber grows linearly", above=0, maximum=1e6
     )
 
 
@@ -106,6 +133,9 @@ def check_image_config(config: ImageConfig) -> None:
             raise UsageError(f"data.{name} must not be empty: give the name of the column")
     if data.image_column == data.label_column:
         raise UsageError(f"data.image_column and data.label_column are both {data.image_column!r}: they must differ")
+    if data.demo and data.task != "classification":
+        raise UsageError("data.task does not go with data.demo: leave it out")
+    _check_task(config)
     if bool(model.base) == bool(model.architecture):
         raise UsageError(
             "model.base or model.architecture must be set, one of the two: a Hugging Face directory or name to "
@@ -115,3 +145,14 @@ def check_image_config(config: ImageConfig) -> None:
         raise UsageError("model.trained is head, but a new model has learnt nothing yet: train all, or set model.base")
     if model.architecture == "vit" and model.image_size % 4:
         raise UsageError(f"model.image_size must be divisible by 4 for a vit, not {model.image_size}")
+
+
+def _check_task(config: ImageConfig) -> None:
+    task, training = config.data.task, config.training
+    check_label_options(config.data, task)
+    check_task_options(task, loss=training.loss, best_metric=training.best_metric)
+    allowed = {"classification": None, "multi-label": ("none", "class-weights"), "regression": ("none",)}[task]
+    if allowed is not None and training.imbalance not in allowed:
+        raise UsageError(
+            f"training.imbalance is {training.imbalance}, but this is a {task}: use {' or '.join(allowed)}"
+        )

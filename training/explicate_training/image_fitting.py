@@ -1,7 +1,6 @@
 """Trains an image classifier with the Hugging Face Trainer, from pixels to the best checkpoint's weights."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any  # what the Trainer passes around
 
@@ -9,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from transformers import EvalPrediction, Trainer, TrainerCallback
 
@@ -17,18 +15,20 @@ from explicate_training.image_augmentation import Draw, DrawOrder, augment
 from explicate_training.image_config import AugmentationConfig, ImageTrainingConfig
 from explicate_training.image_model import ImageModel
 from explicate_training.image_preparation import Pixels
-from explicate_training.losses import class_weights
-from explicate_training.metrics import classification_metrics
+from explicate_training.labels import Task
+from explicate_training.losses import LossOptions, task_loss
+from explicate_training.task_metrics import checkpoint_metrics
+from explicate_training.task_options import chosen_loss, chosen_metric
 from explicate_training.training_loop import Outcome, loop_callbacks, run_loop, training_arguments
 
 
 @dataclass(frozen=True)
 class ImageExamples:
-    """Prepared images with their class indices."""
+    """Prepared images with their targets."""
 
     pixels: Pixels  # [any number of images, height, width, 3]
     places: NDArray[np.intp]  # of these images in pixels
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]  # as `targets_of` gives them; of a regression in standard deviations
 
     def __len__(self) -> int:
         return len(self.places)
@@ -41,6 +41,7 @@ def fit_images(
     config: ImageTrainingConfig,
     augmentation: AugmentationConfig,
     *,
+    task: Task,
     checkpoints: Path,
     resume: bool,
     callback: TrainerCallback,
@@ -53,6 +54,7 @@ def fit_images(
         validation: the images that choose the best checkpoint, as they are.
         config: how.
         augmentation: how training images are changed.
+        task: what it predicts.
         checkpoints: folder for checkpoints, one for each validation, the best and the last kept.
         resume: go on from the last checkpoint in that folder.
         callback: hears of each step.
@@ -60,7 +62,13 @@ def fit_images(
     Raises:
         ExplicateError: the weights became infinite or not a number.
     """
-    labels = image_model.labels
+    config = replace(config, best_metric=chosen_metric(task, config.best_metric))
+    options = LossOptions(
+        balanced=config.imbalance == "class-weights",
+        label_smoothing=config.label_smoothing,
+        error=chosen_loss(task, config.loss),
+        huber_delta=config.huber_delta,
+    )
     order = DrawOrder(train.targets, config.imbalance, seed=config.seed)
     trainer = _Trainer(
         model=image_model.network,
@@ -68,26 +76,14 @@ def fit_images(
         data_collator=_as_fetched,
         train_dataset=_AugmentedImages(train, augmentation, seed=config.seed),
         eval_dataset=_Images(validation),
-        compute_loss_func=image_loss(train.targets, len(labels), config),
-        compute_metrics=lambda prediction: _validation_metrics(prediction, labels),
+        compute_loss_func=task_loss(task, train.targets, len(image_model.labels), options),
+        compute_metrics=lambda prediction: _validation_metrics(prediction, task, image_model),
         callbacks=loop_callbacks(config, callback),
     )
     trainer.order = order
     outcome = run_loop(trainer, resume=resume)
     image_model.network.cpu().train(False)
     return outcome
-
-
-def image_loss(targets: NDArray[np.int64], classes: int, config: ImageTrainingConfig) -> Callable[..., Tensor]:
-    """Mean cross-entropy, with class weights n / (classes * count) and label smoothing if wanted."""
-    weights = class_weights(targets.tolist(), classes) if config.imbalance == "class-weights" else None
-
-    def loss(outputs: Any, labels: Tensor, **_: Any) -> Tensor:
-        logits = outputs["logits"].float()
-        weight = None if weights is None else weights.to(logits.device)
-        return cross_entropy(logits, labels, weight=weight, label_smoothing=config.label_smoothing)
-
-    return loss
 
 
 def _as_fetched(rows: Any) -> dict[str, Tensor]:
@@ -153,6 +149,8 @@ class _AugmentedImages(Dataset[Any]):
         return self.__getitems__([draw])
 
 
-def _validation_metrics(prediction: EvalPrediction, labels: Sequence[str]) -> dict[str, float]:
-    metrics = classification_metrics(np.asarray(prediction.predictions), np.asarray(prediction.label_ids), labels)
-    return {name: metrics[name] for name in ("accuracy", "f1_macro", "calibration_error")}
+def _validation_metrics(prediction: EvalPrediction, task: Task, image_model: ImageModel) -> dict[str, float]:
+    outputs, targets = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+    if task == "regression":
+        outputs, targets = image_model.target.value(outputs), image_model.target.value(targets)
+    return checkpoint_metrics(task, outputs, targets, image_model.labels)

@@ -1,7 +1,7 @@
 """An image classifier, pretrained with a new last layer or new altogether, and how it reads pixels."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # configs of transformers
@@ -26,11 +26,17 @@ from explicate.errors import UsageError
 from explicate_training.image_config import ImageModelConfig
 from explicate_training.image_preparation import Pixels, Preparation
 from explicate_training.image_processor import ImageProcessor, read_processor
+from explicate_training.labels import TargetScale, Task
 
 _PREDICTION_ROWS = 64
 _NEW_VIT_PATCH, _NEW_VIT_HEAD = 4, 16
 _MOST_PATCHES = 1024  # more are no players of an explanation
 _NEW = "new "
+_PROBLEM_TYPES: Mapping[Task, str] = {
+    "classification": "single_label_classification",
+    "multi-label": "multi_label_classification",
+    "regression": "regression",
+}
 
 
 class PixelsToLogits(nn.Module):
@@ -64,12 +70,13 @@ class PixelsToLogits(nn.Module):
 
 @dataclass(frozen=True)
 class ImageModel:
-    """A classifier of images."""
+    """A classifier of images, or a regression."""
 
     network: PixelsToLogits
     processor: ImageProcessor
-    labels: tuple[str, ...]  # by class index
+    labels: tuple[str, ...]  # by output; none of a regression
     base: str  # where it came from
+    target: TargetScale  # of a regression, which answers in standard deviations of its target
 
     @property
     def patch_size(self) -> int:
@@ -91,14 +98,15 @@ class ImageModel:
 
     @torch.no_grad()
     def predict(self, pixels: Pixels, places: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Logits float32 [places, classes] of some of the pixels, in fp32 arithmetic: as exported."""
+        """Logits or values float32 [places, outputs] of some of the pixels, in fp32 arithmetic: as exported."""
         self.network.train(False)
         device = next(self.network.parameters()).device
         parts = [
             self.network(torch.from_numpy(pixels[places[start : start + _PREDICTION_ROWS]]).to(device))["logits"]
             for start in range(0, len(places), _PREDICTION_ROWS)
         ]
-        return torch.cat(parts).float().cpu().numpy()
+        outputs: NDArray[np.float32] = torch.cat(parts).float().cpu().numpy()
+        return outputs if self.labels else self.target.value(outputs).astype(np.float32)
 
     def save(self, directory: Path) -> None:
         """Writes config.json, model.safetensors and preprocessor_config.json: a directory that can be a base again."""
@@ -119,9 +127,17 @@ def load_processor(config: ImageModelConfig) -> ImageProcessor:
 
 
 def load_image_model(
-    config: ImageModelConfig, processor: ImageProcessor, labels: Sequence[str], *, seed: int
+    config: ImageModelConfig,
+    processor: ImageProcessor,
+    labels: Sequence[str],
+    *,
+    seed: int,
+    task: Task = "classification",
+    target: TargetScale | None = None,
 ) -> ImageModel:
-    """The base model with a new last layer for `labels`, or a new model, initialised from `seed`.
+    """The base model with a new last layer for `labels`, or one value, or a new model, initialised from `seed`.
+
+    A regression answers in standard deviations of its target; `target` takes them to its unit.
 
     Weights are read from safetensors only, and no code of the model's authors is run. Raises UsageError when the base
     cannot be loaded, or does not read such pixels.
@@ -129,19 +145,20 @@ def load_image_model(
     set_seed(seed)
     if config.architecture:
         settings = _NEW_CONFIGS[config.architecture](config)
-        _name_labels(settings, labels)
+        _name_labels(settings, labels, task)
         model = AutoModelForImageClassification.from_config(settings)  # type: ignore[no-untyped-call]
     else:
-        model = _pretrained(config.base, labels)
+        model = _pretrained(config.base, labels, task)
     network = PixelsToLogits(model.float(), processor, frozen=config.trained == "head")
     _check_reading(network, processor, config)
-    return ImageModel(network, processor, tuple(labels), config.base or f"{_NEW}{config.architecture}")
+    base = config.base or f"{_NEW}{config.architecture}"
+    return ImageModel(network, processor, tuple(labels), base, target or TargetScale())
 
 
-def _pretrained(base: str, labels: Sequence[str]) -> PreTrainedModel:
+def _pretrained(base: str, labels: Sequence[str], task: Task) -> PreTrainedModel:
     try:
         settings = AutoConfig.from_pretrained(base, trust_remote_code=False)
-        _name_labels(settings, labels)
+        _name_labels(settings, labels, task)
         model: PreTrainedModel = AutoModelForImageClassification.from_pretrained(
             base,
             config=settings,
@@ -155,10 +172,10 @@ def _pretrained(base: str, labels: Sequence[str]) -> PreTrainedModel:
     return model
 
 
-def _name_labels(settings: Any, labels: Sequence[str]) -> None:
-    settings.id2label = dict(enumerate(labels))
-    settings.label2id = {label: index for index, label in enumerate(labels)}
-    settings.problem_type = "single_label_classification"
+def _name_labels(settings: Any, labels: Sequence[str], task: Task) -> None:
+    settings.id2label = dict(enumerate(labels or ["value"]))
+    settings.label2id = {label: index for index, label in enumerate(labels or ["value"])}
+    settings.problem_type = _PROBLEM_TYPES[task]
 
 
 def _cannot_load(base: str, error: Exception) -> str:

@@ -1,16 +1,13 @@
 """What became of labelled images: data.json and report.html of a run on them, and the lines for the terminal."""
 
 import base64
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any  # JSON values
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
-from scipy.special import softmax
 
 from explicate_training import figures
 from explicate_training.image_augmentation import augment
@@ -19,11 +16,12 @@ from explicate_training.image_config import AugmentationConfig, ImageDataConfig
 from explicate_training.image_preparation import Pixels, encode_png
 from explicate_training.image_set import ImageSet
 from explicate_training.image_splitting import ImageSplits
+from explicate_training.label_report import label_summary, summary_words
 from explicate_training.labelled_text import SPLITS
-from explicate_training.metrics import reliability_bins
-from explicate_training.report import Evaluation, render_report
+from explicate_training.labels import Task, shown_label
+from explicate_training.report import Evaluation, render_report, task_drawings, worst_rows
+from explicate_training.task_metrics import CURVES
 
-_SHOWN_CLASSES = 8
 _SHOWN_IMAGES, _SHOWN_CHANGES = 6, 5  # of the augmentation: images, and changes of each
 _WORST_MISTAKES = 24
 _SHOWN_EDGE = 96  # pixels of a picture in the report, at least; at most twice that
@@ -41,7 +39,7 @@ def image_data_report(clean: CleanImages, splits: ImageSplits, config: ImageData
         "images_dropped": {reason: report.dropped[reason] for reason in REASONS},
         "test_duplicates_kept": report.test_duplicates_kept,
         "splits": {
-            name: {"images": len(part), "classes": dict(sorted(Counter(part.labels).items()))}
+            name: {"images": len(part), **label_summary(config.task, part.labels.tolist())}
             for name, part in vars(splits).items()
         },
         "examples_dropped": {reason: report.examples[reason] for reason in REASONS if reason in report.examples},
@@ -63,7 +61,7 @@ def image_report_lines(report: Mapping[str, Any]) -> list[str]:
         )
     lines.append("splits:")
     lines += [
-        f"  {name:<11}{split['images']:>6,} images: {_classes(split)}" for name, split in report["splits"].items()
+        f"  {name:<11}{split['images']:>6,} images: {summary_words(split)}" for name, split in report["splits"].items()
     ]
     return lines
 
@@ -80,13 +78,13 @@ def write_image_report(
     test: Evaluation,
     changed: Sequence[Pictures],
     mistakes: Pictures,
+    task: Task,
 ) -> None:
     """Writes report.html; `changed` are rows of pictures of the augmentation, `mistakes` of `worst_mistakes`."""
     drawings = {
         "loss": figures.loss_curves(history, best_step),
-        "metrics": figures.metric_curves(history, best_step, {"accuracy": "accuracy", "f1_macro": "macro F1"}),
-        "confusion": figures.confusion_matrix(test.metrics["confusion_matrix"], run["labels"]),
-        "reliability": figures.reliability_diagram(reliability_bins(test.logits, test.targets), counted="images"),
+        "metrics": figures.metric_curves(history, best_step, CURVES[task]),
+        **task_drawings(task, test, run, counted="images"),
     }
     render_report(
         path,
@@ -99,6 +97,7 @@ def write_image_report(
         test=test.metrics,
         changed=changed,
         mistakes=mistakes,
+        task=task,
     )
 
 
@@ -110,24 +109,15 @@ def changed_images(train: ImageSet, config: AugmentationConfig, *, seed: int) ->
         pixels = train.pixels[train.places[row]]
         repeated = torch.from_numpy(np.repeat(pixels[np.newaxis], _SHOWN_CHANGES, axis=0))
         changes = augment(repeated, [(row, 0, row + place) for place in range(_SHOWN_CHANGES)], config, seed=seed)
-        shown.append([_picture(one, str(train.labels[row])) for one in (pixels, *changes.numpy())])
+        shown.append([_picture(one, shown_label(train.labels[row])) for one in (pixels, *changes.numpy())])
     return shown
 
 
-def worst_mistakes(test: Evaluation, images: ImageSet, labels: Sequence[str]) -> Pictures:
-    """The wrong answers that the model was surest of, surest first."""
-    probabilities: NDArray[np.float64] = softmax(test.logits.astype(np.float64), axis=1)
-    predicted = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predicted != test.targets)
-    surest = sorted(wrong.tolist(), key=lambda row: (-probabilities[row].max(), row))[:_WORST_MISTAKES]
+def worst_mistakes(task: Task, test: Evaluation, images: ImageSet, labels: Sequence[str]) -> Pictures:
+    """The wrong answers that the model was surest of, surest first; of a regression those that are furthest off."""
     return [
-        {
-            **_picture(images.pixels[images.places[row]], str(images.names[row])),
-            "true": labels[test.targets[row]],
-            "predicted": labels[predicted[row]],
-            "probability": float(probabilities[row].max()),
-        }
-        for row in surest
+        {**_picture(images.pixels[images.places[row]], str(images.names[row])), **told}
+        for row, told in worst_rows(task, test, labels, _WORST_MISTAKES).items()
     ]
 
 
@@ -139,9 +129,3 @@ def _picture(pixels: Pixels, name: str) -> dict[str, Any]:
     image.thumbnail((2 * _SHOWN_EDGE, 2 * _SHOWN_EDGE))
     encoded = base64.b64encode(encode_png(np.asarray(image))).decode()
     return {"name": name, "address": f"data:image/png;base64,{encoded}"}
-
-
-def _classes(split: Mapping[str, Any]) -> str:
-    counts = sorted(split["classes"].items(), key=lambda one: -one[1])
-    more = f" and {len(counts) - _SHOWN_CLASSES} classes more" if len(counts) > _SHOWN_CLASSES else ""
-    return ", ".join(f"{label} {count:,}" for label, count in counts[:_SHOWN_CLASSES]) + more

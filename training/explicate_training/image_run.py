@@ -24,25 +24,24 @@ from explicate_training.image_report import (
 from explicate_training.image_set import ImageSet, read_content
 from explicate_training.image_sources import list_images
 from explicate_training.image_splitting import split_images
-from explicate_training.labelled_text import sorted_labels
-from explicate_training.metric_lines import classification_lines
-from explicate_training.metrics import classification_metrics
+from explicate_training.labels import TargetScale, columns_with_labels, label_names, plain_label, targets_of
 from explicate_training.progress import StepProgress, duration
 from explicate_training.report import Evaluation
 from explicate_training.run_directory import tool_versions, write_json, write_json_lines
+from explicate_training.task_metrics import task_lines, task_metrics
 from explicate_training.threads import one_thread
 from explicate_training.training_loop import Outcome
 
-KIND = "image-classification"
 # Of a batch's answers, from which threads pay. On two cores that others used the digits took 274 s to learn with two
 # threads, and 18 to 57 s with one.
 _OPERATIONS_TO_SHARE = 10e9
 # Held-out images are kept in full up to this edge, so that what is compared on them includes the resizing.
 _HELD_OUT_EDGE = 1024
+_LABEL_FIELDS = {str: "label", tuple: "labels", float: "value"}
 
 
 class ImageRun:
-    """A run that trains an image classifier."""
+    """A run that trains a model of images."""
 
     def __init__(self, config: ImageConfig, say: Callable[[str], None]) -> None:
         """Reads, cleans and splits the images, and says so. Raises UsageError as its parts do."""
@@ -50,8 +49,12 @@ class ImageRun:
         self._processor = load_processor(config.model)
         self._clean = clean_images(list_images(config.data), self._processor.preparation, config.data)
         self._splits = split_images(self._clean.images, config.data, seed=config.training.seed)
-        self._labels = sorted_labels(set(self._splits.train.labels))
-        self._examples = {name: self._with_targets(part) for name, part in vars(self._splits).items()}
+        self._task = config.data.task
+        self._labels = label_names(self._task, self._splits.train.labels.tolist())
+        self._targets = {
+            name: targets_of(self._task, part.labels.tolist(), self._labels)
+            for name, part in vars(self._splits).items()
+        }
         self._report = image_data_report(self._clean, self._splits, config.data)
         for line in image_report_lines(self._report):
             say(line)
@@ -63,8 +66,14 @@ class ImageRun:
 
     def load(self) -> None:
         """Loads the base model or makes a new one; raises UsageError when that cannot be done."""
-        training = self._config.training
-        self._model = load_image_model(self._config.model, self._processor, self._labels, seed=training.seed)
+        self._model = load_image_model(
+            self._config.model,
+            self._processor,
+            self._labels,
+            seed=self._config.training.seed,
+            task=self._task,
+            target=TargetScale.of(self._task, self._targets["train"]),
+        )
 
     def plan(self) -> str:
         """What is about to be trained, and for how long at most."""
@@ -82,10 +91,11 @@ class ImageRun:
         with one_thread(when=self._is_small):
             return fit_images(
                 self._model,
-                self._examples["train"],
-                self._examples["validation"],
+                self._examples("train"),
+                self._examples("validation"),
                 self._config.training,
                 self._config.augmentation,
+                task=self._task,
                 checkpoints=checkpoints,
                 resume=resume,
                 callback=progress,
@@ -96,10 +106,10 @@ class ImageRun:
         config, test = self._config, self._splits.test
         begin_s = time.monotonic()
         with one_thread(when=self._is_small):
-            evaluations = {name: self._evaluate(self._examples[name]) for name in ("validation", "test")}
+            evaluations = {name: self._evaluate(name) for name in ("validation", "test")}
         metrics: dict[str, Any] = {name: evaluation.metrics for name, evaluation in evaluations.items()}
         say(f"evaluated in {duration(time.monotonic() - begin_s)}, fp32")
-        for line in classification_lines(metrics, counted="images"):
+        for line in task_lines(self._task, metrics, counted="images"):
             say(line)
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         description = self._description(outcome)
@@ -119,7 +129,8 @@ class ImageRun:
             validation=metrics["validation"],
             test=evaluations["test"],
             changed=changed_images(self._splits.train, config.augmentation, seed=config.training.seed),
-            mistakes=worst_mistakes(evaluations["test"], test, self._labels),
+            mistakes=worst_mistakes(self._task, evaluations["test"], test, self._labels),
+            task=self._task,
         )
 
     @property
@@ -129,8 +140,12 @@ class ImageRun:
     def _description(self, outcome: Outcome) -> dict[str, Any]:
         processor, preparation = self._processor, self._processor.preparation
         return {
-            "kind": KIND,
+            "kind": f"image-{self._task}",
             "labels": self._labels,
+            "target_name": ", ".join(columns_with_labels(self._config.data).values()),
+            # A regression's model answers in standard deviations from the mean of its target.
+            "target_mean": self._model.target.mean,
+            "target_spread": self._model.target.spread,
             "image": {
                 "width": preparation.width,
                 "height": preparation.height,
@@ -149,15 +164,18 @@ class ImageRun:
             "train_s": round(outcome.train_s, 1),
         }
 
-    def _with_targets(self, images: ImageSet) -> ImageExamples:
-        index_of = {label: index for index, label in enumerate(self._labels)}
-        targets = np.array([index_of[label] for label in images.labels], dtype=np.int64)
+    def _examples(self, name: str) -> ImageExamples:
+        """What the Trainer learns from: the images of a split, the values of a regression in standard deviations."""
+        images, targets = vars(self._splits)[name], self._targets[name]
+        if self._task == "regression":
+            targets = self._model.target.standard(targets).astype(np.float32)
         return ImageExamples(images.pixels, images.places, targets)
 
-    def _evaluate(self, examples: ImageExamples) -> Evaluation:
-        logits = self._model.predict(examples.pixels, examples.places)
-        metrics = classification_metrics(logits, examples.targets, self._labels, counted="images")
-        return Evaluation(logits, examples.targets, metrics)
+    def _evaluate(self, name: str) -> Evaluation:
+        images, targets = vars(self._splits)[name], self._targets[name]
+        outputs = self._model.predict(images.pixels, images.places)
+        metrics = task_metrics(self._task, outputs, targets, self._labels, counted="images")
+        return Evaluation(outputs, targets, metrics)
 
 
 def _write_held_out(folder: Path, test: ImageSet) -> None:
@@ -169,5 +187,5 @@ def _write_held_out(folder: Path, test: ImageSet) -> None:
         image.thumbnail((_HELD_OUT_EDGE, _HELD_OUT_EDGE), Image.Resampling.LANCZOS)
         name = f"held_out/{number:05d}.png"
         image.save(folder / name)
-        rows.append({"image": name, "label": label})
+        rows.append({"image": name, _LABEL_FIELDS[type(label)]: plain_label(label)})
     write_json_lines(folder / "held_out.jsonl", rows)

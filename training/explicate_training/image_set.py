@@ -22,7 +22,7 @@ class ImageSet:
     places: NDArray[np.intp]  # of these images in pixels
     names: NDArray[Any]  # object: str, the path from the folder of the data
     contents: NDArray[Any]  # object: Path, or the encoded image as bytes
-    labels: NDArray[Any]  # object: str or None
+    labels: NDArray[Any]  # object: Label
     groups: NDArray[Any] | None  # object: str; images with the same stay in one split
     splits: NDArray[Any]  # object: Split
 

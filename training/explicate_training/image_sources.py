@@ -6,7 +6,6 @@ Files are only named here; `image_cleaning` reads and judges them. Nothing outsi
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any  # cells of files
 
 import numpy as np
 
@@ -14,8 +13,8 @@ from explicate.errors import UsageError
 from explicate_training.data_files import SPLIT_NAMES, Columns, DataFile, Wanted, read_files
 from explicate_training.image_config import ImageDataConfig
 from explicate_training.image_preparation import encode_png
-from explicate_training.labelled_text import Split
-from explicate_training.labels import label_name
+from explicate_training.labelled_text import Label, Split
+from explicate_training.labels import columns_with_labels, read_labels
 
 _ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 _DIGIT_WHITE = 16  # the demo set's grey values go from 0 to this
@@ -28,7 +27,7 @@ class ImageSource:
     split: Split  # where the source put it; splitting takes parts of "train" for the others
     name: str  # for people: its path from the folder of the data
     content: Path | bytes  # where it is, or itself
-    label: str | None
+    label: Label | None
     group: str | None = None
 
 
@@ -58,8 +57,11 @@ def list_images(config: ImageDataConfig) -> list[ImageSource]:
 def _of_path(path: Path, file: DataFile, config: ImageDataConfig) -> list[ImageSource]:
     if not path.is_dir():
         return [image for part in read_files([file], _wanted(config)) for image in _of_file(part, path.parent, config)]
-    if config.group_column:
-        raise UsageError(f"data.group_column goes with a file of paths, and {file.option} is a folder: leave it out")
+    for option, given in (("group_column", config.group_column), ("task", config.task != "classification")):
+        if given:
+            raise UsageError(
+                f"data.{option} goes with a file of paths, and {file.option} is a folder of classes: leave it out"
+            )
     splits = {SPLIT_NAMES[entry.name]: entry for entry in sorted(path.iterdir()) if entry.name in SPLIT_NAMES}
     if file.split == "train" and "train" in splits and all(entry.is_dir() for entry in splits.values()):
         return [image for split, folder in splits.items() for image in _of_folder(folder, split, root=path)]
@@ -76,7 +78,7 @@ def _of_folder(folder: Path, split: Split, *, root: Path) -> Iterator[ImageSourc
 
 
 def _wanted(config: ImageDataConfig) -> Wanted:
-    required = {"data.image_column": config.image_column, "data.label_column": config.label_column}
+    required = {"data.image_column": config.image_column, **columns_with_labels(config)}
     if config.group_column:
         required["data.group_column"] = config.group_column
     return Wanted(required)
@@ -84,7 +86,8 @@ def _wanted(config: ImageDataConfig) -> Wanted:
 
 def _of_file(part: Columns, root: Path, config: ImageDataConfig) -> Iterator[ImageSource]:
     groups = part.values[config.group_column] if config.group_column else [None] * len(part.values[config.image_column])
-    cells = zip(part.values[config.image_column], part.values[config.label_column], groups, strict=True)
+    labels = read_labels(config.task, part.values, config, origin=part.origin)
+    cells = zip(part.values[config.image_column], labels, groups, strict=True)
     for number, (name, label, group) in enumerate(cells, start=1):
         place = f"{part.origin}, row {number}"
         if not isinstance(name, str) or not name.strip():
@@ -94,14 +97,7 @@ def _of_file(part: Columns, root: Path, config: ImageDataConfig) -> Iterator[Ima
             inside = _inside(path, root)
         except UsageError as error:
             raise UsageError(f"{place}: {error}") from None
-        yield ImageSource(part.split, inside, path, _label(label, place), None if group is None else str(group))
-
-
-def _label(value: Any, place: str) -> str | None:
-    try:
-        return label_name(value)
-    except TypeError as error:
-        raise UsageError(f"{place}: {error}: set data.label_column") from None
+        yield ImageSource(part.split, inside, path, label, None if group is None else str(group))
 
 
 def _inside(path: Path, root: Path) -> str:

@@ -1,4 +1,4 @@
-"""Divides clean images into training, validation and test, each class in its share, or whole groups."""
+"""Divides clean images into training, validation and test, each stratum of `labels` in its share, or whole groups."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ import numpy as np
 from explicate.errors import UsageError
 from explicate_training.image_config import ImageDataConfig
 from explicate_training.image_set import ImageSet
+from explicate_training.labels import check_label_sets, strata_of
 from explicate_training.table_splitting import divide
 
 
@@ -24,16 +25,20 @@ def split_images(images: ImageSet, config: ImageDataConfig, *, seed: int) -> Ima
 
     Raises UsageError when a group stands in two given splits, or no training group has some class.
     """
+    strata = np.array(strata_of(config.task, images.labels.tolist()), dtype=object)
     train, validation, test = (np.flatnonzero(images.splits == split) for split in ("train", "validation", "test"))
     if not len(test):
-        train, test = divide(train, images.groups, images.labels, config.test_fraction, seed=seed)
+        train, test = divide(train, images.groups, strata, config.test_fraction, seed=seed)
     if not len(validation):
-        train, validation = divide(train, images.groups, images.labels, config.validation_fraction, seed=seed + 1)
+        train, validation = divide(train, images.groups, strata, config.validation_fraction, seed=seed + 1)
     splits = ImageSplits(images.take(train), images.take(validation), images.take(test))
     if min(map(len, vars(splits).values())) == 0:
         raise UsageError("data.images has too few images or groups for three splits after cleaning: add some")
     _check_groups(splits)
-    if lacking := set(images.labels) - set(splits.train.labels):
+    if config.task == "multi-label":
+        check_label_sets({name: part.labels.tolist() for name, part in vars(splits).items()}, 1, counted="images")
+    lacking = set(images.labels) - set(splits.train.labels) if config.task == "classification" else set()
+    if lacking:
         raise UsageError(
             f"data.group_column: no training group has the class {min(lacking)!r}: add groups with it, or split "
             "without groups"

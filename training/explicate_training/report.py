@@ -91,12 +91,14 @@ def render_report(path: Path, template: str, drawings: Mapping[str, str], **valu
 
 def worst_mistakes(task: Task, test: Evaluation, texts: Sequence[str], labels: Sequence[str]) -> list[dict[str, Any]]:
     """The wrong answers that the model was surest of, surest first; of a regression those that are furthest off."""
+    return [{"text": _cut(texts[row]), **told} for row, told in worst_rows(task, test, labels, _WORST_MISTAKES).items()]
+
+
+def worst_rows(task: Task, test: Evaluation, labels: Sequence[str], count: int) -> dict[int, dict[str, Any]]:
+    """The same by row, so many of them: the true answer, the predicted one, and how bad it is."""
     sizes, true, predicted = _MISTAKES[task](test, labels)
-    worst = sorted(np.flatnonzero(sizes > 0).tolist(), key=lambda row: (-sizes[row], row))[:_WORST_MISTAKES]
-    return [
-        {"text": _cut(texts[row]), "true": true(row), "predicted": predicted(row), "size": float(sizes[row])}
-        for row in worst
-    ]
+    worst = sorted(np.flatnonzero(sizes > 0).tolist(), key=lambda row: (-sizes[row], row))[:count]
+    return {row: {"true": true(row), "predicted": predicted(row), "size": float(sizes[row])} for row in worst}
 
 
 Words = Callable[[int], str]

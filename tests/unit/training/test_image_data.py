@@ -94,7 +94,7 @@ def test_a_link_out_of_a_class_folder_is_refused(folder: Path) -> None:
     [
         ({"image": 7, "label": "a"}, "row 1: 'image' is not the path of an image: set data.image_column"),
         ({"image": "a\0.png", "label": "a"}, "is no path"),
-        ({"image": "a.png", "label": ["a"]}, "row 1: list is no label: set data.label_column"),
+        ({"image": "a.png", "label": ["a"]}, "row 1: list is no label: check data.label_column"),
         ({"image": "a.png"}, "has no column 'label': set data.label_column"),
     ],
 )
