@@ -31,9 +31,10 @@ _EPILOG = """examples:
   explicate replay audit.jsonl --line 17 --input review.txt     the log has digests only; the input is yours
   explicate replay audit.jsonl --request-id order-17 --format json
 
-Verdicts: same (bit for bit), close (within 1e-5 of the largest attribution: rows that share a batch change each other's
-last bits), cut (time was short, and the rows there was time for cannot be had again), different, gone (the version
-does not serve), unknown (no input, or another one). Exit code 0 when all are the same or close, else 1."""
+Verdicts: same (bit for bit), close (within --tolerance of the largest attribution: rows that share a batch change each
+other's last bits, in bf16 by about a hundredth), cut (time was short, and the rows there was time for cannot be had
+again), different, gone (the version does not serve), unknown (no input, or another one).
+Exit code 0 when all are the same or close, else 1."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--input", metavar="FILE", type=Path, help="the input: a text, an image, or a row or a pair as JSON (.json)"
     )
+    parser.add_argument(
+        "--tolerance",
+        metavar="FRACTION",
+        type=float,
+        default=TOLERANCE,
+        help="what counts as close, as a fraction of the largest attribution (default: %(default)g)",
+    )
     connection.add_format_option(parser, ("text", "json"))
     connection.add_server_options(parser)
     parser.set_defaults(run=run)
@@ -77,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     repeated = found = 0
     with connection.connect(arguments) as client:
         for line in _lines(arguments):
-            verdict = replay(client, line, value)
+            verdict = replay(client, line, value, tolerance=arguments.tolerance)
             found += 1
             repeated += verdict.verdict in _REPEATED
             print(json_lines.dumps(verdict) if arguments.format == "json" else _shown(verdict))
@@ -88,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if repeated == found else 1
 
 
-def replay(client: Client, line: AuditLine, value: Input | None) -> Verdict:
+def replay(client: Client, line: AuditLine, value: Input | None, *, tolerance: float = TOLERANCE) -> Verdict:
     """Ask for a line's explanation again, about its own input or `value`."""
     value = line.input() if value is None else value
     if value is None:
@@ -103,20 +111,22 @@ def replay(client: Client, line: AuditLine, value: Input | None) -> Verdict:
         if line.cut_by_clock:
             return _verdict(line, "cut", f"time was short then, and so few rows cannot be asked for: {error.message}")
         return _verdict(line, "different", f"the server refuses it now: {error.message}")
-    return _compared(line, answer)
+    return _compared(line, answer, tolerance)
 
 
-def _compared(line: AuditLine, answer: ExplainResult) -> Verdict:
+def _compared(line: AuditLine, answer: ExplainResult, tolerance: float) -> Verdict:
     if attributions_sha256(answer.explanation) == line.digests[1]:
         cut = f", with the {answer.explanation.evaluations:,} rows there was time for" if line.cut_by_clock else ""
         return _verdict(line, "same", f"bit for bit{cut}", 0.0)
     difference = line.largest_difference(answer.explanation)
     changed = "; ".join(_changes(line, answer))
-    if difference is not None and difference <= TOLERANCE:
+    if difference is not None and difference <= tolerance:
         return _verdict(line, "close", changed or "the last bits differ", difference)
     if line.cut_by_clock or answer.explanation.stop_reason == "deadline":
         return _verdict(line, "cut", "; ".join(filter(None, (_why_cut(line), changed))), difference)
-    return _verdict(line, "different", changed or "the attributions differ", difference)
+    precision = answer.model.precision
+    same = "the attributions differ" if precision == "fp32" else f"the attributions differ, as {precision} lets them"
+    return _verdict(line, "different", changed or same, difference)
 
 
 def _why_cut(line: AuditLine) -> str:
