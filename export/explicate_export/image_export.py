@@ -22,8 +22,9 @@ from explicate_export.run_directory import TrainingRun
 from explicate_server.registry.golden_images import GoldenImages, write_golden_images
 from explicate_training.image_preparation import ImageError, decode
 
-# No lower precision: what bf16 does to a convolutional network was not measured.
-GOLDEN_REDUCED_TOLERANCE = 0.0
+# bf16 keeps 8 bits: the logits of the digits' ResNet, of up to 14.8, are off by 0.036 at most. Of a regression nothing
+# was measured, so no lower precision is allowed.
+GOLDEN_REDUCED_TOLERANCE = 0.1
 _BATCH_ROWS = 16
 
 
@@ -106,7 +107,7 @@ class ImageExport:
             target_name=run.target_name,
             image=run.schema,
             golden_tolerance=GOLDEN_TOLERANCE * scale.unit,
-            golden_reduced_tolerance=GOLDEN_REDUCED_TOLERANCE,
+            golden_reduced_tolerance=0.0 if run.regression else GOLDEN_REDUCED_TOLERANCE,
             golden_attributions=recipe,
             provenance=bundle_pb2.Provenance(base_model=run.base_model),
         )
