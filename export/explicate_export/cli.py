@@ -7,8 +7,8 @@ from pathlib import Path
 _DESCRIPTION = """\
 Turn a finished training run into a bundle that `explicate serve` can load.
 
-The model becomes an ONNX graph (dynamic batch and length). Its answers are compared with torch's on held-out texts
-or rows, in batches and alone; when a logit differs by more than 1e-4 (a regression's value by more than 1e-4 of the
+The model becomes an ONNX graph (dynamic batch and length). Its answers are compared with torch's on held-out texts,
+rows or images, in batches and alone; when a logit differs by more than 1e-4 (a regression's value by more than 1e-4 of the
 target's spread), nothing is published.
 The bundle appears in DIR/MODEL/VERSION/ by one rename, whole or not at all: model.onnx, tokenizer.json (texts) or
 background.npz and lime.npz (tables), golden.npz (inputs with torch's answers and with attributions, which a server
@@ -49,7 +49,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="N",
         type=int,
         default=256,
-        help="held-out texts or rows to compare on (default: %(default)s)",
+        help="held-out texts, rows or images to compare on (default: %(default)s)",
     )
     parser.add_argument(
         "--sign-key",
