@@ -1,5 +1,8 @@
 """The error catalogue: every reason reaches the wire with its code and the details of its kind."""
 
+import re
+from pathlib import Path
+
 import grpc
 import pytest
 from google.protobuf.message import Message
@@ -57,3 +60,14 @@ def test_a_callers_own_long_words_do_not_outgrow_the_headers() -> None:
     missing = errors.NotFound("MODEL_NOT_FOUND", long, resource_type="model", resource_name=long)
     for error in (errors.InvalidRequest(violations), missing):
         assert len(to_status(error, "r" * 32).SerializeToString()) * 4 / 3 + 3 * 320 < 8192
+
+
+def test_the_operators_guide_tells_every_reason_with_its_code() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = guide.partition("| reason | code |")[2].partition("\n\n")[0]
+    told = {
+        reason: code
+        for reasons, code in re.findall(r"^\| ([A-Z_, ]+) \| ([A-Z_]+)", table, re.MULTILINE)
+        for reason in reasons.split(", ")
+    }
+    assert told == {reason: entry.code.name for reason, entry in CATALOGUE.items()}
