@@ -137,7 +137,8 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveLabel(self, request, context):
-        """RemoveLabel removes a label. A version that lost its last one leaves the memory.
+        """RemoveLabel removes a label. A version that no label holds any more leaves the memory; "live" holds the one before
+        it too, unless the server is set otherwise.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

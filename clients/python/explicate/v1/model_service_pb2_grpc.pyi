@@ -51,7 +51,9 @@ class ModelServiceStub:
     RollbackModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.RollbackModelRequest, _model_service_pb2.RollbackModelResponse]
     """RollbackModel moves a label back to the version it pointed at before."""
     RemoveLabel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.RemoveLabelRequest, _model_service_pb2.RemoveLabelResponse]
-    """RemoveLabel removes a label. A version that lost its last one leaves the memory."""
+    """RemoveLabel removes a label. A version that no label holds any more leaves the memory; "live" holds the one before
+    it too, unless the server is set otherwise.
+    """
     SetTraffic: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.SetTrafficRequest, _model_service_pb2.SetTrafficResponse]
     """SetTraffic says which share of the requests the version labelled "canary" answers or shadows."""
     WatchModels: _grpc.UnaryStreamMultiCallable[_model_service_pb2.WatchModelsRequest, _model_service_pb2.WatchModelsResponse]
@@ -82,7 +84,9 @@ class ModelServiceAsyncStub(ModelServiceStub):
     RollbackModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.RollbackModelRequest, _model_service_pb2.RollbackModelResponse]  # type: ignore[assignment]
     """RollbackModel moves a label back to the version it pointed at before."""
     RemoveLabel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.RemoveLabelRequest, _model_service_pb2.RemoveLabelResponse]  # type: ignore[assignment]
-    """RemoveLabel removes a label. A version that lost its last one leaves the memory."""
+    """RemoveLabel removes a label. A version that no label holds any more leaves the memory; "live" holds the one before
+    it too, unless the server is set otherwise.
+    """
     SetTraffic: _aio.UnaryUnaryMultiCallable[_model_service_pb2.SetTrafficRequest, _model_service_pb2.SetTrafficResponse]  # type: ignore[assignment]
     """SetTraffic says which share of the requests the version labelled "canary" answers or shadows."""
     WatchModels: _aio.UnaryStreamMultiCallable[_model_service_pb2.WatchModelsRequest, _model_service_pb2.WatchModelsResponse]  # type: ignore[assignment]
@@ -152,7 +156,9 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.RemoveLabelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.RemoveLabelResponse, _abc.Awaitable[_model_service_pb2.RemoveLabelResponse]]:
-        """RemoveLabel removes a label. A version that lost its last one leaves the memory."""
+        """RemoveLabel removes a label. A version that no label holds any more leaves the memory; "live" holds the one before
+        it too, unless the server is set otherwise.
+        """
 
     @_abc_1.abstractmethod
     def SetTraffic(

@@ -34,7 +34,9 @@ def register(actions: Actions) -> None:
     _add_label_options(rollback)
     unload = add_action(actions, "unload", "take a version without labels out of memory", run=run_unload, about=_ON)
     unload.add_argument("version", metavar="VERSION", type=int, help="the version")
-    remove = add_action(actions, "remove-label", "remove a label; its version leaves the memory", run=run_remove_label)
+    remove = add_action(
+        actions, "remove-label", "remove a label; its version leaves the memory unless held", run=run_remove_label
+    )
     remove.add_argument("label", metavar="LABEL", help="the label")
     _add_expect_option(remove)
     traffic = add_action(actions, "traffic", "give the version labelled canary a share of requests", run=run_traffic)
