@@ -8,8 +8,8 @@ _DESCRIPTION = """\
 Turn a finished training run into a bundle that `explicate serve` can load.
 
 The model becomes an ONNX graph (dynamic batch and length). Its answers are compared with torch's on held-out texts,
-rows or images, in batches and alone; when a logit differs by more than 1e-4 (a regression's value by more than 1e-4 of the
-target's spread), nothing is published.
+rows or images, in batches and alone; when a logit differs by more than 1e-4 (a regression's value by more than 1e-4
+of the target's spread), nothing is published.
 The bundle appears in DIR/MODEL/VERSION/ by one rename, whole or not at all: model.onnx, tokenizer.json (texts) or
 background.npz and lime.npz (tables), golden.npz (inputs with torch's answers and with attributions, which a server
 checks), manifest.json (digests of all files, schema, metrics, provenance) and MODEL_CARD.md. Published versions never
