@@ -39,7 +39,7 @@ class AuditLine:
             line = cls(number, json.loads(text))
             # Whether all that a replay needs is there.
             _ = line.model, line.version, line.digests, line.options(), line.input()
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(f"line {number} is no line of an audit log ({type(error).__name__}: {error})") from None
         return line
 

@@ -90,6 +90,7 @@ def test_inputs_of_every_kind_are_read(held: Any, value: Any) -> None:
     [
         "",
         "{",
+        "[" * 100_000,
         "[]",
         "7",
         '"text"',

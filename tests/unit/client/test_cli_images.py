@@ -60,11 +60,12 @@ class TestPredict:
             json.dumps({"text": "x"}),
             json.dumps({"image": "gone.png"}),
             json.dumps({"image": "a\0b"}),
+            "[" * 100_000,
         ]
         (folder / "held_out.jsonl").write_text("\n".join(lines))
         code, out, err = explicate("predict", *ANIMALS, "--jsonl", str(folder / "held_out.jsonl"))
         assert code == 1
-        assert ["error" in document for document in documents(out)] == [False, False, True, True, True, True]
+        assert ["error" in document for document in documents(out)] == [False, False, True, True, True, True, True]
         assert "is not JSON" in err
         assert 'has no image, as in {"image": "pictures/cat.png"}' in err
         assert "gone.png: No such file" in err

@@ -44,7 +44,7 @@ def json_object(line: str, example: str) -> Mapping[str, Any] | InvalidArgument:
     """The JSON object of a line, or why it is none."""
     try:
         given = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # of many brackets within one another
         return invalid_argument("line", f"is not JSON: {error}")
     if not isinstance(given, dict):
         return invalid_argument("line", f"is not a JSON object such as {example}")
