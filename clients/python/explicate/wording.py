@@ -18,6 +18,7 @@ _STOP_REASONS = {
     "exact": "stopped: the values are exact",
     "running": "still running",
 }
+_MOST_DECIMALS = 6  # of probabilities and logits, which float32 models know no finer
 
 
 def number(value: float, decimals: int = 3) -> str:
@@ -38,11 +39,15 @@ def half_width(contribution: Contribution, decimals: int = 3) -> str:
 
 
 def decimals(result: ExplainResult) -> int:
-    """How many decimals its figures have: three for probabilities and logits, as many as matter for a regression."""
-    if result.explanation.options.output_space != "value":
-        return 3
+    """How many decimals its figures have: as many as matter for a regression, else three, or more for small figures.
+
+    A model that is sure has probabilities that hardly move: 0.0012 and 0.0007 are not both to read 0.001.
+    """
     attributed = (value for attribution in result.explanation.attributions for value in attribution.values)
-    return _decimals(max((abs(value) for value in attributed if math.isfinite(value)), default=0.0), digits=3)
+    largest = max((abs(value) for value in attributed if math.isfinite(value)), default=0.0)
+    if result.explanation.options.output_space == "value":
+        return _decimals(largest, digits=3)
+    return min(max(_decimals(largest, digits=2), 3), _MOST_DECIMALS)
 
 
 def _decimals(value: float, digits: int) -> int:

@@ -253,6 +253,15 @@ class TestText:
             (["age", "34"], ["+0.010", "±", "0.020"]),
         ]
 
+    @pytest.mark.parametrize(("largest", "figure"), [(12.0, "+12.000"), (0.012, "+0.012"), (0.0012, "+0.0012")])
+    def test_small_figures_of_a_class_have_more_decimals(self, largest, figure):
+        result = explained()
+        (attribution,) = result.explanation.attributions
+        scale = largest / max(attribution.values)
+        scaled = replace(attribution, values=tuple(value * scale for value in attribution.values))
+        small = replace(result, explanation=replace(result.explanation, attributions=(scaled,)))
+        assert wording.number(largest, wording.decimals(small)) == figure
+
     def test_regression_has_the_decimals_of_its_attributions(self):
         lines = list(explanation_text.lines(explained("progression"), 0))
         assert lines[0].startswith("predicts 340.0  (")
