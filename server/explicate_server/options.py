@@ -138,7 +138,7 @@ def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) ->
     if masking not in choices.maskings:
         raise NotServable(
             "MASKING_UNSUPPORTED",
-            f"masking {masking!r} needs what this model has not; it can {', '.join(choices.maskings)}",
+            f"{masking!r} is no masking of this model; it has {', '.join(choices.maskings)}",
         )
     if method.drawn is not (masking == DRAWN):
         problem = f"is {masking}; of a table lime knows the masking drawn and no other, and no other method knows it"
