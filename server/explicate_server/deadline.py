@@ -3,8 +3,8 @@
 from explicate_server.timings import Timings
 
 # Time kept back to fit and send the answer: twice the slowest fit so far, but never most of the time. The floor is for
-# the wire and for a first fit, which comes when the time is up and has not been measured: with 0.03 s, of 16 calls about
-# an image of 50 segments with 0.2 s to the deadline 9 had an answer on a busy machine, with 0.05 s all 16.
+# the wire and for a first fit, which comes when the time is up and has not been measured: with 0.03 s, of 16 calls
+# about an image of 50 segments with 0.2 s to the deadline 9 had an answer on a busy machine, with 0.05 s all 16.
 _RESERVE_FLOOR_S = 0.05
 _RESERVE_FITS = 2.0
 _RESERVE_MOST = 0.25
