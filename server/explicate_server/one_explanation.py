@@ -95,7 +95,7 @@ class OneExplanation:
         self, value: ModelInput, field_path: str, seat: Seat, progress: Callable[[], bool]
     ) -> AsyncGenerator[ExplainAnswer]:
         """Predict, then ask, evaluate and tell until the run stops."""
-        encoded, game = await self._prepare(value, field_path)
+        encoded, game, digest = await self._prepare(value, field_path)
         options = self._with_budget(len(game.players))
         seat.reserve(options.max_evaluations)
         served, runtime = self._served, self._served.runtime
@@ -103,7 +103,7 @@ class OneExplanation:
         # Everything that the game's values depend on.
         key = (
             *(served.bundle.digest, runtime.name, runtime.precision),
-            *(value.digest, options.players, options.masking),
+            *(digest, options.players, options.masking),
             *(() if drawn is None else (options.max_evaluations, options.seed)),
         )
         with self._store.game(key) as known:
@@ -112,22 +112,24 @@ class OneExplanation:
                 async for answer in answers:
                     yield answer
 
-    async def _prepare(self, value: ModelInput, field_path: str) -> tuple[EncodedInput, Game]:
+    async def _prepare(self, value: ModelInput, field_path: str) -> tuple[EncodedInput, Game, bytes]:
+        """The input ready for the model, its game, and its digest: of 8 MiB that alone takes 10 ms."""
         started_s = time.monotonic()
         modality, options = self._served.modality, self._with_budget(0)
 
-        def prepare() -> tuple[EncodedInput, Game]:
+        def prepare() -> tuple[EncodedInput, Game, bytes]:
             (encoded,) = encode_inputs(self._served, [value], [field_path])
-            return encoded, modality.game(value, encoded, players=options.players, masking=options.masking)
+            game = modality.game(value, encoded, players=options.players, masking=options.masking)
+            return encoded, game, value.digest
 
         with tracing.span("prepare"):
-            encoded, game = await self._in_worker(prepare)
+            encoded, game, digest = await self._in_worker(prepare)
         if len(game.players) > MAX_PLAYERS:
             kind = options.players.replace("-", " ")
             problem = f"has {len(game.players):,} {kind}; at most {MAX_PLAYERS:,} can be explained"
             raise InvalidRequest([Violation(f"{field_path}.{modality.field}", problem)])
         self._timings.preprocessing_s += time.monotonic() - started_s
-        return encoded, game
+        return encoded, game, digest
 
     async def _drawn(self, game: Game, options: ResolvedOptions) -> NDArray[np.bool_] | None:
         """Which players are present in the rows that a game draws itself; None of other games."""
