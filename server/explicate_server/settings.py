@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -12,8 +13,20 @@ class SettingError(Exception):
     """A setting has a value that cannot be used; the message names it."""
 
 
-def _setting(default: Any, text: str, *, minimum: float | None = None, choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"help": text, "minimum": minimum, "choices": choices})
+# What gRPC and ONNX Runtime hold their numbers in is a C int; gRPC counts times in milliseconds.
+_C_INT = (1 << 31) - 1
+_C_INT_S = _C_INT // 1000
+
+
+def _setting(
+    default: Any,
+    text: str,
+    *,
+    minimum: float | None = None,
+    maximum: float = sys.float_info.max,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    return field(default=default, metadata={"help": text, "minimum": minimum, "maximum": maximum, "choices": choices})
 
 
 @dataclass(frozen=True)
@@ -27,8 +40,8 @@ class Settings:
         "what runs the models: onnxruntime, openvino, or auto for the fastest that gives the bundle's answers",
         choices=("onnxruntime", "openvino", "auto"),
     )
-    threads: int = _setting(0, "threads that run one model; 0 takes all cores", minimum=0)
-    max_message_bytes: int = _setting(16 << 20, "largest request or answer", minimum=1024)
+    threads: int = _setting(0, "threads that run one model; 0 takes all cores", minimum=0, maximum=_C_INT)
+    max_message_bytes: int = _setting(16 << 20, "largest request or answer", minimum=1024, maximum=_C_INT)
     max_inputs: int = _setting(1024, "inputs in one Predict", minimum=1)
     max_text_bytes: int = _setting(64 << 10, "UTF-8 bytes of one text", minimum=1)
     max_image_bytes: int = _setting(8 << 20, "bytes of one image file", minimum=64)
@@ -36,13 +49,22 @@ class Settings:
     max_evaluations: int = _setting(16384, "model rows of one explanation", minimum=16)
     max_call_s: float = _setting(60.0, "seconds of one call, also where the caller set no deadline", minimum=0.1)
     max_concurrent_calls: int = _setting(1024, "calls in progress; the next is refused at once", minimum=1)
-    max_connection_streams: int = _setting(1024, "calls in progress on one connection; the next waits", minimum=1)
-    max_metadata_bytes: int = _setting(16 << 10, "metadata of one call", minimum=1024)
-    max_idle_s: float = _setting(900.0, "seconds after which a connection without calls is closed", minimum=1.0)
-    max_connection_age_s: float = _setting(
-        0.0, "seconds after which a connection is to be made anew, for balancers; 0: never", minimum=0.0
+    max_connection_streams: int = _setting(
+        1024, "calls in progress on one connection; the next waits", minimum=1, maximum=_C_INT
     )
-    max_handshake_s: float = _setting(10.0, "seconds in which a new connection must speak TLS and HTTP/2", minimum=0.1)
+    max_metadata_bytes: int = _setting(16 << 10, "metadata of one call", minimum=1024, maximum=_C_INT)
+    max_idle_s: float = _setting(
+        900.0, "seconds after which a connection without calls is closed", minimum=1.0, maximum=_C_INT_S
+    )
+    max_connection_age_s: float = _setting(
+        0.0,
+        "seconds after which a connection is to be made anew, for balancers; 0: never",
+        minimum=0.0,
+        maximum=_C_INT_S,
+    )
+    max_handshake_s: float = _setting(
+        10.0, "seconds in which a new connection must speak TLS and HTTP/2", minimum=0.1, maximum=_C_INT_S
+    )
     max_queued_rows: int = _setting(4096, "rows of Predict calls that may wait, per model", minimum=1)
     max_queued_bytes: int = _setting(
         256 << 20, "memory of the rows of Predict calls that may wait, per model; bounds their number too", minimum=1
@@ -92,9 +114,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            minimum = item.metadata["minimum"]
-            if minimum is not None and getattr(self, item.name) < minimum:
-                raise SettingError(f"{flag(item)} is {getattr(self, item.name)}; it must be at least {minimum}")
+            if item.metadata["minimum"] is not None:
+                _check_range(item, getattr(self, item.name))
             choices = item.metadata["choices"]
             if choices and getattr(self, item.name) not in choices:
                 raise SettingError(f"{flag(item)} is {getattr(self, item.name)!r}; it must be {_one_of(choices)}")
@@ -106,11 +127,26 @@ class Settings:
             raise SettingError("--tls-client-ca asks for TLS; give --tls-cert and --tls-key as well")
 
 
+def _check_range(item: "Field[Any]", value: float) -> None:
+    minimum, maximum = item.metadata["minimum"], item.metadata["maximum"]
+    if not value >= minimum:  # so that a number that is none fails too
+        raise SettingError(f"{flag(item)} is {value}; it must be at least {minimum}")
+    if value > maximum:
+        raise SettingError(f"{flag(item)} is {value}; it must be at most {maximum:,.10g}")
+
+
 _SWITCH = {"yes": True, "true": True, "1": True, "on": True, "no": False, "false": False, "0": False, "off": False}
 
 
-def _shown(default: Any) -> Any:
-    return {True: "yes", False: "no"}[default] if isinstance(default, bool) else default
+def _default(item: "Field[Any]") -> str:
+    """The default as `--help` says it; nothing where there is none."""
+    if item.default == "":
+        return ""
+    shown = {True: "yes", False: "no"}[item.default] if isinstance(item.default, bool) else item.default
+    return f"default {shown}, "
+
+
+_KINDS = {int: "whole number", float: "number"}
 
 
 def _one_of(choices: tuple[str, ...]) -> str:
@@ -135,7 +171,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             flag(item),
             metavar="yes|no" if switch else item.name.rsplit("_", 1)[-1].upper(),
             **switch,
-            help=f"{item.metadata['help']} (default {_shown(item.default)}, or ${environment_name(item)})",
+            help=f"{item.metadata['help']} ({_default(item)}or ${environment_name(item)})",
         )
 
 
@@ -163,4 +199,4 @@ def _parse(item: "Field[Any]", text: str) -> Any:
     try:
         return kind(text)
     except ValueError:
-        raise SettingError(f"{flag(item)} is {text!r}, which is not a {kind.__name__}") from None
+        raise SettingError(f"{flag(item)} is {text!r}, which is no {_KINDS[kind]}") from None
