@@ -8,7 +8,9 @@ without the file serves its newest intact version as "live".
 import json
 import os
 import re
+import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,8 @@ class LabelStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        # Not the process id: servers in containers share a repository, and each of them is process 1.
+        self._temporary_name = f".{FILE_NAME}.{secrets.token_hex(8)}"
 
     def read(self, model: str) -> Assignment | None:
         """What was kept of a model; None when there is nothing.
@@ -102,14 +106,15 @@ class LabelStore:
             temporary.replace(path)
             _sync_folder(path.parent)
         except OSError as error:
+            with suppress(OSError):
+                temporary.unlink()  # what a full disk has cut off
             raise _read_only(path, error) from error
 
     def _path(self, model: str) -> Path:
         return self._folder / model / FILE_NAME
 
-    @staticmethod
-    def _temporary(path: Path) -> Path:
-        return path.with_name(f".{FILE_NAME}.{os.getpid()}")
+    def _temporary(self, path: Path) -> Path:
+        return path.with_name(self._temporary_name)
 
 
 def _read_only(path: Path, error: OSError) -> NotServable:

@@ -1,6 +1,8 @@
 """Where labels point is kept in one small file that is replaced as a whole, and believed only when it is understood."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,35 @@ def test_a_folder_that_cannot_be_written_is_told_before_and_the_old_file_stays(t
             attempt()
         assert caught.value.reason == "LABELS_READ_ONLY"
     assert (tmp_path / "reviews" / "labels.json").read_bytes() == kept
+
+
+def test_two_servers_that_write_at_once_do_not_write_into_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, sync = Assignment({"live": LabelTarget(7)}), os.fsync
+
+    def write_the_other_meanwhile(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", sync)
+        LabelStore(tmp_path).write("reviews", other)
+        assert LabelStore(tmp_path).read("reviews") == other
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", write_the_other_meanwhile)
+    LabelStore(tmp_path).write("reviews", KEPT)
+    assert LabelStore(tmp_path).read("reviews") == KEPT
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LabelStore(tmp_path)
+    store.write("reviews", KEPT)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(NotServable, match="No space left on device"):
+        store.write("reviews", Assignment({}))
+    assert store.read("reviews") == KEPT
+    assert [path.name for path in (tmp_path / "reviews").iterdir()] == ["labels.json"]
