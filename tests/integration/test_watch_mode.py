@@ -96,6 +96,35 @@ async def test_a_version_that_was_rolled_back_is_not_made_live_again_and_a_newer
         assert await live_version(running) == 3
 
 
+async def test_a_version_that_was_live_once_is_not_made_live_again_after_a_restart(repository: Path) -> None:
+    publish_copy(repository, 2)
+    publish_copy(repository, 3)
+    async with watching(repository) as running, explicate.AsyncClient(running.target) as client:
+        await client.activate_version("tiny", 2)
+        await client.activate_version("tiny", 1)
+        await running.server.poll.look()
+        assert await live_version(running) == 1
+    async with watching(repository) as running:
+        await running.server.poll.look()
+        assert await live_version(running) == 1
+
+
+async def test_a_version_refused_for_lack_of_memory_goes_live_once_there_is_some(repository: Path) -> None:
+    async with watching(repository) as running:
+        loader, looks = running.server.registry.lifecycle._loader, 0
+        loader._available = lambda: 0
+        publish_copy(repository, 2)
+        for _ in range(2):
+            await running.server.poll.look()
+        assert running.server.registry.lifecycle.outcomes["tiny", "load", "failed"] == 1
+        assert await live_version(running) == 1
+        loader._available = lambda: None
+        while await live_version(running) == 1:
+            looks += 1
+            assert looks <= 12
+            await running.server.poll.look()
+
+
 async def test_an_operator_who_is_faster_than_the_poll_is_not_overruled(repository: Path) -> None:
     publish_copy(repository, 2)
     async with watching(repository) as running, explicate.AsyncClient(running.target) as client:

@@ -29,10 +29,27 @@ _MAX_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class LabelTarget:
-    """The version that a label points at, and the one it pointed at before; 0 for none."""
+    """Where a label points.
+
+    Attributes:
+        version: the version it points at.
+        previous: the one it pointed at before; 0 for none.
+        newest: the newest one it ever pointed at, where that is neither of them; else 0.
+    """
 
     version: int
     previous: int = 0
+    newest: int = 0
+
+    @property
+    def newest_ever(self) -> int:
+        """The newest version that it points or pointed at."""
+        return max(self.version, self.previous, self.newest)
+
+    def moved_to(self, version: int) -> "LabelTarget":
+        """The same label once it points at ``version``."""
+        newest = self.newest_ever
+        return LabelTarget(version, self.version, newest if newest > max(version, self.version) else 0)
 
 
 @dataclass(frozen=True)
@@ -128,15 +145,17 @@ def _read_only(path: Path, error: OSError) -> NotServable:
 def _document(assignment: Assignment) -> dict[str, Any]:
     return {
         "format": _FORMAT,
-        "labels": {
-            name: {"version": target.version, "previous": target.previous}
-            for name, target in sorted(assignment.labels.items())
-        },
+        "labels": {name: _target_document(target) for name, target in sorted(assignment.labels.items())},
         "traffic": {
             "canary_share": assignment.traffic.canary_share,
             "shadow_share": assignment.traffic.shadow_share,
         },
     }
+
+
+def _target_document(target: LabelTarget) -> dict[str, int]:
+    newest = {"newest": target.newest} if target.newest else {}
+    return {"version": target.version, "previous": target.previous, **newest}
 
 
 def _parse(document: Any) -> Assignment:
@@ -160,10 +179,10 @@ def _label(name: str) -> str:
 
 
 def _target(target: Mapping[str, Any]) -> LabelTarget:
-    version, previous = target["version"], target.get("previous", 0)
-    if type(version) is not int or type(previous) is not int or version < 1 or previous < 0:
+    version, previous, newest = target["version"], target.get("previous", 0), target.get("newest", 0)
+    if {type(version), type(previous), type(newest)} != {int} or version < 1 or min(previous, newest) < 0:
         raise ValueError(f"{dict(target)!r} is no version")
-    return LabelTarget(version, previous)
+    return LabelTarget(version, previous, newest)
 
 
 def _sync_folder(folder: Path) -> None:

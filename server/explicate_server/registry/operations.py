@@ -175,7 +175,7 @@ class Operations:
             if keep:
                 await asyncio.to_thread(self._store.check_writable, entry.name)
             loaded = await self._lifecycle.ensure_loaded(record)
-            target = LabelTarget(version, previous=old.version if old else 0)
+            target = old.moved_to(version) if old else LabelTarget(version)
             if keep:
                 await self._keep_or_free(entry, {**entry.targets, label: target}, record if loaded else None)
         except NotServable:

@@ -2,11 +2,13 @@
 
 A version counts when its folder is complete: the manifest is there, and every file it lists has its size. Publishers
 rename a whole folder into place, so theirs are from the start; a folder that is being copied is left alone until it
-is. A version that an operator has rolled back is older than what was live before, and is not made live again.
+is. A version that an operator has rolled back is older than what was live before, and is not made live again. One that
+was refused is tried again when its files change, and now and then where it was not the version that was to blame.
 """
 
 import asyncio
 import logging
+import math
 from collections import defaultdict
 from pathlib import Path
 
@@ -18,6 +20,10 @@ from explicate_server.registry.records import ModelEntry, State
 from explicate_server.registry.repository import BundlePlace, list_bundles
 
 _Stamp = tuple[tuple[str, int, int], ...]
+# Refusals that may pass without a change of the files.
+_PASSING = ("NOT_ENOUGH_MEMORY", "LABELS_READ_ONLY")
+# After how many looks such a version is tried again, which reads all its files: a minute, by default.
+_LOOKS_BETWEEN = 12
 _log = logging.getLogger(__name__)
 
 
@@ -29,6 +35,8 @@ class RepositoryPoll:
         self._repository = repository
         self._interval_s = interval_s
         self._tried: dict[tuple[str, int], _Stamp] = {}
+        self._looks = 0
+        self._try_again: dict[tuple[str, int], int] = {}
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -45,6 +53,7 @@ class RepositoryPoll:
         Raises:
             OSError: the repository cannot be read.
         """
+        self._looks += 1
         places = defaultdict(list)
         for place in await asyncio.to_thread(list_bundles, self._repository):
             places[place.model].append(place)
@@ -61,7 +70,7 @@ class RepositoryPoll:
         """Make the newest version live that is newer than any that was, and can be."""
         target = entry.targets.get(LIVE)
         live = target.version if target else 0
-        newest_known = max(live, target.previous) if target else 0
+        newest_known = target.newest_ever if target else 0
         if entry.fault:
             return
         for place in sorted(places, key=lambda place: -place.version):
@@ -74,6 +83,8 @@ class RepositoryPoll:
                 return
             except ServerError as error:
                 _log.warning("%s/%d was not made live: %s", place.model, place.version, error)
+                if error.reason in _PASSING:
+                    self._try_again[place.model, place.version] = self._looks + _LOOKS_BETWEEN
             else:
                 return
 
@@ -81,7 +92,7 @@ class RepositoryPoll:
         """Whether it is complete, and was not tried as it is now."""
         key, stamp = (place.model, place.version), await asyncio.to_thread(_stamp, place.folder)
         record = entry.records.get(place.version)
-        if record is None or self._tried.get(key) == stamp:
+        if record is None or (self._tried.get(key) == stamp and self._looks < self._try_again.get(key, math.inf)):
             return False
         missing = await asyncio.to_thread(what_is_missing, place.folder)
         if missing and record.state is State.AVAILABLE:
@@ -89,6 +100,7 @@ class RepositoryPoll:
         if missing:
             return False
         self._tried[key] = stamp
+        self._try_again.pop(key, None)
         return True
 
 

@@ -40,6 +40,7 @@ def test_what_was_written_is_read_again_and_nothing_else_is_left(tmp_path: Path)
         '{"format": 1, "labels": {"live": {"version": "3"}}}',
         '{"format": 1, "labels": {"live": {"version": 0}}}',
         '{"format": 1, "labels": {"live": {"version": 3, "previous": -1}}}',
+        '{"format": 1, "labels": {"live": {"version": 3, "newest": true}}}',
         '{"format": 1, "labels": {"../live": {"version": 3}}}',
         '{"format": 1, "labels": {}, "traffic": {"canary_share": 2}}',
         '{"format": 1, "labels": {}, "traffic": {"canary_share": NaN}}',
@@ -65,6 +66,16 @@ def test_a_folder_that_cannot_be_written_is_told_before_and_the_old_file_stays(t
             attempt()
         assert caught.value.reason == "LABELS_READ_ONLY"
     assert (tmp_path / "reviews" / "labels.json").read_bytes() == kept
+
+
+def test_a_label_knows_the_newest_version_it_ever_pointed_at(tmp_path: Path) -> None:
+    target = LabelTarget(4)
+    for version in (2, 3, 1):
+        target = target.moved_to(version)
+    assert target == LabelTarget(1, previous=3, newest=4)
+    assert target.moved_to(5) == LabelTarget(5, previous=1)
+    LabelStore(tmp_path).write("reviews", Assignment({"live": target}))
+    assert LabelStore(tmp_path).read("reviews") == Assignment({"live": target})
 
 
 def test_two_servers_that_write_at_once_do_not_write_into_one_file(
