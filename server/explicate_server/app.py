@@ -75,7 +75,7 @@ class Server:
         access = Access(_tokens(settings), admin_apart=bool(settings.admin_listen))
         reception = Reception(access, max_calls=settings.max_concurrent_calls, max_receive_s=settings.max_call_s)
         self.calls = CallsInterceptor(reception, self._call_ended, log_requests=settings.log_inputs)
-        self.health = HealthReport(self._live_batchers, stuck_batch_s=settings.stuck_batch_s)
+        self.health = HealthReport(self._live_batchers, self._batchers, stuck_batch_s=settings.stuck_batch_s)
         explainer = Explainer(settings, self._workers, self.admission, self.metrics, self.audit)
         self.registry.lifecycle.on_freed.append(explainer.store.forget)
         self.metrics.add(ModelCollector(self.registry.lifecycle.outcomes, self._batchers))

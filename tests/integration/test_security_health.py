@@ -14,9 +14,11 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from harness import TEXT, Running, gate, predict_request, running_server
+from harness import TEXT, Running, gate, predict_request, running_server, until
 from tiny_bundle import build_onnx_variant
+from versions import publish_copy
 
+from explicate import AsyncClient
 from explicate.v1 import inference_service_pb2_grpc as services
 from explicate_server.app import Server
 from explicate_server.settings import Settings
@@ -79,7 +81,7 @@ async def test_a_model_whose_runtime_hangs_is_not_ready_until_it_goes_on(
         gated = gate(running)
         hanging = asyncio.ensure_future(running.inference.Predict(predict_request(TEXT)))
         assert (await one.read()).status == _NOT_SERVING
-        assert "tiny is stuck: one batch has run for" in caplog.text
+        assert "tiny/1 is stuck: one batch has run for" in caplog.text
         assert await status(running.channel, f"{_READY}/other") == _SERVING
         assert await status(running.channel, _READY) == _SERVING
         assert await status(running.channel, "") == _SERVING
@@ -90,7 +92,26 @@ async def test_a_model_whose_runtime_hangs_is_not_ready_until_it_goes_on(
         gated.let_through(100)
         assert (await hanging).predictions
         assert (await one.read()).status == _SERVING
-        assert "tiny answers again" in caplog.text
+        assert "tiny/1 answers again" in caplog.text
+
+
+async def test_a_canary_whose_runtime_hangs_is_in_the_log_and_the_live_version_stays_ready(
+    tiny_repository: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    repository = Path(shutil.copytree(tiny_repository, tmp_path / "repository"))
+    publish_copy(repository, 2)
+    async with running_server(repository, stuck_batch_s=0.05) as running, AsyncClient(running.target) as client:
+        await client.activate_version("tiny", 1, label="canary")
+        canary = running.server.registry.find("tiny", label="canary").served
+        gated = gate(running, served=canary)
+        hanging = asyncio.ensure_future(client.predict("tiny", [TEXT], label="canary"))
+        await until(lambda: "tiny/1 is stuck: one batch has run for" in caplog.text)
+        await running.server.health.refresh()
+        assert await status(running.channel, f"{_READY}/tiny") == _SERVING
+        gated.let_through(100)
+        assert (await hanging).model.version == 1
+        await until(lambda: "tiny/1 answers again" in caplog.text)
 
 
 async def test_a_server_whose_only_model_hangs_is_not_ready_and_alive(tiny_repository: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from grpc_health.v1 import health, health_pb2
 
+from explicate_server.metric_collectors import Batchers
 from explicate_server.rpc.ports import INFERENCE, MODELS
 from explicate_server.runtime.batcher import Batcher
 
@@ -23,10 +24,13 @@ _INTERVAL_S = 0.25
 class HealthReport:
     """Keeps the health service at what the registry and the runtimes really do."""
 
-    def __init__(self, live: Callable[[], Mapping[str, Batcher | None]], *, stuck_batch_s: float) -> None:
-        """``live`` gives the batcher of the version that answers for each known model now, or None."""
+    def __init__(
+        self, live: Callable[[], Mapping[str, Batcher | None]], loaded: Batchers, *, stuck_batch_s: float
+    ) -> None:
+        """``live`` gives the batcher of the version that answers for each known model now, or None; ``loaded`` all."""
         self.servicer = health.aio.HealthServicer()
         self._live = live
+        self._loaded = loaded
         self._stuck_batch_s = stuck_batch_s
         self._told: dict[str, int] = {}
         self._stuck: set[str] = set()
@@ -58,8 +62,8 @@ class HealthReport:
 
     def _now(self) -> dict[str, int]:
         live = self._live()
-        self._note_stuck(live)
-        ready = {name for name, batcher in live.items() if batcher is not None and name not in self._stuck}
+        self._note_stuck()
+        ready = {name for name, batcher in live.items() if batcher is not None and not self._is_stuck(batcher)}
         now = {f"{INFERENCE}/{name}": _status(name in ready and not self._draining) for name in live}
         # A model that is known no more; the health protocol has a word for it.
         gone = [service for service in self._told if service.startswith(f"{INFERENCE}/") and service not in now]
@@ -67,17 +71,18 @@ class HealthReport:
         now |= dict.fromkeys((INFERENCE, MODELS), _status(bool(ready) and not self._draining))
         return now | {LIVENESS: _status(not self._draining)}
 
-    def _note_stuck(self, live: Mapping[str, Batcher | None]) -> None:
-        stuck = {
-            name: seconds
-            for name, batcher in live.items()
-            if batcher is not None and (seconds := batcher.running_s) > self._stuck_batch_s
-        }
-        for name in stuck.keys() - self._stuck:
-            _log.error("%s is stuck: one batch has run for %.1f s; its health is NOT_SERVING", name, stuck[name])
-        for name in self._stuck - stuck.keys():
-            _log.warning("%s answers again", name)
-        self._stuck = set(stuck)
+    def _is_stuck(self, batcher: Batcher) -> bool:
+        return batcher.running_s > self._stuck_batch_s
+
+    def _note_stuck(self) -> None:
+        """Log which versions hang, the canaries among them, and which have come back."""
+        loaded = {f"{model}/{version}": batcher for model, version, batcher in self._loaded()}
+        stuck = {name for name, batcher in loaded.items() if self._is_stuck(batcher)}
+        for name in sorted(stuck - self._stuck):
+            _log.error("%s is stuck: one batch has run for %.1f s", name, loaded[name].running_s)
+        for name in sorted(self._stuck - stuck):
+            _log.warning("%s %s", name, "answers again" if name in loaded else "is taken out while it is stuck")
+        self._stuck = stuck
 
     async def _follow(self) -> None:
         while True:
