@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,8 +41,6 @@ from explicate_server.shadow import Shadow
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _PREPARATIONS = [method.prepare for method in METHODS.values()]
-# Tokenising and fitting; more threads than that would only fight the model for the cores.
-_WORKERS = 2
 # How long a thread that computes in Python may keep the others from the interpreter. At the default of 5 ms a lane that
 # is done waits for the event loop before its next batch can start: 2 % of the rows a second, 32 callers, 2 cores.
 SWITCH_INTERVAL_S = 0.0005
@@ -62,7 +59,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="worker")
+        self._workers = Workers()
         self.registry = ModelRegistry(settings)
         self.poll = RepositoryPoll(self.registry, settings.repository, interval_s=settings.watch_interval_s)
         self._background: list[asyncio.Task[None]] = []
@@ -153,11 +150,12 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.registry.close()
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        self._workers.close()
 
     def _call_ended(self, record: CallRecord, code: str) -> None:
         self.metrics.call_ended(record, code)
-        if code != "OK" or self._settings.log_calls == "all":
+        # Who changed what is served is always in the log, and who tried to.
+        if code != "OK" or record.change or self._settings.log_calls == "all":
             log_call(record, code)
 
     def _listen_for_metrics(self) -> None:

@@ -25,6 +25,7 @@ class CallRecord:
         caller: who it is: the name of a token, or the peer without its port.
         model: the model that answers; empty until a version of it was leased.
         version: the version that answers, or 0.
+        change: what an operator's call is to change, in words for the log; empty for other calls.
     """
 
     request_id: str
@@ -33,6 +34,7 @@ class CallRecord:
     caller: str = ""
     model: str = ""
     version: int = 0
+    change: str = ""
     started_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -49,6 +51,13 @@ def note_version(model: str, version: int) -> None:
     record = current_call.get()
     if record is not None:
         record.model, record.version = model, version
+
+
+def note_change(change: str) -> None:
+    """Write down what the call in progress is to change; in checked names only, since it goes to the log."""
+    record = current_call.get()
+    if record is not None:
+        record.change = change
 
 
 def caller_of_call() -> str:

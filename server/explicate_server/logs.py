@@ -35,12 +35,13 @@ def log_call(record: CallRecord, code: str) -> None:
         "caller": record.caller,
         "model": record.model,
         "version": record.version,
+        **({"change": record.change} if record.change else {}),
     }
-    model = f" by {record.model}/{record.version}" if record.model else ""
+    about = f" by {record.model}/{record.version}" if record.model else f" ({record.change})" if record.change else ""
     _log.log(
         level,
         "%s from %s%s: %s in %.1f ms",
-        *(record.method, record.caller, model, code, 1e3 * record.seconds),
+        *(record.method, record.caller, about, code, 1e3 * record.seconds),
         extra={"fields": fields},
     )
 

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import grpc
@@ -9,10 +11,15 @@ import pytest
 from harness import predict_request, running_server
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from versions import publish_copy
 
+from explicate import AsyncClient
+from explicate.errors import ServerError
 from explicate.rpc_errors import from_rpc_error
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc
 from explicate_server.logs import JsonFormatter, TextFormatter
+from explicate_server.security.rights import Right
+from explicate_server.security.tokens import Token, digest_of, line_of, new_token
 
 PREDICT = "explicate.v1.InferenceService/Predict"
 SECRET = "the quick brown fox"
@@ -109,6 +116,44 @@ async def test_every_call_and_its_request_are_logged_where_that_was_asked_for(
     assert len(lines) == 2
     assert SECRET in lines[0]
     assert f"{PREDICT} from ipv4:127.0.0.1 by tiny/1: OK in" in lines[1]
+
+
+async def test_who_changed_what_is_served_is_in_the_log_and_who_tried_to(
+    tiny_repository: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    caplog.handler.setFormatter(JsonFormatter())
+    repository = Path(shutil.copytree(tiny_repository, tmp_path / "repository"))
+    publish_copy(repository, 2)
+    steps: list[tuple[Callable[[AsyncClient], Awaitable[object]], str, str]] = [
+        (lambda client: client.load_model("tiny", version=1), "load tiny/1", "OK"),
+        (lambda client: client.load_model("tiny"), "load tiny/newest", "OK"),
+        (lambda client: client.activate_version("tiny", 1), "tiny@live to version 1", "OK"),
+        (lambda client: client.activate_version("tiny", 9), "tiny@live to version 9", "NOT_FOUND"),
+        (lambda client: client.rollback_model("tiny"), "tiny@live to the version before", "OK"),
+        (lambda client: client.activate_version("tiny", 1, label="canary"), "tiny@canary to version 1", "OK"),
+        (lambda client: client.set_traffic("tiny", canary_share=0.5), "tiny: canary 0.5, shadow 0", "OK"),
+        (lambda client: client.remove_label("tiny", "canary"), "remove tiny@canary", "OK"),
+        (lambda client: client.unload_model("tiny", 2), "unload tiny/2", "FAILED_PRECONDITION"),
+        (lambda client: client.unload_model("nowhere", 2), "unload nowhere/2", "NOT_FOUND"),
+    ]
+    token = new_token()
+    (tmp_path / "tokens").write_text(line_of(Token("ops", frozenset(Right), digest_of(token))))
+    (tmp_path / "tokens").chmod(0o600)
+    async with (
+        running_server(repository, tokens=str(tmp_path / "tokens")) as running,
+        AsyncClient(running.target, token=token) as client,
+    ):
+        for step, _, code in steps:
+            if code == "OK":
+                await step(client)
+            else:
+                with pytest.raises(ServerError):
+                    await step(client)
+    lines = [line for line in map(json.loads, caplog.text.splitlines()) if "change" in line]
+    assert [(line["change"], line["code"]) for line in lines] == [(change, code) for _, change, code in steps]
+    assert {line["caller"] for line in lines} == {"token:ops"}
+    assert "(tiny@live to version 1): OK in" in lines[2]["message"]
 
 
 def test_a_line_break_in_a_message_cannot_forge_a_line() -> None:

@@ -11,6 +11,7 @@ import grpc
 
 from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
+from explicate_server.call_record import note_change
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.explain.registry import AUTO, METHODS_OF
 from explicate_server.registry.labels import LABEL_NAME, LIVE
@@ -76,26 +77,28 @@ class ModelServicer(services.ModelServiceServicer):
     async def LoadModel(self, request: messages.LoadModelRequest, context: _Context) -> messages.LoadModelResponse:
         """A version in memory, without a label."""
         version = _version(request.version, "version") if request.HasField("version") else None
-        entry = await self._registry.refreshed(_model(request.model))
+        model = _model(request.model)
+        note_change(f"load {model}/{version or 'newest'}")
+        entry = await self._registry.refreshed(model)
         return messages.LoadModelResponse(status=answers.model_status(await self._operations.load(entry, version)))
 
     async def UnloadModel(
         self, request: messages.UnloadModelRequest, context: _Context
     ) -> messages.UnloadModelResponse:
         """A version out of memory."""
-        entry, version = self._registry.known(_model(request.model)), _version(request.version, "version")
+        model, version = _model(request.model), _version(request.version, "version")
+        note_change(f"unload {model}/{version}")
+        entry = self._registry.known(model)
         return messages.UnloadModelResponse(status=answers.model_status(await self._operations.unload(entry, version)))
 
     async def ActivateVersion(
         self, request: messages.ActivateVersionRequest, context: _Context
     ) -> messages.ActivateVersionResponse:
         """A label on a version, loaded first."""
-        version, label, expected = (
-            _version(request.version, "version"),
-            _label(request.label or LIVE),
-            _expected(request),
-        )
-        entry = await self._registry.refreshed(_model(request.model))
+        version, label = _version(request.version, "version"), _label(request.label or LIVE)
+        model, expected = _model(request.model), _expected(request)
+        note_change(f"{model}@{label} to version {version}")
+        entry = await self._registry.refreshed(model)
         switched = await self._operations.activate(entry, version, label=label, expected=expected)
         return messages.ActivateVersionResponse(
             status=answers.model_status(switched.record), previous_version=switched.previous
@@ -105,8 +108,9 @@ class ModelServicer(services.ModelServiceServicer):
         self, request: messages.RollbackModelRequest, context: _Context
     ) -> messages.RollbackModelResponse:
         """A label where it was before."""
-        label, expected = _label(request.label or LIVE), _expected(request)
-        entry = await self._registry.refreshed(_model(request.model))
+        model, label, expected = _model(request.model), _label(request.label or LIVE), _expected(request)
+        note_change(f"{model}@{label} to the version before")
+        entry = await self._registry.refreshed(model)
         switched = await self._operations.roll_back(entry, label=label, expected=expected)
         return messages.RollbackModelResponse(
             status=answers.model_status(switched.record), previous_version=switched.previous
@@ -116,8 +120,9 @@ class ModelServicer(services.ModelServiceServicer):
         self, request: messages.RemoveLabelRequest, context: _Context
     ) -> messages.RemoveLabelResponse:
         """A label gone."""
-        label, expected = _label(request.label), _expected(request)
-        entry = self._registry.known(_model(request.model))
+        model, label, expected = _model(request.model), _label(request.label), _expected(request)
+        note_change(f"remove {model}@{label}")
+        entry = self._registry.known(model)
         record = await self._operations.remove_label(entry, label=label, expected=expected)
         return messages.RemoveLabelResponse(status=answers.model_status(record))
 
@@ -133,7 +138,9 @@ class ModelServicer(services.ModelServiceServicer):
         ]
         if bad:
             raise InvalidRequest(bad)
-        entry = self._registry.known(_model(request.model))
+        model = _model(request.model)
+        note_change(f"{model}: canary {shares['canary_share']:g}, shadow {shares['shadow_share']:g}")
+        entry = self._registry.known(model)
         return messages.SetTrafficResponse(
             traffic=answers.traffic(await self._operations.set_traffic(entry, Traffic(**shares)))
         )
