@@ -231,7 +231,8 @@ async def test_a_line_that_was_changed_is_found_and_a_torn_one_named(
     log, changed = tmp_path / "audit.jsonl", tmp_path / "changed.jsonl"
     async with running_server(tiny_repository, audit_log=str(log), audit_inputs=True) as running:
         await running.inference.Explain(explain_request(TEXT))
-        (line,) = lines_of(log)
+        whole = log.read_text(encoding="ascii")
+        line = json.loads(whole)
         line["options"]["seed"] += 1
         line["bundle_digest"] = "0" * 64
         changed.write_text('{"time": "2026\n' + json.dumps(line) + "\n", encoding="ascii")
@@ -239,6 +240,15 @@ async def test_a_line_that_was_changed_is_found_and_a_torn_one_named(
         assert (code, verdict["verdict"]) == (1, "different")
         assert verdict["what"].startswith(f"bundle digest: {'0' * 64} then, ")
         assert verdict["largest_difference"] > 1e-5
+        line = json.loads(whole)
+        line["attributions"][0][0] *= 2
+        changed.write_text(json.dumps(line) + "\n", encoding="ascii")
+        code, (verdict,) = await replayed_by(running, capsys, str(changed))
+        assert (code, verdict["verdict"]) == (1, "different")
+        assert "the line was changed" in verdict["what"]
+        changed.write_text('{"time": "2026\n' + whole, encoding="ascii")
+        code, (verdict,) = await replayed_by(running, capsys, str(changed))
+        assert (code, verdict["verdict"]) == (1, "same"), "a line that cannot be read is none that was repeated"
         arguments = ["replay", str(changed), "--line", "1", "--server", running.target]
         assert await asyncio.to_thread(main, arguments) == 2
         assert "line 1 is no line of an audit log" in capsys.readouterr().err

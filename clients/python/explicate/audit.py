@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -38,8 +38,8 @@ class AuditLine:
         try:
             line = cls(number, json.loads(text))
             # Whether all that a replay needs is there.
-            _ = line.model, line.version, line.digests, line.options(), line.input()
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            _ = line.model, line.version, line.digests, line.options(), line.input(), line.was_changed
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
             raise UsageError(f"line {number} is no line of an audit log ({type(error).__name__}: {error})") from None
         return line
 
@@ -73,12 +73,20 @@ class AuditLine:
         """Rows of its last round that there was no time for; which ones, nobody can ask for."""
         return int(self.fields.get("unevaluated", 0))
 
+    @property
+    def was_changed(self) -> bool:
+        """Whether its attributions, where it has them, are not those of its own SHA-256."""
+        held = self.fields.get("attributions")
+        return held is not None and _sha256_of(held) != self.digests[1]
+
     def options(self) -> ExplainOptions:
         """What to ask for: without the time limit, and of one that the clock cut just the rows that it had.
 
         Kernel-shap draws the same rows in whatever rounds it is asked for, so that a budget of so many has them.
         """
         given = dict(self.fields["options"])
+        if unknown := given.keys() - ExplainOptions.__annotations__:
+            raise ValueError(f"no such option: {', '.join(sorted(unknown))}")
         del given["time_limit_s"]
         if self.cut_by_clock:
             rows = int(self.fields["fitted_evaluations"])
@@ -140,7 +148,11 @@ def _cell(value: CellValue) -> float | str | None:
 
 def attributions_sha256(explanation: Explanation) -> str:
     """The digest of the attributions: float64, little-endian, output after output."""
-    values = [value for attribution in explanation.attributions for value in attribution.values]
+    return _sha256_of(attribution.values for attribution in explanation.attributions)
+
+
+def _sha256_of(rows: Iterable[Iterable[float]]) -> str:
+    values = [value for row in rows for value in row]
     return hashlib.sha256(struct.pack(f"<{len(values)}d", *values)).hexdigest()
 
 

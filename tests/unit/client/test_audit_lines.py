@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import struct
 from typing import Any
 
 import pytest
@@ -100,11 +101,21 @@ def test_inputs_of_every_kind_are_read(held: Any, value: Any) -> None:
         json.dumps({**LINE, "input": {"image": "no base64"}}),
         json.dumps({**LINE, "input": {}}),
         json.dumps({**LINE, "options": {**OPTIONS, "target": {"any": 1}}}),
+        json.dumps({**LINE, "options": {**OPTIONS, "version": 4}}),
+        json.dumps({**LINE, "attributions": 5}),
+        json.dumps({**LINE, "attributions": [["0.5"]]}),
     ],
 )
 def test_what_is_no_line_is_refused_by_its_number(text: str) -> None:
     with pytest.raises(UsageError, match="line 7 is no line of an audit log"):
         AuditLine.parse(7, text)
+
+
+def test_attributions_that_are_not_those_of_the_digest_are_told() -> None:
+    digest = hashlib.sha256(struct.pack("<3d", 0.5, -2.0, 0.25)).hexdigest()
+    assert not line(attributions_sha256=digest).was_changed
+    assert not line(attributions_sha256=digest, attributions=[[0.5, -2.0], [0.25]]).was_changed
+    assert line(attributions_sha256=digest, attributions=[[0.5, -2.0], [0.5]]).was_changed
 
 
 class _Answer:

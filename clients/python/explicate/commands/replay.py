@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explicate.audit import AuditLine, attributions_sha256, input_sha256
-from explicate.commands import connection, json_lines
+from explicate.commands import connection, json_lines, tables
 from explicate.errors import FailedPrecondition, InvalidArgument, NotFound, UsageError
 from explicate.inputs import Image, Input
 
@@ -34,7 +34,8 @@ _EPILOG = """examples:
 Verdicts: same (bit for bit), close (within --tolerance of the largest attribution: rows that share a batch change each
 other's last bits, in bf16 by about a hundredth), cut (time was short, and the rows there was time for cannot be had
 again), different, gone (the version does not serve), unknown (no input, or another one).
-Exit code 0 when all are the same or close, else 1."""
+Exit code 0 when all are the same or close, else 1; a line that cannot be read is named on stderr and counts as one that
+is not."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,16 @@ def run(arguments: argparse.Namespace) -> int:
     repeated = found = 0
     with connection.connect(arguments) as client:
         for line in _lines(arguments):
-            verdict = replay(client, line, value, tolerance=arguments.tolerance)
             found += 1
+            if isinstance(line, UsageError):
+                print(f"explicate: {tables.printable(str(line))}", file=sys.stderr)
+                continue
+            verdict = replay(client, line, value, tolerance=arguments.tolerance)
             repeated += verdict.verdict in _REPEATED
             print(json_lines.dumps(verdict) if arguments.format == "json" else _shown(verdict))
     if not found:
-        raise UsageError(f"{arguments.log} has no such line")
+        chosen = arguments.line is not None or arguments.request_id is not None
+        raise UsageError(f"{arguments.log} has no {'such ' if chosen else ''}line")
     if found > 1 and arguments.format == "text":
         print(f"explicate: {repeated:,} of {found:,} repeated", file=sys.stderr)
     return 0 if repeated == found else 1
@@ -98,6 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def replay(client: Client, line: AuditLine, value: Input | None, *, tolerance: float = TOLERANCE) -> Verdict:
     """Ask for a line's explanation again, about its own input or `value`."""
+    if line.was_changed:
+        return _verdict(line, "different", "the line was changed: its attributions are not those of its SHA-256")
     value = line.input() if value is None else value
     if value is None:
         return _verdict(line, "unknown", "the log has no inputs (--audit-inputs); give it with --input FILE")
@@ -162,11 +169,13 @@ def _verdict(line: AuditLine, verdict: str, what: str, difference: float | None 
 def _shown(verdict: Verdict) -> str:
     difference = verdict.largest_difference
     size = "" if not difference else f" (by {difference:.1e} of the largest)" if math.isfinite(difference) else ""
-    return f"line {verdict.line}: {verdict.verdict}: {verdict.model}/{verdict.version}: {verdict.what}{size}"
+    # What stands in a log may have been written by anybody.
+    what = tables.printable(f"{verdict.model}/{verdict.version}: {verdict.what}")
+    return f"line {verdict.line}: {verdict.verdict}: {what}{size}"
 
 
-def _lines(arguments: argparse.Namespace) -> Iterator[AuditLine]:
-    """The chosen lines; one that cannot be read is refused if it was asked for, else named on stderr."""
+def _lines(arguments: argparse.Namespace) -> Iterator[AuditLine | UsageError]:
+    """The chosen lines, or why one cannot be read; one that was asked for by its number is refused at once."""
     try:
         with arguments.log.open("rb") as file:
             # Not what comes later: the server that is asked may write to this very log.
@@ -181,13 +190,14 @@ def _lines(arguments: argparse.Namespace) -> Iterator[AuditLine]:
         raise UsageError(f"cannot read {arguments.log}: {error.strerror}") from error
 
 
-def _chosen(arguments: argparse.Namespace, number: int, text: str) -> Iterator[AuditLine]:
+def _chosen(arguments: argparse.Namespace, number: int, text: str) -> Iterator[AuditLine | UsageError]:
     try:
         line = AuditLine.parse(number, text)
     except UsageError as error:
         if arguments.line is not None:
             raise
-        print(f"explicate: {error}", file=sys.stderr)
+        if arguments.request_id is None:  # else nobody can tell whether it is meant
+            yield error
         return
     if arguments.request_id in (None, line.request_id):
         yield line
