@@ -6,6 +6,7 @@ from typing import Any  # JSON values; numbers of any type
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate.errors import ExplicateError
 from explicate_training.labels import Task
 from explicate_training.metric_lines import classification_lines, multi_label_lines, regression_lines
 from explicate_training.metrics import classification_metrics
@@ -32,7 +33,14 @@ def task_metrics(
         targets: as `targets_of` gives them.
         labels: names of the outputs; none of a regression.
         counted: what the rows are, such as "texts".
+
+    Raises ExplicateError when an output is infinite or not a number.
     """
+    if not np.isfinite(outputs).all():
+        raise ExplicateError(
+            "the training diverged (the model's answers are not finite): lower training.learning_rate, or set "
+            'training.precision = "fp32"'
+        )
     if task == "regression":
         return regression_metrics(outputs[:, 0], targets, counted=counted)
     if task == "multi-label":

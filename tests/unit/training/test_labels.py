@@ -11,12 +11,13 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from explicate.errors import UsageError
+from explicate.errors import ExplicateError, UsageError
 from explicate_training.cleaning import clean
 from explicate_training.config import Config, DataConfig, TrainingConfig, check_config
 from explicate_training.labelled_text import LabelledText, RawRow
 from explicate_training.labels import (
     TargetScale,
+    Task,
     check_label_sets,
     check_values,
     label_names,
@@ -30,6 +31,7 @@ from explicate_training.multi_label_metrics import multi_label_metrics
 from explicate_training.sources import read_rows
 from explicate_training.splitting import split_data, take_stratified
 from explicate_training.table_encoding import ColumnSchema, EncodedTable
+from explicate_training.task_metrics import task_metrics
 
 SEVERAL = DataConfig(train="x.csv", task="multi-label")
 
@@ -236,3 +238,12 @@ def test_options_that_do_not_go_together_are_named(
     config = Config(data=DataConfig(**{"train": "x.csv", **data}), training=TrainingConfig(**training))
     with pytest.raises(UsageError, match=sentence):
         check_config(config)
+
+
+@pytest.mark.parametrize("task", ["classification", "multi-label", "regression"])
+@pytest.mark.parametrize("answer", [np.nan, np.inf])
+def test_answers_that_are_not_finite_mean_that_training_diverged(task: Task, answer: float) -> None:
+    outputs = np.array([[0.5, 0.5], [answer, 1.0]])
+    targets = np.array([[0, 1], [1, 0]]) if task == "multi-label" else np.array([0, 1])
+    with pytest.raises(ExplicateError, match=r"the training diverged .* lower training\.learning_rate"):
+        task_metrics(task, outputs, targets, ["a", "b"], counted="rows")
