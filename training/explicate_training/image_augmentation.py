@@ -5,9 +5,12 @@ sees the pictures of the uninterrupted one, and batches can be made by anybody i
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any  # targets of any number type
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,10 +23,22 @@ _WHITE = 255.0
 
 
 class DrawOrder(BalancedOrder):
-    """The order of training images, each with what its changes are drawn from."""
+    """The order of training images, each with what its changes are drawn from.
+
+    No batch is of one image alone: a normalisation over the batch (BatchNorm) knows no spread of one value. The image
+    that would be left over, another one in each epoch, is left out.
+    """
+
+    def __init__(self, targets: NDArray[Any], imbalance: str, *, batch_size: int, seed: int) -> None:
+        super().__init__(targets, imbalance, seed=seed)
+        drawn = super().__len__()
+        self._count = drawn - 1 if drawn % batch_size == 1 and drawn > batch_size > 1 else drawn
+
+    def __len__(self) -> int:
+        return self._count
 
     def __iter__(self) -> Iterator[Draw]:  # type: ignore[override]  # the loader hands on what the order gives
-        for place, row in enumerate(super().__iter__()):
+        for place, row in enumerate(islice(super().__iter__(), self._count)):
             yield row, self._epoch, place
 
 

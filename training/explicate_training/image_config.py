@@ -1,5 +1,6 @@
 """The options of a training run on images; `config` has those of a run on texts, and what all kinds share."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -143,6 +144,12 @@ def check_image_config(config: ImageConfig) -> None:
         )
     if model.architecture and model.trained == "head":
         raise UsageError("model.trained is head, but a new model has learnt nothing yet: train all, or set model.base")
+    # A stage that halves a single pixel learns nothing, and torch's bf16 gradients of it are of memory never written.
+    if model.architecture == "resnet" and 2**model.depth >= model.image_size:
+        raise UsageError(
+            f"model.depth {model.depth} is too much for a resnet and model.image_size {model.image_size}, of which the "
+            f"stages leave less than a pixel: use {int(math.log2(model.image_size - 1))} at most, or larger images"
+        )
     if model.architecture == "vit" and model.image_size % 4:
         raise UsageError(f"model.image_size must be divisible by 4 for a vit, not {model.image_size}")
 

@@ -69,7 +69,7 @@ def fit_images(
         error=chosen_loss(task, config.loss),
         huber_delta=config.huber_delta,
     )
-    order = DrawOrder(train.targets, config.imbalance, seed=config.seed)
+    order = DrawOrder(train.targets, config.imbalance, batch_size=config.batch_size, seed=config.seed)
     trainer = _Trainer(
         model=image_model.network,
         args=training_arguments(config, rows=len(order), checkpoints=checkpoints),

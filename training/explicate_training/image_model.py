@@ -87,6 +87,12 @@ class ImageModel:
             return 0
         return size if preparation.width * preparation.height <= _MOST_PATCHES * size**2 else 0
 
+    @property
+    def normalises_batches(self) -> bool:
+        """Whether what it learns of an image depends on the others of its batch."""
+        self.network.train()
+        return any(isinstance(module, nn.BatchNorm2d) and module.training for module in self.network.modules())
+
     @torch.no_grad()
     def operations(self) -> int:
         """Floating point operations of one image's answer."""

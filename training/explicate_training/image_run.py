@@ -8,6 +8,7 @@ from typing import Any  # JSON values
 import numpy as np
 from PIL import Image
 
+from explicate.errors import UsageError
 from explicate_training.config_file import format_config
 from explicate_training.image_cleaning import clean_images
 from explicate_training.image_config import ImageConfig
@@ -74,6 +75,11 @@ class ImageRun:
             task=self._task,
             target=TargetScale.of(self._task, self._targets["train"]),
         )
+        if self._config.training.batch_size == 1 and self._model.normalises_batches:
+            raise UsageError(
+                "training.batch_size is 1, but this model normalises over the images of a batch (BatchNorm): use 2 or "
+                "more"
+            )
 
     def plan(self) -> str:
         """What is about to be trained, and for how long at most."""

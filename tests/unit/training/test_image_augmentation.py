@@ -97,8 +97,20 @@ def test_the_draw_alone_decides_whatever_the_batch() -> None:
 
 
 def test_the_order_tells_epoch_and_place_and_repeats_rare_classes() -> None:
-    order = DrawOrder(np.array([0] * 6 + [1] * 2), "over-sampling", seed=0)
+    order = DrawOrder(np.array([0] * 6 + [1] * 2), "over-sampling", batch_size=4, seed=0)
     order.set_epoch(5)
     draws = list(order)
     assert [(epoch, place) for _, epoch, place in draws] == [(5, place) for place in range(12)]
     assert sorted(row for row, _, _ in draws) == [0, 1, 2, 3, 4, 5, 6, 6, 6, 7, 7, 7]
+
+
+@pytest.mark.parametrize(("rows", "batch_size", "drawn"), [(9, 4, 8), (8, 4, 8), (10, 4, 10), (5, 1, 5), (1, 4, 1)])
+def test_no_batch_is_of_one_image_alone(rows: int, batch_size: int, drawn: int) -> None:
+    order = DrawOrder(np.zeros(rows), "none", batch_size=batch_size, seed=0)
+    left_out = set()
+    for epoch in range(12):
+        order.set_epoch(epoch)
+        images = [row for row, _, _ in order]
+        assert len(images) == len(set(images)) == len(order) == drawn
+        left_out.add(frozenset(range(rows)) - set(images))
+    assert len(left_out) > 1 or drawn == rows  # another one each time

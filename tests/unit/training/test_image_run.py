@@ -257,6 +257,10 @@ def test_check_reads_and_splits_without_training(
         ("[data]\nimages = 'a'\n[model]\narchitecture = 'vgg'", "model.architecture must be one of"),
         ("[data]\nimages = 'a'\n[model]\narchitecture = 'vit'\ntrained = 'head'", "a new model has learnt nothing yet"),
         ("[data]\nimages = 'a'\n[model]\narchitecture = 'vit'\nimage_size = 30", "divisible by 4 for a vit"),
+        (
+            "[data]\nimages = 'a'\n[model]\narchitecture = 'resnet'\nimage_size = 16\ndepth = 4",
+            "model.depth 4 .* use 3 at",
+        ),
         ("[data]\nimages = 'a'\n[augmentation]\nflip = 1.5", "augmentation.flip must be at most 1"),
         ("[data]\nimages = 'a'\n[augmentation]\nblur = 1.0", "augmentation.blur is not an option"),
     ],
@@ -308,3 +312,21 @@ def test_the_digits_are_told_apart(tmp_path: Path) -> None:
     assert config.augmentation.flip == 0
     run = train(replace(config, output=OutputConfig(str(tmp_path / "run"))))
     assert json.loads((run / "metrics.json").read_text())["test"]["accuracy"] >= 0.97
+
+
+def test_the_last_image_of_an_epoch_is_not_normalised_alone(shapes: Path, tmp_path: Path) -> None:
+    # 66 training images in batches of 13: the last one alone has a single value a channel in the last stage.
+    config = ImageConfig(
+        data=ImageDataConfig(images=str(shapes)),
+        model=ImageModelConfig(architecture="resnet", image_size=32, width=8, depth=4),
+        training=ImageTrainingConfig(epochs=1, batch_size=13, precision="fp32"),
+        output=OutputConfig(str(tmp_path / "run")),
+    )
+    run = train(config)
+    assert json.loads((run / "data.json").read_text())["splits"]["train"]["images"] == 66
+    assert json.loads((run / "metrics.json").read_text())["steps"] == 5
+
+
+def test_batches_of_one_image_are_refused_where_batches_are_normalised(config: ImageConfig) -> None:
+    with pytest.raises(UsageError, match=r"training\.batch_size is 1, .* use 2 or more"):
+        train(replace(config, training=replace(config.training, batch_size=1)))
