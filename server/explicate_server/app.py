@@ -37,6 +37,7 @@ from explicate_server.security.signatures import SignatureError, check_verify_ke
 from explicate_server.security.tokens import Token, read_tokens
 from explicate_server.settings import Settings
 from explicate_server.shadow import Shadow
+from explicate_server.workers import Workers
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")

@@ -3,7 +3,6 @@ ask for.
 """
 
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import Executor
 from contextlib import aclosing
 
 from explicate_server.admission import Admission
@@ -17,13 +16,14 @@ from explicate_server.registry.served import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
 from explicate_server.value_store import ValueStore
+from explicate_server.workers import Workers
 
 
 class Explainer:
     """Computes explanations; one for the whole server. ``workers`` runs what would hold up the event loop."""
 
     def __init__(
-        self, settings: Settings, workers: Executor, admission: Admission, metrics: Metrics, audit: AuditLog | None
+        self, settings: Settings, workers: Workers, admission: Admission, metrics: Metrics, audit: AuditLog | None
     ) -> None:
         self._settings = settings
         self._workers = workers

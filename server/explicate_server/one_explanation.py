@@ -7,7 +7,6 @@ leased.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,6 +35,7 @@ from explicate_server.runtime.batcher import Priority
 from explicate_server.runtime.queue import Row
 from explicate_server.timings import Timings
 from explicate_server.value_store import GameValues, ValueStore
+from explicate_server.workers import Workers
 
 _T = TypeVar("_T")
 
@@ -80,7 +80,7 @@ class OneExplanation:
         *,
         priority: Priority,
         time_limit_s: float,
-        workers: Executor,
+        workers: Workers,
         store: ValueStore,
     ) -> None:
         self._served = served
@@ -123,7 +123,8 @@ class OneExplanation:
             return encoded, game, value.digest
 
         with tracing.span("prepare"):
-            encoded, game, digest = await self._in_worker(prepare)
+            workers = self._workers.encoding(value.encoding_cost)
+            encoded, game, digest = await asyncio.get_running_loop().run_in_executor(workers, prepare)
         if len(game.players) > MAX_PLAYERS:
             kind = options.players.replace("-", " ")
             problem = f"has {len(game.players):,} {kind}; at most {MAX_PLAYERS:,} can be explained"
@@ -267,7 +268,7 @@ class OneExplanation:
         return result
 
     async def _in_worker(self, function: Callable[..., _T], *arguments: object) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._workers, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._workers.short, function, *arguments)
 
 
 def _segment_map(game: Game, groups: NDArray[np.intp] | None) -> NDArray[np.intp] | None:

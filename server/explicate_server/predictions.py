@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -19,10 +18,11 @@ from explicate_server.runtime.batcher import Priority
 from explicate_server.runtime.queue import Row
 from explicate_server.settings import Settings
 from explicate_server.timings import Timings
+from explicate_server.workers import Workers
 
 # Tokenising this many characters takes less time (about 0.5 ms) than waiting for a thread that does it.
 _INLINE_CHARACTERS = 4096
-# What one call may keep a worker busy with before others have their turn: about 0.1 s of texts, or eight images.
+# What one call may keep a worker busy with before others have their turn: about 0.1 s of texts, or one image.
 _PART_CHARACTERS = 1 << 20
 _KIND_NAMES = {TextInput: "a text", TabularInput: "a row of a table", ImageInput: "an image"}
 _Encoded = TypeVar("_Encoded")
@@ -49,7 +49,7 @@ class PackedAnswer:
 class Predictor:
     """Computes predictions; one for the whole server."""
 
-    def __init__(self, settings: Settings, workers: Executor) -> None:
+    def __init__(self, settings: Settings, workers: Workers) -> None:
         self._settings = settings
         self._workers = workers
 
@@ -123,7 +123,8 @@ class Predictor:
         if characters <= _INLINE_CHARACTERS:
             encoded = encode()
         else:
-            encoded = await asyncio.get_running_loop().run_in_executor(self._workers, encode)
+            workers = self._workers.encoding(characters)
+            encoded = await asyncio.get_running_loop().run_in_executor(workers, encode)
         timings.preprocessing_s = timings.total_s
         return encoded
 

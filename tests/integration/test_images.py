@@ -1,7 +1,6 @@
 """Images on a real server: what is predicted, and that explanations are Shapley values by their definition."""
 
 import asyncio
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,6 @@ from tiny_image_bundle import (
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc
-from explicate_server.modalities import base as base_module
-from explicate_server.modalities import image as image_module
 
 ANIMALS, AGES, TAGS = tiny_images(), tiny_images(labels=(), seed=1), tiny_images(seed=2, multi_label=True)
 # Shapley values in float64 against a graph in float32.
@@ -242,31 +239,6 @@ async def test_the_answer_says_which_part_of_a_larger_animated_image_was_seen(tm
     assert (usage.left, usage.top, usage.right, usage.bottom) == (50, 20, 110, 60)
     assert answer.prediction == prediction
     assert (answer.explanation.segment_map.width, answer.explanation.segment_map.height) == (WIDTH, HEIGHT)
-
-
-async def test_images_are_decoded_cut_and_digested_away_from_the_event_loop(
-    image_repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads: list[tuple[str, threading.Thread]] = []
-
-    def noted(name: str, module: Any = image_module) -> None:
-        original = getattr(module, name)
-
-        def call(*arguments: Any, **options: Any) -> Any:
-            threads.append((name, threading.current_thread()))
-            return original(*arguments, **options)
-
-        monkeypatch.setattr(module, name, call)
-
-    content = png(pictures(1, seed=18)[0])
-    async with running_server(image_repository) as running:
-        noted("read_image")
-        noted("segmented")
-        noted("sha256", base_module)
-        await predict(running, "animals", [content] * 9)
-        await explain(running, "animals", content)
-    assert [name for name, _ in threads] == ["read_image"] * 10 + ["segmented", "sha256"]
-    assert all(thread is not threading.main_thread() for _, thread in threads)
 
 
 async def test_a_bad_image_does_not_touch_the_calls_around_it(image_repository: Path) -> None:

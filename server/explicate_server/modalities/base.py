@@ -60,7 +60,8 @@ class TabularInput:
         return 4 * len(self.cells)
 
 
-_LEAST_IMAGE_COST = 1 << 17
+# Ten times that of an ordinary image; that of a large one is more still, but only decoding would tell.
+_LEAST_IMAGE_COST = 1 << 20
 
 
 @dataclass(frozen=True)
