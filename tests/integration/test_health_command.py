@@ -53,3 +53,12 @@ async def test_where_no_server_is_the_exit_code_is_the_same(capsys: pytest.Captu
         probe.bind(("127.0.0.1", 0))
         code, out = await health(capsys, f"127.0.0.1:{probe.getsockname()[1]}")
     assert (code, out) == (3, "")
+
+
+async def test_a_server_that_does_not_answer_in_time_is_not_ready(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as silent:  # takes connections and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        target = f"127.0.0.1:{silent.getsockname()[1]}"
+        assert await asyncio.to_thread(main, ["health", target, "--timeout", "0.2"]) == 3
+    assert capsys.readouterr().out == "no answer in time\n"

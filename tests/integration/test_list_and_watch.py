@@ -11,6 +11,7 @@ from harness import Running, running_server, until
 from versions import publish_copy
 
 import explicate
+from explicate.cli import main
 from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
 
@@ -125,3 +126,19 @@ async def test_a_drain_ends_watches_instead_of_waiting_for_them(repository: Path
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await watch.read()
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+async def test_watching_on_the_command_line_ends_well_when_its_time_is_over(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running_server(repository) as running:
+        arguments = ["models", "watch", "--server", running.target, "--timeout", "1", "--format", "text"]
+        assert await asyncio.to_thread(main, arguments) == 0
+    out, err = capsys.readouterr()
+    assert [line.split("  ", 1)[1] for line in out.splitlines()] == [
+        "tiny version 1 available",
+        "tiny version 2 available",
+        "tiny version 3 available",
+        "tiny version 10 ready [live]",
+    ]
+    assert "explicate:" not in err

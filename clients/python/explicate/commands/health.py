@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from explicate.commands import connection
-from explicate.errors import NotFound
+from explicate.errors import DeadlineExceeded, NotFound
 
 _SERVING = "serving"
 _EXIT_NOT_SERVING = 3  # as for a server that cannot be reached: what asked should wait, or go elsewhere
@@ -43,5 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             state = client.health(model=arguments.model, alive=arguments.alive)
         except NotFound:  # the protocol's word for a service that the server does not know
             state = "unknown"
+        except DeadlineExceeded:  # a server that hangs serves as little as one that is not there
+            state = "no answer in time"
     print(state)
     return 0 if state == _SERVING else _EXIT_NOT_SERVING

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from explicate.commands import json_lines, tables
 from explicate.commands.models.action import add_shared_options, connect
+from explicate.errors import DeadlineExceeded
 from explicate.model_info import ModelStatus
 
 if TYPE_CHECKING:
@@ -30,10 +31,16 @@ def register(actions: Actions) -> None:
 
 def run_watch(arguments: argparse.Namespace) -> int:
     """Print changes as they come."""
+    heard = False
     with connect(arguments, timeout_s=math.inf) as client:
-        for changes in client.watch_models(arguments.name):
-            for status in changes.statuses:
-                print(_line(status) if arguments.format == "text" else json_lines.dumps(status), flush=True)
+        try:
+            for changes in client.watch_models(arguments.name):
+                heard = True
+                for status in changes.statuses:
+                    print(_line(status) if arguments.format == "text" else json_lines.dumps(status), flush=True)
+        except DeadlineExceeded:
+            if not heard:
+                raise
     return 0
 
 
