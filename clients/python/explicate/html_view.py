@@ -19,6 +19,8 @@ from explicate.explanation import Contribution
 from explicate.results import ExplainResult
 from explicate.segments import Segment, segments
 
+_Tooltip = Callable[[Contribution], str]
+
 _LISTED_SEGMENTS = 15  # of an image, with their places
 _LISTED = 5  # features with their figures below the text, for paper and touch screens, which cannot hover
 _LISTED_CHARACTERS = 40  # of each; a sentence is too long to be repeated
@@ -80,7 +82,7 @@ def _shower(result: ExplainResult) -> Callable[[int], str]:
 
 def _image(result: ExplainResult) -> Callable[[int], str]:
     """The drawing over a table of the strongest segments; where it cannot be drawn, why not over the table."""
-    tooltip = partial(_tooltip, confidence=result.explanation.options.confidence)
+    tooltip = _tooltips(result)
     try:
         sheet = html_image.sheet(result)
     except UsageError as error:
@@ -103,31 +105,32 @@ def _texts(result: ExplainResult, output: int) -> str:
     shown = _text(result, result.text, output)
     if result.text_pair is not None:
         shown += _text(result, result.text_pair, output, in_pair=True)
+    places = wording.decimals(result)
     # A phrase may hold commas, so they cannot part the phrases.
-    return shown + _line(" · ".join(_figures(contribution) for contribution in result.explanation.top(_LISTED, output)))
+    return shown + _line(" · ".join(_figures(each, places) for each in result.explanation.top(_LISTED, output)))
 
 
 def _text(result: ExplainResult, text: str, output: int, *, in_pair: bool = False) -> str:
     contributions = result.explanation.contributions(output)
     scale = wording.largest(result.explanation.attributions[output])
-    confidence = result.explanation.options.confidence
+    tooltip = _tooltips(result)
     read_until = wording.read_until(result, in_pair=in_pair)
     words = [
-        _piece(piece, contributions, scale, confidence, read_until=read_until)
+        _piece(piece, contributions, scale, tooltip, read_until=read_until)
         for piece in segments(text, result.explanation.features, in_pair=in_pair)
     ]
     return f'<div class="text">{"".join(words)}</div>'
 
 
-def _figures(contribution: Contribution) -> str:
+def _figures(contribution: Contribution, places: int) -> str:
     text = contribution.feature.text
     shown = text if len(text) <= _LISTED_CHARACTERS else f"{text[: _LISTED_CHARACTERS - 1].rstrip()}…"
-    figures = f"{shown} {wording.number(contribution.value)} {wording.half_width(contribution)}"
+    figures = f"{shown} {wording.number(contribution.value, places)} {wording.half_width(contribution, places)}"
     return figures.rstrip()
 
 
 def _piece(
-    piece: Segment, contributions: Sequence[Contribution], scale: float, confidence: float, *, read_until: int
+    piece: Segment, contributions: Sequence[Contribution], scale: float, tooltip: _Tooltip, *, read_until: int
 ) -> str:
     if piece.start >= read_until:
         return f'<span class="unread">{escape(piece.text)}</span>'
@@ -139,14 +142,19 @@ def _piece(
     unsure = " unsure" if contribution.lower <= 0 <= contribution.upper else ""
     return (
         f'<span class="word{unsure}" style="background:{translucent(contribution.value / scale)}"'
-        f' title="{escape(_tooltip(contribution, confidence))}">{escape(piece.text)}</span>'
+        f' title="{escape(tooltip(contribution))}">{escape(piece.text)}</span>'
     )
 
 
-def _tooltip(contribution: Contribution, confidence: float) -> str:
-    text = f"{contribution.feature.name}: {wording.number(contribution.value)}"
+def _tooltips(result: ExplainResult) -> _Tooltip:
+    """What is shown of each feature that is hovered."""
+    return partial(_tooltip, confidence=result.explanation.options.confidence, places=wording.decimals(result))
+
+
+def _tooltip(contribution: Contribution, *, confidence: float, places: int) -> str:
+    text = f"{contribution.feature.name}: {wording.number(contribution.value, places)}"
     if not math.isnan(contribution.half_width):
-        interval = f"{wording.number(contribution.lower)} to {wording.number(contribution.upper)}"
+        interval = f"{wording.number(contribution.lower, places)} to {wording.number(contribution.upper, places)}"
         text += f" ({confidence:.3g} interval {interval})"
     return text
 

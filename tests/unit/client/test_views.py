@@ -187,6 +187,18 @@ class TestHtml:
         ]
         assert titles == ["soup: +0.010 (0.95 interval -0.010 to +0.030)", "was: -0.020"]
 
+    def test_small_figures_have_the_decimals_that_tell_them_apart(self):
+        result = explained("soup was")
+        (attribution,) = result.explanation.attributions
+        tenths = {
+            name: tuple(value / 10 for value in getattr(attribution, name)) for name in ("values", "lower", "upper")
+        }
+        small = replace(result.explanation, attributions=(replace(attribution, **tenths),))
+        html = fragment(replace(result, explanation=small))
+        titles = [attributes["title"] for _, attributes in parsed(html).tags if "title" in attributes]
+        assert titles == ["soup: +0.0010 (0.95 interval -0.0010 to +0.0030)", "was: -0.0020"]
+        assert "was -0.0020 · soup +0.0010 ± 0.0020" in html
+
     def test_header_says_what_was_done(self):
         html = fragment(explained("a b c d e f g"))
         for part in ("great 0.700", "kernel-shap", "masking attention", "32 evaluations", "intervals narrow enough"):
