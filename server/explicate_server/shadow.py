@@ -165,10 +165,10 @@ class Shadow:
             targets = self._registry.known(model).targets
         except NotFound:
             return None
-        if LIVE not in targets or CANARY not in targets:
+        versions = tuple(targets[label].version for label in (LIVE, CANARY) if label in targets)
+        if len(set(versions)) < 2:  # a canary that went live keeps its label until somebody moves it
             self._comparisons.pop(model, None)
             return None
-        versions = targets[LIVE].version, targets[CANARY].version
         found = self._comparisons.get(model)
         if found is None or (found.live_version, found.canary_version) != versions:
             found = self._comparisons[model] = Comparison(*versions)

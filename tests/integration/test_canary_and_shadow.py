@@ -90,6 +90,19 @@ async def test_a_shadow_of_the_same_model_agrees_in_everything(repository: Path)
     assert (found.attributions, found.mean_spearman) == (1, pytest.approx(1.0))
 
 
+async def test_a_canary_that_went_live_is_not_compared_with_itself(repository: Path) -> None:
+    async with running_server(repository) as running, explicate.AsyncClient(running.target) as client:
+        await with_canary(running, live=1, canary=2, shadow_share=1.0)
+        await client.activate_version("tiny", 2)
+        await client.explain("tiny", TEXT)
+        await client.predict("tiny", TEXTS[:4])
+        assert not (await report(running)).ByteSize()
+        assert running.server.shadow._jobs.empty()
+        await client.rollback_model("tiny")
+        await client.predict("tiny", TEXTS[:4])
+        assert (await shadowed(running, 4)).canary_version == 2
+
+
 async def test_a_shadow_of_another_model_disagrees_as_the_formulas_say(repository: Path) -> None:
     async with running_server(repository) as running:
         await with_canary(running, live=1, canary=2, shadow_share=1.0)
