@@ -6,6 +6,7 @@ for it.
 
 import json
 import logging
+import os
 import sys
 import time
 
@@ -19,8 +20,10 @@ _log = logging.getLogger(__name__)
 
 
 def configure(log_format: str) -> None:
-    """Send everything from INFO on to stderr, as one of FORMATS."""
+    """Send everything from INFO on to stderr, as one of FORMATS. For JSON it comes before gRPC is imported."""
     handler = logging.StreamHandler(sys.stderr)
+    if log_format == "json":  # gRPC's C code writes lines of its own, one for each connection that fails at TLS
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 

@@ -132,7 +132,7 @@ async def test_watching_on_the_command_line_ends_well_when_its_time_is_over(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with running_server(repository) as running:
-        arguments = ["models", "watch", "--server", running.target, "--timeout", "1", "--format", "text"]
+        arguments = ["models", "watch", "--server", running.target, "--timeout", "2", "--format", "text"]
         assert await asyncio.to_thread(main, arguments) == 0
     out, err = capsys.readouterr()
     assert [line.split("  ", 1)[1] for line in out.splitlines()] == [

@@ -1,5 +1,7 @@
 """Nothing secret, and nothing that callers wrote, is in what a server says about itself."""
 
+import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -117,3 +119,18 @@ def test_the_commands_take_a_token_from_a_file_or_the_environment(
         missing = ask("predict", "good tea", "--token-file", str(tmp_path / "none"))
         assert missing.returncode == 2
         assert secret not in refused.stderr + denied.stderr + missing.stderr
+
+
+def test_every_line_of_a_json_log_is_json_whatever_connects(tiny_repository: Path, tmp_path: Path) -> None:
+    server = Authority(tmp_path).issue("server")
+    flags = ("--tls-cert", str(server.cert), "--tls-key", str(server.key), "--log-format", "json")
+    with server_process(tiny_repository, *flags) as (process, address):
+        host, _, port = address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            while plain.recv(1024):
+                pass
+        process.terminate()
+        said = process.communicate(timeout=30)[1].splitlines()
+    assert json.loads(said[-1])["message"] == "stopped"
+    assert {"time", "level", "message"} <= set.intersection(*(set(json.loads(line)) for line in said))
