@@ -17,7 +17,7 @@ from explicate.errors import UsageError
 from explicate_training.config import DataConfig
 from explicate_training.folding import NearIdenticalTexts, fold, visible
 from explicate_training.labelled_text import SPLITS, Label, LabelledText, RawRow, Split
-from explicate_training.labels import check_label_sets, check_values, plain_label, shown_label
+from explicate_training.labels import check_label_sets, check_values, label_column_names, plain_label, shown_label
 
 MISSING = "missing text or label"
 BLANK = "blank text"
@@ -157,7 +157,7 @@ def _drop_twin(row: _Row, twin: _Row, reason: str, report: CleaningReport) -> No
 def _check_labels(by_split: dict[Split, list[LabelledText]], config: DataConfig) -> None:
     labels: dict[str, list[Label]] = {split: [row.label for row in rows] for split, rows in by_split.items()}
     if config.task == "multi-label":
-        check_label_sets(labels, config.minimum_class_count, counted="texts")
+        check_label_sets(labels, config.minimum_class_count, counted="texts", named=label_column_names(config))
     elif config.task == "regression":
         check_values(labels["train"], counted="texts")
     else:

@@ -6,11 +6,10 @@ from the declarations here (texts) and in `table_config` (tables).
 
 import math
 from dataclasses import Field, dataclass, field, fields
-from itertools import combinations
 from typing import Any, Literal, TypeVar  # Any: the values of a dataclass's fields, whose types differ
 
 from explicate.errors import UsageError
-from explicate_training.labels import TASKS, check_label_options
+from explicate_training.labels import TASKS, check_columns_differ, check_label_options, columns_with_labels
 from explicate_training.task_options import ALL_CHECKPOINT_METRICS, ALL_LOSSES, check_task_options
 
 DEMO_SETS = ("food-reviews",)
@@ -172,11 +171,10 @@ def check_config(config: Config) -> None:
             raise UsageError(f"data.{name} must not be empty: give the name of the column")
     if data.demo and (data.task != "classification" or data.text_pair_column):
         raise UsageError("data.task and data.text_pair_column do not go with data.demo: leave them out")
-    for one, other in combinations(("text_column", "text_pair_column", "label_column"), 2):
-        if getattr(data, one) == getattr(data, other):
-            raise UsageError(f"data.{one} and data.{other} are both {getattr(data, one)!r}: they must differ")
     check_label_options(data, data.task)
-    check_task_options(data.task, loss=config.training.loss, best_metric=config.training.best_metric)
+    texts = {"data.text_column": data.text_column, "data.text_pair_column": data.text_pair_column}
+    check_columns_differ({**texts, **columns_with_labels(data)})
+    check_task_options(data.task, config.training)
     if data.task == "regression" and config.training.class_weights != "none":
         raise UsageError("training.class_weights is balanced, but this is a regression: leave it out")
     if not config.model.base:

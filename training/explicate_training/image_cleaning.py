@@ -26,7 +26,7 @@ from explicate_training.image_preparation import ImageError, Pixels, Preparation
 from explicate_training.image_set import ImageSet, read_content
 from explicate_training.image_sources import ImageSource
 from explicate_training.labelled_text import SPLITS, Label, Split
-from explicate_training.labels import check_label_sets, check_values, shown_label
+from explicate_training.labels import check_label_sets, check_values, label_column_names, shown_label
 
 NO_LABEL = "no label"
 UNREADABLE = "cannot be read"
@@ -174,9 +174,8 @@ def _check_labels(
     if config.task == "regression":
         check_values(labels["train"], counted="images")
     elif config.task == "multi-label":
-        check_label_sets(
-            {str(split): found for split, found in labels.items()}, config.minimum_class_count, counted="images"
-        )
+        sets = {str(split): found for split, found in labels.items()}
+        check_label_sets(sets, config.minimum_class_count, counted="images", named=label_column_names(config))
     else:
         _check_classes({split: Counter(map(str, found)) for split, found in labels.items()}, report, config)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from explicate.errors import UsageError
 from explicate_training.config import LoopConfig, OutputConfig, check_values, option
-from explicate_training.labels import TASKS, check_label_options
+from explicate_training.labels import TASKS, check_columns_differ, check_label_options, columns_with_labels
 from explicate_training.task_options import ALL_CHECKPOINT_METRICS, ALL_LOSSES, check_task_options
 
 IMAGE_DEMO_SETS = ("digits",)
@@ -132,8 +132,6 @@ def check_image_config(config: ImageConfig) -> None:
     for name in ("image_column", "label_column"):
         if not getattr(data, name):
             raise UsageError(f"data.{name} must not be empty: give the name of the column")
-    if data.image_column == data.label_column:
-        raise UsageError(f"data.image_column and data.label_column are both {data.image_column!r}: they must differ")
     if data.demo and data.task != "classification":
         raise UsageError("data.task does not go with data.demo: leave it out")
     _check_task(config)
@@ -157,7 +155,9 @@ def check_image_config(config: ImageConfig) -> None:
 def _check_task(config: ImageConfig) -> None:
     task, training = config.data.task, config.training
     check_label_options(config.data, task)
-    check_task_options(task, loss=training.loss, best_metric=training.best_metric)
+    columns = {"data.image_column": config.data.image_column, "data.group_column": config.data.group_column}
+    check_columns_differ({**columns, **columns_with_labels(config.data)})
+    check_task_options(task, training)
     allowed = {"classification": None, "multi-label": ("none", "class-weights"), "regression": ("none",)}[task]
     if allowed is not None and training.imbalance not in allowed:
         raise UsageError(

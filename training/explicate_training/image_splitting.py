@@ -7,7 +7,7 @@ import numpy as np
 from explicate.errors import UsageError
 from explicate_training.image_config import ImageDataConfig
 from explicate_training.image_set import ImageSet
-from explicate_training.labels import check_label_sets, strata_of
+from explicate_training.labels import check_split_label_sets, strata_of
 from explicate_training.table_splitting import divide
 
 
@@ -36,7 +36,7 @@ def split_images(images: ImageSet, config: ImageDataConfig, *, seed: int) -> Ima
         raise UsageError("data.images has too few images or groups for three splits after cleaning: add some")
     _check_groups(splits)
     if config.task == "multi-label":
-        check_label_sets({name: part.labels.tolist() for name, part in vars(splits).items()}, 1, counted="images")
+        check_split_label_sets({name: part.labels.tolist() for name, part in vars(splits).items()}, counted="images")
     lacking = set(images.labels) - set(splits.train.labels) if config.task == "classification" else set()
     if lacking:
         raise UsageError(

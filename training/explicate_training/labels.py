@@ -2,7 +2,7 @@
 
 Texts, tables and images share these rules. Strata, for splits that look alike: the class itself; of several labels the
 row's rarest one (rows without any are a stratum of their own), so that rare labels come into every part; the tenth of
-the values that a number falls into.
+the values that a number falls into, or a larger part of them where rows are few.
 """
 
 import math
@@ -20,8 +20,9 @@ from explicate_training.labelled_text import Label, sorted_labels
 Task = Literal["classification", "multi-label", "regression"]
 TASKS: tuple[Task, ...] = ("classification", "multi-label", "regression")
 NO_LABEL = ""  # the stratum of rows without any label
-_TARGET_STRATA = 10
+_TARGET_STRATA, _ROWS_OF_A_STRATUM = 10, 20  # of a stratum with few rows more than the wanted fraction is taken
 _FEWEST_VALUES = 10
+_SHOWN_LABELS = 10  # of a message
 _YES, _NO = ("1", "true", "yes"), ("0", "false", "no")
 
 
@@ -78,6 +79,15 @@ def check_label_options(options: LabelColumns, task: str) -> None:
             raise UsageError(f'data.{name} is of several labels only: set data.task = "multi-label", or leave it out')
 
 
+def check_columns_differ(columns: Mapping[str, str]) -> None:
+    """Raises UsageError when two options, the keys, name the same column; an empty name is none."""
+    option_of: dict[str, str] = {}
+    for option, name in columns.items():
+        if name in option_of:
+            raise UsageError(f"{option_of[name]} and {option} are both {name!r}: they must differ")
+        option_of |= {name: option} if name else {}
+
+
 def label_column_names(options: LabelColumns) -> list[str]:
     """The 0/1 columns; empty when the labels stand in one column."""
     return [name.strip() for name in options.label_columns.split(",") if name.strip()]
@@ -112,7 +122,8 @@ def read_labels(
         try:
             labels.append(_flagged(names, cells) if names else _label(task, cells[0], options))
         except (TypeError, ValueError) as error:
-            raise UsageError(f"{origin} row {number}: {error}: check data.label_column and data.task") from None
+            column = "data.label_columns" if names else "data.label_column"
+            raise UsageError(f"{origin} row {number}: {error}: check {column} and data.task") from None
     return labels
 
 
@@ -157,20 +168,23 @@ def strata_of(task: Task, labels: Sequence[Label]) -> list[str]:
         counts = Counter(name for label in labels for name in _names(label))
         return [min(_names(label), key=lambda name: (counts[name], name), default=NO_LABEL) for label in labels]
     values = np.array(labels, dtype=np.float64)
-    edges = np.quantile(values, np.linspace(0, 1, _TARGET_STRATA + 1)[1:-1]) if len(values) else np.zeros(0)
+    count = min(_TARGET_STRATA, max(1, len(values) // _ROWS_OF_A_STRATUM))
+    edges = np.quantile(values, np.linspace(0, 1, count + 1)[1:-1]) if len(values) else np.zeros(0)
     return [str(place) for place in np.searchsorted(edges, values).tolist()]
 
 
-def check_label_sets(labels: Mapping[str, Sequence[Label]], minimum_count: int, *, counted: str) -> None:
+def check_label_sets(
+    labels: Mapping[str, Sequence[Label]], minimum_count: int, *, counted: str, named: Sequence[str] = ()
+) -> None:
     """Raises UsageError when several labels cannot be learnt: each must be there, and be absent, often enough.
 
-    `labels` are by split; those of "train" are learnt from.
+    `labels` are by split; those of "train" are learnt from. `named` are labels that the config names.
     """
     train = labels["train"]
     counts = Counter(name for label in train for name in _names(label))
     if not counts:
-        raise UsageError(f"no row of the training {counted} has a label after cleaning: check data.label_column")
-    for name in sorted_labels(set(counts)):
+        raise UsageError(f"no row of the training {counted} has a label after cleaning: check data.label_column(s)")
+    for name in sorted_labels({*counts, *named}):
         rare, word = min((counts[name], "with"), (len(train) - counts[name], "without"))
         if rare < minimum_count:
             raise UsageError(
@@ -178,10 +192,28 @@ def check_label_sets(labels: Mapping[str, Sequence[Label]], minimum_count: int, 
                 f"{minimum_count} with it and as many without; add {counted}, leave the label out, or lower "
                 "data.minimum_class_count"
             )
+    _check_known({split: {name for label in found for name in _names(label)} for split, found in labels.items()})
+
+
+def check_split_label_sets(labels: Mapping[str, Sequence[Label]], *, counted: str) -> None:
+    """The same after splitting: what is rare may have gone into one part as a whole."""
+    train = labels["train"]
+    counts = Counter(name for label in train for name in _names(label))
+    for name in sorted_labels({name for found in labels.values() for label in found for name in _names(label)}):
+        if not 0 < counts[name] < len(train):
+            which = "all" if counts[name] else "none"
+            raise UsageError(
+                f"{which} of the training {counted} have the label {name!r} after splitting: add {counted}, leave the "
+                "label out, or set another training.seed"
+            )
+
+
+def _check_known(names: Mapping[str, set[str]]) -> None:
     for split in ("validation", "test"):
-        unknown = {name for label in labels[split] for name in _names(label)} - set(counts)
-        if unknown:
-            raise UsageError(f"the {split} set has labels that the training data lacks: {', '.join(sorted(unknown))}")
+        if unknown := sorted(names[split] - names["train"]):
+            raise UsageError(
+                f"the {split} set has labels that the training data lacks: {', '.join(unknown[:_SHOWN_LABELS])}"
+            )
 
 
 def check_values(values: Sequence[Label], *, counted: str) -> None:
@@ -237,6 +269,8 @@ def _label_set(cell: Any, options: LabelColumns) -> tuple[str, ...] | None:
             return () if options.empty_label == "none" else None
         separator = options.label_separator
         names = [part.strip() for part in (name.split(separator) if separator else [name])]
+        if not any(names):  # separators and nothing between them
+            return _label_set(None, options)
     return tuple(sorted({name for name in names if name}))
 
 

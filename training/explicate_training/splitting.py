@@ -13,7 +13,7 @@ from explicate.errors import UsageError
 from explicate_training.cleaning import CleanData
 from explicate_training.config import DataConfig
 from explicate_training.labelled_text import SPLITS, LabelledText, Split
-from explicate_training.labels import Task, check_label_sets, strata_of
+from explicate_training.labels import Task, check_split_label_sets, strata_of
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,11 @@ def split_data(data: CleanData, config: DataConfig, *, seed: int) -> Splits:
         train, test = take_stratified(train, config.test_fraction, seed=seed, task=config.task)
     if not validation:
         train, validation = take_stratified(train, config.validation_fraction, seed=seed + 1, task=config.task)
-    if config.task == "multi-label":  # what is rare may have gone into one part as a whole
-        parts = {"train": train, "validation": validation, "test": test}
-        check_label_sets({name: [row.label for row in rows] for name, rows in parts.items()}, 1, counted="texts")
+    parts = {"train": train, "validation": validation, "test": test}
+    if not all(parts.values()):
+        raise UsageError("data.train has too few texts for three splits after cleaning: add some")
+    if config.task == "multi-label":
+        check_split_label_sets({name: [row.label for row in rows] for name, rows in parts.items()}, counted="texts")
     return Splits(train, validation, test)
 
 

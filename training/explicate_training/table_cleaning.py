@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from explicate.errors import UsageError
 from explicate_training.labelled_text import SPLITS, Label
-from explicate_training.labels import check_label_sets, plain_label
+from explicate_training.labels import check_label_sets, label_column_names, plain_label
 from explicate_training.table import Table
 from explicate_training.table_config import TableDataConfig
 
@@ -61,7 +61,7 @@ def clean_table(table: Table, config: TableDataConfig) -> CleanTable:
         _check_classes(table, config)
     elif table.task == "multi-label":
         labels: dict[str, list[Label]] = {split: table.labels[table.splits == split].tolist() for split in SPLITS}
-        check_label_sets(labels, config.minimum_class_count, counted="rows")
+        check_label_sets(labels, config.minimum_class_count, counted="rows", named=label_column_names(config))
     else:
         _check_target(table)
     return CleanTable(table, report, _sha256(table))

@@ -5,7 +5,7 @@ from typing import Literal
 
 from explicate.errors import UsageError
 from explicate_training.config import Entries, LoopConfig, OutputConfig, check_values, entries_option, option
-from explicate_training.labels import TASKS, Task, check_label_options
+from explicate_training.labels import TASKS, Task, check_columns_differ, check_label_options, columns_with_labels
 from explicate_training.task_options import ALL_CHECKPOINT_METRICS, ALL_LOSSES, check_task_options
 
 TABLE_DEMO_SETS = ("breast-cancer", "churn", "credit", "diabetes", "hdma")
@@ -139,9 +139,12 @@ def check_table_config(config: TableConfig) -> None:
         raise UsageError("data.validation and data.test do not go with data.demo: leave them out")
     if not data.label_column:
         raise UsageError("data.label_column must not be empty: give the name of the column to predict")
-    if data.label_column in data.columns:
-        raise UsageError(f"data.columns.{data.label_column} is the label: set data.task for what it means")
     check_label_options(data, data.task)
+    labels = columns_with_labels(data)
+    check_columns_differ({"data.group_column": data.group_column, **labels})
+    for name in labels.values():
+        if name in data.columns:
+            raise UsageError(f"data.columns.{name} is the label: set data.task for what it means")
     _check_columns(data.columns)
     _check_groups(data)
 
@@ -169,7 +172,7 @@ def _check_groups(data: TableDataConfig) -> None:
 def check_task(config: TableConfig, task: Task) -> None:
     """Raises UsageError when training options do not fit the task."""
     training = config.training
-    check_task_options(task, loss=training.loss, best_metric=training.best_metric)
+    check_task_options(task, training)
     if task == "regression" and training.imbalance != "none":
         raise UsageError(f"training.imbalance is {training.imbalance}, but this is a regression: leave it out")
     if task == "multi-label" and training.imbalance not in ("none", "class-weights"):

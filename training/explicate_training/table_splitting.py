@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.errors import UsageError
-from explicate_training.labels import check_label_sets, strata_of
+from explicate_training.labels import check_split_label_sets, strata_of
 from explicate_training.splitting import stratified_places
 from explicate_training.table import Rows, Table
 from explicate_training.table_config import TableDataConfig
@@ -45,7 +45,7 @@ def split_table(table: Table, config: TableDataConfig, *, seed: int) -> TableSpl
         _check_groups(table, train, validation, test)
     if table.task == "multi-label":
         parts = {"train": train, "validation": validation, "test": test}
-        check_label_sets({name: table.labels[rows].tolist() for name, rows in parts.items()}, 1, counted="rows")
+        check_split_label_sets({name: table.labels[rows].tolist() for name, rows in parts.items()}, counted="rows")
     return TableSplits(table.take(train), table.take(validation), table.take(test))
 
 

@@ -1,6 +1,7 @@
 """What may be chosen for each task: the loss, and the metric that chooses the best checkpoint."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from explicate.errors import UsageError
 from explicate_training.labels import Task
@@ -21,11 +22,31 @@ LOSSES: Mapping[Task, tuple[str, ...]] = {
 ALL_LOSSES = tuple(name for names in LOSSES.values() for name in names)
 
 
-def check_task_options(task: Task, *, loss: str, best_metric: str) -> None:
-    """Raises UsageError when the loss or the metric that chooses the checkpoint is not one of the task's."""
+class TaskOptions(Protocol):
+    """The training options that a task may forbid; the training sections of all configs have them."""
+
+    @property
+    def loss(self) -> str:
+        """What training makes small."""
+
+    @property
+    def best_metric(self) -> str:
+        """The metric that chooses the best checkpoint."""
+
+    @property
+    def label_smoothing(self) -> float:
+        """Part of the target spread over all classes."""
+
+
+def check_task_options(task: Task, training: TaskOptions) -> None:
+    """Raises UsageError when an option is not one of the task's."""
+    if task == "regression" and training.label_smoothing:
+        raise UsageError(
+            f"training.label_smoothing is {training.label_smoothing:g}, but this is a regression: leave it out"
+        )
     for name, value, own in (
-        ("loss", loss, LOSSES[task]),
-        ("best_metric", best_metric, ("loss", *CHECKPOINT_METRICS[task])),
+        ("loss", training.loss, LOSSES[task]),
+        ("best_metric", training.best_metric, ("loss", *CHECKPOINT_METRICS[task])),
     ):
         if value not in ("auto", *own):
             raise UsageError(

@@ -19,6 +19,7 @@ from explicate_training.labels import (
     TargetScale,
     Task,
     check_label_sets,
+    check_split_label_sets,
     check_values,
     label_names,
     read_labels,
@@ -45,6 +46,8 @@ def test_several_labels_come_as_lists_or_in_one_cell() -> None:
     assert read(cells) == [("a", "b"), ("a", "b"), ("a",), (), None, ("3",), ("x",), ("a",)]
     assert read(["a;b", "a,b"], replace(SEVERAL, label_separator=";")) == [("a", "b"), ("a,b",)]
     assert read(["a,b"], replace(SEVERAL, label_separator="")) == [("a,b",)]
+    assert read([" , ", ","]) == [None, None]  # as an empty cell
+    assert read([" , "], replace(SEVERAL, empty_label="none")) == [()]
 
 
 def test_an_empty_cell_means_no_label_when_that_is_said() -> None:
@@ -208,11 +211,30 @@ def test_pairs_of_a_file_are_read(tmp_path: Path) -> None:
 
 
 def test_a_label_whose_rows_all_went_into_one_part_is_named() -> None:
-    labels = [("a",)] * 20 + [()] * 20 + [("a", "b")] * 2
-    rows = [RawRow("train", f"text number {n} of many {n * 7}", label) for n, label in enumerate(labels)]
-    config = replace(SEVERAL, minimum_class_count=3, near_duplicate_threshold=1.0)
-    with pytest.raises(UsageError, match=r"too few texts with the label 'b'"):
-        split_data(clean(rows, config), config, seed=0)
+    parts: dict[str, list[Any]] = {"train": [("a",), ()], "validation": [("a",)], "test": [("a", "b")]}
+    with pytest.raises(UsageError, match=r"none of the training rows have the label 'b' after splitting"):
+        check_split_label_sets(parts, counted="rows")
+    parts["train"] = [("a", "b"), ("a",)]
+    with pytest.raises(UsageError, match=r"all of the training rows have the label 'a' after splitting"):
+        check_split_label_sets(parts, counted="rows")
+
+
+def test_a_column_of_a_label_that_no_row_has_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "flags.csv"
+    lines = [f"text number {n} of {n * 7},{n % 2},0" for n in range(40)]
+    path.write_text("\n".join(["text,late,rude", *lines]), encoding="utf-8")
+    config = replace(SEVERAL, train=str(path), label_columns="late, rude", near_duplicate_threshold=1.0)
+    with pytest.raises(UsageError, match=r"too few texts with the label 'rude' after cleaning \(0\)"):
+        clean(read_rows(config), config)
+
+
+@pytest.mark.parametrize("count", [10, 12, 19, 30, 100])
+def test_few_numbers_are_split_in_the_wanted_shares(count: int) -> None:
+    rows = [RawRow("train", f"text number {n} of {n * 7}", float(n)) for n in range(count)]
+    config = DataConfig(train="x.csv", task="regression", near_duplicate_threshold=1.0)
+    splits = split_data(clean(rows, config), config, seed=0)
+    assert len(splits.test) == pytest.approx(0.15 * count, abs=3)  # half a row of each of five strata is rounded
+    assert 1 <= len(splits.validation) <= 0.15 * count
 
 
 @pytest.mark.parametrize(
@@ -225,6 +247,16 @@ def test_a_label_whose_rows_all_went_into_one_part_is_named() -> None:
         ),
         ({"empty_label": "none"}, {}, r"data\.empty_label is of several labels only"),
         ({"task": "multi-label", "label_columns": "a, a"}, {}, r"data\.label_columns names a column twice"),
+        (
+            {"task": "multi-label", "label_columns": "a, text"},
+            {},
+            r"text_column and data\.label_columns \(text\) are both",
+        ),
+        (
+            {"task": "regression"},
+            {"label_smoothing": 0.1},
+            r"training\.label_smoothing is 0\.1, but this is a regression",
+        ),
         ({"text_pair_column": "text"}, {}, r"data\.text_column and data\.text_pair_column are both 'text'"),
         ({"task": "regression"}, {"best_metric": "f1_macro"}, r"training\.best_metric is f1_macro, .* use loss, r2"),
         ({"task": "multi-label"}, {"loss": "mse"}, r"training\.loss is mse, .* use binary-cross-entropy"),
