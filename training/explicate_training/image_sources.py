@@ -16,7 +16,6 @@ from explicate_training.image_preparation import encode_png
 from explicate_training.labelled_text import Label, Split
 from explicate_training.labels import columns_with_labels, read_labels
 
-_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 _DIGIT_WHITE = 16  # the demo set's grey values go from 0 to this
 
 
@@ -50,7 +49,7 @@ def list_images(config: ImageDataConfig) -> list[ImageSource]:
             images = _of_path(Path(path), DataFile(option, split, path), config)
             found += [image for image in images if image.split == split or image.split not in given]
     if not any(image.split == "train" for image in found):
-        raise UsageError(f"data.images: {config.images} has no images ({', '.join(sorted(_ENDINGS))})")
+        raise UsageError(f"data.images: {config.images} has no images: give a folder with a folder for each class")
     return found
 
 
@@ -69,12 +68,11 @@ def _of_path(path: Path, file: DataFile, config: ImageDataConfig) -> list[ImageS
 
 
 def _of_folder(folder: Path, split: Split, *, root: Path) -> Iterator[ImageSource]:
-    """The images below a folder, whose folders are the classes."""
-    for entry in sorted(folder.iterdir()):
-        if entry.is_dir() and not entry.name.startswith("."):
-            for path in sorted(entry.rglob("*")):
-                if path.suffix.lower() in _ENDINGS and not path.name.startswith("."):
-                    yield ImageSource(split, _inside(path, root), path, entry.name)
+    """All files below a folder, whose folders are the classes: cleaning tells of those that are no images."""
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if not path.is_dir() and not any(part.startswith(".") for part in parts):
+            yield ImageSource(split, _inside(path, root), path, parts[0] if len(parts) > 1 else None)
 
 
 def _wanted(config: ImageDataConfig) -> Wanted:

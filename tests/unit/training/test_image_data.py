@@ -105,7 +105,9 @@ def test_rows_that_name_no_image_are_pointed_at(tmp_path: Path, row: dict[str, o
 
 def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty" / "a").mkdir(parents=True)
-    with pytest.raises(UsageError, match=r"data\.images: .*empty has no images"):
+    with pytest.raises(
+        UsageError, match=r"data\.images: .*empty has no images: give a folder with a folder for each class"
+    ):
         list_images(config_of(tmp_path / "empty"))
     with pytest.raises(UsageError, match=r"data\.images: .* does not exist"):
         list_images(config_of(tmp_path / "none"))
@@ -238,3 +240,13 @@ def test_the_digits_are_scikit_learns() -> None:
     assert first.shape == (8, 8, 3)
     assert (images[0].label, first.max()) == ("0", round(15 * 255 / 16))
     assert encode_png(first[:, :, 0]) == images[0].content
+
+
+def test_files_of_a_folder_that_are_not_learnt_from_are_told(folder: Path) -> None:
+    (folder / "circle" / "phone.heic").write_bytes(b"a format that is not read")
+    (folder / "circle" / ".DS_Store").write_bytes(b"hidden")
+    Image.new("RGB", (9, 9)).save(folder / "stray.png")  # in no folder of a class
+    report = cleaned(folder).report
+    assert dict(report.dropped) == {"no label": 1, "cannot be read": 1}
+    assert report.examples["no label"] == ["stray.png"]
+    assert report.examples["cannot be read"][0].startswith("circle/phone.heic: cannot be decoded")
