@@ -2,8 +2,8 @@
 
 In order: images without a label, images that cannot be read or are tiny, pictures that carry two labels (all of them),
 pictures that were seen before. Two images are the same picture when they have the same size and every upright RGB pixel
-is equal, whatever their files look like. There is no option to keep them, as for tables: two equal rows may be two cases,
-two equal pictures are one. A given test set is kept as it is but for images that cannot be scored, and pictures of the
+is equal, whatever their files look like. There is no option to keep them, as of tables: equal rows may be two cases,
+equal pictures are one. A given test set is kept as it is but for images that cannot be scored, and pictures of the
 other splits that stand in it are taken out of those.
 """
 
