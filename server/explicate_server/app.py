@@ -45,7 +45,7 @@ _PREPARATIONS = [method.prepare for method in METHODS.values()]
 # How long a thread that computes in Python may keep the others from the interpreter. At the default of 5 ms a lane that
 # is done waits for the event loop before its next batch can start: 2 % of the rows a second, 32 callers, 2 cores.
 SWITCH_INTERVAL_S = 0.0005
-# What stopping may take once calls were given up. Freeing a model takes a second at most.
+# What stopping may take once calls are answered or given up. Freeing a model takes a second at most.
 HANG_S = 10.0
 # After our own drain only health watchers are left, and they would hold a longer grace to its end.
 _STOP_GRACE_S = 0.5
@@ -222,8 +222,7 @@ async def serve(settings: Settings) -> int:
             await stop.wait()
         _log.info("finishing %d call(s); a second signal drops them", server.calls.in_flight)
         finished = bool(await _unless(force, server.drain()))
-        if not finished:
-            _exit_after(HANG_S)
+        _exit_after(HANG_S, 0 if finished else 1)
     finally:
         await server.stop()
         await asyncio.to_thread(tracing.uninstall)
@@ -231,13 +230,13 @@ async def serve(settings: Settings) -> int:
     return 0 if finished else 1
 
 
-def _exit_after(seconds: float) -> None:
-    """End the process if it has not ended by then: no thread can be made to leave a runtime that hangs."""
+def _exit_after(seconds: float, code: int) -> None:
+    """End the process if it has not ended by then: no thread can be made to leave a load, or a runtime that hangs."""
 
     def end() -> None:
         _log.error("a model does not let go; exiting without it")
         logging.shutdown()
-        os._exit(1)
+        os._exit(code)
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True

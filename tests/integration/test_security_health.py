@@ -139,6 +139,7 @@ run = OnnxRuntime.run
 
 def run_or_hang(self, feeds):
     if hang.exists():
+        print("hangs", flush=True)
         threading.Event().wait()
     return run(self, feeds)
 
@@ -179,3 +180,12 @@ async def test_a_second_signal_ends_a_server_whose_runtime_hangs(tiny_repository
             assert await asyncio.to_thread(process.wait, 30) == 1
             with pytest.raises(grpc.aio.AioRpcError):
                 await call
+
+
+def test_a_server_told_to_stop_while_it_loads_does_not_wait_for_the_load(tiny_repository: Path, tmp_path: Path) -> None:
+    hang = tmp_path / "hang"
+    hang.touch()  # the golden inputs are never answered
+    with hanging_server(tiny_repository, hang) as (process, said):
+        assert said == "hangs"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0, "no call was left"
