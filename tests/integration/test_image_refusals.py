@@ -149,7 +149,7 @@ async def test_maskings_of_other_kinds_do_not_fit_an_image(running: Running, mas
     request.options.masking = masking
     code, _, reason, text = await refused(running.inference.Explain(request))
     assert (code, reason) == (PRECONDITION, "MASKING_UNSUPPORTED")
-    assert "it can mean, blur, grey" in text
+    assert "it has mean, blur, grey" in text
 
 
 @pytest.mark.parametrize(
