@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # The contract's classes are imported by the tests that bind them; their asserts should explain themselves too.
 pytest.register_assert_rewrite("contract")
+# An example may take its time on a busy machine; each test has a cap of its own.
+settings.register_profile("explicate", deadline=None)
+settings.load_profile("explicate")
 
 
 @pytest.fixture(scope="session")
