@@ -48,7 +48,9 @@ class Settings:
     max_image_pixels: int = _setting(32_000_000, "pixels of one image, as its file declares them", minimum=1)
     max_evaluations: int = _setting(16384, "model rows of one explanation", minimum=16)
     max_call_s: float = _setting(60.0, "seconds of one call, also where the caller set no deadline", minimum=0.1)
-    max_concurrent_calls: int = _setting(1024, "calls in progress; the next is refused at once", minimum=1)
+    max_concurrent_calls: int = _setting(
+        1024, "calls in progress; the next is refused at once", minimum=1, maximum=1_000_000
+    )
     max_connection_streams: int = _setting(
         1024, "calls in progress on one connection; the next waits", minimum=1, maximum=_C_INT
     )

@@ -3,6 +3,8 @@
 import asyncio
 import re
 import socket
+from collections import Counter
+from contextlib import AsyncExitStack
 from typing import Any
 
 import grpc
@@ -39,6 +41,17 @@ async def test_a_call_too_many_is_refused_at_once_with_retry_info(tiny_repositor
         gated.let_through(100)
         assert all([(await call).predictions for call in calls])
         assert (await running.inference.Predict(predict_request(TEXT))).predictions
+
+
+async def test_of_two_thousand_calls_at_once_each_is_answered_or_told_to_come_back(tiny_repository: Any) -> None:
+    async with running_server(tiny_repository) as running, AsyncExitStack() as stack:
+        own = (("grpc.use_local_subchannel_pool", 1),)  # else they would share one connection
+        channels = [await stack.enter_async_context(grpc.aio.insecure_channel(running.target, own)) for _ in range(50)]
+        request = predict_request(TEXT).SerializeToString()
+        calls = [channel.unary_unary(_PREDICT)(request) for channel in channels for _ in range(40)]
+        codes = Counter([await call.code() for call in calls])
+    assert codes.keys() <= {grpc.StatusCode.OK, _EXHAUSTED}
+    assert codes[grpc.StatusCode.OK] > 0
 
 
 async def test_a_request_that_never_arrives_loses_its_place(tiny_repository: Any) -> None:
