@@ -1,12 +1,13 @@
-"""`python -m benchmarks`: Predict against a bare loop, of texts and tables, and Explain against shap and lime."""
+"""`python -m benchmarks`: Predict against a bare loop, and Explain against shap and lime, of texts, tables and images."""
 
-from benchmarks import explain_time, table_throughput, throughput
+from benchmarks import explain_time, image_time, table_throughput, throughput
 from benchmarks.report import Figure, print_table
 
 
 def main() -> None:
     """Run what fits in a few minutes and print one table; the other modules are longer."""
-    figures: list[Figure] = [*throughput.measure(), *table_throughput.measure(), *explain_time.measure()]
+    parts = (throughput, table_throughput, explain_time, image_time)
+    figures: list[Figure] = [figure for part in parts for figure in part.measure()]
     print_table(figures)
 
 

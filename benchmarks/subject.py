@@ -1,4 +1,4 @@
-"""What the benchmarks run on: the demo's fine-tuned model and the reviews it was tested on."""
+"""What the benchmarks run on: the demos' models, and the reviews that one of them was tested on."""
 
 import json
 import subprocess
@@ -11,12 +11,13 @@ REPOSITORY = ROOT / "repository"
 MODEL = "food-reviews"
 
 
-def prepare() -> None:
-    """Fine-tune and export the demo's model unless `make demo` has done it."""
-    if not (RUN / "run.json").exists():
-        _explicate("train", "food-reviews", "--output", str(RUN))
-    if not (REPOSITORY / MODEL).exists():
-        _explicate("export", str(RUN), "--repository", str(REPOSITORY), "--name", MODEL)
+def prepare(model: str = MODEL) -> None:
+    """Fine-tune and export a demo's model unless `make demo` or `make demo-image` has done it."""
+    run = ROOT / "runs" / model
+    if not (run / "run.json").exists():
+        _explicate("train", model, "--output", str(run))
+    if not (REPOSITORY / model).exists():
+        _explicate("export", str(run), "--repository", str(REPOSITORY), "--name", model)
 
 
 def reviews() -> list[str]:
