@@ -60,8 +60,9 @@ def _limits(run: ImageRun) -> tuple[str, ...]:
         always = "It answers a number for every image, also for images unlike all that it was trained on."
     elif run.kind == bundle_pb2.MODEL_KIND_IMAGE_MULTI_LABEL:
         always = "It knows its labels only: an image that shows something else gets none of them, or a wrong one."
+    little = "" if run.regression else ", and its probabilities mean little"
     return (
         "Meant for images like those it was trained on: same subjects, cameras, light and framing. On others its "
-        "metrics do not hold, and its probabilities mean little.",
+        f"metrics do not hold{little}.",
         always,
     )

@@ -1,6 +1,7 @@
 """MODEL_CARD.md: what the model is, what it learnt from, how good it is, where it ends, in Markdown."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from explicate.v1 import bundle_pb2
 from explicate_export.comparison import MAX_DIFFERENCE
@@ -8,6 +9,9 @@ from explicate_export.contents import CardText, Contents
 from explicate_export.description import scalar_metrics
 from explicate_export.markdown import as_list, code, number, table
 from explicate_export.run_directory import TrainingRun
+
+# Of data.json, what a bundle does not carry on: rows of the data, which may be about people.
+_KEPT_IN_THE_RUN = ("examples_dropped",)
 
 
 def model_card(model: str, run: TrainingRun, manifest: bundle_pb2.Bundle, contents: Contents) -> str:
@@ -28,7 +32,9 @@ def model_card(model: str, run: TrainingRun, manifest: bundle_pb2.Bundle, conten
 
 def _data(run: TrainingRun) -> str:
     lines = ["## Data", "", f"SHA-256 of the cleaned data: {code(run.data_sha256)}.", ""]
-    rest = {name: value for name, value in run.data_report.items() if name != "sha256"}
+    rest = {name: value for name, value in run.data_report.items() if name not in ("sha256", *_KEPT_IN_THE_RUN)}
+    if isinstance(source := rest.get("source"), str):
+        rest["source"] = Path(source).name
     return "\n".join([*lines, *as_list(rest)])
 
 
@@ -40,7 +46,8 @@ def _metrics(run: TrainingRun) -> str:
     if isinstance(per_class, Mapping) and per_class:
         columns = list(dict.fromkeys(name for values in per_class.values() for name in values))
         rows = [(label, *(number(values.get(name)) for name in columns)) for label, values in per_class.items()]
-        lines += ["", "Per class:", "", *table(("class", *columns), rows)]
+        what = "label" if str(run.settings.get("kind")).endswith("-multi-label") else "class"
+        lines += ["", f"Per {what}:", "", *table((what, *columns), rows)]
     return "\n".join(lines)
 
 

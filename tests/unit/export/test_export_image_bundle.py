@@ -256,7 +256,10 @@ def test_model_card_names_what_a_reader_needs(bundles: Bundles) -> None:
     ):
         assert needed in card
     assert "any number of them" in (bundles["labels"].folder / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "predicts `height`" in (bundles["regression"].folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "its probabilities mean little" in card
+    number = (bundles["regression"].folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "predicts `height`" in number
+    assert "probabilities" not in number
 
 
 def _reuse_graph(monkeypatch: pytest.MonkeyPatch, graph: Path, *, offset: float) -> None:

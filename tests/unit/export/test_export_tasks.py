@@ -35,6 +35,11 @@ def change(path: Path, **values: Any) -> None:
 def test_a_table_of_several_labels_is_exported_with_golden_rows_and_attributions(tmp_path: Path) -> None:
     run = write_table_run(tmp_path / "run", labels=LABELS)
     change(run / "run.json", kind="tabular-multi-label")
+    change(
+        run / "data.json",
+        source="/home/someone/customers.csv",
+        examples_dropped={"blank text": [{"text": "a row about a person"}]},
+    )
     export_run(run, tmp_path / "repository", ExportOptions("flags"))
     bundle = verified(tmp_path / "repository", "flags")
     assert bundle.manifest.kind == bundle_pb2.MODEL_KIND_TABULAR_MULTI_LABEL
@@ -42,7 +47,11 @@ def test_a_table_of_several_labels_is_exported_with_golden_rows_and_attributions
     assert not bundle.manifest.target_name
     assert bundle.manifest.provenance.max_logit_difference <= 1e-4
     assert bundle.golden().attributions
-    assert "which of 3 labels fit, any number of them" in bundle.read_text("MODEL_CARD.md")
+    card = bundle.read_text("MODEL_CARD.md")
+    assert "which of 3 labels fit, any number of them" in card
+    assert "Per label:" in card
+    assert "- source: customers.csv\n" in card
+    assert "a row about a person" not in card
 
 
 def test_a_number_from_pairs_is_exported_in_its_unit_with_both_texts_golden(tmp_path: Path) -> None:
