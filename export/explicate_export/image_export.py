@@ -64,8 +64,7 @@ class ImageExport:
         say(f"comparing with torch on {held_out} held-out images and {len(contents) - held_out} in odd formats")
         reference = self.trained.outputs(pixels)
         graph = _ImageGraph(path)
-        targets = [run.held_out_targets[place] for place in places] if run.regression else []
-        scale = Scale(_spread(targets), "of the target's spread") if run.regression else LOGITS
+        scale = Scale(run.target.spread, "of the target's spread") if run.target else LOGITS
         parity = measure_parity(
             lambda indices: graph.outputs([pixels[index] for index in indices.tolist()]),
             reference,
@@ -131,9 +130,3 @@ class _ImageGraph:
 def _choose_places(count: int, wanted: int) -> list[int]:
     """So many places of the held-out images, spread evenly over the file."""
     return list(dict.fromkeys(np.linspace(0, count - 1, min(wanted, count)).round().astype(int).tolist()))
-
-
-def _spread(targets: list[float]) -> float:
-    """The standard deviation of a target; its size, or 1, when it does not vary."""
-    values = np.array(targets)
-    return float(values.std()) or float(np.abs(values).max()) or 1.0

@@ -13,10 +13,9 @@ from transformers import AutoModelForImageClassification
 
 from explicate_export.errors import UsageError
 from explicate_export.image_run import ImageRun, Normalisation
-from explicate_export.onnx_graph import GraphSource, first_line
+from explicate_export.onnx_graph import GraphSource, first_line, in_unit
 from explicate_export.quiet import quiet
 from explicate_export.run_directory import Target
-from explicate_export.text_model import in_unit
 
 PIXELS_NAME = "pixels"
 _REFERENCE_BATCH_ROWS = 32

@@ -57,7 +57,6 @@ class ImageRun:
     preparation: Preparation
     normalisation: Normalisation
     held_out: tuple[Path, ...]  # image files of the test split, in file order
-    held_out_targets: tuple[float, ...]  # of regression, one per image; empty for classification
 
     @property
     def regression(self) -> bool:
@@ -73,7 +72,6 @@ def read_image_run(directory: Path) -> ImageRun:
     regression = kind == bundle_pb2.MODEL_KIND_IMAGE_REGRESSION
     image = field(run.settings, "image", dict, run.file)
     schema = _schema(image, run.file)
-    held_out, targets = _held_out(directory, regression=regression)
     return ImageRun(
         training=run,
         kind=kind,
@@ -84,8 +82,7 @@ def read_image_run(directory: Path) -> ImageRun:
         schema=schema,
         preparation=Preparation(schema.width, schema.height, schema.shortest_edge, image["resampling"]),
         normalisation=_normalisation(image, run.file),
-        held_out=held_out,
-        held_out_targets=targets,
+        held_out=_held_out(directory),
     )
 
 
@@ -119,11 +116,11 @@ def _channels(image: Mapping[str, Any], name: str, path: Path) -> tuple[float, .
     return tuple(float(value) for value in values)
 
 
-def _held_out(directory: Path, *, regression: bool) -> tuple[tuple[Path, ...], tuple[float, ...]]:
-    """The image files of the test split, and their targets when those are numbers."""
+def _held_out(directory: Path) -> tuple[Path, ...]:
+    """The image files of the test split."""
     path = directory / HELD_OUT_NAME
     folder = directory.resolve()
-    files, targets = [], []
+    files = []
     for place, value in read_lines(path):
         name = value.get("image") if isinstance(value, dict) else None
         if not isinstance(name, str):
@@ -134,15 +131,6 @@ def _held_out(directory: Path, *, regression: bool) -> tuple[tuple[Path, ...], t
         if not file.is_file():
             raise UsageError(f"{place}: {file} is missing: {UNFINISHED}")
         files.append(file)
-        if regression:
-            targets.append(_target(value, place))
     if not files:
         raise UsageError(f"{path} has no images, and the export must be compared on some: {UNFINISHED}")
-    return tuple(files), tuple(targets)
-
-
-def _target(value: Mapping[str, Any], place: str) -> float:
-    target = value.get("value")
-    if not isinstance(target, int | float) or isinstance(target, bool) or not isfinite(target):
-        raise UsageError(f'{place}: "value" is not a finite number: {UNFINISHED}')
-    return float(target)
+    return tuple(files)

@@ -6,6 +6,7 @@ from pathlib import Path
 from explicate_export.contents import ModelExport, Say
 from explicate_export.errors import UsageError
 from explicate_export.image_export import open_image_run
+from explicate_export.image_run import KINDS as IMAGE_KINDS
 from explicate_export.run_directory import RUN_NAME, read_kind
 from explicate_export.tabular_export import open_tabular_run
 from explicate_export.tabular_run import KINDS as TABULAR_KINDS
@@ -13,11 +14,9 @@ from explicate_export.text_export import open_text_run
 from explicate_export.text_run import KINDS as TEXT_KINDS
 
 KINDS: Mapping[str, Callable[[Path, Say], ModelExport]] = {
-    "image-classification": open_image_run,
-    "image-multi-label": open_image_run,
-    "image-regression": open_image_run,
     **dict.fromkeys(TEXT_KINDS, open_text_run),
     **dict.fromkeys(TABULAR_KINDS, open_tabular_run),
+    **dict.fromkeys(IMAGE_KINDS, open_image_run),
 }
 
 

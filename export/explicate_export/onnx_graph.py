@@ -9,6 +9,7 @@ import torch
 
 from explicate_export.errors import ConversionError
 from explicate_export.quiet import quiet
+from explicate_export.run_directory import Target
 
 # Protocol buffers cannot be larger, and the weights are inside; what is not weights stays below the margin.
 MAX_FILE_BYTES = 2**31 - 1
@@ -54,6 +55,11 @@ def write_graph(source: GraphSource, path: Path) -> None:
     graph = program.model_proto
     _strip(graph)
     path.write_bytes(graph.SerializeToString(deterministic=True))
+
+
+def in_unit(answers: torch.Tensor, target: Target | None) -> torch.Tensor:
+    """A regression's answers in the unit of its target; logits as they are."""
+    return answers if target is None else answers * target.spread + target.mean
 
 
 def first_line(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from explicate.v1 import bundle_pb2
 from explicate_export.errors import ConversionError, UsageError
-from explicate_export.onnx_graph import GraphSource, first_line
+from explicate_export.onnx_graph import GraphSource, first_line, in_unit
 from explicate_export.quiet import quiet
 from explicate_export.run_directory import Target
 from explicate_export.text_run import TextRun, Texts
@@ -60,11 +60,6 @@ class TextModel:
         return self.tokenizer(
             *_columns(rows), truncation=True, max_length=self.max_tokens, padding=True, return_tensors="pt"
         )
-
-
-def in_unit(answers: torch.Tensor, target: Target | None) -> torch.Tensor:
-    """A regression's answers in the unit of its target; logits as they are."""
-    return answers if target is None else answers * target.spread + target.mean
 
 
 def _columns(rows: Sequence[Texts]) -> list[list[str]]:
