@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: Predict against a bare loop, and Explain against shap and lime, of texts, tables and images."""
+"""`python -m benchmarks`: Predict against a bare loop, Explain against shap and lime; texts, tables and images."""
 
 from benchmarks import explain_time, image_time, table_throughput, throughput
 from benchmarks.report import Figure, print_table
