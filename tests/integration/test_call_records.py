@@ -1,5 +1,6 @@
 """What a call leaves behind: its request id at the caller, a count, and a line in the log; on a real server."""
 
+import asyncio
 import json
 import logging
 import shutil
@@ -13,8 +14,8 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from versions import publish_copy
 
-from explicate import AsyncClient
-from explicate.errors import ServerError
+from explicate import AsyncClient, Client
+from explicate.errors import InvalidArgument, ServerError
 from explicate.rpc_errors import from_rpc_error
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc
 from explicate_server.logs import JsonFormatter, TextFormatter
@@ -83,6 +84,22 @@ async def test_an_error_names_the_request_id_that_the_caller_gave(tiny_repositor
             await running.inference.Predict(predict_request(""), metadata=(("x-request-id", "order-17"),))
         assert from_rpc_error(caught.value, running.target).request_id == "order-17"
         assert ("x-request-id", "order-17") in list(caught.value.trailing_metadata())
+
+
+async def test_clients_name_their_requests(tiny_repository: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    caplog.handler.setFormatter(JsonFormatter())
+    async with running_server(tiny_repository, log_calls="all") as running, AsyncClient(running.target) as client:
+        await client.predict("tiny", ["tea"], request_id="order-1")
+        await client.explain("tiny", "good tea", request_id="order-2")
+        assert [answer async for answer in client.stream_explain("tiny", "good tea", request_id="order-3")][-1].final
+        with Client(running.target) as blocking:
+            await asyncio.to_thread(blocking.predict, "tiny", ["tea"], request_id="order-4")
+            await asyncio.to_thread(blocking.explain, "tiny", "good tea", request_id="order-5")
+        with pytest.raises(InvalidArgument, match="request_id: give 1 to 64"):
+            await client.predict("tiny", ["tea"], request_id="two words")
+    named = [line["request_id"] for line in map(json.loads, caplog.text.splitlines()) if "code" in line]
+    assert named == [f"order-{number}" for number in range(1, 6)]
 
 
 async def test_failed_calls_have_a_line_with_their_request_id_and_none_of_the_input(

@@ -67,6 +67,7 @@ class AsyncClient:
         version: int | None = None,
         label: str | None = None,
         priority: Priority | None = None,
+        request_id: str | None = None,
         timeout_s: float | None = None,
     ) -> PredictResult:
         """Score inputs, in order, by the live version of `model`, or the `version` or `label` given.
@@ -75,7 +76,10 @@ class AsyncClient:
         every column to its value (`explicate.inputs.TableRow`); for a model of images `explicate.Image`s.
         priority: "interactive" (default), or "bulk" for batch work, which lets everybody else go first.
         """
-        return await self._ask(calls.predict(model, inputs, version=version, label=label, priority=priority), timeout_s)
+        return await self._ask(
+            calls.predict(model, inputs, version=version, label=label, priority=priority, request_id=request_id),
+            timeout_s,
+        )
 
     async def predict_table(
         self,
@@ -85,13 +89,16 @@ class AsyncClient:
         version: int | None = None,
         label: str | None = None,
         priority: Priority | None = None,
+        request_id: str | None = None,
         timeout_s: float | None = None,
     ) -> PackedResult:
         """Score the rows of a table in packed form, which is less to send and to convert than `predict` has.
 
         columns: from every column's name to its values, or a DataFrame; None and NaN are missing.
         """
-        call = calls.predict_table(model, columns, version=version, label=label, priority=priority)
+        call = calls.predict_table(
+            model, columns, version=version, label=label, priority=priority, request_id=request_id
+        )
         return await self._ask(call, timeout_s)
 
     async def explain(
@@ -102,6 +109,7 @@ class AsyncClient:
         version: int | None = None,
         label: str | None = None,
         priority: Priority | None = None,
+        request_id: str | None = None,
         timeout_s: float | None = None,
         **options: Unpack[ExplainOptions],
     ) -> ExplainResult:
@@ -111,7 +119,9 @@ class AsyncClient:
 
         When the time runs out, the answer is the best estimate so far, with `stop_reason` "deadline".
         """
-        call = calls.explain(model, value, options, version=version, label=label, priority=priority)
+        call = calls.explain(
+            model, value, options, version=version, label=label, priority=priority, request_id=request_id
+        )
         return await self._ask(call, timeout_s)
 
     def stream_explain(
@@ -122,6 +132,7 @@ class AsyncClient:
         version: int | None = None,
         label: str | None = None,
         priority: Priority | None = None,
+        request_id: str | None = None,
         timeout_s: float | None = None,
         **options: Unpack[ExplainOptions],
     ) -> AsyncGenerator[ExplainResult]:
@@ -130,7 +141,9 @@ class AsyncClient:
         Closing the generator (`aclose`, or `contextlib.aclosing` around the loop) cancels the call, and the server
         stops working on it.
         """
-        call = calls.explain(model, value, options, version=version, label=label, priority=priority, stream=True)
+        call = calls.explain(
+            model, value, options, version=version, label=label, priority=priority, request_id=request_id, stream=True
+        )
         return self._stream(call, timeout_s)
 
     async def list_models(self, *, timeout_s: float | None = None) -> tuple[ModelStatus, ...]:
@@ -229,7 +242,7 @@ class AsyncClient:
         deadline_s = call_timeout(timeout_s, self.timeout_s)
         try:
             response = await self._methods[call.method](
-                call.request, timeout=deadline_s, wait_for_ready=wait_for_ready, metadata=self._metadata
+                call.request, timeout=deadline_s, wait_for_ready=wait_for_ready, metadata=call.metadata(self._metadata)
             )
         except grpc.RpcError as error:
             raise from_rpc_error(error, self.target) from error
@@ -237,7 +250,7 @@ class AsyncClient:
 
     async def _stream(self, call: Call[_Answer], timeout_s: float | None) -> AsyncGenerator[_Answer]:
         deadline_s = call_timeout(timeout_s, self.timeout_s)
-        responses = self._methods[call.method](call.request, timeout=deadline_s, metadata=self._metadata)
+        responses = self._methods[call.method](call.request, timeout=deadline_s, metadata=call.metadata(self._metadata))
         try:
             async for response in responses:
                 yield call.answer(response)

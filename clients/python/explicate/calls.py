@@ -5,6 +5,7 @@ Both clients only differ in how they send a `Call`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from google.protobuf.wrappers_pb2 import StringValue, UInt32Value
 
 from explicate import convert, model_answers, option_messages
 from explicate.enum_names import HEALTH_STATES, PRIORITIES, name_of
-from explicate.errors import UsageError
+from explicate.errors import UsageError, invalid_argument
 from explicate.fields import set_choice, set_field, unicode_text
 from explicate.input_messages import TableColumns, input_message, table_message
 from explicate.inputs import Image, Input, TextPair
@@ -30,16 +31,30 @@ from explicate.v1.inference_service_pb2_grpc import InferenceServiceStub
 from explicate.v1.model_service_pb2_grpc import ModelServiceStub
 
 _Answer = TypeVar("_Answer")
+# As the server's call_record.py has it.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+Metadata = tuple[tuple[str, str], ...]
 _INFERENCE = inference_pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 
 @dataclass(frozen=True)
 class Call(Generic[_Answer]):
-    """One call. `answer` takes a response of the method, or each of a stream's."""
+    """One call. `answer` takes a response of the method, or each of a stream's; `request_id` names it in logs."""
 
     method: str
     request: Message
     answer: Callable[[Any], _Answer]  # Any: the method's own response message
+    request_id: str | None = None
+
+    def __post_init__(self) -> None:
+        # The server replaces one that it does not like; here it is a mistake of the program.
+        if self.request_id is not None and not _REQUEST_ID.fullmatch(self.request_id):
+            raise invalid_argument("request_id", "give 1 to 64 letters, digits, '.', '_', ':' or '-'")
+
+    def metadata(self, token: Metadata | None) -> Metadata | None:
+        """What goes along with the request: the metadata of the token, and the request id where there is one."""
+        own = (("x-request-id", self.request_id),) if self.request_id is not None else ()
+        return (*(token or ()), *own) or None
 
 
 def methods(channel: grpc.Channel | grpc.aio.Channel) -> dict[str, Callable[..., Any]]:
@@ -53,7 +68,13 @@ def methods(channel: grpc.Channel | grpc.aio.Channel) -> dict[str, Callable[...,
 
 
 def predict(
-    model: str, inputs: Sequence[Input], *, version: int | None, label: str | None, priority: Priority | None
+    model: str,
+    inputs: Sequence[Input],
+    *,
+    version: int | None,
+    label: str | None,
+    priority: Priority | None,
+    request_id: str | None = None,
 ) -> Call[PredictResult]:
     """Score `inputs`; raises InvalidArgument for a text, a cell or an image that cannot be sent."""
     if isinstance(inputs, str | Mapping | Image | TextPair):
@@ -67,16 +88,22 @@ def predict(
         inputs=[input_message(value, f"inputs[{i}]") for i, value in enumerate(inputs)],
     )
     _set_priority(request, priority)
-    return Call("Predict", request, convert.predict_result)
+    return Call("Predict", request, convert.predict_result, request_id)
 
 
 def predict_table(
-    model: str, columns: TableColumns, *, version: int | None, label: str | None, priority: Priority | None
+    model: str,
+    columns: TableColumns,
+    *,
+    version: int | None,
+    label: str | None,
+    priority: Priority | None,
+    request_id: str | None = None,
 ) -> Call[PackedResult]:
     """Score the rows of a table; raises InvalidArgument for a column that cannot be sent."""
     request = inference_pb.PredictRequest(model=_model_ref(model, version, label), table=table_message(columns))
     _set_priority(request, priority)
-    return Call("Predict", request, convert.packed_result)
+    return Call("Predict", request, convert.packed_result, request_id)
 
 
 def explain(
@@ -87,6 +114,7 @@ def explain(
     version: int | None,
     label: str | None,
     priority: Priority | None,
+    request_id: str | None = None,
     stream: bool = False,
 ) -> Call[ExplainResult]:
     """Explain one input, with a `stream` of answers or one; raises InvalidArgument for what cannot be sent."""
@@ -97,7 +125,7 @@ def explain(
         options=option_messages.to_message(options),
     )
     _set_priority(request, priority)
-    return Call("StreamExplain" if stream else "Explain", request, partial(convert.explain_result, value))
+    return Call("StreamExplain" if stream else "Explain", request, partial(convert.explain_result, value), request_id)
 
 
 def list_models() -> Call[tuple[ModelStatus, ...]]:

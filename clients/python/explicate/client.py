@@ -76,6 +76,7 @@ class Client:
         version: int | None = None,
         label: str | None = None,
         priority: Priority | None = None,
+        request_id: str | None = None,
         timeout_s: float | None = None,
     ) -> PredictResult:
         """Score inputs, in order, by the live version of `model`, or the `version` or `label` given.
@@ -83,8 +84,12 @@ class Client:
         inputs: strings; for a model of pairs `explicate.TextPair`s or tuples of two; for a tabular model mappings from
         every column to its value (`explicate.inputs.TableRow`); for a model of images `explicate.Image`s.
         priority: "interactive" (default), or "bulk" for batch work, which lets everybody else go first.
+        request_id: what the server's log, traces and audit call this request; 1 to 64 of letters, digits and ._:-
         """
-        return self._ask(calls.predict(model, inputs, version=version, label=label, priority=priority), timeout_s)
+        return self._ask(
+            calls.predict(model, inputs, version=version, label=label, priority=priority, request_id=request_id),
+            timeout_s,
+        )
 
     def predict_table(
         self,
@@ -94,13 +99,16 @@ class Client:
         version: int | None = None,
         label: str | None = None,
         priority: Priority | None = None,
+        request_id: str | None = None,
         timeout_s: float | None = None,
     ) -> PackedResult:
         """Score the rows of a table in packed form, which is less to send and to convert than `predict` has.
 
         columns: from every column's name to its values, or a DataFrame; None and NaN are missing.
         """
-        call = calls.predict_table(model, columns, version=version, label=label, priority=priority)
+        call = calls.predict_table(
+            model, columns, version=version, label=label, priority=priority, request_id=request_id
+        )
         return self._ask(call, timeout_s)
 
     def explain(
@@ -111,6 +119,7 @@ class Client:
         version: int | None = None,
         label: str | None = None,
         priority: Priority | None = None,
+        request_id: str | None = None,
         timeout_s: float | None = None,
         **options: Unpack[ExplainOptions],
     ) -> ExplainResult:
@@ -120,7 +129,9 @@ class Client:
 
         When the time runs out, the answer is the best estimate so far, with `stop_reason` "deadline".
         """
-        call = calls.explain(model, value, options, version=version, label=label, priority=priority)
+        call = calls.explain(
+            model, value, options, version=version, label=label, priority=priority, request_id=request_id
+        )
         return self._ask(call, timeout_s)
 
     def stream_explain(
@@ -131,6 +142,7 @@ class Client:
         version: int | None = None,
         label: str | None = None,
         priority: Priority | None = None,
+        request_id: str | None = None,
         timeout_s: float | None = None,
         **options: Unpack[ExplainOptions],
     ) -> Generator[ExplainResult]:
@@ -138,7 +150,9 @@ class Client:
 
         Closing the generator cancels the call, and the server stops working on it.
         """
-        call = calls.explain(model, value, options, version=version, label=label, priority=priority, stream=True)
+        call = calls.explain(
+            model, value, options, version=version, label=label, priority=priority, request_id=request_id, stream=True
+        )
         return self._stream(call, timeout_s)
 
     def list_models(self, *, timeout_s: float | None = None) -> tuple[ModelStatus, ...]:
@@ -224,7 +238,7 @@ class Client:
         deadline_s = call_timeout(timeout_s, self.timeout_s)
         try:
             response = self._methods[call.method](
-                call.request, timeout=deadline_s, wait_for_ready=wait_for_ready, metadata=self._metadata
+                call.request, timeout=deadline_s, wait_for_ready=wait_for_ready, metadata=call.metadata(self._metadata)
             )
         except grpc.RpcError as error:
             raise from_rpc_error(error, self.target) from error
@@ -232,7 +246,7 @@ class Client:
 
     def _stream(self, call: Call[_Answer], timeout_s: float | None) -> Generator[_Answer]:
         deadline_s = call_timeout(timeout_s, self.timeout_s)
-        responses = self._methods[call.method](call.request, timeout=deadline_s, metadata=self._metadata)
+        responses = self._methods[call.method](call.request, timeout=deadline_s, metadata=call.metadata(self._metadata))
         try:
             for response in responses:
                 yield call.answer(response)
