@@ -7,6 +7,7 @@ from pathlib import Path
 
 from explicate.errors import ExplicateError, UsageError
 from explicate_server.security.tokens import (
+    MOST_TOKENS,
     TOKEN_NAME,
     Token,
     digest_of,
@@ -82,7 +83,10 @@ def _append(path: Path, token: Token) -> None:
         raise UsageError(f"{token.name!r} is no name: letters, digits, '.', '_' and '-', 64 at most")
     try:
         # Read first: a broken file is mended by hand, not made longer.
-        if path.exists() and any(known.name == token.name for known in read_tokens(path)):
+        known = read_tokens(path) if path.exists() else ()
+        if len(known) >= MOST_TOKENS:  # with one more the server could not read it again
+            raise UsageError(f"{path} has {MOST_TOKENS:,} tokens, the most there may be; delete lines that nobody uses")
+        if any(other.name == token.name for other in known):
             raise UsageError(f"{path} has a token {token.name!r} already; delete its line, or choose another name")
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "a", encoding="utf-8") as file:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from explicate.cli import main
 from explicate_server.security.reloaded import Reloaded
 from explicate_server.security.rights import Right
 from explicate_server.security.tokens import Token, digest_of, find_token, line_of, new_token, parse_rights, read_tokens
@@ -143,3 +144,14 @@ def test_a_value_follows_its_file_through_links_and_keeps_the_last_good(
     assert value.value() == 1
     with pytest.raises(ValueError, match="invalid literal"):
         Reloaded(lambda: int("x"), [path], what="the values")
+
+
+def test_the_command_does_not_add_the_token_with_which_the_file_could_not_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, "".join(f"t{i} predict {HASH}\n" for i in range(1023)))
+    arguments = ["token", "create", "last", "--rights", "predict", "--tokens", str(path)]
+    assert main(arguments) == 0
+    assert main([*arguments[:2], "more", *arguments[3:]]) == 2
+    assert "1,024 tokens, the most there may be" in capsys.readouterr().err
+    assert len(read_tokens(path)) == 1024
