@@ -75,14 +75,16 @@ def parse_number(cell: Any) -> float | None:
 
 
 def _check_names(raw: RawTable, config: TableDataConfig) -> None:
-    named = {option.removeprefix("data."): name for option, name in columns_with_labels(config).items()}
-    named["group_column"] = config.group_column
-    named |= {f"columns.{name}": name for name in config.columns}
-    named |= {f"groups.{group}": name for group, names in config.groups.items() for name in names}
-    for option, name in named.items():
+    apart = {**columns_with_labels(config), "data.group_column": config.group_column}
+    named = [*apart.items(), *((f"data.columns.{name}", name) for name in config.columns)]
+    grouped = [(f"data.groups.{group}", name) for group, names in config.groups.items() for name in names]
+    for option, name in (*named, *grouped):
         if name and name not in raw.columns:
             known = ", ".join(map(repr, list(raw.columns)[:30]))
-            raise UsageError(f"data.{option}: {raw.origin} has no column {name!r}, but {known}")
+            raise UsageError(f"{option}: {raw.origin} has no column {name!r}, but {known}")
+    for option, name in grouped:
+        if name in apart.values():
+            raise UsageError(f"{option}: the column {name!r} is not learnt from, so it is no player: take it out")
 
 
 def _type_labels(columns: Mapping[str, list[Any]], config: TableDataConfig) -> tuple[Task, Any]:

@@ -109,6 +109,20 @@ def test_declared_type_that_does_not_hold_is_one_sentence(declared: dict[str, An
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["c", "a"], "data.groups.place: a.csv has no column 'c', but 'a', 'b', 'label'"),
+        (["a", "label"], "data.groups.place: the column 'label' is not learnt from"),
+        (["b", "a"], "data.groups.place: the column 'b' is not learnt from"),
+    ],
+)
+def test_groups_of_columns_that_are_no_players_are_refused(names: list[str], sentence: str) -> None:
+    config = replace(CONFIG, group_column="b", groups={"place": names})
+    with pytest.raises(UsageError, match=sentence):
+        type_table(raw(a=["low", "high"], b=["x", "y"]), config)
+
+
 def test_nearly_numeric_column_is_a_category_with_a_note() -> None:
     table, report = type_table(raw(a=["1", "2"] * 19 + ["unknown", "3"]), CONFIG)
     assert table.columns[0].type == "category"
