@@ -13,9 +13,9 @@ from transformers import EvalPrediction, Trainer, TrainerCallback
 from explicate_training.config import TrainingConfig
 from explicate_training.labels import TargetScale, Task
 from explicate_training.length_grouping import LengthGroupedOrder
-from explicate_training.losses import LossOptions, task_loss
+from explicate_training.losses import task_loss
 from explicate_training.task_metrics import checkpoint_metrics
-from explicate_training.task_options import chosen_loss, chosen_metric
+from explicate_training.task_options import chosen_metric, loss_options
 from explicate_training.text_model import TextModel
 from explicate_training.training_loop import Outcome, loop_callbacks, run_loop, training_arguments
 
@@ -77,12 +77,7 @@ def fine_tune(
         ExplicateError: the weights became infinite or not a number.
     """
     config = replace(config, best_metric=chosen_metric(task, config.best_metric))
-    options = LossOptions(
-        balanced=config.class_weights == "balanced",
-        label_smoothing=config.label_smoothing,
-        error=chosen_loss(task, config.loss),
-        huber_delta=config.huber_delta,
-    )
+    options = loss_options(task, config, balanced=config.class_weights == "balanced")
     trainer = _Trainer(
         model=text_model.model,
         args=training_arguments(config, rows=len(train.targets), checkpoints=checkpoints),

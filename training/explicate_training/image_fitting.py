@@ -8,18 +8,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from transformers import EvalPrediction, Trainer, TrainerCallback
+from torch.utils.data import Dataset
+from transformers import EvalPrediction, TrainerCallback
 
 from explicate_training.image_augmentation import Draw, DrawOrder, augment
 from explicate_training.image_config import AugmentationConfig, ImageTrainingConfig
 from explicate_training.image_model import ImageModel
 from explicate_training.image_preparation import Pixels
 from explicate_training.labels import Task
-from explicate_training.losses import LossOptions, task_loss
+from explicate_training.losses import task_loss
 from explicate_training.task_metrics import checkpoint_metrics
-from explicate_training.task_options import chosen_loss, chosen_metric
-from explicate_training.training_loop import Outcome, loop_callbacks, run_loop, training_arguments
+from explicate_training.task_options import chosen_metric, loss_options
+from explicate_training.training_loop import (
+    OrderedTrainer,
+    Outcome,
+    as_fetched,
+    loop_callbacks,
+    run_loop,
+    training_arguments,
+)
 
 
 @dataclass(frozen=True)
@@ -63,17 +70,12 @@ def fit_images(
         ExplicateError: the weights became infinite or not a number.
     """
     config = replace(config, best_metric=chosen_metric(task, config.best_metric))
-    options = LossOptions(
-        balanced=config.imbalance == "class-weights",
-        label_smoothing=config.label_smoothing,
-        error=chosen_loss(task, config.loss),
-        huber_delta=config.huber_delta,
-    )
+    options = loss_options(task, config, balanced=config.imbalance == "class-weights")
     order = DrawOrder(train.targets, config.imbalance, batch_size=config.batch_size, seed=config.seed)
-    trainer = _Trainer(
+    trainer = OrderedTrainer(
         model=image_model.network,
         args=training_arguments(config, rows=len(order), checkpoints=checkpoints),
-        data_collator=_as_fetched,
+        data_collator=as_fetched,
         train_dataset=_AugmentedImages(train, augmentation, seed=config.seed),
         eval_dataset=_Images(validation),
         compute_loss_func=task_loss(task, train.targets, len(image_model.labels), options),
@@ -84,30 +86,6 @@ def fit_images(
     outcome = run_loop(trainer, resume=resume)
     image_model.network.cpu().train(False)
     return outcome
-
-
-def _as_fetched(rows: Any) -> dict[str, Tensor]:
-    """The batch that was fetched whole."""
-    batch: dict[str, Tensor] = rows
-    return batch
-
-
-class _Trainer(Trainer):
-    """The Trainer with our order of training images."""
-
-    order: DrawOrder
-
-    def get_train_dataloader(self) -> DataLoader[Any]:
-        rows: Any = self.train_dataset
-        loader: DataLoader[Any] = DataLoader(
-            rows,
-            batch_size=self._train_batch_size,
-            sampler=self.order,
-            collate_fn=self.data_collator,
-            pin_memory=self.args.dataloader_pin_memory,
-        )
-        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
-        return prepared
 
 
 class _Images(Dataset[Any]):

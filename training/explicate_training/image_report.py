@@ -2,14 +2,12 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any  # JSON values
 
 import numpy as np
 import torch
 from PIL import Image
 
-from explicate_training import figures
 from explicate_training.image_augmentation import augment
 from explicate_training.image_cleaning import REASONS, CleanImages
 from explicate_training.image_config import AugmentationConfig, ImageDataConfig
@@ -19,8 +17,7 @@ from explicate_training.image_splitting import ImageSplits
 from explicate_training.label_report import label_summary, summary_words
 from explicate_training.labelled_text import SPLITS
 from explicate_training.labels import Task, shown_label
-from explicate_training.report import Evaluation, render_report, task_drawings, worst_rows
-from explicate_training.task_metrics import CURVES
+from explicate_training.report import Evaluation, worst_rows
 
 _SHOWN_IMAGES, _SHOWN_CHANGES = 6, 5  # of the augmentation: images, and changes of each
 _WORST_MISTAKES = 24
@@ -64,41 +61,6 @@ def image_report_lines(report: Mapping[str, Any]) -> list[str]:
         f"  {name:<11}{split['images']:>6,} images: {summary_words(split)}" for name, split in report["splits"].items()
     ]
     return lines
-
-
-def write_image_report(
-    path: Path,
-    *,
-    run: Mapping[str, Any],
-    config_toml: str,
-    data: Mapping[str, Any],
-    history: Sequence[Mapping[str, float]],
-    best_step: int,
-    validation: Mapping[str, Any],
-    test: Evaluation,
-    changed: Sequence[Pictures],
-    mistakes: Pictures,
-    task: Task,
-) -> None:
-    """Writes report.html; `changed` are rows of pictures of the augmentation, `mistakes` of `worst_mistakes`."""
-    drawings = {
-        "loss": figures.loss_curves(history, best_step),
-        "metrics": figures.metric_curves(history, best_step, CURVES[task]),
-        **task_drawings(task, test, run, counted="images"),
-    }
-    render_report(
-        path,
-        "image_report.html.jinja",
-        drawings,
-        run=run,
-        config_toml=config_toml,
-        data=data,
-        validation=validation,
-        test=test.metrics,
-        changed=changed,
-        mistakes=mistakes,
-        task=task,
-    )
 
 
 def changed_images(train: ImageSet, config: AugmentationConfig, *, seed: int) -> list[Pictures]:

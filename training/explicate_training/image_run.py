@@ -20,7 +20,6 @@ from explicate_training.image_report import (
     image_data_report,
     image_report_lines,
     worst_mistakes,
-    write_image_report,
 )
 from explicate_training.image_set import ImageSet, read_content
 from explicate_training.image_sources import list_images
@@ -28,7 +27,8 @@ from explicate_training.image_splitting import split_images
 from explicate_training.labels import TargetScale, columns_with_labels, label_names, plain_label, targets_of
 from explicate_training.progress import StepProgress, duration
 from explicate_training.report import Evaluation
-from explicate_training.run_directory import tool_versions, write_json, write_json_lines
+from explicate_training.run_directory import tool_versions, write_json_lines
+from explicate_training.run_record import RunRecord, write_record
 from explicate_training.task_metrics import task_lines, task_metrics
 from explicate_training.threads import one_thread
 from explicate_training.training_loop import Outcome
@@ -118,26 +118,20 @@ class ImageRun:
         for line in task_lines(self._task, metrics, counted="images"):
             say(line)
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
-        description = self._description(outcome)
         self._model.save(folder / "model")
-        (folder / "config.toml").write_text(format_config(config), encoding="utf-8")
-        write_json(folder / "metrics.json", metrics)
-        write_json(folder / "data.json", self._report)
-        write_json(folder / "run.json", description)
         _write_held_out(folder, test)
-        write_image_report(
-            folder / "report.html",
-            run=description,
-            config_toml=format_config(config),
-            data=self._report,
-            history=outcome.history,
-            best_step=outcome.best_step,
-            validation=metrics["validation"],
-            test=evaluations["test"],
-            changed=changed_images(self._splits.train, config.augmentation, seed=config.training.seed),
-            mistakes=worst_mistakes(self._task, evaluations["test"], test, self._labels),
+        changed = changed_images(self._splits.train, config.augmentation, seed=config.training.seed)
+        mistakes = worst_mistakes(self._task, evaluations["test"], test, self._labels)
+        record = RunRecord(
             task=self._task,
+            counted="images",
+            config_toml=format_config(config),
+            description=self._description(outcome),
+            data=self._report,
+            metrics=metrics,
+            test=evaluations["test"],
         )
+        write_record(folder, record, template="image_report.html.jinja", changed=changed, mistakes=mistakes)
 
     @property
     def _is_small(self) -> bool:

@@ -14,7 +14,6 @@ from scipy.special import expit, softmax
 from explicate_training import figures
 from explicate_training.labels import Task
 from explicate_training.metrics import Logits, Targets, reliability_bins
-from explicate_training.task_metrics import CURVES
 
 _WORST_MISTAKES = 15
 _SHOWN_CHARACTERS = 700
@@ -27,39 +26,6 @@ class Evaluation:
     logits: Logits  # float [texts or rows, outputs]; of a regression values [rows, 1]
     targets: Targets  # as `targets_of` gives them
     metrics: Mapping[str, Any]  # of task_metrics
-
-
-def write_report(
-    path: Path,
-    *,
-    run: Mapping[str, Any],
-    config_toml: str,
-    data: Mapping[str, Any],
-    history: Sequence[Mapping[str, float]],
-    best_step: int,
-    validation: Mapping[str, Any],
-    test: Evaluation,
-    test_texts: Sequence[str],
-    task: Task,
-) -> None:
-    """Writes the report. Texts and labels of the user are escaped: none of them can become markup."""
-    drawings = {
-        "loss": figures.loss_curves(history, best_step),
-        "metrics": figures.metric_curves(history, best_step, CURVES[task]),
-        **task_drawings(task, test, run, counted="texts"),
-    }
-    render_report(
-        path,
-        "report.html.jinja",
-        drawings,
-        run=run,
-        config_toml=config_toml,
-        data=data,
-        validation=validation,
-        test=test.metrics,
-        task=task,
-        mistakes=worst_mistakes(task, test, test_texts, run["labels"]),
-    )
 
 
 def task_drawings(task: Task, test: Evaluation, run: Mapping[str, Any], *, counted: str) -> dict[str, str]:

@@ -9,18 +9,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-from transformers import EvalPrediction, Trainer, TrainerCallback
+from torch.utils.data import Dataset
+from transformers import EvalPrediction, TrainerCallback
 
 from explicate_training.class_balancing import BalancedOrder
 from explicate_training.labels import Task
-from explicate_training.losses import LossOptions, task_loss
+from explicate_training.losses import task_loss
 from explicate_training.table_config import TableTrainingConfig
 from explicate_training.table_encoding import EncodedTable
 from explicate_training.tabular_network import UNKNOWN_CODE, TabularNetwork
 from explicate_training.task_metrics import checkpoint_metrics
-from explicate_training.task_options import chosen_loss
-from explicate_training.training_loop import Outcome, loop_callbacks, run_loop, training_arguments
+from explicate_training.task_options import loss_options
+from explicate_training.training_loop import (
+    OrderedTrainer,
+    Outcome,
+    as_fetched,
+    loop_callbacks,
+    run_loop,
+    training_arguments,
+)
 
 _EVALUATION_ROWS = 4096
 
@@ -62,10 +69,10 @@ def fit_table(
         ExplicateError: the weights became infinite or not a number.
     """
     order = BalancedOrder(train.targets, config.imbalance, seed=config.seed)
-    trainer = _Trainer(
+    trainer = OrderedTrainer(
         model=_TrainedNetwork(network, config.hidden_cells),
         args=training_arguments(config, rows=len(order), checkpoints=checkpoints, evaluation_rows=_EVALUATION_ROWS),
-        data_collator=_as_fetched,
+        data_collator=as_fetched,
         train_dataset=_Rows(train, network),
         eval_dataset=_Rows(validation, network),
         compute_loss_func=table_loss(task, train.targets, len(labels), config),
@@ -91,37 +98,8 @@ def predict_table(network: TabularNetwork, encoded: EncodedTable) -> NDArray[np.
 
 def table_loss(task: Task, targets: NDArray[Any], outputs: int, config: TableTrainingConfig) -> Callable[..., Tensor]:
     """The mean loss of rows, and of members where they answer apart ([batch, members, outputs]); see `task_loss`."""
-    options = LossOptions(
-        balanced=config.imbalance == "class-weights",
-        label_smoothing=config.label_smoothing,
-        error=chosen_loss(task, config.loss),
-        huber_delta=config.huber_delta,
-    )
+    options = loss_options(task, config, balanced=config.imbalance == "class-weights")
     return task_loss(task, targets, outputs, options)
-
-
-def _as_fetched(rows: Any) -> dict[str, Tensor]:
-    """The batch that `_Rows` fetched whole."""
-    batch: dict[str, Tensor] = rows
-    return batch
-
-
-class _Trainer(Trainer):
-    """The Trainer with our order of training rows."""
-
-    order: BalancedOrder
-
-    def get_train_dataloader(self) -> DataLoader[Any]:
-        rows: Any = self.train_dataset
-        loader: DataLoader[Any] = DataLoader(
-            rows,
-            batch_size=self._train_batch_size,
-            sampler=self.order,
-            collate_fn=self.data_collator,
-            pin_memory=self.args.dataloader_pin_memory,
-        )
-        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
-        return prepared
 
 
 class _Rows(Dataset[Any]):

@@ -2,27 +2,23 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any  # JSON values
 
 import numpy as np
 
-from explicate_training import figures
 from explicate_training.column_typing import TypingReport
 from explicate_training.label_report import label_summary, summary_words
 from explicate_training.labelled_text import SPLITS
 from explicate_training.labels import Task
 from explicate_training.leakage import Suspect
-from explicate_training.report import Evaluation, render_report, task_drawings
 from explicate_training.table import Column
 from explicate_training.table_cleaning import ROW_REASONS, CleanTable
 from explicate_training.table_config import TableDataConfig
 from explicate_training.table_encoding import ColumnSchema
 from explicate_training.table_splitting import TableSplits
-from explicate_training.task_metrics import CURVES
 
 _SHOWN_VALUES = 8
-_CURVES: Mapping[Task, Mapping[str, str]] = {"classification": {"accuracy": "accuracy", "auroc": "AUROC"}}
+TABLE_CURVES: Mapping[Task, Mapping[str, str]] = {"classification": {"accuracy": "accuracy", "auroc": "AUROC"}}
 
 
 def table_data_report(
@@ -82,39 +78,6 @@ def table_report_lines(report: Mapping[str, Any]) -> list[str]:
         f"  {name:<11}{split['rows']:>6,} rows: {summary_words(split)}" for name, split in report["splits"].items()
     ]
     return lines
-
-
-def write_table_report(
-    path: Path,
-    *,
-    run: Mapping[str, Any],
-    config_toml: str,
-    data: Mapping[str, Any],
-    history: Sequence[Mapping[str, float]],
-    best_step: int,
-    validation: Mapping[str, Any],
-    test: Evaluation,
-    trees: Mapping[str, Any],
-    task: Task,
-) -> None:
-    """Writes report.html; `trees` are the test metrics of the gradient-boosted trees."""
-    drawings = {
-        "loss": figures.loss_curves(history, best_step),
-        "metrics": figures.metric_curves(history, best_step, _CURVES.get(task, CURVES[task])),
-        **task_drawings(task, test, run, counted="rows"),
-    }
-    render_report(
-        path,
-        "table_report.html.jinja",
-        drawings,
-        run=run,
-        config_toml=config_toml,
-        data=data,
-        validation=validation,
-        test=test.metrics,
-        trees=trees,
-        task=task,
-    )
 
 
 def _values(column: Column, schema: ColumnSchema) -> str:

@@ -18,13 +18,14 @@ from explicate_training.lime_statistics import LimeStatistics, lime_statistics
 from explicate_training.network_statistics import new_network
 from explicate_training.progress import StepProgress, duration
 from explicate_training.report import Evaluation
-from explicate_training.run_directory import tool_versions, write_json, write_json_lines
+from explicate_training.run_directory import tool_versions, write_json_lines
+from explicate_training.run_record import RunRecord, write_record
 from explicate_training.table import Table
 from explicate_training.table_cleaning import clean_table
 from explicate_training.table_config import TableConfig, check_task
 from explicate_training.table_encoding import encode, learn_schema
 from explicate_training.table_fitting import TableExamples, fit_table, predict_table
-from explicate_training.table_report import table_data_report, table_report_lines, write_table_report
+from explicate_training.table_report import TABLE_CURVES, table_data_report, table_report_lines
 from explicate_training.table_sources import read_table
 from explicate_training.table_splitting import split_table
 from explicate_training.tabular_network import FIRST_CATEGORY_CODE, save_network
@@ -113,33 +114,27 @@ class TableRun:
         say(self._comparison(metrics["test"], trees["test"]))
         metrics |= {"gradient_boosted_trees": trees}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
-        description = self._description(outcome)
         save_network(self._network, folder / "model")
         summarise(self._examples["train"].encoded, config.data.background_rows, seed=config.training.seed).save(
             folder / "background.npz"
         )
         self._lime_statistics().save(folder / "lime.npz")
-        (folder / "config.toml").write_text(format_config(config), encoding="utf-8")
-        write_json(folder / "metrics.json", metrics)
-        write_json(folder / "data.json", self._report)
-        write_json(folder / "run.json", description)
         test = self._splits.test
         write_json_lines(
             folder / "held_out.jsonl",
             (_held_out(test, number) for number in range(len(test))),
         )
-        write_table_report(
-            folder / "report.html",
-            run=description,
-            config_toml=format_config(config),
-            data=self._report,
-            history=outcome.history,
-            best_step=outcome.best_step,
-            validation=metrics["validation"],
-            test=evaluations["test"],
-            trees=trees["test"],
+        record = RunRecord(
             task=self._task,
+            counted="rows",
+            config_toml=format_config(config),
+            description=self._description(outcome),
+            data=self._report,
+            metrics=metrics,
+            test=evaluations["test"],
         )
+        curves = TABLE_CURVES.get(self._task)
+        write_record(folder, record, template="table_report.html.jinja", curves=curves, trees=trees["test"])
 
     def _description(self, outcome: Outcome) -> dict[str, Any]:
         config = self._config

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from explicate.errors import UsageError
 from explicate_training.labels import Task
+from explicate_training.losses import LossOptions
 
 CHECKPOINT_METRICS: Mapping[Task, tuple[str, ...]] = {
     "classification": ("accuracy", "f1_macro", "auroc"),
@@ -37,6 +38,10 @@ class TaskOptions(Protocol):
     def label_smoothing(self) -> float:
         """Part of the target spread over all classes."""
 
+    @property
+    def huber_delta(self) -> float:
+        """Where Huber's error turns from squared to absolute, in standard deviations of the target."""
+
 
 def check_task_options(task: Task, training: TaskOptions) -> None:
     """Raises UsageError when an option is not one of the task's."""
@@ -61,6 +66,11 @@ def chosen_metric(task: Task, best_metric: str) -> str:
     return "mae" if task == "regression" else "f1_macro"
 
 
-def chosen_loss(task: Task, loss: str) -> str:
-    """The loss: "auto" is the first one of the task."""
-    return LOSSES[task][0] if loss == "auto" else loss
+def loss_options(task: Task, training: TaskOptions, *, balanced: bool) -> LossOptions:
+    """What a config chooses of the loss; "auto" is the first one of the task."""
+    return LossOptions(
+        balanced=balanced,
+        label_smoothing=training.label_smoothing,
+        error=LOSSES[task][0] if training.loss == "auto" else training.loss,
+        huber_delta=training.huber_delta,
+    )

@@ -13,8 +13,9 @@ from explicate_training.fine_tuning import Examples, fine_tune
 from explicate_training.labelled_text import LabelledText
 from explicate_training.labels import TargetScale, columns_with_labels, label_names, plain_label, targets_of
 from explicate_training.progress import StepProgress, duration
-from explicate_training.report import Evaluation, write_report
-from explicate_training.run_directory import tool_versions, write_json, write_json_lines
+from explicate_training.report import Evaluation, worst_mistakes
+from explicate_training.run_directory import tool_versions, write_json_lines
+from explicate_training.run_record import RunRecord, write_record
 from explicate_training.sources import read_rows
 from explicate_training.splitting import split_data
 from explicate_training.task_metrics import task_lines, task_metrics
@@ -92,25 +93,20 @@ class TextRun:
             say(line)
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         report = data_report(self._clean.report, splits, config.data, sha256=self.sha256, truncated=self._truncated())
-        description = self._description(outcome)
         self._text_model.save(folder / "model")
-        (folder / "config.toml").write_text(format_config(config), encoding="utf-8")
-        write_json(folder / "metrics.json", metrics)
-        write_json(folder / "data.json", report)
-        write_json(folder / "run.json", description)
         write_json_lines(folder / "held_out.jsonl", (_held_out(row) for row in splits.test))
-        write_report(
-            folder / "report.html",
-            run=description,
-            config_toml=format_config(config),
-            data=report,
-            history=outcome.history,
-            best_step=outcome.best_step,
-            validation=metrics["validation"],
-            test=evaluations["test"],
-            test_texts=[" / ".join(row.texts) for row in splits.test],
+        test_texts = [" / ".join(row.texts) for row in splits.test]
+        mistakes = worst_mistakes(self._task, evaluations["test"], test_texts, self._labels)
+        record = RunRecord(
             task=self._task,
+            counted="texts",
+            config_toml=format_config(config),
+            description=self._description(outcome),
+            data=report,
+            metrics=metrics,
+            test=evaluations["test"],
         )
+        write_record(folder, record, template="report.html.jinja", mistakes=mistakes)
 
     def _description(self, outcome: Outcome) -> dict[str, Any]:
         config, target = self._config, self._text_model.target

@@ -5,8 +5,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any  # rows of whatever kind
 
 import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -29,6 +32,31 @@ class Outcome:
     steps_planned: int  # more than `steps` when it stopped early
     precision: str
     train_s: float  # seconds, of a resumed run since it was resumed
+
+
+class OrderedTrainer(Trainer):
+    """The Trainer with an order of training rows of ours, on data that are fetched a batch at a time."""
+
+    order: Sampler[Any]
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The training rows in our order."""
+        rows: Any = self.train_dataset
+        loader: DataLoader[Any] = DataLoader(
+            rows,
+            batch_size=self._train_batch_size,
+            sampler=self.order,
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
+
+
+def as_fetched(rows: Any) -> dict[str, Tensor]:
+    """The batch that a dataset with `__getitems__` fetched whole; a data collator."""
+    batch: dict[str, Tensor] = rows
+    return batch
 
 
 def run_loop(trainer: Trainer, *, resume: bool) -> Outcome:
