@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from explicate.v1 import bundle_pb2
+from explicate_export.evenly import evenly
 from explicate_server.explain import explain_game
 from explicate_server.explain.registry import METHODS
 
@@ -71,9 +72,8 @@ def choose_golden_images(
     `sizes` are those of the encoded images in bytes.
     """
     by_output = np.argsort(outputs.max(axis=1), kind="stable")
-    places = np.linspace(0, len(by_output) - 1, min(count, len(by_output))).round().astype(int)
     chosen: list[int] = []
-    for index in dict.fromkeys(by_output[places].tolist()):
+    for index in evenly(by_output.tolist(), count):
         if not chosen or sum(sizes[one] for one in chosen) + sizes[index] <= most_bytes:
             chosen.append(index)
     return chosen
@@ -118,8 +118,7 @@ def attribute_golden_images(
         segments=segments,
     )
     attributions = {}
-    places = np.linspace(0, len(candidates) - 1, min(image_count, len(candidates))).round().astype(int)
-    for index in dict.fromkeys(candidates[place] for place in places):
+    for index in evenly(candidates, image_count):
         segment_map = grid(pixels[index].shape[0], pixels[index].shape[1], segments)
         players = int(segment_map.max()) + 1
         values = explain_game(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
 from explicate_export.background import Background
+from explicate_export.evenly import evenly
 from explicate_export.table_rows import MISSING_CODE, UNKNOWN_CODE, TableRows
 from explicate_server.explain import explain_game
 from explicate_server.explain.registry import METHODS
@@ -53,8 +54,7 @@ def edge_rows(rows: TableRows) -> TableRows:
 def choose_golden_rows(outputs: NDArray[np.float32], count: int = GOLDEN_ROWS) -> list[int]:
     """Indices of rows spread evenly over what the model answers, its lowest and highest first output among them."""
     by_output = np.argsort(outputs[:, 0], kind="stable")
-    places = np.linspace(0, len(by_output) - 1, min(count, len(by_output))).round().astype(int)
-    return list(dict.fromkeys(by_output[places].tolist()))
+    return evenly(by_output.tolist(), count)
 
 
 def player_of_column(schema: bundle_pb2.TabularSchema) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -99,8 +99,7 @@ def attribute_golden_rows(
         tolerance=TOLERANCE,
     )
     attributions = {}
-    places = np.linspace(0, len(candidates) - 1, min(row_count, len(candidates))).round().astype(int)
-    for index in dict.fromkeys(candidates[place] for place in places):
+    for index in evenly(candidates, row_count):
         values = explain_game(
             _game(golden, index, outputs=outputs, background=background),
             players,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
+from explicate_export.evenly import evenly
 from explicate_export.text_run import Texts
 from explicate_server.explain.registry import METHODS
 from explicate_server.modalities.text import TextModality
@@ -41,8 +42,7 @@ def choose_golden(lengths: Sequence[int], count: int = GOLDEN_TEXTS, *, always: 
     those that are always taken.
     """
     by_length = np.argsort(np.array(lengths), kind="stable")
-    places = np.linspace(0, len(by_length) - 1, min(count, len(by_length))).round().astype(int)
-    return list(dict.fromkeys([*by_length[places].tolist(), *always]))
+    return list(dict.fromkeys([*evenly(by_length.tolist(), count), *always]))
 
 
 def choose_excerpts(rows: Sequence[Texts]) -> list[Texts]:

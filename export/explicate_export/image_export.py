@@ -13,6 +13,7 @@ from explicate_export.comparison import LOGITS, MAX_DIFFERENCE, Graph, Scale, ch
 from explicate_export.contents import Contents, Say
 from explicate_export.description import GOLDEN_TOLERANCE
 from explicate_export.errors import UsageError
+from explicate_export.evenly import evenly
 from explicate_export.golden_images import Pixels, attribute_golden_images, choose_golden_images, edge_images
 from explicate_export.image_card import image_card
 from explicate_export.image_run import ImageRun, read_image_run
@@ -54,8 +55,7 @@ class ImageExport:
         say(f"converting {self.trained.architecture} to ONNX")
         write_graph(self.trained.graph_source("values" if run.regression else "logits"), path)
 
-        places = _choose_places(len(run.held_out), compared_inputs)
-        contents = [run.held_out[place].read_bytes() for place in places]
+        contents = [file.read_bytes() for file in evenly(run.held_out, compared_inputs)]
         held_out = len(contents)
         pixels = [self._pixels(content) for content in contents]
         odd = edge_images(contents[0])
@@ -125,8 +125,3 @@ class _ImageGraph:
             for start in range(0, len(pixels), _BATCH_ROWS)
         ]
         return np.concatenate(parts)
-
-
-def _choose_places(count: int, wanted: int) -> list[int]:
-    """So many places of the held-out images, spread evenly over the file."""
-    return list(dict.fromkeys(np.linspace(0, count - 1, min(wanted, count)).round().astype(int).tolist()))

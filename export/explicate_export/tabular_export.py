@@ -13,6 +13,7 @@ from explicate_export import tabular_model
 from explicate_export.comparison import LOGITS, MAX_DIFFERENCE, Graph, Scale, check_parity, measure_parity
 from explicate_export.contents import Contents, Say
 from explicate_export.description import GOLDEN_TOLERANCE
+from explicate_export.evenly import evenly
 from explicate_export.golden_rows import attribute_golden_rows, choose_golden_rows, edge_rows
 from explicate_export.manifest import BACKGROUND_NAME, GOLDEN_NAME, GRAPH_NAME, LIME_NAME
 from explicate_export.onnx_graph import write_graph
@@ -55,7 +56,7 @@ class TabularExport:
         say("converting the network to ONNX")
         write_graph(self.trained.graph_source("values" if run.regression else "logits"), path)
 
-        held_out = _choose_rows(run.held_out, compared_inputs)
+        held_out = run.held_out[evenly(range(len(run.held_out)), compared_inputs)]
         rows = TableRows.concatenated([held_out, edge_rows(held_out)])
         say(f"comparing with torch on {len(held_out)} held-out rows and {len(rows) - len(held_out)} with holes")
         reference = self.trained.outputs(rows)
@@ -103,11 +104,6 @@ class TabularExport:
             golden_attributions=recipe,
             provenance=bundle_pb2.Provenance(base_model=BASE_MODEL),
         )
-
-
-def _choose_rows(rows: TableRows, count: int) -> TableRows:
-    """So many of the rows, spread evenly over the file."""
-    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.intp)]
 
 
 def _spread(targets: Sequence[float]) -> float:

@@ -11,6 +11,7 @@ from explicate_export import text_model
 from explicate_export.comparison import LOGITS, MAX_DIFFERENCE, Scale, check_parity, measure_parity
 from explicate_export.contents import Contents, Say
 from explicate_export.description import GOLDEN_TOLERANCE
+from explicate_export.evenly import evenly
 from explicate_export.golden_texts import attribute_golden, choose_excerpts, choose_golden, golden_texts, length_of
 from explicate_export.manifest import GOLDEN_NAME, GRAPH_NAME, TOKENIZER_NAME
 from explicate_export.onnx_graph import write_graph
@@ -112,8 +113,7 @@ class TextExport:
 def _choose_texts(texts: Sequence[Texts], count: int) -> list[Texts]:
     """So many of the rows, spread evenly over their lengths in characters and kept in file order."""
     by_length = np.argsort([length_of(row) for row in texts], kind="stable")
-    places = np.linspace(0, len(texts) - 1, min(count, len(texts))).round().astype(int)
-    return [texts[index] for index in sorted(by_length[places])]
+    return [texts[index] for index in sorted(evenly(by_length.tolist(), count))]
 
 
 def _say_dropping(difference: float | None, token_dropping: bool, scale: Scale) -> str:
