@@ -1,6 +1,7 @@
 """Reading a bundle from disk and trusting nothing in it until its digests are checked."""
 
 import hashlib
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,6 +126,8 @@ def _read_manifest(folder: Path) -> bytes:
     if folder.is_symlink() or path.is_symlink():
         raise BundleError("the bundle's folder or its manifest.json is a symbolic link")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would hold the thread that loads for ever
+            raise BundleError("manifest.json is not a plain file")
         if path.stat().st_size > _MAX_MANIFEST_BYTES:
             raise BundleError(f"manifest.json is larger than {_MAX_MANIFEST_BYTES:,} bytes")
         return path.read_bytes()

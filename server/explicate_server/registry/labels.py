@@ -80,6 +80,8 @@ class LabelStore:
         """
         path = self._path(model)
         try:
+            if path.exists() and not path.is_file():  # a pipe would hold up the start for ever
+                raise LabelFileError(f"{path} cannot be used: it is not a plain file; mend it or remove it")
             if path.stat().st_size > _MAX_BYTES:
                 raise LabelFileError(f"{path} is larger than {_MAX_BYTES:,} bytes")
             return _parse(json.loads(path.read_text(encoding="utf-8")))

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -128,6 +129,14 @@ def _change_golden(folder: Path, change: Callable[[dict[str, Any]], object]) -> 
     content = io.BytesIO()
     np.savez(content, **arrays)
     replace_file(folder, "golden.npz", content.getvalue())
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model.onnx"])
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(BundleError, match=f"{name} is .*not a plain file"):
+        verify_bundle(folder, model="tiny", version=1)
 
 
 def test_symbolic_links_are_refused(folder: Path, tmp_path: Path) -> None:

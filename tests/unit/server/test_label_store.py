@@ -108,3 +108,10 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(
         store.write("reviews", Assignment({}))
     assert store.read("reviews") == KEPT
     assert [path.name for path in (tmp_path / "reviews").iterdir()] == ["labels.json"]
+
+
+def test_a_pipe_in_the_place_of_the_file_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "reviews").mkdir()
+    os.mkfifo(tmp_path / "reviews" / "labels.json")
+    with pytest.raises(LabelFileError, match="not a plain file"):
+        LabelStore(tmp_path).read("reviews")
