@@ -12,6 +12,7 @@ from explicate_export.run_directory import (
     HELD_OUT_NAME,
     Target,
     TrainingRun,
+    read_base_model,
     read_labels,
     read_run,
     read_target,
@@ -75,7 +76,7 @@ def read_image_run(directory: Path) -> ImageRun:
     return ImageRun(
         training=run,
         kind=kind,
-        base_model=field(run.settings, "base_model", str, run.file),
+        base_model=read_base_model(run),
         labels=read_labels(run),
         target_name=read_target_name(run) if regression else "",
         target=read_target(run) if regression else None,

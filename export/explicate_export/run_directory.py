@@ -94,6 +94,12 @@ def read_target(run: TrainingRun) -> Target:
     return target
 
 
+def read_base_model(run: TrainingRun) -> str:
+    """What was fine-tuned: a name of a hub, or the name of a folder, without the way to it on this machine."""
+    name: str = field(run.settings, "base_model", str, run.file)
+    return Path(name).name if name.startswith(("/", ".", "~")) else name
+
+
 def read_target_name(run: TrainingRun) -> str:
     """The name of what a regression predicts; raises UsageError."""
     name: str = field(run.settings, "target_name", str, run.file)

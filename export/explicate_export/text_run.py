@@ -11,6 +11,7 @@ from explicate_export.run_directory import (
     HELD_OUT_NAME,
     Target,
     TrainingRun,
+    read_base_model,
     read_labels,
     read_run,
     read_target,
@@ -64,7 +65,7 @@ def read_text_run(directory: Path) -> TextRun:
     return TextRun(
         training=run,
         kind=kind,
-        base_model=field(run.settings, "base_model", str, run.file),
+        base_model=read_base_model(run),
         labels=read_labels(run),
         target_name=read_target_name(run) if regression else "",
         target=read_target(run) if regression else Target(),

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from explicate_server.app import StartError, serve
 
-    logging.getLogger("explicate_server").info("settings: %s", settings)
+    logging.getLogger("explicate_server").info("settings: %s; the others as in --help", settings.chosen())
     try:
         # The fits are small; BLAS threads would only take cores from the model, and sums would depend on their number.
         with threadpool_limits(limits=1, user_api="blas"):

@@ -128,6 +128,14 @@ class Settings:
         if self.tls_client_ca and not self.tls_cert:
             raise SettingError("--tls-client-ca asks for TLS; give --tls-cert and --tls-key as well")
 
+    def chosen(self) -> str:
+        """What differs from the defaults, as flags; repository, address and runtime in any case."""
+        always = ("repository", "listen", "runtime")
+        values = [(item, getattr(self, item.name)) for item in fields(self)]
+        return " ".join(
+            f"{flag(item)} {value}" for item, value in values if item.name in always or value != item.default
+        )
+
 
 def _check_range(item: "Field[Any]", value: float) -> None:
     minimum, maximum = item.metadata["minimum"], item.metadata["maximum"]

@@ -107,3 +107,16 @@ def test_unknown_kind_of_run_is_named(run: Path, kind: object, message: str) -> 
 def test_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere is not a run directory"):
         open_run(tmp_path / "nowhere", lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("base", "told"),
+    [
+        ("/home/someone/models/minilm", "minilm"),
+        ("./minilm", "minilm"),
+        ("sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
+    ],
+)
+def test_the_way_to_a_folder_on_the_trainers_machine_stays_there(run: Path, base: str, told: str) -> None:
+    _change(run / "run.json", base_model=base)
+    assert read_text_run(run).base_model == told

@@ -44,3 +44,9 @@ def test_the_help_says_a_default_only_where_there_is_one() -> None:
     assert "(or $EXPLICATE_TLS_CERT)" in text
     assert f"(default {Settings().max_inputs}, or $EXPLICATE_MAX_INPUTS)" in text
     assert "(default no, or $EXPLICATE_LOG_INPUTS)" in text
+
+
+def test_what_was_chosen_is_said_and_the_defaults_are_not() -> None:
+    settings = read_settings(parser().parse_args(["--threads", "2"]), {"EXPLICATE_KEEP_PREVIOUS": "no"})
+    said = "--repository repository --listen 127.0.0.1:8500 --runtime onnxruntime --threads 2 --keep-previous False"
+    assert settings.chosen() == said
