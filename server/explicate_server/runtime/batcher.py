@@ -10,18 +10,15 @@ import asyncio
 import copy
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from itertools import accumulate
-
-import numpy as np
-from numpy.typing import NDArray
 
 from explicate_server import tracing
-from explicate_server.errors import ModelFault, NotServing, Overloaded, ServerError
-from explicate_server.runtime.base import Feeds, Runtime
+from explicate_server.errors import NotServing, Overloaded
+from explicate_server.runtime.base import Runtime
 from explicate_server.runtime.batch_cost import BatchCost
 from explicate_server.runtime.queue import Entry, Row, RowQueue, Ticket, rows_in
+from explicate_server.runtime.row_answers import Answer, Collate, answers_of, fault_of
 from explicate_server.runtime.shares import Shares
 from explicate_server.runtime.statistics import ClassStatistics
 
@@ -54,7 +51,7 @@ class Batcher:
     def __init__(
         self,
         runtime: Runtime,
-        collate: Callable[[Sequence[Row]], Feeds],
+        collate: Collate,
         *,
         outputs: int,
         max_queued_rows: Mapping[Priority, int],
@@ -218,11 +215,8 @@ class Batcher:
         started_s = time.monotonic()
         callers = (entry.ticket.traced for entry in batch)
         with tracing.batch(callers, model=self._name, rows=rows_in(batch), priority=priority.name.lower()):
-            try:
-                answers: list[NDArray[np.float32] | Exception] = list(self._answers([entry.row for entry in batch]))
-                ran_whole = True
-            except Exception as error:
-                answers, ran_whole = self._one_by_one(batch, error), False
+            rows = [entry.row for entry in batch]
+            answers, ran_whole = answers_of(rows, self._runtime, self._collate, outputs=self._outputs)
         batch_s = time.monotonic() - started_s
         with self._changed:
             if ran_whole:
@@ -232,30 +226,10 @@ class Batcher:
         if finished:
             self._loop.call_soon_threadsafe(self._finish, finished)
 
-    def _one_by_one(self, batch: Sequence[Entry], error: Exception) -> list[NDArray[np.float32] | Exception]:
-        """The answers of each row of a batch that failed, or what went wrong with it."""
-        if len(batch) == 1:
-            return [error]
-        answers: list[NDArray[np.float32] | Exception] = []
-        for entry in batch:
-            try:
-                answers += self._answers([entry.row])
-            except Exception as fault:
-                answers.append(fault)
-        return answers
-
-    def _answers(self, rows: Sequence[Row]) -> Iterator[NDArray[np.float32]]:
-        """What the model says of each row, float32[its count, outputs]."""
-        values = self._runtime.run(self._collate(rows))
-        last = list(accumulate(row.count for row in rows))
-        if values.shape != (last[-1], self._outputs):
-            raise ValueError(f"the model answered with shape {values.shape} for {last[-1]} rows")
-        return (values[end - row.count : end] for row, end in zip(rows, last, strict=True))
-
     def _answer(
         self,
         batch: Sequence[Entry],
-        answers: Sequence[NDArray[np.float32] | Exception],
+        answers: Sequence[Answer],
         started_s: float,
         batch_s: float,
     ) -> list[Ticket]:
@@ -263,7 +237,7 @@ class Batcher:
         finished = []
         for entry, answer in zip(batch, answers, strict=True):
             ticket, places = entry.ticket, slice(entry.index, entry.index + entry.row.count)
-            fault = _fault(answer)
+            fault = fault_of(answer)
             if fault is None:
                 ticket.values[places] = answer
                 ticket.done[places] = True
@@ -297,11 +271,3 @@ def _padded_length(batch: Sequence[Entry]) -> int:
 def _release(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _fault(answer: NDArray[np.float32] | Exception) -> ServerError | None:
-    if isinstance(answer, Exception):
-        return ModelFault("MODEL_RUN_FAILED", f"the model failed on this input: {type(answer).__name__}")
-    if not np.isfinite(answer).all():
-        return ModelFault("MODEL_OUTPUT_NOT_FINITE", "the model answered with NaN or infinity for this input")
-    return None
