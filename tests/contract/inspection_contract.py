@@ -22,6 +22,8 @@ class InspectionContract(Contract):
         assert description.status == status
         assert description.class_labels == ("other", "great")
         assert {"auto", "kernel-shap", "lime"} <= set(description.methods)
+        assert description.granularities == ("word", "token", "sentence")
+        assert description.maskings[0] == "attention"
         assert description.model_card
         limits = description.limits
         assert min(limits.max_inputs, limits.max_evaluations, limits.max_evaluations_per_caller) > 0

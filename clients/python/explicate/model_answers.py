@@ -6,7 +6,7 @@ Like `explicate.convert`, it never raises.
 from __future__ import annotations
 
 from explicate import model_info
-from explicate.enum_names import COLUMN_TYPES, MODEL_KINDS, MODEL_STATES, name_of
+from explicate.enum_names import COLUMN_TYPES, GRANULARITIES, MASKINGS, MODEL_KINDS, MODEL_STATES, name_of
 from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import model_service_pb2 as model_pb
 
@@ -26,6 +26,8 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         precision=response.bundle.precision,
         metrics=dict(response.bundle.metrics),
         methods=tuple(response.methods),
+        granularities=tuple(name_of(GRANULARITIES, value) for value in response.granularities),
+        maskings=tuple(name_of(MASKINGS, value) for value in response.maskings),
         limits=model_info.ServingLimits(
             max_inputs=limits.max_inputs,
             max_text_bytes=limits.max_text_bytes,

@@ -145,6 +145,7 @@ class ModelDescription:
     """One version in full: what it predicts, how it did on its test split, and what may be asked of it.
 
     precision: of model.onnx; `status.precision` is what is served. metrics: on the held-out test split, by name.
+    granularities, maskings: what the players may be, and how their absence is expressed, the default first.
     model_card: Markdown. runtimes: those that were tried on the server's machine, the one that serves first.
     max_tokens: of a text. columns, background_rows: of a table, and the rows that stand for absent columns in an
     explanation. target_name: what a regression predicts. pairs: whether it reads pairs of texts. image_width,
@@ -159,6 +160,8 @@ class ModelDescription:
     precision: str
     metrics: dict[str, float]
     methods: tuple[str, ...]
+    granularities: tuple[str, ...]
+    maskings: tuple[str, ...]
     limits: ServingLimits
     base_model: str
     model_card: str

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from bisect import bisect_right
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -20,6 +20,7 @@ from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.records import VersionRecord
 from explicate_server.registry.traffic import Traffic
 from explicate_server.rpc import answers
+from explicate_server.rpc.enums import GRANULARITIES, MASKINGS, key_of
 from explicate_server.settings import Settings
 from explicate_server.shadow import Shadow
 
@@ -53,6 +54,8 @@ class ModelServicer(services.ModelServiceServicer):
             status=answers.model_status(record),
             bundle=bundle.manifest if bundle else None,
             methods=_methods(record),
+            granularities=_named(GRANULARITIES, record.served.modality.granularities) if record.served else [],
+            maskings=_named(MASKINGS, record.served.modality.maskings) if record.served else [],
             limits=messages.ServingLimits(
                 max_inputs=self._max_inputs(record),
                 max_text_bytes=self._settings.max_text_bytes,
@@ -219,6 +222,10 @@ def _model_card(record: VersionRecord) -> str:
         return record.bundle.read_text("MODEL_CARD.md") if record.bundle else ""
     except OSError:  # a version that serves may have lost its folder
         return ""
+
+
+def _named(names: Mapping[Any, str | None], values: Sequence[str]) -> list[Any]:
+    return [key_of(names, value) for value in values]
 
 
 def _methods(record: VersionRecord) -> list[str]:

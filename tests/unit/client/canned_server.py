@@ -150,6 +150,8 @@ class _Models(ChangedModels, ModelServiceServicer):
             status=model_status(request.model, request.version or 3),
             bundle=_bundle(request.model),
             methods=["kernel-shap", "lime"],
+            granularities=[explanation_pb.GRANULARITY_WORD, explanation_pb.GRANULARITY_TOKEN],
+            maskings=[explanation_pb.MASKING_ATTENTION, explanation_pb.MASKING_DELETE],
             limits=model_pb.ServingLimits(
                 max_inputs=1024,
                 max_text_bytes=65536,

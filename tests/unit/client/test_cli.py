@@ -269,7 +269,15 @@ class TestModels:
     def test_one_model_is_shown(self, explicate):
         code, out, _ = explicate("models", "--format", "text", "show", "reviews", "--version", "2")
         assert code == 0
-        for part in ("reviews version 2", "other, great", "kernel-shap, lime", "test accuracy", "65,536 at most in"):
+        for part in (
+            "reviews version 2",
+            "other, great",
+            "kernel-shap, lime",
+            "word, token",
+            "attention, delete",
+            "test accuracy",
+            "65,536 at most in",
+        ):
             assert part in out
 
     def test_runtimes_that_were_tried_are_told_with_their_figures(self, explicate):

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from explicate.v1 import bundle_pb2 as _bundle_pb2
+from explicate.v1 import explanation_pb2 as _explanation_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -231,6 +232,8 @@ class GetModelResponse(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     TRAFFIC_FIELD_NUMBER: _builtins.int
     SHADOW_FIELD_NUMBER: _builtins.int
+    GRANULARITIES_FIELD_NUMBER: _builtins.int
+    MASKINGS_FIELD_NUMBER: _builtins.int
     model_card: _builtins.str
     """Its model card in Markdown; empty when the bundle has none."""
     @_builtins.property
@@ -265,6 +268,14 @@ class GetModelResponse(_message.Message):
     def shadow(self) -> Global___ShadowReport:
         """What shadowing found for the versions that are live and canary now; unset as long as there is nothing."""
 
+    @_builtins.property
+    def granularities(self) -> _containers.RepeatedScalarFieldContainer[_explanation_pb2.Granularity.ValueType]:
+        """What the players of an explanation may be, the default first; empty for tables and unless it is ready."""
+
+    @_builtins.property
+    def maskings(self) -> _containers.RepeatedScalarFieldContainer[_explanation_pb2.Masking.ValueType]:
+        """How absence can be expressed, the default of most methods first; empty unless it is ready."""
+
     def __init__(
         self,
         *,
@@ -277,10 +288,12 @@ class GetModelResponse(_message.Message):
         labels: _abc.Iterable[Global___ModelLabel] | None = ...,
         traffic: Global___Traffic | None = ...,
         shadow: Global___ShadowReport | None = ...,
+        granularities: _abc.Iterable[_explanation_pb2.Granularity.ValueType] | None = ...,
+        maskings: _abc.Iterable[_explanation_pb2.Masking.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "limits", b"limits", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "labels", b"labels", "limits", b"limits", "methods", b"methods", "model_card", b"model_card", "runtimes", b"runtimes", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "granularities", b"granularities", "labels", b"labels", "limits", b"limits", "maskings", b"maskings", "methods", b"methods", "model_card", b"model_card", "runtimes", b"runtimes", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,6 +55,8 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
         *([("base model", description.base_model)] if description.base_model else []),
         ("bundle digest", status.bundle_digest),
         ("methods", ", ".join(description.methods)),
+        *([("players", ", ".join(description.granularities))] if description.granularities else []),
+        *([("absence", ", ".join(description.maskings))] if description.maskings else []),
         ("inputs per call", f"{limits.max_inputs:,}"),
         *_size_limit(description),
         ("evaluations", f"{limits.max_evaluations:,} at most per explanation"),
