@@ -23,7 +23,8 @@ from explicate.v1 import table_pb2
 _CALLERS = 32
 # The server gives up on a call after a second, so a caller that waits for so long waits for nothing.
 _HANGS_AFTER_S = 30.0
-_FLAGS = ("--max-call-s", "1", "--max-evaluations", "256", "--max-inputs", "64")
+# What is kept of answered explanations grows up to its bound; kept small, it is not taken for a leak.
+_FLAGS = ("--max-call-s", "1", "--max-evaluations", "256", "--max-inputs", "64", "--max-memo-bytes", "1000000")
 # INTERNAL is right where a model has no usable answer, such as for a number near the end of what a float can hold.
 _FAULTS_OF_THE_MODEL = frozenset({"MODEL_OUTPUT_NOT_FINITE", "MODEL_RUN_FAILED"})
 _OURS = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS})
