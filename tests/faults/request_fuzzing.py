@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,13 +14,18 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from harness import TEXT, explain_request, predict_request, stream_request, table_input
 from mutation import damaged, disturbed
+from tiny_image_bundle import pictures, png
 from tiny_table_bundle import COLUMNS
 
 from explicate.v1 import inference_service_pb2 as inference
 from explicate.v1 import model_service_pb2 as models
 from explicate.v1 import table_pb2
 
+_SERVICE, _SHOWN = "/explicate.v1.InferenceService/", "/explicate.v1.ModelService/"
 _CALLERS = 32
+# Share of the requests that change models, and after how many requests all is made live again.
+_CHANGES = 0.05
+_CHUNK = 2000
 # The server gives up on a call after a second, so a caller that waits for so long waits for nothing.
 _HANGS_AFTER_S = 30.0
 # What is kept of answered explanations grows up to its bound; kept small, it is not taken for a leak.
@@ -54,7 +59,7 @@ class FuzzFigures:
 
 
 def seeds() -> list[tuple[str, Message]]:
-    """A good request of each call, with most of its fields set."""
+    """A good request of each call that changes nothing, with most of its fields set."""
     text = explain_request(TEXT, method="kernel-shap", max_evaluations=64, seed=3, confidence=0.9, tolerance=0.1)
     text.options.target.contrast.target.label = "great"
     text.options.target.contrast.reference.index = 0
@@ -71,19 +76,36 @@ def seeds() -> list[tuple[str, Message]]:
     packed = inference.PredictRequest(
         model=inference.ModelRef(model="loans"), table=table_pb2.Table(rows=2, columns=columns)
     )
-    image = predict_request(TEXT)
-    image.inputs.add(image=inference.ImageInput(content=b"\x89PNG\r\n\x1a\n"))
-    service, shown = "/explicate.v1.InferenceService/", "/explicate.v1.ModelService/"
+    animals, picture = inference.ModelRef(model="animals"), inference.ImageInput(content=png(pictures(1)[0]))
+    both = [inference.Input(image=picture), predict_request(TEXT).inputs[0]]
+    seen = inference.ExplainRequest(model=animals, input=both[0])
+    seen.options.segments = 6
     return [
-        (f"{service}Predict", predict_request(TEXT, "good tea")),
-        (f"{service}Predict", packed),
-        (f"{service}Predict", image),
-        (f"{service}Predict", inference.PredictRequest(model=row.model, inputs=[row.input], priority=2)),
-        (f"{service}Explain", text),
-        (f"{service}Explain", row),
-        (f"{service}StreamExplain", stream_request(TEXT, method="permutation-shap", max_evaluations=64)),
-        (f"{shown}GetModel", models.GetModelRequest(model="tiny", version=1)),
-        (f"{shown}ListModels", models.ListModelsRequest()),
+        (f"{_SERVICE}Predict", predict_request(TEXT, "good tea")),
+        (f"{_SERVICE}Predict", packed),
+        (f"{_SERVICE}Predict", inference.PredictRequest(model=animals, inputs=both[:1] * 3)),
+        (f"{_SERVICE}Predict", inference.PredictRequest(model=animals, inputs=both)),
+        (f"{_SERVICE}Explain", seen),
+        (f"{_SERVICE}Predict", inference.PredictRequest(model=row.model, inputs=[row.input], priority=2)),
+        (f"{_SERVICE}Explain", text),
+        (f"{_SERVICE}Explain", row),
+        (f"{_SERVICE}StreamExplain", stream_request(TEXT, method="permutation-shap", max_evaluations=64)),
+        (f"{_SHOWN}GetModel", models.GetModelRequest(model="tiny", version=1)),
+        (f"{_SHOWN}ListModels", models.ListModelsRequest(page_size=2, page_token="dGlueS8x")),
+        (f"{_SHOWN}WatchModels", models.WatchModelsRequest(model="tiny")),
+    ]
+
+
+def changes() -> list[tuple[str, Message]]:
+    """A good request of each call that changes models."""
+    traffic = models.Traffic(canary_share=0.5, shadow_share=0.5)
+    return [
+        (f"{_SHOWN}LoadModel", models.LoadModelRequest(model="tiny", version=1)),
+        (f"{_SHOWN}UnloadModel", models.UnloadModelRequest(model="tiny", version=1)),
+        (f"{_SHOWN}ActivateVersion", models.ActivateVersionRequest(model="tiny", version=2, expected_version=2)),
+        (f"{_SHOWN}RollbackModel", models.RollbackModelRequest(model="loans")),
+        (f"{_SHOWN}RemoveLabel", models.RemoveLabelRequest(model="tiny", label="canary")),
+        (f"{_SHOWN}SetTraffic", models.SetTrafficRequest(model="tiny", traffic=traffic)),
     ]
 
 
@@ -101,29 +123,41 @@ async def fuzz_requests(repository: Path, *, count: int, seed: int, log: Path) -
 
 
 async def _send(channel: grpc.aio.Channel, figures: FuzzFigures, stream: random.Random, count: int) -> None:
-    good = seeds()
-    todo = iter(range(count))
+    for sent in range(0, count, _CHUNK):
+        await _restore(channel)
+        todo = iter(range(min(_CHUNK, count - sent)))
+        await asyncio.gather(*(_ask(channel, figures, stream, todo) for _ in range(_CALLERS)))
+    await _restore(channel)
 
-    async def caller() -> None:
-        for _ in todo:
-            method, message = stream.choice(good)
-            mutated = (
-                damaged(stream, message.SerializeToString()) if stream.random() < 0.5 else disturbed(stream, message)
-            )
-            status = await _call(channel, method, mutated)
-            figures.sent += 1
-            figures.statuses[status] += 1
-            if status.startswith("BUG"):
-                figures.bad.append((method, mutated, status))
 
-    await asyncio.gather(*(caller() for _ in range(_CALLERS)))
+async def _ask(channel: grpc.aio.Channel, figures: FuzzFigures, stream: random.Random, todo: Iterator[int]) -> None:
+    asking, changing = seeds(), changes()
+    for _ in todo:
+        method, message = stream.choice(changing if stream.random() < _CHANGES else asking)
+        content = message.SerializeToString()
+        mutated = damaged(stream, content) if stream.random() < 0.5 else disturbed(stream, message)
+        status = await _call(channel, method, mutated)
+        figures.sent += 1
+        figures.statuses[status] += 1
+        if status.startswith("BUG"):
+            figures.bad.append((method, mutated, status))
+
+
+async def _restore(channel: grpc.aio.Channel) -> None:
+    """Make live again what requests that change models may have taken away."""
+    for model, version in (("tiny", 2), ("loans", 1), ("animals", 1)):
+        request = models.ActivateVersionRequest(model=model, version=version).SerializeToString()
+        await channel.unary_unary(f"{_SHOWN}ActivateVersion")(request, timeout=_HANGS_AFTER_S)
 
 
 async def _call(channel: grpc.aio.Channel, method: str, request: bytes) -> str:
     try:
         if "Stream" in method or "Watch" in method:
-            async for _ in channel.unary_stream(method)(request, timeout=_HANGS_AFTER_S):
-                pass
+            call = channel.unary_stream(method)(request, timeout=_HANGS_AFTER_S)
+            async for _ in call:
+                if "Watch" in method:  # it would tell of changes for ever
+                    call.cancel()
+                    break
         else:
             await channel.unary_unary(method)(request, timeout=_HANGS_AFTER_S)
     except grpc.aio.AioRpcError as error:
