@@ -20,6 +20,8 @@ from explicate.v1 import model_service_pb2_grpc as model_services
 # What grows while allocators and caches settle is not a leak.
 SETTLING_CYCLES = 30
 _WINDOW = 10
+# Bundles of each kind, by model and version.
+_MUTATED = (("tiny", "2"), ("loans", "1"), ("animals", "1"))
 
 
 @dataclass
@@ -67,7 +69,7 @@ async def load_and_unload(repository: Path, *, cycles: int, log: Path) -> Memory
 
 
 async def load_mutated_bundles(repository: Path, *, count: int, seed: int, log: Path) -> MemoryFigures:
-    """Publish mutated copies of the live version 2 of "tiny" and of "loans", and have each loaded and taken out again.
+    """Publish mutated copies of the live versions of three kinds, and have each loaded and taken out again.
 
     The repository is changed: give a copy.
     """
@@ -76,7 +78,7 @@ async def load_mutated_bundles(repository: Path, *, count: int, seed: int, log: 
         async with grpc.aio.insecure_channel(server.address) as channel:
             admin: Any = model_services.ModelServiceStub(channel)
             for number in range(count):
-                model, origin = (("tiny", "2"), ("loans", "1"))[number % 2]
+                model, origin = _MUTATED[number % len(_MUTATED)]
                 target = repository / model / str(number + 10)
                 deed = mutated_bundle(stream, repository / model / origin, target)
                 problem = await _load_and_drop(admin, model, number + 10)
