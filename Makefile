@@ -37,7 +37,7 @@ lint: $(READY)  ## buf, ruff and mypy --strict
 	@$(BIN)/mypy
 
 test: check-protos lint  ## what CI runs: stub drift, lint, types, tests
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal  # one thread each: two processes fill two cores
 
 soak: $(READY)  ## swaps, loads and nonsense in full counts, with their figures: half an hour
 	@PYTHONPATH=tests:tests/integration:tests/faults $(BIN)/python tests/faults/soak.py $(SOAKS)

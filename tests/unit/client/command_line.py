@@ -12,6 +12,8 @@ import subprocess
 import sys
 import termios
 
+# What would speak for another terminal than the one a command is given.
+_OF_TERMINALS = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
 COLOUR = re.compile(r"\x1b\[[\d;]*\b[34]8;2;")
 
 
@@ -26,7 +28,7 @@ def in_terminal(*argv: str, **environment: str) -> tuple[int, str]:
     """Exit code and everything that a command writes to a terminal of 100 columns."""
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    kept = {name: value for name, value in os.environ.items() if name not in _OF_TERMINALS}
     process = subprocess.Popen(
         [sys.executable, "-m", "explicate", *argv],
         stdin=terminal,
