@@ -49,13 +49,13 @@ def replay(session: ort.InferenceSession, batches: list[Feeds]) -> dict[str, flo
     }
 
 
-async def main(repository: Path) -> None:
-    """Serve until told to stop."""
+async def main(repository: Path, model: str) -> None:
+    """Serve until told to stop; the batches of one model are remembered."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     server = Server(Settings(repository=repository, listen="127.0.0.1:0"))
     port = await server.start()
     await server.load()
-    (served,) = server.registry.ready
+    (served,) = (each for each in server.registry.ready if each.bundle.manifest.model == model)
     recording = RecordingRuntime(served.batcher._runtime)
     served.batcher._runtime = recording
     session = ort.InferenceSession(str(served.bundle.model_path), providers=["CPUExecutionProvider"])
@@ -72,4 +72,4 @@ async def main(repository: Path) -> None:
 
 if __name__ == "__main__":
     with threadpool_limits(limits=1, user_api="blas"):  # as `explicate serve` does
-        asyncio.run(main(Path(sys.argv[1])))
+        asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))

@@ -17,7 +17,7 @@ from typing import Any
 import grpc
 
 from benchmarks.report import Figure, compared, print_table
-from benchmarks.table_subject import TableSubject
+from benchmarks.table_subject import MODEL, TableSubject
 from benchmarks.throughput import recording_server
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc
@@ -72,7 +72,7 @@ def measure() -> list[Figure]:
     with tempfile.TemporaryDirectory() as directory:
         for columns in COLUMNS:
             subject = TableSubject(Path(directory), columns)
-            with recording_server(subject.repository) as server:
+            with recording_server(subject.repository, MODEL) as server:
                 for load in loads(subject, columns):
                     name = f"Predict, {columns} columns, {load.what}"
                     ours, bare = [], []

@@ -54,10 +54,10 @@ class Recorder:
 
 
 @contextmanager
-def recording_server(repository: Path = subject.REPOSITORY) -> Iterator[Recorder]:
-    """A recording server on a repository of one model; the demo's unless told otherwise."""
+def recording_server(repository: Path = subject.REPOSITORY, model: str = subject.MODEL) -> Iterator[Recorder]:
+    """A recording server of a model in a repository; the demo's unless told otherwise."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.recording_server", str(repository)],
+        [sys.executable, "-m", "benchmarks.recording_server", str(repository), model],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
