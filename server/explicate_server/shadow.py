@@ -20,7 +20,7 @@ from explicate_server.modalities.base import ModelInput
 from explicate_server.modalities.packed_table import PackedTable
 from explicate_server.one_explanation import ExplainAnswer
 from explicate_server.options import ExplainOptions
-from explicate_server.predictions import Predictor
+from explicate_server.predictions import PackedAnswer, PredictAnswer, Predictor
 from explicate_server.registry.labels import CANARY, LIVE
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.served import ServedModel
@@ -37,6 +37,7 @@ _CALLER = "shadow"
 _log = logging.getLogger(__name__)
 
 Compare = Callable[[ServedModel, Comparison], Awaitable[None]]
+Ask = Callable[[ServedModel], Awaitable[PredictAnswer | PackedAnswer]]
 
 
 @dataclass(frozen=True)
@@ -70,29 +71,23 @@ class Shadow:
         self, live: ServedModel, values: Sequence[ModelInput], answers: NDArray[np.float64], *, size_bytes: int
     ) -> None:
         """The live version has answered these inputs, whose request had ``size_bytes``."""
-        given = Scored(answers, live.labels, live.scales)
+        predict, limit_s = self._predictor.predict, self._time_limit_s
 
-        async def compare(canary: ServedModel, comparison: Comparison) -> None:
-            answer = await self._predictor.predict(
-                canary, values, priority=Priority.BULK, time_left_s=self._time_limit_s
-            )
-            comparison.add_predictions(given, Scored(answer.answers, canary.labels, canary.scales))
+        def ask(canary: ServedModel) -> Awaitable[PredictAnswer | PackedAnswer]:
+            return predict(canary, values, priority=Priority.BULK, time_left_s=limit_s)
 
-        self._offer(live, compare, size_bytes)
+        self._compare(live, answers, ask, size_bytes)
 
     def predicted_packed(
         self, live: ServedModel, table: PackedTable, answers: NDArray[np.float64], *, size_bytes: int
     ) -> None:
         """The live version has answered this table."""
-        given = Scored(answers, live.labels, live.scales)
+        predict, limit_s = self._predictor.predict_packed, self._time_limit_s
 
-        async def compare(canary: ServedModel, comparison: Comparison) -> None:
-            answer = await self._predictor.predict_packed(
-                canary, table, priority=Priority.BULK, time_left_s=self._time_limit_s
-            )
-            comparison.add_predictions(given, Scored(answer.answers, canary.labels, canary.scales))
+        def ask(canary: ServedModel) -> Awaitable[PredictAnswer | PackedAnswer]:
+            return predict(canary, table, priority=Priority.BULK, time_left_s=limit_s)
 
-        self._offer(live, compare, size_bytes)
+        self._compare(live, answers, ask, size_bytes)
 
     def explained(
         self, live: ServedModel, value: ModelInput, options: ExplainOptions, answer: ExplainAnswer, *, size_bytes: int
@@ -147,6 +142,16 @@ class Shadow:
         )
         async with aclosing(steps):
             return await anext(steps)
+
+    def _compare(self, live: ServedModel, answers: NDArray[np.float64], ask: Ask, size_bytes: int) -> None:
+        """Offer the live version's answers to be compared with what the canary says when it is asked."""
+        given = Scored(answers, live.labels, live.scales)
+
+        async def compare(canary: ServedModel, comparison: Comparison) -> None:
+            answer = await ask(canary)
+            comparison.add_predictions(given, Scored(answer.answers, canary.labels, canary.scales))
+
+        self._offer(live, compare, size_bytes)
 
     def _offer(self, live: ServedModel, compare: Compare, size_bytes: int) -> None:
         manifest = live.bundle.manifest
