@@ -8,7 +8,7 @@ from explicate.errors import UsageError
 from explicate_training.image_config import ImageDataConfig
 from explicate_training.image_set import ImageSet
 from explicate_training.labels import check_split_label_sets, strata_of
-from explicate_training.table_splitting import divide
+from explicate_training.table_splitting import three_parts
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,7 @@ def split_images(images: ImageSet, config: ImageDataConfig, *, seed: int) -> Ima
     Raises UsageError when a group stands in two given splits, or no training group has some class.
     """
     strata = np.array(strata_of(config.task, images.labels.tolist()), dtype=object)
-    train, validation, test = (np.flatnonzero(images.splits == split) for split in ("train", "validation", "test"))
-    if not len(test):
-        train, test = divide(train, images.groups, strata, config.test_fraction, seed=seed)
-    if not len(validation):
-        train, validation = divide(train, images.groups, strata, config.validation_fraction, seed=seed + 1)
+    train, validation, test = three_parts(images.splits, images.groups, strata, config, seed=seed)
     splits = ImageSplits(images.take(train), images.take(validation), images.take(test))
     if min(map(len, vars(splits).values())) == 0:
         raise UsageError("data.images has too few images or groups for three splits after cleaning: add some")

@@ -5,7 +5,7 @@ With groups, whole groups are drawn, and of several draws the one whose splits l
 """
 
 from dataclasses import dataclass
-from typing import Any  # labels and groups: objects
+from typing import Any, Protocol  # labels and groups: objects
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +34,7 @@ def split_table(table: Table, config: TableDataConfig, *, seed: int) -> TableSpl
     Raises UsageError when there are too few rows or groups, or a class is in none of the training groups.
     """
     strata = np.array(strata_of(table.task, table.labels.tolist()), dtype=object)
-    train, validation, test = (np.flatnonzero(table.splits == split) for split in ("train", "validation", "test"))
-    if not len(test):
-        train, test = divide(train, table.groups, strata, config.test_fraction, seed=seed)
-    if not len(validation):
-        train, validation = divide(train, table.groups, strata, config.validation_fraction, seed=seed + 1)
+    train, validation, test = three_parts(table.splits, table.groups, strata, config, seed=seed)
     if min(len(train), len(validation), len(test)) == 0:
         raise UsageError("data.table has too few rows for three splits after cleaning: add some")
     if table.groups is not None:
@@ -49,7 +45,31 @@ def split_table(table: Table, config: TableDataConfig, *, seed: int) -> TableSpl
     return TableSplits(table.take(train), table.take(validation), table.take(test))
 
 
-def divide(
+class Fractions(Protocol):
+    """What a config says of the splits; those of tables and of images do."""
+
+    @property
+    def test_fraction(self) -> float:
+        """Of all rows."""
+
+    @property
+    def validation_fraction(self) -> float:
+        """Of the rows that are left."""
+
+
+def three_parts(
+    given: NDArray[Any], groups: NDArray[Any] | None, strata: NDArray[Any], fractions: Fractions, *, seed: int
+) -> tuple[Rows, Rows, Rows]:
+    """Training, validation and test rows: as given, the missing ones taken out of the training rows."""
+    train, validation, test = (np.flatnonzero(given == split) for split in ("train", "validation", "test"))
+    if not len(test):
+        train, test = _divide(train, groups, strata, fractions.test_fraction, seed=seed)
+    if not len(validation):
+        train, validation = _divide(train, groups, strata, fractions.validation_fraction, seed=seed + 1)
+    return train, validation, test
+
+
+def _divide(
     rows: Rows, groups: NDArray[Any] | None, strata: NDArray[Any], fraction: float, *, seed: int
 ) -> tuple[Rows, Rows]:
     """(rest, taken): of the rows about the fraction, of each stratum its share; where there are groups, whole ones."""
