@@ -51,3 +51,15 @@ def explicate_command(server, capsys, monkeypatch):
         return code, out, err
 
     return run
+
+
+@pytest.fixture
+def drawn_nowhere():
+    """Lets shap and matplotlib draw without a screen, and closes what they drew."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    yield
+    import matplotlib.pyplot as plt
+
+    plt.close("all")

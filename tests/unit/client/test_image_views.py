@@ -225,17 +225,8 @@ class TestHtml:
 
 # shap itself still calls what matplotlib and numpy are about to change.
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.usefixtures("drawn_nowhere")
 class TestShap:
-    @pytest.fixture(autouse=True)
-    def _draw_nowhere(self):
-        import matplotlib as mpl
-
-        mpl.use("Agg")
-        yield
-        import matplotlib.pyplot as plt
-
-        plt.close("all")
-
     def test_the_pixels_of_a_segment_share_its_value(self):
         converted = explained().to_shap()
         assert converted.values.shape == (1, 6, 8, 1, 1)

@@ -32,17 +32,8 @@ def predicted(value: float) -> explicate.Prediction:
 
 # shap itself still calls what matplotlib and numpy are about to change.
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.usefixtures("drawn_nowhere")
 class TestShap:
-    @pytest.fixture(autouse=True)
-    def _draw_nowhere(self):
-        import matplotlib as mpl
-
-        mpl.use("Agg")
-        yield
-        import matplotlib.pyplot as plt
-
-        plt.close("all")
-
     def test_a_row_has_its_values_as_data(self):
         converted = explained().to_shap()
         assert converted.values.tolist() == [0.01, -0.02, 0.03, -0.04]

@@ -54,17 +54,8 @@ def repeated_word() -> explicate.ExplainResult:
 
 # shap itself still calls what matplotlib and numpy are about to change.
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.usefixtures("drawn_nowhere")
 class TestShap:
-    @pytest.fixture(autouse=True)
-    def _draw_nowhere(self):
-        import matplotlib as mpl
-
-        mpl.use("Agg")
-        yield
-        import matplotlib.pyplot as plt
-
-        plt.close("all")
-
     def test_one_output_has_one_number_per_word(self):
         converted = explained("soup was great").to_shap()
         assert converted.values.tolist() == [0.01, -0.02, 0.03]
