@@ -46,13 +46,13 @@ bench: $(READY)  ## measure against the peers, one table
 	@$(BIN)/python -m benchmarks
 
 demo: $(READY)  ## fine-tune, export, serve, predict and explain, from nothing
-	@$(BIN)/python -m explicate.demo
+	@$(BIN)/python -m examples.demo
 
 demo-tabular: $(READY)  ## the same for two tables: credits of a bank, and a regression
-	@$(BIN)/python -m explicate.demo_tabular
+	@$(BIN)/python -m examples.demo_tabular
 
 demo-image: $(READY)  ## the same for images: handwritten digits, and a picture that explains one
-	@$(BIN)/python -m explicate.demo_image
+	@$(BIN)/python -m examples.demo_image
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) runs repository .mypy_cache .ruff_cache .pytest_cache

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from explicate_server.registry.golden import Golden, read_golden, write_golden
+from explicate_bundle.golden import Golden, read_golden, write_golden
 
 
 def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

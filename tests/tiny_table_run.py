@@ -10,8 +10,8 @@ from typing import Any  # cells of many types
 import numpy as np
 import torch
 
-from explicate_training.lime_statistics import lime_statistics
-from explicate_training.tabular_network import TabularNetwork, TabularNetworkConfig, save_network
+from explicate_training.table.lime_statistics import lime_statistics
+from explicate_training.table.network import TabularNetwork, TabularNetworkConfig, save_network
 
 LABELS = ("no", "yes")
 BACKGROUND_ROWS = 20

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from explicate_bundle.writing import GRAPH_NAME, MODEL_CARD_NAME
 from explicate_export.contents import Say
 from explicate_export.description import describe
 from explicate_export.kinds import open_run
-from explicate_export.manifest import GRAPH_NAME, MODEL_CARD_NAME
 from explicate_export.model_card import model_card
 from explicate_export.publish import check_target, stage_bundle
 from explicate_export.signing import check_sign_key

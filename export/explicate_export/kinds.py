@@ -5,13 +5,13 @@ from pathlib import Path
 
 from explicate_export.contents import ModelExport, Say
 from explicate_export.errors import UsageError
-from explicate_export.image_export import open_image_run
-from explicate_export.image_run import KINDS as IMAGE_KINDS
-from explicate_export.run_directory import RUN_NAME, read_kind
-from explicate_export.tabular_export import open_tabular_run
-from explicate_export.tabular_run import KINDS as TABULAR_KINDS
-from explicate_export.text_export import open_text_run
-from explicate_export.text_run import KINDS as TEXT_KINDS
+from explicate_export.image.conversion import open_image_run
+from explicate_export.image.run import KINDS as IMAGE_KINDS
+from explicate_export.table.conversion import open_tabular_run
+from explicate_export.table.run import KINDS as TABULAR_KINDS
+from explicate_export.text.conversion import open_text_run
+from explicate_export.text.run import KINDS as TEXT_KINDS
+from explicate_export.training_run import RUN_NAME, read_kind
 
 KINDS: Mapping[str, Callable[[Path, Say], ModelExport]] = {
     **dict.fromkeys(TEXT_KINDS, open_text_run),

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from explicate.v1 import bundle_pb2
-from explicate_export.comparison import MAX_DIFFERENCE
 from explicate_export.contents import CardText, Contents
 from explicate_export.description import scalar_metrics
 from explicate_export.markdown import as_list, code, number, table
-from explicate_export.run_directory import TrainingRun
+from explicate_export.parity import MAX_DIFFERENCE
+from explicate_export.training_run import TrainingRun
 
 # Of data.json, what a bundle does not carry on: rows of the data, which may be about people.
 _KEPT_IN_THE_RUN = ("examples_dropped",)

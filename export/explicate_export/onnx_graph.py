@@ -9,7 +9,7 @@ import torch
 
 from explicate_export.errors import ConversionError
 from explicate_export.quiet import quiet
-from explicate_export.run_directory import Target
+from explicate_export.training_run import Target
 
 # Protocol buffers cannot be larger, and the weights are inside; what is not weights stays below the margin.
 MAX_FILE_BYTES = 2**31 - 1

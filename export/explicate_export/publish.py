@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.signatures import SIGNATURE_NAME
+from explicate_bundle.writing import MANIFEST_NAME, check_model_name, describe_files, manifest_bytes
 from explicate_export.errors import PublicationError, UsageError
-from explicate_export.manifest import MANIFEST_NAME, check_model_name, describe_files, manifest_bytes
 from explicate_export.signing import sign_bundle
 from explicate_export.staging import clear_dead_staging, staging_folder
-from explicate_server.security.signatures import SIGNATURE_NAME
 
 # A rename onto a folder that is not empty.
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)

@@ -18,7 +18,7 @@ from tiny_image_run import LABELS, write_images
 
 from explicate import Client
 from explicate import Image as AskedImage
-from explicate_training.image_preparation import Preparation, decode
+from explicate_training.image.preparation import Preparation, decode
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 

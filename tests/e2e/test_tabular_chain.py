@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from explicate import Client
 from explicate.v1 import bundle_pb2
-from explicate_export.table_rows import TableRows, encode
+from explicate_export.table.rows import TableRows, encode
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 

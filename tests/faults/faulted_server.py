@@ -54,7 +54,7 @@ def faulted_server(
 
     The log is a file, not a pipe: a full pipe would stop the server. `environment` is set besides the test's own.
     """
-    command = [sys.executable, "-m", "explicate.cli", "serve", "--repository", str(repository)]
+    command = [sys.executable, "-m", "explicate", "serve", "--repository", str(repository)]
     with log.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(
             [*command, "--listen", "127.0.0.1:0", "--threads", "1", *flags],

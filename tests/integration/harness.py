@@ -20,8 +20,8 @@ from explicate.v1 import inference_service_pb2_grpc as services
 from explicate.v1 import table_pb2
 from explicate_server.app import Server
 from explicate_server.registry.served import ServedModel
-from explicate_server.runtime.base import Feeds, Runtime
 from explicate_server.runtime.batch_cost import BatchCost
+from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.settings import Settings
 
 TEXT = "this tea is great but the box was not good and it came very late so we never had any of it"
@@ -147,7 +147,7 @@ def stream_request(text: str, **options: Any) -> messages.StreamExplainRequest:
 @contextmanager
 def server_process(repository: Path, *flags: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """`explicate serve` as a process of its own; yields it with its address once it is ready."""
-    command = [sys.executable, "-m", "explicate.cli", "serve", "--repository", str(repository)]
+    command = [sys.executable, "-m", "explicate", "serve", "--repository", str(repository)]
     process = subprocess.Popen(
         [*command, "--listen", "127.0.0.1:0", *flags],
         stdout=subprocess.PIPE,

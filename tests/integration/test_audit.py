@@ -28,7 +28,7 @@ from harness import (
 from test_tables import LOANS
 
 from explicate import Client, Contrast
-from explicate.cli import main
+from explicate.cli.main import main
 from explicate.v1 import inference_service_pb2 as messages
 from explicate_server.app import Server, StartError
 from explicate_server.settings import Settings

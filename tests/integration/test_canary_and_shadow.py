@@ -16,7 +16,7 @@ from versions import copy_with_constant_version, publish_copy
 import explicate
 from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
-from explicate_server import shadow
+from explicate_server.inference import shadow
 
 SHARE = 0.5
 TEXTS = [f"{word} {count}" for word in WORDS for count in range(5)]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from explicate.v1 import explanation_pb2
-from explicate_server.modalities.base import TextInput
-from explicate_server.outputs import softmax
+from explicate_server.inference.outputs import softmax
+from explicate_server.modalities.modality import TextInput
 
 
 def probabilities(running: Running, texts: list[str]) -> NDArray[np.float64]:

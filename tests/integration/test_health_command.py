@@ -8,7 +8,7 @@ import pytest
 from harness import running_server
 
 from explicate import AsyncClient
-from explicate.cli import main
+from explicate.cli.main import main
 from explicate_server.app import Server
 from explicate_server.settings import Settings
 

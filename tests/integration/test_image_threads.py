@@ -12,8 +12,8 @@ from tiny_table_bundle import tiny_table
 
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
-from explicate_server.modalities import base as base_module
 from explicate_server.modalities import image as image_module
+from explicate_server.modalities import modality as base_module
 
 
 async def predict(running: Running, contents: list[bytes]) -> Any:

@@ -11,7 +11,7 @@ from harness import Running, running_server, until
 from versions import publish_copy
 
 import explicate
-from explicate.cli import main
+from explicate.cli.main import main
 from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
 

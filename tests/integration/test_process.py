@@ -71,7 +71,7 @@ async def test_a_second_signal_does_not_wait_for_calls(tiny_repository: Path) ->
 def test_a_second_server_on_the_same_port_says_so_and_exits(tiny_repository: Path) -> None:
     with server_process(tiny_repository) as (_, address):
         second = subprocess.run(
-            [sys.executable, "-m", "explicate.cli", "serve", "--repository", str(tiny_repository), "--listen", address],
+            [sys.executable, "-m", "explicate", "serve", "--repository", str(tiny_repository), "--listen", address],
             capture_output=True,
             text=True,
             timeout=30,
@@ -85,7 +85,7 @@ def test_a_second_server_on_the_same_port_says_so_and_exits(tiny_repository: Pat
 def test_bad_settings_are_a_usage_error(tiny_repository: Path) -> None:
     for flags in (["--max-inputs", "many"], ["--max-inputs", "0"], ["--drain-s", "-1"]):
         done = subprocess.run(
-            [sys.executable, "-m", "explicate.cli", "serve", "--repository", str(tiny_repository), *flags],
+            [sys.executable, "-m", "explicate", "serve", "--repository", str(tiny_repository), *flags],
             capture_output=True,
             text=True,
             timeout=30,
@@ -130,7 +130,7 @@ def test_a_repository_in_which_nothing_can_be_served_says_why(tiny_repository: P
         command = [
             sys.executable,
             "-m",
-            "explicate.cli",
+            "explicate",
             "serve",
             "--repository",
             str(place),

@@ -7,7 +7,7 @@ stopped after any round. A new one is one file with a class of this shape and on
 from typing import Protocol
 
 from explicate_server.explain.arrays import Booleans, Floats
-from explicate_server.explain.result import Attribution
+from explicate_server.explain.attribution import Attribution
 
 
 class Estimator(Protocol):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from explicate_server.explain.arrays import Booleans, Floats, Indices
-from explicate_server.explain.grouping import spread
-from explicate_server.explain.result import Attribution
+from explicate_server.explain.attribution import Attribution
+from explicate_server.explain.groups import spread
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 # Second half of the random stream's key, apart from those of the estimators, which are small numbers.

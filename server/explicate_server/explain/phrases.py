@@ -7,7 +7,7 @@ import numpy as np
 
 from explicate_server.explain.arrays import Booleans, Floats, Indices
 from explicate_server.explain.game import WALL
-from explicate_server.explain.grouping import starts
+from explicate_server.explain.groups import starts
 
 # Of the groups there may be, those that splits may take up; the others stay for the players between.
 SPLIT_SHARE = 0.75

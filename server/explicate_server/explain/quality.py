@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from explicate_server.explain.arrays import Floats
+from explicate_server.explain.attribution import Attribution
 from explicate_server.explain.faithfulness import Faithfulness
-from explicate_server.explain.grouping import gathered
-from explicate_server.explain.intervals import certain_top, interval_ratios
+from explicate_server.explain.groups import gathered
 from explicate_server.explain.record import Record
-from explicate_server.explain.result import Attribution
+from explicate_server.explain.statistics.intervals import certain_top, interval_ratios
 
 # Two players are in the same or the opposite order; a correlation of ranks says something from three on.
 LEAST_PLAYERS_TO_RANK = 3

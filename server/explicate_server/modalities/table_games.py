@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_server.explain.drawn_rows import row_numbers
-from explicate_server.modalities.base import CellValue, ColumnPlayer
-from explicate_server.modalities.table_columns import TableColumns
+from explicate_bundle.columns import TableColumns
+from explicate_server.explain.estimators.drawn_rows import row_numbers
+from explicate_server.modalities.modality import CellValue, ColumnPlayer
 from explicate_server.modalities.table_sample import TableSampler
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import GoldenAttributions
-from explicate_server.explain.function_game import explain_game
-from explicate_server.explain.registry import METHODS
-from explicate_server.modalities.base import Modality, ModelInput
+from explicate_server.explain.explain_game import explain_game
+from explicate_server.explain.methods import METHODS
+from explicate_server.modalities.modality import Modality, ModelInput
 from explicate_server.runtime.queue import Row
 
 Evaluate = Callable[[Sequence[Row]], NDArray[np.float32]]

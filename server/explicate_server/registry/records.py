@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from explicate_server.registry.bundle import VerifiedBundle
-from explicate_server.registry.labels import LIVE, LabelTarget
-from explicate_server.registry.repository import BundlePlace
+from explicate_bundle.bundle import VerifiedBundle
+from explicate_bundle.repository import BundlePlace
+from explicate_server.registry.label_store import LIVE, LabelTarget
 from explicate_server.registry.served import ServedModel
 from explicate_server.registry.traffic import NO_TRAFFIC, Traffic
 

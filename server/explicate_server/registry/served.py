@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from explicate_server.modalities.base import Modality
-from explicate_server.options import Choices
-from explicate_server.outputs import Scales
-from explicate_server.registry.bundle import VerifiedBundle
-from explicate_server.registry.trial import Trial
-from explicate_server.runtime.base import Runtime
+from explicate_bundle.bundle import VerifiedBundle
+from explicate_server.inference.explain_options import Choices
+from explicate_server.inference.outputs import Scales
+from explicate_server.modalities.modality import Modality
+from explicate_server.registry.golden_check import Trial
 from explicate_server.runtime.batcher import Batcher
+from explicate_server.runtime.model_runtime import Runtime
 
 
 def _set_event() -> asyncio.Event:

@@ -6,18 +6,18 @@ from typing import Any
 from explicate.v1 import bundle_pb2 as bundle_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import model_service_pb2 as model_messages
-from explicate_server.comparison import Comparison
-from explicate_server.modalities.base import EncodedInput, ImageUsage, TextUsage
-from explicate_server.one_explanation import ExplainAnswer
-from explicate_server.predictions import PackedAnswer, PredictAnswer
+from explicate_server.inference.agreement import Comparison
+from explicate_server.inference.explain_call import ExplainAnswer
+from explicate_server.inference.predictor import PackedAnswer, PredictAnswer
+from explicate_server.inference.timings import Timings
+from explicate_server.modalities.modality import EncodedInput, ImageUsage, TextUsage
+from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.loading import graph_bytes
 from explicate_server.registry.records import ModelEntry, VersionRecord
 from explicate_server.registry.served import ServedModel
 from explicate_server.registry.traffic import Traffic
-from explicate_server.registry.trial import Trial
 from explicate_server.rpc.enums import STATES
 from explicate_server.rpc.explanations import explanation
-from explicate_server.timings import Timings
 
 
 def model_version(served: ServedModel) -> inference_messages.ModelVersion:

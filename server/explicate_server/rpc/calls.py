@@ -14,11 +14,11 @@ from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import DecodeError, Message
 
 from explicate_server import tracing
-from explicate_server.admission import caller_of
 from explicate_server.call_record import CallRecord, current_call, request_id_of
 from explicate_server.errors import InvalidRequest, NotServing
+from explicate_server.inference.admission import caller_of
+from explicate_server.rpc.error_catalogue import abort_with, is_internal
 from explicate_server.rpc.reception import Reception
-from explicate_server.rpc.status import abort_with, is_internal
 
 _log = logging.getLogger(__name__)
 OWN_SERVICES = "/explicate."

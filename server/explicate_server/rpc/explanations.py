@@ -9,11 +9,11 @@ from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import table_pb2 as table_messages
 from explicate_server.explain.faithfulness import Faithfulness
 from explicate_server.explain.quality import Quality
-from explicate_server.modalities.base import CellValue, ColumnPlayer, Player, SegmentPlayer, TextPlayer
-from explicate_server.one_explanation import ExplainAnswer
-from explicate_server.options import ResolvedOptions
+from explicate_server.inference.explain_call import ExplainAnswer
+from explicate_server.inference.explain_options import ResolvedOptions
+from explicate_server.inference.target import ClassName, Target
+from explicate_server.modalities.modality import CellValue, ColumnPlayer, Player, SegmentPlayer, TextPlayer
 from explicate_server.rpc.enums import GRANULARITIES, MASKINGS, OUTPUT_SPACES, QUALITY_LEVELS, STOP_REASONS, key_of
-from explicate_server.target import ClassName, Target
 
 
 def explanation(labels: Sequence[str], answer: ExplainAnswer) -> explanation_messages.Explanation:

@@ -13,8 +13,8 @@ import grpc
 
 from explicate_server.errors import ServerError
 from explicate_server.rpc.calls import OWN_SERVICES
+from explicate_server.rpc.error_catalogue import abort_with
 from explicate_server.rpc.reception import authorizations
-from explicate_server.rpc.status import abort_with
 from explicate_server.security.access import Access
 from explicate_server.security.caller import on_admin_port
 

@@ -14,8 +14,8 @@ from explicate.v1 import inference_service_pb2, inference_service_pb2_grpc, mode
 from explicate_server.rpc.calls import CallsInterceptor
 from explicate_server.rpc.credentials import server_credentials
 from explicate_server.rpc.foreign_access import AdminPort, ForeignAccess
-from explicate_server.rpc.inference import InferenceServicer
-from explicate_server.rpc.models import ModelServicer
+from explicate_server.rpc.inference_service import InferenceServicer
+from explicate_server.rpc.model_service import ModelServicer
 from explicate_server.security.access import Access
 from explicate_server.security.exposure import exposure
 from explicate_server.settings import Settings

@@ -15,8 +15,8 @@ from enum import IntEnum
 
 from explicate_server import tracing
 from explicate_server.errors import NotServing, Overloaded
-from explicate_server.runtime.base import Runtime
 from explicate_server.runtime.batch_cost import BatchCost
+from explicate_server.runtime.model_runtime import Runtime
 from explicate_server.runtime.queue import Entry, Row, RowQueue, Ticket, rows_in
 from explicate_server.runtime.row_answers import Answer, Collate, answers_of, fault_of
 from explicate_server.runtime.shares import Shares

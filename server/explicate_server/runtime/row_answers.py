@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.errors import ModelFault, ServerError
-from explicate_server.runtime.base import Feeds, Runtime
+from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
 
 Answer = NDArray[np.float32] | Exception

@@ -9,7 +9,7 @@ import pytest
 from canned_server import CannedServer, model_status, serve
 
 import explicate
-from explicate import cli
+from explicate.cli import main as cli
 
 STREAMS = ("stream_explain", "watch_models")
 

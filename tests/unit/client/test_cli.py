@@ -14,8 +14,8 @@ from canned_server import bad_request, model_status, rich_status
 from command_line import COLOUR, documents, in_terminal
 from grpc import StatusCode
 
-from explicate import cli
-from explicate.commands import explanation_options
+from explicate.cli import explanation_options
+from explicate.cli import main as cli
 from explicate.errors import UsageError
 from explicate.options import METHODS
 from explicate.v1 import explanation_pb2 as pb

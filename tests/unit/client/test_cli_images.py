@@ -14,8 +14,8 @@ from canned_images import MAX_BYTES, cat_probability, picture
 from command_line import documents, in_terminal
 from PIL import Image
 
-from explicate import cli
-from explicate.commands import predict
+from explicate.cli import main as cli
+from explicate.cli import predict
 
 ANIMALS = ("--model", "animals")
 

@@ -12,8 +12,8 @@ import pytest
 from canned_tables import TARGET
 from command_line import COLOUR, documents, in_terminal
 
-from explicate import cli
-from explicate.commands.cell_values import cell_value
+from explicate.cli import main as cli
+from explicate.cli.cell_values import cell_value
 from explicate.errors import InvalidArgument
 from explicate.model_info import Column
 from explicate.v1 import model_service_pb2 as model_pb

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from explicate.cli import build_parser
+from explicate.cli.main import build_parser
 from explicate_server.settings import Settings, read_settings
 
 ROOT = Path(__file__).parents[3]

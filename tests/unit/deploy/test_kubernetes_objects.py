@@ -8,7 +8,7 @@ import pytest
 import yaml
 from served_arguments import DEPLOY, served_settings
 
-from explicate.channel import SERVICE_CONFIG
+from explicate._wire.channel import SERVICE_CONFIG
 from explicate.v1 import inference_service_pb2
 
 FILES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))

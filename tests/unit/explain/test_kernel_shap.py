@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from explicate_server.explain import GameInfo, StopReason, explain_game
-from explicate_server.explain.kernel_shap import KernelShap
+from explicate_server.explain.estimators.kernel_shap import KernelShap
 
 ALL = 2**20  # a budget that no game here exhausts
 

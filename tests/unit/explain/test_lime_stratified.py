@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from explicate_server.explain import GameInfo, StopReason, explain_game
-from explicate_server.explain.lime_stratified import LimeStratified
-from explicate_server.explain.local_model import kernel_weights
+from explicate_server.explain.estimators.lime_stratified import LimeStratified
+from explicate_server.explain.estimators.local_model import kernel_weights
 
 SEEDS = range(6)
 

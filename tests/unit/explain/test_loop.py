@@ -17,7 +17,7 @@ from explicate_server.explain import (
     RunSettings,
     StopReason,
 )
-from explicate_server.explain.kernel_shap import KernelShap
+from explicate_server.explain.estimators.kernel_shap import KernelShap
 
 
 def run_of(game: TableGame, **settings: float) -> ExplanationRun:

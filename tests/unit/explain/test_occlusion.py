@@ -5,7 +5,7 @@ import pytest
 from exact_games import random_game
 
 from explicate_server.explain import GameInfo, StopReason, explain_game
-from explicate_server.explain.occlusion import Occlusion
+from explicate_server.explain.estimators.occlusion import Occlusion
 
 
 @pytest.mark.parametrize("n", [1, 2, 9])

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from explicate_server.explain import Attribution, ExplanationRun, GameInfo, RunSettings, quality
+from explicate_server.explain.estimators.kernel_shap import KernelShap
 from explicate_server.explain.faithfulness import FaithfulnessCheck
-from explicate_server.explain.intervals import certain_top, interval_ratios
-from explicate_server.explain.kernel_shap import KernelShap
 from explicate_server.explain.record import Record
+from explicate_server.explain.statistics.intervals import certain_top, interval_ratios
 
 
 def attribution_of(

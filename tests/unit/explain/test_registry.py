@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from explicate_server.explain import METHODS, Attribution, Estimator, GameInfo, StopReason, explain_game
 from explicate_server.explain.errors import TooFewEvaluationsError
-from explicate_server.explain.registry import AUTO, chosen
+from explicate_server.explain.methods import AUTO, chosen
 
 N = 9
 OUTPUTS = 2

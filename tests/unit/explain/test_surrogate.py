@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from exact_games import TableGame
 
-from explicate_server.explain import surrogate
-from explicate_server.explain.surrogate import fit_surrogate
+from explicate_server.explain.statistics import surrogate
+from explicate_server.explain.statistics.surrogate import fit_surrogate
 
 
 def signs_of_all(n: int) -> np.ndarray:

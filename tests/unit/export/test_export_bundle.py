@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from tiny_bundle import CONSTANT_LOGITS, build_onnx_variant, compose_texts
 
 from explicate.v1 import bundle_pb2
-from explicate_export.golden_texts import choose_excerpts, choose_golden
+from explicate_bundle.golden import read_golden
 from explicate_export.markdown import as_list
-from explicate_export.text_graph import TextGraph
-from explicate_export.token_rows import TokenRow, encode
-from explicate_server.registry.golden import read_golden
+from explicate_export.text.golden import choose_excerpts, choose_golden
+from explicate_export.text.graph import TextGraph
+from explicate_export.text.token_rows import TokenRow, encode
 
 
 @pytest.fixture(scope="module")

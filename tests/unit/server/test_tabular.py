@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tiny_table_bundle import TinyTable, tiny_table, wide_columns
 
-from explicate_server.modalities.base import ColumnPlayer, TabularInput
-from explicate_server.modalities.tabular import TabularModality
+from explicate_server.modalities.modality import ColumnPlayer, TabularInput
+from explicate_server.modalities.table import TabularModality
 
 TABLE = tiny_table()
 GOOD: dict[str, Any] = {

@@ -1,0 +1,149 @@
+"""Texts, pairs of texts, rows, tables and images as protobuf messages.
+
+A row's cells and a table's columns are typed by the Python values: the client does not know the model's schema, and the
+server says so when a value does not fit its column.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+from explicate._wire.fields import set_field, unicode_text
+from explicate.errors import UsageError, invalid_argument
+from explicate.inputs import CellValue, Image, Input, TableRow, category, kind_of
+from explicate.v1 import inference_service_pb2 as inference_pb
+from explicate.v1 import table_pb2 as table_pb
+
+
+class Frame(Protocol):
+    """A table with columns by name: a pandas or polars DataFrame, or anything else that is used like one."""
+
+    @property
+    def columns(self) -> Iterable[Any]: ...  # Any: pandas has an Index, polars a list
+
+    def __getitem__(self, name: str, /) -> Iterable[Any]: ...
+
+
+TableColumns: TypeAlias = Mapping[str, Iterable[CellValue]] | Frame
+"""Columns of equal length by name. In a column, None and NaN are missing."""
+
+
+def input_message(value: Input, path: str) -> inference_pb.Input:
+    """A text, a pair of texts, a row or an image; raises InvalidArgument for what cannot be sent."""
+    if isinstance(value, Mapping):
+        cells = _cells(value, f"{path}.tabular.cells")
+        return inference_pb.Input(tabular=inference_pb.TabularInput(cells=cells))
+    if isinstance(value, Image):
+        return inference_pb.Input(image=inference_pb.ImageInput(content=_content(value, f"{path}.image.content")))
+    if isinstance(value, tuple):
+        return inference_pb.Input(text=_pair(value, path))
+    if isinstance(value, bytes | os.PathLike):
+        raise invalid_argument(
+            f"{path}.text", "must be a string; an image is explicate.Image(bytes) or Image.open(path)"
+        )
+    return inference_pb.Input(text=inference_pb.TextInput(text=unicode_text(value, f"{path}.text")))
+
+
+def table_message(columns: TableColumns) -> table_pb.Table:
+    """A packed table; raises InvalidArgument for a column that cannot be sent, UsageError for one of another length."""
+    names = list(columns) if isinstance(columns, Mapping) else list(columns.columns)
+    if len(set(names)) < len(names):
+        raise UsageError(
+            f"two columns have the same name: {', '.join(sorted({n for n in names if names.count(n) > 1}))}"
+        )
+    lists = {name: _plain_list(columns[name]) for name in names}
+    lengths = {len(values) for values in lists.values()}
+    if len(lengths) > 1:
+        told = ", ".join(f"{name} {len(values):,}" for name, values in lists.items())
+        raise UsageError(f"the columns have different lengths: {told}")
+    messages = [_column(name, values, f"table.columns[{name}]") for name, values in lists.items()]
+    return table_pb.Table(rows=max(lengths, default=0), columns=messages)
+
+
+def _content(image: Image, path: str) -> bytes:
+    if not isinstance(image.content, bytes):
+        raise invalid_argument(path, f"must be the bytes of an image file, not {type(image.content).__name__}")
+    return image.content
+
+
+def _pair(texts: tuple[object, ...], path: str) -> inference_pb.TextInput:
+    if len(texts) != 2:
+        raise invalid_argument(f"{path}.text", f"must be a string or a pair of them, not {len(texts)} values")
+    text, text_pair = texts
+    return inference_pb.TextInput(
+        text=unicode_text(text, f"{path}.text"), text_pair=unicode_text(text_pair, f"{path}.text.text_pair")
+    )
+
+
+def _cells(row: TableRow, path: str) -> dict[str, table_pb.Cell]:
+    return {unicode_text(name, f"{path} key"): _cell(value, name, f"{path}[{name}]") for name, value in row.items()}
+
+
+def _cell(value: object, name: str, path: str) -> table_pb.Cell:
+    cell = table_pb.Cell()
+    match kind_of(type(value)):
+        case "missing":
+            cell.missing = True
+        case "category":
+            cell.category = unicode_text(category(value), path)
+        case "number":
+            set_field(cell, "number", value, path)
+        case _:
+            raise invalid_argument(path, f"column {name}: {_what_it_may_be(type(value))}")
+    return cell
+
+
+def _plain_list(values: Iterable[Any]) -> list[Any]:
+    """The values as a list; NumPy and pandas make their numbers plain ones on the way, in no time."""
+    listed = values.tolist() if hasattr(values, "tolist") else list(values)
+    return listed if isinstance(listed, list) else [listed]
+
+
+def _column(name: str, values: list[Any], path: str) -> table_pb.TableColumn:
+    column = table_pb.TableColumn(name=unicode_text(name, f"{path}.name"))
+    types = {cell_type: kind_of(cell_type) for cell_type in set(map(type, values))}  # types are few, values many
+    kinds = set(types.values())
+    if None in kinds:
+        wrong = next(cell_type for cell_type, kind in types.items() if kind is None)
+        raise invalid_argument(path, f"column {name}: {_what_it_may_be(wrong)}")
+    if "category" in kinds:
+        _set_categories(column.categories, name, values, path)
+    else:
+        _set_numbers(column.numbers, name, values, path, complete="missing" not in kinds)
+    return column
+
+
+def _set_numbers(message: table_pb.NumberValues, name: str, values: list[Any], path: str, *, complete: bool) -> None:
+    if not complete:
+        values = [math.nan if kind_of(type(value)) == "missing" else value for value in values]
+    try:
+        message.values.extend(values)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise invalid_argument(f"{path}.numbers", f"column {name}: holds a number that cannot be sent") from error
+    message.SetInParent()  # a column without rows is one of numbers too
+
+
+def _set_categories(message: table_pb.CategoryValues, name: str, values: list[Any], path: str) -> None:
+    codes: dict[str | None, int] = {None: -1}
+    names = [_category_or_missing(value, name, path) for value in values]
+    for category_name in names:
+        codes.setdefault(category_name, len(codes) - 1)
+    message.names.extend(unicode_text(category_name, f"{path}.categories") for category_name in list(codes)[1:])
+    message.codes.extend(codes[category_name] for category_name in names)
+
+
+def _category_or_missing(value: object, name: str, path: str) -> str | None:
+    match kind_of(type(value)):
+        case "category":
+            return category(value)
+        case "number" if value == value:
+            raise invalid_argument(path, f"column {name}: mixes categories with numbers such as {value!r}")
+        case _:
+            return None  # pandas has NaN where a string is missing
+
+
+def _what_it_may_be(cell_type: type) -> str:
+    return f"must be numbers, strings, true and false, or None where a value is missing, not {cell_type.__name__}"

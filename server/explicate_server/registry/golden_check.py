@@ -1,0 +1,110 @@
+"""Whether a runtime gives a bundle's golden answers on this machine.
+
+The checks run as serving does, in full batches over all lanes, so they also warm up the shapes that requests bring.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate_bundle.bundle import VerifiedBundle
+from explicate_server.modalities.modality import Modality
+from explicate_server.registry.golden_attributions import attribute, comparable, relative_difference
+from explicate_server.runtime.full_batches import run_rows
+from explicate_server.runtime.model_runtime import Runtime
+from explicate_server.runtime.queue import Row
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How a runtime did with a bundle's golden inputs on this machine.
+
+    Attributes:
+        runtime: runtime and device; the name it was asked for by when it could not be loaded.
+        precision: numeric precision; empty when it could not be loaded.
+        reason: why it did not pass; empty when it did.
+        logit_difference: largest absolute difference of a golden logit or value; None when it did not get that far.
+        attribution_difference: largest relative difference of an input's attributions; None when not compared.
+        seconds_per_row: model time of one golden row, median of the rounds; None when it was not timed.
+    """
+
+    runtime: str
+    precision: str = ""
+    reason: str = ""
+    logit_difference: float | None = None
+    attribution_difference: float | None = None
+    seconds_per_row: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether it met the golden outputs and attributions."""
+        return not self.reason
+
+
+class GoldenCheck:
+    """A bundle's golden inputs, made ready once for all the runtimes that are tried."""
+
+    def __init__(self, bundle: VerifiedBundle, modality: Modality) -> None:
+        """Read the golden inputs.
+
+        Raises:
+            BundleError: they are not in the format.
+        """
+        self._manifest = manifest = bundle.manifest
+        self._modality = modality
+        self._golden = bundle.golden()
+        self.rows = [modality.encode(value).row for value in self._golden.inputs]
+        self._recipe = recipe = manifest.golden_attributions
+        self._attributes = bool(self._golden.attributions) and comparable(recipe)
+        if self._golden.attributions and not self._attributes:
+            _log.warning(
+                "%s/%d: golden attributions are not compared: they are of %s version %s, which this server has not",
+                *(manifest.model, manifest.version, recipe.method, recipe.method_version),
+            )
+
+    @property
+    def allows_reduced_precision(self) -> bool:
+        """Whether a lower precision than the bundle's may serve it."""
+        return self._manifest.golden_reduced_tolerance > 0
+
+    def judge(self, runtime: Runtime) -> Trial:
+        """Compare the runtime's answers with the golden ones."""
+        trial = Trial(runtime.name, runtime.precision)
+        same = runtime.precision == self._manifest.precision
+        allowed = self._manifest.golden_tolerance if same else self._manifest.golden_reduced_tolerance
+        difference = float(np.abs(self.answers(runtime, self.rows) - self._golden.outputs).max())
+        trial = replace(trial, logit_difference=difference)
+        if not difference <= allowed:
+            return replace(trial, reason=_refusal("outputs", difference, trial, allowed))
+        if not self._attributes:
+            return trial
+        difference, allowed = max(self._attribution_differences(runtime)), self._recipe.tolerance
+        trial = replace(trial, attribution_difference=difference)
+        if not difference <= allowed:
+            return replace(trial, reason=_refusal("attributions", difference, trial, allowed))
+        return trial
+
+    def answers(self, runtime: Runtime, rows: Sequence[Row]) -> NDArray[np.float32]:
+        """The graph's answers, float32[rows, outputs]."""
+        return run_rows(runtime, self._modality.collate, rows, batch_tokens=self._modality.batch_tokens(runtime))
+
+    def _attribution_differences(self, runtime: Runtime) -> Iterator[float]:
+        golden = self._golden
+        for index, expected in golden.attributions.items():
+            values = attribute(
+                golden.inputs[index],
+                int(golden.outputs[index].argmax()),
+                recipe=self._recipe,
+                modality=self._modality,
+                evaluate=lambda rows: self.answers(runtime, rows),
+            )
+            yield relative_difference(values, expected)
+
+
+def _refusal(what: str, difference: float, trial: Trial, allowed: float) -> str:
+    return f"golden {what} differ by {difference:.3g} on {trial.runtime} in {trial.precision}; {allowed:.3g} is allowed"
