@@ -23,7 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.golden_images import GoldenImages, write_golden_images
+from explicate_bundle.golden import GoldenImages, write_golden_images
 
 LABELS = ("cat", "dog", "bird")
 TARGET_NAME = "age in years"

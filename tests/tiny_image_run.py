@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoModelForImageClassification, MobileNetV2Config, ResNetConfig, ViTConfig
 
-from explicate_training.loop.threads import one_thread
+from explicate_training.loop.trainer import one_thread
 
 LABELS = ("circle", "square", "stripe")
 TARGET_MEAN, TARGET_SPREAD = 100.0, 25.0  # of a regression

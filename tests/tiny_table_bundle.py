@@ -27,9 +27,9 @@ from explicate.v1.bundle_pb2 import (
     COLUMN_TYPE_ORDINAL,
     ColumnSchema,
 )
-from explicate_bundle.golden_rows import GoldenRows, write_golden_rows
+from explicate_bundle.golden import GoldenRows, write_golden_rows
 from explicate_bundle.table_arrays import Background, write_background
-from explicate_training.table.lime_statistics import LimeStatistics, lime_statistics
+from explicate_training.table.background import LimeStatistics, lime_statistics
 
 LABELS = ("paid", "default", "late")
 TARGET_NAME = "loss in euros"

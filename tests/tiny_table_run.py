@@ -10,7 +10,7 @@ from typing import Any  # cells of many types
 import numpy as np
 import torch
 
-from explicate_training.table.lime_statistics import lime_statistics
+from explicate_training.table.background import lime_statistics
 from explicate_training.table.network import TabularNetwork, TabularNetworkConfig, save_network
 
 LABELS = ("no", "yes")

@@ -9,15 +9,12 @@ from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.errors import BundleError
-from explicate_bundle.golden import Golden, read_golden
-from explicate_bundle.golden_images import GoldenImages, read_golden_images
-from explicate_bundle.golden_rows import GoldenRows, read_golden_rows
+from explicate_bundle.golden import Golden, GoldenImages, GoldenRows, read_golden, read_golden_images, read_golden_rows
 from explicate_bundle.input_kind import KINDS, Kind
-from explicate_bundle.lime_statistics import LimeStatistics, read_lime_statistics
 from explicate_bundle.manifest import checks
 from explicate_bundle.onnx_file import ExternalDataError, refuse_external_data
 from explicate_bundle.signatures import SIGNATURE_NAME, SignatureError, verify_signature
-from explicate_bundle.table_arrays import Background, read_background
+from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
 
 # The categories of a table's columns are in it.
 _MAX_MANIFEST_BYTES = 4 << 20

@@ -19,7 +19,7 @@ from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc as services
 from explicate.v1 import table_pb2
 from explicate_server.app import Server
-from explicate_server.registry.served import ServedModel
+from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batch_cost import BatchCost
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.settings import Settings

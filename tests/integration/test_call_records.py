@@ -18,8 +18,7 @@ from explicate import AsyncClient, Client
 from explicate._wire.rpc_errors import from_rpc_error
 from explicate.errors import InvalidArgument, ServerError
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc
-from explicate_server.security.rights import Right
-from explicate_server.security.tokens import Token, digest_of, line_of, new_token
+from explicate_server.security.tokens import Right, Token, digest_of, line_of, new_token
 from explicate_server.telemetry.logs import JsonFormatter, TextFormatter
 
 PREDICT = "explicate.v1.InferenceService/Predict"

@@ -15,7 +15,7 @@ from harness import TEXT, gate, predict_request, reference, running_server, text
 
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2
-from explicate_server.security.exposure import exposure
+from explicate_server.security.access import exposure
 from explicate_server.settings import Settings
 
 _EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED

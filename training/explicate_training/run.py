@@ -8,8 +8,7 @@ from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.image.config import ImageConfig
 from explicate_training.image.run import ImageRun
 from explicate_training.loop.progress import StepProgress, duration
-from explicate_training.loop.quiet import quieten_libraries
-from explicate_training.loop.trainer import Outcome
+from explicate_training.loop.trainer import Outcome, quieten_libraries
 from explicate_training.run_directory import RunDirectory
 from explicate_training.table.run import TableRun
 from explicate_training.text.config import Config

@@ -23,7 +23,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from explicate._wire.access import Tls
+from explicate._wire.channel import Tls
 from explicate.errors import (
     Aborted,
     Cancelled,

@@ -165,7 +165,7 @@ class ExplainResult:
         The part of the image that the model did not see is dark. Raises UsageError when Pillow is not installed
         (`pip install 'explicate[cli]'`), and for an explanation that is not of an image.
         """
-        from explicate.views.image_view import picture
+        from explicate.views.picture import picture
 
         return picture(self, output)
 

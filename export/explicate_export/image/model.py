@@ -13,8 +13,7 @@ from transformers import AutoModelForImageClassification
 
 from explicate_export.errors import UsageError
 from explicate_export.image.run import ImageRun, Normalisation
-from explicate_export.onnx_graph import GraphSource, first_line, in_unit
-from explicate_export.quiet import quiet
+from explicate_export.onnx_graph import GraphSource, first_line, in_unit, quiet
 from explicate_export.training_run import Target
 
 PIXELS_NAME = "pixels"

@@ -8,13 +8,16 @@ from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
 from explicate_export.errors import UsageError
-from explicate_export.run_files import UNFINISHED, check_files, field, read_lines
 from explicate_export.training_run import (
     HELD_OUT_NAME,
+    UNFINISHED,
     Target,
     TrainingRun,
+    check_files,
+    field,
     read_base_model,
     read_labels,
+    read_lines,
     read_run,
     read_target,
     read_target_name,

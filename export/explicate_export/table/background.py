@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
 from explicate_export.errors import UsageError
-from explicate_export.run_files import UNFINISHED
 from explicate_export.table.rows import FIRST_CATEGORY_CODE, TableRows, code_columns, number_columns
+from explicate_export.training_run import UNFINISHED
 
 _SUM_TOLERANCE = 1e-6
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.golden_rows import GoldenRows
+from explicate_bundle.golden import GoldenRows
 from explicate_export.evenly import evenly
 from explicate_export.table.background import Background
 from explicate_export.table.rows import MISSING_CODE, UNKNOWN_CODE, TableRows

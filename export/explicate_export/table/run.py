@@ -8,13 +8,21 @@ from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.errors import BundleError
-from explicate_bundle.lime_statistics import read_lime_statistics
+from explicate_bundle.table_arrays import read_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
 from explicate_export.errors import UsageError
-from explicate_export.run_files import UNFINISHED, check_files, field, read_lines
 from explicate_export.table.background import Background, read_background
 from explicate_export.table.rows import CellError, TableRows, TooLargeError, encode
-from explicate_export.training_run import HELD_OUT_NAME, TrainingRun, read_labels, read_run
+from explicate_export.training_run import (
+    HELD_OUT_NAME,
+    UNFINISHED,
+    TrainingRun,
+    check_files,
+    field,
+    read_labels,
+    read_lines,
+    read_run,
+)
 
 KINDS = {
     "tabular-classification": bundle_pb2.MODEL_KIND_TABULAR_CLASSIFICATION,

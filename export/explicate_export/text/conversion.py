@@ -9,18 +9,63 @@ import numpy as np
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import write_golden
 from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME, TOKENIZER_NAME
-from explicate_export.contents import Contents, Say
+from explicate_export.contents import CardText, Contents, Say
 from explicate_export.description import GOLDEN_TOLERANCE
 from explicate_export.evenly import evenly
+from explicate_export.model_card import code
 from explicate_export.onnx_graph import write_graph
 from explicate_export.parity import LOGITS, MAX_DIFFERENCE, Scale, check_parity, measure_parity
 from explicate_export.text import model as text_model
-from explicate_export.text.card import text_card
 from explicate_export.text.golden import attribute_golden, choose_excerpts, choose_golden, golden_texts, length_of
-from explicate_export.text.graph import TextGraph, measure_token_dropping
+from explicate_export.text.model import TextGraph, check_token_ids, encode, measure_token_dropping, plain_tokenizer_json
 from explicate_export.text.run import TextRun, Texts, read_text_run
-from explicate_export.text.token_rows import check_token_ids, encode, plain_tokenizer_json
 from explicate_export.training_run import TrainingRun
+
+
+def text_card(run: TextRun, schema: bundle_pb2.TextSchema, dropping: float | None, scale: Scale) -> CardText:
+    """The sentences for the card; `dropping` is what leaving tokens out was off by, None when not measured."""
+    removal = "leaving its tokens out" if schema.token_dropping else "masking its tokens in place"
+    measured = "not measured, the held-out texts were too short"
+    if dropping is not None:
+        measured = f"largest difference {dropping:.1e} {scale.words}"
+    return CardText(
+        summary=f"{_summary(run)} Fine-tuned from {code(run.base_model)}. {_reading(run)}",
+        inputs="pairs of texts" if run.pairs else "texts",
+        limits=_limits(run),
+        absence=f"With attention masking, a word is removed by {removal} (leaving out against masking: {measured}).",
+    )
+
+
+def _summary(run: TextRun) -> str:
+    what = "a pair of texts" if run.pairs else "a text"
+    if run.regression:
+        return f"A regression that predicts {code(run.target_name)} from {what}, in its own unit."
+    labels = ", ".join(map(code, run.labels))
+    if run.kind == bundle_pb2.MODEL_KIND_TEXT_MULTI_LABEL:
+        return f"A model that says of {what} which of {len(run.labels)} labels fit, any number of them: {labels}."
+    kind = "classifier of pairs of texts" if run.pairs else "text classifier"
+    return f"A {kind} with {len(run.labels)} classes: {labels}."
+
+
+def _reading(run: TextRun) -> str:
+    if run.pairs:
+        return (
+            f"It reads at most {run.max_tokens} tokens of both texts together: where they are longer, the longer one "
+            "is cut first, then both alike, and answers say so."
+        )
+    return f"It reads at most {run.max_tokens} tokens of a text: what comes after is not seen, and answers say so."
+
+
+def _limits(run: TextRun) -> tuple[str, ...]:
+    alike = "Meant for texts like those it was trained on: same language, topic and length. On others its metrics do "
+    if run.regression:
+        return (f"{alike}not hold.", "It answers a number for every text, also for texts where there is none to tell.")
+    if run.kind == bundle_pb2.MODEL_KIND_TEXT_MULTI_LABEL:
+        always = f"It knows its {len(run.labels)} labels only, and judges each of them on its own."
+    else:
+        always = f"It always answers one of its {len(run.labels)} classes, also for texts that belong to none."
+    return (f"{alike}not hold, and its probabilities mean little.", always)
+
 
 # bf16 keeps 8 bits: MiniLM-L6's logits are off by 0.02 at most. int8 is off by 0.2 to 0.5.
 GOLDEN_REDUCED_TOLERANCE = 0.05

@@ -18,7 +18,7 @@ from explicate_export.text.run import Texts
 from explicate_server.explain.methods import METHODS
 from explicate_server.modalities.text import TextModality
 from explicate_server.modalities.words import words
-from explicate_server.registry.golden_attributions import attribute
+from explicate_server.registry.golden_check import attribute
 from explicate_server.runtime.full_batches import run_rows
 from explicate_server.runtime.onnx_runtime import OnnxRuntime
 from explicate_server.runtime.runtimes import usable_cores

@@ -1,21 +1,127 @@
-"""The trained model in torch: loading it, measuring how it numbers positions, and its answers as the reference."""
+"""The trained model in torch: loading it, measuring how it numbers positions, and its answers as the reference.
+
+Texts to rows of tokens to padded graph inputs, with the bundle's own tokenizer.json and schema only.
+
+Export makes its comparisons through this path and not through transformers, so that what is compared is what a server
+can do with a bundle.
+"""
 
 import inspect
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any  # transformers has no usable types
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from explicate.v1 import bundle_pb2
-from explicate_export.errors import ConversionError, UsageError
-from explicate_export.onnx_graph import GraphSource, first_line, in_unit
-from explicate_export.quiet import quiet
+from explicate_export.errors import ConversionError, ParityError, UsageError
+from explicate_export.onnx_graph import GraphSource, first_line, in_unit, quiet
+from explicate_export.parity import Graph, largest
 from explicate_export.text.run import TextRun, Texts
 from explicate_export.training_run import Target
+
+_DROPPING_TEXTS = 8
+_DROPPED_FRACTION = 0.5
+
+
+@dataclass(frozen=True)
+class TokenRow:
+    """One row of model input, before padding; all arrays int64 [length]."""
+
+    ids: NDArray[np.int64]
+    attention: NDArray[np.int64]  # 1 for tokens that are seen
+    positions: NDArray[np.int64]
+    special: NDArray[np.bool_]  # [CLS], [SEP] and the like
+    types: NDArray[np.int64]  # 0, or 1 for tokens of a second text, as the tokenizer's template says
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def plain_tokenizer_json(path: Path) -> str:
+    """A tokenizer.json without its truncation and padding settings: both are decided where it is used."""
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    tokenizer["truncation"] = tokenizer["padding"] = None
+    return json.dumps(tokenizer, ensure_ascii=False)
+
+
+def encode(tokenizer_json: str, rows: Sequence[Texts], schema: bundle_pb2.TextSchema) -> list[TokenRow]:
+    """Rows of at most `schema.max_tokens` tokens, positions counted from `schema.first_position`."""
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    tokenizer.enable_truncation(schema.max_tokens)
+    return [
+        TokenRow(
+            ids=np.array(encoding.ids, dtype=np.int64),
+            attention=np.ones(len(encoding.ids), dtype=np.int64),
+            positions=schema.first_position + np.arange(len(encoding.ids), dtype=np.int64),
+            special=np.array(encoding.special_tokens_mask, dtype=np.bool_),
+            types=np.array(encoding.type_ids, dtype=np.int64),
+        )
+        for encoding in tokenizer.encode_batch([texts[0] if len(texts) == 1 else texts for texts in rows])
+    ]
+
+
+def check_token_ids(rows: Sequence[TokenRow], expected_ids: Sequence[Sequence[int]]) -> None:
+    """Raises ParityError when tokenizer.json alone tokenises differently from the training tokenizer."""
+    for index, (row, expected) in enumerate(zip(rows, expected_ids, strict=True)):
+        if row.ids.tolist() != list(expected):
+            raise ParityError(
+                f"tokenizer.json does not tokenise held-out text {index + 1} as training did "
+                f"({len(row)} tokens against {len(expected)}): nothing was published"
+            )
+
+
+def pad(rows: Sequence[TokenRow], schema: bundle_pb2.TextSchema) -> dict[str, NDArray[np.int64]]:
+    """The graph's inputs, int64 [rows, longest row], padded on the right."""
+    shape = (len(rows), max(len(row) for row in rows))
+    inputs = {
+        "input_ids": np.full(shape, schema.padding_id, dtype=np.int64),
+        "attention_mask": np.zeros(shape, dtype=np.int64),
+        "position_ids": np.full(shape, schema.first_position, dtype=np.int64),
+        "token_type_ids": np.zeros(shape, dtype=np.int64),
+    }
+    for index, row in enumerate(rows):
+        inputs["input_ids"][index, : len(row)] = row.ids
+        inputs["attention_mask"][index, : len(row)] = row.attention
+        inputs["position_ids"][index, : len(row)] = row.positions
+        inputs["token_type_ids"][index, : len(row)] = row.types
+    return {name: inputs[name] for name in schema.inputs}
+
+
+class TextGraph:
+    """model.onnx of a text model on the CPU, from a file or its bytes."""
+
+    def __init__(self, graph: Path | bytes, schema: bundle_pb2.TextSchema) -> None:
+        self._graph = Graph(graph)
+        self._schema = schema
+
+    def outputs(self, rows: Sequence[TokenRow]) -> NDArray[np.float32]:
+        """float32 [rows, outputs], of one batch."""
+        return self._graph.run(pad(rows, self._schema))
+
+
+def measure_token_dropping(graph: TextGraph, rows: Sequence[TokenRow]) -> float | None:
+    """Largest output difference between masking tokens in place and leaving them out with the others' positions kept.
+
+    On the longest of the rows, half of the tokens that are not special; None when no row has two of those.
+    """
+    stream = np.random.Generator(np.random.Philox(0))
+    longest = sorted(rows, key=len, reverse=True)[:_DROPPING_TEXTS]
+    differences = []
+    for row in longest:
+        absent = ~row.special & (stream.random(len(row)) < _DROPPED_FRACTION)
+        if 0 < absent.sum() < (~row.special).sum():
+            masked = replace(row, attention=np.where(absent, 0, row.attention))
+            dropped = TokenRow(**{name: values[~absent] for name, values in vars(row).items()})
+            differences.append(largest(graph.outputs([masked]) - graph.outputs([dropped])))
+    return max(differences, default=None)
+
 
 _REFERENCE_BATCH_ROWS = 32
 # Two computations of one thing in float32 differ by 1e-6 or so; another position's embedding changes logits far more.

@@ -10,10 +10,9 @@ from numpy.typing import ArrayLike
 from threadpoolctl import ThreadpoolController
 
 from explicate_server.explain.arrays import Booleans, Floats, Indices
-from explicate_server.explain.faithfulness import FaithfulnessCheck
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.methods import AUTO, METHODS, Method, Reads, chosen
-from explicate_server.explain.quality import Quality
+from explicate_server.explain.quality import FaithfulnessCheck, Quality
 from explicate_server.explain.refinement import refined
 from explicate_server.explain.run import ExplanationRun, StopReason, require_finite
 

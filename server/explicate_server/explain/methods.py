@@ -9,16 +9,14 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from explicate_server.explain.errors import TooFewEvaluationsError
-from explicate_server.explain.estimator import Estimator
 from explicate_server.explain.estimators.exact_shap import ExactShap
 from explicate_server.explain.estimators.kernel_shap import KernelShap
-from explicate_server.explain.estimators.lime import Lime, load_library
-from explicate_server.explain.estimators.lime_samples import image_sample, table_sample, text_sample
+from explicate_server.explain.estimators.lime import Lime, image_sample, load_library, table_sample, text_sample
 from explicate_server.explain.estimators.lime_stratified import LimeStratified
 from explicate_server.explain.estimators.occlusion import Occlusion
 from explicate_server.explain.estimators.partition_shap import PartitionShap
 from explicate_server.explain.estimators.permutation_shap import PermutationShap
-from explicate_server.explain.game import GameInfo
+from explicate_server.explain.game import Estimator, GameInfo
 from explicate_server.explain.run import RunSettings
 
 # Stands for the method that `chosen` takes.

@@ -16,9 +16,8 @@ import numpy as np
 from explicate_server.explain.arrays import Booleans, Floats
 from explicate_server.explain.attribution import Attribution
 from explicate_server.explain.errors import NonFiniteValueError
-from explicate_server.explain.estimator import Estimator
-from explicate_server.explain.quality import Quality, basic_quality
-from explicate_server.explain.record import Record
+from explicate_server.explain.game import Estimator
+from explicate_server.explain.quality import Quality, Record, basic_quality
 from explicate_server.explain.statistics.intervals import certain_top, within_tolerance
 
 # Of the time left, the part that a round may plan to use: the last solve and the answer need some too.

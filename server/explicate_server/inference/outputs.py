@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_bundle.input_kind import Predicts
-from explicate_server.inference.explain_options import CLASSIFICATION_SPACES, REGRESSION_SPACES
-from explicate_server.inference.target import Target, class_index
+from explicate_server.inference.explain_options import CLASSIFICATION_SPACES, REGRESSION_SPACES, Target, class_index
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from explicate_server.inference.workers import Workers
 from explicate_server.modalities.modality import EncodedInput, ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.modalities.packed_table import PackedTable
 from explicate_server.modalities.table import TabularModality
-from explicate_server.registry.served import ServedModel
+from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.runtime.queue import Row
 from explicate_server.settings import Settings

@@ -16,15 +16,14 @@ from numpy.typing import NDArray
 from explicate_server.errors import NotFound, NotServable, ServerError
 from explicate_server.inference.agreement import Comparison, Scored
 from explicate_server.inference.explain_call import ExplainAnswer
-from explicate_server.inference.explain_options import ExplainOptions
+from explicate_server.inference.explain_options import ExplainOptions, Target
 from explicate_server.inference.explainer import Explainer
 from explicate_server.inference.predictor import PackedAnswer, PredictAnswer, Predictor
-from explicate_server.inference.target import Target
 from explicate_server.modalities.modality import ModelInput
 from explicate_server.modalities.packed_table import PackedTable
 from explicate_server.registry.label_store import CANARY, LIVE
 from explicate_server.registry.models import ModelRegistry
-from explicate_server.registry.served import ServedModel
+from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
 

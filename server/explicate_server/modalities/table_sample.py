@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_bundle.columns import Column, TableColumns
-from explicate_bundle.lime_statistics import BINS, LimeStatistics, by_column
+from explicate_bundle.table_arrays import BINS, LimeStatistics, by_column
 
 # lime adds it to the standard deviation of each bin, which may be 0.
 _LEAST_DEVIATION = 1e-11

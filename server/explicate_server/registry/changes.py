@@ -12,10 +12,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from explicate_server.errors import Conflict, NotFound, NotServable
-from explicate_server.registry.label_store import CANARY, MAX_LABELS, Assignment, LabelStore, LabelTarget
+from explicate_server.registry.label_store import (
+    CANARY,
+    MAX_LABELS,
+    NO_TRAFFIC,
+    Assignment,
+    LabelStore,
+    LabelTarget,
+    Traffic,
+)
 from explicate_server.registry.lifecycle import Lifecycle, ended, start_task
 from explicate_server.registry.records import ModelEntry, VersionRecord
-from explicate_server.registry.traffic import NO_TRAFFIC, Traffic
 from explicate_server.registry.watches import Watches
 
 _T = TypeVar("_T")

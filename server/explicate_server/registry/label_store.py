@@ -6,6 +6,7 @@ without the file serves its newest intact version as "live".
 """
 
 import json
+import math
 import os
 import re
 import secrets
@@ -16,7 +17,44 @@ from pathlib import Path
 from typing import Any
 
 from explicate_server.errors import NotServable
-from explicate_server.registry.traffic import NO_TRAFFIC, Traffic
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What the version labelled "canary" gets of the requests that name no version; both in [0, 1].
+
+    Attributes:
+        canary_share: share that it answers.
+        shadow_share: share of the others that it answers too, in the background.
+    """
+
+    canary_share: float = 0.0
+    shadow_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        for share in (self.canary_share, self.shadow_share):
+            if not (math.isfinite(share) and 0 <= share <= 1):
+                raise ValueError(f"{share} is no share; give a number from 0 to 1")
+
+    def answers(self, digest: bytes) -> bool:
+        """Whether the canary answers the request with this SHA-256 of its inputs.
+
+        A larger share takes the same requests and more.
+        """
+        return _fraction(digest[:8]) < self.canary_share
+
+    def shadows(self, digest: bytes) -> bool:
+        """Whether the canary answers it too, if it was not its to answer."""
+        return _fraction(digest[8:16]) < self.shadow_share
+
+
+NO_TRAFFIC = Traffic()
+
+
+def _fraction(digest: bytes) -> float:
+    """In [0, 1), uniform over digests."""
+    return int.from_bytes(digest, "big") / 2.0 ** (8 * len(digest))
+
 
 LIVE = "live"
 CANARY = "canary"

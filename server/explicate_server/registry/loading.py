@@ -21,8 +21,8 @@ from explicate_server.errors import NotServable
 from explicate_server.modalities.modalities import open_modality
 from explicate_server.modalities.modality import Modality
 from explicate_server.registry.memory import available_bytes, check_room
+from explicate_server.registry.records import ServedModel
 from explicate_server.registry.runtime_choice import NoRuntime, choose_runtime
-from explicate_server.registry.served import ServedModel
 from explicate_server.runtime.batch_cost import BatchCost, calibrate
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.model_runtime import Runtime

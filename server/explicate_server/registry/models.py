@@ -12,8 +12,7 @@ from explicate_server.registry.changes import Operations, not_found
 from explicate_server.registry.label_store import CANARY, LIVE, LabelFileError, LabelStore, LabelTarget
 from explicate_server.registry.lifecycle import Lifecycle
 from explicate_server.registry.loading import BundleLoader
-from explicate_server.registry.records import ModelEntry, VersionRecord
-from explicate_server.registry.served import ServedModel
+from explicate_server.registry.records import ModelEntry, ServedModel, VersionRecord
 from explicate_server.registry.watches import Watches
 from explicate_server.settings import Settings
 

@@ -12,7 +12,7 @@ from grpc_health.v1 import health, health_pb2
 
 from explicate_server.rpc.ports import INFERENCE, MODELS
 from explicate_server.runtime.batcher import Batcher
-from explicate_server.telemetry.metric_collectors import Batchers
+from explicate_server.telemetry.metrics import Batchers
 
 _log = logging.getLogger(__name__)
 _Status = health_pb2.HealthCheckResponse

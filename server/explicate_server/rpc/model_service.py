@@ -16,10 +16,9 @@ from explicate_server.call_record import note_change
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.explain.methods import AUTO, METHODS_OF
 from explicate_server.inference.shadow import Shadow
-from explicate_server.registry.label_store import LABEL_NAME, LIVE
+from explicate_server.registry.label_store import LABEL_NAME, LIVE, Traffic
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.records import VersionRecord
-from explicate_server.registry.traffic import Traffic
 from explicate_server.rpc import answers
 from explicate_server.rpc.enums import GRANULARITIES, MASKINGS, key_of
 from explicate_server.settings import Settings

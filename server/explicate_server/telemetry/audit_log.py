@@ -24,10 +24,9 @@ import numpy as np
 
 from explicate_server.call_record import CallRecord
 from explicate_server.inference.explain_call import ExplainAnswer
-from explicate_server.inference.explain_options import ResolvedOptions
-from explicate_server.inference.target import ClassName, Target
+from explicate_server.inference.explain_options import ClassName, ResolvedOptions, Target
 from explicate_server.modalities.modality import ImageInput, ModelInput, TabularInput, TextInput
-from explicate_server.registry.served import ServedModel
+from explicate_server.registry.records import ServedModel
 from explicate_server.telemetry.logs import utc
 
 # An answer waits this long for its line; a disk that hangs must not hold up the server.

@@ -24,8 +24,8 @@ from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.views import picture as pictures
 from explicate.views import words as wording
-from explicate.views.colours import LOWERS_RGB, RAISES_RGB
 from explicate.views.html import document, fragment
+from explicate.views.words import LOWERS_RGB, RAISES_RGB
 
 WHITE = picture(640, 320, colour="white")  # the model sees the middle: columns 160 to 480
 EXIF_ORIENTATION, TURNED_RIGHT = 0x0112, 6

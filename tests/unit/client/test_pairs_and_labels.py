@@ -17,7 +17,7 @@ import explicate
 from explicate.cli import explanation_text
 from explicate.views import words as wording
 from explicate.views.html import fragment
-from explicate.views.segments import pair_texts
+from explicate.views.words import pair_texts
 
 PAIR = explicate.TextPair("It rains now", "The street now")
 PAIRS = ("--model", "entailment")

@@ -21,9 +21,8 @@ from explicate.explanation import Contribution, Feature, Span
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.views import words as wording
-from explicate.views.colours import LOWERS_RGB, RAISES_RGB
 from explicate.views.html import document, fragment
-from explicate.views.segments import feature_texts, segments
+from explicate.views.words import LOWERS_RGB, RAISES_RGB, feature_texts, segments
 
 
 def explained(text: str, **options) -> explicate.ExplainResult:

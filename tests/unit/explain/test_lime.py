@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from explicate_server.explain import GameInfo, StopReason, explain_game
-from explicate_server.explain.estimators.lime import Lime
-from explicate_server.explain.estimators.lime_samples import text_rows, text_sample
+from explicate_server.explain.estimators.lime import Lime, text_rows, text_sample
 from explicate_server.explain.estimators.local_model import kernel_weights
 
 TEXTS = [

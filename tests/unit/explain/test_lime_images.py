@@ -9,7 +9,7 @@ from lime.lime_image import LimeImageExplainer
 from numpy.typing import NDArray
 
 from explicate_server.explain import METHODS, explain_game
-from explicate_server.explain.estimators.lime_samples import image_rows
+from explicate_server.explain.estimators.lime import image_rows
 from explicate_server.explain.methods import METHODS_OF
 
 Floats = NDArray[np.float64]

@@ -26,8 +26,8 @@ from explicate_export.export import ExportOptions, export_run
 from explicate_export.parity import LOGITS, Parity, Scale, check_parity, measure_parity
 from explicate_export.text import conversion as text_export
 from explicate_export.text import model as text_model
+from explicate_export.text.model import check_token_ids, encode, plain_tokenizer_json
 from explicate_export.text.run import read_text_run
-from explicate_export.text.token_rows import check_token_ids, encode, plain_tokenizer_json
 
 
 @pytest.fixture(scope="module")

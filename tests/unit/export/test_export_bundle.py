@@ -14,10 +14,9 @@ from tiny_bundle import CONSTANT_LOGITS, build_onnx_variant, compose_texts
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import read_golden
-from explicate_export.markdown import as_list
+from explicate_export.model_card import as_list
 from explicate_export.text.golden import choose_excerpts, choose_golden
-from explicate_export.text.graph import TextGraph
-from explicate_export.text.token_rows import TokenRow, encode
+from explicate_export.text.model import TextGraph, TokenRow, encode
 
 
 @pytest.fixture(scope="module")

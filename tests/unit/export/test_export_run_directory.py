@@ -8,7 +8,7 @@ import pytest
 from tiny_bundle import write_run_files
 
 from explicate_export.errors import UsageError
-from explicate_export.kinds import open_run
+from explicate_export.export import open_run
 from explicate_export.text.run import read_text_run
 
 

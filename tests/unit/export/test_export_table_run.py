@@ -13,7 +13,7 @@ from tiny_table_run import BACKGROUND_ROWS, COLUMNS, TARGET, category, number, w
 
 from explicate.v1 import bundle_pb2
 from explicate_export.errors import UsageError
-from explicate_export.kinds import open_run
+from explicate_export.export import open_run
 from explicate_export.table.rows import CellError, encode
 from explicate_export.table.run import read_tabular_run
 

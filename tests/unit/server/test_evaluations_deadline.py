@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from test_batcher import GatedRuntime, collate, rows_of
 
-from explicate_server.inference.evaluations import Evaluations
+from explicate_server.inference.evaluations import Evaluations, ValueStore
 from explicate_server.inference.outputs import Scales
 from explicate_server.inference.timings import Timings
-from explicate_server.inference.value_store import ValueStore
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.queue import Row
 

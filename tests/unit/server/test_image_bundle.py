@@ -13,7 +13,7 @@ from tiny_image_bundle import GOLDEN_SEGMENTS, pictures, tiny_images
 
 from explicate_bundle.bundle import verify_bundle
 from explicate_bundle.errors import BundleError
-from explicate_bundle.golden_images import GoldenImages
+from explicate_bundle.golden import GoldenImages
 from explicate_server.modalities.modalities import open_modality
 from explicate_server.registry.runtime_choice import AUTO, choose_runtime
 from explicate_server.runtime.runtimes import RUNTIMES

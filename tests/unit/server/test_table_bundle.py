@@ -14,7 +14,7 @@ from tiny_table_bundle import TARGET_NAME, tiny_table
 
 from explicate_bundle.bundle import verify_bundle
 from explicate_bundle.errors import BundleError
-from explicate_bundle.golden_rows import GoldenRows
+from explicate_bundle.golden import GoldenRows
 from explicate_server.modalities.modalities import open_modality
 from explicate_server.registry.runtime_choice import AUTO, choose_runtime
 from explicate_server.runtime.runtimes import RUNTIMES

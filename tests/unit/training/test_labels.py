@@ -12,8 +12,9 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from explicate.errors import ExplicateError, UsageError
-from explicate_training.data.labelled_text import LabelledText, RawRow
 from explicate_training.data.labels import (
+    LabelledText,
+    RawRow,
     TargetScale,
     Task,
     check_label_sets,

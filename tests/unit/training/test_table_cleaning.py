@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from explicate.errors import UsageError
-from explicate_training.data.labelled_text import Split
+from explicate_training.data.labels import Split
 from explicate_training.table.cleaning import CleanTable, clean_table
 from explicate_training.table.column_typing import type_table
 from explicate_training.table.config import TableDataConfig

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from explicate_training.loop.class_balancing import BalancedOrder
-from explicate_training.loop.threads import one_thread
+from explicate_training.loop.trainer import BalancedOrder, one_thread
 from explicate_training.table.background import summarise
 from explicate_training.table.config import TableTrainingConfig
 from explicate_training.table.encoding import EncodedTable

@@ -9,8 +9,8 @@ import torch
 
 from explicate_training.table.config import TableModelConfig
 from explicate_training.table.encoding import ColumnSchema, EncodedTable
+from explicate_training.table.fitting import new_network, number_statistics
 from explicate_training.table.network import TabularNetwork, TabularNetworkConfig, load_network, save_network
-from explicate_training.table.network_statistics import new_network, number_statistics
 
 ROWS = 23
 

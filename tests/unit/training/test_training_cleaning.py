@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from explicate.errors import UsageError
-from explicate_training.data.labelled_text import LabelledText, RawRow, Split, sorted_labels
+from explicate_training.data.labels import LabelledText, RawRow, Split, sorted_labels
 from explicate_training.data.splits import split_data, take_stratified
 from explicate_training.text.cleaning import (
     BLANK,

@@ -20,8 +20,7 @@ from explicate_training.loop.progress import StepProgress
 from explicate_training.run import train
 from explicate_training.tasks.losses import LossOptions, task_loss
 from explicate_training.text.config import Config, DataConfig, ModelConfig, OutputConfig, TrainingConfig
-from explicate_training.text.length_grouping import LengthGroupedOrder
-from explicate_training.text.model import load_text_model, resolve_base
+from explicate_training.text.model import LengthGroupedOrder, load_text_model, resolve_base
 
 HOSTILE = "<script>alert('$x$')</script> & the rest"
 

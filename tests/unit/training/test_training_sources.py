@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from explicate.errors import UsageError
-from explicate_training.data.labelled_text import SPLITS, RawRow
+from explicate_training.data.labels import SPLITS, RawRow
 from explicate_training.table.column_typing import type_table
 from explicate_training.table.config import TableDataConfig
-from explicate_training.table.sources import read_table
+from explicate_training.table.data import read_table
 from explicate_training.text.config import DataConfig
 from explicate_training.text.data import label_name, read_rows
 

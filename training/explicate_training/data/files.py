@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any  # cell values
 
 from explicate.errors import UsageError
-from explicate_training.data.labelled_text import Split
+from explicate_training.data.labels import Split
 
 # Other names under which Hugging Face datasets carry the three splits.
 SPLIT_NAMES: dict[str, Split] = {

@@ -15,7 +15,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.errors import UsageError
-from explicate_training.data.labelled_text import Label, sorted_labels
+
+Label = str | tuple[str, ...] | float
+"""A class, any number of labels (sorted, each once), or the value of a regression."""
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """A row as it was read; None is a missing value."""
+
+    split: Split  # where the source put it; cleaning and splitting may take parts of "train" for the others
+    text: str | None
+    label: Label | None
+    text_pair: str | None = None  # the second text of a pair
+
+
+@dataclass(frozen=True)
+class LabelledText:
+    """A usable text, or a pair of texts, with its label."""
+
+    text: str
+    label: Label
+    text_pair: str | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text, or both."""
+        return (self.text,) if self.text_pair is None else (self.text, self.text_pair)
+
+
+def sorted_labels(labels: set[str]) -> list[str]:
+    """Labels in the order of their class index: whole numbers by value, then names by spelling."""
+    return sorted(labels, key=lambda label: (0, int(label), label) if label.isdecimal() else (1, 0, label))
+
 
 Task = Literal["classification", "multi-label", "regression"]
 TASKS: tuple[Task, ...] = ("classification", "multi-label", "regression")
@@ -287,3 +321,31 @@ def _flagged(names: Sequence[str], cells: Sequence[Any]) -> tuple[str, ...] | No
         if word.lower() in _YES:
             flagged.append(name)
     return tuple(sorted(flagged))
+
+
+_SHOWN_CLASSES = 8
+
+
+def label_summary(task: Task, labels: Sequence[Label]) -> dict[str, Any]:
+    """Counts by class or label, with those that have none; or mean, minimum and maximum of values."""
+    if task == "regression":
+        values = np.array(labels, dtype=np.float64)
+        return {"mean": float(values.mean()), "minimum": float(values.min()), "maximum": float(values.max())}
+    if task == "classification":
+        return {"classes": dict(sorted(Counter(map(str, labels)).items()))}
+    counts = Counter(name for label in labels for name in (label if isinstance(label, tuple) else ()))
+    return {"classes": dict(sorted(counts.items())), "without_label": sum(label == () for label in labels)}
+
+
+def summary_words(summary: Mapping[str, Any]) -> str:
+    """The same in a line."""
+    if "mean" in summary:
+        return f"{summary['minimum']:.4g} to {summary['maximum']:.4g}, mean {summary['mean']:.4g}"
+    counts = sorted(summary["classes"].items(), key=lambda one: -one[1])
+    what = "labels" if "without_label" in summary else "classes"
+    words = [f"{label} {count:,}" for label, count in counts[:_SHOWN_CLASSES]]
+    if len(counts) > _SHOWN_CLASSES:
+        words.append(f"{len(counts) - _SHOWN_CLASSES} {what} more")
+    if summary.get("without_label"):
+        words.append(f"none {summary['without_label']:,}")
+    return ", ".join(words)

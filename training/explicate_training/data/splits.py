@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from explicate.errors import UsageError
-from explicate_training.data.labelled_text import SPLITS, LabelledText, Split
-from explicate_training.data.labels import Task, check_split_label_sets, strata_of
+from explicate_training.data.labels import SPLITS, LabelledText, Split, Task, check_split_label_sets, strata_of
 from explicate_training.text.cleaning import CleanData
 from explicate_training.text.config import DataConfig
 

@@ -11,11 +11,10 @@ from PIL import Image
 from explicate.errors import UsageError
 from explicate_training.config.config_file import format_config
 from explicate_training.data.labels import TargetScale, columns_with_labels, label_names, plain_label, targets_of
-from explicate_training.image.cleaning import clean_images
+from explicate_training.image.cleaning import clean_images, split_images
 from explicate_training.image.config import ImageConfig
-from explicate_training.image.data import list_images
+from explicate_training.image.data import ImageSet, list_images, read_content
 from explicate_training.image.fitting import ImageExamples, fit_images
-from explicate_training.image.image_set import ImageSet, read_content
 from explicate_training.image.model import load_image_model, load_processor
 from explicate_training.image.preparation import decode
 from explicate_training.image.report import (
@@ -24,12 +23,9 @@ from explicate_training.image.report import (
     image_report_lines,
     worst_mistakes,
 )
-from explicate_training.image.splitting import split_images
 from explicate_training.loop.progress import StepProgress, duration
-from explicate_training.loop.threads import one_thread
-from explicate_training.loop.trainer import Outcome
-from explicate_training.report.report import Evaluation
-from explicate_training.report.run_record import RunRecord, write_record
+from explicate_training.loop.trainer import Outcome, one_thread
+from explicate_training.report.report import Evaluation, RunRecord, write_record
 from explicate_training.run_directory import tool_versions, write_json_lines
 from explicate_training.tasks.task import task_lines, task_metrics
 

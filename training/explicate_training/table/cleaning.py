@@ -15,8 +15,7 @@ import pandas
 from numpy.typing import NDArray
 
 from explicate.errors import UsageError
-from explicate_training.data.labelled_text import SPLITS, Label
-from explicate_training.data.labels import check_label_sets, label_column_names, plain_label
+from explicate_training.data.labels import SPLITS, Label, check_label_sets, label_column_names, plain_label
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import Table
 

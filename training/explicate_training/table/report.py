@@ -6,9 +6,7 @@ from typing import Any  # JSON values
 
 import numpy as np
 
-from explicate_training.data.label_report import label_summary, summary_words
-from explicate_training.data.labelled_text import SPLITS
-from explicate_training.data.labels import Task
+from explicate_training.data.labels import SPLITS, Task, label_summary, summary_words
 from explicate_training.table.cleaning import ROW_REASONS, CleanTable
 from explicate_training.table.column_typing import TypingReport
 from explicate_training.table.config import TableDataConfig

@@ -11,25 +11,20 @@ from numpy.typing import NDArray
 from explicate_training.config.config_file import format_config
 from explicate_training.data.labels import columns_with_labels, label_names, plain_label, targets_of
 from explicate_training.loop.progress import StepProgress, duration
-from explicate_training.loop.threads import one_thread
-from explicate_training.loop.trainer import Outcome
-from explicate_training.report.report import Evaluation
-from explicate_training.report.run_record import RunRecord, write_record
+from explicate_training.loop.trainer import Outcome, one_thread
+from explicate_training.report.report import Evaluation, RunRecord, write_record
 from explicate_training.run_directory import tool_versions, write_json_lines
-from explicate_training.table.background import summarise
+from explicate_training.table.background import LimeStatistics, lime_statistics, summarise
 from explicate_training.table.boosted_trees import boosted_trees_outputs
 from explicate_training.table.cleaning import clean_table
 from explicate_training.table.column_typing import type_table
 from explicate_training.table.config import TableConfig, check_task
-from explicate_training.table.data import Table
+from explicate_training.table.data import Table, read_table
 from explicate_training.table.encoding import encode, learn_schema
-from explicate_training.table.fitting import TableExamples, fit_table, predict_table
+from explicate_training.table.fitting import TableExamples, fit_table, new_network, predict_table
 from explicate_training.table.leakage import leakage_suspects
-from explicate_training.table.lime_statistics import LimeStatistics, lime_statistics
 from explicate_training.table.network import FIRST_CATEGORY_CODE, save_network
-from explicate_training.table.network_statistics import new_network
 from explicate_training.table.report import TABLE_CURVES, table_data_report, table_report_lines
-from explicate_training.table.sources import read_table
 from explicate_training.table.splitting import split_table
 from explicate_training.tasks.task import task_lines, task_metrics
 

@@ -14,8 +14,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from explicate.errors import UsageError
-from explicate_training.data.labelled_text import SPLITS, Label, LabelledText, RawRow, Split
-from explicate_training.data.labels import check_label_sets, check_values, label_column_names, plain_label, shown_label
+from explicate_training.data.labels import (
+    SPLITS,
+    Label,
+    LabelledText,
+    RawRow,
+    Split,
+    check_label_sets,
+    check_values,
+    label_column_names,
+    plain_label,
+    shown_label,
+)
 from explicate_training.text.config import DataConfig
 from explicate_training.text.folding import NearIdenticalTexts, fold, visible
 

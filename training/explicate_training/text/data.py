@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from explicate.errors import UsageError
 from explicate_training.data.files import Columns, DataFile, Wanted, frame_columns, r_dataset, read_files
-from explicate_training.data.labelled_text import Label, RawRow, Split
-from explicate_training.data.labels import columns_with_labels, label_name, read_labels
+from explicate_training.data.labels import Label, RawRow, Split, columns_with_labels, label_name, read_labels
 from explicate_training.text.config import DataConfig
 
 

@@ -16,8 +16,7 @@ from explicate_training.tasks.losses import task_loss
 from explicate_training.tasks.task import checkpoint_metrics
 from explicate_training.tasks.task_options import chosen_metric, loss_options
 from explicate_training.text.config import TrainingConfig
-from explicate_training.text.length_grouping import LengthGroupedOrder
-from explicate_training.text.model import TextModel
+from explicate_training.text.model import LengthGroupedOrder, TextModel
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any  # JSON values
 
-from explicate_training.data.label_report import label_summary, summary_words
-from explicate_training.data.labelled_text import SPLITS, LabelledText
+from explicate_training.data.labels import SPLITS, LabelledText, label_summary, summary_words
 from explicate_training.data.splits import Splits
 from explicate_training.text.cleaning import NEAR, REASONS, CleaningReport
 from explicate_training.text.config import DataConfig

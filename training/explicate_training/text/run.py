@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import Any  # JSON values
 
 from explicate_training.config.config_file import format_config
-from explicate_training.data.labelled_text import LabelledText
-from explicate_training.data.labels import TargetScale, columns_with_labels, label_names, plain_label, targets_of
+from explicate_training.data.labels import (
+    LabelledText,
+    TargetScale,
+    columns_with_labels,
+    label_names,
+    plain_label,
+    targets_of,
+)
 from explicate_training.data.splits import split_data
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Outcome
-from explicate_training.report.report import Evaluation, worst_mistakes
-from explicate_training.report.run_record import RunRecord, write_record
+from explicate_training.report.report import Evaluation, RunRecord, worst_mistakes, write_record
 from explicate_training.run_directory import tool_versions, write_json_lines
 from explicate_training.tasks.task import task_lines, task_metrics
 from explicate_training.text.cleaning import clean

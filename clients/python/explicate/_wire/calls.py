@@ -17,13 +17,13 @@ from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import StringValue, UInt32Value
 
 from explicate._wire import decoding as convert
-from explicate._wire import model_answers, option_messages
-from explicate._wire.encoding import TableColumns, input_message, table_message
+from explicate._wire import decoding as model_answers
+from explicate._wire import encoding as option_messages
+from explicate._wire.encoding import TableColumns, input_message, set_choice, set_field, table_message, unicode_text
 from explicate._wire.enum_names import HEALTH_STATES, PRIORITIES, name_of
-from explicate._wire.fields import set_choice, set_field, unicode_text
 from explicate.errors import UsageError, invalid_argument
 from explicate.inputs import Image, Input, TextPair
-from explicate.model_info import ModelDescription, ModelStatus
+from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic
 from explicate.options import ExplainOptions, Priority
 from explicate.results import ExplainResult, PackedResult, PredictResult
 from explicate.v1 import inference_service_pb2 as inference_pb
@@ -176,3 +176,71 @@ def _model_ref(model: str, version: int | None, label: str | None) -> inference_
 def _set_priority(request: Message, priority: Priority | None) -> None:
     if priority is not None:
         set_choice(request, "priority", PRIORITIES, priority, "priority")
+
+
+def load(model: str, *, version: int | None) -> Call[ModelStatus]:
+    """Load a version, or the newest."""
+    request = model_pb.LoadModelRequest(model=_name(model))
+    _set(request, version=version)
+    return Call("LoadModel", request, _status)
+
+
+def unload(model: str, version: int) -> Call[ModelStatus]:
+    """Take a version out of memory."""
+    request = model_pb.UnloadModelRequest(model=_name(model))
+    _set(request, version=version)
+    return Call("UnloadModel", request, _status)
+
+
+def activate(model: str, version: int, *, label: str, expected_version: int | None) -> Call[Switched]:
+    """Point a label at a version."""
+    request = model_pb.ActivateVersionRequest(model=_name(model), label=_label(label))
+    _set(request, version=version, expected_version=expected_version)
+    return Call("ActivateVersion", request, model_answers.switched)
+
+
+def roll_back(model: str, *, label: str, expected_version: int | None) -> Call[Switched]:
+    """Point a label where it pointed before."""
+    request = model_pb.RollbackModelRequest(model=_name(model), label=_label(label))
+    _set(request, expected_version=expected_version)
+    return Call("RollbackModel", request, model_answers.switched)
+
+
+def remove_label(model: str, label: str, *, expected_version: int | None) -> Call[ModelStatus]:
+    """Remove a label."""
+    request = model_pb.RemoveLabelRequest(model=_name(model), label=_label(label))
+    _set(request, expected_version=expected_version)
+    return Call("RemoveLabel", request, _status)
+
+
+def set_traffic(model: str, *, canary_share: float, shadow_share: float) -> Call[Traffic]:
+    """Give the canary its shares."""
+    request = model_pb.SetTrafficRequest(model=_name(model))
+    set_field(request.traffic, "canary_share", canary_share, "traffic.canary_share")
+    set_field(request.traffic, "shadow_share", shadow_share, "traffic.shadow_share")
+    return Call("SetTraffic", request, lambda response: model_answers.traffic(response.traffic))
+
+
+def watch(model: str | None) -> Call[ModelChanges]:
+    """Every state, then every change."""
+    return Call("WatchModels", model_pb.WatchModelsRequest(model=_name(model or "")), model_answers.changes)
+
+
+def _status(
+    response: model_pb.LoadModelResponse | model_pb.UnloadModelResponse | model_pb.RemoveLabelResponse,
+) -> ModelStatus:
+    return model_answers.model_status(response.status)
+
+
+def _name(model: str) -> str:
+    return unicode_text(model, "model")
+
+
+def _label(label: str) -> str:
+    return unicode_text(label, "label")
+
+
+def _set(request: Message, **versions: int | None) -> None:
+    for field, version in versions.items():
+        if version is not None:
+            set_field(request, field, version, field)

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from explicate._wire.access import Tls
-from explicate._wire.deadlines import DEFAULT_TARGET, DEFAULT_TIMEOUT_S
+from explicate._wire.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls
 from explicate.errors import ErrorDetails, Unavailable, UsageError
 
 if TYPE_CHECKING:

@@ -19,8 +19,7 @@ from explicate.cli import bars, explanation_text, tables
 from explicate.explanation import Contribution
 from explicate.results import ExplainResult
 from explicate.views import words as wording
-from explicate.views.colours import LOWERS_RGB, RAISES_RGB
-from explicate.views.segments import segments
+from explicate.views.words import LOWERS_RGB, RAISES_RGB, segments
 
 _BAR_HALF = 18
 _WORD_WIDTH = 24

@@ -17,8 +17,7 @@ from explicate.explanation import Contribution
 from explicate.results import ExplainResult
 from explicate.views import html_image, html_table
 from explicate.views import words as wording
-from explicate.views.colours import translucent
-from explicate.views.segments import Segment, segments
+from explicate.views.words import Segment, segments, translucent
 
 _Tooltip = Callable[[Contribution], str]
 

@@ -16,8 +16,8 @@ from explicate.explanation import Contribution, SegmentMap
 from explicate.results import ExplainResult
 from explicate.views import picture as pictures
 from explicate.views import words as wording
-from explicate.views.colours import LOWERS_RGB, RAISES_RGB
 from explicate.views.picture import Canvas
+from explicate.views.words import LOWERS_RGB, RAISES_RGB
 
 STYLE = """
 .explicate svg{display:block;max-width:100%;height:auto;margin:.5em 0}

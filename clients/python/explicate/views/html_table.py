@@ -10,7 +10,7 @@ from html import escape
 from explicate.explanation import Contribution
 from explicate.results import ExplainResult
 from explicate.views import words as wording
-from explicate.views.colours import translucent
+from explicate.views.words import translucent
 
 STYLE = """
 .explicate table{border-collapse:collapse;margin:.5em 0;color:inherit}

@@ -1,14 +1,90 @@
-"""The sentences that every view of an explanation shares."""
+"""The sentences that every view of an explanation shares.
+
+The two hues of every view: orange raises the output, blue lowers it.
+
+The ends of ColorBrewer's PuOr and RdBu scales, told apart with every common kind of colour blindness.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeGuard
 
 from explicate.explanation import Attribution, Contribution, Faithfulness, Feature
 from explicate.inputs import CellValue, TableRow
 from explicate.results import ExplainResult, ImageUsage, Prediction
+
+RAISES_RGB = (230, 97, 1)
+LOWERS_RGB = (33, 102, 172)
+_MAX_OPACITY = 0.55
+
+
+def translucent(strength: float) -> str:
+    """The CSS colour for a value in [-1, 1], 0 and NaN being transparent; text on it keeps its own colour legible."""
+    if math.isnan(strength):
+        return "transparent"
+    red, green, blue = RAISES_RGB if strength > 0 else LOWERS_RGB
+    return f"rgba({red},{green},{blue},{min(abs(strength), 1.0) * _MAX_OPACITY:.3f})"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of the text from code point `start`; `feature` is its feature's index, None between features."""
+
+    text: str
+    start: int
+    feature: int | None
+
+
+def segments(text: str, features: Sequence[Feature], *, in_pair: bool = False) -> list[Segment]:
+    """All of `text`, in order; `in_pair` says that it is the second of a pair, whose features are taken then.
+
+    Where two spans overlap, the text belongs to the first.
+    """
+    own = [(index, feature) for index, feature in enumerate(features) if feature.in_pair == in_pair]
+    places = sorted((span.start, span.end, index) for index, feature in own for span in feature.spans)
+    pieces: list[Segment] = []
+    done = 0
+    for start, end, index in places:
+        start, end = max(start, done), min(end, len(text))
+        if start >= end:
+            continue
+        if start > done:
+            pieces.append(Segment(text[done:start], done, None))
+        pieces.append(Segment(text[start:end], start, index))
+        done = end
+    if done < len(text):
+        pieces.append(Segment(text[done:], done, None))
+    return pieces
+
+
+_BETWEEN_TEXTS = " | "
+
+
+def pair_texts(text: str, text_pair: str, features: Sequence[Feature]) -> list[str]:
+    """One string per feature which, joined, give both texts of a pair again with " | " between them."""
+    first = feature_texts(text, [feature for feature in features if not feature.in_pair])
+    second = feature_texts(text_pair, [feature for feature in features if feature.in_pair])
+    if first and second:
+        first[-1] += _BETWEEN_TEXTS
+    own = {False: iter(first), True: iter(second)}
+    return [next(own[feature.in_pair]) for feature in features]
+
+
+def feature_texts(text: str, features: Sequence[Feature]) -> list[str]:
+    """One string per feature which, joined, give the text again: each word with what follows it up to the next.
+
+    When a feature stands at several places they cannot be joined so; then each is its word and a space.
+    """
+    if any(len(feature.spans) != 1 for feature in features):
+        return [f"{feature.text} " for feature in features]
+    starts = [feature.spans[0].start for feature in features]
+    cuts = [0, *starts[1:], len(text)]
+    return [text[start:end] for start, end in pairwise(cuts)] if features else []
+
 
 _STOP_REASONS = {
     "tolerance": "stopped: intervals narrow enough",

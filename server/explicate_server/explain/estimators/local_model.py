@@ -13,8 +13,7 @@ import numpy as np
 from explicate_server.explain.arrays import Floats
 from explicate_server.explain.attribution import Attribution
 from explicate_server.explain.game import GameInfo
-from explicate_server.explain.statistics.least_squares import Design, sandwich_variances
-from explicate_server.explain.statistics.r_squared import r_squared
+from explicate_server.explain.statistics.least_squares import Design, r_squared, sandwich_variances
 
 # All from lime 0.2.0.1: LimeTextExplainer(kernel_width=25), distances in percent, Ridge(alpha=1).
 KERNEL_WIDTH = 25.0

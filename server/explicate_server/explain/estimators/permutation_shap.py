@@ -19,7 +19,7 @@ from explicate_server.explain.attribution import Attribution, confidence_interva
 from explicate_server.explain.estimators.exact_shap import exactly, shapley_values, table_index
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.statistics.coalitions import stream
-from explicate_server.explain.statistics.r_squared import r_squared
+from explicate_server.explain.statistics.least_squares import r_squared
 
 # How many orders the mean variance counts for beside a player's own. With 4 the intervals keep what they promise from
 # 2 to 32 orders, on the DistilBERT and on the ResNet18 games.

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from explicate._wire.deadlines import DEFAULT_TIMEOUT_S
+from explicate._wire.channel import DEFAULT_TIMEOUT_S
 from explicate.cli import connection
 
 if TYPE_CHECKING:
