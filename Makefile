@@ -40,7 +40,7 @@ test: check-protos lint  ## what CI runs: stub drift, lint, types, tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal  # one thread each: two processes fill two cores
 
 soak: $(READY)  ## swaps, loads and nonsense in full counts, with their figures: half an hour
-	@PYTHONPATH=tests:tests/integration:tests/faults $(BIN)/python tests/faults/soak.py $(SOAKS)
+	@PYTHONPATH=tests $(BIN)/python -m support.faults.soak $(SOAKS)
 
 bench: $(READY)  ## measure against the peers, one table
 	@$(BIN)/python -m benchmarks

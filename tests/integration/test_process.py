@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from harness import TEXT, explain_request, predict_request, server_process, stream_request
 
 from explicate.v1 import inference_service_pb2_grpc as services
+from support.harness import TEXT, explain_request, predict_request, server_process, stream_request
 
 
 async def test_sigterm_under_load_answers_what_was_accepted_and_refuses_the_rest(tiny_repository: Path) -> None:
@@ -103,7 +103,7 @@ from typing import Any
 from explicate_server.app import Server
 from explicate_server.settings import Settings
 sys.path[:0] = [{str(Path(__file__).parent)!r}]
-from harness import TEXT, explain_request, running_server
+from support.harness import TEXT, explain_request, running_server
 
 async def main():
     async with running_server(Path({str(tiny_repository)!r})) as running:

@@ -9,11 +9,11 @@ from typing import Any
 
 import grpc
 import pytest
-from certificates import Authority
-from harness import server_process
 
 import explicate
 from explicate_server.security.tokens import new_token
+from support.certificates import Authority
+from support.harness import server_process
 
 TEXT = "marzipanfabrik is a word that stands nowhere else"
 

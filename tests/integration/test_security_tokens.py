@@ -13,11 +13,11 @@ from google.protobuf import descriptor_pb2
 from google.rpc import error_details_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
-from harness import TEXT, Running, explain_request, gate, predict_request, running_server, until
 
 import explicate
 from explicate.v1 import inference_service_pb2_grpc as services
 from explicate_server.security.tokens import NEEDS, OPEN, Right, Token, digest_of, line_of, need, new_token
+from support.harness import TEXT, Running, explain_request, gate, predict_request, running_server, until
 
 _REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 Metadata = tuple[tuple[str, str], ...]

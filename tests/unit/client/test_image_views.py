@@ -12,8 +12,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from canned_images import picture
-from canned_server import answer, word_value
 from PIL import Image
 
 import explicate
@@ -26,6 +24,8 @@ from explicate.views import picture as pictures
 from explicate.views import words as wording
 from explicate.views.html import document, fragment
 from explicate.views.words import LOWERS_RGB, RAISES_RGB
+from support.canned.canned_images import picture
+from support.canned.canned_server import answer, word_value
 
 WHITE = picture(640, 320, colour="white")  # the model sees the middle: columns 160 to 480
 EXIF_ORIENTATION, TURNED_RIGHT = 0x0112, 6

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from canned_server import answer, prediction
 
 import explicate
 from explicate._wire import calls
@@ -18,6 +17,7 @@ from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.views import words as wording
 from explicate.views.html import document, fragment
+from support.canned.canned_server import answer, prediction
 
 ROW = {"age": 34, "income": None, "job": "clerk", "owner": True}
 

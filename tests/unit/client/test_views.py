@@ -8,7 +8,6 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from canned_server import answer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.views import words as wording
 from explicate.views.html import document, fragment
 from explicate.views.words import LOWERS_RGB, RAISES_RGB, feature_texts, segments
+from support.canned.canned_server import answer
 
 
 def explained(text: str, **options) -> explicate.ExplainResult:

@@ -6,7 +6,6 @@ from itertools import repeat
 
 import numpy as np
 import pytest
-from exact_games import TableGame, model_like_game, random_game
 
 from explicate_server.explain import (
     METHODS,
@@ -18,6 +17,7 @@ from explicate_server.explain import (
     StopReason,
 )
 from explicate_server.explain.estimators.kernel_shap import KernelShap
+from support.exact_games import TableGame, model_like_game, random_game
 
 
 def run_of(game: TableGame, **settings: float) -> ExplanationRun:

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from exact_games import TableGame, model_like_game, random_game
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
@@ -12,6 +11,7 @@ from explicate_server.explain import Attribution, ExplanationRun, GameInfo, RunS
 from explicate_server.explain.estimators.kernel_shap import KernelShap
 from explicate_server.explain.quality import FaithfulnessCheck, Record
 from explicate_server.explain.statistics.intervals import certain_top, interval_ratios
+from support.exact_games import TableGame, model_like_game, random_game
 
 
 def attribution_of(

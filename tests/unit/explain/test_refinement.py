@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from exact_games import relative_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from explicate_server.explain.estimators.kernel_shap import KernelShap
 from explicate_server.explain.game import WALL, Estimator
 from explicate_server.explain.groups import gathered, phrases, recut, spread
 from explicate_server.explain.refinement import Refinement, refined
+from support.exact_games import relative_error
 
 
 class LongGame:

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from tiny_bundle import write_run_files, write_tiny_run
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.signatures import verify_signature
@@ -28,6 +27,7 @@ from explicate_export.text import conversion as text_export
 from explicate_export.text import model as text_model
 from explicate_export.text.model import check_token_ids, encode, plain_tokenizer_json
 from explicate_export.text.run import read_text_run
+from support.tiny_bundle import write_run_files, write_tiny_run
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ import onnx
 import pytest
 from google.protobuf import json_format
 from numpy.typing import NDArray
-from tiny_bundle import CONSTANT_LOGITS, build_onnx_variant, compose_texts
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import read_golden
 from explicate_export.model_card import as_list
 from explicate_export.text.golden import choose_excerpts, choose_golden
 from explicate_export.text.model import TextGraph, TokenRow, encode
+from support.tiny_bundle import CONSTANT_LOGITS, build_onnx_variant, compose_texts
 
 
 @pytest.fixture(scope="module")

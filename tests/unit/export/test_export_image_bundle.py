@@ -18,7 +18,6 @@ from google.protobuf import json_format
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from PIL import Image
-from tiny_image_run import EDGE, FAMILIES, LABELS, MEAN, STD, TARGET_MEAN, TARGET_SPREAD, prepared, write_image_run
 from transformers import AutoModelForImageClassification
 
 from explicate.v1 import bundle_pb2
@@ -29,6 +28,17 @@ from explicate_export.image import conversion as image_export
 from explicate_export.image import golden as golden_images
 from explicate_server.modalities.modalities import open_modality
 from explicate_server.settings import Settings
+from support.tiny_image_run import (
+    EDGE,
+    FAMILIES,
+    LABELS,
+    MEAN,
+    STD,
+    TARGET_MEAN,
+    TARGET_SPREAD,
+    prepared,
+    write_image_run,
+)
 
 # By name: family, kind, labels.
 KINDS: dict[str, tuple[str, str, Sequence[str]]] = {

@@ -16,7 +16,6 @@ import torch
 from google.protobuf import json_format
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from tiny_table_run import BACKGROUND_ROWS, COLUMNS, LABELS, TARGET, Column, category, number, write_table_run
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.bundle import verify_bundle
@@ -27,6 +26,7 @@ from explicate_export.table import golden as golden_rows
 from explicate_server.modalities.modalities import open_modality
 from explicate_server.settings import Settings
 from explicate_training.table.network import load_network
+from support.tiny_table_run import BACKGROUND_ROWS, COLUMNS, LABELS, TARGET, Column, category, number, write_table_run
 
 NUMBERS = tuple(number(f"n{index}") for index in range(4))
 CATEGORIES = (category("colour", "red", "green"), category("sold", "false", "true", kind="boolean"))

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_bundle import TARGET_MEAN, TARGET_NAME, TARGET_SPREAD, write_run_files, write_tiny_run
-from tiny_table_run import write_table_run
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from explicate.v1 import bundle_pb2
@@ -20,6 +18,8 @@ from explicate_export.errors import UsageError
 from explicate_export.export import ExportOptions, export_run
 from explicate_export.table.run import read_tabular_run
 from explicate_export.text.run import read_text_run
+from support.tiny_bundle import TARGET_MEAN, TARGET_NAME, TARGET_SPREAD, write_run_files, write_tiny_run
+from support.tiny_table_run import write_table_run
 
 LABELS = ("late", "rude", "wrong")
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_image_bundle import HEIGHT, WIDTH, pictures, png, saved
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.image_headers import MOST_FRAMES, MOST_SCANS
 from explicate_bundle.images import ReadImage, UnreadableImage, read_image
 from explicate_training.image.preparation import Preparation, decode
+from support.tiny_image_bundle import HEIGHT, WIDTH, pictures, png, saved
 
 MOST_PIXELS = 1_000_000
 PIXELS = pictures(1)[0]

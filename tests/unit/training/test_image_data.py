@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_image_run import LABELS, write_images
 
 from explicate.errors import UsageError
 from explicate_training.image import cleaning as image_cleaning
@@ -16,6 +15,7 @@ from explicate_training.image.cleaning import CleanImages, clean_images, split_i
 from explicate_training.image.config import ImageDataConfig
 from explicate_training.image.data import list_images
 from explicate_training.image.preparation import Preparation, decode, encode_png
+from support.tiny_image_run import LABELS, write_images
 
 PREPARATION = Preparation(16, 16)
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import load_file
-from tiny_image_run import EDGE, FAMILIES, LABELS, MEAN, STD, prepared, write_base, write_images
 from transformers import AutoModelForImageClassification, TrainerControl, TrainerState
 
 from explicate.cli.main import main
@@ -26,6 +25,7 @@ from explicate_training.image.config import (
 from explicate_training.loop.progress import StepProgress
 from explicate_training.run import train
 from explicate_training.text.config import OutputConfig
+from support.tiny_image_run import EDGE, FAMILIES, LABELS, MEAN, STD, prepared, write_base, write_images
 
 HOSTILE = "<script>alert('$x$')"  # a folder's name holds no slash
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_text_model import WORDS, write_tiny_text_model
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from explicate_training.config.config_file import parse_config
@@ -19,6 +18,7 @@ from explicate_training.table.config import (
     TableTrainingConfig,
 )
 from explicate_training.text.config import Config, DataConfig, ModelConfig, OutputConfig, TrainingConfig
+from support.tiny_text_model import WORDS, write_tiny_text_model
 
 PLAIN = [word for word in WORDS if word not in ("great", "bad", "late")]
 HOSTILE = "<b>late</b>"

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
-from tiny_text_model import WORDS, write_tiny_text_model
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainerControl, TrainerState
 
 from explicate.errors import UsageError
@@ -21,6 +20,7 @@ from explicate_training.run import train
 from explicate_training.tasks.losses import LossOptions, task_loss
 from explicate_training.text.config import Config, DataConfig, ModelConfig, OutputConfig, TrainingConfig
 from explicate_training.text.model import LengthGroupedOrder, load_text_model, resolve_base
+from support.tiny_text_model import WORDS, write_tiny_text_model
 
 HOSTILE = "<script>alert('$x$')</script> & the rest"
 

@@ -18,12 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import log, nan
 
-import canned_images
-import canned_labels
-import canned_models
-import canned_tables
 import grpc
-from canned_models import ChangedModels
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -33,6 +28,8 @@ from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
 from explicate.v1.inference_service_pb2_grpc import InferenceServiceServicer, add_InferenceServiceServicer_to_server
 from explicate.v1.model_service_pb2_grpc import ModelServiceServicer, add_ModelServiceServicer_to_server
+from support.canned import canned_images, canned_labels, canned_models, canned_tables
+from support.canned.canned_models import ChangedModels
 
 MODEL = inference_pb.ModelVersion(
     model="reviews", version=3, bundle_digest="ab" * 32, runtime="onnxruntime-cpu", precision="fp32"

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from load_cycles import load_and_unload, load_mutated_bundles
-from request_fuzzing import fuzz_requests
-from soaked_repository import build_soaked_repository
-from swapping import swap_under_load
+from support.faults.load_cycles import load_and_unload, load_mutated_bundles
+from support.faults.request_fuzzing import fuzz_requests
+from support.faults.soaked_repository import build_soaked_repository
+from support.faults.swapping import swap_under_load
 
 _SWAPS, _CALLERS, _QUIET_S = 100, 16, 60.0
 _CYCLES, _BUNDLES, _REQUESTS = 300, 2_000, 100_000
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def _pristine(folder: Path) -> Path:
-    from tiny_table_bundle import build_table_repository
+    from support.tiny_table_bundle import build_table_repository
 
     logging.disable(logging.INFO)
     return build_soaked_repository(folder, build_table_repository(folder / "tables"))

@@ -9,13 +9,13 @@ from statistics import quantiles
 from typing import Any  # generated stubs of grpc.aio have no types of their own
 
 import grpc
-from faulted_server import faulted_server
-from harness import TEXT, explain_request, predict_request
 
 from explicate.v1 import inference_service_pb2 as inference
 from explicate.v1 import inference_service_pb2_grpc as inference_services
 from explicate.v1 import model_service_pb2 as models
 from explicate.v1 import model_service_pb2_grpc as model_services
+from support.faults.faulted_server import faulted_server
+from support.harness import TEXT, explain_request, predict_request
 
 _TEXTS = (TEXT, "good tea", "the coffee was not good", "a great box of tea came late")
 # Every fourth call of a caller explains; the others predict.

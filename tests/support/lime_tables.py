@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from lime.lime_tabular import LimeTabularExplainer
 from numpy.typing import NDArray
-from tiny_table_bundle import TinyTable
 
 from explicate.v1.bundle_pb2 import COLUMN_TYPE_NUMBER
+from support.tiny_table_bundle import TinyTable
 
 Floats = NDArray[np.float64]
 

@@ -9,13 +9,13 @@ from statistics import median
 from typing import Any  # generated stubs of grpc.aio have no types of their own
 
 import grpc
-from bundle_mutation import mutated_bundle
-from faulted_server import FaultedServer, faulted_server
-from harness import TEXT, explain_request, predict_request
 
 from explicate.v1 import inference_service_pb2_grpc as inference_services
 from explicate.v1 import model_service_pb2 as models
 from explicate.v1 import model_service_pb2_grpc as model_services
+from support.faults.bundle_mutation import mutated_bundle
+from support.faults.faulted_server import FaultedServer, faulted_server
+from support.harness import TEXT, explain_request, predict_request
 
 # What grows while allocators and caches settle is not a leak.
 SETTLING_CYCLES = 30

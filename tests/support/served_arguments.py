@@ -6,7 +6,7 @@ from pathlib import Path
 from explicate.cli.main import build_parser
 from explicate_server.settings import Settings, read_settings
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 
 

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any  # JSON values
 
-from bundle_edits import replace_file
-from mutation import damaged, flipped
+from support.bundle_edits import replace_file
+from support.faults.mutation import damaged, flipped
 
 _ODD: tuple[Any, ...] = (None, "", "x", "../../etc/passwd", -1, 0, 1, 10**9, 1e308, True, [], {}, [0], "NaN", "9" * 40)
 

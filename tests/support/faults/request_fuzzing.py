@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
-from faulted_server import FaultedServer, faulted_server
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from harness import TEXT, explain_request, predict_request, stream_request, table_input
-from mutation import damaged, disturbed
-from tiny_image_bundle import pictures, png
-from tiny_table_bundle import COLUMNS
 
 from explicate.v1 import inference_service_pb2 as inference
 from explicate.v1 import model_service_pb2 as models
 from explicate.v1 import table_pb2
+from support.faults.faulted_server import FaultedServer, faulted_server
+from support.faults.mutation import damaged, disturbed
+from support.harness import TEXT, explain_request, predict_request, stream_request, table_input
+from support.tiny_image_bundle import pictures, png
+from support.tiny_table_bundle import COLUMNS
 
 _SERVICE, _SHOWN = "/explicate.v1.InferenceService/", "/explicate.v1.ModelService/"
 _CALLERS = 32

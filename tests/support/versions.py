@@ -3,10 +3,9 @@
 import shutil
 from pathlib import Path
 
-from bundle_edits import edit_manifest
-from tiny_bundle import CONSTANT_LOGITS, build_onnx_variant
-
 from explicate.v1 import inference_service_pb2 as messages
+from support.bundle_edits import edit_manifest
+from support.tiny_bundle import CONSTANT_LOGITS, build_onnx_variant
 
 
 def copy_with_constant_version(tiny_repository: Path, target: Path) -> Path:

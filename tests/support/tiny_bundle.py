@@ -12,13 +12,13 @@ import numpy as np
 import onnx
 from google.protobuf import json_format
 from onnx import TensorProto, helper, numpy_helper
-from tiny_text_model import WORDS, write_tiny_text_model
 from tokenizers import Tokenizer
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import Golden, read_golden, write_golden
 from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME, MANIFEST_NAME, TOKENIZER_NAME
 from explicate_export.publish import stage_bundle
+from support.tiny_text_model import WORDS, write_tiny_text_model
 
 LABELS = ("other", "great")
 MAX_TOKENS = 128

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-GOLDEN = Path(__file__).parents[4] / "shared" / "data" / "golden"
+GOLDEN = Path(__file__).parents[3] / "shared" / "data" / "golden"
 
 
 class TableGame:
