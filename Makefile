@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+COMPILER := $(VENV)/protos
 STUBS := clients/python
 PROTOS := $(wildcard protos/explicate/v1/*.proto)
 
@@ -19,12 +20,16 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-protos: $(READY)  ## generate the Python stubs from protos/
-	@$(BIN)/python -m grpc_tools.protoc -I protos \
-		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
+$(COMPILER)/.ready: protos/requirements.txt
+	@rm -rf $(COMPILER) && $(PYTHON) -m venv $(COMPILER)
+	@$(COMPILER)/bin/python -m pip install -qq --disable-pip-version-check -r $<
+	@touch $@
+
+protos: $(COMPILER)/.ready  ## generate the Python stubs from protos/, with a compiler of their own
+	@PATH="$(COMPILER)/bin:$$PATH" python -m grpc_tools.protoc -I protos \
 		--python_out=$(STUBS) --grpc_python_out=$(STUBS) --mypy_out=$(STUBS) --mypy_grpc_out=$(STUBS) $(PROTOS)
 
-check-protos: $(READY)  ## fail when the committed stubs are not what protos/ gives
+check-protos: $(COMPILER)/.ready  ## fail when the committed stubs are not what protos/ gives
 	@rm -rf $(VENV)/stubs && mkdir -p $(VENV)/stubs
 	@$(MAKE) --no-print-directory protos STUBS=$(VENV)/stubs >/dev/null 2>&1
 	@diff -r -x __pycache__ -x __init__.py $(VENV)/stubs/explicate/v1 clients/python/explicate/v1 \

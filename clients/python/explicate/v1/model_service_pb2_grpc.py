@@ -5,7 +5,7 @@ import warnings
 
 from explicate.v1 import model_service_pb2 as explicate_dot_v1_dot_model__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.75.1'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in explicate/v1/model_service_pb2_grpc.py depends on'
+        + f' but the generated code in explicate/v1/model_service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class ModelServiceStub:
+class ModelServiceStub(object):
     """ModelService tells what is served, and changes it while the server answers.
 
     A label, such as "live", points at a version that is loaded. Requests that name no version go to "live". Changes to
@@ -86,7 +86,7 @@ class ModelServiceStub:
                 _registered_method=True)
 
 
-class ModelServiceServicer:
+class ModelServiceServicer(object):
     """ModelService tells what is served, and changes it while the server answers.
 
     A label, such as "live", points at a version that is loaded. Requests that name no version go to "live". Changes to
@@ -215,7 +215,7 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class ModelService:
+class ModelService(object):
     """ModelService tells what is served, and changes it while the server answers.
 
     A label, such as "live", points at a version that is loaded. Requests that name no version go to "live". Changes to
