@@ -66,12 +66,13 @@ class Server:
         )
         self.audit = _audit_log(settings)
         self.metrics = Metrics(self._batchers, self.admission, self.audit)
+        observers = (self.metrics, *([self.audit] if self.audit else []))
         self.metrics_port: int | None = None
         access = Access(_tokens(settings), admin_apart=bool(settings.admin_listen))
         reception = Reception(access, max_calls=settings.max_concurrent_calls, max_receive_s=settings.max_call_s)
         self.calls = CallsInterceptor(reception, self._call_ended, log_requests=settings.log_inputs)
         self.health = HealthReport(self._live_batchers, self._batchers, stuck_batch_s=settings.stuck_batch_s)
-        explainer = Explainer(settings, self._workers, self.admission, self.metrics, self.audit)
+        explainer = Explainer(settings, self._workers, self.admission, observers)
         self.registry.lifecycle.on_freed.append(explainer.store.forget)
         self.metrics.add(ModelCollector(self.registry.lifecycle.outcomes, self._batchers))
         self.metrics.add(StoreCollector(explainer.store))
@@ -189,7 +190,8 @@ def _trace(settings: Settings) -> None:
 
 def _audit_log(settings: Settings) -> AuditLog | None:
     try:
-        return AuditLog(Path(settings.audit_log)) if settings.audit_log else None
+        path = settings.audit_log
+        return AuditLog(Path(path), with_inputs=settings.audit_inputs) if path else None
     except OSError as error:
         raise StartError(f"cannot write the audit log {settings.audit_log}: {error.strerror}") from None
 

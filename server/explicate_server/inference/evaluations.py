@@ -211,7 +211,7 @@ class Evaluations:
                 if chunks and len(waits) < _FLIGHTS_WAITING and (not waits or self._seconds_left() > 0):
                     chunk = range(chunks[0], min(chunks.popleft() + self._chunk, len(coalitions)))
                     self._take_known(chunk, keys, values, evaluated)
-                    waits.extend(self._depart(coalitions, [row for row in chunk if not evaluated[row]], keys, priority))
+                    waits.extend(self._send(coalitions, [row for row in chunk if not evaluated[row]], keys, priority))
                 else:
                     await asyncio.wait({waits[0].flight.landed}, timeout=max(0.0, self._seconds_left()))
                     self._collect(waits[0], values, evaluated)
@@ -230,7 +230,7 @@ class Evaluations:
                 values[row], evaluated[row] = value, True
                 self._count(keys[row], reused=True)
 
-    def _depart(
+    def _send(
         self, coalitions: NDArray[np.bool_], rows: list[int], keys: list[bytes], priority: Priority
     ) -> list[_Wait]:
         """Join the flights that carry some of the rows, and send the others off in a new one."""
@@ -245,7 +245,7 @@ class Evaluations:
                 new.setdefault(keys[row], row)
         if new:
             flight = Flight(list(new), priority)
-            flight.landed = asyncio.create_task(self._fly(flight, coalitions[list(new.values())]))
+            flight.landed = asyncio.create_task(self._evaluate(flight, coalitions[list(new.values())]))
             self._game.under_way.update(dict.fromkeys(new, flight))
             joined[flight] = [row for row in rows if keys[row] in new]
         for flight in joined:
@@ -255,7 +255,7 @@ class Evaluations:
             for flight, places in joined.items()
         ]
 
-    async def _fly(self, flight: Flight, coalitions: NDArray[np.bool_]) -> None:
+    async def _evaluate(self, flight: Flight, coalitions: NDArray[np.bool_]) -> None:
         """Make the rows, have them evaluated, and keep their values."""
         try:
             rows = await self._rows_of(coalitions)
@@ -265,10 +265,10 @@ class Evaluations:
         except Exception as error:  # told to each reader that misses a row
             flight.fault = error
         finally:
-            self._land(flight)
+            self._finish(flight)
 
-    def _land(self, flight: Flight) -> None:
-        self._take_off_the_board(flight)
+    def _finish(self, flight: Flight) -> None:
+        self._withdraw(flight)
         if flight.ticket is not None:
             keys = list(flight.places)
             done, values = self._means(flight.ticket, slice(None))
@@ -282,7 +282,7 @@ class Evaluations:
         answers = ticket.values.reshape(-1, rows, self._scales.outputs)[places][done]
         return done, self._scales.means(answers, self._weights)
 
-    def _take_off_the_board(self, flight: Flight) -> None:
+    def _withdraw(self, flight: Flight) -> None:
         for key in flight.places:
             if self._game.under_way.get(key) is flight:
                 del self._game.under_way[key]
@@ -308,7 +308,7 @@ class Evaluations:
     def _leave(self, flight: Flight) -> None:
         flight.readers -= 1
         if not flight.readers:
-            self._take_off_the_board(flight)  # nobody may join what is being given up
+            self._withdraw(flight)  # nobody may join what is being given up
             if flight.ticket is not None:
                 self._batcher.abandon(flight.ticket)
 

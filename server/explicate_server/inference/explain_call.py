@@ -24,7 +24,7 @@ from explicate_server.explain.refinement import refined
 from explicate_server.explain.run import ExplanationRun, StopReason
 from explicate_server.inference.admission import Seat
 from explicate_server.inference.evaluations import Evaluations, GameValues, ValueStore
-from explicate_server.inference.explain_options import MAX_PLAYERS, ResolvedOptions
+from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, ResolvedOptions
 from explicate_server.inference.outputs import Outputs
 from explicate_server.inference.predictor import encode_inputs
 from explicate_server.inference.timings import Timings
@@ -95,13 +95,13 @@ class ExplainAnswer:
     final: bool
 
 
-class OneExplanation:
+class ExplainCall:
     """The state of one explanation in progress. ``workers`` runs what would hold up the event loop."""
 
     def __init__(
         self,
         served: ServedModel,
-        with_budget: Callable[[int], ResolvedOptions],
+        checked: CheckedOptions,
         *,
         priority: Priority,
         time_limit_s: float,
@@ -109,7 +109,10 @@ class OneExplanation:
         store: ValueStore,
     ) -> None:
         self._served = served
-        self._with_budget = with_budget
+        self._checked = checked
+        self._players = served.modality.players_of(checked.granularity, checked.segments)
+        if checked.method.players == "distinct-words":
+            self._players = checked.method.players
         self._priority = priority
         self._workers = workers
         self._store = store
@@ -121,14 +124,14 @@ class OneExplanation:
     ) -> AsyncGenerator[ExplainAnswer]:
         """Predict, then ask, evaluate and tell until the run stops."""
         encoded, game, digest = await self._prepare(value, field_path)
-        options = self._with_budget(len(game.players))
+        options = self._checked.for_players(len(game.players))
         seat.reserve(options.max_evaluations)
         served, runtime = self._served, self._served.runtime
         drawn = await self._drawn(game, options)
         # Everything that the game's values depend on.
         key = (
             *(served.bundle.digest, runtime.name, runtime.precision),
-            *(digest, options.players, options.masking),
+            *(digest, self._players, options.masking),
             *(() if drawn is None else (options.max_evaluations, options.seed)),
         )
         with self._store.game(key) as known:
@@ -140,18 +143,18 @@ class OneExplanation:
     async def _prepare(self, value: ModelInput, field_path: str) -> tuple[EncodedInput, Game, bytes]:
         """The input ready for the model, its game, and its digest: of 8 MiB that alone takes 10 ms."""
         started_s = time.monotonic()
-        modality, options = self._served.modality, self._with_budget(0)
+        modality = self._served.modality
 
         def prepare() -> tuple[EncodedInput, Game, bytes]:
             (encoded,) = encode_inputs(self._served, [value], [field_path])
-            game = modality.game(value, encoded, players=options.players, masking=options.masking)
+            game = modality.game(value, encoded, players=self._players, masking=self._checked.masking)
             return encoded, game, value.digest
 
         with tracing.span("prepare"):
             workers = self._workers.encoding(value.encoding_cost)
             encoded, game, digest = await asyncio.get_running_loop().run_in_executor(workers, prepare)
         if len(game.players) > MAX_PLAYERS:
-            kind = options.players.replace("-", " ")
+            kind = self._players.replace("-", " ")
             problem = f"has {len(game.players):,} {kind}; at most {MAX_PLAYERS:,} can be explained"
             raise InvalidRequest([Violation(f"{field_path}.{modality.field}", problem)])
         self._timings.preprocessing_s += time.monotonic() - started_s

@@ -1,7 +1,7 @@
 """The options of an explanation: checked as a whole, every default resolved, nothing guessed later."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.methods import AUTO, DRAWN, METHODS, Method, Reads, chosen
@@ -84,9 +84,6 @@ _MAX_CELLS = 1 << 23
 # More players than this make the fit, not the model, the cost (n² numbers, n³ work).
 MAX_PLAYERS = 1024
 _CONFIDENCE_RANGE = (0.5, 0.999)
-# Of images; the others cut texts.
-_SEGMENT_GRANULARITIES = ("slic", "quickshift", "grid", "patch")
-_COUNTED_SEGMENTS = ("slic", "grid")
 _DEFAULT_SEGMENTS = 49
 
 
@@ -135,19 +132,10 @@ class ResolvedOptions:
     max_players: int | None
     segments: int | None
 
-    @property
-    def players(self) -> str:
-        """What the players are, as ``Modality.game`` knows them."""
-        if self.granularity is None:
-            return "columns"
-        if self.granularity in _SEGMENT_GRANULARITIES:
-            return f"{self.granularity}-segments" + (f"-{self.segments}" if self.segments else "")
-        return "distinct-words" if self.method.players == "distinct-words" else f"{self.granularity}s"
-
 
 @dataclass(frozen=True)
 class Choices:
-    """What may be asked about a model; see ``Modality`` for maskings and granularities.
+    """What may be asked about a model; see ``Modality`` for maskings, granularities and those that are ``counted``.
 
     Attributes:
         labels: of the outputs; a regression has one, the name of its target.
@@ -159,34 +147,98 @@ class Choices:
     maskings: Sequence[str]
     granularities: Sequence[str]
     reads: Reads
+    counted: Sequence[str] = ()
 
     def fits(self, method: Method) -> bool:
         """Whether a method of the model's kind of input can explain it: one draws from what its bundle may lack."""
         return not method.drawn or DRAWN in self.maskings
 
 
-def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) -> Callable[[int], ResolvedOptions]:
-    """Check the options against a model, before any work.
+@dataclass(frozen=True)
+class CheckedOptions:
+    """Options that fit a model, before the number of players is known. ``method`` is what "auto" means for many."""
 
-    Returns:
-        A function that completes them with what depends on the number of players.
+    given: ExplainOptions
+    method: Method
+    masking: str
+    granularity: str | None
+    choices: Choices
+    settings: Settings
+
+    @property
+    def time_limit_s(self) -> float:
+        """What the call may take."""
+        return self.settings.max_call_s if self.given.time_limit_s is None else self.given.time_limit_s
+
+    @property
+    def segments(self) -> int | None:
+        """About how many players there are to be; None where their number is not chosen."""
+        return self.given.segments or _DEFAULT_SEGMENTS if self.granularity in self.choices.counted else None
+
+    def for_players(self, players: int) -> ResolvedOptions:
+        """The method that "auto" means, and what was left open and follows from it or from the number of players.
+
+        Raises:
+            InvalidRequest: the evaluations asked for are too many for so many players, or too few for the method.
+        """
+        given = self.given
+        method = _method(given, self.choices, players)
+        maximum = self._max_evaluations(method, players)
+        max_players = given.max_players or max(PLAYERS_WORTH_GROUPING, maximum // ROWS_THAT_TELL_A_PLAYER)
+        attributed = min(players, max_players) if method.refines else players
+        return ResolvedOptions(
+            method=method,
+            target=given.target,
+            output_space=given.output_space or ("logit" if given.target.contrast else self.choices.spaces[0]),
+            granularity=self.granularity,
+            masking=self.masking,
+            max_evaluations=maximum,
+            min_evaluations=min(given.min_evaluations or method.default_min_evaluations(attributed), maximum),
+            tolerance=method.default_tolerance if given.tolerance is None else given.tolerance,
+            confidence=0.95 if given.confidence is None else given.confidence,
+            time_limit_s=self.time_limit_s,
+            seed=given.seed or 0,
+            top_k=given.top_k,
+            quality=given.quality or "basic",
+            max_players=min(max_players, MAX_PLAYERS) if method.refines else None,
+            segments=self.segments,
+        )
+
+    def _max_evaluations(self, method: Method, players: int) -> int:
+        given = self.given
+        most = _MAX_CELLS // max(1, players)
+        if given.max_evaluations and given.max_evaluations > most:
+            problem = f"is {given.max_evaluations:,}; at most {most:,} are possible for {players:,} players"
+            raise InvalidRequest([Violation("options.max_evaluations", problem)])
+        paid = min(players, given.max_players or PLAYERS_WORTH_GROUPING) if method.refines else players
+        default = max(_MIN_EVALUATIONS, method.default_max_evaluations(paid))
+        maximum = given.max_evaluations or min(default, self.settings.max_evaluations, most)
+        if maximum < method.least_evaluations(players):
+            field = "max_evaluations" if given.max_evaluations else "method"
+            problem = (
+                f"{method.name} needs 2^{players} evaluations for {players:,} players; at most {maximum:,} are allowed"
+            )
+            raise InvalidRequest([Violation(f"options.{field}", problem)])
+        return maximum
+
+
+def check_options(options: ExplainOptions, *, choices: Choices, settings: Settings) -> CheckedOptions:
+    """Check the options against a model, before any work.
 
     Raises:
         InvalidRequest: names every bad field.
         NotServable: the method or the masking does not fit the model.
     """
-    name = AUTO if options.method is None else options.method
-    if name != AUTO and name not in METHODS:
+    if options.method not in (None, AUTO, *METHODS):
         known = ", ".join((AUTO, *METHODS))
-        raise InvalidRequest(
-            [Violation("options.method", f"{name!r} is not a method; there are {known}")], reason="UNKNOWN_METHOD"
-        )
-    method = chosen(name, n_players=MAX_PLAYERS, max_evaluations=options.max_evaluations, reads=choices.reads)
+        problem = f"{options.method!r} is not a method; there are {known}"
+        raise InvalidRequest([Violation("options.method", problem)], reason="UNKNOWN_METHOD")
+    method = _method(options, choices, MAX_PLAYERS)
     if not choices.fits(method):
         raise NotServable(
             "METHOD_UNSUPPORTED",
-            f"{method.name} draws from statistics of the training data (lime.npz), which this model's bundle has not; "
-            "train and export it again, or take a method that GetModel lists",
+            f"{method.name} draws from statistics of the training data (lime.npz), which this model's bundle does not "
+            "have; train and export it again, or take a method that GetModel lists",
         )
     violations = [
         *_number_violations(options, method, settings),
@@ -195,8 +247,8 @@ def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) ->
     ]
     if violations:
         raise InvalidRequest(violations)
-    default_masking = method.default_masking if method.default_masking in choices.maskings else choices.maskings[0]
-    masking = options.masking or default_masking
+    default = method.default_masking if method.default_masking in choices.maskings else choices.maskings[0]
+    masking = options.masking or default
     if masking not in choices.maskings:
         raise NotServable(
             "MASKING_UNSUPPORTED",
@@ -205,69 +257,18 @@ def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) ->
     if method.drawn is not (masking == DRAWN):
         problem = f"is {masking}; of a table lime knows the masking drawn and no other, and no other method knows it"
         raise InvalidRequest([Violation("options.masking", problem)])
-    default_space = "logit" if options.target.contrast else choices.spaces[0]
-    granularity = _granularity(options, method, choices)
-    resolved = ResolvedOptions(
-        method=method,
-        target=options.target,
-        output_space=options.output_space or default_space,
-        granularity=granularity,
-        masking=masking,
-        max_evaluations=options.max_evaluations or 0,
-        min_evaluations=options.min_evaluations or 0,
-        tolerance=method.default_tolerance if options.tolerance is None else options.tolerance,
-        confidence=0.95 if options.confidence is None else options.confidence,
-        time_limit_s=settings.max_call_s if options.time_limit_s is None else options.time_limit_s,
-        seed=options.seed or 0,
-        top_k=options.top_k,
-        quality=options.quality or "basic",
-        max_players=options.max_players,
-        segments=options.segments or _DEFAULT_SEGMENTS if granularity in _COUNTED_SEGMENTS else None,
-    )
-    return lambda players: _with_budget(resolved, options, players, settings, reads=choices.reads)
+    return CheckedOptions(options, method, masking, _granularity(options, method, choices), choices, settings)
+
+
+def _method(options: ExplainOptions, choices: Choices, players: int) -> Method:
+    name = options.method or AUTO
+    return chosen(name, n_players=players, max_evaluations=options.max_evaluations, reads=choices.reads)
 
 
 def _granularity(options: ExplainOptions, method: Method, choices: Choices) -> str | None:
     """What the players are; None where there is nothing to choose."""
-    default = method.default_granularity
-    if default not in choices.granularities:
-        default = next(iter(choices.granularities), None)
-    return options.granularity or default
-
-
-def _with_budget(
-    options: ResolvedOptions, given: ExplainOptions, players: int, settings: Settings, *, reads: Reads
-) -> ResolvedOptions:
-    """The method that "auto" means, and what was left open and follows from it or from the number of players.
-
-    Raises:
-        InvalidRequest: the evaluations asked for are too many for so many players, or too few for the method.
-    """
-    method = chosen(given.method or AUTO, n_players=players, max_evaluations=given.max_evaluations, reads=reads)
-    most = _MAX_CELLS // max(1, players)
-    if options.max_evaluations > most:
-        problem = f"is {options.max_evaluations:,}; at most {most:,} are possible for {players:,} players"
-        raise InvalidRequest([Violation("options.max_evaluations", problem)])
-    paid = min(players, options.max_players or PLAYERS_WORTH_GROUPING) if method.refines else players
-    default = max(_MIN_EVALUATIONS, method.default_max_evaluations(paid))
-    maximum = options.max_evaluations or min(default, settings.max_evaluations, most)
-    if maximum < method.least_evaluations(players):
-        asked = "max_evaluations" if options.max_evaluations else "method"
-        problem = (
-            f"{method.name} needs 2^{players} evaluations for {players:,} players; at most {maximum:,} are allowed"
-        )
-        raise InvalidRequest([Violation(f"options.{asked}", problem)])
-    max_players = options.max_players or max(PLAYERS_WORTH_GROUPING, maximum // ROWS_THAT_TELL_A_PLAYER)
-    attributed = min(players, max_players) if method.refines else players
-    minimum = options.min_evaluations or method.default_min_evaluations(attributed)
-    return replace(
-        options,
-        method=method,
-        tolerance=method.default_tolerance if given.tolerance is None else given.tolerance,
-        max_evaluations=maximum,
-        min_evaluations=min(minimum, maximum),
-        max_players=min(max_players, MAX_PLAYERS) if method.refines else None,
-    )
+    offered, default = choices.granularities, method.default_granularity
+    return options.granularity or (default if default in offered else next(iter(offered), None))
 
 
 def _number_violations(options: ExplainOptions, method: Method, settings: Settings) -> list[Violation]:
@@ -309,6 +310,6 @@ def _method_violations(options: ExplainOptions, method: Method, choices: Choices
         violations.append(Violation("options.granularity", problem))
     if options.max_players is not None and not method.refines:
         violations.append(Violation("options.max_players", f"is of no use: {method.name} does not group players"))
-    if options.segments is not None and _granularity(options, method, choices) not in _COUNTED_SEGMENTS:
+    if options.segments is not None and _granularity(options, method, choices) not in choices.counted:
         violations.append(Violation("options.segments", "is of use for the granularities slic and grid of images only"))
     return violations

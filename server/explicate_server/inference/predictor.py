@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from explicate_server.errors import MOST_VIOLATIONS_TOLD, DeadlinePassed, InvalidRequest, NotServable, Violation
 from explicate_server.inference.timings import Timings
 from explicate_server.inference.workers import Workers
-from explicate_server.modalities.modality import EncodedInput, ImageInput, ModelInput, TabularInput, TextInput
+from explicate_server.modalities.modality import EncodedInput, ModelInput, TabularInput
 from explicate_server.modalities.packed_table import PackedTable
 from explicate_server.modalities.table import TabularModality
 from explicate_server.registry.records import ServedModel
@@ -24,7 +24,6 @@ from explicate_server.settings import Settings
 _INLINE_CHARACTERS = 4096
 # What one call may keep a worker busy with before others have their turn: about 0.1 s of texts, or one image.
 _PART_CHARACTERS = 1 << 20
-_KIND_NAMES = {TextInput: "a text", TabularInput: "a row of a table", ImageInput: "an image"}
 _Encoded = TypeVar("_Encoded")
 
 
@@ -179,5 +178,5 @@ def _wrong_kind(served: ServedModel, path: str, given: type[ModelInput]) -> NotS
     name = served.bundle.manifest.model
     return NotServable(
         "INPUT_KIND_UNSUPPORTED",
-        f"{path} is {_KIND_NAMES[given]}; {name!r} reads {_KIND_NAMES[served.modality.input_type]}",
+        f"{path} is {given.described}; {name!r} reads {served.modality.input_type.described}",
     )

@@ -70,6 +70,7 @@ class ImageModality:
     input_type: type[ModelInput] = ImageInput
     field = "image"
     maskings: tuple[str, ...] = ("mean", "blur", "grey")
+    counted: tuple[str, ...] = ("slic", "grid")
     max_length = ROW_LENGTH
 
     def __init__(self, schema: ImageSchema, *, max_image_bytes: int, max_image_pixels: int) -> None:
@@ -109,11 +110,13 @@ class ImageModality:
         except UnreadableImage:
             return None
 
-    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
-        """The game whose players are segments: ``players`` is a granularity, "-segments", and perhaps "-" and how many.
+    @staticmethod
+    def players_of(granularity: str | None, segments: int | None) -> str:
+        """Such as "patch-segments", or "slic-segments-49"."""
+        return f"{granularity}-segments" + (f"-{segments}" if segments else "")
 
-        "slic-segments-49" is one, and "patch-segments".
-        """
+    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
+        """The game whose players are segments."""
         granularity, _, segments = players.partition("-segments")
         pixels = encoded.row.values
         segment_map = segmented(

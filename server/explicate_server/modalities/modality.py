@@ -1,11 +1,12 @@
 """What the rest of the server knows of an input: rows for the model, and a game to explain."""
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ class TextInput:
 
     text: str
     text_pair: str | None = None
+    described: ClassVar[str] = "a text"
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -38,6 +40,10 @@ class TextInput:
         """What encoding it takes, as a number of characters."""
         return sum(map(len, self.texts))
 
+    def document(self) -> dict[str, Any]:
+        """The input as JSON has it."""
+        return {"text": self.text} if self.text_pair is None else {"text": self.text, "text_pair": self.text_pair}
+
 
 CellValue = float | str | None
 """A number, a category by its name, or missing."""
@@ -48,6 +54,7 @@ class TabularInput:
     """A row of a table to predict: values by column."""
 
     cells: Mapping[str, CellValue]
+    described: ClassVar[str] = "a row of a table"
 
     @cached_property
     def digest(self) -> bytes:
@@ -59,6 +66,10 @@ class TabularInput:
         """What encoding it takes, as a number of characters of a text."""
         return 4 * len(self.cells)
 
+    def document(self) -> dict[str, Any]:
+        """The input as JSON has it."""
+        return {"cells": dict(self.cells)}
+
 
 # Ten times that of an ordinary image; that of a large one is more still, but only decoding would tell.
 _LEAST_IMAGE_COST = 1 << 20
@@ -69,6 +80,7 @@ class ImageInput:
     """An image to predict: the bytes of its file."""
 
     content: bytes
+    described: ClassVar[str] = "an image"
 
     @cached_property
     def digest(self) -> bytes:
@@ -79,6 +91,10 @@ class ImageInput:
     def encoding_cost(self) -> int:
         """What decoding it takes, as a number of characters of a text; a small file may still hold many pixels."""
         return max(_LEAST_IMAGE_COST, len(self.content))
+
+    def document(self) -> dict[str, Any]:
+        """The input as JSON has it."""
+        return {"image": base64.b64encode(self.content).decode("ascii")}
 
 
 # Each modality adds its kind of input.
@@ -209,6 +225,9 @@ class Modality(Protocol):
     granularities: tuple[str, ...]
     """What the players may be, the default first; empty where there is nothing to choose."""
 
+    counted: tuple[str, ...]
+    """The granularities of which a caller may say how many players there are to be."""
+
     max_length: int
     """Length of the longest row."""
 
@@ -230,9 +249,12 @@ class Modality(Protocol):
     def encode_all(self, values: Sequence[ModelInput]) -> Sequence[EncodedInput] | None:
         """Make many inputs of its type ready at once; None when one of them has violations."""
 
+    def players_of(self, granularity: str | None, segments: int | None) -> str:
+        """What a game's players are called: one of ``granularities`` and, where it is ``counted``, their number."""
+
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
-        """The game of an input: ``players`` is a granularity in the plural, "distinct-words", "columns", or what
-        ``ResolvedOptions.players`` says of segments; ``masking`` one of ``maskings``."""
+        """The game of an input: ``players`` is what `players_of` calls them, or "distinct-words" of a text;
+        ``masking`` is one of ``maskings``."""
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Join rows to one batch of the graph's inputs."""

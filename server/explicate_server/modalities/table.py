@@ -139,6 +139,7 @@ class TabularModality:
     input_type: type[ModelInput] = TabularInput
     field = "tabular"
     granularities: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
     max_length = ROW_LENGTH
 
     def __init__(
@@ -200,6 +201,10 @@ class TabularModality:
     def encode_packed(self, table: PackedTable) -> EncodedRows:
         """Turn whole columns into numbers and codes; the table passed :meth:`packed_violations`."""
         return self._encoded(encode_columns(table, self._columns))
+
+    def players_of(self, granularity: str | None, segments: int | None) -> str:  # noqa: ARG002 - there is one kind
+        """Columns."""
+        return "columns"
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
         """The game whose players are the columns and groups of columns; of "drawn" the columns alone."""

@@ -22,6 +22,7 @@ class TextModality:
     input_type: type[ModelInput] = TextInput
     field = "text"
     granularities: tuple[str, ...] = ("word", "token", "sentence")
+    counted: tuple[str, ...] = ()
 
     def __init__(self, schema: TextSchema, tokenizer_json: str, *, max_text_bytes: int) -> None:
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
@@ -84,6 +85,10 @@ class TextModality:
         if any(self.violations(value, "") for value in values):
             return None
         return [self.encode(value) for value in values]
+
+    def players_of(self, granularity: str | None, segments: int | None) -> str:  # noqa: ARG002 - never counted
+        """A granularity in the plural."""
+        return f"{granularity}s"
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
         """The game whose players are the words, tokens or sentences of the text, or of both texts of a pair."""

@@ -65,10 +65,9 @@ class ServedModel:
     @cached_property
     def choices(self) -> Choices:
         """What may be asked about it."""
-        modality = self.modality
-        return Choices(
-            self.labels, self.scales.spaces, modality.maskings, modality.granularities, self.bundle.kind.reads
-        )
+        modality, reads = self.modality, self.bundle.kind.reads
+        maskings, granularities = modality.maskings, modality.granularities
+        return Choices(self.labels, self.scales.spaces, maskings, granularities, reads, modality.counted)
 
 
 class State(Enum):

@@ -10,7 +10,7 @@ import asyncio
 import copy
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from itertools import accumulate
 
@@ -312,3 +312,7 @@ def _padded_length(batch: Sequence[Entry]) -> int:
 def _release(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)
+
+
+Batchers = Callable[[], Iterable[tuple[str, int, Batcher]]]
+"""Model, version and batcher of whatever is loaded now."""

@@ -7,7 +7,7 @@ What the parts of a server have counted, read when Prometheus asks, so that noth
 The batchers, the admission, the registry and the stores keep plain sums of their own.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -19,7 +19,8 @@ from prometheus_client.utils import floatToGoString
 from explicate_server.call_record import CallRecord
 from explicate_server.inference.admission import Admission
 from explicate_server.inference.evaluations import ValueStore
-from explicate_server.runtime.batcher import Batcher
+from explicate_server.inference.explainer import Explained
+from explicate_server.runtime.batcher import Batchers
 from explicate_server.runtime.statistics import QUEUE_BOUNDS_S, QueueTimes
 from explicate_server.telemetry.audit_log import AuditLog
 
@@ -35,8 +36,6 @@ _SUMS = (
     ("dropped_rows", "explicate_dropped_rows", "Rows that waited when their caller left or ran out of time."),
     ("refused_rows", "explicate_refused_rows", "Rows refused because the queue was full."),
 )
-Batchers = Callable[[], Iterable[tuple[str, int, Batcher]]]
-"""Model, version and batcher of whatever is loaded now."""
 
 
 class BatcherCollector(Collector):
@@ -184,8 +183,18 @@ class Metrics:
         children[0].inc()
         children[1].observe(record.seconds)
 
+    async def explained(self, told: Explained) -> None:
+        """Count an explanation that was answered."""
+        answer = told.answer
+        self.explanation_ended(
+            method=answer.options.method.name,
+            stop_reason=answer.stop_reason.value,
+            evaluations=answer.evaluations,
+            reused=answer.reused_evaluations,
+        )
+
     def explanation_ended(self, *, method: str, stop_reason: str, evaluations: int, reused: int) -> None:
-        """Count an explanation that was answered. Label values must come from fixed sets."""
+        """Count an explanation by label values, which must come from fixed sets."""
         self._ended.labels(method, stop_reason).inc()
         self._evaluations.labels(method).inc(evaluations)
         self._reused.labels(method).inc(reused)
