@@ -16,7 +16,7 @@ from explicate_server import tracing
 from explicate_server.call_record import CallRecord
 from explicate_server.explain.methods import METHODS
 from explicate_server.inference.admission import Admission
-from explicate_server.inference.explainer import Explainer
+from explicate_server.inference.explainer import Explainer, Observer
 from explicate_server.inference.predictor import Predictor
 from explicate_server.inference.shadow import Shadow
 from explicate_server.inference.workers import Workers
@@ -66,7 +66,7 @@ class Server:
         )
         self.audit = _audit_log(settings)
         self.metrics = Metrics(self._batchers, self.admission, self.audit)
-        observers = (self.metrics, *([self.audit] if self.audit else []))
+        observers: list[Observer] = [self.metrics, *([self.audit] if self.audit else [])]
         self.metrics_port: int | None = None
         access = Access(_tokens(settings), admin_apart=bool(settings.admin_listen))
         reception = Reception(access, max_calls=settings.max_concurrent_calls, max_receive_s=settings.max_call_s)

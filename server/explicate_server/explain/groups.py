@@ -9,7 +9,7 @@ Groups of neighbouring players: cut at breaks at first, and then cut anew where 
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats, Indices
+from explicate_server.explain.attribution import Booleans, Floats, Indices
 from explicate_server.explain.game import WALL
 
 

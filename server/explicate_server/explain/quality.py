@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats, Indices
-from explicate_server.explain.attribution import Attribution
+from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
 from explicate_server.explain.groups import gathered, spread
 from explicate_server.explain.statistics.intervals import certain_top, interval_ratios
 
@@ -117,7 +116,7 @@ class Quality:
             mean square of the latter; the largest.
         largest_interval_ratio: the widest half-width over the range of the values, the largest.
         certain_top_k: the most k for which it is certain which k players have the largest values by size, the smallest.
-        comprehensiveness, sufficiency: see faithfulness.py; None unless their rows were evaluated.
+        comprehensiveness, sufficiency: see `FaithfulnessCheck`; None unless their rows were evaluated.
     """
 
     additivity_gap: float | None
@@ -178,9 +177,7 @@ def infidelity(attribution: Attribution, *, full: Floats, record: Record) -> Flo
     rows = record.rows()
     if rows is None:
         return np.full(len(full), np.nan)
-    n_players = attribution.values.shape[1] if attribution.groups is None else len(attribution.groups)
-    # Behind the players' bits stand the numbers of rows that the game has drawn itself.
-    present, whole = gathered(rows[0][:, :n_players], attribution.groups)
+    present, whole = gathered(rows[0], attribution.groups)
     lost = full - rows[1][whole]  # [m, outputs]
     said = (~present[whole]).astype(np.float64) @ attribution.values.T
     squares = (lost**2).sum(axis=0)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_server.explain.game import Asked
 from explicate_server.inference.outputs import Scales
 from explicate_server.inference.timings import Timings
 from explicate_server.runtime.batcher import Batcher, Priority
@@ -107,8 +108,10 @@ class ValueStore:
         self.bytes -= game.bytes
 
 
-def coalition_keys(coalitions: NDArray[np.bool_]) -> list[bytes]:
-    """A key for each coalition of bool[m, n]: its bits."""
+def coalition_keys(coalitions: Asked) -> list[bytes]:
+    """A key for each coalition, its bits, or for each drawn row, its number."""
+    if coalitions.dtype != np.bool_:
+        return [number.tobytes() for number in coalitions]
     return [row.tobytes() for row in np.packbits(coalitions, axis=1)]
 
 
@@ -119,7 +122,7 @@ _CHUNK_COALITIONS = 256
 _CHUNK_ROWS = 4096
 _FLIGHTS_WAITING = 2
 
-RowsOf = Callable[[NDArray[np.bool_]], Awaitable[list[Row]]]
+RowsOf = Callable[[Asked], Awaitable[list[Row]]]
 
 
 class Flight:
@@ -191,9 +194,7 @@ class Evaluations:
         """Different coalitions that this explanation rests on."""
         return len(self._own)
 
-    async def of(
-        self, coalitions: NDArray[np.bool_], priority: Priority
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    async def of(self, coalitions: Asked, priority: Priority) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Values float64[m, width] of bool[m, n] (see `Scales`), and bool[m] which of them there was time for.
 
         Raises:
@@ -230,9 +231,7 @@ class Evaluations:
                 values[row], evaluated[row] = value, True
                 self._count(keys[row], reused=True)
 
-    def _send(
-        self, coalitions: NDArray[np.bool_], rows: list[int], keys: list[bytes], priority: Priority
-    ) -> list[_Wait]:
+    def _send(self, coalitions: Asked, rows: list[int], keys: list[bytes], priority: Priority) -> list[_Wait]:
         """Join the flights that carry some of the rows, and send the others off in a new one."""
         joined: dict[Flight, list[int]] = {}
         new: dict[bytes, int] = {}
@@ -255,7 +254,7 @@ class Evaluations:
             for flight, places in joined.items()
         ]
 
-    async def _evaluate(self, flight: Flight, coalitions: NDArray[np.bool_]) -> None:
+    async def _evaluate(self, flight: Flight, coalitions: Asked) -> None:
         """Make the rows, have them evaluated, and keep their values."""
         try:
             rows = await self._rows_of(coalitions)

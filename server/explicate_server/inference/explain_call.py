@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from explicate_server import tracing
 from explicate_server.errors import DeadlinePassed, InvalidRequest, Violation
 from explicate_server.explain.attribution import Attribution
-from explicate_server.explain.game import GameInfo
+from explicate_server.explain.game import Asked, GameInfo
+from explicate_server.explain.method import Method
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
 from explicate_server.explain.refinement import refined
 from explicate_server.explain.run import ExplanationRun, StopReason
@@ -170,7 +171,7 @@ class ExplainCall:
         return drawn
 
     def _evaluations(self, game: Game, known: GameValues) -> Evaluations:
-        async def rows_of(coalitions: NDArray[np.bool_]) -> list[Row]:
+        async def rows_of(coalitions: Asked) -> list[Row]:
             started_s = time.monotonic()
             rows = await self._in_worker(game.rows, coalitions)
             self._timings.preprocessing_s += time.monotonic() - started_s
@@ -196,7 +197,7 @@ class ExplainCall:
         evaluations: Evaluations,
         progress: Callable[[], bool],
     ) -> AsyncGenerator[ExplainAnswer]:
-        whole, empty = await self._endpoints(game, evaluations, needs_empty=options.method.needs_empty)
+        whole, empty = await self._endpoints(game, evaluations, options.method)
         scales = self._served.scales
         prediction = scales.raw(whole)[0]
         outputs = Outputs.choose(
@@ -216,7 +217,7 @@ class ExplainCall:
 
         async def answer(*, final: bool) -> ExplainAnswer:
             quality = await self._fit(run.quality, information.full)
-            # In rows that are drawn no player can be taken out alone.
+            # Drawn rows have no coalition without exactly one player.
             if final and options.quality == "full" and drawn is None:
                 quality = await self._with_faithfulness(quality, run.attribution, information, outputs, evaluations)
             groups = run.attribution.groups
@@ -272,11 +273,12 @@ class ExplainCall:
         return replace(quality, comprehensiveness=figures[0], sufficiency=figures[1])
 
     async def _endpoints(
-        self, game: Game, evaluations: Evaluations, *, needs_empty: bool
+        self, game: Game, evaluations: Evaluations, method: Method
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Values float64[1, width] of the whole input and, where the method needs it, of the empty one."""
-        ends = np.ones((2 if needs_empty else 1, len(game.players)), dtype=np.bool_)
-        ends[1:] = False
+        coalitions = np.ones((2 if method.needs_empty else 1, len(game.players)), dtype=np.bool_)
+        coalitions[1:] = False
+        ends = np.zeros(1, np.intp) if method.drawn else coalitions
         # Not one of thousands of rows: what the caller waits for first goes with the predictions.
         urgent = Priority.PREDICT if self._priority is Priority.EXPLAIN else self._priority
         with tracing.span("endpoints", coalitions=len(ends)):
@@ -315,4 +317,5 @@ def _run(information: GameInfo, options: ResolvedOptions, *, spent: int) -> Expl
     estimator = refined(
         options.method.build, information, max_players=most_players, max_evaluations=options.max_evaluations
     )
-    return ExplanationRun(estimator, settings=replace(settings, top_k=options.top_k), spent=spent)
+    settings = replace(settings, top_k=options.top_k)
+    return ExplanationRun(estimator, settings=settings, spent=spent, drawn=information.drawn)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from explicate_server.errors import InvalidRequest, NotServable, Violation
-from explicate_server.explain.methods import AUTO, DRAWN, METHODS, Method, Reads, chosen
+from explicate_server.explain.method import DRAWN, Method
+from explicate_server.explain.methods import AUTO, METHODS, chosen
 from explicate_server.settings import Settings
 
 ClassName = int | str
@@ -146,7 +147,7 @@ class Choices:
     spaces: Sequence[str]
     maskings: Sequence[str]
     granularities: Sequence[str]
-    reads: Reads
+    reads: str
     counted: Sequence[str] = ()
 
     def fits(self, method: Method) -> bool:

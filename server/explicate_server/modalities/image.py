@@ -15,6 +15,7 @@ from scipy.ndimage import find_objects
 from explicate.v1.bundle_pb2 import ImageSchema
 from explicate_bundle.images import UnreadableImage, check_head, read_image
 from explicate_server.errors import Violation
+from explicate_server.explain.game import Asked
 from explicate_server.modalities.modality import (
     EncodedInput,
     Game,
@@ -159,7 +160,7 @@ class _SegmentGame:
         """The segments of each group as one."""
         return segment_players(groups[self.segment_map])
 
-    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
+    def rows(self, coalitions: Asked) -> list[Row]:
         """One model row per coalition."""
         return [
             Row(ROW_LENGTH, _MaskedPixels(self._hidden, self._difference, self.segment_map, present))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.errors import Violation
+from explicate_server.explain.game import Asked
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
 
@@ -182,13 +183,13 @@ class Game(Protocol):
     def grouped(self, groups: NDArray[np.intp]) -> Sequence[Player]:
         """The groups of neighbours as players; ``groups`` intp[players] says which one each player belongs to."""
 
-    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
-        """A row of count b for each coalition of bool[m, players], True = present."""
+    def rows(self, coalitions: Asked) -> list[Row]:
+        """A row of count b for each coalition of bool[m, players], True = present, or for each number intp[m]."""
 
 
 @runtime_checkable
 class DrawsRows(Protocol):
-    """What a game does more whose rows are drawn once, before any is asked for, see explain/drawn_rows.py."""
+    """What a game does more whose rows are drawn once, before any is asked for by its number."""
 
     def draw(self, *, rows: int, seed: int) -> NDArray[np.bool_]:
         """Draw so many rows; which players of each are present, bool[rows, players], the first the input itself."""

@@ -15,7 +15,7 @@ from explicate.v1.bundle_pb2 import TabularSchema
 from explicate_bundle.columns import TableColumns
 from explicate_bundle.table_arrays import Background, LimeStatistics
 from explicate_server.errors import Violation
-from explicate_server.explain.estimators.drawn_rows import row_numbers
+from explicate_server.explain.game import Asked
 from explicate_server.modalities.modality import (
     CellValue,
     ColumnPlayer,
@@ -61,7 +61,7 @@ class BackgroundGame:
         """The columns of each group under the names of its first and last player."""
         return _grouped(self.players, groups)
 
-    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
+    def rows(self, coalitions: Asked) -> list[Row]:
         """For each coalition, the input with the background's values in the absent columns."""
         present = coalitions[:, np.newaxis, self._owners]  # [m, 1, columns]
         values = np.where(present, self._row, self._background)  # [m, b, columns]
@@ -89,10 +89,9 @@ class DrawnGame:
         """The columns of each group under the names of its first and last player."""
         return _grouped(self.players, groups)
 
-    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
-        """The rows with these numbers, see drawn_rows.py."""
-        numbers = row_numbers(coalitions, len(self.players))
-        return [Row(ROW_LENGTH, self._sample[number : number + 1]) for number in numbers.tolist()]
+    def rows(self, coalitions: Asked) -> list[Row]:
+        """The rows with these numbers."""
+        return [Row(ROW_LENGTH, self._sample[number : number + 1]) for number in coalitions.tolist()]
 
 
 def _grouped(players: Sequence[ColumnPlayer], groups: NDArray[np.intp]) -> list[ColumnPlayer]:

@@ -14,7 +14,7 @@ from explicate.v1 import model_service_pb2_grpc as services
 from explicate_bundle.manifest import MODEL_NAME
 from explicate_server.call_record import note_change
 from explicate_server.errors import InvalidRequest, Violation
-from explicate_server.explain.methods import AUTO, METHODS_OF
+from explicate_server.explain.methods import AUTO, methods_of
 from explicate_server.inference.shadow import Shadow
 from explicate_server.registry.label_store import LABEL_NAME, LIVE, Traffic
 from explicate_server.registry.models import ModelRegistry
@@ -231,5 +231,5 @@ def _methods(record: VersionRecord) -> list[str]:
     """The methods that explain the model; all there are as long as it is not loaded."""
     if record.bundle is None:
         return []
-    served, methods = record.served, METHODS_OF[record.bundle.kind.reads]
+    served, methods = record.served, methods_of(record.bundle.kind.reads)
     return [AUTO, *(name for name, method in methods.items() if served is None or served.choices.fits(method))]

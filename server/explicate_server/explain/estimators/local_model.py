@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explicate_server.explain.arrays import Floats
-from explicate_server.explain.attribution import Attribution
+from explicate_server.explain.attribution import Attribution, Floats
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.statistics.least_squares import Design, r_squared, sandwich_variances
 
@@ -44,6 +43,18 @@ class LocalModel:
     standard_errors: Floats
     degrees_of_freedom: float
     held_out_r_squared: Floats
+
+    def attribution(self, confidence: float) -> Attribution:
+        """The model as an answer, with intervals of this confidence."""
+        return Attribution.sampled(
+            self.values,
+            self.standard_errors,
+            degrees_of_freedom=self.degrees_of_freedom,
+            confidence=confidence,
+            baseline=self.intercepts,
+            held_out_r_squared=self.held_out_r_squared,
+            additive=False,
+        )
 
 
 def fit_local_model(
@@ -80,17 +91,7 @@ def fit_local_model(
 def constant_model(game: GameInfo) -> Attribution:
     """What the input alone says: nothing depends on any player. Exact when there are none."""
     zeros = np.zeros((game.n_outputs, game.n_players))
-    unknown = np.full_like(zeros, np.nan)
-    return Attribution(
-        values=zeros,
-        standard_errors=unknown,
-        lower=unknown,
-        upper=unknown,
-        baseline=game.full,
-        held_out_r_squared=np.full(game.n_outputs, np.nan),
-        exact=game.n_players == 0,
-        additive=False,
-    )
+    return Attribution.certain(zeros, game.n_players == 0, baseline=game.full, additive=False)
 
 
 def distances(presence: Floats) -> Floats:

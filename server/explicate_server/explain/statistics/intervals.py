@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats
-from explicate_server.explain.attribution import Attribution
+from explicate_server.explain.attribution import Attribution, Booleans, Floats
 
 # Half-widths and differences below this fraction of |v(N)| and |v(∅)| are rounding.
 ROUNDING = 1e-12

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explicate_server.explain.arrays import Floats
+from explicate_server.explain.attribution import Floats
 
 
 def r_squared(values: Floats, errors: Floats, weights: Floats) -> Floats:

@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
-from explicate_server.explain.arrays import Floats
+from explicate_server.explain.attribution import Floats
 
 # Pairs that choose the kernel, and pairs that the process is fitted to: bounds on its cost (1 to 10 ms on one core;
 # several BLAS threads on busy cores make it a hundred times that). On reviews of 28 to 64 words 512 fitted pairs give
