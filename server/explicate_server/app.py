@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,7 +35,7 @@ from explicate_server.security.tokens import Reloaded, Token, read_tokens
 from explicate_server.settings import Settings
 from explicate_server.telemetry.audit_log import AuditLog
 from explicate_server.telemetry.logs import log_call
-from explicate_server.telemetry.metrics import Metrics, ModelCollector, StoreCollector
+from explicate_server.telemetry.metrics import Metrics, model_metrics, store_metrics
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -74,8 +75,8 @@ class Server:
         self.health = HealthReport(self._live_batchers, self._batchers, stuck_batch_s=settings.stuck_batch_s)
         explainer = Explainer(settings, self._workers, self.admission, observers)
         self.registry.lifecycle.on_freed.append(explainer.store.forget)
-        self.metrics.add(ModelCollector(self.registry.lifecycle.outcomes, self._batchers))
-        self.metrics.add(StoreCollector(explainer.store))
+        self.metrics.add(partial(model_metrics, self.registry.lifecycle.outcomes, self._batchers))
+        self.metrics.add(partial(store_metrics, explainer.store))
         predictor = Predictor(settings, self._workers)
         self.shadow = Shadow(self.registry, predictor, explainer, settings)
         inference = InferenceServicer(self.registry, predictor, explainer, self.shadow, settings)

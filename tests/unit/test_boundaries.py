@@ -2,7 +2,8 @@
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -32,12 +33,14 @@ ALLOWED = {
 GRPC_PLACES = {"app.py", "rpc"}
 
 
-def imports(path: Path) -> Iterator[str]:
+def imports(path: Path, modules: Collection[str] = ()) -> Iterator[str]:
+    """The modules that a file imports, also those of ``modules`` that it takes from their package."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
+            members = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from {member if member in modules else node.module for member in members}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -58,6 +61,21 @@ def test_packages_import_only_what_they_may(package: str) -> None:
 def test_what_is_shared_with_export_brings_nothing_of_training_along(module: str, brought: set[str]) -> None:
     path = PACKAGES["explicate_training"] / module
     assert {name.partition(".")[0] for name in imports(path)} <= {*sys.stdlib_module_names, *brought}
+
+
+def import_graph(package: str) -> dict[str, set[str]]:
+    """What each module of a package imports of the same package, wherever in the file."""
+    root = PACKAGES[package]
+    names = {path: ".".join((package, *path.relative_to(root).with_suffix("").parts)) for path in root.rglob("*.py")}
+    names = {path: name.removesuffix(".__init__") for path, name in names.items()}
+    modules = set(names.values())
+    return {name: set(imports(path, modules)) & modules - {name} for path, name in names.items()}
+
+
+# A result of the client draws itself, so that it and its views import each other.
+@pytest.mark.parametrize("package", sorted(PACKAGES.keys() - {"explicate"}))
+def test_no_module_imports_itself_by_way_of_others(package: str) -> None:
+    TopologicalSorter(import_graph(package)).prepare()  # raises CycleError, which lists the modules of the circle
 
 
 def test_grpc_is_known_to_the_surface_of_the_server_only() -> None:

@@ -30,14 +30,14 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Switched:
+class LabelMove:
     """A label that points at ``record`` now, and at ``previous`` before; 0 for none."""
 
     record: VersionRecord
     previous: int
 
 
-class Operations:
+class ModelChanges:
     """Changes models, one change of a model at a time. Used on the event loop only."""
 
     def __init__(self, lifecycle: Lifecycle, store: LabelStore, watches: Watches, *, keep_previous: bool) -> None:
@@ -86,7 +86,7 @@ class Operations:
 
     async def activate(
         self, entry: ModelEntry, version: int, *, label: str, expected: int | None = None, keep: bool = True
-    ) -> Switched:
+    ) -> LabelMove:
         """Point a label at a version, loaded first. ``expected``: where it must point now, 0 for nowhere.
 
         ``keep`` writes it to the label file; without, only where there is such a file already.
@@ -100,7 +100,7 @@ class Operations:
             entry, lambda: self._switch(entry, _record(entry, version), label, expected=expected, keep=keep)
         )
 
-    async def roll_back(self, entry: ModelEntry, *, label: str, expected: int | None = None) -> Switched:
+    async def roll_back(self, entry: ModelEntry, *, label: str, expected: int | None = None) -> LabelMove:
         """Point a label where it pointed before. At once where that version is still loaded.
 
         Raises:
@@ -109,7 +109,7 @@ class Operations:
             NotServable: there was none before; or as of :meth:`activate`.
         """
 
-        async def work() -> Switched:
+        async def work() -> LabelMove:
             target = _target(entry, label)
             if not target.previous:
                 raise NotServable("NO_PREVIOUS_VERSION", f"{entry.name}@{label} has pointed at {target.version} only")
@@ -166,7 +166,7 @@ class Operations:
 
     async def _switch(
         self, entry: ModelEntry, record: VersionRecord, label: str, *, expected: int | None, keep: bool
-    ) -> Switched:
+    ) -> LabelMove:
         """The life of a swap: check, load beside, keep, switch, free."""
         _expect(entry, label, expected)
         old = entry.targets.get(label)
@@ -174,7 +174,7 @@ class Operations:
         if old is not None and old.version == version and record.served is not None:
             if keep:  # it may be there because it is the newest; from now on because it was chosen
                 await self._keep(entry, entry.targets, entry.traffic)
-            return Switched(record, old.previous)
+            return LabelMove(record, old.previous)
         if old is None and len(entry.targets) >= MAX_LABELS:
             raise NotServable("TOO_MANY_LABELS", f"{entry.name} has {MAX_LABELS} labels; remove one first")
         keep = keep or await asyncio.to_thread(self._store.exists, entry.name)
@@ -195,7 +195,7 @@ class Operations:
         self._watches.tell(*(entry.records[touched_version] for touched_version in touched))
         if old is not None:
             self._free_unheld(entry, old)
-        return Switched(record, target.previous)
+        return LabelMove(record, target.previous)
 
     async def _keep_or_free(
         self, entry: ModelEntry, targets: Mapping[str, LabelTarget], loaded: VersionRecord | None

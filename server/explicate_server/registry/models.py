@@ -8,7 +8,7 @@ from pathlib import Path
 
 from explicate_bundle.repository import list_bundles, list_versions
 from explicate_server.errors import NotServable, NotServing
-from explicate_server.registry.changes import Operations, not_found
+from explicate_server.registry.changes import ModelChanges, not_found
 from explicate_server.registry.label_store import CANARY, LIVE, LabelFileError, LabelStore, LabelTarget
 from explicate_server.registry.lifecycle import Lifecycle
 from explicate_server.registry.loading import BundleLoader
@@ -24,7 +24,7 @@ class ModelRegistry:
 
     Attributes:
         lifecycle: what brings versions into memory, and frees them.
-        operations: what changes models.
+        changes: what changes models.
         watches: who is told of changes.
         loaded: whether the repository was looked through; requests are refused before.
     """
@@ -35,7 +35,7 @@ class ModelRegistry:
         self._entries: dict[str, ModelEntry] = {}
         self.watches = Watches()
         self.lifecycle = Lifecycle(loader or BundleLoader(settings), self.watches)
-        self.operations = Operations(self.lifecycle, self._store, self.watches, keep_previous=settings.keep_previous)
+        self.changes = ModelChanges(self.lifecycle, self._store, self.watches, keep_previous=settings.keep_previous)
         self.loaded = False
 
     async def load_repository(self) -> None:
@@ -146,7 +146,7 @@ class ModelRegistry:
     async def close(self) -> None:
         """End all work and stop every batcher."""
         self.watches.close()
-        await self.operations.close()
+        await self.changes.close()
         await self.lifecycle.close()
         for served in self.ready:
             await asyncio.to_thread(served.batcher.close)

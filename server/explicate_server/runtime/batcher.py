@@ -21,8 +21,7 @@ from explicate_server import tracing
 from explicate_server.errors import ModelFault, NotServing, Overloaded, ServerError
 from explicate_server.runtime.batch_cost import BatchCost
 from explicate_server.runtime.model_runtime import Feeds, Runtime
-from explicate_server.runtime.queue import Entry, Row, RowQueue, Ticket, rows_in
-from explicate_server.runtime.shares import Shares
+from explicate_server.runtime.queue import Entry, FairShares, Row, RowQueue, Ticket, rows_in
 from explicate_server.runtime.statistics import ClassStatistics
 
 Answer = NDArray[np.float32] | Exception
@@ -106,7 +105,7 @@ class Batcher:
         self._name = name
         self._max_queued_rows = max_queued_rows
         self._queues = {priority: RowQueue() for priority in Priority}
-        self._shares = Shares([SHARES[priority] for priority in Priority])
+        self._shares = FairShares([SHARES[priority] for priority in Priority])
         self._changed = threading.Condition()
         self._sequence = 0
         self._closed = False
