@@ -157,15 +157,20 @@ def split_half_spearman(first: Floats, second: Floats) -> Floats:
     Spearman–Brown: two halves that correlate by r make a whole of reliability 2r / (1 + r). Where r is negative nothing
     was measured and the formula runs off to −∞: r itself is given. NaN where all values of a half are equal.
     """
-    if first.shape[1] < LEAST_PLAYERS_TO_RANK:
+    correlations = spearman(first, second)
+    stepped_up: Floats = np.where(correlations > 0, 2 * correlations / (1 + np.maximum(correlations, 0)), correlations)
+    return stepped_up
+
+
+def spearman(first: Floats, second: Floats) -> Floats:
+    """Rank correlations of the rows of float64[m, n], ties at their mean rank, float64[m]; NaN where undefined."""
+    if first.shape[1] < LEAST_PLAYERS_TO_RANK or not len(first):
         return np.full(len(first), np.nan)
-    ranks = [np.stack([_ranks(row) for row in half]) for half in (first, second)]
+    ranks = [np.stack([_ranks(row) for row in values]) for values in (first, second)]
     centred = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
     norms = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
     products = (centred[0] * centred[1]).sum(axis=1)
-    correlations = np.divide(products, norms, out=np.full(len(first), np.nan), where=norms > 0)
-    stepped_up: Floats = np.where(correlations > 0, 2 * correlations / (1 + np.maximum(correlations, 0)), correlations)
-    return stepped_up
+    return np.asarray(np.divide(products, norms, out=np.full(len(first), np.nan), where=norms > 0))
 
 
 def infidelity(attribution: Attribution, *, full: Floats, record: Record) -> Floats:

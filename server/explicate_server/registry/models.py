@@ -74,8 +74,7 @@ class ModelRegistry:
             NotServable: the version is not loaded.
             NotServing: the server is still loading.
         """
-        if not self.loaded:
-            raise NotServing("STARTING", "try again shortly", retry_after_s=1.0)
+        self._check_loaded()
         if version is None and label is None and inputs_digest is not None and self._is_canarys(model, inputs_digest):
             label = CANARY
         with self._serving(self.find(model, version=version, label=label)).lease() as served:
@@ -117,8 +116,7 @@ class ModelRegistry:
             NotFound: there is no such model.
             NotServing: the server is still loading.
         """
-        if not self.loaded:
-            raise NotServing("STARTING", "try again shortly", retry_after_s=1.0)
+        self._check_loaded()
         places = await asyncio.to_thread(list_versions, self._repository, model)
         entry = self._entries.get(model) or ModelEntry(model)
         self.watches.tell(*(record for records in entry.merge(places) for record in records))
@@ -161,6 +159,10 @@ class ModelRegistry:
         if canary is None or canary.served is None or target is None or target.version != manifest.version:
             return False
         return entry.traffic.shadows(inputs_digest())
+
+    def _check_loaded(self) -> None:
+        if not self.loaded:
+            raise NotServing("STARTING", "try again shortly", retry_after_s=1.0)
 
     def _is_canarys(self, model: str, inputs_digest: Callable[[], bytes]) -> bool:
         entry = self._entries.get(model)
