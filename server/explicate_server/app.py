@@ -105,7 +105,7 @@ class Server:
         """Load the repository, then report SERVING.
 
         Raises:
-            StartError: the repository cannot be read, or none of its bundles can be served.
+            StartError: the repository cannot be read, or no bundle in it can be served.
         """
         repository = self._settings.repository
         try:
@@ -231,7 +231,7 @@ async def serve(settings: Settings) -> int:
 
 
 def _exit_after(seconds: float, code: int) -> None:
-    """End the process if it has not ended by then: no thread can be made to leave a load, or a runtime that hangs."""
+    """End the process if it has not ended by then: a thread in a load, or a runtime that hangs, cannot be stopped."""
 
     def end() -> None:
         _log.error("a model does not let go; exiting without it")
@@ -255,7 +255,7 @@ async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | N
 
 
 def _tokens(settings: Settings) -> Callable[[], Sequence[Token]] | None:
-    """What gives the tokens that are valid now; None when none are asked for.
+    """What gives the tokens that are valid now; None if calls need no token.
 
     Raises:
         StartError: their file cannot be used.

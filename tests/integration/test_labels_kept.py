@@ -118,7 +118,7 @@ async def test_a_broken_label_file_is_replaced_when_its_operator_moves_a_label(r
         edit_manifest(repository / "twin" / version, lambda manifest: manifest.update(model="twin"))
     (repository / "twin" / "labels.json").write_text('{"format": 1, "labels": {"live": {"version": true}}}')
     async with running_server(repository) as running, client_of(running) as client:
-        with pytest.raises(explicate.FailedPrecondition, match="is no version"):
+        with pytest.raises(explicate.FailedPrecondition, match="is not a version"):
             await client.predict("twin", [TEXT])
         assert (await client.predict("tiny", [TEXT])).model.version == 2
         await client.activate_version("twin", 1)

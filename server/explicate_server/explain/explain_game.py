@@ -84,7 +84,7 @@ def explain_game(
         max_players: more players than this are grouped (refinement.py) by methods that can; None never groups them.
         quality: "full" evaluates up to 20 rows more, beyond max_evaluations, for comprehensiveness and sufficiency; not
             of drawn rows, which have no coalition without exactly one player.
-        reads: the kind of input that the game stands for; only "lime" asks another sample for each.
+        reads: the kind of input that is explained; only "lime" and "lime-stratified" differ by it.
         drawn: bool[rows, n], which players are present in the rows that "lime" of a table fits, the first one the input
             itself. The game is then asked for these rows by their numbers.
         on_round: called with the estimate after every round.
@@ -121,7 +121,7 @@ def explain_game(
 def _on_one_thread(
     step: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
 ) -> _Result:
-    """A step of the engine with BLAS on one thread; the game itself may use as many as it likes.
+    """A step of the engine with BLAS on one thread; the game itself may use more.
 
     Several threads on busy cores make the engine's small matrices up to a hundred times slower. A limit takes 0.05 ms.
     """

@@ -23,8 +23,8 @@ class Method:
         name: in kebab-case, as requests name it.
         version: of the implementation; it changes whenever the same request would get another answer.
         build: makes an estimator from a game and max_evaluations.
-        players: "distinct-words" if equal words of a text are one player; "words" if each is its own, or whatever other
-            granularity was asked for.
+        players: "distinct-words" if equal words of a text are one player; "words" if each word is its own player, or
+            each part of another granularity that was asked for.
         default_masking: how absence is expressed unless the caller says otherwise; if a model does not have it, the
             model's own default.
         default_granularity: what the players are unless the caller says otherwise; None is the model's own default.

@@ -1,11 +1,11 @@
 """How far an explanation can be trusted, from the rows that were evaluated for it anyway.
 
-Comprehensiveness and sufficiency: what happens to the output without its top players, and with nothing else.
-
-DeYoung et al., ERASER, ACL 2020, section 4 (the area over the perturbation curve, AOPC): averaged over the top 1, 5,
-10, 20 and 50 % of the players. The top players are those whose values support the first output the most, by sign, so
-that leaving them out should make it fall: comprehensiveness is v(N) − v(N ∖ top), sufficiency v(N) − v(top). The same
-figures for a random ranking stand beside them, as both also depend on how the output reacts to losing any players.
+Comprehensiveness and sufficiency take further rows. They say what happens to the output without its top players, and
+with nothing else. DeYoung et al., ERASER, ACL 2020, section 4 (the area over the perturbation curve, AOPC): averaged
+over the top 1, 5, 10, 20 and 50 % of the players. The top players are those whose values support the first output the
+most, by sign, so that leaving them out should make it fall: comprehensiveness is v(N) − v(N ∖ top), sufficiency
+v(N) − v(top). The same figures for a random ranking are given too, as both also depend on how the output reacts to
+losing any players.
 """
 
 from collections.abc import Callable

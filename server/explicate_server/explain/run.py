@@ -1,6 +1,6 @@
 """The loop of one explanation: rounds of ask and tell until tolerance, certainty, budget or deadline ends it.
 
-Sans I/O: the caller evaluates the coalitions that `next_round` gives, by whatever means, and tells their values.
+Sans I/O: the caller evaluates the coalitions that `next_round` gives, and tells their values.
 
     run = ExplanationRun(estimator, settings=settings, spent=2)
     while (coalitions := run.next_round(seconds_left)) is not None:
@@ -19,7 +19,7 @@ from explicate_server.explain.game import Asked, Estimator
 from explicate_server.explain.quality import Quality, Record, basic_quality
 from explicate_server.explain.statistics.intervals import certain_top, within_tolerance
 
-# Of the time left, the part that a round may plan to use: the last solve and the answer need some too.
+# The part of the time left that a round may plan to use: the last solve and the answer need some too.
 PLANNED_SHARE_OF_TIME_LEFT = 0.9
 # Under this fraction of the rows it wanted, a round that must be cut for the deadline is not worth its solve.
 LEAST_SHARE_OF_ROUND = 0.1
@@ -45,11 +45,11 @@ class RunSettings:
         min_evaluations: rows before tolerance or top_k may stop the run; also where the first round ends.
         tolerance: stop once the widest interval's half-width is below this fraction of the range of the values, for
             every output; 0 never stops early.
-        top_k: stop once it is certain, for every output, which so many players have the largest values by size; None
+        top_k: stop once it is certain, for every output, which players have the top_k largest values by size; None
             never stops for that.
         round_growth: each round multiplies the total by this, so that solving stays cheap beside evaluating. The
             default doubles it every two rounds: 8n, 11.3n, 16n, 22.6n, 32n, …
-        round_rows: rounds of so many rows instead, for methods that have no use for early small rounds.
+        round_rows: rounds of this many rows instead, for methods that have no use for early small rounds.
     """
 
     max_evaluations: int

@@ -1,4 +1,4 @@
-"""How the answers of two versions of a model to the same inputs agree: running sums, whatever their number."""
+"""How the answers of two versions of a model to the same inputs agree, in running sums."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Comparison:
 
     @property
     def mean_absolute_difference(self) -> float | None:
-        """Of the values; for classes and labels, of the probabilities of all outputs."""
+        """Mean absolute difference of the values; for classes and labels, of the probabilities of all outputs."""
         return self._differences / self.predictions if self.predictions else None
 
     @property

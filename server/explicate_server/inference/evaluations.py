@@ -1,14 +1,12 @@
-"""Evaluating coalitions: each one of a game goes through the model once, whoever asks for it.
+"""Evaluating coalitions: each one of a game goes through the model once, for all explanations that ask for it.
 
 A coalition is one row of the model or, for a table, one for each background row; what is kept of it is their mean.
 
-Rows leave in flights: chunks that the batcher takes as one ticket. A coalition that another explanation of the same
-input is having evaluated is not sent again; its flight is joined. A flight whose every reader has left is given up.
+Rows leave in flights: chunks that the batcher takes as one ticket. If another explanation of the same input is having a
+coalition evaluated, it is not sent again; its flight is joined. A flight that every reader has left is given up.
 
-The values of coalitions that the model has answered, kept for the next explanation of the same input.
-
-A repeated or refined request then pays only for rows that are new. What is kept is bounded in bytes; the inputs
-explained longest ago go first. Used on the event loop only.
+Values are kept for the next explanation of the same input, so that a repeated or refined request pays only for rows
+that are new. What is kept is bounded in bytes; the inputs explained longest ago go first. Used on the event loop only.
 """
 
 import asyncio
@@ -29,6 +27,14 @@ from explicate_server.runtime.queue import Row, Ticket
 # What a value costs beside its numbers (an entry in a dictionary, a key's and an array's header), and a game.
 _ENTRY_BYTES = 250
 _GAME_BYTES = 1000
+# Coalitions handed to the batcher at once, at most with this many rows of the model, and how many such chunks may wait.
+# Long enough to group rows by length over many batches, short enough that a deadline or a cancel finds little in the
+# queue. Coalitions of many rows are those of small models.
+_CHUNK_COALITIONS = 256
+_CHUNK_ROWS = 4096
+_FLIGHTS_WAITING = 2
+
+RowsOf = Callable[[Asked], Awaitable[list[Row]]]
 
 
 class GameValues:
@@ -113,16 +119,6 @@ def coalition_keys(coalitions: Asked) -> list[bytes]:
     if coalitions.dtype != np.bool_:
         return [number.tobytes() for number in coalitions]
     return [row.tobytes() for row in np.packbits(coalitions, axis=1)]
-
-
-# Coalitions handed to the batcher at once, at most with so many rows of the model, and how many such chunks may wait.
-# Long enough to group rows by length over many batches, short enough that a deadline or a cancel finds little in the
-# queue. Coalitions of many rows are those of small models.
-_CHUNK_COALITIONS = 256
-_CHUNK_ROWS = 4096
-_FLIGHTS_WAITING = 2
-
-RowsOf = Callable[[Asked], Awaitable[list[Row]]]
 
 
 class Flight:

@@ -74,9 +74,9 @@ def class_index(name: ClassName | None, labels: Sequence[str]) -> int:
 # The scales of an output, the default first.
 CLASSIFICATION_SPACES = ("probability", "logit")
 REGRESSION_SPACES = ("value",)
-# Unless the caller says otherwise, more players than this are grouped where the budget has fewer than so many rows for
-# each. With more rows the words themselves come out better: relative L2 error .30 against .31 at 4 rows a word, .15
-# against .23 at 8 (two reviews of 85 and 89 words), and the default budget has 8 for up to 256 words.
+# Unless the caller says otherwise, more players than this are grouped if the budget has fewer rows for each than the
+# second number. With more rows the words themselves come out better: relative L2 error .30 against .31 at 4 rows a
+# word, .15 against .23 at 8 (two reviews of 85 and 89 words), and the default budget has 8 for up to 256 words.
 PLAYERS_WORTH_GROUPING = 64
 ROWS_THAT_TELL_A_PLAYER = 8
 _MIN_EVALUATIONS = 4
@@ -180,7 +180,7 @@ class CheckedOptions:
         """The method that "auto" means, and what was left open and follows from it or from the number of players.
 
         Raises:
-            InvalidRequest: the evaluations asked for are too many for so many players, or too few for the method.
+            InvalidRequest: the evaluations asked for are too many for the number of players, or too few for the method.
         """
         given = self.given
         method = _method(given, self.choices, players)
@@ -253,10 +253,10 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
     if masking not in choices.maskings:
         raise NotServable(
             "MASKING_UNSUPPORTED",
-            f"{masking!r} is no masking of this model; it has {', '.join(choices.maskings)}",
+            f"{masking!r} is not a masking of this model; it has {', '.join(choices.maskings)}",
         )
     if method.drawn is not (masking == DRAWN):
-        problem = f"is {masking}; of a table lime knows the masking drawn and no other, and no other method knows it"
+        problem = f"is {masking}; for a table, lime knows only the masking drawn, and only lime knows it"
         raise InvalidRequest([Violation("options.masking", problem)])
     return CheckedOptions(options, method, masking, _granularity(options, method, choices), choices, settings)
 
@@ -301,7 +301,7 @@ def _method_violations(options: ExplainOptions, method: Method, choices: Choices
         problem = f"is {options.output_space}; this model has {' and '.join(choices.spaces)}"
         violations.append(Violation("options.output_space", problem))
     if options.granularity is not None and not choices.granularities:
-        problem = "is of texts and images only; the players of a table are its columns and groups of columns"
+        problem = "is for texts and images only; the players of a table are its columns and groups of columns"
         violations.append(Violation("options.granularity", problem))
     elif options.granularity not in (None, *choices.granularities):
         problem = f"is {options.granularity}; the players of this model may be {', '.join(choices.granularities)}"
@@ -310,7 +310,9 @@ def _method_violations(options: ExplainOptions, method: Method, choices: Choices
         problem = f"is {options.granularity}; {method.name} knows words only"
         violations.append(Violation("options.granularity", problem))
     if options.max_players is not None and not method.refines:
-        violations.append(Violation("options.max_players", f"is of no use: {method.name} does not group players"))
+        violations.append(Violation("options.max_players", f"has no effect: {method.name} does not group players"))
     if options.segments is not None and _granularity(options, method, choices) not in choices.counted:
-        violations.append(Violation("options.segments", "is of use for the granularities slic and grid of images only"))
+        violations.append(
+            Violation("options.segments", "has an effect for the granularities slic and grid of images only")
+        )
     return violations

@@ -78,7 +78,7 @@ class Predictor:
         Raises:
             InvalidRequest: names the bad columns, ``table.columns[income].numbers.values[17]``.
             NotServable: the model does not read tables.
-            Overloaded, DeadlinePassed, ModelFault: as of :meth:`predict`.
+            Overloaded, DeadlinePassed, ModelFault: as in :meth:`predict`.
         """
         timings, modality = Timings(), served.modality
         if not isinstance(modality, TabularModality):
@@ -144,7 +144,7 @@ class Predictor:
 
 
 def encode_inputs(served: ServedModel, values: Sequence[ModelInput], paths: Sequence[str]) -> Sequence[EncodedInput]:
-    """Make inputs ready that stand at ``paths`` of the request; it may take long, and then belongs into a worker.
+    """Make inputs ready, which are at ``paths`` of the request; it may take long, and then belongs in a worker.
 
     Raises:
         NotServable: one is not of the model's kind.
@@ -164,7 +164,7 @@ def encode_inputs(served: ServedModel, values: Sequence[ModelInput], paths: Sequ
 
 
 def _parts(values: Sequence[ModelInput]) -> Iterator[range]:
-    """Runs of places, each of one input or of no more than a part's cost."""
+    """Runs of places, each of one input or of at most a part's cost."""
     first, cost = 0, 0
     for index, value in enumerate(values):
         cost += value.encoding_cost

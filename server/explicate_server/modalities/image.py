@@ -1,6 +1,6 @@
 """Images: files become the pixels that the model reads; segments of these become players.
 
-Scaling and normalising are in the graph. A row that stands for a coalition waits as the coalition itself, and becomes
+Scaling and normalising are in the graph. A row of a coalition waits as the coalition itself, and becomes
 pixels when its batch is formed: 256 rows of 224 x 224 would be 38 MB.
 """
 
@@ -28,9 +28,9 @@ from explicate_server.modalities.segmentation import Pixels, granularities, segm
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 
-# All rows of a model cost the same. The queue tells lengths apart in steps of so many.
+# All rows of a model cost the same. The queue tells lengths apart in steps of this many.
 ROW_LENGTH = BUCKET_TOKENS
-# Until it is measured, so many pixels are taken to cost what a token of a text does: a patch of a ViT.
+# Until it is measured, this many pixels are assumed to cost as much as a token of a text: a patch of a ViT.
 _PIXELS_OF_A_TOKEN = 16 * 16
 # Two, so that a batch's own cost can be told from that of its rows.
 _LEAST_BATCH_ROWS = 2

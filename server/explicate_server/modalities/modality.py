@@ -106,7 +106,7 @@ ModelInput = TextInput | TabularInput | ImageInput
 class TextPlayer:
     """A part of a text that can be present or absent: a word, a phrase, or all the places of one distinct word.
 
-    ``in_pair`` says whether it stands in the second text of a pair.
+    ``in_pair`` says whether it is in the second text of a pair.
     """
 
     text: str
@@ -174,7 +174,7 @@ class Game(Protocol):
 
     @property
     def breaks(self) -> NDArray[np.intp] | None:
-        """intp[players − 1], how much parts a player from the next; see GameInfo. None when that is no question."""
+        """intp[players − 1], how much parts a player from the next, see GameInfo; None without neighbours."""
 
     @property
     def segment_map(self) -> NDArray[np.intp] | None:
@@ -192,7 +192,7 @@ class DrawsRows(Protocol):
     """What a game does more whose rows are drawn once, before any is asked for by its number."""
 
     def draw(self, *, rows: int, seed: int) -> NDArray[np.bool_]:
-        """Draw so many rows; which players of each are present, bool[rows, players], the first the input itself."""
+        """Draw rows; which players of each are present, bool[rows, players], the first the input itself."""
 
 
 class EncodedInput(Protocol):
@@ -204,7 +204,7 @@ class EncodedInput(Protocol):
 
     @property
     def usage(self) -> TextUsage | ImageUsage | None:
-        """How much of it the model sees; None where that is no question."""
+        """How much of it the model sees; None if it always sees all of it."""
 
     @property
     def unknown_category_columns(self) -> Sequence[str]:
@@ -242,7 +242,7 @@ class Modality(Protocol):
         """A row of another length, at most ``max_length``, made of the row's own values."""
 
     def violations(self, value: ModelInput, path: str) -> list[Violation]:
-        """What is wrong with an input of its type that stands at ``path`` of the request; empty when nothing is."""
+        """What is wrong with an input of its type, which is at ``path`` of the request; empty if nothing is wrong."""
 
     def encode(self, value: ModelInput) -> EncodedInput:
         """Make an input ready; it passed :meth:`violations`."""

@@ -1,7 +1,7 @@
 """Rows of tables: cells become numbers and codes; columns, or named groups of them, become players.
 
 An absent player's columns take the values of the background rows, one after the other, so that a coalition is as many
-model rows as the background has (interventional: columns are absent whatever the present ones say of them). lime's own
+model rows as the background has (interventional: the background does not depend on the present columns). lime's own
 rows are drawn from statistics of the training data instead, where the bundle has them.
 """
 
@@ -30,7 +30,7 @@ from explicate_server.modalities.table_sample import TableSampler
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 
-# All rows cost the same. The queue tells lengths apart in steps of so many.
+# All rows cost the same. The queue tells lengths apart in steps of this many.
 ROW_LENGTH = BUCKET_TOKENS
 
 
@@ -110,7 +110,7 @@ def _joined(players: Sequence[ColumnPlayer]) -> ColumnPlayer:
 
 # A suggestion that is measured and corrected when the model is loaded: a row of a small network takes microseconds.
 _BATCH_ROWS = 2048
-# From so many rows on, going through them a column at a time takes less than a cell at a time.
+# From this many rows on, going through them column by column takes less time than cell by cell.
 _MANY_ROWS = 8
 # Rows of a packed table that stay together: few beside a batch, many beside what handling them takes.
 _BLOCK_ROWS = 128
@@ -168,7 +168,7 @@ class TabularModality:
     def _problems(self, cells: Mapping[str, CellValue]) -> Iterator[tuple[str, str]]:
         columns = self._columns.by_name
         for name, value in cells.items():
-            problem = columns[name].problem(value) if name in columns else "is no column of this model; leave it out"
+            problem = columns[name].problem(value) if name in columns else "is not a column of this model; leave it out"
             if problem:
                 yield name, problem
         if len(cells) != len(columns) or not cells.keys() <= columns.keys():

@@ -45,7 +45,7 @@ class TextModality:
         return stretched(row, length)
 
     def violations(self, value: ModelInput, path: str) -> list[Violation]:
-        """What is wrong with a text, or a pair; a model that reads pairs reads nothing else, and the others none."""
+        """What is wrong with a text, or a pair; a model reads either pairs or single texts."""
         assert isinstance(value, TextInput)
         return [Violation(f"{path}.{field}", problem) for field, problem in self._problems(value)]
 

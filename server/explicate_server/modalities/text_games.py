@@ -119,7 +119,7 @@ def _players(encoded: EncodedText, kind: str) -> list[TextPlayer]:
 
 
 def _spans(encoded: EncodedText, text: int, kind: str) -> list[Span]:
-    """Where the players of one of the texts stand."""
+    """Where the players of one of the texts are."""
     if kind == "tokens":
         return _token_spans(encoded, text)
     return {"words": words, "sentences": sentences}[kind](encoded.texts[text])

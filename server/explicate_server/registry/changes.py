@@ -2,7 +2,7 @@
 
 A label moves only to a version that is loaded: it is verified, tried and warmed up beside the old one, then one
 reference is switched. Requests that hold a lease end on the version they began with, which is freed after the last of
-them. Whatever fails leaves labels and versions as they were.
+them. A change that fails leaves labels and versions as they were.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LabelMove:
-    """A label that points at ``record`` now, and at ``previous`` before; 0 for none."""
+    """A label that points at ``record`` now, and at ``previous`` before, which is 0 if it is new."""
 
     record: VersionRecord
     previous: int
@@ -125,7 +125,7 @@ class ModelChanges:
         Raises:
             Conflict: the label points elsewhere than ``expected``.
             NotFound: there is no such label, or the version before has gone.
-            NotServable: there was none before; or as of :meth:`activate`.
+            NotServable: it never pointed elsewhere; or as in :meth:`activate`.
         """
         target = _target(entry, label)
         if not target.previous:
@@ -137,7 +137,7 @@ class ModelChanges:
         """Remove a label; the version it pointed at is freed unless another label holds it.
 
         Raises:
-            Conflict, NotFound, NotServable: as of :meth:`roll_back`.
+            Conflict, NotFound, NotServable: as in :meth:`roll_back`.
         """
         target = _target(entry, label)
         _expect(entry, label, expected)

@@ -81,7 +81,7 @@ class ModelRegistry:
             yield served
 
     def find(self, model: str, *, version: int | None = None, label: str | None = None) -> VersionRecord:
-        """The record of a version, whatever its state.
+        """The record of a version in any state.
 
         Raises:
             NotFound: no such model, version or label.

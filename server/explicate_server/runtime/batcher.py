@@ -153,7 +153,7 @@ class Batcher:
         return ticket
 
     async def wait(self, ticket: Ticket, *, timeout_s: float | None) -> bool:
-        """Whether all rows were done within ``timeout_s``. Whoever stops waiting for a ticket abandons it.
+        """Whether all rows were done within ``timeout_s``. A caller that stops waiting for a ticket abandons it.
 
         Raises:
             ModelFault: the model failed on one of the rows.
@@ -210,7 +210,7 @@ class Batcher:
 
     @property
     def waiting_tickets(self) -> int:
-        """Tickets that somebody waits for, or has not abandoned."""
+        """Tickets that a caller waits for, or did not abandon."""
         return len(self._waiters)
 
     def _refuse_over_limit(self, rows: int, priority: Priority) -> None:
@@ -314,4 +314,4 @@ def _release(future: "asyncio.Future[None]") -> None:
 
 
 Batchers = Callable[[], Iterable[tuple[str, int, Batcher]]]
-"""Model, version and batcher of whatever is loaded now."""
+"""Model, version and batcher of each version that is loaded now."""

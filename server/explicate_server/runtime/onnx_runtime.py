@@ -13,7 +13,7 @@ from explicate_server.runtime.model_runtime import Feeds
 # 40 ms and nobody waits long for the one that is running. On CUDA small batches are mostly launches.
 _BATCH_TOKENS = {"cpu": 384, "cuda": 16384}
 # Several runs at once, each with fewer threads, finish as many rows as one run after the other with all threads (232
-# against 231 rows/s, 2 cores), but do not stand still together whenever a core serves the network instead.
+# against 231 rows/s, 2 cores), but do not all stop when a core serves the network instead.
 _MOST_CPU_LANES = 4
 _FATAL_ONLY = 4
 

@@ -89,7 +89,7 @@ class RowQueue:
         self.rows += entry.row.count
 
     def take(self, most_rows: Callable[[int], int]) -> list[Entry]:
-        """The oldest row and those of about its length, ``most_rows(length)`` at most; empty when none waits."""
+        """The oldest row and those of about its length, ``most_rows(length)`` at most; empty if no row waits."""
         if not self._buckets:
             return []
         anchor = min(self._buckets, key=lambda bucket: _first(self._buckets[bucket]).sequence)
@@ -156,7 +156,7 @@ class FairShares:
     """
 
     def __init__(self, shares: Sequence[float]) -> None:
-        """``shares[k]`` is the fraction of model time that class k is sure of while it waits; 0 for none."""
+        """``shares[k]`` is the fraction of model time that class k is sure of while it waits; it may be 0."""
         self._shares = shares
         self._balances_s = [0.0] * len(shares)
 

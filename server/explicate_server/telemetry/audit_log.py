@@ -105,7 +105,7 @@ class AuditLog:
 
     def _lose(self, lines: int, why: str) -> None:
         self.lost += lines
-        if not self._failing:  # once, not for each line: this very disk may be the log's
+        if not self._failing:  # once, not for each line: the log may be on the same disk
             self._failing = True
             _log.error("lines of the audit log %s are being lost: %s", self._path, why)
 
@@ -123,7 +123,7 @@ class AuditLog:
 def _open(path: Path) -> int:
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     if os.name == "posix" and os.fstat(file).st_mode & 0o077:
-        _log.warning("the audit log %s can be read by others than its owner; chmod 600 mends it", path)
+        _log.warning("the audit log %s can be read by others than its owner; chmod 600 it", path)
     return file
 
 

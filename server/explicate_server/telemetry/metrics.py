@@ -125,7 +125,7 @@ class Metrics:
     """All metrics of one server, in a registry of its own."""
 
     def __init__(self, batchers: Batchers, admission: Admission, audit: AuditLog | None = None) -> None:
-        """``batchers`` gives model, version and batcher of whatever serves now."""
+        """``batchers`` gives model, version and batcher of each version that serves now."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.add(partial(_batches, batchers))
@@ -179,7 +179,7 @@ class Metrics:
 
         Raises:
             OSError: the address cannot be bound.
-            ValueError: it is no address.
+            ValueError: it is not an address.
         """
         host, _, port = address.rpartition(":")
         if not 0 <= int(port) < 1 << 16:

@@ -1,23 +1,19 @@
 """LIME, replaying the sample and the fit of lime 0.2.0.1 to the last digits.
 
 Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016; lime/lime_text.py, lime/lime_image.py,
-lime/lime_tabular.py and lime/lime_base.py. The sample has `max_evaluations` rows (see lime_samples.py), of which row 0
-is the input itself. The fit (see local_model.py) is done by `lime.lime_base.LimeBase` itself, with all players: what
+lime/lime_tabular.py and lime/lime_base.py. The sample has `max_evaluations` rows, of which row 0 is the input itself.
+Rows of texts and images are coalitions. Rows of tables are drawn by the game, which knows how the columns are spread,
+and asked by their numbers: many of them share a coalition but no two share an answer, because every absent column has
+another random value. The fit (see local_model.py) is done by `lime.lime_base.LimeBase` itself, with all players: what
 the library does by default when it is asked for as many features as there are.
 
 Rows that repeat are asked once. Stopped early, the fit takes the prefix of the sample that was reached. Standard
 errors and held-out R² are not lime's: they come from the same ridge regression, solved again with leverages.
 
-Of images the library has two faults that are not replayed. It hands `random_seed` to a segmentation of scikit-image
-that has long called it otherwise, and which then takes no seed at all. And it numbers segments from 0 whatever the
-segmentation does: where that starts at 1, as SLIC does, the last segment is never taken out, and a coefficient is given
-for one that is not there. Here the players are the segments that there are.
-
-The samples that lime 0.2.0.1 draws for texts, images and tables, each the same stream as the library's.
-
-In a sample row 0 is the input itself. Rows of texts and images are coalitions, and one that repeats is asked once. Rows
-of tables are drawn by the game, which knows how the columns are spread, and asked by their numbers: many of them share
-a coalition and none an answer, because every absent column has another random value.
+For images, the library has two faults that are not replayed. It hands `random_seed` to a segmentation of scikit-image
+that now has another name for it and then uses no seed at all. And it numbers segments from 0 even if the segmentation
+starts at 1, as SLIC does: the last segment is never taken out, and a coefficient is given for a segment that does not
+exist. Here the players are the segments that exist.
 """
 
 from collections.abc import Callable
@@ -75,7 +71,7 @@ def table_sample(game: GameInfo, rows: int) -> LimeSample:
     """What `LimeTabularExplainer` draws, as the game has drawn it; `rows` of it.
 
     Raises:
-        ValueError: the game has not drawn so many.
+        ValueError: the game has drawn fewer.
     """
     if game.drawn is None or len(game.drawn) < rows:
         raise ValueError(f"lime explains a table by {rows} rows that its game draws; it has not drawn them.")

@@ -1,4 +1,4 @@
-"""LIME with a steadier sample: the same local model, its rows spread over coalition sizes by weight, none twice.
+"""LIME with a steadier sample: the same local model, its rows spread over coalition sizes by weight, each once.
 
 lime takes every number of absent players equally often, so that a third of its rows weigh next to nothing, some come
 twice, and their mix differs from seed to seed. Here each number of absent players gets rows in proportion to the
@@ -24,7 +24,7 @@ from explicate_server.explain.method import Method
 from explicate_server.explain.statistics.coalitions import coalitions_of_size, stream, turns
 from explicate_server.explain.statistics.fixed_sample import FixedSample
 
-# Of the text itself and some other rows; fewer have no halves worth a fit.
+# The text itself and some other rows; fewer have no halves worth a fit.
 LEAST_ROWS_TO_HALVE = 8
 
 
@@ -93,7 +93,7 @@ def _sample(game: GameInfo, weights: Floats, n_rows: int) -> Booleans:
 
 
 def _lacking(n_players: int, absent: int, seed: int) -> Iterator[Booleans]:
-    """All coalitions that lack so many players, in random order, each bool[n]."""
+    """All coalitions that lack this many players, in random order, each bool[n]."""
     if absent == n_players:
         return iter(np.zeros((1, n_players), np.bool_))
     present = n_players - absent

@@ -1,8 +1,8 @@
 """LIME's local model: a ridge regression on the presence of players, rows weighted by their likeness to the input.
 
 Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016, with the constants of lime 0.2.0.1 (lime/lime_text.py,
-lime/lime_image.py, lime/lime_tabular.py, lime/lime_base.py). Of a text or an image a row with k of n players present
-stands at cosine distance 100·(1 − √(k/n)) and weighs √exp(−distance²/25²); of a table it stands at Euclidean distance
+lime/lime_image.py, lime/lime_tabular.py, lime/lime_base.py). For a text or an image, a row with k of n players present
+is at cosine distance 100·(1 − √(k/n)) and weighs √exp(−distance²/25²); for a table, it is at Euclidean distance
 √(n − k) and weighs √exp(−distance²/(¾√n)²). Standard errors and held-out R² are not lime's.
 """
 
@@ -89,13 +89,13 @@ def fit_local_model(
 
 
 def constant_model(game: GameInfo) -> Attribution:
-    """What the input alone says: nothing depends on any player. Exact when there are none."""
+    """What the input alone says: nothing depends on any player. Exact if there are no players."""
     zeros = np.zeros((game.n_outputs, game.n_players))
     return Attribution.certain(zeros, game.n_players == 0, baseline=game.full, additive=False)
 
 
 def distances(presence: Floats) -> Floats:
-    """Of each row of float64[rows, n] to the input, float64[rows]."""
+    """The distance of each row of float64[rows, n] to the input, float64[rows]."""
     return np.asarray(DISTANCE_SCALE * (1 - np.sqrt(presence.mean(axis=1))))
 
 

@@ -153,7 +153,10 @@ class PermutationShap:
 
 
 def _standard_errors(contributions: Floats) -> tuple[Floats, float]:
-    """Of the mean of float64[orders, outputs, n], float64[outputs, n], and their degrees of freedom; NaN below two."""
+    """Standard errors float64[outputs, n] of the mean of float64[orders, outputs, n], and their degrees of freedom.
+
+    NaN below two orders.
+    """
     n_orders = len(contributions)
     if n_orders < 2:
         return np.full(contributions.shape[1:], np.nan), 1.0
