@@ -7,7 +7,7 @@ COMPILER := $(VENV)/protos
 STUBS := clients/python
 PROTOS := $(wildcard protos/explicate/v1/*.proto)
 
-.PHONY: help setup protos check-protos lint test soak bench demo demo-tabular demo-image clean
+.PHONY: help setup protos check-protos lint test soak bench gpu-check demo demo-tabular demo-image clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -49,6 +49,9 @@ soak: $(READY)  ## swaps, loads and nonsense in full counts, with their figures:
 
 bench: $(READY)  ## measure against the peers, one table
 	@$(BIN)/python -m benchmarks
+
+gpu-check: $(READY)  ## parity, rows a second and explanations on a CUDA device; exits 4 without one
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.gpu_check $(GPU_CHECK)
 
 demo: $(READY)  ## fine-tune, export, serve, predict and explain, from nothing
 	@$(BIN)/python -m examples.demo
