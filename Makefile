@@ -45,19 +45,19 @@ test: check-protos lint  ## what CI runs: stub drift, lint, types, tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal  # one thread each: two processes fill two cores
 
 soak: $(READY)  ## swaps, loads and nonsense in full counts, with their figures: half an hour
-	@PYTHONPATH=tests:tests/integration:tests/faults $(BIN)/python tests/faults/soak.py $(SOAKS)
+	@PYTHONPATH=tests $(BIN)/python -m support.faults.soak $(SOAKS)
 
 bench: $(READY)  ## measure against the peers, one table
 	@$(BIN)/python -m benchmarks
 
 demo: $(READY)  ## fine-tune, export, serve, predict and explain, from nothing
-	@$(BIN)/python -m explicate.demo
+	@$(BIN)/python -m examples.demo
 
 demo-tabular: $(READY)  ## the same for two tables: credits of a bank, and a regression
-	@$(BIN)/python -m explicate.demo_tabular
+	@$(BIN)/python -m examples.demo_tabular
 
 demo-image: $(READY)  ## the same for images: handwritten digits, and a picture that explains one
-	@$(BIN)/python -m explicate.demo_image
+	@$(BIN)/python -m examples.demo_image
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) runs repository .mypy_cache .ruff_cache .pytest_cache

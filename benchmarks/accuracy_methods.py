@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.explain import explain_game
-from explicate_server.explain.local_model import distances, kernel
+from explicate_server.explain.estimators.local_model import distances, kernel
 
 Floats = NDArray[np.float64]
 Game = Callable[[NDArray[np.bool_]], Floats]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from explicate_server.app import SWITCH_INTERVAL_S, Server
-from explicate_server.runtime.base import Feeds, Runtime
+from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.settings import Settings
 
 

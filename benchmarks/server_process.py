@@ -37,7 +37,7 @@ def server_process(*flags: str) -> Iterator[ServerProcess]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         metrics_port = int(probe.getsockname()[1])
-    command = [sys.executable, "-m", "explicate.cli", "serve", "--repository", str(subject.REPOSITORY)]
+    command = [sys.executable, "-m", "explicate", "serve", "--repository", str(subject.REPOSITORY)]
     process = subprocess.Popen(
         [*command, "--listen", "127.0.0.1:0", "--metrics-listen", f"127.0.0.1:{metrics_port}", *flags],
         stdout=subprocess.PIPE,

@@ -17,8 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from explicate.v1 import bundle_pb2, table_pb2
 from explicate.v1 import inference_service_pb2 as messages
-from explicate_server.registry.background import Background, write_background
-from explicate_server.registry.golden_rows import GoldenRows, write_golden_rows
+from explicate_bundle.golden import GoldenRows, write_golden_rows
+from explicate_bundle.table_arrays import Background, write_background
 
 MODEL = "table"
 _CATEGORIES = [f"name {index}" for index in range(10)]

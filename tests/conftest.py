@@ -15,7 +15,7 @@ settings.load_profile("explicate")
 @pytest.fixture(scope="session")
 def table_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with the tabular classifier "loans" and the regression "losses". For reading only."""
-    from tiny_table_bundle import build_table_repository
+    from support.tiny_table_bundle import build_table_repository
 
     return build_table_repository(tmp_path_factory.mktemp("tables"))
 
@@ -23,7 +23,7 @@ def table_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def image_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with the image models "animals", "ages" and "tags". For reading only."""
-    from tiny_image_bundle import build_image_repository
+    from support.tiny_image_bundle import build_image_repository
 
     return build_image_repository(tmp_path_factory.mktemp("images"))
 
@@ -31,6 +31,6 @@ def image_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with version 1 of the model "tiny". For reading only: a test that changes it copies it first."""
-    from tiny_bundle import build_tiny_repository  # torch, only for the tests that need a bundle
+    from support.tiny_bundle import build_tiny_repository  # torch, only for the tests that need a bundle
 
     return build_tiny_repository(tmp_path_factory.mktemp("tiny"))

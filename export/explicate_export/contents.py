@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from explicate.v1 import bundle_pb2
-from explicate_export.comparison import Parity
-from explicate_export.run_directory import TrainingRun
+from explicate_export.parity import Parity
+from explicate_export.training_run import TrainingRun
 
 Say = Callable[[str], None]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.writing import FORMAT_VERSION
 from explicate_export.contents import Contents
-from explicate_export.manifest import FORMAT_VERSION
-from explicate_export.run_directory import TrainingRun
+from explicate_export.training_run import TrainingRun
 
 # In the unit that parity is measured in. Another processor or device adds in another order: ten times what export
 # itself allows. A wrong graph, tokenizer or weight is off by far more.

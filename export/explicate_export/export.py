@@ -1,15 +1,40 @@
 """From a run directory to a published bundle, step by step; nothing is published unless every comparison holds."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from explicate_export.contents import Say
+from explicate_bundle.writing import GRAPH_NAME, MODEL_CARD_NAME
+from explicate_export.contents import ModelExport, Say
 from explicate_export.description import describe
-from explicate_export.kinds import open_run
-from explicate_export.manifest import GRAPH_NAME, MODEL_CARD_NAME
+from explicate_export.errors import UsageError
+from explicate_export.image.conversion import open_image_run
+from explicate_export.image.run import KINDS as IMAGE_KINDS
 from explicate_export.model_card import model_card
 from explicate_export.publish import check_target, stage_bundle
 from explicate_export.signing import check_sign_key
+from explicate_export.table.conversion import open_tabular_run
+from explicate_export.table.run import KINDS as TABULAR_KINDS
+from explicate_export.text.conversion import open_text_run
+from explicate_export.text.run import KINDS as TEXT_KINDS
+from explicate_export.training_run import RUN_NAME, read_kind
+
+KINDS: Mapping[str, Callable[[Path, Say], ModelExport]] = {
+    **dict.fromkeys(TEXT_KINDS, open_text_run),
+    **dict.fromkeys(TABULAR_KINDS, open_tabular_run),
+    **dict.fromkeys(IMAGE_KINDS, open_image_run),
+}
+
+
+def open_run(directory: Path, say: Say) -> ModelExport:
+    """Reads a run directory and loads its model; raises UsageError, naming the file that is missing or wrong."""
+    kind = read_kind(directory)
+    if kind not in KINDS:
+        raise UsageError(
+            f"{directory / RUN_NAME}: kind is {kind!r}, and what can be exported is {', '.join(map(repr, KINDS))}"
+        )
+    return KINDS[kind](directory, say)
+
 
 DEFAULT_COMPARED_INPUTS = 256
 

@@ -1,14 +1,52 @@
 """MODEL_CARD.md: what the model is, what it learnt from, how good it is, where it ends, in Markdown."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
-from explicate_export.comparison import MAX_DIFFERENCE
 from explicate_export.contents import CardText, Contents
 from explicate_export.description import scalar_metrics
-from explicate_export.markdown import as_list, code, number, table
-from explicate_export.run_directory import TrainingRun
+from explicate_export.parity import MAX_DIFFERENCE
+from explicate_export.training_run import TrainingRun
+
+
+def plain(value: object) -> str:
+    """A value in one line; JSON unless it is a string."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return " ".join(text.split())
+
+
+def code(text: str) -> str:
+    """A text in code quotes."""
+    return f"`{plain(text).replace('`', chr(39))}`"
+
+
+def number(value: object) -> str:
+    """Four digits of a number, nothing for None."""
+    return f"{value:.4g}" if isinstance(value, int | float) else "" if value is None else str(value)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(plain(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]
+
+
+def as_list(value: Mapping[str, Any], indent: str = "") -> Iterable[str]:
+    """The lines of a list; mappings become lists inside it, and lists of mappings have a line for each."""
+    for name, entry in value.items():
+        if isinstance(entry, Mapping):
+            yield f"{indent}- {plain(name)}:"
+            yield from as_list(entry, indent + "  ")
+        elif isinstance(entry, list) and entry and all(isinstance(one, Mapping) for one in entry):
+            yield f"{indent}- {plain(name)}:"
+            for one in entry:
+                yield f"{indent}  - " + ", ".join(f"{plain(key)} {plain(value)}" for key, value in one.items())
+        else:
+            yield f"{indent}- {plain(name)}: {plain(entry)}"
+
 
 # Of data.json, what a bundle does not carry on: rows of the data, which may be about people.
 _KEPT_IN_THE_RUN = ("examples_dropped",)

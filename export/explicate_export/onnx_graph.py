@@ -1,15 +1,37 @@
 """A torch module as one ONNX file: weights inside, the axes that vary dynamic, named inputs."""
 
-from collections.abc import Mapping
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # torch modules of any model, and onnx's messages
 
 import torch
+from transformers.utils import logging as transformers_logging
 
 from explicate_export.errors import ConversionError
-from explicate_export.quiet import quiet
-from explicate_export.run_directory import Target
+from explicate_export.training_run import Target
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, nothing but exceptions gets out; afterwards everything is as before."""
+    disabled_level = logging.root.manager.disable
+    bars = transformers_logging.is_progress_bar_enabled()
+    logging.disable(logging.ERROR)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled_level)
+        if bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
 
 # Protocol buffers cannot be larger, and the weights are inside; what is not weights stays below the margin.
 MAX_FILE_BYTES = 2**31 - 1

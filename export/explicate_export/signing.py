@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from types import ModuleType
 
+from explicate_bundle.signatures import SIGNATURE_NAME
 from explicate_export.errors import PublicationError, UsageError
-from explicate_server.security.signatures import SIGNATURE_NAME
 
 PASSWORD_VARIABLE = "EXPLICATE_SIGN_KEY_PASSWORD"  # noqa: S105 - a name
 

@@ -11,33 +11,30 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from explicate_bundle.signatures import SignatureError, check_verify_key
 from explicate_server import tracing
-from explicate_server.admission import Admission
-from explicate_server.audit import AuditLog
 from explicate_server.call_record import CallRecord
-from explicate_server.explain.registry import METHODS
-from explicate_server.explanations import Explainer
-from explicate_server.logs import log_call
-from explicate_server.metric_collectors import ModelCollector, StoreCollector
-from explicate_server.metrics import Metrics
-from explicate_server.predictions import Predictor
-from explicate_server.registry.labels import LIVE
+from explicate_server.explain.methods import METHODS
+from explicate_server.inference.admission import Admission
+from explicate_server.inference.explainer import Explainer
+from explicate_server.inference.predictor import Predictor
+from explicate_server.inference.shadow import Shadow
+from explicate_server.inference.workers import Workers
+from explicate_server.registry.label_store import LIVE
 from explicate_server.registry.models import ModelRegistry
-from explicate_server.registry.repository_poll import RepositoryPoll
-from explicate_server.rpc.calls import CallsInterceptor
-from explicate_server.rpc.health import HealthReport
-from explicate_server.rpc.inference import InferenceServicer
-from explicate_server.rpc.models import ModelServicer
+from explicate_server.registry.poll import RepositoryPoll
+from explicate_server.rpc.calls import CallsInterceptor, Reception
+from explicate_server.rpc.health_service import HealthReport
+from explicate_server.rpc.inference_service import InferenceServicer
+from explicate_server.rpc.model_service import ModelServicer
 from explicate_server.rpc.ports import PortError, Ports, Services
-from explicate_server.rpc.reception import Reception
 from explicate_server.runtime.batcher import Batcher
 from explicate_server.security.access import Access
-from explicate_server.security.reloaded import Reloaded
-from explicate_server.security.signatures import SignatureError, check_verify_key
-from explicate_server.security.tokens import Token, read_tokens
+from explicate_server.security.tokens import Reloaded, Token, read_tokens
 from explicate_server.settings import Settings
-from explicate_server.shadow import Shadow
-from explicate_server.workers import Workers
+from explicate_server.telemetry.audit_log import AuditLog
+from explicate_server.telemetry.logs import log_call
+from explicate_server.telemetry.metrics import Metrics, ModelCollector, StoreCollector
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")

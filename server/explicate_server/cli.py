@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings = read_settings(arguments)
     except SettingError as error:
         raise UsageError(str(error)) from None
-    from explicate_server.logs import configure
+    from explicate_server.telemetry.logs import configure
 
     configure(settings.log_format)
     from threadpoolctl import threadpool_limits

@@ -10,7 +10,7 @@ import pytest
 
 import explicate
 from explicate import errors
-from explicate.rpc_errors import from_rpc_error
+from explicate._wire.rpc_errors import from_rpc_error
 from explicate.v1 import inference_service_pb2 as inference_pb
 
 SERVICE = "explicate.v1.InferenceService"

@@ -7,9 +7,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from contract.contract_calls import CLOSE, LONG_TEXT, SHORT_TEXT, TEXTS, UNICODE_TEXT, Contract, logits, values
 
 import explicate
+from contract.contract_calls import CLOSE, LONG_TEXT, SHORT_TEXT, TEXTS, UNICODE_TEXT, Contract, logits, values
 
 
 class ExplanationContract(Contract):

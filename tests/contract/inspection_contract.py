@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from contract.contract_calls import CALL_S, METHODS, MODEL_SERVICE, SERVICE, Contract
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 import explicate
+from contract.contract_calls import CALL_S, METHODS, MODEL_SERVICE, SERVICE, Contract
 from explicate.v1 import model_service_pb2 as model_pb
 
 

@@ -6,9 +6,9 @@ import math
 from itertools import pairwise
 
 import pytest
-from contract.contract_calls import CLOSE, LONG_TEXT, SHORT_TEXT, Contract, values
 
 import explicate
+from contract.contract_calls import CLOSE, LONG_TEXT, SHORT_TEXT, Contract, values
 
 ADDITIVE = ("auto", "exact-shap", "kernel-shap", "partition-shap", "permutation-shap")
 REVIEW = "The soup was cold. We came for the bread, and the bread was great! " * 12

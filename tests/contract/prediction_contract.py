@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from contract.contract_calls import CALL_S, CLOSE, SHORT_TEXT, TEXTS, Contract, logits
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-from contract.contract_calls import METHODS, SHORT_TEXT, TEXTS, Contract, assert_described, garbage, paths, raw_call
 
 import explicate
+from contract.contract_calls import METHODS, SHORT_TEXT, TEXTS, Contract, assert_described, garbage, paths, raw_call
 from explicate import errors
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb

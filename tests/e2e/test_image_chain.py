@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from harness import server_process
 from PIL import Image
-from tiny_image_run import LABELS, write_images
 
 from explicate import Client
 from explicate import Image as AskedImage
-from explicate_training.image_preparation import Preparation, decode
+from explicate_training.image.preparation import Preparation, decode
+from support.harness import server_process
+from support.tiny_image_run import LABELS, write_images
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -15,12 +15,12 @@ import numpy as np
 import onnxruntime
 import pytest
 from google.protobuf import json_format
-from harness import server_process
 from numpy.typing import NDArray
 
 from explicate import Client
 from explicate.v1 import bundle_pb2
-from explicate_export.table_rows import TableRows, encode
+from explicate_export.table.rows import TableRows, encode
+from support.harness import server_process
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from harness import server_process
 from lime.lime_text import LimeTextExplainer
 
 from explicate import Client
+from support.harness import server_process
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -9,7 +9,7 @@ import pytest
 @pytest.fixture(scope="session")
 def pristine_repository(tmp_path_factory: pytest.TempPathFactory, table_repository: Path) -> Path:
     """Versions 1 and 2 of "tiny", and "loans". For reading only."""
-    from soaked_repository import build_soaked_repository
+    from support.faults.soaked_repository import build_soaked_repository
 
     return build_soaked_repository(tmp_path_factory.mktemp("pristine"), table_repository)
 

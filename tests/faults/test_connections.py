@@ -11,10 +11,10 @@ from typing import Any  # generated stubs of grpc.aio have no types of their own
 
 import grpc
 import pytest
-from faulted_server import FaultedServer, faulted_server
-from harness import TEXT, explain_request, predict_request, stream_request
 
 from explicate.v1 import inference_service_pb2_grpc as services
+from support.faults.faulted_server import FaultedServer, faulted_server
+from support.harness import TEXT, explain_request, predict_request, stream_request
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _EMPTY_SETTINGS = b"\0\0\0\x04\0\0\0\0\0"

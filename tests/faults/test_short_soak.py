@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from load_cycles import load_and_unload, load_mutated_bundles
-from request_fuzzing import fuzz_requests
-from swapping import swap_under_load
+from support.faults.load_cycles import load_and_unload, load_mutated_bundles
+from support.faults.request_fuzzing import fuzz_requests
+from support.faults.swapping import swap_under_load
 
 
 async def test_swaps_under_load_fail_nobody_and_mix_no_versions(repository: Path, tmp_path: Path) -> None:

@@ -16,14 +16,14 @@ import grpc
 import numpy as np
 import onnx
 import pytest
-from bundle_edits import edit_golden, edit_manifest, replace_file
-from faulted_server import FaultedServer, faulted_server
-from harness import TEXT, explain_request, predict_request
 from onnx import numpy_helper
 
 from explicate.v1 import inference_service_pb2_grpc as inference_services
 from explicate.v1 import model_service_pb2 as models
 from explicate.v1 import model_service_pb2_grpc as model_services
+from support.bundle_edits import edit_golden, edit_manifest, replace_file
+from support.faults.faulted_server import FaultedServer, faulted_server
+from support.harness import TEXT, explain_request, predict_request
 
 LIVE = 2
 _CUTS = 20

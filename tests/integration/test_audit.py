@@ -13,7 +13,14 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from harness import (
+from test_tables import LOANS
+
+from explicate import Client, Contrast
+from explicate.cli.main import main
+from explicate.v1 import inference_service_pb2 as messages
+from explicate_server.app import Server, StartError
+from explicate_server.settings import Settings
+from support.harness import (
     TEXT,
     WORDS,
     Running,
@@ -25,13 +32,6 @@ from harness import (
     stream_request,
     table_input,
 )
-from test_tables import LOANS
-
-from explicate import Client, Contrast
-from explicate.cli import main
-from explicate.v1 import inference_service_pb2 as messages
-from explicate_server.app import Server, StartError
-from explicate_server.settings import Settings
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:

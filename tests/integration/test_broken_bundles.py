@@ -7,12 +7,12 @@ from pathlib import Path
 
 import grpc
 import pytest
-from bundle_edits import edit_golden, edit_manifest, replace_file
-from harness import TEXT, explain_request, predict_request, running_server
-from tiny_bundle import POISON_WORD, build_onnx_variant
 
 from explicate.v1 import explanation_pb2, model_service_pb2, model_service_pb2_grpc
 from explicate_server.app import StartError
+from support.bundle_edits import edit_golden, edit_manifest, replace_file
+from support.harness import TEXT, explain_request, predict_request, running_server
+from support.tiny_bundle import POISON_WORD, build_onnx_variant
 
 
 @pytest.fixture

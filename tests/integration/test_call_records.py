@@ -9,18 +9,17 @@ from pathlib import Path
 
 import grpc
 import pytest
-from harness import predict_request, running_server
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from versions import publish_copy
 
 from explicate import AsyncClient, Client
+from explicate._wire.rpc_errors import from_rpc_error
 from explicate.errors import InvalidArgument, ServerError
-from explicate.rpc_errors import from_rpc_error
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc
-from explicate_server.logs import JsonFormatter, TextFormatter
-from explicate_server.security.rights import Right
-from explicate_server.security.tokens import Token, digest_of, line_of, new_token
+from explicate_server.security.tokens import Right, Token, digest_of, line_of, new_token
+from explicate_server.telemetry.logs import JsonFormatter, TextFormatter
+from support.harness import predict_request, running_server
+from support.versions import publish_copy
 
 PREDICT = "explicate.v1.InferenceService/Predict"
 SECRET = "the quick brown fox"

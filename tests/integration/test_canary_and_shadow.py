@@ -7,16 +7,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import TEXT, WORDS, Running, explain_request, gate, predict_request, running_server, text_input, until
 from scipy.stats import spearmanr
-from tiny_bundle import CONSTANT_LOGITS
-from tiny_table_bundle import tiny_table, wide_columns
-from versions import copy_with_constant_version, publish_copy
 
 import explicate
 from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
-from explicate_server import shadow
+from explicate_server.inference import shadow
+from support.harness import (
+    TEXT,
+    WORDS,
+    Running,
+    explain_request,
+    gate,
+    predict_request,
+    running_server,
+    text_input,
+    until,
+)
+from support.tiny_bundle import CONSTANT_LOGITS
+from support.tiny_table_bundle import tiny_table, wide_columns
+from support.versions import copy_with_constant_version, publish_copy
 
 SHARE = 0.5
 TEXTS = [f"{word} {count}" for word in WORDS for count in range(5)]

@@ -6,10 +6,20 @@ from typing import Any
 
 import grpc
 import pytest
-from harness import TEXT, WORDS, Running, explain_request, gate, predict_request, running_server, stream_request, until
 
 from explicate.v1 import explanation_pb2
 from explicate_server.runtime.batcher import Priority
+from support.harness import (
+    TEXT,
+    WORDS,
+    Running,
+    explain_request,
+    gate,
+    predict_request,
+    running_server,
+    stream_request,
+    until,
+)
 
 LONG = TEXT
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import grpc
 import pytest
-from harness import TEXT, explain_request, predict_request, running_server
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+
+from support.harness import TEXT, explain_request, predict_request, running_server
 
 DASHBOARD = json.loads((Path(__file__).parents[2] / "deploy" / "grafana" / "explicate.json").read_text("utf-8"))
 # A metric with its matchers, as PromQL writes them: name{label="value", other=~"value"}.

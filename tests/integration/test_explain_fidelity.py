@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import WORDS, Running, explain_request, predict_request, running_server, stream_request
 from lime.lime_text import LimeTextExplainer
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from explicate.v1 import explanation_pb2
-from explicate_server.modalities.base import TextInput
-from explicate_server.outputs import softmax
+from explicate_server.inference.outputs import softmax
+from explicate_server.modalities.modality import TextInput
+from support.harness import WORDS, Running, explain_request, predict_request, running_server, stream_request
 
 
 def probabilities(running: Running, texts: list[str]) -> NDArray[np.float64]:

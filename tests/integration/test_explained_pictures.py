@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import running_server
 from PIL import Image
-from tiny_image_bundle import HEIGHT, WIDTH, pictures, png, tiny_images
 
 import explicate
-from explicate.commands import explanation_text
-from explicate.html_view import fragment
-from explicate.pictures import canvas, upright
+from explicate.cli import explanation_text
 from explicate.v1 import bundle_pb2
-from explicate_server.modalities.image_decoding import read_image
+from explicate.views.html import fragment
+from explicate.views.picture import canvas, upright
+from explicate_bundle.images import read_image
+from support.harness import running_server
+from support.tiny_image_bundle import HEIGHT, WIDTH, pictures, png, tiny_images
 
 EXIF_ORIENTATION = 0x0112
 CUT = tiny_images(shortest_edge=24)  # of a square image the model sees a band across the middle

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from contract.inference_contract import InferenceContract
-from harness import server_process
+from support.harness import server_process
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ import socket
 from pathlib import Path
 
 import pytest
-from harness import running_server
 
 from explicate import AsyncClient
-from explicate.cli import main
+from explicate.cli.main import main
 from explicate_server.app import Server
 from explicate_server.settings import Settings
+from support.harness import running_server
 
 
 async def health(capsys: pytest.CaptureFixture[str], target: str, *arguments: str) -> tuple[int, str]:

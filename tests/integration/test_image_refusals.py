@@ -9,13 +9,13 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from harness import Running, image_input, reference, running_server, table_input, text_input
 from PIL import Image
-from tiny_image_bundle import pictures, png, saved
 
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc
+from support.harness import Running, image_input, reference, running_server, table_input, text_input
+from support.tiny_image_bundle import pictures, png, saved
 
 PIXELS = pictures(1)[0]
 GOOD = png(PIXELS)

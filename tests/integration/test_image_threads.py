@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Running, image_input, reference, running_server, table_input
-from tiny_image_bundle import pictures, png, tiny_images
-from tiny_table_bundle import tiny_table
 
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
-from explicate_server.modalities import base as base_module
 from explicate_server.modalities import image as image_module
+from explicate_server.modalities import modality as base_module
+from support.harness import Running, image_input, reference, running_server, table_input
+from support.tiny_image_bundle import pictures, png, tiny_images
+from support.tiny_table_bundle import tiny_table
 
 
 async def predict(running: Running, contents: list[bytes]) -> Any:

@@ -6,11 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import Running, image_input, reference, running_server
 from PIL import Image, ImageFilter
 from scipy.special import expit, softmax
 from skimage.segmentation import slic
-from tiny_image_bundle import (
+
+from explicate.v1 import explanation_pb2 as options_pb
+from explicate.v1 import inference_service_pb2 as messages
+from explicate.v1 import model_service_pb2, model_service_pb2_grpc
+from support.harness import Running, image_input, reference, running_server
+from support.tiny_image_bundle import (
     HEIGHT,
     LABELS,
     TARGET_NAME,
@@ -21,10 +25,6 @@ from tiny_image_bundle import (
     saved,
     tiny_images,
 )
-
-from explicate.v1 import explanation_pb2 as options_pb
-from explicate.v1 import inference_service_pb2 as messages
-from explicate.v1 import model_service_pb2, model_service_pb2_grpc
 
 ANIMALS, AGES, TAGS = tiny_images(), tiny_images(labels=(), seed=1), tiny_images(seed=2, multi_label=True)
 # Shapley values in float64 against a graph in float32.

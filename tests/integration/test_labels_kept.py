@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from bundle_edits import edit_manifest
-from harness import TEXT, Running, running_server, until
-from versions import break_golden, copy_with_constant_version, publish_copy
 
 import explicate
 from explicate_server.app import StartError
+from support.bundle_edits import edit_manifest
+from support.harness import TEXT, Running, running_server, until
+from support.versions import break_golden, copy_with_constant_version, publish_copy
 
 
 @pytest.fixture

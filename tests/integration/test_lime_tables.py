@@ -8,14 +8,14 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from harness import Running, reference, running_server, table_input
-from lime_tables import library, matrix, split
 from numpy.typing import NDArray
-from tiny_table_bundle import TinyTable, tiny_table
 
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc, table_pb2
+from support.harness import Running, reference, running_server, table_input
+from support.lime_tables import library, matrix, split
+from support.tiny_table_bundle import TinyTable, tiny_table
 
 Floats = NDArray[np.float64]
 TABLES = {

@@ -7,13 +7,13 @@ from typing import Any
 
 import grpc
 import pytest
-from harness import Running, running_server, until
-from versions import publish_copy
 
 import explicate
-from explicate.cli import main
+from explicate.cli.main import main
 from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
+from support.harness import Running, running_server, until
+from support.versions import publish_copy
 
 
 @pytest.fixture

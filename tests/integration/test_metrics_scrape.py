@@ -5,11 +5,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from harness import TEXT, explain_request, predict_request, running_server
 from prometheus_client.parser import text_string_to_metric_families
 
 from explicate_server.app import Server, StartError
 from explicate_server.settings import Settings
+from support.harness import TEXT, explain_request, predict_request, running_server
 
 
 async def scrape(port: int) -> dict[tuple[str, str], float]:

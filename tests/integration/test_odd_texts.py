@@ -4,9 +4,9 @@ from pathlib import Path
 
 import grpc
 import pytest
-from harness import TEXT, explain_request, running_server
 
 from explicate.v1 import explanation_pb2
+from support.harness import TEXT, explain_request, running_server
 
 ODD = {
     "one word": ("tea", 1),

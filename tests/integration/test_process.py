@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from harness import TEXT, explain_request, predict_request, server_process, stream_request
 
 from explicate.v1 import inference_service_pb2_grpc as services
+from support.harness import TEXT, explain_request, predict_request, server_process, stream_request
 
 
 async def test_sigterm_under_load_answers_what_was_accepted_and_refuses_the_rest(tiny_repository: Path) -> None:
@@ -71,7 +71,7 @@ async def test_a_second_signal_does_not_wait_for_calls(tiny_repository: Path) ->
 def test_a_second_server_on_the_same_port_says_so_and_exits(tiny_repository: Path) -> None:
     with server_process(tiny_repository) as (_, address):
         second = subprocess.run(
-            [sys.executable, "-m", "explicate.cli", "serve", "--repository", str(tiny_repository), "--listen", address],
+            [sys.executable, "-m", "explicate", "serve", "--repository", str(tiny_repository), "--listen", address],
             capture_output=True,
             text=True,
             timeout=30,
@@ -85,7 +85,7 @@ def test_a_second_server_on_the_same_port_says_so_and_exits(tiny_repository: Pat
 def test_bad_settings_are_a_usage_error(tiny_repository: Path) -> None:
     for flags in (["--max-inputs", "many"], ["--max-inputs", "0"], ["--drain-s", "-1"]):
         done = subprocess.run(
-            [sys.executable, "-m", "explicate.cli", "serve", "--repository", str(tiny_repository), *flags],
+            [sys.executable, "-m", "explicate", "serve", "--repository", str(tiny_repository), *flags],
             capture_output=True,
             text=True,
             timeout=30,
@@ -103,7 +103,7 @@ from typing import Any
 from explicate_server.app import Server
 from explicate_server.settings import Settings
 sys.path[:0] = [{str(Path(__file__).parent)!r}]
-from harness import TEXT, explain_request, running_server
+from support.harness import TEXT, explain_request, running_server
 
 async def main():
     async with running_server(Path({str(tiny_repository)!r})) as running:
@@ -130,7 +130,7 @@ def test_a_repository_in_which_nothing_can_be_served_says_why(tiny_repository: P
         command = [
             sys.executable,
             "-m",
-            "explicate.cli",
+            "explicate",
             "serve",
             "--repository",
             str(place),

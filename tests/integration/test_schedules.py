@@ -19,13 +19,13 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from harness import Running, explain_request, predict_request, running_server, stream_request, until
 from numpy.typing import NDArray
 
 from explicate.v1 import explanation_pb2, inference_service_pb2
-from explicate_server.modalities.base import TextInput
-from explicate_server.runtime.base import Feeds, Runtime
+from explicate_server.modalities.modality import TextInput
+from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Entry, Ticket
+from support.harness import Running, explain_request, predict_request, running_server, stream_request, until
 
 SCHEDULES_OF_ONE_SERVER = 25
 BAD_WORD = "horrible"

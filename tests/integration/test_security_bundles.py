@@ -6,18 +6,18 @@ from typing import Any
 
 import onnx
 import pytest
-from bundle_edits import edit_manifest, replace_file
-from certificates import private_pem, public_pem
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf import json_format
-from harness import TEXT, predict_request, running_server
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.signatures import SIGNATURE_NAME, verify_signature
 from explicate_export.errors import UsageError
 from explicate_export.publish import stage_bundle
 from explicate_export.signing import check_sign_key, sign_bundle
 from explicate_server.app import StartError
-from explicate_server.security.signatures import SIGNATURE_NAME, verify_signature
+from support.bundle_edits import edit_manifest, replace_file
+from support.certificates import private_pem, public_pem
+from support.harness import TEXT, predict_request, running_server
 
 
 class Keys:

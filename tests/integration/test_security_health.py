@@ -14,14 +14,14 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from harness import TEXT, Running, gate, predict_request, running_server, until
-from tiny_bundle import build_onnx_variant
-from versions import publish_copy
 
 from explicate import AsyncClient
 from explicate.v1 import inference_service_pb2_grpc as services
 from explicate_server.app import Server
 from explicate_server.settings import Settings
+from support.harness import TEXT, Running, gate, predict_request, running_server, until
+from support.tiny_bundle import build_onnx_variant
+from support.versions import publish_copy
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

@@ -11,12 +11,12 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from harness import TEXT, gate, predict_request, reference, running_server, text_input, until
 
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2
-from explicate_server.security.exposure import exposure
+from explicate_server.security.access import exposure
 from explicate_server.settings import Settings
+from support.harness import TEXT, gate, predict_request, reference, running_server, text_input, until
 
 _EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 _KINDS = {"model.model": "model's name", "model.label": "label"}

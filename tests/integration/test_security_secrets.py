@@ -9,17 +9,17 @@ from typing import Any
 
 import grpc
 import pytest
-from certificates import Authority
-from harness import server_process
 
 import explicate
 from explicate_server.security.tokens import new_token
+from support.certificates import Authority
+from support.harness import server_process
 
 TEXT = "marzipanfabrik is a word that stands nowhere else"
 
 
 def create_token(tokens: Path, name: str, rights: str) -> str:
-    command = [sys.executable, "-m", "explicate.cli", "token", "create", name, "--rights", rights]
+    command = [sys.executable, "-m", "explicate", "token", "create", name, "--rights", rights]
     done = subprocess.run([*command, "--tokens", str(tokens)], capture_output=True, text=True, timeout=60, check=True)
     return done.stdout.strip()
 
@@ -79,7 +79,7 @@ def test_a_token_made_by_the_command_is_shown_once_and_only_its_hash_is_kept(tmp
         (["a b", "--rights", "predict"], "is no name"),
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "explicate.cli", "token", "create", *arguments, "--tokens", str(tokens)],
+            [sys.executable, "-m", "explicate", "token", "create", *arguments, "--tokens", str(tokens)],
             capture_output=True,
             text=True,
             timeout=60,
@@ -103,7 +103,7 @@ def test_the_commands_take_a_token_from_a_file_or_the_environment(
 
         def ask(*arguments: str) -> "subprocess.CompletedProcess[str]":
             tls = ["--tls-ca", str(authority.cert), "--tls-cert", str(client.cert), "--tls-key", str(client.key)]
-            command = [sys.executable, "-m", "explicate.cli", *arguments, "--server", address, *tls]
+            command = [sys.executable, "-m", "explicate", *arguments, "--server", address, *tls]
             return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
         assert ask("predict", "good tea", "--token-file", str(token_file)).returncode == 0

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from certificates import Authority
-from harness import TEXT, running_server
 
 import explicate
 from explicate_server.app import StartError
 from explicate_server.security.tokens import new_token
+from support.certificates import Authority
+from support.harness import TEXT, running_server
 
 
 def tls_settings(authority: Authority, *, client_ca: Path | None = None, expired: bool = False) -> dict[str, Any]:

@@ -13,12 +13,11 @@ from google.protobuf import descriptor_pb2
 from google.rpc import error_details_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
-from harness import TEXT, Running, explain_request, gate, predict_request, running_server, until
 
 import explicate
 from explicate.v1 import inference_service_pb2_grpc as services
-from explicate_server.security.rights import NEEDS, OPEN, Right, need
-from explicate_server.security.tokens import Token, digest_of, line_of, new_token
+from explicate_server.security.tokens import NEEDS, OPEN, Right, Token, digest_of, line_of, need, new_token
+from support.harness import TEXT, Running, explain_request, gate, predict_request, running_server, until
 
 _REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 Metadata = tuple[tuple[str, str], ...]
@@ -197,7 +196,7 @@ async def test_tokens_are_read_again_and_a_broken_file_changes_nothing(
         assert await is_known("explain")
         token_file.write()
         assert await is_known("predict")
-    changes = [record for record in caplog.records if record.name == "explicate_server.security.reloaded"]
+    changes = [record for record in caplog.records if record.name == "explicate_server.security.tokens"]
     assert sum(record.levelname == "ERROR" for record in changes) >= 3
     assert "line 1" in caplog.text
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import image_input, reference, running_server
 from lime.lime_image import LimeImageExplainer
 from numpy.typing import NDArray
 from scipy.special import softmax
-from tiny_image_bundle import LABELS, pictures, png, tiny_images
 
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
+from support.harness import image_input, reference, running_server
+from support.tiny_image_bundle import LABELS, pictures, png, tiny_images
 
 ANIMALS = tiny_images()
 ALL = range(len(LABELS))

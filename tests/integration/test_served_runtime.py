@@ -7,11 +7,11 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from bundle_edits import edit_manifest
-from harness import TEXT, explain_request, predict_request, running_server
 
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc
 from explicate_server.app import StartError
+from support.bundle_edits import edit_manifest
+from support.harness import TEXT, explain_request, predict_request, running_server
 
 
 @pytest.fixture

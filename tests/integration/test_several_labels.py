@@ -6,13 +6,13 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from harness import Running, reference, running_server, table_input
 from scipy.special import expit
-from tiny_table_bundle import TinyTable, tiny_table
 
 from explicate.v1 import bundle_pb2, model_service_pb2, model_service_pb2_grpc, table_pb2
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
+from support.harness import Running, reference, running_server, table_input
+from support.tiny_table_bundle import TinyTable, tiny_table
 
 LABELS = ("late", "damaged", "wrong item", "rude")
 FLAGS = tiny_table(labels=LABELS, seed=4, multi_label=True)

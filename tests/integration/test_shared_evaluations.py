@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import TEXT, Running, explain_request, gate, predict_request, running_server, until
 
 from explicate.v1 import explanation_pb2 as options
 from explicate.v1 import inference_service_pb2 as messages
 from explicate_server.runtime.batcher import Priority
+from support.harness import TEXT, Running, explain_request, gate, predict_request, running_server, until
 
 BUDGET = {"method": "kernel-shap", "max_evaluations": 200, "tolerance": 0.0}
 

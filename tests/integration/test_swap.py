@@ -11,13 +11,13 @@ from typing import Any
 
 import grpc
 import pytest
-from bundle_edits import edit_manifest
-from harness import TEXT, Running, explain_request, gate, predict_request, running_server, until
-from versions import break_golden, copy_with_constant_version, is_constant, publish_copy
 
 import explicate
 from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
+from support.bundle_edits import edit_manifest
+from support.harness import TEXT, Running, explain_request, gate, predict_request, running_server, until
+from support.versions import break_golden, copy_with_constant_version, is_constant, publish_copy
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from harness import Running, reference, running_server, table_input, text_input
-from tiny_table_bundle import tiny_table
 
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import table_pb2
+from support.harness import Running, reference, running_server, table_input, text_input
+from support.tiny_table_bundle import tiny_table
 
 TABLE = tiny_table()
 CELLS = {

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import Running, reference, running_server, table_input
 from scipy.special import softmax
-from tiny_table_bundle import LABELS, TARGET_NAME, TinyTable, tiny_table, wide_columns
 
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc, table_pb2
+from support.harness import Running, reference, running_server, table_input
+from support.tiny_table_bundle import LABELS, TARGET_NAME, TinyTable, tiny_table, wide_columns
 
 LOANS, LOSSES = tiny_table(), tiny_table(labels=(), seed=1)
 # Shapley values in float64 against a graph in float32.

@@ -10,16 +10,16 @@ import grpc
 import numpy as np
 import pytest
 import torch
-from harness import Running, explain_request, predict_request, reference, running_server
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
-from tiny_bundle import TARGET_MEAN, TARGET_NAME, TARGET_SPREAD, write_tiny_run
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc
 from explicate_export.export import ExportOptions, export_run
+from support.harness import Running, explain_request, predict_request, reference, running_server
+from support.tiny_bundle import TARGET_MEAN, TARGET_NAME, TARGET_SPREAD, write_tiny_run
 
 TOPICS = ("price", "taste", "delivery")
 ANSWERS = ("no", "yes", "maybe")

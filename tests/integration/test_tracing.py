@@ -11,7 +11,6 @@ from typing import Any
 
 import grpc
 import pytest
-from harness import TEXT, explain_request, running_server, server_process, stream_request
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -19,6 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from explicate import Client
 from explicate_server import tracing
 from explicate_server.settings import SettingError, Settings
+from support.harness import TEXT, explain_request, running_server, server_process, stream_request
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 EXPLAIN = "explicate.v1.InferenceService/Explain"

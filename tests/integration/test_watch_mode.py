@@ -6,11 +6,11 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from bundle_edits import edit_manifest
-from harness import TEXT, Running, running_server, until
-from versions import break_golden, publish_copy
 
 import explicate
+from support.bundle_edits import edit_manifest
+from support.harness import TEXT, Running, running_server, until
+from support.versions import break_golden, publish_copy
 
 
 @pytest.fixture

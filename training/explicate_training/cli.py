@@ -104,7 +104,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(args: argparse.Namespace) -> int:
     """Runs `explicate train` and returns its exit code."""
     from explicate.errors import UsageError
-    from explicate_training.config_file import check_any_config, example_config, load_config, with_seed
+    from explicate_training.config.config_file import check_any_config, example_config, load_config, with_seed
 
     if args.example:
         sys.stdout.write(example_config(args.example))
@@ -122,12 +122,12 @@ def run(args: argparse.Namespace) -> int:
     check_any_config(config)
 
     if args.check:
-        from explicate_training.training_run import prepare_data
+        from explicate_training.run import prepare_data
 
         prepare_data(config, say=lambda line: print(line, file=sys.stderr))
         return 0
 
-    from explicate_training.training_run import train
+    from explicate_training.run import train
 
     directory = train(config, resume=args.resume, restart=args.restart)
     print(f"the run is in {directory}; its report: {directory / 'report.html'}", file=sys.stderr)

@@ -23,7 +23,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from explicate.access import Tls
+from explicate._wire.channel import Tls
 from explicate.errors import (
     Aborted,
     Cancelled,
@@ -82,7 +82,7 @@ from explicate.results import (
 if TYPE_CHECKING:
     from explicate.async_client import AsyncClient
     from explicate.client import Client
-    from explicate.shap_view import rows_to_shap
+    from explicate.views.shap import rows_to_shap
 
 __all__ = [
     "ALL",
@@ -144,7 +144,7 @@ __all__ = [
 _LAZY = {
     "Client": "explicate.client",
     "AsyncClient": "explicate.async_client",
-    "rows_to_shap": "explicate.shap_view",
+    "rows_to_shap": "explicate.views.shap",
 }
 
 

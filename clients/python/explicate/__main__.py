@@ -2,6 +2,6 @@
 
 import sys
 
-from explicate.cli import main
+from explicate.cli.main import main
 
 sys.exit(main())

@@ -10,17 +10,26 @@ from typing import Any, Self, TypeVar, Unpack
 import grpc
 import grpc.aio
 
-from explicate import calls, model_calls
-from explicate.access import Tls, channel_credentials, token_metadata
-from explicate.calls import Call
-from explicate.channel import channel_options
-from explicate.deadlines import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, POLL_INTERVAL_S, ReadyWait, call_timeout
-from explicate.input_messages import TableColumns
+from explicate._wire import calls
+from explicate._wire import calls as model_calls
+from explicate._wire.calls import Call
+from explicate._wire.channel import (
+    DEFAULT_TARGET,
+    DEFAULT_TIMEOUT_S,
+    POLL_INTERVAL_S,
+    ReadyWait,
+    Tls,
+    call_timeout,
+    channel_credentials,
+    channel_options,
+    token_metadata,
+)
+from explicate._wire.encoding import TableColumns
+from explicate._wire.rpc_errors import from_rpc_error
 from explicate.inputs import Input
 from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic
 from explicate.options import ExplainOptions, Priority
 from explicate.results import ExplainResult, PackedResult, PredictResult
-from explicate.rpc_errors import from_rpc_error
 
 _Answer = TypeVar("_Answer")
 

@@ -18,7 +18,7 @@ One subclass for each thing that a caller can do about an error::
         ├── Cancelled               the call was cancelled
         └── InternalError           the server's fault: report it with `request_id`
 
-This file imports nothing of gRPC; `explicate.rpc_errors` makes these from what gRPC raises.
+This file imports nothing of gRPC; `explicate._wire.rpc_errors` makes these from what gRPC raises.
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ class ExplainResult:
         The part of the image that the model did not see is dark. Raises UsageError when Pillow is not installed
         (`pip install 'explicate[cli]'`), and for an explanation that is not of an image.
         """
-        from explicate.image_view import picture
+        from explicate.views.picture import picture
 
         return picture(self, output)
 
@@ -175,13 +175,13 @@ class ExplainResult:
         `explicate.rows_to_shap` puts many rows of a table into one. For an image each segment's value is spread over
         its pixels, as `shap.plots.image` has it.
         """
-        from explicate.shap_view import to_shap
+        from explicate.views.shap import to_shap
 
         return to_shap(self)
 
     def to_html(self) -> str:
         """A fragment of HTML: the text, the table of columns or the image, coloured by what each part adds."""
-        from explicate.html_view import fragment
+        from explicate.views.html import fragment
 
         return fragment(self)
 

@@ -3,16 +3,14 @@
 `explain_game` runs any method on a plain function; the server drives `ExplanationRun` itself.
 """
 
+from explicate_server.explain.attribution import Attribution
 from explicate_server.explain.errors import ExplanationError, NonFiniteValueError
-from explicate_server.explain.estimator import Estimator
-from explicate_server.explain.faithfulness import Faithfulness, FaithfulnessCheck
-from explicate_server.explain.function_game import GameExplanation, explain_game
-from explicate_server.explain.game import GameInfo
-from explicate_server.explain.loop import ExplanationRun, RunSettings, StopReason
-from explicate_server.explain.quality import Quality
+from explicate_server.explain.explain_game import GameExplanation, explain_game
+from explicate_server.explain.game import Estimator, GameInfo
+from explicate_server.explain.methods import METHODS, Method
+from explicate_server.explain.quality import Faithfulness, FaithfulnessCheck, Quality
 from explicate_server.explain.refinement import refined
-from explicate_server.explain.registry import METHODS, Method
-from explicate_server.explain.result import Attribution
+from explicate_server.explain.run import ExplanationRun, RunSettings, StopReason
 
 __all__ = [
     "METHODS",

@@ -15,11 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from explicate_server.explain.arrays import Booleans, Floats, Indices
-from explicate_server.explain.estimator import Estimator
-from explicate_server.explain.game import GameInfo
-from explicate_server.explain.grouping import spread, starts
-from explicate_server.explain.phrases import phrases, recut
-from explicate_server.explain.result import Attribution
+from explicate_server.explain.attribution import Attribution
+from explicate_server.explain.game import Estimator, GameInfo
+from explicate_server.explain.groups import phrases, recut, spread, starts
 
 Build = Callable[[GameInfo, int], Estimator]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
-from explicate_server.modalities.base import TextUsage
+from explicate_server.modalities.modality import TextUsage
 from explicate_server.runtime.queue import Row
 
 NO_TEXT = -1

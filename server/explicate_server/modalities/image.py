@@ -13,8 +13,9 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import find_objects
 
 from explicate.v1.bundle_pb2 import ImageSchema
+from explicate_bundle.images import UnreadableImage, check_head, read_image
 from explicate_server.errors import Violation
-from explicate_server.modalities.base import (
+from explicate_server.modalities.modality import (
     EncodedInput,
     Game,
     ImageInput,
@@ -22,9 +23,8 @@ from explicate_server.modalities.base import (
     ModelInput,
     SegmentPlayer,
 )
-from explicate_server.modalities.image_decoding import UnreadableImage, check_head, read_image
 from explicate_server.modalities.segmentation import Pixels, granularities, segmented
-from explicate_server.runtime.base import Feeds, Runtime
+from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 
 # All rows of a model cost the same. The queue tells lengths apart in steps of so many.

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_server.errors import Violation
-from explicate_server.modalities.table_columns import (
+from explicate_bundle.columns import (
     LARGEST_NUMBER,
     MISSING_CODE,
     UNKNOWN_CODE,
@@ -15,6 +14,7 @@ from explicate_server.modalities.table_columns import (
     TableColumns,
     number_problem,
 )
+from explicate_server.errors import Violation
 
 _MISSING = -1
 

@@ -17,8 +17,8 @@ say) gives the distance of that value to the bin's mean, in standard deviations,
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_server.modalities.table_columns import Column, TableColumns
-from explicate_server.registry.lime_statistics import BINS, LimeStatistics, by_column
+from explicate_bundle.columns import Column, TableColumns
+from explicate_bundle.table_arrays import BINS, LimeStatistics, by_column
 
 # lime adds it to the standard deviation of each bin, which may be 0.
 _LEAST_DEVIATION = 1e-11

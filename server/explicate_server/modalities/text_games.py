@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate_server.explain.game import WALL
-from explicate_server.modalities.base import TextPlayer
-from explicate_server.modalities.breaks import breaks, sentences
 from explicate_server.modalities.encoded_text import EncodedText
-from explicate_server.modalities.words import Span, distinct_words, words
+from explicate_server.modalities.modality import TextPlayer
+from explicate_server.modalities.words import Span, breaks, distinct_words, sentences, words
 from explicate_server.runtime.queue import Row
 
 NO_PLAYER = -1

@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 from explicate_server.errors import NotServable
 from explicate_server.registry import memory
 from explicate_server.registry.loading import EXPLAINED, BundleLoader, cause
-from explicate_server.registry.records import State, VersionRecord
-from explicate_server.registry.served import ServedModel
+from explicate_server.registry.records import ServedModel, State, VersionRecord
 from explicate_server.registry.watches import Watches
 
 # Calls have ended when a server closes; a lease that outlives them must not hold it up.

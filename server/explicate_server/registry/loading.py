@@ -14,19 +14,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from explicate_bundle.bundle import VerifiedBundle, verify_bundle
+from explicate_bundle.errors import BundleError
+from explicate_bundle.repository import BundlePlace
 from explicate_server.errors import NotServable
-from explicate_server.modalities.base import Modality
-from explicate_server.modalities.registry import open_modality
-from explicate_server.registry.bundle import VerifiedBundle, verify_bundle
-from explicate_server.registry.errors import BundleError
+from explicate_server.modalities.modalities import open_modality
+from explicate_server.modalities.modality import Modality
 from explicate_server.registry.memory import available_bytes, check_room
-from explicate_server.registry.repository import BundlePlace
+from explicate_server.registry.records import ServedModel
 from explicate_server.registry.runtime_choice import NoRuntime, choose_runtime
-from explicate_server.registry.served import ServedModel
-from explicate_server.runtime.base import Runtime
 from explicate_server.runtime.batch_cost import BatchCost, calibrate
 from explicate_server.runtime.batcher import Batcher, Priority
-from explicate_server.runtime.registry import RUNTIMES, Loader, usable_cores
+from explicate_server.runtime.model_runtime import Runtime
+from explicate_server.runtime.runtimes import RUNTIMES, Loader, usable_cores
 from explicate_server.settings import Settings
 
 # Failures whose message says all there is to say; the others leave a trace in the log.

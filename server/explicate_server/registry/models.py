@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from explicate_bundle.repository import list_bundles, list_versions
 from explicate_server.errors import NotServable, NotServing
-from explicate_server.registry.labels import CANARY, LIVE, LabelFileError, LabelStore, LabelTarget
+from explicate_server.registry.changes import Operations, not_found
+from explicate_server.registry.label_store import CANARY, LIVE, LabelFileError, LabelStore, LabelTarget
 from explicate_server.registry.lifecycle import Lifecycle
 from explicate_server.registry.loading import BundleLoader
-from explicate_server.registry.operations import Operations, not_found
-from explicate_server.registry.records import ModelEntry, VersionRecord
-from explicate_server.registry.repository import list_bundles, list_versions
-from explicate_server.registry.served import ServedModel
+from explicate_server.registry.records import ModelEntry, ServedModel, VersionRecord
 from explicate_server.registry.watches import Watches
 from explicate_server.settings import Settings
 

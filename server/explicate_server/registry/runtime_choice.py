@@ -9,12 +9,12 @@ from itertools import cycle
 
 import numpy as np
 
-from explicate_server.modalities.base import Modality
-from explicate_server.registry.bundle import VerifiedBundle
-from explicate_server.registry.trial import GoldenCheck, Trial
-from explicate_server.runtime.base import Runtime, RuntimeUnavailable
+from explicate_bundle.bundle import VerifiedBundle
+from explicate_server.modalities.modality import Modality
+from explicate_server.registry.golden_check import GoldenCheck, Trial
+from explicate_server.runtime.model_runtime import Runtime, RuntimeUnavailable
 from explicate_server.runtime.queue import Row
-from explicate_server.runtime.registry import DEFAULT_RUNTIME, RUNTIMES, Loader
+from explicate_server.runtime.runtimes import DEFAULT_RUNTIME, RUNTIMES, Loader
 
 AUTO = "auto"
 # So much faster must another runtime be to take the default's place. Less is noise.

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import model_service_pb2 as model_messages
-from explicate_server.explain.loop import StopReason
+from explicate_server.explain.run import StopReason
 from explicate_server.registry.records import State
 
 _Number = TypeVar("_Number")

@@ -1,24 +1,118 @@
 """The ports of a server: one for everybody, and where the operator wants it a second one for administration.
 
 Both are gRPC servers with the same servicers, limits and certificates. The second one answers no predictions.
+
+The same rules for the services that are not our own, health and reflection, and the mark of the admin port.
+
+Their handlers come from gRPC's own packages. A refused call gets another handler, which refuses it.
 """
 
+from __future__ import annotations  # grpcio's handler class takes type arguments in its stubs only
+
 import logging
+import ssl
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from explicate.v1 import inference_service_pb2, inference_service_pb2_grpc, model_service_pb2, model_service_pb2_grpc
-from explicate_server.rpc.calls import CallsInterceptor
-from explicate_server.rpc.credentials import server_credentials
-from explicate_server.rpc.foreign_access import AdminPort, ForeignAccess
-from explicate_server.rpc.inference import InferenceServicer
-from explicate_server.rpc.models import ModelServicer
-from explicate_server.security.access import Access
-from explicate_server.security.exposure import exposure
+from explicate_server.errors import ServerError
+from explicate_server.rpc.calls import OWN_SERVICES, CallsInterceptor, authorizations
+from explicate_server.rpc.error_catalogue import abort_with
+from explicate_server.rpc.inference_service import InferenceServicer
+from explicate_server.rpc.model_service import ModelServicer
+from explicate_server.security.access import Access, exposure, on_admin_port
+from explicate_server.security.tokens import Reloaded, check_rights
 from explicate_server.settings import Settings
+
+_Continuation = Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]]
+
+
+class ForeignAccess(grpc.aio.ServerInterceptor):
+    """Lets calls of other services in, or not; our own have their reception."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def intercept_service(
+        self, continuation: _Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """gRPC's hook."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method.startswith(OWN_SERVICES):
+            return handler
+        try:
+            self._access.check(method, authorizations(handler_call_details.invocation_metadata))
+        except ServerError as error:
+            return _refusal(error)
+        return handler
+
+
+class AdminPort(grpc.aio.ServerInterceptor):
+    """Marks every call of the server it belongs to as one that came to the admin port."""
+
+    async def intercept_service(
+        self, continuation: _Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """gRPC's hook; it runs in the task, and so in the context, that answers the call."""
+        on_admin_port.set(True)
+        return await continuation(handler_call_details)
+
+
+def _refusal(error: ServerError) -> grpc.RpcMethodHandler[Any, Any]:
+    async def refuse(_: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
+        await abort_with(context, error, uuid.uuid4().hex)
+        yield b""  # never reached; makes this the generator that gRPC expects
+
+    # A stream of requests fits calls of all four kinds, and none is read.
+    return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    """Credentials for the ports; None without ``--tls-cert``. With ``--tls-client-ca`` clients must show theirs.
+
+    Raises:
+        OSError, ValueError: the files cannot be read, or do not fit together.
+    """
+    if not settings.tls_cert:
+        return None
+    paths = [Path(name) for name in (settings.tls_cert, settings.tls_key, settings.tls_client_ca) if name]
+    configuration = Reloaded(lambda: _read(*paths), paths, what="the TLS certificates")
+    # The fetcher runs at each handshake; giving it the same configuration again costs nothing to speak of.
+    return grpc.dynamic_ssl_server_credentials(
+        configuration.value(), configuration.value, require_client_authentication=bool(settings.tls_client_ca)
+    )
+
+
+def _read(cert: Path, key: Path, client_ca: Path | None = None) -> grpc.ServerCertificateConfiguration:
+    check_rights(key, what="whoever has the key can pose as this server")
+    _check(cert, key, client_ca)
+    ca = client_ca.read_bytes() if client_ca else None
+    return grpc.ssl_server_certificate_configuration([(key.read_bytes(), cert.read_bytes())], ca)
+
+
+def _check(cert: Path, key: Path, client_ca: Path | None) -> None:
+    """gRPC takes any bytes and then fails handshake by handshake; Python's ssl says at once what is wrong."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for path in (cert, key, *([client_ca] if client_ca else [])):
+        path.read_bytes()  # names the file where it is missing, which ssl does not
+    try:
+        context.load_cert_chain(cert, key, password=lambda: "")  # else a key with a password would ask the terminal
+    except ssl.SSLError as error:
+        raise ValueError(f"{cert} and {key} are no certificate and its key without a password: {error}") from None
+    try:
+        if client_ca:
+            context.load_verify_locations(client_ca)
+    except ssl.SSLError as error:
+        raise ValueError(f"{client_ca} holds no certificates: {error}") from None
+
 
 INFERENCE = inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
 MODELS = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name

@@ -1,20 +1,53 @@
 """Requests to domain: what cannot be understood is refused here, with the path of its field."""
 
 from collections.abc import Iterable
+from functools import cache
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import Message
 
 from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
+from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import table_pb2 as table_messages
 from explicate_server.errors import InvalidRequest, Violation
-from explicate_server.modalities.base import CellValue, ImageInput, ModelInput, TabularInput, TextInput
+from explicate_server.inference.explain_options import ClassName, Contrast, ExplainOptions, Target
+from explicate_server.modalities.modality import CellValue, ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.modalities.packed_table import CategoryValues, NumberValues, PackedTable
-from explicate_server.options import ExplainOptions
 from explicate_server.rpc.enums import ENUM_OPTIONS, GRANULARITIES, MASKINGS, OUTPUT_SPACES, QUALITY_LEVELS
 from explicate_server.runtime.batcher import Priority
-from explicate_server.target import ClassName, Contrast, Target
+
+Request = messages.PredictRequest | messages.ExplainRequest | messages.StreamExplainRequest
+
+
+class InputsDigest:
+    """SHA-256 of a request's inputs, computed when it is first asked for: most requests never are.
+
+    A prediction of one input has the digest of an explanation of it.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._of = cache(lambda: _digest(_inputs(request)))
+
+    def __call__(self) -> bytes:
+        """32 bytes."""
+        return self._of()
+
+
+def _inputs(request: Request) -> Iterable[Message]:
+    if not isinstance(request, messages.PredictRequest):
+        return [request.input]
+    return [request.table] if request.HasField("table") else request.inputs
+
+
+def _digest(inputs: Iterable[Message]) -> bytes:
+    digest = sha256()
+    for item in inputs:
+        digest.update(item.SerializeToString(deterministic=True))  # the cells of a row have no order of their own
+    return digest.digest()
+
 
 _BULK = inference_messages.PRIORITY_BULK
 

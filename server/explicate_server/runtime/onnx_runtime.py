@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from explicate_server.runtime.base import Feeds
+from explicate_server.runtime.model_runtime import Feeds
 
 # Padded tokens per batch. CPU: 8 rows of 32 tokens already run at the speed of 64 (MiniLM-L6), so a batch is kept near
 # 40 ms and nobody waits long for the one that is running. On CUDA small batches are mostly launches.

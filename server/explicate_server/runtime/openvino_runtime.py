@@ -13,7 +13,7 @@ from typing import Any  # openvino is an extra, and untyped
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_server.runtime.base import Feeds, RuntimeUnavailable
+from explicate_server.runtime.model_runtime import Feeds, RuntimeUnavailable
 
 # Padded tokens per batch. Tokens/s on 2 cores, two lanes, MiniLM-L6 in bf16: 26,000 at 384, 28,400 at 512, 30,800 at
 # 768, 29,400 at 1536. A batch of 768 takes 50 ms.

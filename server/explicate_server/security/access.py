@@ -1,11 +1,46 @@
-"""Whether a call may be made: its token, the token's rights, and the port it came to."""
+"""Whether a call may be made: its token, the token's rights, and the port it came to.
+
+What is known of a call before it is let in: the port it came to, and whose token it brought.
+
+Set by the surface for the task that answers the call; what the task starts (`asyncio.to_thread`) sees it as well.
+"""
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 
 from explicate_server.errors import AccessDenied
-from explicate_server.security.caller import on_admin_port
-from explicate_server.security.rights import ADMIN, OPEN, Need, need
-from explicate_server.security.tokens import Token, find_token
+from explicate_server.security.tokens import ADMIN, OPEN, Need, Token, find_token, need
+from explicate_server.settings import Settings
+
+_LOOPBACK_NAMES = ("localhost", "[::1]", "::1")
+
+
+def exposure(settings: Settings) -> str:
+    """One warning for the log; empty when nothing is exposed, or what is has both TLS and a way to know its callers."""
+    addresses = [address for address in (settings.listen, settings.admin_listen) if address and not is_local(address)]
+    if not addresses:
+        return ""
+    missing = []
+    if not settings.tls_cert:
+        missing.append("encryption (--tls-cert, --tls-key)")
+    if not settings.tokens and not settings.tls_client_ca:
+        missing.append("authentication (--tokens or --tls-client-ca)")
+    return f"{' and '.join(addresses)}: open to the network without {' and without '.join(missing)}" if missing else ""
+
+
+def is_local(address: str) -> bool:
+    """Whether only this machine can reach an address to listen on."""
+    host = address.rpartition(":")[0]
+    return address.startswith("unix:") or host in _LOOPBACK_NAMES or host.startswith("127.")
+
+
+on_admin_port: ContextVar[bool] = ContextVar("on_admin_port", default=False)
+
+
+def caller_key(token_name: str, address: str) -> str:
+    """What limits, logs and audit call the caller: its token by name, or its address where tokens are not asked for."""
+    return f"token:{token_name}" if token_name else address
+
 
 _SCHEME = "bearer "
 _REALM = 'Bearer realm="explicate"'  # RFC 6750, section 3: what a refused caller is told to bring

@@ -2,18 +2,147 @@
 
 A token is 256 random bits, so nobody can try them all, and one SHA-256 is as good as a slow hash: bcrypt and the like
 exist for passwords, of which people choose few, and would cost every call tens of milliseconds.
+
+Which right every RPC asks for: one table, so that an exposed port has no call that nobody thought of.
+
+A call that is not in it asks for ADMIN, and a test fails as long as the running server has one.
+
+What a few files say, read again when one of them changes.
+
+Certificates and tokens are replaced while the server runs. A replacement that cannot be read leaves the last good one
+in use, and the log says so once for each change.
 """
 
 import hashlib
 import hmac
+import logging
 import re
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+import stat
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from explicate_server.security.rights import Right
-from explicate_server.security.secret_files import check_rights
+_T = TypeVar("_T")
+
+
+class Reloaded(Generic[_T]):
+    """A value that follows its files. For any thread."""
+
+    def __init__(self, read: Callable[[], _T], paths: Sequence[Path], *, what: str) -> None:
+        """Read once; ``what`` names the value in the log.
+
+        Raises:
+            OSError, ValueError: whatever ``read`` does; there is nothing older to fall back on.
+        """
+        self._read = read
+        self._paths = paths
+        self._what = what
+        self._lock = threading.Lock()
+        # Taken before reading: files that change meanwhile look changed the next time.
+        self._seen = self._look()
+        self._value = read()
+
+    def value(self) -> _T:
+        """The newest value that could be read. Costs a look at each file, a few µs."""
+        with self._lock:
+            seen = self._look()
+            if seen != self._seen:
+                self._seen = seen
+                self._reload()
+            return self._value
+
+    def _reload(self) -> None:
+        try:
+            self._value = self._read()
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            _log.error("%s changed and cannot be used, so the last good ones stay: %s", self._what, _cause(error))
+        else:
+            _log.info("%s changed and are in use", self._what)
+
+    def _look(self) -> list[tuple[int, int, int] | None]:
+        return [_identity(path) for path in self._paths]
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()  # follows links: orchestrators swap one to replace a secret
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _cause(error: OSError | ValueError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+_log = logging.getLogger(__name__)
+
+
+def check_rights(path: Path, *, what: str) -> None:
+    """Refuse a file that others may change; warn of one that others may read.
+
+    Reading is no reason to refuse: orchestrators mount secrets readable for a group.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: others than its owner may write it.
+    """
+    mode = path.stat().st_mode
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ValueError(f"{path} can be changed by others than its owner; chmod 600 it ({what})")
+    if mode & stat.S_IROTH:
+        _log.warning("%s can be read by everybody on this machine; chmod 600 it (%s)", path, what)
+
+
+class Right(Enum):
+    """What a token may do; the words that stand in the file of tokens."""
+
+    PREDICT = "predict"
+    EXPLAIN = "explain"
+    ADMIN = "admin"
+
+
+Need = frozenset[Right]
+"""The rights of which one is enough; none at all: the call is open to everybody."""
+
+OPEN: Need = frozenset()
+ANY_TOKEN: Need = frozenset(Right)
+_PREDICT: Need = frozenset({Right.PREDICT})
+_EXPLAIN: Need = frozenset({Right.EXPLAIN})
+ADMIN: Need = frozenset({Right.ADMIN})
+
+_INFERENCE = "explicate.v1.InferenceService"
+_MODELS = "explicate.v1.ModelService"
+NEEDS: Mapping[str, Need] = {
+    f"{_INFERENCE}/Predict": _PREDICT,
+    # An explanation holds the prediction as well, and costs hundreds of times more.
+    f"{_INFERENCE}/Explain": _EXPLAIN,
+    f"{_INFERENCE}/StreamExplain": _EXPLAIN,
+    f"{_MODELS}/ListModels": ANY_TOKEN,
+    f"{_MODELS}/GetModel": ANY_TOKEN,
+    f"{_MODELS}/WatchModels": ANY_TOKEN,
+    f"{_MODELS}/LoadModel": ADMIN,
+    f"{_MODELS}/UnloadModel": ADMIN,
+    f"{_MODELS}/ActivateVersion": ADMIN,
+    f"{_MODELS}/RollbackModel": ADMIN,
+    f"{_MODELS}/RemoveLabel": ADMIN,
+    f"{_MODELS}/SetTraffic": ADMIN,
+    # Orchestrators and balancers ask without a token, and learn the names of models they already know only.
+    "grpc.health.v1.Health/Check": OPEN,
+    "grpc.health.v1.Health/List": ANY_TOKEN,  # it names every model
+    "grpc.health.v1.Health/Watch": OPEN,
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": ANY_TOKEN,
+}
+
+
+def need(method: str) -> Need:
+    """What a call asks for, by gRPC's name of its method, ``/package.Service/Method``."""
+    return NEEDS.get(method.removeprefix("/"), ADMIN)
+
 
 TOKEN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PREFIX = "explicate_"  # so that scanners of repositories and logs can find one that leaked

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
-from canned_server import CannedServer, model_status, serve
 
 import explicate
-from explicate import cli
+from explicate.cli import main as cli
+from support.canned.canned_server import CannedServer, model_status, serve
 
 STREAMS = ("stream_explain", "watch_models")
 

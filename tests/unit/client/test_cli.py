@@ -10,17 +10,17 @@ import sys
 from importlib import metadata
 
 import pytest
-from canned_server import bad_request, model_status, rich_status
-from command_line import COLOUR, documents, in_terminal
 from grpc import StatusCode
 
-from explicate import cli
-from explicate.commands import explanation_options
+from explicate.cli import explanation_options
+from explicate.cli import main as cli
 from explicate.errors import UsageError
 from explicate.options import METHODS
 from explicate.v1 import explanation_pb2 as pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
+from support.canned.canned_server import bad_request, model_status, rich_status
+from support.command_line import COLOUR, documents, in_terminal
 
 
 class TestPredict:

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from canned_images import MAX_BYTES, cat_probability, picture
-from command_line import documents, in_terminal
 from PIL import Image
 
-from explicate import cli
-from explicate.commands import predict
+from explicate.cli import main as cli
+from explicate.cli import predict
+from support.canned.canned_images import MAX_BYTES, cat_probability, picture
+from support.command_line import documents, in_terminal
 
 ANIMALS = ("--model", "animals")
 

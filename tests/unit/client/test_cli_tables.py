@@ -9,15 +9,15 @@ import math
 import sys
 
 import pytest
-from canned_tables import TARGET
-from command_line import COLOUR, documents, in_terminal
 
-from explicate import cli
-from explicate.commands.cell_values import cell_value
+from explicate.cli import main as cli
+from explicate.cli.cell_values import cell_value
 from explicate.errors import InvalidArgument
 from explicate.model_info import Column
 from explicate.v1 import model_service_pb2 as model_pb
 from explicate.v1 import table_pb2 as table_pb
+from support.canned.canned_tables import TARGET
+from support.command_line import COLOUR, documents, in_terminal
 
 CREDIT = ("--model", "credit")
 ROW = "age=34,income=,job=clerk,owner=yes"

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import grpc
 import pytest
-from canned_server import STREAMED_EVALUATIONS, model_status, word_value
 
 import explicate
-from explicate import convert
+from explicate._wire import decoding as convert
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
+from support.canned.canned_server import STREAMED_EVALUATIONS, model_status, word_value
 
 
 def test_predictions_come_in_the_order_of_the_inputs(ask):

@@ -8,13 +8,13 @@ import socket
 
 import grpc
 import pytest
-from canned_server import bad_request, rich_status
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
 
 import explicate
 from explicate import errors
 from explicate.errors import ErrorDetails, ServerError
+from support.canned.canned_server import bad_request, rich_status
 
 CODES = [
     (grpc.StatusCode.INVALID_ARGUMENT, explicate.InvalidArgument),

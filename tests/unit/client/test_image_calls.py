@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import threading
 
-import canned_images
 import pytest
-from canned_images import picture
 
 import explicate
 from explicate.v1 import explanation_pb2 as pb
+from support.canned import canned_images
+from support.canned.canned_images import picture
 
 
 def image(**options) -> explicate.Image:

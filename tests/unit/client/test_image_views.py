@@ -12,17 +12,20 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from canned_images import picture
-from canned_server import answer, word_value
 from PIL import Image
 
 import explicate
-from explicate import calls, convert, pictures, wording
-from explicate.colours import LOWERS_RGB, RAISES_RGB
-from explicate.commands import explanation_text
-from explicate.html_view import document, fragment
+from explicate._wire import calls
+from explicate._wire import decoding as convert
+from explicate.cli import explanation_text
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
+from explicate.views import picture as pictures
+from explicate.views import words as wording
+from explicate.views.html import document, fragment
+from explicate.views.words import LOWERS_RGB, RAISES_RGB
+from support.canned.canned_images import picture
+from support.canned.canned_server import answer, word_value
 
 WHITE = picture(640, 320, colour="white")  # the model sees the middle: columns 160 to 480
 EXIF_ORIENTATION, TURNED_RIGHT = 0x0112, 6

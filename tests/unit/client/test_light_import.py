@@ -28,7 +28,7 @@ def test_clients_need_grpc_and_protobuf_only():
 def test_commands_register_without_what_they_run_with():
     code = """
 import argparse
-from explicate.commands import register
+from explicate.cli import register
 register(argparse.ArgumentParser().add_subparsers())"""
     assert not modules_after(code) & (HEAVY | OURS | {"grpc", "google"})
 

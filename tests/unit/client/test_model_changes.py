@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import canned_models
 import pytest
-from canned_server import model_status
-from command_line import documents
 from google.rpc import error_details_pb2, status_pb2
 
 import explicate
 from explicate.v1 import model_service_pb2 as model_pb
+from support.canned import canned_models
+from support.canned.canned_server import model_status
+from support.command_line import documents
 
 
 class TestClients:

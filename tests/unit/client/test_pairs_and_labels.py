@@ -9,15 +9,15 @@ import re
 from dataclasses import replace
 
 import pytest
-from canned_labels import LABELS, probabilities
-from canned_server import great_probability
-from command_line import documents, in_terminal
 
 import explicate
-from explicate import wording
-from explicate.commands import explanation_text
-from explicate.html_view import fragment
-from explicate.segments import pair_texts
+from explicate.cli import explanation_text
+from explicate.views import words as wording
+from explicate.views.html import fragment
+from explicate.views.words import pair_texts
+from support.canned.canned_labels import LABELS, probabilities
+from support.canned.canned_server import great_probability
+from support.command_line import documents, in_terminal
 
 PAIR = explicate.TextPair("It rains now", "The street now")
 PAIRS = ("--model", "entailment")

@@ -9,12 +9,12 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from canned_server import word_value
-from canned_tables import TARGET
 
 import explicate
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import table_pb2 as table_pb
+from support.canned.canned_server import word_value
+from support.canned.canned_tables import TARGET
 
 ROW = {"age": 34, "income": None, "job": "clerk", "owner": True}
 MISSING = table_pb.Cell(missing=True)

@@ -8,14 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from canned_server import answer, prediction
 
 import explicate
-from explicate import calls, convert, wording
-from explicate.commands import explanation_text
-from explicate.html_view import document, fragment
+from explicate._wire import calls
+from explicate._wire import decoding as convert
+from explicate.cli import explanation_text
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
+from explicate.views import words as wording
+from explicate.views.html import document, fragment
+from support.canned.canned_server import answer, prediction
 
 ROW = {"age": 34, "income": None, "job": "clerk", "owner": True}
 

@@ -8,20 +8,21 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from canned_server import answer
 from hypothesis import given
 from hypothesis import strategies as st
 
 import explicate
-from explicate import calls, convert, wording
-from explicate.colours import LOWERS_RGB, RAISES_RGB
-from explicate.commands import bars, explanation_text, tables
-from explicate.enum_names import STOP_REASONS
+from explicate._wire import calls
+from explicate._wire import decoding as convert
+from explicate._wire.enum_names import STOP_REASONS
+from explicate.cli import bars, explanation_text, tables
 from explicate.explanation import Contribution, Feature, Span
-from explicate.html_view import document, fragment
-from explicate.segments import feature_texts, segments
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
+from explicate.views import words as wording
+from explicate.views.html import document, fragment
+from explicate.views.words import LOWERS_RGB, RAISES_RGB, feature_texts, segments
+from support.canned.canned_server import answer
 
 
 def explained(text: str, **options) -> explicate.ExplainResult:

@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from served_arguments import DEPLOY, ROOT, served_settings
 
-from explicate.cli import build_parser
-from explicate.commands import health
+from explicate.cli import health
+from explicate.cli.main import build_parser
+from support.served_arguments import DEPLOY, ROOT, served_settings
 
 IMAGES = sorted((DEPLOY / "docker").glob("Dockerfile*"))
 SECRET = re.compile(r"password|secret|token|api_?key|credential|BEGIN [A-Z ]*PRIVATE", re.IGNORECASE)

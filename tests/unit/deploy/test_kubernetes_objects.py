@@ -6,10 +6,10 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from served_arguments import DEPLOY, served_settings
 
-from explicate.channel import SERVICE_CONFIG
+from explicate._wire.channel import SERVICE_CONFIG
 from explicate.v1 import inference_service_pb2
+from support.served_arguments import DEPLOY, served_settings
 
 FILES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 # Kinds that come with operators and not with Kubernetes.

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from served_arguments import DEPLOY, served_settings
+
+from support.served_arguments import DEPLOY, served_settings
 
 PATH = DEPLOY / "systemd" / "explicate.service"
 

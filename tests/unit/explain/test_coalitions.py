@@ -6,7 +6,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from explicate_server.explain.coalitions import PairSampler
+from explicate_server.explain.statistics.coalitions import PairSampler
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 8, 11, 12])

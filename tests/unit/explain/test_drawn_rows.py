@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from explicate_server.explain.drawn_rows import NUMBER_BITS, numbered, row_numbers
-from explicate_server.value_store import coalition_keys
+from explicate_server.explain.estimators.drawn_rows import NUMBER_BITS, numbered, row_numbers
+from explicate_server.inference.evaluations import coalition_keys
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 40])

@@ -4,12 +4,12 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from exact_games import model_like_game, random_game
 
 from explicate_server.explain import GameInfo, StopReason, explain_game
 from explicate_server.explain.errors import TooFewEvaluationsError
-from explicate_server.explain.exact_shap import ExactShap, shapley_values, table_index
-from explicate_server.explain.kernel_shap import KernelShap
+from explicate_server.explain.estimators.exact_shap import ExactShap, shapley_values, table_index
+from explicate_server.explain.estimators.kernel_shap import KernelShap
+from support.exact_games import model_like_game, random_game
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 6, 11])

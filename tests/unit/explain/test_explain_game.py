@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from exact_games import model_like_game, random_game
 from numpy.typing import NDArray
 
 from explicate_server.explain import METHODS, GameExplanation, NonFiniteValueError, StopReason, explain_game
+from support.exact_games import model_like_game, random_game
 
 DRAWING_NOTHING = {"exact-shap", "occlusion", "partition-shap"}
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from exact_games import GOLDEN, TableGame, golden_games, relative_error
 from scipy.stats import spearmanr
 
 from explicate_server.explain import GameExplanation, explain_game
+from support.exact_games import GOLDEN, TableGame, golden_games, relative_error
 
 pytestmark = [
     pytest.mark.slow,

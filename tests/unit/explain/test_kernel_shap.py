@@ -4,13 +4,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from exact_games import TableGame, model_like_game, random_game, relative_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from explicate_server.explain import GameInfo, StopReason, explain_game
-from explicate_server.explain.kernel_shap import KernelShap
+from explicate_server.explain.estimators.kernel_shap import KernelShap
+from support.exact_games import TableGame, model_like_game, random_game, relative_error
 
 ALL = 2**20  # a budget that no game here exhausts
 

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from explicate_server.explain import GameInfo, StopReason, explain_game
-from explicate_server.explain.lime import Lime
-from explicate_server.explain.lime_samples import text_rows, text_sample
-from explicate_server.explain.local_model import kernel_weights
+from explicate_server.explain.estimators.lime import Lime, text_rows, text_sample
+from explicate_server.explain.estimators.local_model import kernel_weights
 
 TEXTS = [
     "the tea is good, the box is not! Tea for me",

@@ -9,8 +9,8 @@ from lime.lime_image import LimeImageExplainer
 from numpy.typing import NDArray
 
 from explicate_server.explain import METHODS, explain_game
-from explicate_server.explain.lime_samples import image_rows
-from explicate_server.explain.registry import METHODS_OF
+from explicate_server.explain.estimators.lime import image_rows
+from explicate_server.explain.methods import METHODS_OF
 
 Floats = NDArray[np.float64]
 SIDE = 24

@@ -5,13 +5,13 @@ from math import comb
 
 import numpy as np
 import pytest
-from exact_games import GOLDEN, TableGame, golden_games, model_like_game, random_game
 from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from explicate_server.explain import GameInfo, StopReason, explain_game
-from explicate_server.explain.lime_stratified import LimeStratified
-from explicate_server.explain.local_model import kernel_weights
+from explicate_server.explain.estimators.lime_stratified import LimeStratified
+from explicate_server.explain.estimators.local_model import kernel_weights
+from support.exact_games import GOLDEN, TableGame, golden_games, model_like_game, random_game
 
 SEEDS = range(6)
 

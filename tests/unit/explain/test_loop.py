@@ -6,7 +6,6 @@ from itertools import repeat
 
 import numpy as np
 import pytest
-from exact_games import TableGame, model_like_game, random_game
 
 from explicate_server.explain import (
     METHODS,
@@ -17,7 +16,8 @@ from explicate_server.explain import (
     RunSettings,
     StopReason,
 )
-from explicate_server.explain.kernel_shap import KernelShap
+from explicate_server.explain.estimators.kernel_shap import KernelShap
+from support.exact_games import TableGame, model_like_game, random_game
 
 
 def run_of(game: TableGame, **settings: float) -> ExplanationRun:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from exact_games import random_game
 
 from explicate_server.explain import GameInfo, StopReason, explain_game
-from explicate_server.explain.occlusion import Occlusion
+from explicate_server.explain.estimators.occlusion import Occlusion
+from support.exact_games import random_game
 
 
 @pytest.mark.parametrize("n", [1, 2, 9])

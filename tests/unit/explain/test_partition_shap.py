@@ -5,12 +5,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from exact_games import TableGame, model_like_game, random_game, relative_error
 from numpy.typing import NDArray
 
 from explicate_server.explain import ExplanationRun, GameInfo, RunSettings, StopReason, explain_game
-from explicate_server.explain.partition_shap import PartitionShap
-from explicate_server.explain.partition_tree import Cut, partition_tree
+from explicate_server.explain.estimators.partition_shap import Cut, PartitionShap, partition_tree
+from support.exact_games import TableGame, model_like_game, random_game, relative_error
 
 Tree = dict[tuple[int, int], Cut]
 

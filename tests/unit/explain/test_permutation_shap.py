@@ -4,12 +4,12 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from exact_games import TableGame, model_like_game, random_game, relative_error
 from scipy.stats import t as student_t
 
 from explicate_server.explain import GameInfo, StopReason, explain_game
-from explicate_server.explain.coalitions import stream
-from explicate_server.explain.permutation_shap import PermutationShap
+from explicate_server.explain.estimators.permutation_shap import PermutationShap
+from explicate_server.explain.statistics.coalitions import stream
+from support.exact_games import TableGame, model_like_game, random_game, relative_error
 
 
 def orders_within(n: int, max_evaluations: int, seed: int) -> list[np.ndarray]:

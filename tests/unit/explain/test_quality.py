@@ -4,15 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from exact_games import TableGame, model_like_game, random_game
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from explicate_server.explain import Attribution, ExplanationRun, GameInfo, RunSettings, quality
-from explicate_server.explain.faithfulness import FaithfulnessCheck
-from explicate_server.explain.intervals import certain_top, interval_ratios
-from explicate_server.explain.kernel_shap import KernelShap
-from explicate_server.explain.record import Record
+from explicate_server.explain.estimators.kernel_shap import KernelShap
+from explicate_server.explain.quality import FaithfulnessCheck, Record
+from explicate_server.explain.statistics.intervals import certain_top, interval_ratios
+from support.exact_games import TableGame, model_like_game, random_game
 
 
 def attribution_of(
@@ -142,7 +141,7 @@ def test_the_first_k_are_certain_when_their_intervals_by_size_are_clear_of_all_o
 
 
 def test_the_record_keeps_as_many_rows_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("explicate_server.explain.record.MAX_CELLS", 12 * 25)
+    monkeypatch.setattr("explicate_server.explain.quality.MAX_CELLS", 12 * 25)
     record = Record()
     assert record.rows() is None
     coalitions, values = np.random.default_rng(0).random((40, 10)) < 0.5, np.arange(80.0).reshape(40, 2)

@@ -2,18 +2,16 @@
 
 import numpy as np
 import pytest
-from exact_games import relative_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from explicate_server.explain import Attribution, ExplanationRun, GameInfo, RunSettings, StopReason
-from explicate_server.explain.estimator import Estimator
-from explicate_server.explain.game import WALL
-from explicate_server.explain.grouping import gathered, spread
-from explicate_server.explain.kernel_shap import KernelShap
-from explicate_server.explain.phrases import phrases, recut
+from explicate_server.explain.estimators.kernel_shap import KernelShap
+from explicate_server.explain.game import WALL, Estimator
+from explicate_server.explain.groups import gathered, phrases, recut, spread
 from explicate_server.explain.refinement import Refinement, refined
+from support.exact_games import relative_error
 
 
 class LongGame:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from exact_games import model_like_game
 from numpy.typing import NDArray
 
 from explicate_server.explain import METHODS, Attribution, Estimator, GameInfo, StopReason, explain_game
 from explicate_server.explain.errors import TooFewEvaluationsError
-from explicate_server.explain.registry import AUTO, chosen
+from explicate_server.explain.methods import AUTO, chosen
+from support.exact_games import model_like_game
 
 N = 9
 OUTPUTS = 2

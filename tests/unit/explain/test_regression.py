@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge, RidgeCV
 
-from explicate_server.explain.regression import PENALTY_GRID, Design, sandwich_variances
+from explicate_server.explain.statistics.least_squares import PENALTY_GRID, Design, sandwich_variances
 
 
 @pytest.fixture

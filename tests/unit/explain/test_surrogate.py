@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from exact_games import TableGame
 
-from explicate_server.explain import surrogate
-from explicate_server.explain.surrogate import fit_surrogate
+from explicate_server.explain.statistics import surrogate
+from explicate_server.explain.statistics.surrogate import fit_surrogate
+from support.exact_games import TableGame
 
 
 def signs_of_all(n: int) -> np.ndarray:

@@ -16,16 +16,18 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from tiny_bundle import write_run_files, write_tiny_run
 
 from explicate.v1 import bundle_pb2
-from explicate_export import cli, onnx_graph, text_export, text_model
-from explicate_export.comparison import LOGITS, Parity, Scale, check_parity, measure_parity
+from explicate_bundle.signatures import verify_signature
+from explicate_export import cli, onnx_graph
 from explicate_export.errors import ConversionError, ParityError, UsageError
 from explicate_export.export import ExportOptions, export_run
-from explicate_export.text_run import read_text_run
-from explicate_export.token_rows import check_token_ids, encode, plain_tokenizer_json
-from explicate_server.security.signatures import verify_signature
+from explicate_export.parity import LOGITS, Parity, Scale, check_parity, measure_parity
+from explicate_export.text import conversion as text_export
+from explicate_export.text import model as text_model
+from explicate_export.text.model import check_token_ids, encode, plain_tokenizer_json
+from explicate_export.text.run import read_text_run
+from support.tiny_bundle import write_run_files, write_tiny_run
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import pytest
 import torch
 import transformers
 from google.protobuf import json_format
-from tiny_bundle import LABELS, compose_texts, write_run_files
-from tiny_text_model import build_tokenizer
 
 from explicate.v1 import bundle_pb2
 from explicate_export.errors import ConversionError
 from explicate_export.export import ExportOptions, export_run
+from support.tiny_bundle import LABELS, compose_texts, write_run_files
+from support.tiny_text_model import build_tokenizer
 
 _VOCABULARY_SIZE = len(build_tokenizer())
 _BERT_LIKE: dict[str, Any] = {

@@ -10,14 +10,13 @@ import onnx
 import pytest
 from google.protobuf import json_format
 from numpy.typing import NDArray
-from tiny_bundle import CONSTANT_LOGITS, build_onnx_variant, compose_texts
 
 from explicate.v1 import bundle_pb2
-from explicate_export.golden_texts import choose_excerpts, choose_golden
-from explicate_export.markdown import as_list
-from explicate_export.text_graph import TextGraph
-from explicate_export.token_rows import TokenRow, encode
-from explicate_server.registry.golden import read_golden
+from explicate_bundle.golden import read_golden
+from explicate_export.model_card import as_list
+from explicate_export.text.golden import choose_excerpts, choose_golden
+from explicate_export.text.model import TextGraph, TokenRow, encode
+from support.tiny_bundle import CONSTANT_LOGITS, build_onnx_variant, compose_texts
 
 
 @pytest.fixture(scope="module")

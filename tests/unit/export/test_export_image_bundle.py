@@ -18,16 +18,27 @@ from google.protobuf import json_format
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from PIL import Image
-from tiny_image_run import EDGE, FAMILIES, LABELS, MEAN, STD, TARGET_MEAN, TARGET_SPREAD, prepared, write_image_run
 from transformers import AutoModelForImageClassification
 
 from explicate.v1 import bundle_pb2
-from explicate_export import golden_images, image_export
+from explicate_bundle.bundle import verify_bundle
 from explicate_export.errors import ParityError, UsageError
 from explicate_export.export import ExportOptions, export_run
-from explicate_server.modalities.registry import open_modality
-from explicate_server.registry.bundle import verify_bundle
+from explicate_export.image import conversion as image_export
+from explicate_export.image import golden as golden_images
+from explicate_server.modalities.modalities import open_modality
 from explicate_server.settings import Settings
+from support.tiny_image_run import (
+    EDGE,
+    FAMILIES,
+    LABELS,
+    MEAN,
+    STD,
+    TARGET_MEAN,
+    TARGET_SPREAD,
+    prepared,
+    write_image_run,
+)
 
 # By name: family, kind, labels.
 KINDS: dict[str, tuple[str, str, Sequence[str]]] = {

@@ -10,10 +10,9 @@ import pytest
 from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.writing import MANIFEST_NAME, sha256_of
 from explicate_export.errors import PublicationError, UsageError
-from explicate_export.manifest import MANIFEST_NAME, sha256_of
-from explicate_export.publish import check_target, stage_bundle
-from explicate_export.staging import PREFIX, clear_dead_staging
+from explicate_export.publish import PREFIX, check_target, clear_dead_staging, stage_bundle
 
 _PUBLISHER = """
 import os, signal, sys

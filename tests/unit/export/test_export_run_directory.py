@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_bundle import write_run_files
 
 from explicate_export.errors import UsageError
-from explicate_export.kinds import open_run
-from explicate_export.text_run import read_text_run
+from explicate_export.export import open_run
+from explicate_export.text.run import read_text_run
+from support.tiny_bundle import write_run_files
 
 
 @pytest.fixture

@@ -16,16 +16,17 @@ import torch
 from google.protobuf import json_format
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from tiny_table_run import BACKGROUND_ROWS, COLUMNS, LABELS, TARGET, Column, category, number, write_table_run
 
 from explicate.v1 import bundle_pb2
-from explicate_export import golden_rows, tabular_export
+from explicate_bundle.bundle import verify_bundle
 from explicate_export.errors import ParityError
 from explicate_export.export import ExportOptions, export_run
-from explicate_server.modalities.registry import open_modality
-from explicate_server.registry.bundle import verify_bundle
+from explicate_export.table import conversion as tabular_export
+from explicate_export.table import golden as golden_rows
+from explicate_server.modalities.modalities import open_modality
 from explicate_server.settings import Settings
-from explicate_training.tabular_network import load_network
+from explicate_training.table.network import load_network
+from support.tiny_table_run import BACKGROUND_ROWS, COLUMNS, LABELS, TARGET, Column, category, number, write_table_run
 
 NUMBERS = tuple(number(f"n{index}") for index in range(4))
 CATEGORIES = (category("colour", "red", "green"), category("sold", "false", "true", kind="boolean"))

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_table_run import BACKGROUND_ROWS, COLUMNS, TARGET, category, number, write_table_run
 
 from explicate.v1 import bundle_pb2
 from explicate_export.errors import UsageError
-from explicate_export.kinds import open_run
-from explicate_export.table_rows import CellError, encode
-from explicate_export.tabular_run import read_tabular_run
+from explicate_export.export import open_run
+from explicate_export.table.rows import CellError, encode
+from explicate_export.table.run import read_tabular_run
+from support.tiny_table_run import BACKGROUND_ROWS, COLUMNS, TARGET, category, number, write_table_run
 
 ROW = {"city": "Köln", "age": 30, "member": True, "income": 1.5, "size": "large", "distance": -2}
 

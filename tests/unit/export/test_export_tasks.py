@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_bundle import TARGET_MEAN, TARGET_NAME, TARGET_SPREAD, write_run_files, write_tiny_run
-from tiny_table_run import write_table_run
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.bundle import VerifiedBundle, verify_bundle
+from explicate_bundle.errors import BundleError
+from explicate_bundle.golden import Golden, read_golden, write_golden
 from explicate_export.description import GOLDEN_TOLERANCE
 from explicate_export.errors import UsageError
 from explicate_export.export import ExportOptions, export_run
-from explicate_export.tabular_run import read_tabular_run
-from explicate_export.text_run import read_text_run
-from explicate_server.registry.bundle import VerifiedBundle, verify_bundle
-from explicate_server.registry.errors import BundleError
-from explicate_server.registry.golden import Golden, read_golden, write_golden
+from explicate_export.table.run import read_tabular_run
+from explicate_export.text.run import read_text_run
+from support.tiny_bundle import TARGET_MEAN, TARGET_NAME, TARGET_SPREAD, write_run_files, write_tiny_run
+from support.tiny_table_run import write_table_run
 
 LABELS = ("late", "rude", "wrong")
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explicate_server.admission import Admission, Seat, caller_of
 from explicate_server.errors import Overloaded
+from explicate_server.inference.admission import Admission, Seat, caller_of
 
 
 @pytest.fixture

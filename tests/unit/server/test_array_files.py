@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mutation import damaged, flipped
 
-from explicate_server.registry.array_files import MAX_UNPACKED_BYTES, opened_arrays
-from explicate_server.registry.errors import BundleError
+from explicate_bundle.arrays import MAX_UNPACKED_BYTES, opened_arrays
+from explicate_bundle.errors import BundleError
+from support.faults.mutation import damaged, flipped
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from explicate_server.errors import ModelFault, NotServing, Overloaded
-from explicate_server.runtime.base import Feeds
 from explicate_server.runtime.batcher import Batcher, Priority
+from explicate_server.runtime.model_runtime import Feeds
 from explicate_server.runtime.queue import Row
 
 CRASH, NOT_FINITE, SHAPELESS = 666, 999, 444

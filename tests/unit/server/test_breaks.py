@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explicate_server.modalities.breaks import COMMA, NOTHING, PARAGRAPH, SENTENCE, breaks, sentences
-from explicate_server.modalities.words import words
+from explicate_server.modalities.words import COMMA, NOTHING, PARAGRAPH, SENTENCE, breaks, sentences, words
 
 
 @pytest.mark.parametrize(

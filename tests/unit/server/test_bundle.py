@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundle_edits import edit_manifest, replace_file
 
-from explicate_server.registry.bundle import verify_bundle
-from explicate_server.registry.errors import BundleError
-from explicate_server.registry.repository import list_bundles
+from explicate_bundle.bundle import verify_bundle
+from explicate_bundle.errors import BundleError
+from explicate_bundle.repository import list_bundles
+from support.bundle_edits import edit_manifest, replace_file
 
 
 @pytest.fixture

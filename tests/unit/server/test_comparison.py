@@ -5,8 +5,8 @@ import pytest
 from scipy.special import expit, softmax
 from scipy.stats import spearmanr
 
-from explicate_server.comparison import Comparison, Scored, spearman
-from explicate_server.outputs import Scales
+from explicate_server.inference.agreement import Comparison, Scored, spearman
+from explicate_server.inference.outputs import Scales
 
 STREAM = np.random.Generator(np.random.Philox(5))
 

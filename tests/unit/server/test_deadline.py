@@ -2,7 +2,7 @@
 
 import pytest
 
-from explicate_server.deadline import Deadline
+from explicate_server.inference.explain_call import Deadline
 
 
 class _Clock:

@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from test_batcher import GatedRuntime, collate, rows_of
 
-from explicate_server.evaluations import Evaluations
-from explicate_server.outputs import Scales
+from explicate_server.inference.evaluations import Evaluations, ValueStore
+from explicate_server.inference.outputs import Scales
+from explicate_server.inference.timings import Timings
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.queue import Row
-from explicate_server.timings import Timings
-from explicate_server.value_store import ValueStore
 
 
 async def test_time_that_ends_before_the_first_row_departs_gives_no_values_and_no_error() -> None:

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundle_edits import edit_manifest, replace_file
-from tiny_image_bundle import GOLDEN_SEGMENTS, pictures, tiny_images
 
-from explicate_server.modalities.registry import open_modality
-from explicate_server.registry.bundle import verify_bundle
-from explicate_server.registry.errors import BundleError
-from explicate_server.registry.golden_images import GoldenImages
+from explicate_bundle.bundle import verify_bundle
+from explicate_bundle.errors import BundleError
+from explicate_bundle.golden import GoldenImages
+from explicate_server.modalities.modalities import open_modality
 from explicate_server.registry.runtime_choice import AUTO, choose_runtime
-from explicate_server.runtime.registry import RUNTIMES
+from explicate_server.runtime.runtimes import RUNTIMES
 from explicate_server.settings import Settings
+from support.bundle_edits import edit_manifest, replace_file
+from support.tiny_image_bundle import GOLDEN_SEGMENTS, pictures, tiny_images
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_image_bundle import HEIGHT, WIDTH, pictures, png, saved
 
 from explicate.v1 import bundle_pb2
-from explicate_server.modalities.image_decoding import ReadImage, UnreadableImage, read_image
-from explicate_server.modalities.image_headers import MOST_FRAMES, MOST_SCANS
-from explicate_training.image_preparation import Preparation, decode
+from explicate_bundle.image_headers import MOST_FRAMES, MOST_SCANS
+from explicate_bundle.images import ReadImage, UnreadableImage, read_image
+from explicate_training.image.preparation import Preparation, decode
+from support.tiny_image_bundle import HEIGHT, WIDTH, pictures, png, saved
 
 MOST_PIXELS = 1_000_000
 PIXELS = pictures(1)[0]
@@ -329,7 +329,7 @@ def test_a_jpeg_that_goes_over_its_picture_again_and_again_is_refused() -> None:
 _DAMAGED = """
 import sys
 from explicate.v1 import bundle_pb2
-from explicate_server.modalities.image_decoding import UnreadableImage, read_image
+from explicate_bundle.images import UnreadableImage, read_image
 
 schema = bundle_pb2.ImageSchema(width=8, height=8, resampling="RESAMPLING_NEAREST")
 content = sys.stdin.buffer.read()

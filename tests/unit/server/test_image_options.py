@@ -3,7 +3,7 @@
 import pytest
 
 from explicate_server.errors import InvalidRequest
-from explicate_server.options import Choices, ExplainOptions, ResolvedOptions, resolve
+from explicate_server.inference.explain_options import Choices, ExplainOptions, ResolvedOptions, resolve
 from explicate_server.settings import Settings
 
 MASKINGS = ("mean", "blur", "grey")

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from explicate_server.errors import NotServable
-from explicate_server.registry.labels import Assignment, LabelFileError, LabelStore, LabelTarget
-from explicate_server.registry.traffic import Traffic
+from explicate_server.registry.label_store import Assignment, LabelFileError, LabelStore, LabelTarget, Traffic
 
 KEPT = Assignment({"live": LabelTarget(3, previous=2), "canary": LabelTarget(4)}, Traffic(0.1, 0.5))
 

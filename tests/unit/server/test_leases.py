@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from explicate_server.registry.served import ServedModel
+from explicate_server.registry.records import ServedModel
 
 
 async def test_a_version_is_idle_after_the_last_of_its_leases() -> None:

@@ -11,10 +11,10 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from test_batcher import GatedRuntime, collate, occupy, rows_of
 
-from explicate_server.admission import Admission
 from explicate_server.errors import Overloaded
-from explicate_server.metrics import Metrics
+from explicate_server.inference.admission import Admission
 from explicate_server.runtime.batcher import Batcher, Priority
+from explicate_server.telemetry.metrics import Metrics
 
 LABELS = {"model": "tea", "version": "3"}
 

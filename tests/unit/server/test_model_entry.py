@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from explicate_server.registry.labels import LabelTarget
+from explicate_bundle.repository import BundlePlace, list_versions
+from explicate_server.registry.label_store import LabelTarget
 from explicate_server.registry.records import ModelEntry, State
-from explicate_server.registry.repository import BundlePlace, list_versions
 
 
 def places(*versions: int) -> list[BundlePlace]:

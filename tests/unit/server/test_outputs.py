@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
-from explicate_server.outputs import Outputs, Scales, sigmoid
-from explicate_server.target import ClassName, Contrast, Target
+from explicate_server.inference.explain_options import ClassName, Contrast, Target
+from explicate_server.inference.outputs import Outputs, Scales, sigmoid
 
 LABELS = ("a", "b", "c")
 STREAM = np.random.Generator(np.random.Philox(0))

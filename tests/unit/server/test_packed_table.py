@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_table_bundle import TinyTable, tiny_table
 
-from explicate_server.modalities.base import TabularInput
+from explicate_server.modalities.modality import TabularInput
 from explicate_server.modalities.packed_table import CategoryValues, NumberValues, PackedTable
-from explicate_server.modalities.tabular import TabularModality
+from explicate_server.modalities.table import TabularModality
+from support.tiny_table_bundle import TinyTable, tiny_table
 
 TABLE = tiny_table()
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from explicate_server.modalities.base import Modality
-from explicate_server.modalities.registry import open_modality
-from explicate_server.registry.bundle import VerifiedBundle, verify_bundle
+from explicate_bundle.bundle import VerifiedBundle, verify_bundle
+from explicate_server.modalities.modalities import open_modality
+from explicate_server.modalities.modality import Modality
+from explicate_server.registry.golden_check import GoldenCheck, Trial
 from explicate_server.registry.runtime_choice import AUTO, NoRuntime, choose_runtime, fastest
-from explicate_server.registry.trial import GoldenCheck, Trial
-from explicate_server.runtime.base import Feeds, Runtime, RuntimeUnavailable
+from explicate_server.runtime.model_runtime import Feeds, Runtime, RuntimeUnavailable
 from explicate_server.runtime.onnx_runtime import OnnxRuntime
-from explicate_server.runtime.registry import Loader
+from explicate_server.runtime.runtimes import Loader
 from explicate_server.settings import Settings
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from explicate_server.modalities.base import Modality, TextInput
-from explicate_server.modalities.registry import open_modality
-from explicate_server.registry.bundle import VerifiedBundle, verify_bundle
+from explicate_bundle.bundle import VerifiedBundle, verify_bundle
+from explicate_server.modalities.modalities import open_modality
+from explicate_server.modalities.modality import Modality, TextInput
 from explicate_server.registry.runtime_choice import AUTO
-from explicate_server.runtime.base import RuntimeUnavailable
 from explicate_server.runtime.full_batches import batched_by_length, run_rows
+from explicate_server.runtime.model_runtime import RuntimeUnavailable
 from explicate_server.runtime.queue import Row
-from explicate_server.runtime.registry import DEFAULT_RUNTIME, RUNTIMES
+from explicate_server.runtime.runtimes import DEFAULT_RUNTIME, RUNTIMES
 from explicate_server.settings import SettingError, Settings
 
 # Two ways of adding the same float32 numbers, in a model whose logits are about 2.
@@ -86,7 +86,7 @@ from pathlib import Path
 
 seen = []
 sys.addaudithook(lambda event, arguments: seen.append(event) if event.startswith("socket.") else None)
-from explicate_server.runtime.registry import RUNTIMES
+from explicate_server.runtime.runtimes import RUNTIMES
 
 assert "openvino" not in sys.modules  # imported only when asked for
 RUNTIMES[sys.argv[2]](Path(sys.argv[1]), threads=1, reduced=True)

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from explicate_server import errors
-from explicate_server.rpc.status import CATALOGUE, to_status
+from explicate_server.rpc.error_catalogue import CATALOGUE, to_status
 
 
 def details(status: status_pb2.Status, kind: type[Message]) -> list[Message]:

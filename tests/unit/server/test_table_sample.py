@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from lime_tables import library, matrix, split
 from numpy.typing import NDArray
-from tiny_table_bundle import COLUMNS, TinyTable, tiny_table, wide_columns
 
+from explicate_bundle.columns import TableColumns
+from explicate_bundle.table_arrays import LimeStatistics
 from explicate_server.explain import explain_game
-from explicate_server.explain.drawn_rows import row_numbers
-from explicate_server.modalities.table_columns import TableColumns
+from explicate_server.explain.estimators.drawn_rows import row_numbers
 from explicate_server.modalities.table_sample import TableSampler
-from explicate_server.registry.lime_statistics import LimeStatistics
-from explicate_training.lime_statistics import lime_statistics
+from explicate_training.table.background import lime_statistics
+from support.lime_tables import library, matrix, split
+from support.tiny_table_bundle import COLUMNS, TinyTable, tiny_table, wide_columns
 
 Floats = NDArray[np.float64]
 WHOLE = {"loans": replace(tiny_table(), lime_missing=0.0), "losses": replace(tiny_table(labels=()), lime_missing=0.0)}

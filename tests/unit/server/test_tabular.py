@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_table_bundle import TinyTable, tiny_table, wide_columns
 
-from explicate_server.modalities.base import ColumnPlayer, TabularInput
-from explicate_server.modalities.tabular import TabularModality
+from explicate_server.modalities.modality import ColumnPlayer, TabularInput
+from explicate_server.modalities.table import TabularModality
+from support.tiny_table_bundle import TinyTable, tiny_table, wide_columns
 
 TABLE = tiny_table()
 GOOD: dict[str, Any] = {

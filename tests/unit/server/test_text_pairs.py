@@ -8,12 +8,12 @@ import pytest
 from tokenizers import Encoding, Tokenizer
 
 from explicate.v1.bundle_pb2 import TextSchema
+from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_server.explain.game import WALL, GameInfo
-from explicate_server.explain.phrases import phrases
-from explicate_server.explain.registry import METHODS
-from explicate_server.modalities.base import TextInput
+from explicate_server.explain.groups import phrases
+from explicate_server.explain.methods import METHODS
+from explicate_server.modalities.modality import TextInput
 from explicate_server.modalities.text import TextModality
-from explicate_server.registry.bundle import VerifiedBundle, verify_bundle
 
 FIRST, SECOND = "this tea is great, but the box was not good", "is the tea good? the box is not"
 PAIR = TextInput(FIRST, SECOND)

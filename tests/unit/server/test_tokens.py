@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from explicate.cli import main
-from explicate_server.security.reloaded import Reloaded
-from explicate_server.security.rights import Right
-from explicate_server.security.tokens import Token, digest_of, find_token, line_of, new_token, parse_rights, read_tokens
+from explicate.cli.main import main
+from explicate_server.security.tokens import (
+    Reloaded,
+    Right,
+    Token,
+    digest_of,
+    find_token,
+    line_of,
+    new_token,
+    parse_rights,
+    read_tokens,
+)
 
 HASH = "sha256:" + hashlib.sha256(b"token").hexdigest()
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import table_pb2
-from explicate_server.registry.traffic import Traffic
-from explicate_server.rpc.inputs_digest import InputsDigest
+from explicate_server.registry.label_store import Traffic
+from explicate_server.rpc.requests import InputsDigest
 
 DIGESTS = [sha256(str(number).encode()).digest() for number in range(4000)]
 SHARES = st.floats(0, 1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from explicate_server.value_store import ValueStore, coalition_keys
+from explicate_server.inference.evaluations import ValueStore, coalition_keys
 
 VALUES = np.ones((10, 2))
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from explicate_bundle.repository import BundlePlace
 from explicate_server.errors import NotServing, Overloaded
 from explicate_server.registry.records import State, VersionRecord
-from explicate_server.registry.repository import BundlePlace
 from explicate_server.registry.watches import Watches
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import classification_report, log_loss, roc_auc_score
 
-from explicate_training.metrics import (
+from explicate_training.tasks.classification import (
     CALIBRATION_BINS,
     Logits,
     Targets,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from explicate.errors import UsageError
-from explicate_training.column_typing import parse_number, type_table
-from explicate_training.table import RawTable
-from explicate_training.table_config import TableDataConfig
-from explicate_training.table_encoding import encode, learn_schema
+from explicate_training.table.column_typing import parse_number, type_table
+from explicate_training.table.config import TableDataConfig
+from explicate_training.table.data import RawTable
+from explicate_training.table.encoding import encode, learn_schema
 
 CONFIG = TableDataConfig(table="a.csv", label_column="label")
 

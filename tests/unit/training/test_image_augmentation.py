@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from explicate_training.image_augmentation import DrawOrder, augment
-from explicate_training.image_config import AugmentationConfig
+from explicate_training.image.augmentation import DrawOrder, augment
+from explicate_training.image.config import AugmentationConfig
 
 NOTHING = AugmentationConfig(flip=0.0, crop=0.0, rotation=0.0, colour=0.0, noise=0.0)
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (12, 20, 30, 3)).astype(np.uint8))

@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_image_run import LABELS, write_images
 
 from explicate.errors import UsageError
-from explicate_training import image_cleaning
-from explicate_training.image_cleaning import CleanImages, clean_images
-from explicate_training.image_config import ImageDataConfig
-from explicate_training.image_preparation import Preparation, decode, encode_png
-from explicate_training.image_sources import list_images
-from explicate_training.image_splitting import split_images
+from explicate_training.image import cleaning as image_cleaning
+from explicate_training.image.cleaning import CleanImages, clean_images, split_images
+from explicate_training.image.config import ImageDataConfig
+from explicate_training.image.data import list_images
+from explicate_training.image.preparation import Preparation, decode, encode_png
+from support.tiny_image_run import LABELS, write_images
 
 PREPARATION = Preparation(16, 16)
 
@@ -151,7 +150,7 @@ def test_missing_files_and_large_ones_are_left_out_with_their_reason(
     clean = cleaned(path)
     assert clean.report.examples["cannot be read"] == ["gone.png: cannot be read (No such file or directory)"]
     assert clean.report.dropped["no label"] == 1
-    monkeypatch.setattr("explicate_training.image_set.MAX_FILE_BYTES", 50)
+    monkeypatch.setattr("explicate_training.image.data.MAX_FILE_BYTES", 50)
     with pytest.raises(UsageError, match=r"0 class\(es\) after cleaning \(.*37 cannot be read"):
         cleaned(path)
 

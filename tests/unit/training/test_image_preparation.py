@@ -13,9 +13,9 @@ from transformers import ViTImageProcessorPil as ViT
 
 from explicate.errors import UsageError
 from explicate.v1 import bundle_pb2
-from explicate_export.golden_images import edge_images
-from explicate_server.modalities.image_decoding import read_image
-from explicate_training.image_preparation import (
+from explicate_bundle.images import read_image
+from explicate_export.image.golden import edge_images
+from explicate_training.image.preparation import (
     FORMATS,
     ImageError,
     Preparation,
@@ -23,7 +23,7 @@ from explicate_training.image_preparation import (
     decode,
     encode_png,
 )
-from explicate_training.image_processor import ImageProcessor, read_processor
+from explicate_training.image.processor import ImageProcessor, read_processor
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (23, 37, 3)).astype(np.uint8)
 

@@ -10,22 +10,22 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import load_file
-from tiny_image_run import EDGE, FAMILIES, LABELS, MEAN, STD, prepared, write_base, write_images
 from transformers import AutoModelForImageClassification, TrainerControl, TrainerState
 
-from explicate.cli import main
+from explicate.cli.main import main
 from explicate.errors import UsageError
-from explicate_training.config import OutputConfig
-from explicate_training.config_file import example_config, format_config, load_config, parse_config
-from explicate_training.image_config import (
+from explicate_training.config.config_file import example_config, format_config, load_config, parse_config
+from explicate_training.image.config import (
     AugmentationConfig,
     ImageConfig,
     ImageDataConfig,
     ImageModelConfig,
     ImageTrainingConfig,
 )
-from explicate_training.progress import StepProgress
-from explicate_training.training_run import train
+from explicate_training.loop.progress import StepProgress
+from explicate_training.run import train
+from explicate_training.text.config import OutputConfig
+from support.tiny_image_run import EDGE, FAMILIES, LABELS, MEAN, STD, prepared, write_base, write_images
 
 HOSTILE = "<script>alert('$x$')"  # a folder's name holds no slash
 

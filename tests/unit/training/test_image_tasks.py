@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.metrics import f1_score
-from tiny_image_run import shape_image
 from transformers import AutoModelForImageClassification
 
 from explicate.errors import UsageError
-from explicate_training.config import OutputConfig
-from explicate_training.config_file import parse_config
-from explicate_training.image_config import ImageConfig, ImageDataConfig, ImageModelConfig, ImageTrainingConfig
-from explicate_training.training_run import train
+from explicate_training.config.config_file import parse_config
+from explicate_training.image.config import ImageConfig, ImageDataConfig, ImageModelConfig, ImageTrainingConfig
+from explicate_training.run import train
+from explicate_training.text.config import OutputConfig
+from support.tiny_image_run import shape_image
 
 EDGE = 24
 IMAGES = 100

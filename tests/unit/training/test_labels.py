@@ -12,10 +12,9 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from explicate.errors import ExplicateError, UsageError
-from explicate_training.cleaning import clean
-from explicate_training.config import Config, DataConfig, TrainingConfig, check_config
-from explicate_training.labelled_text import LabelledText, RawRow
-from explicate_training.labels import (
+from explicate_training.data.labels import (
+    LabelledText,
+    RawRow,
     TargetScale,
     Task,
     check_label_sets,
@@ -26,13 +25,15 @@ from explicate_training.labels import (
     strata_of,
     targets_of,
 )
-from explicate_training.leakage import leakage_suspects
-from explicate_training.losses import LossOptions, task_loss
-from explicate_training.multi_label_metrics import multi_label_metrics
-from explicate_training.sources import read_rows
-from explicate_training.splitting import split_data, take_stratified
-from explicate_training.table_encoding import ColumnSchema, EncodedTable
-from explicate_training.task_metrics import task_metrics
+from explicate_training.data.splits import split_data, take_stratified
+from explicate_training.table.encoding import ColumnSchema, EncodedTable
+from explicate_training.table.leakage import leakage_suspects
+from explicate_training.tasks.losses import LossOptions, task_loss
+from explicate_training.tasks.multi_label import multi_label_metrics
+from explicate_training.tasks.task import task_metrics
+from explicate_training.text.cleaning import clean
+from explicate_training.text.config import Config, DataConfig, TrainingConfig, check_config
+from explicate_training.text.data import read_rows
 
 SEVERAL = DataConfig(train="x.csv", task="multi-label")
 

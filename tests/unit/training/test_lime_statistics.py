@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from lime.lime_tabular import LimeTabularExplainer
 
-from explicate_training.lime_statistics import lime_statistics
+from explicate_training.table.background import lime_statistics
 
 
 def test_statistics_are_those_of_the_library_bin_by_bin() -> None:

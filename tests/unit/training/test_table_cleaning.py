@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from explicate.errors import UsageError
-from explicate_training.column_typing import type_table
-from explicate_training.labelled_text import Split
-from explicate_training.leakage import leakage_suspects
-from explicate_training.table import RawTable, Table
-from explicate_training.table_cleaning import CleanTable, clean_table
-from explicate_training.table_config import TableDataConfig
-from explicate_training.table_encoding import encode, learn_schema
-from explicate_training.table_splitting import split_table
+from explicate_training.data.labels import Split
+from explicate_training.table.cleaning import CleanTable, clean_table
+from explicate_training.table.column_typing import type_table
+from explicate_training.table.config import TableDataConfig
+from explicate_training.table.data import RawTable, Table
+from explicate_training.table.encoding import encode, learn_schema
+from explicate_training.table.leakage import leakage_suspects
+from explicate_training.table.splitting import split_table
 
 CONFIG = TableDataConfig(table="a.csv", label_column="label", minimum_class_count=3)
 

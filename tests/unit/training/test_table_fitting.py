@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from explicate_training.background import summarise
-from explicate_training.class_balancing import BalancedOrder
-from explicate_training.regression_metrics import regression_metrics
-from explicate_training.table_config import TableTrainingConfig
-from explicate_training.table_encoding import EncodedTable
-from explicate_training.table_fitting import table_loss
-from explicate_training.threads import one_thread
+from explicate_training.loop.trainer import BalancedOrder, one_thread
+from explicate_training.table.background import summarise
+from explicate_training.table.config import TableTrainingConfig
+from explicate_training.table.encoding import EncodedTable
+from explicate_training.table.fitting import table_loss
+from explicate_training.tasks.regression import regression_metrics
 
 CONFIG = TableTrainingConfig()
 TARGETS = torch.tensor([1.0, -2.0, 0.5])

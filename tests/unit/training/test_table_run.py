@@ -13,14 +13,14 @@ from safetensors.numpy import load_file
 from sklearn.metrics import roc_auc_score
 from transformers import TrainerControl, TrainerState
 
-from explicate.cli import main
+from explicate.cli.main import main
 from explicate.errors import UsageError
-from explicate_training.config import OutputConfig
-from explicate_training.config_file import load_config, parse_config
-from explicate_training.progress import StepProgress
-from explicate_training.table_config import TableConfig, TableDataConfig, TableModelConfig, TableTrainingConfig
-from explicate_training.tabular_network import load_network
-from explicate_training.training_run import train
+from explicate_training.config.config_file import load_config, parse_config
+from explicate_training.loop.progress import StepProgress
+from explicate_training.run import train
+from explicate_training.table.config import TableConfig, TableDataConfig, TableModelConfig, TableTrainingConfig
+from explicate_training.table.network import load_network
+from explicate_training.text.config import OutputConfig
 
 ROWS = 240
 HOSTILE = "<script>alert('$x$')</script>"

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from explicate_training.network_statistics import new_network, number_statistics
-from explicate_training.table_config import TableModelConfig
-from explicate_training.table_encoding import ColumnSchema, EncodedTable
-from explicate_training.tabular_network import TabularNetwork, TabularNetworkConfig, load_network, save_network
+from explicate_training.table.config import TableModelConfig
+from explicate_training.table.encoding import ColumnSchema, EncodedTable
+from explicate_training.table.fitting import new_network, number_statistics
+from explicate_training.table.network import TabularNetwork, TabularNetworkConfig, load_network, save_network
 
 ROWS = 23
 

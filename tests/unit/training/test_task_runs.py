@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_text_model import WORDS, write_tiny_text_model
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from explicate_training.config import Config, DataConfig, ModelConfig, OutputConfig, TrainingConfig
-from explicate_training.config_file import parse_config
-from explicate_training.table_config import (
+from explicate_training.config.config_file import parse_config
+from explicate_training.run import train
+from explicate_training.table.config import (
     TableConfig,
     TableDataConfig,
     TableModelConfig,
     TableTrainingConfig,
 )
-from explicate_training.training_run import train
+from explicate_training.text.config import Config, DataConfig, ModelConfig, OutputConfig, TrainingConfig
+from support.tiny_text_model import WORDS, write_tiny_text_model
 
 PLAIN = [word for word in WORDS if word not in ("great", "bad", "late")]
 HOSTILE = "<b>late</b>"

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from explicate.errors import UsageError
-from explicate_training.cleaning import (
+from explicate_training.data.labels import LabelledText, RawRow, Split, sorted_labels
+from explicate_training.data.splits import split_data, take_stratified
+from explicate_training.text.cleaning import (
     BLANK,
     CONFLICT,
     EXACT,
@@ -19,10 +21,8 @@ from explicate_training.cleaning import (
     NEAR,
     clean,
 )
-from explicate_training.config import DataConfig
-from explicate_training.folding import NearIdenticalTexts, fold, jaccard, shingles
-from explicate_training.labelled_text import LabelledText, RawRow, Split, sorted_labels
-from explicate_training.splitting import split_data, take_stratified
+from explicate_training.text.config import DataConfig
+from explicate_training.text.folding import NearIdenticalTexts, fold, jaccard, shingles
 
 CONFIG = DataConfig(train="unused", minimum_class_count=3)
 LONG = "this tea came quickly and it tastes as good as the one that we had in the small shop near the sea last summer"

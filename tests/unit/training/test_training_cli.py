@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_text_model import write_tiny_text_model
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from explicate.cli import main
-from explicate_training.config_file import parse_config
-from explicate_training.progress import StepProgress, duration
+from explicate.cli.main import main
+from explicate_training.config.config_file import parse_config
+from explicate_training.loop.progress import StepProgress, duration
+from support.tiny_text_model import write_tiny_text_model
 
 
 def test_example_is_a_valid_config(capsys: pytest.CaptureFixture[str]) -> None:

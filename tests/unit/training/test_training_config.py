@@ -6,9 +6,15 @@ from pathlib import Path
 import pytest
 
 from explicate.errors import UsageError
-from explicate_training.config import Config
-from explicate_training.config_file import example_config, format_config, load_config, parse_config, ready_configs
-from explicate_training.table_config import TableConfig
+from explicate_training.config.config_file import (
+    example_config,
+    format_config,
+    load_config,
+    parse_config,
+    ready_configs,
+)
+from explicate_training.table.config import TableConfig
+from explicate_training.text.config import Config
 
 
 def test_example_holds_every_option_at_its_default() -> None:

@@ -11,17 +11,16 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
-from tiny_text_model import WORDS, write_tiny_text_model
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainerControl, TrainerState
 
 from explicate.errors import UsageError
-from explicate_training.config import Config, DataConfig, ModelConfig, OutputConfig, TrainingConfig
-from explicate_training.config_file import parse_config
-from explicate_training.length_grouping import LengthGroupedOrder
-from explicate_training.losses import LossOptions, task_loss
-from explicate_training.progress import StepProgress
-from explicate_training.text_model import load_text_model, resolve_base
-from explicate_training.training_run import train
+from explicate_training.config.config_file import parse_config
+from explicate_training.loop.progress import StepProgress
+from explicate_training.run import train
+from explicate_training.tasks.losses import LossOptions, task_loss
+from explicate_training.text.config import Config, DataConfig, ModelConfig, OutputConfig, TrainingConfig
+from explicate_training.text.model import LengthGroupedOrder, load_text_model, resolve_base
+from support.tiny_text_model import WORDS, write_tiny_text_model
 
 HOSTILE = "<script>alert('$x$')</script> & the rest"
 

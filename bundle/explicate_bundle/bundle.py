@@ -1,0 +1,176 @@
+"""Reading a bundle from disk and trusting nothing in it until its digests are checked."""
+
+import hashlib
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf import json_format
+
+from explicate.v1 import bundle_pb2
+from explicate_bundle.errors import BundleError
+from explicate_bundle.golden import Golden, GoldenImages, GoldenRows, read_golden, read_golden_images, read_golden_rows
+from explicate_bundle.input_kind import KINDS, Kind
+from explicate_bundle.manifest import checks
+from explicate_bundle.onnx_file import ExternalDataError, refuse_external_data
+from explicate_bundle.signatures import SIGNATURE_NAME, SignatureError, verify_signature
+from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
+
+# The categories of a table's columns are in it.
+_MAX_MANIFEST_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class VerifiedBundle:
+    """A bundle whose files all are what its manifest says."""
+
+    folder: Path
+    manifest: bundle_pb2.Bundle
+    digest: str
+    """SHA-256 of manifest.json, in hexadecimal."""
+
+    @property
+    def kind(self) -> Kind:
+        """What the model reads and predicts."""
+        return KINDS[self.manifest.kind]
+
+    @property
+    def model_path(self) -> Path:
+        """The ONNX graph."""
+        return self.folder / "model.onnx"
+
+    def read_text(self, name: str) -> str:
+        """A text file of the bundle, by a name its manifest lists; empty when it is not listed.
+
+        Raises:
+            BundleError: it is not UTF-8.
+        """
+        if name not in {file.name for file in self.manifest.files}:
+            return ""
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise BundleError(f"{name} is not UTF-8: {error}") from error
+
+    def golden(self) -> Golden | GoldenRows | GoldenImages:
+        """The golden inputs with their outputs and attributions.
+
+        Raises:
+            BundleError: they are not in the format.
+        """
+        manifest, path = self.manifest, self.folder / "golden.npz"
+        outputs, attributed = max(1, len(manifest.class_labels)), manifest.HasField("golden_attributions")
+        if manifest.HasField("tabular"):
+            return read_golden_rows(path, manifest.tabular, outputs=outputs, attributed=attributed)
+        if manifest.HasField("image"):
+            return read_golden_images(path, outputs=outputs, attributed=attributed)
+        return read_golden(path, classes=outputs, attributed=attributed, pairs=manifest.text.pairs)
+
+    def background(self) -> Background:
+        """The background rows of a tabular model.
+
+        Raises:
+            BundleError: they are not in the format.
+        """
+        return read_background(self.folder / "background.npz", self.manifest.tabular)
+
+    def lime_statistics(self) -> LimeStatistics | None:
+        """What lime draws a table's rows from; None when the bundle has it not.
+
+        Raises:
+            BundleError: it is not in the format.
+        """
+        if not self.manifest.tabular.lime_statistics:
+            return None
+        return read_lime_statistics(self.folder / "lime.npz", self.manifest.tabular)
+
+
+def verify_bundle(folder: Path, *, model: str, version: int, verify_key: Path | None = None) -> VerifiedBundle:
+    """Read the manifest and check every file's size and SHA-256, and with a key the signature over all of them first.
+
+    Raises:
+        BundleError: anything is missing, altered, too large, a link, not in the manifest, not in the format, or not
+            signed by the key.
+    """
+    if verify_key is not None:
+        _check_signature(folder, verify_key)
+    manifest_bytes = _read_manifest(folder)
+    manifest = _parse_manifest(manifest_bytes)
+    for holds, otherwise in checks(manifest, model=model, version=version):
+        if not holds:
+            raise BundleError(f"manifest.json: {otherwise}")
+    for file in manifest.files:
+        _check_file(folder, file)
+    _refuse_unlisted(folder, manifest)
+    return VerifiedBundle(folder, manifest, hashlib.sha256(manifest_bytes).hexdigest())
+
+
+def what_is_missing(folder: Path) -> str:
+    """What a folder lacks to be a whole bundle, by the sizes its manifest lists; empty when it is whole.
+
+    Whether the files are what they should be is for :func:`verify_bundle`, which reads them.
+    """
+    try:
+        for file in _parse_manifest(_read_manifest(folder)).files:
+            _check_size(folder, file)
+    except (BundleError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _read_manifest(folder: Path) -> bytes:
+    path = folder / "manifest.json"
+    if folder.is_symlink() or path.is_symlink():
+        raise BundleError("the bundle's folder or its manifest.json is a symbolic link")
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would hold the thread that loads for ever
+            raise BundleError("manifest.json is not a plain file")
+        if path.stat().st_size > _MAX_MANIFEST_BYTES:
+            raise BundleError(f"manifest.json is larger than {_MAX_MANIFEST_BYTES:,} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"manifest.json cannot be read: {error.strerror}") from error
+
+
+def _parse_manifest(manifest_bytes: bytes) -> bundle_pb2.Bundle:
+    try:
+        return json_format.Parse(manifest_bytes.decode("utf-8"), bundle_pb2.Bundle())
+    except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+        raise BundleError(f"manifest.json is not a bundle manifest: {error}") from error
+
+
+def _check_signature(folder: Path, verify_key: Path) -> None:
+    try:
+        verify_signature(folder, verify_key)
+    except SignatureError as error:
+        raise BundleError(str(error)) from None
+
+
+def _refuse_unlisted(folder: Path, manifest: bundle_pb2.Bundle) -> None:
+    """Whatever has no digest could be swapped unseen; and nobody put it there on purpose."""
+    known = {file.name for file in manifest.files} | {"manifest.json", SIGNATURE_NAME}
+    for path in sorted(folder.iterdir()):
+        if path.name not in known:
+            raise BundleError(f"{path.name[:64]!r} lies in the bundle's folder and is not in its manifest; remove it")
+
+
+def _check_file(folder: Path, file: bundle_pb2.BundleFile) -> None:
+    _check_size(folder, file)
+    with (folder / file.name).open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != file.sha256.lower():
+        raise BundleError(f"{file.name} has been altered: its SHA-256 is not the manifest's")
+    if file.name.endswith(".onnx"):
+        try:
+            refuse_external_data(folder / file.name)
+        except ExternalDataError as error:
+            raise BundleError(f"{file.name}: {error}") from None
+
+
+def _check_size(folder: Path, file: bundle_pb2.BundleFile) -> None:
+    path = folder / file.name
+    if path.is_symlink() or not path.is_file():
+        raise BundleError(f"{file.name} is missing or is not a plain file")
+    size = path.stat().st_size
+    if size != file.size_bytes:
+        raise BundleError(f"{file.name} has {size:,} bytes; the manifest says {file.size_bytes:,}")

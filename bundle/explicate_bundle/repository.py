@@ -1,0 +1,51 @@
+"""The folder of bundles, ``repository/<model>/<version>/``, as a listing of names that can be trusted as paths."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from explicate_bundle.manifest import MODEL_NAME
+
+
+@dataclass(frozen=True, order=True)
+class BundlePlace:
+    """Where one version of a model lies."""
+
+    model: str
+    version: int
+    folder: Path
+
+
+def list_bundles(repository: Path) -> list[BundlePlace]:
+    """Every published version, by model, then version.
+
+    Anything else is passed over: hidden folders (a publisher writes there before its one rename), links, and names
+    that are no model or version.
+
+    Raises:
+        OSError: the repository cannot be read.
+    """
+    places: list[BundlePlace] = []
+    for model in repository.iterdir():
+        if model.is_symlink() or not model.is_dir() or not MODEL_NAME.fullmatch(model.name):
+            continue
+        places += _versions(model)
+    return sorted(places)
+
+
+def list_versions(repository: Path, model: str) -> list[BundlePlace]:
+    """The published versions of one model; none when there is no such model, or its name is none."""
+    folder = repository / model
+    if not MODEL_NAME.fullmatch(model) or folder.is_symlink() or not folder.is_dir():
+        return []
+    return sorted(_versions(folder))
+
+
+def _versions(model: Path) -> Iterator[BundlePlace]:
+    for folder in model.iterdir():
+        if _is_version(folder.name) and not folder.is_symlink() and folder.is_dir():
+            yield BundlePlace(model.name, int(folder.name), folder)
+
+
+def _is_version(name: str) -> bool:
+    return name.isascii() and name.isdigit() and not name.startswith("0") and len(name) <= 18

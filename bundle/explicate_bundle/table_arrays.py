@@ -1,0 +1,139 @@
+"""The background of a tabular bundle: the rows that stand for absent columns.
+
+``background.npz`` holds, without pickle: ``numbers`` float32[rows, number columns], NaN where missing; ``codes``
+int64[rows, other columns] (see `TabularSchema`); ``weights`` float64[rows], which sum to 1.
+
+The statistics of the training data in a tabular bundle, from which lime draws neighbours of a row.
+
+``lime.npz`` holds, without pickle, of the m number columns in the schema's order ``edges`` float64[m, 5] (the least
+value, the quartiles, the largest), ``means`` and ``deviations`` float64[m, 4] of the values between two edges, 0 where
+there are none, ``frequencies`` float64[m, 5], the shares of the training rows between two edges and of those without a
+value; and of the other columns ``code_frequencies`` float64[codes of all of them], the share of each code (see
+`TabularSchema`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate.v1.bundle_pb2 import TabularSchema
+from explicate_bundle.arrays import opened_arrays
+from explicate_bundle.columns import FIRST_CODE, LARGEST_NUMBER, TableColumns
+from explicate_bundle.errors import BundleError
+
+BINS = 4
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LimeStatistics:
+    """The arrays of the file, see the module."""
+
+    edges: Floats
+    means: Floats
+    deviations: Floats
+    frequencies: Floats
+    code_frequencies: Floats
+
+
+def read_lime_statistics(path: Path, schema: TabularSchema) -> LimeStatistics:
+    """Read and check the file.
+
+    Raises:
+        BundleError: it is not in the format.
+    """
+    with opened_arrays(path) as arrays:
+        statistics = LimeStatistics(*(arrays[field.name].astype(np.float64) for field in fields(LimeStatistics)))
+    columns = TableColumns(schema)
+    # The first one only: values can be looked at once the shapes are right.
+    for fault in chain(_shape_faults(statistics, columns), _value_faults(statistics, columns)):
+        raise BundleError(f"lime.npz has {fault}")
+    return statistics
+
+
+def by_column(code_frequencies: Floats, columns: TableColumns) -> list[Floats]:
+    """The frequencies of the codes of each column that is not of numbers, in the schema's order."""
+    return np.split(code_frequencies, np.cumsum(_code_counts(columns)))[:-1]
+
+
+def _code_counts(columns: TableColumns) -> list[int]:
+    return [FIRST_CODE + len(column.codes) for column in columns.all if column.codes is not None]
+
+
+def _shape_faults(statistics: LimeStatistics, columns: TableColumns) -> list[str]:
+    numbers = columns.numbers
+    shapes = {
+        "edges": (numbers, BINS + 1),
+        "means": (numbers, BINS),
+        "deviations": (numbers, BINS),
+        "frequencies": (numbers, BINS + 1),
+        "code_frequencies": (sum(_code_counts(columns)),),
+    }
+    return [
+        f"{name} of shape {getattr(statistics, name).shape}; the manifest's columns need {shape}"
+        for name, shape in shapes.items()
+        if getattr(statistics, name).shape != shape
+    ]
+
+
+def _value_faults(statistics: LimeStatistics, columns: TableColumns) -> Iterator[str]:
+    """What is wrong with arrays of the right shapes."""
+    for name, array in vars(statistics).items():
+        if not np.isfinite(array).all():
+            yield f"{name} that are not finite numbers"
+    if (np.abs(statistics.edges) > LARGEST_NUMBER).any():
+        yield "edges beyond the numbers that the graph takes"
+    if (np.diff(statistics.edges, axis=1) < 0).any():
+        yield "edges that do not ascend"
+    if (statistics.deviations < 0).any():
+        yield "deviations below 0"
+    for shares in (*statistics.frequencies, *by_column(statistics.code_frequencies, columns)):
+        if (shares < 0).any() or not abs(shares.sum() - 1) < _CLOSE_TO_ONE:
+            yield "frequencies that are below 0 or do not sum to 1"
+
+
+_CLOSE_TO_ONE = 1e-6
+
+
+@dataclass(frozen=True)
+class Background:
+    """Rows in the graph's form, ``numbers`` float32 and ``codes`` int64, and their ``weights`` float64."""
+
+    numbers: NDArray[np.float32]
+    codes: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+
+def read_background(path: Path, schema: TabularSchema) -> Background:
+    """Read and check the file.
+
+    Raises:
+        BundleError: it is not in the format.
+    """
+    with opened_arrays(path) as arrays:
+        background = Background(
+            arrays["numbers"].astype(np.float32),
+            arrays["codes"].astype(np.int64),
+            arrays["weights"].astype(np.float64),
+        )
+    weights = background.weights
+    if weights.shape != (schema.background_rows,) or len(background.codes) != len(weights):
+        raise BundleError(
+            f"background.npz has {len(background.codes)} rows and weights of shape {weights.shape}; the manifest says "
+            f"{schema.background_rows} rows"
+        )
+    if not TableColumns(schema).fits(background.numbers, background.codes):
+        raise BundleError("background.npz has rows that are not of the manifest's columns")
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and abs(weights.sum() - 1) < _CLOSE_TO_ONE):
+        raise BundleError("background.npz has weights that are below 0 or do not sum to 1")
+    return background
+
+
+def write_background(path: Path, background: Background) -> None:
+    """Write the file."""
+    np.savez(path, numbers=background.numbers, codes=background.codes, weights=background.weights)

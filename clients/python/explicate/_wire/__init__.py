@@ -1,0 +1,1 @@
+"""What stands between the public client and protobuf messages; nothing here is public."""

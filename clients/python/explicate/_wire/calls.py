@@ -1,0 +1,246 @@
+"""Each call of the API in one place: the method, its request, and how its response becomes the client's answer.
+
+Both clients only differ in how they send a `Call`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+from google.protobuf.wrappers_pb2 import StringValue, UInt32Value
+
+from explicate._wire import decoding as convert
+from explicate._wire import decoding as model_answers
+from explicate._wire import encoding as option_messages
+from explicate._wire.encoding import TableColumns, input_message, set_choice, set_field, table_message, unicode_text
+from explicate._wire.enum_names import HEALTH_STATES, PRIORITIES, name_of
+from explicate.errors import UsageError, invalid_argument
+from explicate.inputs import Image, Input, TextPair
+from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic
+from explicate.options import ExplainOptions, Priority
+from explicate.results import ExplainResult, PackedResult, PredictResult
+from explicate.v1 import inference_service_pb2 as inference_pb
+from explicate.v1 import model_service_pb2 as model_pb
+from explicate.v1.inference_service_pb2_grpc import InferenceServiceStub
+from explicate.v1.model_service_pb2_grpc import ModelServiceStub
+
+_Answer = TypeVar("_Answer")
+# As the server's call_record.py has it.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+Metadata = tuple[tuple[str, str], ...]
+_INFERENCE = inference_pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
+
+
+@dataclass(frozen=True)
+class Call(Generic[_Answer]):
+    """One call. `answer` takes a response of the method, or each of a stream's; `request_id` names it in logs."""
+
+    method: str
+    request: Message
+    answer: Callable[[Any], _Answer]  # Any: the method's own response message
+    request_id: str | None = None
+
+    def __post_init__(self) -> None:
+        # The server replaces one that it does not like; here it is a mistake of the program.
+        if self.request_id is not None and not _REQUEST_ID.fullmatch(self.request_id):
+            raise invalid_argument("request_id", "give 1 to 64 letters, digits, '.', '_', ':' or '-'")
+
+    def metadata(self, token: Metadata | None) -> Metadata | None:
+        """What goes along with the request: the metadata of the token, and the request id where there is one."""
+        own = (("x-request-id", self.request_id),) if self.request_id is not None else ()
+        return (*(token or ()), *own) or None
+
+
+def methods(channel: grpc.Channel | grpc.aio.Channel) -> dict[str, Callable[..., Any]]:
+    """What sends each method on `channel`, by the method's name; Any: it depends on the name and on the channel."""
+    check = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=StringValue.SerializeToString,
+        response_deserializer=UInt32Value.FromString,
+    )
+    return {**vars(InferenceServiceStub(channel)), **vars(ModelServiceStub(channel)), "Check": check}
+
+
+def predict(
+    model: str,
+    inputs: Sequence[Input],
+    *,
+    version: int | None,
+    label: str | None,
+    priority: Priority | None,
+    request_id: str | None = None,
+) -> Call[PredictResult]:
+    """Score `inputs`; raises InvalidArgument for a text, a cell or an image that cannot be sent."""
+    if isinstance(inputs, str | Mapping | Image | TextPair):
+        nouns = {str: "text", Image: "image", TextPair: "pair"}
+        one = nouns.get(type(inputs), "row")
+        raise UsageError(f"inputs must be a list of {one}s; for one {one} write predict(model, [{one}])")
+    if hasattr(inputs, "columns"):
+        raise UsageError("inputs must be a list of rows; for a whole table write predict_table(model, table)")
+    request = inference_pb.PredictRequest(
+        model=_model_ref(model, version, label),
+        inputs=[input_message(value, f"inputs[{i}]") for i, value in enumerate(inputs)],
+    )
+    _set_priority(request, priority)
+    return Call("Predict", request, convert.predict_result, request_id)
+
+
+def predict_table(
+    model: str,
+    columns: TableColumns,
+    *,
+    version: int | None,
+    label: str | None,
+    priority: Priority | None,
+    request_id: str | None = None,
+) -> Call[PackedResult]:
+    """Score the rows of a table; raises InvalidArgument for a column that cannot be sent."""
+    request = inference_pb.PredictRequest(model=_model_ref(model, version, label), table=table_message(columns))
+    _set_priority(request, priority)
+    return Call("Predict", request, convert.packed_result, request_id)
+
+
+def explain(
+    model: str,
+    value: Input,
+    options: ExplainOptions,
+    *,
+    version: int | None,
+    label: str | None,
+    priority: Priority | None,
+    request_id: str | None = None,
+    stream: bool = False,
+) -> Call[ExplainResult]:
+    """Explain one input, with a `stream` of answers or one; raises InvalidArgument for what cannot be sent."""
+    message = inference_pb.StreamExplainRequest if stream else inference_pb.ExplainRequest
+    request = message(
+        model=_model_ref(model, version, label),
+        input=input_message(value, "input"),
+        options=option_messages.to_message(options),
+    )
+    _set_priority(request, priority)
+    return Call("StreamExplain" if stream else "Explain", request, partial(convert.explain_result, value), request_id)
+
+
+def list_models() -> Call[tuple[ModelStatus, ...]]:
+    """Every version the server knows."""
+    return Call("ListModels", model_pb.ListModelsRequest(), model_answers.model_statuses)
+
+
+def list_page(page_size: int, page_token: str) -> Call[tuple[tuple[ModelStatus, ...], str]]:
+    """Some versions, and the token that asks for those after them; empty on the last page."""
+    request = model_pb.ListModelsRequest(page_token=unicode_text(page_token, "page_token"))
+    set_field(request, "page_size", page_size, "page_size")
+    return Call("ListModels", request, lambda page: (model_answers.model_statuses(page), page.next_page_token))
+
+
+def get_model(name: str, *, version: int | None, label: str | None = None) -> Call[ModelDescription]:
+    """One version, or the one with a label, by default the live one."""
+    if version is not None and label is not None:
+        raise UsageError("give a version or a label, not both")
+    request = model_pb.GetModelRequest(model=unicode_text(name, "model"), label=unicode_text(label or "", "label"))
+    if version is not None:
+        set_field(request, "version", version, "version")
+    return Call("GetModel", request, model_answers.model_description)
+
+
+def health(model: str | None, *, alive: bool) -> Call[str]:
+    """Whether the server, or one model of it, is ready, or the server `alive`.
+
+    The messages of grpc.health.v1 are those of wrappers.proto to the byte, one field with the number 1 each, so that
+    the thin client needs no package for them: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+    """
+    ready = _INFERENCE if model is None else f"{_INFERENCE}/{unicode_text(model, 'model')}"
+    service = "" if alive else ready
+    return Call("Check", StringValue(value=service), lambda answer: name_of(HEALTH_STATES, answer.value))
+
+
+def _model_ref(model: str, version: int | None, label: str | None) -> inference_pb.ModelRef:
+    if version is not None and label is not None:
+        raise UsageError("give a version or a label, not both")
+    reference = inference_pb.ModelRef(model=unicode_text(model, "model.model"))
+    if version is not None:
+        set_field(reference, "version", version, "model.version")
+    if label is not None:
+        reference.label = unicode_text(label, "model.label")
+    return reference
+
+
+def _set_priority(request: Message, priority: Priority | None) -> None:
+    if priority is not None:
+        set_choice(request, "priority", PRIORITIES, priority, "priority")
+
+
+def load(model: str, *, version: int | None) -> Call[ModelStatus]:
+    """Load a version, or the newest."""
+    request = model_pb.LoadModelRequest(model=_name(model))
+    _set(request, version=version)
+    return Call("LoadModel", request, _status)
+
+
+def unload(model: str, version: int) -> Call[ModelStatus]:
+    """Take a version out of memory."""
+    request = model_pb.UnloadModelRequest(model=_name(model))
+    _set(request, version=version)
+    return Call("UnloadModel", request, _status)
+
+
+def activate(model: str, version: int, *, label: str, expected_version: int | None) -> Call[Switched]:
+    """Point a label at a version."""
+    request = model_pb.ActivateVersionRequest(model=_name(model), label=_label(label))
+    _set(request, version=version, expected_version=expected_version)
+    return Call("ActivateVersion", request, model_answers.switched)
+
+
+def roll_back(model: str, *, label: str, expected_version: int | None) -> Call[Switched]:
+    """Point a label where it pointed before."""
+    request = model_pb.RollbackModelRequest(model=_name(model), label=_label(label))
+    _set(request, expected_version=expected_version)
+    return Call("RollbackModel", request, model_answers.switched)
+
+
+def remove_label(model: str, label: str, *, expected_version: int | None) -> Call[ModelStatus]:
+    """Remove a label."""
+    request = model_pb.RemoveLabelRequest(model=_name(model), label=_label(label))
+    _set(request, expected_version=expected_version)
+    return Call("RemoveLabel", request, _status)
+
+
+def set_traffic(model: str, *, canary_share: float, shadow_share: float) -> Call[Traffic]:
+    """Give the canary its shares."""
+    request = model_pb.SetTrafficRequest(model=_name(model))
+    set_field(request.traffic, "canary_share", canary_share, "traffic.canary_share")
+    set_field(request.traffic, "shadow_share", shadow_share, "traffic.shadow_share")
+    return Call("SetTraffic", request, lambda response: model_answers.traffic(response.traffic))
+
+
+def watch(model: str | None) -> Call[ModelChanges]:
+    """Every state, then every change."""
+    return Call("WatchModels", model_pb.WatchModelsRequest(model=_name(model or "")), model_answers.changes)
+
+
+def _status(
+    response: model_pb.LoadModelResponse | model_pb.UnloadModelResponse | model_pb.RemoveLabelResponse,
+) -> ModelStatus:
+    return model_answers.model_status(response.status)
+
+
+def _name(model: str) -> str:
+    return unicode_text(model, "model")
+
+
+def _label(label: str) -> str:
+    return unicode_text(label, "label")
+
+
+def _set(request: Message, **versions: int | None) -> None:
+    for field, version in versions.items():
+        if version is not None:
+            set_field(request, field, version, field)

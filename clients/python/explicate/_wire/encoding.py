@@ -1,0 +1,290 @@
+"""Texts, pairs of texts, rows, tables and images as protobuf messages.
+
+A row's cells and a table's columns are typed by the Python values: the client does not know the model's schema, and the
+server says so when a value does not fit its column.
+
+Values set into protobuf fields, and refused with the field's path when they do not fit.
+
+What protobuf itself would refuse with an error of its own kind (a lone surrogate, a number beyond its field) is
+refused here in the form in which the server refuses everything else.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+from google.protobuf.message import Message
+
+from explicate._wire.enum_names import GRANULARITIES, MASKINGS, OUTPUT_SPACES, QUALITY_LEVELS, name_of
+from explicate.errors import UsageError, invalid_argument
+from explicate.explanation import ResolvedOptions
+from explicate.inputs import CellValue, Image, Input, TableRow, category, kind_of
+from explicate.options import ALL, AllClasses, ClassChoice, Contrast, ExplainOptions, Target
+from explicate.v1 import explanation_pb2 as explanation_pb
+from explicate.v1 import inference_service_pb2 as inference_pb
+from explicate.v1 import table_pb2 as table_pb
+
+# Options that are plain numbers or strings: ours, then the field's name.
+_PLAIN_FIELDS = {
+    "method": "method",
+    "max_evaluations": "max_evaluations",
+    "min_evaluations": "min_evaluations",
+    "tolerance": "tolerance",
+    "confidence": "confidence",
+    "time_limit_s": "time_limit_seconds",
+    "seed": "seed",
+    "top_k": "top_k",
+    "max_players": "max_players",
+    "segments": "segments",
+}
+_CHOICES = {
+    "output_space": OUTPUT_SPACES,
+    "granularity": GRANULARITIES,
+    "masking": MASKINGS,
+    "quality": QUALITY_LEVELS,
+}
+
+
+def to_message(options: ExplainOptions) -> explanation_pb.ExplainOptions:
+    """What the caller gave and nothing else; raises InvalidArgument for a value that its field cannot hold."""
+    unknown = sorted(options.keys() - ExplainOptions.__annotations__.keys())
+    if unknown:
+        raise UsageError(f"no such option of an explanation: {', '.join(unknown)}")
+    message = explanation_pb.ExplainOptions()
+    for name, value in options.items():
+        if value is None:
+            continue
+        if name in _CHOICES:
+            set_choice(message, name, _CHOICES[name], value, f"options.{name}")
+        elif name in _PLAIN_FIELDS:
+            set_field(message, _PLAIN_FIELDS[name], value, f"options.{_PLAIN_FIELDS[name]}")
+    if (target := options.get("target")) is not None:
+        _set_target(message.target, target)
+    return message
+
+
+def from_message(message: explanation_pb.ExplainOptions) -> ResolvedOptions:
+    """The options of an answer; None or an empty string where the server left one unset."""
+    return ResolvedOptions(
+        method=message.method,
+        target=_target(message.target),
+        output_space=name_of(OUTPUT_SPACES, message.output_space),
+        granularity=name_of(GRANULARITIES, message.granularity) or None,
+        masking=name_of(MASKINGS, message.masking),
+        max_evaluations=message.max_evaluations,
+        min_evaluations=message.min_evaluations,
+        tolerance=message.tolerance,
+        confidence=message.confidence,
+        time_limit_s=message.time_limit_seconds,
+        seed=message.seed,
+        top_k=message.top_k if message.HasField("top_k") else None,
+        quality=name_of(QUALITY_LEVELS, message.quality),
+        max_players=message.max_players if message.HasField("max_players") else None,
+        segments=message.segments if message.HasField("segments") else None,
+    )
+
+
+def _set_target(message: explanation_pb.Target, target: Target) -> None:
+    if isinstance(target, AllClasses):
+        message.all = True
+    elif isinstance(target, Contrast):
+        _set_class(message.contrast.target, target.target, "options.target.contrast.target")
+        _set_class(message.contrast.reference, target.reference, "options.target.contrast.reference")
+    else:
+        _set_class(message, target, "options.target")
+
+
+def _set_class(
+    message: explanation_pb.Target | explanation_pb.ClassSelector, chosen: ClassChoice | object, path: str
+) -> None:
+    if isinstance(chosen, str):
+        set_field(message, "label", chosen, f"{path}.label")
+    elif isinstance(chosen, int):
+        set_field(message, "index", chosen, f"{path}.index")
+    else:
+        raise invalid_argument(path, f"must be the index or the label of a class, not {chosen!r}")
+
+
+def _target(message: explanation_pb.Target) -> Target | None:
+    match message.WhichOneof("selector"):
+        case "all":
+            return ALL
+        case "contrast":
+            target, reference = _class(message.contrast.target), _class(message.contrast.reference)
+            return None if target is None or reference is None else Contrast(target, reference)
+        case _:
+            return _class(message)
+
+
+def _class(message: explanation_pb.Target | explanation_pb.ClassSelector) -> ClassChoice | None:
+    match message.WhichOneof("selector"):
+        case "index":
+            return message.index
+        case "label":
+            return message.label
+        case _:
+            return None
+
+
+def set_field(message: Message, field: str, value: object, path: str) -> None:
+    """Set one field to a string or a number; raises InvalidArgument for what it cannot hold."""
+    if isinstance(value, str):
+        value = unicode_text(value, path)
+    try:
+        setattr(message, field, value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise invalid_argument(path, f"cannot be {value!r}") from error
+
+
+def set_choice(message: Message, field: str, names: Mapping[str, int], value: object, path: str) -> None:
+    """Set one enum field by name; raises InvalidArgument with the names there are."""
+    number = names.get(value) if isinstance(value, str) else None
+    if number is None:
+        raise invalid_argument(path, f"must be one of {', '.join(names)}, not {value!r}")
+    setattr(message, field, number)
+
+
+def unicode_text(text: object, path: str) -> str:
+    """`text`, once it is known to be a string that UTF-8 can hold; raises InvalidArgument."""
+    if not isinstance(text, str):
+        raise invalid_argument(path, f"must be a string, not {type(text).__name__}")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        problem = f"has a lone surrogate at character {error.start}, which is not valid Unicode"
+        raise invalid_argument(path, problem) from error
+    return text
+
+
+class Frame(Protocol):
+    """A table with columns by name: a pandas or polars DataFrame, or anything else that is used like one."""
+
+    @property
+    def columns(self) -> Iterable[Any]: ...  # Any: pandas has an Index, polars a list
+
+    def __getitem__(self, name: str, /) -> Iterable[Any]: ...
+
+
+TableColumns: TypeAlias = Mapping[str, Iterable[CellValue]] | Frame
+"""Columns of equal length by name. In a column, None and NaN are missing."""
+
+
+def input_message(value: Input, path: str) -> inference_pb.Input:
+    """A text, a pair of texts, a row or an image; raises InvalidArgument for what cannot be sent."""
+    if isinstance(value, Mapping):
+        cells = _cells(value, f"{path}.tabular.cells")
+        return inference_pb.Input(tabular=inference_pb.TabularInput(cells=cells))
+    if isinstance(value, Image):
+        return inference_pb.Input(image=inference_pb.ImageInput(content=_content(value, f"{path}.image.content")))
+    if isinstance(value, tuple):
+        return inference_pb.Input(text=_pair(value, path))
+    if isinstance(value, bytes | os.PathLike):
+        raise invalid_argument(
+            f"{path}.text", "must be a string; an image is explicate.Image(bytes) or Image.open(path)"
+        )
+    return inference_pb.Input(text=inference_pb.TextInput(text=unicode_text(value, f"{path}.text")))
+
+
+def table_message(columns: TableColumns) -> table_pb.Table:
+    """A packed table; raises InvalidArgument for a column that cannot be sent, UsageError for one of another length."""
+    names = list(columns) if isinstance(columns, Mapping) else list(columns.columns)
+    if len(set(names)) < len(names):
+        raise UsageError(
+            f"two columns have the same name: {', '.join(sorted({n for n in names if names.count(n) > 1}))}"
+        )
+    lists = {name: _plain_list(columns[name]) for name in names}
+    lengths = {len(values) for values in lists.values()}
+    if len(lengths) > 1:
+        told = ", ".join(f"{name} {len(values):,}" for name, values in lists.items())
+        raise UsageError(f"the columns have different lengths: {told}")
+    messages = [_column(name, values, f"table.columns[{name}]") for name, values in lists.items()]
+    return table_pb.Table(rows=max(lengths, default=0), columns=messages)
+
+
+def _content(image: Image, path: str) -> bytes:
+    if not isinstance(image.content, bytes):
+        raise invalid_argument(path, f"must be the bytes of an image file, not {type(image.content).__name__}")
+    return image.content
+
+
+def _pair(texts: tuple[object, ...], path: str) -> inference_pb.TextInput:
+    if len(texts) != 2:
+        raise invalid_argument(f"{path}.text", f"must be a string or a pair of them, not {len(texts)} values")
+    text, text_pair = texts
+    return inference_pb.TextInput(
+        text=unicode_text(text, f"{path}.text"), text_pair=unicode_text(text_pair, f"{path}.text.text_pair")
+    )
+
+
+def _cells(row: TableRow, path: str) -> dict[str, table_pb.Cell]:
+    return {unicode_text(name, f"{path} key"): _cell(value, name, f"{path}[{name}]") for name, value in row.items()}
+
+
+def _cell(value: object, name: str, path: str) -> table_pb.Cell:
+    cell = table_pb.Cell()
+    match kind_of(type(value)):
+        case "missing":
+            cell.missing = True
+        case "category":
+            cell.category = unicode_text(category(value), path)
+        case "number":
+            set_field(cell, "number", value, path)
+        case _:
+            raise invalid_argument(path, f"column {name}: {_what_it_may_be(type(value))}")
+    return cell
+
+
+def _plain_list(values: Iterable[Any]) -> list[Any]:
+    """The values as a list; NumPy and pandas make their numbers plain ones on the way, in no time."""
+    listed = values.tolist() if hasattr(values, "tolist") else list(values)
+    return listed if isinstance(listed, list) else [listed]
+
+
+def _column(name: str, values: list[Any], path: str) -> table_pb.TableColumn:
+    column = table_pb.TableColumn(name=unicode_text(name, f"{path}.name"))
+    types = {cell_type: kind_of(cell_type) for cell_type in set(map(type, values))}  # types are few, values many
+    kinds = set(types.values())
+    if None in kinds:
+        wrong = next(cell_type for cell_type, kind in types.items() if kind is None)
+        raise invalid_argument(path, f"column {name}: {_what_it_may_be(wrong)}")
+    if "category" in kinds:
+        _set_categories(column.categories, name, values, path)
+    else:
+        _set_numbers(column.numbers, name, values, path, complete="missing" not in kinds)
+    return column
+
+
+def _set_numbers(message: table_pb.NumberValues, name: str, values: list[Any], path: str, *, complete: bool) -> None:
+    if not complete:
+        values = [math.nan if kind_of(type(value)) == "missing" else value for value in values]
+    try:
+        message.values.extend(values)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise invalid_argument(f"{path}.numbers", f"column {name}: holds a number that cannot be sent") from error
+    message.SetInParent()  # a column without rows is one of numbers too
+
+
+def _set_categories(message: table_pb.CategoryValues, name: str, values: list[Any], path: str) -> None:
+    codes: dict[str | None, int] = {None: -1}
+    names = [_category_or_missing(value, name, path) for value in values]
+    for category_name in names:
+        codes.setdefault(category_name, len(codes) - 1)
+    message.names.extend(unicode_text(category_name, f"{path}.categories") for category_name in list(codes)[1:])
+    message.codes.extend(codes[category_name] for category_name in names)
+
+
+def _category_or_missing(value: object, name: str, path: str) -> str | None:
+    match kind_of(type(value)):
+        case "category":
+            return category(value)
+        case "number" if value == value:
+            raise invalid_argument(path, f"column {name}: mixes categories with numbers such as {value!r}")
+        case _:
+            return None  # pandas has NaN where a string is missing
+
+
+def _what_it_may_be(cell_type: type) -> str:
+    return f"must be numbers, strings, true and false, or None where a value is missing, not {cell_type.__name__}"

@@ -1,0 +1,122 @@
+"""`explicate explain`: a prediction and what each word, column or segment adds to it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from explicate.cli import asked as asked_about
+from explicate.cli import connection, drawings, explanation_options, explanation_printers, given, json_lines
+from explicate.cli.asked import Asked
+from explicate.errors import DeadlineExceeded, InternalError, InvalidArgument, ServerError, UsageError
+from explicate.options import ExplainOptions
+
+if TYPE_CHECKING:
+    from explicate.client import Client
+    from explicate.results import ExplainResult
+
+_TOP = 15  # features listed per output: with header and sentence this fits a screen
+
+_EPILOG = """examples:
+  explicate explain "The soup was great but the service was slow."
+  explicate explain --target great --against other "Great soup!"     why great rather than other
+  explicate explain --top-k 3 "Great soup, slow service."            stop once the top three words are certain
+  explicate explain --granularity sentence --quality full "Great soup. Slow service."
+  explicate explain --method lime --seed 7 --format json "Great soup!"
+  explicate explain --file reviews.txt --html reviews.html --format csv --bulk > words.csv
+  explicate explain --model credit --row 'age=34,job=clerk,income='  a row of a table; the income is missing
+  explicate explain --model credit --csv applications.csv --html applications.html
+  explicate explain --model animals --image cat.jpg --out why-cat.png     what of the picture speaks for the answer
+  explicate explain --model animals --image pictures/ --out drawn/ --segments 100 --masking blur
+  explicate explain --model entailment "It rains." --text-pair "The street is wet."
+
+Bars show what a word, column or segment adds to the output, the whiskers its confidence interval. The same seed gives
+the same answer. A text, row or image that cannot be answered is named on stderr, the others are answered, and the exit
+code is 1."""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "explain",
+        usage="explicate explain [OPTION ...] [TEXT ...]",
+        help="ask a model about texts, rows or images, and why it answers so",
+        description="Ask a served model about texts, pairs of texts, rows of a table or images, with what each word,\n"
+        "column or segment adds to the answer and how sure that is.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    given.add_input_options(parser)
+    connection.add_format_option(parser)
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write the explanations as a web page to FILE")
+    drawings.add_out_option(parser)
+    parser.add_argument(
+        "--top", metavar="N", type=int, default=_TOP, help="list the N strongest (default: %(default)s; 0: all)"
+    )
+    parser.add_argument("--stream", action="store_true", help="show every estimate while it grows")
+    explanation_options.add_explanation_options(parser)
+    connection.add_bulk_option(parser)
+    connection.add_model_options(parser)
+    connection.add_server_options(parser)
+    parser.set_defaults(run=run, extra="cli")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Explain every input; 1 when some have no answer."""
+    if arguments.top < 0:
+        raise UsageError("--top must be 0 or more")
+    given.check(arguments)
+    drawings.check(arguments)
+    options = explanation_options.explanation_options(arguments)
+    show = explanation_printers.printer(arguments.format, arguments.top)
+    explained: list[ExplainResult] = []
+    failed = 0
+    with connection.connect(arguments) as client:
+        model = connection.chosen_model(client, arguments)
+        for asked in given.read(arguments, client, model).inputs:
+            try:
+                result = show(asked, _estimates(client, model, asked, arguments, options))
+            except (InvalidArgument, DeadlineExceeded, InternalError) as error:
+                if asked.refusal is None and not _is_about_the_input(error):
+                    raise explanation_options.in_flags(error) from error
+                failed += 1
+                asked_about.report(asked, error)
+                if arguments.format == "json":
+                    print(json_lines.failure(asked, error))
+                continue
+            if arguments.html:
+                explained.append(result)
+            if arguments.out:
+                drawings.draw(arguments.out, asked, result)
+    if arguments.html:
+        _write_html(arguments.html, explained)
+    return 1 if failed else 0
+
+
+def _is_about_the_input(error: ServerError) -> bool:
+    """Whether another input may fare better; a wrong option, by contrast, is wrong for all."""
+    return all(path.startswith("input") for path, _ in error.violations)
+
+
+def _estimates(
+    client: Client, model: str, asked: Asked, arguments: argparse.Namespace, options: ExplainOptions
+) -> Iterator[ExplainResult]:
+    """The answers for one input: those of the stream, or the one."""
+    if asked.refusal is not None:
+        raise asked.refusal
+    version, label, priority = arguments.version, arguments.label, arguments.priority
+    if arguments.stream:
+        yield from client.stream_explain(model, asked.value, version=version, label=label, priority=priority, **options)
+    else:
+        yield client.explain(model, asked.value, version=version, label=label, priority=priority, **options)
+
+
+def _write_html(path: Path, explained: list[ExplainResult]) -> None:
+    from explicate.views.html import document
+
+    try:
+        path.write_text(document(explained), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error

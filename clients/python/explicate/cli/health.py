@@ -1,0 +1,49 @@
+"""`explicate health`: whether a server, or one model of it, is ready; for probes of containers."""
+
+from __future__ import annotations
+
+import argparse
+
+from explicate.cli import connection
+from explicate.errors import DeadlineExceeded, NotFound
+
+_SERVING = "serving"
+_EXIT_NOT_SERVING = 3  # as for a server that cannot be reached: what asked should wait, or go elsewhere
+_EPILOG = """examples:
+  explicate health                           the server of --server or EXPLICATE_SERVER
+  explicate health 127.0.0.1:8500 --model reviews
+  explicate health --alive                   also while models are loading
+
+Exit code 0 when it serves, else 3."""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "health",
+        help="whether a server is ready",
+        description="Ask a server, or one model of it, whether it serves (grpc.health.v1).",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("address", metavar="HOST:PORT", nargs="?", help="the server to ask, instead of --server")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--model", metavar="NAME", help="whether this model answers")
+    which.add_argument("--alive", action="store_true", help="whether the process answers, with or without a model")
+    connection.add_server_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the state; 0 when it serves."""
+    if arguments.address:
+        arguments.server = arguments.address
+    with connection.connect(arguments) as client:
+        try:
+            state = client.health(model=arguments.model, alive=arguments.alive)
+        except NotFound:  # the protocol's word for a service that the server does not know
+            state = "unknown"
+        except DeadlineExceeded:  # a server that hangs serves as little as one that is not there
+            state = "no answer in time"
+    print(state)
+    return 0 if state == _SERVING else _EXIT_NOT_SERVING

@@ -1,0 +1,138 @@
+"""`explicate models load`, `unload`, `activate`, `rollback`, `remove-label` and `traffic`: changing what is served."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from explicate.cli import json_lines
+from explicate.cli.models.action import add_action, connect
+from explicate.model_info import ModelStatus, Switched
+
+if TYPE_CHECKING:
+    from explicate.cli.models.action import Actions
+
+# A large model takes minutes to load on a busy machine.
+_TIMEOUT_S = 600.0
+_ON = (
+    "A change that has begun goes on when this command is interrupted; `explicate models watch` shows how."
+    f" --timeout is {_TIMEOUT_S:g} unless given."
+)
+
+
+def register(actions: Actions) -> None:
+    """Add the actions."""
+    load = add_action(actions, "load", "load a version beside those that serve", run=run_load, about=_ON)
+    load.add_argument("version", metavar="VERSION", type=int, nargs="?", default=None, help="default: the newest")
+    activate = add_action(actions, "activate", "let a version answer: load it, then move a label", run=run_activate)
+    activate.description = (
+        f"Verify, load and warm up a version, then move the label to it. What fails changes nothing. {_ON}"
+    )
+    activate.add_argument("version", metavar="VERSION", type=int, help="the version")
+    _add_label_options(activate)
+    rollback = add_action(actions, "rollback", "back to the version before", run=run_rollback, about=_ON)
+    _add_label_options(rollback)
+    unload = add_action(actions, "unload", "take a version without labels out of memory", run=run_unload, about=_ON)
+    unload.add_argument("version", metavar="VERSION", type=int, help="the version")
+    remove = add_action(
+        actions, "remove-label", "remove a label; its version leaves the memory unless held", run=run_remove_label
+    )
+    remove.add_argument("label", metavar="LABEL", help="the label")
+    _add_expect_option(remove)
+    traffic = add_action(actions, "traffic", "give the version labelled canary a share of requests", run=run_traffic)
+    traffic.description = (
+        "Set both shares; one that is not given is 0. `explicate models show NAME` tells what shadowing found."
+    )
+    traffic.add_argument(
+        "--canary", metavar="SHARE", type=float, default=0.0, help="of the requests, to answer: 0 to 1"
+    )
+    traffic.add_argument(
+        "--shadow", metavar="SHARE", type=float, default=0.0, help="of the others, to answer too and compare: 0 to 1"
+    )
+
+
+def run_load(arguments: argparse.Namespace) -> int:
+    """Load a version."""
+    with connect(arguments, timeout_s=_TIMEOUT_S) as client:
+        status = client.load_model(arguments.name, version=arguments.version)
+    return _print_status(status, arguments)
+
+
+def run_unload(arguments: argparse.Namespace) -> int:
+    """Take a version out of memory."""
+    with connect(arguments, timeout_s=_TIMEOUT_S) as client:
+        status = client.unload_model(arguments.name, arguments.version)
+    return _print_status(status, arguments)
+
+
+def run_activate(arguments: argparse.Namespace) -> int:
+    """Move a label to a version."""
+    with connect(arguments, timeout_s=_TIMEOUT_S) as client:
+        switched = client.activate_version(
+            arguments.name, arguments.version, label=arguments.label, expected_version=arguments.expect
+        )
+    return _print_switched(switched, arguments)
+
+
+def run_rollback(arguments: argparse.Namespace) -> int:
+    """Move a label back."""
+    with connect(arguments, timeout_s=_TIMEOUT_S) as client:
+        switched = client.rollback_model(arguments.name, label=arguments.label, expected_version=arguments.expect)
+    return _print_switched(switched, arguments)
+
+
+def run_remove_label(arguments: argparse.Namespace) -> int:
+    """Remove a label."""
+    with connect(arguments, timeout_s=_TIMEOUT_S) as client:
+        status = client.remove_label(arguments.name, arguments.label, expected_version=arguments.expect)
+    if arguments.format != "text":
+        return _print_status(status, arguments)
+    print(f"{status.model}: label {arguments.label} removed from version {status.version}, which is {status.state}")
+    return 0
+
+
+def run_traffic(arguments: argparse.Namespace) -> int:
+    """Set the canary's shares."""
+    with connect(arguments) as client:
+        shares = client.set_traffic(arguments.name, canary_share=arguments.canary, shadow_share=arguments.shadow)
+    if arguments.format == "text":
+        print(
+            f"{arguments.name}: the canary answers {shares.canary_share:.3g} of the requests"
+            f" and shadows {shares.shadow_share:.3g} of the others"
+        )
+    else:
+        print(json_lines.dumps(shares))
+    return 0
+
+
+def _add_label_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--label", metavar="LABEL", default="live", help="the label to move (default: live)")
+    _add_expect_option(parser)
+
+
+def _add_expect_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--expect", metavar="N", type=int, default=None, help="only if the label points at this version now; 0: nowhere"
+    )
+
+
+def _print_status(status: ModelStatus, arguments: argparse.Namespace) -> int:
+    if arguments.format == "text":
+        print(f"{status.model} version {status.version} is {status.state}{_served(status)}")
+    else:
+        print(json_lines.dumps(status))
+    return 0
+
+
+def _print_switched(switched: Switched, arguments: argparse.Namespace) -> int:
+    status = switched.status
+    if arguments.format == "text":
+        before = f", version {switched.previous_version} before" if switched.previous_version else ""
+        print(f"{status.model}: {arguments.label} is version {status.version}{_served(status)}{before}")
+    else:
+        print(json_lines.dumps(switched))
+    return 0
+
+
+def _served(status: ModelStatus) -> str:
+    return f" on {status.runtime} in {status.precision}" if status.runtime else ""

@@ -1,0 +1,142 @@
+"""`explicate predict`: the model's answer for each text, pair, row or image."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from explicate.cli import asked as asked_about
+from explicate.cli import connection, given, prediction_printers
+from explicate.cli.asked import Asked
+from explicate.cli.prediction_printers import Answer
+from explicate.errors import InvalidArgument, MessageTooLarge, ServerError
+from explicate.inputs import Image, Input
+
+if TYPE_CHECKING:
+    from explicate.results import PredictResult
+
+# Inputs in one call: enough to keep the server's batches full, few enough that texts of 64 KiB stay below the 16 MiB
+# limit of a message, and that answers appear while a long file is still being read.
+INPUTS_PER_CALL = 128
+# Bytes of images in one call: half a message, so that a file of the largest size still fits beside them.
+IMAGE_BYTES_PER_CALL = 8 * 1024 * 1024
+
+_EPILOG = """examples:
+  explicate predict "Great soup!" "Cold and late."
+  explicate predict --file reviews.txt --format csv > answers.csv
+  cat reviews.txt | explicate predict - --format json
+  explicate predict --file a-million-reviews.txt --format csv --bulk > answers.csv
+  explicate predict --model credit --row 'age=34,job=clerk,income='     a row of a table; the income is missing
+  explicate predict --model credit --csv applications.csv --format csv > answers.csv
+  explicate predict --model animals --image cat.jpg pictures/              a file, and every image in a folder
+  explicate predict --model entailment "It rains." --text-pair "The street is wet."
+  explicate predict --model entailment --jsonl pairs.jsonl              {"text": "...", "text_pair": "..."} a line
+
+A text, row or image that cannot be answered is named on stderr, the others are answered, and the exit code is 1."""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "predict",
+        usage="explicate predict [OPTION ...] [TEXT ...]",
+        help="ask a model about texts, rows or images",
+        description="Ask a served model about texts, pairs of texts, rows of a table or images.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    given.add_input_options(parser)
+    connection.add_format_option(parser)
+    connection.add_bulk_option(parser)
+    connection.add_model_options(parser)
+    connection.add_server_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict every input; 1 when some have no answer."""
+    given.check(arguments)
+    with connection.connect(arguments) as client:
+        model = connection.chosen_model(client, arguments)
+        which = {"version": arguments.version, "label": arguments.label, "priority": arguments.priority}
+        caller = _Caller(partial(client.predict, model, **which))
+        asked = given.read(arguments, client, model)
+        prediction_printers.PRINTERS[arguments.format](caller.answers(asked.inputs), asked.model)
+    return 1 if caller.failed else 0
+
+
+class _Caller:
+    """Predicts in calls of many; an input that is refused is reported and does not take the others with it."""
+
+    def __init__(self, predict: Callable[[list[Input]], PredictResult]) -> None:
+        self._predict = predict
+        self.failed = 0
+
+    def answers(self, inputs: Iterable[Asked]) -> Iterator[Answer]:
+        """One answer per input, in order."""
+        for chunk in _chunks(inputs):
+            by_number = {answer.asked.number: answer for answer in self._chunk(chunk)}
+            for asked in chunk:
+                answer = by_number[asked.number]
+                if isinstance(answer.outcome, ServerError):
+                    self.failed += 1
+                    asked_about.report(asked, answer.outcome)
+                yield answer
+
+    def _chunk(self, chunk: Sequence[Asked]) -> Iterator[Answer]:
+        yield from (Answer(asked, asked.refusal) for asked in chunk if asked.refusal is not None)
+        yield from self._call([asked for asked in chunk if asked.refusal is None])
+
+    def _call(self, chunk: Sequence[Asked]) -> Iterator[Answer]:
+        if not chunk:
+            return
+        try:
+            result = self._predict([asked.value for asked in chunk])
+        except InvalidArgument as error:
+            bad = _refused_inputs(error)
+            if not bad:  # not about an input: the same for every one
+                raise
+            yield from (Answer(asked, bad[i]) for i, asked in enumerate(chunk) if i in bad)
+            yield from self._call([asked for i, asked in enumerate(chunk) if i not in bad])
+        except MessageTooLarge as error:
+            if len(chunk) == 1:
+                yield Answer(chunk[0], error)
+            else:
+                yield from self._call(chunk[: len(chunk) // 2])
+                yield from self._call(chunk[len(chunk) // 2 :])
+        else:
+            for asked, prediction in zip(chunk, result.predictions, strict=True):
+                yield Answer(asked, prediction, result.model)
+
+
+def _chunks(inputs: Iterable[Asked]) -> Iterator[list[Asked]]:
+    """Consecutive inputs, as many as fit one call."""
+    chunk: list[Asked] = []
+    held_bytes = 0
+    for asked in inputs:
+        own_bytes = len(asked.value.content) if isinstance(asked.value, Image) else 0
+        if chunk and (len(chunk) == INPUTS_PER_CALL or held_bytes + own_bytes > IMAGE_BYTES_PER_CALL):
+            yield chunk
+            chunk, held_bytes = [], 0
+        chunk.append(asked)
+        held_bytes += own_bytes
+    if chunk:
+        yield chunk
+
+
+def _refused_inputs(error: InvalidArgument) -> dict[int, InvalidArgument]:
+    """The error of each refused input, by its index in the request; empty when the error is about something else."""
+    violations: dict[int, list[tuple[str, str]]] = {}
+    for path, description in error.violations:
+        place = re.match(r"inputs\[(\d+)\]", path)
+        if place is None:
+            return {}
+        violations.setdefault(int(place[1]), []).append((path, description))
+    return {
+        index: InvalidArgument(own[0][1], replace(error.details, violations=tuple(own)))
+        for index, own in violations.items()
+    }

@@ -1,0 +1,1 @@
+"""Demonstrations from data to explanation: `python -m examples.demo`."""

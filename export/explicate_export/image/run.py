@@ -1,0 +1,140 @@
+"""The run directory of a model of images."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any  # JSON values
+
+from explicate.v1 import bundle_pb2
+from explicate_export.errors import UsageError
+from explicate_export.training_run import (
+    HELD_OUT_NAME,
+    UNFINISHED,
+    Target,
+    TrainingRun,
+    check_files,
+    field,
+    read_base_model,
+    read_labels,
+    read_lines,
+    read_run,
+    read_target,
+    read_target_name,
+)
+from explicate_training.image.preparation import Preparation
+
+KINDS = {
+    "image-classification": bundle_pb2.MODEL_KIND_IMAGE_CLASSIFICATION,
+    "image-multi-label": bundle_pb2.MODEL_KIND_IMAGE_MULTI_LABEL,
+    "image-regression": bundle_pb2.MODEL_KIND_IMAGE_REGRESSION,
+}
+_RESAMPLINGS = {
+    "nearest": bundle_pb2.RESAMPLING_NEAREST,
+    "bilinear": bundle_pb2.RESAMPLING_BILINEAR,
+    "bicubic": bundle_pb2.RESAMPLING_BICUBIC,
+    "lanczos": bundle_pb2.RESAMPLING_LANCZOS,
+}
+_MAX_EDGE = 4096
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What the graph makes of a channel's pixels first: (pixel * rescale - mean) / std."""
+
+    mean: tuple[float, ...]  # of red, green, blue
+    std: tuple[float, ...]
+    rescale: float
+
+
+@dataclass(frozen=True)
+class ImageRun:
+    """A finished run that trained a model of images; its model directory is a Hugging Face one."""
+
+    training: TrainingRun
+    kind: int  # a bundle_pb2.ModelKind
+    base_model: str
+    labels: tuple[str, ...]  # by class index; empty for regression
+    target_name: str  # of regression, else empty
+    target: Target | None  # of regression
+    schema: bundle_pb2.ImageSchema
+    preparation: Preparation
+    normalisation: Normalisation
+    held_out: tuple[Path, ...]  # image files of the test split, in file order
+
+    @property
+    def regression(self) -> bool:
+        """Whether a number is predicted, not classes."""
+        return self.kind == bundle_pb2.MODEL_KIND_IMAGE_REGRESSION
+
+
+def read_image_run(directory: Path) -> ImageRun:
+    """Raises UsageError, naming the file and what it lacks, when it is not a finished run."""
+    run = read_run(directory)
+    check_files(run.model_directory, ("config.json", "model.safetensors"))
+    kind = KINDS[field(run.settings, "kind", str, run.file)]
+    regression = kind == bundle_pb2.MODEL_KIND_IMAGE_REGRESSION
+    image = field(run.settings, "image", dict, run.file)
+    schema = _schema(image, run.file)
+    return ImageRun(
+        training=run,
+        kind=kind,
+        base_model=read_base_model(run),
+        labels=read_labels(run),
+        target_name=read_target_name(run) if regression else "",
+        target=read_target(run) if regression else None,
+        schema=schema,
+        preparation=Preparation(schema.width, schema.height, schema.shortest_edge, image["resampling"]),
+        normalisation=_normalisation(image, run.file),
+        held_out=_held_out(directory),
+    )
+
+
+def _schema(image: Mapping[str, Any], path: Path) -> bundle_pb2.ImageSchema:
+    resampling = image.get("resampling")
+    if resampling not in _RESAMPLINGS:
+        raise UsageError(
+            f"{path}: image.resampling is {resampling!r}, not one of {', '.join(_RESAMPLINGS)}: train again"
+        )
+    edges: dict[str, int] = {
+        name: field(image, name, int, path) for name in ("width", "height", "shortest_edge", "patch_size")
+    }
+    for name, least in (("width", 1), ("height", 1), ("shortest_edge", 0), ("patch_size", 0)):
+        if not least <= edges[name] <= _MAX_EDGE:
+            raise UsageError(f"{path}: image.{name} is {edges[name]}, not from {least} to {_MAX_EDGE}: train again")
+    return bundle_pb2.ImageSchema(resampling=_RESAMPLINGS[resampling], **edges)
+
+
+def _normalisation(image: Mapping[str, Any], path: Path) -> Normalisation:
+    mean, std = (_channels(image, name, path) for name in ("mean", "std"))
+    rescale = field(image, "rescale", float, path)
+    if min(std) <= 0 or not (isfinite(rescale) and rescale > 0):
+        raise UsageError(f"{path}: image.std and image.rescale must be above 0: train again")
+    return Normalisation(mean, std, rescale)
+
+
+def _channels(image: Mapping[str, Any], name: str, path: Path) -> tuple[float, ...]:
+    values = field(image, name, list, path)
+    if len(values) != 3 or not all(isinstance(value, int | float) and isfinite(value) for value in values):
+        raise UsageError(f"{path}: image.{name} must be three numbers, not {values!r}: train again")
+    return tuple(float(value) for value in values)
+
+
+def _held_out(directory: Path) -> tuple[Path, ...]:
+    """The image files of the test split."""
+    path = directory / HELD_OUT_NAME
+    folder = directory.resolve()
+    files = []
+    for place, value in read_lines(path):
+        name = value.get("image") if isinstance(value, dict) else None
+        if not isinstance(name, str):
+            raise UsageError(f'{place}: not an object with an "image": {UNFINISHED}')
+        file = directory / name
+        if not file.resolve().is_relative_to(folder):
+            raise UsageError(f"{place}: the image {name!r} is outside the run's folder: train again")
+        if not file.is_file():
+            raise UsageError(f"{place}: {file} is missing: {UNFINISHED}")
+        files.append(file)
+    if not files:
+        raise UsageError(f"{path} has no images, and the export must be compared on some: {UNFINISHED}")
+    return tuple(files)

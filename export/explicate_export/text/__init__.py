@@ -1,0 +1,1 @@
+"""Export of models that read texts."""

@@ -1,0 +1,189 @@
+"""Kernel SHAP by paired leverage-score sampling: Shapley values from a regression on pairs of coalitions.
+
+Musco & Witter, Provably Accurate Shapley Value Estimation via Leverage Score Sampling, ICLR 2025; Covert & Lee,
+Improving KernelSHAP, AISTATS 2021. Coalitions come from coalitions.py. Of a pair S, N∖S the regression
+(pair_regression.py) sees only the difference v(S) − v(N∖S), in which half of all interactions cancel. With enough
+pairs a model of the other half (surrogate.py) takes part of their noise away. With all coalitions the values are exact.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from explicate_server.explain.arrays import Booleans, Floats, Indices
+from explicate_server.explain.attribution import Attribution, confidence_interval
+from explicate_server.explain.game import GameInfo
+from explicate_server.explain.statistics.coalitions import PairSampler
+from explicate_server.explain.statistics.pair_regression import PairFit, PairRegression
+from explicate_server.explain.statistics.surrogate import fit_surrogate
+
+# Below this many evaluations per player a penalty helps. Measured on the DistilBERT games, median relative L2 error
+# with and without: 2n 0.82 and 1.38 (plain least squares interpolates there), 6n 0.42 and 0.49, 8n 0.37 and 0.39,
+# 12n 0.27 and 0.27.
+PENALISED_BELOW_EVALUATIONS_PER_PLAYER = 10
+# From this many on the surrogate is tried; with fewer pairs than 2n their left-out errors say too little.
+SURROGATE_FROM_EVALUATIONS_PER_PLAYER = 4
+# It is used if it takes this share off the squared left-out errors. Measured: 0 to 0.15 make no difference.
+SURROGATE_LEAST_GAIN = 0.05
+# Beyond this many players its coalitions are too far apart to tell it anything.
+SURROGATE_MAX_PLAYERS = 64
+# Fewer pairs than this have no halves worth a fit.
+LEAST_PAIRS_TO_HALVE = 4
+# Left-out errors below this fraction of the differences are rounding; there is nothing left to model.
+ROUNDING = 1e-10
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Evaluated pairs: one coalition of each, its level, v(S) − v(N∖S) and v(S) + v(N∖S)."""
+
+    coalitions: Booleans  # [pairs, n]
+    levels: Indices  # [pairs]
+    differences: Floats  # [pairs, outputs]
+    sums: Floats  # [pairs, outputs]
+
+    def __len__(self) -> int:
+        return len(self.levels)
+
+    def __getitem__(self, rows: Indices) -> "_Pairs":
+        return _Pairs(self.coalitions[rows], self.levels[rows], self.differences[rows], self.sums[rows])
+
+    def __add__(self, more: "_Pairs") -> "_Pairs":
+        return _Pairs(
+            np.concatenate((self.coalitions, more.coalitions)),
+            np.concatenate((self.levels, more.levels)),
+            np.concatenate((self.differences, more.differences)),
+            np.concatenate((self.sums, more.sums)),
+        )
+
+
+class KernelShap:
+    """The estimator `kernel-shap`; see `Estimator` for what its methods promise."""
+
+    def __init__(self, game: GameInfo) -> None:
+        self._game = game
+        self._sampler = PairSampler(game.n_players, game.seed)
+        nothing = np.zeros((0, game.n_outputs))
+        self._pairs = _Pairs(np.zeros((0, game.n_players), np.bool_), np.zeros(0, np.intp), nothing, nothing)
+        self._asked: tuple[Booleans, Indices] | None = None
+
+    def ask(self, count: int) -> Booleans | None:
+        """Up to `count` rows, each coalition followed by its complement."""
+        if not self._sampler.pairs_left:
+            return None
+        self._asked = self._sampler.draw(count // 2)
+        coalitions = self._asked[0]
+        return np.stack((coalitions, ~coalitions), axis=1).reshape(-1, self._game.n_players)
+
+    def tell(self, values: Floats, evaluated: Booleans | None = None) -> None:
+        """Take in the pairs whose halves were both evaluated."""
+        if self._asked is None:
+            raise ValueError("There is nothing to tell: ask for coalitions first.")
+        coalitions, levels = self._asked
+        self._asked = None
+        halves = values.reshape(len(levels), 2, self._game.n_outputs)
+        whole = np.ones(len(levels), np.bool_) if evaluated is None else evaluated.reshape(-1, 2).all(axis=1)
+        first, second = halves[whole, 0], halves[whole, 1]
+        self._pairs += _Pairs(coalitions[whole], levels[whole], first - second, first + second)
+
+    def estimate(self) -> Attribution:
+        """Shapley values as far as the evaluated pairs tell them."""
+        game, pairs = self._game, self._pairs
+        n, delta = game.n_players, game.full - game.empty
+        exact = self._complete
+        if len(pairs):
+            values, errors, degrees_of_freedom, held_out = self._fitted(delta, exact=exact)
+        else:
+            values = np.repeat(delta[:, None] / max(n, 1), n, axis=1)
+            errors = np.full_like(values, np.nan)
+            degrees_of_freedom = np.ones(game.n_outputs)
+            held_out = np.full(game.n_outputs, np.nan)
+        if exact:
+            errors = np.zeros_like(values)
+        lower, upper = confidence_interval(
+            values, errors, degrees_of_freedom=degrees_of_freedom[:, None], confidence=game.confidence
+        )
+        return Attribution(
+            values=values,
+            standard_errors=errors,
+            lower=lower,
+            upper=upper,
+            baseline=game.empty,
+            held_out_r_squared=held_out,
+            exact=exact,
+            additive=True,
+        )
+
+    def halves(self) -> tuple[Floats, Floats] | None:
+        """Regressions on every other pair of each level, and on the rest; without the surrogate, which would cost more
+        than the answer itself and only bring the halves closer to each other.
+        """
+        if len(self._pairs) < LEAST_PAIRS_TO_HALVE or self._complete:
+            return None
+        by_level = np.argsort(self._pairs.levels, kind="stable")
+        return self._half(self._pairs[by_level[::2]]), self._half(self._pairs[by_level[1::2]])
+
+    def _half(self, pairs: _Pairs) -> Floats:
+        regression = PairRegression(pairs.coalitions, pairs.levels, self._sampler)
+        delta = self._game.full - self._game.empty
+        return regression.fit(pairs.differences, delta, penalised=self._penalised(pairs)).values
+
+    @property
+    def _complete(self) -> bool:
+        return len(self._pairs) == sum(self._sampler.total_pairs)
+
+    def _penalised(self, pairs: _Pairs) -> bool:
+        return (2 * len(pairs) + 2) / self._game.n_players < PENALISED_BELOW_EVALUATIONS_PER_PLAYER
+
+    def _fitted(self, delta: Floats, *, exact: bool) -> tuple[Floats, Floats, Floats, Floats]:
+        """Values and errors float64[outputs, n], degrees of freedom and held-out R² float64[outputs]."""
+        pairs, n = self._pairs, self._game.n_players
+        regression = PairRegression(pairs.coalitions, pairs.levels, self._sampler)
+        per_player = (2 * len(pairs) + 2) / n
+        penalised = not exact and self._penalised(pairs)
+        fit = regression.fit(pairs.differences, delta, penalised=penalised)
+        held_out = self._held_out_r_squared(regression, fit)
+        if not exact and n <= SURROGATE_MAX_PLAYERS and per_player >= SURROGATE_FROM_EVALUATIONS_PER_PLAYER:
+            fit = _with_surrogates(regression, fit, pairs.differences, delta, penalised=penalised)
+        return fit.values, fit.standard_errors, fit.degrees_of_freedom, held_out
+
+    def _held_out_r_squared(self, regression: PairRegression, fit: PairFit) -> Floats:
+        """R² of the additive model on both coalitions of each pair, fitted without the pair, float64[outputs].
+
+        With e the left-out error of v(S) − v(N∖S) and s that of v(S) + v(N∖S), the two coalitions' squared errors sum
+        to (e² + s²) / 2. Additive models all say v(∅) + v(N) for the sum, so s shows what pairing hides from the fit.
+        """
+        sums, differences, weights = self._pairs.sums, self._pairs.differences, regression.weights
+        errors = (fit.left_out_residuals**2).sum(axis=0) + weights @ (sums - self._game.empty - self._game.full) ** 2
+        spread = weights @ (differences**2 + (sums - np.average(sums, axis=0, weights=weights)) ** 2)
+        defined = spread > len(sums) * (np.finfo(np.float64).eps * np.abs(sums).max(axis=0)) ** 2
+        return np.where(defined, 1 - errors / np.where(defined, spread, 1.0), np.nan)
+
+
+def _with_surrogates(
+    regression: PairRegression, fit: PairFit, differences: Floats, deltas: Floats, *, penalised: bool
+) -> PairFit:
+    """The fit, with a surrogate plus the regression on what it misses for each output where that leaves less error.
+
+    The misses of all pairs have two parts: on the share p of the pairs that was evaluated they are known, on the rest
+    they are like the left-out errors. The errors of the result, and the choice, come from left-out errors alone; those
+    in the sample are too small, and intervals from them cover 0.54 to 0.88 instead of 0.95 (measured).
+    """
+    squared_errors = (fit.left_out_residuals**2).sum(axis=0)
+    worth = np.flatnonzero(squared_errors > ROUNDING**2 * (regression.weights @ differences**2))
+    if not len(worth):
+        return fit
+    surrogate = fit_surrogate(regression.signs, differences[:, worth], regression.weights, fit.values[worth])
+    unseen = regression.unseen_shares[:, None]
+    missed = unseen * surrogate.left_out_errors + (1 - unseen) * surrogate.errors
+    rest = deltas[worth] - surrogate.shapley_values.sum(axis=1)
+    both = np.concatenate((missed, surrogate.left_out_errors), axis=1)
+    corrections = regression.fit(both, np.tile(rest, 2), penalised=penalised)
+    errors_left = (corrections.left_out_residuals[:, len(worth) :] ** 2).sum(axis=0)
+    used = errors_left <= (1 - SURROGATE_LEAST_GAIN) * squared_errors[worth]
+    corrected = surrogate.shapley_values + corrections.values[: len(worth)]
+    corrected += (deltas[worth] - corrected.sum(axis=1))[:, None] / corrected.shape[1]  # the rounding of larger numbers
+    values, standard_errors = fit.values.copy(), fit.standard_errors.copy()
+    values[worth[used]] = corrected[used]
+    standard_errors[worth[used]] = corrections.standard_errors[len(worth) :][used]
+    return replace(fit, values=values, standard_errors=standard_errors)

@@ -1,0 +1,221 @@
+"""LIME, replaying the sample and the fit of lime 0.2.0.1 to the last digits.
+
+Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016; lime/lime_text.py, lime/lime_image.py,
+lime/lime_tabular.py and lime/lime_base.py. The sample has `max_evaluations` rows (see lime_samples.py), of which row 0
+is the input itself. The fit (see local_model.py) is done by `lime.lime_base.LimeBase` itself, with all players: what
+the library does by default when it is asked for as many features as there are.
+
+Rows that repeat are asked once. Stopped early, the fit takes the prefix of the sample that was reached. Standard
+errors and held-out R² are not lime's: they come from the same ridge regression, solved again with leverages.
+
+Of images the library has two faults that are not replayed. It hands `random_seed` to a segmentation of scikit-image
+that has long called it otherwise, and which then takes no seed at all. And it numbers segments from 0 whatever the
+segmentation does: where that starts at 1, as SLIC does, the last segment is never taken out, and a coefficient is given
+for one that is not there. Here the players are the segments that there are.
+
+The samples that lime 0.2.0.1 draws for texts, images and tables, each the same stream as the library's.
+
+In a sample row 0 is the input itself. Rows of texts and images are coalitions, and one that repeats is asked once. Rows
+of tables are drawn by the game, which knows how the columns are spread (see drawn_rows.py).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from explicate_server.explain.arrays import Booleans, Floats, Indices
+from explicate_server.explain.attribution import Attribution, confidence_interval
+from explicate_server.explain.estimators.drawn_rows import numbered
+from explicate_server.explain.estimators.local_model import (
+    LocalModel,
+    constant_model,
+    euclidean_kernel_weights,
+    fit_local_model,
+    kernel_weights,
+)
+from explicate_server.explain.game import GameInfo
+from explicate_server.explain.statistics.fixed_sample import FixedSample
+
+# lime/lime_image.py draws the seed of its segmentation from the same stream, before the rows.
+_SEGMENTATION_SEEDS = 1000
+
+
+@dataclass(frozen=True)
+class LimeSample:
+    """What lime fits its model to.
+
+    Attributes:
+        asked: bool[m, n or more], what is asked, each once and the input itself first; the players' bits come first.
+        places: intp[rows], the place of each row of the sample among those asked.
+        weights: of rows float64[rows, n], 1 where a player is present.
+    """
+
+    asked: Booleans
+    places: Indices
+    weights: Callable[[Floats], Floats]
+
+
+def text_sample(game: GameInfo, rows: int) -> LimeSample:
+    """What `LimeTextExplainer` draws: every other row takes out a uniform number 1 … n of distinct words."""
+    return LimeSample(*_distinct(text_rows(game.n_players, rows, game.seed)), kernel_weights)
+
+
+def image_sample(game: GameInfo, rows: int) -> LimeSample:
+    """What `LimeImageExplainer` draws: every other row takes out each segment with probability 1/2.
+
+    Its kernel is that of texts: a width of .25 on distances of 0 to 1 is one of 25 on distances in percent.
+    """
+    return LimeSample(*_distinct(image_rows(game.n_players, rows, game.seed)), kernel_weights)
+
+
+def table_sample(game: GameInfo, rows: int) -> LimeSample:
+    """What `LimeTabularExplainer` draws, as the game has drawn it; `rows` of it.
+
+    Raises:
+        ValueError: the game has not drawn so many.
+    """
+    if game.drawn is None or len(game.drawn) < rows:
+        raise ValueError(f"lime explains a table by {rows} rows that its game draws; it has not drawn them.")
+    return LimeSample(numbered(game.drawn)[:rows], np.arange(rows), euclidean_kernel_weights)
+
+
+def text_rows(n_players: int, n_rows: int, seed: int) -> Booleans:
+    """The rows that `LimeTextExplainer(random_state=seed).explain_instance(num_samples=n_rows)` evaluates.
+
+    Returns:
+        bool[n_rows, n_players]; row 0 is the full coalition.
+    """
+    sample = np.ones((n_rows, n_players), dtype=np.bool_)
+    if n_players == 0:
+        return sample
+    random = np.random.RandomState(seed)
+    sizes = random.randint(1, n_players + 1, n_rows - 1)
+    for row, size in enumerate(sizes, start=1):
+        # The same stream as lime's choice(range(n), size, replace=False), ten times faster.
+        sample[row, random.permutation(n_players)[:size]] = False
+    return sample
+
+
+def image_rows(n_players: int, n_rows: int, seed: int) -> Booleans:
+    """The rows that `LimeImageExplainer(random_state=seed).explain_instance(num_samples=n_rows)` evaluates.
+
+    Returns:
+        bool[n_rows, n_players]; row 0 is the full coalition.
+    """
+    random = np.random.RandomState(seed)
+    random.randint(0, _SEGMENTATION_SEEDS)
+    sample: Booleans = random.randint(0, 2, n_rows * n_players).reshape(n_rows, n_players) == 1
+    sample[0] = True
+    return sample
+
+
+def _distinct(sample: Booleans) -> tuple[Booleans, Indices]:
+    """The different rows in the order of their first appearance, and for each row its place among them."""
+    places: dict[bytes, int] = {}
+    row_places = np.array([places.setdefault(row.tobytes(), len(places)) for row in sample], dtype=np.intp)
+    first_rows = np.unique(row_places, return_index=True)[1]
+    return sample[first_rows], row_places
+
+
+class Lime:
+    """The estimator `lime`; see `Estimator` for what its methods promise. It asks for ∅ where lime draws it, and of a
+    game that draws its own rows for those, with their numbers behind the players' bits.
+    """
+
+    def __init__(self, game: GameInfo, sample: LimeSample) -> None:
+        self._game = game
+        self._sample = sample
+        self._distinct = FixedSample(sample.asked, game.n_outputs)
+        self._distinct.set_first(game.full)
+
+    def ask(self, count: int) -> Booleans | None:
+        """The next `count` different coalitions of the sample."""
+        return self._distinct.ask(count)
+
+    def tell(self, values: Floats, evaluated: Booleans | None = None) -> None:
+        """Take in the values of the coalitions asked last."""
+        self._distinct.tell(values, evaluated)
+
+    def estimate(self) -> Attribution:
+        """The local ridge model on the rows told so far."""
+        game, rows = self._game, self._known_rows()
+        if game.n_players == 0 or len(rows) < 2:
+            return constant_model(game)
+        presence, targets = self._presence_and_targets(rows)
+        weights = self._sample.weights(presence)
+        values, intercepts = _library_fit(presence, targets, weights, game.seed)
+        model = fit_local_model(presence, targets, weights)
+        lower, upper = confidence_interval(
+            values,
+            model.standard_errors,
+            degrees_of_freedom=model.degrees_of_freedom,
+            confidence=game.confidence,
+        )
+        return Attribution(
+            values=values,
+            standard_errors=model.standard_errors,
+            lower=lower,
+            upper=upper,
+            baseline=intercepts,
+            held_out_r_squared=self._held_out_r_squared(rows, model),
+            exact=False,
+            additive=False,
+        )
+
+    def halves(self) -> tuple[Floats, Floats] | None:
+        """Local models on every other coalition, each with all its repetitions, and on the rest; on both the input."""
+        rows = self._known_rows()
+        parts = [rows[(rows == 0) | (rows % 2 == half)] for half in (0, 1)]
+        if min(len(np.unique(part)) for part in parts) < 3:
+            return None
+        first, second = (self._presence_and_targets(part) for part in parts)
+        return (
+            fit_local_model(*first, self._sample.weights(first[0])).values,
+            fit_local_model(*second, self._sample.weights(second[0])).values,
+        )
+
+    def _known_rows(self) -> Indices:
+        """The rows of the sample up to the first one not told, as places, without those that were not evaluated."""
+        places = self._sample.places
+        reached = np.flatnonzero(places >= self._distinct.told)
+        prefix = places[: reached[0] if len(reached) else None]
+        return prefix[self._distinct.known[prefix]]
+
+    def _presence_and_targets(self, rows: Indices) -> tuple[Floats, Floats]:
+        present = self._distinct.coalitions[rows, : self._game.n_players]
+        return present.astype(np.float64), self._distinct.values[rows]
+
+    def _held_out_r_squared(self, rows: Indices, model: LocalModel) -> Floats:
+        """R² per output on coalitions left out of the fit one at a time, each with all its repetitions."""
+        distinct, repetitions = np.unique(rows, return_counts=True)
+        if len(distinct) == len(rows):
+            return model.held_out_r_squared
+        if len(distinct) < 2:
+            return np.full(self._game.n_outputs, np.nan)
+        presence, targets = self._presence_and_targets(distinct)
+        return fit_local_model(presence, targets, repetitions * self._sample.weights(presence)).held_out_r_squared
+
+
+def load_library() -> object:
+    """The class that does lime's fit. It brings scikit-learn: a second that other methods need not pay."""
+    from lime.lime_base import LimeBase
+
+    return LimeBase
+
+
+def _library_fit(presence: Floats, targets: Floats, weights: Floats, seed: int) -> tuple[Floats, Floats]:
+    """Coefficients float64[outputs, n] and intercepts float64[outputs] as lime itself fits them."""
+    from lime.lime_base import LimeBase
+
+    n_players = presence.shape[1]
+    base = LimeBase(lambda distances: distances, random_state=np.random.RandomState(seed))  # they are weights already
+    values = np.empty((targets.shape[1], n_players))
+    intercepts = np.empty(targets.shape[1])
+    for output in range(targets.shape[1]):
+        intercepts[output], coefficients, _, _ = base.explain_instance_with_data(
+            presence, targets, weights, output, n_players, feature_selection="none"
+        )
+        players, of_players = zip(*coefficients, strict=True)
+        values[output, list(players)] = of_players
+    return values, intercepts

@@ -1,0 +1,202 @@
+"""The loop of one explanation: rounds of ask and tell until tolerance, certainty, budget or deadline ends it.
+
+Sans I/O: the caller evaluates the coalitions that `next_round` gives, by whatever means, and tells their values.
+
+    run = ExplanationRun(estimator, settings=settings, spent=2)
+    while (coalitions := run.next_round(seconds_left)) is not None:
+        run.tell(evaluate(coalitions))
+    run.attribution, run.stop_reason, run.converged, run.quality(full)
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from explicate_server.explain.arrays import Booleans, Floats
+from explicate_server.explain.attribution import Attribution
+from explicate_server.explain.errors import NonFiniteValueError
+from explicate_server.explain.game import Estimator
+from explicate_server.explain.quality import Quality, Record, basic_quality
+from explicate_server.explain.statistics.intervals import certain_top, within_tolerance
+
+# Of the time left, the part that a round may plan to use: the last solve and the answer need some too.
+PLANNED_SHARE_OF_TIME_LEFT = 0.9
+# Under this fraction of the rows it wanted, a round that must be cut for the deadline is not worth its solve.
+LEAST_SHARE_OF_ROUND = 0.1
+
+
+class StopReason(Enum):
+    """Why the loop stopped."""
+
+    RUNNING = "running"
+    TOLERANCE = "tolerance"
+    TOP_K = "top-k"
+    BUDGET = "budget"
+    DEADLINE = "deadline"
+    EXACT = "exact"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How far an explanation goes.
+
+    Attributes:
+        max_evaluations: upper bound on rows through the model, those spent before the first round included.
+        min_evaluations: rows before tolerance or top_k may stop the run; also where the first round ends.
+        tolerance: stop once the widest interval's half-width is below this fraction of the range of the values, for
+            every output; 0 never stops early.
+        top_k: stop once it is certain, for every output, which so many players have the largest values by size; None
+            never stops for that.
+        round_growth: each round multiplies the total by this, so that solving stays cheap beside evaluating. The
+            default doubles it every two rounds: 8n, 11.3n, 16n, 22.6n, 32n, …
+        round_rows: rounds of so many rows instead, for methods that have no use for early small rounds.
+    """
+
+    max_evaluations: int
+    min_evaluations: int
+    tolerance: float
+    top_k: int | None = None
+    round_growth: float = 2**0.5
+    round_rows: int | None = None
+
+
+class ExplanationRun:
+    """One explanation in progress.
+
+    Attributes:
+        rounds: rounds told so far.
+        evaluations: rows evaluated so far, those spent before the first round included.
+        stop_reason: RUNNING until `next_round` gave None or `stop` was called.
+        cut_by_clock: whether a round had fewer rows than it wanted, for want of time; the same request may then get
+            another answer when the machine is faster.
+        attribution: the current estimate, computed once a round.
+    """
+
+    def __init__(self, estimator: Estimator, *, settings: RunSettings, spent: int) -> None:
+        """Start with `spent` rows evaluated already (the instance itself, and v(∅) where it is a row of the model)."""
+        self.rounds = 0
+        self.evaluations = spent
+        self.stop_reason = StopReason.RUNNING
+        self.cut_by_clock = False
+        self.attribution: Attribution = estimator.estimate()
+        self._estimator = estimator
+        self._record = Record()
+        self._settings = settings
+        self._min_evaluations = min(settings.min_evaluations, settings.max_evaluations)
+        self._target = float(spent)  # the total at which the current round ends
+        self._asked: Booleans | None = None
+        self._last_round: tuple[float, int] | None = None  # seconds left when it was asked, its rows
+
+    @property
+    def converged(self) -> bool:
+        """Whether the values are exact or what tolerance or top_k ask for; while running, not before
+        `min_evaluations`.
+        """
+        return self._goal() is not None
+
+    def quality(self, full: Floats) -> Quality:
+        """How far the current estimate can be trusted; `full` is v(N), float64[outputs]."""
+        return basic_quality(self.attribution, full=full, halves=self._estimator.halves(), record=self._record)
+
+    def next_round(self, seconds_left: float | None = None) -> Booleans | None:
+        """The coalitions to evaluate next, bool[m, n], or None when the run is over.
+
+        `seconds_left` is the time to the deadline, None without one. A round that the pace of the last one would
+        carry past the deadline is cut short.
+        """
+        if self._asked is not None:
+            raise ValueError("The last round was not told yet: call tell before next_round.")
+        if self.stop_reason is not StopReason.RUNNING:
+            return None
+        goal = self._goal()
+        if goal is not None:
+            self.stop_reason = goal
+            return None
+        wanted = max(self._next_count(), 0)
+        count = min(wanted, self._affordable(seconds_left))
+        self.cut_by_clock |= count < wanted
+        if count < LEAST_SHARE_OF_ROUND * wanted:
+            self.stop_reason = StopReason.DEADLINE
+            return None
+        coalitions = self._estimator.ask(count) if count > 0 else None
+        if coalitions is None or not len(coalitions):
+            self.stop_reason = StopReason.BUDGET if count == wanted else StopReason.DEADLINE
+            return None
+        self._asked = coalitions
+        self._last_round = None if seconds_left is None else (seconds_left, len(coalitions))
+        return coalitions
+
+    def tell(self, values: Floats, evaluated: Booleans | None = None) -> None:
+        """The values of the last round's coalitions, float64[m, outputs], and which were evaluated (None: all).
+
+        Raises:
+            NonFiniteValueError: a value that was evaluated is NaN or infinite.
+            ValueError: the shape does not fit the round.
+        """
+        if self._asked is None:
+            raise ValueError("There is no round to tell the values of: call next_round first.")
+        asked = self._asked
+        if values.ndim != 2 or len(values) != len(asked):
+            raise ValueError(f"The values have shape {values.shape}; they must be [{len(asked)}, outputs].")
+        known = np.ones(len(asked), np.bool_) if evaluated is None else evaluated
+        require_finite(asked, values, known, round=self.rounds + 1)
+        self._asked = None
+        self._estimator.tell(values, evaluated)
+        self._record.add(asked[known], values[known])
+        self.evaluations += int(known.sum())
+        self.rounds += 1
+        self.attribution = self._estimator.estimate()
+
+    def stop(self, reason: StopReason) -> None:
+        """End the run from outside, such as when the deadline came inside a round; tell what was evaluated first."""
+        self._asked = None
+        self.stop_reason = reason
+        self.cut_by_clock |= reason is StopReason.DEADLINE
+
+    def _goal(self) -> StopReason | None:
+        """Which of the reasons to stop with a good answer holds by now."""
+        attribution, settings = self.attribution, self._settings
+        if attribution.exact:
+            return StopReason.EXACT
+        early = self.stop_reason is StopReason.RUNNING and self.evaluations < self._min_evaluations
+        if early or attribution.provisional:
+            return None
+        n = attribution.values.shape[1]
+        if settings.top_k and n and certain_top(attribution)[:, min(settings.top_k, n) - 1].all():
+            return StopReason.TOP_K
+        return StopReason.TOLERANCE if within_tolerance(attribution, settings.tolerance) else None
+
+    def _next_count(self) -> int:
+        settings = self._settings
+        if settings.round_rows:
+            target = float(self.evaluations + settings.round_rows)
+        else:
+            target = max(float(self._min_evaluations), self._target * settings.round_growth)
+            # A round cut for the deadline ends before its target; the next one goes on from where it really ended.
+            while target <= self.evaluations + 1:
+                target *= settings.round_growth
+        self._target = min(target, float(settings.max_evaluations))
+        return round(self._target) - self.evaluations
+
+    def _affordable(self, seconds_left: float | None) -> int:
+        """How many rows the time left is enough for, by the pace of the last round."""
+        unlimited = self._settings.max_evaluations
+        if seconds_left is None:
+            return unlimited
+        if seconds_left <= 0:
+            return 0
+        if self._last_round is None:
+            return unlimited
+        before, rows = self._last_round
+        seconds_per_row = max(before - seconds_left, 0.0) / rows
+        planned = PLANNED_SHARE_OF_TIME_LEFT * seconds_left
+        return unlimited if seconds_per_row * unlimited <= planned else int(planned / seconds_per_row)
+
+
+def require_finite(coalitions: Booleans, values: Floats, evaluated: Booleans, *, round: int) -> None:
+    """Raise NonFiniteValueError naming the first evaluated row with a value that is not a finite number."""
+    bad = np.flatnonzero(evaluated & ~np.isfinite(values).all(axis=1))
+    if len(bad):
+        row = int(bad[0])
+        raise NonFiniteValueError(round=round, row=row, present=np.flatnonzero(coalitions[row]).tolist())

@@ -1,0 +1,1 @@
+"""Sampling of coalitions, regressions and intervals that the estimators share."""

@@ -1,0 +1,1 @@
+"""One request from its input to its answer: predict and explain."""

@@ -1,0 +1,315 @@
+"""One explanation, top to bottom: rows, game, estimator, rounds, answer.
+
+Everything it needs lives in its own objects. The prediction and every evaluation come from the one version that was
+leased.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate_server import tracing
+from explicate_server.errors import DeadlinePassed, InvalidRequest, Violation
+from explicate_server.explain.attribution import Attribution
+from explicate_server.explain.game import GameInfo
+from explicate_server.explain.quality import FaithfulnessCheck, Quality
+from explicate_server.explain.refinement import refined
+from explicate_server.explain.run import ExplanationRun, StopReason
+from explicate_server.inference.admission import Seat
+from explicate_server.inference.evaluations import Evaluations, GameValues, ValueStore
+from explicate_server.inference.explain_options import MAX_PLAYERS, ResolvedOptions
+from explicate_server.inference.outputs import Outputs
+from explicate_server.inference.predictor import encode_inputs
+from explicate_server.inference.timings import Timings
+from explicate_server.inference.workers import Workers
+from explicate_server.modalities.modality import DrawsRows, EncodedInput, Game, ModelInput, Player
+from explicate_server.registry.records import ServedModel
+from explicate_server.runtime.batcher import Priority
+from explicate_server.runtime.queue import Row
+
+# Time kept back to fit and send the answer: twice the slowest fit so far, but never most of the time. The floor is for
+# the wire and for a first fit, which comes when the time is up and has not been measured: with 0.03 s, of 16 calls
+# about an image of 50 segments with 0.2 s to the deadline 9 had an answer on a busy machine, with 0.05 s all 16.
+_RESERVE_FLOOR_S = 0.05
+_RESERVE_FITS = 2.0
+_RESERVE_MOST = 0.25
+
+
+class Deadline:
+    """A time limit on a call, less what it takes to answer."""
+
+    def __init__(self, time_limit_s: float, timings: Timings) -> None:
+        """Take seconds from the call's arrival, which ``timings`` knows."""
+        self._time_limit_s = time_limit_s
+        self._timings = timings
+        self._slowest_fit_s = 0.0
+
+    def fit_took(self, seconds: float) -> None:
+        """A fit took this long; the last one may too."""
+        self._slowest_fit_s = max(self._slowest_fit_s, seconds)
+
+    def seconds_left(self) -> float:
+        """Until evaluations must stop; negative when they should have."""
+        reserve_s = max(_RESERVE_FLOOR_S, _RESERVE_FITS * self._slowest_fit_s)
+        usable_s = self._time_limit_s - min(reserve_s, _RESERVE_MOST * self._time_limit_s)
+        return usable_s - self._timings.total_s
+
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class ExplainAnswer:
+    """The prediction and the explanation so far; ``final`` on the last one.
+
+    ``prediction`` is the graph's own answer, float64[outputs]: logits, or the value; ``full`` float64[explained].
+    ``fitted_evaluations`` are those that the attributions rest on, ``unevaluated`` those of the last round for which
+    there was no time.
+    """
+
+    prediction: NDArray[np.float64]
+    encoded: EncodedInput
+    players: Sequence[Player]
+    segment_map: NDArray[np.intp] | None
+    outputs: Outputs
+    attribution: Attribution
+    quality: Quality
+    full: NDArray[np.float64]
+    options: ResolvedOptions
+    evaluations: int
+    reused_evaluations: int
+    rounds: int
+    stop_reason: StopReason
+    cut_by_clock: bool
+    fitted_evaluations: int
+    unevaluated: int
+    converged: bool
+    timings: Timings
+    final: bool
+
+
+class OneExplanation:
+    """The state of one explanation in progress. ``workers`` runs what would hold up the event loop."""
+
+    def __init__(
+        self,
+        served: ServedModel,
+        with_budget: Callable[[int], ResolvedOptions],
+        *,
+        priority: Priority,
+        time_limit_s: float,
+        workers: Workers,
+        store: ValueStore,
+    ) -> None:
+        self._served = served
+        self._with_budget = with_budget
+        self._priority = priority
+        self._workers = workers
+        self._store = store
+        self._timings = Timings()
+        self._deadline = Deadline(time_limit_s, self._timings)
+
+    async def answers(
+        self, value: ModelInput, field_path: str, seat: Seat, progress: Callable[[], bool]
+    ) -> AsyncGenerator[ExplainAnswer]:
+        """Predict, then ask, evaluate and tell until the run stops."""
+        encoded, game, digest = await self._prepare(value, field_path)
+        options = self._with_budget(len(game.players))
+        seat.reserve(options.max_evaluations)
+        served, runtime = self._served, self._served.runtime
+        drawn = await self._drawn(game, options)
+        # Everything that the game's values depend on.
+        key = (
+            *(served.bundle.digest, runtime.name, runtime.precision),
+            *(digest, options.players, options.masking),
+            *(() if drawn is None else (options.max_evaluations, options.seed)),
+        )
+        with self._store.game(key) as known:
+            evaluations = self._evaluations(game, known)
+            async with aclosing(self._rounds(encoded, game, drawn, options, evaluations, progress)) as answers:
+                async for answer in answers:
+                    yield answer
+
+    async def _prepare(self, value: ModelInput, field_path: str) -> tuple[EncodedInput, Game, bytes]:
+        """The input ready for the model, its game, and its digest: of 8 MiB that alone takes 10 ms."""
+        started_s = time.monotonic()
+        modality, options = self._served.modality, self._with_budget(0)
+
+        def prepare() -> tuple[EncodedInput, Game, bytes]:
+            (encoded,) = encode_inputs(self._served, [value], [field_path])
+            game = modality.game(value, encoded, players=options.players, masking=options.masking)
+            return encoded, game, value.digest
+
+        with tracing.span("prepare"):
+            workers = self._workers.encoding(value.encoding_cost)
+            encoded, game, digest = await asyncio.get_running_loop().run_in_executor(workers, prepare)
+        if len(game.players) > MAX_PLAYERS:
+            kind = options.players.replace("-", " ")
+            problem = f"has {len(game.players):,} {kind}; at most {MAX_PLAYERS:,} can be explained"
+            raise InvalidRequest([Violation(f"{field_path}.{modality.field}", problem)])
+        self._timings.preprocessing_s += time.monotonic() - started_s
+        return encoded, game, digest
+
+    async def _drawn(self, game: Game, options: ResolvedOptions) -> NDArray[np.bool_] | None:
+        """Which players are present in the rows that a game draws itself; None of other games."""
+        if not isinstance(game, DrawsRows):
+            return None
+        started_s = time.monotonic()
+        drawn = await self._in_worker(partial(game.draw, rows=options.max_evaluations, seed=options.seed))
+        self._timings.preprocessing_s += time.monotonic() - started_s
+        return drawn
+
+    def _evaluations(self, game: Game, known: GameValues) -> Evaluations:
+        async def rows_of(coalitions: NDArray[np.bool_]) -> list[Row]:
+            started_s = time.monotonic()
+            rows = await self._in_worker(game.rows, coalitions)
+            self._timings.preprocessing_s += time.monotonic() - started_s
+            return rows
+
+        return Evaluations(
+            self._served.batcher,
+            known,
+            self._store,
+            rows_of,
+            weights=game.weights,
+            scales=self._served.scales,
+            timings=self._timings,
+            seconds_left=self._deadline.seconds_left,
+        )
+
+    async def _rounds(
+        self,
+        encoded: EncodedInput,
+        game: Game,
+        drawn: NDArray[np.bool_] | None,
+        options: ResolvedOptions,
+        evaluations: Evaluations,
+        progress: Callable[[], bool],
+    ) -> AsyncGenerator[ExplainAnswer]:
+        whole, empty = await self._endpoints(game, evaluations, needs_empty=options.method.needs_empty)
+        scales = self._served.scales
+        prediction = scales.raw(whole)[0]
+        outputs = Outputs.choose(
+            options.target, options.output_space, scales=scales, prediction=prediction, labels=self._served.labels
+        )
+        information = GameInfo(
+            n_players=len(game.players),
+            empty=outputs.of(empty)[0],
+            full=outputs.of(whole)[0],
+            seed=options.seed,
+            confidence=options.confidence,
+            breaks=game.breaks,
+            drawn=drawn,
+        )
+        run = _run(information, options, spent=evaluations.count)
+        unevaluated = 0
+
+        async def answer(*, final: bool) -> ExplainAnswer:
+            quality = await self._fit(run.quality, information.full)
+            # In rows that are drawn no player can be taken out alone.
+            if final and options.quality == "full" and drawn is None:
+                quality = await self._with_faithfulness(quality, run.attribution, information, outputs, evaluations)
+            groups = run.attribution.groups
+            return ExplainAnswer(
+                prediction=prediction,
+                encoded=encoded,
+                players=game.players if groups is None else game.grouped(groups),
+                segment_map=_segment_map(game, groups),
+                outputs=outputs,
+                attribution=run.attribution,
+                quality=quality,
+                full=information.full,
+                options=options,
+                evaluations=evaluations.count,
+                reused_evaluations=evaluations.reused,
+                rounds=run.rounds,
+                stop_reason=run.stop_reason,
+                cut_by_clock=run.cut_by_clock,
+                fitted_evaluations=run.evaluations,
+                unevaluated=unevaluated,
+                converged=run.converged,
+                timings=self._timings,
+                final=final,
+            )
+
+        while (coalitions := await self._fit(run.next_round, self._deadline.seconds_left())) is not None:
+            with tracing.span("round", number=run.rounds + 1, coalitions=len(coalitions)) as span:
+                values, evaluated = await evaluations.of(coalitions, self._priority)
+                span.set(evaluated=int(evaluated.sum()))
+                await self._fit(run.tell, outputs.of(values), evaluated)
+            unevaluated = int((~evaluated).sum())
+            if unevaluated:
+                run.stop(StopReason.DEADLINE)
+                break
+            if progress():
+                yield await answer(final=False)
+        yield await answer(final=True)
+
+    async def _with_faithfulness(
+        self,
+        quality: Quality,
+        attribution: Attribution,
+        information: GameInfo,
+        outputs: Outputs,
+        evaluations: Evaluations,
+    ) -> Quality:
+        """The quality with comprehensiveness and sufficiency; without them when there is no time for their rows."""
+        check = FaithfulnessCheck(attribution, seed=information.seed)
+        values, evaluated = await evaluations.of(check.coalitions, self._priority)
+        figures = check.figures(outputs.of(values), information.full) if evaluated.all() else None
+        if figures is None:
+            return quality
+        return replace(quality, comprehensiveness=figures[0], sufficiency=figures[1])
+
+    async def _endpoints(
+        self, game: Game, evaluations: Evaluations, *, needs_empty: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Values float64[1, width] of the whole input and, where the method needs it, of the empty one."""
+        ends = np.ones((2 if needs_empty else 1, len(game.players)), dtype=np.bool_)
+        ends[1:] = False
+        # Not one of thousands of rows: what the caller waits for first goes with the predictions.
+        urgent = Priority.PREDICT if self._priority is Priority.EXPLAIN else self._priority
+        with tracing.span("endpoints", coalitions=len(ends)):
+            values, done = await evaluations.of(ends, urgent)
+        if not done.all():
+            raise DeadlinePassed
+        return values[:1], values[-1:]
+
+    async def _fit(self, step: Callable[..., _T], *arguments: object) -> _T:
+        """A step of the estimator, off the event loop and on the clock."""
+        started_s = time.monotonic()
+        with tracing.span("fit", step=step.__name__):
+            result = await self._in_worker(step, *arguments)
+        elapsed_s = time.monotonic() - started_s
+        self._timings.solver_s += elapsed_s
+        self._deadline.fit_took(elapsed_s)
+        return result
+
+    async def _in_worker(self, function: Callable[..., _T], *arguments: object) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._workers.short, function, *arguments)
+
+
+def _segment_map(game: Game, groups: NDArray[np.intp] | None) -> NDArray[np.intp] | None:
+    """The player, or its group, that each pixel belongs to."""
+    return game.segment_map if game.segment_map is None or groups is None else groups[game.segment_map]
+
+
+def _run(information: GameInfo, options: ResolvedOptions, *, spent: int) -> ExplanationRun:
+    settings = options.method.settings(
+        information.n_players,
+        max_evaluations=options.max_evaluations,
+        min_evaluations=options.min_evaluations,
+        tolerance=options.tolerance,
+    )
+    most_players = options.max_players or information.n_players
+    estimator = refined(
+        options.method.build, information, max_players=most_players, max_evaluations=options.max_evaluations
+    )
+    return ExplanationRun(estimator, settings=replace(settings, top_k=options.top_k), spent=spent)

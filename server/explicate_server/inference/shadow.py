@@ -1,0 +1,193 @@
+"""Shadowing: a share of the live version's requests is answered by the canary too, in the background, and compared.
+
+Nobody waits for it: the caller has its answer before, one request at a time is shadowed, in the lowest class, and only
+while no rows wait for the live version. What comes faster is dropped and counted.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate_server.errors import NotFound, NotServable, ServerError
+from explicate_server.inference.agreement import Comparison, Scored
+from explicate_server.inference.explain_call import ExplainAnswer
+from explicate_server.inference.explain_options import ExplainOptions, Target
+from explicate_server.inference.explainer import Explainer
+from explicate_server.inference.predictor import PackedAnswer, PredictAnswer, Predictor
+from explicate_server.modalities.modality import ModelInput
+from explicate_server.modalities.packed_table import PackedTable
+from explicate_server.registry.label_store import CANARY, LIVE
+from explicate_server.registry.models import ModelRegistry
+from explicate_server.registry.records import ServedModel
+from explicate_server.runtime.batcher import Priority
+from explicate_server.settings import Settings
+
+# Enough for a burst. Each holds a request's inputs, which may be images.
+_MOST_WAITING = 64
+_MOST_WAITING_BYTES = 64 << 20
+# How often to look whether the live version still has rows waiting.
+_BUSY_PAUSE_S = 0.02
+_CALLER = "shadow"
+_log = logging.getLogger(__name__)
+
+Compare = Callable[[ServedModel, Comparison], Awaitable[None]]
+Ask = Callable[[ServedModel], Awaitable[PredictAnswer | PackedAnswer]]
+
+
+@dataclass(frozen=True)
+class _Job:
+    model: str
+    live_version: int
+    compare: Compare
+    size_bytes: int
+
+
+class Shadow:
+    """Compares versions; one for the whole server. Used on the event loop only."""
+
+    def __init__(self, registry: ModelRegistry, predictor: Predictor, explainer: Explainer, settings: Settings) -> None:
+        self._registry = registry
+        self._predictor = predictor
+        self._explainer = explainer
+        self._time_limit_s = settings.max_call_s
+        self._jobs: asyncio.Queue[_Job] = asyncio.Queue(_MOST_WAITING)
+        self._waiting_bytes = 0
+        self._comparisons: dict[str, Comparison] = {}
+
+    def report(self, model: str) -> Comparison | None:
+        """What was found of the versions that are live and canary now; None when nothing is or was to be."""
+        found = self._comparison(model)
+        if found is None or self._registry.known(model).traffic.shadow_share:
+            return found
+        return found if found.predictions or found.failed or found.dropped else None
+
+    def predicted(
+        self, live: ServedModel, values: Sequence[ModelInput], answers: NDArray[np.float64], *, size_bytes: int
+    ) -> None:
+        """The live version has answered these inputs, whose request had ``size_bytes``."""
+        predict, limit_s = self._predictor.predict, self._time_limit_s
+
+        def ask(canary: ServedModel) -> Awaitable[PredictAnswer | PackedAnswer]:
+            return predict(canary, values, priority=Priority.BULK, time_left_s=limit_s)
+
+        self._compare(live, answers, ask, size_bytes)
+
+    def predicted_packed(
+        self, live: ServedModel, table: PackedTable, answers: NDArray[np.float64], *, size_bytes: int
+    ) -> None:
+        """The live version has answered this table."""
+        predict, limit_s = self._predictor.predict_packed, self._time_limit_s
+
+        def ask(canary: ServedModel) -> Awaitable[PredictAnswer | PackedAnswer]:
+            return predict(canary, table, priority=Priority.BULK, time_left_s=limit_s)
+
+        self._compare(live, answers, ask, size_bytes)
+
+    def explained(
+        self, live: ServedModel, value: ModelInput, options: ExplainOptions, answer: ExplainAnswer, *, size_bytes: int
+    ) -> None:
+        """The live version has explained this input."""
+        given = Scored(answer.prediction[np.newaxis], live.labels, live.scales)
+        pinned = replace(options, target=_pinned(options.target, live, answer), time_limit_s=None)
+        players, attributions = list(answer.players), answer.attribution.values
+
+        async def compare(canary: ServedModel, comparison: Comparison) -> None:
+            other = await self._explain(canary, value, pinned)
+            comparison.add_predictions(given, Scored(other.prediction[np.newaxis], canary.labels, canary.scales))
+            if players == list(other.players) and attributions.shape == other.attribution.values.shape:
+                comparison.add_attributions(attributions, other.attribution.values)
+            else:
+                comparison.add_failure("the two versions do not explain the same features and outputs")
+
+        self._offer(live, compare, size_bytes)
+
+    async def run(self) -> None:
+        """Answer what was offered, one after the other, until cancelled."""
+        while True:
+            job = await self._jobs.get()
+            await self._take(job)
+            self._waiting_bytes -= job.size_bytes
+
+    async def _take(self, job: _Job) -> None:
+        while self._is_busy(job.model):  # noqa: ASYNC110 - an event would have the batcher tell of every row
+            await asyncio.sleep(_BUSY_PAUSE_S)
+        comparison = self._comparison(job.model)
+        if comparison is None or comparison.live_version != job.live_version:
+            return
+        try:
+            with self._registry.lease(job.model, version=comparison.canary_version) as canary:
+                await job.compare(canary, comparison)
+        except ServerError as error:
+            comparison.add_failure(str(error))
+        except Exception as error:
+            _log.exception("shadowing %s failed", job.model)
+            comparison.add_failure(type(error).__name__)
+
+    async def _explain(self, canary: ServedModel, value: ModelInput, options: ExplainOptions) -> ExplainAnswer:
+        steps = self._explainer.explain(
+            canary,
+            value,
+            options,
+            caller=_CALLER,
+            priority=Priority.BULK,
+            time_left_s=self._time_limit_s,
+            field_path="input",
+            progress=lambda: False,
+        )
+        async with aclosing(steps):
+            return await anext(steps)
+
+    def _compare(self, live: ServedModel, answers: NDArray[np.float64], ask: Ask, size_bytes: int) -> None:
+        """Offer the live version's answers to be compared with what the canary says when it is asked."""
+        given = Scored(answers, live.labels, live.scales)
+
+        async def compare(canary: ServedModel, comparison: Comparison) -> None:
+            answer = await ask(canary)
+            comparison.add_predictions(given, Scored(answer.answers, canary.labels, canary.scales))
+
+        self._offer(live, compare, size_bytes)
+
+    def _offer(self, live: ServedModel, compare: Compare, size_bytes: int) -> None:
+        manifest = live.bundle.manifest
+        comparison = self._comparison(manifest.model)
+        if comparison is None or comparison.live_version != manifest.version:
+            return
+        if self._jobs.full() or self._waiting_bytes + size_bytes > _MOST_WAITING_BYTES:
+            comparison.dropped += 1
+            return
+        self._waiting_bytes += size_bytes
+        self._jobs.put_nowait(_Job(manifest.model, manifest.version, compare, size_bytes))
+
+    def _comparison(self, model: str) -> Comparison | None:
+        """The comparison of the versions as they are labelled now, a new one when they have changed."""
+        try:
+            targets = self._registry.known(model).targets
+        except NotFound:
+            return None
+        versions = tuple(targets[label].version for label in (LIVE, CANARY) if label in targets)
+        if len(set(versions)) < 2:  # a canary that went live keeps its label until somebody moves it
+            self._comparisons.pop(model, None)
+            return None
+        found = self._comparisons.get(model)
+        if found is None or (found.live_version, found.canary_version) != versions:
+            found = self._comparisons[model] = Comparison(*versions)
+        return found
+
+    def _is_busy(self, model: str) -> bool:
+        try:
+            served = self._registry.find(model).served
+        except (NotFound, NotServable):
+            return False
+        return served is not None and any(served.batcher.queued_rows.values())
+
+
+def _pinned(target: Target, live: ServedModel, answer: ExplainAnswer) -> Target:
+    """The target by name, so that the other version explains the class that the live one has predicted."""
+    if target != Target() or live.scales.predicts == "value":
+        return target
+    return Target(label=live.labels[answer.outputs.class_indices[0]])

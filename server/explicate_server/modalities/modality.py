@@ -1,0 +1,238 @@
+"""What the rest of the server knows of an input: rows for the model, and a game to explain."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate_server.errors import Violation
+from explicate_server.runtime.model_runtime import Feeds, Runtime
+from explicate_server.runtime.queue import Row
+
+
+@dataclass(frozen=True)
+class TextInput:
+    """A text to predict, or the two texts of a pair."""
+
+    text: str
+    text_pair: str | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text, or both."""
+        return (self.text,) if self.text_pair is None else (self.text, self.text_pair)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the text, or of the digests of both: the same for equal inputs only."""
+        digests = [sha256(text.encode("utf-8", "surrogatepass")).digest() for text in self.texts]
+        return digests[0] if len(digests) == 1 else sha256(b"".join(digests)).digest()
+
+    @property
+    def encoding_cost(self) -> int:
+        """What encoding it takes, as a number of characters."""
+        return sum(map(len, self.texts))
+
+
+CellValue = float | str | None
+"""A number, a category by its name, or missing."""
+
+
+@dataclass(frozen=True)
+class TabularInput:
+    """A row of a table to predict: values by column."""
+
+    cells: Mapping[str, CellValue]
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the input: the same for equal inputs only."""
+        return sha256(json.dumps(self.cells, sort_keys=True).encode("ascii")).digest()
+
+    @property
+    def encoding_cost(self) -> int:
+        """What encoding it takes, as a number of characters of a text."""
+        return 4 * len(self.cells)
+
+
+# Ten times that of an ordinary image; that of a large one is more still, but only decoding would tell.
+_LEAST_IMAGE_COST = 1 << 20
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """An image to predict: the bytes of its file."""
+
+    content: bytes
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the input: the same for equal inputs only."""
+        return sha256(self.content).digest()
+
+    @property
+    def encoding_cost(self) -> int:
+        """What decoding it takes, as a number of characters of a text; a small file may still hold many pixels."""
+        return max(_LEAST_IMAGE_COST, len(self.content))
+
+
+# Each modality adds its kind of input.
+ModelInput = TextInput | TabularInput | ImageInput
+
+
+@dataclass(frozen=True)
+class TextPlayer:
+    """A part of a text that can be present or absent: a word, a phrase, or all the places of one distinct word.
+
+    ``in_pair`` says whether it stands in the second text of a pair.
+    """
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+    in_pair: bool = False
+
+
+@dataclass(frozen=True)
+class ColumnPlayer:
+    """A column of a table, or several under one name, with the values that can be present or absent."""
+
+    name: str
+    columns: tuple[tuple[str, CellValue], ...]
+
+
+@dataclass(frozen=True)
+class SegmentPlayer:
+    """A segment of an image: its number on the segment map, how many pixels it has, and the box around them.
+
+    ``box`` is the first column and row, and one past the last column and row.
+    """
+
+    id: int
+    pixels: int
+    box: tuple[int, int, int, int]
+
+
+Player = TextPlayer | ColumnPlayer | SegmentPlayer
+
+
+@dataclass(frozen=True)
+class TextUsage:
+    """How much of a text, or a pair, the model saw; characters count from a text's start, None without a second one."""
+
+    tokens: int
+    tokens_used: int
+    characters_used: int
+    pair_characters_used: int | None = None
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the text's end was not seen."""
+        return self.tokens_used < self.tokens
+
+
+@dataclass(frozen=True)
+class ImageUsage:
+    """What the model saw of an image: the upright image's width and height, the box of it, pictures in the file."""
+
+    size: tuple[int, int]
+    box: tuple[float, float, float, float]
+    frames: int
+
+
+class Game(Protocol):
+    """An input with its players: what the model is asked when some of them are absent."""
+
+    @property
+    def players(self) -> Sequence[Player]:
+        """In reading order."""
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """float64[b], which sum to 1: a coalition is b rows of the model, and its value their weighted mean."""
+
+    @property
+    def breaks(self) -> NDArray[np.intp] | None:
+        """intp[players − 1], how much parts a player from the next; see GameInfo. None when that is no question."""
+
+    @property
+    def segment_map(self) -> NDArray[np.intp] | None:
+        """intp[height, width], the player that each pixel of an image belongs to; None of other inputs."""
+
+    def grouped(self, groups: NDArray[np.intp]) -> Sequence[Player]:
+        """The groups of neighbours as players; ``groups`` intp[players] says which one each player belongs to."""
+
+    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
+        """A row of count b for each coalition of bool[m, players], True = present."""
+
+
+@runtime_checkable
+class DrawsRows(Protocol):
+    """What a game does more whose rows are drawn once, before any is asked for, see explain/drawn_rows.py."""
+
+    def draw(self, *, rows: int, seed: int) -> NDArray[np.bool_]:
+        """Draw so many rows; which players of each are present, bool[rows, players], the first the input itself."""
+
+
+class EncodedInput(Protocol):
+    """One input, ready for the model."""
+
+    @property
+    def row(self) -> Row:
+        """The model row of the whole input."""
+
+    @property
+    def usage(self) -> TextUsage | ImageUsage | None:
+        """How much of it the model sees; None where that is no question."""
+
+    @property
+    def unknown_category_columns(self) -> Sequence[str]:
+        """Columns whose category the model does not know, in the schema's order."""
+
+
+class Modality(Protocol):
+    """One kind of input, set up for one loaded bundle. Safe to use from several threads."""
+
+    input_type: type[ModelInput]
+    """What it reads."""
+
+    field: str
+    """The field of a request's input that holds it."""
+
+    maskings: tuple[str, ...]
+    """How absence can be expressed for this model, the default first."""
+
+    granularities: tuple[str, ...]
+    """What the players may be, the default first; empty where there is nothing to choose."""
+
+    max_length: int
+    """Length of the longest row."""
+
+    row_bytes: int
+    """Memory that the longest row of an input takes while it waits."""
+
+    def batch_tokens(self, runtime: Runtime) -> int:
+        """What one short batch holds, as the sum of its rows' lengths."""
+
+    def stretched(self, row: Row, length: int) -> Row:
+        """A row of another length, at most ``max_length``, made of the row's own values."""
+
+    def violations(self, value: ModelInput, path: str) -> list[Violation]:
+        """What is wrong with an input of its type that stands at ``path`` of the request; empty when nothing is."""
+
+    def encode(self, value: ModelInput) -> EncodedInput:
+        """Make an input ready; it passed :meth:`violations`."""
+
+    def encode_all(self, values: Sequence[ModelInput]) -> Sequence[EncodedInput] | None:
+        """Make many inputs of its type ready at once; None when one of them has violations."""
+
+    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
+        """The game of an input: ``players`` is a granularity in the plural, "distinct-words", "columns", or what
+        ``ResolvedOptions.players`` says of segments; ``masking`` one of ``maskings``."""
+
+    def collate(self, rows: Sequence[Row]) -> Feeds:
+        """Join rows to one batch of the graph's inputs."""

@@ -1,0 +1,225 @@
+"""Rows of tables: cells become numbers and codes; columns, or named groups of them, become players.
+
+An absent player's columns take the values of the background rows, one after the other, so that a coalition is as many
+model rows as the background has (interventional: columns are absent whatever the present ones say of them). lime's own
+rows are drawn from statistics of the training data instead, where the bundle has them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate.v1.bundle_pb2 import TabularSchema
+from explicate_bundle.columns import TableColumns
+from explicate_bundle.table_arrays import Background, LimeStatistics
+from explicate_server.errors import Violation
+from explicate_server.explain.estimators.drawn_rows import row_numbers
+from explicate_server.modalities.modality import (
+    CellValue,
+    ColumnPlayer,
+    EncodedInput,
+    Game,
+    ModelInput,
+    TabularInput,
+    TextUsage,
+)
+from explicate_server.modalities.packed_table import PackedTable, encode_columns, table_violations
+from explicate_server.modalities.table_sample import TableSampler
+from explicate_server.runtime.model_runtime import Feeds, Runtime
+from explicate_server.runtime.queue import BUCKET_TOKENS, Row
+
+# All rows cost the same. The queue tells lengths apart in steps of so many.
+ROW_LENGTH = BUCKET_TOKENS
+
+
+class BackgroundGame:
+    """Players own columns; an absent player's take the values of each background row."""
+
+    breaks = None
+    segment_map = None
+
+    def __init__(
+        self,
+        columns: TableColumns,
+        cells: Mapping[str, CellValue],
+        row: Row,
+        background: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> None:
+        self.players = [
+            ColumnPlayer(name, tuple((column.name, cells[column.name]) for column in members))
+            for name, members in columns.players
+        ]
+        self.weights = weights
+        self._owners = columns.owners
+        self._row = row.values
+        self._background = background
+
+    def grouped(self, groups: NDArray[np.intp]) -> list[ColumnPlayer]:
+        """The columns of each group under the names of its first and last player."""
+        return _grouped(self.players, groups)
+
+    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
+        """For each coalition, the input with the background's values in the absent columns."""
+        present = coalitions[:, np.newaxis, self._owners]  # [m, 1, columns]
+        values = np.where(present, self._row, self._background)  # [m, b, columns]
+        return [Row(ROW_LENGTH, of_coalition, len(of_coalition)) for of_coalition in values]
+
+
+class DrawnGame:
+    """Rows drawn by lime's rule. Every column is a player: lime knows no groups of them."""
+
+    breaks = None
+    segment_map = None
+
+    def __init__(self, columns: TableColumns, cells: Mapping[str, CellValue], row: Row, sampler: TableSampler) -> None:
+        self.players = [ColumnPlayer(column.name, ((column.name, cells[column.name]),)) for column in columns.all]
+        self.weights = np.ones(1)
+        self._sampler = sampler
+        self._sample = row.values
+
+    def draw(self, *, rows: int, seed: int) -> NDArray[np.bool_]:
+        """Draw the rows; which players of each are present, bool[rows, players], the first one the input itself."""
+        self._sample, present = self._sampler.draw(self._sample[0], rows=rows, seed=seed)
+        return present
+
+    def grouped(self, groups: NDArray[np.intp]) -> list[ColumnPlayer]:
+        """The columns of each group under the names of its first and last player."""
+        return _grouped(self.players, groups)
+
+    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
+        """The rows with these numbers, see drawn_rows.py."""
+        numbers = row_numbers(coalitions, len(self.players))
+        return [Row(ROW_LENGTH, self._sample[number : number + 1]) for number in numbers.tolist()]
+
+
+def _grouped(players: Sequence[ColumnPlayer], groups: NDArray[np.intp]) -> list[ColumnPlayer]:
+    return [
+        _joined([player for player, its_group in zip(players, groups, strict=True) if its_group == group])
+        for group in range(int(groups.max(initial=-1)) + 1)
+    ]
+
+
+def _joined(players: Sequence[ColumnPlayer]) -> ColumnPlayer:
+    if len(players) == 1:
+        return players[0]
+    columns = tuple(column for player in players for column in player.columns)
+    return ColumnPlayer(f"{players[0].name} … {players[-1].name}", columns)
+
+
+# A suggestion that is measured and corrected when the model is loaded: a row of a small network takes microseconds.
+_BATCH_ROWS = 2048
+# From so many rows on, going through them a column at a time takes less than a cell at a time.
+_MANY_ROWS = 8
+# Rows of a packed table that stay together: few beside a batch, many beside what handling them takes.
+_BLOCK_ROWS = 128
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """Rows as the model sees them, and the columns whose category it does not know."""
+
+    rows: Sequence[Row]
+    unknown_category_columns: Sequence[str]
+
+    usage: TextUsage | None = None
+
+    @property
+    def row(self) -> Row:
+        """The only row."""
+        (row,) = self.rows
+        return row
+
+
+class TabularModality:
+    """Rows for one bundle: its columns, its background, and the statistics that lime draws from, if it has them."""
+
+    input_type: type[ModelInput] = TabularInput
+    field = "tabular"
+    granularities: tuple[str, ...] = ()
+    max_length = ROW_LENGTH
+
+    def __init__(
+        self, schema: TabularSchema, background: Background, lime_statistics: LimeStatistics | None = None
+    ) -> None:
+        self._columns = TableColumns(schema)
+        self._sampler = TableSampler(self._columns, lime_statistics) if lime_statistics else None
+        self.maskings: tuple[str, ...] = ("background", "drawn") if lime_statistics else ("background",)
+        self._background = np.concatenate([background.numbers, background.codes], axis=1, dtype=np.float64)
+        self._weights = background.weights / background.weights.sum()
+        self.row_bytes = self._background[0].nbytes
+
+    def batch_tokens(self, runtime: Runtime) -> int:  # noqa: ARG002
+        """The same on every runtime, until it is measured."""
+        return _BATCH_ROWS * ROW_LENGTH
+
+    def stretched(self, row: Row, length: int) -> Row:  # noqa: ARG002
+        """The row itself: there is one length."""
+        return row
+
+    def violations(self, value: ModelInput, path: str) -> list[Violation]:
+        """What is wrong with a row: columns that are missing or not the model's, and values that do not fit theirs."""
+        assert isinstance(value, TabularInput)
+        problems = self._problems(value.cells)
+        return [Violation(f"{path}.{self.field}.cells[{name}]", problem) for name, problem in problems]
+
+    def _problems(self, cells: Mapping[str, CellValue]) -> Iterator[tuple[str, str]]:
+        columns = self._columns.by_name
+        for name, value in cells.items():
+            problem = columns[name].problem(value) if name in columns else "is no column of this model; leave it out"
+            if problem:
+                yield name, problem
+        if len(cells) != len(columns) or not cells.keys() <= columns.keys():
+            for name in columns.keys() - cells.keys():
+                yield name, "is left out; give every column of the model, with missing = true where it has no value"
+
+    def encode(self, value: ModelInput) -> EncodedRows:
+        """Turn cells into numbers and codes."""
+        assert isinstance(value, TabularInput)
+        return self._encoded(self._columns.row_of(value.cells)[np.newaxis])
+
+    def encode_all(self, values: Sequence[ModelInput]) -> list[EncodedRows] | None:
+        """Turn the cells of several rows into numbers and codes; None when something is wrong with one."""
+        if len(values) < _MANY_ROWS:
+            return None if any(self.violations(value, "") for value in values) else list(map(self.encode, values))
+        rows = self._columns.rows_of([value.cells for value in values if isinstance(value, TabularInput)])
+        if rows is None:
+            return None
+        known = self._columns.known(rows)
+        return [
+            EncodedRows([Row(ROW_LENGTH, row)], () if is_known else self._columns.unknown(row))
+            for row, is_known in zip(rows[:, np.newaxis], known, strict=True)
+        ]
+
+    def packed_violations(self, table: PackedTable) -> list[Violation]:
+        """What is wrong with a table in packed form."""
+        return table_violations(table, self._columns)
+
+    def encode_packed(self, table: PackedTable) -> EncodedRows:
+        """Turn whole columns into numbers and codes; the table passed :meth:`packed_violations`."""
+        return self._encoded(encode_columns(table, self._columns))
+
+    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
+        """The game whose players are the columns and groups of columns; of "drawn" the columns alone."""
+        assert isinstance(value, TabularInput)
+        if masking == "drawn":
+            assert self._sampler is not None
+            return DrawnGame(self._columns, value.cells, encoded.row, self._sampler)
+        return BackgroundGame(self._columns, value.cells, encoded.row, self._background, self._weights)
+
+    def collate(self, rows: Sequence[Row]) -> Feeds:
+        """Join rows to float32[batch, number columns] and int64[batch, other columns], those that there are."""
+        values = np.concatenate([row.values for row in rows])
+        numbers = self._columns.numbers
+        feeds: Feeds = {
+            "numbers": values[:, :numbers].astype(np.float32, order="C"),
+            "codes": values[:, numbers:].astype(np.int64, order="C"),
+        }
+        return {name: feed for name, feed in feeds.items() if feed.shape[1]}
+
+    def _encoded(self, values: NDArray[np.float64]) -> EncodedRows:
+        blocks = [values[first : first + _BLOCK_ROWS] for first in range(0, len(values), _BLOCK_ROWS)]
+        rows = [Row(ROW_LENGTH, block, len(block)) for block in blocks]
+        return EncodedRows(rows, self._columns.unknown(values))

@@ -1,0 +1,170 @@
+"""Whether a runtime gives a bundle's golden answers on this machine.
+
+The checks run as serving does, in full batches over all lanes, so they also warm up the shapes that requests bring.
+
+Attributions of a bundle's golden inputs: export computes and writes them, a server computes and compares them.
+
+Both go through the engine and the modality that answer requests, so they are met only where explanations are served as
+they were when the model was exported.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate.v1.bundle_pb2 import GoldenAttributions
+from explicate_bundle.bundle import VerifiedBundle
+from explicate_server.explain.explain_game import explain_game
+from explicate_server.explain.methods import METHODS
+from explicate_server.modalities.modality import Modality, ModelInput
+from explicate_server.runtime.full_batches import run_rows
+from explicate_server.runtime.model_runtime import Runtime
+from explicate_server.runtime.queue import Row
+
+Evaluate = Callable[[Sequence[Row]], NDArray[np.float32]]
+
+# What an input of one or two players is given at least.
+_LEAST_EVALUATIONS = 8
+
+
+def comparable(recipe: GoldenAttributions) -> bool:
+    """Whether this server's engine is the one that made them."""
+    method = METHODS.get(recipe.method)
+    return method is not None and method.version == recipe.method_version
+
+
+def attribute(
+    value: ModelInput, output: int, *, recipe: GoldenAttributions, modality: Modality, evaluate: Evaluate
+) -> NDArray[np.float64]:
+    """float64[players], what each word, column or cell of a grid adds to one of the graph's outputs.
+
+    Args:
+        value: a golden input.
+        output: the class that the exported model predicts; 0 of a regression.
+        recipe: method, seed and evaluations per player.
+        modality: of the bundle; its default masking is taken, and its default players but for images.
+        evaluate: the graph's answers float32[rows, outputs] of model rows.
+    """
+    if recipe.segments:
+        kind = f"grid-segments-{recipe.segments}"
+    else:
+        kind = f"{modality.granularities[0]}s" if modality.granularities else "columns"
+    game = modality.game(value, modality.encode(value), players=kind, masking=modality.maskings[0])
+    players = len(game.players)
+
+    def values(coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+        answers = evaluate(game.rows(coalitions))[:, output].astype(np.float64)
+        return answers.reshape(len(coalitions), -1) @ game.weights
+
+    explanation = explain_game(
+        values,
+        players,
+        method=recipe.method,
+        seed=recipe.seed,
+        max_evaluations=max(_LEAST_EVALUATIONS, recipe.evaluations_per_player * players),
+    )
+    return explanation.values
+
+
+def relative_difference(values: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
+    """‖values − expected‖ / ‖expected‖; infinite when they have different lengths."""
+    if values.shape != expected.shape:
+        return float("inf")
+    difference, norm = np.linalg.norm(values - expected), np.linalg.norm(expected)
+    return float(difference / norm) if norm > 0 else float("inf" if difference > 0 else 0)
+
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How a runtime did with a bundle's golden inputs on this machine.
+
+    Attributes:
+        runtime: runtime and device; the name it was asked for by when it could not be loaded.
+        precision: numeric precision; empty when it could not be loaded.
+        reason: why it did not pass; empty when it did.
+        logit_difference: largest absolute difference of a golden logit or value; None when it did not get that far.
+        attribution_difference: largest relative difference of an input's attributions; None when not compared.
+        seconds_per_row: model time of one golden row, median of the rounds; None when it was not timed.
+    """
+
+    runtime: str
+    precision: str = ""
+    reason: str = ""
+    logit_difference: float | None = None
+    attribution_difference: float | None = None
+    seconds_per_row: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether it met the golden outputs and attributions."""
+        return not self.reason
+
+
+class GoldenCheck:
+    """A bundle's golden inputs, made ready once for all the runtimes that are tried."""
+
+    def __init__(self, bundle: VerifiedBundle, modality: Modality) -> None:
+        """Read the golden inputs.
+
+        Raises:
+            BundleError: they are not in the format.
+        """
+        self._manifest = manifest = bundle.manifest
+        self._modality = modality
+        self._golden = bundle.golden()
+        self.rows = [modality.encode(value).row for value in self._golden.inputs]
+        self._recipe = recipe = manifest.golden_attributions
+        self._attributes = bool(self._golden.attributions) and comparable(recipe)
+        if self._golden.attributions and not self._attributes:
+            _log.warning(
+                "%s/%d: golden attributions are not compared: they are of %s version %s, which this server has not",
+                *(manifest.model, manifest.version, recipe.method, recipe.method_version),
+            )
+
+    @property
+    def allows_reduced_precision(self) -> bool:
+        """Whether a lower precision than the bundle's may serve it."""
+        return self._manifest.golden_reduced_tolerance > 0
+
+    def judge(self, runtime: Runtime) -> Trial:
+        """Compare the runtime's answers with the golden ones."""
+        trial = Trial(runtime.name, runtime.precision)
+        same = runtime.precision == self._manifest.precision
+        allowed = self._manifest.golden_tolerance if same else self._manifest.golden_reduced_tolerance
+        difference = float(np.abs(self.answers(runtime, self.rows) - self._golden.outputs).max())
+        trial = replace(trial, logit_difference=difference)
+        if not difference <= allowed:
+            return replace(trial, reason=_refusal("outputs", difference, trial, allowed))
+        if not self._attributes:
+            return trial
+        difference, allowed = max(self._attribution_differences(runtime)), self._recipe.tolerance
+        trial = replace(trial, attribution_difference=difference)
+        if not difference <= allowed:
+            return replace(trial, reason=_refusal("attributions", difference, trial, allowed))
+        return trial
+
+    def answers(self, runtime: Runtime, rows: Sequence[Row]) -> NDArray[np.float32]:
+        """The graph's answers, float32[rows, outputs]."""
+        return run_rows(runtime, self._modality.collate, rows, batch_tokens=self._modality.batch_tokens(runtime))
+
+    def _attribution_differences(self, runtime: Runtime) -> Iterator[float]:
+        golden = self._golden
+        for index, expected in golden.attributions.items():
+            values = attribute(
+                golden.inputs[index],
+                int(golden.outputs[index].argmax()),
+                recipe=self._recipe,
+                modality=self._modality,
+                evaluate=lambda rows: self.answers(runtime, rows),
+            )
+            yield relative_difference(values, expected)
+
+
+def _refusal(what: str, difference: float, trial: Trial, allowed: float) -> str:
+    return f"golden {what} differ by {difference:.3g} on {trial.runtime} in {trial.precision}; {allowed:.3g} is allowed"

@@ -1,0 +1,156 @@
+"""InferenceService: predictions and explanations."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any
+
+import grpc
+
+from explicate.v1 import inference_service_pb2 as messages
+from explicate.v1 import inference_service_pb2_grpc as services
+from explicate_bundle.manifest import MODEL_NAME
+from explicate_server.call_record import caller_of_call, note_version
+from explicate_server.errors import InvalidRequest, Violation
+from explicate_server.inference.explain_call import ExplainAnswer
+from explicate_server.inference.explainer import Explainer
+from explicate_server.inference.predictor import Predictor
+from explicate_server.inference.shadow import Shadow
+from explicate_server.modalities.modality import ModelInput
+from explicate_server.registry.label_store import LABEL_NAME
+from explicate_server.registry.models import ModelRegistry
+from explicate_server.registry.records import ServedModel
+from explicate_server.rpc import answers, requests
+from explicate_server.rpc.calls import Pacer, time_left_s
+from explicate_server.rpc.requests import InputsDigest
+from explicate_server.runtime.batcher import Priority
+from explicate_server.settings import Settings
+
+# A person or a plot cannot follow faster, and every answer costs a fit and a message.
+_STREAM_INTERVAL_S = 0.2
+# A row of a table takes about 1 µs a cell to read; this many rows of an ordinary table less than a thread's hand-over.
+_INLINE_ROWS = 16
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class InferenceServicer(services.InferenceServiceServicer):
+    """Converts, leases the version that answers, and delegates."""
+
+    def __init__(
+        self, registry: ModelRegistry, predictor: Predictor, explainer: Explainer, shadow: Shadow, settings: Settings
+    ) -> None:
+        self._registry = registry
+        self._shadow = shadow
+        self._predictor = predictor
+        self._explainer = explainer
+        self._settings = settings
+
+    async def Predict(self, request: messages.PredictRequest, context: _Context) -> messages.PredictResponse:
+        """Score inputs, in order."""
+        left_s = time_left_s(context, self._settings.max_call_s)
+        digest = InputsDigest(request)
+        with self._lease(request.model, digest) as served:
+            priority = requests.predict_priority(request)
+            if request.HasField("table"):
+                return await self._predict_packed(served, request, digest, priority=priority, time_left_s=left_s)
+            values = await self._values(request)
+            answer = await self._predictor.predict(served, values, priority=priority, time_left_s=left_s)
+            if self._is_shadowed(served, request.model, digest):
+                self._shadow.predicted(served, values, answer.answers, size_bytes=request.ByteSize())
+            return answers.predict_response(served, answer)
+
+    async def _values(self, request: messages.PredictRequest) -> list[ModelInput]:
+        """The inputs; many cells are read in a thread, so that others need not wait for it."""
+
+        def read() -> list[ModelInput]:
+            return [requests.model_input(item, f"inputs[{index}]") for index, item in enumerate(request.inputs)]
+
+        many_rows = len(request.inputs) > _INLINE_ROWS and request.inputs[0].HasField("tabular")
+        return await asyncio.to_thread(read) if many_rows else read()
+
+    async def _predict_packed(
+        self,
+        served: ServedModel,
+        request: messages.PredictRequest,
+        digest: InputsDigest,
+        *,
+        priority: Priority,
+        time_left_s: float,
+    ) -> messages.PredictResponse:
+        if request.inputs:
+            raise InvalidRequest([Violation("inputs", "must be empty where table is set")])
+        table = requests.packed_table(request.table)
+        answer = await self._predictor.predict_packed(served, table, priority=priority, time_left_s=time_left_s)
+        if self._is_shadowed(served, request.model, digest):
+            self._shadow.predicted_packed(served, table, answer.answers, size_bytes=request.ByteSize())
+        return answers.packed_response(served, answer)
+
+    async def Explain(self, request: messages.ExplainRequest, context: _Context) -> messages.ExplainResponse:
+        """The prediction and its explanation."""
+        digest = InputsDigest(request)
+        with self._lease(request.model, digest) as served:
+            async with aclosing(self._answers(served, request, digest, context, progress=lambda: False)) as steps:
+                return answers.explain_response(served, await anext(steps))
+
+    async def StreamExplain(
+        self, request: messages.StreamExplainRequest, context: _Context
+    ) -> AsyncIterator[messages.StreamExplainResponse]:
+        """Estimates as they grow; the last one is final."""
+        pacer = Pacer(_STREAM_INTERVAL_S)
+        digest = InputsDigest(request)
+        with self._lease(request.model, digest) as served:
+            async with aclosing(self._answers(served, request, digest, context, progress=pacer.due)) as steps:
+                async for answer in steps:
+                    yield answers.stream_explain_response(served, answer)
+
+    @contextmanager
+    def _lease(self, reference: messages.ModelRef, digest: InputsDigest) -> Iterator[ServedModel]:
+        """The version that answers, written into the record of the call."""
+        with self._registry.lease(**_reference(reference), inputs_digest=digest) as served:
+            note_version(served.bundle.manifest.model, served.bundle.manifest.version)
+            yield served
+
+    def _is_shadowed(self, served: ServedModel, reference: messages.ModelRef, digest: InputsDigest) -> bool:
+        return reference.WhichOneof("selector") is None and self._registry.is_shadowed(served, digest)
+
+    async def _answers(
+        self,
+        served: ServedModel,
+        request: messages.ExplainRequest | messages.StreamExplainRequest,
+        digest: InputsDigest,
+        context: _Context,
+        *,
+        progress: Callable[[], bool],
+    ) -> AsyncGenerator[ExplainAnswer]:
+        value, options = requests.model_input(request.input, "input"), requests.explain_options(request.options)
+        steps = self._explainer.explain(
+            served,
+            value,
+            options,
+            caller=caller_of_call(),
+            priority=requests.explain_priority(request),
+            time_left_s=time_left_s(context, self._settings.max_call_s),
+            field_path="input",
+            progress=progress,
+        )
+        async with aclosing(steps):
+            async for answer in steps:
+                if answer.final and self._is_shadowed(served, request.model, digest):
+                    self._shadow.explained(served, value, options, answer, size_bytes=request.ByteSize())
+                yield answer
+
+
+def _reference(message: messages.ModelRef) -> dict[str, Any]:
+    """Keywords for a lease.
+
+    Raises:
+        InvalidRequest: no model is named, or what stands there can be no name.
+    """
+    if not message.model:
+        raise InvalidRequest([Violation("model.model", "is empty; name the model, as ListModels gives it")])
+    if not MODEL_NAME.fullmatch(message.model):
+        raise InvalidRequest([Violation("model.model", "is no model's name; ListModels gives them")])
+    if message.label and not LABEL_NAME.fullmatch(message.label):
+        raise InvalidRequest([Violation("model.label", "is no label; ListModels gives them")])
+    selector = message.WhichOneof("selector")
+    return {"model": message.model} | ({selector: getattr(message, selector)} if selector else {})

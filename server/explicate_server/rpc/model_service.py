@@ -1,0 +1,235 @@
+"""ModelService: what is served, and what an operator changes of it."""
+
+import base64
+import binascii
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from explicate.v1 import model_service_pb2 as messages
+from explicate.v1 import model_service_pb2_grpc as services
+from explicate_bundle.manifest import MODEL_NAME
+from explicate_server.call_record import note_change
+from explicate_server.errors import InvalidRequest, Violation
+from explicate_server.explain.methods import AUTO, METHODS_OF
+from explicate_server.inference.shadow import Shadow
+from explicate_server.registry.label_store import LABEL_NAME, LIVE, Traffic
+from explicate_server.registry.models import ModelRegistry
+from explicate_server.registry.records import VersionRecord
+from explicate_server.rpc import answers
+from explicate_server.rpc.enums import GRANULARITIES, MASKINGS, key_of
+from explicate_server.settings import Settings
+
+_MOST_PER_PAGE = 1000
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ModelServicer(services.ModelServiceServicer):
+    """Reads the registry, and hands changes to its operations."""
+
+    def __init__(self, registry: ModelRegistry, shadow: Shadow, settings: Settings) -> None:
+        self._shadow = shadow
+        self._registry = registry
+        self._operations = registry.operations
+        self._settings = settings
+
+    async def ListModels(self, request: messages.ListModelsRequest, context: _Context) -> messages.ListModelsResponse:
+        """Every known version, the broken ones with their reason."""
+        records, next_page_token = _page(self._registry.records, request.page_size, request.page_token)
+        return messages.ListModelsResponse(models=map(answers.model_status, records), next_page_token=next_page_token)
+
+    async def GetModel(self, request: messages.GetModelRequest, context: _Context) -> messages.GetModelResponse:
+        """One version in full."""
+        version = request.version if request.HasField("version") else None
+        if version is not None and request.label:
+            raise InvalidRequest([Violation("label", "is set beside version; give one of them")])
+        model = _model(request.model)
+        record = self._registry.find(model, version=version, label=request.label or None)
+        entry, bundle = self._registry.known(model), record.bundle
+        return messages.GetModelResponse(
+            status=answers.model_status(record),
+            bundle=bundle.manifest if bundle else None,
+            methods=_methods(record),
+            granularities=_named(GRANULARITIES, record.served.modality.granularities) if record.served else [],
+            maskings=_named(MASKINGS, record.served.modality.maskings) if record.served else [],
+            limits=messages.ServingLimits(
+                max_inputs=self._max_inputs(record),
+                max_text_bytes=self._settings.max_text_bytes,
+                max_evaluations=self._settings.max_evaluations,
+                max_call_seconds=self._settings.max_call_s,
+                max_evaluations_per_caller=self._settings.max_evaluations_per_caller,
+                max_image_bytes=self._settings.max_image_bytes,
+                max_image_pixels=self._settings.max_image_pixels,
+            ),
+            model_card=_model_card(record),
+            runtimes=[answers.runtime_trial(trial) for trial in record.served.trials] if record.served else [],
+            labels=answers.model_labels(entry),
+            traffic=answers.traffic(entry.traffic),
+            shadow=answers.shadow_report(self._shadow.report(model)),
+        )
+
+    def _max_inputs(self, record: VersionRecord) -> int:
+        """Inputs in one Predict, fewer where each takes much memory."""
+        most, served = self._settings.max_inputs, record.served
+        return self._settings.rows_that_may_wait(most, served.modality.row_bytes) if served else most
+
+    async def LoadModel(self, request: messages.LoadModelRequest, context: _Context) -> messages.LoadModelResponse:
+        """A version in memory, without a label."""
+        version = _version(request.version, "version") if request.HasField("version") else None
+        model = _model(request.model)
+        note_change(f"load {model}/{version or 'newest'}")
+        entry = await self._registry.refreshed(model)
+        return messages.LoadModelResponse(status=answers.model_status(await self._operations.load(entry, version)))
+
+    async def UnloadModel(
+        self, request: messages.UnloadModelRequest, context: _Context
+    ) -> messages.UnloadModelResponse:
+        """A version out of memory."""
+        model, version = _model(request.model), _version(request.version, "version")
+        note_change(f"unload {model}/{version}")
+        entry = self._registry.known(model)
+        return messages.UnloadModelResponse(status=answers.model_status(await self._operations.unload(entry, version)))
+
+    async def ActivateVersion(
+        self, request: messages.ActivateVersionRequest, context: _Context
+    ) -> messages.ActivateVersionResponse:
+        """A label on a version, loaded first."""
+        version, label = _version(request.version, "version"), _label(request.label or LIVE)
+        model, expected = _model(request.model), _expected(request)
+        note_change(f"{model}@{label} to version {version}")
+        entry = await self._registry.refreshed(model)
+        switched = await self._operations.activate(entry, version, label=label, expected=expected)
+        return messages.ActivateVersionResponse(
+            status=answers.model_status(switched.record), previous_version=switched.previous
+        )
+
+    async def RollbackModel(
+        self, request: messages.RollbackModelRequest, context: _Context
+    ) -> messages.RollbackModelResponse:
+        """A label where it was before."""
+        model, label, expected = _model(request.model), _label(request.label or LIVE), _expected(request)
+        note_change(f"{model}@{label} to the version before")
+        entry = await self._registry.refreshed(model)
+        switched = await self._operations.roll_back(entry, label=label, expected=expected)
+        return messages.RollbackModelResponse(
+            status=answers.model_status(switched.record), previous_version=switched.previous
+        )
+
+    async def RemoveLabel(
+        self, request: messages.RemoveLabelRequest, context: _Context
+    ) -> messages.RemoveLabelResponse:
+        """A label gone."""
+        model, label, expected = _model(request.model), _label(request.label), _expected(request)
+        note_change(f"remove {model}@{label}")
+        entry = self._registry.known(model)
+        record = await self._operations.remove_label(entry, label=label, expected=expected)
+        return messages.RemoveLabelResponse(status=answers.model_status(record))
+
+    async def SetTraffic(self, request: messages.SetTrafficRequest, context: _Context) -> messages.SetTrafficResponse:
+        """The canary's shares."""
+        if not request.HasField("traffic"):
+            raise InvalidRequest([Violation("traffic", "is missing; give both shares, 0 for none")])
+        shares = {name: getattr(request.traffic, name) for name in ("canary_share", "shadow_share")}
+        bad = [
+            Violation(f"traffic.{name}", f"is {share:g}; give a number from 0 to 1")
+            for name, share in shares.items()
+            if not 0 <= share <= 1
+        ]
+        if bad:
+            raise InvalidRequest(bad)
+        model = _model(request.model)
+        note_change(f"{model}: canary {shares['canary_share']:g}, shadow {shares['shadow_share']:g}")
+        entry = self._registry.known(model)
+        return messages.SetTrafficResponse(
+            traffic=answers.traffic(await self._operations.set_traffic(entry, Traffic(**shares)))
+        )
+
+    async def WatchModels(
+        self, request: messages.WatchModelsRequest, context: _Context
+    ) -> AsyncIterator[messages.WatchModelsResponse]:
+        """States, then changes. A record is turned into a message when the reader is ready for it."""
+        model = _model(request.model) if request.model else None
+        first = True
+        async with aclosing(self._registry.watches.changes()) as changes:
+            async for changed in changes:
+                records = self._registry.records if first else changed
+                chosen = [record for record in records if model in (None, record.place.model)]
+                if first or chosen:
+                    yield messages.WatchModelsResponse(models=map(answers.model_status, chosen), snapshot=first)
+                first = False
+
+
+def _page(records: list[VersionRecord], size: int, token: str) -> tuple[list[VersionRecord], str]:
+    """The records after the one that the token names, and the token of the page after them."""
+    if size < 0:
+        raise InvalidRequest([Violation("page_size", f"is {size}; give 1 to {_MOST_PER_PAGE:,}, or 0 for all")])
+    keys = [(record.place.model, record.place.version) for record in records]
+    start = bisect_right(keys, _last_seen(token)) if token else 0
+    end = start + min(size, _MOST_PER_PAGE) if size else len(records)
+    return records[start:end], _token(*keys[end - 1]) if end < len(records) else ""
+
+
+def _token(model: str, version: int) -> str:
+    return base64.urlsafe_b64encode(f"{model}/{version}".encode()).decode("ascii")
+
+
+def _last_seen(token: str) -> tuple[str, int]:
+    try:
+        model, _, version = base64.b64decode(token, altchars=b"-_", validate=True).decode("ascii").rpartition("/")
+        return model, int(version)
+    except (binascii.Error, ValueError):
+        problem = "is not one that ListModels gave; leave it out for the first page"
+        raise InvalidRequest([Violation("page_token", problem)]) from None
+
+
+def _model(name: str) -> str:
+    if not name:
+        raise InvalidRequest([Violation("model", "is empty; name the model, as ListModels gives it")])
+    if not MODEL_NAME.fullmatch(name):
+        raise InvalidRequest([Violation("model", "is no model's name; ListModels gives them")])
+    return name
+
+
+def _label(name: str) -> str:
+    if not LABEL_NAME.fullmatch(name):
+        problem = 'is no label: lower-case letters, digits, ".", "_" and "-", at most 64, such as "canary"'
+        raise InvalidRequest([Violation("label", problem)])
+    return name
+
+
+def _version(version: int, field: str) -> int:
+    if version < 1:
+        raise InvalidRequest([Violation(field, f"is {version}; versions count from 1, ListModels gives them")])
+    return version
+
+
+def _expected(
+    request: messages.ActivateVersionRequest | messages.RollbackModelRequest | messages.RemoveLabelRequest,
+) -> int | None:
+    if not request.HasField("expected_version"):
+        return None
+    if request.expected_version < 0:
+        raise InvalidRequest([Violation("expected_version", "is below 0; give a version, or 0 for no such label")])
+    return request.expected_version
+
+
+def _model_card(record: VersionRecord) -> str:
+    try:
+        return record.bundle.read_text("MODEL_CARD.md") if record.bundle else ""
+    except OSError:  # a version that serves may have lost its folder
+        return ""
+
+
+def _named(names: Mapping[Any, str | None], values: Sequence[str]) -> list[Any]:
+    return [key_of(names, value) for value in values]
+
+
+def _methods(record: VersionRecord) -> list[str]:
+    """The methods that explain the model; all there are as long as it is not loaded."""
+    if record.bundle is None:
+        return []
+    served, methods = record.served, METHODS_OF[record.bundle.kind.reads]
+    return [AUTO, *(name for name, method in methods.items() if served is None or served.choices.fits(method))]

@@ -1,0 +1,1 @@
+"""Observers of calls: audit log, metrics, logs. Nothing below imports them."""

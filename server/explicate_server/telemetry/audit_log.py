@@ -1,0 +1,189 @@
+"""The audit log: one line of JSON for each explanation that was answered, enough to ask for it again.
+
+A line is in the file before the answer leaves. When the file cannot take it, the answer leaves all the same: the loss
+is counted, and the log says when it began and when it was over. The file may be renamed at any time, as logrotate does;
+the next line goes to a new one.
+"""
+
+import asyncio
+import base64
+import errno
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import fields
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from explicate_server.call_record import CallRecord
+from explicate_server.inference.explain_call import ExplainAnswer
+from explicate_server.inference.explain_options import ClassName, ResolvedOptions, Target
+from explicate_server.modalities.modality import ImageInput, ModelInput, TabularInput, TextInput
+from explicate_server.registry.records import ServedModel
+from explicate_server.telemetry.logs import utc
+
+# An answer waits this long for its line; a disk that hangs must not hold up the server.
+_PATIENCE_S = 1.0
+# Lines that may wait for a disk that hangs, each of some kilobytes; those beyond are lost.
+_MOST_WAITING = 1024
+# Attributions of more numbers are told by their digest only: 100 classes of 1,024 words would be a line of 2 MB.
+_MOST_VALUES = 4096
+_log = logging.getLogger(__name__)
+
+
+class AuditLog:
+    """An open audit log. Lines are written by a thread of its own.
+
+    Attributes:
+        written: lines in the file, since the start.
+        lost: lines that could not be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file for appending, readable for its owner only.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        self.written = 0
+        self.lost = 0
+        self._path = path
+        self._file = _open(path)
+        self._torn = False
+        self._failing = False
+        self._waiting = 0
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="audit")
+
+    async def write(self, entry: Mapping[str, Any]) -> None:
+        """Append a line; returns once it is in the file, is lost, or the disk takes too long. Never raises."""
+        if self._waiting >= _MOST_WAITING:
+            self._lose(1, f"{self._waiting} lines wait for the disk")
+            return
+        self._waiting += 1
+        line = json.dumps(entry, ensure_ascii=True).encode("ascii")
+        written = self._writer.submit(self._append, line)
+        written.add_done_callback(self._done)
+        await asyncio.wait({asyncio.wrap_future(written)}, timeout=_PATIENCE_S)
+
+    def close(self) -> None:
+        """Write what waits and close the file. Blocks."""
+        self._writer.shutdown(wait=True)
+        os.close(self._file)
+
+    # The writer's own thread from here on.
+
+    def _done(self, _: "Future[None]") -> None:
+        self._waiting -= 1
+
+    def _append(self, line: bytes) -> None:
+        try:
+            self._reopen_if_renamed()
+            self._write_whole(line)
+        except OSError as error:
+            self._lose(1, error.strerror or str(error))
+            return
+        self.written += 1
+        if self._failing:
+            self._failing = False
+            _log.warning("the audit log %s is written again; %d lines were lost so far", self._path, self.lost)
+
+    def _write_whole(self, line: bytes) -> None:
+        # After a line that was cut off a new one begins, so that only the torn one cannot be read.
+        data = (b"\n" if self._torn else b"") + line + b"\n"
+        count = os.write(self._file, data)
+        self._torn = count < len(data) and (self._torn or count > 0)
+        if count < len(data):
+            raise OSError(errno.ENOSPC, f"{count} of {len(data)} bytes were written")
+
+    def _lose(self, lines: int, why: str) -> None:
+        self.lost += lines
+        if not self._failing:  # once, not for each line: this very disk may be the log's
+            self._failing = True
+            _log.error("lines of the audit log %s are being lost: %s", self._path, why)
+
+    def _reopen_if_renamed(self) -> None:
+        ours = os.fstat(self._file)
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            there = None
+        if there is None or (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
+            old, self._file = self._file, _open(self._path)
+            os.close(old)
+
+
+def _open(path: Path) -> int:
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    if os.name == "posix" and os.fstat(file).st_mode & 0o077:
+        _log.warning("the audit log %s can be read by others than its owner; chmod 600 mends it", path)
+    return file
+
+
+def audit_entry(
+    served: ServedModel, value: ModelInput, answer: ExplainAnswer, call: CallRecord, *, with_input: bool
+) -> dict[str, Any]:
+    """What the log says of an explanation; the input itself only ``with_input``.
+
+    ``attributions_sha256`` is over the float64 bytes of the values, little-endian, output after output.
+    """
+    manifest = served.bundle.manifest
+    values = np.ascontiguousarray(answer.attribution.values, dtype="<f8")
+    return {
+        "time": utc(time.time()),
+        "request_id": call.request_id,
+        "call": call.method,
+        "caller": call.caller,
+        "model": manifest.model,
+        "version": manifest.version,
+        "bundle_digest": served.bundle.digest,
+        "runtime": served.runtime.name,
+        "precision": served.runtime.precision,
+        "server_version": version("explicate"),
+        "method_version": answer.options.method.version,
+        "options": _options(answer.options),
+        "evaluations": answer.evaluations,
+        "rounds": answer.rounds,
+        "stop_reason": answer.stop_reason.value,
+        # For asking for a cut one again: its rows, and those that its last round is missing.
+        "cut_by_clock": answer.cut_by_clock,
+        "fitted_evaluations": answer.fitted_evaluations,
+        "unevaluated": answer.unevaluated,
+        "input_sha256": value.digest.hex(),
+        "attributions_sha256": sha256(values.tobytes()).hexdigest(),
+        **({"attributions": values.tolist()} if values.size <= _MOST_VALUES else {}),
+        **({"input": _input(value)} if with_input else {}),
+    }
+
+
+def _options(options: ResolvedOptions) -> dict[str, Any]:
+    """The options by the names that clients know."""
+    held = {item.name: getattr(options, item.name) for item in fields(options)}
+    return held | {"method": options.method.name, "target": _target(options.target)}
+
+
+def _target(target: Target) -> dict[str, Any] | None:
+    if target.all:
+        return {"all": True}
+    if target.contrast:
+        return {"contrast": {"target": target.contrast.target, "reference": target.contrast.reference}}
+    name: ClassName | None = target.label if target.index is None else target.index
+    return None if name is None else {"class": name}
+
+
+def _input(value: ModelInput) -> dict[str, Any]:
+    match value:
+        case TextInput(text, None):
+            return {"text": text}
+        case TextInput(text, text_pair):
+            return {"text": text, "text_pair": text_pair}
+        case TabularInput(cells):
+            return {"cells": dict(cells)}
+        case ImageInput(content):
+            return {"image": base64.b64encode(content).decode("ascii")}

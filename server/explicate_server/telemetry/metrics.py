@@ -1,0 +1,217 @@
+"""What the server tells Prometheus: calls by how they ended, explanations by method, and what the parts have counted.
+
+Label values come from fixed sets and from the repository, never from callers.
+
+What the parts of a server have counted, read when Prometheus asks, so that nothing is paid between.
+
+The batchers, the admission, the registry and the stores keep plain sums of their own.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from explicate_server.call_record import CallRecord
+from explicate_server.inference.admission import Admission
+from explicate_server.inference.evaluations import ValueStore
+from explicate_server.runtime.batcher import Batcher
+from explicate_server.runtime.statistics import QUEUE_BOUNDS_S, QueueTimes
+from explicate_server.telemetry.audit_log import AuditLog
+
+_LABELS = ("model", "version", "priority")
+# A sum of ClassStatistics, its metric and what it means. Prometheus adds _total.
+_SUMS = (
+    ("rows", "explicate_model_rows", "Rows that went through the model."),
+    ("batches", "explicate_model_batches", "Batches that went through the model."),
+    ("capacity_rows", "explicate_model_capacity_rows", "Rows that those batches had room for."),
+    ("tokens", "explicate_model_tokens", "Tokens of the rows that went through the model, without padding."),
+    ("padded_tokens", "explicate_model_padded_tokens", "Tokens that went through the model, with padding."),
+    ("busy_s", "explicate_model_busy_seconds", "Wall time of batches, those side by side added up."),
+    ("dropped_rows", "explicate_dropped_rows", "Rows that waited when their caller left or ran out of time."),
+    ("refused_rows", "explicate_refused_rows", "Rows refused because the queue was full."),
+)
+Batchers = Callable[[], Iterable[tuple[str, int, Batcher]]]
+"""Model, version and batcher of whatever is loaded now."""
+
+
+class BatcherCollector(Collector):
+    """Rows, padding and waits of every model by class."""
+
+    def __init__(self, batchers: Batchers) -> None:
+        self._batchers = batchers
+
+    def collect(self) -> Iterator[Metric]:
+        sums = {name: CounterMetricFamily(metric, text, labels=_LABELS) for name, metric, text in _SUMS}
+        waits = HistogramMetricFamily("explicate_queue_seconds", "Seconds that rows waited.", labels=_LABELS)
+        waiting = GaugeMetricFamily("explicate_queued_rows", "Rows that wait.", labels=_LABELS)
+        slowdown = GaugeMetricFamily(
+            "explicate_model_slowdown_ratio",
+            "Time that batches take now, as a multiple of what was measured when the model was loaded.",
+            labels=_LABELS[:2],
+        )
+        running = GaugeMetricFamily(
+            "explicate_running_batch_seconds",
+            "Seconds that the oldest batch in the model has taken.",
+            labels=_LABELS[:2],
+        )
+        for model, version, batcher in self._batchers():
+            statistics, queued = batcher.snapshot(), batcher.queued_rows
+            slowdown.add_metric([model, str(version)], batcher.cost.slowdown)
+            running.add_metric([model, str(version)], batcher.running_s)
+            for priority, of_class in statistics.items():
+                labels = [model, str(version), priority.name.lower()]
+                waiting.add_metric(labels, queued[priority])
+                waits.add_metric(labels, _buckets(of_class.queue_times), of_class.queue_times.sum_s)
+                for name, family in sums.items():
+                    family.add_metric(labels, getattr(of_class, name))
+        yield from (*sums.values(), waits, waiting, slowdown, running)
+
+
+class AdmissionCollector(Collector):
+    """Explanations let in and refused."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "explicate_explanations_in_progress", "Explanations let in and not ended.", self._admission.in_progress
+        )
+        refusals: Mapping[str, int] = dict(self._admission.refusals)
+        refused = CounterMetricFamily("explicate_refused_explanations", "Explanations not let in.", labels=["reason"])
+        for reason, count in refusals.items():
+            refused.add_metric([reason], count)
+        yield refused
+
+
+class AuditCollector(Collector):
+    """The audit log."""
+
+    def __init__(self, audit: AuditLog | None) -> None:
+        self._audit = audit
+
+    def collect(self) -> Iterator[Metric]:
+        written, lost = (self._audit.written, self._audit.lost) if self._audit else (0, 0)
+        yield CounterMetricFamily("explicate_audit_lines", "Lines written to the audit log.", written)
+        yield CounterMetricFamily("explicate_audit_lost_lines", "Lines that the audit log has not.", lost)
+
+
+class ModelCollector(Collector):
+    """What was done to models, and which versions serve."""
+
+    def __init__(self, outcomes: Mapping[tuple[str, str, str], int], batchers: Batchers) -> None:
+        """``outcomes`` counts by model, operation and outcome; see ``Lifecycle``."""
+        self._outcomes = outcomes
+        self._batchers = batchers
+
+    def collect(self) -> Iterator[Metric]:
+        done = CounterMetricFamily(
+            "explicate_model_operations",
+            "Loads, swaps of labels and frees of models.",
+            labels=["model", "operation", "outcome"],
+        )
+        for names, count in dict(self._outcomes).items():
+            done.add_metric(names, count)
+        loaded = GaugeMetricFamily("explicate_model_loaded", "1 for each version in memory.", labels=_LABELS[:2])
+        for model, version, _ in self._batchers():
+            loaded.add_metric([model, str(version)], 1)
+        yield from (done, loaded)
+
+
+class StoreCollector(Collector):
+    """The values of coalitions that are kept."""
+
+    def __init__(self, store: ValueStore) -> None:
+        self._store = store
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "explicate_store_bytes", "Bytes of values kept for requests that repeat.", self._store.bytes
+        )
+        yield GaugeMetricFamily("explicate_store_games", "Inputs whose values are kept.", self._store.games)
+
+
+def _buckets(times: QueueTimes) -> Sequence[tuple[str, float]]:
+    bounds = [*map(floatToGoString, QUEUE_BOUNDS_S), "+Inf"]
+    return list(zip(bounds, accumulate(times.counts), strict=True))
+
+
+# Upper bounds in seconds: from a single row of a table to the longest call that is allowed by default.
+_CALL_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+# The model and version of a call that no version answered.
+UNKNOWN = "unknown"
+
+
+class Metrics:
+    """All metrics of one server, in a registry of its own."""
+
+    def __init__(self, batchers: Batchers, admission: Admission, audit: AuditLog | None = None) -> None:
+        """``batchers`` gives model, version and batcher of whatever serves now."""
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.registry.register(BatcherCollector(batchers))
+        self.registry.register(AdmissionCollector(admission))
+        self.registry.register(AuditCollector(audit))
+        self._ended = self._counter("explanations", "Explanations answered.", "method", "stop_reason")
+        self._evaluations = self._counter("explanation_evaluations", "Evaluations that explanations rest on.", "method")
+        self._reused = self._counter(
+            "explanation_reused_evaluations", "Those of them that were known from, or shared with, others.", "method"
+        )
+        self._calls = self._counter("calls", "Calls that ended.", "method", "model", "version", "code")
+        self._call_seconds = Histogram(
+            "explicate_call_seconds", "Seconds that calls took.", ["method"], buckets=_CALL_S, registry=self.registry
+        )
+        self._of_calls: dict[tuple[str, str, int, str], tuple[Counter, Histogram]] = {}
+        self._server: tuple[Any, Any] | None = None
+
+    def add(self, collector: Collector) -> None:
+        """Tell what another part has counted, too."""
+        self.registry.register(collector)
+
+    def call_ended(self, record: CallRecord, code: str) -> None:
+        """Count a call. A model is named only once a version of it answered: callers must not make up labels."""
+        key = (record.method, record.model, record.version, code)
+        children = self._of_calls.get(key)
+        if children is None:  # to look them up takes three times as long as to count
+            version = str(record.version) if record.model else UNKNOWN
+            calls = self._calls.labels(record.method, record.model or UNKNOWN, version, code)
+            children = self._of_calls[key] = (calls, self._call_seconds.labels(record.method))
+        children[0].inc()
+        children[1].observe(record.seconds)
+
+    def explanation_ended(self, *, method: str, stop_reason: str, evaluations: int, reused: int) -> None:
+        """Count an explanation that was answered. Label values must come from fixed sets."""
+        self._ended.labels(method, stop_reason).inc()
+        self._evaluations.labels(method).inc(evaluations)
+        self._reused.labels(method).inc(reused)
+
+    def listen(self, address: str) -> int:
+        """Serve HTTP on ``host:port`` from a thread of its own; returns the port.
+
+        Raises:
+            OSError: the address cannot be bound.
+            ValueError: it is no address.
+        """
+        host, _, port = address.rpartition(":")
+        if not 0 <= int(port) < 1 << 16:
+            raise ValueError(address)
+        self._server = start_http_server(int(port), addr=host.strip("[]") or "127.0.0.1", registry=self.registry)
+        return int(self._server[0].server_port)
+
+    def close(self) -> None:
+        """Stop listening. Blocks until the thread has ended."""
+        if self._server is None:
+            return
+        server, thread = self._server
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        self._server = None
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"explicate_{name}", text, labels, registry=self.registry)

@@ -1,0 +1,1 @@
+"""Builders, servers and checks that the tests share."""

@@ -1,0 +1,1 @@
+"""A server with canned answers, for tests of the clients."""

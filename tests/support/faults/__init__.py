@@ -1,0 +1,1 @@
+"""Faults, mutations and soaks: what the fault tests and `make soak` share."""

@@ -1,0 +1,137 @@
+"""Small random image models of three families, images of shapes to learn from, and run directories of them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any  # JSON values; configs of transformers
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from transformers import AutoModelForImageClassification, MobileNetV2Config, ResNetConfig, ViTConfig
+
+from explicate_training.loop.trainer import one_thread
+
+LABELS = ("circle", "square", "stripe")
+TARGET_MEAN, TARGET_SPREAD = 100.0, 25.0  # of a regression
+EDGE = 32  # pixels that the models read
+FAMILIES = ("resnet", "vit", "mobilenet-v2")
+MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
+
+
+def shape_image(label: str, stream: np.random.Generator, *, width: int = 40, height: int = 36) -> Image.Image:
+    """A noisy picture with a shape of any colour somewhere."""
+    pixels = stream.integers(0, 60, (height, width, 3)).astype(np.uint8)
+    y, x = np.indices((height, width))
+    centre_x, centre_y = stream.integers(12, width - 12), stream.integers(12, height - 12)
+    radius = stream.integers(7, 11)
+    inside = {
+        "circle": (x - centre_x) ** 2 + (y - centre_y) ** 2 <= radius**2,
+        "square": np.maximum(abs(x - centre_x), abs(y - centre_y)) <= radius,
+        "stripe": (abs(y - centre_y) <= 2) & (abs(x - centre_x) <= 2 * radius),
+    }[label]
+    pixels[inside] = stream.integers(120, 256, 3)
+    return Image.fromarray(pixels)
+
+
+def write_images(folder: Path, labels: Sequence[str] = LABELS, *, each: int = 20, seed: int = 0) -> Path:
+    """Folders of PNG files, one for each label."""
+    stream = np.random.default_rng(seed)
+    for label in labels:
+        (folder / label).mkdir(parents=True)
+        for number in range(each):
+            shape_image(label, stream).save(folder / label / f"{number}.png")
+    return folder
+
+
+def write_base(directory: Path, family: str, *, labels: Sequence[str] = LABELS, seed: int = 0) -> Path:
+    """A Hugging Face directory of a random model that reads EDGE x EDGE pixels."""
+    configs: dict[str, Any] = {
+        "resnet": ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic"),
+        "vit": ViTConfig(
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+            image_size=EDGE,
+            patch_size=8,
+            initializer_range=0.3,
+        ),
+        "mobilenet-v2": MobileNetV2Config(depth_multiplier=0.25, min_depth=8, image_size=EDGE),
+    }
+    config = configs[family]
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), one_thread(when=True):
+        torch.manual_seed(seed)
+        model = AutoModelForImageClassification.from_config(config)  # type: ignore[no-untyped-call]
+        if family != "vit":  # whose statistics of normalisation are those of nothing: let it see some noise
+            model.train()
+            for _ in range(30):
+                model(pixel_values=torch.randn(16, 3, EDGE, EDGE))
+        model.train(False)
+        logits = model(pixel_values=torch.randn(64, 3, EDGE, EDGE)).logits
+        head = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
+        # Answers that differ; not by more, because rounding is enlarged along with them.
+        head.weight.mul_((0.7 / logits.std(dim=0))[:, None])
+        head.bias.zero_()
+    model.save_pretrained(directory)
+    settings = {
+        "image_processor_type": "ViTImageProcessor", "do_resize": True, "size": {"shortest_edge": EDGE + 4},
+        "resample": 3, "do_center_crop": True, "crop_size": {"height": EDGE, "width": EDGE}, "do_rescale": True,
+        "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": MEAN, "image_std": STD,
+    }  # fmt: skip
+    (directory / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    return directory
+
+
+def write_image_run(
+    directory: Path,
+    family: str,
+    *,
+    kind: str = "image-classification",
+    labels: Sequence[str] = LABELS,
+    images: int = 24,
+    width: int = 40,
+) -> Path:
+    """A whole run, as `explicate train` leaves it, of a random model."""
+    outputs = labels or ["height"]
+    write_base(directory / "model", family, labels=outputs)
+    stream = np.random.default_rng(1)
+    (directory / "held_out").mkdir()
+    lines = []
+    for number in range(images):
+        shape = LABELS[number % len(LABELS)]
+        shape_image(shape, stream, width=width).save(directory / "held_out" / f"{number:05d}.png")
+        target: dict[str, Any] = {"label": shape}
+        if kind == "image-regression":
+            target = {"value": float(stream.normal(TARGET_MEAN, TARGET_SPREAD))}
+        elif kind == "image-multi-label":
+            target = {"labels": [shape]}
+        lines.append(json.dumps({"image": f"held_out/{number:05d}.png", **target}))
+    (directory / "held_out.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    image = {
+        "width": EDGE, "height": EDGE, "shortest_edge": EDGE + 4, "resampling": "bicubic", "mean": MEAN, "std": STD,
+        "rescale": 1 / 255, "patch_size": 8 if family == "vit" else 0,
+    }  # fmt: skip
+    run = {
+        "kind": kind, "labels": list(labels), "target_name": "" if labels else "height", "image": image,
+        "target_mean": TARGET_MEAN, "target_spread": TARGET_SPREAD,
+        "base_model": f"tiny-{family}", "seed": 7, "data_sha256": "0" * 64, "tool_versions": {"torch": "0"},
+    }  # fmt: skip
+    test = {"accuracy": 0.75} if labels else {"r2": 0.5}
+    for name, value in (("run", run), ("metrics", {"test": test}), ("data", {"images": images})):
+        (directory / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
+    (directory / "config.toml").write_text("seed = 7\n", encoding="utf-8")
+    return directory
+
+
+def prepared(image: Image.Image) -> NDArray[np.uint8]:
+    """What the models of this module read of an upright RGB image, written down again in the simplest way."""
+    width, height = image.size
+    short = EDGE + 4
+    size = (round(width * short / height), short) if height <= width else (short, round(height * short / width))
+    resized = image.resize(size, Image.Resampling.BICUBIC)
+    left, top = (size[0] - EDGE) // 2, (size[1] - EDGE) // 2
+    return np.asarray(resized)[top : top + EDGE, left : left + EDGE]

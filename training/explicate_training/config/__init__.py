@@ -1,0 +1,1 @@
+"""The options of a training run and the files they come from."""

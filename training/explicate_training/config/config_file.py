@@ -1,0 +1,198 @@
+"""Configs as TOML: read from a file or by the name of a ready one, written back whole, and shown as an example."""
+
+import difflib
+import tomllib
+from dataclasses import fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any  # TOML values
+
+import tomlkit
+
+from explicate.errors import UsageError
+from explicate_training.image.config import IMAGE_DEMO_SETS, ImageConfig, check_image_config
+from explicate_training.table.config import TABLE_DEMO_SETS, TableConfig, check_table_config
+from explicate_training.text.config import Config, check_config, rule_of
+
+AnyConfig = Config | TableConfig | ImageConfig
+
+_TYPE_NAMES = {str: "a string", int: "a whole number", float: "a number", dict: "a section"}
+_EXAMPLE_WIDTH = 44  # column where the example's comments begin
+
+
+def load_config(path_or_name: str) -> AnyConfig:
+    """Reads a TOML file, or a ready config named without path or ending, such as "food-reviews".
+
+    Paths in a file are taken from the file's folder. Raises UsageError, naming the key, when anything in it is wrong.
+    """
+    path = Path(path_or_name).expanduser()
+    if path.is_file():
+        config = parse_config(_read(path), source=str(path))
+        return _with_absolute_paths(config, folder=path.resolve().parent, stem=path.stem)
+    ready = ready_configs()
+    if path_or_name in ready:
+        config = parse_config(ready[path_or_name], source=path_or_name)
+        return _with_absolute_paths(config, folder=Path.cwd(), stem=path_or_name)
+    raise UsageError(
+        f"there is no config {path_or_name!r}: give a TOML file (explicate train --example > my.toml) "
+        f"or a ready one ({', '.join(sorted(ready))})"
+    )
+
+
+def ready_configs() -> dict[str, str]:
+    """TOML text of each config that comes with the package, by name."""
+    folder = resources.files("explicate_training") / "configs"
+    return {
+        entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml")
+    }
+
+
+def parse_config(text: str, source: str = "the config") -> AnyConfig:
+    """The config that TOML text describes; data.table, data.images or the demo set says of what kind it is.
+
+    Options left out have their defaults.
+    Raises UsageError in one sentence that names `source` and the key.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{source} is not valid TOML: {error}") from None
+    try:
+        kind = _kind(document)
+        sections = _known("", document, {section.name for section in fields(kind)})
+        config = kind(**{name: _section(kind, name, values) for name, values in sections.items()})
+        check_any_config(config)
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from None
+    return config
+
+
+def check_any_config(config: AnyConfig) -> None:
+    """Raises UsageError, naming the option, when something in the config is wrong."""
+    if isinstance(config, TableConfig):
+        check_table_config(config)
+    elif isinstance(config, ImageConfig):
+        check_image_config(config)
+    else:
+        check_config(config)
+
+
+def with_seed(config: AnyConfig, seed: int) -> AnyConfig:
+    """The config with another seed."""
+    if isinstance(config, TableConfig):  # one line for each, so that the type checker sees whose training it is
+        return replace(config, training=replace(config.training, seed=seed))
+    if isinstance(config, ImageConfig):
+        return replace(config, training=replace(config.training, seed=seed))
+    return replace(config, training=replace(config.training, seed=seed))
+
+
+def format_config(config: AnyConfig) -> str:
+    """The whole config as TOML; `parse_config` gives it back."""
+    document = tomlkit.document()
+    for section in fields(config):
+        table = tomlkit.table()
+        values = getattr(config, section.name)
+        for declared in fields(values):
+            value = getattr(values, declared.name)
+            if value != {}:
+                table.add(declared.name, value)
+        document.add(section.name, table)
+    return tomlkit.dumps(document)
+
+
+def example_config(kind: str = "text") -> str:
+    """A commented TOML file with every option at its default, ready to edit, for "text", "table" or "image"."""
+    config: AnyConfig = Config()
+    if kind == "table":
+        config = replace(TableConfig(), data=replace(TableConfig().data, table="customers.csv"))
+    elif kind == "image":
+        data, model = replace(ImageConfig().data, images="photos"), replace(ImageConfig().model, architecture="resnet")
+        config = replace(ImageConfig(), data=data, model=model)
+    else:
+        config = replace(Config(), data=replace(Config().data, train="reviews.csv"))
+    lines = ["# A training run for `explicate train`. Every option stands here with its default; leave out what fits."]
+    lines += ["# Paths are taken from this file's folder."]
+    for section in fields(config):
+        values = getattr(config, section.name)
+        lines += ["", f"[{section.name}]  # {(type(values).__doc__ or '').splitlines()[0]}"]
+        inner = []
+        for declared in fields(values):
+            value, about = getattr(values, declared.name), rule_of(declared).about
+            if isinstance(value, dict):
+                inner += ["", f"[{section.name}.{declared.name}]", f"# {about}"]
+                continue
+            setting = f"{declared.name} = {tomlkit.item(value).as_string()}"
+            lines.append(f"{setting:<{_EXAMPLE_WIDTH}}# {about}")
+        lines += inner
+    return "\n".join(lines) + "\n"
+
+
+def _kind(document: dict[str, Any]) -> type[AnyConfig]:
+    data = document.get("data")
+    if not isinstance(data, dict):
+        return Config
+    if "table" in data or data.get("demo") in TABLE_DEMO_SETS:
+        return TableConfig
+    return ImageConfig if "images" in data or data.get("demo") in IMAGE_DEMO_SETS else Config
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as UTF-8 text: {error}") from None
+
+
+def _section(kind: type[AnyConfig], name: str, values: Any) -> Any:
+    defaults = getattr(kind(), name)
+    if not isinstance(values, dict):
+        raise UsageError(f"{name} must be a section, written [{name}]")
+    known = _known(f"{name}.", values, {declared.name for declared in fields(defaults)})
+    typed = {key: _typed(f"{name}.{key}", value, type(getattr(defaults, key))) for key, value in known.items()}
+    return replace(defaults, **typed)
+
+
+def _known(prefix: str, values: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    for key in values:
+        if key not in names:
+            close = difflib.get_close_matches(key, names, n=1)
+            advice = f"did you mean {prefix}{close[0]}?" if close else f"known are {', '.join(sorted(names))}"
+            raise UsageError(f"{prefix}{key} is not an option: {advice}")
+    return values
+
+
+def _typed(key: str, value: Any, wanted: type) -> Any:
+    if wanted is float and type(value) is int:
+        return float(value)
+    if type(value) is not wanted:  # not isinstance: TOML's true is no whole number
+        raise UsageError(f"{key} must be {_TYPE_NAMES[wanted]}, not {value!r}")
+    entries = value if isinstance(value, dict) else {}
+    for name, entry in entries.items():
+        if type(entry) is not str and not (type(entry) is list and all(type(one) is str for one in entry)):
+            raise UsageError(f"{key}.{name} must be a string or a list of strings, not {entry!r}")
+    return value
+
+
+def _with_absolute_paths(config: AnyConfig, *, folder: Path, stem: str) -> AnyConfig:
+    def absolute(path: str) -> str:
+        return str((folder / Path(path).expanduser()).resolve()) if path else ""
+
+    config = replace(config, output=replace(config.output, directory=config.output.directory or f"runs/{stem}"))
+    validation, test = absolute(config.data.validation), absolute(config.data.test)
+    if isinstance(config, TableConfig):
+        table = absolute(config.data.table)
+        return replace(config, data=replace(config.data, table=table, validation=validation, test=test))
+    # What is no folder here stays as written: a hub name, or a name of ours.
+    folder_of_base = (folder / Path(config.model.base).expanduser()).resolve()
+    base = str(folder_of_base) if config.model.base and folder_of_base.is_dir() else config.model.base
+    if isinstance(config, ImageConfig):
+        images = absolute(config.data.images)
+        image_data = replace(config.data, images=images, validation=validation, test=test)
+        return replace(config, data=image_data, model=replace(config.model, base=base))
+    return replace(
+        config,
+        data=replace(config.data, train=absolute(config.data.train), validation=validation, test=test),
+        model=replace(config.model, base=base),
+    )

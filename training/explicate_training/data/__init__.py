@@ -1,0 +1,1 @@
+"""Files, labels and splits: what all kinds of data share."""

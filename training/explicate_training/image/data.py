@@ -1,0 +1,168 @@
+"""Where labelled images come from: folders of classes, files with paths, and the named demo set.
+
+Files are only named here; `image_cleaning` reads and judges them. Nothing outside the folder of the data is named.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any  # labels and groups: objects
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate.errors import UsageError
+from explicate_training.data.files import SPLIT_NAMES, Columns, DataFile, Wanted, read_files
+from explicate_training.data.labels import Label, Split, columns_with_labels, read_labels
+from explicate_training.image.config import ImageDataConfig
+from explicate_training.image.preparation import ImageError, Pixels, encode_png
+
+MAX_FILE_BYTES = 64 * 2**20
+
+Rows = NDArray[np.intp] | NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images, one of each per entry."""
+
+    pixels: Pixels  # [all images that were read, height, width, 3], mapped from a file
+    places: NDArray[np.intp]  # of these images in pixels
+    names: NDArray[Any]  # object: str, the path from the folder of the data
+    contents: NDArray[Any]  # object: Path, or the encoded image as bytes
+    labels: NDArray[Any]  # object: Label
+    groups: NDArray[Any] | None  # object: str; images with the same stay in one split
+    splits: NDArray[Any]  # object: Split
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def take(self, rows: Rows) -> "ImageSet":
+        """These images, by number or by mask; the pixels are shared."""
+        return replace(
+            self,
+            places=self.places[rows],
+            names=self.names[rows],
+            contents=self.contents[rows],
+            labels=self.labels[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            splits=self.splits[rows],
+        )
+
+
+def read_content(content: Path | bytes) -> bytes:
+    """The encoded image; raises ImageError when its file is missing, too large or unreadable."""
+    if isinstance(content, bytes):
+        return content
+    try:
+        size = content.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ImageError(f"has {size / 2**20:.0f} MiB, more than {MAX_FILE_BYTES // 2**20}")
+        return content.read_bytes()
+    except OSError as error:
+        raise ImageError(f"cannot be read ({error.strerror or error})") from None
+
+
+_DIGIT_WHITE = 16  # the demo set's grey values go from 0 to this
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """One image before it is read."""
+
+    split: Split  # where the source put it; splitting takes parts of "train" for the others
+    name: str  # for people: its path from the folder of the data
+    content: Path | bytes  # where it is, or itself
+    label: Label | None
+    group: str | None = None
+
+
+def list_images(config: ImageDataConfig) -> list[ImageSource]:
+    """All images of the configured source, in its order: train, then validation and test if there are any.
+
+    Raises UsageError when a folder or file is missing, has nothing usable, or names files outside its folder.
+    """
+    if config.demo:
+        return list(_DEMO_READERS[config.demo]())
+    named: tuple[tuple[str, Split, str], ...] = (
+        ("data.images", "train", config.images),
+        ("data.validation", "validation", config.validation),
+        ("data.test", "test", config.test),
+    )
+    given = {split for _, split, path in named if path}
+    found = []
+    for option, split, path in named:
+        if path:
+            images = _of_path(Path(path), DataFile(option, split, path), config)
+            found += [image for image in images if image.split == split or image.split not in given]
+    if not any(image.split == "train" for image in found):
+        raise UsageError(f"data.images: {config.images} has no images: give a folder with a folder for each class")
+    return found
+
+
+def _of_path(path: Path, file: DataFile, config: ImageDataConfig) -> list[ImageSource]:
+    if not path.is_dir():
+        return [image for part in read_files([file], _wanted(config)) for image in _of_file(part, path.parent, config)]
+    for option, given in (("group_column", config.group_column), ("task", config.task != "classification")):
+        if given:
+            raise UsageError(
+                f"data.{option} goes with a file of paths, and {file.option} is a folder of classes: leave it out"
+            )
+    splits = {SPLIT_NAMES[entry.name]: entry for entry in sorted(path.iterdir()) if entry.name in SPLIT_NAMES}
+    if file.split == "train" and "train" in splits and all(entry.is_dir() for entry in splits.values()):
+        return [image for split, folder in splits.items() for image in _of_folder(folder, split, root=path)]
+    return list(_of_folder(path, file.split, root=path))
+
+
+def _of_folder(folder: Path, split: Split, *, root: Path) -> Iterator[ImageSource]:
+    """All files below a folder, whose folders are the classes: cleaning tells of those that are no images."""
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if not path.is_dir() and not any(part.startswith(".") for part in parts):
+            yield ImageSource(split, _inside(path, root), path, parts[0] if len(parts) > 1 else None)
+
+
+def _wanted(config: ImageDataConfig) -> Wanted:
+    required = {"data.image_column": config.image_column, **columns_with_labels(config)}
+    if config.group_column:
+        required["data.group_column"] = config.group_column
+    return Wanted(required)
+
+
+def _of_file(part: Columns, root: Path, config: ImageDataConfig) -> Iterator[ImageSource]:
+    groups = part.values[config.group_column] if config.group_column else [None] * len(part.values[config.image_column])
+    labels = read_labels(config.task, part.values, config, origin=part.origin)
+    cells = zip(part.values[config.image_column], labels, groups, strict=True)
+    for number, (name, label, group) in enumerate(cells, start=1):
+        place = f"{part.origin}, row {number}"
+        if not isinstance(name, str) or not name.strip():
+            raise UsageError(f"{place}: {config.image_column!r} is not the path of an image: set data.image_column")
+        path = root / name
+        try:
+            inside = _inside(path, root)
+        except UsageError as error:
+            raise UsageError(f"{place}: {error}") from None
+        yield ImageSource(part.split, inside, path, label, None if group is None else str(group))
+
+
+def _inside(path: Path, root: Path) -> str:
+    """The path from the folder of the data; raises UsageError when it leads out of it, by "..", a link or a root."""
+    try:
+        resolved, folder = path.resolve(), root.resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # loops of links; a zero byte
+        raise UsageError(f"{str(path)!r} is no path ({error})") from None
+    if not resolved.is_relative_to(folder):
+        raise UsageError(f"the image {str(path)!r} is outside the folder of the data, {folder}: move it there")
+    return str(resolved.relative_to(folder))
+
+
+def _digits() -> Iterator[ImageSource]:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    for number, (pixels, digit) in enumerate(zip(bunch.images, bunch.target, strict=True)):
+        grey = np.rint(pixels * (255 / _DIGIT_WHITE)).astype(np.uint8)
+        yield ImageSource("train", f"digits/{number}.png", encode_png(grey), str(digit))
+
+
+_DEMO_READERS: Mapping[str, Callable[[], Iterator[ImageSource]]] = {"digits": _digits}

@@ -1,0 +1,235 @@
+"""An image classifier, pretrained with a new last layer or new altogether, and how it reads pixels."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any  # configs of transformers
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import (
+    AutoConfig,
+    AutoModelForImageClassification,
+    MobileNetV2Config,
+    PreTrainedModel,
+    ResNetConfig,
+    ViTConfig,
+    set_seed,
+)
+from transformers.image_processing_base import ImageProcessingMixin
+
+from explicate.errors import UsageError
+from explicate_training.data.labels import TargetScale, Task
+from explicate_training.image.config import ImageModelConfig
+from explicate_training.image.preparation import Pixels, Preparation
+from explicate_training.image.processor import ImageProcessor, read_processor
+
+_PREDICTION_ROWS = 64
+_NEW_VIT_PATCH, _NEW_VIT_HEAD = 4, 16
+_MOST_PATCHES = 1024  # more are no players of an explanation
+_NEW = "new "
+_PROBLEM_TYPES: Mapping[Task, str] = {
+    "classification": "single_label_classification",
+    "multi-label": "multi_label_classification",
+    "regression": "regression",
+}
+
+
+class PixelsToLogits(nn.Module):
+    """The model with what is done to pixels before it: uint8 [batch, height, width, 3] to float32 [batch, outputs]."""
+
+    def __init__(self, model: PreTrainedModel, processor: ImageProcessor, *, frozen: bool = False) -> None:
+        super().__init__()
+        self.model = model
+        self.frozen = frozen
+        scale = [processor.rescale / std for std in processor.std]
+        shift = [-mean / std for mean, std in zip(processor.mean, processor.std, strict=True)]
+        self.register_buffer("scale", torch.tensor(scale), persistent=False)
+        self.register_buffer("shift", torch.tensor(shift), persistent=False)
+        if frozen:
+            backbone = model.base_model
+            if backbone is model:
+                raise UsageError("model.trained is head, but this model has no backbone apart from its head: train all")
+            backbone.requires_grad_(False)
+
+    def forward(self, pixels: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:  # noqa: ARG002 - the Trainer looks for the name
+        scaled = pixels.float() * self.get_buffer("scale") + self.get_buffer("shift")
+        return {"logits": self.model(pixel_values=scaled.permute(0, 3, 1, 2)).logits}
+
+    def train(self, mode: bool = True) -> "PixelsToLogits":
+        """As any module's, but a frozen backbone keeps the means that its normalisation has learnt."""
+        super().train(mode)
+        if self.frozen:
+            self.model.base_model.train(False)
+        return self
+
+
+@dataclass(frozen=True)
+class ImageModel:
+    """A classifier of images, or a regression."""
+
+    network: PixelsToLogits
+    processor: ImageProcessor
+    labels: tuple[str, ...]  # by output; none of a regression
+    base: str  # where it came from
+    target: TargetScale  # of a regression, which answers in standard deviations of its target
+
+    @property
+    def patch_size(self) -> int:
+        """Pixels of the edge of the square patches that the model reads; 0 when it has none that divide its pixels."""
+        size = getattr(self.network.model.config, "patch_size", 0)
+        preparation = self.processor.preparation
+        if not isinstance(size, int) or size <= 1 or preparation.width % size or preparation.height % size:
+            return 0
+        return size if preparation.width * preparation.height <= _MOST_PATCHES * size**2 else 0
+
+    @property
+    def normalises_batches(self) -> bool:
+        """Whether what it learns of an image depends on the others of its batch."""
+        self.network.train()
+        return any(isinstance(module, nn.BatchNorm2d) and module.training for module in self.network.modules())
+
+    @torch.no_grad()
+    def operations(self) -> int:
+        """Floating point operations of one image's answer."""
+        self.network.train(False)
+        preparation = self.processor.preparation
+        with FlopCounterMode(display=False) as counter:
+            self.network(torch.zeros((1, preparation.height, preparation.width, 3), dtype=torch.uint8))
+        return int(counter.get_total_flops())
+
+    @torch.no_grad()
+    def predict(self, pixels: Pixels, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Logits or values float32 [places, outputs] of some of the pixels, in fp32 arithmetic: as exported."""
+        self.network.train(False)
+        device = next(self.network.parameters()).device
+        parts = [
+            self.network(torch.from_numpy(pixels[places[start : start + _PREDICTION_ROWS]]).to(device))["logits"]
+            for start in range(0, len(places), _PREDICTION_ROWS)
+        ]
+        outputs: NDArray[np.float32] = torch.cat(parts).float().cpu().numpy()
+        return outputs if self.labels else self.target.value(outputs).astype(np.float32)
+
+    def save(self, directory: Path) -> None:
+        """Writes config.json, model.safetensors and preprocessor_config.json: a directory that can be a base again."""
+        self.network.model.save_pretrained(directory)
+        text = json.dumps(self.processor.as_json(), indent=2)
+        (directory / "preprocessor_config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def load_processor(config: ImageModelConfig) -> ImageProcessor:
+    """How images become pixels of the configured model; raises UsageError when the base does not say."""
+    if config.architecture:
+        return ImageProcessor(Preparation(config.image_size, config.image_size))
+    try:
+        settings, _ = ImageProcessingMixin.get_image_processor_dict(config.base)
+    except (OSError, ValueError) as error:
+        raise UsageError(_cannot_load(config.base, error)) from error
+    return read_processor(settings, config.base)
+
+
+def load_image_model(
+    config: ImageModelConfig,
+    processor: ImageProcessor,
+    labels: Sequence[str],
+    *,
+    seed: int,
+    task: Task = "classification",
+    target: TargetScale | None = None,
+) -> ImageModel:
+    """The base model with a new last layer for `labels`, or one value, or a new model, initialised from `seed`.
+
+    A regression answers in standard deviations of its target; `target` takes them to its unit.
+
+    Weights are read from safetensors only, and no code of the model's authors is run. Raises UsageError when the base
+    cannot be loaded, or does not read such pixels.
+    """
+    set_seed(seed)
+    if config.architecture:
+        settings = _NEW_CONFIGS[config.architecture](config)
+        _name_labels(settings, labels, task)
+        model = AutoModelForImageClassification.from_config(settings)  # type: ignore[no-untyped-call]
+    else:
+        model = _pretrained(config.base, labels, task)
+    network = PixelsToLogits(model.float(), processor, frozen=config.trained == "head")
+    _check_reading(network, processor, config)
+    base = config.base or f"{_NEW}{config.architecture}"
+    return ImageModel(network, processor, tuple(labels), base, target or TargetScale())
+
+
+def _pretrained(base: str, labels: Sequence[str], task: Task) -> PreTrainedModel:
+    try:
+        settings = AutoConfig.from_pretrained(base, trust_remote_code=False)
+        _name_labels(settings, labels, task)
+        model: PreTrainedModel = AutoModelForImageClassification.from_pretrained(
+            base,
+            config=settings,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # a classifier for other classes gets a new last layer
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise UsageError(_cannot_load(base, error)) from error
+    return model
+
+
+def _name_labels(settings: Any, labels: Sequence[str], task: Task) -> None:
+    settings.id2label = dict(enumerate(labels or ["value"]))
+    settings.label2id = {label: index for index, label in enumerate(labels or ["value"])}
+    settings.problem_type = _PROBLEM_TYPES[task]
+
+
+def _cannot_load(base: str, error: Exception) -> str:
+    reason = " ".join(str(error).split()).split(". ")[0]
+    return (
+        f"model.base: cannot load {base!r} ({reason}): give a directory with config.json, model.safetensors and "
+        "preprocessor_config.json, a hub name that can be reached, or set model.architecture instead"
+    )
+
+
+@torch.no_grad()
+def _check_reading(network: PixelsToLogits, processor: ImageProcessor, config: ImageModelConfig) -> None:
+    preparation = processor.preparation
+    try:
+        network.train(False)
+        network(torch.zeros((1, preparation.height, preparation.width, 3), dtype=torch.uint8))
+    except (RuntimeError, ValueError) as error:
+        what = (
+            f"model.base: {config.base}" if config.base else "model.image_size, model.width and model.depth: the model"
+        )
+        raise UsageError(
+            f"{what} does not read images of {preparation.width} x {preparation.height} pixels "
+            f"({' '.join(str(error).split())[:200]})"
+        ) from None
+
+
+def _new_resnet(config: ImageModelConfig) -> ResNetConfig:
+    return ResNetConfig(
+        embedding_size=config.width,
+        hidden_sizes=[config.width * 2**stage for stage in range(config.depth)],
+        depths=[1] * config.depth,
+        layer_type="basic",
+    )
+
+
+def _new_vit(config: ImageModelConfig) -> ViTConfig:
+    return ViTConfig(
+        hidden_size=config.width,
+        num_hidden_layers=config.depth,
+        num_attention_heads=max(1, config.width // _NEW_VIT_HEAD) if config.width % _NEW_VIT_HEAD == 0 else 1,
+        intermediate_size=2 * config.width,
+        image_size=config.image_size,
+        patch_size=_NEW_VIT_PATCH,
+    )
+
+
+def _new_mobilenet_v2(config: ImageModelConfig) -> MobileNetV2Config:
+    return MobileNetV2Config(depth_multiplier=config.width / 32, image_size=config.image_size, tf_padding=False)
+
+
+_NEW_CONFIGS = {"resnet": _new_resnet, "vit": _new_vit, "mobilenet-v2": _new_mobilenet_v2}

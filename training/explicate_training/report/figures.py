@@ -1,0 +1,136 @@
+"""The figures of a run's report, each as an SVG drawing."""
+
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any  # matplotlib's settings
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from explicate_training.tasks.classification import ReliabilityBin
+
+_TRAIN, _VALIDATION, _BEST, _GREY = "#5b7db1", "#c0504d", "#4a8a4a", "#888888"
+_MAX_NAMED_CLASSES = 30  # beyond that a confusion matrix has no room for names and numbers
+# Letters stay letters, drawn by the browser, which has fonts for every script that a label may be in. The salt makes
+# the drawing's ids the same in every run.
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "explicate",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def loss_curves(history: Sequence[Mapping[str, float]], best_step: int) -> str:
+    """Training and validation loss by step."""
+    figure, axes = _new("step", "loss")
+    _curve(axes, history, "loss", "training", color=_TRAIN, linewidth=1)
+    _curve(axes, history, "validation_loss", "validation", color=_VALIDATION, marker="o")
+    return _with_best(figure, best_step)
+
+
+def metric_curves(history: Sequence[Mapping[str, float]], best_step: int, titles: Mapping[str, str]) -> str:
+    """Two validation metrics by step; `titles` by name, such as "accuracy"."""
+    figure, axes = _new("step", "validation")
+    styles = ({"color": _VALIDATION, "marker": "o"}, {"color": _TRAIN, "marker": "s"})
+    for (name, title), style in zip(titles.items(), styles, strict=True):
+        _curve(axes, history, f"validation_{name}", title, **style)
+    return _with_best(figure, best_step)
+
+
+def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
+    """Counts by true class (down) and predicted class (across), coloured by the share of the true class."""
+    matrix = np.asarray(counts)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    named = len(labels) <= _MAX_NAMED_CLASSES
+    side = min(max(3.6, 0.55 * len(labels) + 1.6), 11)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(side, side), layout="constrained")
+        axes = figure.add_subplot()
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.set(xlabel="predicted", ylabel="true")
+        if named:
+            short = [_plain(label) for label in labels]
+            slanted: dict[str, Any] = (
+                {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(labels) > 4 else {}
+            )
+            axes.set_xticks(range(len(labels)), short, **slanted)
+            axes.set_yticks(range(len(labels)), short)
+            for (true, predicted), count in np.ndenumerate(matrix):
+                color = "white" if shares[true, predicted] > 0.5 else "black"
+                axes.text(predicted, true, f"{count:,}", ha="center", va="center", color=color)
+        return _svg(figure)
+
+
+def reliability_diagram(bins: Sequence[ReliabilityBin], *, counted: str = "texts") -> str:
+    """Accuracy by confidence against the diagonal, and below it how many texts or rows each bin has."""
+    filled = [one for one in bins if one.count]
+    width = 0.92 / len(bins)
+    middles = [(one.lower + one.upper) / 2 for one in filled]
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(4.4, 4.8), layout="constrained")
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        upper.bar(middles, [one.accuracy for one in filled], width, color=_TRAIN, label="accuracy")
+        upper.plot(
+            [one.confidence for one in filled], [one.accuracy for one in filled], "o", color=_VALIDATION, markersize=4,
+            label="at mean confidence",
+        )  # fmt: skip
+        upper.plot([0, 1], [0, 1], "--", color=_GREY, linewidth=1, label="calibrated")
+        upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
+        upper.legend(frameon=False, loc="upper left", fontsize=9)
+        lower.bar(middles, [one.count for one in filled], width, color=_GREY)
+        lower.set(xlabel="confidence (probability of the predicted class)", ylabel=counted)
+        return _svg(figure)
+
+
+def residuals(predicted: NDArray[np.floating[Any]], targets: NDArray[Any], name: str, *, counted: str = "rows") -> str:
+    """Predicted against true values, float [rows] each, and a histogram of the errors."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(8.6, 3.8), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        ends = [min(predicted.min(), targets.min()), max(predicted.max(), targets.max())]
+        left.plot(targets, predicted, "o", color=_TRAIN, markersize=3, alpha=0.6)
+        left.plot(ends, ends, "--", color=_GREY, linewidth=1)
+        left.set(xlabel=f"true {_plain(name)}", ylabel="predicted")
+        right.hist(predicted - targets, bins=30, color=_TRAIN)
+        right.axvline(0, color=_GREY, linestyle="--", linewidth=1)
+        right.set(xlabel="predicted - true", ylabel=counted)
+        return _svg(figure)
+
+
+def _new(xlabel: str, ylabel: str) -> tuple[Figure, mpl.axes.Axes]:
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(4.7, 3.1), layout="constrained")
+        axes = figure.add_subplot()
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    return figure, axes
+
+
+def _curve(axes: mpl.axes.Axes, history: Sequence[Mapping[str, float]], name: str, title: str, **style: Any) -> None:
+    points = [(entry["step"], entry[name]) for entry in history if name in entry]
+    axes.plot([step for step, _ in points], [value for _, value in points], label=title, **style)
+
+
+def _with_best(figure: Figure, best_step: int) -> str:
+    axes = figure.axes[0]
+    axes.axvline(best_step, color=_BEST, linestyle=":", label="chosen checkpoint")
+    axes.legend(frameon=False, fontsize=9)
+    return _svg(figure)
+
+
+def _plain(label: str) -> str:
+    """A label cut to size, its dollars kept from being read as mathematics."""
+    return (label if len(label) <= 18 else label[:17] + "…").replace("$", r"\$")
+
+
+def _svg(figure: Figure) -> str:
+    drawing = io.StringIO()
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # matplotlib measures letters with its own font and warns of those that it lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(drawing, format="svg", metadata={"Date": None})
+    return drawing.getvalue()

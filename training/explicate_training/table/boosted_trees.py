@@ -1,0 +1,104 @@
+"""scikit-learn's gradient-boosted trees on the same splits: what a network for tables must be measured against.
+
+They get their chance: of a few learning rates and tree sizes, and of all numbers of trees, the validation rows choose
+the best, as they choose the network's checkpoint.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any  # scikit-learn's estimators
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+from explicate_training.data.labels import Task
+from explicate_training.table.encoding import EncodedTable
+from explicate_training.table.fitting import TableExamples
+
+_LEARNING_RATES, _LEAVES, _TREES = (0.03, 0.1), (6, 31), 200
+_MOST_CATEGORIES = 250  # that these trees tell apart; columns with more are read as numbers
+
+
+def boosted_trees_outputs(
+    train: TableExamples, validation: TableExamples, test: TableExamples, *, task: Task, classes: int, seed: int
+) -> dict[str, NDArray[np.float64]]:
+    """What the best trees answer on "validation" and "test".
+
+    Log-probabilities float64 [rows, classes], or values [rows, 1]; of several labels the logits [rows, labels] of trees
+    of their own for each label.
+    """
+    if task != "multi-label":
+        return _best_outputs(train, validation, test, classes=classes, seed=seed)
+    parts = [
+        _best_outputs(*(_of_label(part, label) for part in (train, validation, test)), classes=2, seed=seed)
+        for label in range(classes)
+    ]
+    return {
+        name: np.stack([part[name][:, 1] - part[name][:, 0] for part in parts], axis=1)
+        for name in ("validation", "test")
+    }
+
+
+def _of_label(examples: TableExamples, label: int) -> TableExamples:
+    return replace(examples, targets=examples.targets[:, label])
+
+
+def _best_outputs(
+    train: TableExamples, validation: TableExamples, test: TableExamples, *, classes: int, seed: int
+) -> dict[str, NDArray[np.float64]]:
+    fitted = [
+        _fit(train, classes, learning_rate=rate, leaves=leaves, seed=seed)
+        for rate, leaves in product(_LEARNING_RATES, _LEAVES)
+    ]
+    best = min(
+        (
+            (_loss(outputs, validation.targets, classes), which, trees)
+            for which, estimator in enumerate(fitted)
+            for trees, outputs in enumerate(_staged(estimator, validation.encoded, classes))
+        ),
+        key=lambda one: one[0],
+    )
+    _, which, trees = best
+    return {
+        name: _staged(fitted[which], examples.encoded, classes)[trees]
+        for name, examples in (("validation", validation), ("test", test))
+    }
+
+
+def _fit(train: TableExamples, classes: int, *, learning_rate: float, leaves: int, seed: int) -> Any:
+    kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
+    estimator = kind(
+        learning_rate=learning_rate,
+        max_leaf_nodes=leaves,
+        max_iter=_TREES,
+        early_stopping=False,
+        categorical_features=_categorical(train.encoded),
+        random_state=seed,
+    )
+    return estimator.fit(_matrix(train.encoded), train.targets)
+
+
+def _staged(estimator: Any, encoded: EncodedTable, classes: int) -> Sequence[NDArray[np.float64]]:
+    """Outputs after each tree."""
+    matrix = _matrix(encoded)
+    if not classes:
+        return [values[:, np.newaxis] for values in estimator.staged_predict(matrix)]
+    return [np.log(np.maximum(share, 1e-12)) for share in estimator.staged_predict_proba(matrix)]
+
+
+def _loss(outputs: NDArray[np.float64], targets: NDArray[Any], classes: int) -> float:
+    if not classes:
+        return float(np.square(outputs[:, 0] - targets).mean())
+    return float(-outputs[np.arange(len(targets)), targets].mean())
+
+
+def _matrix(encoded: EncodedTable) -> NDArray[np.float64]:
+    return np.concatenate([encoded.numbers.astype(np.float64), encoded.codes.astype(np.float64)], axis=1)
+
+
+def _categorical(encoded: EncodedTable) -> list[int]:
+    """Columns of the matrix that hold codes the trees can take."""
+    first = encoded.numbers.shape[1]
+    return [first + place for place, column in enumerate(encoded.codes.T) if column.max() < _MOST_CATEGORIES]

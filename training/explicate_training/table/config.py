@@ -1,0 +1,182 @@
+"""The options of a training run on a table; `config` has those of a run on texts, and what both share."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from explicate.errors import UsageError
+from explicate_training.data.labels import TASKS, Task, check_columns_differ, check_label_options, columns_with_labels
+from explicate_training.tasks.task_options import ALL_CHECKPOINT_METRICS, ALL_LOSSES, check_task_options
+from explicate_training.text.config import Entries, LoopConfig, OutputConfig, check_values, entries_option, option
+
+TABLE_DEMO_SETS = ("breast-cancer", "churn", "credit", "diabetes", "hdma")
+DECLARABLE_TYPES = ("number", "category", "boolean", "ordinal", "ignore")
+
+
+@dataclass(frozen=True)
+class TableDataConfig:
+    """Where the table is, what its columns are, and how it is cleaned and split."""
+
+    demo: str = option(
+        "",
+        f"a named demo set instead of a file: {', '.join(TABLE_DEMO_SETS)}",
+        choices=("", *TABLE_DEMO_SETS),
+    )
+    table: str = option("", ".csv, .tsv, .jsonl or .parquet file with a header, or a Hugging Face dataset directory")
+    validation: str = option("", "validation rows; empty: a part of table")
+    test: str = option("", "test rows, never trained on; empty: a part of table")
+    label_column: str = option("label", "name of the column to predict")
+    task: Literal["auto", "classification", "multi-label", "regression"] = option(
+        "auto",
+        "classification, multi-label (any number of labels), regression, or auto: regression when the label is a "
+        "number with many values",
+        choices=("auto", *TASKS),
+    )
+    label_columns: str = option("", "instead, of several labels: 0/1 columns, one for each, separated by commas")
+    label_separator: str = option(",", "what stands between several labels in a cell; lists need none")
+    empty_label: str = option(
+        "missing",
+        "a cell without labels: missing (the row is left out) or none (no label applies)",
+        choices=("missing", "none"),
+    )
+    group_column: str = option("", "rows with the same value here never stand in two splits, and it is not learnt from")
+    validation_fraction: float = option(0.15, "part of the training rows for validation", above=0, maximum=0.5)
+    test_fraction: float = option(0.15, "part of the rows for the test, when none are given", above=0, maximum=0.5)
+    missing_values: str = option(
+        "NA,N/A,NaN,nan,null,NULL,?", "words that mean a missing value, besides the empty cell, separated by commas"
+    )
+    duplicates: str = option(
+        "drop", "drop: of rows that are alike in every column keep one; keep: all", choices=("drop", "keep")
+    )
+    minimum_class_count: int = option(10, "fewest rows that a class may have after cleaning", minimum=3)
+    maximum_categories: int = option(
+        200, "categories kept of a column; the rarer ones are unknown to the model", minimum=2, maximum=100_000
+    )
+    leakage_threshold: float = option(
+        0.98, "warn of a column that alone reaches this AUROC (or R²) in cross-validation; 1: off", above=0, maximum=1
+    )
+    background_rows: int = option(
+        20, "rows of the summary of the training data that stands for absent columns", minimum=1, maximum=1000
+    )
+    columns: Entries = entries_option(
+        'types where the data would be read otherwise: name = "number", "category", "boolean", "ordinal", "ignore", '
+        'or the categories in their order, ["low", "high"]'
+    )
+    groups: Entries = entries_option('columns that are explained as one: name = ["column", "column"]')
+
+
+@dataclass(frozen=True)
+class TableModelConfig:
+    """The shape of the network."""
+
+    embedding_size: int = option(8, "numbers that stand for one column inside the network", minimum=1, maximum=256)
+    bins: int = option(16, "pieces of the piecewise linear encoding of a number", minimum=1, maximum=256)
+    width: int = option(96, "width of a hidden layer", minimum=1, maximum=4096)
+    blocks: int = option(2, "residual blocks", minimum=0, maximum=32)
+    members: int = option(4, "networks whose answers are averaged", minimum=1, maximum=64)
+    dropout: float = option(0.15, "dropout of the embeddings and in the blocks", minimum=0, below=1)
+
+
+@dataclass(frozen=True)
+class TableTrainingConfig(LoopConfig):
+    """How it is trained."""
+
+    epochs: int = option(60, "passes over the training data, at most", minimum=1, maximum=100_000)
+    batch_size: int = option(128, "rows in a step", minimum=1, maximum=65536)
+    learning_rate: float = option(2e-3, "highest learning rate of AdamW", above=0, maximum=1)
+    schedule: str = option(
+        "cosine", "fall of the learning rate: linear, cosine or constant", choices=("linear", "cosine", "constant")
+    )
+    weight_decay: float = option(0.03, "AdamW's weight decay", minimum=0, maximum=10)
+    precision: str = option(
+        "fp32", "fp32, bf16, or auto: bf16 where the hardware has it", choices=("auto", "bf16", "fp32")
+    )
+    evaluations_per_epoch: int = option(1, "validations (and checkpoints) in an epoch", minimum=1, maximum=1000)
+    best_metric: str = option(
+        "loss",
+        "validation metric that chooses the best checkpoint: loss; accuracy, f1_macro, auroc of classes; f1_micro, "
+        "f1_macro, auroc, average_precision, subset_accuracy of labels; r2, mae, rmse",
+        choices=("loss", *ALL_CHECKPOINT_METRICS),
+    )
+    early_stopping_patience: int = option(12, "validations without a better one before it stops; 0: never", minimum=0)
+    loss: str = option(
+        "auto",
+        "cross-entropy, binary-cross-entropy of several labels; mse, mae or huber of a regression; auto: the first",
+        choices=("auto", *ALL_LOSSES),
+    )
+    huber_delta: float = option(
+        1.0, "error, in standard deviations of the target, from which huber grows linearly", above=0, maximum=1e6
+    )
+    imbalance: str = option(
+        "none",
+        "what helps rare classes: class-weights (labels, too), over-sampling, under-sampling or none",
+        choices=("none", "class-weights", "over-sampling", "under-sampling"),
+    )
+    hidden_cells: float = option(
+        0.02,
+        "part of the categories shown as unknown in training, so that unknown ones are answered",
+        minimum=0,
+        below=1,
+    )
+
+
+@dataclass(frozen=True)
+class TableConfig:
+    """All options of a training run on a table, by the sections of its TOML file."""
+
+    data: TableDataConfig = field(default_factory=TableDataConfig)
+    model: TableModelConfig = field(default_factory=TableModelConfig)
+    training: TableTrainingConfig = field(default_factory=TableTrainingConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+
+
+def check_table_config(config: TableConfig) -> None:
+    """Raises UsageError, naming the option, when a value is out of its range or two options do not go together."""
+    check_values(config)
+    data = config.data
+    if bool(data.demo) == bool(data.table):
+        raise UsageError("data.table or data.demo must be set, one of the two: the file to learn from, or a demo set")
+    if data.demo and (data.validation or data.test):
+        raise UsageError("data.validation and data.test do not go with data.demo: leave them out")
+    if not data.label_column:
+        raise UsageError("data.label_column must not be empty: give the name of the column to predict")
+    check_label_options(data, data.task)
+    labels = columns_with_labels(data)
+    check_columns_differ({"data.group_column": data.group_column, **labels})
+    for name in labels.values():
+        if name in data.columns:
+            raise UsageError(f"data.columns.{name} is the label: set data.task for what it means")
+    _check_columns(data.columns)
+    _check_groups(data)
+
+
+def _check_columns(columns: Entries) -> None:
+    for name, declared in columns.items():
+        if isinstance(declared, str) and declared not in DECLARABLE_TYPES:
+            known = ", ".join(map(repr, DECLARABLE_TYPES))
+            raise UsageError(f"data.columns.{name} must be one of {known} or a list of categories, not {declared!r}")
+        if isinstance(declared, list) and (len(declared) < 2 or len(set(declared)) < len(declared)):
+            raise UsageError(f"data.columns.{name} must list at least two categories, each once, in their order")
+
+
+def _check_groups(data: TableDataConfig) -> None:
+    group_of: dict[str, str] = {}
+    for group, names in data.groups.items():
+        if isinstance(names, str):
+            raise UsageError(f'data.groups.{group} must be a list of columns, such as ["a", "b"], not {names!r}')
+        for name in names:
+            if name in group_of:
+                raise UsageError(f"data.groups.{group}: the column {name!r} is in the group {group_of[name]!r} already")
+            group_of[name] = group
+
+
+def check_task(config: TableConfig, task: Task) -> None:
+    """Raises UsageError when training options do not fit the task."""
+    training = config.training
+    check_task_options(task, training)
+    if task == "regression" and training.imbalance != "none":
+        raise UsageError(f"training.imbalance is {training.imbalance}, but this is a regression: leave it out")
+    if task == "multi-label" and training.imbalance not in ("none", "class-weights"):
+        raise UsageError(
+            f"training.imbalance is {training.imbalance}, but a row has several labels: use class-weights, or leave "
+            "it out"
+        )

