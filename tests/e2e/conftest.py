@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from harness import server_process
-from installed import Environment, build_wheel
+
+from support.harness import server_process
+from support.installed import Environment, build_wheel
 
 
 @pytest.fixture(scope="session", name="wheel")

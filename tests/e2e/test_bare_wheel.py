@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from installed import ROOT, Environment, lowest_versions
+
+from support.installed import ROOT, Environment, lowest_versions
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 Install = Callable[..., Environment]

@@ -3,10 +3,11 @@
 import re
 
 import pytest
-from installed import ROOT, base_requirements, project
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+
+from support.installed import ROOT, base_requirements, project
 
 STUBS = ROOT / "clients" / "python" / "explicate" / "v1"
 BASE = {held.name: held.specifier for held in base_requirements()}

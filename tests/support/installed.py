@@ -11,7 +11,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 
