@@ -51,7 +51,7 @@ def explicate(*arguments: str) -> Said:
         except SystemExit as left:
             code = left.code
     assert isinstance(code, int)
-    return Said(code, *(stream.buffer.getvalue().decode().replace("\r\n", "\n") for stream in (out, err)))  # type: ignore[attr-defined]
+    return Said(code, *(stream.buffer.getvalue().decode().replace("\r\n", "\n") for stream in (out, err)))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What the pins share: the nine exported models, and a real server for each kind of input."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -66,6 +66,14 @@ def served(
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two image files."""
     return tiny.write_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Leaves out the log, in which torch writes thousands of lines that would hide the difference."""
+    report = yield
+    report.sections = [section for section in report.sections if not section[0].startswith("Captured log")]
+    return report
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

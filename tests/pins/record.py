@@ -40,6 +40,15 @@ _OF_THE_MOMENT = (
 )
 
 
+# Keys of JSON whose values belong to a machine or a moment: times, memory, digests of graphs, and measured rounding.
+OF_THE_MACHINE = frozenset(
+    {
+        "attribution_difference", "bundle_digest", "create_time", "graph_bytes", "logit_difference",
+        "max_logit_difference", "seconds_per_row", "sha256", "size_bytes", "timing", "tool_versions",
+    }
+)  # fmt: skip
+
+
 def check(name: str, seen: "str | Mapping[str, Any] | list[Any]") -> None:
     """Fails with a unified diff if what is seen differs from the record `name`, such as "cards/text.md"."""
     path = FOLDER / name
@@ -70,9 +79,9 @@ def remove_unnamed() -> None:
 
 def _keep_recorded_rounding(recorded: list[str], seen: list[str]) -> list[str]:
     """What is seen, with the recorded line wherever the two differ by rounding only."""
-    skeletons = [[_DECIMAL.sub("#.#", line) for line in lines] for lines in (recorded, seen)]
+    old_lines, new_lines = ([_DECIMAL.sub("#.#", line) for line in lines] for lines in (recorded, seen))
     merged = list(seen)
-    for block in difflib.SequenceMatcher(None, *skeletons, autojunk=False).get_matching_blocks():
+    for block in difflib.SequenceMatcher(None, old_lines, new_lines, autojunk=False).get_matching_blocks():
         for offset in range(block.size):
             old, new = recorded[block.a + offset], seen[block.b + offset]
             if all(map(_close, _DECIMAL.findall(old), _DECIMAL.findall(new))):
@@ -115,12 +124,21 @@ def without(value: Any, names: Iterable[str]) -> Any:
     return [without(each, left_out) for each in value] if isinstance(value, list) else value
 
 
+def masked(value: Any, names: Iterable[str] = OF_THE_MACHINE) -> Any:
+    """The JSON value with "<left out>" for the values of these keys, at any depth."""
+    hidden = frozenset(names)
+    if isinstance(value, Mapping):
+        return {key: "<left out>" if key in hidden else masked(each, hidden) for key, each in value.items()}
+    return [masked(each, hidden) for each in value] if isinstance(value, list) else value
+
+
 def shape_of(value: Any) -> Any:
     """The structure of a JSON value: keys stay, other values become their types; of a list the kinds of its items."""
     if isinstance(value, Mapping):
         return {key: shape_of(each) for key, each in value.items()}
     if isinstance(value, list):
-        return sorted({json.dumps(shape_of(each), sort_keys=True) for each in value})
+        kinds = {json.dumps(shape_of(each), sort_keys=True) for each in value}
+        return [json.loads(kind) for kind in sorted(kinds)]
     return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
 
 
@@ -132,36 +150,30 @@ def described_array(array: NDArray[Any]) -> dict[str, Any]:
     return {**described, "values": array.tolist()}
 
 
-def pretty(value: Any, indent: str = "") -> str:
-    """JSON with sorted keys, decimal numbers of six digits, and on one line what fits there."""
-    inline = json.dumps(_rounded(value), ensure_ascii=False, sort_keys=True)
-    flat = not isinstance(value, dict | list) or not any(isinstance(each, dict) for each in _items(value))
-    if flat and len(inline) + len(indent) <= _LINE_WIDTH or not value:
+def pretty(value: Any, indent: str = "", *, sort: bool = True) -> str:
+    """JSON with decimal numbers of six digits and, by default, sorted keys; on one line what fits there."""
+    inline = json.dumps(_rounded(value), ensure_ascii=False, sort_keys=sort)
+    if not isinstance(value, dict | list) or not value or (indent and len(inline) + len(indent) <= _LINE_WIDTH):
         return inline
     inner = f"{indent}  "
     if isinstance(value, dict):
-        parts = [f"{json.dumps(key, ensure_ascii=False)}: {pretty(value[key], inner)}" for key in sorted(value)]
-    elif isinstance(value, list) and not any(isinstance(each, dict | list) for each in value):
-        parts = _rows_of_scalars(value)
-    elif isinstance(value, list):
-        parts = [pretty(each, inner) for each in value]
+        keys = sorted(value) if sort else list(value)
+        parts = [f"{json.dumps(key, ensure_ascii=False)}: {pretty(value[key], inner, sort=sort)}" for key in keys]
+    elif any(isinstance(each, dict | list) for each in value):
+        parts = [pretty(each, inner, sort=sort) for each in value]
     else:
-        return inline
+        parts = _rows_of_scalars(value)
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     return f"{opening}\n{inner}" + f",\n{inner}".join(parts) + f"\n{indent}{closing}"
 
 
-def _items(value: Any) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value
-
-
 def _rows_of_scalars(values: list[Any]) -> list[str]:
-    """Numbers eight to a line, words one to a line."""
+    """Numbers eight to a line, NaN among them, words one to a line."""
     if len(values) > _LONGEST_LIST and all(isinstance(each, int) for each in values):
         digest = hashlib.sha256(json.dumps(values).encode()).hexdigest()
         return [json.dumps(f"{len(values)} whole numbers with SHA-256 {digest}")]
     texts = [json.dumps(_rounded(each), ensure_ascii=False) for each in values]
-    if any(isinstance(each, str) for each in values):
+    if any(isinstance(each, str) and each != "NaN" for each in values):
         return texts
     return [", ".join(texts[start : start + 8]) for start in range(0, len(texts), 8)]
 

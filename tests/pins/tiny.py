@@ -108,10 +108,11 @@ class _Example:
 def write_training(name: str, folder: Path) -> Path:
     """Writes data and a config for `explicate train`; returns the config."""
     kind, _, objective = name.partition("-")
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     settings = _TRAININGS[kind](folder)
     column = {"classification": "label", "multi-label": "labels", "regression": "number"}[objective]
     data = {**settings.pop("data"), "task": objective, "label_column": column}
+    settings.get("data.columns", {}).pop(column, None)
     if objective == "regression":
         settings["training"] = {**settings["training"], "loss": "huber"}
     sections = {"data": data, **settings}
