@@ -77,8 +77,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """When the whole folder was recorded again, what no test names any more is removed."""
-    of_the_folder = [Path(argument).resolve() == Path(__file__).parent for argument in session.config.args]
-    selected = session.config.option.keyword or session.config.option.markexpr
-    if os.environ.get("UPDATE_PINS") == "1" and of_the_folder == [True] and not selected and exitstatus == 0:
+    """When the whole folder was recorded again in one process, what no test names any more is removed."""
+    options = session.config.option
+    whole = [Path(argument).resolve() for argument in session.config.args] == [Path(__file__).parent]
+    selected = options.keyword or options.markexpr
+    in_parts = getattr(options, "numprocesses", None) or hasattr(session.config, "workerinput")
+    if os.environ.get("UPDATE_PINS") == "1" and whole and not selected and not in_parts and exitstatus == 0:
         record.remove_unnamed()
