@@ -1,8 +1,8 @@
 """Recorded expectations: readable text below `recorded/`, with which a pin compares what it sees today.
 
 `UPDATE_PINS=1 pytest tests/pins` records again what differs, and removes records that no test names any more if the
-whole folder ran in one process; `git diff tests/pins/recorded` then shows exactly what changed. Lines that differ by rounding only
-keep their recorded text, so that the diff has no noise.
+whole folder ran in one process; `git diff tests/pins/recorded` then shows exactly what changed. Lines that differ by
+rounding only keep their recorded text, so that the diff has no noise.
 
 Decimal numbers are equal within a relative 1e-4 and an absolute 2e-6, everything else to the letter: whole numbers,
 words, order, structure. What no two machines or runs share is taken out before: see `cleaned`.
