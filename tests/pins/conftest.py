@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from pins import record, tiny
 from pins.command import Said, explicate, server
 

@@ -9,6 +9,7 @@ from typing import Any  # JSON values, and onnx without types
 import numpy as np
 import onnx
 import pytest
+
 from pins import record, tiny
 from pins.conftest import Exported
 

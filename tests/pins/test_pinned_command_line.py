@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from pins import record, tiny
 from pins.command import explicate
 from pins.conftest import Served

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from pins import record
 from pins.command import explicate
 

@@ -15,6 +15,7 @@ from typing import Any  # JSON values
 
 import numpy as np
 import pytest
+
 from pins import record, tiny
 from pins.command import Said, explicate
 

@@ -6,12 +6,12 @@ from typing import Any  # JSON values
 
 import grpc
 import pytest
-from pins import record, tiny
-from pins.conftest import Served
-from pins.wire import Caller, inputs_of, packed_table
 
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import table_pb2
+from pins import record, tiny
+from pins.conftest import Served
+from pins.wire import Caller, inputs_of, packed_table
 
 _FEW = {"seed": "7", "max_evaluations": 48}
 _SEGMENTS = {"segments": 5, "granularity": "GRANULARITY_GRID"}

@@ -12,10 +12,11 @@ from typing import Any  # cells and JSON values
 
 import numpy as np
 from PIL import Image
-from tiny_bundle import write_tiny_run
-from tiny_image_run import shape_image, write_image_run
-from tiny_table_run import write_table_run
-from tiny_text_model import WORDS, write_tiny_text_model
+
+from support.tiny_bundle import write_tiny_run
+from support.tiny_image_run import shape_image, write_image_run
+from support.tiny_table_run import write_table_run
+from support.tiny_text_model import WORDS, write_tiny_text_model
 
 KINDS = ("text", "table", "image")
 OBJECTIVES = ("classification", "multi-label", "regression")

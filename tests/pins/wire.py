@@ -12,11 +12,11 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from pins import record, tiny
 
 from explicate.v1 import explanation_pb2, model_service_pb2, model_service_pb2_grpc, table_pb2
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc as services
+from pins import record, tiny
 
 
 def inputs_of(kind: str, pictures: tuple[Path, Path], *, pairs: bool) -> list[messages.Input]:
