@@ -20,6 +20,7 @@ from typing import Any  # figures of several types; torch models
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from explicate import AsyncClient
 from explicate_export.export import ExportOptions, export_run
@@ -280,7 +281,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in ["tiny"] if arguments.rehearse else arguments.models.split(","):
             repository = build(name, Path(made))
             check_graph(report, name, repository / name / "1" / "model.onnx", provider, Path(made))
-            asyncio.run(check_server(report, name, repository))
+            with threadpool_limits(limits=1, user_api="blas"):  # as `explicate serve` has it
+                asyncio.run(check_server(report, name, repository))
             if arguments.json:
                 arguments.json.write_text(json.dumps(report.figures, indent=2) + "\n", encoding="utf-8")
     return 0
