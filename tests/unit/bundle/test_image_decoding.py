@@ -14,8 +14,15 @@ from PIL import Image
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.image_headers import MOST_FRAMES, MOST_SCANS
-from explicate_bundle.images import ReadImage, UnreadableImage, read_image
-from explicate_training.image.preparation import Preparation, decode
+from explicate_bundle.images import (
+    MAX_EDGE,
+    MAX_SHORTEST_EDGE,
+    Preparation,
+    ReadImage,
+    UnreadableImage,
+    decode,
+    read_image,
+)
 from support.tiny_image_bundle import HEIGHT, WIDTH, pictures, png, saved
 
 MOST_PIXELS = 1_000_000
@@ -216,11 +223,43 @@ def zoo() -> Iterator[tuple[str, bytes]]:
     yield "frames", many_frames("GIF", 3)
 
 
-@pytest.mark.parametrize("edge", [0, 30])
-@pytest.mark.parametrize(("name", "content"), [pytest.param(*item, id=item[0]) for item in zoo()])
-def test_training_prepares_images_in_the_same_way(name: str, content: bytes, edge: int) -> None:
-    trained = Preparation(WIDTH, HEIGHT, edge, "bilinear").pixels(decode(content))
-    np.testing.assert_array_equal(read(content, shortest_edge=edge).pixels, trained)
+PREPARATIONS = [
+    Preparation(WIDTH, HEIGHT),
+    Preparation(48, 20, resampling="lanczos"),
+    Preparation(24, 24, shortest_edge=28, resampling="bicubic"),
+    Preparation(30, 24, shortest_edge=12),  # the middle is larger than what was resized
+    Preparation(16, 16, shortest_edge=16, resampling="nearest"),
+]
+
+
+@pytest.mark.parametrize("preparation", PREPARATIONS, ids=str)
+def test_an_image_decoded_first_and_prepared_later_has_the_same_pixels(preparation: Preparation) -> None:
+    schema = bundle_pb2.ImageSchema(
+        width=preparation.width,
+        height=preparation.height,
+        shortest_edge=preparation.shortest_edge,
+        resampling=f"RESAMPLING_{preparation.resampling.upper()}",  # type: ignore[arg-type]  # a name will do
+    )
+    assert Preparation.of(schema) == preparation
+    for name, content in zoo():
+        later = preparation.pixels(decode(content))
+        assert (later.shape, later.dtype) == ((preparation.height, preparation.width, 3), np.uint8), name
+        np.testing.assert_array_equal(read_image(content, schema, max_pixels=MOST_PIXELS).pixels, later, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("preparation", "problem"),
+    [
+        (Preparation(1, MAX_EDGE, MAX_SHORTEST_EDGE), ""),
+        (Preparation(MAX_EDGE + 1, 8), "reads 2049 x 8 pixels, and edges go from 1 to 2048"),
+        (Preparation(8, 0), "reads 8 x 0 pixels"),
+        (Preparation(8, 8, MAX_SHORTEST_EDGE + 1), "resizes to 4097 pixels, and that goes up to 4096"),
+        (Preparation(8, 8, -1), "resizes to -1 pixels"),
+    ],
+)
+def test_sizes_have_a_limit(preparation: Preparation, problem: str) -> None:
+    assert preparation.problem.startswith(problem)
+    assert bool(preparation.problem) == bool(problem)
 
 
 @pytest.mark.parametrize(
@@ -295,6 +334,8 @@ def test_a_size_beyond_the_limit_is_refused_from_the_header_alone(name: str, mon
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", decoded)
     assert refusal(BOMBS[name]) == "declares 50,000 x 50,000 pixels; at most 1,000,000 are accepted"
+    with pytest.raises(UnreadableImage, match="at most 50,000,000 are accepted"):
+        decode(BOMBS[name])
 
 
 def test_a_gifs_first_picture_may_not_be_larger_than_the_limit_either() -> None:
