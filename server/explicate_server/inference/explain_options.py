@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from explicate_bundle.objective import REGRESSION
 from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.method import DRAWN, Method
 from explicate_server.explain.methods import AUTO, METHODS, chosen
@@ -71,9 +72,6 @@ def class_index(name: ClassName | None, labels: Sequence[str]) -> int:
     return labels.index(name) if isinstance(name, str) else name
 
 
-# The scales of an output, the default first.
-CLASSIFICATION_SPACES = ("probability", "logit")
-REGRESSION_SPACES = ("value",)
 # Unless the caller says otherwise, more players than this are grouped if the budget has fewer rows for each than the
 # second number. With more rows the words themselves come out better: relative L2 error .30 against .31 at 4 rows a
 # word, .15 against .23 at 8 (two reviews of 85 and 89 words), and the default budget has 8 for up to 256 words.
@@ -243,7 +241,7 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
         )
     violations = [
         *_number_violations(options, method, settings),
-        *target_violations(options.target, choices.labels, regression=tuple(choices.spaces) == REGRESSION_SPACES),
+        *target_violations(options.target, choices.labels, regression=tuple(choices.spaces) == REGRESSION.spaces),
         *_method_violations(options, method, choices),
     ]
     if violations:

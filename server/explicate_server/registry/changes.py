@@ -45,7 +45,7 @@ def _exclusive(
     """Make a change when no other change of the model is going on; to its end, even when the caller leaves."""
 
     @wraps(change)
-    async def alone(changes: "ModelChanges", entry: ModelEntry, *arguments: _P.args, **named: _P.kwargs) -> _T:
+    async def alone(changes: "ModelChanges", entry: ModelEntry, /, *arguments: _P.args, **named: _P.kwargs) -> _T:
         async def locked() -> _T:
             async with entry.lock:
                 return await change(changes, entry, *arguments, **named)

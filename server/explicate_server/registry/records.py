@@ -65,7 +65,7 @@ class ServedModel:
     @cached_property
     def choices(self) -> Choices:
         """What may be asked about it."""
-        modality, reads = self.modality, self.bundle.kind.reads
+        modality, reads = self.modality, self.bundle.kind.reads.name
         maskings, granularities = modality.maskings, modality.granularities
         return Choices(self.labels, self.scales.spaces, maskings, granularities, reads, modality.counted)
 

@@ -19,7 +19,7 @@ def test_every_drawn_row_is_asked_for_once_and_the_input_itself_first(n: int) ->
         asked.append(numbers)
         return drawn[numbers].sum(axis=1)
 
-    explanation = explain_game(value, n, method="lime", reads="tabular", drawn=drawn, max_evaluations=300)
+    explanation = explain_game(value, n, method="lime", reads="table", drawn=drawn, max_evaluations=300)
     assert np.concatenate(asked).tolist() == list(range(300))
     assert explanation.evaluations == 300
     assert explanation.instance_value == n

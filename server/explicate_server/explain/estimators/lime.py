@@ -215,7 +215,7 @@ METHOD = Method(
             "default_masking": "mean",
             "default_granularity": "quickshift",
         },
-        "tabular": {
+        "table": {
             "build": _built(table_sample),
             "default_masking": DRAWN,
             "drawn": True,
