@@ -6,7 +6,6 @@ second texts.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # arrays of several types
 
@@ -22,16 +21,15 @@ from explicate_bundle.writing import TOKENIZER_NAME
 _GRAPH_INPUTS = frozenset({"input_ids", "attention_mask", "position_ids", "token_type_ids"})
 
 
-@dataclass(frozen=True)
 class TextKind:
     """See :class:`explicate_bundle.kinds.kind.InputKind`."""
 
-    name: str = "text"
-    field: str = "text"
-    plural: str = "texts"
-    outputs_array: str = "logits"
-    attributed_array: str = "attribution_texts"
-    has_segments: bool = False
+    name = "text"
+    field = "text"
+    plural = "texts"
+    outputs_array = "logits"
+    attributed_array = "attribution_texts"
+    has_segments = False
 
     def files(self, manifest: bundle_pb2.Bundle) -> Sequence[str]:  # noqa: ARG002
         """The tokenizer."""
