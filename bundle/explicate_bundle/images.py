@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.image_headers import FORMATS, HeaderError, canvas_of, image_format
+from explicate_bundle.files.image_headers import FORMATS, HeaderError, canvas_of, image_format
 
 # Pillow's own bound only warns at first, and is not the operator's. Every file goes through ours before it is decoded.
 Image.MAX_IMAGE_PIXELS = None

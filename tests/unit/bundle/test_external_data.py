@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from explicate_bundle.onnx_file import ExternalDataError, refuse_external_data
+from explicate_bundle.files.onnx_file import ExternalDataError, refuse_external_data
 
 _FLOAT = TensorProto.FLOAT
 

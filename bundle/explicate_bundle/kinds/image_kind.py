@@ -11,7 +11,7 @@ from typing import Any  # arrays of several types
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.arrays import pack_bytes, unpack_bytes
+from explicate_bundle.files.array_files import pack_bytes, unpack_bytes
 from explicate_bundle.images import MAX_EDGE, MAX_SHORTEST_EDGE
 from explicate_bundle.inputs import ImageInput, ModelInput
 from explicate_bundle.kinds.kind import Arrays, Check

@@ -12,8 +12,8 @@ from typing import Any  # arrays of several types
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.arrays import pack_bytes, read_text, unpack_bytes
 from explicate_bundle.errors import BundleError
+from explicate_bundle.files.array_files import pack_bytes, read_text, unpack_bytes
 from explicate_bundle.inputs import ModelInput, TextInput
 from explicate_bundle.kinds.kind import Arrays, Check
 from explicate_bundle.writing import TOKENIZER_NAME
