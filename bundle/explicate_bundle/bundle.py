@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from explicate.v1 import bundle_pb2
 from explicate_bundle.errors import BundleError
 from explicate_bundle.golden import Golden, GoldenImages, GoldenRows, read_golden, read_golden_images, read_golden_rows
-from explicate_bundle.input_kind import KINDS, Kind
+from explicate_bundle.input_kind import KINDS, Kind, split_kind
 from explicate_bundle.manifest import checks
 from explicate_bundle.onnx_file import ExternalDataError, refuse_external_data
 from explicate_bundle.signatures import SIGNATURE_NAME, SignatureError, verify_signature
@@ -32,7 +32,7 @@ class VerifiedBundle:
     @property
     def kind(self) -> Kind:
         """What the model reads and predicts."""
-        return KINDS[self.manifest.kind]
+        return KINDS[self.manifest.input_kind, self.manifest.objective]
 
     @property
     def model_path(self) -> Path:
@@ -134,9 +134,11 @@ def _read_manifest(folder: Path) -> bytes:
 
 def _parse_manifest(manifest_bytes: bytes) -> bundle_pb2.Bundle:
     try:
-        return json_format.Parse(manifest_bytes.decode("utf-8"), bundle_pb2.Bundle())
+        manifest = json_format.Parse(manifest_bytes.decode("utf-8"), bundle_pb2.Bundle())
     except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"manifest.json is not a bundle manifest: {error}") from error
+    split_kind(manifest)
+    return manifest
 
 
 def _check_signature(folder: Path, verify_key: Path) -> None:

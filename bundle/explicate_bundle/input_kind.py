@@ -10,6 +10,17 @@ from explicate.v1 import bundle_pb2
 Reads = Literal["text", "tabular", "image"]
 Predicts = Literal["class", "labels", "value"]
 
+_READS: Mapping[int, Reads] = {
+    bundle_pb2.INPUT_KIND_TEXT: "text",
+    bundle_pb2.INPUT_KIND_TABULAR: "tabular",
+    bundle_pb2.INPUT_KIND_IMAGE: "image",
+}
+_PREDICTS: Mapping[int, Predicts] = {
+    bundle_pb2.OBJECTIVE_CLASSIFICATION: "class",
+    bundle_pb2.OBJECTIVE_MULTI_LABEL: "labels",
+    bundle_pb2.OBJECTIVE_REGRESSION: "value",
+}
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -19,17 +30,18 @@ class Kind:
     predicts: Predicts
 
 
-KINDS: Mapping[int, Kind] = MappingProxyType(
-    {
-        bundle_pb2.MODEL_KIND_TEXT_CLASSIFICATION: Kind("text", "class"),
-        bundle_pb2.MODEL_KIND_TEXT_MULTI_LABEL: Kind("text", "labels"),
-        bundle_pb2.MODEL_KIND_TEXT_REGRESSION: Kind("text", "value"),
-        bundle_pb2.MODEL_KIND_TABULAR_CLASSIFICATION: Kind("tabular", "class"),
-        bundle_pb2.MODEL_KIND_TABULAR_MULTI_LABEL: Kind("tabular", "labels"),
-        bundle_pb2.MODEL_KIND_TABULAR_REGRESSION: Kind("tabular", "value"),
-        bundle_pb2.MODEL_KIND_IMAGE_CLASSIFICATION: Kind("image", "class"),
-        bundle_pb2.MODEL_KIND_IMAGE_MULTI_LABEL: Kind("image", "labels"),
-        bundle_pb2.MODEL_KIND_IMAGE_REGRESSION: Kind("image", "value"),
-    }
+KINDS: Mapping[tuple[int, int], Kind] = MappingProxyType(
+    {(read, predicted): Kind(_READS[read], _PREDICTS[predicted]) for read in _READS for predicted in _PREDICTS}
 )
-"""By the number that a manifest names it with."""
+"""By the input kind and the objective of a manifest."""
+
+
+def split_kind(manifest: bundle_pb2.Bundle) -> None:
+    """Say what a model reads and predicts in two fields where ``manifest`` says it in one, as version 0.1 wrote it."""
+    if not manifest.kind or manifest.kind not in bundle_pb2.ModelKind.values():
+        return
+    _, _, kind = bundle_pb2.ModelKind.Name(manifest.kind).partition("MODEL_KIND_")
+    input_kind, _, objective = kind.partition("_")
+    manifest.input_kind = bundle_pb2.InputKind.Value(f"INPUT_KIND_{input_kind}")
+    manifest.objective = bundle_pb2.Objective.Value(f"OBJECTIVE_{objective}")
+    manifest.ClearField("kind")

@@ -33,8 +33,9 @@ def checks(manifest: bundle_pb2.Bundle, *, model: str, version: int) -> Iterator
     )
     yield manifest.model == model, f"model is {manifest.model!r}, its folder says {model!r}"
     yield manifest.version == version, f"version is {manifest.version}, its folder says {version}"
-    yield manifest.kind in KINDS, f"kind {manifest.kind} is not known"
-    kind = KINDS[manifest.kind]
+    kinds = manifest.input_kind, manifest.objective
+    yield kinds in KINDS, f"input_kind {kinds[0]} with objective {kinds[1]} is not known"
+    kind = KINDS[kinds]
     yield from _output_checks(manifest, kind)
     for schema in _READS:
         fits = schema == kind.reads or not manifest.HasField(schema)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.repository import MAX_VERSION
 from explicate_bundle.signatures import SIGNATURE_NAME
 from explicate_bundle.writing import MANIFEST_NAME, check_model_name, describe_files, manifest_bytes
 from explicate_export.errors import PublicationError, UsageError
@@ -168,8 +169,8 @@ def check_target(repository: Path, model: str, *, version: int | None = None) ->
         raise UsageError(f"{folder} is not a folder: move it away, or choose another name with --name")
     if version is None:
         return
-    if version < 1:
-        raise UsageError(f"a version is a number from 1, not {version} (--version)")
+    if not 1 <= version <= MAX_VERSION:
+        raise UsageError(f"a version is a number from 1 to {MAX_VERSION:,}, not {version} (--version)")
     if os.path.lexists(folder / str(version)):
         raise UsageError(_taken(repository, model, version))
 

@@ -13,7 +13,7 @@ from skimage.segmentation import slic
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc
-from support.harness import Running, image_input, reference, running_server
+from support.harness import ALL_CLASSES, Running, explain_input, image_input, reference, running_server
 from support.tiny_image_bundle import (
     HEIGHT,
     LABELS,
@@ -39,13 +39,13 @@ async def predict(running: Running, model: str, contents: list[bytes]) -> Any:
 
 
 def explain_request(model: str, content: bytes, **options: Any) -> messages.ExplainRequest:
-    request = messages.ExplainRequest(model=reference(model), input=image_input(content))
-    request.options.MergeFrom(options_pb.ExplainOptions(**options))
+    request = explain_input(image_input(content), model=model)
+    request.spec.options.MergeFrom(options_pb.ExplainOptions(**options))
     return request
 
 
 async def explain(running: Running, model: str, content: bytes, **options: Any) -> Any:
-    return await running.inference.Explain(explain_request(model, content, **options))
+    return (await running.inference.Explain(explain_request(model, content, **options))).result
 
 
 def logits(prediction: Any) -> list[float]:
@@ -87,7 +87,7 @@ async def test_regressions_and_several_labels_answer_in_their_own_way(image_repo
         ages = (await predict(running, "ages", contents)).predictions
         tags = (await predict(running, "tags", contents)).predictions
         age = await explain(running, "ages", contents[0], **GRID)
-        tag = await explain(running, "tags", contents[0], target=options_pb.Target(all=True), **GRID)
+        tag = await explain(running, "tags", contents[0], target=ALL_CLASSES, **GRID)
     np.testing.assert_allclose([age.regression.value for age in ages], AGES.answers(pixels)[:, 0], atol=CLOSE)
     for prediction, expected in zip(tags, expit(TAGS.answers(pixels)), strict=True):
         scores = [score.probability for score in prediction.multi_label.scores]
@@ -109,7 +109,7 @@ async def test_explanations_are_shapley_values(image_repository: Path, method: s
         "method": method,
         "output_space": options_pb.OutputSpace.Value(f"OUTPUT_SPACE_{space.upper()}"),
         "max_evaluations": 720,  # permutation-shap is exact with all orders only
-        "target": options_pb.Target(all=True),
+        "target": ALL_CLASSES,
     }
     cells = cells_of_grid(rows=2, columns=3)
     async with running_server(image_repository) as running:
@@ -201,12 +201,12 @@ async def test_many_segments_are_grouped_and_the_map_shows_the_groups(image_repo
 
 async def test_a_stream_ends_in_the_answer_of_explain(image_repository: Path) -> None:
     request = explain_request("animals", png(pictures(1, seed=16)[0]), tolerance=0.0, max_evaluations=2000)
-    stream = messages.StreamExplainRequest(model=request.model, input=request.input, options=request.options)
+    stream = messages.StreamExplainRequest(spec=request.spec)
     async with running_server(image_repository) as running:
         steps = [step async for step in running.inference.StreamExplain(stream)]
-        whole = await running.inference.Explain(request)
+        whole = (await running.inference.Explain(request)).result
     assert [step.final for step in steps] == [False] * (len(steps) - 1) + [True]
-    assert steps[-1].explanation.attributions == whole.explanation.attributions
+    assert steps[-1].result.explanation.attributions == whole.explanation.attributions
     assert all(step.explanation.segment_map == whole.explanation.segment_map for step in steps)
     assert whole.explanation.evaluations <= 2000
 

@@ -166,10 +166,10 @@ class ImageExport:
         return bundle_pb2.Bundle(
             kind=run.kind,  # type: ignore[arg-type]  # an enum's number, which the stubs know by another name
             class_labels=run.labels,
-            target_name=run.target_name,
+            target_name=run.target_name or None,
             image=run.schema,
             golden_tolerance=GOLDEN_TOLERANCE * scale.unit,
-            golden_reduced_tolerance=0.0 if run.regression else GOLDEN_REDUCED_TOLERANCE,
+            golden_reduced_tolerance=None if run.regression else GOLDEN_REDUCED_TOLERANCE,
             golden_attributions=recipe,
             provenance=bundle_pb2.Provenance(base_model=run.base_model),
         )

@@ -102,7 +102,9 @@ def _schema(image: Mapping[str, Any], path: Path) -> bundle_pb2.ImageSchema:
     for name, least in (("width", 1), ("height", 1), ("shortest_edge", 0), ("patch_size", 0)):
         if not least <= edges[name] <= _MAX_EDGE:
             raise UsageError(f"{path}: image.{name} is {edges[name]}, not from {least} to {_MAX_EDGE}: train again")
-    return bundle_pb2.ImageSchema(resampling=_RESAMPLINGS[resampling], **edges)
+    # An edge of 0 says that there is none, which a schema says by leaving it out.
+    present = {name: edge for name, edge in edges.items() if edge}
+    return bundle_pb2.ImageSchema(resampling=_RESAMPLINGS[resampling], **present)
 
 
 def _normalisation(image: Mapping[str, Any], path: Path) -> Normalisation:

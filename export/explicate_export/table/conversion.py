@@ -116,8 +116,6 @@ def _absence(run: TabularRun) -> str:
 
 
 BASE_MODEL = "tabular-network"
-# No lower precision: a number such as 12,345.6 loses what counts in it before the graph has scaled it.
-GOLDEN_REDUCED_TOLERANCE = 0.0
 
 
 def open_tabular_run(directory: Path, say: Say) -> "TabularExport":
@@ -189,10 +187,11 @@ class TabularExport:
         return bundle_pb2.Bundle(
             kind=run.kind,  # type: ignore[arg-type]  # an enum's number, which the stubs know by another name
             class_labels=run.labels,
-            target_name=run.target_name if run.regression else "",
+            target_name=run.target_name if run.regression else None,
             tabular=run.schema,
             golden_tolerance=GOLDEN_TOLERANCE * scale.unit,
-            golden_reduced_tolerance=GOLDEN_REDUCED_TOLERANCE,
+            # No lower precision: a number such as 12,345.6 loses what counts in it before the graph has scaled it.
+            golden_reduced_tolerance=None,
             golden_attributions=recipe,
             provenance=bundle_pb2.Provenance(base_model=BASE_MODEL),
         )

@@ -146,7 +146,7 @@ class TextExport:
         return bundle_pb2.Bundle(
             kind=run.kind,  # type: ignore[arg-type]  # an enum's number, which the stubs know by another name
             class_labels=run.labels,
-            target_name=run.target_name,
+            target_name=run.target_name or None,
             text=schema,
             golden_tolerance=GOLDEN_TOLERANCE * scale.unit,
             golden_reduced_tolerance=GOLDEN_REDUCED_TOLERANCE * scale.unit,

@@ -52,8 +52,8 @@ def test_golden_images_are_read_as_inputs_with_their_answers(folder: Path) -> No
     ("change", "named"),
     [
         (lambda m: m.update(text={"max_tokens": 128}), "text is set, but the model reads images"),
-        (lambda m: m.update(kind="MODEL_KIND_TABULAR_CLASSIFICATION"), "image is set, but the model reads rows"),
-        (lambda m: m.update(kind="MODEL_KIND_IMAGE_REGRESSION"), "class_labels of a regression"),
+        (lambda m: m.update(input_kind="INPUT_KIND_TABULAR"), "image is set, but the model reads rows"),
+        (lambda m: m.update(objective="OBJECTIVE_REGRESSION"), "class_labels of a regression"),
         (lambda m: m["image"].pop("width"), "image.width is 0"),
         (lambda m: m["image"].update(height=5000), "image.height is 5000"),
         (lambda m: m["image"].update(shortest_edge=-1), "image.shortest_edge is -1"),

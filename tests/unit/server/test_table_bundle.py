@@ -55,10 +55,10 @@ def test_golden_rows_are_read_as_inputs_with_their_answers(folder: Path) -> None
     ("change", "named"),
     [
         (lambda m: m.pop("class_labels"), "0 class_labels"),
-        (lambda m: m.update(kind="MODEL_KIND_TABULAR_REGRESSION"), "class_labels of a regression"),
-        (lambda m: (m.update(kind="MODEL_KIND_TABULAR_REGRESSION"), m.pop("class_labels")), "target_name is empty"),
+        (lambda m: m.update(objective="OBJECTIVE_REGRESSION"), "class_labels of a regression"),
+        (lambda m: (m.update(objective="OBJECTIVE_REGRESSION"), m.pop("class_labels")), "target_name is empty"),
         (lambda m: m.update(text={"max_tokens": 128}), "text is set"),
-        (lambda m: m.update(kind="MODEL_KIND_TEXT_CLASSIFICATION"), "tabular is set"),
+        (lambda m: m.update(input_kind="INPUT_KIND_TEXT"), "tabular is set"),
         (lambda m: m["tabular"].pop("columns"), "0 tabular.columns"),
         (lambda m: m["tabular"].update(background_rows=0), "background_rows is 0"),
         (lambda m: m["tabular"].update(background_rows=1 << 20), "background_rows"),
