@@ -196,7 +196,7 @@ async def test_features_carry_the_values_that_are_explained(table_repository: Pa
     async with running_server(table_repository) as running:
         answer = await explain(running, "loans", table_input({**row, "debt_long": -1.5}))
     income, purpose, debts, *_ = (feature.column for feature in answer.explanation.features)
-    assert income.columns[0].value.missing
+    assert income.columns[0].value.WhichOneof("kind") == "missing"
     assert purpose.columns[0].value.category == "boat"
     assert debts.name == "debts"
     assert [(c.column, c.value.number) for c in debts.columns] == [("debt_short", 2.5), ("debt_long", -1.5)]

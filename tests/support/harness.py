@@ -152,6 +152,12 @@ def stream_request(text: str, **options: Any) -> messages.StreamExplainRequest:
     return messages.StreamExplainRequest(spec=request.spec)
 
 
+def segment_ids(segment_map: explanation_pb2.SegmentMap) -> NDArray[Any]:
+    """The ids of a segment map of few segments as a consumer reads them, uint16[height, width]."""
+    assert segment_map.encoding == explanation_pb2.SEGMENT_ID_ENCODING_UINT16_LITTLE_ENDIAN
+    return np.frombuffer(segment_map.ids, dtype="<u2").reshape(segment_map.height, segment_map.width)
+
+
 @contextmanager
 def server_process(repository: Path, *flags: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """`explicate serve` as a process of its own; yields it with its address once it is ready."""

@@ -27,7 +27,7 @@ from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
 
 # A person or a plot cannot follow faster, and every answer costs a fit and a message.
-_STREAM_INTERVAL_S = 0.2
+STREAM_INTERVAL_S = 0.2
 # A row of a table takes about 1 µs a cell to read; this many rows of an ordinary table less than a thread's hand-over.
 _INLINE_ROWS = 16
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -97,7 +97,7 @@ class InferenceServicer(services.InferenceServiceServicer):
         self, request: messages.StreamExplainRequest, context: _Context
     ) -> AsyncIterator[messages.StreamExplainResponse]:
         """Estimates as they grow; the last one is final."""
-        pacer = Pacer(_STREAM_INTERVAL_S)
+        pacer = Pacer(STREAM_INTERVAL_S)
         digest = InputsDigest(request)
         known: Sequence[Player] | None = None  # by the caller
         with self._lease(request.spec.model, digest) as served:
