@@ -8,6 +8,7 @@ import numpy as np
 from google.protobuf.struct_pb2 import NULL_VALUE
 from numpy.typing import NDArray
 
+from explicate.v1 import bundle_pb2 as bundle_messages
 from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import model_service_pb2 as model_messages
@@ -223,14 +224,15 @@ def _explain_result(
 
 def model_status(record: VersionRecord) -> model_messages.ModelStatus:
     """The state of a version."""
+    manifest = record.bundle.manifest if record.bundle else bundle_messages.Bundle()
     return model_messages.ModelStatus(
         model=record.place.model,
         version=record.place.version,
         state=number_of(model_messages.ModelState, record.state.name.lower()),
         labels=record.labels,
         reason=record.reason or None,
-        input_kind=record.bundle.manifest.input_kind if record.bundle else None,
-        objective=record.bundle.manifest.objective if record.bundle else None,
+        input_kind=manifest.input_kind,
+        objective=manifest.objective,
         bundle_digest=record.bundle.digest if record.bundle else None,
         runtime=record.served.runtime.name if record.served else None,
         precision=record.served.runtime.precision if record.served else None,

@@ -133,7 +133,7 @@ class ModelServicer(services.ModelServiceServicer):
         entry = await self._registry.refreshed(model)
         switched = await self._operations.roll_back(entry, label=label, expected=expected)
         return messages.RollbackModelResponse(
-            status=answers.model_status(switched.record), previous_version=switched.previous or None
+            status=answers.model_status(switched.record), previous_version=switched.previous
         )
 
     async def RemoveLabel(

@@ -57,12 +57,9 @@ def explain_options(message: messages.ExplainOptions) -> ExplainOptions:
         for ours, field in _NUMBERS.items()
         if message.HasField(field)  # type: ignore[arg-type]  # one of its names
     }
-    return ExplainOptions(
-        method=message.method if message.HasField("method") else None,
-        target=_target(message.target),
-        **numbers,
-        **{name: name_of(enum, getattr(message, name)) for name, enum in _CHOICES.items()},
-    )
+    choices: dict[str, Any] = {name: name_of(enum, getattr(message, name)) for name, enum in _CHOICES.items()}
+    method = message.method if message.HasField("method") else None
+    return ExplainOptions(method=method, target=_target(message.target), **numbers, **choices)
 
 
 def resolved_options(options: ResolvedOptions) -> messages.ExplainOptions:
@@ -114,10 +111,12 @@ def _target_message(target: Target) -> messages.Target:
         sides = {"target": target.contrast.target, "reference": target.contrast.reference}
         selectors = {side: _class_selector(name) for side, name in sides.items()}
         return messages.Target(contrast=messages.Contrast(**selectors))
-    return messages.Target(index=target.index, label=target.label)
+    if target.label is not None:
+        return messages.Target(label=target.label)
+    return messages.Target() if target.index is None else messages.Target(index=target.index)
 
 
 def _class_selector(name: ClassName | None) -> messages.ClassSelector:
     if isinstance(name, str):
         return messages.ClassSelector(label=name)
-    return messages.ClassSelector(index=name)
+    return messages.ClassSelector() if name is None else messages.ClassSelector(index=name)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format
-from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 _SERVICE = "grpc.reflection.v1.ServerReflection"
 
@@ -17,14 +17,14 @@ def add_reflection(server: grpc.aio.Server, names: Iterable[str]) -> None:
     """Serve reflection of the services of these names, and of itself."""
     _describe_v1()
     servicer = reflection.aio.ReflectionServicer([*names, _SERVICE, reflection.SERVICE_NAME])
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
     handlers = {"ServerReflectionInfo": handler}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
+    both = (_SERVICE, reflection.SERVICE_NAME)
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(name, handlers) for name in both])
 
 
 def _describe_v1() -> None:
