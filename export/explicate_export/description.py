@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.input_kind import split_kind
 from explicate_bundle.writing import FORMAT_VERSION
 from explicate_export.contents import Contents
 from explicate_export.training_run import TrainingRun
@@ -43,7 +42,6 @@ def describe(run: TrainingRun, contents: Contents) -> bundle_pb2.Bundle:
         metrics=scalar_metrics(run.test_metrics),
     )
     manifest.MergeFrom(contents.manifest)
-    split_kind(manifest)
     manifest.create_time.GetCurrentTime()
     return manifest
 

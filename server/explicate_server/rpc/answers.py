@@ -13,20 +13,18 @@ from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import model_service_pb2 as model_messages
 from explicate.v1 import table_pb2 as table_messages
+from explicate_bundle.inputs import CellValue, ModelInput, TextInput
 from explicate_server.explain.quality import Faithfulness, Quality
 from explicate_server.inference.agreement import Comparison
 from explicate_server.inference.explain_call import ExplainAnswer
 from explicate_server.inference.predictor import PackedAnswer, PredictAnswer
 from explicate_server.inference.timings import Timings
 from explicate_server.modalities.modality import (
-    CellValue,
     ColumnPlayer,
     EncodedInput,
     ImageUsage,
-    ModelInput,
     Player,
     SegmentPlayer,
-    TextInput,
     TextPlayer,
     TextUsage,
 )
@@ -306,7 +304,7 @@ def _prediction(
 
 def _outcome(served: ServedModel, raw: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
     """The one field of the outcome that the kind of model has."""
-    predicts, labels = served.bundle.kind.predicts, served.labels
+    predicts, labels = served.bundle.kind.predicts.answer, served.labels
     if predicts == "value":
         return {"regression": inference_messages.Regression(value=scores[0])}
     class_scores = _class_scores(labels, raw, scores)

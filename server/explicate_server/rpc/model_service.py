@@ -253,5 +253,5 @@ def _methods(record: VersionRecord) -> list[str]:
     """The methods that explain the model; all there are as long as it is not loaded."""
     if record.bundle is None:
         return []
-    served, methods = record.served, METHODS_OF[record.bundle.kind.reads]
+    served, methods = record.served, METHODS_OF[record.bundle.kind.reads.name]
     return [AUTO, *(name for name, method in methods.items() if served is None or served.choices.fits(method))]
