@@ -12,7 +12,7 @@ from explicate_bundle.errors import BundleError
 from explicate_bundle.files.array_files import read_text
 from explicate_bundle.files.onnx_file import ExternalDataError, refuse_external_data
 from explicate_bundle.golden import Golden, read_golden
-from explicate_bundle.input_kind import ModelKind, kind_of
+from explicate_bundle.input_kind import ModelKind, kind_of, split_kind
 from explicate_bundle.manifest import checks
 from explicate_bundle.signatures import verify_signature
 from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
@@ -34,7 +34,7 @@ class VerifiedBundle:
     @property
     def kind(self) -> ModelKind:
         """What the model reads and predicts."""
-        kind = kind_of(self.manifest.kind)
+        kind = kind_of(self.manifest)
         assert kind is not None, "the manifest was checked"
         return kind
 
@@ -141,9 +141,10 @@ def _read_manifest(folder: Path) -> bytes:
 
 def _parse_manifest(manifest_bytes: bytes) -> bundle_pb2.Bundle:
     try:
-        return json_format.Parse(manifest_bytes.decode("utf-8"), bundle_pb2.Bundle())
+        manifest = json_format.Parse(manifest_bytes.decode("utf-8"), bundle_pb2.Bundle())
     except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"manifest.json is not a bundle manifest: {error}") from error
+    return split_kind(manifest)
 
 
 def _refuse_unlisted(folder: Path, manifest: bundle_pb2.Bundle) -> None:
