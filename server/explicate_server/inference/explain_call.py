@@ -26,8 +26,7 @@ from explicate_server.explain.refinement import refined
 from explicate_server.explain.run import ExplanationRun, StopReason
 from explicate_server.inference.admission import Seat
 from explicate_server.inference.evaluations import Evaluations, GameValues, ValueStore
-from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, ResolvedOptions
-from explicate_server.inference.outputs import Outputs
+from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, Outputs, ResolvedOptions
 from explicate_server.inference.predictor import encode_inputs
 from explicate_server.inference.timings import Timings
 from explicate_server.inference.workers import Workers

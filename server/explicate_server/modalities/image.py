@@ -17,7 +17,7 @@ from explicate_bundle.images import UnreadableImage, check_head, read_image
 from explicate_bundle.inputs import ImageInput, ModelInput
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
-from explicate_server.modalities.modality import EncodedInput, Game, ImageUsage, SegmentPlayer
+from explicate_server.modalities.modality import EncodedInput, Game, ImageUsage, Modality, SegmentPlayer
 from explicate_server.modalities.segmentation import Pixels, granularities, segmented
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
@@ -59,7 +59,7 @@ class _MaskedPixels:
         np.bitwise_xor(pixels, self.hidden, out=pixels)
 
 
-class ImageModality:
+class ImageModality(Modality):
     """Images for one bundle."""
 
     input_type: type[ModelInput] = ImageInput
@@ -79,10 +79,6 @@ class ImageModality:
         """As many rows as have the pixels of what the runtime suggests for texts."""
         rows = runtime.batch_tokens * _PIXELS_OF_A_TOKEN // (self._schema.height * self._schema.width)
         return max(_LEAST_BATCH_ROWS, rows) * ROW_LENGTH
-
-    def stretched(self, row: Row, length: int) -> Row:  # noqa: ARG002
-        """The row itself: there is one length."""
-        return row
 
     def violations(self, value: ModelInput, path: str) -> list[Violation]:
         """What is wrong with an image. It is decoded for that: milliseconds, or a second for a very large one."""
@@ -138,11 +134,10 @@ class ImageModality:
         return EncodedImage(Row(ROW_LENGTH, image.pixels), ImageUsage(image.size, image.box, image.frames))
 
 
-class _SegmentGame:
+class _SegmentGame(Game):
     """Players are segments; an absent one shows its mean colour, the image blurred, or grey."""
 
-    weights = np.ones(1)
-    breaks = None
+    segment_map: NDArray[np.intp]
 
     def __init__(self, pixels: Pixels, segment_map: NDArray[np.intp], masking: str) -> None:
         self.segment_map = segment_map

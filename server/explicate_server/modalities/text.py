@@ -10,20 +10,19 @@ from explicate.v1.bundle_pb2 import TextSchema
 from explicate_bundle.inputs import ModelInput, TextInput
 from explicate_server.errors import Violation
 from explicate_server.modalities.encoded_text import EncodedText, encode_fast, kept_tokens
-from explicate_server.modalities.modality import EncodedInput, Game
+from explicate_server.modalities.modality import EncodedInput, Game, Modality
 from explicate_server.modalities.text_games import DeletionGame, TokenGame
 from explicate_server.runtime.batch_cost import stretched
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
 
 
-class TextModality:
+class TextModality(Modality):
     """Texts for one bundle: its tokenizer and the inputs of its graph."""
 
     input_type: type[ModelInput] = TextInput
     field = "text"
     granularities: tuple[str, ...] = ("word", "token", "sentence")
-    counted: tuple[str, ...] = ()
 
     def __init__(self, schema: TextSchema, tokenizer_json: str, *, max_text_bytes: int) -> None:
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
