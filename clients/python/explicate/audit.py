@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from explicate.errors import UsageError
-from explicate.explanation import Explanation
 from explicate.inputs import CellValue, Image, Input
 from explicate.options import ALL, Contrast, ExplainOptions, Target
+from explicate.results import Explanation
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from explicate.cli import main as cli
-from explicate.cli.cell_values import cell_value
+from explicate.cli.inputs.row_inputs import cell_value
 from explicate.errors import InvalidArgument
 from explicate.model_info import Column
 from explicate.v1 import model_service_pb2 as model_pb

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from explicate import explanation, model_info, results
+from explicate import model_info, results
+from explicate import results as explanation
 from explicate._wire import encoding as option_messages
 from explicate._wire.enum_names import (
     COLUMN_TYPES,

@@ -20,9 +20,9 @@ from google.protobuf.message import Message
 
 from explicate._wire.enum_names import GRANULARITIES, MASKINGS, OUTPUT_SPACES, QUALITY_LEVELS, name_of
 from explicate.errors import UsageError, invalid_argument
-from explicate.explanation import ResolvedOptions
 from explicate.inputs import CellValue, Image, Input, TableRow, category, kind_of
 from explicate.options import ALL, AllClasses, ClassChoice, Contrast, ExplainOptions, Target
+from explicate.results import ResolvedOptions
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import table_pb2 as table_pb

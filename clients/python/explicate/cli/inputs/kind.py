@@ -1,0 +1,125 @@
+"""One kind of input: the options that give it, and how it is read, shown and told of."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from explicate.cli import tables
+from explicate.errors import InvalidArgument, ServerError
+from explicate.inputs import Input
+
+if TYPE_CHECKING:
+    from explicate.model_info import ModelDescription, ServingLimits
+
+
+@dataclass(frozen=True)
+class Asked(ABC):
+    """One input, and its number among those given, from 1; for one in a file, its line.
+
+    noun: what it is called. refusal: why it cannot be sent at all, such as a word where the column has numbers.
+    """
+
+    noun: ClassVar[str]
+
+    number: int
+    value: Input
+    refusal: InvalidArgument | None = None
+
+    @property
+    @abstractmethod
+    def given(self) -> dict[str, object]:
+        """It by the names that JSON lines have for it."""
+
+    @property
+    @abstractmethod
+    def shown(self) -> str:
+        """It on one line."""
+
+    @property
+    def place(self) -> str:
+        """Which one it is, such as "text 3"."""
+        return f"{self.noun} {self.number}"
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the file that is sent; 0 for what is not a file."""
+        return 0
+
+    def shortened(self, width: int) -> str:
+        """It on one line of at most `width` characters."""
+        return tables.shortened(self.shown, width)
+
+    def cells(self, columns: Sequence[str]) -> list[object]:
+        """What CSV has for it in these columns."""
+        return [self.given.get(column) for column in columns]
+
+
+class InputKind(ABC):
+    """A kind of input.
+
+    plural: what a model of this kind is a model of. places: the arguments that give inputs of this kind alone.
+    choices, json_lines: how to give them, by options and in JSON lines. needs_model: whether the description of the
+    model is needed to read them.
+    """
+
+    plural: ClassVar[str]
+    places: ClassVar[tuple[str, ...]]
+    choices: ClassVar[str]
+    json_lines: ClassVar[str]
+    needs_model: ClassVar[bool] = True
+
+    @abstractmethod
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options that give inputs of this kind."""
+
+    def is_given(self, arguments: argparse.Namespace) -> bool:
+        """Whether an option of this kind was used."""
+        return any(getattr(arguments, name) for name in self.places)
+
+    def check(self, arguments: argparse.Namespace) -> None:  # noqa: B027 - most kinds have nothing to check
+        """Raise UsageError for options that do not go together."""
+
+    @abstractmethod
+    def read(self, arguments: argparse.Namespace, model: ModelDescription | None) -> Iterator[Asked]:
+        """The inputs, lazily, so that a file may be larger than memory; one that cannot be sent has its refusal.
+
+        Raises UsageError for a file that cannot be read.
+        """
+
+    @abstractmethod
+    def columns(self, model: ModelDescription) -> tuple[str, ...]:
+        """The columns that CSV has for an input."""
+
+    @abstractmethod
+    def told(self, model: ModelDescription) -> list[tuple[str, str]]:
+        """What the model reads, as lines of `explicate models show`: a heading and what it says."""
+
+    def limits(self, limits: ServingLimits) -> list[tuple[str, str]]:  # noqa: ARG002
+        """How large an input may be, as such lines."""
+        return []
+
+
+def report(asked: Asked, error: ServerError) -> None:
+    """Say on stderr why one input has no answer."""
+    print(f"explicate: {asked.place}: {why(error)}", file=sys.stderr)
+
+
+def why(error: ServerError) -> str:
+    """The cause, without the field path, which speaks of a request that the user has not seen."""
+    return "; ".join(_with_part(path, description) for path, description in error.violations) or error.message
+
+
+def _with_part(path: str, description: str) -> str:
+    """The description with the column or text that the path names, unless it names it itself."""
+    if path.endswith(".text_pair"):
+        return f"the second text {description}"
+    place = re.search(r"\.cells\[(.+)\]$", path)
+    if place is None or description.startswith("column "):
+        return description
+    return f"column {place[1]}: {description}"
