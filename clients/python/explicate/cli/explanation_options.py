@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import get_args
+from typing import cast, get_args
 
 from explicate.errors import ServerError, UsageError
 from explicate.options import (
@@ -96,28 +96,19 @@ def _add_when(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--min-evaluations", metavar="N", type=int, help="but not for --tolerance before this many rows")
     group.add_argument("--top-k", metavar="K", type=int, help="once it is certain which K words weigh most")
-    group.add_argument("--time-limit", metavar="SECONDS", type=float, help="after this long, with the best answer")
+    group.add_argument(
+        "--time-limit",
+        metavar="SECONDS",
+        dest="time_limit_s",
+        type=float,
+        help="after this long, with the best answer",
+    )
 
 
 def explanation_options(arguments: argparse.Namespace) -> ExplainOptions:
     """What was given; raises UsageError when --against has nothing to set it against."""
-    return {
-        "method": arguments.method,
-        "target": _target(arguments),
-        "output_space": arguments.output_space,
-        "granularity": arguments.granularity,
-        "masking": arguments.masking,
-        "max_evaluations": arguments.max_evaluations,
-        "min_evaluations": arguments.min_evaluations,
-        "tolerance": arguments.tolerance,
-        "confidence": arguments.confidence,
-        "time_limit_s": arguments.time_limit,
-        "seed": arguments.seed,
-        "top_k": arguments.top_k,
-        "quality": arguments.quality,
-        "max_players": arguments.max_players,
-        "segments": arguments.segments,
-    }
+    given = {name: getattr(arguments, name) for name in ExplainOptions.__annotations__ if name != "target"}
+    return cast(ExplainOptions, {"target": _target(arguments), **given})
 
 
 def in_flags(error: ServerError) -> UsageError:

@@ -85,7 +85,7 @@ def _predictions_as_csv(answers: Iterable[Answer], model: ModelDescription | Non
     # A column of the table may be called like one of ours.
     writer.writerow(("input", *(f"row.{name}" if name in ["input", *own] else name for name in columns), *own))
     for answer in answers:
-        cells = map(_writable, answer.asked.cells(columns))
+        cells = (_writable(answer.asked.cells.get(column)) for column in columns)
         writer.writerow((answer.asked.number, *cells, *_outcome_cells(answer, own, model)))
 
 

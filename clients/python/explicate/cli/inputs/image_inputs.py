@@ -6,11 +6,9 @@ import argparse
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from explicate.cli import tables
 from explicate.cli.inputs import line_files
 from explicate.cli.inputs.kind import Asked, InputKind
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
@@ -25,37 +23,6 @@ _READ_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".t
 _EXAMPLE = '{"image": "pictures/cat.png"}'
 _DRAWN_SUFFIX = ".png"
 _NAME_CHARACTERS = 80  # of the image's own name, in the name of a file in a folder
-
-
-@dataclass(frozen=True)
-class AskedImage(Asked):
-    """An image; it is told of by its file's name."""
-
-    noun = "image"
-    value: Image
-
-    @property
-    def given(self) -> dict[str, object]:
-        return {"image": self.value.name}
-
-    @property
-    def shown(self) -> str:
-        return self.value.name
-
-    @property
-    def place(self) -> str:
-        """Which one it is, such as "image 3 (cat.png)"."""
-        return f"{self.noun} {self.number} ({self.value.name})"
-
-    @property
-    def file_bytes(self) -> int:
-        return len(self.value.content)
-
-    def shortened(self, width: int) -> str:
-        """The end of a long path, which tells files apart."""
-        if tables.display_width(self.shown) <= width:
-            return super().shortened(width)
-        return f"…{tables.printable(self.shown)[1 - width :]}"
 
 
 class ImageInputs(InputKind):
@@ -112,9 +79,9 @@ def _json_images(name: str, max_bytes: int) -> Iterator[Asked]:
     folder = Path() if name == line_files.STDIN else Path(name).parent
     for number, line, given in line_files.json_lines(name, _EXAMPLE):
         if isinstance(given, InvalidArgument):
-            yield AskedImage(number, Image(b"", line), given)
+            yield _image(number, Image(b"", line), given)
         elif not isinstance(given.get("image"), str):
-            yield AskedImage(number, Image(b"", line), invalid_argument("line", f"has no image, as in {_EXAMPLE}"))
+            yield _image(number, Image(b"", line), invalid_argument("line", f"has no image, as in {_EXAMPLE}"))
         else:
             yield _opened(number, folder / given["image"], max_bytes)
 
@@ -130,11 +97,16 @@ def _files(path: Path) -> list[Path]:
 
 def _opened(number: int, path: Path, max_bytes: int) -> Asked:
     try:
-        return AskedImage(number, Image.open(path, max_bytes=max_bytes))
+        return _image(number, Image.open(path, max_bytes=max_bytes))
     except UsageError as error:
-        return AskedImage(number, Image(b"", str(path)), invalid_argument("image", str(error)))
+        return _image(number, Image(b"", str(path)), invalid_argument("image", str(error)))
     except ValueError as error:  # a NUL character, which no path can have
-        return AskedImage(number, Image(b"", str(path)), invalid_argument("image", f"cannot be read: {error}"))
+        return _image(number, Image(b"", str(path)), invalid_argument("image", f"cannot be read: {error}"))
+
+
+def _image(number: int, image: Image, refusal: InvalidArgument | None = None) -> Asked:
+    given = {"image": image.name}  # the file itself is at hand
+    return Asked(number, image, "image", given, refusal, file=image.name, file_bytes=len(image.content))
 
 
 def add_out_option(parser: argparse.ArgumentParser) -> None:

@@ -6,58 +6,53 @@ import argparse
 import re
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from explicate.cli import tables
 from explicate.errors import InvalidArgument, ServerError
 from explicate.inputs import Input
+from explicate.views import amounts
 
 if TYPE_CHECKING:
     from explicate.model_info import ModelDescription, ServingLimits
 
 
 @dataclass(frozen=True)
-class Asked(ABC):
+class Asked:
     """One input, and its number among those given, from 1; for one in a file, its line.
 
-    noun: what it is called. refusal: why it cannot be sent at all, such as a word where the column has numbers.
+    noun: what it is called. given: it by the names that JSON lines have for it. refusal: why it cannot be sent at all,
+    such as a word where the column has numbers. file: the name of the file that it is.
     """
-
-    noun: ClassVar[str]
 
     number: int
     value: Input
+    noun: str
+    given: Mapping[str, object]
     refusal: InvalidArgument | None = None
-
-    @property
-    @abstractmethod
-    def given(self) -> dict[str, object]:
-        """It by the names that JSON lines have for it."""
-
-    @property
-    @abstractmethod
-    def shown(self) -> str:
-        """It on one line."""
+    file: str = ""
+    file_bytes: int = 0
 
     @property
     def place(self) -> str:
-        """Which one it is, such as "text 3"."""
-        return f"{self.noun} {self.number}"
+        """Which one it is, such as "text 3" or "image 3 (cat.png)"."""
+        return f"{self.noun} {self.number}{f' ({self.file})' if self.file else ''}"
 
     @property
-    def file_bytes(self) -> int:
-        """Bytes of the file that is sent; 0 for what is not a file."""
-        return 0
+    def cells(self) -> Mapping[str, object]:
+        """What CSV has for it, by the names of the columns."""
+        return self.value if isinstance(self.value, Mapping) else self.given
 
     def shortened(self, width: int) -> str:
-        """It on one line of at most `width` characters."""
-        return tables.shortened(self.shown, width)
-
-    def cells(self, columns: Sequence[str]) -> list[object]:
-        """What CSV has for it in these columns."""
-        return [self.given.get(column) for column in columns]
+        """It on one line of at most `width` characters; the end of a long path, which tells files apart."""
+        if self.file and tables.display_width(self.file) > width:
+            return f"…{tables.printable(self.file)[1 - width :]}"
+        shown = (
+            amounts.row(self.value) if isinstance(self.value, Mapping) else " | ".join(map(str, self.given.values()))
+        )
+        return tables.shortened(shown, width)
 
 
 class InputKind(ABC):

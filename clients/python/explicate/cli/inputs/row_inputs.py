@@ -7,7 +7,6 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from explicate.cli import tables
@@ -16,7 +15,6 @@ from explicate.cli.inputs.kind import Asked, InputKind
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.inputs import CellValue, TableRow
 from explicate.model_info import Column
-from explicate.views import amounts
 
 if TYPE_CHECKING:
     from explicate.model_info import ModelDescription
@@ -26,25 +24,6 @@ _SHOWN_CATEGORIES = 6  # of each column; --format json has all
 _SHOWN_CHARACTERS = 40  # of a wrong value
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _EXAMPLE = '{"age": 34}'
-
-
-@dataclass(frozen=True)
-class AskedRow(Asked):
-    """A row of a table."""
-
-    noun = "row"
-    value: TableRow
-
-    @property
-    def given(self) -> dict[str, object]:
-        return {"row": self.value}
-
-    @property
-    def shown(self) -> str:
-        return amounts.row(self.value)
-
-    def cells(self, columns: Sequence[str]) -> list[object]:
-        return [self.value.get(column) for column in columns]
 
 
 class RowInputs(InputKind):
@@ -78,11 +57,11 @@ class RowInputs(InputKind):
             yield from _csv_rows(arguments.csv, columns)
         elif arguments.jsonl:
             for number, _, given in line_files.json_lines(arguments.jsonl, _EXAMPLE):
-                yield _asked(number, _row(given), columns)
+                yield _asked(number, _of_held_out(given), columns)
         else:
             for number, written in enumerate(arguments.row, start=1):
                 is_json = written.lstrip().startswith("{")
-                row = _row(line_files.json_object(written, _EXAMPLE)) if is_json else _pairs(written)
+                row = _of_held_out(line_files.json_object(written, _EXAMPLE)) if is_json else _pairs(written)
                 yield _asked(number, row, columns)
 
     def columns(self, model: ModelDescription) -> tuple[str, ...]:
@@ -125,12 +104,12 @@ def _csv_rows(name: str, columns: Sequence[Column]) -> Iterator[Asked]:
                     yield _asked(number, written, columns)
                 else:
                     problem = f"has {len(line)} cells where the line of column names has {len(header)}"
-                    yield AskedRow(number, written, _refusal(problem))
+                    yield _row(number, written, _refusal(problem))
         except csv.Error as error:
             raise UsageError(f"{name} is not CSV: {error} in line {reader.line_num}") from error
 
 
-def _row(given: Mapping[str, object] | InvalidArgument) -> Mapping[str, object] | InvalidArgument:
+def _of_held_out(given: Mapping[str, object] | InvalidArgument) -> Mapping[str, object] | InvalidArgument:
     """The row; what `explicate train` holds out, {"row": {...}, "label": ...}, is one too."""
     held_out = None if isinstance(given, InvalidArgument) else given.get("row")
     return held_out if isinstance(held_out, Mapping) else given
@@ -148,10 +127,10 @@ def _pairs(given: str) -> Mapping[str, object] | InvalidArgument:
 
 def _asked(number: int, given: Mapping[str, object] | InvalidArgument, columns: Sequence[Column]) -> Asked:
     if isinstance(given, InvalidArgument):
-        return AskedRow(number, {}, given)
+        return _row(number, {}, given)
     written = {name: _as_written(value) for name, value in given.items()}
     if problem := _wrong_names(list(given), columns):
-        return AskedRow(number, written, _refusal(problem))
+        return _row(number, written, _refusal(problem))
     row: dict[str, CellValue] = {}
     problems: list[str] = []
     for column in columns:
@@ -159,7 +138,7 @@ def _asked(number: int, given: Mapping[str, object] | InvalidArgument, columns: 
             row[column.name] = cell_value(given[column.name], column)
         except InvalidArgument as error:
             problems.append(error.violations[0][1])
-    return AskedRow(number, written, _refusal("; ".join(problems))) if problems else AskedRow(number, row)
+    return _row(number, written, _refusal("; ".join(problems))) if problems else _row(number, row)
 
 
 def _as_written(value: object) -> CellValue:
@@ -223,3 +202,7 @@ def _wrong_value(written: object, column: Column, problem: str) -> InvalidArgume
 
 def _refusal(problem: str) -> InvalidArgument:
     return invalid_argument("row", problem)
+
+
+def _row(number: int, row: TableRow, refusal: InvalidArgument | None = None) -> Asked:
+    return Asked(number, row, "row", {"row": row}, refusal)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -19,38 +18,6 @@ if TYPE_CHECKING:
     from explicate.model_info import ModelDescription, ServingLimits
 
 _EXAMPLE = '{"text": "Great soup!"}'
-
-
-@dataclass(frozen=True)
-class AskedText(Asked):
-    """A text."""
-
-    noun = "text"
-    value: str
-
-    @property
-    def given(self) -> dict[str, object]:
-        return {"text": self.value}
-
-    @property
-    def shown(self) -> str:
-        return self.value
-
-
-@dataclass(frozen=True)
-class AskedPair(Asked):
-    """A pair of texts."""
-
-    noun = "pair"
-    value: TextPair
-
-    @property
-    def given(self) -> dict[str, object]:
-        return self.value._asdict()
-
-    @property
-    def shown(self) -> str:
-        return " | ".join(self.value)
 
 
 class TextInputs(InputKind):
@@ -96,10 +63,10 @@ class TextInputs(InputKind):
             yield from _lines(sys.stdin.buffer)
         elif arguments.text_pair:
             for number, pair in enumerate(zip(arguments.texts, arguments.text_pair, strict=True), start=1):
-                yield AskedPair(number, TextPair(*pair))
+                yield _pair(number, TextPair(*pair))
         else:
             for number, text in enumerate(arguments.texts, start=1):
-                yield AskedText(number, text)
+                yield _text(number, text)
 
     def columns(self, model: ModelDescription) -> tuple[str, ...]:
         return ("text", "text_pair") if model.pairs else ("text",)
@@ -115,19 +82,27 @@ def _json_texts(name: str) -> Iterator[Asked]:
     """The texts or pairs of JSON lines {"text": ...} or {"text": ..., "text_pair": ...}; other keys are left alone."""
     for number, line, given in line_files.json_lines(name, _EXAMPLE):
         if isinstance(given, InvalidArgument):
-            yield AskedText(number, line, given)
+            yield _text(number, line, given)
             continue
         match given.get("text"), given.get("text_pair"):
             case str(text), None:
-                yield AskedText(number, text)
+                yield _text(number, text)
             case str(text), str(text_pair):
-                yield AskedPair(number, TextPair(text, text_pair))
+                yield _pair(number, TextPair(text, text_pair))
             case _:
                 problem = "needs a text, and if it is a pair a text_pair, each a string"
-                yield AskedText(number, line, invalid_argument("line", problem))
+                yield _text(number, line, invalid_argument("line", problem))
 
 
 def _lines(file: BinaryIO) -> Iterator[Asked]:
     for number, line in enumerate(file, start=1):
         # What is not UTF-8 becomes lone surrogates, as in arguments; the client then refuses that one row by name.
-        yield AskedText(number, line.rstrip(b"\r\n").decode("utf-8", errors="surrogateescape"))
+        yield _text(number, line.rstrip(b"\r\n").decode("utf-8", errors="surrogateescape"))
+
+
+def _text(number: int, text: str, refusal: InvalidArgument | None = None) -> Asked:
+    return Asked(number, text, "text", {"text": text}, refusal)
+
+
+def _pair(number: int, pair: TextPair) -> Asked:
+    return Asked(number, pair, "pair", pair._asdict())
