@@ -88,7 +88,7 @@ class AsyncClient:
 
         inputs: strings; for a model of pairs `explicate.TextPair`s or tuples of two; for a tabular model mappings from
         every column to its value (`explicate.inputs.TableRow`); for a model of images `explicate.Image`s.
-        priority: "interactive" (default), or "bulk" for batch work, which lets everybody else go first.
+        priority: "interactive" (default), or "bulk" for batch work, which lets interactive requests go first.
         request_id: what the server's log, traces and audit call this request; 1 to 64 of letters, digits and ._:-
         """
         return await self._ask(
@@ -107,7 +107,7 @@ class AsyncClient:
         request_id: str | None = None,
         timeout_s: float | None = None,
     ) -> PackedResult:
-        """Score the rows of a table in packed form, which is less to send and to convert than `predict` has.
+        """Score the rows of a table in packed form, which is less to send and to convert than with `predict`.
 
         columns: from every column's name to its values, or a DataFrame; None and NaN are missing.
         """
@@ -168,7 +168,7 @@ class AsyncClient:
     async def get_model(
         self, name: str, *, version: int | None = None, label: str | None = None, timeout_s: float | None = None
     ) -> ModelDescription:
-        """One version of a model in full; the live one when neither `version` nor `label` is given."""
+        """One version of a model in full; the live one if neither `version` nor `label` is given."""
         return await self._ask(calls.get_model(name, version=version, label=label), timeout_s)
 
     async def list_models_page(

@@ -34,7 +34,7 @@ class ModelVersion:
 class ClassScore:
     """The score of one class: probability in [0, 1] and the logit before it.
 
-    The probability is the softmax of all logits; of a multi-label model the sigmoid of the label's own.
+    The probability is the softmax of all logits; for a multi-label model the sigmoid of the label's own logit.
     """
 
     index: int
@@ -77,9 +77,9 @@ class ImageUsage:
 class Prediction:
     """The answer for one input.
 
-    index, label, scores: the most probable class and the scores of all classes, by index; of a regression None and
-    empty. labels: of a multi-label model those with a probability of at least one half, the most probable first, maybe
-    none; else None. Its index is None, its label empty, and its scores are those of all labels.
+    index, label, scores: the most probable class and the scores of all classes, by index; None and empty for a
+    regression. labels: for a multi-label model those with a probability of at least one half, the most probable first,
+    maybe none; else None. Its index is None, its label empty, and its scores are those of all labels.
     value: the answer of a regression in its target's unit, else None.
     text_usage, image_usage: what the model saw of a text or an image, None for other kinds.
     unknown_category_columns: columns whose category the model does not know; it answered as for any unknown one.
@@ -182,7 +182,7 @@ class Feature:
     """One player: a part of a text, a column or named group of columns of a table, or a segment of an image.
 
     text, spans: the word, token, sentence or phrase as written and its place, or all places of a word where a method
-    treats them as one; in_pair: whether that is in the second text of a pair. column, values: the name of the column or
+    treats them as one. in_pair: whether that is in the second text of a pair. column, values: the name of the column or
     group, and the values of its columns by their names. segment: of an image. What does not apply is empty.
     """
 
@@ -283,7 +283,7 @@ class ResolvedOptions:
 
     The names and values are those of `explicate.ExplainOptions`. target: as it was asked for, None for the predicted
     class. granularity: None for a table. top_k: None when it was not asked for. max_players: None when the method does
-    not group words into phrases. segments: None unless an image was cut into about so many.
+    not group words into phrases. segments: about how many an image was cut into, else None.
     """
 
     method: str
@@ -307,9 +307,9 @@ class ResolvedOptions:
 class Explanation:
     """The attributions of a prediction to its features, with their cost and quality.
 
-    evaluations: rows of the model that it rests on, for a table each the mean over the background rows;
-    reused_evaluations: those of them that other requests had paid.
-    stop_reason: "tolerance", "top-k", "budget", "deadline", "exact", or "running" for an answer that more will follow.
+    evaluations: rows of the model that it rests on, for a table each the mean over the background rows.
+    reused_evaluations: those of them that other requests had already paid for.
+    stop_reason: "tolerance", "top-k", "budget", "deadline", "exact", or "running" for an answer that is not the last.
     segment_map: where the segments of an image lie, else None.
     """
 
@@ -346,7 +346,7 @@ class ExplainResult:
 
     text: what was explained, text_pair: the second text of a pair; row: the row of a table, image: the image, as
     given. What does not apply is empty or None.
-    final: False for the answers of a stream that more will follow.
+    final: False for the answers of a stream that are not the last.
     """
 
     text: str = field(metadata=ONLY_SOME_KINDS)

@@ -336,7 +336,7 @@ class TestModels:
             "income  number; explained with the group means; may be missing",
             "job     category: clerk, driver",
             "owner   boolean",
-            "background        20 rows stand for a column that is left out",
+            "background        20 rows replace a column that is left out",
         ]
         assert not any("tokens" in line or "bytes" in line for line in lines)
 

@@ -28,7 +28,7 @@ _EPILOG = """examples:
   explicate explain --file reviews.txt --html reviews.html --format csv --bulk > words.csv
   explicate explain --model credit --row 'age=34,job=clerk,income='  a row of a table; the income is missing
   explicate explain --model credit --csv applications.csv --html applications.html
-  explicate explain --model animals --image cat.jpg --out why-cat.png     what of the picture speaks for the answer
+  explicate explain --model animals --image cat.jpg --out why-cat.png     which parts speak for the answer
   explicate explain --model animals --image pictures/ --out drawn/ --segments 100 --masking blur
   explicate explain --model entailment "It rains." --text-pair "The street is wet."
 
@@ -64,7 +64,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Explain every input; 1 when some have no answer."""
+    """Explain every input; 1 if some do not have an answer."""
     if arguments.top < 0:
         raise UsageError("--top must be 0 or more")
     inputs.check(arguments)

@@ -57,7 +57,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict every input; 1 when some have no answer."""
+    """Predict every input; 1 if some do not have an answer."""
     inputs.check(arguments)
     with connection.connect(arguments) as client:
         model = connection.chosen_model(client, arguments)

@@ -70,7 +70,7 @@ def _predictions_as_json(answers: Iterable[Answer], _model: ModelDescription | N
 
 
 def failure_as_json(asked: Asked, error: ServerError) -> str:
-    """The line of an input that has no answer."""
+    """The line of an input that does not have an answer."""
     cause = {"code": error.code, "reason": error.reason, "message": why(error)}
     return json_lines.dumps({"input": asked.number, **asked.given, "error": cause})
 
@@ -82,7 +82,7 @@ def _predictions_as_csv(answers: Iterable[Answer], model: ModelDescription | Non
     columns = kind.columns(model) if kind else ()
     own = [*_outcome_columns(model), *(["unknown_category_columns"] if model.columns else []), "error"]
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    # A column of the table may be called like one of ours.
+    # A column of the table may have the name of one of ours.
     writer.writerow(("input", *(f"row.{name}" if name in ["input", *own] else name for name in columns), *own))
     for answer in answers:
         cells = (_writable(answer.asked.cells.get(column)) for column in columns)
@@ -183,7 +183,7 @@ _EXPLANATION_COLUMNS = (
 
 
 def _explanation_rows(number: int, result: ExplainResult) -> Iterator[tuple[object, ...]]:
-    """A line for each feature of each output, and beside it what is true of the whole; what is not known is empty."""
+    """A line for each feature of each output, with the figures of the whole; what is not known is empty."""
     whole = _of_the_whole(result)
     predicted = _predicted(result.prediction)
     for output, attribution in enumerate(result.explanation.attributions):

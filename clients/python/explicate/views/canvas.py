@@ -1,6 +1,6 @@
-"""Images as pictures to draw an explanation on: upright, in pale grey, what the model did not see in the dark.
+"""Images as pictures to draw an explanation on: upright, in pale grey, and dark where the model did not see them.
 
-Pillow is imported here only when a picture is wanted: the client itself needs none.
+Pillow is imported here only when a picture is wanted: the client itself does not need it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def explained_image(result: ExplainResult) -> tuple[Image, SegmentMap]:
     """The image and its segments; raises UsageError for an explanation that is not of an image."""
     shape = result.explanation.segment_map
     if result.image is None or shape is None or not shape.ids or len(shape.ids) != shape.width * shape.height:
-        raise UsageError("only an explanation of an image can be drawn over one, and this one has none with segments")
+        raise UsageError("only an explanation of an image can be drawn over one, and this one does not have segments")
     return result.image, shape
 
 

@@ -22,7 +22,7 @@ _SHORTEST, _LONGEST = 512, 1600  # pixels of the picture's longer edge: the lege
 _BORDER = (150, 150, 150, 190)  # seen on light and on dark images
 _MOST_LINES = 3  # of words below the image
 _INK, _PAPER = (40, 40, 40), (255, 255, 255)
-_FONTS = ("DejaVuSans.ttf", "Arial.ttf", "Helvetica.ttc")  # where there are none, Pillow's own, which knows ASCII only
+_FONTS = ("DejaVuSans.ttf", "Arial.ttf", "Helvetica.ttc")  # else Pillow's own, which has ASCII only
 
 
 def picture(result: ExplainResult, output: int = 0) -> Picture:

@@ -1,4 +1,4 @@
-"""Explanations as the `shap` library's own object, so that everything that takes a `shap.Explanation` takes ours.
+"""Explanations as the `shap` library's own object, so that whatever takes a `shap.Explanation` takes ours.
 
 shap and numpy are imported here only, when asked for.
 """

@@ -44,7 +44,7 @@ class ImageInputs(InputKind):
             dest="images",
             nargs="+",
             action="extend",
-            help="image files, or folders: every image file in them, by name, not in folders below",
+            help="image files, or folders: every image file in them, by name, but not in folders below",
         )
 
     def read(self, arguments: argparse.Namespace, model: ModelDescription | None) -> Iterator[Asked]:

@@ -1,4 +1,4 @@
-"""One kind of input: the options that give it, and how it is read, shown and told of."""
+"""One kind of input: the options that give it, and how it is read, shown and described."""
 
 from __future__ import annotations
 
@@ -101,12 +101,12 @@ class InputKind(ABC):
 
 
 def report(asked: Asked, error: ServerError) -> None:
-    """Say on stderr why one input has no answer."""
+    """Say on stderr why one input does not have an answer."""
     print(f"explicate: {asked.place}: {why(error)}", file=sys.stderr)
 
 
 def why(error: ServerError) -> str:
-    """The cause, without the field path, which speaks of a request that the user has not seen."""
+    """The cause, without the field path, which is of a request that the user has not seen."""
     return "; ".join(_with_part(path, description) for path, description in error.violations) or error.message
 
 

@@ -44,7 +44,7 @@ class RowInputs(InputKind):
             "--row",
             metavar="ROW",
             action="append",
-            help="a row: 'age=34,job=clerk', or JSON; may be given again; in CSV's way, '\"job=clerk, senior\",age=34'",
+            help="a row: 'age=34,job=clerk', or JSON; repeatable; quoted as in CSV: '\"job=clerk, senior\",age=34'",
         )
 
     def read(self, arguments: argparse.Namespace, model: ModelDescription | None) -> Iterator[Asked]:
@@ -72,7 +72,7 @@ class RowInputs(InputKind):
         lines = [_described(column, width) for column in model.columns]
         return [
             *(("columns" if i == 0 else "", line) for i, line in enumerate(lines)),
-            ("background", f"{model.background_rows:,} rows stand for a column that is left out"),
+            ("background", f"{model.background_rows:,} rows replace a column that is left out"),
         ]
 
 

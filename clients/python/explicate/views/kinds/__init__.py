@@ -1,4 +1,4 @@
-"""How explanations are told of and drawn, one class for each kind of input."""
+"""How explanations are described and drawn, one class for each kind of input."""
 
 from __future__ import annotations
 
