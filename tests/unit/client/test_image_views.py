@@ -114,7 +114,7 @@ class TestPicture:
         drawn_on = canvas(result, shortest=1, longest=1600)
         assert (drawn_on.picture.size, drawn_on.box) == ((320, 640), (0, 160, 320, 480))
 
-    def test_a_second_output_has_a_read_its_own(self):
+    def test_a_second_output_has_a_picture_of_its_own(self):
         result = explained(target=explicate.ALL)
         first, second = (excess(result.to_image(output).getpixel((240, 240))) for output in (0, 1))
         assert first < 0 < second
