@@ -11,7 +11,8 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from explicate_bundle.signatures import SignatureError, check_verify_key
+from explicate_bundle.errors import SignatureError
+from explicate_bundle.signatures import check_verify_key
 from explicate_server import tracing
 from explicate_server.call_record import CallRecord
 from explicate_server.explain.methods import METHODS

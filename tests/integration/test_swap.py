@@ -58,7 +58,7 @@ async def test_no_answer_fails_while_versions_are_swapped_and_each_comes_from_on
             while not done.is_set():
                 seed += 1
                 request = explain_request(TEXT, seed=seed, max_evaluations=64, tolerance=0.0)
-                answer = await running.inference.Explain(request)
+                answer = (await running.inference.Explain(request)).result
                 (attribution,) = answer.explanation.attributions
                 assert is_constant(answer.prediction) == (answer.model.version == 2)
                 assert (max(map(abs, attribution.values)) < 1e-9) == (answer.model.version == 2)

@@ -8,6 +8,7 @@ import numpy as np
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import write_golden
+from explicate_bundle.input_kind import split_kind
 from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME, TOKENIZER_NAME
 from explicate_export.contents import CardText, Contents, Say
 from explicate_export.description import GOLDEN_TOLERANCE
@@ -133,26 +134,26 @@ class TextExport:
         recipe, golden = attribute_golden(
             golden, excerpts, graph=path, schema=schema, tokenizer_json=tokenizer_json, unit=scale.unit
         )
-        say(f"{len(golden.texts)} golden texts, {len(golden.attributions)} of them attributed")
-        write_golden(folder / GOLDEN_NAME, golden)
-        return Contents(
-            self._manifest(schema, recipe, scale), parity, text_card(self.text_run, schema, dropping, scale)
-        )
+        say(f"{len(golden.inputs)} golden texts, {len(golden.attributions)} of them attributed")
+        manifest = self._manifest(schema, recipe, scale)
+        write_golden(folder / GOLDEN_NAME, golden, manifest)
+        return Contents(manifest, parity, text_card(self.text_run, schema, dropping, scale))
 
     def _manifest(
         self, schema: bundle_pb2.TextSchema, recipe: bundle_pb2.GoldenAttributions | None, scale: Scale
     ) -> bundle_pb2.Bundle:
         run = self.text_run
-        return bundle_pb2.Bundle(
+        manifest = bundle_pb2.Bundle(
             kind=run.kind,  # type: ignore[arg-type]  # an enum's number, which the stubs know by another name
             class_labels=run.labels,
-            target_name=run.target_name,
+            target_name=run.target_name or None,
             text=schema,
             golden_tolerance=GOLDEN_TOLERANCE * scale.unit,
             golden_reduced_tolerance=GOLDEN_REDUCED_TOLERANCE * scale.unit,
             golden_attributions=recipe,
             provenance=bundle_pb2.Provenance(base_model=run.base_model),
         )
+        return split_kind(manifest)
 
 
 def _choose_texts(texts: Sequence[Texts], count: int) -> list[Texts]:

@@ -30,9 +30,9 @@ MOST_PLAYERS_BY_DEFAULT = 20
 MAX_PHILOX_SEED = 2**64 - 1
 MAX_RANDOM_STATE_SEED = 2**32 - 1
 
-Reads: TypeAlias = Literal["text", "tabular", "image"]
-"""What a model reads."""
-ALL_INPUTS: tuple[Reads, ...] = ("text", "tabular", "image")
+Reads: TypeAlias = str
+"""What a model reads, by the name of the kind of input."""
+ALL_INPUTS: tuple[Reads, ...] = ("text", "table", "image")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ _METHODS = (
     Method(
         name="lime",
         build=lambda game, max_evaluations: Lime(game, table_sample(game, max_evaluations)),
-        reads=("tabular",),
+        reads=("table",),
         default_masking=DRAWN,
         drawn=True,
         default_max_evaluations=lambda _n: 5000,
@@ -174,7 +174,7 @@ _METHODS = (
     Method(
         name="lime-stratified",
         build=LimeStratified,
-        reads=("tabular", "image"),
+        reads=("table", "image"),
         default_max_evaluations=lambda _n: 1000,
         additive=False,
         needs_empty=False,

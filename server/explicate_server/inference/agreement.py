@@ -39,7 +39,7 @@ class Comparison:
         self.dropped = 0
         self.failed = 0
         self.last_failure = ""
-        self._is_regression = False
+        self._decides = True
         self._same = 0
         self._differences = 0.0
         self._spearmans = 0.0
@@ -47,7 +47,7 @@ class Comparison:
     @property
     def same_outcome(self) -> float | None:
         """Fraction of inputs with the same class, or the same set of labels; None for a regression."""
-        return None if self._is_regression or not self.predictions else self._same / self.predictions
+        return None if not (self._decides and self.predictions) else self._same / self.predictions
 
     @property
     def mean_absolute_difference(self) -> float | None:
@@ -61,18 +61,19 @@ class Comparison:
 
     def add_predictions(self, live: Scored, canary: Scored) -> None:
         """Count the answers to some inputs, row for row."""
-        if live.scales.predicts != canary.scales.predicts:
-            self.add_failure(f"one predicts a {live.scales.predicts}, the other a {canary.scales.predicts}")
+        objective, other = live.scales.objective, canary.scales.objective
+        if objective is not other:
+            self.add_failure(f"one predicts a {objective.answer}, the other a {other.answer}")
             return
-        self._is_regression = live.scales.predicts == "value"
-        names = list(dict.fromkeys([*live.labels, *canary.labels])) if not self._is_regression else [""]
+        decisions = objective.decisions
+        self._decides = decisions is not None
+        names = list(dict.fromkeys([*live.labels, *canary.labels])) if self._decides else [""]
         ours, theirs = (_by_name(scored, names) for scored in (live, canary))
         self.predictions += len(ours)
         self._differences += float(np.abs(ours - theirs).mean(axis=1).sum())
-        if live.scales.predicts == "class":
-            self._same += int((ours.argmax(axis=1) == theirs.argmax(axis=1)).sum())
-        elif live.scales.predicts == "labels":
-            self._same += int(((ours >= 0.5) == (theirs >= 0.5)).all(axis=1).sum())
+        if decisions is not None:
+            same = decisions(ours) == decisions(theirs)
+            self._same += int(same.reshape(len(ours), -1).all(axis=1).sum())
 
     def add_attributions(self, live: NDArray[np.float64], canary: NDArray[np.float64]) -> None:
         """Count attributions float64[outputs, features] of the same features; what cannot be ranked is passed over."""
@@ -100,7 +101,7 @@ def spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> float |
 def _by_name(scored: Scored, names: Sequence[str]) -> NDArray[np.float64]:
     """Probabilities float64[inputs, names], 0 for what a version does not know; the values of a regression."""
     scores = scored.scales.scores(scored.answers)
-    if scored.scales.predicts == "value" or list(scored.labels) == list(names):
+    if scored.scales.objective.decisions is None or list(scored.labels) == list(names):
         return scores
     aligned = np.zeros((len(scores), len(names)))
     aligned[:, [names.index(label) for label in scored.labels]] = scores

@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.inputs import ModelInput
 from explicate_server import tracing
 from explicate_server.errors import DeadlinePassed, InvalidRequest, Violation
 from explicate_server.explain.attribution import Attribution
@@ -29,7 +30,7 @@ from explicate_server.inference.outputs import Outputs
 from explicate_server.inference.predictor import encode_inputs
 from explicate_server.inference.timings import Timings
 from explicate_server.inference.workers import Workers
-from explicate_server.modalities.modality import DrawsRows, EncodedInput, Game, ModelInput, Player
+from explicate_server.modalities.modality import DrawsRows, EncodedInput, Game, Player
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.runtime.queue import Row

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from explicate_bundle.objective import REGRESSION
 from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.methods import AUTO, DRAWN, METHODS, Method, Reads, chosen
 from explicate_server.settings import Settings
@@ -71,8 +72,6 @@ def class_index(name: ClassName | None, labels: Sequence[str]) -> int:
 
 
 # The scales of an output, the default first.
-CLASSIFICATION_SPACES = ("probability", "logit")
-REGRESSION_SPACES = ("value",)
 # Unless the caller says otherwise, more players than this are grouped where the budget has fewer than so many rows for
 # each. With more rows the words themselves come out better: relative L2 error .30 against .31 at 4 rows a word, .15
 # against .23 at 8 (two reviews of 85 and 89 words), and the default budget has 8 for up to 256 words.
@@ -190,7 +189,7 @@ def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) ->
         )
     violations = [
         *_number_violations(options, method, settings),
-        *target_violations(options.target, choices.labels, regression=tuple(choices.spaces) == REGRESSION_SPACES),
+        *target_violations(options.target, choices.labels, regression=tuple(choices.spaces) == REGRESSION.spaces),
         *_method_violations(options, method, choices),
     ]
     if violations:

@@ -5,13 +5,13 @@ ask for.
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
+from explicate_bundle.inputs import ModelInput
 from explicate_server.call_record import current_call
 from explicate_server.inference.admission import Admission
 from explicate_server.inference.evaluations import ValueStore
 from explicate_server.inference.explain_call import ExplainAnswer, OneExplanation
 from explicate_server.inference.explain_options import ExplainOptions, resolve
 from explicate_server.inference.workers import Workers
-from explicate_server.modalities.modality import ModelInput
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings

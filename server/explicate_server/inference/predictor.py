@@ -9,10 +9,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.inputs import ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.errors import MOST_VIOLATIONS_TOLD, DeadlinePassed, InvalidRequest, NotServable, Violation
 from explicate_server.inference.timings import Timings
 from explicate_server.inference.workers import Workers
-from explicate_server.modalities.modality import EncodedInput, ImageInput, ModelInput, TabularInput, TextInput
+from explicate_server.modalities.modality import EncodedInput
 from explicate_server.modalities.packed_table import PackedTable
 from explicate_server.modalities.table import TabularModality
 from explicate_server.registry.records import ServedModel

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.inputs import ModelInput
 from explicate_server.errors import NotFound, NotServable, ServerError
 from explicate_server.inference.agreement import Comparison, Scored
 from explicate_server.inference.explain_call import ExplainAnswer
 from explicate_server.inference.explain_options import ExplainOptions, Target
 from explicate_server.inference.explainer import Explainer
 from explicate_server.inference.predictor import PackedAnswer, PredictAnswer, Predictor
-from explicate_server.modalities.modality import ModelInput
 from explicate_server.modalities.packed_table import PackedTable
 from explicate_server.registry.label_store import CANARY, LIVE
 from explicate_server.registry.models import ModelRegistry
@@ -188,6 +188,6 @@ class Shadow:
 
 def _pinned(target: Target, live: ServedModel, answer: ExplainAnswer) -> Target:
     """The target by name, so that the other version explains the class that the live one has predicted."""
-    if target != Target() or live.scales.predicts == "value":
+    if target != Target() or live.scales.objective.decisions is None:
         return target
     return Target(label=live.labels[answer.outputs.class_indices[0]])

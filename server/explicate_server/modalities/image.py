@@ -14,15 +14,9 @@ from scipy.ndimage import find_objects
 
 from explicate.v1.bundle_pb2 import ImageSchema
 from explicate_bundle.images import UnreadableImage, check_head, read_image
+from explicate_bundle.inputs import ImageInput, ModelInput
 from explicate_server.errors import Violation
-from explicate_server.modalities.modality import (
-    EncodedInput,
-    Game,
-    ImageInput,
-    ImageUsage,
-    ModelInput,
-    SegmentPlayer,
-)
+from explicate_server.modalities.modality import EncodedInput, Game, ImageUsage, SegmentPlayer
 from explicate_server.modalities.segmentation import Pixels, granularities, segmented
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row

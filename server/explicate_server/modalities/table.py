@@ -13,18 +13,11 @@ from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TabularSchema
 from explicate_bundle.columns import TableColumns
+from explicate_bundle.inputs import CellValue, ModelInput, TabularInput
 from explicate_bundle.table_arrays import Background, LimeStatistics
 from explicate_server.errors import Violation
 from explicate_server.explain.estimators.drawn_rows import row_numbers
-from explicate_server.modalities.modality import (
-    CellValue,
-    ColumnPlayer,
-    EncodedInput,
-    Game,
-    ModelInput,
-    TabularInput,
-    TextUsage,
-)
+from explicate_server.modalities.modality import ColumnPlayer, EncodedInput, Game, TextUsage
 from explicate_server.modalities.packed_table import PackedTable, encode_columns, table_violations
 from explicate_server.modalities.table_sample import TableSampler
 from explicate_server.runtime.model_runtime import Feeds, Runtime

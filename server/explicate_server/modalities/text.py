@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from explicate.v1.bundle_pb2 import TextSchema
+from explicate_bundle.inputs import ModelInput, TextInput
 from explicate_server.errors import Violation
 from explicate_server.modalities.encoded_text import EncodedText, encode_fast, kept_tokens
-from explicate_server.modalities.modality import EncodedInput, Game, ModelInput, TextInput
+from explicate_server.modalities.modality import EncodedInput, Game
 from explicate_server.modalities.text_games import DeletionGame, TokenGame
 from explicate_server.runtime.batch_cost import stretched
 from explicate_server.runtime.model_runtime import Feeds, Runtime

@@ -67,7 +67,7 @@ class ServedModel:
         """What may be asked about it."""
         modality = self.modality
         return Choices(
-            self.labels, self.scales.spaces, modality.maskings, modality.granularities, self.bundle.kind.reads
+            self.labels, self.scales.spaces, modality.maskings, modality.granularities, self.bundle.kind.reads.name
         )
 
 

@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
+from explicate_bundle.inputs import ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.call_record import CallRecord
 from explicate_server.inference.explain_call import ExplainAnswer
 from explicate_server.inference.explain_options import ClassName, ResolvedOptions, Target
-from explicate_server.modalities.modality import ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.registry.records import ServedModel
 from explicate_server.telemetry.logs import utc
 

@@ -35,8 +35,8 @@ EXIF_ORIENTATION, TURNED_RIGHT = 0x0112, 6
 def explained(content: bytes = WHITE, model: str = "animals", **options) -> explicate.ExplainResult:
     image = explicate.Image(content, "beach.png")
     request = calls.explain(model, image, options, version=None, label=None, priority=None).request
-    response = inference_pb.ExplainResponse(**answer(request, 32, explanation_pb.STOP_REASON_TOLERANCE))
-    return convert.explain_result(image, response)
+    response = inference_pb.ExplainResponse(result=answer(request.spec, 32, explanation_pb.STOP_REASON_TOLERANCE))
+    return convert.ExplainAnswers(image)(response)
 
 
 def with_values(*values: float) -> explicate.ExplainResult:

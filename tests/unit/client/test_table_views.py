@@ -24,8 +24,8 @@ ROW = {"age": 34, "income": None, "job": "clerk", "owner": True}
 
 def explained(model: str = "credit", row: dict = ROW, **options) -> explicate.ExplainResult:
     request = calls.explain(model, row, options, version=None, label=None, priority=None).request
-    response = inference_pb.ExplainResponse(**answer(request, 32, explanation_pb.STOP_REASON_TOLERANCE))
-    return convert.explain_result(row, response)
+    response = inference_pb.ExplainResponse(result=answer(request.spec, 32, explanation_pb.STOP_REASON_TOLERANCE))
+    return convert.ExplainAnswers(row)(response)
 
 
 def predicted(value: float) -> explicate.Prediction:
@@ -199,7 +199,7 @@ class TestWording:
         assert wording.prediction(predicted(value)) == words
 
     def test_class_is_told_with_its_probability(self):
-        asked = calls.explain("credit", ROW, {}, version=None, label=None, priority=None).request.input
+        asked = calls.explain("credit", ROW, {}, version=None, label=None, priority=None).request.spec.input
         response = inference_pb.PredictResponse(predictions=[prediction("credit", asked)])
         assert wording.prediction(convert.predict_result(response).predictions[0]) == "good 0.660"
 

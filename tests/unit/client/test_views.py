@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import explicate
 from explicate._wire import calls
 from explicate._wire import decoding as convert
-from explicate._wire.enum_names import STOP_REASONS
+from explicate._wire.enum_names import numbers_of
 from explicate.cli import explanation_text, tables
 from explicate.results import Contribution, Feature, Span
 from explicate.v1 import explanation_pb2 as explanation_pb
@@ -28,8 +28,8 @@ from support.canned.canned_server import answer
 
 def explained(text: str, **options) -> explicate.ExplainResult:
     request = calls.explain("reviews", text, options, version=None, label=None, priority=None).request
-    response = inference_pb.ExplainResponse(**answer(request, 32, explanation_pb.STOP_REASON_TOLERANCE))
-    return convert.explain_result(text, response)
+    response = inference_pb.ExplainResponse(result=answer(request.spec, 32, explanation_pb.STOP_REASON_TOLERANCE))
+    return convert.ExplainAnswers(text)(response)
 
 
 CONTRAST = explicate.Contrast("great", "other")
@@ -318,9 +318,10 @@ class TestWording:
         assert wording.stop_reason(stopped(explained("soup was great", top_k=3), reason)) == words
 
     def test_every_stop_reason_has_its_words(self):
-        known = {wording.stop_reason(stopped(explained("soup", top_k=1), reason)) for reason in STOP_REASONS}
-        assert len(known) == len(STOP_REASONS)
-        assert not {f"stopped: {reason}" for reason in STOP_REASONS} & known
+        reasons = numbers_of(explanation_pb.StopReason)
+        known = {wording.stop_reason(stopped(explained("soup", top_k=1), reason)) for reason in reasons}
+        assert len(known) == len(reasons) == 6
+        assert not {f"stopped: {reason}" for reason in reasons} & known
 
     @pytest.mark.parametrize(
         ("certain", "words"),

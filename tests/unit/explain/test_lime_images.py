@@ -84,7 +84,7 @@ def test_an_image_without_segments_has_nothing_to_explain() -> None:
 
 
 def test_lime_has_a_default_of_its_own_for_each_kind_of_input() -> None:
-    text, table, picture = (METHODS_OF[reads]["lime"] for reads in ("text", "tabular", "image"))
+    text, table, picture = (METHODS_OF[reads]["lime"] for reads in ("text", "table", "image"))
     assert (text.default_masking, table.default_masking, picture.default_masking) == ("delete", "drawn", "mean")
     assert picture.default_granularity == "quickshift"
     # LimeTabularExplainer takes 5,000 rows unless told otherwise, LimeImageExplainer 1,000.
@@ -94,4 +94,4 @@ def test_lime_has_a_default_of_its_own_for_each_kind_of_input() -> None:
 
 def test_a_table_whose_rows_nobody_drew_is_refused() -> None:
     with pytest.raises(ValueError, match="5000 rows that its game draws"):
-        explain_game(lambda c: np.ones(len(c)), 3, method="lime", reads="tabular")
+        explain_game(lambda c: np.ones(len(c)), 3, method="lime", reads="table")

@@ -100,10 +100,12 @@ def test_every_field_that_its_kind_has_is_filled(bundle: Bundle) -> None:
     family, kind, labels = KINDS[bundle.manifest.model]
     manifest = bundle.manifest
     unset = {field.name for field in manifest.DESCRIPTOR.fields} - {field.name for field, _ in manifest.ListFields()}
-    # Of a regression no lower precision is allowed, and 0 says so.
+    # A regression allows no lower precision, which an unset field says; "kind" is what version 0.1 wrote.
     lacking = {"target_name"} if labels else {"class_labels", "golden_reduced_tolerance"}
-    assert unset == {"text", "tabular", *lacking}
-    assert manifest.kind == bundle_pb2.ModelKind.Value(f"MODEL_KIND_{kind.upper().replace('-', '_')}")
+    assert unset == {"kind", "text", "tabular", *lacking}
+    assert manifest.input_kind == bundle_pb2.INPUT_KIND_IMAGE
+    objective = kind.removeprefix("image-").upper().replace("-", "_")
+    assert manifest.objective == bundle_pb2.Objective.Value(f"OBJECTIVE_{objective}")
     assert tuple(manifest.class_labels) == tuple(labels)
     assert manifest.image == bundle_pb2.ImageSchema(
         width=EDGE,
@@ -309,7 +311,7 @@ def _edited(run: Path, folder: Path, change: dict[str, Any]) -> Path:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"image": {"width": 0}}, r"run\.json: image\.width is 0, not from 1 to 4096"),
+        ({"image": {"width": 0}}, r"run\.json: image\.width is 0, not from 1 to 2048"),
         ({"image": {"resampling": "box"}}, r"image\.resampling is 'box', not one of"),
         ({"image": {"mean": [0.5]}}, r"image\.mean must be three numbers"),
         ({"image": {"std": [0.0, 1.0, 1.0]}}, r"image\.std and image\.rescale must be above 0"),
@@ -333,7 +335,7 @@ def test_runs_that_are_not_consistent_are_refused(
         ('{"image": "../../etc/hostname"}', "is outside the run's folder"),
         ('{"image": "held_out/99999.png"}', "99999.png is missing"),
         ("", "has no images, and the export must be compared on some"),
-        ('{"image": "run.json"}', "a held-out image of .* cannot be decoded"),
+        ('{"image": "run.json"}', "a held-out image of .* is no PNG, JPEG"),
     ],
 )
 def test_held_out_images_that_cannot_be_read_are_named(

@@ -62,7 +62,7 @@ def test_values_are_those_of_the_lime_library(name: str, seed: int) -> None:
         lambda asked: answers[row_numbers(asked, len(row))],
         len(row),
         method="lime",
-        reads="tabular",
+        reads="table",
         drawn=present,
         max_evaluations=500,
         seed=seed,

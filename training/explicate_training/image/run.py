@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from explicate.errors import UsageError
+from explicate_bundle.images import decode
 from explicate_training.config.config_file import format_config
 from explicate_training.data.labels import TargetScale, columns_with_labels, label_names, plain_label, targets_of
 from explicate_training.image.cleaning import clean_images, split_images
@@ -16,7 +17,6 @@ from explicate_training.image.config import ImageConfig
 from explicate_training.image.data import ImageSet, list_images, read_content
 from explicate_training.image.fitting import ImageExamples, fit_images
 from explicate_training.image.model import load_image_model, load_processor
-from explicate_training.image.preparation import decode
 from explicate_training.image.report import (
     changed_images,
     image_data_report,

@@ -8,13 +8,16 @@ from typing import Any  # JSON values; targets of any number type
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.columns import FIRST_CATEGORY_CODE
+from explicate_bundle.table_arrays import LimeStatistics, write_background, write_lime_statistics
+from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
 from explicate_training.config.config_file import format_config
 from explicate_training.data.labels import columns_with_labels, label_names, plain_label, targets_of
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Outcome, one_thread
 from explicate_training.report.report import Evaluation, RunRecord, write_record
 from explicate_training.run_directory import tool_versions, write_json_lines
-from explicate_training.table.background import LimeStatistics, lime_statistics, summarise
+from explicate_training.table.background import lime_statistics, summarise
 from explicate_training.table.boosted_trees import boosted_trees_outputs
 from explicate_training.table.cleaning import clean_table
 from explicate_training.table.column_typing import type_table
@@ -23,7 +26,7 @@ from explicate_training.table.data import Table, read_table
 from explicate_training.table.encoding import encode, learn_schema
 from explicate_training.table.fitting import TableExamples, fit_table, new_network, predict_table
 from explicate_training.table.leakage import leakage_suspects
-from explicate_training.table.network import FIRST_CATEGORY_CODE, save_network
+from explicate_training.table.network import save_network
 from explicate_training.table.report import TABLE_CURVES, table_data_report, table_report_lines
 from explicate_training.table.splitting import split_table
 from explicate_training.tasks.task import task_lines, task_metrics
@@ -110,10 +113,9 @@ class TableRun:
         metrics |= {"gradient_boosted_trees": trees}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         save_network(self._network, folder / "model")
-        summarise(self._examples["train"].encoded, config.data.background_rows, seed=config.training.seed).save(
-            folder / "background.npz"
-        )
-        self._lime_statistics().save(folder / "lime.npz")
+        background = summarise(self._examples["train"].encoded, config.data.background_rows, seed=config.training.seed)
+        write_background(folder / BACKGROUND_NAME, background)
+        write_lime_statistics(folder / LIME_NAME, self._lime_statistics())
         test = self._splits.test
         write_json_lines(
             folder / "held_out.jsonl",
