@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from explicate_bundle.errors import SignatureError
+from explicate_bundle.signatures import check_sign_key
 from explicate_bundle.writing import GRAPH_NAME, MODEL_CARD_NAME
 from explicate_export.contents import ModelExport, Say
 from explicate_export.description import describe
@@ -12,7 +14,6 @@ from explicate_export.image.conversion import open_image_run
 from explicate_export.image.run import KINDS as IMAGE_KINDS
 from explicate_export.model_card import model_card
 from explicate_export.publish import check_target, stage_bundle
-from explicate_export.signing import check_sign_key
 from explicate_export.table.conversion import open_tabular_run
 from explicate_export.table.run import KINDS as TABULAR_KINDS
 from explicate_export.text.conversion import open_text_run
@@ -56,7 +57,10 @@ def export_run(run_directory: Path, repository: Path, options: ExportOptions, *,
     """
     check_target(repository, options.model, version=options.version)
     if options.sign_key is not None:
-        check_sign_key(options.sign_key)
+        try:
+            check_sign_key(options.sign_key)
+        except SignatureError as error:
+            raise UsageError(f"{error} (--sign-key)") from None
     model = open_run(run_directory, say)
     with stage_bundle(repository, options.model, version=options.version, sign_key=options.sign_key) as staged:
         contents = model.fill(staged.folder, compared_inputs=options.compared_inputs, say=say)

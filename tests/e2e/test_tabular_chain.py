@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from explicate import Client
 from explicate.v1 import bundle_pb2
-from explicate_export.table.rows import TableRows, encode
+from explicate_bundle.columns import TableColumns, TableRows
 from support.harness import server_process
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -117,7 +117,7 @@ class Exported:
 
     def of(self, rows: list[dict[str, Any]]) -> NDArray[np.float64]:
         """float64 [rows, outputs] of rows as the client takes them."""
-        return self.ask(encode(rows, self.manifest.tabular))
+        return self.ask(TableColumns(self.manifest.tabular).encoded(rows))
 
 
 @pytest.fixture(params=list(LABELS))

@@ -136,10 +136,10 @@ def build_onnx_variant(
         onnx.checker.check_model(graph)
         onnx.save(graph, staged.folder / GRAPH_NAME)
         if constant:
-            golden = read_golden(origin / GOLDEN_NAME, classes=len(LABELS), attributed=False)
-            logits = np.broadcast_to(np.array(CONSTANT_LOGITS, dtype=np.float32), golden.logits.shape)
-            write_golden(staged.folder / GOLDEN_NAME, Golden(golden.texts, logits))
             manifest.ClearField("golden_attributions")
+            golden = read_golden(origin / GOLDEN_NAME, manifest)
+            logits = np.broadcast_to(np.array(CONSTANT_LOGITS, dtype=np.float32), golden.outputs.shape)
+            write_golden(staged.folder / GOLDEN_NAME, Golden(golden.inputs, logits), manifest)
         return staged.publish(manifest)
 
 

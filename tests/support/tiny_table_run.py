@@ -10,6 +10,7 @@ from typing import Any  # cells of many types
 import numpy as np
 import torch
 
+from explicate_bundle.table_arrays import write_lime_statistics
 from explicate_training.table.background import lime_statistics
 from explicate_training.table.network import TabularNetwork, TabularNetworkConfig, save_network
 
@@ -122,7 +123,7 @@ def _write_lime_statistics(path: Path, columns: Sequence[Column], *, seed: int) 
     counts = [2 + len(column["categories"]) for column in columns if column["type"] != "number"]
     numbers = stream.normal(10, 5, (TRAINING_ROWS, len(columns) - len(counts))).astype(np.float32)
     codes = np.array([stream.integers(0, count, TRAINING_ROWS) for count in counts], dtype=np.int64)
-    lime_statistics(numbers, codes.reshape(len(counts), TRAINING_ROWS).T, counts).save(path)
+    write_lime_statistics(path, lime_statistics(numbers, codes.reshape(len(counts), TRAINING_ROWS).T, counts))
 
 
 def _write_background(path: Path, columns: Sequence[Column], *, seed: int) -> None:

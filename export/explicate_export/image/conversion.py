@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.golden import GoldenImages, write_golden_images
+from explicate_bundle.golden import Golden, write_golden
+from explicate_bundle.images import UnreadableImage, decode
+from explicate_bundle.inputs import ImageInput
 from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME
 from explicate_export.contents import CardText, Contents, Say
 from explicate_export.description import GOLDEN_TOLERANCE
@@ -21,7 +23,6 @@ from explicate_export.model_card import code
 from explicate_export.onnx_graph import write_graph
 from explicate_export.parity import LOGITS, MAX_DIFFERENCE, Graph, Scale, check_parity, measure_parity
 from explicate_export.training_run import TrainingRun
-from explicate_training.image.preparation import ImageError, decode
 
 
 def image_card(run: ImageRun) -> CardText:
@@ -149,16 +150,15 @@ class ImageExport:
             unit=scale.unit,
         )
         say(f"{len(golden)} golden images, {len(attributions)} of them attributed")
-        write_golden_images(
-            folder / GOLDEN_NAME,
-            GoldenImages(tuple(contents[index] for index in golden), reference[golden], attributions),
-        )
-        return Contents(self._manifest(recipe, scale), parity, image_card(run))
+        manifest = self._manifest(recipe, scale)
+        files = tuple(ImageInput(contents[index]) for index in golden)
+        write_golden(folder / GOLDEN_NAME, Golden(files, reference[golden], attributions), manifest)
+        return Contents(manifest, parity, image_card(run))
 
     def _pixels(self, content: bytes) -> Pixels:
         try:
             return self.image_run.preparation.pixels(decode(content))
-        except ImageError as error:
+        except UnreadableImage as error:
             raise UsageError(f"a held-out image of {self.image_run.training.directory} {error}: train again") from None
 
     def _manifest(self, recipe: bundle_pb2.GoldenAttributions | None, scale: Scale) -> bundle_pb2.Bundle:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.images import MAX_EDGE, MAX_SHORTEST_EDGE, RESAMPLINGS, Preparation
 from explicate_export.errors import UsageError
 from explicate_export.training_run import (
     HELD_OUT_NAME,
@@ -22,20 +23,12 @@ from explicate_export.training_run import (
     read_target,
     read_target_name,
 )
-from explicate_training.image.preparation import Preparation
 
 KINDS = {
     "image-classification": bundle_pb2.MODEL_KIND_IMAGE_CLASSIFICATION,
     "image-multi-label": bundle_pb2.MODEL_KIND_IMAGE_MULTI_LABEL,
     "image-regression": bundle_pb2.MODEL_KIND_IMAGE_REGRESSION,
 }
-_RESAMPLINGS = {
-    "nearest": bundle_pb2.RESAMPLING_NEAREST,
-    "bilinear": bundle_pb2.RESAMPLING_BILINEAR,
-    "bicubic": bundle_pb2.RESAMPLING_BICUBIC,
-    "lanczos": bundle_pb2.RESAMPLING_LANCZOS,
-}
-_MAX_EDGE = 4096
 
 
 @dataclass(frozen=True)
@@ -84,7 +77,7 @@ def read_image_run(directory: Path) -> ImageRun:
         target_name=read_target_name(run) if regression else "",
         target=read_target(run) if regression else None,
         schema=schema,
-        preparation=Preparation(schema.width, schema.height, schema.shortest_edge, image["resampling"]),
+        preparation=Preparation.of(schema),
         normalisation=_normalisation(image, run.file),
         held_out=_held_out(directory),
     )
@@ -92,17 +85,19 @@ def read_image_run(directory: Path) -> ImageRun:
 
 def _schema(image: Mapping[str, Any], path: Path) -> bundle_pb2.ImageSchema:
     resampling = image.get("resampling")
-    if resampling not in _RESAMPLINGS:
+    if resampling not in RESAMPLINGS:
         raise UsageError(
-            f"{path}: image.resampling is {resampling!r}, not one of {', '.join(_RESAMPLINGS)}: train again"
+            f"{path}: image.resampling is {resampling!r}, not one of {', '.join(RESAMPLINGS)}: train again"
         )
     edges: dict[str, int] = {
         name: field(image, name, int, path) for name in ("width", "height", "shortest_edge", "patch_size")
     }
-    for name, least in (("width", 1), ("height", 1), ("shortest_edge", 0), ("patch_size", 0)):
-        if not least <= edges[name] <= _MAX_EDGE:
-            raise UsageError(f"{path}: image.{name} is {edges[name]}, not from {least} to {_MAX_EDGE}: train again")
-    return bundle_pb2.ImageSchema(resampling=_RESAMPLINGS[resampling], **edges)
+    edge, shortest = (1, MAX_EDGE), (0, MAX_SHORTEST_EDGE)
+    ranges = {"width": edge, "height": edge, "shortest_edge": shortest, "patch_size": (0, MAX_EDGE)}
+    for name, (least, most) in ranges.items():
+        if not least <= edges[name] <= most:
+            raise UsageError(f"{path}: image.{name} is {edges[name]}, not from {least} to {most}: train again")
+    return bundle_pb2.ImageSchema(resampling=bundle_pb2.Resampling.Value(f"RESAMPLING_{resampling.upper()}"), **edges)
 
 
 def _normalisation(image: Mapping[str, Any], path: Path) -> Normalisation:

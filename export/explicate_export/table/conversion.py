@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.golden import GoldenRows, write_golden_rows
+from explicate_bundle.columns import TableColumns, TableRows
+from explicate_bundle.golden import Golden, write_golden
 from explicate_bundle.writing import BACKGROUND_NAME, GOLDEN_NAME, GRAPH_NAME, LIME_NAME
 from explicate_export.contents import CardText, Contents, Say
 from explicate_export.description import GOLDEN_TOLERANCE
@@ -19,7 +20,6 @@ from explicate_export.onnx_graph import write_graph
 from explicate_export.parity import LOGITS, MAX_DIFFERENCE, Graph, Scale, check_parity, measure_parity
 from explicate_export.table import model as tabular_model
 from explicate_export.table.golden import attribute_golden_rows, choose_golden_rows, edge_rows
-from explicate_export.table.rows import TableRows
 from explicate_export.table.run import TabularRun, read_tabular_run
 from explicate_export.training_run import TrainingRun
 
@@ -166,23 +166,27 @@ class TabularExport:
 
         recipe, golden = self._golden(rows, reference, held_out=len(held_out), graph=graph, unit=scale.unit)
         say(f"{len(golden.outputs)} golden rows, {len(golden.attributions)} of them attributed")
-        write_golden_rows(folder / GOLDEN_NAME, golden)
-        return Contents(self._manifest(recipe, scale), parity, tabular_card(run))
+        manifest = self._manifest(recipe, scale)
+        write_golden(folder / GOLDEN_NAME, golden, manifest)
+        return Contents(manifest, parity, tabular_card(run))
 
     def _golden(
         self, rows: TableRows, reference: NDArray[np.float32], *, held_out: int, graph: Graph, unit: float
-    ) -> tuple[bundle_pb2.GoldenAttributions | None, GoldenRows]:
+    ) -> tuple[bundle_pb2.GoldenAttributions | None, Golden]:
         """Golden rows from those compared: some of the first `held_out`, and all the edge rows behind them."""
         whole = choose_golden_rows(reference[:held_out])
         indices = [*whole, *range(held_out, len(rows))]
-        chosen = rows[indices]
-        return attribute_golden_rows(
-            GoldenRows(self.tabular_run.schema, chosen.numbers, chosen.codes, reference[indices]),
+        columns = TableColumns(self.tabular_run.schema)
+        recipe, attributions = attribute_golden_rows(
+            rows[indices],
+            reference[indices],
             range(len(whole)),
+            columns=columns,
             outputs=lambda asked: graph.run(asked.feeds()),
             background=self.tabular_run.background,
             unit=unit,
         )
+        return recipe, Golden(columns.inputs_of(rows[indices]), reference[indices], attributions)
 
     def _manifest(self, recipe: bundle_pb2.GoldenAttributions | None, scale: Scale) -> bundle_pb2.Bundle:
         run = self.tabular_run

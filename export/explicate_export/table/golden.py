@@ -4,17 +4,15 @@ The attributions are computed here in numpy, from the engine and the graph alone
 a second reading of what a player, an absent column and an average are.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.golden import GoldenRows
+from explicate_bundle.columns import MISSING_CODE, UNKNOWN_CODE, TableColumns, TableRows
+from explicate_bundle.table_arrays import Background
 from explicate_export.evenly import evenly
-from explicate_export.table.background import Background
-from explicate_export.table.rows import MISSING_CODE, UNKNOWN_CODE, TableRows
 from explicate_server.explain import explain_game
 from explicate_server.explain.methods import METHODS
 
@@ -57,39 +55,27 @@ def choose_golden_rows(outputs: NDArray[np.float32], count: int = GOLDEN_ROWS) -
     return evenly(by_output.tolist(), count)
 
 
-def player_of_column(schema: bundle_pb2.TabularSchema) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The player of each number column and of each other column.
-
-    A column is a player, or the columns of one group are; they are counted in the order in which they first come.
-    """
-    players: dict[tuple[bool, str], int] = {}
-    of_column = []
-    for column in schema.columns:
-        key = (bool(column.group), column.group or column.name)
-        of_column.append(players.setdefault(key, len(players)))
-    is_number = [column.type == bundle_pb2.COLUMN_TYPE_NUMBER for column in schema.columns]
-    chosen = np.array(of_column, dtype=np.intp)
-    return chosen[np.array(is_number)], chosen[~np.array(is_number)]
-
-
 def attribute_golden_rows(
-    golden: GoldenRows,
+    rows: TableRows,
+    reference: NDArray[np.float32],
     candidates: Sequence[int],
     *,
+    columns: TableColumns,
     outputs: Outputs,
     background: Background,
     unit: float,
-) -> tuple[bundle_pb2.GoldenAttributions | None, GoldenRows]:
-    """How the attributions are made, and the golden rows with those of a few of the `candidates` (indices).
+) -> tuple[bundle_pb2.GoldenAttributions | None, Mapping[int, NDArray[np.float64]]]:
+    """How the attributions are made, and those of a few of the `candidates` by index; float64 [players] each.
 
-    `outputs` are the graph's, float32 [rows, outputs]. Nothing is attributed, and the first is None, when that would
+    `rows` are the golden ones, with their outputs `reference`, float32 [rows, outputs]. `outputs` are the graph's,
+    float32 [rows, outputs]. Nothing is attributed, and the first is None, when that would
     take more than MOST_MODEL_ROWS, or when the model's answers hardly depend on the columns.
     """
-    players = 1 + max(int(of.max(initial=-1)) for of in player_of_column(golden.schema))
+    players = len(columns.players)
     cost = players * len(background)
     affordable = [(rows, each) for rows, each in _CHOICES if rows * each * cost <= MOST_MODEL_ROWS]
     if not affordable:
-        return None, golden
+        return None, {}
     row_count, evaluations_per_player = affordable[0]
     recipe = bundle_pb2.GoldenAttributions(
         method=METHOD,
@@ -101,7 +87,9 @@ def attribute_golden_rows(
     attributions = {}
     for index in evenly(candidates, row_count):
         values = explain_game(
-            _game(golden, index, outputs=outputs, background=background),
+            _game(
+                rows[[index]], int(reference[index].argmax()), columns=columns, outputs=outputs, background=background
+            ),
             players,
             method=recipe.method,
             seed=recipe.seed,
@@ -109,30 +97,22 @@ def attribute_golden_rows(
         ).values
         if np.linalg.norm(values) >= _LEAST_NORM * unit:
             attributions[index] = values
-    if not attributions:
-        return None, golden
-    return recipe, replace(golden, attributions=attributions)
+    return (recipe, attributions) if attributions else (None, {})
 
 
 def _game(
-    golden: GoldenRows,
-    index: int,
-    *,
-    outputs: Outputs,
-    background: Background,
+    row: TableRows, output: int, *, columns: TableColumns, outputs: Outputs, background: Background
 ) -> Callable[[NDArray[np.bool_]], NDArray[np.float64]]:
     """v(S) = Σ_b weight_b · output(the row's values of S, row b's values of the rest)."""
-    of_number, of_code = player_of_column(golden.schema)
-    row = TableRows(golden.numbers, golden.codes)[[index]]
-    output = int(golden.outputs[index].argmax())
+    of_number, of_code = columns.owners[: columns.numbers], columns.owners[columns.numbers :]
     coalitions_at_once = max(1, _BATCH_ROWS // len(background))
 
     def value(coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         parts = []
         for start in range(0, len(coalitions), coalitions_at_once):
             some = coalitions[start : start + coalitions_at_once, None]  # [m, 1, players]
-            numbers = np.where(some[..., of_number], row.numbers, background.rows.numbers)  # [m, b, columns]
-            codes = np.where(some[..., of_code], row.codes, background.rows.codes)
+            numbers = np.where(some[..., of_number], row.numbers, background.numbers)  # [m, b, columns]
+            codes = np.where(some[..., of_code], row.codes, background.codes)
             asked = TableRows(
                 *(array.reshape(len(some) * len(background), array.shape[2]) for array in (numbers, codes))
             )

@@ -6,15 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from explicate_bundle.columns import CODES_NAME, NUMBERS_NAME, TableColumns, TableRows
 from explicate_export.errors import UsageError
 from explicate_export.onnx_graph import GraphSource, first_line
-from explicate_export.table.rows import (
-    CODES_NAME,
-    NUMBERS_NAME,
-    TableRows,
-    code_columns,
-    number_columns,
-)
 from explicate_export.table.run import TabularRun
 from explicate_training.table.network import TabularNetwork, load_network
 
@@ -61,8 +55,8 @@ def load(run: TabularRun) -> TabularModel:
     except Exception as error:  # a broken file raises whatever the reader of that part raises
         raise UsageError(f"{directory} cannot be loaded ({first_line(error)}): train again") from error
     config = network.config
-    columns = (len(number_columns(run.schema)), tuple(len(c.categories) for c in code_columns(run.schema)))
-    if columns != (config.number_columns, tuple(config.category_counts)):
+    columns = TableColumns(run.schema)
+    if (columns.numbers, columns.category_counts) != (config.number_columns, tuple(config.category_counts)):
         raise UsageError(
             f"{run.training.directory} is not consistent: run.json and the model differ in columns or "
             "categories, so train again"

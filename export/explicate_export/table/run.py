@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.columns import CellError, TableColumns, TableRows, TooLargeError
 from explicate_bundle.errors import BundleError
-from explicate_bundle.table_arrays import read_lime_statistics
+from explicate_bundle.table_arrays import Background, read_background, read_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
 from explicate_export.errors import UsageError
-from explicate_export.table.background import Background, read_background
-from explicate_export.table.rows import CellError, TableRows, TooLargeError, encode
 from explicate_export.training_run import (
     HELD_OUT_NAME,
     UNFINISHED,
@@ -63,9 +62,15 @@ def read_tabular_run(directory: Path) -> TabularRun:
     kind = KINDS[field(run.settings, "kind", str, run.file)]
     labels = read_labels(run)
     schema = bundle_pb2.TabularSchema(columns=_columns(run))
-    background = read_background(directory / BACKGROUND_NAME, schema)
-    schema.background_rows = len(background)
-    schema.lime_statistics = _has_lime_statistics(directory / LIME_NAME, schema)
+    try:
+        background = read_background(directory / BACKGROUND_NAME, schema)
+        schema.background_rows = len(background)
+        # A run from before there were statistics has none, and its model no lime.
+        schema.lime_statistics = (directory / LIME_NAME).exists()
+        if schema.lime_statistics:
+            read_lime_statistics(directory / LIME_NAME, schema)
+    except BundleError as error:
+        raise UsageError(f"{directory}: {error}, so train again") from None
     held_out, targets = _held_out(directory / HELD_OUT_NAME, schema, regression=not labels)
     return TabularRun(
         training=run,
@@ -77,17 +82,6 @@ def read_tabular_run(directory: Path) -> TabularRun:
         held_out=held_out,
         held_out_targets=targets,
     )
-
-
-def _has_lime_statistics(path: Path, schema: bundle_pb2.TabularSchema) -> bool:
-    """Whether the run has them; one of before there were such statistics has not, and its model no lime."""
-    if not path.exists():
-        return False
-    try:
-        read_lime_statistics(path, schema)
-    except BundleError as error:
-        raise UsageError(f"{path}: {error}, so train again") from None
-    return True
 
 
 def _columns(run: TrainingRun) -> list[bundle_pb2.ColumnSchema]:
@@ -132,12 +126,13 @@ def _check_categories(kind: str, categories: Sequence[str], place: str) -> None:
 
 def _held_out(path: Path, schema: bundle_pb2.TabularSchema, *, regression: bool) -> tuple[TableRows, tuple[float, ...]]:
     """The rows of the test split, and their targets when those are numbers."""
+    columns = TableColumns(schema)
     rows, targets = [], []
     for place, value in read_lines(path):
         if not isinstance(value, dict) or not isinstance(value.get("row"), dict):
             raise UsageError(f'{place}: not an object with a "row": {UNFINISHED}')
         try:
-            rows.append(encode([value["row"]], schema))
+            rows.append(columns.encoded([value["row"]]))
         except TooLargeError:
             continue  # there is nothing to compare
         except CellError as error:

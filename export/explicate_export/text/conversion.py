@@ -133,11 +133,10 @@ class TextExport:
         recipe, golden = attribute_golden(
             golden, excerpts, graph=path, schema=schema, tokenizer_json=tokenizer_json, unit=scale.unit
         )
-        say(f"{len(golden.texts)} golden texts, {len(golden.attributions)} of them attributed")
-        write_golden(folder / GOLDEN_NAME, golden)
-        return Contents(
-            self._manifest(schema, recipe, scale), parity, text_card(self.text_run, schema, dropping, scale)
-        )
+        say(f"{len(golden.inputs)} golden texts, {len(golden.attributions)} of them attributed")
+        manifest = self._manifest(schema, recipe, scale)
+        write_golden(folder / GOLDEN_NAME, golden, manifest)
+        return Contents(manifest, parity, text_card(self.text_run, schema, dropping, scale))
 
     def _manifest(
         self, schema: bundle_pb2.TextSchema, recipe: bundle_pb2.GoldenAttributions | None, scale: Scale

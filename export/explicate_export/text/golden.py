@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import Golden
+from explicate_bundle.inputs import TextInput
 from explicate_export.evenly import evenly
 from explicate_export.text.run import Texts
 from explicate_server.explain.methods import METHODS
@@ -59,8 +60,7 @@ def length_of(texts: Texts) -> int:
 
 def golden_texts(rows: Sequence[Texts], outputs: NDArray[np.float32]) -> Golden:
     """The rows with their answers, not attributed yet."""
-    first, *second = zip(*rows, strict=True)
-    return Golden(first, outputs, pairs=second[0] if second else None)
+    return Golden(tuple(TextInput(*texts) for texts in rows), outputs)
 
 
 def attribute_golden(
@@ -87,12 +87,12 @@ def attribute_golden(
     runtime = OnnxRuntime(graph, threads=usable_cores())
     most_bytes = max(len(text.encode()) for texts in rows for text in texts)
     modality = TextModality(schema, tokenizer_json, max_text_bytes=most_bytes)
-    places = {value.texts: index for index, value in enumerate(golden.inputs)}
+    places = {value: index for index, value in enumerate(golden.inputs)}
     attributions = {}
-    for index in (places[texts] for texts in rows):
+    for index in (places[TextInput(*texts)] for texts in rows):
         values = attribute(
             golden.inputs[index],
-            int(golden.logits[index].argmax()),
+            int(golden.outputs[index].argmax()),
             recipe=recipe,
             modality=modality,
             evaluate=lambda rows: run_rows(runtime, modality.collate, rows),

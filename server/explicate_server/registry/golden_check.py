@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import GoldenAttributions
 from explicate_bundle.bundle import VerifiedBundle
+from explicate_bundle.inputs import ModelInput
 from explicate_server.explain.explain_game import explain_game
 from explicate_server.explain.methods import METHODS
-from explicate_server.modalities.modality import Modality, ModelInput
+from explicate_server.modalities.modality import Modality
 from explicate_server.runtime.full_batches import run_rows
 from explicate_server.runtime.model_runtime import Runtime
 from explicate_server.runtime.queue import Row
@@ -123,7 +124,7 @@ class GoldenCheck:
         self._attributes = bool(self._golden.attributions) and comparable(recipe)
         if self._golden.attributions and not self._attributes:
             _log.warning(
-                "%s/%d: golden attributions are not compared: they are of %s version %s, which this server has not",
+                "%s/%d: golden attributions are not compared: this server does not have their %s version %s",
                 *(manifest.model, manifest.version, recipe.method, recipe.method_version),
             )
 

@@ -309,7 +309,7 @@ def _edited(run: Path, folder: Path, change: dict[str, Any]) -> Path:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"image": {"width": 0}}, r"run\.json: image\.width is 0, not from 1 to 4096"),
+        ({"image": {"width": 0}}, r"run\.json: image\.width is 0, not from 1 to 2048"),
         ({"image": {"resampling": "box"}}, r"image\.resampling is 'box', not one of"),
         ({"image": {"mean": [0.5]}}, r"image\.mean must be three numbers"),
         ({"image": {"std": [0.0, 1.0, 1.0]}}, r"image\.std and image\.rescale must be above 0"),
@@ -333,7 +333,7 @@ def test_runs_that_are_not_consistent_are_refused(
         ('{"image": "../../etc/hostname"}', "is outside the run's folder"),
         ('{"image": "held_out/99999.png"}', "99999.png is missing"),
         ("", "has no images, and the export must be compared on some"),
-        ('{"image": "run.json"}', "a held-out image of .* cannot be decoded"),
+        ('{"image": "run.json"}', "a held-out image of .* is no PNG, JPEG"),
     ],
 )
 def test_held_out_images_that_cannot_be_read_are_named(

@@ -1,7 +1,6 @@
 """The run directory of a table's model: what is whole is read, what is not is one sentence that names the file."""
 
 import json
-import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +10,11 @@ import numpy as np
 import pytest
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.columns import TableColumns
 from explicate_export.errors import UsageError
 from explicate_export.export import open_run
-from explicate_export.table.rows import CellError, encode
 from explicate_export.table.run import read_tabular_run
 from support.tiny_table_run import BACKGROUND_ROWS, COLUMNS, TARGET, category, number, write_table_run
-
-ROW = {"city": "Köln", "age": 30, "member": True, "income": 1.5, "size": "large", "distance": -2}
 
 
 @pytest.fixture(scope="module")
@@ -37,20 +34,6 @@ def _change(path: Path, **values: Any) -> None:
 
 def _open(run: Path) -> None:
     open_run(run, lambda _: None)
-
-
-def _schema(*columns: dict[str, Any]) -> bundle_pb2.TabularSchema:
-    types = bundle_pb2.ColumnType
-    return bundle_pb2.TabularSchema(
-        columns=[
-            bundle_pb2.ColumnSchema(
-                name=column["name"],
-                type=types.Value(f"COLUMN_TYPE_{column['type'].upper()}"),
-                categories=column["categories"],
-            )
-            for column in columns
-        ]
-    )
 
 
 def test_finished_run_is_read(run: Path) -> None:
@@ -78,50 +61,6 @@ def test_targets_of_a_regression_are_read(tmp_path: Path) -> None:
     assert found.held_out_targets == tuple(json.loads(line)["label"] for line in lines)
 
 
-def test_cells_become_numbers_and_codes_in_the_schemas_order() -> None:
-    rows = [ROW, {**ROW, "city": "Rome", "member": None, "age": None, "size": None}, {**ROW, "member": "false"}]
-    encoded = encode(rows, _schema(*COLUMNS))
-    np.testing.assert_array_equal(encoded.numbers, np.float32([[30, 1.5, -2], [math.nan, 1.5, -2], [30, 1.5, -2]]))
-    np.testing.assert_array_equal(encoded.codes, [[3, 3, 4], [0, 1, 1], [3, 2, 4]])
-    assert (encoded.numbers.dtype, encoded.codes.dtype) == (np.float32, np.int64)
-    assert list(encoded.feeds()) == ["numbers", "codes"]
-
-
-@pytest.mark.parametrize(
-    ("column", "cell", "name", "shape"),
-    [(number("x"), 1.0, "codes", (2, 0)), (category("x", "a"), "a", "numbers", (2, 0))],
-)
-def test_input_without_columns_is_empty_and_not_fed(
-    column: dict[str, Any], cell: Any, name: str, shape: tuple[int, int]
-) -> None:
-    encoded = encode([{"x": cell}, {"x": None}], _schema(column))
-    assert getattr(encoded, name).shape == shape
-    assert name not in encoded.feeds()
-
-
-@pytest.mark.parametrize(
-    ("cells", "message"),
-    [
-        ({"age": "thirty"}, "'age' is a number column"),
-        ({"age": True}, "'age' is a number column"),
-        ({"age": 1e308}, "32-bit"),
-        ({"age": math.inf}, "32-bit"),
-        ({"age": math.nan}, "32-bit"),
-        ({"city": 3}, "'city' is a column of categories"),
-        ({"size": False}, "'size' is a column of categories"),
-        ({"wage": 3}, "'wage' is not in the schema"),
-    ],
-)
-def test_cell_that_does_not_fit_is_named(cells: dict[str, Any], message: str) -> None:
-    with pytest.raises(CellError, match=message):
-        encode([{**ROW, **cells}], _schema(*COLUMNS))
-
-
-def test_row_without_a_column_is_refused() -> None:
-    with pytest.raises(CellError, match="'size' is missing"):
-        encode([{name: cell for name, cell in ROW.items() if name != "size"}], _schema(*COLUMNS))
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -146,7 +85,7 @@ def test_truncated_file_is_one_sentence(run: Path, name: str, keep: int) -> None
     path = run / name
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(
-        UsageError, match=r"run\.json is not JSON|background\.npz cannot be read|model cannot be loaded"
+        UsageError, match=r"run\.json is not JSON|background\.npz is not in the format|model cannot be loaded"
     ):
         _open(run)
 
@@ -170,8 +109,8 @@ def test_truncated_file_is_one_sentence(run: Path, name: str, keep: int) -> None
         ({"columns": [category("m", "a", "a")]}, "different names"),
         ({"columns": [number("")]}, "name is empty"),
         ({"columns": [{**number("age"), "may_be_missing": 1}]}, "may_be_missing"),
-        ({"columns": list(COLUMNS[:-1])}, r"background\.npz: numbers"),
-        ({"columns": [*COLUMNS[1:], COLUMNS[0]]}, r"background\.npz: a code|not consistent: run\.json and the model"),
+        ({"columns": list(COLUMNS[:-1])}, r"background\.npz has rows that are not"),
+        ({"columns": [*COLUMNS[1:], COLUMNS[0]]}, r"background\.npz has rows|not consistent: run\.json and the model"),
     ],
 )
 def test_wrong_value_is_named(run: Path, values: dict[str, Any], message: str) -> None:
@@ -191,18 +130,18 @@ def _without_weights(arrays: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_without_weights, "cannot be read"),
-        (_no_rows, "not float64"),
+        (_without_weights, "not in the format"),
+        (_no_rows, "sum to 1"),
         (lambda a: {**a, "weights": a["weights"] * 1.01}, "sum to 1"),
         (lambda a: {**a, "weights": a["weights"] * np.nan}, "sum to 1"),
-        (lambda a: {**a, "weights": np.full(len(a["weights"]), 1, np.int64)}, "not float64"),
-        (lambda a: {**a, "numbers": a["numbers"][:, 1:]}, "numbers are"),
-        (lambda a: {**a, "numbers": a["numbers"].astype(np.float64)}, "numbers are float64"),
-        (lambda a: {**a, "numbers": a["numbers"] * np.inf}, "infinite"),
-        (lambda a: {**a, "codes": a["codes"][:-1]}, "codes are"),
-        (lambda a: {**a, "codes": a["codes"] + 5}, "no category"),
-        (lambda a: {**a, "codes": a["codes"] - 5}, "no category"),
-        (lambda a: {**a, "weights": np.array([{}], dtype=object)}, "cannot be read"),
+        (lambda a: {**a, "weights": np.full(len(a["weights"]), 1, np.int64)}, "weights of type int64, not float64"),
+        (lambda a: {**a, "numbers": a["numbers"][:, 1:]}, "not of the manifest's columns"),
+        (lambda a: {**a, "numbers": a["numbers"].astype(np.float64)}, "numbers of type float64"),
+        (lambda a: {**a, "numbers": a["numbers"] * np.inf}, "not of the manifest's columns"),
+        (lambda a: {**a, "codes": a["codes"][:-1]}, "has 19 rows and weights"),
+        (lambda a: {**a, "codes": a["codes"] + 5}, "not of the manifest's columns"),
+        (lambda a: {**a, "codes": a["codes"] - 5}, "not of the manifest's columns"),
+        (lambda a: {**a, "weights": np.array([{}], dtype=object)}, "not in the format"),
     ],
 )
 def test_background_that_does_not_fit_is_named(
@@ -248,7 +187,7 @@ def test_rows_that_a_server_would_refuse_are_left_out(run: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     changed = {"row": {**json.loads(lines[0])["row"], "age": 1e308}, "label": "no"}
     path.write_text("\n".join([json.dumps(changed), *lines[1:]]), encoding="utf-8")
-    whole = encode([json.loads(line)["row"] for line in lines[1:]], read_tabular_run(run).schema)
+    whole = TableColumns(read_tabular_run(run).schema).encoded([json.loads(line)["row"] for line in lines[1:]])
     np.testing.assert_array_equal(read_tabular_run(run).held_out.numbers, whole.numbers)
 
 

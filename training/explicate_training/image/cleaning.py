@@ -18,11 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from explicate.errors import UsageError
+from explicate_bundle.images import Pixels, Preparation, UnreadableImage, decode
 from explicate_training.data.cleaning import HELD_OUT, CleaningReport, check_cleaned, conflicts, digest_of, twins
 from explicate_training.data.labels import Split, objects
 from explicate_training.image.config import ImageDataConfig
 from explicate_training.image.data import ImageSet, ImageSource, read_content
-from explicate_training.image.preparation import ImageError, Pixels, Preparation, bombs_refused, decode
 from explicate_training.tasks.registry import task_named
 from explicate_training.tasks.task import Task
 
@@ -107,11 +107,11 @@ def _read_all(
             if min(image.size) < minimum_edge:
                 return _Read(reason=TINY, why=f"{image.width} x {image.height} pixels")
             pixels[place] = preparation.pixels(image)
-        except ImageError as error:
+        except UnreadableImage as error:
             return _Read(reason=UNREADABLE, why=str(error))
         return _Read(digest=hashlib.sha256(b"%d %d " % image.size + image.tobytes()).hexdigest())
 
-    with bombs_refused(), ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and resizes without the GIL
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and resizes without the GIL
         return list(pool.map(read, range(len(sources))))
 
 

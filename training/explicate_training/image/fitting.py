@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from explicate_bundle.images import Pixels
 from explicate_training.image.augmentation import Draw, DrawOrder, augment
 from explicate_training.image.config import AugmentationConfig, ImageConfig
 from explicate_training.image.model import ImageModel
-from explicate_training.image.preparation import Pixels
 from explicate_training.loop.trainer import Fitting, Outcome, fit
 from explicate_training.tasks.task import TargetScale
 

@@ -23,8 +23,8 @@ from transformers import (
 from transformers.image_processing_base import ImageProcessingMixin
 
 from explicate.errors import UsageError
+from explicate_bundle.images import Pixels, Preparation
 from explicate_training.image.config import ImageModelConfig
-from explicate_training.image.preparation import Pixels, Preparation
 from explicate_training.image.processor import ImageProcessor, read_processor
 
 _PREDICTION_ROWS = 64

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from explicate_bundle.images import Pixels, encode_png
 from explicate_training.image.augmentation import augment
 from explicate_training.image.config import AugmentationConfig
 from explicate_training.image.data import ImageSet
-from explicate_training.image.preparation import Pixels, encode_png
 from explicate_training.tasks.task import Task
 
 _SHOWN_IMAGES, _SHOWN_CHANGES = 6, 5  # of the augmentation: images, and changes of each

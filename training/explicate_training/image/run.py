@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from explicate.errors import UsageError
+from explicate_bundle.images import decode
 from explicate_training.image.cleaning import REASONS, clean_images
 from explicate_training.image.config import ImageConfig
 from explicate_training.image.data import ImageSet, list_images, read_content
 from explicate_training.image.fitting import ImageExamples, fit_images
 from explicate_training.image.model import load_image_model, load_processor
-from explicate_training.image.preparation import decode
 from explicate_training.image.report import changed_images, pictures_of
 from explicate_training.loop.run import Run
 from explicate_training.loop.trainer import Fitting, Outcome, one_thread

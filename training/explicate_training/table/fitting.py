@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from explicate_bundle.columns import UNKNOWN_CODE
 from explicate_training.loop.trainer import BalancedOrder, Fitting, Outcome, fit
 from explicate_training.table.config import TableModelConfig, TableTrainingConfig
 from explicate_training.table.encoding import ColumnSchema, EncodedTable
-from explicate_training.table.network import UNKNOWN_CODE, TabularNetwork, TabularNetworkConfig
+from explicate_training.table.network import TabularNetwork, TabularNetworkConfig
 from explicate_training.tasks.task import TargetScale
 
 _QUARTILES_OF_A_NORMAL = 1.349  # distance between them, in standard deviations

@@ -9,6 +9,9 @@ from typing import Any  # JSON values
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.columns import FIRST_CATEGORY_CODE
+from explicate_bundle.table_arrays import write_background, write_lime_statistics
+from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
 from explicate_training.loop.progress import duration
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, one_thread
@@ -22,7 +25,7 @@ from explicate_training.table.data import Table, read_table
 from explicate_training.table.encoding import encode, learn_schema
 from explicate_training.table.fitting import TableExamples, fit_table, new_network, predict_table
 from explicate_training.table.leakage import leakage_suspects
-from explicate_training.table.network import FIRST_CATEGORY_CODE, save_network
+from explicate_training.table.network import save_network
 from explicate_training.table.report import column_lines, column_report, suspicion
 from explicate_training.tasks.task import Task, shown_number
 
@@ -124,11 +127,10 @@ class TableRun(Run[TableConfig, Table]):
         """Writes the network, and what explanations need to know of the training rows."""
         config, train = self.config, self._examples["train"].encoded
         save_network(self._network, folder / "model")
-        summarise(train, config.data.background_rows, seed=config.training.seed).save(folder / "background.npz")
-        counts = [len(column.categories) for column in self._schema if column.type != "number"]
-        lime_statistics(train.numbers, train.codes, [FIRST_CATEGORY_CODE + count for count in counts]).save(
-            folder / "lime.npz"
-        )
+        background = summarise(train, config.data.background_rows, seed=config.training.seed)
+        write_background(folder / BACKGROUND_NAME, background)
+        counts = [FIRST_CATEGORY_CODE + len(column.categories) for column in self._schema if column.type != "number"]
+        write_lime_statistics(folder / LIME_NAME, lime_statistics(train.numbers, train.codes, counts))
 
     def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
         """The test rows."""
