@@ -1,32 +1,21 @@
-"""Trains an image classifier with the Hugging Face Trainer, from pixels to the best checkpoint's weights."""
+"""Trains an image model, from pixels to the best checkpoint's weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any  # what the Trainer passes around
+from typing import Any  # targets of any number type
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
-from transformers import EvalPrediction, TrainerCallback
 
 from explicate_bundle.images import Pixels
-from explicate_training.data.labels import Task
 from explicate_training.image.augmentation import Draw, DrawOrder, augment
-from explicate_training.image.config import AugmentationConfig, ImageTrainingConfig
+from explicate_training.image.config import AugmentationConfig, ImageConfig
 from explicate_training.image.model import ImageModel
-from explicate_training.loop.trainer import (
-    OrderedTrainer,
-    Outcome,
-    as_fetched,
-    loop_callbacks,
-    run_loop,
-    training_arguments,
-)
-from explicate_training.tasks.losses import task_loss
-from explicate_training.tasks.task import checkpoint_metrics
-from explicate_training.tasks.task_options import chosen_metric, loss_options
+from explicate_training.loop.trainer import Fitting, Outcome, fit
+from explicate_training.tasks.task import TargetScale
 
 
 @dataclass(frozen=True)
@@ -35,7 +24,7 @@ class ImageExamples:
 
     pixels: Pixels  # [any number of images, height, width, 3]
     places: NDArray[np.intp]  # of these images in pixels
-    targets: NDArray[Any]  # as `targets_of` gives them; of a regression in standard deviations
+    targets: NDArray[Any]  # as the task gives them
 
     def __len__(self) -> int:
         return len(self.places)
@@ -45,13 +34,10 @@ def fit_images(
     image_model: ImageModel,
     train: ImageExamples,
     validation: ImageExamples,
-    config: ImageTrainingConfig,
-    augmentation: AugmentationConfig,
-    *,
-    task: Task,
-    checkpoints: Path,
-    resume: bool,
-    callback: TrainerCallback,
+    labels: Sequence[str],
+    config: ImageConfig,
+    fitting: Fitting,
+    scale: TargetScale,
 ) -> Outcome:
     """Trains in place; afterwards the model has the weights of its best validation, and is on the CPU.
 
@@ -59,31 +45,26 @@ def fit_images(
         image_model: what is trained.
         train: the images to learn from, changed anew in each epoch.
         validation: the images that choose the best checkpoint, as they are.
-        config: how.
-        augmentation: how training images are changed.
-        task: what it predicts.
-        checkpoints: folder for checkpoints, one for each validation, the best and the last kept.
-        resume: go on from the last checkpoint in that folder.
-        callback: hears of each step.
+        labels: the classes or labels by index.
+        config: how they are changed, and drawn.
+        fitting: how it is trained.
+        scale: how answers become values.
 
     Raises:
-        ExplicateError: the weights became infinite or not a number.
+        ExplicateError: as `fit` does.
     """
-    config = replace(config, best_metric=chosen_metric(task, config.best_metric))
-    options = loss_options(task, config, balanced=config.imbalance == "class-weights")
-    order = DrawOrder(train.targets, config.imbalance, batch_size=config.batch_size, seed=config.seed)
-    trainer = OrderedTrainer(
-        model=image_model.network,
-        args=training_arguments(config, rows=len(order), checkpoints=checkpoints),
-        data_collator=as_fetched,
-        train_dataset=_AugmentedImages(train, augmentation, seed=config.seed),
-        eval_dataset=_Images(validation),
-        compute_loss_func=task_loss(task, train.targets, len(image_model.labels), options),
-        compute_metrics=lambda prediction: _validation_metrics(prediction, task, image_model),
-        callbacks=loop_callbacks(config, callback),
+    training, task = config.training, fitting.task
+    learnt, judged = (replace(part, targets=task.standard(part.targets, scale)) for part in (train, validation))
+    outcome = fit(
+        image_model.network,
+        _AugmentedImages(learnt, config.augmentation, seed=training.seed),
+        _Images(judged),
+        fitting,
+        order=DrawOrder(train.targets, training.imbalance, batch_size=training.batch_size, seed=training.seed),
+        targets=train.targets,
+        scale=scale,
+        labels=labels,
     )
-    trainer.order = order
-    outcome = run_loop(trainer, resume=resume)
     image_model.network.cpu().train(False)
     return outcome
 
@@ -125,10 +106,3 @@ class _AugmentedImages(Dataset[Any]):
 
     def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
         return self.__getitems__([draw])
-
-
-def _validation_metrics(prediction: EvalPrediction, task: Task, image_model: ImageModel) -> dict[str, float]:
-    outputs, targets = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
-    if task == "regression":
-        outputs, targets = image_model.target.value(outputs), image_model.target.value(targets)
-    return checkpoint_metrics(task, outputs, targets, image_model.labels)
