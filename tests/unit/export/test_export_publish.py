@@ -49,7 +49,8 @@ def fill(folder: Path, name: bytes = b"graph", *, edge: int = 8) -> bundle_pb2.B
     """Writes the smallest whole bundle that is accepted, of images of so many pixels; returns its manifest."""
     manifest = bundle_pb2.Bundle(
         format_version=1,
-        kind=bundle_pb2.MODEL_KIND_IMAGE_CLASSIFICATION,
+        input_kind=bundle_pb2.INPUT_KIND_IMAGE,
+        objective=bundle_pb2.OBJECTIVE_CLASSIFICATION,
         class_labels=["a", "b"],
         image=bundle_pb2.ImageSchema(width=edge, height=8, resampling=bundle_pb2.RESAMPLING_BILINEAR),
         golden_tolerance=1e-4,
