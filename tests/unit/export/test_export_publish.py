@@ -243,9 +243,10 @@ def test_other_names_are_refused(tmp_path: Path, name: str) -> None:
         check_target(tmp_path, name)
 
 
-def test_version_below_one_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [0, 2**31])
+def test_a_version_below_one_or_beyond_the_wire_is_refused(tmp_path: Path, version: int) -> None:
     with pytest.raises(UsageError, match="a number from 1"):
-        check_target(tmp_path, "m", version=0)
+        check_target(tmp_path, "m", version=version)
 
 
 def test_symbolic_link_as_model_folder_is_refused(tmp_path: Path) -> None:
