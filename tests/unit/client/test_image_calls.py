@@ -58,7 +58,11 @@ def test_an_explanation_has_segments_and_their_map(ask, server):
 def test_a_stream_explains_images_too(ask):
     results = ask("stream_explain", "animals", image())
     assert [result.final for result in results] == [False, False, True]
-    assert all(result.explanation.segment_map is not None for result in results)
+    first, between, last = (result.explanation for result in results)
+    assert first.segment_map is not None
+    assert first.segment_map == between.segment_map == last.segment_map
+    assert len(first.features) == 4
+    assert first.features == between.features == last.features
 
 
 def test_options_of_images_are_sent_and_come_back(ask, server):
