@@ -17,7 +17,7 @@ def _text(bundle: VerifiedBundle, settings: Settings) -> Modality:
     try:
         return TextModality(bundle.manifest.text, tokenizer, max_text_bytes=settings.max_text_bytes)
     except Exception as error:  # the tokenizers library raises nothing narrower
-        raise BundleError(f"tokenizer.json is no tokenizer: {error}") from error
+        raise BundleError(f"tokenizer.json is not a tokenizer: {error}") from error
 
 
 def _table(bundle: VerifiedBundle, _settings: Settings) -> Modality:

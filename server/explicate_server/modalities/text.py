@@ -23,6 +23,7 @@ class TextModality:
     input_type: type[ModelInput] = TextInput
     field = "text"
     granularities: tuple[str, ...] = ("word", "token", "sentence")
+    counted: tuple[str, ...] = ()
 
     def __init__(self, schema: TextSchema, tokenizer_json: str, *, max_text_bytes: int) -> None:
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
@@ -45,7 +46,7 @@ class TextModality:
         return stretched(row, length)
 
     def violations(self, value: ModelInput, path: str) -> list[Violation]:
-        """What is wrong with a text, or a pair; a model that reads pairs reads nothing else, and the others none."""
+        """What is wrong with a text, or a pair; a model reads either pairs or single texts."""
         assert isinstance(value, TextInput)
         return [Violation(f"{path}.{field}", problem) for field, problem in self._problems(value)]
 
@@ -85,6 +86,10 @@ class TextModality:
         if any(self.violations(value, "") for value in values):
             return None
         return [self.encode(value) for value in values]
+
+    def players_of(self, granularity: str | None, segments: int | None) -> str:  # noqa: ARG002 - never counted
+        """A granularity in the plural."""
+        return f"{granularity}s"
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
         """The game whose players are the words, tokens or sentences of the text, or of both texts of a pair."""
