@@ -6,6 +6,7 @@ pixels when its batch is formed: 256 rows of 224 x 224 would be 38 MB.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,16 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import find_objects
 
 from explicate.v1.bundle_pb2 import ImageSchema
+from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.images import UnreadableImage, check_head, read_image
 from explicate_bundle.inputs import ImageInput, ModelInput
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
 from explicate_server.modalities.modality import EncodedInput, Game, ImageUsage, Modality, SegmentPlayer
-from explicate_server.modalities.segmentation import Pixels, granularities, segmented
+from explicate_server.modalities.segmentation import Pixels, granularities, load_library, segmented
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
+from explicate_server.settings import Settings
 
 # All rows of a model cost the same. The queue tells lengths apart in steps of this many.
 ROW_LENGTH = BUCKET_TOKENS
@@ -74,6 +77,16 @@ class ImageModality(Modality):
         self._max_bytes = max_image_bytes
         self._max_pixels = max_image_pixels
         self.granularities: tuple[str, ...] = granularities(schema.height, schema.width, schema.patch_size)
+
+    @classmethod
+    def open(cls, bundle: VerifiedBundle, settings: Settings) -> Self:
+        """With the limits of the settings."""
+        load_library()
+        return cls(
+            bundle.manifest.image,
+            max_image_bytes=settings.max_image_bytes,
+            max_image_pixels=settings.max_image_pixels,
+        )
 
     def batch_tokens(self, runtime: Runtime) -> int:
         """As many rows as have the pixels of what the runtime suggests for texts."""

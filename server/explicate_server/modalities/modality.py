@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.inputs import CellValue, ModelInput
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
+from explicate_server.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,14 @@ class Modality(Protocol):
 
     row_bytes: int
     """Memory that the longest row of an input takes while it waits."""
+
+    @classmethod
+    def open(cls, bundle: VerifiedBundle, settings: Settings) -> Self:
+        """Set up for a bundle.
+
+        Raises:
+            BundleError: a file that it needs is not in its format.
+        """
 
     def batch_tokens(self, runtime: Runtime) -> int:
         """What one short batch holds, as the sum of its rows' lengths."""

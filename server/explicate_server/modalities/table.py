@@ -7,11 +7,13 @@ rows are drawn from statistics of the training data instead, where the bundle ha
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TabularSchema
+from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.columns import TableColumns
 from explicate_bundle.inputs import CellValue, ModelInput, TabularInput
 from explicate_bundle.table_arrays import Background, LimeStatistics
@@ -22,6 +24,7 @@ from explicate_server.modalities.packed_table import PackedTable, encode_columns
 from explicate_server.modalities.table_sample import TableSampler
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
+from explicate_server.settings import Settings
 
 # All rows cost the same. The queue tells lengths apart in steps of this many.
 ROW_LENGTH = BUCKET_TOKENS
@@ -131,6 +134,11 @@ class TabularModality(Modality):
         self._background = np.concatenate([background.numbers, background.codes], axis=1, dtype=np.float64)
         self._weights = background.weights / background.weights.sum()
         self.row_bytes = self._background[0].nbytes
+
+    @classmethod
+    def open(cls, bundle: VerifiedBundle, settings: Settings) -> Self:  # noqa: ARG003 - nothing of it can be set
+        """With the bundle's background and statistics."""
+        return cls(bundle.manifest.tabular, bundle.background(), bundle.lime_statistics())
 
     def batch_tokens(self, runtime: Runtime) -> int:  # noqa: ARG002
         """The same on every runtime, until it is measured."""
