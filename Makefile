@@ -30,7 +30,7 @@ protos: $(COMPILER)/.ready  ## generate the Python stubs from protos/, with a co
 		--python_out=$(STUBS) --grpc_python_out=$(STUBS) --mypy_out=$(STUBS) --mypy_grpc_out=$(STUBS) $(PROTOS)
 
 client: $(READY)  ## make the blocking client from the asyncio one
-	@$(BIN)/python clients/python/make_blocking_client.py
+	@$(BIN)/python -m tools.blocking_client
 
 check-protos: $(COMPILER)/.ready  ## fail when the committed stubs are not what protos/ gives
 	@rm -rf $(VENV)/stubs && mkdir -p $(VENV)/stubs

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import inspect
-import runpy
-from pathlib import Path
 
 import pytest
 
 import explicate
-
-MAKER = Path(__file__).parents[3] / "clients/python/make_blocking_client.py"
-
-
-@pytest.fixture
-def maker() -> dict:
-    return runpy.run_path(str(MAKER))
+from tools import blocking_client
 
 
-def test_the_committed_client_is_what_the_asyncio_one_gives(maker):
-    assert maker["MADE"].read_text() == maker["blocking_client"](), "run `make client`"
+def test_the_committed_client_is_what_the_asyncio_one_gives():
+    assert blocking_client.MADE.read_text() == blocking_client.blocking_client(), "run `make client`"
 
 
-def test_an_asyncio_client_that_lacks_what_changes_is_refused(maker, monkeypatch, tmp_path):
+def test_an_asyncio_client_that_lacks_what_changes_is_refused(monkeypatch, tmp_path):
     changed = tmp_path / "async_client.py"
-    changed.write_text(maker["SOURCE"].read_text().replace("class AsyncClient:", "class Other:"))
-    monkeypatch.setitem(maker["blocking_client"].__globals__, "SOURCE", changed)
+    changed.write_text(blocking_client.SOURCE.read_text().replace("class AsyncClient:", "class Other:"))
+    monkeypatch.setattr(blocking_client, "SOURCE", changed)
     with pytest.raises(ValueError, match="class AsyncClient"):
-        maker["blocking_client"]()
+        blocking_client.blocking_client()
 
 
 def test_both_have_the_same_methods_with_the_same_arguments_and_words():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from explicate.cli import connection, explanation_options, inputs, printers
 from explicate.cli.inputs import image_inputs
-from explicate.cli.inputs.kind import Asked, report
+from explicate.cli.inputs.asked import Asked, report
 from explicate.errors import DeadlineExceeded, InternalError, InvalidArgument, ServerError, UsageError
 from explicate.options import ExplainOptions
 

@@ -94,7 +94,9 @@ def _add_when(group: argparse._ArgumentGroup) -> None:
         type=float,
         help="once every interval is narrower than ± this share of the range of the values; 0: never",
     )
-    group.add_argument("--min-evaluations", metavar="N", type=int, help="but --tolerance not before this many rows")
+    group.add_argument(
+        "--min-evaluations", metavar="N", type=int, help="--tolerance does not stop it before this many rows"
+    )
     group.add_argument("--top-k", metavar="K", type=int, help="once it is certain which K words weigh most")
     group.add_argument(
         "--time-limit",

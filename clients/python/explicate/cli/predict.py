@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from explicate.cli import connection, inputs
-from explicate.cli.inputs.kind import Asked, report
+from explicate.cli.inputs.asked import Asked, report
 from explicate.cli.printers import PREDICTION_PRINTERS, Answer
 from explicate.errors import InvalidArgument, MessageTooLarge, ServerError
 from explicate.inputs import Input

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from explicate.cli import explanation_text, inputs, json_lines, tables
-from explicate.cli.inputs.kind import Asked, why
+from explicate.cli.inputs.asked import Asked, why
 from explicate.errors import ServerError
 from explicate.views import wording
 from explicate.views.canvas import on_image

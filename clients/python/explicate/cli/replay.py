@@ -34,8 +34,7 @@ _EPILOG = """examples:
 Verdicts: same (bit for bit), close (within --tolerance of the largest attribution: rows that share a batch change each
 other's last bits, in bf16 by about a hundredth), cut (time was short, and the same rows cannot be asked for again),
 different, gone (the version does not serve), unknown (no input, or another one).
-Exit code 0 if all are the same or close, else 1; a line that cannot be read is named on stderr and counts as
-different."""
+Exit code 0 if all are the same or close, else 1; a line that cannot be read is named on stderr and makes it 1."""
 
 
 @dataclass(frozen=True)

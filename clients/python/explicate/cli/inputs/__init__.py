@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from explicate.cli.inputs.asked import Asked, InputKind
 from explicate.cli.inputs.image_inputs import ImageInputs
-from explicate.cli.inputs.kind import Asked, InputKind
 from explicate.cli.inputs.row_inputs import RowInputs
 from explicate.cli.inputs.text_inputs import TextInputs
 from explicate.errors import UsageError

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from explicate.cli.inputs import line_files
-from explicate.cli.inputs.kind import Asked, InputKind
+from explicate.cli.inputs.asked import Asked, InputKind
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.inputs import MAX_IMAGE_BYTES, Image
 from explicate.views.canvas import pillow

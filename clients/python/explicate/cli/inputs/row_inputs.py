@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from explicate.cli import tables
 from explicate.cli.inputs import line_files
-from explicate.cli.inputs.kind import Asked, InputKind
+from explicate.cli.inputs.asked import Asked, InputKind
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.inputs import CellValue, TableRow
 from explicate.model_info import Column

@@ -33,5 +33,5 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     connection.add_server_options(parser)
     parser.set_defaults(run=showing.run_list, timeout=None)  # the actions have defaults of their own
     actions = parser.add_subparsers(metavar="ACTION", title="actions")
-    for group in (showing, changing):
-        group.register(actions)
+    for add in (showing.register, changing.register, showing.register_watch):
+        add(actions)

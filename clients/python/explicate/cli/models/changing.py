@@ -51,7 +51,7 @@ def register(actions: Actions) -> None:
         metavar="SHARE",
         type=float,
         default=0.0,
-        help="share of the others that it answers to compare, 0 to 1",
+        help="share of the others that it also answers, 0 to 1",
     )
 
 

@@ -22,7 +22,7 @@ _LISTED = ("model", "version", "state", "labels", "kind", "runtime", "precision"
 
 
 def register(actions: Actions) -> None:
-    """Add the actions."""
+    """Add `list`, which is also what `models` does without an action, and `show`."""
     listed = actions.add_parser("list", help="every version the server knows", argument_default=argparse.SUPPRESS)
     add_shared_options(listed)
     listed.set_defaults(run=run_list)
@@ -31,6 +31,10 @@ def register(actions: Actions) -> None:
     which.add_argument("--version", metavar="N", type=int, help="this version (default: the live one)", default=None)
     which.add_argument("--label", metavar="LABEL", help="the version with this label", default=None)
     show.add_argument("--card", action="store_true", help="print the model card (Markdown) only", default=False)
+
+
+def register_watch(actions: Actions) -> None:
+    """Add the action that does not end."""
     watch = actions.add_parser(
         "watch",
         help="every state, then every change, until interrupted",

@@ -1,4 +1,4 @@
-"""One kind of input: the options that give it, and how it is read, shown and described."""
+"""One input that a command is asked about, and one kind of input: how it is given, read, shown and described."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parent / "explicate"
+_PACKAGE = Path(__file__).parent.parent / "clients" / "python" / "explicate"
 SOURCE, MADE = _PACKAGE / "async_client.py", _PACKAGE / "client.py"
 
 _DOCSTRING = '''"""The blocking client, made from `async_client.py` by `make client`: edit that.
