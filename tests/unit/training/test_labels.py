@@ -12,11 +12,10 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from explicate.errors import ExplicateError, UsageError
-from explicate_training.data.labels import read_labels
 from explicate_training.data.splits import split_data, stratified_places
 from explicate_training.table.encoding import ColumnSchema, EncodedTable
 from explicate_training.table.leakage import leakage_suspects
-from explicate_training.tasks.registry import task_named, task_names
+from explicate_training.tasks.registry import registered, task_named
 from explicate_training.tasks.task import LabelRules
 from explicate_training.text.cleaning import clean_texts
 from explicate_training.text.config import Config, DataConfig, TrainingConfig
@@ -27,7 +26,7 @@ SEVERAL = DataConfig(train="x.csv", task="multi-label")
 
 
 def read(cells: list[Any], options: DataConfig = SEVERAL) -> list[Any]:
-    return read_labels(task_named(options.task), {"label": cells}, options, origin="x.csv, train")
+    return task_named(options.task).read_labels({"label": cells}, options, origin="x.csv, train")
 
 
 def test_several_labels_come_as_lists_or_in_one_cell() -> None:
@@ -47,10 +46,10 @@ def test_an_empty_cell_means_no_label_when_that_is_said() -> None:
 def test_columns_of_zeros_and_ones_are_labels() -> None:
     options = replace(SEVERAL, label_columns="late, rude")
     values = {"late": [1, "0", "yes", True, None], "rude": [0, "1", "no", 1.0, 1]}
-    labels = read_labels(LABELS, values, options, origin="x.csv")
+    labels = LABELS.read_labels(values, options, origin="x.csv")
     assert labels == [("late",), ("rude",), ("late",), ("late", "rude"), None]
     with pytest.raises(UsageError, match=r"x\.csv row 2: the column 'rude' holds '7', not 0 or 1"):
-        read_labels(LABELS, {"late": [0, 0], "rude": [0, 7]}, options, origin="x.csv")
+        LABELS.read_labels({"late": [0, 0], "rude": [0, 7]}, options, origin="x.csv")
 
 
 def test_numbers_are_read_and_words_among_them_named() -> None:
@@ -258,7 +257,7 @@ def test_options_that_do_not_go_together_are_named(
         config.check()
 
 
-@pytest.mark.parametrize("name", task_names())
+@pytest.mark.parametrize("name", registered("names"))
 @pytest.mark.parametrize("answer", [np.nan, np.inf])
 def test_answers_that_are_not_finite_mean_that_training_diverged(name: str, answer: float) -> None:
     outputs = np.array([[0.5, 0.5], [answer, 1.0]])

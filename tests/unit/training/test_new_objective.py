@@ -12,13 +12,13 @@ from explicate_training.run import train
 from explicate_training.table.encoding import EncodedTable
 from explicate_training.table.fitting import predict_table
 from explicate_training.table.network import load_network
-from explicate_training.tasks.registry import register, task_names
+from explicate_training.tasks.registry import register, registered
 from support.ordinal import NAME, Ordinal
 
 
 @pytest.fixture(autouse=True)
 def ordinal() -> None:
-    if NAME not in task_names():
+    if NAME not in registered("names"):
         register(Ordinal())
 
 

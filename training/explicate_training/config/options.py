@@ -5,17 +5,11 @@ from the declarations.
 """
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar, TypeVar  # Any: the values of a dataclass's fields, whose types differ
 
-from explicate.errors import UsageError
-from explicate_training.data.labels import check_columns_differ, columns_with_labels
-from explicate_training.tasks.registry import loss_names, metric_names, task_named, task_names
-
 _Value = TypeVar("_Value", bound=str | int | float)
 Entries = dict[str, str | list[str]]  # a section inside a section, such as [data.columns]
-Choices = tuple[str, ...] | Callable[[], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +21,8 @@ class Rule:
     maximum: float = math.inf
     above: float = -math.inf  # as minimum, but the bound itself is out
     below: float = math.inf
-    choices: Choices = ()
+    choices: tuple[str, ...] = ()
+    registered: str = ""  # besides, what objectives have of "names", "losses" or "metrics"
     before: str = ""  # the option of a base section that comes after this one
 
 
@@ -78,7 +73,7 @@ class LabelledData:
     test: str = option("", "test {counted}, never trained on; empty: a part of {source}")
     label_column: str = option("label", "name of the column with the class, the labels or the number")
     task: str = option(
-        "classification", "classification, multi-label (any number of labels), or regression", choices=task_names
+        "classification", "classification, multi-label (any number of labels), or regression", registered="names"
     )
     label_columns: str = option("", "instead, of several labels: 0/1 columns, one for each, separated by commas")
     label_separator: str = option(",", "what stands between several labels in a cell; lists need none")
@@ -99,7 +94,16 @@ class LabelledData:
     @property
     def target_name(self) -> str:
         """What is predicted, by the columns of the labels."""
-        return ", ".join(columns_with_labels(self).values())
+        return ", ".join(self.columns_with_labels().values())
+
+    def label_names(self) -> list[str]:
+        """The 0/1 columns, one for each label; empty when the labels are in one column."""
+        return [name.strip() for name in self.label_columns.split(",") if name.strip()]
+
+    def columns_with_labels(self) -> dict[str, str]:
+        """The columns to read labels from, by the option that names them."""
+        names = self.label_names()
+        return {f"data.label_columns ({name})": name for name in names} or {"data.label_column": self.label_column}
 
 
 @dataclass(frozen=True)
@@ -129,13 +133,15 @@ class TrainingOptions:
         "auto",
         "validation metric that chooses the best checkpoint: loss; accuracy, f1_macro, auroc of classes; f1_micro, "
         "f1_macro, auroc, average_precision, subset_accuracy of labels; r2, mae, rmse; auto: f1_macro or mae",
-        choices=lambda: ("auto", "loss", *metric_names()),
+        choices=("auto", "loss"),
+        registered="metrics",
     )
     early_stopping_patience: int = option(3, "validations without a better one before it stops; 0: never", minimum=0)
     loss: str = option(
         "auto",
         "cross-entropy, binary-cross-entropy of several labels; mse, mae or huber of a regression; auto: the first",
-        choices=lambda: ("auto", *loss_names()),
+        choices=("auto",),
+        registered="losses",
     )
     huber_delta: float = option(
         1.0, "error, in standard deviations of the target, from which huber grows linearly", above=0, maximum=1e6
@@ -152,52 +158,3 @@ class OutputConfig:
     """Where the finished run goes."""
 
     directory: str = option("", "the run directory, from the current directory; empty: runs/<name of this file>")
-
-
-def check_data(data: LabelledData, what: str, columns: Sequence[str], *, fixed: Sequence[str] = ()) -> None:
-    """Raises UsageError, naming the option, when options of the data do not go together.
-
-    Args:
-        data: the section.
-        what: what its source is, in words.
-        columns: the options that name columns, besides those of the labels.
-        fixed: options that must be left alone with a demo set.
-    """
-    if bool(data.demo) == bool(getattr(data, data.source)):
-        raise UsageError(f"data.{data.source} or data.demo must be set, one of the two: {what}, or a demo set")
-    if data.demo and (data.validation or data.test):
-        raise UsageError("data.validation and data.test do not go with data.demo: leave them out")
-    for name in (*columns, "label_column"):
-        if getattr(type(data), name) and not getattr(data, name):
-            raise UsageError(f"data.{name} must not be empty: give the name of the column")
-    if data.demo and any(getattr(data, name) != getattr(type(data), name) for name in fixed):
-        do, them = ("do", "them") if len(fixed) > 1 else ("does", "it")
-        listed = " and ".join(f"data.{name}" for name in fixed)
-        raise UsageError(f"{listed} {do} not go with data.demo: leave {them} out")
-    first, *_ = names = task_names()
-    task_named(data.task if data.task in names else first).check_label_options(data)  # "auto" is never several labels
-    check_columns_differ({**{f"data.{name}": getattr(data, name) for name in columns}, **columns_with_labels(data)})
-
-
-def check_values(config: Any) -> None:
-    """Raises UsageError, naming the option, when a value is out of its own range. `config`: a dataclass of sections."""
-    for section in fields(config):
-        values = getattr(config, section.name)
-        for declared in fields(values):
-            _check_value(f"{section.name}.{declared.name}", getattr(values, declared.name), rule_of(declared))
-
-
-def _check_value(key: str, value: Any, rule: Rule) -> None:
-    choices = rule.choices() if callable(rule.choices) else rule.choices
-    if choices and value not in choices:
-        raise UsageError(f"{key} must be one of {', '.join(map(repr, choices))}, not {value!r}")
-    if isinstance(value, str | dict):
-        return
-    for holds, wanted in (
-        (value >= rule.minimum, f"at least {rule.minimum:g}"),
-        (value <= rule.maximum, f"at most {rule.maximum:g}"),
-        (value > rule.above, f"above {rule.above:g}"),
-        (value < rule.below, f"below {rule.below:g}"),
-    ):
-        if not holds:  # NaN holds nowhere
-            raise UsageError(f"{key} must be {wanted}, not {value!r}")

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol  # Any: examples; labels
 
 from explicate.errors import UsageError
 from explicate_training.config.options import LabelledData
-from explicate_training.data.labels import SPLITS, Split, label_column_names
+from explicate_training.data.labels import SPLITS, Split
 from explicate_training.tasks.task import LabelRules, Task
 
 HELD_OUT = "stands in the given test or validation set"
@@ -93,7 +93,7 @@ def check_cleaned(
     for split in SPLITS[1:]:
         if report.read[split] and not labels[split]:
             raise UsageError(f"nothing is left of the given {split} set after cleaning: check its columns and labels")
-    named = label_column_names(options)
+    named = options.label_names()
     task.check_labels(labels, LabelRules(options.counted, options.minimum_class_count, named, report.dropped))
 
 

@@ -1,22 +1,16 @@
-"""What rows are labelled with, and where labels are read from: the same for texts, tables and images.
+"""What rows are labelled with, and how cells are read: the same for texts, tables and images.
 
 What one class, any number of labels or a number mean for the data is said by the objectives in `tasks`.
 """
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal  # Any: cells as they were read
+from typing import Any, Literal  # Any: cells as they were read
 
 import numpy as np
 from numpy.typing import NDArray
-
-from explicate.errors import UsageError
-
-if TYPE_CHECKING:
-    from explicate_training.config.options import LabelledData
-    from explicate_training.tasks.task import Task
 
 Label = str | tuple[str, ...] | float
 """A class, any number of labels (sorted, each once), or a number."""
@@ -29,54 +23,6 @@ _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*|(?=\.\d))(\.\d*)?([eE][+-]?\d+)?")  # no
 def sorted_labels(labels: set[str]) -> list[str]:
     """Labels in the order of their class index: whole numbers by value, then names by spelling."""
     return sorted(labels, key=lambda label: (0, int(label), label) if label.isdecimal() else (1, 0, label))
-
-
-def check_columns_differ(columns: Mapping[str, str]) -> None:
-    """Raises UsageError when two options, the keys, name the same column; an empty name is none."""
-    option_of: dict[str, str] = {}
-    for option, name in columns.items():
-        if name in option_of:
-            raise UsageError(f"{option_of[name]} and {option} are both {name!r}: they must differ")
-        option_of |= {name: option} if name else {}
-
-
-def label_column_names(options: "LabelledData") -> list[str]:
-    """The 0/1 columns; empty when the labels are in one column."""
-    return [name.strip() for name in options.label_columns.split(",") if name.strip()]
-
-
-def columns_with_labels(options: "LabelledData") -> dict[str, str]:
-    """The columns to read labels from, by the option that names them."""
-    names = label_column_names(options)
-    if not names:
-        return {"data.label_column": options.label_column}
-    return {f"data.label_columns ({name})": name for name in names}
-
-
-def read_labels(
-    task: "Task", values: Mapping[str, Sequence[Any]], options: "LabelledData", *, origin: str
-) -> list[Label | None]:
-    """The label of each row, None where it is missing.
-
-    Args:
-        task: what the labels are.
-        values: cells by column, None where missing.
-        options: which columns, and how they are read.
-        origin: the file, for messages.
-
-    Raises:
-        UsageError: a cell holds something else; it names the row.
-    """
-    labels = []
-    for number, cells in enumerate(
-        zip(*(values[name] for name in columns_with_labels(options).values()), strict=True), start=1
-    ):
-        try:
-            labels.append(task.label(cells, options))
-        except (TypeError, ValueError) as error:
-            column = "data.label_columns" if options.label_columns else "data.label_column"
-            raise UsageError(f"{origin} row {number}: {error}: check {column} and data.task") from None
-    return labels
 
 
 def label_name(value: Any) -> str | None:

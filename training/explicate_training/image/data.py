@@ -15,7 +15,7 @@ from explicate.errors import UsageError
 from explicate_bundle.images import Pixels, UnreadableImage, encode_png
 from explicate_training.data.demos import DEMO_IMAGES
 from explicate_training.data.files import SPLIT_NAMES, Columns, DataFile, Wanted, data_files, read_file
-from explicate_training.data.labels import Label, Split, columns_with_labels, read_labels
+from explicate_training.data.labels import Label, Split
 from explicate_training.data.splits import LabelledSet
 from explicate_training.image.config import ImageDataConfig
 from explicate_training.tasks.registry import task_named
@@ -105,7 +105,7 @@ def _of_folder(folder: Path, split: Split, *, root: Path) -> Iterator[ImageSourc
 
 
 def _wanted(config: ImageDataConfig) -> Wanted:
-    required = {"data.image_column": config.image_column, **columns_with_labels(config)}
+    required = {"data.image_column": config.image_column, **config.columns_with_labels()}
     if config.group_column:
         required["data.group_column"] = config.group_column
     return Wanted(required)
@@ -113,7 +113,7 @@ def _wanted(config: ImageDataConfig) -> Wanted:
 
 def _of_file(part: Columns, root: Path, config: ImageDataConfig) -> Iterator[ImageSource]:
     groups = part.values[config.group_column] if config.group_column else [None] * len(part.values[config.image_column])
-    labels = read_labels(task_named(config.task), part.values, config, origin=part.origin)
+    labels = task_named(config.task).read_labels(part.values, config, origin=part.origin)
     cells = zip(part.values[config.image_column], labels, groups, strict=True)
     for number, (name, label, group) in enumerate(cells, start=1):
         place = f"{part.origin}, row {number}"

@@ -1,23 +1,25 @@
 """What a run on images does at each stage."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any  # JSON values
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from explicate.errors import UsageError
 from explicate_bundle.images import decode
+from explicate_training.image.augmentation import Draw, DrawOrder, augment
 from explicate_training.image.cleaning import REASONS, clean_images
 from explicate_training.image.config import ImageConfig
 from explicate_training.image.data import ImageSet, list_images, read_content
-from explicate_training.image.fitting import ImageExamples, fit_images
 from explicate_training.image.model import load_image_model, load_processor
 from explicate_training.image.report import changed_images, pictures_of
 from explicate_training.loop.run import Run
-from explicate_training.loop.trainer import Fitting, Outcome, one_thread
+from explicate_training.loop.trainer import FetchedRows, Fitting, Outcome, fit, one_thread
 from explicate_training.report.report import data_lines, data_report, worst_rows
 from explicate_training.tasks.registry import task_named
 from explicate_training.tasks.task import Evaluation, Task
@@ -37,7 +39,6 @@ class ImageRun(Run[ImageConfig, ImageSet]):
     template = "image_report.html.jinja"
 
     def read(self) -> tuple[Task, ImageSet, str]:
-        """Reads and cleans the images."""
         data = self.config.data
         self._processor = load_processor(self.config.model)
         clean = clean_images(list_images(data), self._processor.preparation, data)
@@ -45,7 +46,6 @@ class ImageRun(Run[ImageConfig, ImageSet]):
         return task_named(data.task), clean.images, clean.sha256
 
     def describe_data(self) -> tuple[dict[str, Any], list[str]]:
-        """What cleaning and splitting did."""
         data, cleaning = self.config.data, self._cleaning
         kept, examples = cleaning.test_duplicates_kept, cleaning.examples
         report = data_report(
@@ -85,7 +85,6 @@ class ImageRun(Run[ImageConfig, ImageSet]):
             )
 
     def plan(self) -> str:
-        """The base, its size and what it reads."""
         training, preparation = self.config.training, self._processor.preparation
         weights = list(self._model.network.parameters())
         count = sum(weight.numel() for weight in weights if weight.requires_grad)
@@ -96,17 +95,35 @@ class ImageRun(Run[ImageConfig, ImageSet]):
         )
 
     def fit(self, fitting: Fitting) -> Outcome:
-        """Trains the model."""
-        parts = self.splits.by_name()
-        train, validation = (
-            ImageExamples(parts[name].pixels, parts[name].places, self.targets[name])
-            for name in ("train", "validation")
-        )
+        training, augmentation = self.config.training, self.config.augmentation
+        train, validation = self._fetch("train"), self._fetch("validation")
+
+        def changed(draws: list[Draw]) -> dict[str, Tensor]:
+            batch = train([row for row, _, _ in draws])
+            return {**batch, "pixels": augment(batch["pixels"], draws, augmentation, seed=training.seed)}
+
+        network = self._model.network
+        order = DrawOrder(self.targets["train"], training.imbalance, batch_size=training.batch_size, seed=training.seed)
         with one_thread(when=self._is_small):
-            return fit_images(self._model, train, validation, self.labels, self.config, fitting, self.scale)
+            outcome = fit(
+                network,
+                FetchedRows(len(self.splits.train), changed),
+                FetchedRows(len(self.splits.validation), validation),
+                fitting,
+                order=order,
+            )
+        network.cpu().train(False)
+        return outcome
+
+    def _fetch(self, name: str) -> Callable[[list[int]], dict[str, Tensor]]:
+        """What makes a batch of some images of a split, as they are."""
+        images, targets = self.splits.by_name()[name], self.standard_targets(name)
+        return lambda rows: {
+            "pixels": torch.from_numpy(images.pixels[images.places[rows]]),
+            "labels": torch.from_numpy(targets[rows]),
+        }
 
     def predict(self, name: str) -> NDArray[np.floating[Any]]:
-        """Logits or values."""
         images = self.splits.by_name()[name]
         with one_thread(when=self._is_small):
             return self.task.in_unit(self._model.predict(images.pixels, images.places), self.scale)
@@ -116,7 +133,6 @@ class ImageRun(Run[ImageConfig, ImageSet]):
         return self._model.operations() * self.config.training.batch_size < _OPERATIONS_TO_SHARE
 
     def write_model(self, folder: Path) -> None:
-        """Writes the model."""
         self._model.save(folder / "model")
 
     def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:
@@ -151,7 +167,6 @@ class ImageRun(Run[ImageConfig, ImageSet]):
         }
 
     def packages(self) -> list[str]:
-        """That which decodes images."""
         return ["pillow"]
 
     def shown(self, test: Evaluation) -> dict[str, Any]:

@@ -107,7 +107,12 @@ class Run(ABC, Generic[AnyOf, Part]):
 
     def train(self, *, checkpoints: Path, resume: bool, progress: StepProgress) -> Outcome:
         """Trains the model. Raises ExplicateError when it diverges."""
-        return self.fit(Fitting(self.task, self.config.training, checkpoints, resume, progress))
+        targets, training = self.targets["train"], self.config.training
+        return self.fit(Fitting(self.task, training, self.labels, targets, self.scale, checkpoints, resume, progress))
+
+    def standard_targets(self, name: str) -> NDArray[Any]:
+        """The targets of a split as the loss compares with them."""
+        return self.task.standard(self.targets[name], self.scale)
 
     def finish(self, folder: Path, outcome: Outcome, say: Say) -> None:
         """Evaluates and writes everything into the run's finished folder, which exists."""

@@ -9,7 +9,7 @@ from typing import Any  # cells as they were read
 
 from explicate.errors import UsageError
 from explicate_training.config.options import Entries
-from explicate_training.data.labels import columns_with_labels, finite, label_name, objects, parse_number
+from explicate_training.data.labels import finite, label_name, objects, parse_number
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import BOOLEAN_CATEGORIES, Column, ColumnType, RawTable, Table
 from explicate_training.tasks.registry import task_named
@@ -41,7 +41,7 @@ def type_table(raw: RawTable, config: TableDataConfig) -> tuple[Table, TypingRep
     report = TypingReport()
     words = {word.strip() for word in config.missing_values.split(",")} | {""}
     _check_names(raw, config)
-    label_columns = list(columns_with_labels(config).values())
+    label_columns = list(config.columns_with_labels().values())
     label_cells = {name: [_cell(cell, words) for cell in raw.columns[name]] for name in label_columns}
     task = _task(label_cells, config)
     columns = []
@@ -62,7 +62,7 @@ def type_table(raw: RawTable, config: TableDataConfig) -> tuple[Table, TypingRep
 
 
 def _check_names(raw: RawTable, config: TableDataConfig) -> None:
-    apart = {**columns_with_labels(config), "data.group_column": config.group_column}
+    apart = {**config.columns_with_labels(), "data.group_column": config.group_column}
     named = [*apart.items(), *((f"data.columns.{name}", name) for name in config.columns)]
     grouped = [(f"data.groups.{group}", name) for group, names in config.groups.items() for name in names]
     for option, name in (*named, *grouped):

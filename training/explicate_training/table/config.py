@@ -5,19 +5,16 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from explicate.errors import UsageError
+from explicate_training.config.checks import check_data, check_values
 from explicate_training.config.options import (
     Entries,
     LabelledData,
     OutputConfig,
     TrainingOptions,
-    check_data,
-    check_values,
     entries_option,
     option,
 )
 from explicate_training.data.demos import DEMO_TABLES
-from explicate_training.data.labels import columns_with_labels
-from explicate_training.tasks.registry import metric_names, task_names
 
 DECLARABLE_TYPES = ("number", "category", "boolean", "ordinal", "ignore")
 
@@ -41,7 +38,8 @@ class TableDataConfig(LabelledData):
         "auto",
         "classification, multi-label (any number of labels), regression, or auto: regression when the label is a "
         "number with many values",
-        choices=lambda: ("auto", *task_names()),
+        choices=("auto",),
+        registered="names",
     )
     group_column: str = option(
         "",
@@ -106,7 +104,8 @@ class TableTrainingConfig(TrainingOptions):
         "loss",
         "validation metric that chooses the best checkpoint: loss; accuracy, f1_macro, auroc of classes; f1_micro, "
         "f1_macro, auroc, average_precision, subset_accuracy of labels; r2, mae, rmse",
-        choices=lambda: ("loss", *metric_names()),
+        choices=("loss",),
+        registered="metrics",
     )
     early_stopping_patience: int = option(12, "validations without a better one before it stops; 0: never", minimum=0)
     imbalance: str = option(
@@ -138,7 +137,7 @@ class TableConfig:
         check_values(self)
         data = self.data
         check_data(data, "the file to learn from", ("group_column",))
-        for name in columns_with_labels(data).values():
+        for name in data.columns_with_labels().values():
             if name in data.columns:
                 raise UsageError(f"data.columns.{name} is the label: set data.task for what it means")
         _check_columns(data.columns)

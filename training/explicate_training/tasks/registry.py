@@ -18,19 +18,14 @@ def task_named(name: str) -> Task:
     return _TASKS[name]
 
 
-def task_names() -> tuple[str, ...]:
-    """All names of objectives."""
-    return tuple(_TASKS)
-
-
-def loss_names() -> tuple[str, ...]:
-    """All losses of all objectives."""
-    return tuple(dict.fromkeys(name for task in _TASKS.values() for name in task.losses))
-
-
-def metric_names() -> tuple[str, ...]:
-    """All metrics that may choose the best checkpoint of some objective."""
-    return tuple(dict.fromkeys(name for task in _TASKS.values() for name in task.checkpoint_metrics))
+def registered(what: str) -> tuple[str, ...]:
+    """The "names" of all objectives, or all their "losses" or "metrics" that may choose a checkpoint."""
+    found = {
+        "names": list(_TASKS),
+        "losses": [name for task in _TASKS.values() for name in task.losses],
+        "metrics": [name for task in _TASKS.values() for name in task.checkpoint_metrics],
+    }
+    return tuple(dict.fromkeys(found[what]))
 
 
 for _task in (Classification(), MultiLabel(), Regression()):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any  # Any: cells as they were read; JSON values; any float type
+from typing import Any  # cells as they were read; JSON values; any float type
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from explicate.errors import UsageError
+from explicate_training.config.options import LabelledData, TrainingOptions
 from explicate_training.data.labels import finite, label_name, parse_number
+from explicate_training.report import figures
 from explicate_training.tasks.task import (
     SMALL_TREE,
     TREE_FOLDS,
@@ -28,9 +30,6 @@ from explicate_training.tasks.task import (
     TargetScale,
     Task,
 )
-
-if TYPE_CHECKING:
-    from explicate_training.config.options import LabelledData, TrainingOptions
 
 _TARGET_STRATA, _ROWS_OF_A_STRATUM = 10, 20  # of a stratum with few rows more than the wanted fraction is taken
 _FEWEST_VALUES = 10
@@ -61,7 +60,7 @@ class Regression(Task):
     mistakes_about = "The answers that are furthest off."
     mistake_size = "error"
 
-    def label(self, cells: Sequence[Any], options: "LabelledData") -> float | None:
+    def label(self, cells: Sequence[Any], options: LabelledData) -> float | None:
         """The number that the cell holds; None when it is infinite."""
         name = label_name(cells[0])
         if name is None:
@@ -72,7 +71,7 @@ class Regression(Task):
             raise ValueError(f"{name!r} is no number, and the task is a regression") from None
         return value if math.isfinite(value) else None
 
-    def table_labels(self, columns: Mapping[str, Sequence[Any]], options: "LabelledData") -> NDArray[np.float64]:
+    def table_labels(self, columns: Mapping[str, Sequence[Any]], options: LabelledData) -> NDArray[np.float64]:
         """Numbers as those of any other column."""
         cells = columns[options.label_column]
         numbers = [None if cell is None else parse_number(cell) for cell in cells]
@@ -135,7 +134,7 @@ class Regression(Task):
     def in_unit(self, values: NDArray[Any], scale: TargetScale) -> NDArray[Any]:
         return scale.value(values)
 
-    def loss(self, targets: NDArray[Any], outputs: int, training: "TrainingOptions") -> Loss:
+    def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         """The error that was chosen, in standard deviations."""
 
         def loss(outputs: Any, labels: Tensor, **_: Any) -> Tensor:
@@ -182,8 +181,6 @@ class Regression(Task):
         )
 
     def drawings(self, test: Evaluation, run: Mapping[str, Any], *, counted: str) -> dict[str, Drawing]:
-        from explicate_training.report import figures
-
         drawn = figures.residuals(test.outputs[:, 0], test.targets, run["target_name"], counted=counted)
         return {"residuals": Drawing(drawn, "Predicted against true values, and errors")}
 

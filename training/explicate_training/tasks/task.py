@@ -7,17 +7,15 @@ or images alike; `counted` is what a message calls them, such as "texts".
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar  # Any: cells as they were read; JSON values; numbers of any type
+from typing import Any, ClassVar  # Any: cells as they were read; JSON values; numbers of any type
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from explicate.errors import ExplicateError, UsageError
-from explicate_training.data.labels import Label, objects, read_labels
-
-if TYPE_CHECKING:
-    from explicate_training.config.options import LabelledData, TrainingOptions
+from explicate_training.config.options import LabelledData, TrainingOptions
+from explicate_training.data.labels import Label, objects
 
 Loss = Callable[..., Tensor]
 """The mean loss over rows: of {"logits": [batch, outputs], or [batch, members, outputs]} and targets."""
@@ -105,7 +103,7 @@ class Task(ABC):
 
     # Labels
 
-    def check_label_options(self, options: "LabelledData") -> None:
+    def check_label_options(self, options: LabelledData) -> None:
         """Raises UsageError, naming the option, when the options that say where labels are do not go together."""
         for name, default in (("label_columns", ""), ("empty_label", "missing")):
             if getattr(options, name) != default:
@@ -114,12 +112,35 @@ class Task(ABC):
                 )
 
     @abstractmethod
-    def label(self, cells: Sequence[Any], options: "LabelledData") -> Label | None:
+    def label(self, cells: Sequence[Any], options: LabelledData) -> Label | None:
         """The label of a row, None where it is missing; raises TypeError or ValueError when a cell holds another."""
 
-    def table_labels(self, columns: Mapping[str, Sequence[Any]], options: "LabelledData") -> NDArray[Any]:
+    def read_labels(
+        self, values: Mapping[str, Sequence[Any]], options: LabelledData, *, origin: str
+    ) -> list[Label | None]:
+        """The label of each row, None where it is missing.
+
+        Args:
+            values: cells by column, None where missing.
+            options: which columns, and how they are read.
+            origin: the file, for messages.
+
+        Raises:
+            UsageError: a cell holds something else; it names the row.
+        """
+        labels = []
+        columns = [values[name] for name in options.columns_with_labels().values()]
+        for number, cells in enumerate(zip(*columns, strict=True), start=1):
+            try:
+                labels.append(self.label(cells, options))
+            except (TypeError, ValueError) as error:
+                column = "data.label_columns" if options.label_columns else "data.label_column"
+                raise UsageError(f"{origin} row {number}: {error}: check {column} and data.task") from None
+        return labels
+
+    def table_labels(self, columns: Mapping[str, Sequence[Any]], options: LabelledData) -> NDArray[Any]:
         """The labels of a table's rows [rows] from cells by column, None or NaN where missing; raises UsageError."""
-        return objects(read_labels(self, columns, options, origin="data.table"))
+        return objects(self.read_labels(columns, options, origin="data.table"))
 
     @abstractmethod
     def plain(self, label: Any) -> Any:
@@ -170,7 +191,7 @@ class Task(ABC):
 
     # Training
 
-    def check_options(self, training: "TrainingOptions") -> None:
+    def check_options(self, training: TrainingOptions) -> None:
         """Raises UsageError when a training option is not one of this objective's."""
         if training.label_smoothing and not self.smooths_labels:
             raise UsageError(
@@ -199,7 +220,7 @@ class Task(ABC):
         return values
 
     @abstractmethod
-    def loss(self, targets: NDArray[Any], outputs: int, training: "TrainingOptions") -> Loss:
+    def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         """The loss of a model with a number of outputs; `targets` are those of all training rows."""
 
     # Evaluation

@@ -5,14 +5,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from explicate.errors import UsageError
-from explicate_training.config.options import (
-    LabelledData,
-    OutputConfig,
-    TrainingOptions,
-    check_data,
-    check_values,
-    option,
-)
+from explicate_training.config.checks import check_data, check_values
+from explicate_training.config.options import LabelledData, OutputConfig, TrainingOptions, option
 from explicate_training.data.demos import DEMO_TEXTS
 from explicate_training.tasks.registry import task_named
 

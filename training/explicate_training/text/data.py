@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from explicate.errors import UsageError
 from explicate_training.data.demos import DEMO_TEXTS
 from explicate_training.data.files import Columns, Wanted, read_files
-from explicate_training.data.labels import Label, Split, columns_with_labels, label_name, read_labels
+from explicate_training.data.labels import Label, Split, label_name
 from explicate_training.data.splits import LabelledSet
 from explicate_training.tasks.registry import task_named
 from explicate_training.text.config import DataConfig
@@ -49,12 +49,12 @@ def read_rows(config: DataConfig) -> list[RawRow]:
             for part in DEMO_TEXTS[config.demo]()
             for row in _rows(part, "review", "", [label_name(score) for score in part.values["score"]])
         ]
-    required = {"data.text_column": config.text_column, **columns_with_labels(config)}
+    required = {"data.text_column": config.text_column, **config.columns_with_labels()}
     if config.text_pair_column:
         required["data.text_pair_column"] = config.text_pair_column
     rows = []
     for part in read_files(config, Wanted(required)):
-        labels = read_labels(task_named(config.task), part.values, config, origin=f"{part.origin}, {part.split}")
+        labels = task_named(config.task).read_labels(part.values, config, origin=f"{part.origin}, {part.split}")
         rows += _rows(part, config.text_column, config.text_pair_column, labels)
     return rows
 

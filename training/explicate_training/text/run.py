@@ -8,15 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_training.loop.run import Run
-from explicate_training.loop.trainer import Fitting, Outcome
+from explicate_training.loop.trainer import Fitting, Outcome, fit
 from explicate_training.report.report import data_lines, data_report, worst_rows
 from explicate_training.tasks.registry import task_named
 from explicate_training.tasks.task import Evaluation, Task
 from explicate_training.text.cleaning import NEAR, REASONS, clean_texts
 from explicate_training.text.config import Config
 from explicate_training.text.data import TextSet, read_rows
-from explicate_training.text.fitting import TextExamples, fit_texts
-from explicate_training.text.model import load_text_model
+from explicate_training.text.model import LengthGroupedOrder, load_text_model
 
 _WORST_MISTAKES, _SHOWN_CHARACTERS = 15, 700
 
@@ -28,14 +27,12 @@ class TextRun(Run[Config, TextSet]):
     template = "text_report.html.jinja"
 
     def read(self) -> tuple[Task, TextSet, str]:
-        """Reads and cleans the texts."""
         data = self.config.data
         clean = clean_texts(read_rows(data), data)
         self._cleaning = clean.report
         return task_named(data.task), clean.texts, clean.sha256
 
     def describe_data(self) -> tuple[dict[str, Any], list[str]]:
-        """What cleaning and splitting did."""
         data, cleaning = self.config.data, self._cleaning
         report = data_report(
             data,
@@ -78,7 +75,6 @@ class TextRun(Run[Config, TextSet]):
         self._encoded = {name: self._model.encode(part.texts.tolist()) for name, part in self.splits.by_name().items()}
 
     def plan(self) -> str:
-        """The base and its size."""
         model, training = self.config.model, self.config.training
         count = sum(weight.numel() for weight in self._model.model.parameters())
         return (
@@ -88,12 +84,24 @@ class TextRun(Run[Config, TextSet]):
         )
 
     def fit(self, fitting: Fitting) -> Outcome:
-        """Fine-tunes the model."""
-        train, validation = (TextExamples(self._encoded[name], self.targets[name]) for name in ("train", "validation"))
-        return fit_texts(self._model, train, validation, self.labels, fitting, self.scale)
+        train, validation = (
+            [
+                {**row, "labels": target}
+                for row, target in zip(self._encoded[name], self.standard_targets(name).tolist(), strict=True)
+            ]
+            for name in ("train", "validation")
+        )
+        lengths = [len(row["input_ids"]) for row in self._encoded["train"]]
+        return fit(
+            self._model.model,
+            train,
+            validation,
+            fitting,
+            order=LengthGroupedOrder(lengths, fitting.config.batch_size, seed=fitting.config.seed),
+            collate=lambda rows: self._model.tokenizer.pad(rows, return_tensors="pt"),
+        )
 
     def predict(self, name: str) -> NDArray[np.floating[Any]]:
-        """Logits or values."""
         return self.task.in_unit(self._model.predict(self._encoded[name]), self.scale)
 
     def write_model(self, folder: Path) -> None:
@@ -105,7 +113,6 @@ class TextRun(Run[Config, TextSet]):
         self._model.save(folder / "model")
 
     def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
-        """The test texts."""
         test = self.splits.test
         for texts, label in zip(test.texts, test.labels, strict=True):
             yield {
@@ -114,7 +121,6 @@ class TextRun(Run[Config, TextSet]):
             }
 
     def describe_model(self) -> dict[str, Any]:
-        """The base, and how much the model reads."""
         return {
             # A regression's model answers in standard deviations from the mean of its target.
             "target_mean": self.scale.mean,
