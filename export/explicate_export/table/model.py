@@ -6,33 +6,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from explicate_bundle.columns import TableColumns
 from explicate_export.errors import UsageError
-from explicate_export.onnx_graph import GraphSource, first_line
-from explicate_export.table.rows import (
-    CODES_NAME,
-    NUMBERS_NAME,
-    TableRows,
-    code_columns,
-    number_columns,
-)
-from explicate_export.table.run import TabularRun
+from explicate_export.onnx_graph import GraphSource
+from explicate_export.pretrained import cannot_load
+from explicate_export.training_run import FinishedRun
 from explicate_training.table.network import TabularNetwork, load_network
 
+NUMBERS_NAME, CODES_NAME = "numbers", "codes"
 _SAMPLE_ROWS = 2  # any number above 1 will do
 
 
 @dataclass(frozen=True)
-class TabularModel:
+class TableModel:
     """A network of ours in float32."""
 
     network: TabularNetwork
 
     @torch.no_grad()
-    def outputs(self, rows: TableRows) -> NDArray[np.float32]:
+    def outputs(self, numbers: NDArray[np.float32], codes: NDArray[np.int64]) -> NDArray[np.float32]:
         """float32 [rows, outputs], as the network answers in training."""
-        answers: NDArray[np.float32] = self.network(
-            torch.from_numpy(rows.numbers), torch.from_numpy(rows.codes)
-        ).numpy()
+        answers: NDArray[np.float32] = self.network(torch.from_numpy(numbers), torch.from_numpy(codes)).numpy()
         return answers
 
     def graph_source(self, output_name: str) -> GraphSource:
@@ -53,26 +47,21 @@ class TabularModel:
         )
 
 
-def load(run: TabularRun) -> TabularModel:
+def load(run: FinishedRun, columns: TableColumns) -> TableModel:
     """Loads the run's network; raises UsageError when it does not fit what run.json says."""
-    directory = run.training.model_directory
+    directory = run.model_directory
     try:
         network = load_network(directory)
     except Exception as error:  # a broken file raises whatever the reader of that part raises
-        raise UsageError(f"{directory} cannot be loaded ({first_line(error)}): train again") from error
+        raise cannot_load(directory, error) from error
     config = network.config
-    columns = (len(number_columns(run.schema)), tuple(len(c.categories) for c in code_columns(run.schema)))
-    if columns != (config.number_columns, tuple(config.category_counts)):
+    category_counts = tuple(len(column.codes) for column in columns.all if column.codes is not None)
+    if (columns.numbers, category_counts) != (config.number_columns, tuple(config.category_counts)):
         raise UsageError(
-            f"{run.training.directory} is not consistent: run.json and the model differ in columns or "
-            "categories, so train again"
+            f"{run.directory} is not consistent: run.json and the model differ in columns or categories, so train again"
         )
-    if config.outputs != (len(run.labels) or 1):
-        raise UsageError(
-            f"{run.training.directory} is not consistent: run.json names {len(run.labels)} labels and the model has "
-            f"{config.outputs} outputs, so train again"
-        )
-    return TabularModel(network)
+    run.check_outputs(config.outputs)
+    return TableModel(network)
 
 
 class _Rows(torch.nn.Module):

@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any  # JSON values
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from explicate.errors import UsageError
+from explicate.v1.bundle_pb2 import ImageSchema, Resampling
+from explicate.v1.training_run_pb2 import PixelNormalisation, TrainingRun
+from explicate.v1.training_run_pb2 import TargetScale as TrainedScale
 from explicate_training.config.config_file import format_config
 from explicate_training.data.labels import TargetScale, columns_with_labels, label_names, plain_label, targets_of
 from explicate_training.image.cleaning import clean_images, split_images
 from explicate_training.image.config import ImageConfig
-from explicate_training.image.data import ImageSet, list_images, read_content
+from explicate_training.image.data import list_images, read_content
 from explicate_training.image.fitting import ImageExamples, fit_images
 from explicate_training.image.model import load_image_model, load_processor
 from explicate_training.image.preparation import decode
@@ -26,7 +30,7 @@ from explicate_training.image.report import (
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Outcome, one_thread
 from explicate_training.report.report import Evaluation, RunRecord, write_record
-from explicate_training.run_directory import tool_versions, write_json_lines
+from explicate_training.run_directory import model_kind, tool_versions, write_held_out
 from explicate_training.tasks.task import task_lines, task_metrics
 
 # Of a batch's answers, from which threads pay. On two cores that others used the digits took 274 s to learn with two
@@ -115,7 +119,7 @@ class ImageRun:
             say(line)
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         self._model.save(folder / "model")
-        _write_held_out(folder, test)
+        self._write_held_out(folder, evaluations["test"].logits)
         changed = changed_images(self._splits.train, config.augmentation, seed=config.training.seed)
         mistakes = worst_mistakes(self._task, evaluations["test"], test, self._labels)
         record = RunRecord(
@@ -133,32 +137,28 @@ class ImageRun:
     def _is_small(self) -> bool:
         return self._model.operations() * self._config.training.batch_size < _OPERATIONS_TO_SHARE
 
-    def _description(self, outcome: Outcome) -> dict[str, Any]:
-        processor, preparation = self._processor, self._processor.preparation
-        return {
-            "kind": f"image-{self._task}",
-            "labels": self._labels,
-            "target_name": ", ".join(columns_with_labels(self._config.data).values()),
-            # A regression's model answers in standard deviations from the mean of its target.
-            "target_mean": self._model.target.mean,
-            "target_spread": self._model.target.spread,
-            "image": {
-                "width": preparation.width,
-                "height": preparation.height,
-                "shortest_edge": preparation.shortest_edge,
-                "resampling": preparation.resampling,
-                "mean": list(processor.mean),
-                "std": list(processor.std),
-                "rescale": processor.rescale,
-                "patch_size": self._model.patch_size,
-            },
-            "base_model": self._model.base,
-            "seed": self._config.training.seed,
-            "data_sha256": self.sha256,
-            "tool_versions": tool_versions(["pillow"]),
-            "precision": outcome.precision,
-            "train_s": round(outcome.train_s, 1),
-        }
+    def _description(self, outcome: Outcome) -> TrainingRun:
+        processor, preparation, target = self._processor, self._processor.preparation, self._model.target
+        return TrainingRun(
+            kind=model_kind("image", self._task),
+            labels=self._labels,
+            target_name=", ".join(columns_with_labels(self._config.data).values()),
+            target_scale=None if self._labels else TrainedScale(mean=target.mean, spread=target.spread),
+            image=ImageSchema(
+                width=preparation.width,
+                height=preparation.height,
+                shortest_edge=preparation.shortest_edge,
+                resampling=Resampling.Value(f"RESAMPLING_{preparation.resampling.upper()}"),
+                patch_size=self._model.patch_size,
+            ),
+            normalisation=PixelNormalisation(mean=processor.mean, std=processor.std, rescale=processor.rescale),
+            base_model=self._model.base,
+            seed=self._config.training.seed,
+            data_sha256=self.sha256,
+            tool_versions=tool_versions(["pillow"]),
+            precision=outcome.precision,
+            train_s=round(outcome.train_s, 1),
+        )
 
     def _examples(self, name: str) -> ImageExamples:
         """What the Trainer learns from: the images of a split, the values of a regression in standard deviations."""
@@ -173,15 +173,23 @@ class ImageRun:
         metrics = task_metrics(self._task, outputs, targets, self._labels, counted="images")
         return Evaluation(outputs, targets, metrics)
 
+    def _write_held_out(self, folder: Path, outputs: NDArray[Any]) -> None:
+        """The test images as upright PNG files, and held_out.jsonl with their labels and outputs.
 
-def _write_held_out(folder: Path, test: ImageSet) -> None:
-    """The test images as upright PNG files, and held_out.jsonl with their labels."""
-    (folder / "held_out").mkdir()
-    rows = []
-    for number, (content, label) in enumerate(zip(test.contents, test.labels, strict=True)):
-        image = decode(read_content(content))
-        image.thumbnail((_HELD_OUT_EDGE, _HELD_OUT_EDGE), Image.Resampling.LANCZOS)
-        name = f"held_out/{number:05d}.png"
-        image.save(folder / name)
-        rows.append({"image": name, _LABEL_FIELDS[type(label)]: plain_label(label)})
-    write_json_lines(folder / "held_out.jsonl", rows)
+        `outputs` are float [images, outputs]. An image that is made smaller gets those of the smaller one.
+        """
+        (folder / "held_out").mkdir()
+        test, rows, smaller = self._splits.test, [], {}
+        for number, (content, label) in enumerate(zip(test.contents, test.labels, strict=True)):
+            image = decode(read_content(content))
+            if max(image.size) > _HELD_OUT_EDGE:
+                image.thumbnail((_HELD_OUT_EDGE, _HELD_OUT_EDGE), Image.Resampling.LANCZOS)
+                smaller[number] = self._processor.preparation.pixels(image)
+            name = f"held_out/{number:05d}.png"
+            image.save(folder / name)
+            rows.append({"image": name, _LABEL_FIELDS[type(label)]: plain_label(label)})
+        if smaller:
+            outputs = outputs.copy()
+            with one_thread(when=self._is_small):
+                outputs[list(smaller)] = self._model.predict(np.stack([*smaller.values()]), np.arange(len(smaller)))
+        write_held_out(folder, rows, outputs)

