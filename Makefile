@@ -7,7 +7,7 @@ COMPILER := $(VENV)/protos
 STUBS := clients/python
 PROTOS := $(wildcard protos/explicate/v1/*.proto)
 
-.PHONY: help setup protos check-protos lint test soak bench demo demo-tabular demo-image clean
+.PHONY: help setup protos check-protos lint shape test soak bench gpu-check demo demo-tabular demo-image clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -41,6 +41,9 @@ lint: $(READY)  ## buf, ruff and mypy --strict
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+shape: $(READY)  ## the shape of the code beside what it was; fails when a red count rises; RECORD=NAME adds a row
+	@$(BIN)/python -m tools.shape $(if $(RECORD),--record $(RECORD))
+
 test: check-protos lint  ## what CI runs: stub drift, lint, types, tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal  # one thread each: two processes fill two cores
 
@@ -49,6 +52,9 @@ soak: $(READY)  ## swaps, loads and nonsense in full counts, with their figures:
 
 bench: $(READY)  ## measure against the peers, one table
 	@$(BIN)/python -m benchmarks
+
+gpu-check: $(READY)  ## parity, rows a second and explanations on a CUDA device; exits 4 without one
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.gpu_check $(GPU_CHECK)
 
 demo: $(READY)  ## fine-tune, export, serve, predict and explain, from nothing
 	@$(BIN)/python -m examples.demo

@@ -4,7 +4,6 @@ Two hidden layers of 256 and 128 on numbers with missing indicators and embeddin
 fifth column is a category of ten names.
 """
 
-import hashlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,8 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from explicate.v1 import bundle_pb2, table_pb2
 from explicate.v1 import inference_service_pb2 as messages
-from explicate_bundle.golden import GoldenRows, write_golden_rows
+from explicate_bundle.columns import TableColumns, TableRows
+from explicate_bundle.golden import Golden, write_golden
 from explicate_bundle.table_arrays import Background, write_background
+from explicate_bundle.writing import describe_files
 
 MODEL = "table"
 _CATEGORIES = [f"name {index}" for index in range(10)]
@@ -96,7 +97,6 @@ class TableSubject:
         numbers, codes = self._rows(_GOLDEN_ROWS)
         session = ort.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
         (outputs,) = session.run(None, {"numbers": numbers, "codes": codes})
-        write_golden_rows(folder / "golden.npz", GoldenRows(schema, numbers, codes, outputs))
         manifest = bundle_pb2.Bundle(
             format_version=1,
             model=MODEL,
@@ -106,8 +106,10 @@ class TableSubject:
             tabular=schema,
             precision="fp32",
             golden_tolerance=1e-3,
-            files=[_described(path) for path in sorted(folder.iterdir())],
         )
+        golden = Golden(TableColumns(schema).inputs_of(TableRows(numbers, codes)), outputs)
+        write_golden(folder / "golden.npz", golden, manifest)
+        manifest.files.extend(describe_files(folder, sorted(path.name for path in folder.iterdir())))
         text = json_format.MessageToJson(manifest, preserving_proto_field_name=True)
         (folder / "manifest.json").write_text(text, encoding="utf-8")
 
@@ -151,8 +153,3 @@ class TableSubject:
 
     def _draw(self, rows: int, columns: int) -> NDArray[np.float32]:
         return (self._stream.normal(size=(rows, columns)) / np.sqrt(rows)).astype(np.float32)
-
-
-def _described(path: Path) -> bundle_pb2.BundleFile:
-    content = path.read_bytes()
-    return bundle_pb2.BundleFile(name=path.name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))

@@ -8,13 +8,15 @@ from pathlib import Path
 from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.arrays import read_text
 from explicate_bundle.errors import BundleError
-from explicate_bundle.golden import Golden, GoldenImages, GoldenRows, read_golden, read_golden_images, read_golden_rows
-from explicate_bundle.input_kind import KINDS, Kind
+from explicate_bundle.golden import Golden, read_golden
+from explicate_bundle.input_kind import ModelKind, kind_of
 from explicate_bundle.manifest import checks
 from explicate_bundle.onnx_file import ExternalDataError, refuse_external_data
-from explicate_bundle.signatures import SIGNATURE_NAME, SignatureError, verify_signature
+from explicate_bundle.signatures import verify_signature
 from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
+from explicate_bundle.writing import BACKGROUND_NAME, GOLDEN_NAME, GRAPH_NAME, LIME_NAME, MANIFEST_NAME, SIGNATURE_NAME
 
 # The categories of a table's columns are in it.
 _MAX_MANIFEST_BYTES = 4 << 20
@@ -30,41 +32,32 @@ class VerifiedBundle:
     """SHA-256 of manifest.json, in hexadecimal."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ModelKind:
         """What the model reads and predicts."""
-        return KINDS[self.manifest.kind]
+        kind = kind_of(self.manifest.kind)
+        assert kind is not None, "the manifest was checked"
+        return kind
 
     @property
     def model_path(self) -> Path:
         """The ONNX graph."""
-        return self.folder / "model.onnx"
+        return self.folder / GRAPH_NAME
 
     def read_text(self, name: str) -> str:
-        """A text file of the bundle, by a name its manifest lists; empty when it is not listed.
+        """A text file of the bundle, by a name its manifest lists; empty if it is not listed.
 
         Raises:
             BundleError: it is not UTF-8.
         """
-        if name not in {file.name for file in self.manifest.files}:
-            return ""
-        try:
-            return (self.folder / name).read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise BundleError(f"{name} is not UTF-8: {error}") from error
+        return read_text(self.folder / name) if name in {file.name for file in self.manifest.files} else ""
 
-    def golden(self) -> Golden | GoldenRows | GoldenImages:
+    def golden(self) -> Golden:
         """The golden inputs with their outputs and attributions.
 
         Raises:
             BundleError: they are not in the format.
         """
-        manifest, path = self.manifest, self.folder / "golden.npz"
-        outputs, attributed = max(1, len(manifest.class_labels)), manifest.HasField("golden_attributions")
-        if manifest.HasField("tabular"):
-            return read_golden_rows(path, manifest.tabular, outputs=outputs, attributed=attributed)
-        if manifest.HasField("image"):
-            return read_golden_images(path, outputs=outputs, attributed=attributed)
-        return read_golden(path, classes=outputs, attributed=attributed, pairs=manifest.text.pairs)
+        return read_golden(self.folder / GOLDEN_NAME, self.manifest)
 
     def background(self) -> Background:
         """The background rows of a tabular model.
@@ -72,17 +65,17 @@ class VerifiedBundle:
         Raises:
             BundleError: they are not in the format.
         """
-        return read_background(self.folder / "background.npz", self.manifest.tabular)
+        return read_background(self.folder / BACKGROUND_NAME, self.manifest.tabular)
 
     def lime_statistics(self) -> LimeStatistics | None:
-        """What lime draws a table's rows from; None when the bundle has it not.
+        """What lime draws a table's rows from; None if the bundle has no lime statistics.
 
         Raises:
             BundleError: it is not in the format.
         """
         if not self.manifest.tabular.lime_statistics:
             return None
-        return read_lime_statistics(self.folder / "lime.npz", self.manifest.tabular)
+        return read_lime_statistics(self.folder / LIME_NAME, self.manifest.tabular)
 
 
 def verify_bundle(folder: Path, *, model: str, version: int, verify_key: Path | None = None) -> VerifiedBundle:
@@ -93,7 +86,7 @@ def verify_bundle(folder: Path, *, model: str, version: int, verify_key: Path | 
             signed by the key.
     """
     if verify_key is not None:
-        _check_signature(folder, verify_key)
+        verify_signature(folder, verify_key)
     manifest_bytes = _read_manifest(folder)
     manifest = _parse_manifest(manifest_bytes)
     for holds, otherwise in checks(manifest, model=model, version=version):
@@ -105,8 +98,22 @@ def verify_bundle(folder: Path, *, model: str, version: int, verify_key: Path | 
     return VerifiedBundle(folder, manifest, hashlib.sha256(manifest_bytes).hexdigest())
 
 
+def check_bundle(folder: Path, *, model: str, version: int, verify_key: Path | None = None) -> VerifiedBundle:
+    """Verify a bundle and read all that its files hold: a server's checks at load, and a publisher's before it is seen.
+
+    What is left for a server are the tokenizer, the graph, and whether it gives the golden answers there.
+
+    Raises:
+        BundleError: see :func:`verify_bundle`; or a file is not in the format.
+    """
+    bundle = verify_bundle(folder, model=model, version=version, verify_key=verify_key)
+    bundle.golden()
+    bundle.kind.reads.check_contents(folder, bundle.manifest)
+    return bundle
+
+
 def what_is_missing(folder: Path) -> str:
-    """What a folder lacks to be a whole bundle, by the sizes its manifest lists; empty when it is whole.
+    """What a folder lacks to be a whole bundle, by the sizes its manifest lists; empty if it is whole.
 
     Whether the files are what they should be is for :func:`verify_bundle`, which reads them.
     """
@@ -119,7 +126,7 @@ def what_is_missing(folder: Path) -> str:
 
 
 def _read_manifest(folder: Path) -> bytes:
-    path = folder / "manifest.json"
+    path = folder / MANIFEST_NAME
     if folder.is_symlink() or path.is_symlink():
         raise BundleError("the bundle's folder or its manifest.json is a symbolic link")
     try:
@@ -139,16 +146,9 @@ def _parse_manifest(manifest_bytes: bytes) -> bundle_pb2.Bundle:
         raise BundleError(f"manifest.json is not a bundle manifest: {error}") from error
 
 
-def _check_signature(folder: Path, verify_key: Path) -> None:
-    try:
-        verify_signature(folder, verify_key)
-    except SignatureError as error:
-        raise BundleError(str(error)) from None
-
-
 def _refuse_unlisted(folder: Path, manifest: bundle_pb2.Bundle) -> None:
     """Whatever has no digest could be swapped unseen; and nobody put it there on purpose."""
-    known = {file.name for file in manifest.files} | {"manifest.json", SIGNATURE_NAME}
+    known = {file.name for file in manifest.files} | {MANIFEST_NAME, SIGNATURE_NAME}
     for path in sorted(folder.iterdir()):
         if path.name not in known:
             raise BundleError(f"{path.name[:64]!r} lies in the bundle's folder and is not in its manifest; remove it")

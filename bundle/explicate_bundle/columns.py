@@ -7,17 +7,55 @@ graph takes as float32 and what it takes as int64 are exact in it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from types import NoneType
+from typing import Any  # JSON values
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate.v1.bundle_pb2 import COLUMN_TYPE_NUMBER, TabularSchema
-from explicate_server.modalities.modality import CellValue
+from explicate.v1.bundle_pb2 import COLUMN_TYPE_BOOLEAN, COLUMN_TYPE_NUMBER, TabularSchema
+from explicate_bundle.inputs import CellValue, TabularInput
 
-UNKNOWN_CODE, MISSING_CODE, FIRST_CODE = 0, 1, 2
+UNKNOWN_CODE, MISSING_CODE, FIRST_CATEGORY_CODE = 0, 1, 2
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
+NUMBERS_NAME, CODES_NAME = "numbers", "codes"
+"""The graph's inputs."""
 _CATEGORIES_NAMED = 8
+
+
+class CellError(ValueError):
+    """A row of a file does not fit the columns; the message names the column."""
+
+
+class TooLargeError(CellError):
+    """A number is beyond what the graph's 32-bit inputs hold; a server refuses such rows."""
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """Rows in the graph's form."""
+
+    numbers: NDArray[np.float32]  # [rows, number columns], NaN where missing
+    codes: NDArray[np.int64]  # [rows, other columns]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, rows: "Sequence[int] | NDArray[np.intp]") -> "TableRows":
+        return TableRows(self.numbers[rows], self.codes[rows])
+
+    @staticmethod
+    def concatenated(parts: "Sequence[TableRows]") -> "TableRows":
+        """One after the other."""
+        return TableRows(
+            np.concatenate([part.numbers for part in parts]), np.concatenate([part.codes for part in parts])
+        )
+
+    def feeds(self) -> dict[str, NDArray[Any]]:
+        """The graph's inputs; one without columns does not exist."""
+        inputs: dict[str, NDArray[Any]] = {NUMBERS_NAME: self.numbers, CODES_NAME: self.codes}
+        return {name: values for name, values in inputs.items() if values.shape[1]}
 
 
 @dataclass(frozen=True)
@@ -77,6 +115,7 @@ class TableColumns:
     Attributes:
         all: in the schema's order.
         by_name: the same by name.
+        category_counts: how many categories each of the other columns has.
         numbers: how many number columns there are; a model row begins with them.
         players: names of columns and groups in the order of their first column.
         owners: intp[columns], the player that each place of a model row belongs to.
@@ -86,11 +125,13 @@ class TableColumns:
         is_number = np.array([column.type == COLUMN_TYPE_NUMBER for column in schema.columns], dtype=np.bool_)
         places = np.argsort(np.argsort(~is_number, kind="stable"))
         self.all = tuple(
-            Column(column.name, int(place), None if number else _codes(column.categories))
+            Column(column.name, int(place), None if number else category_codes(column.categories))
             for column, place, number in zip(schema.columns, places, is_number, strict=True)
         )
+        self._booleans = {column.name for column in schema.columns if column.type == COLUMN_TYPE_BOOLEAN}
         self.by_name = {column.name: column for column in self.all}
         self.numbers = int(is_number.sum())
+        self.category_counts = tuple(len(column.codes) for column in self.all if column.codes is not None)
         members: dict[tuple[str, str], list[Column]] = {}
         for column, described in zip(self.all, schema.columns, strict=True):
             key = ("group", described.group) if described.group else ("column", column.name)
@@ -120,6 +161,42 @@ class TableColumns:
             values[:, column.place] = numbers
         return values
 
+    def encoded(self, rows: Sequence[Mapping[str, Any]]) -> TableRows:
+        """Rows of a file: a number, the name of a category, true or false, or None where missing, by column.
+
+        Raises:
+            CellError: a row lacks a column or has another one, or a cell is not of its column's type.
+            TooLargeError: a number is too large.
+        """
+        values = np.stack([self.row_of(self._read_cells(row)) for row in rows])
+        return TableRows(values[:, : self.numbers].astype(np.float32), values[:, self.numbers :].astype(np.int64))
+
+    def _read_cells(self, row: Mapping[str, Any]) -> dict[str, CellValue]:
+        if wrong := sorted(self.by_name.keys() ^ row.keys()):
+            raise CellError(
+                f"the column {wrong[0]!r} is {'missing' if wrong[0] in self.by_name else 'not in the schema'}"
+            )
+        return {name: self._read_cell(column, row[name]) for name, column in self.by_name.items()}
+
+    def _read_cell(self, column: Column, value: Any) -> CellValue:
+        if value is None or (isinstance(value, str) and column.codes is not None):
+            return value
+        if column.codes is not None:
+            if isinstance(value, bool) and column.name in self._booleans:
+                return "true" if value else "false"
+            raise CellError(f"{column.name!r} is a column of categories and holds {value!r}")
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise CellError(f"{column.name!r} is a number column and holds {value!r}")
+        if abs(value) > LARGEST_NUMBER or not isfinite(value):  # whole numbers may be beyond all floats
+            raise TooLargeError(f"{column.name!r} holds {value!r}, which the model's 32-bit numbers cannot")
+        return float(value)
+
+    def inputs_of(self, rows: TableRows) -> tuple[TabularInput, ...]:
+        """Inputs whose cells make these rows."""
+        return tuple(
+            TabularInput(self.cells_of(numbers, codes)) for numbers, codes in zip(rows.numbers, rows.codes, strict=True)
+        )
+
     def cells_of(self, numbers: NDArray[np.float32], codes: NDArray[np.int64]) -> dict[str, CellValue]:
         """Cells that make the graph's inputs float32[number columns] and int64[other columns] of one row."""
         row = [*numbers.tolist(), *codes.tolist()]
@@ -140,8 +217,8 @@ class TableColumns:
         """Whether float32[rows, …] and int64[rows, …] are rows of these columns, with no infinity and no other code."""
         if numbers.shape != (len(codes), self.numbers) or codes.shape != (len(codes), len(self.all) - self.numbers):
             return False
-        categories = [len(column.codes) for column in self.all if column.codes is not None]
-        known = (codes >= 0).all() and (codes < FIRST_CODE + np.array(categories, dtype=np.int64)).all()
+        categories = np.array(self.category_counts, dtype=np.int64)
+        known = (codes >= 0).all() and (codes < FIRST_CATEGORY_CODE + categories).all()
         return bool(known and not np.isinf(numbers).any())
 
 
@@ -154,5 +231,6 @@ def number_problem(value: float) -> str | None:
     return None
 
 
-def _codes(categories: Sequence[str]) -> dict[str, int]:
-    return {name: FIRST_CODE + index for index, name in enumerate(categories)}
+def category_codes(categories: Sequence[str]) -> dict[str, int]:
+    """The code of each category."""
+    return {name: FIRST_CATEGORY_CODE + index for index, name in enumerate(categories)}

@@ -1,4 +1,4 @@
-"""Image files to the pixels that a model reads: the same steps as in training, which has them as its own.
+"""Image files to the pixels that a model reads: the same steps in training, export and server.
 
 The size that a file declares is held against the limit before a pixel is decoded, and only the first picture of a file
 is. Decoding takes up to 12 bytes of memory for each pixel, of a WebP 17 (measured with 32 million pixels).
@@ -23,12 +23,12 @@ Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
-_RESAMPLINGS = {
-    bundle_pb2.RESAMPLING_NEAREST: Image.Resampling.NEAREST,
-    bundle_pb2.RESAMPLING_BILINEAR: Image.Resampling.BILINEAR,
-    bundle_pb2.RESAMPLING_BICUBIC: Image.Resampling.BICUBIC,
-    bundle_pb2.RESAMPLING_LANCZOS: Image.Resampling.LANCZOS,
-}
+# Of an image as a model reads it; a row of the largest is 12 MB.
+MAX_EDGE = 2048
+MAX_SHORTEST_EDGE = 4096
+MAX_PIXELS = 50_000_000
+"""Of the files that models are trained on; a server's operator chooses another bound."""
+RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos")
 _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 _WHITE = (255, 255, 255, 255)
@@ -36,8 +36,12 @@ _STRIP_ROWS = 256
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of TIFF 6.0, section 15
 
 
+Pixels = NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+
+
 class UnreadableImage(Exception):
-    """An image cannot be used; the message says why, in words that follow the name of its field."""
+    """An image cannot be used; the message says why, in words that follow "the image" or the name of its field."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,9 @@ class ReadImage:
         frames: pictures in the file, up to MOST_FRAMES of GIF and TIFF; only the first one was read.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     size: tuple[int, int]
-    box: tuple[float, float, float, float]
+    box: Box
     frames: int
 
 
@@ -71,12 +75,100 @@ def check_head(content: bytes) -> str:
     return name
 
 
+@dataclass(frozen=True)
+class Preparation:
+    """The size that a model reads, and how an image gets it.
+
+    Attributes:
+        width: in pixels.
+        height: in pixels.
+        shortest_edge: 0 if an image is stretched to width x height; else its shorter edge is resized to this, its
+            shape kept, and the middle cut out.
+        resampling: one of RESAMPLINGS.
+    """
+
+    width: int
+    height: int
+    shortest_edge: int = 0
+    resampling: str = "bilinear"
+
+    @classmethod
+    def of(cls, schema: bundle_pb2.ImageSchema) -> "Preparation":
+        """What a manifest that passed its checks says."""
+        resampling = bundle_pb2.Resampling.Name(schema.resampling).removeprefix("RESAMPLING_").lower()
+        return cls(schema.width, schema.height, schema.shortest_edge, resampling)
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the size, in words that follow "a model that"; empty if nothing is."""
+        if not (0 < self.width <= MAX_EDGE and 0 < self.height <= MAX_EDGE):
+            return f"reads {self.width} x {self.height} pixels, and edges go from 1 to {MAX_EDGE}"
+        if not 0 <= self.shortest_edge <= MAX_SHORTEST_EDGE:
+            return f"resizes to {self.shortest_edge} pixels, and that goes up to {MAX_SHORTEST_EDGE}"
+        return ""
+
+    def pixels(self, image: Image.Image) -> Pixels:
+        """uint8[height, width, 3] of an upright RGB image.
+
+        Raises:
+            UnreadableImage: it is too narrow to be resized.
+        """
+        return self.resized(image, max_pixels=MAX_PIXELS)[0]
+
+    def resized(self, image: Image.Image, *, max_pixels: int) -> tuple[Pixels, Box]:
+        """The pixels, and the box of the image that they show.
+
+        Raises:
+            UnreadableImage: it would have more pixels than ``max_pixels`` and than the model needs.
+        """
+        resampling, wanted = Image.Resampling[self.resampling.upper()], (self.width, self.height)
+        if not self.shortest_edge:
+            return np.asarray(image.resize(wanted, resampling)), (0.0, 0.0, float(image.width), float(image.height))
+        short = min(image.size)
+        width, height = (
+            max(least, self.shortest_edge if edge == short else round(edge * self.shortest_edge / short))
+            for edge, least in zip(image.size, wanted, strict=True)
+        )
+        if width * height > max(max_pixels, self.shortest_edge**2, self.width * self.height):
+            problem = (
+                f"is too narrow: its {image.width:,} x {image.height:,} pixels would become {width:,} x {height:,}"
+            )
+            raise UnreadableImage(problem)
+        left, top = (width - self.width) // 2, (height - self.height) // 2
+        cut = image.resize((width, height), resampling).crop((left, top, left + self.width, top + self.height))
+        x, y = image.width / width, image.height / height
+        return np.asarray(cut), (left * x, top * y, (left + self.width) * x, (top + self.height) * y)
+
+
 def read_image(content: bytes, schema: bundle_pb2.ImageSchema, *, max_pixels: int) -> ReadImage:
     """Decode the first picture and give it the size that the model reads.
 
     Raises:
         UnreadableImage: it is no image, damaged, or larger than ``max_pixels`` as declared or once resized.
     """
+    upright, frames = _decoded(content, max_pixels)
+    pixels, box = Preparation.of(schema).resized(upright, max_pixels=max_pixels)
+    return ReadImage(pixels, upright.size, box, frames)
+
+
+def decode(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The first picture, upright, as RGB with 8 bits a channel, what is transparent on white.
+
+    Raises:
+        UnreadableImage: it is no image, damaged, or declares more than ``max_pixels``.
+    """
+    return _decoded(content, max_pixels)[0]
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """A PNG file of uint8[height, width, 3] RGB or uint8[height, width] grey pixels."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG")
+    return file.getvalue()
+
+
+def _decoded(content: bytes, max_pixels: int) -> tuple[Image.Image, int]:
+    """The first picture, and how many there are."""
     name = check_head(content)
     try:
         canvas = canvas_of(content, name)
@@ -88,15 +180,13 @@ def read_image(content: bytes, schema: bundle_pb2.ImageSchema, *, max_pixels: in
         frames = int(getattr(image, "n_frames", 1)) if canvas.frames is None else canvas.frames
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
-        upright = _rgb(image)
+        return _rgb(image), frames
     except UnreadableImage:
         raise
     except HeaderError as error:
         raise UnreadableImage(f"is a {name} file that {error}") from None
     except Exception as error:  # Pillow's readers raise OSError, SyntaxError, ValueError, struct.error and others
         raise UnreadableImage(f"is a {name} file that cannot be decoded; it is damaged or breaks off") from error
-    pixels, box = _resized(upright, schema, max_pixels)
-    return ReadImage(pixels, upright.size, box, frames)
 
 
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:
@@ -131,7 +221,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     return result
 
 
-def _eight_bit(values: NDArray[Any]) -> NDArray[np.uint8]:
+def _eight_bit(values: NDArray[Any]) -> Pixels:
     """Of 32-bit integers the upper 8 of 16 bits; of floats in [0, 1] or [0, 255] the nearest."""
     strips = [values[top : top + _STRIP_ROWS] for top in range(0, len(values), _STRIP_ROWS)]
     if values.dtype.kind == "i":
@@ -145,26 +235,5 @@ def _finite(values: NDArray[Any]) -> NDArray[np.float64]:
     return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=255.0, neginf=0.0)
 
 
-def _from_grey(values: NDArray[np.uint8]) -> Image.Image:
+def _from_grey(values: Pixels) -> Image.Image:
     return Image.fromarray(values).convert("RGB")
-
-
-def _resized(
-    image: Image.Image, schema: bundle_pb2.ImageSchema, max_pixels: int
-) -> tuple[NDArray[np.uint8], tuple[float, float, float, float]]:
-    """The model's pixels and the box of the image that they show."""
-    resampling, wanted = _RESAMPLINGS[schema.resampling], (schema.width, schema.height)
-    if not schema.shortest_edge:
-        return np.asarray(image.resize(wanted, resampling)), (0.0, 0.0, float(image.width), float(image.height))
-    short = min(image.size)
-    width, height = (
-        max(least, schema.shortest_edge if edge == short else round(edge * schema.shortest_edge / short))
-        for edge, least in zip(image.size, wanted, strict=True)
-    )
-    if width * height > max(max_pixels, schema.shortest_edge**2, schema.width * schema.height):
-        problem = f"is too narrow: its {image.width:,} x {image.height:,} pixels would become {width:,} x {height:,}"
-        raise UnreadableImage(problem)
-    left, top = (width - schema.width) // 2, (height - schema.height) // 2
-    cut = image.resize((width, height), resampling).crop((left, top, left + schema.width, top + schema.height))
-    x, y = image.width / width, image.height / height
-    return np.asarray(cut), (left * x, top * y, (left + schema.width) * x, (top + schema.height) * y)

@@ -1,35 +1,48 @@
-"""The kinds of models: what each reads and what it predicts."""
+"""What models read, and the kinds of models: each reads one kind of input and predicts by one objective.
 
-from collections.abc import Mapping
+A kind of input is one file in kinds/ and one entry of INPUT_KINDS.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Literal
 
-from explicate.v1 import bundle_pb2
+from explicate_bundle.kinds.image import IMAGE
+from explicate_bundle.kinds.kind import InputKind
+from explicate_bundle.kinds.table import TABLE
+from explicate_bundle.kinds.text import TEXT
+from explicate_bundle.objective import OBJECTIVES, Objective
 
-Reads = Literal["text", "tabular", "image"]
-Predicts = Literal["class", "labels", "value"]
+INPUT_KINDS: Mapping[str, InputKind] = {kind.name: kind for kind in (TEXT, TABLE, IMAGE)}
+"""By name."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What a kind of model reads and predicts: one class of several, any number of labels, or a number."""
+class ModelKind:
+    """What a kind of model reads and predicts, and the manifest's number of it."""
 
-    reads: Reads
-    predicts: Predicts
+    reads: InputKind
+    predicts: Objective
+    number: int
+
+    @property
+    def name(self) -> str:
+        """As a run names it, such as "tabular-classification"."""
+        return f"{self.reads.field}-{self.predicts.name}"
 
 
-KINDS: Mapping[int, Kind] = MappingProxyType(
-    {
-        bundle_pb2.MODEL_KIND_TEXT_CLASSIFICATION: Kind("text", "class"),
-        bundle_pb2.MODEL_KIND_TEXT_MULTI_LABEL: Kind("text", "labels"),
-        bundle_pb2.MODEL_KIND_TEXT_REGRESSION: Kind("text", "value"),
-        bundle_pb2.MODEL_KIND_TABULAR_CLASSIFICATION: Kind("tabular", "class"),
-        bundle_pb2.MODEL_KIND_TABULAR_MULTI_LABEL: Kind("tabular", "labels"),
-        bundle_pb2.MODEL_KIND_TABULAR_REGRESSION: Kind("tabular", "value"),
-        bundle_pb2.MODEL_KIND_IMAGE_CLASSIFICATION: Kind("image", "class"),
-        bundle_pb2.MODEL_KIND_IMAGE_MULTI_LABEL: Kind("image", "labels"),
-        bundle_pb2.MODEL_KIND_IMAGE_REGRESSION: Kind("image", "value"),
-    }
-)
-"""By the number that a manifest names it with."""
+def model_kinds() -> Iterator[ModelKind]:
+    """Every kind of model, by what it reads."""
+    for kind in INPUT_KINDS.values():
+        for objective in OBJECTIVES.values():
+            if kind.name in objective.numbers:
+                yield ModelKind(kind, objective, objective.numbers[kind.name])
+
+
+def kind_of(number: int) -> ModelKind | None:
+    """The kind that a manifest names with a number; None if there is no such kind."""
+    return next((kind for kind in model_kinds() if kind.number == number), None)
+
+
+def kind_named(name: str) -> ModelKind | None:
+    """The kind that a run names, such as "tabular-classification"; None if there is no such kind."""
+    return next((kind for kind in model_kinds() if kind.name == name), None)

@@ -1,19 +1,20 @@
-"""Signatures of bundles: whether whoever has the private key published exactly these files.
+"""Signatures of bundles: whether the owner of the private key published exactly these files.
 
 The format is that of sigstore's `model-signing`, which is an extra; its command line verifies the same signatures. The
 signature covers every file of the folder, manifest.json with the model's name and version among them, so a signed
 bundle cannot be shown as another version. It does not stop somebody from bringing back an older signed one.
 """
 
+import os
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from typing import Any  # the package has no types
 
-SIGNATURE_NAME = "model.sig"
+from explicate_bundle.errors import SignatureError
+from explicate_bundle.writing import SIGNATURE_NAME
+
+PASSWORD_VARIABLE = "EXPLICATE_SIGN_KEY_PASSWORD"  # noqa: S105 - a name
 _PEM_BEGIN = b"-----BEGIN PUBLIC KEY-----"
-
-
-class SignatureError(Exception):
-    """A bundle is not signed by the key, or signatures cannot be checked here; the message says which."""
 
 
 def check_verify_key(public_key: Path) -> None:
@@ -22,7 +23,7 @@ def check_verify_key(public_key: Path) -> None:
     Raises:
         SignatureError: the package is missing, or the file is no public key.
     """
-    _import()
+    _tool("verifying")
     try:
         content = public_key.read_bytes()
     except OSError as error:
@@ -48,23 +49,74 @@ def verify_signature(folder: Path, public_key: Path) -> None:
     signature = folder / SIGNATURE_NAME
     if signature.is_symlink() or not signature.is_file():
         raise SignatureError(f"it is not signed ({SIGNATURE_NAME} is missing), and this server asks for signatures")
-    hashing, verifying = _import()
-    # Said here, not taken from the signature: all files, plainly, and no links.
-    rules = hashing.Config().use_file_serialization(hashing_algorithm="sha256", allow_symlinks=False)
-    rules.set_ignored_paths(paths=[SIGNATURE_NAME], ignore_git_paths=False)
+    rules = _rules()
     try:
-        config = verifying.Config().use_elliptic_key_verifier(public_key=public_key)
+        config = _tool("verifying").Config().use_elliptic_key_verifier(public_key=public_key)
         config.set_hashing_config(rules).verify(folder, signature)
     except Exception as error:  # a broken signature may fail anywhere in that package
         words = " ".join(str(error).split()) or type(error).__name__
         raise SignatureError(f"{SIGNATURE_NAME} is not by this server's key over these files: {words[:300]}") from None
 
 
-def _import() -> tuple[ModuleType, ModuleType]:
+def check_sign_key(private_key: Path) -> None:
+    """See before hours of work that bundles can be signed with a key.
+
+    Raises:
+        SignatureError: the package is missing, or the file is no private key that can be used.
+    """
+    _tool("signing")
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     try:
-        from model_signing import hashing, verifying
+        key = load_pem_private_key(private_key.read_bytes(), _password())
+    except OSError as error:
+        raise SignatureError(f"cannot read {private_key}: {error.strerror}") from None
+    except (TypeError, ValueError):
+        raise SignatureError(
+            f"{private_key} is not a private key in PEM, or its password is not in {PASSWORD_VARIABLE}"
+        ) from None
+    if not isinstance(key, EllipticCurvePrivateKey):
+        raise SignatureError(
+            f"{private_key} is not a key of an elliptic curve; "
+            "`openssl ecparam -name prime256v1 -genkey -noout -out key.pem` makes one"
+        )
+
+
+def sign_bundle(folder: Path, private_key: Path) -> None:
+    """Write the signature over every file of the folder into it.
+
+    Raises:
+        SignatureError: that fails.
+    """
+    signature = folder / SIGNATURE_NAME
+    signature.unlink(missing_ok=True)
+    rules = _rules()
+    try:
+        # Bytes: the package (1.1.1) says it takes a string, and hands it to one that takes bytes only.
+        config = _tool("signing").Config().use_elliptic_key_signer(private_key=private_key, password=_password())
+        config.set_hashing_config(rules).sign(folder, signature)
+    except (OSError, TypeError, ValueError) as error:
+        raise SignatureError(f"the bundle cannot be signed with {private_key}: {error}") from error
+
+
+def _rules() -> Any:
+    """What is signed, said here and not taken from a signature: all files, plainly, and no links."""
+    rules = _tool("hashing").Config().use_file_serialization(hashing_algorithm="sha256", allow_symlinks=False)
+    rules.set_ignored_paths(paths=[SIGNATURE_NAME], ignore_git_paths=False)
+    return rules
+
+
+def _password() -> bytes | None:
+    word = os.environ.get(PASSWORD_VARIABLE)
+    return word.encode() if word else None
+
+
+def _tool(name: str) -> Any:
+    """A module of the package, imported when it is used: the package takes a second, and most never need it."""
+    try:
+        return import_module(f"model_signing.{name}")
     except ImportError:
         raise SignatureError(
-            "checking signatures needs a package that is not installed: pip install 'explicate[signing]'"
+            "checking and making signatures needs a package that is not installed: pip install 'explicate[signing]'"
         ) from None
-    return hashing, verifying

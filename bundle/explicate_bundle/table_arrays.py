@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TabularSchema
 from explicate_bundle.arrays import opened_arrays
-from explicate_bundle.columns import FIRST_CODE, LARGEST_NUMBER, TableColumns
+from explicate_bundle.columns import FIRST_CATEGORY_CODE, LARGEST_NUMBER, TableColumns
 from explicate_bundle.errors import BundleError
 
 BINS = 4
@@ -32,13 +32,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LimeStatistics:
-    """The arrays of the file, see the module."""
+    """The arrays of the file: of the number columns, then of all other columns one after the other."""
 
-    edges: Floats
-    means: Floats
-    deviations: Floats
-    frequencies: Floats
-    code_frequencies: Floats
+    edges: Floats  # [number columns, 5]: least value, quartiles, largest value
+    means: Floats  # [number columns, 4], of the values in each bin; 0 for an empty one
+    deviations: Floats  # [number columns, 4], standard deviations likewise
+    frequencies: Floats  # [number columns, 5]: of the bins, and of missing values; each row sums to 1
+    code_frequencies: Floats  # [codes of all other columns]: those of each column sum to 1
 
 
 def read_lime_statistics(path: Path, schema: TabularSchema) -> LimeStatistics:
@@ -56,13 +56,18 @@ def read_lime_statistics(path: Path, schema: TabularSchema) -> LimeStatistics:
     return statistics
 
 
+def write_lime_statistics(path: Path, statistics: LimeStatistics) -> None:
+    """Write the file."""
+    np.savez(path, **vars(statistics))
+
+
 def by_column(code_frequencies: Floats, columns: TableColumns) -> list[Floats]:
     """The frequencies of the codes of each column that is not of numbers, in the schema's order."""
     return np.split(code_frequencies, np.cumsum(_code_counts(columns)))[:-1]
 
 
 def _code_counts(columns: TableColumns) -> list[int]:
-    return [FIRST_CODE + len(column.codes) for column in columns.all if column.codes is not None]
+    return [FIRST_CATEGORY_CODE + count for count in columns.category_counts]
 
 
 def _shape_faults(statistics: LimeStatistics, columns: TableColumns) -> list[str]:
@@ -108,24 +113,30 @@ class Background:
     codes: NDArray[np.int64]
     weights: NDArray[np.float64]
 
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+_BACKGROUND_TYPES = {"numbers": np.float32, "codes": np.int64, "weights": np.float64}
+
 
 def read_background(path: Path, schema: TabularSchema) -> Background:
-    """Read and check the file.
+    """Read and check the file; a schema that does not say yet how many rows there are takes any number.
 
     Raises:
         BundleError: it is not in the format.
     """
     with opened_arrays(path) as arrays:
-        background = Background(
-            arrays["numbers"].astype(np.float32),
-            arrays["codes"].astype(np.int64),
-            arrays["weights"].astype(np.float64),
-        )
-    weights = background.weights
-    if weights.shape != (schema.background_rows,) or len(background.codes) != len(weights):
+        found = {name: arrays[name] for name in ("numbers", "codes", "weights")}
+    for name, wanted in _BACKGROUND_TYPES.items():
+        if found[name].dtype != wanted:
+            raise BundleError(f"background.npz has {name} of type {found[name].dtype}, not {np.dtype(wanted)}")
+    background = Background(**found)
+    weights, rows = background.weights, schema.background_rows or len(background)
+    if weights.shape != (rows,) or len(background) != rows:
         raise BundleError(
-            f"background.npz has {len(background.codes)} rows and weights of shape {weights.shape}; the manifest says "
-            f"{schema.background_rows} rows"
+            f"background.npz has {len(background)} rows and weights of shape {weights.shape}; the manifest says "
+            f"{rows} rows"
         )
     if not TableColumns(schema).fits(background.numbers, background.codes):
         raise BundleError("background.npz has rows that are not of the manifest's columns")

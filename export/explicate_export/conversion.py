@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.golden import write_golden
+from explicate_bundle.inputs import ModelInput
 from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME
-from explicate_export.golden_inputs import GOLDEN_TOLERANCE, Compared, GoldenChoice, GoldenInputs, golden_inputs
+from explicate_export.golden_inputs import GOLDEN_TOLERANCE, Compared, GoldenChoice, golden_inputs, spread_evenly
 from explicate_export.objectives import InputWords
 from explicate_export.onnx_graph import GraphSource, write_graph
 from explicate_export.parity import MAX_DIFFERENCE, Graph, Parity, Scale, check_parity, measure_parity
 from explicate_export.training_run import FinishedRun, HeldOut
-from explicate_server.modalities.modality import EncodedInput, Modality, ModelInput
+from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.runtime.queue import Row
 
 Say = Callable[[str], None]
@@ -59,6 +62,12 @@ class ModelExport(ABC):
     batch_rows: ClassVar[int] = 16
     """Inputs of a batch in the comparison."""
 
+    schema: Message
+    """How inputs become the graph's, for the manifest; complete once it is measured."""
+
+    reduced_tolerance: float = 0.0
+    """How closely golden outputs must be met at a lower precision, in the unit of parity; 0 if none is allowed."""
+
     @abstractmethod
     def __init__(self, run: FinishedRun, say: Say) -> None:
         """Reads the held-out inputs and loads the model.
@@ -66,9 +75,9 @@ class ModelExport(ABC):
         Raises UsageError if the run is not complete, or its model does not fit what run.json says.
         """
 
-    @abstractmethod
     def choose(self, count: int) -> list[HeldOut]:
-        """At most `count` of the held-out inputs."""
+        """At most `count` of the held-out inputs, spread evenly over the file."""
+        return spread_evenly(self.held_out, count)
 
     def load(self, held_out: HeldOut) -> ModelInput:
         """A held-out input, ready to be encoded."""
@@ -103,14 +112,6 @@ class ModelExport(ABC):
         """Which of the compared inputs are golden, and how many of these are attributed."""
 
     @abstractmethod
-    def write_golden(self, path: Path, golden: GoldenInputs) -> None:
-        """Writes golden.npz."""
-
-    @abstractmethod
-    def manifest(self, scale: Scale) -> bundle_pb2.Bundle:
-        """What a manifest says more than the run does: the schema, golden_reduced_tolerance."""
-
-    @abstractmethod
     def card(self, scale: Scale) -> CardText:
         """The kind's part of the model card."""
 
@@ -140,17 +141,23 @@ def convert(model: ModelExport, folder: Path, *, compared_inputs: int, say: Say)
     say(f"from what training's own model answered: {parity.trained_difference:.1e} {words}")
     model.measure(answer, compared, scale, say)
     choice = model.choose_golden(compared)
-    golden = golden_inputs(compared, choice, graph=graph_path, modality=modality, unit=scale.unit)
-    say(f"{len(golden.values)} golden {model.words.many}, {len(golden.attributions)} of them attributed")
-    model.write_golden(folder / GOLDEN_NAME, golden)
-    return BundleParts(_manifest(model, golden, scale), parity, model.card(scale))
+    golden, recipe = golden_inputs(compared, choice, graph=graph_path, modality=modality, unit=scale.unit)
+    say(f"{len(golden.inputs)} golden {run.kind.reads.plural}, {len(golden.attributions)} of them attributed")
+    manifest = run.manifest()
+    getattr(manifest, run.kind.reads.field).CopyFrom(model.schema)
+    manifest.golden_tolerance = GOLDEN_TOLERANCE * scale.unit
+    if model.reduced_tolerance:
+        manifest.golden_reduced_tolerance = model.reduced_tolerance * scale.unit
+    manifest.MergeFrom(bundle_pb2.Bundle(golden_attributions=recipe))
+    write_golden(folder / GOLDEN_NAME, golden, manifest)
+    return BundleParts(manifest, parity, model.card(scale))
 
 
 def _compared(model: ModelExport, modality: Modality, values: list[ModelInput], say: Say) -> Compared:
     encoded = model.encode(modality, values)
     edge_cases = model.edge_cases(values, encoded)
     more = f" and {len(edge_cases)} {model.words.edge_cases}" if model.words.edge_cases else ""
-    say(f"comparing with torch on {len(values)} held-out {model.words.many}{more}")
+    say(f"comparing with torch on {len(values)} held-out {model.run.kind.reads.plural}{more}")
     both = [*values, *edge_cases]
     encoded += model.encode(modality, edge_cases)
     return Compared(both, encoded, model.reference(both, encoded), len(values))
@@ -171,13 +178,3 @@ def _check(
     )
     check_parity(parity)
     return parity
-
-
-def _manifest(model: ModelExport, golden: GoldenInputs, scale: Scale) -> bundle_pb2.Bundle:
-    manifest = model.run.manifest()
-    manifest.ClearField(model.run.kind.reads)
-    manifest.MergeFrom(model.manifest(scale))
-    manifest.MergeFrom(
-        bundle_pb2.Bundle(golden_tolerance=GOLDEN_TOLERANCE * scale.unit, golden_attributions=golden.recipe)
-    )
-    return manifest

@@ -6,24 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.errors import SignatureError
+from explicate_bundle.signatures import check_sign_key
 from explicate_bundle.writing import FORMAT_VERSION, GRAPH_NAME, MODEL_CARD_NAME
 from explicate_export.conversion import BundleParts, ModelExport, Say, convert
+from explicate_export.errors import UsageError
 from explicate_export.image.conversion import ImageExport
 from explicate_export.model_card import model_card, scalar_metrics
 from explicate_export.publish import check_target, stage_bundle
-from explicate_export.signing import check_sign_key
 from explicate_export.table.conversion import TableExport
 from explicate_export.text.conversion import TextExport
 from explicate_export.training_run import FinishedRun, read_run
 
-EXPORTS: Mapping[str, type[ModelExport]] = {"text": TextExport, "tabular": TableExport, "image": ImageExport}
-"""By what a kind of model reads."""
+EXPORTS: Mapping[str, type[ModelExport]] = {"text": TextExport, "table": TableExport, "image": ImageExport}
+"""By the name of what a model reads."""
 
 
 def open_run(directory: Path, say: Say) -> ModelExport:
     """Reads a run directory and loads its model; raises UsageError, naming the file that is missing or wrong."""
     run = read_run(directory)
-    return EXPORTS[run.kind.reads](run, say)
+    return EXPORTS[run.kind.reads.name](run, say)
 
 
 DEFAULT_COMPARED_INPUTS = 256
@@ -46,7 +48,10 @@ def export_run(run_directory: Path, repository: Path, options: ExportOptions, *,
     """
     check_target(repository, options.model, version=options.version)
     if options.sign_key is not None:
-        check_sign_key(options.sign_key)
+        try:
+            check_sign_key(options.sign_key)
+        except SignatureError as error:
+            raise UsageError(f"{error} (--sign-key)") from None
     model = open_run(run_directory, say)
     with stage_bundle(repository, options.model, version=options.version, sign_key=options.sign_key) as staged:
         parts = convert(model, staged.folder, compared_inputs=options.compared_inputs, say=say)

@@ -4,7 +4,7 @@ The attributions come from the server's own engine, modality and default runtime
 served. Which inputs are golden, and how much attributing them may cost at every load, is each kind's to say.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.golden import Golden
+from explicate_bundle.inputs import ModelInput
 from explicate_server.explain.methods import METHODS
-from explicate_server.modalities.modality import EncodedInput, Modality, ModelInput
+from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.registry.golden_check import attribute
 from explicate_server.runtime.full_batches import run_rows
 from explicate_server.runtime.onnx_runtime import OnnxRuntime
@@ -61,23 +63,12 @@ class GoldenChoice:
     segments: int = 0  # of an image's grid
 
 
-@dataclass(frozen=True)
-class GoldenInputs:
-    """What goes into golden.npz and, as the recipe, into the manifest."""
-
-    values: Sequence[ModelInput]
-    encoded: Sequence[EncodedInput]
-    outputs: NDArray[np.float32]  # [inputs, outputs]
-    attributions: Mapping[int, NDArray[np.float64]]  # [players], by index of an input
-    recipe: bundle_pb2.GoldenAttributions | None  # None if nothing is attributed
-
-
 def golden_inputs(
     compared: Compared, choice: GoldenChoice, *, graph: Path, modality: Modality, unit: float
-) -> GoldenInputs:
-    """The chosen inputs, with attributions of the most probable class's logit, or of the value.
+) -> tuple[Golden, bundle_pb2.GoldenAttributions | None]:
+    """The chosen inputs, some with attributions of the highest output, and how those are made; None if none are.
 
-    Those that hardly depend on any player are left out; `unit` is that of a difference of outputs.
+    Attributions that hardly depend on any player are left out; `unit` is that of a difference of outputs.
     """
     recipe = bundle_pb2.GoldenAttributions(
         method=METHOD,
@@ -85,7 +76,7 @@ def golden_inputs(
         seed=0,
         evaluations_per_player=choice.evaluations_per_player,
         tolerance=TOLERANCE,
-        segments=choice.segments,
+        segments=choice.segments or None,
     )
     runtime = OnnxRuntime(graph, threads=usable_cores())
     batch_tokens = modality.batch_tokens(runtime)
@@ -100,10 +91,6 @@ def golden_inputs(
         )
         if np.linalg.norm(values) >= _LEAST_NORM * unit:
             attributions[list(choice.chosen).index(index)] = values
-    return GoldenInputs(
-        [compared.values[index] for index in choice.chosen],
-        [compared.encoded[index] for index in choice.chosen],
-        compared.reference[list(choice.chosen)],
-        attributions,
-        recipe if attributions else None,
-    )
+    inputs = tuple(compared.values[index] for index in choice.chosen)
+    golden = Golden(inputs, compared.reference[list(choice.chosen)], attributions)
+    return golden, recipe if attributions else None

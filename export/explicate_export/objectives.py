@@ -33,7 +33,7 @@ class InputWords:
     limits: Sequence[str] = field(default=())  # of the use, a sentence or two each
 
 
-class Objective(Protocol):
+class ExportObjective(Protocol):
     """What differs between models by what they predict."""
 
     output_name: str
@@ -41,9 +41,6 @@ class Objective(Protocol):
 
     per_output: str
     """What an output is of, in a table with a row for each."""
-
-    names_target: bool
-    """Whether a bundle names what is predicted; labels speak for themselves."""
 
     def scale(self, record: TrainingRun, targets: Sequence[float]) -> Scale:
         """What differences of outputs are measured in; `targets` are the held-out inputs' own, for a regression."""
@@ -60,7 +57,6 @@ class _Classes:
 
     output_name = "logits"
     per_output = "class"
-    names_target = False
 
     def scale(self, record: TrainingRun, targets: Sequence[float]) -> Scale:  # noqa: ARG002
         """Logits are measured as they are."""
@@ -97,7 +93,6 @@ class _Value:
 
     output_name = "values"
     per_output = "value"
-    names_target = True
 
     def scale(self, record: TrainingRun, targets: Sequence[float]) -> Scale:
         """The spread of the target: the training data's if the record has it, the held-out data's if not."""
@@ -112,8 +107,10 @@ class _Value:
         return _meant_for(words, probabilities=False), always
 
 
-OBJECTIVES: Mapping[str, Objective] = MappingProxyType({"class": _Classes(), "labels": _Labels(), "value": _Value()})
-"""By what a kind of model predicts."""
+EXPORT_OBJECTIVES: Mapping[str, ExportObjective] = MappingProxyType(
+    {"classification": _Classes(), "multi-label": _Labels(), "regression": _Value()}
+)
+"""By the name of the bundle's objective."""
 
 
 def _labels(record: TrainingRun) -> str:

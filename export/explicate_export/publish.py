@@ -20,10 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.signatures import SIGNATURE_NAME
-from explicate_bundle.writing import MANIFEST_NAME, check_model_name, describe_files, manifest_bytes
+from explicate_bundle.bundle import check_bundle
+from explicate_bundle.errors import BundleError, SignatureError
+from explicate_bundle.manifest import MODEL_NAME
+from explicate_bundle.signatures import sign_bundle
+from explicate_bundle.writing import MANIFEST_NAME, SIGNATURE_NAME, describe_files, manifest_bytes
 from explicate_export.errors import PublicationError, UsageError
-from explicate_export.signing import sign_bundle
 
 PREFIX = ".publishing-"
 _LOCK_SUFFIX = ".lock"
@@ -99,7 +101,8 @@ class StagedBundle:
         """Completes the manifest (model, version, files), writes it, and returns the folder the bundle is seen in.
 
         The version is the one asked for, or one above the highest that exists. When another publisher takes that number
-        first, the next one is taken. Raises PublicationError when the version asked for is taken.
+        first, the next one is taken. Raises PublicationError if the version asked for is taken, or if the bundle does
+        not pass the checks that a server makes at load.
         """
         manifest.model = self.model
         del manifest.files[:]
@@ -119,9 +122,12 @@ class StagedBundle:
         path = self.folder / MANIFEST_NAME
         path.write_bytes(manifest_bytes(manifest))
         _sync(path)
+        try:
+            check_bundle(self.folder, model=self.model, version=manifest.version)
+        except BundleError as error:
+            raise PublicationError(f"a server would refuse this bundle, so it is not published: {error}") from error
         if self.sign_key is not None:
-            sign_bundle(self.folder, self.sign_key)
-            _sync(self.folder / SIGNATURE_NAME)
+            self._sign(self.sign_key)
         _sync(self.folder)
         if os.path.lexists(target):
             return False
@@ -135,6 +141,13 @@ class StagedBundle:
         _sync(target.parent)
         _sync(self.repository)
         return True
+
+    def _sign(self, key: Path) -> None:
+        try:
+            sign_bundle(self.folder, key)
+        except SignatureError as error:
+            raise PublicationError(str(error)) from error
+        _sync(self.folder / SIGNATURE_NAME)
 
 
 @contextmanager
@@ -158,7 +171,11 @@ def stage_bundle(
 
 def check_target(repository: Path, model: str, *, version: int | None = None) -> None:
     """Raises UsageError when that model and version cannot be published there; touches nothing."""
-    check_model_name(model)
+    if not MODEL_NAME.fullmatch(model):
+        raise UsageError(
+            f"{model!r} cannot name a model: use at most 64 lower-case letters, digits, '.', '_' and '-', "
+            "and begin with a letter or digit (--name)"
+        )
     if repository.exists() and not repository.is_dir():
         raise UsageError(f"{repository} is not a folder: give the repository's folder with --repository")
     folder = repository / model

@@ -14,12 +14,14 @@ from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
 from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
-from explicate_bundle.input_kind import KINDS, Kind
-from explicate_bundle.manifest import FORMAT_VERSION, Check, checks
-from explicate_bundle.writing import BACKGROUND_NAME, GOLDEN_NAME, GRAPH_NAME, LIME_NAME, TOKENIZER_NAME
+from explicate_bundle.input_kind import ModelKind, kind_named
+from explicate_bundle.inputs import ModelInput
+from explicate_bundle.kinds.kind import Check
+from explicate_bundle.manifest import checks
+from explicate_bundle.objective import OBJECTIVES
+from explicate_bundle.writing import FORMAT_VERSION, GOLDEN_NAME, GRAPH_NAME
 from explicate_export.errors import UsageError, first_line
-from explicate_export.objectives import OBJECTIVES, Objective
-from explicate_server.modalities.modality import ModelInput
+from explicate_export.objectives import EXPORT_OBJECTIVES, ExportObjective
 
 RUN_NAME = "run.json"
 HELD_OUT_NAME = "held_out.jsonl"
@@ -49,14 +51,21 @@ class FinishedRun:
         return self.directory / "model"
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ModelKind:
         """What the model reads and predicts."""
-        return KINDS[self.record.kind]
+        kind = kind_named(f"{self.record.WhichOneof('schema')}-{self.record.objective}")
+        assert kind is not None
+        return kind
 
     @property
-    def objective(self) -> Objective:
+    def objective(self) -> ExportObjective:
         """What the model predicts, for the export."""
-        return OBJECTIVES[self.kind.predicts]
+        return EXPORT_OBJECTIVES[self.record.objective]
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the model has."""
+        return self.kind.predicts.outputs(len(self.record.labels))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -76,19 +85,19 @@ class FinishedRun:
 
     def manifest(self) -> bundle_pb2.Bundle:
         """What a bundle says of the model before anything is measured: kind, labels or target, schema, base model."""
-        record = self.record
+        record, field = self.record, self.kind.reads.field
         return bundle_pb2.Bundle(
-            kind=record.kind,
+            kind=self.kind.number,  # type: ignore[arg-type]  # an enum's number, which the stubs know by another name
             class_labels=record.labels,
-            target_name=record.target_name if self.objective.names_target else "",
-            **{self.kind.reads: getattr(record, self.kind.reads)},
+            target_name=None if self.kind.predicts.least_labels else record.target_name,
+            **{field: getattr(record, field)},
             provenance=bundle_pb2.Provenance(base_model=self.base_model),
         )
 
     def check_outputs(self, outputs: int, names: Mapping[int, str] | None = None) -> None:
         """Raises UsageError if the model has another number of outputs than the record, or orders them otherwise."""
         problem = ""
-        if outputs != (len(self.labels) or 1):
+        if outputs != self.outputs:
             problem = f"names {len(self.labels)} labels and the model has {outputs} outputs"
         named = [str((names or {}).get(index)) for index in range(outputs)]
         # A model that was never told its labels has LABEL_0, LABEL_1, ...
@@ -122,8 +131,9 @@ def read_run(directory: Path) -> FinishedRun:
 
 def _record_checks(record: TrainingRun) -> Iterator[Check]:
     """What a record must say, in an order in which each may rely on those before it."""
-    yield record.kind in KINDS, "'kind' is missing or not known"
-    yield record.WhichOneof("schema") == KINDS[record.kind].reads, f"{KINDS[record.kind].reads!r} is missing"
+    known = ", ".join(map(repr, OBJECTIVES))
+    yield record.objective in OBJECTIVES, f"'objective' is {record.objective!r}, not one of {known}"
+    yield record.WhichOneof("schema") is not None, "'text', 'tabular' or 'image' is missing"
     yield record.HasField("seed"), "'seed' is missing"
     for name in ("data_sha256", "target_name", "base_model"):
         yield bool(getattr(record, name)), f"{name!r} is missing"
@@ -140,7 +150,7 @@ def _draft(run: FinishedRun) -> bundle_pb2.Bundle:
     draft.MergeFrom(run.manifest())
     if draft.HasField("text"):
         draft.text.inputs.extend(("input_ids", "attention_mask"))
-    for name in (GRAPH_NAME, GOLDEN_NAME, TOKENIZER_NAME, BACKGROUND_NAME, LIME_NAME):
+    for name in (GRAPH_NAME, GOLDEN_NAME, *run.kind.reads.files(draft)):
         draft.files.add(name=name)
     return draft
 
@@ -161,29 +171,28 @@ class HeldOut:
     target: float | None  # of a regression
 
 
-def read_held_out(
-    run: FinishedRun, read: Callable[[Mapping[str, Any]], HeldOutInput | None], *, inputs: str
-) -> list[HeldOut]:
+def read_held_out(run: FinishedRun, read: Callable[[Mapping[str, Any]], HeldOutInput | None]) -> list[HeldOut]:
     """The test split, in file order.
 
     Args:
         run: whose held_out.jsonl is read.
         read: makes an input of a line; None if a server would refuse it, so that there is nothing to compare. Raises
             UsageError, which then gets the line's place.
-        inputs: what they are, such as "texts".
     """
     path = run.directory / HELD_OUT_NAME
     held_out = []
     for place, line in _read_lines(path):
         try:
             value = read(_object(line))
-            target, outputs = _target(line, run), _outputs(line, len(run.labels) or 1)
+            target, outputs = _target(line, run), _outputs(line, run.outputs)
         except UsageError as error:
             raise UsageError(f"{place}: {error}") from None
         if value is not None:
             held_out.append(HeldOut(value, outputs, target))
     if not held_out:
-        raise UsageError(f"{path} has no {inputs}, and the export must be compared on some: {UNFINISHED}")
+        raise UsageError(
+            f"{path} has no {run.kind.reads.plural}, and the export must be compared on some: {UNFINISHED}"
+        )
     return held_out
 
 

@@ -1,13 +1,21 @@
-"""`pip install explicate` gives the thin client, and nothing that belongs to the other packages."""
+"""`pip install explicate` gives the thin client, and nothing that belongs to the other packages.
 
+It works with the lowest versions that it declares, and beside a package that holds protobuf back.
+"""
+
+import json
 import subprocess
 import sys
-import venv
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from support.installed import ROOT, Environment, lowest_versions
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+Install = Callable[..., Environment]
+
 _PROBE = """
 import sys
 import explicate
@@ -20,33 +28,74 @@ with explicate.Client("127.0.0.1:1", timeout_s=0.1) as client:
         print(type(error).__name__)
 print(sorted({"numpy", "onnxruntime", "torch", "rich", "shap"} & {name.partition(".")[0] for name in sys.modules}))
 """
+# Every way to call, and an error whose details are messages of grpcio-status.
+_CALLS = """
+import asyncio
+import json
+import sys
+import explicate
+
+TEXT = "this tea is great but the box was not good"
 
 
-def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+async def score(address):
+    async with explicate.AsyncClient(address, timeout_s=60) as client:
+        return (await client.predict("tiny", [TEXT])).predictions[0].scores
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(400)
-def test_the_bare_wheel_is_a_working_client(tmp_path: Path) -> None:
-    quiet = ("--quiet", "--disable-pip-version-check")
-    run(sys.executable, "-m", "pip", "wheel", *quiet, "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT))
-    (wheel,) = tmp_path.glob("explicate-*.whl")
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = str(tmp_path / "venv" / "bin" / "python")
-    run(python, "-m", "pip", "install", *quiet, "-c", str(ROOT / "constraints.txt"), str(wheel))
-    error, imported = run(python, "-c", _PROBE).splitlines()
+address = sys.argv[1]
+with explicate.Client(address, timeout_s=60) as client:
+    prediction = client.predict("tiny", [TEXT]).predictions[0]
+    explained = client.explain("tiny", TEXT, seed=7).explanation
+    *_, streamed = client.stream_explain("tiny", TEXT, seed=7)
+    try:
+        client.predict("absent", [TEXT])
+    except explicate.NotFound as error:
+        refused = error.resource
+values = [attribution.values for attribution in explained.attributions]
+scores = [score.probability for score in prediction.scores]
+awaited = [score.probability for score in asyncio.run(score(address))]
+same = [attribution.values for attribution in streamed.explanation.attributions] == values and awaited == scores
+print(json.dumps({"label": prediction.label, "scores": scores, "values": values, "refused": refused, "same": same}))
+"""
+
+
+def answers_here(address: str) -> Any:
+    """What the same calls give in the ordinary environment."""
+    done = subprocess.run([sys.executable, "-c", _CALLS, address], capture_output=True, text=True, check=True)
+    answers = json.loads(done.stdout)
+    assert answers["same"]
+    assert answers["refused"] == ["model", "absent"]
+    return answers
+
+
+def test_the_bare_wheel_is_a_working_client(install: Install) -> None:
+    installed = install("-c", str(ROOT / "constraints.txt"))
+    error, imported = installed.python(_PROBE).splitlines()
     assert error in ("Unavailable", "DeadlineExceeded")
     assert imported == "[]"
-    installed = run(python, "-m", "pip", "list", "--format=freeze", *quiet).lower()
-    assert "torch" not in installed
-    assert "numpy" not in installed
-    helped = run(str(tmp_path / "venv" / "bin" / "explicate"), "--help")
-    assert "predict" in helped
-    missing = subprocess.run(
-        [str(tmp_path / "venv" / "bin" / "explicate"), "serve"], capture_output=True, text=True, check=False
-    )
+    versions = installed.versions()
+    assert "grpcio" in versions
+    assert not {"torch", "numpy"} & set(versions)
+    helped = installed.command("--help")
+    assert helped.returncode == 0, helped.stderr
+    assert "predict" in helped.stdout
+    missing = installed.command("serve")
     assert missing.returncode == 1
     assert "pip install 'explicate[server]'" in missing.stderr
+
+
+def test_the_client_works_with_the_lowest_versions_it_declares(install: Install, tiny_address: str) -> None:
+    lowest = lowest_versions()
+    installed = install(*(f"{name}=={version}" for name, version in lowest.items()))
+    assert lowest.items() <= installed.versions().items()
+    installed.pip("check")
+    assert json.loads(installed.python(_CALLS, tiny_address)) == answers_here(tiny_address)
+
+
+def test_the_client_works_beside_tritonclient(install: Install, tiny_address: str) -> None:
+    installed = install("tritonclient[grpc]==2.73.0")  # asks for protobuf below 7
+    installed.pip("check")
+    answers = installed.python("import tritonclient.grpc\n" + _CALLS, tiny_address)
+    assert json.loads(answers) == answers_here(tiny_address)
+    installed.python("import explicate.v1.inference_service_pb2_grpc\nimport tritonclient.grpc")  # in either order

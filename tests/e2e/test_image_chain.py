@@ -16,7 +16,7 @@ from PIL import Image
 
 from explicate import Client
 from explicate import Image as AskedImage
-from explicate_training.image.preparation import Preparation, decode
+from explicate_bundle.images import Preparation, decode
 from support.harness import server_process
 from support.tiny_image_run import LABELS, write_images
 

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.signatures import SIGNATURE_NAME, verify_signature
-from explicate_export.errors import UsageError
+from explicate_bundle.errors import SignatureError
+from explicate_bundle.signatures import check_sign_key, sign_bundle, verify_signature
+from explicate_bundle.writing import SIGNATURE_NAME
 from explicate_export.publish import stage_bundle
-from explicate_export.signing import check_sign_key, sign_bundle
 from explicate_server.app import StartError
 from support.bundle_edits import edit_manifest, replace_file
 from support.certificates import private_pem, public_pem
@@ -70,7 +70,7 @@ async def test_a_manifest_that_names_a_file_elsewhere_is_refused(bundle: Path, n
         manifest["files"].append({"name": name, "size_bytes": "1", "sha256": "00"})
 
     edit_manifest(bundle, rename)
-    assert "no plain file name" in await refusal(bundle)
+    assert "not a plain file name" in await refusal(bundle)
 
 
 async def test_a_manifest_that_is_too_large_is_refused(bundle: Path) -> None:
@@ -145,15 +145,15 @@ async def test_publishing_with_a_key_signs_what_is_published(bundle: Path, tmp_p
     assert await refusal(published, verify_key=str(keys.public)) == ""
 
 
-def test_a_key_that_cannot_sign_is_a_usage_error(tmp_path: Path) -> None:
+def test_a_key_that_cannot_sign_is_refused_before_anything_is_signed(tmp_path: Path) -> None:
     keys = Keys(tmp_path)
     check_sign_key(keys.private)
     wrong = tmp_path / "rsa.pem"
     wrong.write_bytes(private_pem(rsa.generate_private_key(65537, 2048)))  # type: ignore[arg-type]
     for path, words in (
         (tmp_path / "missing.pem", "cannot read"),
-        (keys.public, "no private key"),
-        (wrong, "no key of an elliptic curve"),
+        (keys.public, "not a private key"),
+        (wrong, "not a key of an elliptic curve"),
     ):
-        with pytest.raises(UsageError, match=words):
+        with pytest.raises(SignatureError, match=words):
             check_sign_key(path)

@@ -1,11 +1,16 @@
 """Changes to a published bundle, for tests of what a server makes of them."""
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from google.protobuf import json_format
+
+from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import Golden, read_golden, write_golden
 
 
@@ -27,9 +32,20 @@ def replace_file(folder: Path, name: str, content: bytes) -> None:
     edit_manifest(folder, update)
 
 
+def edit_arrays(folder: Path, name: str, change: Callable[[dict[str, Any]], object]) -> None:
+    """Changes the arrays of a file in place, with a digest in the manifest that fits."""
+    with np.load(folder / name) as stored:
+        arrays = dict(stored)
+    change(arrays)
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    replace_file(folder, name, content.getvalue())
+
+
 def edit_golden(folder: Path, change: Callable[[Golden], Golden]) -> None:
-    """Changes the golden texts, their outputs or attributions."""
+    """Changes the golden inputs, their outputs or attributions."""
     changed = folder.parent / "changed.npz"
-    write_golden(changed, change(read_golden(folder / "golden.npz", classes=2, attributed=True)))
+    manifest = json_format.Parse((folder / "manifest.json").read_text(), bundle_pb2.Bundle())
+    write_golden(changed, change(read_golden(folder / "golden.npz", manifest)), manifest)
     replace_file(folder, "golden.npz", changed.read_bytes())
     changed.unlink()

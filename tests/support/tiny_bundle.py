@@ -92,7 +92,7 @@ def write_run_files(
     """Every file of a run directory but the model, which seems to have answered 0 throughout."""
     data_sha256 = hashlib.sha256("\n".join(texts).encode()).hexdigest()
     record = TrainingRun(
-        kind=bundle_pb2.ModelKind.Value(f"MODEL_KIND_{kind.upper().replace('-', '_')}"),
+        objective=kind.removeprefix("text-"),
         labels=labels,
         target_name=TARGET_NAME,
         target_scale=None if labels else TargetScale(mean=TARGET_MEAN, spread=TARGET_SPREAD),
@@ -156,10 +156,10 @@ def build_onnx_variant(
         onnx.checker.check_model(graph)
         onnx.save(graph, staged.folder / GRAPH_NAME)
         if constant:
-            golden = read_golden(origin / GOLDEN_NAME, classes=len(LABELS), attributed=False)
-            logits = np.broadcast_to(np.array(CONSTANT_LOGITS, dtype=np.float32), golden.logits.shape)
-            write_golden(staged.folder / GOLDEN_NAME, Golden(golden.texts, logits))
             manifest.ClearField("golden_attributions")
+            golden = read_golden(origin / GOLDEN_NAME, manifest)
+            logits = np.broadcast_to(np.array(CONSTANT_LOGITS, dtype=np.float32), golden.outputs.shape)
+            write_golden(staged.folder / GOLDEN_NAME, Golden(golden.inputs, logits), manifest)
         return staged.publish(manifest)
 
 

@@ -6,7 +6,6 @@ so that what a server answers can be computed in numpy, and Shapley values by en
 so that rows and columns cannot be mistaken for one another.
 """
 
-import hashlib
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,9 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.golden import GoldenImages, write_golden_images
+from explicate_bundle.golden import Golden, write_golden
+from explicate_bundle.inputs import ImageInput
+from explicate_bundle.writing import describe_files
 
 LABELS = ("cat", "dog", "bird")
 TARGET_NAME = "age in years"
@@ -112,7 +113,6 @@ class TinyImages:
         folder = repository / model / str(version)
         folder.mkdir(parents=True)
         onnx.save(self._graph(), folder / "model.onnx")
-        write_golden_images(folder / "golden.npz", self._golden())
         (folder / "MODEL_CARD.md").write_text(f"# {model}\n", encoding="utf-8")
         manifest = bundle_pb2.Bundle(
             format_version=1,
@@ -132,19 +132,20 @@ class TinyImages:
                 tolerance=0.01,
                 segments=GOLDEN_SEGMENTS,
             ),
-            files=[_described(path) for path in sorted(folder.iterdir())],
         )
+        write_golden(folder / "golden.npz", self._golden(), manifest)
+        manifest.files.extend(describe_files(folder, sorted(path.name for path in folder.iterdir())))
         text = json_format.MessageToJson(manifest, preserving_proto_field_name=True)
         (folder / "manifest.json").write_text(text, encoding="utf-8")
         return folder
 
-    def _golden(self) -> GoldenImages:
+    def _golden(self) -> Golden:
         files = pictures(_GOLDEN_IMAGES, seed=99)
         pixels = np.stack([self.prepared(picture) for picture in files])
         answers = self.answers(pixels)
         cells = cells_of_grid(rows=2, columns=3)
         attributions = {row: self.shapley_values(pixels[row], cells)[answers[row].argmax()] for row in (0, 1)}
-        return GoldenImages(tuple(map(png, files)), answers.astype(np.float32), attributions)
+        return Golden(tuple(ImageInput(png(file)) for file in files), answers.astype(np.float32), attributions)
 
     def _graph(self) -> onnx.ModelProto:
         name = "logits" if self.labels else "values"
@@ -242,8 +243,3 @@ def build_image_repository(directory: Path) -> Path:
     tiny_images(labels=(), seed=1).publish(directory, "ages")
     tiny_images(seed=2, multi_label=True).publish(directory, "tags")
     return directory
-
-
-def _described(path: Path) -> bundle_pb2.BundleFile:
-    content = path.read_bytes()
-    return bundle_pb2.BundleFile(name=path.name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))

@@ -114,7 +114,7 @@ def write_image_run(
             target = {"labels": [shape]}
         lines.append({"image": f"held_out/{number:05d}.png", **target})
     record = TrainingRun(
-        kind=bundle_pb2.ModelKind.Value(f"MODEL_KIND_{kind.upper().replace('-', '_')}"),
+        objective=kind.removeprefix("image-"),
         labels=labels,
         target_name="shape" if labels else "height",
         target_scale=None if labels else TargetScale(mean=TARGET_MEAN, spread=TARGET_SPREAD),
@@ -123,7 +123,7 @@ def write_image_run(
             height=EDGE,
             shortest_edge=EDGE + 4,
             resampling=bundle_pb2.RESAMPLING_BICUBIC,
-            patch_size=8 if family == "vit" else 0,
+            patch_size=8 if family == "vit" else None,
         ),
         normalisation=PixelNormalisation(mean=MEAN, std=STD, rescale=1 / 255),
         base_model=f"tiny-{family}",

@@ -5,7 +5,6 @@
 so that what a server answers can be computed in numpy, and Shapley values by enumeration.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -27,9 +26,11 @@ from explicate.v1.bundle_pb2 import (
     COLUMN_TYPE_ORDINAL,
     ColumnSchema,
 )
-from explicate_bundle.golden import GoldenRows, write_golden_rows
-from explicate_bundle.table_arrays import Background, write_background
-from explicate_training.table.background import LimeStatistics, lime_statistics
+from explicate_bundle.columns import TableColumns, TableRows
+from explicate_bundle.golden import Golden, write_golden
+from explicate_bundle.table_arrays import Background, LimeStatistics, write_background, write_lime_statistics
+from explicate_bundle.writing import describe_files
+from explicate_training.table.background import lime_statistics
 
 LABELS = ("paid", "default", "late")
 TARGET_NAME = "loss in euros"
@@ -173,8 +174,7 @@ class TinyTable:
         onnx.save(self._graph(), folder / "model.onnx")
         write_background(folder / "background.npz", self.background)
         if self.lime_missing is not None:
-            self.lime_statistics().save(folder / "lime.npz")
-        write_golden_rows(folder / "golden.npz", self._golden())
+            write_lime_statistics(folder / "lime.npz", self.lime_statistics())
         (folder / "MODEL_CARD.md").write_text(f"# {model}\n", encoding="utf-8")
         manifest = bundle_pb2.Bundle(
             format_version=1,
@@ -190,10 +190,11 @@ class TinyTable:
             golden_attributions=bundle_pb2.GoldenAttributions(
                 method="permutation-shap", method_version="1", evaluations_per_player=64, tolerance=0.01
             ),
-            files=[_described(path) for path in sorted(folder.iterdir())],
         )
         if not self._golden().attributions:
             manifest.ClearField("golden_attributions")
+        write_golden(folder / "golden.npz", self._golden(), manifest)
+        manifest.files.extend(describe_files(folder, sorted(path.name for path in folder.iterdir())))
         text = json_format.MessageToJson(manifest, preserving_proto_field_name=True)
         (folder / "manifest.json").write_text(text, encoding="utf-8")
         return folder
@@ -203,13 +204,14 @@ class TinyTable:
             return "REGRESSION"
         return "MULTI_LABEL" if self.multi_label else "CLASSIFICATION"
 
-    def _golden(self) -> GoldenRows:
+    def _golden(self) -> Golden:
         numbers, codes = self.rows(_GOLDEN_ROWS, seed=99)
         answers = self.answers(numbers, codes)
         # All coalitions fit 64 evaluations a player, where permutation-shap is exact.
         rows = (0, 1) if len(self.players()) <= 7 else ()
         attributions = {row: self.shapley_values(numbers[row], codes[row])[answers[row].argmax()] for row in rows}
-        return GoldenRows(self.schema(), numbers.astype(np.float32), codes, answers.astype(np.float32), attributions)
+        inputs = TableColumns(self.schema()).inputs_of(TableRows(numbers.astype(np.float32), codes))
+        return Golden(inputs, answers.astype(np.float32), attributions)
 
     def _graph(self) -> onnx.ModelProto:
         constants: dict[str, NDArray[np.generic]] = {"output_weights": self.output_weights.astype(np.float32)}
@@ -299,8 +301,3 @@ def build_table_repository(directory: Path) -> Path:
     tiny_table().publish(directory, "loans")
     tiny_table(labels=(), seed=1).publish(directory, "losses")
     return directory
-
-
-def _described(path: Path) -> bundle_pb2.BundleFile:
-    content = path.read_bytes()
-    return bundle_pb2.BundleFile(name=path.name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))

@@ -12,6 +12,7 @@ import torch
 
 from explicate.v1 import bundle_pb2
 from explicate.v1.training_run_pb2 import TrainingRun
+from explicate_bundle.table_arrays import write_lime_statistics
 from explicate_training.table.background import lime_statistics
 from explicate_training.table.network import TabularNetwork, TabularNetworkConfig, load_network, save_network
 from support.run_files import write_lines, write_record
@@ -80,12 +81,12 @@ def write_table_run(
 def message(column: Column) -> bundle_pb2.ColumnSchema:
     """The column as run.json and the bundle list it."""
     column_type = bundle_pb2.ColumnType.Value(f"COLUMN_TYPE_{column['type'].upper()}")
-    return bundle_pb2.ColumnSchema(**{**column, "type": column_type})
+    return bundle_pb2.ColumnSchema(**{**column, "type": column_type, "group": column["group"] or None})
 
 
 def _write_record(directory: Path, columns: Sequence[Column], labels: Sequence[str], *, kind: str, sha256: str) -> None:
     record = TrainingRun(
-        kind=bundle_pb2.ModelKind.Value(f"MODEL_KIND_{kind.upper().replace('-', '_')}"),
+        objective=kind.removeprefix("tabular-"),
         labels=labels,
         target_name=TARGET,
         tabular=bundle_pb2.TabularSchema(
@@ -147,7 +148,7 @@ def _write_lime_statistics(path: Path, columns: Sequence[Column], *, seed: int) 
     counts = [2 + len(column["categories"]) for column in columns if column["type"] != "number"]
     numbers = stream.normal(10, 5, (TRAINING_ROWS, len(columns) - len(counts))).astype(np.float32)
     codes = np.array([stream.integers(0, count, TRAINING_ROWS) for count in counts], dtype=np.int64)
-    lime_statistics(numbers, codes.reshape(len(counts), TRAINING_ROWS).T, counts).save(path)
+    write_lime_statistics(path, lime_statistics(numbers, codes.reshape(len(counts), TRAINING_ROWS).T, counts))
 
 
 def _write_background(path: Path, columns: Sequence[Column], *, seed: int) -> None:

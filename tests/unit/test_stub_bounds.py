@@ -1,19 +1,17 @@
 """The bounds in pyproject.toml say what the committed stubs accept, no more and no less."""
 
 import re
-import tomllib
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-ROOT = Path(__file__).parents[2]
+from support.installed import ROOT, base_requirements, project
+
 STUBS = ROOT / "clients" / "python" / "explicate" / "v1"
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-BASE = {held.name: held.specifier for held in map(Requirement, PROJECT["dependencies"])}
-EXTRAS = [Requirement(text) for texts in PROJECT["optional-dependencies"].values() for text in texts]
+BASE = {held.name: held.specifier for held in base_requirements()}
+EXTRAS = [Requirement(text) for texts in project()["optional-dependencies"].values() for text in texts]
 
 
 def generated_for(pattern: str, files: str) -> Version:

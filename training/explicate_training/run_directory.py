@@ -17,7 +17,6 @@ from google.protobuf import json_format
 from numpy.typing import NDArray
 
 from explicate.errors import ExplicateError, UsageError
-from explicate.v1 import bundle_pb2
 from explicate.v1.training_run_pb2 import TrainingRun
 
 _LAST_FILE = "trainer_state.json"  # what the Trainer writes last into a checkpoint
@@ -102,11 +101,6 @@ def write_run(folder: Path, run: TrainingRun) -> None:
     """Writes run.json, which export reads."""
     text = json_format.MessageToJson(run, preserving_proto_field_name=True, indent=2, ensure_ascii=False)
     (folder / "run.json").write_text(text + "\n", encoding="utf-8")
-
-
-def model_kind(reads: str, task: str) -> bundle_pb2.ModelKind.ValueType:
-    """The kind of a model that reads "text", "tabular" or "image" inputs and learnt a task."""
-    return bundle_pb2.ModelKind.Value(f"MODEL_KIND_{reads}_{task}".upper().replace("-", "_"))
 
 
 def write_held_out(folder: Path, rows: Iterable[Mapping[str, Any]], outputs: NDArray[np.floating[Any]]) -> None:

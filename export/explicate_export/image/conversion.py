@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.golden import GoldenImages, write_golden_images
-from explicate_bundle.images import UnreadableImage
-from explicate_bundle.manifest import Check
+from explicate_bundle.images import MAX_PIXELS, UnreadableImage
+from explicate_bundle.inputs import ImageInput, ModelInput
+from explicate_bundle.kinds.kind import Check
 from explicate_export.conversion import CardText, ModelExport, Say
 from explicate_export.errors import UsageError
-from explicate_export.golden_inputs import Compared, GoldenChoice, GoldenInputs, spread_evenly
+from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
 from explicate_export.image import model as image_model
 from explicate_export.image.golden import affordable, choose_golden_images, edge_images
 from explicate_export.markdown import code
@@ -23,8 +23,7 @@ from explicate_export.onnx_graph import GraphSource
 from explicate_export.parity import Scale
 from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, check_files, read_held_out
 from explicate_server.modalities.image import ImageModality
-from explicate_server.modalities.modality import EncodedInput, ImageInput, Modality, ModelInput
-from explicate_training.image.preparation import MAX_PIXELS
+from explicate_server.modalities.modality import EncodedInput, Modality
 
 # bf16 keeps 8 bits: the logits of the digits' ResNet, of up to 14.8, are off by 0.036 at most. Of a regression nothing
 # was measured, so no lower precision is allowed.
@@ -48,6 +47,7 @@ class ImageExport(ModelExport):
     """A model of images; its model directory is a Hugging Face one."""
 
     words = _WORDS
+    schema: bundle_pb2.ImageSchema
 
     def __init__(self, run: FinishedRun, say: Say) -> None:
         """See ModelExport."""
@@ -56,15 +56,12 @@ class ImageExport(ModelExport):
             if not holds:
                 raise UsageError(f"{run.file}: {otherwise}: train again")
         self.run = run
-        self._schema = run.record.image
+        self.schema = run.record.image
+        self.reduced_tolerance = GOLDEN_REDUCED_TOLERANCE if run.kind.predicts.least_labels else 0.0
         self.held_out = held_out_images(run)
         say(f"loading {run.model_directory}")
         self._trained = image_model.load(run)
         self.architecture = self._trained.architecture
-
-    def choose(self, count: int) -> list[HeldOut]:
-        """Spread evenly over the file."""
-        return spread_evenly(self.held_out, count)
 
     def load(self, held_out: HeldOut) -> ModelInput:
         """The bytes of the file."""
@@ -73,7 +70,7 @@ class ImageExport(ModelExport):
 
     def prepare(self, folder: Path, values: Sequence[ModelInput]) -> Modality:  # noqa: ARG002
         """An image's bundle has no other files."""
-        return ImageModality(self._schema, max_image_bytes=_ANY_SIZE, max_image_pixels=MAX_PIXELS)
+        return ImageModality(self.schema, max_image_bytes=_ANY_SIZE, max_image_pixels=MAX_PIXELS)
 
     def encode(self, modality: Modality, values: Sequence[ModelInput]) -> list[EncodedInput]:
         """Decodes and resizes."""
@@ -104,15 +101,6 @@ class ImageExport(ModelExport):
         attributed = spread_evenly(whole, images) if images else []
         return GoldenChoice(chosen, attributed, evaluations_per_player, segments)
 
-    def write_golden(self, path: Path, golden: GoldenInputs) -> None:
-        """The image files."""
-        write_golden_images(path, GoldenImages(_contents(golden.values), golden.outputs, golden.attributions))
-
-    def manifest(self, scale: Scale) -> bundle_pb2.Bundle:  # noqa: ARG002
-        """A lower precision is allowed for logits."""
-        reduced = GOLDEN_REDUCED_TOLERANCE if self.run.labels else 0.0
-        return bundle_pb2.Bundle(image=self._schema, golden_reduced_tolerance=reduced)
-
     def card(self, scale: Scale) -> CardText:  # noqa: ARG002
         """What the model sees of an image, and how segments are hidden."""
         base = self.run.base_model
@@ -126,7 +114,7 @@ class ImageExport(ModelExport):
             "colour; answers that were asked for another masking (blurred, or grey) say so. Segments are cut from the "
             "pixels that the model reads, not from those of the file. Pictures with patches in one colour do not occur "
             "in life: what the model makes of them is part of what is measured.",
-            sections=(_seen(self._schema),),
+            sections=(_seen(self.schema),),
         )
 
 
@@ -145,7 +133,7 @@ def held_out_images(run: FinishedRun) -> list[HeldOut]:
             raise UsageError(f"{file} is missing: {UNFINISHED}")
         return file
 
-    return read_held_out(run, read, inputs="images")
+    return read_held_out(run, read)
 
 
 def _normalisation_checks(run: FinishedRun) -> Iterator[Check]:

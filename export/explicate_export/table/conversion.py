@@ -9,29 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.columns import (
-    FIRST_CODE,
-    LARGEST_NUMBER,
-    MISSING_CODE,
-    UNKNOWN_CODE,
-    Column,
-    TableColumns,
-    number_problem,
-)
+from explicate_bundle.columns import MISSING_CODE, UNKNOWN_CODE, CellError, TableColumns, TableRows, TooLargeError
 from explicate_bundle.errors import BundleError
-from explicate_bundle.golden import GoldenRows, write_golden_rows
+from explicate_bundle.inputs import ModelInput, TabularInput
 from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
 from explicate_export.conversion import CardText, ModelExport, Say
 from explicate_export.errors import UsageError
-from explicate_export.golden_inputs import Compared, GoldenChoice, GoldenInputs, spread_evenly
+from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
 from explicate_export.markdown import code, plain, table
 from explicate_export.objectives import InputWords
 from explicate_export.onnx_graph import GraphSource
 from explicate_export.parity import Scale
 from explicate_export.table import model as table_model
 from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, check_files, read_held_out
-from explicate_server.modalities.modality import CellValue, EncodedInput, Modality, ModelInput, TabularInput
+from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.modalities.table import TabularModality
 
 GOLDEN_ROWS = 32
@@ -42,7 +34,6 @@ _CHOICES = ((4, 8), (4, 2), (1, 2))
 _EDGE_ROWS = 6
 _MISSING_FRACTION, _UNKNOWN_FRACTION = 0.3, 0.2
 _NAMED_CATEGORIES = 8
-_INFINITY = float("inf")
 
 
 class TableExport(ModelExport):
@@ -50,33 +41,31 @@ class TableExport(ModelExport):
 
     batch_rows = 4096
     architecture = "the network"
+    # No lower precision: a number such as 12,345.6 loses what counts in it before the graph has scaled it.
+    reduced_tolerance = 0.0
+    schema: bundle_pb2.TabularSchema
 
     def __init__(self, run: FinishedRun, say: Say) -> None:
         """See ModelExport."""
         check_files(run.model_directory, ("config.json", "model.safetensors"))
         self.run = run
-        self._schema = run.record.tabular
-        self._columns = TableColumns(self._schema)
+        self.schema = run.record.tabular
+        self._columns = TableColumns(self.schema)
         self._background, self._lime = read_arrays(run)
         self.words = _words(run, len(self._columns.all))
         self.held_out = held_out_rows(run)
         say(f"loading {run.model_directory}")
         self._trained = table_model.load(run, self._columns)
 
-    def choose(self, count: int) -> list[HeldOut]:
-        """Spread evenly over the file."""
-        return spread_evenly(self.held_out, count)
-
     def prepare(self, folder: Path, values: Sequence[ModelInput]) -> Modality:  # noqa: ARG002
         """Copies background.npz, and lime.npz if the run has it."""
         for name in (BACKGROUND_NAME, *([LIME_NAME] if self._lime else [])):
             shutil.copyfile(self.run.directory / name, folder / name)
-        return TabularModality(self._schema, self._background, self._lime)
+        return TabularModality(self.schema, self._background, self._lime)
 
     def edge_cases(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> list[ModelInput]:  # noqa: ARG002
         """Rows with missing values and unknown categories."""
-        numbers, codes = edge_rows(*self._split(encoded))
-        return [TabularInput(self._columns.cells_of(*row)) for row in zip(numbers, codes, strict=True)]
+        return list(self._columns.inputs_of(edge_rows(self._rows(encoded))))
 
     def graph_source(self, output_name: str) -> GraphSource:
         """The network, with imputing, scaling and encoding."""
@@ -84,7 +73,7 @@ class TableExport(ModelExport):
 
     def reference(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> NDArray[np.float32]:  # noqa: ARG002
         """As the network answers in training."""
-        return self._trained.outputs(*self._split(encoded))
+        return self._trained.outputs(self._rows(encoded))
 
     def choose_golden(self, compared: Compared) -> GoldenChoice:
         """Rows spread evenly over the first output, the lowest and the highest among them, and the edge cases."""
@@ -97,30 +86,20 @@ class TableExport(ModelExport):
                 return GoldenChoice(chosen, spread_evenly(whole, rows), evaluations_per_player)
         return GoldenChoice(chosen, ())
 
-    def write_golden(self, path: Path, golden: GoldenInputs) -> None:
-        """The rows in the graph's form."""
-        numbers, codes = self._split(golden.encoded)
-        write_golden_rows(path, GoldenRows(self._schema, numbers, codes, golden.outputs, golden.attributions))
-
-    def manifest(self, scale: Scale) -> bundle_pb2.Bundle:  # noqa: ARG002
-        """No lower precision: a number such as 12,345.6 loses what counts in it before the graph has scaled it."""
-        return bundle_pb2.Bundle(tabular=self._schema)
-
     def card(self, scale: Scale) -> CardText:  # noqa: ARG002
         """The columns, and the background that stands for absent ones."""
         return CardText(
             words=self.words,
             inputs="rows",
             origin="A network for tables, trained from nothing; imputing, scaling and encoding are part of the graph.",
-            absence=_absence(self._schema),
-            sections=(_columns_section(self._schema),),
+            absence=_absence(self.schema),
+            sections=(_columns_section(self.schema),),
         )
 
-    def _split(self, encoded: Iterable[EncodedInput]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Numbers float32 [rows, number columns], NaN where missing, and codes int64 [rows, other columns]."""
+    def _rows(self, encoded: Iterable[EncodedInput]) -> TableRows:
         values: NDArray[Any] = np.concatenate([one.row.values for one in encoded])
         split = self._columns.numbers
-        return values[:, :split].astype(np.float32, order="C"), values[:, split:].astype(np.int64, order="C")
+        return TableRows(values[:, :split].astype(np.float32), values[:, split:].astype(np.int64))
 
 
 def read_arrays(run: FinishedRun) -> tuple[Background, LimeStatistics | None]:
@@ -137,51 +116,35 @@ def read_arrays(run: FinishedRun) -> tuple[Background, LimeStatistics | None]:
 
 def held_out_rows(run: FinishedRun) -> list[HeldOut]:
     """The test split's rows."""
-    columns = TableColumns(run.record.tabular).by_name
+    columns = TableColumns(run.record.tabular)
 
     def read(line: Mapping[str, Any]) -> TabularInput | None:
-        row = line.get("row")
-        if not isinstance(row, dict):
+        if not isinstance(line.get("row"), dict):
             raise UsageError(f'not an object with a "row": {UNFINISHED}')
-        for name in sorted(columns.keys() ^ row.keys()):
-            raise UsageError(
-                f"the column {name!r} is {'missing' if name in columns else 'not in the schema'}, so train again"
-            )
-        cells = {name: _cell(columns[name], value) for name, value in row.items()}
-        # A server refuses numbers that the graph's 32 bits cannot hold, so there is nothing to compare.
-        numbers = (value for value in cells.values() if isinstance(value, float))
-        return None if any(map(number_problem, numbers)) else TabularInput(cells)
+        try:
+            (row,) = columns.inputs_of(columns.encoded([line["row"]]))
+        except TooLargeError:
+            return None
+        except CellError as error:
+            raise UsageError(f"{error}, so train again") from None
+        return row
 
-    return read_held_out(run, read, inputs="rows")
-
-
-def _cell(column: Column, value: Any) -> CellValue:
-    """A cell of JSON: a number, the name of a category, true or false, or null where missing."""
-    if isinstance(value, bool) and column.codes == {"false": FIRST_CODE, "true": FIRST_CODE + 1}:
-        return str(value).lower()
-    if value is None or (column.codes is not None and isinstance(value, str)):
-        return value
-    if column.codes is not None or isinstance(value, bool) or not isinstance(value, int | float):
-        what = "number column" if column.codes is None else "column of categories"
-        raise UsageError(f"{column.name!r} is a {what} and holds {value!r}, so train again")
-    return _INFINITY if abs(value) > LARGEST_NUMBER else float(value)  # whole numbers may be beyond all floats
+    return read_held_out(run, read)
 
 
-def edge_rows(numbers: NDArray[np.float32], codes: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """A row with everything missing, one whose categories are all unknown, and a few of the rows with some of both."""
+def edge_rows(rows: TableRows) -> TableRows:
+    """A row with everything missing, one whose categories are all unknown, and a few of `rows` with some of both."""
     stream = np.random.Generator(np.random.Philox(0))
-    empty = np.full_like(numbers[:1], np.nan), np.full_like(codes[:1], MISSING_CODE)
-    unknown = numbers[:1], np.full_like(codes[:1], UNKNOWN_CODE)
-    holed = np.linspace(0, len(numbers) - 1, _EDGE_ROWS).round().astype(np.intp)
-    missing = stream.random(numbers[holed].shape) < _MISSING_FRACTION
-    draws = stream.random(codes[holed].shape)
-    holed_codes = np.where(draws < _MISSING_FRACTION + _UNKNOWN_FRACTION, UNKNOWN_CODE, codes[holed])
-    holes = (
-        np.where(missing, np.float32(np.nan), numbers[holed]),
-        np.where(draws < _MISSING_FRACTION, MISSING_CODE, holed_codes),
-    )
-    parts = (empty, unknown, holes)
-    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    first = rows[[0, 0]]
+    numbers, codes = np.full_like(first.numbers, np.nan), np.full_like(first.codes, MISSING_CODE)
+    numbers[1], codes[1] = first.numbers[1], UNKNOWN_CODE
+    holed = rows[np.linspace(0, len(rows) - 1, _EDGE_ROWS).round().astype(np.intp)]
+    missing = stream.random(holed.numbers.shape) < _MISSING_FRACTION
+    draws = stream.random(holed.codes.shape)
+    holed_codes = np.where(draws < _MISSING_FRACTION + _UNKNOWN_FRACTION, UNKNOWN_CODE, holed.codes)
+    holed_codes = np.where(draws < _MISSING_FRACTION, MISSING_CODE, holed_codes)
+    holes = TableRows(np.where(missing, np.float32(np.nan), holed.numbers), holed_codes)
+    return TableRows.concatenated([TableRows(numbers, codes), holes])
 
 
 def _words(run: FinishedRun, columns: int) -> InputWords:

@@ -6,14 +6,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from explicate_bundle.columns import TableColumns
+from explicate_bundle.columns import CODES_NAME, NUMBERS_NAME, TableColumns, TableRows
 from explicate_export.errors import UsageError
 from explicate_export.onnx_graph import GraphSource
 from explicate_export.pretrained import cannot_load
 from explicate_export.training_run import FinishedRun
 from explicate_training.table.network import TabularNetwork, load_network
 
-NUMBERS_NAME, CODES_NAME = "numbers", "codes"
 _SAMPLE_ROWS = 2  # any number above 1 will do
 
 
@@ -24,10 +23,10 @@ class TableModel:
     network: TabularNetwork
 
     @torch.no_grad()
-    def outputs(self, numbers: NDArray[np.float32], codes: NDArray[np.int64]) -> NDArray[np.float32]:
+    def outputs(self, rows: TableRows) -> NDArray[np.float32]:
         """float32 [rows, outputs], as the network answers in training."""
-        answers: NDArray[np.float32] = self.network(torch.from_numpy(numbers), torch.from_numpy(codes)).numpy()
-        return answers
+        answers: torch.Tensor = self.network(torch.from_numpy(rows.numbers), torch.from_numpy(rows.codes))
+        return np.asarray(answers.numpy(), dtype=np.float32)
 
     def graph_source(self, output_name: str) -> GraphSource:
         """The network as a graph with dynamic batch; an input without columns does not exist."""
@@ -55,8 +54,7 @@ def load(run: FinishedRun, columns: TableColumns) -> TableModel:
     except Exception as error:  # a broken file raises whatever the reader of that part raises
         raise cannot_load(directory, error) from error
     config = network.config
-    category_counts = tuple(len(column.codes) for column in columns.all if column.codes is not None)
-    if (columns.numbers, category_counts) != (config.number_columns, tuple(config.category_counts)):
+    if (columns.numbers, columns.category_counts) != (config.number_columns, tuple(config.category_counts)):
         raise UsageError(
             f"{run.directory} is not consistent: run.json and the model differ in columns or categories, so train again"
         )

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.golden import Golden, write_golden
+from explicate_bundle.inputs import ModelInput, TextInput
 from explicate_bundle.writing import TOKENIZER_NAME
 from explicate_export.conversion import AnswerRows, CardText, ModelExport, Say
 from explicate_export.errors import UsageError
-from explicate_export.golden_inputs import Compared, GoldenChoice, GoldenInputs, spread_evenly
+from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
 from explicate_export.markdown import code
 from explicate_export.objectives import InputWords
 from explicate_export.onnx_graph import GraphSource
@@ -20,7 +20,7 @@ from explicate_export.parity import MAX_DIFFERENCE, Scale
 from explicate_export.text import model as text_model
 from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, HeldOutInput, check_files, read_held_out
 from explicate_server.modalities.encoded_text import EncodedText
-from explicate_server.modalities.modality import EncodedInput, Modality, ModelInput, TextInput
+from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.modalities.text import TextModality
 from explicate_server.modalities.words import words
 
@@ -37,6 +37,9 @@ _ANY_SIZE = 2**63 - 1  # bytes; what training read is not refused here
 class TextExport(ModelExport):
     """A model of texts or of pairs; its model directory is a Hugging Face one."""
 
+    reduced_tolerance = GOLDEN_REDUCED_TOLERANCE
+    schema: bundle_pb2.TextSchema
+
     def __init__(self, run: FinishedRun, say: Say) -> None:
         """See ModelExport."""
         check_files(run.model_directory, ("config.json", "model.safetensors", TOKENIZER_NAME))
@@ -47,7 +50,6 @@ class TextExport(ModelExport):
         say(f"loading {run.model_directory}")
         self._trained = text_model.load(run)
         self.architecture = self._trained.architecture
-        self._schema = bundle_pb2.TextSchema()
         self._excerpts: list[TextInput] = []
         self._dropping: float | None = None  # what leaving tokens out was off by, None when not measured
 
@@ -60,11 +62,11 @@ class TextExport(ModelExport):
     def prepare(self, folder: Path, values: Sequence[ModelInput]) -> Modality:
         """Writes tokenizer.json."""
         (sample, *_) = _texts(values)
-        self._schema = text_model.text_schema(self._trained, sample.texts)
+        self.schema = text_model.text_schema(self._trained, sample.texts)
         self._excerpts = choose_excerpts(_texts(values))
         tokenizer_json = text_model.plain_tokenizer_json(self.run.model_directory / TOKENIZER_NAME)
         (folder / TOKENIZER_NAME).write_text(tokenizer_json, encoding="utf-8")
-        return TextModality(self._schema, tokenizer_json, max_text_bytes=_ANY_SIZE)
+        return TextModality(self.schema, tokenizer_json, max_text_bytes=_ANY_SIZE)
 
     def edge_cases(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> list[ModelInput]:  # noqa: ARG002
         """The excerpts, which are attributed and so are golden; some may be whole texts."""
@@ -72,28 +74,28 @@ class TextExport(ModelExport):
 
     def graph_source(self, output_name: str) -> GraphSource:
         """The model with its own position ids, int64 [batch, length] each."""
-        return text_model.graph_source(self._trained, self._schema, output_name)
+        return text_model.graph_source(self._trained, self.schema, output_name)
 
     def reference(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> NDArray[np.float32]:
         """By the tokenizer of the training; raises ParityError if the bundle's own tokenises otherwise."""
         texts = [value.texts for value in _texts(values)]
-        ids = self._schema.inputs[:].index("input_ids")
+        ids = self.schema.inputs[:].index("input_ids")
         text_model.check_token_ids([one.row.values[ids] for one in encoded], self._trained.token_ids(texts))
         return self._trained.outputs(texts)
 
     def measure(self, answer: AnswerRows, compared: Compared, scale: Scale, say: Say) -> None:
         """Whether leaving tokens out equals masking them, for explanations to be cheaper by."""
-        attention = self._schema.inputs[:].index("attention_mask")
+        attention = self.schema.inputs[:].index("attention_mask")
         encoded = [one for one in compared.encoded if isinstance(one, EncodedText)]
         measured = text_model.measure_token_dropping(answer, encoded, attention=attention)
         self._dropping = None if measured is None else measured / scale.unit
-        self._schema.token_dropping = self._dropping is not None and self._dropping <= MAX_DIFFERENCE
+        self.schema.token_dropping = self._dropping is not None and self._dropping <= MAX_DIFFERENCE
         say(self._say_dropping(scale))
 
     def _say_dropping(self, scale: Scale) -> str:
         if self._dropping is None:
             return "token dropping: not measured, no held-out text has two words; a server will mask in place"
-        verdict = "equals" if self._schema.token_dropping else "does not equal"
+        verdict = "equals" if self.schema.token_dropping else "does not equal"
         return (
             f"token dropping: leaving tokens out {verdict} masking them "
             f"(largest difference {self._dropping:.1e} {scale.words})"
@@ -105,24 +107,15 @@ class TextExport(ModelExport):
         chosen = choose_golden([one.row.length for one in compared.encoded], always=excerpts)
         return GoldenChoice(chosen, excerpts, EVALUATIONS_PER_PLAYER)
 
-    def write_golden(self, path: Path, golden: GoldenInputs) -> None:
-        """The texts, and of pairs the second ones."""
-        first, *second = zip(*(value.texts for value in _texts(golden.values)), strict=True)
-        write_golden(path, Golden(first, golden.outputs, golden.attributions, pairs=second[0] if second else None))
-
-    def manifest(self, scale: Scale) -> bundle_pb2.Bundle:
-        """How texts become inputs; a lower precision is allowed."""
-        return bundle_pb2.Bundle(text=self._schema, golden_reduced_tolerance=GOLDEN_REDUCED_TOLERANCE * scale.unit)
-
     def card(self, scale: Scale) -> CardText:
         """How much of a text is read, and how words are removed."""
-        removal = "leaving its tokens out" if self._schema.token_dropping else "masking its tokens in place"
+        removal = "leaving its tokens out" if self.schema.token_dropping else "masking its tokens in place"
         measured = "not measured, the held-out texts were too short"
         if self._dropping is not None:
             measured = f"largest difference {self._dropping:.1e} {scale.words}"
         return CardText(
             words=self.words,
-            inputs="pairs of texts" if self._schema.pairs else "texts",
+            inputs="pairs of texts" if self.schema.pairs else "texts",
             origin=f"Fine-tuned from {code(self.run.base_model)}. {_reading(self.run.record.text)}",
             absence="With attention masking, a word is removed by "
             f"{removal} (leaving out against masking: {measured}).",
@@ -143,7 +136,7 @@ def held_out_texts(run: FinishedRun) -> list[HeldOut]:
         usable = all(text.strip() and not any("\ud800" <= c <= "\udfff" for c in text) for text in texts)
         return TextInput(*texts) if usable else None
 
-    return read_held_out(run, read, inputs="texts")
+    return read_held_out(run, read)
 
 
 def choose_golden(lengths: Sequence[int], count: int = GOLDEN_TEXTS, *, always: Sequence[int] = ()) -> list[int]:

@@ -1,15 +1,13 @@
-"""How the answers of two versions of a model to the same inputs agree: running sums, whatever their number."""
+"""How the answers of two versions of a model to the same inputs agree, in running sums."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
+from explicate_server.explain.quality import spearman
 from explicate_server.inference.outputs import Scales
-
-_LEAST_FEATURES_TO_RANK = 3
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Comparison:
         self.dropped = 0
         self.failed = 0
         self.last_failure = ""
-        self._is_regression = False
+        self._decides = True
         self._same = 0
         self._differences = 0.0
         self._spearmans = 0.0
@@ -47,11 +45,11 @@ class Comparison:
     @property
     def same_outcome(self) -> float | None:
         """Fraction of inputs with the same class, or the same set of labels; None for a regression."""
-        return None if self._is_regression or not self.predictions else self._same / self.predictions
+        return None if not (self._decides and self.predictions) else self._same / self.predictions
 
     @property
     def mean_absolute_difference(self) -> float | None:
-        """Of the values; for classes and labels, of the probabilities of all outputs."""
+        """Mean absolute difference of the values; for classes and labels, of the probabilities of all outputs."""
         return self._differences / self.predictions if self.predictions else None
 
     @property
@@ -61,26 +59,27 @@ class Comparison:
 
     def add_predictions(self, live: Scored, canary: Scored) -> None:
         """Count the answers to some inputs, row for row."""
-        if live.scales.predicts != canary.scales.predicts:
-            self.add_failure(f"one predicts a {live.scales.predicts}, the other a {canary.scales.predicts}")
+        objective, other = live.scales.objective, canary.scales.objective
+        if objective is not other:
+            self.add_failure(f"one predicts a {objective.answer}, the other a {other.answer}")
             return
-        self._is_regression = live.scales.predicts == "value"
-        names = list(dict.fromkeys([*live.labels, *canary.labels])) if not self._is_regression else [""]
+        decisions = objective.decisions
+        self._decides = decisions is not None
+        names = list(dict.fromkeys([*live.labels, *canary.labels])) if self._decides else [""]
         ours, theirs = (_by_name(scored, names) for scored in (live, canary))
         self.predictions += len(ours)
         self._differences += float(np.abs(ours - theirs).mean(axis=1).sum())
-        if live.scales.predicts == "class":
-            self._same += int((ours.argmax(axis=1) == theirs.argmax(axis=1)).sum())
-        elif live.scales.predicts == "labels":
-            self._same += int(((ours >= 0.5) == (theirs >= 0.5)).all(axis=1).sum())
+        if decisions is not None:
+            same = decisions(ours) == decisions(theirs)
+            self._same += int(same.reshape(len(ours), -1).all(axis=1).sum())
 
     def add_attributions(self, live: NDArray[np.float64], canary: NDArray[np.float64]) -> None:
         """Count attributions float64[outputs, features] of the same features; what cannot be ranked is passed over."""
-        for ours, theirs in zip(live, canary, strict=True):
-            correlation = spearman(ours, theirs)
-            if correlation is not None:
-                self.attributions += 1
-                self._spearmans += correlation
+        finite = (np.isfinite(live) & np.isfinite(canary)).all(axis=1)
+        correlations = spearman(live[finite], canary[finite])
+        defined = correlations[~np.isnan(correlations)]
+        self.attributions += len(defined)
+        self._spearmans += float(defined.sum())
 
     def add_failure(self, reason: str) -> None:
         """Count a request that could not be compared."""
@@ -88,19 +87,10 @@ class Comparison:
         self.last_failure = reason
 
 
-def spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
-    """Spearman's rank correlation of float64[n] with ties at their mean rank; None where it is not defined."""
-    if len(first) < _LEAST_FEATURES_TO_RANK or not (np.isfinite(first).all() and np.isfinite(second).all()):
-        return None
-    centred = [ranks - ranks.mean() for ranks in (rankdata(first), rankdata(second))]
-    norm = float(np.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
-    return float((centred[0] * centred[1]).sum()) / norm if norm > 0 else None
-
-
 def _by_name(scored: Scored, names: Sequence[str]) -> NDArray[np.float64]:
     """Probabilities float64[inputs, names], 0 for what a version does not know; the values of a regression."""
     scores = scored.scales.scores(scored.answers)
-    if scored.scales.predicts == "value" or list(scored.labels) == list(names):
+    if scored.scales.objective.decisions is None or list(scored.labels) == list(names):
         return scores
     aligned = np.zeros((len(scores), len(names)))
     aligned[:, [names.index(label) for label in scored.labels]] = scores

@@ -15,21 +15,23 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.inputs import ModelInput
 from explicate_server import tracing
 from explicate_server.errors import DeadlinePassed, InvalidRequest, Violation
 from explicate_server.explain.attribution import Attribution
-from explicate_server.explain.game import GameInfo
+from explicate_server.explain.game import Asked, GameInfo
+from explicate_server.explain.method import Method
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
 from explicate_server.explain.refinement import refined
 from explicate_server.explain.run import ExplanationRun, StopReason
 from explicate_server.inference.admission import Seat
 from explicate_server.inference.evaluations import Evaluations, GameValues, ValueStore
-from explicate_server.inference.explain_options import MAX_PLAYERS, ResolvedOptions
+from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, ResolvedOptions
 from explicate_server.inference.outputs import Outputs
 from explicate_server.inference.predictor import encode_inputs
 from explicate_server.inference.timings import Timings
 from explicate_server.inference.workers import Workers
-from explicate_server.modalities.modality import DrawsRows, EncodedInput, Game, ModelInput, Player
+from explicate_server.modalities.modality import DrawsRows, EncodedInput, Game, Player
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.runtime.queue import Row
@@ -95,13 +97,13 @@ class ExplainAnswer:
     final: bool
 
 
-class OneExplanation:
+class ExplainCall:
     """The state of one explanation in progress. ``workers`` runs what would hold up the event loop."""
 
     def __init__(
         self,
         served: ServedModel,
-        with_budget: Callable[[int], ResolvedOptions],
+        checked: CheckedOptions,
         *,
         priority: Priority,
         time_limit_s: float,
@@ -109,7 +111,10 @@ class OneExplanation:
         store: ValueStore,
     ) -> None:
         self._served = served
-        self._with_budget = with_budget
+        self._checked = checked
+        self._players = served.modality.players_of(checked.granularity, checked.segments)
+        if checked.method.players == "distinct-words":
+            self._players = checked.method.players
         self._priority = priority
         self._workers = workers
         self._store = store
@@ -121,14 +126,14 @@ class OneExplanation:
     ) -> AsyncGenerator[ExplainAnswer]:
         """Predict, then ask, evaluate and tell until the run stops."""
         encoded, game, digest = await self._prepare(value, field_path)
-        options = self._with_budget(len(game.players))
+        options = self._checked.for_players(len(game.players))
         seat.reserve(options.max_evaluations)
         served, runtime = self._served, self._served.runtime
         drawn = await self._drawn(game, options)
         # Everything that the game's values depend on.
         key = (
             *(served.bundle.digest, runtime.name, runtime.precision),
-            *(digest, options.players, options.masking),
+            *(digest, self._players, options.masking),
             *(() if drawn is None else (options.max_evaluations, options.seed)),
         )
         with self._store.game(key) as known:
@@ -140,18 +145,18 @@ class OneExplanation:
     async def _prepare(self, value: ModelInput, field_path: str) -> tuple[EncodedInput, Game, bytes]:
         """The input ready for the model, its game, and its digest: of 8 MiB that alone takes 10 ms."""
         started_s = time.monotonic()
-        modality, options = self._served.modality, self._with_budget(0)
+        modality = self._served.modality
 
         def prepare() -> tuple[EncodedInput, Game, bytes]:
             (encoded,) = encode_inputs(self._served, [value], [field_path])
-            game = modality.game(value, encoded, players=options.players, masking=options.masking)
+            game = modality.game(value, encoded, players=self._players, masking=self._checked.masking)
             return encoded, game, value.digest
 
         with tracing.span("prepare"):
             workers = self._workers.encoding(value.encoding_cost)
             encoded, game, digest = await asyncio.get_running_loop().run_in_executor(workers, prepare)
         if len(game.players) > MAX_PLAYERS:
-            kind = options.players.replace("-", " ")
+            kind = self._players.replace("-", " ")
             problem = f"has {len(game.players):,} {kind}; at most {MAX_PLAYERS:,} can be explained"
             raise InvalidRequest([Violation(f"{field_path}.{modality.field}", problem)])
         self._timings.preprocessing_s += time.monotonic() - started_s
@@ -167,7 +172,7 @@ class OneExplanation:
         return drawn
 
     def _evaluations(self, game: Game, known: GameValues) -> Evaluations:
-        async def rows_of(coalitions: NDArray[np.bool_]) -> list[Row]:
+        async def rows_of(coalitions: Asked) -> list[Row]:
             started_s = time.monotonic()
             rows = await self._in_worker(game.rows, coalitions)
             self._timings.preprocessing_s += time.monotonic() - started_s
@@ -193,7 +198,7 @@ class OneExplanation:
         evaluations: Evaluations,
         progress: Callable[[], bool],
     ) -> AsyncGenerator[ExplainAnswer]:
-        whole, empty = await self._endpoints(game, evaluations, needs_empty=options.method.needs_empty)
+        whole, empty = await self._endpoints(game, evaluations, options.method)
         scales = self._served.scales
         prediction = scales.raw(whole)[0]
         outputs = Outputs.choose(
@@ -213,7 +218,7 @@ class OneExplanation:
 
         async def answer(*, final: bool) -> ExplainAnswer:
             quality = await self._fit(run.quality, information.full)
-            # In rows that are drawn no player can be taken out alone.
+            # Drawn rows have no coalition without exactly one player.
             if final and options.quality == "full" and drawn is None:
                 quality = await self._with_faithfulness(quality, run.attribution, information, outputs, evaluations)
             groups = run.attribution.groups
@@ -269,11 +274,12 @@ class OneExplanation:
         return replace(quality, comprehensiveness=figures[0], sufficiency=figures[1])
 
     async def _endpoints(
-        self, game: Game, evaluations: Evaluations, *, needs_empty: bool
+        self, game: Game, evaluations: Evaluations, method: Method
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Values float64[1, width] of the whole input and, where the method needs it, of the empty one."""
-        ends = np.ones((2 if needs_empty else 1, len(game.players)), dtype=np.bool_)
-        ends[1:] = False
+        coalitions = np.ones((2 if method.needs_empty else 1, len(game.players)), dtype=np.bool_)
+        coalitions[1:] = False
+        ends = np.zeros(1, np.intp) if method.drawn else coalitions
         # Not one of thousands of rows: what the caller waits for first goes with the predictions.
         urgent = Priority.PREDICT if self._priority is Priority.EXPLAIN else self._priority
         with tracing.span("endpoints", coalitions=len(ends)):
@@ -312,4 +318,5 @@ def _run(information: GameInfo, options: ResolvedOptions, *, spent: int) -> Expl
     estimator = refined(
         options.method.build, information, max_players=most_players, max_evaluations=options.max_evaluations
     )
-    return ExplanationRun(estimator, settings=replace(settings, top_k=options.top_k), spent=spent)
+    settings = replace(settings, top_k=options.top_k)
+    return ExplanationRun(estimator, settings=settings, spent=spent, drawn=information.drawn)

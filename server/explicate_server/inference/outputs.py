@@ -6,19 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_bundle.input_kind import Predicts
-from explicate_server.inference.explain_options import CLASSIFICATION_SPACES, REGRESSION_SPACES, Target, class_index
-
-
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Class probabilities float64[…, classes] of logits float64[…, classes]."""
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
-
-
-def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 / (1 + e^-x) of each logit, without overflow, and exact to the last digits where it is near 0."""
-    return np.asarray(np.exp(-np.logaddexp(0.0, -logits)))
+from explicate_bundle.objective import CLASSIFICATION, Objective
+from explicate_server.inference.explain_options import Target, class_index
 
 
 @dataclass(frozen=True)
@@ -27,25 +16,20 @@ class Scales:
 
     Attributes:
         outputs: of the graph: classes, labels, or 1.
-        predicts: one class of several, any number of labels, or a number.
+        objective: what they mean.
     """
 
     outputs: int
-    predicts: Predicts = "class"
+    objective: Objective = CLASSIFICATION
 
     @property
     def spaces(self) -> tuple[str, ...]:
         """Names of the scales, the default first."""
-        return REGRESSION_SPACES if self.predicts == "value" else CLASSIFICATION_SPACES
+        return self.objective.spaces
 
     def scores(self, answers: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What a caller is told of the graph's answers float64[…, outputs]: probabilities, or the values themselves.
-
-        Probabilities are the softmax of classes, which exclude one another, and the sigmoid of labels, which do not.
-        """
-        if self.predicts == "value":
-            return answers
-        return softmax(answers) if self.predicts == "class" else sigmoid(answers)
+        """What a caller is told of the graph's answers float64[…, outputs]: probabilities, or the values themselves."""
+        return self.objective.scores(answers)
 
     @property
     def width(self) -> int:
@@ -54,7 +38,7 @@ class Scales:
 
     def means(self, answers: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Means float64[m, width] of the graph's answers float64[m, b, outputs], with weights float64[b]."""
-        scaled = [self.scores(answers) if space == "probability" else answers for space in self.spaces]
+        scaled = [answers if space == self.spaces[-1] else self.scores(answers) for space in self.spaces]
         return np.concatenate([np.einsum("mbo,b->mo", each, weights) for each in scaled], axis=1)
 
     def of(self, kept: NDArray[np.float64], space: str) -> NDArray[np.float64]:
@@ -64,7 +48,7 @@ class Scales:
 
     def raw(self, kept: NDArray[np.float64]) -> NDArray[np.float64]:
         """The outputs on the graph's own scale: logits, or values."""
-        return self.of(kept, "value" if self.predicts == "value" else "logit")
+        return self.of(kept, self.spaces[-1])
 
 
 @dataclass(frozen=True)

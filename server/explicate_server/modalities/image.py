@@ -1,6 +1,6 @@
 """Images: files become the pixels that the model reads; segments of these become players.
 
-Scaling and normalising are in the graph. A row that stands for a coalition waits as the coalition itself, and becomes
+Scaling and normalising are in the graph. A row of a coalition waits as the coalition itself, and becomes
 pixels when its batch is formed: 256 rows of 224 x 224 would be 38 MB.
 """
 
@@ -14,22 +14,17 @@ from scipy.ndimage import find_objects
 
 from explicate.v1.bundle_pb2 import ImageSchema
 from explicate_bundle.images import UnreadableImage, check_head, read_image
+from explicate_bundle.inputs import ImageInput, ModelInput
 from explicate_server.errors import Violation
-from explicate_server.modalities.modality import (
-    EncodedInput,
-    Game,
-    ImageInput,
-    ImageUsage,
-    ModelInput,
-    SegmentPlayer,
-)
+from explicate_server.explain.game import Asked
+from explicate_server.modalities.modality import EncodedInput, Game, ImageUsage, SegmentPlayer
 from explicate_server.modalities.segmentation import Pixels, granularities, segmented
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 
-# All rows of a model cost the same. The queue tells lengths apart in steps of so many.
+# All rows of a model cost the same. The queue tells lengths apart in steps of this many.
 ROW_LENGTH = BUCKET_TOKENS
-# Until it is measured, so many pixels are taken to cost what a token of a text does: a patch of a ViT.
+# Until it is measured, this many pixels are assumed to cost as much as a token of a text: a patch of a ViT.
 _PIXELS_OF_A_TOKEN = 16 * 16
 # Two, so that a batch's own cost can be told from that of its rows.
 _LEAST_BATCH_ROWS = 2
@@ -70,6 +65,7 @@ class ImageModality:
     input_type: type[ModelInput] = ImageInput
     field = "image"
     maskings: tuple[str, ...] = ("mean", "blur", "grey")
+    counted: tuple[str, ...] = ("slic", "grid")
     max_length = ROW_LENGTH
 
     def __init__(self, schema: ImageSchema, *, max_image_bytes: int, max_image_pixels: int) -> None:
@@ -109,11 +105,13 @@ class ImageModality:
         except UnreadableImage:
             return None
 
-    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
-        """The game whose players are segments: ``players`` is a granularity, "-segments", and perhaps "-" and how many.
+    @staticmethod
+    def players_of(granularity: str | None, segments: int | None) -> str:
+        """Such as "patch-segments", or "slic-segments-49"."""
+        return f"{granularity}-segments" + (f"-{segments}" if segments else "")
 
-        "slic-segments-49" is one, and "patch-segments".
-        """
+    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
+        """The game whose players are segments."""
         granularity, _, segments = players.partition("-segments")
         pixels = encoded.row.values
         segment_map = segmented(
@@ -156,7 +154,7 @@ class _SegmentGame:
         """The segments of each group as one."""
         return segment_players(groups[self.segment_map])
 
-    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
+    def rows(self, coalitions: Asked) -> list[Row]:
         """One model row per coalition."""
         return [
             Row(ROW_LENGTH, _MaskedPixels(self._hidden, self._difference, self.segment_map, present))

@@ -17,10 +17,10 @@ def _text(bundle: VerifiedBundle, settings: Settings) -> Modality:
     try:
         return TextModality(bundle.manifest.text, tokenizer, max_text_bytes=settings.max_text_bytes)
     except Exception as error:  # the tokenizers library raises nothing narrower
-        raise BundleError(f"tokenizer.json is no tokenizer: {error}") from error
+        raise BundleError(f"tokenizer.json is not a tokenizer: {error}") from error
 
 
-def _tabular(bundle: VerifiedBundle, _settings: Settings) -> Modality:
+def _table(bundle: VerifiedBundle, _settings: Settings) -> Modality:
     return TabularModality(bundle.manifest.tabular, bundle.background(), bundle.lime_statistics())
 
 
@@ -35,11 +35,11 @@ def _image(bundle: VerifiedBundle, settings: Settings) -> Modality:
 
 _MODALITIES: Mapping[str, Callable[[VerifiedBundle, Settings], Modality]] = {
     "text": _text,
-    "tabular": _tabular,
+    "table": _table,
     "image": _image,
 }
 
 
 def open_modality(bundle: VerifiedBundle, settings: Settings) -> Modality:
     """The modality of what a bundle's model reads, set up for it."""
-    return _MODALITIES[bundle.kind.reads](bundle, settings)
+    return _MODALITIES[bundle.kind.reads.name](bundle, settings)

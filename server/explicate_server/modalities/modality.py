@@ -1,95 +1,24 @@
 """What the rest of the server knows of an input: rows for the model, and a game to explain."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from hashlib import sha256
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.inputs import CellValue, ModelInput
 from explicate_server.errors import Violation
+from explicate_server.explain.game import Asked
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
-
-
-@dataclass(frozen=True)
-class TextInput:
-    """A text to predict, or the two texts of a pair."""
-
-    text: str
-    text_pair: str | None = None
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The text, or both."""
-        return (self.text,) if self.text_pair is None else (self.text, self.text_pair)
-
-    @cached_property
-    def digest(self) -> bytes:
-        """SHA-256 of the text, or of the digests of both: the same for equal inputs only."""
-        digests = [sha256(text.encode("utf-8", "surrogatepass")).digest() for text in self.texts]
-        return digests[0] if len(digests) == 1 else sha256(b"".join(digests)).digest()
-
-    @property
-    def encoding_cost(self) -> int:
-        """What encoding it takes, as a number of characters."""
-        return sum(map(len, self.texts))
-
-
-CellValue = float | str | None
-"""A number, a category by its name, or missing."""
-
-
-@dataclass(frozen=True)
-class TabularInput:
-    """A row of a table to predict: values by column."""
-
-    cells: Mapping[str, CellValue]
-
-    @cached_property
-    def digest(self) -> bytes:
-        """SHA-256 of the input: the same for equal inputs only."""
-        return sha256(json.dumps(self.cells, sort_keys=True).encode("ascii")).digest()
-
-    @property
-    def encoding_cost(self) -> int:
-        """What encoding it takes, as a number of characters of a text."""
-        return 4 * len(self.cells)
-
-
-# Ten times that of an ordinary image; that of a large one is more still, but only decoding would tell.
-_LEAST_IMAGE_COST = 1 << 20
-
-
-@dataclass(frozen=True)
-class ImageInput:
-    """An image to predict: the bytes of its file."""
-
-    content: bytes
-
-    @cached_property
-    def digest(self) -> bytes:
-        """SHA-256 of the input: the same for equal inputs only."""
-        return sha256(self.content).digest()
-
-    @property
-    def encoding_cost(self) -> int:
-        """What decoding it takes, as a number of characters of a text; a small file may still hold many pixels."""
-        return max(_LEAST_IMAGE_COST, len(self.content))
-
-
-# Each modality adds its kind of input.
-ModelInput = TextInput | TabularInput | ImageInput
 
 
 @dataclass(frozen=True)
 class TextPlayer:
     """A part of a text that can be present or absent: a word, a phrase, or all the places of one distinct word.
 
-    ``in_pair`` says whether it stands in the second text of a pair.
+    ``in_pair`` says whether it is in the second text of a pair.
     """
 
     text: str
@@ -157,7 +86,7 @@ class Game(Protocol):
 
     @property
     def breaks(self) -> NDArray[np.intp] | None:
-        """intp[players − 1], how much parts a player from the next; see GameInfo. None when that is no question."""
+        """intp[players − 1], how much parts a player from the next, see GameInfo; None without neighbours."""
 
     @property
     def segment_map(self) -> NDArray[np.intp] | None:
@@ -166,16 +95,16 @@ class Game(Protocol):
     def grouped(self, groups: NDArray[np.intp]) -> Sequence[Player]:
         """The groups of neighbours as players; ``groups`` intp[players] says which one each player belongs to."""
 
-    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
-        """A row of count b for each coalition of bool[m, players], True = present."""
+    def rows(self, coalitions: Asked) -> list[Row]:
+        """A row of count b for each coalition of bool[m, players], True = present, or for each number intp[m]."""
 
 
 @runtime_checkable
 class DrawsRows(Protocol):
-    """What a game does more whose rows are drawn once, before any is asked for, see explain/drawn_rows.py."""
+    """What a game does more whose rows are drawn once, before any is asked for by its number."""
 
     def draw(self, *, rows: int, seed: int) -> NDArray[np.bool_]:
-        """Draw so many rows; which players of each are present, bool[rows, players], the first the input itself."""
+        """Draw rows; which players of each are present, bool[rows, players], the first the input itself."""
 
 
 class EncodedInput(Protocol):
@@ -187,7 +116,7 @@ class EncodedInput(Protocol):
 
     @property
     def usage(self) -> TextUsage | ImageUsage | None:
-        """How much of it the model sees; None where that is no question."""
+        """How much of it the model sees; None if it always sees all of it."""
 
     @property
     def unknown_category_columns(self) -> Sequence[str]:
@@ -209,6 +138,9 @@ class Modality(Protocol):
     granularities: tuple[str, ...]
     """What the players may be, the default first; empty where there is nothing to choose."""
 
+    counted: tuple[str, ...]
+    """The granularities of which a caller may say how many players there are to be."""
+
     max_length: int
     """Length of the longest row."""
 
@@ -222,7 +154,7 @@ class Modality(Protocol):
         """A row of another length, at most ``max_length``, made of the row's own values."""
 
     def violations(self, value: ModelInput, path: str) -> list[Violation]:
-        """What is wrong with an input of its type that stands at ``path`` of the request; empty when nothing is."""
+        """What is wrong with an input of its type, which is at ``path`` of the request; empty if nothing is wrong."""
 
     def encode(self, value: ModelInput) -> EncodedInput:
         """Make an input ready; it passed :meth:`violations`."""
@@ -230,9 +162,12 @@ class Modality(Protocol):
     def encode_all(self, values: Sequence[ModelInput]) -> Sequence[EncodedInput] | None:
         """Make many inputs of its type ready at once; None when one of them has violations."""
 
+    def players_of(self, granularity: str | None, segments: int | None) -> str:
+        """What a game's players are called: one of ``granularities`` and, where it is ``counted``, their number."""
+
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
-        """The game of an input: ``players`` is a granularity in the plural, "distinct-words", "columns", or what
-        ``ResolvedOptions.players`` says of segments; ``masking`` one of ``maskings``."""
+        """The game of an input: ``players`` is what `players_of` calls them, or "distinct-words" of a text;
+        ``masking`` is one of ``maskings``."""
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Join rows to one batch of the graph's inputs."""

@@ -51,7 +51,7 @@ def table_violations(table: PackedTable, columns: TableColumns) -> list[Violatio
         if name in seen:
             violations.append(Violation(path, "comes twice"))
         elif name not in columns.by_name:
-            violations.append(Violation(path, "is no column of this model; leave it out"))
+            violations.append(Violation(path, "is not a column of this model; leave it out"))
         else:
             found = next(_problems(columns.by_name[name], values, table.rows), None)
             violations += [Violation(path + found[0], found[1])] if found else []

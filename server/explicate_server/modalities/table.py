@@ -1,7 +1,7 @@
 """Rows of tables: cells become numbers and codes; columns, or named groups of them, become players.
 
 An absent player's columns take the values of the background rows, one after the other, so that a coalition is as many
-model rows as the background has (interventional: columns are absent whatever the present ones say of them). lime's own
+model rows as the background has (interventional: the background does not depend on the present columns). lime's own
 rows are drawn from statistics of the training data instead, where the bundle has them.
 """
 
@@ -13,24 +13,17 @@ from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TabularSchema
 from explicate_bundle.columns import TableColumns
+from explicate_bundle.inputs import CellValue, ModelInput, TabularInput
 from explicate_bundle.table_arrays import Background, LimeStatistics
 from explicate_server.errors import Violation
-from explicate_server.explain.estimators.drawn_rows import row_numbers
-from explicate_server.modalities.modality import (
-    CellValue,
-    ColumnPlayer,
-    EncodedInput,
-    Game,
-    ModelInput,
-    TabularInput,
-    TextUsage,
-)
+from explicate_server.explain.game import Asked
+from explicate_server.modalities.modality import ColumnPlayer, EncodedInput, Game, TextUsage
 from explicate_server.modalities.packed_table import PackedTable, encode_columns, table_violations
 from explicate_server.modalities.table_sample import TableSampler
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 
-# All rows cost the same. The queue tells lengths apart in steps of so many.
+# All rows cost the same. The queue tells lengths apart in steps of this many.
 ROW_LENGTH = BUCKET_TOKENS
 
 
@@ -61,7 +54,7 @@ class BackgroundGame:
         """The columns of each group under the names of its first and last player."""
         return _grouped(self.players, groups)
 
-    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
+    def rows(self, coalitions: Asked) -> list[Row]:
         """For each coalition, the input with the background's values in the absent columns."""
         present = coalitions[:, np.newaxis, self._owners]  # [m, 1, columns]
         values = np.where(present, self._row, self._background)  # [m, b, columns]
@@ -89,10 +82,9 @@ class DrawnGame:
         """The columns of each group under the names of its first and last player."""
         return _grouped(self.players, groups)
 
-    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
-        """The rows with these numbers, see drawn_rows.py."""
-        numbers = row_numbers(coalitions, len(self.players))
-        return [Row(ROW_LENGTH, self._sample[number : number + 1]) for number in numbers.tolist()]
+    def rows(self, coalitions: Asked) -> list[Row]:
+        """The rows with these numbers."""
+        return [Row(ROW_LENGTH, self._sample[number : number + 1]) for number in coalitions.tolist()]
 
 
 def _grouped(players: Sequence[ColumnPlayer], groups: NDArray[np.intp]) -> list[ColumnPlayer]:
@@ -111,7 +103,7 @@ def _joined(players: Sequence[ColumnPlayer]) -> ColumnPlayer:
 
 # A suggestion that is measured and corrected when the model is loaded: a row of a small network takes microseconds.
 _BATCH_ROWS = 2048
-# From so many rows on, going through them a column at a time takes less than a cell at a time.
+# From this many rows on, going through them column by column takes less time than cell by cell.
 _MANY_ROWS = 8
 # Rows of a packed table that stay together: few beside a batch, many beside what handling them takes.
 _BLOCK_ROWS = 128
@@ -139,6 +131,7 @@ class TabularModality:
     input_type: type[ModelInput] = TabularInput
     field = "tabular"
     granularities: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
     max_length = ROW_LENGTH
 
     def __init__(
@@ -168,7 +161,7 @@ class TabularModality:
     def _problems(self, cells: Mapping[str, CellValue]) -> Iterator[tuple[str, str]]:
         columns = self._columns.by_name
         for name, value in cells.items():
-            problem = columns[name].problem(value) if name in columns else "is no column of this model; leave it out"
+            problem = columns[name].problem(value) if name in columns else "is not a column of this model; leave it out"
             if problem:
                 yield name, problem
         if len(cells) != len(columns) or not cells.keys() <= columns.keys():
@@ -200,6 +193,10 @@ class TabularModality:
     def encode_packed(self, table: PackedTable) -> EncodedRows:
         """Turn whole columns into numbers and codes; the table passed :meth:`packed_violations`."""
         return self._encoded(encode_columns(table, self._columns))
+
+    def players_of(self, granularity: str | None, segments: int | None) -> str:  # noqa: ARG002 - there is one kind
+        """Columns."""
+        return "columns"
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
         """The game whose players are the columns and groups of columns; of "drawn" the columns alone."""

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from explicate.v1.bundle_pb2 import TextSchema
+from explicate_bundle.inputs import ModelInput, TextInput
 from explicate_server.errors import Violation
 from explicate_server.modalities.encoded_text import EncodedText, encode_fast, kept_tokens
-from explicate_server.modalities.modality import EncodedInput, Game, ModelInput, TextInput
+from explicate_server.modalities.modality import EncodedInput, Game
 from explicate_server.modalities.text_games import DeletionGame, TokenGame
 from explicate_server.runtime.batch_cost import stretched
 from explicate_server.runtime.model_runtime import Feeds, Runtime
@@ -22,6 +23,7 @@ class TextModality:
     input_type: type[ModelInput] = TextInput
     field = "text"
     granularities: tuple[str, ...] = ("word", "token", "sentence")
+    counted: tuple[str, ...] = ()
 
     def __init__(self, schema: TextSchema, tokenizer_json: str, *, max_text_bytes: int) -> None:
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
@@ -44,7 +46,7 @@ class TextModality:
         return stretched(row, length)
 
     def violations(self, value: ModelInput, path: str) -> list[Violation]:
-        """What is wrong with a text, or a pair; a model that reads pairs reads nothing else, and the others none."""
+        """What is wrong with a text, or a pair; a model reads either pairs or single texts."""
         assert isinstance(value, TextInput)
         return [Violation(f"{path}.{field}", problem) for field, problem in self._problems(value)]
 
@@ -84,6 +86,10 @@ class TextModality:
         if any(self.violations(value, "") for value in values):
             return None
         return [self.encode(value) for value in values]
+
+    def players_of(self, granularity: str | None, segments: int | None) -> str:  # noqa: ARG002 - never counted
+        """A granularity in the plural."""
+        return f"{granularity}s"
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
         """The game whose players are the words, tokens or sentences of the text, or of both texts of a pair."""

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from explicate_bundle.bundle import VerifiedBundle, verify_bundle
+from explicate_bundle.bundle import VerifiedBundle, check_bundle
 from explicate_bundle.errors import BundleError
 from explicate_bundle.repository import BundlePlace
 from explicate_server.errors import NotServable
@@ -50,13 +50,13 @@ class BundleLoader:
         self._ordinary = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="session")
 
     async def verify(self, place: BundlePlace) -> VerifiedBundle:
-        """Check every file.
+        """Check every file and what it holds.
 
         Raises:
-            BundleError: the bundle cannot be trusted.
+            BundleError: the bundle cannot be trusted, or a file is not in the format.
         """
         key = Path(self._settings.verify_key) if self._settings.verify_key else None
-        return await self._run(verify_bundle, place.folder, model=place.model, version=place.version, verify_key=key)
+        return await self._run(check_bundle, place.folder, model=place.model, version=place.version, verify_key=key)
 
     async def load(self, bundle: VerifiedBundle) -> ServedModel:
         """Load it, compare its golden answers on this device, and measure what batches take.
@@ -81,7 +81,7 @@ class BundleLoader:
         batcher = Batcher(
             runtime,
             modality.collate,
-            outputs=max(1, len(manifest.class_labels)),
+            outputs=bundle.kind.predicts.outputs(len(manifest.class_labels)),
             max_queued_rows={
                 Priority.PREDICT: settings.rows_that_may_wait(settings.max_queued_rows, modality.row_bytes),
                 Priority.BULK: settings.rows_that_may_wait(settings.max_queued_bulk_rows, modality.row_bytes),

@@ -11,6 +11,7 @@ from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import model_service_pb2 as model_messages
 from explicate.v1 import table_pb2 as table_messages
+from explicate_bundle.inputs import CellValue
 from explicate_server.explain.quality import Faithfulness, Quality
 from explicate_server.inference.agreement import Comparison
 from explicate_server.inference.explain_call import ExplainAnswer
@@ -18,7 +19,6 @@ from explicate_server.inference.explain_options import ClassName, ResolvedOption
 from explicate_server.inference.predictor import PackedAnswer, PredictAnswer
 from explicate_server.inference.timings import Timings
 from explicate_server.modalities.modality import (
-    CellValue,
     ColumnPlayer,
     EncodedInput,
     ImageUsage,
@@ -297,7 +297,7 @@ def _prediction(
 
 def _outcome(served: ServedModel, raw: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
     """The one field of the outcome that the kind of model has."""
-    predicts, labels = served.bundle.kind.predicts, served.labels
+    predicts, labels = served.bundle.kind.predicts.answer, served.labels
     if predicts == "value":
         return {"regression": inference_messages.Regression(value=scores[0])}
     class_scores = _class_scores(labels, raw, scores)

@@ -9,6 +9,7 @@ import grpc
 
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc as services
+from explicate_bundle.inputs import ModelInput
 from explicate_bundle.manifest import MODEL_NAME
 from explicate_server.call_record import caller_of_call, note_version
 from explicate_server.errors import InvalidRequest, Violation
@@ -16,7 +17,6 @@ from explicate_server.inference.explain_call import ExplainAnswer
 from explicate_server.inference.explainer import Explainer
 from explicate_server.inference.predictor import Predictor
 from explicate_server.inference.shadow import Shadow
-from explicate_server.modalities.modality import ModelInput
 from explicate_server.registry.label_store import LABEL_NAME
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.records import ServedModel

@@ -12,9 +12,9 @@ from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import table_pb2 as table_messages
+from explicate_bundle.inputs import CellValue, ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.inference.explain_options import ClassName, Contrast, ExplainOptions, Target
-from explicate_server.modalities.modality import CellValue, ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.modalities.packed_table import CategoryValues, NumberValues, PackedTable
 from explicate_server.rpc.enums import ENUM_OPTIONS, GRANULARITIES, MASKINGS, OUTPUT_SPACES, QUALITY_LEVELS
 from explicate_server.runtime.batcher import Priority

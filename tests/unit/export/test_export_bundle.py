@@ -12,12 +12,12 @@ from google.protobuf import json_format
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.golden import read_golden
+from explicate_bundle.bundle import verify_bundle
+from explicate_bundle.inputs import TextInput
 from explicate_export.markdown import as_list
 from explicate_export.parity import Graph
 from explicate_export.text.conversion import choose_excerpts, choose_golden
 from explicate_server.modalities.encoded_text import EncodedText
-from explicate_server.modalities.modality import TextInput
 from explicate_server.modalities.text import TextModality
 from explicate_server.runtime.queue import Row
 from support.tiny_bundle import CONSTANT_LOGITS, build_onnx_variant, compose_texts
@@ -88,22 +88,23 @@ def test_graph_carries_no_paths_of_the_exporting_machine(bundle: Path) -> None:
 
 
 def test_golden_answers_are_met_by_the_graph(bundle: Path, manifest: bundle_pb2.Bundle) -> None:
-    golden = read_golden(bundle / "golden.npz", classes=2, attributed=True)
-    assert 32 <= len(golden.texts) <= 36
-    assert np.abs(_logits(bundle, list(golden.texts)) - golden.logits).max() <= 1e-4 < manifest.golden_tolerance
+    golden = verify_bundle(bundle, model=manifest.model, version=1).golden()
+    texts = [value.text for value in golden.inputs]
+    assert 32 <= len(texts) <= 36
+    assert np.abs(_logits(bundle, texts) - golden.outputs).max() <= 1e-4 < manifest.golden_tolerance
     # Different answers, or meeting them would say nothing.
-    assert golden.logits.std(axis=0).min() > 0.5
+    assert golden.outputs.std(axis=0).min() > 0.5
 
 
 def test_golden_attributions_sum_to_what_the_words_add_to_the_predicted_class(bundle: Path) -> None:
-    golden = read_golden(bundle / "golden.npz", classes=2, attributed=True)
+    golden = verify_bundle(bundle, model=bundle.parent.name, version=1).golden()
     assert len(golden.attributions) == 4
     for index, values in golden.attributions.items():
-        text = golden.texts[index]
+        text = golden.inputs[index].text
         assert len(values) == len(text.split()) <= 12
         # Without its words a text is [CLS] where it was and [SEP] behind the gap.
         logits, empty = _logits(bundle, [text])[0], _empty_logits(bundle, text)
-        best = golden.logits[index].argmax()
+        best = golden.outputs[index].argmax()
         assert values.sum() == pytest.approx(logits[best] - empty[best], abs=1e-4)
         assert np.abs(values).max() > 0.05
 
@@ -176,9 +177,9 @@ def test_constant_variant_answers_one_thing(tiny_repository: Path, tmp_path: Pat
     repository = _copy_of(tiny_repository, tmp_path)
     constant = build_onnx_variant(repository, model="flat", constant=True)
     assert (_logits(constant, ["good", "bad food here"]) == np.array(CONSTANT_LOGITS, dtype=np.float32)).all()
-    golden = read_golden(constant / "golden.npz", classes=2, attributed=False)
-    assert len(golden.texts) >= 32
-    assert (golden.logits == np.array(CONSTANT_LOGITS, dtype=np.float32)).all()
+    golden = verify_bundle(constant, model=constant.parent.name, version=1).golden()
+    assert len(golden.inputs) >= 32
+    assert (golden.outputs == np.array(CONSTANT_LOGITS, dtype=np.float32)).all()
 
 
 def _copy_of(repository: Path, tmp_path: Path) -> Path:

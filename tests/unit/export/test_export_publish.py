@@ -6,23 +6,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.writing import MANIFEST_NAME, sha256_of
+from explicate_bundle.golden import Golden, write_golden
+from explicate_bundle.inputs import ImageInput
+from explicate_bundle.writing import MANIFEST_NAME, manifest_bytes, sha256_of
 from explicate_export.errors import PublicationError, UsageError
 from explicate_export.publish import PREFIX, check_target, clear_dead_staging, stage_bundle
 
 _PUBLISHER = """
-import os, signal, sys
+import os, shutil, signal, sys
 from pathlib import Path
+from google.protobuf import json_format
 from explicate.v1 import bundle_pb2
 from explicate_export.publish import stage_bundle
 
-repository, deed = Path(sys.argv[1]), sys.argv[2]
+repository, source, deed = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 with stage_bundle(repository, "m") as staged:
-    (staged.folder / "model.onnx").write_bytes(b"graph" * 100)
+    for path in source.iterdir():
+        shutil.copyfile(path, staged.folder / path.name)
+    manifest = json_format.Parse((staged.folder / "manifest.json").read_text(), bundle_pb2.Bundle())
     if deed == "die while writing":
         os.kill(os.getpid(), signal.SIGKILL)
     if deed == "die before the rename":
@@ -30,19 +36,41 @@ with stage_bundle(repository, "m") as staged:
     if deed == "wait":
         print("ready", flush=True)
         sys.stdin.readline()
-    print(staged.publish(bundle_pb2.Bundle()))
+    print(staged.publish(manifest))
 """
 
 
+def graph(name: bytes) -> bytes:
+    """Bytes that can be told apart and walked as a graph: a producer's name."""
+    return b"\x12" + bytes([len(name)]) + name
+
+
+def fill(folder: Path, name: bytes = b"graph", *, edge: int = 8) -> bundle_pb2.Bundle:
+    """Writes the smallest whole bundle that is accepted, of images of so many pixels; returns its manifest."""
+    manifest = bundle_pb2.Bundle(
+        format_version=1,
+        kind=bundle_pb2.MODEL_KIND_IMAGE_CLASSIFICATION,
+        class_labels=["a", "b"],
+        image=bundle_pb2.ImageSchema(width=edge, height=8, resampling=bundle_pb2.RESAMPLING_BILINEAR),
+        golden_tolerance=1e-4,
+    )
+    (folder / "model.onnx").write_bytes(graph(name))
+    write_golden(folder / "golden.npz", Golden((ImageInput(b"file"),), np.zeros((1, 2), np.float32)), manifest)
+    return manifest
+
+
 def _start_publisher(repository: Path, deed: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", _PUBLISHER, str(repository), deed]
+    source = repository.with_name("source")
+    if not source.exists():
+        source.mkdir()
+        (source / MANIFEST_NAME).write_bytes(manifest_bytes(fill(source)))
+    command = [sys.executable, "-c", _PUBLISHER, str(repository), str(source), deed]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def _publish(repository: Path, *, version: int | None = None, content: bytes = b"graph") -> Path:
+def _publish(repository: Path, *, version: int | None = None, name: bytes = b"graph") -> Path:
     with stage_bundle(repository, "m", version=version) as staged:
-        (staged.folder / "model.onnx").write_bytes(content)
-        return staged.publish(bundle_pb2.Bundle(class_labels=["a", "b"]))
+        return staged.publish(fill(staged.folder, name))
 
 
 def _read_manifest(bundle: Path) -> bundle_pb2.Bundle:
@@ -69,33 +97,32 @@ def test_repository_is_made_with_its_parents(tmp_path: Path) -> None:
 
 def test_manifest_lists_every_file_with_its_digest_and_size(tmp_path: Path) -> None:
     with stage_bundle(tmp_path, "m") as staged:
-        (staged.folder / "model.onnx").write_bytes(b"graph")
         (staged.folder / "MODEL_CARD.md").write_text("card", encoding="utf-8")
-        bundle = staged.publish(bundle_pb2.Bundle())
+        bundle = staged.publish(fill(staged.folder))
     manifest = _read_manifest(bundle)
     assert manifest.model == "m"
     assert {file.name: (file.sha256, file.size_bytes) for file in manifest.files} == {
-        "model.onnx": (sha256_of(bundle / "model.onnx"), 5),
+        "model.onnx": (sha256_of(bundle / "model.onnx"), 7),
+        "golden.npz": (sha256_of(bundle / "golden.npz"), (bundle / "golden.npz").stat().st_size),
         "MODEL_CARD.md": (sha256_of(bundle / "MODEL_CARD.md"), 4),
     }
-    # Of `printf graph | sha256sum`.
-    assert manifest.files[1].sha256 == "eef93e1d14482804277fca0172464032d1a4fdbcc338524059fa1e861454ad4d"
+    # Of `printf '\x12\x05graph' | sha256sum`.
+    assert manifest.files[2].sha256 == "65d9a68b353ac6fcdf1fad00b7e7d6b6c2488aa23c87ab50ac72de5fc607adba"
 
 
 def test_existing_version_is_refused_and_unchanged(tmp_path: Path) -> None:
-    bundle = _publish(tmp_path, version=3, content=b"first")
+    bundle = _publish(tmp_path, version=3, name=b"first")
     with pytest.raises(UsageError, match="already has a version 3"):
-        _publish(tmp_path, version=3, content=b"second")
-    assert (bundle / "model.onnx").read_bytes() == b"first"
+        _publish(tmp_path, version=3, name=b"second")
+    assert (bundle / "model.onnx").read_bytes() == graph(b"first")
 
 
 def test_loser_of_a_race_takes_the_next_number(tmp_path: Path) -> None:
     with stage_bundle(tmp_path, "m") as slow:
-        (slow.folder / "model.onnx").write_bytes(b"slow")
-        fast = _publish(tmp_path, content=b"fast")
-        late = slow.publish(bundle_pb2.Bundle())
+        fast = _publish(tmp_path, name=b"fast")
+        late = slow.publish(fill(slow.folder, b"slow"))
     assert (fast.name, late.name) == ("1", "2")
-    assert (late / "model.onnx").read_bytes() == b"slow"
+    assert (late / "model.onnx").read_bytes() == graph(b"slow")
     assert _read_manifest(late).version == 2
 
 
@@ -106,23 +133,23 @@ def test_loser_between_its_look_and_its_rename_takes_the_next_number(
 
     def rename_after_somebody_else(self: Path, target: Path) -> Path:
         monkeypatch.setattr(Path, "rename", rename)
-        _publish(tmp_path, content=b"somebody else")
+        _publish(tmp_path, name=b"somebody else")
         return rename(self, target)
 
     with stage_bundle(tmp_path, "m") as staged:
-        (staged.folder / "model.onnx").write_bytes(b"mine")
+        manifest = fill(staged.folder, b"mine")
         monkeypatch.setattr(Path, "rename", rename_after_somebody_else)
-        mine = staged.publish(bundle_pb2.Bundle())
+        mine = staged.publish(manifest)
     assert mine.name == "2"
-    assert (mine / "model.onnx").read_bytes() == b"mine"
-    assert (tmp_path / "m" / "1" / "model.onnx").read_bytes() == b"somebody else"
+    assert (mine / "model.onnx").read_bytes() == graph(b"mine")
+    assert (tmp_path / "m" / "1" / "model.onnx").read_bytes() == graph(b"somebody else")
 
 
 def test_loser_of_a_race_for_a_given_version_is_told(tmp_path: Path) -> None:
     with stage_bundle(tmp_path, "m", version=5) as slow:
         _publish(tmp_path, version=5)
         with pytest.raises(PublicationError, match="already has a version 5"):
-            slow.publish(bundle_pb2.Bundle())
+            slow.publish(fill(slow.folder))
     assert _hidden(tmp_path) == []
 
 
@@ -176,6 +203,31 @@ def test_failure_while_filling_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_server_would_refuse_is_not_published(tmp_path: Path) -> None:
+    with stage_bundle(tmp_path, "m") as staged, pytest.raises(PublicationError, match=r"image\.width is 4096"):
+        staged.publish(fill(staged.folder, edge=4096))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("model.onnx", b"no graph", r"model\.onnx: it is no ONNX graph"),
+        ("golden.npz", b"no archive", r"golden\.npz is not in the format"),
+        ("a name with spaces", b"", "not a plain file name"),
+    ],
+)
+def test_a_file_that_a_server_would_refuse_keeps_the_bundle_from_being_published(
+    tmp_path: Path, name: str, content: bytes, sentence: str
+) -> None:
+    with stage_bundle(tmp_path, "m") as staged:
+        manifest = fill(staged.folder)
+        (staged.folder / name).write_bytes(content)
+        with pytest.raises(PublicationError, match=sentence):
+            staged.publish(manifest)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -18,13 +18,13 @@ from PIL import Image
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.columns import TableColumns
+from explicate_bundle.inputs import TabularInput, TextInput
 from explicate_export import conversion
 from explicate_export.errors import ParityError, UsageError
 from explicate_export.export import ExportOptions, export_run, open_run
 from explicate_export.table.conversion import held_out_rows, read_arrays
 from explicate_export.text.conversion import held_out_texts
 from explicate_export.training_run import FinishedRun, read_run
-from explicate_server.modalities.modality import TabularInput, TextInput
 from support import tiny_bundle, tiny_image_run
 from support.run_files import change, change_lines, read_lines, write_lines
 from support.tiny_bundle import write_tiny_run
@@ -152,9 +152,10 @@ def test_broken_json_is_named(run: Path, content: str) -> None:
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"kind": None}, "'kind' is missing or not known"),
-        ({"kind": 77}, "'kind' is missing or not known"),
-        ({"kind": "MODEL_KIND_SOUND_CLASSIFICATION"}, "MODEL_KIND_SOUND_CLASSIFICATION"),
+        ({"objective": None}, "'objective' is '', not one of 'classification', 'multi-label', 'regression'"),
+        ({"objective": "ranking"}, "'objective' is 'ranking', not one of"),
+        ({"objective": 7}, "objective"),
+        ({"sound": {}}, 'no field named "sound"'),
         ({"seed": None}, "'seed' is missing"),
         ({"seed": -1}, "seed"),
         ({"data_sha256": None}, "'data_sha256' is missing"),
@@ -166,7 +167,7 @@ def test_broken_json_is_named(run: Path, content: str) -> None:
         ({"labels": ["a", ""]}, "a label is empty"),
         ({"labels": "ab"}, "labels"),
         ({"labels": ["a", 1]}, "labels"),
-        ({"text": None, "tabular": None, "image": None}, "'(text|tabular|image)' is missing"),
+        ({"text": None, "tabular": None, "image": None}, "'text', 'tabular' or 'image' is missing"),
         ({"max_tokens": 128, "pairs": False}, 'no field named "max_tokens"'),  # as written before there was a message
     ],
 )
@@ -393,7 +394,7 @@ def _without_weights(arrays: dict[str, Any]) -> dict[str, Any]:
     ("change_arrays", "told"),
     [
         (_without_weights, "not in the format"),
-        (_no_rows, "has 0 rows"),
+        (_no_rows, "has 0 rows|sum to 1"),
         (lambda a: {**a, "weights": a["weights"] * 1.01}, "sum to 1"),
         (lambda a: {**a, "weights": a["weights"] * np.nan}, "sum to 1"),
         (lambda a: {**a, "numbers": a["numbers"][:, 1:]}, "not of the manifest's columns"),

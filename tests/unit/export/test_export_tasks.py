@@ -12,12 +12,12 @@ from explicate.v1 import bundle_pb2
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_bundle.errors import BundleError
 from explicate_bundle.golden import Golden, read_golden, write_golden
+from explicate_bundle.inputs import TextInput
 from explicate_export.errors import UsageError
 from explicate_export.export import ExportOptions, export_run
 from explicate_export.golden_inputs import GOLDEN_TOLERANCE
 from explicate_export.text.conversion import held_out_texts
 from explicate_export.training_run import read_run
-from explicate_server.modalities.modality import TextInput
 from support.run_files import change
 from support.tiny_bundle import TARGET_MEAN, TARGET_NAME, TARGET_SPREAD, write_run_files, write_tiny_run
 from support.tiny_table_run import write_table_run
@@ -59,13 +59,15 @@ def test_a_number_from_pairs_is_exported_in_its_unit_with_both_texts_golden(tmp_
     assert (manifest.target_name, list(manifest.class_labels), manifest.text.pairs) == (TARGET_NAME, [], True)
     assert manifest.golden_tolerance == pytest.approx(GOLDEN_TOLERANCE * TARGET_SPREAD)
     golden = bundle.golden()
-    assert isinstance(golden, Golden)
-    assert golden.pairs is not None
     model = AutoModelForSequenceClassification.from_pretrained(run / "model").train(False)
     tokenizer = AutoTokenizer.from_pretrained(run / "model")
     with torch.no_grad():
         encoded = tokenizer(
-            list(golden.texts), list(golden.pairs), truncation=True, max_length=128, padding=True, return_tensors="pt"
+            *map(list, zip(*(value.texts for value in golden.inputs), strict=True)),
+            truncation=True,
+            max_length=128,
+            padding=True,
+            return_tensors="pt",
         )
         values = model(**encoded).logits.numpy() * TARGET_SPREAD + TARGET_MEAN
     np.testing.assert_allclose(golden.outputs, values, atol=1e-4)
@@ -90,7 +92,7 @@ def test_pairs_of_a_run_are_read(text_run: Path) -> None:
     values = [one.value for one in held_out_texts(run)]
     assert [value.text for value in values if isinstance(value, TextInput)] == ["good tea", "bad box"]
     assert all(value.text_pair for value in values if isinstance(value, TextInput))
-    assert run.kind.predicts == "value"
+    assert run.kind.name == "text-regression"
     assert run.target_scale is not None
     assert (run.target_scale.mean, run.target_scale.spread) == (TARGET_MEAN, TARGET_SPREAD)
 
@@ -104,8 +106,8 @@ def test_pairs_of_a_run_are_read(text_run: Path) -> None:
         ({"target_name": ""}, "'target_name' is missing"),
         ({"labels": ["a", "b"]}, "2 class_labels of a regression"),
         ({"text": {"max_tokens": 128, "pairs": 1}}, "is not the record of a training run .*pairs"),
-        ({"kind": "MODEL_KIND_TEXT_MULTI_LABEL"}, "no server takes .0 class_labels"),
-        ({"kind": "MODEL_KIND_TEXT_CLASSIFICATION", "labels": ["one"]}, "no server takes .1 class_labels"),
+        ({"objective": "multi-label"}, "no server takes .0 class_labels"),
+        ({"objective": "classification", "labels": ["one"]}, "no server takes .1 class_labels"),
     ],
 )
 def test_a_wrong_value_of_a_run_is_named(text_run: Path, values: dict[str, Any], message: str) -> None:
@@ -129,14 +131,15 @@ def test_one_label_is_enough_of_several(tmp_path: Path) -> None:
 def test_golden_pairs_survive_a_round_trip_and_must_be_as_many_as_texts(tmp_path: Path) -> None:
     path = tmp_path / "golden.npz"
     outputs = np.zeros((2, 1), dtype=np.float32)
-    golden = Golden(("a", "ü"), outputs, pairs=("c d", "é"))
-    write_golden(path, golden)
-    read = read_golden(path, classes=1, attributed=False, pairs=True)
-    assert (read.texts, read.pairs) == (golden.texts, golden.pairs)
-    assert [value.texts for value in read.inputs] == [("a", "c d"), ("ü", "é")]
-    write_golden(path, Golden(("a", "b"), outputs, pairs=("c",)))
+    manifest = bundle_pb2.Bundle(
+        kind=bundle_pb2.MODEL_KIND_TEXT_REGRESSION, text=bundle_pb2.TextSchema(pairs=True), target_name="likeness"
+    )
+    golden = Golden((TextInput("a", "c d"), TextInput("ü", "é")), outputs)
+    write_golden(path, golden, manifest)
+    assert read_golden(path, manifest).inputs == golden.inputs
+    write_golden(path, Golden((TextInput("a", "c"), TextInput("b")), outputs), manifest)
     with pytest.raises(BundleError, match="2 texts, but 1 second texts"):
-        read_golden(path, classes=1, attributed=False, pairs=True)
-    write_golden(path, Golden(("a", "b"), outputs))
+        read_golden(path, manifest)
+    write_golden(path, Golden((TextInput("a"), TextInput("b")), outputs), manifest)
     with pytest.raises(BundleError, match="pair_utf8"):
-        read_golden(path, classes=1, attributed=False, pairs=True)
+        read_golden(path, manifest)

@@ -5,14 +5,15 @@ import pytest
 from scipy.special import expit, softmax
 from scipy.stats import spearmanr
 
-from explicate_server.inference.agreement import Comparison, Scored, spearman
+from explicate_bundle.objective import CLASSIFICATION, MULTI_LABEL, REGRESSION, Objective
+from explicate_server.inference.agreement import Comparison, Scored
 from explicate_server.inference.outputs import Scales
 
 STREAM = np.random.Generator(np.random.Philox(5))
 
 
-def scored(answers: np.ndarray, labels: tuple[str, ...], predicts: str = "class") -> Scored:
-    return Scored(answers, labels, Scales(len(labels), predicts))  # type: ignore[arg-type]
+def scored(answers: np.ndarray, labels: tuple[str, ...], objective: Objective = CLASSIFICATION) -> Scored:
+    return Scored(answers, labels, Scales(len(labels), objective))
 
 
 def test_classes_are_compared_by_name_over_many_calls() -> None:
@@ -41,7 +42,7 @@ def test_labels_are_the_same_when_the_sets_are() -> None:
     ours = np.array([[1.0, -1.0], [1.0, 1.0], [-1.0, -1.0]])
     theirs = np.array([[2.0, -2.0], [1.0, -1.0], [-3.0, -0.5]])
     comparison = Comparison(1, 2)
-    comparison.add_predictions(scored(ours, ("a", "b"), "labels"), scored(theirs, ("a", "b"), "labels"))
+    comparison.add_predictions(scored(ours, ("a", "b"), MULTI_LABEL), scored(theirs, ("a", "b"), MULTI_LABEL))
     assert comparison.same_outcome == pytest.approx(2 / 3)
     assert comparison.mean_absolute_difference == pytest.approx(np.abs(expit(ours) - expit(theirs)).mean())
 
@@ -49,14 +50,14 @@ def test_labels_are_the_same_when_the_sets_are() -> None:
 def test_a_regression_has_differences_of_its_values_and_no_outcome() -> None:
     ours, theirs = STREAM.normal(size=(2, 20, 1)) * 100
     comparison = Comparison(1, 2)
-    comparison.add_predictions(scored(ours, ("euros",), "value"), scored(theirs, ("money",), "value"))
+    comparison.add_predictions(scored(ours, ("euros",), REGRESSION), scored(theirs, ("money",), REGRESSION))
     assert comparison.same_outcome is None
     assert comparison.mean_absolute_difference == pytest.approx(np.abs(ours - theirs).mean())
 
 
 def test_versions_of_different_kinds_cannot_be_compared() -> None:
     comparison = Comparison(1, 2)
-    comparison.add_predictions(scored(np.zeros((1, 2)), ("a", "b")), scored(np.zeros((1, 1)), ("x",), "value"))
+    comparison.add_predictions(scored(np.zeros((1, 2)), ("a", "b")), scored(np.zeros((1, 1)), ("x",), REGRESSION))
     assert (comparison.predictions, comparison.failed) == (0, 1)
     assert "value" in comparison.last_failure
 
@@ -73,4 +74,6 @@ def test_attributions_are_ranked_as_scipy_ranks_them_ties_included() -> None:
 
 @pytest.mark.parametrize("values", [np.zeros(5), np.array([1.0, 2.0]), np.array([1.0, np.nan, 2.0, 3.0])])
 def test_what_cannot_be_ranked_is_passed_over(values: np.ndarray) -> None:
-    assert spearman(values, np.arange(len(values), dtype=np.float64)) is None
+    comparison = Comparison(1, 2)
+    comparison.add_attributions(values[np.newaxis], np.arange(len(values), dtype=np.float64)[np.newaxis])
+    assert (comparison.attributions, comparison.mean_spearman) == (0, None)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
+from explicate_bundle.objective import MULTI_LABEL, REGRESSION, sigmoid
 from explicate_server.inference.explain_options import ClassName, Contrast, Target
-from explicate_server.inference.outputs import Outputs, Scales, sigmoid
+from explicate_server.inference.outputs import Outputs, Scales
 
 LABELS = ("a", "b", "c")
 STREAM = np.random.Generator(np.random.Philox(0))
@@ -30,7 +31,7 @@ def test_one_row_a_coalition_keeps_the_models_own_answers() -> None:
 
 
 def test_each_label_of_several_has_the_sigmoid_of_its_own_logit() -> None:
-    scales = Scales(3, "labels")
+    scales = Scales(3, MULTI_LABEL)
     kept = scales.means(ANSWERS, WEIGHTS)
     np.testing.assert_allclose(scales.of(kept, "logit"), np.average(ANSWERS, axis=1, weights=WEIGHTS))
     expected = np.average(expit(ANSWERS), axis=1, weights=WEIGHTS)
@@ -47,7 +48,7 @@ def test_the_sigmoid_of_far_logits_neither_overflows_nor_loses_its_digits() -> N
 
 
 def test_a_regression_keeps_its_value() -> None:
-    scales = Scales(1, "value")
+    scales = Scales(1, REGRESSION)
     kept = scales.means(ANSWERS[:, :, :1], WEIGHTS)
     np.testing.assert_allclose(kept[:, 0], ANSWERS[:, :, 0] @ WEIGHTS)
     outputs = Outputs.choose(Target(), "value", scales=scales, prediction=kept[0], labels=("euros",))

@@ -11,7 +11,7 @@ import pytest
 
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_server.modalities.modalities import open_modality
-from explicate_server.modalities.modality import Modality, TextInput
+from explicate_server.modalities.modality import Modality
 from explicate_server.registry.runtime_choice import AUTO
 from explicate_server.runtime.full_batches import batched_by_length, run_rows
 from explicate_server.runtime.model_runtime import RuntimeUnavailable
@@ -35,7 +35,7 @@ def modality(bundle: VerifiedBundle) -> Modality:
 
 @pytest.fixture(scope="module")
 def rows(bundle: VerifiedBundle, modality: Modality) -> list[Row]:
-    return [modality.encode(TextInput(text)).row for text in bundle.golden().texts]
+    return [modality.encode(value).row for value in bundle.golden().inputs]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -47,7 +47,7 @@ def test_a_runtime_answers_as_torch_did(
     assert (runtime.name, runtime.precision) == (f"{name}-cpu", "fp32")
     assert 1 <= runtime.lanes <= threads
     logits = run_rows(runtime, modality.collate, rows)
-    np.testing.assert_allclose(logits, bundle.golden().logits, rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(logits, bundle.golden().outputs, rtol=0, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("name", RUNTIMES)
@@ -55,7 +55,7 @@ def test_runs_from_more_threads_than_lanes_do_not_mix(
     bundle: VerifiedBundle, modality: Modality, rows: list[Row], name: str
 ) -> None:
     runtime = RUNTIMES[name](bundle.model_path, threads=2, reduced=False)
-    expected = bundle.golden().logits
+    expected = bundle.golden().outputs
     # Each thread has a text of its own, and so a shape of its own, between those of the others.
     with ThreadPoolExecutor(6) as callers:
         answers = list(callers.map(lambda row: runtime.run(modality.collate([row]))[0], rows * 10))
@@ -64,7 +64,7 @@ def test_runs_from_more_threads_than_lanes_do_not_mix(
 
 def test_reduced_precision_is_named_and_near(bundle: VerifiedBundle, modality: Modality, rows: list[Row]) -> None:
     runtime = RUNTIMES["openvino"](bundle.model_path, threads=2, reduced=True)
-    difference = np.abs(run_rows(runtime, modality.collate, rows) - bundle.golden().logits).max()
+    difference = np.abs(run_rows(runtime, modality.collate, rows) - bundle.golden().outputs).max()
     # bf16 keeps 8 bits of each number; fp32, where the chip has no bf16, keeps 24.
     assert ROUNDING < difference < 0.5 if runtime.precision == "bf16" else difference < ROUNDING
     assert runtime.precision in ("bf16", "fp32")

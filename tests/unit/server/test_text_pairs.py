@@ -9,10 +9,10 @@ from tokenizers import Encoding, Tokenizer
 
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
+from explicate_bundle.inputs import TextInput
 from explicate_server.explain.game import WALL, GameInfo
 from explicate_server.explain.groups import phrases
 from explicate_server.explain.methods import METHODS
-from explicate_server.modalities.modality import TextInput
 from explicate_server.modalities.text import TextModality
 
 FIRST, SECOND = "this tea is great, but the box was not good", "is the tea good? the box is not"

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from explicate.errors import UsageError
+from explicate_bundle.images import Preparation, decode, encode_png
 from explicate_training.image import cleaning as image_cleaning
 from explicate_training.image.cleaning import CleanImages, clean_images, split_images
 from explicate_training.image.config import ImageDataConfig
 from explicate_training.image.data import list_images
-from explicate_training.image.preparation import Preparation, decode, encode_png
 from support.tiny_image_run import LABELS, write_images
 
 PREPARATION = Preparation(16, 16)
@@ -130,7 +130,10 @@ def test_cleaning_takes_out_what_cannot_be_learnt_from_and_says_what(folder: Pat
     assert clean.report.examples["same picture as another"] == ["circle/again.bmp: as circle/0.png"] or (
         clean.report.examples["same picture as another"] == ["circle/0.png: as circle/again.bmp"]
     )
-    assert "circle/cut.png: cannot be decoded (OSError)" in clean.report.examples["cannot be read"]
+    assert (
+        "circle/cut.png: is a PNG file that cannot be decoded; it is damaged or breaks off"
+        in clean.report.examples["cannot be read"]
+    )
     assert clean.report.examples["smaller than data.minimum_edge"] == ["circle/tiny.png: 3 x 30 pixels"]
 
 
@@ -248,4 +251,4 @@ def test_files_of_a_folder_that_are_not_learnt_from_are_told(folder: Path) -> No
     report = cleaned(folder).report
     assert dict(report.dropped) == {"no label": 1, "cannot be read": 1}
     assert report.examples["no label"] == ["stray.png"]
-    assert report.examples["cannot be read"][0].startswith("circle/phone.heic: cannot be decoded")
+    assert report.examples["cannot be read"][0].startswith("circle/phone.heic: is no PNG, JPEG")

@@ -105,7 +105,7 @@ def test_run_directory_holds_all_that_export_needs(
     assert parse_config((run / "config.toml").read_text()) == config
     description = json.loads((run / "run.json").read_text())
     data = json.loads((run / "data.json").read_text())
-    assert (description["kind"], description["labels"]) == ("MODEL_KIND_IMAGE_CLASSIFICATION", list(LABELS))
+    assert (description["objective"], description["labels"]) == ("classification", list(LABELS))
     assert description["base_model"] == str(bases / family)
     assert description["data_sha256"] == data["sha256"]
     assert description["image"] == {

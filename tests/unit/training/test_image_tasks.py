@@ -66,7 +66,7 @@ def answers(run: Path) -> tuple[np.ndarray[Any, Any], list[dict[str, Any]]]:
 def test_several_labels_are_learnt_and_none_of_them_is_an_answer(config: ImageConfig) -> None:
     run = train(replace(config, training=replace(config.training, imbalance="class-weights")))
     description = json.loads((run / "run.json").read_text())
-    assert description["kind"] == "MODEL_KIND_IMAGE_MULTI_LABEL"
+    assert description["objective"] == "multi-label"
     assert description["labels"] == ["bright", "circle", "square"]
     logits, lines = answers(run)
     wanted = np.array([[label in line["labels"] for label in description["labels"]] for line in lines])
@@ -82,7 +82,7 @@ def test_a_number_is_learnt_and_answered_in_its_own_unit(config: ImageConfig) ->
     augmentation = replace(config.augmentation, colour=0.0)  # which would change what is to be learnt
     run = train(replace(config, data=data, augmentation=augmentation))
     description = json.loads((run / "run.json").read_text())
-    assert (description["kind"], description["target_name"]) == ("MODEL_KIND_IMAGE_REGRESSION", "light")
+    assert (description["objective"], description["target_name"]) == ("regression", "light")
     assert "labels" not in description
     outputs, lines = answers(run)
     values = outputs[:, 0] * description["target_scale"]["spread"] + description["target_scale"]["mean"]

@@ -110,7 +110,7 @@ def test_run_directory_holds_all_that_export_needs(config: TableConfig, capfd: p
     description = json.loads((run / "run.json").read_text())
     metrics = json.loads((run / "metrics.json").read_text())
     data = json.loads((run / "data.json").read_text())
-    assert (description["kind"], description["target_name"]) == ("MODEL_KIND_TABULAR_CLASSIFICATION", "stays")
+    assert (description["objective"], description["target_name"]) == ("classification", "stays")
     assert (description["labels"], description["base_model"]) == (["no", "yes"], "tabular-network")
     assert description["data_sha256"] == data["sha256"]
     assert description["tabular"]["columns"] == [
@@ -162,7 +162,7 @@ def test_regression_run_answers_in_the_unit_of_its_target(config: TableConfig) -
     run = train(replace(config, data=data, training=training))
     description = json.loads((run / "run.json").read_text())
     metrics = json.loads((run / "metrics.json").read_text())
-    assert description["kind"] == "MODEL_KIND_TABULAR_REGRESSION"
+    assert description["objective"] == "regression"
     assert "labels" not in description
     values, targets = answers(run)
     assert values.shape == (len(targets), 1)

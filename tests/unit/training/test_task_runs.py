@@ -72,7 +72,7 @@ def test_a_run_on_several_labels_leaves_labels_metrics_and_a_report(base: Path, 
     run = train(config)
     assert parse_config((run / "config.toml").read_text()) == config
     description, metrics, report_data, held_out, report = read(run)
-    assert description["kind"] == "MODEL_KIND_TEXT_MULTI_LABEL"
+    assert description["objective"] == "multi-label"
     assert description["labels"] == [HOSTILE, "bad", "great"]
     assert description["text"] == {"max_tokens": 32}
     assert all(set(row) == {"text", "labels", "outputs"} for row in held_out)
@@ -105,7 +105,7 @@ def test_a_run_on_pairs_with_a_number_answers_in_its_unit(base: Path, tmp_path: 
     data = DataConfig(train=path, task="regression", text_pair_column="answer")
     run = train(text_config(base, tmp_path, data, loss="huber"))
     description, metrics, report_data, held_out, report = read(run)
-    assert description["kind"] == "MODEL_KIND_TEXT_REGRESSION"
+    assert description["objective"] == "regression"
     assert "labels" not in description
     assert description["text"] == {"max_tokens": 32, "pairs": True}
     assert description["target_name"] == "label"
@@ -148,7 +148,7 @@ def test_a_run_on_a_table_learns_several_labels(tmp_path: Path, as_columns: bool
     run = train(config)
     assert parse_config((run / "config.toml").read_text()) == config
     description, metrics, report_data, held_out, report = read(run)
-    assert (description["kind"], description["labels"]) == ("MODEL_KIND_TABULAR_MULTI_LABEL", ["late", "rude"])
+    assert (description["objective"], description["labels"]) == ("multi-label", ["late", "rude"])
     assert [column["name"] for column in description["tabular"]["columns"]] == ["delay", "tone", "note"]
     assert metrics["test"]["auroc"] > 0.95
     assert metrics["gradient_boosted_trees"]["test"]["auroc"] > 0.95

@@ -100,7 +100,7 @@ def test_run_directory_holds_all_that_export_needs(config: Config, capfd: pytest
     data = json.loads((run / "data.json").read_text())
     metrics = json.loads((run / "metrics.json").read_text())
     assert description["labels"] == ["<b>奇", "bad", "great"]
-    assert (description["kind"], description["text"]) == ("MODEL_KIND_TEXT_CLASSIFICATION", {"max_tokens": 32})
+    assert (description["objective"], description["text"]) == ("classification", {"max_tokens": 32})
     assert description["seed"] == 0
     assert description["data_sha256"] == data["sha256"]
     assert {"torch", "transformers", "explicate"} <= set(description["tool_versions"])

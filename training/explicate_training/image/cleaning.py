@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.errors import UsageError
+from explicate_bundle.images import Pixels, Preparation, UnreadableImage, decode
 from explicate_training.data.labels import (
     SPLITS,
     Label,
@@ -35,7 +36,6 @@ from explicate_training.data.labels import (
 )
 from explicate_training.image.config import ImageDataConfig
 from explicate_training.image.data import ImageSet, ImageSource, read_content
-from explicate_training.image.preparation import ImageError, Pixels, Preparation, bombs_refused, decode
 from explicate_training.table.splitting import three_parts
 
 
@@ -169,11 +169,11 @@ def _read_all(
             if min(image.size) < minimum_edge:
                 return _Read(reason=TINY, why=f"{image.width} x {image.height} pixels")
             pixels[place] = preparation.pixels(image)
-        except ImageError as error:
+        except UnreadableImage as error:
             return _Read(reason=UNREADABLE, why=str(error))
         return _Read(digest=hashlib.sha256(b"%d %d " % image.size + image.tobytes()).hexdigest())
 
-    with bombs_refused(), ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and resizes without the GIL
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and resizes without the GIL
         return list(pool.map(read, range(len(sources))))
 
 

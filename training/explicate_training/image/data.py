@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.errors import UsageError
+from explicate_bundle.images import Pixels, UnreadableImage, encode_png
 from explicate_training.data.files import SPLIT_NAMES, Columns, DataFile, Wanted, read_files
 from explicate_training.data.labels import Label, Split, columns_with_labels, read_labels
 from explicate_training.image.config import ImageDataConfig
-from explicate_training.image.preparation import ImageError, Pixels, encode_png
 
 MAX_FILE_BYTES = 64 * 2**20
 
@@ -51,16 +51,16 @@ class ImageSet:
 
 
 def read_content(content: Path | bytes) -> bytes:
-    """The encoded image; raises ImageError when its file is missing, too large or unreadable."""
+    """The encoded image; raises UnreadableImage when its file is missing, too large or unreadable."""
     if isinstance(content, bytes):
         return content
     try:
         size = content.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise ImageError(f"has {size / 2**20:.0f} MiB, more than {MAX_FILE_BYTES // 2**20}")
+            raise UnreadableImage(f"has {size / 2**20:.0f} MiB, more than {MAX_FILE_BYTES // 2**20}")
         return content.read_bytes()
     except OSError as error:
-        raise ImageError(f"cannot be read ({error.strerror or error})") from None
+        raise UnreadableImage(f"cannot be read ({error.strerror or error})") from None
 
 
 _DIGIT_WHITE = 16  # the demo set's grey values go from 0 to this

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import EvalPrediction, TrainerCallback
 
+from explicate_bundle.images import Pixels
 from explicate_training.data.labels import Task
 from explicate_training.image.augmentation import Draw, DrawOrder, augment
 from explicate_training.image.config import AugmentationConfig, ImageTrainingConfig
 from explicate_training.image.model import ImageModel
-from explicate_training.image.preparation import Pixels
 from explicate_training.loop.trainer import (
     OrderedTrainer,
     Outcome,

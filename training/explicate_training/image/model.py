@@ -23,9 +23,9 @@ from transformers import (
 from transformers.image_processing_base import ImageProcessingMixin
 
 from explicate.errors import UsageError
+from explicate_bundle.images import Pixels, Preparation
 from explicate_training.data.labels import TargetScale, Task
 from explicate_training.image.config import ImageModelConfig
-from explicate_training.image.preparation import Pixels, Preparation
 from explicate_training.image.processor import ImageProcessor, read_processor
 
 _PREDICTION_ROWS = 64

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any  # JSON values
 
 from explicate.errors import UsageError
-from explicate_training.image.preparation import Preparation
+from explicate_bundle.images import Preparation
 
-MAX_EDGE = 4096
 _RESAMPLING_CODES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 # ConvNext's and ResNet's processor: below this size the image is resized to more and cut.
 _CROP_BELOW, _CROP_PERCENTAGE = 384, 224 / 256
@@ -66,15 +65,16 @@ def _read(settings: Mapping[str, Any]) -> ImageProcessor:
     if code not in _RESAMPLING_CODES:
         raise ValueError(f"resample is {code!r}, not nearest, bilinear, bicubic or lanczos")
     width, height, shortest_edge = _sizes(settings, kind)
-    if not (0 < width <= MAX_EDGE and 0 < height <= MAX_EDGE and 0 <= shortest_edge <= MAX_EDGE):
-        raise ValueError(f"a size of {width} x {height} pixels from {shortest_edge} is not one from 1 to {MAX_EDGE}")
+    preparation = Preparation(width, height, shortest_edge, _RESAMPLING_CODES[code])
+    if preparation.problem:
+        raise ValueError(f"it {preparation.problem}")
     normalised = settings.get("do_normalize", True)
     mean = _channels(settings["image_mean"] if normalised else 0.0, "image_mean")
     std = _channels(settings["image_std"] if normalised else 1.0, "image_std")
     if min(std) <= 0:
         raise ValueError("image_std is not above 0")
     rescale = float(settings.get("rescale_factor", 1 / 255)) if settings.get("do_rescale", True) else 1.0
-    return ImageProcessor(Preparation(width, height, shortest_edge, _RESAMPLING_CODES[code]), mean, std, rescale)
+    return ImageProcessor(preparation, mean, std, rescale)
 
 
 def _sizes(settings: Mapping[str, Any], kind: str) -> tuple[int, int, int]:

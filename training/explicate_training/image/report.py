@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from explicate_bundle.images import Pixels, encode_png
 from explicate_training.data.labels import SPLITS, Task, label_summary, shown_label, summary_words
 from explicate_training.image.augmentation import augment
 from explicate_training.image.cleaning import REASONS, CleanImages, ImageSplits
 from explicate_training.image.config import AugmentationConfig, ImageDataConfig
 from explicate_training.image.data import ImageSet
-from explicate_training.image.preparation import Pixels, encode_png
 from explicate_training.report.report import Evaluation, worst_rows
 
 _SHOWN_IMAGES, _SHOWN_CHANGES = 6, 5  # of the augmentation: images, and changes of each

@@ -13,6 +13,7 @@ from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import ImageSchema, Resampling
 from explicate.v1.training_run_pb2 import PixelNormalisation, TrainingRun
 from explicate.v1.training_run_pb2 import TargetScale as TrainedScale
+from explicate_bundle.images import decode
 from explicate_training.config.config_file import format_config
 from explicate_training.data.labels import TargetScale, columns_with_labels, label_names, plain_label, targets_of
 from explicate_training.image.cleaning import clean_images, split_images
@@ -20,7 +21,6 @@ from explicate_training.image.config import ImageConfig
 from explicate_training.image.data import list_images, read_content
 from explicate_training.image.fitting import ImageExamples, fit_images
 from explicate_training.image.model import load_image_model, load_processor
-from explicate_training.image.preparation import decode
 from explicate_training.image.report import (
     changed_images,
     image_data_report,
@@ -30,7 +30,7 @@ from explicate_training.image.report import (
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Outcome, one_thread
 from explicate_training.report.report import Evaluation, RunRecord, write_record
-from explicate_training.run_directory import model_kind, tool_versions, write_held_out
+from explicate_training.run_directory import tool_versions, write_held_out
 from explicate_training.tasks.task import task_lines, task_metrics
 
 # Of a batch's answers, from which threads pay. On two cores that others used the digits took 274 s to learn with two
@@ -140,16 +140,16 @@ class ImageRun:
     def _description(self, outcome: Outcome) -> TrainingRun:
         processor, preparation, target = self._processor, self._processor.preparation, self._model.target
         return TrainingRun(
-            kind=model_kind("image", self._task),
+            objective=self._task,
             labels=self._labels,
             target_name=", ".join(columns_with_labels(self._config.data).values()),
             target_scale=None if self._labels else TrainedScale(mean=target.mean, spread=target.spread),
             image=ImageSchema(
                 width=preparation.width,
                 height=preparation.height,
-                shortest_edge=preparation.shortest_edge,
+                shortest_edge=preparation.shortest_edge or None,
                 resampling=Resampling.Value(f"RESAMPLING_{preparation.resampling.upper()}"),
-                patch_size=self._model.patch_size,
+                patch_size=self._model.patch_size or None,
             ),
             normalisation=PixelNormalisation(mean=processor.mean, std=processor.std, rescale=processor.rescale),
             base_model=self._model.base,

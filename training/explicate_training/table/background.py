@@ -18,32 +18,15 @@ least and the largest number of each column can.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
+from explicate_bundle.table_arrays import BINS, Background, LimeStatistics
 from explicate_training.table.encoding import EncodedTable
 
-BINS = 4
 QUARTILES = (25, 50, 75)
-
-
-@dataclass(frozen=True)
-class LimeStatistics:
-    """Of the number columns, then of all other columns one after the other."""
-
-    edges: NDArray[np.float64]  # [number columns, 5]: least value, quartiles, largest value
-    means: NDArray[np.float64]  # [number columns, 4], of the values in each bin; 0 for an empty one
-    deviations: NDArray[np.float64]  # [number columns, 4], standard deviations likewise
-    frequencies: NDArray[np.float64]  # [number columns, 5]: of the bins, and of missing values; each row sums to 1
-    code_frequencies: NDArray[np.float64]  # [codes of all other columns]: those of each column sum to 1
-
-    def save(self, path: Path) -> None:
-        """Writes the arrays as .npz, without pickle."""
-        np.savez(path, **vars(self))
 
 
 def lime_statistics(
@@ -82,19 +65,6 @@ def _number_statistics(
 _FEWEST_ROWS = 5  # of a cluster
 _MOST_ROWS = 20_000  # to find clusters in; all rows are then counted to the nearest
 _CLIP = 3.0  # standard deviations: one far-out value shall not have a cluster for itself
-
-
-@dataclass(frozen=True)
-class Background:
-    """Rows in the network's form, and what share of the training rows each stands for."""
-
-    numbers: NDArray[np.float32]  # [rows, number columns]
-    codes: NDArray[np.int64]  # [rows, other columns]
-    weights: NDArray[np.float64]  # [rows], sums to 1
-
-    def save(self, path: Path) -> None:
-        """Writes the three arrays as .npz, without pickle."""
-        np.savez(path, numbers=self.numbers, codes=self.codes, weights=self.weights)
 
 
 def summarise(train: EncodedTable, rows: int, *, seed: int) -> Background:

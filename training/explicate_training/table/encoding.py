@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.columns import MISSING_CODE, UNKNOWN_CODE, category_codes
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import Column, ColumnType, Table
-from explicate_training.table.network import FIRST_CATEGORY_CODE, MISSING_CODE, UNKNOWN_CODE
 
 _LARGEST_NUMBER = 1e30  # as the network bends larger ones
 
@@ -28,7 +28,7 @@ class ColumnSchema:
     def as_message(self) -> bundle_pb2.ColumnSchema:
         """As run.json and the bundle list it."""
         column_type = bundle_pb2.ColumnType.Value(f"COLUMN_TYPE_{self.type.upper()}")
-        return bundle_pb2.ColumnSchema(**{**vars(self), "type": column_type})
+        return bundle_pb2.ColumnSchema(**{**vars(self), "type": column_type, "group": self.group or None})
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,6 @@ def _categories(column: Column, maximum: int) -> tuple[str, ...]:
 
 
 def _codes(column: Column, schema: ColumnSchema) -> NDArray[np.int64]:
-    code_of: dict[str | None, int] = {name: FIRST_CATEGORY_CODE + place for place, name in enumerate(schema.categories)}
-    code_of[None] = MISSING_CODE
+    code_of: dict[str | None, int] = {None: MISSING_CODE}
+    code_of.update(category_codes(schema.categories).items())
     return np.array([code_of.get(value, UNKNOWN_CODE) for value in column.values], dtype=np.int64)

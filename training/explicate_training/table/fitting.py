@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import EvalPrediction, TrainerCallback
 
+from explicate_bundle.columns import UNKNOWN_CODE
 from explicate_training.data.labels import Task
 from explicate_training.loop.trainer import (
     BalancedOrder,
@@ -24,7 +25,7 @@ from explicate_training.loop.trainer import (
 )
 from explicate_training.table.config import TableModelConfig, TableTrainingConfig
 from explicate_training.table.encoding import ColumnSchema, EncodedTable
-from explicate_training.table.network import UNKNOWN_CODE, TabularNetwork, TabularNetworkConfig
+from explicate_training.table.network import TabularNetwork, TabularNetworkConfig
 from explicate_training.tasks.losses import task_loss
 from explicate_training.tasks.task import checkpoint_metrics
 from explicate_training.tasks.task_options import loss_options

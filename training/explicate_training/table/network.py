@@ -20,9 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-UNKNOWN_CODE = 0
-MISSING_CODE = 1
-FIRST_CATEGORY_CODE = 2
+from explicate_bundle.columns import FIRST_CATEGORY_CODE, MISSING_CODE, UNKNOWN_CODE
 
 _LARGEST_NUMBER = 1e30  # beyond it float32 arithmetic would overflow
 _CLIP = 3.0  # scaled values beyond it are bent towards it; RealMLP's constant (Holzmüller and others 2024)

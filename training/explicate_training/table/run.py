@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TabularSchema
 from explicate.v1.training_run_pb2 import TrainingRun
+from explicate_bundle.columns import FIRST_CATEGORY_CODE
+from explicate_bundle.table_arrays import LimeStatistics, write_background, write_lime_statistics
+from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
 from explicate_training.config.config_file import format_config
 from explicate_training.data.labels import columns_with_labels, label_names, plain_label, targets_of
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Outcome, one_thread
 from explicate_training.report.report import Evaluation, RunRecord, write_record
-from explicate_training.run_directory import model_kind, tool_versions, write_held_out
-from explicate_training.table.background import LimeStatistics, lime_statistics, summarise
+from explicate_training.run_directory import tool_versions, write_held_out
+from explicate_training.table.background import lime_statistics, summarise
 from explicate_training.table.boosted_trees import boosted_trees_outputs
 from explicate_training.table.cleaning import clean_table
 from explicate_training.table.column_typing import type_table
@@ -25,7 +28,7 @@ from explicate_training.table.data import Table, read_table
 from explicate_training.table.encoding import encode, learn_schema
 from explicate_training.table.fitting import TableExamples, fit_table, new_network, predict_table
 from explicate_training.table.leakage import leakage_suspects
-from explicate_training.table.network import FIRST_CATEGORY_CODE, save_network
+from explicate_training.table.network import save_network
 from explicate_training.table.report import TABLE_CURVES, table_data_report, table_report_lines
 from explicate_training.table.splitting import split_table
 from explicate_training.tasks.task import task_lines, task_metrics
@@ -112,17 +115,16 @@ class TableRun:
         metrics |= {"gradient_boosted_trees": trees}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         save_network(self._network, folder / "model")
-        train = self._examples["train"].encoded
-        background = summarise(train, config.data.background_rows, seed=config.training.seed)
-        background.save(folder / "background.npz")
-        self._lime_statistics().save(folder / "lime.npz")
+        background = summarise(self._examples["train"].encoded, config.data.background_rows, seed=config.training.seed)
+        write_background(folder / BACKGROUND_NAME, background)
+        write_lime_statistics(folder / LIME_NAME, self._lime_statistics())
         test = self._splits.test
         write_held_out(folder, (_held_out(test, number) for number in range(len(test))), evaluations["test"].logits)
         record = RunRecord(
             task=self._task,
             counted="rows",
             config_toml=format_config(config),
-            description=self._description(outcome, background_rows=len(background.weights)),
+            description=self._description(outcome, background_rows=len(background)),
             data=self._report,
             metrics=metrics,
             test=evaluations["test"],
@@ -134,7 +136,7 @@ class TableRun:
         config = self._config
         columns = [column.as_message() for column in self._schema]
         return TrainingRun(
-            kind=model_kind("tabular", self._task),
+            objective=self._task,
             labels=self._labels,
             target_name=", ".join(columns_with_labels(config.data).values()),
             tabular=TabularSchema(columns=columns, background_rows=background_rows, lime_statistics=True),

@@ -21,7 +21,7 @@ from explicate_training.data.splits import split_data
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Outcome
 from explicate_training.report.report import Evaluation, RunRecord, worst_mistakes, write_record
-from explicate_training.run_directory import model_kind, tool_versions, write_held_out
+from explicate_training.run_directory import tool_versions, write_held_out
 from explicate_training.tasks.task import task_lines, task_metrics
 from explicate_training.text.cleaning import clean
 from explicate_training.text.config import Config
@@ -119,7 +119,7 @@ class TextRun:
     def _description(self, outcome: Outcome) -> TrainingRun:
         config, target = self._config, self._text_model.target
         return TrainingRun(
-            kind=model_kind("text", self._task),
+            objective=self._task,
             labels=self._labels,
             target_name=", ".join(columns_with_labels(config.data).values()),
             target_scale=None if self._labels else TrainedScale(mean=target.mean, spread=target.spread),

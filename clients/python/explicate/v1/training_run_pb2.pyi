@@ -47,7 +47,7 @@ class TrainingRun(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-    KIND_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     TARGET_NAME_FIELD_NUMBER: _builtins.int
     TARGET_SCALE_FIELD_NUMBER: _builtins.int
@@ -61,8 +61,8 @@ class TrainingRun(_message.Message):
     TOOL_VERSIONS_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
     TRAIN_S_FIELD_NUMBER: _builtins.int
-    kind: _bundle_pb2.ModelKind.ValueType
-    """What the model reads and predicts."""
+    objective: _builtins.str
+    """Required. What the model predicts: "classification", "multi-label" or "regression"."""
     target_name: _builtins.str
     """Name of what the model predicts: the column, or the columns, that the labels or values came from."""
     base_model: _builtins.str
@@ -106,7 +106,7 @@ class TrainingRun(_message.Message):
     def __init__(
         self,
         *,
-        kind: _bundle_pb2.ModelKind.ValueType = ...,
+        objective: _builtins.str = ...,
         labels: _abc.Iterable[_builtins.str] | None = ...,
         target_name: _builtins.str = ...,
         target_scale: Global___TargetScale | None = ...,
@@ -123,7 +123,7 @@ class TrainingRun(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "image", b"image", "normalisation", b"normalisation", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_scale", b"target_scale", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "base_model", b"base_model", "data_sha256", b"data_sha256", "image", b"image", "kind", b"kind", "labels", b"labels", "normalisation", b"normalisation", "precision", b"precision", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_name", b"target_name", "target_scale", b"target_scale", "text", b"text", "tool_versions", b"tool_versions", "train_s", b"train_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "base_model", b"base_model", "data_sha256", b"data_sha256", "image", b"image", "labels", b"labels", "normalisation", b"normalisation", "objective", b"objective", "precision", b"precision", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_name", b"target_name", "target_scale", b"target_scale", "text", b"text", "tool_versions", b"tool_versions", "train_s", b"train_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015

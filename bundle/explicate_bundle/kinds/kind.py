@@ -1,0 +1,65 @@
+"""What a kind of input brings into a bundle: files, checks of its part of the manifest, and golden inputs as arrays."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol  # arrays of several types
+
+from numpy.typing import NDArray
+
+from explicate.v1 import bundle_pb2
+from explicate_bundle.inputs import ModelInput
+
+Arrays = Mapping[str, NDArray[Any]]
+Check = tuple[bool, str]
+"""What must hold, and what is wrong otherwise."""
+
+
+class InputKind(Protocol):
+    """One kind of input."""
+
+    @property
+    def name(self) -> str:
+        """ "text", "table" or "image"."""
+
+    @property
+    def field(self) -> str:
+        """The field of a manifest that holds its schema, and of a request that holds an input."""
+
+    @property
+    def plural(self) -> str:
+        """Several inputs, in words."""
+
+    @property
+    def outputs_array(self) -> str:
+        """The array of golden.npz that holds the golden outputs."""
+
+    @property
+    def attributed_array(self) -> str:
+        """The array of golden.npz that holds the indices of the attributed inputs."""
+
+    @property
+    def has_segments(self) -> bool:
+        """Whether the players of its attributions are cut first, so that their recipe says how many."""
+
+    def files(self, manifest: bundle_pb2.Bundle) -> Sequence[str]:
+        """Files that a bundle must have beside the graph and the golden inputs."""
+
+    def checks(self, manifest: bundle_pb2.Bundle) -> Iterator[Check]:
+        """What must hold of its part of the manifest, in an order in which each may rely on those before it."""
+
+    def check_contents(self, folder: Path, manifest: bundle_pb2.Bundle) -> None:
+        """Read what its own files hold; the manifest passed the checks.
+
+        Raises:
+            BundleError: a file is not in the format.
+        """
+
+    def pack(self, inputs: Sequence[ModelInput], manifest: bundle_pb2.Bundle) -> dict[str, NDArray[Any]]:
+        """Golden inputs as arrays."""
+
+    def unpack(self, arrays: Arrays, manifest: bundle_pb2.Bundle) -> tuple[ModelInput, ...]:
+        """Golden inputs from arrays.
+
+        Raises:
+            BundleError, KeyError, ValueError, TypeError: they are not in the format.
+        """

@@ -1,0 +1,90 @@
+"""Bundles of models that read rows of a table.
+
+``golden.npz`` holds ``numbers`` float32[rows, number columns] and ``codes`` int64[rows, other columns] in the graph's
+form (see `TabularSchema`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any  # arrays of several types
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate.v1 import bundle_pb2
+from explicate_bundle.columns import TableColumns, TableRows
+from explicate_bundle.errors import BundleError
+from explicate_bundle.inputs import ModelInput, TabularInput
+from explicate_bundle.kinds.kind import Arrays, Check
+from explicate_bundle.table_arrays import read_background, read_lime_statistics
+from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
+
+_MAX_COLUMNS = 10_000
+_MAX_BACKGROUND_ROWS = 1024
+_BOOLEAN = ["false", "true"]
+
+
+@dataclass(frozen=True)
+class TableKind:
+    """See :class:`explicate_bundle.kinds.kind.InputKind`."""
+
+    name: str = "table"
+    field: str = "tabular"
+    plural: str = "rows"
+    outputs_array: str = "outputs"
+    attributed_array: str = "attribution_rows"
+    has_segments: bool = False
+
+    def files(self, manifest: bundle_pb2.Bundle) -> Sequence[str]:
+        """The background, and what lime draws rows from if the bundle has it."""
+        return [BACKGROUND_NAME, LIME_NAME] if manifest.tabular.lime_statistics else [BACKGROUND_NAME]
+
+    def checks(self, manifest: bundle_pb2.Bundle) -> Iterator[Check]:
+        """What must hold of the columns."""
+        columns, rows = manifest.tabular.columns, manifest.tabular.background_rows
+        yield 1 <= len(columns) <= _MAX_COLUMNS, f"{len(columns)} tabular.columns"
+        yield len({column.name for column in columns}) == len(columns), "names in tabular.columns repeat"
+        yield 1 <= rows <= _MAX_BACKGROUND_ROWS, f"tabular.background_rows is {rows}"
+        for column in columns:
+            yield from _column_checks(column, f"tabular.columns[{column.name}]")
+
+    def check_contents(self, folder: Path, manifest: bundle_pb2.Bundle) -> None:
+        """Background and statistics are of the manifest's columns."""
+        read_background(folder / BACKGROUND_NAME, manifest.tabular)
+        if manifest.tabular.lime_statistics:
+            read_lime_statistics(folder / LIME_NAME, manifest.tabular)
+
+    def pack(self, inputs: Sequence[ModelInput], manifest: bundle_pb2.Bundle) -> dict[str, NDArray[Any]]:
+        """Numbers and codes; both are exact, for the values of golden rows were numbers and codes."""
+        columns = TableColumns(manifest.tabular)
+        rows = np.stack([columns.row_of(value.cells) for value in inputs if isinstance(value, TabularInput)])
+        return {
+            "numbers": rows[:, : columns.numbers].astype(np.float32),
+            "codes": rows[:, columns.numbers :].astype(np.int64),
+        }
+
+    def unpack(self, arrays: Arrays, manifest: bundle_pb2.Bundle) -> tuple[ModelInput, ...]:
+        """Rows whose cells make these numbers and codes."""
+        columns = TableColumns(manifest.tabular)
+        rows = TableRows(arrays["numbers"].astype(np.float32), arrays["codes"].astype(np.int64))
+        if not columns.fits(rows.numbers, rows.codes):
+            raise BundleError("golden.npz has rows that are not of the manifest's columns")
+        return columns.inputs_of(rows)
+
+
+def _column_checks(column: bundle_pb2.ColumnSchema, path: str) -> Iterator[Check]:
+    categories = list(column.categories)
+    yield bool(column.name), "a name in tabular.columns is empty"
+    yield len(set(categories)) == len(categories), f"categories of {path} repeat"
+    if column.type == bundle_pb2.COLUMN_TYPE_NUMBER:
+        yield not categories, f"{path} has numbers and categories"
+    elif column.type == bundle_pb2.COLUMN_TYPE_BOOLEAN:
+        yield categories == _BOOLEAN, f"categories of {path} are {categories}, not {_BOOLEAN}"
+    else:
+        known = column.type in (bundle_pb2.COLUMN_TYPE_CATEGORY, bundle_pb2.COLUMN_TYPE_ORDINAL)
+        yield known, f"type {column.type} of {path} is not known"
+        yield bool(categories), f"{path} has no categories"
+
+
+TABLE = TableKind()
