@@ -68,7 +68,7 @@ def write_table_run(
     save_network(network, directory / "model")
     targets = [stream.choice(labels) if labels else stream.gauss(100.0, target_scale) for _ in range(rows)]
     lines = [{"row": row, "label": target} for row, target in zip(table, targets, strict=True)]
-    sha256 = hashlib.sha256(json.dumps(lines).encode()).hexdigest()
+    sha256 = hashlib.sha256("\n".join(map(json.dumps, lines)).encode()).hexdigest()
     kind = kind or ("tabular-classification" if labels else "tabular-regression")
     _write_record(directory, columns, labels, kind=kind, sha256=sha256)
     _write_background(directory / "background.npz", columns, seed=seed)
