@@ -8,12 +8,12 @@ from pathlib import Path
 from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.arrays import read_text
 from explicate_bundle.errors import BundleError
+from explicate_bundle.files.array_files import read_text
+from explicate_bundle.files.onnx_file import ExternalDataError, refuse_external_data
 from explicate_bundle.golden import Golden, read_golden
 from explicate_bundle.input_kind import ModelKind, kind_of
 from explicate_bundle.manifest import checks
-from explicate_bundle.onnx_file import ExternalDataError, refuse_external_data
 from explicate_bundle.signatures import verify_signature
 from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, GOLDEN_NAME, GRAPH_NAME, LIME_NAME, MANIFEST_NAME, SIGNATURE_NAME

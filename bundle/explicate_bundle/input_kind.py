@@ -6,10 +6,10 @@ A kind of input is one file in kinds/ and one entry of INPUT_KINDS.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from explicate_bundle.kinds.image import IMAGE
+from explicate_bundle.kinds.image_kind import IMAGE
 from explicate_bundle.kinds.kind import InputKind
-from explicate_bundle.kinds.table import TABLE
-from explicate_bundle.kinds.text import TEXT
+from explicate_bundle.kinds.table_kind import TABLE
+from explicate_bundle.kinds.text_kind import TEXT
 from explicate_bundle.objective import OBJECTIVES, Objective
 
 INPUT_KINDS: Mapping[str, InputKind] = {kind.name: kind for kind in (TEXT, TABLE, IMAGE)}

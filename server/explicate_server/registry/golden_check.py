@@ -124,7 +124,7 @@ class GoldenCheck:
         self._attributes = bool(self._golden.attributions) and comparable(recipe)
         if self._golden.attributions and not self._attributes:
             _log.warning(
-                "%s/%d: golden attributions are not compared: they are of %s version %s, which this server has not",
+                "%s/%d: golden attributions are not compared: this server does not have their %s version %s",
                 *(manifest.model, manifest.version, recipe.method, recipe.method_version),
             )
 

@@ -215,7 +215,7 @@ def test_what_a_server_would_refuse_is_not_published(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("model.onnx", b"no graph", r"model\.onnx: it is no ONNX graph"),
+        ("model.onnx", b"no graph", r"model\.onnx: it is not an ONNX graph"),
         ("golden.npz", b"no archive", r"golden\.npz is not in the format"),
         ("a name with spaces", b"", "not a plain file name"),
     ],

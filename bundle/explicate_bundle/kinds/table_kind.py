@@ -5,7 +5,6 @@ form (see `TabularSchema`).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # arrays of several types
 
@@ -25,16 +24,15 @@ _MAX_BACKGROUND_ROWS = 1024
 _BOOLEAN = ["false", "true"]
 
 
-@dataclass(frozen=True)
 class TableKind:
     """See :class:`explicate_bundle.kinds.kind.InputKind`."""
 
-    name: str = "table"
-    field: str = "tabular"
-    plural: str = "rows"
-    outputs_array: str = "outputs"
-    attributed_array: str = "attribution_rows"
-    has_segments: bool = False
+    name = "table"
+    field = "tabular"
+    plural = "rows"
+    outputs_array = "outputs"
+    attributed_array = "attribution_rows"
+    has_segments = False
 
     def files(self, manifest: bundle_pb2.Bundle) -> Sequence[str]:
         """The background, and what lime draws rows from if the bundle has it."""
