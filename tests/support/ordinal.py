@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_training.config.options import TrainingOptions
 from explicate_training.tasks.classification import Classification
 from explicate_training.tasks.regression import Regression
@@ -61,11 +62,11 @@ class Ordinal(Classification):
     def leakage(self, values: NDArray[np.float32], targets: NDArray[Any]) -> float | None:
         return Regression().leakage(values, targets)
 
-    def headline(self, run: Mapping[str, Any], test: Mapping[str, Any], counted: str) -> tuple[str, str, str]:
-        classes = len(run["labels"])
+    def headline(self, run: TrainingRun, test: Mapping[str, Any], counted: str) -> tuple[str, str, str]:
+        classes = len(run.labels)
         return (f"to place {counted} among {classes} classes. It is off by", f"{test['rank_mae']:.2f}", " ranks.")
 
-    def drawings(self, test: Evaluation, run: Mapping[str, Any], *, counted: str) -> dict[str, Drawing]:
+    def drawings(self, test: Evaluation, run: TrainingRun, *, counted: str) -> dict[str, Drawing]:
         return {}
 
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:

@@ -22,12 +22,13 @@ from transformers import AutoModelForImageClassification
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.bundle import verify_bundle
+from explicate_export import conversion
 from explicate_export.errors import ParityError, UsageError
 from explicate_export.export import ExportOptions, export_run
-from explicate_export.image import conversion as image_export
 from explicate_export.image import golden as golden_images
 from explicate_server.modalities.modalities import open_modality
 from explicate_server.settings import Settings
+from support.run_files import change_lines
 from support.tiny_image_run import (
     EDGE,
     FAMILIES,
@@ -216,7 +217,7 @@ def test_attributions_of_few_segments_are_the_shapley_values(
     bundle = bundles["vit"]
     _reuse_graph(monkeypatch, bundle.folder / "model.onnx", offset=0.0)
     # So few players that the evaluations are every coalition there is.
-    monkeypatch.setattr(golden_images, "_CHOICES", ((1, 4, 8),))
+    monkeypatch.setattr(golden_images, "CHOICES", ((1, 4, 8),))
     folder = export_run(bundle.run, tmp_path, ExportOptions("m"))
     with np.load(folder / "golden.npz") as arrays:
         golden = dict(arrays)
@@ -287,7 +288,7 @@ def _reuse_graph(monkeypatch: pytest.MonkeyPatch, graph: Path, *, offset: float)
         model.graph.node.append(onnx.helper.make_node("Add", ["plain", "moved_by"], [output.name]))
         onnx.save(model, path)
 
-    monkeypatch.setattr(image_export, "write_graph", write_graph)
+    monkeypatch.setattr(conversion, "write_graph", write_graph)
 
 
 @pytest.mark.parametrize(("name", "offset"), [("resnet", 1.5e-4), ("resnet", float("nan")), ("regression", 60e-4)])
@@ -302,21 +303,26 @@ def test_graph_that_differs_from_torch_is_not_published(
 
 def _edited(run: Path, folder: Path, change: dict[str, Any]) -> Path:
     copied = Path(shutil.copytree(run, folder / "run"))
-    settings = json.loads((copied / "run.json").read_text())
-    image = {**settings["image"], **change.pop("image", {})}
-    (copied / "run.json").write_text(json.dumps({**settings, "image": image, **change}))
+    record = json.loads((copied / "run.json").read_text())
+    for name, value in change.items():
+        record[name] = {**record[name], **value} if isinstance(value, dict) else value
+    (copied / "run.json").write_text(json.dumps(record))
     return copied
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"image": {"width": 0}}, r"run\.json: image\.width is 0, not from 1 to 2048"),
-        ({"image": {"resampling": "box"}}, r"image\.resampling is 'box', not one of"),
-        ({"image": {"mean": [0.5]}}, r"image\.mean must be three numbers"),
-        ({"image": {"std": [0.0, 1.0, 1.0]}}, r"image\.std and image\.rescale must be above 0"),
-        ({"image": {"height": "32"}}, "'height' is missing or not of type int"),
-        ({"labels": ["a", "b"]}, "run.json says 2 outputs and the model has 3"),
+        ({"image": {"width": 0}}, r"run\.json .*\(image\.width is 0\)"),
+        ({"image": {"width": 4096}}, r"run\.json describes a model that no server takes \(image\.width is 4096\)"),
+        ({"image": {"resampling": "box"}}, r"run\.json is not the record of a training run .*box"),
+        ({"image": {"resampling": "RESAMPLING_UNSPECIFIED"}}, r"image\.resampling 0 is not known"),
+        ({"normalisation": {"mean": [0.5]}}, r"normalisation\.mean must be three numbers"),
+        ({"normalisation": {"mean": [0.5, 0.5, "NaN"]}}, r"normalisation\.mean must be three numbers"),
+        ({"normalisation": {"std": [0.0, 1.0, 1.0]}}, r"normalisation\.std and normalisation\.rescale must be above 0"),
+        ({"normalisation": {"rescale": 0}}, r"normalisation\.std and normalisation\.rescale must be above 0"),
+        ({"image": {"height": "tall"}}, r"run\.json is not the record of a training run .*height"),
+        ({"labels": ["a", "b"]}, r"run\.json names 2 labels and the model has 3 outputs"),
         ({"labels": ["square", "circle", "stripe"]}, "orders the labels"),
         ({"image": {"width": 40}}, "does not read images of 40 x 32 pixels"),
     ],
@@ -324,8 +330,11 @@ def _edited(run: Path, folder: Path, change: dict[str, Any]) -> Path:
 def test_runs_that_are_not_consistent_are_refused(
     bundles: Bundles, tmp_path: Path, change: dict[str, Any], sentence: str
 ) -> None:
+    run = _edited(bundles["vit"].run, tmp_path, change)
+    if len(change.get("labels", LABELS)) == 2:
+        change_lines(run, lambda line: {**line, "outputs": line["outputs"][:2]})
     with pytest.raises(UsageError, match=sentence):
-        export_run(_edited(bundles["vit"].run, tmp_path, dict(change)), tmp_path / "repository", ExportOptions("m"))
+        export_run(run, tmp_path / "repository", ExportOptions("m"))
 
 
 @pytest.mark.parametrize(
@@ -335,7 +344,7 @@ def test_runs_that_are_not_consistent_are_refused(
         ('{"image": "../../etc/hostname"}', "is outside the run's folder"),
         ('{"image": "held_out/99999.png"}', "99999.png is missing"),
         ("", "has no images, and the export must be compared on some"),
-        ('{"image": "run.json"}', "a held-out image of .* is no PNG, JPEG"),
+        ('{"image": "run.json", "outputs": [0, 0, 0]}', "a held-out image of .* is no PNG, .*: train again"),
     ],
 )
 def test_held_out_images_that_cannot_be_read_are_named(

@@ -19,10 +19,10 @@ from onnx import numpy_helper
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.bundle import verify_bundle
+from explicate_export import conversion
 from explicate_export.errors import ParityError
 from explicate_export.export import ExportOptions, export_run
-from explicate_export.table import conversion as tabular_export
-from explicate_export.table import golden as golden_rows
+from explicate_export.table import conversion as table_conversion
 from explicate_server.modalities.modalities import open_modality
 from explicate_server.settings import Settings
 from explicate_training.table.network import load_network
@@ -218,7 +218,7 @@ def test_no_attributions_where_they_would_slow_every_load(
 ) -> None:
     bundle = bundles["categories"]
     _reuse_graph(monkeypatch, bundle.folder / "model.onnx", offset=0.0)
-    monkeypatch.setattr(golden_rows, "MOST_MODEL_ROWS", 10)
+    monkeypatch.setattr(table_conversion, "MOST_MODEL_ROWS", 10)
     folder = export_run(bundle.run, tmp_path, ExportOptions("m"))
     manifest = json_format.Parse((folder / "manifest.json").read_text("utf-8"), bundle_pb2.Bundle())
     assert not manifest.HasField("golden_attributions")
@@ -265,7 +265,7 @@ def _reuse_graph(monkeypatch: pytest.MonkeyPatch, graph: Path, *, offset: float)
         model.graph.node.append(onnx.helper.make_node("Add", ["plain", "moved_by"], [output.name]))
         onnx.save(model, path)
 
-    monkeypatch.setattr(tabular_export, "write_graph", write_graph)
+    monkeypatch.setattr(conversion, "write_graph", write_graph)
 
 
 @pytest.mark.parametrize(

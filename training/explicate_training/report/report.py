@@ -8,6 +8,7 @@ from typing import Any  # JSON values
 import jinja2
 import numpy as np
 
+from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_training.config.options import LabelledData
 from explicate_training.data.cleaning import CleaningReport
 from explicate_training.data.labels import SPLITS
@@ -104,7 +105,7 @@ def write_report(
     task: Task,
     test: Evaluation,
     *,
-    run: Mapping[str, Any],
+    run: TrainingRun,
     metrics: Mapping[str, Any],
     counted: str,
     curves: Mapping[str, str],

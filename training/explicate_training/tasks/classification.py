@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from explicate.errors import UsageError
+from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_training.config.options import LabelledData, TrainingOptions
 from explicate_training.data.labels import label_name, parse_number, sorted_labels
 from explicate_training.report import figures
@@ -185,23 +186,23 @@ class Classification(Task):
         tree = DecisionTreeClassifier(**SMALL_TREE)
         return auroc(cross_val_predict(tree, values, targets, cv=folds, method="predict_proba"), targets)
 
-    def headline(self, run: Mapping[str, Any], test: Mapping[str, Any], counted: str) -> tuple[str, str, str]:
+    def headline(self, run: TrainingRun, test: Mapping[str, Any], counted: str) -> tuple[str, str, str]:
         return (
-            f"to tell {len(run['labels'])} classes apart. On {test[counted]:,} test {counted} it is right in",
+            f"to tell {len(run.labels)} classes apart. On {test[counted]:,} test {counted} it is right in",
             f"{100 * test['accuracy']:.1f} %",
             "; always answering the most frequent class would be right in "
             f"{100 * test['majority_class_accuracy']:.1f} %.",
         )
 
-    def note(self, run: Mapping[str, Any]) -> str:
-        return "AUROC is the mean of each class against the rest." if len(run["labels"]) > 2 else ""
+    def note(self, run: TrainingRun) -> str:
+        return "AUROC is the mean of each class against the rest." if len(run.labels) > 2 else ""
 
-    def drawings(self, test: Evaluation, run: Mapping[str, Any], *, counted: str) -> dict[str, Drawing]:
+    def drawings(self, test: Evaluation, run: TrainingRun, *, counted: str) -> dict[str, Drawing]:
         """Which classes are taken for which, and how sure of it the model is."""
         bins = reliability_bins(test.outputs, test.targets)
         return {
             "confusion": Drawing(
-                figures.confusion_matrix(test.metrics["confusion_matrix"], run["labels"]), "Confusion matrix"
+                figures.confusion_matrix(test.metrics["confusion_matrix"], run.labels), "Confusion matrix"
             ),
             "reliability": Drawing(figures.reliability_diagram(bins, counted=counted), "Reliability diagram"),
         }

@@ -1,0 +1,433 @@
+"""Reading a run directory of any kind: what is whole is read, what is not is one sentence that names the file.
+
+And the gate on training's encoder: what its own model answered for the held-out inputs must be met.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from google.protobuf import json_format
+from PIL import Image
+
+from explicate.v1 import bundle_pb2
+from explicate_bundle.columns import TableColumns
+from explicate_bundle.inputs import TabularInput, TextInput
+from explicate_export import conversion
+from explicate_export.errors import ParityError, UsageError
+from explicate_export.export import ExportOptions, export_run, open_run
+from explicate_export.table.conversion import held_out_rows, read_arrays
+from explicate_export.text.conversion import held_out_texts
+from explicate_export.training_run import FinishedRun, read_run
+from support import tiny_bundle, tiny_image_run
+from support.run_files import change, change_lines, read_lines, write_lines
+from support.tiny_bundle import write_tiny_run
+from support.tiny_image_run import write_image_run
+from support.tiny_table_run import BACKGROUND_ROWS, COLUMNS, TARGET, category, message, number, write_table_run
+
+ROW = {"city": "Köln", "age": 30, "member": True, "income": 1.5, "size": "large", "distance": -2}
+JSON = "run.json", "metrics.json", "data.json", "held_out.jsonl"
+WEIGHTS = "model/config.json", "model/model.safetensors"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of run: how one is written, its files, held-out lines that are broken, and other outputs."""
+
+    write: Callable[[Path], Path]
+    inputs: str
+    files: tuple[str, ...]
+    broken_lines: tuple[str, ...]
+    encode_otherwise: Callable[[Path], None]
+
+
+def _other_code(run: Path) -> None:
+    """One category of one row is another one."""
+    first, *rest = read_lines(run)
+    city = "Ghent" if first["row"]["city"] != "Ghent" else "Köln"
+    write_lines(run, [{**first, "row": {**first["row"], "city": city}}, *rest])
+
+
+KINDS: Mapping[str, Kind] = {
+    "text": Kind(
+        write_tiny_run,
+        "texts",
+        (*JSON, *WEIGHTS, "model/tokenizer.json"),
+        ('{"label": "x"}', '{"text": 5}'),
+        lambda run: tiny_bundle.write_outputs(run, max_tokens=8),
+    ),
+    "table": Kind(
+        write_table_run,
+        "rows",
+        (*JSON, *WEIGHTS, "background.npz", "lime.npz"),
+        ('{"label": "no"}', '{"row": [1]}', '{"row": {"age": 3}}'),
+        _other_code,
+    ),
+    "image": Kind(
+        lambda directory: write_image_run(directory, "resnet", width=30),
+        "images",
+        (*JSON, *WEIGHTS),
+        ('{"label": "circle"}', '{"image": "nowhere.png"}', '{"image": "../../run.json"}'),
+        lambda run: tiny_image_run.write_outputs(run, resampling=Image.Resampling.NEAREST),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def whole_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run of each kind. For reading only."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name in KINDS:
+        (folder / name).mkdir()
+    return {name: kind.write(folder / name) for name, kind in KINDS.items()}
+
+
+@pytest.fixture(params=list(KINDS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def run(whole_runs: dict[str, Path], name: str, tmp_path: Path) -> Path:
+    """A run that a test may change."""
+    return Path(shutil.copytree(whole_runs[name], tmp_path / "run"))
+
+
+@pytest.fixture
+def text_run(whole_runs: dict[str, Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole_runs["text"], tmp_path / "run"))
+
+
+@pytest.fixture
+def table_run(whole_runs: dict[str, Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole_runs["table"], tmp_path / "run"))
+
+
+def _open(run: Path) -> conversion.ModelExport:
+    return open_run(run, lambda _: None)
+
+
+def test_finished_run_is_read(run: Path, name: str) -> None:
+    found = _open(run)
+    assert found.run.labels == tuple(json.loads((run / "run.json").read_text("utf-8"))["labels"])
+    assert found.run.record.seed == 7
+    assert found.run.test_metrics == json.loads((run / "metrics.json").read_text("utf-8"))["test"]
+    assert len(found.held_out) == len(read_lines(run)) >= 24
+    assert [one.outputs for one in found.held_out] == [line["outputs"] for line in read_lines(run)]
+    assert found.words.many == KINDS[name].inputs
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [(name, file) for name, kind in KINDS.items() for file in kind.files], indirect=["name"]
+)
+def test_missing_file_is_named(run: Path, file: str) -> None:
+    (run / file).unlink()
+    with pytest.raises(UsageError, match=Path(file).name):
+        _open(run)
+
+
+@pytest.mark.parametrize("file", ["run.json", *WEIGHTS])
+@pytest.mark.parametrize("keep", [0, 50])
+def test_truncated_file_is_one_sentence(run: Path, file: str, keep: int) -> None:
+    path = run / file
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(UsageError, match=r"run\.json is not the record of|model cannot be loaded") as told:
+        _open(run)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "\ufeff", '{"a":' * 5000])
+def test_broken_json_is_named(run: Path, content: str) -> None:
+    (run / "run.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"run\.json"):
+        read_run(run)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"objective": None}, "'objective' is '', not one of 'classification', 'multi-label', 'regression'"),
+        ({"objective": "ranking"}, "'objective' is 'ranking', not one of"),
+        ({"objective": 7}, "objective"),
+        ({"sound": {}}, 'no field named "sound"'),
+        ({"seed": None}, "'seed' is missing"),
+        ({"seed": -1}, "seed"),
+        ({"data_sha256": None}, "'data_sha256' is missing"),
+        ({"base_model": ""}, "'base_model' is missing"),
+        ({"target_name": None}, "'target_name' is missing"),
+        ({"labels": None}, r"\(0 class_labels\)"),
+        ({"labels": ["one"]}, r"\(1 class_labels\)"),
+        ({"labels": ["same", "same"]}, r"\(class_labels repeat\)"),
+        ({"labels": ["a", ""]}, "a label is empty"),
+        ({"labels": "ab"}, "labels"),
+        ({"labels": ["a", 1]}, "labels"),
+        ({"text": None, "tabular": None, "image": None}, "'text', 'tabular' or 'image' is missing"),
+        ({"max_tokens": 128, "pairs": False}, 'no field named "max_tokens"'),  # as written before there was a message
+    ],
+)
+def test_wrong_value_is_named(run: Path, values: dict[str, Any], told: str) -> None:
+    change(run / "run.json", **values)
+    with pytest.raises(UsageError, match=rf"run\.json.*{told}.*train again"):
+        read_run(run)
+
+
+@pytest.mark.parametrize("labels", [["b", "a"], ["x", "y", "z", "w"]])
+def test_labels_that_contradict_the_model_are_refused(run: Path, labels: list[str]) -> None:
+    record = json.loads((run / "run.json").read_text("utf-8"))
+    labels = record["labels"][::-1] if len(labels) == 2 else labels
+    change(run / "run.json", labels=labels)
+    change_lines(run, lambda line: {**line, "outputs": [0.0] * len(labels)})
+    if len(labels) != 4 and "tabular" in record:
+        return  # a network of ours does not know its labels
+    with pytest.raises(UsageError, match="not consistent"):
+        _open(run)
+
+
+def test_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nowhere is not a run directory"):
+        _open(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("base", "told"),
+    [
+        ("/home/someone/models/minilm", "minilm"),
+        ("./minilm", "minilm"),
+        ("sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
+    ],
+)
+def test_the_way_to_a_folder_on_the_trainers_machine_stays_there(run: Path, base: str, told: str) -> None:
+    change(run / "run.json", base_model=base)
+    assert read_run(run).base_model == told
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [(name, line) for name, kind in KINDS.items() for line in (*kind.broken_lines, "nonsense", "[1]")],
+    indirect=["name"],
+)
+def test_broken_held_out_line_is_named_by_number(run: Path, line: str) -> None:
+    path = run / "held_out.jsonl"
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    path.write_text(f"{first}\n{line}\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"held_out\.jsonl, line 2"):
+        _open(run)
+
+
+def test_run_without_held_out_inputs_is_refused(run: Path, name: str) -> None:
+    (run / "held_out.jsonl").write_text("\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=f"no {KINDS[name].inputs}, and the export must be compared on some"):
+        _open(run)
+
+
+@pytest.mark.parametrize("outputs", [None, [], [0.5], [0.5, "1"], [0.5, math.nan], 1.5])
+def test_run_without_the_models_own_outputs_is_refused(run: Path, outputs: Any) -> None:
+    change_lines(run, lambda line: {**{k: v for k, v in line.items() if k != "outputs"}, "outputs": outputs})
+    with pytest.raises(UsageError, match=r'line 1: "outputs" are not the \d that the model gave.*: train again'):
+        _open(run)
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory: pytest.TempPathFactory, whole_runs: dict[str, Path]) -> dict[str, Path]:
+    """The graph of each run, exported once."""
+    repository = tmp_path_factory.mktemp("graphs")
+    return {name: export_run(run, repository, ExportOptions(name)) / "model.onnx" for name, run in whole_runs.items()}
+
+
+def test_inputs_that_training_encoded_otherwise_are_not_published(
+    run: Path, name: str, graphs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversion, "write_graph", lambda _, path: shutil.copyfile(graphs[name], path))
+    lines: list[str] = []
+    folder = export_run(run, tmp_path / "repository", ExportOptions("m"), say=lines.append)
+    assert any(line.startswith("from what training's own model answered: ") for line in lines)
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"held-out {KINDS[name].inputs} among them, encoded by training, the graph meets within " in card
+    KINDS[name].encode_otherwise(run)
+    with pytest.raises(ParityError, match=r"training wrote into held_out\.jsonl differ by .* encoded otherwise"):
+        export_run(run, tmp_path / "repository", ExportOptions("m"))
+    assert [path.name for path in (tmp_path / "repository" / "m").iterdir()] == ["1"]
+
+
+# Texts.
+
+
+def _texts(run: Path) -> list[str]:
+    return [one.value.text for one in held_out_texts(read_run(run)) if isinstance(one.value, TextInput)]
+
+
+def test_texts_with_line_separators_inside_stay_whole(text_run: Path) -> None:
+    text = "one\u2028two\u0085three"
+    line = json.dumps({"text": text, "outputs": [0, 1]}, ensure_ascii=False) + "\n"
+    (text_run / "held_out.jsonl").write_text(line, encoding="utf-8")
+    assert _texts(text_run) == [text]
+
+
+def test_texts_without_utf8_form_are_left_out(text_run: Path) -> None:
+    write_lines(text_run, [{"text": text, "outputs": [0, 1]} for text in ("\ud800", "fine", " ")])
+    assert _texts(text_run) == ["fine"]
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "told"), [(7, "text.max_tokens is 7"), ([128], "max_tokens"), (True, "max_tokens")]
+)
+def test_number_of_tokens_that_cannot_be_is_named(text_run: Path, max_tokens: Any, told: str) -> None:
+    change(text_run / "run.json", text={"max_tokens": max_tokens})
+    with pytest.raises(UsageError, match=told):
+        read_run(text_run)
+
+
+# Tables.
+
+
+def test_columns_of_a_table_are_read(table_run: Path) -> None:
+    run = read_run(table_run)
+    assert run.record.target_name == TARGET
+    assert list(run.record.tabular.columns) == list(map(message, COLUMNS))
+    background, lime = read_arrays(run)
+    assert run.record.tabular.background_rows == len(background.weights) == BACKGROUND_ROWS
+    assert lime is not None
+
+
+def test_a_run_without_statistics_for_lime_has_none(table_run: Path) -> None:
+    record = json.loads((table_run / "run.json").read_text("utf-8"))
+    change(table_run / "run.json", tabular={**record["tabular"], "lime_statistics": False})
+    (table_run / "lime.npz").unlink()
+    assert read_arrays(read_run(table_run))[1] is None
+
+
+def test_targets_of_a_regression_are_read(tmp_path: Path) -> None:
+    run = write_table_run(tmp_path / "run", labels=(), rows=5)
+    assert [one.target for one in held_out_rows(read_run(run))] == [line["label"] for line in read_lines(run)]
+    change_lines(run, lambda line: {**line, "label": "no"})
+    with pytest.raises(UsageError, match=r'held_out\.jsonl, line 1: "label" is not a finite number'):
+        held_out_rows(read_run(run))
+
+
+def _encoded(run: FinishedRun) -> Any:
+    rows = [one.value.cells for one in held_out_rows(run) if isinstance(one.value, TabularInput)]
+    return TableColumns(run.record.tabular).rows_of(rows)
+
+
+def test_cells_become_numbers_and_codes_in_the_schemas_order(table_run: Path) -> None:
+    rows = [ROW, {**ROW, "city": "Rome", "member": None, "age": None, "size": None}, {**ROW, "member": "false"}]
+    write_lines(table_run, [{"row": row, "outputs": [0, 1]} for row in rows])
+    expected = [[30, 1.5, -2, 3, 3, 4], [math.nan, 1.5, -2, 0, 1, 1], [30, 1.5, -2, 3, 2, 4]]
+    np.testing.assert_array_equal(_encoded(read_run(table_run)), expected)
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ({"age": "thirty"}, "'age' is a number column"),
+        ({"age": True}, "'age' is a number column"),
+        ({"city": 3}, "'city' is a column of categories"),
+        ({"size": False}, "'size' is a column of categories"),
+        ({"wage": 3}, "'wage' is not in the schema"),
+    ],
+)
+def test_cell_that_does_not_fit_is_named(table_run: Path, cells: dict[str, Any], told: str) -> None:
+    write_lines(table_run, [{"row": {**ROW, **cells}, "outputs": [0, 1]}])
+    with pytest.raises(UsageError, match=f"line 1: .*{told}"):
+        held_out_rows(read_run(table_run))
+
+
+def test_row_without_a_column_is_refused(table_run: Path) -> None:
+    row = {name: cell for name, cell in ROW.items() if name != "size"}
+    write_lines(table_run, [{"row": row, "outputs": [0, 1]}])
+    with pytest.raises(UsageError, match="'size' is missing"):
+        held_out_rows(read_run(table_run))
+
+
+@pytest.mark.parametrize("age", [1e308, -(10**400), math.inf, math.nan])
+def test_rows_that_a_server_would_refuse_are_left_out(table_run: Path, age: float) -> None:
+    lines = read_lines(table_run)
+    write_lines(table_run, [{**lines[0], "row": {**lines[0]["row"], "age": age}}, *lines[1:]])
+    assert [one.outputs for one in held_out_rows(read_run(table_run))] == [line["outputs"] for line in lines[1:]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ([], "0 tabular.columns"),
+        ([number("age"), number("age")], "names in tabular.columns repeat"),
+        ([{**number("age"), "type": "float"}], "COLUMN_TYPE_FLOAT"),
+        ([{**number("age"), "categories": ["1"]}], r"\[age\] has numbers and categories"),
+        ([number("age"), category("m", "no", "yes", kind="boolean")], r"\[m\] are .*not \['false', 'true'\]"),
+        ([category("m")], r"\[m\] has no categories"),
+        ([category("m", "a", "a")], r"categories of .*\[m\] repeat"),
+        ([number("")], "a name in tabular.columns is empty"),
+        ([{**number("age"), "may_be_missing": 1}], "may_be_missing"),
+        (["age"], "columns"),
+    ],
+)
+def test_columns_that_no_server_takes_are_named(table_run: Path, columns: list[Any], told: str) -> None:
+    typed = [c if isinstance(c, str) else {**c, "type": f"COLUMN_TYPE_{c['type'].upper()}"} for c in columns]
+    change(table_run / "run.json", tabular={"columns": typed, "background_rows": 20, "lime_statistics": True})
+    with pytest.raises(UsageError, match=rf"run\.json.*{told}.*train again"):
+        read_run(table_run)
+
+
+@pytest.mark.parametrize("columns", [COLUMNS[:-1], [*COLUMNS[1:], COLUMNS[0]]])
+def test_columns_other_than_the_models_are_refused(table_run: Path, columns: list[Any]) -> None:
+    schema = bundle_pb2.TabularSchema(columns=map(message, columns), background_rows=20, lime_statistics=False)
+    change(table_run / "run.json", tabular=json_format.MessageToDict(schema, preserving_proto_field_name=True))
+    with pytest.raises(UsageError, match=r"background\.npz|not consistent: run\.json and the model"):
+        _open(table_run)
+
+
+def _no_rows(arrays: dict[str, Any]) -> dict[str, Any]:
+    return {name: array[:0] for name, array in arrays.items()}
+
+
+def _without_weights(arrays: dict[str, Any]) -> dict[str, Any]:
+    return {name: array for name, array in arrays.items() if name != "weights"}
+
+
+@pytest.mark.parametrize(
+    ("change_arrays", "told"),
+    [
+        (_without_weights, "not in the format"),
+        (_no_rows, "has 0 rows|sum to 1"),
+        (lambda a: {**a, "weights": a["weights"] * 1.01}, "sum to 1"),
+        (lambda a: {**a, "weights": a["weights"] * np.nan}, "sum to 1"),
+        (lambda a: {**a, "numbers": a["numbers"][:, 1:]}, "not of the manifest's columns"),
+        (lambda a: {**a, "numbers": a["numbers"] * np.inf}, "not of the manifest's columns"),
+        (lambda a: {**a, "codes": a["codes"][:-1]}, "has 19 rows"),
+        (lambda a: {**a, "codes": a["codes"] + 5}, "not of the manifest's columns"),
+        (lambda a: {**a, "codes": a["codes"] - 5}, "not of the manifest's columns"),
+        (lambda a: {**a, "weights": np.array([{}], dtype=object)}, "not in the format"),
+    ],
+)
+def test_background_that_does_not_fit_is_named(
+    table_run: Path, change_arrays: Callable[[dict[str, Any]], dict[str, Any]], told: str
+) -> None:
+    path = table_run / "background.npz"
+    with np.load(path) as arrays:
+        changed = change_arrays(dict(arrays))
+    np.savez(path, **changed)
+    with pytest.raises(UsageError, match=rf"background\.npz.*{told}.*train again"):
+        _open(table_run)
+
+
+@pytest.mark.parametrize("name", ["background.npz", "lime.npz"])
+@pytest.mark.parametrize("keep", [0, 50])
+def test_truncated_arrays_are_named(table_run: Path, name: str, keep: int) -> None:
+    (table_run / name).write_bytes((table_run / name).read_bytes()[:keep])
+    with pytest.raises(UsageError, match=rf"{name} is not in the format"):
+        _open(table_run)
+
+
+def test_statistics_for_lime_that_do_not_fit_are_named(table_run: Path) -> None:
+    path = table_run / "lime.npz"
+    with np.load(path) as arrays:
+        changed = {**arrays, "edges": arrays["edges"][:, :-1]}
+    np.savez(path, **changed)
+    with pytest.raises(UsageError, match=r"lime\.npz has edges of shape .*, so train again"):
+        _open(table_run)
