@@ -3,6 +3,7 @@
 import pytest
 
 from explicate_server.errors import InvalidRequest
+from explicate_server.explain.methods import methods_of
 from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions, check_options
 from explicate_server.modalities.image import ImageModality
 from explicate_server.registry.scales import Choices
@@ -23,7 +24,14 @@ def players_of(options: ResolvedOptions) -> str:
     return ImageModality.players_of(options.granularity, options.segments)
 
 
-@pytest.mark.parametrize("method", ["kernel-shap", "permutation-shap", "partition-shap", "occlusion", None])
+WITHOUT_CHOICE = [
+    name
+    for name, method in methods_of("image").items()
+    if method.default_granularity is None and method.least_evaluations(40) <= Settings().max_evaluations
+]
+
+
+@pytest.mark.parametrize("method", [*WITHOUT_CHOICE, None])
 def test_shapley_values_are_of_slic_segments_by_default(method: str | None) -> None:
     options = resolved(ExplainOptions(method=method))
     assert (options.granularity, options.segments, options.masking) == ("slic", 49, "mean")
