@@ -131,7 +131,7 @@ class Server:
         newest = records[-1]
         return (
             f"no bundle in {repository} can be served; "
-            f"{newest.place.model} version {newest.place.version} was refused: {newest.reason}"
+            f"{newest.location.model} version {newest.location.version} was refused: {newest.reason}"
         )
 
     async def drain(self) -> bool:
@@ -176,9 +176,9 @@ class Server:
         """The batcher that answers for each known model now, if any."""
         live: dict[str, Batcher | None] = {}
         for record in self.registry.records:
-            live.setdefault(record.place.model, None)
-            if record.served is not None and LIVE in record.labels:
-                live[record.place.model] = record.served.batcher
+            live.setdefault(record.location.model, None)
+            if record.loaded is not None and LIVE in record.labels:
+                live[record.location.model] = record.loaded.batcher
         return live
 
 
