@@ -25,9 +25,9 @@ from explicate_server.inference.workers import Workers
 from explicate_server.registry.label_store import LIVE
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.poll import RepositoryPoll
-from explicate_server.rpc.calls import CallsInterceptor, Reception
 from explicate_server.rpc.health_service import HealthReport
 from explicate_server.rpc.inference_service import InferenceServicer
+from explicate_server.rpc.interceptor import CallsInterceptor, Reception
 from explicate_server.rpc.model_service import ModelServicer
 from explicate_server.rpc.ports import PortError, Ports, Services
 from explicate_server.runtime.batcher import Batcher

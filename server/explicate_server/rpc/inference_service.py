@@ -22,7 +22,7 @@ from explicate_server.registry.label_store import LABEL_NAME
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.records import ServedModel
 from explicate_server.rpc import answers, option_messages, requests
-from explicate_server.rpc.calls import Pacer, time_left_s
+from explicate_server.rpc.interceptor import Pacer, time_left_s
 from explicate_server.rpc.requests import InputsDigest
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
