@@ -66,7 +66,7 @@ class ServedModel:
         """What may be asked about it."""
         modality, reads = self.modality, self.bundle.kind.reads.name
         maskings, granularities = modality.maskings, modality.granularities
-        return Choices(self.labels, self.scales.spaces, maskings, granularities, reads, modality.counted)
+        return Choices(self.labels, self.scales, maskings, granularities, reads, modality.counted)
 
 
 class State(Enum):

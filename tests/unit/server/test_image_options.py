@@ -6,14 +6,12 @@ from explicate_server.errors import InvalidRequest
 from explicate_server.explain.methods import methods_of
 from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions, check_options
 from explicate_server.modalities.image import ImageModality
-from explicate_server.registry.scales import Choices
+from explicate_server.registry.scales import Choices, Scales
 from explicate_server.settings import Settings
 
 MASKINGS, COUNTED = ("mean", "blur", "grey"), ImageModality.counted
-SMALL = Choices(
-    ("a", "b"), ("probability", "logit"), MASKINGS, ("slic", "quickshift", "grid", "patch"), "image", COUNTED
-)
-LARGE = Choices(("a", "b"), ("probability", "logit"), MASKINGS, ("slic", "grid"), "image", COUNTED)
+SMALL = Choices(("a", "b"), Scales(2), MASKINGS, ("slic", "quickshift", "grid", "patch"), "image", COUNTED)
+LARGE = Choices(("a", "b"), Scales(2), MASKINGS, ("slic", "grid"), "image", COUNTED)
 
 
 def resolved(options: ExplainOptions, choices: Choices = SMALL, players: int = 40) -> ResolvedOptions:
