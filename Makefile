@@ -7,7 +7,7 @@ COMPILER := $(VENV)/protos
 STUBS := clients/python
 PROTOS := $(wildcard protos/explicate/v1/*.proto)
 
-.PHONY: help setup protos check-protos lint shape test soak bench gpu-check demo demo-tabular demo-image clean
+.PHONY: help setup protos client check-protos lint shape test soak bench gpu-check demo demo-tabular demo-image clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -28,6 +28,9 @@ $(COMPILER)/.ready: protos/requirements.txt
 protos: $(COMPILER)/.ready  ## generate the Python stubs from protos/, with a compiler of their own
 	@PATH="$(COMPILER)/bin:$$PATH" python -m grpc_tools.protoc -I protos \
 		--python_out=$(STUBS) --grpc_python_out=$(STUBS) --mypy_out=$(STUBS) --mypy_grpc_out=$(STUBS) $(PROTOS)
+
+client: $(READY)  ## make the blocking client from the asyncio one
+	@$(BIN)/python -m tools.blocking_client
 
 check-protos: $(COMPILER)/.ready  ## fail when the committed stubs are not what protos/ gives
 	@rm -rf $(VENV)/stubs && mkdir -p $(VENV)/stubs

@@ -59,6 +59,15 @@ class VerifiedBundle:
         """
         return read_golden(self.folder / GOLDEN_NAME, self.manifest)
 
+    def check_contents(self) -> None:
+        """Read what the files hold: golden inputs, and what the kind of input brings.
+
+        Raises:
+            BundleError: a file is not in the format.
+        """
+        self.golden()
+        self.kind.reads.check_contents(self.folder, self.manifest)
+
     def background(self) -> Background:
         """The background rows of a tabular model.
 
@@ -98,17 +107,16 @@ def verify_bundle(folder: Path, *, model: str, version: int, verify_key: Path | 
     return VerifiedBundle(folder, manifest, hashlib.sha256(manifest_bytes).hexdigest())
 
 
-def check_bundle(folder: Path, *, model: str, version: int, verify_key: Path | None = None) -> VerifiedBundle:
-    """Verify a bundle and read all that its files hold: a server's checks at load, and a publisher's before it is seen.
+def check_bundle(folder: Path, *, model: str, version: int) -> VerifiedBundle:
+    """Verify a bundle and read all that its files hold, as a server does at load, before it is seen.
 
     What is left for a server are the tokenizer, the graph, and whether it gives the golden answers there.
 
     Raises:
         BundleError: see :func:`verify_bundle`; or a file is not in the format.
     """
-    bundle = verify_bundle(folder, model=model, version=version, verify_key=verify_key)
-    bundle.golden()
-    bundle.kind.reads.check_contents(folder, bundle.manifest)
+    bundle = verify_bundle(folder, model=model, version=version)
+    bundle.check_contents()
     return bundle
 
 

@@ -250,7 +250,7 @@ async def test_a_line_that_was_changed_is_found_and_a_torn_one_named(
         assert (code, verdict["verdict"]) == (1, "same"), "a line that cannot be read is none that was repeated"
         arguments = ["replay", str(changed), "--line", "1", "--server", running.target]
         assert await asyncio.to_thread(main, arguments) == 2
-        assert "line 1 is no line of an audit log" in capsys.readouterr().err
+        assert "line 1 is not a line of an audit log" in capsys.readouterr().err
 
 
 async def test_the_rows_there_was_time_for_are_asked_for_again(
@@ -288,7 +288,7 @@ async def test_an_explanation_cut_inside_a_round_is_not_called_different(
         assert answer.explanation.evaluations == line["evaluations"]
         code, (verdict,) = await replayed_by(running, capsys, str(log))
     assert (code, verdict["verdict"]) == (1, "cut")
-    assert f"which {line['unevaluated']:,} rows of the last round were left out, the clock chose" in verdict["what"]
+    assert f"the clock chose which {line['unevaluated']:,} rows of the last round were left out" in verdict["what"]
 
 
 async def test_the_caller_is_the_name_of_the_token_and_the_token_is_not_in_the_log(

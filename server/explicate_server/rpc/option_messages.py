@@ -8,7 +8,6 @@ from typing import Any  # fields have values of several types
 from explicate.v1 import explanation_pb2 as messages
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.inference.explain_options import (
-    Choices,
     ClassName,
     Contrast,
     ExplainOptions,
@@ -16,6 +15,7 @@ from explicate_server.inference.explain_options import (
     Target,
     check_options,
 )
+from explicate_server.registry.scales import Choices
 from explicate_server.rpc.enums import is_known, name_of, number_of
 from explicate_server.settings import Settings
 

@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.struct_pb2 import NULL_VALUE
 
 from explicate.cli import main as cli
-from explicate.cli.cell_values import cell_value
+from explicate.cli.inputs.row_inputs import cell_value
 from explicate.errors import InvalidArgument
 from explicate.model_info import Column
 from explicate.v1 import model_service_pb2 as model_pb
@@ -337,7 +337,7 @@ class TestModels:
             "income  number; explained with the group means; may be missing",
             "job     category: clerk, driver",
             "owner   boolean",
-            "background        20 rows stand for a column that is left out",
+            "background        20 rows replace a column that is left out",
         ]
         assert not any("tokens" in line or "bytes" in line for line in lines)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from struct import calcsize, unpack
 
-from explicate import explanation, model_info, results
+from explicate import model_info, results
 from explicate._wire import option_fields
 from explicate._wire.copying import copied
 from explicate._wire.enum_names import name_of
@@ -130,8 +130,8 @@ class ExplainAnswers:
 
     def __init__(self, value: Input) -> None:
         self._value = value
-        self._features: tuple[explanation.Feature, ...] = ()
-        self._segment_map: explanation.SegmentMap | None = None
+        self._features: tuple[results.Feature, ...] = ()
+        self._segment_map: results.SegmentMap | None = None
 
     def __call__(
         self, response: inference_pb.ExplainResponse | inference_pb.StreamExplainResponse
@@ -151,15 +151,15 @@ class ExplainAnswers:
             final=response.final if isinstance(response, inference_pb.StreamExplainResponse) else True,
         )
 
-    def _explanation(self, message: explanation_pb.Explanation) -> explanation.Explanation:
+    def _explanation(self, message: explanation_pb.Explanation) -> results.Explanation:
         if message.features:
             self._features = tuple(_feature(feature) for feature in message.features)
             self._segment_map = _segment_map(message.segment_map) if message.HasField("segment_map") else None
         return copied(
-            explanation.Explanation,
+            results.Explanation,
             message,
             features=self._features,
-            attributions=tuple(copied(explanation.Attribution, each) for each in message.attributions),
+            attributions=tuple(copied(results.Attribution, each) for each in message.attributions),
             quality=_quality(message.quality),
             stop_reason=name_of(explanation_pb.StopReason, message.stop_reason),
             options=option_fields.from_message(message.options),
@@ -199,22 +199,22 @@ def _scores(scores: Iterable[inference_pb.ClassScore]) -> tuple[results.ClassSco
     return tuple(results.ClassScore(score.index, score.label, score.probability, score.logit) for score in scores)
 
 
-def _segment_map(message: explanation_pb.SegmentMap) -> explanation.SegmentMap:
+def _segment_map(message: explanation_pb.SegmentMap) -> results.SegmentMap:
     layout = f"<{message.width * message.height}{_ID_FORMATS.get(message.encoding, 'x')}"
     known = message.encoding in _ID_FORMATS and calcsize(layout) == len(message.ids)
-    return explanation.SegmentMap(message.width, message.height, unpack(layout, message.ids) if known else ())
+    return results.SegmentMap(message.width, message.height, unpack(layout, message.ids) if known else ())
 
 
-def _feature(feature: explanation_pb.Feature) -> explanation.Feature:
-    spans = tuple(explanation.Span(span.start, span.end) for span in feature.text.spans)
+def _feature(feature: explanation_pb.Feature) -> results.Feature:
+    spans = tuple(results.Span(span.start, span.end) for span in feature.text.spans)
     values = {column.column: _cell_value(column.value) for column in feature.column.columns}
-    return explanation.Feature(
+    return results.Feature(
         text=feature.text.text,
         spans=spans,
         column=feature.column.name,
         values=values,
         in_pair=feature.text.in_pair,
-        segment=copied(explanation.ImageSegment, feature.segment) if feature.HasField("segment") else None,
+        segment=copied(results.ImageSegment, feature.segment) if feature.HasField("segment") else None,
     )
 
 
@@ -228,14 +228,14 @@ def _cell_value(cell: table_pb.Cell) -> CellValue:
             return None
 
 
-def _quality(quality: explanation_pb.Quality) -> explanation.Quality:
+def _quality(quality: explanation_pb.Quality) -> results.Quality:
     return copied(
-        explanation.Quality,
+        results.Quality,
         quality,
         comprehensiveness=_fall(quality.comprehensiveness) if quality.HasField("comprehensiveness") else None,
         sufficiency=_fall(quality.sufficiency) if quality.HasField("sufficiency") else None,
     )
 
 
-def _fall(fall: explanation_pb.Faithfulness) -> explanation.Faithfulness:
-    return copied(explanation.Faithfulness, fall)
+def _fall(fall: explanation_pb.Faithfulness) -> results.Faithfulness:
+    return copied(results.Faithfulness, fall)

@@ -8,8 +8,8 @@ from explicate._wire.copying import copied
 from explicate._wire.encoding import set_choice, set_field
 from explicate._wire.enum_names import name_of, numbers_of
 from explicate.errors import UsageError, invalid_argument
-from explicate.explanation import ResolvedOptions
 from explicate.options import ALL, AllClasses, ClassChoice, Contrast, ExplainOptions, Target
+from explicate.results import ResolvedOptions
 from explicate.v1 import explanation_pb2 as explanation_pb
 
 _CHOICES: dict[str, Any] = {
