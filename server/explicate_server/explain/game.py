@@ -62,7 +62,7 @@ class GameInfo:
         n_players: how many players, from 0.
         empty: float64[outputs], v(∅), every player absent; NaN for methods that do not need it.
         full: float64[outputs], v(N), every player present.
-        seed: of all random choices, from 0 up to the method's `max_seed`.
+        seed: of all random choices, from 0 up to `MAX_SEED`.
         confidence: coverage of the intervals, in (0, 1).
         breaks: intp[n − 1], how much parts player i from player i + 1: 0 nothing, larger numbers more (of a text: 1 a
             comma, 2 the end of a sentence, 3 of a paragraph, WALL of the first text of a pair). None when nothing is

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.errors import InvalidRequest, NotServable, Violation
-from explicate_server.explain.method import DRAWN, Method
+from explicate_server.explain.method import DRAWN, MAX_SEED, Method
 from explicate_server.explain.methods import AUTO, METHODS, chosen
 from explicate_server.registry.scales import Choices, Scales
 from explicate_server.settings import Settings
@@ -257,7 +257,7 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
             "have; train and export it again, or take a method that GetModel lists",
         )
     violations = [
-        *_number_violations(options, method, settings),
+        *_number_violations(options, settings),
         *target_violations(options.target, choices.labels, regression=not choices.scales.objective.least_labels),
         *_method_violations(options, method, choices),
     ]
@@ -287,7 +287,7 @@ def _granularity(options: ExplainOptions, method: Method, choices: Choices) -> s
     return options.granularity or (default if default in offered else next(iter(offered), None))
 
 
-def _number_violations(options: ExplainOptions, method: Method, settings: Settings) -> list[Violation]:
+def _number_violations(options: ExplainOptions, settings: Settings) -> list[Violation]:
     maximum = settings.max_evaluations if options.max_evaluations is None else options.max_evaluations
     low, high = _CONFIDENCE_RANGE
     checks = (
@@ -295,7 +295,7 @@ def _number_violations(options: ExplainOptions, method: Method, settings: Settin
         ("min_evaluations", options.min_evaluations, 1, max(1, maximum)),
         ("tolerance", options.tolerance, 0.0, 1.0),
         ("confidence", options.confidence, low, high),
-        ("seed", options.seed, 0, method.max_seed),
+        ("seed", options.seed, 0, MAX_SEED),
         ("top_k", options.top_k, 1, MAX_PLAYERS),
         ("max_players", options.max_players, 2, MAX_PLAYERS),
         ("segments", options.segments, 2, MAX_PLAYERS),
