@@ -208,13 +208,13 @@ def _model(name: str) -> str:
     if not name:
         raise InvalidRequest([Violation("model", "is empty; name the model, as ListModels gives it")])
     if not MODEL_NAME.fullmatch(name):
-        raise InvalidRequest([Violation("model", "is no model's name; ListModels gives them")])
+        raise InvalidRequest([Violation("model", "is not a model's name; ListModels gives them")])
     return name
 
 
 def _label(name: str) -> str:
     if not LABEL_NAME.fullmatch(name):
-        problem = 'is no label: lower-case letters, digits, ".", "_" and "-", at most 64, such as "canary"'
+        problem = 'is not a label: lower-case letters, digits, ".", "_" and "-", at most 64, such as "canary"'
         raise InvalidRequest([Violation("label", problem)])
     return name
 

@@ -92,7 +92,7 @@ def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
 
 
 def _read(cert: Path, key: Path, client_ca: Path | None = None) -> grpc.ServerCertificateConfiguration:
-    check_rights(key, what="whoever has the key can pose as this server")
+    check_rights(key, what="anybody who has the key can pose as this server")
     _check(cert, key, client_ca)
     ca = client_ca.read_bytes() if client_ca else None
     return grpc.ssl_server_certificate_configuration([(key.read_bytes(), cert.read_bytes())], ca)
