@@ -55,12 +55,6 @@ def test_an_explanation_has_segments_and_their_map(ask, server):
     assert [c.feature.segment.id for c in result.explanation.top(2)] == [3, 2]
 
 
-def test_a_stream_explains_images_too(ask):
-    results = ask("stream_explain", "animals", image())
-    assert [result.final for result in results] == [False, False, True]
-    assert all(result.explanation.segment_map is not None for result in results)
-
-
 def test_options_of_images_are_sent_and_come_back(ask, server):
     result = ask("explain", "animals", image(), granularity="grid", masking="blur", segments=16)
     sent = server.requests[0].spec.options
@@ -113,11 +107,6 @@ def test_bytes_and_paths_are_told_how_to_become_an_image(ask, tmp_path):
     for value in (b"\x89PNG", tmp_path):
         with pytest.raises(explicate.InvalidArgument, match=r"explicate\.Image\(bytes\) or Image\.open\(path\)"):
             ask("predict", "animals", [value])
-
-
-def test_one_image_in_place_of_a_list_is_refused(ask):
-    with pytest.raises(explicate.UsageError, match=r"list of images; .* \[image\]"):
-        ask("predict", "animals", image())
 
 
 class TestOpen:
