@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from explicate.errors import UsageError
-from explicate.inputs import CellValue, Image, Input
+from explicate.inputs import CellValue, File, Image, Input
 from explicate.options import ALL, Contrast, ExplainOptions, Target
 from explicate.results import Explanation
 
@@ -124,7 +124,7 @@ def input_sha256(value: Input) -> str:
     """The digest of an input as the log has it.
 
     It is made of a text's UTF-8, a pair's two digests joined, a row as JSON with sorted keys and every number a float,
-    or an image's file.
+    or the bytes of a file.
     """
     return _digest(value).hex()
 
@@ -132,7 +132,7 @@ def input_sha256(value: Input) -> str:
 def _digest(value: Input) -> bytes:
     if isinstance(value, str):
         return hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest()
-    if isinstance(value, Image):
+    if isinstance(value, File):
         return hashlib.sha256(value.content).digest()
     if isinstance(value, tuple):
         return hashlib.sha256(b"".join(_digest(text) for text in value)).digest()

@@ -12,19 +12,22 @@ from explicate.views import amounts
 from explicate.views.colours import translucent
 
 if TYPE_CHECKING:
-    from explicate.results import Contribution, ExplainResult
+    import shap
+
+    from explicate.results import Contribution, ExplainResult, Feature, Prediction
 
 
 class Explained(ABC):
     """An explanation of one kind of input.
 
     figures_heading: the heading of the attributions. has_figures: whether HTML shows all figures without hovering.
-    end: what the output with every feature is called.
+    end: what the output with every feature is called. csv_columns: those that CSV has for this kind alone.
     """
 
     figures_heading: ClassVar[str] = "value"
     has_figures: ClassVar[bool] = False
     end: ClassVar[str]
+    csv_columns: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, result: ExplainResult) -> None:
         self.result = result
@@ -65,9 +68,22 @@ class Explained(ABC):
         """What of its input the model did not read; empty when it read all."""
         return ""
 
+    @staticmethod
+    def not_as_given(answer: Prediction) -> str:  # noqa: ARG004 - most kinds are taken as they are
+        """What the model could not take as it was given, by an answer of any kind; empty when it took all."""
+        return ""
+
+    def csv_cells(self, feature: Feature) -> tuple[object, ...]:  # noqa: ARG002 - most kinds add nothing
+        """What CSV has for a feature in `csv_columns`."""
+        return tuple(None for _ in self.csv_columns)
+
     @abstractmethod
     def drawer(self) -> Callable[[int], str]:
         """What gives the HTML of an output, by its index among the attributions."""
+
+    def to_shap(self, shap: Any, np: Any) -> shap.Explanation | None:  # noqa: ARG002
+        """The `shap.Explanation` of a kind that has one of its own; else None. shap, np: the modules."""
+        return None
 
     @abstractmethod
     def shap_data(self, np: Any) -> dict[str, Any]:  # Any: the module numpy and its arrays

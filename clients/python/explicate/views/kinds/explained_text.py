@@ -24,6 +24,7 @@ class ExplainedText(Explained):
     """Features are words, tokens, sentences, or phrases when words were grouped."""
 
     end = "as written"
+    csv_columns = ("in_pair",)
 
     @classmethod
     def explains(cls, result: ExplainResult) -> bool:  # noqa: ARG003 - whatever is not another kind
@@ -63,6 +64,9 @@ class ExplainedText(Explained):
         """The text, or both of a pair."""
         pair = self.result.text_pair
         return [self.result.text] if pair is None else [self.result.text, pair]
+
+    def csv_cells(self, feature: Feature) -> tuple[object, ...]:
+        return (str(feature.in_pair).lower() if self.result.text_pair is not None else None,)
 
     def drawer(self) -> Callable[[int], str]:
         """Each text over the figures of the strongest features."""
