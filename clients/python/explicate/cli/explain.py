@@ -58,8 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.top < 0:
         raise UsageError("--top must be 0 or more")
     inputs.check(arguments)
-    for kind in inputs.KINDS.values():
-        kind.check_drawing(arguments)
     options = explanation_options.explanation_options(arguments)
     show = printers.explanation_printer(arguments.format, arguments.top)
     explained: list[ExplainResult] = []

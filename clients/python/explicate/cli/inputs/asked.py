@@ -86,9 +86,6 @@ class InputKind(ABC):
     def add_drawing_options(self, parser: argparse.ArgumentParser) -> None:  # noqa: B027 - most kinds have none
         """Add the options that draw explanations of this kind to files."""
 
-    def check_drawing(self, arguments: argparse.Namespace) -> None:  # noqa: B027
-        """Raise UsageError for a drawing that cannot be made, before anything is asked."""
-
     def draw(self, arguments: argparse.Namespace, number: int, result: ExplainResult) -> None:  # noqa: B027
         """Draw the explanation of input `number`, if that was asked for."""
 
@@ -97,7 +94,7 @@ class InputKind(ABC):
         return any(getattr(arguments, name) for name in self.places)
 
     def check(self, arguments: argparse.Namespace) -> None:  # noqa: B027 - most kinds have nothing to check
-        """Raise UsageError for options that do not go together."""
+        """Raise UsageError for options that do not go together, before anything is asked."""
 
     @abstractmethod
     def read(self, arguments: argparse.Namespace, model: ModelDescription | None) -> Iterator[Asked]:

@@ -73,9 +73,9 @@ class ImageInputs(InputKind):
             help="draw the explanation over the image: to a .png file for one image, else to a folder",
         )
 
-    def check_drawing(self, arguments: argparse.Namespace) -> None:
+    def check(self, arguments: argparse.Namespace) -> None:
         """Raise UsageError for an --out that cannot take what is asked for, before anything is asked."""
-        out: Path | None = arguments.out
+        out: Path | None = getattr(arguments, "out", None)  # `predict` draws nothing
         if out is None:
             return
         if not (arguments.images or arguments.jsonl):

@@ -59,9 +59,13 @@ class Explained(ABC):
         return f"without {self.nouns}"
 
     @property
-    def beside(self) -> tuple[str, list[str]] | None:
-        """A heading, and a cell for each feature that is shown beside its name; None when there is no more to say."""
-        return None
+    def beside_heading(self) -> str:
+        """The heading of what is shown beside the names of features; empty when there is no more to say."""
+        return ""
+
+    def beside(self, feature: Feature) -> str:  # noqa: ARG002
+        """What is shown beside the name of a feature, where there is a `beside_heading`."""
+        return ""
 
     @property
     def unread(self) -> str:
@@ -99,25 +103,22 @@ class Explained(ABC):
 
     def table(self, output: int, *, most: int | None = None) -> str:
         """One output's features as an HTML table, the strongest first; at most `most`, else all."""
-        features = self.explanation.features
-        heading, cells = self.beside or ("", [""] * len(features))
-        beside = {id(feature): cell for feature, cell in zip(features, cells, strict=True)}
         figures = (
             f'<th class="figure">adds</th><th class="figure">{self.explanation.options.confidence:.3g} interval</th>'
         )
-        head = f"<th>{escape(self.noun)}</th><th>{heading}</th><th></th><th></th>{figures}"
+        head = f"<th>{escape(self.noun)}</th><th>{self.beside_heading}</th><th></th><th></th>{figures}"
         scale = amounts.largest(self.explanation.attributions[output])
-        shown = self.explanation.top(len(features) if most is None else most, output)
-        lines = [self._table_line(c, beside[id(c.feature)], c.value / scale) for c in shown]
+        shown = self.explanation.top(len(self.explanation.features) if most is None else most, output)
+        lines = [self._table_line(c, c.value / scale) for c in shown]
         return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
 
-    def _table_line(self, contribution: Contribution, beside: str, strength: float) -> str:
+    def _table_line(self, contribution: Contribution, strength: float) -> str:
         unsure = ' class="unsure"' if contribution.lower <= 0 <= contribution.upper else ""
         interval = amounts.half_width(contribution)
         if contribution.half_width > 0:
             interval = amounts.interval(contribution, self.decimals)
         return (
-            f"<tr><td>{escape(contribution.feature.name)}</td><td>{escape(beside)}</td>"
+            f"<tr><td>{escape(contribution.feature.name)}</td><td>{escape(self.beside(contribution.feature))}</td>"
             f'<td class="side lowers">{_bar(strength) if strength < 0 else ""}</td>'
             f'<td class="side">{_bar(strength) if strength > 0 else ""}</td>'
             f'<td class="figure"><span{unsure}>{amounts.number(contribution.value, self.decimals)}</span></td>'

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from explicate.errors import UsageError
 from explicate.views import amounts
 from explicate.views.canvas import Canvas, borders, canvas, explained_image, on_image, pillow, upright
-from explicate.views.colours import OVER_PICTURE_OPACITY, translucent
+from explicate.views.colours import OVERLAY_OPACITY, translucent
 from explicate.views.kinds.explained import Explained
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class ExplainedImage(Explained):
     """Features are segments, or the patches that the model itself reads."""
 
     end = "as it is"
+    beside_heading = "where"
     csv_columns = ("pixels", "left", "top", "right", "bottom")
 
     @classmethod
@@ -43,10 +44,8 @@ class ExplainedImage(Explained):
         """ "segment" or "patch"."""
         return "patch" if self.explanation.options.granularity == "patch" else "segment"
 
-    @property
-    def beside(self) -> tuple[str, list[str]]:
-        """The places of the segments."""
-        return "where", [place(self.result, feature) for feature in self.explanation.features]
+    def beside(self, feature: Feature) -> str:
+        return place(self.result, feature)
 
     @property
     def unread(self) -> str:
@@ -96,7 +95,7 @@ class ExplainedImage(Explained):
     def _coloured(self, regions: dict[int, str], output: int) -> str:
         largest = amounts.largest(self.explanation.attributions[output])
         return "".join(
-            f'<path class="segment" fill="{translucent(contribution.value / largest, OVER_PICTURE_OPACITY)}"'
+            f'<path class="segment" fill="{translucent(contribution.value / largest, OVERLAY_OPACITY)}"'
             f' d="{regions.get(segment, "")}"><title>{escape(self.tooltip(contribution))}</title></path>'
             for segment, contribution in enumerate(self.explanation.contributions(output))
         )

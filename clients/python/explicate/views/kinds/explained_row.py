@@ -20,6 +20,7 @@ class ExplainedRow(Explained):
     has_figures = True
     start = "over the background"
     end = "for this row"
+    beside_heading = "value"
 
     @classmethod
     def explains(cls, result: ExplainResult) -> bool:
@@ -30,10 +31,8 @@ class ExplainedRow(Explained):
         """ "column", or "feature" when columns were grouped."""
         return "feature" if any(len(feature.values) > 1 for feature in self.explanation.features) else "column"
 
-    @property
-    def beside(self) -> tuple[str, list[str]]:
-        """The values of the columns."""
-        return "value", [values(feature) for feature in self.explanation.features]
+    def beside(self, feature: Feature) -> str:
+        return values(feature)
 
     @staticmethod
     def not_as_given(answer: Prediction) -> str:

@@ -42,11 +42,12 @@ class ExplainedText(Explained):
         return "without words"
 
     @property
-    def beside(self) -> tuple[str, list[str]] | None:
-        """Which text of a pair each word is in."""
-        if self.result.text_pair is None:
-            return None
-        return "in text", ["second" if feature.in_pair else "first" for feature in self.explanation.features]
+    def beside_heading(self) -> str:
+        """For pairs only."""
+        return "" if self.result.text_pair is None else "in text"
+
+    def beside(self, feature: Feature) -> str:
+        return "second" if feature.in_pair else "first"
 
     @property
     def unread(self) -> str:
