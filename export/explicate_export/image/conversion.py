@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import Golden, write_golden
 from explicate_bundle.images import UnreadableImage, decode
+from explicate_bundle.input_kind import split_kind
 from explicate_bundle.inputs import ImageInput
 from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME
 from explicate_export.contents import CardText, Contents, Say
@@ -163,16 +164,17 @@ class ImageExport:
 
     def _manifest(self, recipe: bundle_pb2.GoldenAttributions | None, scale: Scale) -> bundle_pb2.Bundle:
         run = self.image_run
-        return bundle_pb2.Bundle(
+        manifest = bundle_pb2.Bundle(
             kind=run.kind,  # type: ignore[arg-type]  # an enum's number, which the stubs know by another name
             class_labels=run.labels,
-            target_name=run.target_name,
+            target_name=run.target_name or None,
             image=run.schema,
             golden_tolerance=GOLDEN_TOLERANCE * scale.unit,
-            golden_reduced_tolerance=0.0 if run.regression else GOLDEN_REDUCED_TOLERANCE,
+            golden_reduced_tolerance=None if run.regression else GOLDEN_REDUCED_TOLERANCE,
             golden_attributions=recipe,
             provenance=bundle_pb2.Provenance(base_model=run.base_model),
         )
+        return split_kind(manifest)
 
 
 class _ImageGraph:

@@ -97,7 +97,9 @@ def _schema(image: Mapping[str, Any], path: Path) -> bundle_pb2.ImageSchema:
     for name, (least, most) in ranges.items():
         if not least <= edges[name] <= most:
             raise UsageError(f"{path}: image.{name} is {edges[name]}, not from {least} to {most}: train again")
-    return bundle_pb2.ImageSchema(resampling=bundle_pb2.Resampling.Value(f"RESAMPLING_{resampling.upper()}"), **edges)
+    # An edge of 0 says that there is none, which a schema says by leaving it out.
+    present = {name: edge for name, edge in edges.items() if edge}
+    return bundle_pb2.ImageSchema(resampling=bundle_pb2.Resampling.Value(f"RESAMPLING_{resampling.upper()}"), **present)
 
 
 def _normalisation(image: Mapping[str, Any], path: Path) -> Normalisation:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from explicate.v1 import bundle_pb2
 from explicate_bundle.columns import TableColumns, TableRows
 from explicate_bundle.golden import Golden, write_golden
+from explicate_bundle.input_kind import split_kind
 from explicate_bundle.writing import BACKGROUND_NAME, GOLDEN_NAME, GRAPH_NAME, LIME_NAME
 from explicate_export.contents import CardText, Contents, Say
 from explicate_export.description import GOLDEN_TOLERANCE
@@ -116,8 +117,6 @@ def _absence(run: TabularRun) -> str:
 
 
 BASE_MODEL = "tabular-network"
-# No lower precision: a number such as 12,345.6 loses what counts in it before the graph has scaled it.
-GOLDEN_REDUCED_TOLERANCE = 0.0
 
 
 def open_tabular_run(directory: Path, say: Say) -> "TabularExport":
@@ -190,16 +189,18 @@ class TabularExport:
 
     def _manifest(self, recipe: bundle_pb2.GoldenAttributions | None, scale: Scale) -> bundle_pb2.Bundle:
         run = self.tabular_run
-        return bundle_pb2.Bundle(
+        manifest = bundle_pb2.Bundle(
             kind=run.kind,  # type: ignore[arg-type]  # an enum's number, which the stubs know by another name
             class_labels=run.labels,
-            target_name=run.target_name if run.regression else "",
+            target_name=run.target_name if run.regression else None,
             tabular=run.schema,
             golden_tolerance=GOLDEN_TOLERANCE * scale.unit,
-            golden_reduced_tolerance=GOLDEN_REDUCED_TOLERANCE,
+            # No lower precision: a number such as 12,345.6 loses what counts in it before the graph has scaled it.
+            golden_reduced_tolerance=None,
             golden_attributions=recipe,
             provenance=bundle_pb2.Provenance(base_model=BASE_MODEL),
         )
+        return split_kind(manifest)
 
 
 def _spread(targets: Sequence[float]) -> float:

@@ -110,7 +110,7 @@ def _column(value: Any, place: str, path: Path) -> bundle_pb2.ColumnSchema:
         name=name,
         type=_TYPES[kind],
         categories=categories,
-        group=field(value, "group", str, path),
+        group=field(value, "group", str, path) or None,
         may_be_missing=field(value, "may_be_missing", bool, path),
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import write_golden
+from explicate_bundle.input_kind import split_kind
 from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME, TOKENIZER_NAME
 from explicate_export.contents import CardText, Contents, Say
 from explicate_export.description import GOLDEN_TOLERANCE
@@ -142,16 +143,17 @@ class TextExport:
         self, schema: bundle_pb2.TextSchema, recipe: bundle_pb2.GoldenAttributions | None, scale: Scale
     ) -> bundle_pb2.Bundle:
         run = self.text_run
-        return bundle_pb2.Bundle(
+        manifest = bundle_pb2.Bundle(
             kind=run.kind,  # type: ignore[arg-type]  # an enum's number, which the stubs know by another name
             class_labels=run.labels,
-            target_name=run.target_name,
+            target_name=run.target_name or None,
             text=schema,
             golden_tolerance=GOLDEN_TOLERANCE * scale.unit,
             golden_reduced_tolerance=GOLDEN_REDUCED_TOLERANCE * scale.unit,
             golden_attributions=recipe,
             provenance=bundle_pb2.Provenance(base_model=run.base_model),
         )
+        return split_kind(manifest)
 
 
 def _choose_texts(texts: Sequence[Texts], count: int) -> list[Texts]:

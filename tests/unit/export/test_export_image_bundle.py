@@ -100,17 +100,19 @@ def test_every_field_that_its_kind_has_is_filled(bundle: Bundle) -> None:
     family, kind, labels = KINDS[bundle.manifest.model]
     manifest = bundle.manifest
     unset = {field.name for field in manifest.DESCRIPTOR.fields} - {field.name for field, _ in manifest.ListFields()}
-    # Of a regression no lower precision is allowed, and 0 says so.
+    # A regression allows no lower precision, which an unset field says; "kind" is what version 0.1 wrote.
     lacking = {"target_name"} if labels else {"class_labels", "golden_reduced_tolerance"}
-    assert unset == {"text", "tabular", *lacking}
-    assert manifest.kind == bundle_pb2.ModelKind.Value(f"MODEL_KIND_{kind.upper().replace('-', '_')}")
+    assert unset == {"kind", "text", "tabular", *lacking}
+    assert manifest.input_kind == bundle_pb2.INPUT_KIND_IMAGE
+    objective = kind.removeprefix("image-").upper().replace("-", "_")
+    assert manifest.objective == bundle_pb2.Objective.Value(f"OBJECTIVE_{objective}")
     assert tuple(manifest.class_labels) == tuple(labels)
     assert manifest.image == bundle_pb2.ImageSchema(
         width=EDGE,
         height=EDGE,
         shortest_edge=EDGE + 4,
         resampling=bundle_pb2.RESAMPLING_BICUBIC,
-        patch_size=8 if family == "vit" else 0,
+        patch_size=8 if family == "vit" else None,
     )
     assert manifest.golden_attributions.segments == 25
     assert manifest.provenance.base_model == f"tiny-{family}"

@@ -73,11 +73,13 @@ def bundle(bundles: dict[str, Bundle], request: pytest.FixtureRequest) -> Bundle
 def test_every_field_that_its_kind_has_is_filled(bundle: Bundle) -> None:
     manifest, regression = bundle.manifest, not KINDS[bundle.manifest.model][1]
     unset = {field.name for field in manifest.DESCRIPTOR.fields} - {field.name for field, _ in manifest.ListFields()}
-    # No lower precision is allowed, and 0 says so.
-    assert unset == {"text", "image", "golden_reduced_tolerance", "class_labels" if regression else "target_name"}
+    # No lower precision is allowed, which an unset field says; "kind" is what version 0.1 wrote.
+    absent = {"kind", "text", "image", "golden_reduced_tolerance"}
+    assert unset == {*absent, "class_labels" if regression else "target_name"}
     assert manifest.tabular.lime_statistics
-    kind = "REGRESSION" if regression else "CLASSIFICATION"
-    assert manifest.kind == bundle_pb2.ModelKind.Value(f"MODEL_KIND_TABULAR_{kind}")
+    assert manifest.input_kind == bundle_pb2.INPUT_KIND_TABULAR
+    objective = "REGRESSION" if regression else "CLASSIFICATION"
+    assert manifest.objective == bundle_pb2.Objective.Value(f"OBJECTIVE_{objective}")
     assert tuple(manifest.class_labels) == KINDS[manifest.model][1]
     assert manifest.target_name == (TARGET if regression else "")
     assert [column.name for column in manifest.tabular.columns] == [c["name"] for c in KINDS[manifest.model][0]]

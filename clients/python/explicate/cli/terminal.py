@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,11 +16,14 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from explicate.cli import bars, explanation_text, tables
-from explicate.explanation import Contribution
-from explicate.results import ExplainResult
-from explicate.views import words as wording
-from explicate.views.words import LOWERS_RGB, RAISES_RGB, segments
+from explicate.cli import explanation_text, tables
+from explicate.views import amounts, wording
+from explicate.views.colours import LOWERS_RGB, RAISES_RGB
+from explicate.views.kinds import explained
+from explicate.views.kinds.explained_text import ExplainedText, Segment
+
+if TYPE_CHECKING:
+    from explicate.results import Attribution, Contribution, ExplainResult
 
 _BAR_HALF = 18
 _WORD_WIDTH = 24
@@ -29,6 +33,7 @@ _PALE = 0.85  # share of white in the colour of the weakest coloured word
 
 def view(result: ExplainResult, top: int) -> RenderableType:
     """Everything about one explanation; `top` features are listed for each output, 0 meaning all."""
+    told = explained(result)
     first, *rest = explanation_text.header(result)
     parts: list[RenderableType] = [Text(first, style="bold"), *(Text(line, style="dim") for line in rest)]
     for output, attribution in enumerate(result.explanation.attributions):
@@ -37,10 +42,9 @@ def view(result: ExplainResult, top: int) -> RenderableType:
         parts.append(_table(shown, result))
         if hidden := explanation_text.hidden_features(result, shown):
             parts.append(Text(hidden, style="dim"))
-        if result.text:
-            parts += [Text(), _sentence(result, output)]
-        if result.text_pair is not None:
-            parts += [Text(), _sentence(result, output, in_pair=True)]
+        if isinstance(told, ExplainedText):
+            for number in range(len(told.texts)):
+                parts += [Text(), _sentence(told.pieces(number), attribution)]
     return Group(*parts)
 
 
@@ -64,14 +68,14 @@ def show_live(estimates: Iterable[ExplainResult], top: int) -> ExplainResult:
 
 
 def _table(shown: Sequence[Contribution], result: ExplainResult) -> Table:
-    full_scale, places = bars.scale(shown), wording.decimals(result)
+    full_scale, places = explanation_text.bar_scale(shown), amounts.decimals(result)
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column(wording.feature_noun(result), max_width=_WORD_WIDTH)
+    table.add_column(explained(result).noun, max_width=_WORD_WIDTH)
     told = explanation_text.beside(result, shown)
     if told:
         table.add_column(told[0], max_width=explanation_text.BESIDE_WIDTH)
     table.add_column(explanation_text.axis(full_scale, _BAR_HALF), no_wrap=True)
-    table.add_column(explanation_text.figures_heading(result), justify="right")
+    table.add_column(explained(result).figures_heading, justify="right")
     table.add_column("")
     names = explanation_text.names(shown, _WORD_WIDTH)
     for i, (name, contribution) in enumerate(zip(names, shown, strict=True)):
@@ -79,8 +83,8 @@ def _table(shown: Sequence[Contribution], result: ExplainResult) -> Table:
             Text(name),
             *([Text(told[1][i])] if told else []),
             _bar(contribution, full_scale),
-            Text(wording.number(contribution.value, places)),
-            Text(wording.half_width(contribution, places), style="dim"),
+            Text(amounts.number(contribution.value, places)),
+            Text(amounts.half_width(contribution, places), style="dim"),
         )
     return table
 
@@ -88,7 +92,7 @@ def _table(shown: Sequence[Contribution], result: ExplainResult) -> Table:
 def _bar(contribution: Contribution, full_scale: float) -> Text:
     colour = _hex(RAISES_RGB if contribution.value > 0 else LOWERS_RGB)
     text = Text()
-    for cell in bars.bar(contribution, full_scale, _BAR_HALF):
+    for cell in explanation_text.bar(contribution, full_scale, _BAR_HALF):
         # Where whiskers lie over the bar, the bar shows as their background.
         text.append(cell.character, style=Style(color="white", bgcolor=colour) if cell.filled else Style())
         if cell.filled and cell.character == "█":
@@ -96,16 +100,12 @@ def _bar(contribution: Contribution, full_scale: float) -> Text:
     return text
 
 
-def _sentence(result: ExplainResult, output: int, *, in_pair: bool = False) -> Text:
-    attribution = result.explanation.attributions[output]
-    largest = wording.largest(attribution)
-    read_until = wording.read_until(result, in_pair=in_pair)
+def _sentence(pieces: Sequence[Segment], attribution: Attribution) -> Text:
+    largest = amounts.largest(attribution)
     text = Text()
-    shown = (result.text_pair or "") if in_pair else result.text
-    for piece in segments(shown, result.explanation.features, in_pair=in_pair):
+    for piece in pieces:
         value = 0.0 if piece.feature is None else attribution.values[piece.feature] / largest
-        unread = piece.start >= read_until
-        text.append(tables.printable(piece.text), style=Style(dim=True) if unread else _word_style(value))
+        text.append(tables.printable(piece.text), style=_word_style(value) if piece.is_read else Style(dim=True))
     return text
 
 

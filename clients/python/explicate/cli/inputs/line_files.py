@@ -30,7 +30,7 @@ def opened(name: str) -> Iterator[TextIO]:
 
 
 def json_lines(name: str, example: str) -> Iterator[tuple[int, str, Mapping[str, Any] | InvalidArgument]]:
-    """Each line that is not empty: its number from 1, itself, and its JSON object or why it is none.
+    """Each line that is not empty: its number from 1, itself, and its JSON object, or why it is not one.
 
     `example` is a line as it should be. Any: whatever JSON holds.
     """
@@ -41,10 +41,10 @@ def json_lines(name: str, example: str) -> Iterator[tuple[int, str, Mapping[str,
 
 
 def json_object(line: str, example: str) -> Mapping[str, Any] | InvalidArgument:
-    """The JSON object of a line, or why it is none."""
+    """The JSON object of a line, or why it is not one."""
     try:
         given = json.loads(line)
-    except (ValueError, RecursionError) as error:  # of many brackets within one another
+    except (ValueError, RecursionError) as error:  # the latter for many brackets within one another
         return invalid_argument("line", f"is not JSON: {error}")
     if not isinstance(given, dict):
         return invalid_argument("line", f"is not a JSON object such as {example}")
