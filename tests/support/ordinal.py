@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_training.config.options import TrainingOptions
 from explicate_training.tasks.classification import Classification
 from explicate_training.tasks.regression import Regression
@@ -62,12 +61,14 @@ class Ordinal(Classification):
     def leakage(self, values: NDArray[np.float32], targets: NDArray[Any]) -> float | None:
         return Regression().leakage(values, targets)
 
-    def headline(self, run: TrainingRun, test: Mapping[str, Any], counted: str) -> tuple[str, str, str]:
-        classes = len(run.labels)
+    def headline(
+        self, test: Mapping[str, Any], labels: Sequence[str], target_name: str, counted: str
+    ) -> tuple[str, str, str]:
+        classes = len(labels)
         return (f"to place {counted} among {classes} classes. It is off by", f"{test['rank_mae']:.2f}", " ranks.")
 
-    def drawings(self, test: Evaluation, run: TrainingRun, *, counted: str) -> dict[str, Drawing]:
-        return {}
+    def drawings(self, test: Evaluation, labels: Sequence[str], target_name: str, *, counted: str) -> list[Drawing]:
+        return []
 
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
         places = self._places(test.outputs, labels)

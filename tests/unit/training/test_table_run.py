@@ -1,6 +1,5 @@
 """Whole runs on small tables: the run directory, repeatability, resumption, odd tables, and one real demo set."""
 
-import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,73 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
 from sklearn.metrics import roc_auc_score
-from transformers import TrainerControl, TrainerState
 
-from explicate.cli.main import main
 from explicate.errors import UsageError
 from explicate_training.config.config_file import load_config, parse_config
 from explicate_training.config.options import OutputConfig
-from explicate_training.loop.progress import StepProgress
 from explicate_training.run import train
-from explicate_training.table.config import TableConfig, TableDataConfig, TableModelConfig, TableTrainingConfig
+from explicate_training.table.config import TableConfig, TableDataConfig
 from explicate_training.table.network import load_network
-
-ROWS = 240
-HOSTILE = "<script>alert('$x$')</script>"
-
-
-@pytest.fixture(scope="module")
-def customers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Customers who leave when they pay much or live in a certain city; cells are missing; one city is markup."""
-    path = tmp_path_factory.mktemp("data") / "customers.csv"
-    stream = np.random.default_rng(0)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["number", "price", "city", "adult", "size", "spend", "stays", "country"])
-        for number in range(ROWS):
-            price, city = stream.normal() * 10 + 50, stream.choice(["rome", "oslo", HOSTILE])
-            score = (price - 50) / 10 + 2 * (city == "oslo") + 0.3 * stream.normal()
-            cells = [f"{price:.3f}", city, stream.choice(["true", "false"]), stream.choice(["small", "large"])]
-            cells = [cell if stream.random() > 0.1 else "" for cell in cells]
-            writer.writerow([number, *cells, f"{100 + 20 * score:.2f}", "no" if score > 0.7 else "yes", "it"])
-    return path
-
-
-@pytest.fixture
-def config(customers: Path, tmp_path: Path) -> TableConfig:
-    return TableConfig(
-        data=TableDataConfig(
-            table=str(customers),
-            label_column="stays",
-            columns={"size": ["small", "large"], "spend": "ignore"},
-            groups={"person": ["adult", "size"]},
-            background_rows=5,
-        ),
-        model=TableModelConfig(width=16, blocks=1, members=2),
-        training=TableTrainingConfig(epochs=6, batch_size=32, learning_rate=1e-2),
-        output=OutputConfig(str(tmp_path / "run")),
-    )
-
-
-def to_folder(config: TableConfig, name: str) -> TableConfig:
-    return replace(config, output=OutputConfig(str(Path(config.output.directory).parent / name)))
+from support.training_runs import MARKUP
 
 
 NUMBER = "COLUMN_TYPE_NUMBER"
 
 
-class Interruption(StepProgress):
-    """Somebody presses Ctrl-C at a step."""
-
-    def __init__(self, at_step: int) -> None:
-        super().__init__()
-        self.at_step = at_step
-
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if state.global_step == self.at_step:
-            raise KeyboardInterrupt
+@pytest.fixture
+def config(table_config: TableConfig) -> TableConfig:
+    return table_config
 
 
 def answers(run: Path) -> tuple[np.ndarray[Any, Any], list[Any]]:
@@ -115,7 +64,7 @@ def test_run_directory_holds_all_that_export_needs(config: TableConfig, capfd: p
     assert description["data_sha256"] == data["sha256"]
     assert description["tabular"]["columns"] == [
         {"name": "price", "type": "COLUMN_TYPE_NUMBER", "may_be_missing": True},
-        {"name": "city", "type": "COLUMN_TYPE_CATEGORY", "categories": [HOSTILE, "oslo", "rome"],
+        {"name": "city", "type": "COLUMN_TYPE_CATEGORY", "categories": [MARKUP, "oslo", "rome"],
          "may_be_missing": True},
         {"name": "adult", "type": "COLUMN_TYPE_BOOLEAN", "categories": ["false", "true"], "group": "person",
          "may_be_missing": True},
@@ -173,32 +122,6 @@ def test_regression_run_answers_in_the_unit_of_its_target(config: TableConfig) -
     assert "Predicted against true values" in (run / "report.html").read_text()
 
 
-def test_same_seed_gives_the_same_metrics_and_weights_and_another_seed_others(config: TableConfig) -> None:
-    first, second = train(to_folder(config, "a")), train(to_folder(config, "b"))
-    other = train(replace(to_folder(config, "c"), training=replace(config.training, seed=1)))
-    for name in ("metrics.json", "held_out.jsonl"):
-        assert (first / name).read_bytes() == (second / name).read_bytes()
-        assert (first / name).read_bytes() != (other / name).read_bytes()
-    for name, weight in load_file(first / "model" / "model.safetensors").items():
-        np.testing.assert_array_equal(weight, load_file(second / "model" / "model.safetensors")[name])
-    for name, array in np.load(first / "background.npz").items():
-        np.testing.assert_array_equal(array, np.load(second / "background.npz")[name])
-
-
-@pytest.mark.parametrize("imbalance", ["over-sampling", "under-sampling"])
-def test_interrupted_run_resumes_to_the_same_model(config: TableConfig, imbalance: str) -> None:
-    config = replace(config, training=replace(config.training, imbalance=imbalance))
-    whole = train(to_folder(config, "whole"))
-    cut = to_folder(config, "cut")
-    with pytest.raises(KeyboardInterrupt):
-        train(cut, progress=Interruption(at_step=15))
-    assert not Path(cut.output.directory).exists()
-    resumed = train(cut, resume=True)
-    for name, weight in load_file(whole / "model" / "model.safetensors").items():
-        np.testing.assert_array_equal(weight, load_file(resumed / "model" / "model.safetensors")[name])
-    assert (whole / "metrics.json").read_bytes() == (resumed / "metrics.json").read_bytes()
-
-
 def test_table_of_one_column_and_of_several_classes_is_learnt(config: TableConfig, tmp_path: Path) -> None:
     stream = np.random.default_rng(0)
     lines = [f"{stream.normal() + 3 * (index % 3):.4f},{index % 3}" for index in range(90)]
@@ -225,18 +148,6 @@ def test_options_that_do_not_fit_the_task_are_named(
     regression = replace(config.data, label_column="spend", columns={})
     with pytest.raises(UsageError, match=r"training\.imbalance is over-sampling, but this is a regression"):
         train(replace(config, data=regression, training=replace(config.training, imbalance="over-sampling")))
-
-
-def test_check_reads_types_and_splits_without_training(
-    customers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "my.toml").write_text(f"[data]\ntable = '{customers}'\nlabel_column = 'stays'\n")
-    assert main(["train", str(tmp_path / "my.toml"), "--check"]) == 0
-    said = capsys.readouterr()
-    assert "columns: 2 number, 2 category, 1 boolean" in said.err
-    assert "missing: " in said.err
-    assert "test           36 rows: " in said.err
-    assert [path.name for path in tmp_path.iterdir()] == ["my.toml"]
 
 
 def test_five_hundred_columns_are_trained(config: TableConfig, tmp_path: Path) -> None:

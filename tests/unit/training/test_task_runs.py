@@ -19,17 +19,10 @@ from explicate_training.table.config import (
     TableTrainingConfig,
 )
 from explicate_training.text.config import Config, DataConfig, ModelConfig, TrainingConfig
-from support.tiny_text_model import WORDS, write_tiny_text_model
+from support.tiny_text_model import WORDS
 
 PLAIN = [word for word in WORDS if word not in ("great", "bad", "late")]
 HOSTILE = "<b>late</b>"
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("base")
-    write_tiny_text_model(directory, seed=3)
-    return directory
 
 
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> str:

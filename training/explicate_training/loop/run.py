@@ -136,18 +136,19 @@ class Run(ABC, Generic[AnyOf, Part]):
         for name, content in (("metrics", metrics), ("data", self.report)):
             write_json(folder / f"{name}.json", content)
         write_run(folder, description)
+        test, counted = evaluations["test"], self.config.data.counted
         write_report(
             folder / "report.html",
             self.template,
-            self.task,
-            evaluations["test"],
-            run=description,
             metrics=metrics,
-            counted=self.config.data.counted,
             curves=self.curves(),
+            drawings=self.task.drawings(test, self.labels, self.config.data.target_name, counted=counted),
+            task=self.task,
+            run=description,
+            counted=counted,
             data=self.report,
             config_toml=config_toml,
-            **self.shown(evaluations["test"]),
+            **self.shown(test),
         )
 
     def evaluate(self, name: str, outputs: NDArray[np.floating[Any]]) -> Evaluation:
