@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.inputs import TextInput
 from explicate_bundle.signatures import verify_signature
 from explicate_export import cli, conversion, onnx_graph
 from explicate_export.errors import ConversionError, ParityError, UsageError
@@ -26,7 +27,6 @@ from explicate_export.parity import LOGITS, Parity, Scale, check_parity, measure
 from explicate_export.text import model as text_model
 from explicate_export.text.model import check_token_ids, plain_tokenizer_json
 from explicate_export.training_run import read_run
-from explicate_server.modalities.modality import TextInput
 from explicate_server.modalities.text import TextModality
 from support.tiny_bundle import write_run_files, write_tiny_run
 
