@@ -7,7 +7,7 @@ COMPILER := $(VENV)/protos
 STUBS := clients/python
 PROTOS := $(wildcard protos/explicate/v1/*.proto)
 
-.PHONY: help setup protos check-protos lint shape test soak bench gpu-check demo demo-tabular demo-image clean
+.PHONY: help setup protos client check-protos lint shape test soak bench gpu-check demo demo-tabular demo-image clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -29,14 +29,18 @@ protos: $(COMPILER)/.ready  ## generate the Python stubs from protos/, with a co
 	@PATH="$(COMPILER)/bin:$$PATH" python -m grpc_tools.protoc -I protos \
 		--python_out=$(STUBS) --grpc_python_out=$(STUBS) --mypy_out=$(STUBS) --mypy_grpc_out=$(STUBS) $(PROTOS)
 
+client: $(READY)  ## make the blocking client from the asyncio one
+	@$(BIN)/python -m tools.blocking_client
+
 check-protos: $(COMPILER)/.ready  ## fail when the committed stubs are not what protos/ gives
 	@rm -rf $(VENV)/stubs && mkdir -p $(VENV)/stubs
 	@$(MAKE) --no-print-directory protos STUBS=$(VENV)/stubs >/dev/null 2>&1
 	@diff -r -x __pycache__ -x __init__.py $(VENV)/stubs/explicate/v1 clients/python/explicate/v1 \
 		|| { echo "the stubs in clients/python/explicate/v1 do not match protos/: run 'make protos'"; exit 1; }
 
-lint: $(READY)  ## buf, ruff and mypy --strict
+lint: $(READY)  ## buf (also against the released contract), ruff and mypy --strict
 	@cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
+	@cd protos && ../$(BIN)/buf breaking --against explicate.v1.binpb
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

@@ -25,9 +25,11 @@ def requests(texts: Sequence[str], *, evaluations: int) -> Iterator[messages.Exp
             method="kernel-shap", max_evaluations=evaluations, tolerance=0.0, seed=seed
         )
         yield messages.ExplainRequest(
-            model=messages.ModelRef(model=subject.MODEL),
-            input=messages.Input(text=messages.TextInput(text=text)),
-            options=options,
+            spec=messages.ExplainSpec(
+                model=messages.ModelRef(model=subject.MODEL),
+                input=messages.Input(text=messages.TextInput(text=text)),
+                options=options,
+            )
         )
 
 

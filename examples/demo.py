@@ -5,12 +5,11 @@ the test split, which the model has never seen: a short one, a middling one, a l
 """
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from examples import demo_steps
-from examples.demo_steps import REPOSITORY, say
+from examples.demo_steps import say
 
 RUN = Path("runs/food-reviews")
 MODEL = "food-reviews"
@@ -20,23 +19,12 @@ _LENGTHS = ((8, 14), (30, 40), (90, 120))
 
 def main() -> int:
     """Run the demo; returns the exit code."""
-    started_s = time.monotonic()
-    demo_steps.train(MODEL, RUN)
-    trained_s = time.monotonic()
-    demo_steps.export(RUN, MODEL)
-    exported_s = time.monotonic()
-    with demo_steps.server() as (address, ready_s):
-        _show(address)
-    say(
-        f"accuracy on the 1,000 test reviews: {demo_steps.metrics(RUN)['test']['accuracy']:.1%}\n"
-        f"training {trained_s - started_s:.0f} s, export {exported_s - trained_s:.0f} s, "
-        f"server ready in {ready_s:.1f} s, all {time.monotonic() - started_s:.0f} s\n"
-        f"report: {RUN / 'report.html'}\n"
-        "\nThe server is stopped. To go on by hand, in two terminals:\n"
-        f"  .venv/bin/explicate serve --repository {REPOSITORY}\n"
-        f'  .venv/bin/explicate explain --model {MODEL} "Great soup, but the box was crushed."'
-    )
-    return 0
+    by_hand = f'explain --model {MODEL} "Great soup, but the box was crushed."'
+    return demo_steps.run({MODEL: RUN}, _show, _told, by_hand)
+
+
+def _told() -> str:
+    return f"accuracy on the 1,000 test reviews: {demo_steps.metrics(RUN)['test']['accuracy']:.1%}"
 
 
 def _show(address: str) -> None:

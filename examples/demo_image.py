@@ -5,12 +5,11 @@ which it has never seen, and draws over one of them what speaks for a 4 rather t
 """
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from examples import demo_steps
-from examples.demo_steps import REPOSITORY, say
+from examples.demo_steps import say
 
 RUN = Path("runs/digits")
 MODEL = "digits"
@@ -22,23 +21,13 @@ _CONTRAST = ("--target", "4", "--against", "9", "--granularity", "grid", "--segm
 
 def main() -> int:
     """Run the demo; returns the exit code."""
-    started_s = time.monotonic()
-    demo_steps.train(MODEL, RUN)
-    trained_s = time.monotonic()
-    demo_steps.export(RUN, MODEL)
-    exported_s = time.monotonic()
-    with demo_steps.server() as (address, ready_s):
-        _show(address)
-    say(
-        f"accuracy on the {len(demo_steps.held_out(RUN))} test images: {_accuracy():.1%}\n"
-        f"training {trained_s - started_s:.0f} s, export {exported_s - trained_s:.0f} s, "
-        f"server ready in {ready_s:.1f} s, all {time.monotonic() - started_s:.0f} s\n"
-        f"the picture: {PICTURE}; the report: {RUN / 'report.html'}\n"
-        "\nThe server is stopped. To go on by hand, in two terminals:\n"
-        f"  .venv/bin/explicate serve --repository {REPOSITORY}\n"
-        f"  .venv/bin/explicate explain --model {MODEL} --image {RUN / 'held_out' / '00003.png'} --out why.png"
-    )
-    return 0
+    by_hand = f"explain --model {MODEL} --image {RUN / 'held_out' / '00003.png'} --out why.png"
+    return demo_steps.run({MODEL: RUN}, _show, _told, by_hand)
+
+
+def _told() -> str:
+    accuracy = demo_steps.metrics(RUN)["test"]["accuracy"]
+    return f"accuracy on the {len(demo_steps.held_out(RUN))} test images: {accuracy:.1%}\nthe picture: {PICTURE}"
 
 
 def _show(address: str) -> None:
@@ -55,11 +44,6 @@ def _ask(command: str, address: str, *images: dict[str, Any], options: tuple[str
     files = [str(RUN / image["image"]) for image in images]
     asked = ("--model", MODEL, *options, "--format", "text", "--image", *files)
     demo_steps.explicate(command, "--server", address, *asked, shown=" ".join([command, *asked]))
-
-
-def _accuracy() -> float:
-    accuracy: float = demo_steps.metrics(RUN)["test"]["accuracy"]
-    return accuracy
 
 
 if __name__ == "__main__":

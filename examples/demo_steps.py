@@ -1,11 +1,13 @@
 """What every demo does: train, export, serve and ask, each step a command that can be repeated by hand."""
 
+from __future__ import annotations
+
 import json
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,24 +15,43 @@ from typing import Any
 REPOSITORY = Path("repository")
 
 
-def train(config: str, run: Path) -> None:
-    """`explicate train`, unless the run is there."""
-    if (run / "run.json").exists():
-        say(f"{run} is there already; remove it to train again")
-    else:
-        explicate("train", config, "--output", str(run))
+def run(runs: Mapping[str, Path], show: Callable[[str], None], told: Callable[[], str], by_hand: str) -> int:
+    """Train, export and serve models, show what they answer, and tell of it; returns the exit code.
+
+    runs: from each model's name to its run. show: asks the server at an address. told: how good the models are.
+    by_hand: a command to go on with.
+    """
+    started_s = time.monotonic()
+    for model, folder in runs.items():
+        _once(folder / "run.json", "train", model, "--output", str(folder))
+    trained_s = time.monotonic()
+    for model, folder in runs.items():
+        _once(REPOSITORY / model / "1", "export", str(folder), "--repository", str(REPOSITORY), "--name", model)
+    exported_s = time.monotonic()
+    with _server() as (address, ready_s):
+        show(address)
+    say(
+        f"{told()}\n"
+        f"training {trained_s - started_s:.0f} s, export {exported_s - trained_s:.0f} s, "
+        f"server ready in {ready_s:.1f} s, all {time.monotonic() - started_s:.0f} s\n"
+        f"report: {', '.join(str(folder / 'report.html') for folder in runs.values())}\n"
+        "\nThe server is stopped. To go on by hand, in two terminals:\n"
+        f"  .venv/bin/explicate serve --repository {REPOSITORY}\n"
+        f"  .venv/bin/explicate {by_hand}"
+    )
+    return 0
 
 
-def export(run: Path, model: str) -> None:
-    """`explicate export` into the repository, unless the model is there."""
-    if (REPOSITORY / model / "1").exists():
-        say(f"{REPOSITORY / model} is there already; remove it to export again")
+def _once(made: Path, *command: str) -> None:
+    """Run a command, unless what it makes is there."""
+    if made.exists():
+        say(f"{made.parent} is there already; remove it to {command[0]} again")
     else:
-        explicate("export", str(run), "--repository", str(REPOSITORY), "--name", model)
+        explicate(*command)
 
 
 @contextmanager
-def server() -> Iterator[tuple[str, float]]:
+def _server() -> Iterator[tuple[str, float]]:
     """`explicate serve` on a free port; yields its address and the seconds until it was ready."""
     command = ["serve", "--repository", str(REPOSITORY), "--listen", "127.0.0.1:0"]
     say(f"$ explicate {shlex.join(command)}")

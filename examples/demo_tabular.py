@@ -7,45 +7,35 @@ models, serves them on a free port, and predicts and explains rows of the test s
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from examples import demo_steps
-from examples.demo_steps import REPOSITORY, say
+from examples.demo_steps import say
 
-RUNS = Path("runs")
 CREDIT, DIABETES = "credit", "diabetes"
+RUNS = {model: Path("runs") / model for model in (CREDIT, DIABETES)}
 _PREDICTED = 5  # rows shown as a table before some are explained
 
 
 def main() -> int:
     """Run the demo; returns the exit code."""
-    started_s = time.monotonic()
-    for model in (CREDIT, DIABETES):
-        demo_steps.train(model, RUNS / model)
-    trained_s = time.monotonic()
-    for model in (CREDIT, DIABETES):
-        demo_steps.export(RUNS / model, model)
-    exported_s = time.monotonic()
-    with demo_steps.server() as (address, ready_s):
-        _show_credit(address)
-        _show_diabetes(address)
-    say(
-        f"{_compared(CREDIT, 'auroc', 'AUROC')}\n{_compared(DIABETES, 'r2', 'R²')}\n"
-        f"training {trained_s - started_s:.0f} s, export {exported_s - trained_s:.0f} s, "
-        f"server ready in {ready_s:.1f} s, all {time.monotonic() - started_s:.0f} s\n"
-        f"reports: {RUNS / CREDIT / 'report.html'}, {RUNS / DIABETES / 'report.html'}\n"
-        "\nThe server is stopped. To go on by hand, in two terminals:\n"
-        f"  .venv/bin/explicate serve --repository {REPOSITORY}\n"
-        f"  .venv/bin/explicate explain --model {CREDIT} --jsonl {RUNS / CREDIT / 'held_out.jsonl'} --html credit.html"
-    )
-    return 0
+    by_hand = f"explain --model {CREDIT} --jsonl {RUNS[CREDIT] / 'held_out.jsonl'} --html credit.html"
+    return demo_steps.run(RUNS, _show, _told, by_hand)
+
+
+def _told() -> str:
+    return f"{_compared(CREDIT, 'auroc', 'AUROC')}\n{_compared(DIABETES, 'r2', 'R²')}"
+
+
+def _show(address: str) -> None:
+    _show_credit(address)
+    _show_diabetes(address)
 
 
 def _show_credit(address: str) -> None:
-    rows = demo_steps.held_out(RUNS / CREDIT)
+    rows = demo_steps.held_out(RUNS[CREDIT])
     _predict(address, CREDIT, rows[:_PREDICTED])
     for label in ("good", "bad"):
         say(f"A test row; what became of the credit: {label}")
@@ -53,7 +43,7 @@ def _show_credit(address: str) -> None:
 
 
 def _show_diabetes(address: str) -> None:
-    row, *_ = demo_steps.held_out(RUNS / DIABETES)
+    row, *_ = demo_steps.held_out(RUNS[DIABETES])
     say(f"A test row; the progression that was measured after a year: {row['label']:g}")
     _explain(address, DIABETES, row)
 
@@ -74,7 +64,7 @@ def _explain(address: str, model: str, row: dict[str, Any], *options: str) -> No
 
 
 def _compared(model: str, metric: str, name: str) -> str:
-    measured = demo_steps.metrics(RUNS / model)
+    measured = demo_steps.metrics(RUNS[model])
     trees = measured["gradient_boosted_trees"]["test"][metric]
     return f"{model}: test {name} {measured['test'][metric]:.3f}, gradient-boosted trees {trees:.3f}"
 

@@ -12,7 +12,7 @@ from explicate_bundle.errors import BundleError
 from explicate_bundle.files.array_files import read_text
 from explicate_bundle.files.onnx_file import ExternalDataError, refuse_external_data
 from explicate_bundle.golden import Golden, read_golden
-from explicate_bundle.input_kind import ModelKind, kind_of
+from explicate_bundle.input_kind import ModelKind, kind_of, split_kind
 from explicate_bundle.manifest import checks
 from explicate_bundle.signatures import verify_signature
 from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
@@ -34,7 +34,7 @@ class VerifiedBundle:
     @property
     def kind(self) -> ModelKind:
         """What the model reads and predicts."""
-        kind = kind_of(self.manifest.kind)
+        kind = kind_of(self.manifest)
         assert kind is not None, "the manifest was checked"
         return kind
 
@@ -58,6 +58,15 @@ class VerifiedBundle:
             BundleError: they are not in the format.
         """
         return read_golden(self.folder / GOLDEN_NAME, self.manifest)
+
+    def check_contents(self) -> None:
+        """Read what the files hold: golden inputs, and what the kind of input brings.
+
+        Raises:
+            BundleError: a file is not in the format.
+        """
+        self.golden()
+        self.kind.reads.check_contents(self.folder, self.manifest)
 
     def background(self) -> Background:
         """The background rows of a tabular model.
@@ -98,17 +107,16 @@ def verify_bundle(folder: Path, *, model: str, version: int, verify_key: Path | 
     return VerifiedBundle(folder, manifest, hashlib.sha256(manifest_bytes).hexdigest())
 
 
-def check_bundle(folder: Path, *, model: str, version: int, verify_key: Path | None = None) -> VerifiedBundle:
-    """Verify a bundle and read all that its files hold: a server's checks at load, and a publisher's before it is seen.
+def check_bundle(folder: Path, *, model: str, version: int) -> VerifiedBundle:
+    """Verify a bundle and read all that its files hold, as a server does at load, before it is seen.
 
     What is left for a server are the tokenizer, the graph, and whether it gives the golden answers there.
 
     Raises:
         BundleError: see :func:`verify_bundle`; or a file is not in the format.
     """
-    bundle = verify_bundle(folder, model=model, version=version, verify_key=verify_key)
-    bundle.golden()
-    bundle.kind.reads.check_contents(folder, bundle.manifest)
+    bundle = verify_bundle(folder, model=model, version=version)
+    bundle.check_contents()
     return bundle
 
 
@@ -141,9 +149,10 @@ def _read_manifest(folder: Path) -> bytes:
 
 def _parse_manifest(manifest_bytes: bytes) -> bundle_pb2.Bundle:
     try:
-        return json_format.Parse(manifest_bytes.decode("utf-8"), bundle_pb2.Bundle())
+        manifest = json_format.Parse(manifest_bytes.decode("utf-8"), bundle_pb2.Bundle())
     except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"manifest.json is not a bundle manifest: {error}") from error
+    return split_kind(manifest)
 
 
 def _refuse_unlisted(folder: Path, manifest: bundle_pb2.Bundle) -> None:

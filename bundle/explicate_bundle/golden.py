@@ -77,9 +77,10 @@ def write_golden(path: Path, golden: Golden, manifest: bundle_pb2.Bundle) -> Non
 
 
 def _kind(manifest: bundle_pb2.Bundle) -> ModelKind:
-    kind = kind_of(manifest.kind)
+    kind = kind_of(manifest)
     if kind is None:
-        raise BundleError(f"manifest.json: kind {manifest.kind} is not known")
+        kinds = f"input_kind {manifest.input_kind} with objective {manifest.objective}"
+        raise BundleError(f"manifest.json: {kinds} is not known")
     return kind
 
 

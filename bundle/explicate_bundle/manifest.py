@@ -24,8 +24,8 @@ def checks(manifest: bundle_pb2.Bundle, *, model: str, version: int) -> Iterator
     )
     yield manifest.model == model, f"model is {manifest.model!r}, its folder says {model!r}"
     yield manifest.version == version, f"version is {manifest.version}, its folder says {version}"
-    kind = kind_of(manifest.kind)
-    yield kind is not None, f"kind {manifest.kind} is not known"
+    kind = kind_of(manifest)
+    yield kind is not None, f"input_kind {manifest.input_kind} with objective {manifest.objective} is not known"
     assert kind is not None
     yield from _output_checks(manifest, kind)
     for other in INPUT_KINDS.values():

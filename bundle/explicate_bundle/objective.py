@@ -4,7 +4,7 @@ An objective is one object here and one entry of OBJECTIVES; the server, export 
 on its name.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,7 +28,7 @@ class Objective:
         spaces: the scales that outputs are told on, the default first and the graph's own last.
         scores: what a caller is told of the outputs, on the first of the spaces.
         decisions: what is decided by scores [inputs, outputs], comparable input by input; None if nothing is.
-        numbers: the manifest's numbers of models with this objective, by the name of what they read.
+        number: the manifest's value of it.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Objective:
     spaces: tuple[str, ...]
     scores: Callable[[Floats], Floats]
     decisions: Callable[[Floats], NDArray[np.generic]] | None
-    numbers: Mapping[str, int]
+    number: int
 
     def outputs(self, labels: int) -> int:
         """How many outputs a graph has for a number of labels."""
@@ -62,11 +62,7 @@ CLASSIFICATION = Objective(
     spaces=("probability", "logit"),
     scores=softmax,
     decisions=lambda scores: scores.argmax(axis=1),
-    numbers={
-        "text": bundle_pb2.MODEL_KIND_TEXT_CLASSIFICATION,
-        "table": bundle_pb2.MODEL_KIND_TABULAR_CLASSIFICATION,
-        "image": bundle_pb2.MODEL_KIND_IMAGE_CLASSIFICATION,
-    },
+    number=bundle_pb2.OBJECTIVE_CLASSIFICATION,
 )
 MULTI_LABEL = Objective(
     name="multi-label",
@@ -75,11 +71,7 @@ MULTI_LABEL = Objective(
     spaces=("probability", "logit"),
     scores=sigmoid,
     decisions=lambda scores: scores >= 0.5,
-    numbers={
-        "text": bundle_pb2.MODEL_KIND_TEXT_MULTI_LABEL,
-        "table": bundle_pb2.MODEL_KIND_TABULAR_MULTI_LABEL,
-        "image": bundle_pb2.MODEL_KIND_IMAGE_MULTI_LABEL,
-    },
+    number=bundle_pb2.OBJECTIVE_MULTI_LABEL,
 )
 REGRESSION = Objective(
     name="regression",
@@ -88,11 +80,7 @@ REGRESSION = Objective(
     spaces=("value",),
     scores=lambda values: values,
     decisions=None,
-    numbers={
-        "text": bundle_pb2.MODEL_KIND_TEXT_REGRESSION,
-        "table": bundle_pb2.MODEL_KIND_TABULAR_REGRESSION,
-        "image": bundle_pb2.MODEL_KIND_IMAGE_REGRESSION,
-    },
+    number=bundle_pb2.OBJECTIVE_REGRESSION,
 )
 
 OBJECTIVES = {objective.name: objective for objective in (CLASSIFICATION, MULTI_LABEL, REGRESSION)}

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from explicate_bundle.manifest import MODEL_NAME
 
+MAX_VERSION = 2**31 - 1
+"""The largest version: the wire has it as an int32."""
+
 
 @dataclass(frozen=True, order=True)
 class BundlePlace:
@@ -48,4 +51,5 @@ def _versions(model: Path) -> Iterator[BundlePlace]:
 
 
 def _is_version(name: str) -> bool:
-    return name.isascii() and name.isdigit() and not name.startswith("0") and len(name) <= 18
+    digits = name.isascii() and name.isdigit() and not name.startswith("0") and len(name) <= len(str(MAX_VERSION))
+    return digits and int(name) <= MAX_VERSION

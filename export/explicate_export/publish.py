@@ -23,6 +23,7 @@ from explicate.v1 import bundle_pb2
 from explicate_bundle.bundle import check_bundle
 from explicate_bundle.errors import BundleError, SignatureError
 from explicate_bundle.manifest import MODEL_NAME
+from explicate_bundle.repository import MAX_VERSION
 from explicate_bundle.signatures import sign_bundle
 from explicate_bundle.writing import MANIFEST_NAME, SIGNATURE_NAME, describe_files, manifest_bytes
 from explicate_export.errors import PublicationError, UsageError
@@ -185,8 +186,8 @@ def check_target(repository: Path, model: str, *, version: int | None = None) ->
         raise UsageError(f"{folder} is not a folder: move it away, or choose another name with --name")
     if version is None:
         return
-    if version < 1:
-        raise UsageError(f"a version is a number from 1, not {version} (--version)")
+    if not 1 <= version <= MAX_VERSION:
+        raise UsageError(f"a version is a number from 1 to {MAX_VERSION:,}, not {version} (--version)")
     if os.path.lexists(folder / str(version)):
         raise UsageError(_taken(repository, model, version))
 

@@ -49,7 +49,11 @@ class RefusalContract(Contract):
         assert paths(caught.value) == ["inputs[0]"]
         for method in ("Explain", "StreamExplain"):
             with pytest.raises(explicate.InvalidArgument) as caught:
-                raw_call(channel, method, inference_pb.ExplainRequest(model=reference).SerializeToString())
+                raw_call(
+                    channel,
+                    method,
+                    inference_pb.ExplainRequest(spec=inference_pb.ExplainSpec(model=reference)).SerializeToString(),
+                )
             assert paths(caught.value) == ["input"]
 
     def test_missing_model_name_is_refused(self, client):
@@ -130,9 +134,11 @@ class RefusalContract(Contract):
             options = explanation_pb.ExplainOptions()
             setattr(options, field, 99)
             request = inference_pb.ExplainRequest(
-                model=inference_pb.ModelRef(model=model),
-                input=inference_pb.Input(text=inference_pb.TextInput(text="soup")),
-                options=options,
+                spec=inference_pb.ExplainSpec(
+                    model=inference_pb.ModelRef(model=model),
+                    input=inference_pb.Input(text=inference_pb.TextInput(text="soup")),
+                    options=options,
+                )
             )
             with pytest.raises(explicate.InvalidArgument) as caught:
                 raw_call(channel, "Explain", request.SerializeToString())

@@ -84,7 +84,7 @@ async def test_streams_that_nobody_reads_hold_up_neither_the_others_nor_the_serv
         for stream in unread:
             await stream.initial_metadata()
         await predict(server)
-        explained = await stub.Explain(explain_request(TEXT, max_evaluations=100), timeout=60)
+        explained = (await stub.Explain(explain_request(TEXT, max_evaluations=100), timeout=60)).result
         assert explained.explanation.evaluations <= 100
         first = server.resident_bytes
         for stream in unread:

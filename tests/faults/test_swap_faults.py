@@ -41,7 +41,9 @@ class Connected:
     async def live_version(self) -> int:
         """Which version predicts and explains."""
         predicted = await self.inference.Predict(predict_request(TEXT), timeout=self.timeout_s)
-        explained = await self.inference.Explain(explain_request(TEXT, max_evaluations=64), timeout=self.timeout_s)
+        explained = (
+            await self.inference.Explain(explain_request(TEXT, max_evaluations=64), timeout=self.timeout_s)
+        ).result
         assert predicted.model == explained.model
         return int(predicted.model.version)
 
@@ -255,13 +257,13 @@ async def test_a_clock_that_jumps_changes_no_answer_and_ends_no_call(repository:
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(_JUMPING_CLOCK)
     async with connected(repository) as server:
-        told = await server.inference.Explain(explain_request(TEXT, max_evaluations=200), timeout=60)
+        told = (await server.inference.Explain(explain_request(TEXT, max_evaluations=200), timeout=60)).result
     async with connected(repository, environment={"PYTHONPATH": str(folder)}) as server:
         # gRPC for Python reckons what a deadline leaves from the clock that is made to jump here; without one, nothing
         # of ours may look at it.
         server = replace(server, timeout_s=None)
         for _ in range(5):
-            again = await server.inference.Explain(explain_request(TEXT, max_evaluations=200))
+            again = (await server.inference.Explain(explain_request(TEXT, max_evaluations=200))).result
             assert again.explanation.stop_reason == told.explanation.stop_reason
             values, expected = (list(each.explanation.attributions[0].values) for each in (again, told))
             np.testing.assert_allclose(values, expected, atol=1e-5)

@@ -17,16 +17,15 @@ from test_tables import LOANS
 
 from explicate import Client, Contrast
 from explicate.cli.main import main
-from explicate.v1 import inference_service_pb2 as messages
 from explicate_server.app import Server, StartError
 from explicate_server.settings import Settings
 from support.harness import (
     TEXT,
     WORDS,
     Running,
+    explain_input,
     explain_request,
     gate,
-    reference,
     running_server,
     server_process,
     stream_request,
@@ -57,7 +56,7 @@ async def test_a_line_tells_who_asked_what_of_which_version_and_what_it_cost(
     log = tmp_path / "audit.jsonl"
     async with running_server(tiny_repository, audit_log=str(log)) as running:
         request = explain_request(TEXT, max_evaluations=120, tolerance=0.0, seed=7)
-        answer = await running.inference.Explain(request, metadata=(("x-request-id", "order-17"),))
+        answer = (await running.inference.Explain(request, metadata=(("x-request-id", "order-17"),))).result
         (line,) = lines_of(log)  # before the answer was here, not some time after
     assert line["request_id"] == "order-17"
     assert line["caller"] == "ipv4:127.0.0.1"
@@ -89,7 +88,7 @@ async def test_a_stream_has_one_line_and_a_refused_call_none(tiny_repository: Pa
         with pytest.raises(grpc.RpcError):
             await running.inference.Explain(explain_request(""))
         (line,) = lines_of(log)
-        assert line["evaluations"] == answers[-1].explanation.evaluations
+        assert line["evaluations"] == answers[-1].result.explanation.evaluations
 
 
 async def test_a_renamed_file_is_left_alone_and_a_new_one_begun(tiny_repository: Path, tmp_path: Path) -> None:
@@ -120,7 +119,7 @@ async def test_a_full_disk_costs_lines_which_are_counted_and_no_answers(
         await running.inference.Explain(explain_request("good tea"))
         with largest_file(log.stat().st_size + 100):  # room for a part of the next line
             for _ in range(3):
-                answer = await running.inference.Explain(explain_request("bad tea"))
+                answer = (await running.inference.Explain(explain_request("bad tea"))).result
                 assert answer.explanation.attributions
         assert (running.server.audit.written, running.server.audit.lost) == (1, 3)
         await running.inference.Explain(explain_request("a cup of tea"))
@@ -172,7 +171,7 @@ async def test_rows_of_tables_are_repeated(
     numbers, codes = LOANS.rows(1, seed=5)
     row = table_input(LOANS.cells(numbers[0], codes[0]))
     async with running_server(table_repository, audit_log=str(log), audit_inputs=True) as running:
-        await running.inference.Explain(messages.ExplainRequest(model=reference("loans"), input=row))
+        await running.inference.Explain(explain_input(row, model="loans"))
     async with running_server(table_repository) as running:
         code, (verdict,) = await replayed_by(running, capsys, str(log))
     assert code == 0
@@ -251,7 +250,7 @@ async def test_a_line_that_was_changed_is_found_and_a_torn_one_named(
         assert (code, verdict["verdict"]) == (1, "same"), "a line that cannot be read is none that was repeated"
         arguments = ["replay", str(changed), "--line", "1", "--server", running.target]
         assert await asyncio.to_thread(main, arguments) == 2
-        assert "line 1 is no line of an audit log" in capsys.readouterr().err
+        assert "line 1 is not a line of an audit log" in capsys.readouterr().err
 
 
 async def test_the_rows_there_was_time_for_are_asked_for_again(
@@ -281,7 +280,7 @@ async def test_an_explanation_cut_inside_a_round_is_not_called_different(
     async with running_server(tiny_repository, audit_log=str(log), audit_inputs=True, max_memo_bytes=0) as running:
         gated = gate(running)
         gated.let_through(6)  # the endpoints, and a part of the first round
-        answer = await running.inference.Explain(request)
+        answer = (await running.inference.Explain(request)).result
         gated.let_through(10_000)
         (line,) = lines_of(log)
         assert (line["stop_reason"], line["cut_by_clock"]) == ("deadline", True)
@@ -289,7 +288,7 @@ async def test_an_explanation_cut_inside_a_round_is_not_called_different(
         assert answer.explanation.evaluations == line["evaluations"]
         code, (verdict,) = await replayed_by(running, capsys, str(log))
     assert (code, verdict["verdict"]) == (1, "cut")
-    assert f"which {line['unevaluated']:,} rows of the last round were left out, the clock chose" in verdict["what"]
+    assert f"the clock chose which {line['unevaluated']:,} rows of the last round were left out" in verdict["what"]
 
 
 async def test_the_caller_is_the_name_of_the_token_and_the_token_is_not_in_the_log(

@@ -136,7 +136,7 @@ async def test_a_text_on_which_the_model_gives_nan_fails_alone(repository: Path)
 async def test_a_constant_model_is_explained_by_zeros(repository: Path, method: str) -> None:
     build_onnx_variant(repository, model="constant", constant=True)
     async with running_server(repository) as running:
-        answer = await running.inference.Explain(explain_request(TEXT, model="constant", method=method))
+        answer = (await running.inference.Explain(explain_request(TEXT, model="constant", method=method))).result
     (attribution,) = answer.explanation.attributions
     assert max(abs(value) for value in attribution.values) < 1e-9
     if method == "kernel-shap":

@@ -72,7 +72,7 @@ async def test_the_canary_answers_its_share_and_the_same_input_always_goes_the_s
             chosen.add(first.model.version)
         assert chosen == {1, 2}
         for text in TEXTS[:6]:
-            explained = await running.inference.Explain(explain_request(text))
+            explained = (await running.inference.Explain(explain_request(text))).result
             assert explained.model.version == (2 if is_canarys(text) else 1)
 
 
@@ -92,7 +92,7 @@ async def test_a_shadow_of_the_same_model_agrees_in_everything(repository: Path)
     async with running_server(repository) as running:
         await with_canary(running, live=1, canary=3, shadow_share=1.0)
         assert (await running.inference.Predict(predict_request(*TEXTS[:10]))).model.version == 1
-        assert (await running.inference.Explain(explain_request(TEXT))).model.version == 1
+        assert (await running.inference.Explain(explain_request(TEXT))).result.model.version == 1
         found = await shadowed(running, 11)
     assert (found.live_version, found.canary_version, found.predictions, found.failed) == (1, 3, 11, 0)
     assert found.same_outcome == 1.0

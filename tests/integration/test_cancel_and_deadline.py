@@ -48,7 +48,7 @@ async def test_a_cancelled_explanation_stops_its_rows_and_batch_mates_finish(tin
         leaver.cancel()
         gated.let_through(10_000)
         answered = await predict
-        explained = await explain
+        explained = (await explain).result
         with pytest.raises(asyncio.CancelledError):
             await leaver
         await until_idle(running)
@@ -66,7 +66,7 @@ async def test_the_deadline_gives_the_best_answer_so_far(tiny_repository: Path, 
             explain_request(LONG, method=method, tolerance=0.0, max_evaluations=8000, time_limit_seconds=1.0)
         )
         gated.let_through(12)  # then the model hangs until the time limit has come
-        answer = await call
+        answer = (await call).result
         gated.let_through(10_000)
     explanation = answer.explanation
     assert explanation.stop_reason == explanation_pb2.STOP_REASON_DEADLINE
@@ -85,7 +85,7 @@ async def test_a_deadline_right_after_the_prediction_still_gives_it(tiny_reposit
         gated = gate(running)
         call = running.inference.Explain(explain_request(LONG, time_limit_seconds=0.5))
         gated.let_through(2)  # the prediction and the empty input
-        answer = await call
+        answer = (await call).result
         gated.let_through(10_000)
     assert answer.prediction.classification.predicted_label in ("other", "great")
     assert answer.explanation.evaluations == 2
@@ -128,7 +128,7 @@ async def test_explanations_over_the_limit_are_refused_at_once_and_the_others_fi
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         gated.let_through(10_000)
         for call in accepted:
-            assert (await call).explanation.evaluations <= 64
+            assert (await call).result.explanation.evaluations <= 64
 
 
 async def test_a_full_queue_refuses_new_rows_and_keeps_those_it_accepted(tiny_repository: Path) -> None:

@@ -29,7 +29,9 @@ def probabilities(running: Running, texts: list[str]) -> NDArray[np.float64]:
 @pytest.mark.parametrize("text", ["the tea is good, the box is not! Tea for me", " ".join(WORDS)])
 async def test_lime_gives_the_numbers_of_the_lime_library(tiny_repository: Path, text: str, seed: int) -> None:
     async with running_server(tiny_repository) as running:
-        answer = await running.inference.Explain(explain_request(text, method="lime", max_evaluations=400, seed=seed))
+        answer = (
+            await running.inference.Explain(explain_request(text, method="lime", max_evaluations=400, seed=seed))
+        ).result
         label = answer.prediction.classification.predicted_index
         library = LimeTextExplainer(random_state=seed).explain_instance(
             text,
@@ -72,7 +74,7 @@ async def test_kernel_shap_agrees_with_exact_enumeration(tiny_repository: Path, 
         n = len(game.players)
         coalitions = (np.arange(2**n)[:, np.newaxis] >> np.arange(n)) & 1 == 1
         logits = np.concatenate([served.runtime.run(served.modality.collate([row])) for row in game.rows(coalitions)])
-        answer = await running.inference.Explain(explain_request(text, max_evaluations=32 * n, tolerance=0.0))
+        answer = (await running.inference.Explain(explain_request(text, max_evaluations=32 * n, tolerance=0.0))).result
     best = answer.prediction.classification.predicted_index
     values = softmax(logits.astype(np.float64))[:, best]
     exact = exact_shapley(values, n)
@@ -96,16 +98,19 @@ async def test_one_seed_gives_one_answer_whatever_else_the_server_does(tiny_repo
     text = " ".join(WORDS)
     async with running_server(tiny_repository) as running:
         request = explain_request(text, method=method, max_evaluations=300, seed=7, tolerance=0.0)
-        alone = await running.inference.Explain(request)
+        alone = (await running.inference.Explain(request)).result
         crowd = [running.inference.Predict(predict_request(*WORDS)) for _ in range(20)]
         crowd += [
             running.inference.Explain(explain_request(" ".join(WORDS[i:]), method="kernel-shap", seed=i))
             for i in range(6)
         ]
-        beside, *_ = await asyncio.gather(running.inference.Explain(request), *crowd)
-        other = await running.inference.Explain(
-            explain_request(text, method=method, max_evaluations=300, seed=8, tolerance=0.0)
-        )
+        response, *_ = await asyncio.gather(running.inference.Explain(request), *crowd)
+        beside = response.result
+        other = (
+            await running.inference.Explain(
+                explain_request(text, method=method, max_evaluations=300, seed=8, tolerance=0.0)
+            )
+        ).result
     first, second, third = (a.explanation.attributions[0].values for a in (alone, beside, other))
     assert np.allclose(first, second, rtol=0, atol=1e-5)
     assert not np.allclose(first, third, rtol=0, atol=1e-5)
@@ -114,11 +119,11 @@ async def test_one_seed_gives_one_answer_whatever_else_the_server_does(tiny_repo
 async def test_all_classes_are_explained_from_the_same_evaluations(tiny_repository: Path) -> None:
     text = " ".join(WORDS[:12])
     request = explain_request(text, max_evaluations=200, tolerance=0.0)
-    request.options.target.all = True
+    request.spec.options.target.all.SetInParent()
     async with running_server(tiny_repository) as running:
-        both = (await running.inference.Explain(request)).explanation
-        request.options.target.label = "great"
-        one = (await running.inference.Explain(request)).explanation
+        both = (await running.inference.Explain(request)).result.explanation
+        request.spec.options.target.label = "great"
+        one = (await running.inference.Explain(request)).result.explanation
     assert [attribution.class_label for attribution in both.attributions] == ["other", "great"]
     assert both.evaluations == one.evaluations
     assert np.allclose(both.attributions[1].values, one.attributions[0].values, atol=1e-6)
@@ -131,19 +136,20 @@ async def test_a_stream_grows_and_ends_with_the_answer_of_explain(tiny_repositor
     options = {"max_evaluations": 640, "tolerance": 0.0, "seed": 3}
     async with running_server(tiny_repository) as running:
         answers = [answer async for answer in running.inference.StreamExplain(stream_request(text, **options))]
-        whole = await running.inference.Explain(explain_request(text, **options))
+        whole = (await running.inference.Explain(explain_request(text, **options))).result
     assert [answer.final for answer in answers] == [False] * (len(answers) - 1) + [True]
-    assert all(a.explanation.evaluations <= b.explanation.evaluations for a, b in pairwise(answers))
-    assert answers[0].explanation.stop_reason == explanation_pb2.STOP_REASON_RUNNING
-    assert answers[-1].explanation.evaluations == whole.explanation.evaluations
-    final, expected = answers[-1].explanation.attributions[0], whole.explanation.attributions[0]
+    explanations = [answer.result.explanation for answer in answers]
+    assert all(a.evaluations <= b.evaluations for a, b in pairwise(explanations))
+    assert explanations[0].stop_reason == explanation_pb2.STOP_REASON_RUNNING
+    assert explanations[-1].evaluations == whole.explanation.evaluations
+    final, expected = explanations[-1].attributions[0], whole.explanation.attributions[0]
     assert np.allclose(final.values, expected.values, atol=1e-5)
 
 
 async def test_the_prediction_in_an_explanation_is_that_of_predict(tiny_repository: Path) -> None:
     text = " ".join(WORDS[:9])
     async with running_server(tiny_repository) as running:
-        explained = await running.inference.Explain(explain_request(text))
+        explained = (await running.inference.Explain(explain_request(text))).result
         predicted = await running.inference.Predict(predict_request("not this one", text, "nor this"))
     ours = explained.prediction.classification
     theirs = predicted.predictions[1].classification

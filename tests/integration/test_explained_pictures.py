@@ -13,8 +13,8 @@ from PIL import Image
 import explicate
 from explicate.cli import explanation_text
 from explicate.v1 import bundle_pb2
+from explicate.views.canvas import canvas, upright
 from explicate.views.html import fragment
-from explicate.views.picture import canvas, upright
 from explicate_bundle.images import read_image
 from support.harness import running_server
 from support.tiny_image_bundle import HEIGHT, WIDTH, pictures, png, tiny_images

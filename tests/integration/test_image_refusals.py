@@ -14,7 +14,7 @@ from PIL import Image
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc
-from support.harness import Running, image_input, reference, running_server, table_input, text_input
+from support.harness import Running, explain_input, image_input, reference, running_server, table_input, text_input
 from support.tiny_image_bundle import pictures, png, saved
 
 PIXELS = pictures(1)[0]
@@ -67,11 +67,16 @@ def predict_request(contents: list[bytes], model: str = "animals") -> messages.P
 )
 async def test_a_bad_image_is_named_by_every_call(running: Running, content: bytes, problem: str) -> None:
     model, bad = reference("animals"), image_input(content)
-    stream = running.inference.StreamExplain(messages.StreamExplainRequest(model=model, input=bad))
+    stream = running.inference.StreamExplain(
+        messages.StreamExplainRequest(spec=messages.ExplainSpec(model=model, input=bad))
+    )
     for call, path in (
         (running.inference.Predict(predict_request([GOOD] * 3 + [content])), "inputs[3].image.content"),
         (running.inference.Predict(predict_request([content])), "inputs[0].image.content"),
-        (running.inference.Explain(messages.ExplainRequest(model=model, input=bad)), "input.image.content"),
+        (
+            running.inference.Explain(messages.ExplainRequest(spec=messages.ExplainSpec(model=model, input=bad))),
+            "input.image.content",
+        ),
         (stream.read(), "input.image.content"),
     ):
         code, paths, reason, text = await refused(call)
@@ -110,7 +115,7 @@ async def test_inputs_of_another_kind_do_not_fit_the_model(running: Running, tin
     for given, kind in ((text_input("a cat"), "a text"), (table_input({"legs": 4.0}), "a row of a table")):
         for call, path in (
             (messages.PredictRequest(model=model, inputs=[image_input(GOOD), given]), "inputs[1]"),
-            (messages.ExplainRequest(model=model, input=given), "input"),
+            (messages.ExplainRequest(spec=messages.ExplainSpec(model=model, input=given)), "input"),
         ):
             method = running.inference.Predict if path != "input" else running.inference.Explain
             code, _, reason, text = await refused(method(call))
@@ -137,16 +142,16 @@ async def test_inputs_of_another_kind_do_not_fit_the_model(running: Running, tin
 async def test_options_that_do_not_fit_an_image_are_named(
     running: Running, options: dict[str, Any], paths: list[str]
 ) -> None:
-    request = messages.ExplainRequest(model=reference("animals"), input=image_input(GOOD))
-    request.options.MergeFrom(options_pb.ExplainOptions(**{"granularity": options_pb.GRANULARITY_GRID, **options}))
+    request = explain_input(image_input(GOOD), model="animals")
+    request.spec.options.MergeFrom(options_pb.ExplainOptions(**{"granularity": options_pb.GRANULARITY_GRID, **options}))
     code, named, _, _ = await refused(running.inference.Explain(request))
     assert (code, named) == (INVALID, paths)
 
 
 @pytest.mark.parametrize("masking", [options_pb.MASKING_ATTENTION, options_pb.MASKING_BACKGROUND])
 async def test_maskings_of_other_kinds_do_not_fit_an_image(running: Running, masking: Any) -> None:
-    request = messages.ExplainRequest(model=reference("animals"), input=image_input(GOOD))
-    request.options.masking = masking
+    request = explain_input(image_input(GOOD), model="animals")
+    request.spec.options.masking = masking
     code, _, reason, text = await refused(running.inference.Explain(request))
     assert (code, reason) == (PRECONDITION, "MASKING_UNSUPPORTED")
     assert "it has mean, blur, grey" in text
@@ -164,8 +169,8 @@ async def test_options_of_images_do_not_fit_other_models(
         (tiny_repository, "tiny", text_input("good tea")),
     ):
         async with running_server(repository) as running:
-            request = messages.ExplainRequest(model=reference(model), input=given)
-            request.options.MergeFrom(options_pb.ExplainOptions(**options))
+            request = explain_input(given, model=model)
+            request.spec.options.MergeFrom(options_pb.ExplainOptions(**options))
             code, paths, reason, _ = await refused(running.inference.Explain(request))
         if option == "masking":
             assert (code, reason) == (PRECONDITION, "MASKING_UNSUPPORTED")

@@ -11,7 +11,7 @@ from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
 from explicate_server.modalities import image as image_module
 from explicate_server.modalities import modality as base_module
-from support.harness import Running, image_input, reference, running_server, table_input
+from support.harness import Running, explain_input, image_input, reference, running_server, table_input
 from support.tiny_image_bundle import pictures, png, tiny_images
 from support.tiny_table_bundle import tiny_table
 
@@ -42,7 +42,7 @@ async def test_images_are_decoded_cut_and_digested_away_from_the_event_loop(
         noted("segmented")
         noted("sha256", base_module)
         await predict(running, [content] * 9)
-        await running.inference.Explain(messages.ExplainRequest(model=reference("animals"), input=image_input(content)))
+        await running.inference.Explain(explain_input(image_input(content), model="animals"))
     assert [name for name, _ in threads] == ["read_image"] * 10 + ["segmented", "sha256"]
     assert all(thread is not threading.main_thread() for _, thread in threads)
 
@@ -69,8 +69,8 @@ async def test_other_explanations_go_on_while_images_are_decoded(
         calls = [asyncio.create_task(predict(running, contents)) for _ in range(4)]
         try:
             await asyncio.to_thread(reading.acquire)
-            request = messages.ExplainRequest(model=reference("loans"), input=row)
-            answer = await running.inference.Explain(request, timeout=20)
+            request = explain_input(row, model="loans")
+            answer = (await running.inference.Explain(request, timeout=20)).result
         finally:
             may_go_on.set()
         predicted = await asyncio.gather(*calls)

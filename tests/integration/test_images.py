@@ -13,7 +13,8 @@ from skimage.segmentation import slic
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc
-from support.harness import Running, image_input, reference, running_server
+from explicate_server.rpc import inference_service
+from support.harness import ALL_CLASSES, Running, explain_input, image_input, reference, running_server, segment_ids
 from support.tiny_image_bundle import (
     HEIGHT,
     LABELS,
@@ -39,22 +40,17 @@ async def predict(running: Running, model: str, contents: list[bytes]) -> Any:
 
 
 def explain_request(model: str, content: bytes, **options: Any) -> messages.ExplainRequest:
-    request = messages.ExplainRequest(model=reference(model), input=image_input(content))
-    request.options.MergeFrom(options_pb.ExplainOptions(**options))
+    request = explain_input(image_input(content), model=model)
+    request.spec.options.MergeFrom(options_pb.ExplainOptions(**options))
     return request
 
 
 async def explain(running: Running, model: str, content: bytes, **options: Any) -> Any:
-    return await running.inference.Explain(explain_request(model, content, **options))
+    return (await running.inference.Explain(explain_request(model, content, **options))).result
 
 
 def logits(prediction: Any) -> list[float]:
     return [score.logit for score in prediction.classification.scores]
-
-
-def map_of(explanation: Any) -> Any:
-    segment_map = explanation.segment_map
-    return np.array(segment_map.ids).reshape(segment_map.height, segment_map.width)
 
 
 async def test_an_image_is_predicted_the_same_alone_in_a_batch_and_in_any_order(image_repository: Path) -> None:
@@ -87,7 +83,7 @@ async def test_regressions_and_several_labels_answer_in_their_own_way(image_repo
         ages = (await predict(running, "ages", contents)).predictions
         tags = (await predict(running, "tags", contents)).predictions
         age = await explain(running, "ages", contents[0], **GRID)
-        tag = await explain(running, "tags", contents[0], target=options_pb.Target(all=True), **GRID)
+        tag = await explain(running, "tags", contents[0], target=ALL_CLASSES, **GRID)
     np.testing.assert_allclose([age.regression.value for age in ages], AGES.answers(pixels)[:, 0], atol=CLOSE)
     for prediction, expected in zip(tags, expit(TAGS.answers(pixels)), strict=True):
         scores = [score.probability for score in prediction.multi_label.scores]
@@ -109,7 +105,7 @@ async def test_explanations_are_shapley_values(image_repository: Path, method: s
         "method": method,
         "output_space": options_pb.OutputSpace.Value(f"OUTPUT_SPACE_{space.upper()}"),
         "max_evaluations": 720,  # permutation-shap is exact with all orders only
-        "target": options_pb.Target(all=True),
+        "target": ALL_CLASSES,
     }
     cells = cells_of_grid(rows=2, columns=3)
     async with running_server(image_repository) as running:
@@ -122,7 +118,7 @@ async def test_explanations_are_shapley_values(image_repository: Path, method: s
         np.testing.assert_allclose(values, expected, atol=CLOSE)
         assert explanation.stop_reason == options_pb.STOP_REASON_EXACT
         assert explanation.evaluations <= 2**6
-        np.testing.assert_array_equal(map_of(explanation), cells)
+        np.testing.assert_array_equal(segment_ids(explanation.segment_map), cells)
         assert (explanation.options.segments, explanation.options.masking) == (6, options_pb.MASKING_MEAN)
 
 
@@ -169,7 +165,7 @@ async def test_features_are_the_segments_of_the_map(image_repository: Path, gran
     chosen = options_pb.Granularity.Value(f"GRANULARITY_{granularity}")
     async with running_server(image_repository) as running:
         explanation = (await explain(running, "animals", png(pixels), granularity=chosen)).explanation
-    segment_map = map_of(explanation)
+    segment_map = segment_ids(explanation.segment_map)
     assert segment_map.shape == (HEIGHT, WIDTH)
     assert [feature.segment.id for feature in explanation.features] == np.unique(segment_map).tolist()
     for feature in explanation.features:
@@ -190,7 +186,7 @@ async def test_many_segments_are_grouped_and_the_map_shows_the_groups(image_repo
     asked = {**GRID, "segments": 96, "max_players": 20, "max_evaluations": 300, "method": "kernel-shap"}
     async with running_server(image_repository) as running:
         explanation = (await explain(running, "animals", content, **asked)).explanation
-    segment_map = map_of(explanation)
+    segment_map = segment_ids(explanation.segment_map)
     assert 2 <= len(explanation.features) <= 20
     assert np.unique(segment_map).tolist() == [feature.segment.id for feature in explanation.features]
     assert [feature.segment.pixels for feature in explanation.features] == np.bincount(segment_map.ravel()).tolist()
@@ -199,16 +195,47 @@ async def test_many_segments_are_grouped_and_the_map_shows_the_groups(image_repo
     assert sum(attribution.values) == pytest.approx(difference, abs=CLOSE)
 
 
+@pytest.fixture
+def an_answer_each_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference_service, "STREAM_INTERVAL_S", 0.0)
+
+
+@pytest.mark.usefixtures("an_answer_each_round")
 async def test_a_stream_ends_in_the_answer_of_explain(image_repository: Path) -> None:
     request = explain_request("animals", png(pictures(1, seed=16)[0]), tolerance=0.0, max_evaluations=2000)
-    stream = messages.StreamExplainRequest(model=request.model, input=request.input, options=request.options)
+    stream = messages.StreamExplainRequest(spec=request.spec)
     async with running_server(image_repository) as running:
         steps = [step async for step in running.inference.StreamExplain(stream)]
-        whole = await running.inference.Explain(request)
+        whole = (await running.inference.Explain(request)).result
     assert [step.final for step in steps] == [False] * (len(steps) - 1) + [True]
-    assert steps[-1].explanation.attributions == whole.explanation.attributions
-    assert all(step.explanation.segment_map == whole.explanation.segment_map for step in steps)
+    assert steps[-1].result.explanation.attributions == whole.explanation.attributions
     assert whole.explanation.evaluations <= 2000
+    first, *between, last = (step.result.explanation for step in steps)
+    for told in (first, last):
+        assert told.segment_map == whole.explanation.segment_map
+        assert told.features == whole.explanation.features
+    assert between
+    assert not any(told.features or told.HasField("segment_map") for told in between)
+
+
+@pytest.mark.usefixtures("an_answer_each_round")
+async def test_a_stream_tells_its_features_again_when_they_have_changed(image_repository: Path) -> None:
+    asked = {**GRID, "segments": 96, "max_players": 20, "max_evaluations": 2000, "tolerance": 0.0}
+    request = explain_request("animals", png(pictures(1, seed=15)[0]), method="kernel-shap", **asked)
+    stream = messages.StreamExplainRequest(spec=request.spec)
+    async with running_server(image_repository) as running:
+        steps = [step.result.explanation async for step in running.inference.StreamExplain(stream)]
+    told = [step for step in steps if step.features]
+    assert told[0] is steps[0]
+    assert told[-1] is steps[-1]
+    assert 2 < len(told) < len(steps)
+    known = steps[0]
+    for step in steps:
+        if step.features and step is not steps[-1] and step is not steps[0]:
+            assert step.features != known.features
+        known = step if step.features else known
+        assert len(step.attributions[0].values) == len(known.features)
+        assert np.unique(segment_ids(known.segment_map)).tolist() == [f.segment.id for f in known.features]
 
 
 async def test_a_repeated_request_reuses_every_coalition_of_the_same_segments(image_repository: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc, table_pb2
-from support.harness import Running, reference, running_server, table_input
+from support.harness import ALL_CLASSES, Running, explain_input, reference, running_server, table_input
 from support.lime_tables import library, matrix, split
 from support.tiny_table_bundle import TinyTable, tiny_table
 
@@ -63,7 +63,9 @@ def served_scores(running: Running, model: str) -> Any:
 
 def explain_request(model: str, row: dict[str, Any], **options: Any) -> messages.ExplainRequest:
     asked = options_pb.ExplainOptions(method="lime", **options)
-    return messages.ExplainRequest(model=reference(model), input=table_input(row), options=asked)
+    return messages.ExplainRequest(
+        spec=messages.ExplainSpec(model=reference(model), input=table_input(row), options=asked)
+    )
 
 
 def one_row(table: TinyTable, seed: int) -> tuple[Floats, dict[str, Any]]:
@@ -81,10 +83,10 @@ def values_of(answer: Any) -> Floats:
 async def test_lime_gives_the_numbers_of_the_lime_library(repository: Path, model: str, seed: int) -> None:
     table = TABLES[model]
     row, cells = one_row(table, seed + 3)
-    target = options_pb.Target(all=True) if table.labels else None
+    target = ALL_CLASSES if table.labels else None
     async with running_server(repository) as running:
         request = explain_request(model, cells, max_evaluations=1000, seed=seed, target=target)
-        answer = await running.inference.Explain(request)
+        answer = (await running.inference.Explain(request)).result
         predict = served_scores(running, model)
         expected, intercepts = await asyncio.to_thread(library, table, row, predict, seed=seed, samples=1000)
     explanation = answer.explanation
@@ -99,8 +101,8 @@ async def test_lime_gives_the_numbers_of_the_lime_library(repository: Path, mode
 async def test_the_default_is_the_librarys_five_thousand_rows(repository: Path) -> None:
     _, cells = one_row(TABLES["whole"], 1)
     async with running_server(repository) as running:
-        answer = await running.inference.Explain(explain_request("whole", cells))
-        few = await running.inference.Explain(explain_request("whole", cells, max_evaluations=50))
+        answer = (await running.inference.Explain(explain_request("whole", cells))).result
+        few = (await running.inference.Explain(explain_request("whole", cells, max_evaluations=50))).result
     assert answer.explanation.evaluations == 5000
     assert few.explanation.evaluations == 50
     # Every row with 5,000 drawn is another one than with 50 drawn: nothing may be taken from there.
@@ -113,12 +115,10 @@ async def test_a_repeated_request_is_answered_alike_from_what_is_known_and_anoth
 ) -> None:
     _, cells = one_row(TABLES["whole"], 2)
     async with running_server(repository) as running:
-        first = await running.inference.Explain(explain_request("whole", cells, max_evaluations=400))
-        again = await running.inference.Explain(explain_request("whole", cells, max_evaluations=400))
-        other = await running.inference.Explain(explain_request("whole", cells, max_evaluations=400, seed=1))
-        shapley = await running.inference.Explain(
-            messages.ExplainRequest(model=reference("whole"), input=table_input(cells))
-        )
+        first = (await running.inference.Explain(explain_request("whole", cells, max_evaluations=400))).result
+        again = (await running.inference.Explain(explain_request("whole", cells, max_evaluations=400))).result
+        other = (await running.inference.Explain(explain_request("whole", cells, max_evaluations=400, seed=1))).result
+        shapley = (await running.inference.Explain(explain_input(table_input(cells), model="whole"))).result
     assert again.explanation.attributions == first.explanation.attributions
     assert (first.explanation.reused_evaluations, again.explanation.reused_evaluations) == (0, 400)
     assert other.explanation.reused_evaluations == shapley.explanation.reused_evaluations == 0
@@ -129,10 +129,14 @@ async def test_missing_values_and_unknown_categories_are_explained(repository: P
     table = TABLES["holes"]
     cells: dict[str, Any] = {**one_row(table, 5)[1], "income": None, "purpose": "never seen", "owner": None}
     async with running_server(repository) as running:
-        answer = await running.inference.Explain(explain_request("holes", cells, max_evaluations=2000))
-        nothing = await running.inference.Explain(
-            explain_request("holes", dict.fromkeys(cells), max_evaluations=200, quality=options_pb.QUALITY_LEVEL_FULL)
-        )
+        answer = (await running.inference.Explain(explain_request("holes", cells, max_evaluations=2000))).result
+        nothing = (
+            await running.inference.Explain(
+                explain_request(
+                    "holes", dict.fromkeys(cells), max_evaluations=200, quality=options_pb.QUALITY_LEVEL_FULL
+                )
+            )
+        ).result
     assert np.isfinite(values_of(answer)).all()
     assert (np.abs(values_of(answer)[0, :4]) > 0).all()
     assert list(answer.prediction.unknown_category_columns) == ["purpose"]
@@ -147,12 +151,12 @@ async def test_missing_values_and_unknown_categories_are_explained(repository: P
 async def test_a_stream_comes_in_rounds_and_ends_in_the_answer_of_explain(repository: Path) -> None:
     _, cells = one_row(TABLES["whole"], 6)
     asked = explain_request("whole", cells)
-    stream = messages.StreamExplainRequest(model=asked.model, input=asked.input, options=asked.options)
+    stream = messages.StreamExplainRequest(spec=asked.spec)
     async with running_server(repository) as running:
         steps = [step async for step in running.inference.StreamExplain(stream)]
-        whole = await running.inference.Explain(asked)
+        whole = (await running.inference.Explain(asked)).result
     assert len(steps) > 1
-    assert steps[-1].explanation.attributions == whole.explanation.attributions
+    assert steps[-1].result.explanation.attributions == whole.explanation.attributions
 
 
 async def test_a_bundle_from_before_has_no_lime_and_says_what_it_lacks(repository: Path) -> None:
@@ -183,7 +187,7 @@ async def test_a_masking_that_the_method_does_not_know_is_refused(
     repository: Path, method: str, masking: options_pb.Masking, code: grpc.StatusCode
 ) -> None:
     request = explain_request("whole", one_row(TABLES["whole"], 0)[1], masking=masking)
-    request.options.method = method
+    request.spec.options.method = method
     async with running_server(repository) as running:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await running.inference.Explain(request)
@@ -195,9 +199,9 @@ async def test_lime_stratified_plays_the_background_game(repository: Path) -> No
     table = TABLES["whole"]
     _, cells = one_row(table, 8)
     request = explain_request("whole", cells)
-    request.options.method = "lime-stratified"
+    request.spec.options.method = "lime-stratified"
     async with running_server(repository) as running:
-        answer = await running.inference.Explain(request)
+        answer = (await running.inference.Explain(request)).result
     assert answer.explanation.options.masking == options_pb.MASKING_BACKGROUND
     assert [feature.column.name for feature in answer.explanation.features] == list(table.players())
     assert answer.explanation.stop_reason == options_pb.STOP_REASON_EXACT

@@ -33,7 +33,7 @@ async def test_a_scrape_tells_the_rows_of_the_calls_that_were_answered(tiny_repo
         predicted = await scrape(port)
         assert predicted["explicate_model_rows_total", "predict"] == 3
         assert predicted["explicate_queue_seconds_count", "predict"] == 3
-        answer = await running.inference.Explain(explain_request(TEXT, max_evaluations=100, tolerance=0.0))
+        answer = (await running.inference.Explain(explain_request(TEXT, max_evaluations=100, tolerance=0.0))).result
         explained = await scrape(port)
         rows = sum(explained["explicate_model_rows_total", name] for name in ("predict", "explain", "bulk")) - 3
         assert rows == answer.explanation.evaluations == 100

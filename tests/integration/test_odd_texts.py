@@ -28,12 +28,15 @@ ODD = {
 async def test_odd_texts_are_explained(tiny_repository: Path, name: str, method: str) -> None:
     text, words = ODD[name]
     async with running_server(tiny_repository) as running:
-        answer = await running.inference.Explain(explain_request(text, method=method, max_evaluations=64))
+        answer = (await running.inference.Explain(explain_request(text, method=method, max_evaluations=64))).result
     explanation = answer.explanation
     (attribution,) = explanation.attributions
     assert len(attribution.values) == len(explanation.features)
     for feature in explanation.features:
-        assert all(text[span.start : span.end] == feature.text.text for span in feature.text.spans)
+        for span in feature.text.spans:
+            assert text[span.start : span.end] == feature.text.text
+            in_utf16 = text.encode("utf-16-le")[2 * span.utf16_start : 2 * span.utf16_end]
+            assert in_utf16.decode("utf-16-le") == feature.text.text
     if method == "kernel-shap":
         assert words is None or len(explanation.features) == words
         total = attribution.instance_value - attribution.baseline_value
@@ -46,7 +49,7 @@ async def test_odd_texts_are_explained(tiny_repository: Path, name: str, method:
 async def test_a_text_longer_than_the_model_reads_says_so(tiny_repository: Path) -> None:
     async with running_server(tiny_repository) as running:
         text = " ".join([TEXT] * 20)
-        answer = await running.inference.Explain(explain_request(text, max_evaluations=64))
+        answer = (await running.inference.Explain(explain_request(text, max_evaluations=64))).result
     usage = answer.prediction.text_usage
     assert usage.truncated
     assert usage.tokens_used == 128 < usage.tokens

@@ -48,7 +48,7 @@ async def test_sigterm_under_load_answers_what_was_accepted_and_refuses_the_rest
         assert error.code() == grpc.StatusCode.UNAVAILABLE
         assert "shutting down" in (error.details() or "")
     assert not any(answer.final for answer in first)
-    assert all(answer.final and answer.explanation.evaluations == 3000 for answer in last)
+    assert all(answer.final and answer.result.explanation.evaluations == 3000 for answer in last)
 
 
 async def test_a_second_signal_does_not_wait_for_calls(tiny_repository: Path) -> None:

@@ -136,11 +136,11 @@ class Schedule:
 
     def _explain(self, text: str, timeout: float | None) -> None:
         request = explain_request(text, **self._options())
-        request.priority = self._stream.choice(inference_service_pb2.Priority.values())
+        request.spec.priority = self._stream.choice(inference_service_pb2.Priority.values())
         call = self._running.inference.Explain(request, timeout=timeout)
 
         async def check() -> None:
-            self._check_explanation(text, await call)
+            self._check_explanation(text, (await call).result)
 
         self._follow(call, check(), [text])
 
@@ -150,8 +150,8 @@ class Schedule:
         async def check() -> None:
             answers = [answer async for answer in call]
             for answer in answers:
-                self._check_prediction(text, answer.prediction)
-            self._check_explanation(text, answers[-1])
+                self._check_prediction(text, answer.result.prediction)
+            self._check_explanation(text, answers[-1].result)
 
         self._follow(call, check(), [text])
 
@@ -209,7 +209,7 @@ async def undisturbed(running: Running, runtime: Runtime) -> Expected:
         probabilities[text] = np.exp(logits) / np.exp(logits).sum()
     values = {}
     for text in SHORT_TEXTS:
-        answer = await running.inference.Explain(explain_request(text, tolerance=0.0, max_evaluations=128))
+        answer = (await running.inference.Explain(explain_request(text, tolerance=0.0, max_evaluations=128))).result
         assert answer.explanation.stop_reason == explanation_pb2.STOP_REASON_EXACT
         values[text] = np.array(answer.explanation.attributions[0].values)
     return Expected(probabilities, values)

@@ -16,7 +16,7 @@ from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2
 from explicate_server.security.access import exposure
 from explicate_server.settings import Settings
-from support.harness import TEXT, gate, predict_request, reference, running_server, text_input, until
+from support.harness import TEXT, explain_input, gate, predict_request, running_server, text_input, until
 
 _EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 _KINDS = {"model.model": "model's name", "model.label": "label"}
@@ -83,8 +83,8 @@ async def test_a_message_over_the_limit_is_refused_compressed_or_not(tiny_reposi
 async def test_inputs_texts_and_evaluations_over_the_limit_are_refused(tiny_repository: Any) -> None:
     async with running_server(tiny_repository, max_inputs=2, max_text_bytes=50, max_evaluations=64) as running:
         assert (await running.inference.Predict(predict_request("good tea", "x" * 50))).predictions
-        explain = messages.ExplainRequest(model=reference(), input=text_input("good tea"))
-        explain.options.max_evaluations = 65
+        explain = explain_input(text_input("good tea"), model="tiny")
+        explain.spec.options.max_evaluations = 65
         for call, request, field in (
             (running.inference.Predict, predict_request("a", "b", "c"), "inputs"),
             (running.inference.Predict, predict_request("x" * 51), "inputs[0].text"),
@@ -105,7 +105,10 @@ async def test_names_that_could_be_paths_are_no_names(tiny_repository: Any, name
         for wrong, path in ((messages.ModelRef(model=name), "model.model"), (label, "model.label")):
             for call, request in (
                 (running.inference.Predict, messages.PredictRequest(model=wrong, inputs=[text_input(TEXT)])),
-                (running.inference.Explain, messages.ExplainRequest(model=wrong, input=text_input(TEXT))),
+                (
+                    running.inference.Explain,
+                    messages.ExplainRequest(spec=messages.ExplainSpec(model=wrong, input=text_input(TEXT))),
+                ),
             ):
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
                     await call(request)

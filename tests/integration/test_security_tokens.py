@@ -216,7 +216,7 @@ async def test_limits_count_callers_by_token(tiny_repository: Path, token_file: 
             await running.inference.Explain(request, metadata=bearer(token_file.secrets["explain"]))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         gated.let_through(10_000)
-        assert all(answer.explanation.evaluations == 200 for answer in await asyncio.gather(*tasks))
+        assert all(answer.result.explanation.evaluations == 200 for answer in await asyncio.gather(*tasks))
 
 
 async def test_the_clients_bring_their_token(tiny_repository: Path, token_file: TokenFile) -> None:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from explicate.v1 import explanation_pb2 as options_pb
-from explicate.v1 import inference_service_pb2 as messages
-from support.harness import image_input, reference, running_server
+from support.harness import ALL_CLASSES, explain_input, image_input, running_server, segment_ids
 from support.tiny_image_bundle import LABELS, pictures, png, tiny_images
 
 ANIMALS = tiny_images()
@@ -27,13 +26,12 @@ async def test_lime_at_its_defaults_gives_the_numbers_of_the_lime_library(
     image_repository: Path, seed: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     picture = pictures(1, seed=seed)[0]
-    request = messages.ExplainRequest(model=reference("animals"), input=image_input(png(picture)))
-    request.options.MergeFrom(options_pb.ExplainOptions(method="lime", seed=seed, target=options_pb.Target(all=True)))
+    request = explain_input(image_input(png(picture)), model="animals")
+    request.spec.options.MergeFrom(options_pb.ExplainOptions(method="lime", seed=seed, target=ALL_CLASSES))
     async with running_server(image_repository) as running:
-        answer = await running.inference.Explain(request)
+        answer = (await running.inference.Explain(request)).result
     explanation = answer.explanation
-    shown = explanation.segment_map
-    segments = np.array(shown.ids).reshape(shown.height, shown.width)
+    segments = segment_ids(explanation.segment_map).astype(int)
     library: Any = LimeImageExplainer(random_state=seed).explain_instance(
         picture, classify, top_labels=len(LABELS), batch_size=100, segmentation_fn=lambda _: segments
     )

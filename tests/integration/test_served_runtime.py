@@ -42,7 +42,9 @@ async def test_openvino_predicts_and_explains_as_onnx_runtime_does(repository: P
     answers = []
     for runtime in ("onnxruntime", "openvino"):
         async with running_server(repository, runtime=runtime, threads=2) as running:
-            answer = await running.inference.Explain(explain_request(TEXT, method="permutation-shap", tolerance=0.0))
+            answer = (
+                await running.inference.Explain(explain_request(TEXT, method="permutation-shap", tolerance=0.0))
+            ).result
             described = await describe(running.channel)
         assert (answer.model.runtime, answer.model.precision) == (f"{runtime}-cpu", "fp32")
         assert (described.status.runtime, described.status.precision) == (f"{runtime}-cpu", "fp32")

@@ -11,7 +11,7 @@ from scipy.special import expit
 from explicate.v1 import bundle_pb2, model_service_pb2, model_service_pb2_grpc, table_pb2
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
-from support.harness import Running, reference, running_server, table_input
+from support.harness import ALL_CLASSES, Running, explain_input, reference, running_server, table_input
 from support.tiny_table_bundle import TinyTable, tiny_table
 
 LABELS = ("late", "damaged", "wrong item", "rude")
@@ -41,12 +41,8 @@ async def predict(running: Running, rows: list[messages.Input], model: str = "fl
 
 
 async def explain(running: Running, row: messages.Input, model: str = "flags", **options: Any) -> Any:
-    request = messages.ExplainRequest(model=reference(model), input=row)
-    if "target" in options:
-        request.options.target.CopyFrom(options.pop("target"))
-    for name, value in options.items():
-        setattr(request.options, name, value)
-    return await running.inference.Explain(request)
+    request = explain_input(row, model=model, **options)
+    return (await running.inference.Explain(request)).result
 
 
 async def test_labels_of_at_least_one_half_are_named_the_most_probable_first(repository: Path) -> None:
@@ -95,7 +91,7 @@ async def test_a_packed_table_is_answered_with_sigmoids(repository: Path) -> Non
 async def test_all_labels_have_the_shapley_values_of_their_own_probability(repository: Path, method: str) -> None:
     numbers, codes, rows = inputs(FLAGS, 1)
     async with running_server(repository) as running:
-        answer = await explain(running, rows[0], method=method, target=options_pb.Target(all=True), tolerance=0)
+        answer = await explain(running, rows[0], method=method, target=ALL_CLASSES, tolerance=0)
     expected = FLAGS.shapley_values(numbers[0], codes[0], probability=True)
     assert answer.explanation.options.output_space == options_pb.OUTPUT_SPACE_PROBABILITY
     assert [each.class_label for each in answer.explanation.attributions] == list(LABELS)
@@ -166,5 +162,8 @@ async def test_the_model_says_its_kind(repository: Path) -> None:
     async with running_server(repository) as running:
         stub: Any = model_service_pb2_grpc.ModelServiceStub(running.channel)
         answer = await stub.GetModel(model_service_pb2.GetModelRequest(model="flags"))
-    assert answer.bundle.kind == bundle_pb2.MODEL_KIND_TABULAR_MULTI_LABEL
+    for said in (answer.bundle, answer.status):
+        assert said.input_kind == bundle_pb2.INPUT_KIND_TABULAR
+        assert said.objective == bundle_pb2.OBJECTIVE_MULTI_LABEL
+    assert not answer.bundle.HasField("target_name")
     assert list(answer.bundle.class_labels) == list(LABELS)

@@ -20,7 +20,7 @@ def rows_run(running: Running) -> int:
 
 
 async def explain(running: Running, text: str = TEXT, **changes: Any) -> options.Explanation:
-    answer = await running.inference.Explain(explain_request(text, **{**BUDGET, **changes}))
+    answer = (await running.inference.Explain(explain_request(text, **{**BUDGET, **changes}))).result
     explanation: options.Explanation = answer.explanation
     return explanation
 
@@ -53,8 +53,8 @@ async def test_another_target_space_or_level_of_quality_reuses_the_rows(tiny_rep
     async with running_server(tiny_repository) as running:
         await explain(running)
         request = explain_request(TEXT, **BUDGET, output_space=options.OUTPUT_SPACE_LOGIT)
-        request.options.target.all = True
-        answer = await running.inference.Explain(request)
+        request.spec.options.target.all.SetInParent()
+        answer = (await running.inference.Explain(request)).result
         assert answer.explanation.reused_evaluations == 200
         full = await explain(running, quality=options.QUALITY_LEVEL_FULL)
         assert full.reused_evaluations >= 200
@@ -107,7 +107,7 @@ async def test_who_leaves_takes_no_row_away_from_those_who_joined(tiny_repositor
         first.cancel()
         await until(lambda: running.server.admission.in_progress == 1)
         gated.let_through(10_000)
-        answer = (await second).explanation
+        answer = (await second).result.explanation
         assert answer.stop_reason == options.STOP_REASON_BUDGET
         np.testing.assert_allclose(answer.attributions[0].values, expected.attributions[0].values, atol=1e-5)
 
@@ -132,7 +132,7 @@ async def test_urgent_work_does_not_wait_for_rows_that_wait_as_bulk(tiny_reposit
     async with running_server(tiny_repository, max_memo_bytes=0) as running:
         gated = gate(running)
         request = explain_request(TEXT, **BUDGET)
-        request.priority = messages.PRIORITY_BULK
+        request.spec.priority = messages.PRIORITY_BULK
         bulk = running.inference.Explain(request)
         gated.let_through(2)  # the text and the empty text
         await until(lambda: running.served().batcher.queued_rows[Priority.BULK] > 0)
@@ -140,7 +140,7 @@ async def test_urgent_work_does_not_wait_for_rows_that_wait_as_bulk(tiny_reposit
         await until(lambda: running.served().batcher.queued_rows[Priority.PREDICT] > 0)
         gated.let_through(10_000)
         assert (await urgent).reused_evaluations < 200
-        assert (await bulk).explanation.evaluations == 200
+        assert (await bulk).result.explanation.evaluations == 200
 
 
 async def test_a_row_that_fails_fails_every_explanation_that_needs_it(tiny_repository: Path) -> None:

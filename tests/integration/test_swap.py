@@ -58,7 +58,7 @@ async def test_no_answer_fails_while_versions_are_swapped_and_each_comes_from_on
             while not done.is_set():
                 seed += 1
                 request = explain_request(TEXT, seed=seed, max_evaluations=64, tolerance=0.0)
-                answer = await running.inference.Explain(request)
+                answer = (await running.inference.Explain(request)).result
                 (attribution,) = answer.explanation.attributions
                 assert is_constant(answer.prediction) == (answer.model.version == 2)
                 assert (max(map(abs, attribution.values)) < 1e-9) == (answer.model.version == 2)
@@ -235,6 +235,8 @@ async def test_a_model_too_large_for_the_memory_is_refused_before_it_is_loaded(r
         (lambda stub: stub.ActivateVersion(activate(0)), "version"),
         (lambda stub: stub.ActivateVersion(activate(1, label="../x")), "label"),
         (lambda stub: stub.ActivateVersion(activate(1, expected_version=-1)), "expected_version"),
+        (lambda stub: stub.ActivateVersion(activate(1, expected_version=0)), "expected_version"),
+        (lambda stub: stub.ActivateVersion(activate(1, label="")), "label"),
         (lambda stub: stub.RollbackModel(messages.RollbackModelRequest(model="tiny", label="A B")), "label"),
         (lambda stub: stub.RemoveLabel(messages.RemoveLabelRequest(model="tiny")), "label"),
         (lambda stub: stub.SetTraffic(messages.SetTrafficRequest(model="tiny")), "traffic"),
@@ -251,6 +253,9 @@ async def test_a_model_too_large_for_the_memory_is_refused_before_it_is_loaded(r
             "traffic.shadow_share",
         ),
         (lambda stub: stub.ListModels(messages.ListModelsRequest(page_size=-1)), "page_size"),
+        (lambda stub: stub.ListModels(messages.ListModelsRequest(page_size=0)), "page_size"),
+        (lambda stub: stub.GetModel(messages.GetModelRequest(model="tiny", label="")), "label"),
+        (lambda stub: stub.WatchModels(messages.WatchModelsRequest(model="")).read(), "model"),
         (lambda stub: stub.ListModels(messages.ListModelsRequest(page_size=1, page_token="x")), "page_token"),
         (lambda stub: stub.GetModel(messages.GetModelRequest(model="tiny", version=1, label="live")), "label"),
     ],

@@ -12,7 +12,7 @@ from grpc_status import rpc_status
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import table_pb2
-from support.harness import Running, reference, running_server, table_input, text_input
+from support.harness import ALL_CLASSES, Running, explain_input, reference, running_server, table_input, text_input
 from support.tiny_table_bundle import tiny_table
 
 TABLE = tiny_table()
@@ -78,7 +78,6 @@ def with_cell(name: str, **kind: Any) -> Callable[[messages.Input], object]:
         (with_cell("income", number=float("nan")), "cells[income]", "is NaN"),
         (with_cell("income", number=float("-inf")), "cells[income]", "is -inf"),
         (with_cell("income", number=1e308), "cells[income]", "is 1e+308"),
-        (with_cell("age", missing=False), "cells[age].missing", "has missing = false"),
         (with_cell("age"), "cells[age]", "has no value"),
         (with_cell("x" * 5000, number=1), "cells[xxx", "is not a column"),
     ],
@@ -94,7 +93,9 @@ async def test_a_bad_cell_is_named_by_every_call(
     assert len(paths) == 1
     assert paths[0].startswith(f"inputs[3].tabular.{path}")
     assert problem in text or len(paths[0]) > 150
-    code, paths, _, _ = await refused(running.inference.Explain(messages.ExplainRequest(model=model, input=bad)))
+    code, paths, _, _ = await refused(
+        running.inference.Explain(messages.ExplainRequest(spec=messages.ExplainSpec(model=model, input=bad)))
+    )
     assert code == INVALID
     assert paths[0].startswith(f"input.tabular.{path}")
 
@@ -105,7 +106,7 @@ async def test_the_wrong_kind_of_input_does_not_fit_the_model(running: Running, 
     predict = messages.PredictRequest(model=model, inputs=[table_input(CELLS), text])
     for call in (
         running.inference.Predict(predict),
-        running.inference.Explain(messages.ExplainRequest(model=model, input=text)),
+        running.inference.Explain(messages.ExplainRequest(spec=messages.ExplainSpec(model=model, input=text))),
     ):
         code, _, reason, message = await refused(call)
         assert (code, reason) == (PRECONDITION, "INPUT_KIND_UNSUPPORTED")
@@ -129,7 +130,7 @@ async def test_the_wrong_kind_of_input_does_not_fit_the_model(running: Running, 
         ("losses", {"output_space": options_pb.OUTPUT_SPACE_LOGIT}, "options.output_space"),
         ("losses", {"target": options_pb.Target(index=1)}, "options.target"),
         ("losses", {"target": options_pb.Target(label="loss in euros")}, "options.target"),
-        ("losses", {"target": options_pb.Target(all=True)}, "options.target"),
+        ("losses", {"target": ALL_CLASSES}, "options.target"),
         ("losses", {"target": options_pb.Target(contrast=options_pb.Contrast())}, "options.target"),
     ],
 )
@@ -137,15 +138,17 @@ async def test_options_that_do_not_fit_the_model_are_named(
     running: Running, model: str, options: dict[str, Any], path: str
 ) -> None:
     request = messages.ExplainRequest(
-        model=reference(model), input=table_input(CELLS), options=options_pb.ExplainOptions(**options)
+        spec=messages.ExplainSpec(
+            model=reference(model), input=table_input(CELLS), options=options_pb.ExplainOptions(**options)
+        )
     )
     code, paths, _, _ = await refused(running.inference.Explain(request))
     assert (code, paths) == (INVALID, [path])
 
 
 async def test_maskings_of_texts_do_not_fit_a_table(running: Running) -> None:
-    request = messages.ExplainRequest(model=reference("loans"), input=table_input(CELLS))
-    request.options.masking = options_pb.MASKING_ATTENTION
+    request = explain_input(table_input(CELLS), model="loans")
+    request.spec.options.masking = options_pb.MASKING_ATTENTION
     code, _, reason, _ = await refused(running.inference.Explain(request))
     assert (code, reason) == (PRECONDITION, "MASKING_UNSUPPORTED")
 

@@ -12,7 +12,7 @@ from scipy.special import softmax
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc, table_pb2
-from support.harness import Running, reference, running_server, table_input
+from support.harness import ALL_CLASSES, Running, explain_input, reference, running_server, table_input
 from support.tiny_table_bundle import LABELS, TARGET_NAME, TinyTable, tiny_table, wide_columns
 
 LOANS, LOSSES = tiny_table(), tiny_table(labels=(), seed=1)
@@ -32,13 +32,8 @@ async def predict(running: Running, model: str, rows: list[messages.Input]) -> A
 
 
 async def explain(running: Running, model: str, row: messages.Input, **options: Any) -> Any:
-    request = messages.ExplainRequest(model=reference(model), input=row)
-    for name, value in options.items():
-        if name == "target":
-            request.options.target.CopyFrom(value)
-        else:
-            setattr(request.options, name, value)
-    return await running.inference.Explain(request)
+    request = explain_input(row, model=model, **options)
+    return (await running.inference.Explain(request)).result
 
 
 def packed(table: TinyTable, numbers: Any, codes: Any) -> table_pb2.Table:
@@ -116,7 +111,7 @@ async def test_explanations_are_interventional_shapley_values(table_repository: 
         "output_space": options_pb.OutputSpace.Value(f"OUTPUT_SPACE_{space.upper()}"),
         "max_evaluations": 720,  # permutation-shap is exact with all orders only
         "tolerance": 0.0,
-        "target": options_pb.Target(all=True),
+        "target": ALL_CLASSES,
     }
     async with running_server(table_repository) as running:
         answers = [(await explain(running, "loans", row, **asked)) for row in rows]
@@ -165,7 +160,12 @@ async def test_all_coalitions_give_what_shaps_exact_explainer_gives(tmp_path: Pa
     background = np.concatenate([table.background.numbers, table.background.codes], axis=1).astype(np.float64)
     explainer = shap.explainers.Exact(of_rows, shap.maskers.Independent(background))
     expected = explainer(np.concatenate([numbers, codes], axis=1))
-    asked = {"method": method, "max_evaluations": 1024, "tolerance": 0.0, "target": options_pb.Target(all=True)}
+    asked = {
+        "method": method,
+        "max_evaluations": 1024,
+        "tolerance": 0.0,
+        "target": ALL_CLASSES,
+    }
     async with running_server(tmp_path) as running:
         answers = [await explain(running, "ten", row, **asked) for row in rows]
     names = table.numbers + [column.name for column in table.others]
@@ -196,7 +196,7 @@ async def test_features_carry_the_values_that_are_explained(table_repository: Pa
     async with running_server(table_repository) as running:
         answer = await explain(running, "loans", table_input({**row, "debt_long": -1.5}))
     income, purpose, debts, *_ = (feature.column for feature in answer.explanation.features)
-    assert income.columns[0].value.missing
+    assert income.columns[0].value.WhichOneof("kind") == "missing"
     assert purpose.columns[0].value.category == "boat"
     assert debts.name == "debts"
     assert [(c.column, c.value.number) for c in debts.columns] == [("debt_short", 2.5), ("debt_long", -1.5)]
@@ -205,14 +205,14 @@ async def test_features_carry_the_values_that_are_explained(table_repository: Pa
 
 async def test_a_stream_ends_in_the_answer_of_explain(table_repository: Path) -> None:
     _, _, rows = inputs(LOANS, 1, seed=14)
-    request = messages.StreamExplainRequest(model=reference("loans"), input=rows[0])
-    request.options.tolerance = 0.0
+    request = messages.StreamExplainRequest(spec=messages.ExplainSpec(model=reference("loans"), input=rows[0]))
+    request.spec.options.tolerance = 0.0
     async with running_server(table_repository) as running:
         steps = [step async for step in running.inference.StreamExplain(request)]
         whole = await explain(running, "loans", rows[0], tolerance=0.0)
     assert [step.final for step in steps] == [False] * (len(steps) - 1) + [True]
-    assert steps[-1].explanation.attributions == whole.explanation.attributions
-    assert steps[-1].prediction == whole.prediction
+    assert steps[-1].result.explanation.attributions == whole.explanation.attributions
+    assert steps[-1].result.prediction == whole.prediction
 
 
 async def test_a_repeated_request_reuses_every_coalition(table_repository: Path) -> None:

@@ -18,7 +18,15 @@ from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc
 from explicate_export.export import ExportOptions, export_run
-from support.harness import Running, explain_request, predict_request, reference, running_server
+from support.harness import (
+    ALL_CLASSES,
+    Running,
+    explain_input,
+    explain_request,
+    predict_request,
+    reference,
+    running_server,
+)
 from support.tiny_bundle import TARGET_MEAN, TARGET_NAME, TARGET_SPREAD, write_tiny_run
 
 TOPICS = ("price", "taste", "delivery")
@@ -75,8 +83,8 @@ async def predict(running: Running, model: str, pairs: Sequence[tuple[str, str]]
 
 async def explain(running: Running, model: str, pair: tuple[str, str], **options: Any) -> Any:
     request = explain_request("", model=model, **options)
-    request.input.CopyFrom(pair_input(*pair))
-    return await running.inference.Explain(request)
+    request.spec.input.CopyFrom(pair_input(*pair))
+    return (await running.inference.Explain(request)).result
 
 
 def shapley_values(value: Callable[[frozenset[int]], float], players: int) -> list[float]:
@@ -141,9 +149,7 @@ async def test_a_number_comes_in_its_own_unit(folder: Path, repository: Path) ->
     assert sum(attribution.values) == pytest.approx(attribution.instance_value - attribution.baseline_value, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    "target", [options_pb.Target(index=1), options_pb.Target(label="x"), options_pb.Target(all=True)]
-)
+@pytest.mark.parametrize("target", [options_pb.Target(index=1), options_pb.Target(label="x"), ALL_CLASSES])
 async def test_a_number_has_one_output(repository: Path, target: options_pb.Target) -> None:
     async with running_server(repository) as running:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -222,9 +228,11 @@ async def test_several_labels_of_a_text_have_a_sigmoid_each(folder: Path, reposi
     expected = in_torch(folder, "topics")([(text,) for text in texts])
     async with running_server(repository) as running:
         answer = await running.inference.Predict(predict_request(*texts, model="topics"))
-        explained = await running.inference.Explain(
-            explain_request(texts[0], model="topics", target=options_pb.Target(all=True), method="exact-shap")
-        )
+        explained = (
+            await running.inference.Explain(
+                explain_request(texts[0], model="topics", target=ALL_CLASSES, method="exact-shap")
+            )
+        ).result
     for logits, prediction in zip(expected, answer.predictions, strict=True):
         scores = prediction.multi_label.scores
         np.testing.assert_allclose([score.probability for score in scores], expit(logits), atol=CLOSE)
@@ -251,7 +259,7 @@ async def test_a_pair_too_many_or_too_few_is_refused_by_field(
     async with running_server(repository) as running:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await running.inference.Predict(request)
-        explain = messages.ExplainRequest(model=reference(model), input=messages.Input(text=text))
+        explain = explain_input(messages.Input(text=text), model=model)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await running.inference.Explain(explain)
     assert caught.value.code() == refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT

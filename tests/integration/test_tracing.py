@@ -47,9 +47,11 @@ async def test_an_explanation_is_one_trace_from_the_call_to_each_fit(
 ) -> None:
     traceparent = (("traceparent", f"00-{TRACE}-{PARENT}-01"), ("x-request-id", "order-17"))
     async with running_server(tiny_repository) as running:
-        answer = await running.inference.Explain(
-            explain_request(TEXT, max_evaluations=300, tolerance=0.0), metadata=traceparent
-        )
+        answer = (
+            await running.inference.Explain(
+                explain_request(TEXT, max_evaluations=300, tolerance=0.0), metadata=traceparent
+            )
+        ).result
     spans = finished(exporter)
     (call,) = named(spans, EXPLAIN)
     assert f"{call.context.trace_id:032x}" == TRACE
@@ -81,7 +83,7 @@ async def test_a_batch_is_a_trace_of_its_own_linked_to_the_calls_it_served(
     tiny_repository: Path, exporter: InMemorySpanExporter
 ) -> None:
     async with running_server(tiny_repository) as running:
-        answer = await running.inference.Explain(explain_request(TEXT, max_evaluations=100, tolerance=0.0))
+        answer = (await running.inference.Explain(explain_request(TEXT, max_evaluations=100, tolerance=0.0))).result
     spans = finished(exporter)
     (call,) = named(spans, EXPLAIN)
     batches = named(spans, "batch")

@@ -13,11 +13,12 @@ from typing import Any
 
 import grpc
 import numpy as np
+from google.protobuf.struct_pb2 import NULL_VALUE
 from numpy.typing import NDArray
 
+from explicate.v1 import explanation_pb2, table_pb2
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc as services
-from explicate.v1 import table_pb2
 from explicate_server.app import Server
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batch_cost import BatchCost
@@ -104,6 +105,9 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
+ALL_CLASSES = explanation_pb2.Target(all=explanation_pb2.AllClasses())
+
+
 def reference(model: str = "tiny", **selector: Any) -> messages.ModelRef:
     return messages.ModelRef(model=model, **selector)
 
@@ -117,11 +121,15 @@ def predict_request(*texts: str, model: str = "tiny") -> messages.PredictRequest
 
 
 def explain_request(text: str, *, model: str = "tiny", **options: Any) -> messages.ExplainRequest:
-    request = messages.ExplainRequest(model=reference(model), input=text_input(text))
+    return explain_input(text_input(text), model=model, **options)
+
+
+def explain_input(value: messages.Input, *, model: str, **options: Any) -> messages.ExplainRequest:
+    request = messages.ExplainRequest(spec=messages.ExplainSpec(model=reference(model), input=value))
     if "target" in options:
-        request.options.target.CopyFrom(options.pop("target"))
+        request.spec.options.target.CopyFrom(options.pop("target"))
     for name, value in options.items():
-        setattr(request.options, name, value)
+        setattr(request.spec.options, name, value)
     return request
 
 
@@ -135,13 +143,19 @@ def image_input(content: bytes) -> messages.Input:
 
 def _cell(value: float | str | None) -> table_pb2.Cell:
     if value is None:
-        return table_pb2.Cell(missing=True)
+        return table_pb2.Cell(missing=NULL_VALUE)
     return table_pb2.Cell(category=value) if isinstance(value, str) else table_pb2.Cell(number=value)
 
 
 def stream_request(text: str, **options: Any) -> messages.StreamExplainRequest:
     request = explain_request(text, **options)
-    return messages.StreamExplainRequest(model=request.model, input=request.input, options=request.options)
+    return messages.StreamExplainRequest(spec=request.spec)
+
+
+def segment_ids(segment_map: explanation_pb2.SegmentMap) -> NDArray[Any]:
+    """The ids of a segment map of few segments as a consumer reads them, uint16[height, width]."""
+    assert segment_map.encoding == explanation_pb2.SEGMENT_ID_ENCODING_UINT16_LITTLE_ENDIAN
+    return np.frombuffer(segment_map.ids, dtype="<u2").reshape(segment_map.height, segment_map.width)
 
 
 @contextmanager

@@ -87,6 +87,25 @@ def test_no_module_imports_itself_by_way_of_others(package: str) -> None:
     TopologicalSorter(import_graph(package)).prepare()  # raises CycleError, which lists the modules of the circle
 
 
+# From the top floor down: each room of the server imports those after it, and none before it.
+ROOMS = ["app", "telemetry", "rpc", "inference", "registry", "modalities", "runtime", "explain"]
+
+
+def floor(module: str) -> int | None:
+    room = module.split(".")[1] if "." in module else ""
+    return ROOMS.index(room) if room in ROOMS else None
+
+
+def test_rooms_of_the_server_import_only_the_rooms_below_them() -> None:
+    broken = []
+    for module, of_module in import_graph("explicate_server").items():
+        for other in of_module:
+            ours, theirs = floor(module), floor(other)
+            if ours is not None and theirs is not None and theirs < ours:
+                broken.append(f"{module} imports {other}")
+    assert broken == []
+
+
 def test_grpc_is_known_to_the_surface_of_the_server_only() -> None:
     server = PACKAGES["explicate_server"]
     broken = [

@@ -23,6 +23,7 @@ class ImageKind:
     """See :class:`explicate_bundle.kinds.kind.InputKind`."""
 
     name = "image"
+    number: int = bundle_pb2.INPUT_KIND_IMAGE
     field = "image"
     plural = "images"
     outputs_array = "outputs"

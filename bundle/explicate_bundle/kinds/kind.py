@@ -20,6 +20,9 @@ class InputKind(Protocol):
     name: str
     """"text", "table" or "image"."""
 
+    number: int
+    """The manifest's value of it."""
+
     field: str
     """The field of a manifest that holds its schema, and of a request that holds an input."""
 

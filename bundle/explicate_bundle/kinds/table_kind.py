@@ -28,6 +28,7 @@ class TableKind:
     """See :class:`explicate_bundle.kinds.kind.InputKind`."""
 
     name = "table"
+    number: int = bundle_pb2.INPUT_KIND_TABULAR
     field = "tabular"
     plural = "rows"
     outputs_array = "outputs"

@@ -25,6 +25,7 @@ class TextKind:
     """See :class:`explicate_bundle.kinds.kind.InputKind`."""
 
     name = "text"
+    number: int = bundle_pb2.INPUT_KIND_TEXT
     field = "text"
     plural = "texts"
     outputs_array = "logits"

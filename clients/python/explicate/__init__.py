@@ -15,7 +15,7 @@
         result.to_image().save("why-cat.png")  # needs explicate[cli]
 
 `explicate.Client` and `explicate.AsyncClient` answer with frozen dataclasses (`explicate.results`,
-`explicate.explanation`, `explicate.model_info`) and raise the exceptions of `explicate.errors`.
+`explicate.model_info`) and raise the exceptions of `explicate.errors`.
 """
 
 from __future__ import annotations
@@ -41,18 +41,6 @@ from explicate.errors import (
     Unavailable,
     UsageError,
 )
-from explicate.explanation import (
-    Attribution,
-    Contribution,
-    Explanation,
-    Faithfulness,
-    Feature,
-    ImageSegment,
-    Quality,
-    ResolvedOptions,
-    SegmentMap,
-    Span,
-)
 from explicate.inputs import Image, TextPair
 from explicate.model_info import (
     Column,
@@ -68,13 +56,23 @@ from explicate.model_info import (
 )
 from explicate.options import ALL, Contrast, ExplainOptions
 from explicate.results import (
+    Attribution,
     ClassScore,
+    Contribution,
     ExplainResult,
+    Explanation,
+    Faithfulness,
+    Feature,
+    ImageSegment,
     ImageUsage,
     ModelVersion,
     PackedResult,
     Prediction,
     PredictResult,
+    Quality,
+    ResolvedOptions,
+    SegmentMap,
+    Span,
     TextUsage,
     Timing,
 )

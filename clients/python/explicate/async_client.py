@@ -11,7 +11,6 @@ import grpc
 import grpc.aio
 
 from explicate._wire import calls
-from explicate._wire import calls as model_calls
 from explicate._wire.calls import Call
 from explicate._wire.channel import (
     DEFAULT_TARGET,
@@ -37,8 +36,13 @@ _Answer = TypeVar("_Answer")
 class AsyncClient:
     """Asks one Explicate server from asyncio; use it in an `async with` statement, or await `close`.
 
-    The arguments are those of `explicate.Client`. It may be made outside the event loop and belongs to the loop of
-    its first call.
+    target: "host:port", or any gRPC name such as "dns:///models.internal:8500", whose addresses share the calls.
+    timeout_s: seconds each call may take unless it says otherwise; `math.inf` sets no deadline.
+    tls: True, or the files of `explicate.Tls`, for a server with TLS; without it the channel is plain.
+    credentials: a gRPC channel's own, in place of `tls`.
+    token: goes along with every call; not sent to another machine unencrypted unless `allow_plain_token` says so.
+
+    It may be made outside the event loop and belongs to the loop of its first call.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class AsyncClient:
         self._credentials = credentials or channel_credentials(tls)
         encrypted = self._credentials is not None
         self._metadata = token_metadata(token, target, encrypted=encrypted, allow_plain=allow_plain_token)
+        # The channel is made at the first call: an aio channel binds itself to the loop that runs then.
 
     async def __aenter__(self) -> Self:
         return self
@@ -83,7 +88,8 @@ class AsyncClient:
 
         inputs: strings; for a model of pairs `explicate.TextPair`s or tuples of two; for a tabular model mappings from
         every column to its value (`explicate.inputs.TableRow`); for a model of images `explicate.Image`s.
-        priority: "interactive" (default), or "bulk" for batch work, which lets everybody else go first.
+        priority: "interactive" (default), or "bulk" for batch work, which lets interactive requests go first.
+        request_id: what the server's log, traces and audit call this request; 1 to 64 of letters, digits and ._:-
         """
         return await self._ask(
             calls.predict(model, inputs, version=version, label=label, priority=priority, request_id=request_id),
@@ -101,7 +107,7 @@ class AsyncClient:
         request_id: str | None = None,
         timeout_s: float | None = None,
     ) -> PackedResult:
-        """Score the rows of a table in packed form, which is less to send and to convert than `predict` has.
+        """Score the rows of a table in packed form, which is less to send and to convert than with `predict`.
 
         columns: from every column's name to its values, or a DataFrame; None and NaN are missing.
         """
@@ -162,13 +168,13 @@ class AsyncClient:
     async def get_model(
         self, name: str, *, version: int | None = None, label: str | None = None, timeout_s: float | None = None
     ) -> ModelDescription:
-        """One version of a model in full; the live one when neither `version` nor `label` is given."""
+        """One version of a model in full; the live one if neither `version` nor `label` is given."""
         return await self._ask(calls.get_model(name, version=version, label=label), timeout_s)
 
     async def list_models_page(
         self, page_size: int, page_token: str = "", *, timeout_s: float | None = None
     ) -> tuple[tuple[ModelStatus, ...], str]:
-        """At most so many versions, and the token for the page after them; it is empty on the last page."""
+        """At most `page_size` versions, and the token for the page after them; it is empty on the last page."""
         return await self._ask(calls.list_page(page_size, page_token), timeout_s)
 
     async def load_model(self, name: str, *, version: int | None = None, timeout_s: float | None = None) -> ModelStatus:
@@ -176,11 +182,11 @@ class AsyncClient:
 
         This and the changes below run to their end on the server, even when the call times out before.
         """
-        return await self._ask(model_calls.load(name, version=version), timeout_s)
+        return await self._ask(calls.load(name, version=version), timeout_s)
 
     async def unload_model(self, name: str, version: int, *, timeout_s: float | None = None) -> ModelStatus:
         """Take a version without labels out of memory, once the requests it answers are done."""
-        return await self._ask(model_calls.unload(name, version), timeout_s)
+        return await self._ask(calls.unload(name, version), timeout_s)
 
     async def activate_version(
         self,
@@ -195,31 +201,31 @@ class AsyncClient:
 
         expected_version: where the label must point now, 0 for nowhere; `Aborted` when it does not.
         """
-        call = model_calls.activate(name, version, label=label, expected_version=expected_version)
+        call = calls.activate(name, version, label=label, expected_version=expected_version)
         return await self._ask(call, timeout_s)
 
     async def rollback_model(
         self, name: str, *, label: str = "live", expected_version: int | None = None, timeout_s: float | None = None
     ) -> Switched:
         """Point a label back at the version it pointed at before."""
-        return await self._ask(model_calls.roll_back(name, label=label, expected_version=expected_version), timeout_s)
+        return await self._ask(calls.roll_back(name, label=label, expected_version=expected_version), timeout_s)
 
     async def remove_label(
         self, name: str, label: str, *, expected_version: int | None = None, timeout_s: float | None = None
     ) -> ModelStatus:
         """Remove a label; the version that had it leaves the memory unless another label holds it."""
-        return await self._ask(model_calls.remove_label(name, label, expected_version=expected_version), timeout_s)
+        return await self._ask(calls.remove_label(name, label, expected_version=expected_version), timeout_s)
 
     async def set_traffic(
         self, name: str, *, canary_share: float = 0.0, shadow_share: float = 0.0, timeout_s: float | None = None
     ) -> Traffic:
         """Say what the version labelled "canary" gets of the requests that name no version; see `Traffic`."""
-        call = model_calls.set_traffic(name, canary_share=canary_share, shadow_share=shadow_share)
+        call = calls.set_traffic(name, canary_share=canary_share, shadow_share=shadow_share)
         return await self._ask(call, timeout_s)
 
     def watch_models(self, name: str | None = None, *, timeout_s: float | None = None) -> AsyncGenerator[ModelChanges]:
         """Every version's state, then every change, of one model or of all; `math.inf` watches without an end."""
-        return self._stream(model_calls.watch(name), timeout_s)
+        return self._stream(calls.watch(name), timeout_s)
 
     async def health(self, *, model: str | None = None, alive: bool = False, timeout_s: float | None = None) -> str:
         """ "serving" or "not-serving": whether any model answers, or `model`; with `alive` whether the process does.
@@ -236,7 +242,6 @@ class AsyncClient:
 
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
-        # Made at the first call: an aio channel binds itself to the loop that runs when it is made.
         if self._credentials is None:
             return grpc.aio.insecure_channel(self.target, channel_options())
         return grpc.aio.secure_channel(self.target, self._credentials, channel_options())

@@ -1,4 +1,4 @@
-"""Lines of a server's audit log, and asking for what they tell of again.
+"""Lines of a server's audit log, and asking again for the explanations that they record.
 
 A line names the version, the options as they were resolved, and digests of the input and of the attributions. The same
 version, asked with the same options about the same input, must give the same attributions.
@@ -16,16 +16,16 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from explicate.errors import UsageError
-from explicate.explanation import Explanation
 from explicate.inputs import CellValue, Image, Input
 from explicate.options import ALL, Contrast, ExplainOptions, Target
+from explicate.results import Explanation
 
 
 @dataclass(frozen=True)
 class AuditLine:
     """One explanation of the log.
 
-    fields: the line as it stands in the file.
+    fields: the line as the file has it.
     number: its place in the file, from 1.
     """
 
@@ -34,13 +34,13 @@ class AuditLine:
 
     @classmethod
     def parse(cls, number: int, text: str) -> AuditLine:
-        """The line of this number; raises UsageError for one that is none, such as one that a full disk cut off."""
+        """The line of this number; raises UsageError for what is not one, such as a line that a full disk cut off."""
         try:
             line = cls(number, json.loads(text))
-            # Whether all that a replay needs is there.
+            # Whether everything that a replay needs is there.
             _ = line.model, line.version, line.digests, line.options(), line.input(), line.was_changed
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
-            raise UsageError(f"line {number} is no line of an audit log ({type(error).__name__}: {error})") from None
+            raise UsageError(f"line {number} is not a line of an audit log ({type(error).__name__}: {error})") from None
         return line
 
     @property
@@ -70,23 +70,23 @@ class AuditLine:
 
     @property
     def unevaluated(self) -> int:
-        """Rows of its last round that there was no time for; which ones, nobody can ask for."""
+        """Rows of its last round that there was no time for; the line does not say which."""
         return int(self.fields.get("unevaluated", 0))
 
     @property
     def was_changed(self) -> bool:
-        """Whether its attributions, where it has them, are not those of its own SHA-256."""
+        """Whether it holds attributions whose SHA-256 is not the one that it records."""
         held = self.fields.get("attributions")
         return held is not None and _sha256_of(held) != self.digests[1]
 
     def options(self) -> ExplainOptions:
-        """What to ask for: without the time limit, and of one that the clock cut just the rows that it had.
+        """What to ask for: without the time limit, and for a line that the clock cut exactly the rows that it had.
 
-        Kernel-shap draws the same rows in whatever rounds it is asked for, so that a budget of so many has them.
+        Kernel-shap draws the same rows whatever its rounds are, so that a budget of that many rows has them.
         """
         given = dict(self.fields["options"])
         if unknown := given.keys() - ExplainOptions.__annotations__:
-            raise ValueError(f"no such option: {', '.join(sorted(unknown))}")
+            raise ValueError(f"there is no option {', '.join(sorted(unknown))}")
         del given["time_limit_s"]
         if self.cut_by_clock:
             rows = int(self.fields["fitted_evaluations"])
@@ -94,7 +94,7 @@ class AuditLine:
         return cast(ExplainOptions, {**given, "target": _target(given["target"])})
 
     def input(self) -> Input | None:
-        """The input, where the log has it."""
+        """The input if the log has it, else None."""
         held = self.fields.get("input")
         if held is None:
             return None
@@ -105,9 +105,9 @@ class AuditLine:
         return (held["text"], held["text_pair"]) if "text_pair" in held else cast(str, held["text"])
 
     def largest_difference(self, explanation: Explanation) -> float | None:
-        """Between its attributions and those of an answer, as a fraction of the largest; None where that says nothing.
+        """Between its attributions and those of an answer, as a fraction of the largest; None if it holds none.
 
-        Infinite when there are more of the one than of the other.
+        Infinite if the two have different numbers of attributions.
         """
         before = self.fields.get("attributions")
         if before is None:
@@ -123,8 +123,8 @@ class AuditLine:
 def input_sha256(value: Input) -> str:
     """The digest of an input as the log has it.
 
-    A text's UTF-8, a pair's two digests joined, a row as JSON with sorted keys and every number a float, an image's
-    file.
+    It is made of a text's UTF-8, a pair's two digests joined, a row as JSON with sorted keys and every number a float,
+    or an image's file.
     """
     return _digest(value).hex()
 

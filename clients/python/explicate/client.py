@@ -1,4 +1,4 @@
-"""The blocking client.
+"""The blocking client, made from `async_client.py` by `make client`: edit that.
 
 Safe to share between threads. Every method raises the exceptions of `explicate.errors`; `explicate.async_client` has
 the same methods as coroutines.
@@ -7,13 +7,13 @@ the same methods as coroutines.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
-from typing import Self, TypeVar, Unpack
+from collections.abc import Callable, Generator, Sequence
+from functools import cached_property
+from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 
 from explicate._wire import calls
-from explicate._wire import calls as model_calls
 from explicate._wire.calls import Call
 from explicate._wire.channel import (
     DEFAULT_TARGET,
@@ -42,7 +42,7 @@ class Client:
     target: "host:port", or any gRPC name such as "dns:///models.internal:8500", whose addresses share the calls.
     timeout_s: seconds each call may take unless it says otherwise; `math.inf` sets no deadline.
     tls: True, or the files of `explicate.Tls`, for a server with TLS; without it the channel is plain.
-    credentials: a gRPC channel's own, in the place of `tls`.
+    credentials: a gRPC channel's own, in place of `tls`.
     token: goes along with every call; not sent to another machine unencrypted unless `allow_plain_token` says so.
     """
 
@@ -58,14 +58,10 @@ class Client:
     ) -> None:
         self.target = target
         self.timeout_s = timeout_s
-        credentials = credentials or channel_credentials(tls)
-        encrypted = credentials is not None
+        self._credentials = credentials or channel_credentials(tls)
+        encrypted = self._credentials is not None
         self._metadata = token_metadata(token, target, encrypted=encrypted, allow_plain=allow_plain_token)
-        if credentials is None:
-            self._channel = grpc.insecure_channel(target, channel_options())
-        else:
-            self._channel = grpc.secure_channel(target, credentials, channel_options())
-        self._methods = calls.methods(self._channel)
+        _ = self._methods  # made once, for threads that share the client
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +71,8 @@ class Client:
 
     def close(self) -> None:
         """Close the connection; calls under way are cancelled."""
-        self._channel.close()
+        if "_channel" in self.__dict__:
+            self._channel.close()
 
     def predict(
         self,
@@ -92,7 +89,7 @@ class Client:
 
         inputs: strings; for a model of pairs `explicate.TextPair`s or tuples of two; for a tabular model mappings from
         every column to its value (`explicate.inputs.TableRow`); for a model of images `explicate.Image`s.
-        priority: "interactive" (default), or "bulk" for batch work, which lets everybody else go first.
+        priority: "interactive" (default), or "bulk" for batch work, which lets interactive requests go first.
         request_id: what the server's log, traces and audit call this request; 1 to 64 of letters, digits and ._:-
         """
         return self._ask(
@@ -111,7 +108,7 @@ class Client:
         request_id: str | None = None,
         timeout_s: float | None = None,
     ) -> PackedResult:
-        """Score the rows of a table in packed form, which is less to send and to convert than `predict` has.
+        """Score the rows of a table in packed form, which is less to send and to convert than with `predict`.
 
         columns: from every column's name to its values, or a DataFrame; None and NaN are missing.
         """
@@ -157,7 +154,8 @@ class Client:
     ) -> Generator[ExplainResult]:
         """Like `explain`, with estimates that get better while they come; the last one has `final` set.
 
-        Closing the generator cancels the call, and the server stops working on it.
+        Closing the generator cancels the call, and the server
+        stops working on it.
         """
         call = calls.explain(
             model, value, options, version=version, label=label, priority=priority, request_id=request_id, stream=True
@@ -171,13 +169,13 @@ class Client:
     def get_model(
         self, name: str, *, version: int | None = None, label: str | None = None, timeout_s: float | None = None
     ) -> ModelDescription:
-        """One version of a model in full; the live one when neither `version` nor `label` is given."""
+        """One version of a model in full; the live one if neither `version` nor `label` is given."""
         return self._ask(calls.get_model(name, version=version, label=label), timeout_s)
 
     def list_models_page(
         self, page_size: int, page_token: str = "", *, timeout_s: float | None = None
     ) -> tuple[tuple[ModelStatus, ...], str]:
-        """At most so many versions, and the token for the page after them; it is empty on the last page."""
+        """At most `page_size` versions, and the token for the page after them; it is empty on the last page."""
         return self._ask(calls.list_page(page_size, page_token), timeout_s)
 
     def load_model(self, name: str, *, version: int | None = None, timeout_s: float | None = None) -> ModelStatus:
@@ -185,11 +183,11 @@ class Client:
 
         This and the changes below run to their end on the server, even when the call times out before.
         """
-        return self._ask(model_calls.load(name, version=version), timeout_s)
+        return self._ask(calls.load(name, version=version), timeout_s)
 
     def unload_model(self, name: str, version: int, *, timeout_s: float | None = None) -> ModelStatus:
         """Take a version without labels out of memory, once the requests it answers are done."""
-        return self._ask(model_calls.unload(name, version), timeout_s)
+        return self._ask(calls.unload(name, version), timeout_s)
 
     def activate_version(
         self,
@@ -204,31 +202,31 @@ class Client:
 
         expected_version: where the label must point now, 0 for nowhere; `Aborted` when it does not.
         """
-        call = model_calls.activate(name, version, label=label, expected_version=expected_version)
+        call = calls.activate(name, version, label=label, expected_version=expected_version)
         return self._ask(call, timeout_s)
 
     def rollback_model(
         self, name: str, *, label: str = "live", expected_version: int | None = None, timeout_s: float | None = None
     ) -> Switched:
         """Point a label back at the version it pointed at before."""
-        return self._ask(model_calls.roll_back(name, label=label, expected_version=expected_version), timeout_s)
+        return self._ask(calls.roll_back(name, label=label, expected_version=expected_version), timeout_s)
 
     def remove_label(
         self, name: str, label: str, *, expected_version: int | None = None, timeout_s: float | None = None
     ) -> ModelStatus:
         """Remove a label; the version that had it leaves the memory unless another label holds it."""
-        return self._ask(model_calls.remove_label(name, label, expected_version=expected_version), timeout_s)
+        return self._ask(calls.remove_label(name, label, expected_version=expected_version), timeout_s)
 
     def set_traffic(
         self, name: str, *, canary_share: float = 0.0, shadow_share: float = 0.0, timeout_s: float | None = None
     ) -> Traffic:
         """Say what the version labelled "canary" gets of the requests that name no version; see `Traffic`."""
-        call = model_calls.set_traffic(name, canary_share=canary_share, shadow_share=shadow_share)
+        call = calls.set_traffic(name, canary_share=canary_share, shadow_share=shadow_share)
         return self._ask(call, timeout_s)
 
     def watch_models(self, name: str | None = None, *, timeout_s: float | None = None) -> Generator[ModelChanges]:
         """Every version's state, then every change, of one model or of all; `math.inf` watches without an end."""
-        return self._stream(model_calls.watch(name), timeout_s)
+        return self._stream(calls.watch(name), timeout_s)
 
     def health(self, *, model: str | None = None, alive: bool = False, timeout_s: float | None = None) -> str:
         """ "serving" or "not-serving": whether any model answers, or `model`; with `alive` whether the process does.
@@ -241,7 +239,17 @@ class Client:
         """Return once the server serves `model`, or any model; DeadlineExceeded says what it was still doing."""
         wait = ReadyWait(self.target, model, call_timeout(timeout_s, self.timeout_s))
         while not wait.is_over(self._ask(calls.list_models(), wait.left_s, wait_for_ready=True)):
-            time.sleep(POLL_INTERVAL_S)
+            time.sleep(POLL_INTERVAL_S)  # no event could tell: the server is another process
+
+    @cached_property
+    def _channel(self) -> grpc.Channel:
+        if self._credentials is None:
+            return grpc.insecure_channel(self.target, channel_options())
+        return grpc.secure_channel(self.target, self._credentials, channel_options())
+
+    @cached_property
+    def _methods(self) -> dict[str, Callable[..., Any]]:  # Any: see `calls.methods`
+        return calls.methods(self._channel)
 
     def _ask(self, call: Call[_Answer], timeout_s: float | None, *, wait_for_ready: bool | None = None) -> _Answer:
         deadline_s = call_timeout(timeout_s, self.timeout_s)

@@ -3,13 +3,13 @@
 One subclass for each thing that a caller can do about an error::
 
     ExplicateError                  everything below
-    ├── UsageError                  a local command or call was given something wrong: mend the call
+    ├── UsageError                  a local command or call was given something wrong: correct the call
     └── ServerError                 a call failed, with the server's code, reason and details
-        ├── InvalidArgument         a field of the request is wrong: `violations` says which; mend it
+        ├── InvalidArgument         a field of the request is wrong: `violations` says which; correct it
         ├── MessageTooLarge         the request or the answer is over the size limit: send fewer inputs
         ├── NotFound                no such model, version or label: `explicate models` lists them
         ├── FailedPrecondition      the model is not loaded or does not do this: load it, or choose another
-        ├── Aborted                 somebody else changed it first: look again, then decide again
+        ├── Aborted                 another caller changed it first: look again, then decide again
         ├── Overloaded              the server's queue is full: try again after `retry_after_s`
         ├── Unavailable             the server cannot be reached or is going away: try again later
         ├── DeadlineExceeded        no answer in time: give more time, or ask for less
@@ -40,8 +40,8 @@ class ErrorDetails:
     """What a server said about a failed call, besides its message.
 
     code: name of the gRPC status code, such as "NOT_FOUND".
-    reason: stable word for the cause, such as "MODEL_NOT_FOUND"; empty when the server gave none.
-    metadata: the values that the reason speaks of, by name.
+    reason: stable word for the cause, such as "MODEL_NOT_FOUND"; empty if the server gave none.
+    metadata: the values that belong to the reason, by name.
     violations: (field path, description) of each bad field, such as ("inputs[3].text", "must not be empty").
     resource: (type, name) of what is missing, such as ("model", "reviews").
     retry_after_s: seconds after which the server asks to be tried again.

@@ -15,10 +15,10 @@ MAX_IMAGE_BYTES: Final = 8 * 1024 * 1024
 """Bytes of an image file that a server takes unless it was set otherwise."""
 
 CellValue: TypeAlias = float | int | str | bool | None
-"""A value of a column: a number, a category by its name, true or false, or None for missing. NumPy's count too."""
+"""A value of a column: a number, a category by its name, true or false, or None for missing; also NumPy's numbers."""
 
 TableRow: TypeAlias = Mapping[str, CellValue]
-"""A row of a table: every column of the model by name, no other."""
+"""A row of a table: every column of the model by name, and no other."""
 
 
 class TextPair(NamedTuple):
@@ -51,7 +51,7 @@ class Image:
                 content = b"" if size > max_bytes else file.read(max_bytes + 1)
         except OSError as error:
             raise UsageError(f"cannot read {name}: {error.strerror}") from error
-        if max(size, len(content)) > max_bytes:  # of a pipe no size is on record
+        if max(size, len(content)) > max_bytes:  # a pipe does not have a size
             raise UsageError(f"{name} is larger than the limit of {max_bytes:,} bytes: send a smaller image")
         if not content:
             raise UsageError(f"{name} is empty")
@@ -59,20 +59,20 @@ class Image:
 
 
 Input: TypeAlias = str | TextPair | tuple[str, str] | TableRow | Image
-"""A text, a pair of texts, a row of a table or an image; which of them the model's kind decides."""
+"""A text, a pair of texts, a row of a table or an image; the model's kind decides which."""
 
 ONLY_SOME_KINDS: Final = {"only_some_kinds": True}
-"""Metadata of a dataclass's field that only some kinds of models fill; as JSON it is left out when it is empty."""
+"""Metadata of a dataclass's field that only some kinds of models fill; JSON leaves it out if it is empty."""
 
 UNLESS_NONE: Final = {"unless_none": True}
-"""The same for a field whose emptiness says something: as JSON it is left out only when it is None."""
+"""The same for a field whose emptiness means something: JSON leaves it out only if it is None."""
 
 # pandas' own missing values, by name: pandas need not be installed.
 _MISSING_TYPES = frozenset({"NAType", "NaTType"})
 
 
 def kind_of(cell_type: type) -> Literal["number", "category", "missing"] | None:
-    """As what a value of this type is sent; None when it cannot be a cell. A NaN's type is that of a number."""
+    """How a value of this type is sent; None if it cannot be a cell. A NaN has the type of a number."""
     if cell_type is type(None) or cell_type.__name__ in _MISSING_TYPES:
         return "missing"
     if issubclass(cell_type, str | bool) or cell_type.__name__ in ("bool", "bool_"):  # the last two are NumPy's

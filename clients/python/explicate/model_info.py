@@ -9,13 +9,13 @@ from dataclasses import dataclass
 class ModelStatus:
     """One version of a model as the server knows it.
 
-    state: "available", "loading", "ready", "failed" or "unloading", and in a watch "removed"; `reason` says why when
+    state: "available", "loading", "ready", "failed" or "unloading", and in a watch "removed"; `reason` says why if
         that needs saying.
     kind: what it reads, "text", "tabular" or "image", and what it predicts, "classification" (one class),
         "multi-label" (any number of labels) or "regression", such as "text-multi-label"; empty when its manifest could
         not be read.
     runtime, precision: what serves it, such as "onnxruntime-cpu" and "fp32"; empty unless it is ready.
-    leases: requests that it answers now. graph_bytes: of its graph's file; in memory it takes about that at least.
+    leases: requests that it answers now. graph_bytes: size of its graph's file; in memory it takes at least about that.
     previous_of: labels that a rollback would move to it.
     """
 
@@ -46,7 +46,7 @@ class ModelLabel:
 class Traffic:
     """What the version labelled "canary" gets of the requests that name no version, each from 0 to 1.
 
-    canary_share: those that it answers. shadow_share: of the others, those that it answers too, in the background, to
+    canary_share: those that it answers. shadow_share: the part of the others that it answers too, in the background, to
     be compared.
     """
 
@@ -77,7 +77,7 @@ class ShadowReport:
 
 @dataclass(frozen=True)
 class Switched:
-    """A label that points at the version of `status` now, and at `previous_version` before; None for none."""
+    """A label that points at the version of `status` now, and pointed at `previous_version` before; None for none."""
 
     status: ModelStatus
     previous_version: int | None
@@ -128,7 +128,7 @@ class Column:
 class ServingLimits:
     """What a server accepts; `max_evaluations_per_caller` counts those of explanations in progress.
 
-    max_image_bytes, max_image_pixels: of one image file; 0 from a server that takes no images.
+    max_image_bytes, max_image_pixels: of one image file; 0 from a server that does not take images.
     """
 
     max_inputs: int
@@ -147,11 +147,11 @@ class ModelDescription:
     precision: of model.onnx; `status.precision` is what is served. metrics: on the held-out test split, by name.
     granularities, maskings: what the players may be, and how their absence is expressed, the default first.
     model_card: Markdown. runtimes: those that were tried on the server's machine, the one that serves first.
-    max_tokens: of a text. columns, background_rows: of a table, and the rows that stand for absent columns in an
-    explanation. target_name: what a regression predicts. pairs: whether it reads pairs of texts. image_width,
-    image_height: pixels that it reads of an image; patch_size: edge of the patches that it reads them in, if it does.
-    What does not apply to the kind is empty or 0.
-    labels, traffic: of the model: where its labels point, and what the canary gets. shadow: what was found so far.
+    max_tokens: of a text. columns: of a table. background_rows: how many rows replace absent columns in an explanation.
+    target_name: what a regression predicts. pairs: whether it reads pairs of texts. image_width, image_height: pixels
+    that it reads of an image. patch_size: edge of the patches that it reads them in, if it does. What does not apply to
+    the kind is empty or 0.
+    labels, traffic: where the model's labels point, and what its canary gets. shadow: what was found so far.
     """
 
     status: ModelStatus

@@ -25,7 +25,7 @@ ClassChoice: TypeAlias = int | str
 
 @dataclass(frozen=True)
 class Contrast:
-    """As a target: why `target` rather than `reference`, that is, the score of the one minus that of the other."""
+    """As a target: why `target` rather than `reference`: explains the score of the one minus that of the other."""
 
     target: ClassChoice
     reference: ClassChoice
@@ -58,16 +58,16 @@ class ExplainOptions(TypedDict, total=False):
     target: a class by index or label, `explicate.ALL`, or an `explicate.Contrast`. Default: the predicted class.
     output_space: the scale that is explained, "probability", "logit", or "value" for a regression, which has no other.
         Default: "logit" for a contrast, else "probability".
-    granularity: what gets a number of its own. Of a text each "word" (default), "token" or "sentence"; of an image
-        each segment of like colour and about the same size, "slic" (default), or of any size, "quickshift" (default of
-        lime), each rectangle of a "grid", or each "patch" that the model itself reads, if it does.
-    masking: how a word is left out: "attention" (default), "mask-token" or "delete" (default of the lime methods); of
-        a table by "background": the column takes the values of typical rows, and the outputs are averaged; for lime by
-        values "drawn" from the training data's statistics; of an image the segment takes its "mean" colour (default),
-        a "blur" of the image, or "grey".
+    granularity: what gets a number of its own. In a text each "word" (default), "token" or "sentence"; in an image
+        each segment of similar colour, of about the same size with "slic" (default) or of any size with "quickshift"
+        (default of lime), each rectangle of a "grid", or each "patch" that the model itself reads, if it does.
+    masking: how a word is left out: "attention" (default), "mask-token" or "delete" (default of the lime methods). A
+        column is left out by "background": it takes the values of typical rows, and the outputs are averaged; for lime
+        it takes values "drawn" from the training data's statistics. A segment takes its "mean" colour (default), a
+        "blur" of the image, or "grey".
     max_evaluations: rows through the model at most, for a table times its background rows. Default: 32 per word or
-        column for kernel-shap and permutation-shap, 1000 for lime (of a table 5000, each one row), what it takes for
-        the others.
+        column for kernel-shap and permutation-shap, 1000 for lime (for a table 5000, each one row), as many as the
+        other methods take.
     min_evaluations: rows before `tolerance` may stop the work. Default: 8 per word.
     tolerance: stop once the widest interval's half-width is below this fraction of the range of the attributions,
         in (0, 1]; 0 never stops early. Default: 0.2 for kernel-shap and permutation-shap, else 0.
@@ -78,7 +78,7 @@ class ExplainOptions(TypedDict, total=False):
     quality: "full" adds comprehensiveness and sufficiency, for at most twenty more rows. Default: "basic".
     max_players: a text of more words than this, from 2 to 1024, is grouped into phrases first. Default: as many as
         `max_evaluations` has 8 rows for, at least 64.
-    segments: into about how many "slic" or "grid" cut an image, from 2 to 1024. Default: 49.
+    segments: about how many segments "slic" or "grid" cut an image into, from 2 to 1024. Default: 49.
     """
 
     method: str | None

@@ -1,16 +1,18 @@
 """What the client answers with: frozen dataclasses of plain Python values, free of protobuf and numpy.
 
-Times are seconds of wall-clock time on the server.
+Arrays are tuples of floats with one number per feature, in the features' order. Spans count Unicode code points, so
+that `text[span.start:span.end]` is the feature. Times are seconds of wall-clock time on the server.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from explicate.explanation import Explanation
-from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE, Image, TableRow
+from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE, CellValue, Image, TableRow
+from explicate.options import Target
 
 if TYPE_CHECKING:
     import shap
@@ -32,7 +34,7 @@ class ModelVersion:
 class ClassScore:
     """The score of one class: probability in [0, 1] and the logit before it.
 
-    The probability is the softmax of all logits; of a multi-label model the sigmoid of the label's own.
+    The probability is the softmax of all logits; for a multi-label model the sigmoid of the label's own logit.
     """
 
     index: int
@@ -75,9 +77,9 @@ class ImageUsage:
 class Prediction:
     """The answer for one input.
 
-    index, label, scores: the most probable class and the scores of all classes, by index; of a regression None and
-    empty. labels: of a multi-label model those with a probability of at least one half, the most probable first, maybe
-    none; else None. Its index is None, its label empty, and its scores are those of all labels.
+    index, label, scores: the most probable class and the scores of all classes, by index; None and empty for a
+    regression. labels: for a multi-label model those with a probability of at least one half, the most probable first,
+    maybe none; else None. Its index is None, its label empty, and its scores are those of all labels.
     value: the answer of a regression in its target's unit, else None.
     text_usage, image_usage: what the model saw of a text or an image, None for other kinds.
     unknown_category_columns: columns whose category the model does not know; it answered as for any unknown one.
@@ -141,12 +143,210 @@ class PackedResult:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A half-open range of code points in the text."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class ImageSegment:
+    """A segment of an image: its id on the segment map, how many pixels it has there, and the smallest box around them.
+
+    `right` and `bottom` are one past the last column and row.
+    """
+
+    id: int
+    pixels: int
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass(frozen=True)
+class SegmentMap:
+    """Which segment each pixel that the model saw belongs to: `width * height` ids, row after row.
+
+    `Prediction.image_usage` says which box of the image that is.
+    """
+
+    width: int
+    height: int
+    ids: tuple[int, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One player: a part of a text, a column or named group of columns of a table, or a segment of an image.
+
+    text, spans: the word, token, sentence or phrase as written and its place, or all places of a word where a method
+    treats them as one. in_pair: whether that is in the second text of a pair. column, values: the name of the column or
+    group, and the values of its columns by their names. segment: of an image. What does not apply is empty.
+    """
+
+    text: str = field(default="", metadata=ONLY_SOME_KINDS)
+    spans: tuple[Span, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
+    column: str = field(default="", metadata=ONLY_SOME_KINDS)
+    values: Mapping[str, CellValue] = field(default_factory=dict, hash=False, metadata=ONLY_SOME_KINDS)
+    in_pair: bool = field(default=False, metadata=ONLY_SOME_KINDS)
+    segment: ImageSegment | None = field(default=None, metadata=ONLY_SOME_KINDS)
+
+    @property
+    def name(self) -> str:
+        """What views call it: the text as written, the column, or the segment by its id, such as "segment 7"."""
+        return self.text or self.column or (f"segment {self.segment.id}" if self.segment else "")
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What each feature adds to one output, with standard errors and confidence intervals.
+
+    The numbers are in the explanation's output space. A standard error or bound is NaN when it could not be
+    estimated. class_index, class_label: for a regression 0 and the name of its target. reference_index,
+    reference_label: the class that a contrast is set against, else None.
+    """
+
+    class_index: int
+    class_label: str
+    baseline_value: float
+    instance_value: float
+    values: tuple[float, ...]
+    standard_errors: tuple[float, ...]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    reference_index: int | None = None
+    reference_label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The class that is explained, such as "great", or "great rather than other" for a contrast."""
+        against = "" if self.reference_label is None else f" rather than {self.reference_label}"
+        return f"{self.class_label}{against}"
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """One feature's line of an attribution."""
+
+    feature: Feature
+    value: float
+    standard_error: float
+    lower: float
+    upper: float
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the confidence interval; NaN when it could not be estimated."""
+        return (self.upper - self.lower) / 2
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """How far the first output falls, on average over the top 1, 5, 10, 20 and 50 % of the features.
+
+    value: the top by the explanation, those that raise the output most. random: by a random ranking.
+    """
+
+    value: float
+    random: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How far the numbers can be trusted; None where a measure does not apply or was not asked for.
+
+    additivity_gap: |sum of values + baseline - instance|, the largest over outputs.
+    held_out_r_squared: R squared of the additive fit on coalitions it had not seen, the smallest over outputs.
+    split_half_spearman: rank correlation of the attributions from two halves of the coalitions, stepped up to all.
+    infidelity: squared error of what absent features should take away, as a fraction of its mean square; 0 is best.
+    largest_interval_ratio: half-width of the widest interval over the range of the attributions.
+    certain_top_k: how many of the strongest features are certain to be the strongest.
+    comprehensiveness: the fall without the top features, high is good; with quality "full" only.
+    sufficiency: the fall with the top features alone, low is good; with quality "full" only.
+    """
+
+    additivity_gap: float | None = None
+    held_out_r_squared: float | None = None
+    split_half_spearman: float | None = None
+    infidelity: float | None = None
+    largest_interval_ratio: float | None = None
+    certain_top_k: int | None = None
+    comprehensiveness: Faithfulness | None = None
+    sufficiency: Faithfulness | None = None
+
+
+@dataclass(frozen=True)
+class ResolvedOptions:
+    """The options of an explanation as the server resolved them: `explain(model, text, **vars(options))` repeats it.
+
+    The names and values are those of `explicate.ExplainOptions`. target: as it was asked for, None for the predicted
+    class. granularity: None for a table. top_k: None when it was not asked for. max_players: None when the method does
+    not group words into phrases. segments: about how many an image was cut into, else None.
+    """
+
+    method: str
+    target: Target | None
+    output_space: str
+    granularity: str | None
+    masking: str
+    max_evaluations: int
+    min_evaluations: int
+    tolerance: float
+    confidence: float
+    time_limit_s: float
+    seed: int
+    top_k: int | None
+    quality: str
+    max_players: int | None
+    segments: int | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The attributions of a prediction to its features, with their cost and quality.
+
+    evaluations: rows of the model that it rests on, for a table each the mean over the background rows.
+    reused_evaluations: those of them that other requests had already paid for.
+    stop_reason: "tolerance", "top-k", "budget", "deadline", "exact", or "running" for an answer that is not the last.
+    segment_map: where the segments of an image lie, else None.
+    """
+
+    features: tuple[Feature, ...]
+    attributions: tuple[Attribution, ...]
+    quality: Quality
+    evaluations: int
+    reused_evaluations: int
+    rounds: int
+    stop_reason: str
+    converged: bool
+    method_version: str
+    options: ResolvedOptions
+    segment_map: SegmentMap | None = field(default=None, metadata=ONLY_SOME_KINDS)
+
+    def contributions(self, output: int = 0) -> tuple[Contribution, ...]:
+        """The features of `attributions[output]` with their numbers, in reading order."""
+        attribution = self.attributions[output]
+        columns = (attribution.values, attribution.standard_errors, attribution.lower, attribution.upper)
+        return tuple(Contribution(*row) for row in zip(self.features, *columns, strict=True))
+
+    def top(self, k: int, output: int = 0) -> tuple[Contribution, ...]:
+        """The `k` features of `attributions[output]` that add or take the most, the strongest first."""
+        return tuple(sorted(self.contributions(output), key=_strength, reverse=True)[:k])
+
+
+def _strength(contribution: Contribution) -> float:
+    return -1.0 if math.isnan(contribution.value) else abs(contribution.value)
+
+
+@dataclass(frozen=True)
 class ExplainResult:
     """A prediction and its explanation, both by one version of the model.
 
     text: what was explained, text_pair: the second text of a pair; row: the row of a table, image: the image, as
     given. What does not apply is empty or None.
-    final: False for the answers of a stream that more will follow.
+    final: False for the answers of a stream that are not the last.
     """
 
     text: str = field(metadata=ONLY_SOME_KINDS)
@@ -165,7 +365,7 @@ class ExplainResult:
         The part of the image that the model did not see is dark. Raises UsageError when Pillow is not installed
         (`pip install 'explicate[cli]'`), and for an explanation that is not of an image.
         """
-        from explicate.views.picture import picture
+        from explicate.views.pictures import picture
 
         return picture(self, output)
 

@@ -14,7 +14,6 @@ from explicate_server.explain.game import Asked, GameInfo
 from explicate_server.explain.method import Method
 from explicate_server.explain.methods import AUTO, METHODS, chosen
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
-from explicate_server.explain.refinement import refined
 from explicate_server.explain.run import ExplanationRun, StopReason, require_finite
 
 Value = Callable[[Any], ArrayLike]
@@ -104,12 +103,12 @@ def explain_game(
         max_evaluations=max_evaluations,
         min_evaluations=min_evaluations,
         tolerance=tolerance,
+        top_k=top_k,
     )
     game, squeeze, spent = _ends(value, n_players, played, seed=seed, confidence=confidence, drawn=drawn)
     if settings.max_evaluations < spent:
         raise ValueError(f"max_evaluations is {settings.max_evaluations}; {played.name} needs at least {spent}.")
-    estimator = refined(played.build, game, max_players=most_players, max_evaluations=settings.max_evaluations)
-    run = _on_one_thread(ExplanationRun, estimator, settings=replace(settings, top_k=top_k), spent=spent, drawn=drawn)
+    run = _on_one_thread(played.start, game, settings, max_players=most_players, spent=spent)
     while (coalitions := _on_one_thread(run.next_round)) is not None:
         _on_one_thread(run.tell, _values(value, coalitions, n_outputs=game.n_outputs))
         if on_round is not None:
@@ -143,10 +142,7 @@ def _with_faithfulness(
         return explanation
     values = _values(value, check.coalitions, n_outputs=game.n_outputs)
     require_finite(check.coalitions, values, np.ones(len(values), np.bool_), round=run.rounds + 1)
-    figures = check.figures(values, game.full)
-    if figures is None:
-        return explanation
-    quality = replace(explanation.quality, comprehensiveness=figures[0], sufficiency=figures[1])
+    quality = check.added_to(explanation.quality, values, game.full)
     return replace(explanation, quality=quality, evaluations=explanation.evaluations + len(values))
 
 

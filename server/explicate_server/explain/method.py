@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from explicate_server.explain.errors import TooFewEvaluationsError
 from explicate_server.explain.game import Estimator, GameInfo
-from explicate_server.explain.run import RunSettings
+from explicate_server.explain.refinement import refined
+from explicate_server.explain.run import ExplanationRun, RunSettings
 
 # The masking of methods whose rows the game draws.
 DRAWN = "drawn"
@@ -72,6 +73,7 @@ class Method:
         max_evaluations: int | None = None,
         min_evaluations: int | None = None,
         tolerance: float | None = None,
+        top_k: int | None = None,
     ) -> RunSettings:
         """The loop's settings, with this method's defaults for what is None; min is brought below max.
 
@@ -86,5 +88,11 @@ class Method:
             max_evaluations=most,
             min_evaluations=min(least, most),
             tolerance=self.default_tolerance if tolerance is None else tolerance,
+            top_k=top_k,
             round_rows=self.round_rows,
         )
+
+    def start(self, game: GameInfo, settings: RunSettings, *, max_players: int, spent: int) -> ExplanationRun:
+        """Begin to explain a game, of whose rows `spent` were evaluated; more than `max_players` are grouped."""
+        estimator = refined(self.build, game, max_players=max_players, max_evaluations=settings.max_evaluations)
+        return ExplanationRun(estimator, settings=settings, spent=spent, drawn=game.drawn)

@@ -9,7 +9,7 @@ losing any players.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,13 +53,15 @@ class FaithfulnessCheck:
         coalitions, self._places = np.unique(wanted, axis=0, return_inverse=True)
         self.coalitions = spread(coalitions, attribution.groups)
 
-    def figures(self, values: Floats, full: Floats) -> tuple[Faithfulness, Faithfulness] | None:
-        """Comprehensiveness and sufficiency from the values of `coalitions`, float64[m, outputs], and v(N)."""
+    def added_to(self, quality: "Quality", values: Floats, full: Floats) -> "Quality":
+        """The quality with the figures from the values of `coalitions`, float64[m, outputs], and v(N); without any, the
+        quality itself.
+        """
         if not len(self.coalitions):
-            return None
+            return quality
         falls = (full[0] - values[self._places, 0]).reshape(2, 2, len(SHARES)).mean(axis=2)
         without_top, top_alone = (Faithfulness(float(ours), float(random)) for ours, random in falls)
-        return without_top, top_alone
+        return replace(quality, comprehensiveness=without_top, sufficiency=top_alone)
 
 
 def _tops(ranking: Indices) -> Booleans:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.explain.quality import spearman
-from explicate_server.inference.outputs import Scales
+from explicate_server.registry.scales import Scales
 
 
 @dataclass(frozen=True)

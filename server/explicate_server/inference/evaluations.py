@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.explain.game import Asked
-from explicate_server.inference.outputs import Scales
 from explicate_server.inference.timings import Timings
+from explicate_server.registry.scales import Scales
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.queue import Row, Ticket
 

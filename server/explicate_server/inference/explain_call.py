@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -22,12 +22,10 @@ from explicate_server.explain.attribution import Attribution
 from explicate_server.explain.game import Asked, GameInfo
 from explicate_server.explain.method import Method
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
-from explicate_server.explain.refinement import refined
 from explicate_server.explain.run import ExplanationRun, StopReason
 from explicate_server.inference.admission import Seat
 from explicate_server.inference.evaluations import Evaluations, GameValues, ValueStore
-from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, ResolvedOptions
-from explicate_server.inference.outputs import Outputs
+from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, Outputs, ResolvedOptions
 from explicate_server.inference.predictor import encode_inputs
 from explicate_server.inference.timings import Timings
 from explicate_server.inference.workers import Workers
@@ -199,10 +197,10 @@ class ExplainCall:
         progress: Callable[[], bool],
     ) -> AsyncGenerator[ExplainAnswer]:
         whole, empty = await self._endpoints(game, evaluations, options.method)
-        scales = self._served.scales
+        scales, labels = self._served.scales, self._served.labels
         prediction = scales.raw(whole)[0]
         outputs = Outputs.choose(
-            options.target, options.output_space, scales=scales, prediction=prediction, labels=self._served.labels
+            options.target, options.output_space, scales=scales, prediction=prediction, labels=labels
         )
         information = GameInfo(
             n_players=len(game.players),
@@ -214,64 +212,32 @@ class ExplainCall:
             drawn=drawn,
         )
         run = _run(information, options, spent=evaluations.count)
-        unevaluated = 0
-
-        async def answer(*, final: bool) -> ExplainAnswer:
-            quality = await self._fit(run.quality, information.full)
-            # Drawn rows have no coalition without exactly one player.
-            if final and options.quality == "full" and drawn is None:
-                quality = await self._with_faithfulness(quality, run.attribution, information, outputs, evaluations)
-            groups = run.attribution.groups
-            return ExplainAnswer(
-                prediction=prediction,
-                encoded=encoded,
-                players=game.players if groups is None else game.grouped(groups),
-                segment_map=_segment_map(game, groups),
-                outputs=outputs,
-                attribution=run.attribution,
-                quality=quality,
-                full=information.full,
-                options=options,
-                evaluations=evaluations.count,
-                reused_evaluations=evaluations.reused,
-                rounds=run.rounds,
-                stop_reason=run.stop_reason,
-                cut_by_clock=run.cut_by_clock,
-                fitted_evaluations=run.evaluations,
-                unevaluated=unevaluated,
-                converged=run.converged,
-                timings=self._timings,
-                final=final,
-            )
-
+        work = _Work(encoded, game, options, prediction, outputs, information, run, evaluations)
         while (coalitions := await self._fit(run.next_round, self._deadline.seconds_left())) is not None:
             with tracing.span("round", number=run.rounds + 1, coalitions=len(coalitions)) as span:
                 values, evaluated = await evaluations.of(coalitions, self._priority)
                 span.set(evaluated=int(evaluated.sum()))
                 await self._fit(run.tell, outputs.of(values), evaluated)
-            unevaluated = int((~evaluated).sum())
-            if unevaluated:
+            work.unevaluated = int((~evaluated).sum())
+            if work.unevaluated:
                 run.stop(StopReason.DEADLINE)
                 break
             if progress():
-                yield await answer(final=False)
-        yield await answer(final=True)
+                yield work.answer(await self._quality(work), self._timings, final=False)
+        yield work.answer(await self._quality(work, final=True), self._timings, final=True)
 
-    async def _with_faithfulness(
-        self,
-        quality: Quality,
-        attribution: Attribution,
-        information: GameInfo,
-        outputs: Outputs,
-        evaluations: Evaluations,
-    ) -> Quality:
-        """The quality with comprehensiveness and sufficiency; without them when there is no time for their rows."""
-        check = FaithfulnessCheck(attribution, seed=information.seed)
-        values, evaluated = await evaluations.of(check.coalitions, self._priority)
-        figures = check.figures(outputs.of(values), information.full) if evaluated.all() else None
-        if figures is None:
+    async def _quality(self, work: "_Work", *, final: bool = False) -> Quality:
+        """The quality so far; of the final answer with comprehensiveness and sufficiency, if they were asked for and
+        there is time for their rows.
+        """
+        information, run = work.information, work.run
+        quality = await self._fit(run.quality, information.full)
+        # Drawn rows have no coalition without exactly one player.
+        if not final or work.options.quality != "full" or information.drawn is not None:
             return quality
-        return replace(quality, comprehensiveness=figures[0], sufficiency=figures[1])
+        check = FaithfulnessCheck(run.attribution, seed=information.seed)
+        values, evaluated = await work.evaluations.of(check.coalitions, self._priority)
+        return check.added_to(quality, work.outputs.of(values), information.full) if evaluated.all() else quality
 
     async def _endpoints(
         self, game: Game, evaluations: Evaluations, method: Method
@@ -302,9 +268,44 @@ class ExplainCall:
         return await asyncio.get_running_loop().run_in_executor(self._workers.short, function, *arguments)
 
 
-def _segment_map(game: Game, groups: NDArray[np.intp] | None) -> NDArray[np.intp] | None:
-    """The player, or its group, that each pixel belongs to."""
-    return game.segment_map if game.segment_map is None or groups is None else groups[game.segment_map]
+@dataclass
+class _Work:
+    """What is explained, and how far it is."""
+
+    encoded: EncodedInput
+    game: Game
+    options: ResolvedOptions
+    prediction: NDArray[np.float64]
+    outputs: Outputs
+    information: GameInfo
+    run: ExplanationRun
+    evaluations: Evaluations
+    unevaluated: int = 0
+
+    def answer(self, quality: Quality, timings: Timings, *, final: bool) -> ExplainAnswer:
+        """What is known now."""
+        run, groups, segment_map = self.run, self.run.attribution.groups, self.game.segment_map
+        return ExplainAnswer(
+            prediction=self.prediction,
+            encoded=self.encoded,
+            players=self.game.players if groups is None else self.game.grouped(groups),
+            segment_map=segment_map if segment_map is None or groups is None else groups[segment_map],
+            outputs=self.outputs,
+            attribution=run.attribution,
+            quality=quality,
+            full=self.information.full,
+            options=self.options,
+            evaluations=self.evaluations.count,
+            reused_evaluations=self.evaluations.reused,
+            rounds=run.rounds,
+            stop_reason=run.stop_reason,
+            cut_by_clock=run.cut_by_clock,
+            fitted_evaluations=run.evaluations,
+            unevaluated=self.unevaluated,
+            converged=run.converged,
+            timings=timings,
+            final=final,
+        )
 
 
 def _run(information: GameInfo, options: ResolvedOptions, *, spent: int) -> ExplanationRun:
@@ -313,10 +314,7 @@ def _run(information: GameInfo, options: ResolvedOptions, *, spent: int) -> Expl
         max_evaluations=options.max_evaluations,
         min_evaluations=options.min_evaluations,
         tolerance=options.tolerance,
+        top_k=options.top_k,
     )
-    most_players = options.max_players or information.n_players
-    estimator = refined(
-        options.method.build, information, max_players=most_players, max_evaluations=options.max_evaluations
-    )
-    settings = replace(settings, top_k=options.top_k)
-    return ExplanationRun(estimator, settings=settings, spent=spent, drawn=information.drawn)
+    max_players = options.max_players or information.n_players
+    return options.method.start(information, settings, max_players=max_players, spent=spent)

@@ -6,6 +6,7 @@ pixels when its batch is formed: 256 rows of 224 x 224 would be 38 MB.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,16 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import find_objects
 
 from explicate.v1.bundle_pb2 import ImageSchema
+from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.images import UnreadableImage, check_head, read_image
 from explicate_bundle.inputs import ImageInput, ModelInput
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
-from explicate_server.modalities.modality import EncodedInput, Game, ImageUsage, SegmentPlayer
-from explicate_server.modalities.segmentation import Pixels, granularities, segmented
+from explicate_server.modalities.modality import EncodedInput, Game, ImageUsage, Modality, SegmentPlayer
+from explicate_server.modalities.segmentation import Pixels, granularities, load_library, segmented
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
+from explicate_server.settings import Settings
 
 # All rows of a model cost the same. The queue tells lengths apart in steps of this many.
 ROW_LENGTH = BUCKET_TOKENS
@@ -59,7 +62,7 @@ class _MaskedPixels:
         np.bitwise_xor(pixels, self.hidden, out=pixels)
 
 
-class ImageModality:
+class ImageModality(Modality):
     """Images for one bundle."""
 
     input_type: type[ModelInput] = ImageInput
@@ -75,14 +78,20 @@ class ImageModality:
         self._max_pixels = max_image_pixels
         self.granularities: tuple[str, ...] = granularities(schema.height, schema.width, schema.patch_size)
 
+    @classmethod
+    def open(cls, bundle: VerifiedBundle, settings: Settings) -> Self:
+        """With the limits of the settings."""
+        load_library()
+        return cls(
+            bundle.manifest.image,
+            max_image_bytes=settings.max_image_bytes,
+            max_image_pixels=settings.max_image_pixels,
+        )
+
     def batch_tokens(self, runtime: Runtime) -> int:
         """As many rows as have the pixels of what the runtime suggests for texts."""
         rows = runtime.batch_tokens * _PIXELS_OF_A_TOKEN // (self._schema.height * self._schema.width)
         return max(_LEAST_BATCH_ROWS, rows) * ROW_LENGTH
-
-    def stretched(self, row: Row, length: int) -> Row:  # noqa: ARG002
-        """The row itself: there is one length."""
-        return row
 
     def violations(self, value: ModelInput, path: str) -> list[Violation]:
         """What is wrong with an image. It is decoded for that: milliseconds, or a second for a very large one."""
@@ -138,11 +147,10 @@ class ImageModality:
         return EncodedImage(Row(ROW_LENGTH, image.pixels), ImageUsage(image.size, image.box, image.frames))
 
 
-class _SegmentGame:
+class _SegmentGame(Game):
     """Players are segments; an absent one shows its mean colour, the image blurred, or grey."""
 
-    weights = np.ones(1)
-    breaks = None
+    segment_map: NDArray[np.intp]
 
     def __init__(self, pixels: Pixels, segment_map: NDArray[np.intp], masking: str) -> None:
         self.segment_map = segment_map

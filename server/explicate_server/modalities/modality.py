@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.inputs import CellValue, ModelInput
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
+from explicate_server.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -76,21 +78,17 @@ class ImageUsage:
 class Game(Protocol):
     """An input with its players: what the model is asked when some of them are absent."""
 
-    @property
-    def players(self) -> Sequence[Player]:
-        """In reading order."""
+    players: Sequence[Player]
+    """In reading order."""
 
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """float64[b], which sum to 1: a coalition is b rows of the model, and its value their weighted mean."""
+    weights: NDArray[np.float64] = np.ones(1)
+    """float64[b], which sum to 1: a coalition is b rows of the model, and its value their weighted mean."""
 
-    @property
-    def breaks(self) -> NDArray[np.intp] | None:
-        """intp[players − 1], how much parts a player from the next, see GameInfo; None without neighbours."""
+    breaks: NDArray[np.intp] | None = None
+    """intp[players − 1], how much parts a player from the next, see GameInfo; None without neighbours."""
 
-    @property
-    def segment_map(self) -> NDArray[np.intp] | None:
-        """intp[height, width], the player that each pixel of an image belongs to; None of other inputs."""
+    segment_map: NDArray[np.intp] | None = None
+    """intp[height, width], the player that each pixel of an image belongs to; None for other inputs."""
 
     def grouped(self, groups: NDArray[np.intp]) -> Sequence[Player]:
         """The groups of neighbours as players; ``groups`` intp[players] says which one each player belongs to."""
@@ -138,7 +136,7 @@ class Modality(Protocol):
     granularities: tuple[str, ...]
     """What the players may be, the default first; empty where there is nothing to choose."""
 
-    counted: tuple[str, ...]
+    counted: tuple[str, ...] = ()
     """The granularities of which a caller may say how many players there are to be."""
 
     max_length: int
@@ -147,11 +145,20 @@ class Modality(Protocol):
     row_bytes: int
     """Memory that the longest row of an input takes while it waits."""
 
+    @classmethod
+    def open(cls, bundle: VerifiedBundle, settings: Settings) -> Self:
+        """Set up for a bundle.
+
+        Raises:
+            BundleError: a file that it needs is not in its format.
+        """
+
     def batch_tokens(self, runtime: Runtime) -> int:
         """What one short batch holds, as the sum of its rows' lengths."""
 
-    def stretched(self, row: Row, length: int) -> Row:
+    def stretched(self, row: Row, length: int) -> Row:  # noqa: ARG002 - most rows have one length
         """A row of another length, at most ``max_length``, made of the row's own values."""
+        return row
 
     def violations(self, value: ModelInput, path: str) -> list[Violation]:
         """What is wrong with an input of its type, which is at ``path`` of the request; empty if nothing is wrong."""

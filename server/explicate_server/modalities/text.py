@@ -1,29 +1,32 @@
 """Texts and pairs of texts: tokens become model rows; words, tokens or sentences become players (text_games.py)."""
 
 from collections.abc import Iterator, Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from explicate.v1.bundle_pb2 import TextSchema
+from explicate_bundle.bundle import VerifiedBundle
+from explicate_bundle.errors import BundleError
 from explicate_bundle.inputs import ModelInput, TextInput
 from explicate_server.errors import Violation
 from explicate_server.modalities.encoded_text import EncodedText, encode_fast, kept_tokens
-from explicate_server.modalities.modality import EncodedInput, Game
+from explicate_server.modalities.modality import EncodedInput, Game, Modality
 from explicate_server.modalities.text_games import DeletionGame, TokenGame
 from explicate_server.runtime.batch_cost import stretched
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
+from explicate_server.settings import Settings
 
 
-class TextModality:
+class TextModality(Modality):
     """Texts for one bundle: its tokenizer and the inputs of its graph."""
 
     input_type: type[ModelInput] = TextInput
     field = "text"
     granularities: tuple[str, ...] = ("word", "token", "sentence")
-    counted: tuple[str, ...] = ()
 
     def __init__(self, schema: TextSchema, tokenizer_json: str, *, max_text_bytes: int) -> None:
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
@@ -36,6 +39,15 @@ class TextModality:
         self.row_bytes = np.dtype(np.int64).itemsize * len(self._inputs) * schema.max_tokens
         has_mask = schema.HasField("mask_id")
         self.maskings: tuple[str, ...] = ("attention", "mask-token", "delete") if has_mask else ("attention", "delete")
+
+    @classmethod
+    def open(cls, bundle: VerifiedBundle, settings: Settings) -> Self:
+        """With the bundle's tokenizer."""
+        tokenizer = bundle.read_text("tokenizer.json")
+        try:
+            return cls(bundle.manifest.text, tokenizer, max_text_bytes=settings.max_text_bytes)
+        except Exception as error:  # the tokenizers library raises nothing narrower
+            raise BundleError(f"tokenizer.json is not a tokenizer: {error}") from error
 
     def batch_tokens(self, runtime: Runtime) -> int:
         """What the runtime suggests for texts."""

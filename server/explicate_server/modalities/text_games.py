@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate_server.explain.game import WALL, Asked
 from explicate_server.modalities.encoded_text import EncodedText
-from explicate_server.modalities.modality import TextPlayer
+from explicate_server.modalities.modality import Game, TextPlayer
 from explicate_server.modalities.words import Span, breaks, distinct_words, sentences, words
 from explicate_server.runtime.queue import Row
 
@@ -22,11 +22,8 @@ NO_PLAYER = -1
 RowsOf = Callable[[Sequence[Sequence[str]]], list[Row]]
 
 
-class _TextGame:
+class _TextGame(Game):
     """Players in the texts, and what parts them; equal words that are one player have no neighbours."""
-
-    weights = np.ones(1)
-    segment_map = None
 
     def __init__(self, texts: Sequence[str], players: Sequence[TextPlayer], kind: str) -> None:
         self.players = players

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from explicate_bundle.repository import MAX_VERSION
 from explicate_server.errors import NotServable
 
 
@@ -220,7 +221,8 @@ def _label(name: str) -> str:
 
 def _target(target: Mapping[str, Any]) -> LabelTarget:
     version, previous, newest = target["version"], target.get("previous", 0), target.get("newest", 0)
-    if {type(version), type(previous), type(newest)} != {int} or version < 1 or min(previous, newest) < 0:
+    versions = (version, previous, newest)
+    if set(map(type, versions)) != {int} or version < 1 or min(versions) < 0 or max(versions) > MAX_VERSION:
         raise ValueError(f"{dict(target)!r} is not a version")
     return LabelTarget(version, previous, newest)
 

@@ -10,11 +10,10 @@ from functools import cached_property
 
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.repository import BundlePlace
-from explicate_server.inference.explain_options import Choices
-from explicate_server.inference.outputs import Scales
 from explicate_server.modalities.modality import Modality
 from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import LIVE, NO_TRAFFIC, LabelTarget, Traffic
+from explicate_server.registry.scales import Choices, Scales
 from explicate_server.runtime.batcher import Batcher
 from explicate_server.runtime.model_runtime import Runtime
 

@@ -1,9 +1,11 @@
 """Domain to answers: predictions, and what is known of a model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
+from google.protobuf.struct_pb2 import NULL_VALUE
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2 as bundle_messages
@@ -11,11 +13,11 @@ from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import model_service_pb2 as model_messages
 from explicate.v1 import table_pb2 as table_messages
-from explicate_bundle.inputs import CellValue
+from explicate_bundle.inputs import CellValue, ModelInput, TextInput
+from explicate_bundle.objective import Answer
 from explicate_server.explain.quality import Faithfulness, Quality
 from explicate_server.inference.agreement import Comparison
 from explicate_server.inference.explain_call import ExplainAnswer
-from explicate_server.inference.explain_options import ClassName, ResolvedOptions, Target
 from explicate_server.inference.predictor import PackedAnswer, PredictAnswer
 from explicate_server.inference.timings import Timings
 from explicate_server.modalities.modality import (
@@ -31,47 +33,57 @@ from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import Traffic
 from explicate_server.registry.loading import graph_bytes
 from explicate_server.registry.records import ModelEntry, ServedModel, VersionRecord
-from explicate_server.rpc.enums import (
-    GRANULARITIES,
-    MASKINGS,
-    OUTPUT_SPACES,
-    QUALITY_LEVELS,
-    STATES,
-    STOP_REASONS,
-    key_of,
-)
+from explicate_server.rpc.enums import number_of
+from explicate_server.rpc.option_messages import resolved_options
+
+# The last character that UTF-16 holds in one code unit: https://www.rfc-editor.org/rfc/rfc2781#section-2.1
+_LAST_OF_ONE_UNIT = "\uffff"
+# Segments whose ids are sent in two bytes each.
+_MOST_NARROW_SEGMENTS = 65_535
 
 
-def explanation(labels: Sequence[str], answer: ExplainAnswer) -> explanation_messages.Explanation:
-    """An explanation; ``labels`` are those of the model's outputs."""
-    estimate, reference = answer.attribution, answer.outputs.reference_index
-    return explanation_messages.Explanation(
-        features=[_feature(player) for player in answer.players],
-        attributions=[
-            explanation_messages.Attribution(
-                class_index=index,
-                class_label=labels[index],
-                reference_index=reference,
-                reference_label="" if reference is None else labels[reference],
-                baseline_value=estimate.baseline[output],
-                instance_value=answer.full[output],
-                values=estimate.values[output],
-                standard_errors=estimate.standard_errors[output],
-                lower=estimate.lower[output],
-                upper=estimate.upper[output],
-            )
-            for output, index in enumerate(answer.outputs.class_indices)
-        ],
+def explanation(
+    labels: Sequence[str], value: ModelInput, answer: ExplainAnswer, *, with_features: bool = True
+) -> explanation_messages.Explanation:
+    """An explanation of a value; ``labels`` are those of the model's outputs.
+
+    Without features it leaves the segment map out as well: the answer before it in a stream had the same ones.
+    """
+    message = explanation_messages.Explanation(
+        attributions=_attributions(labels, answer),
         quality=_quality(answer.quality),
         evaluations=answer.evaluations,
         rounds=answer.rounds,
-        stop_reason=STOP_REASONS[answer.stop_reason],
+        stop_reason=number_of(explanation_messages.StopReason, answer.stop_reason.value),
         converged=answer.converged,
         method_version=answer.options.method.version,
-        options=_resolved_options(answer.options),
+        options=resolved_options(answer.options),
         reused_evaluations=answer.reused_evaluations,
-        segment_map=None if answer.segment_map is None else _segment_map(answer.segment_map),
     )
+    if with_features:
+        message.features.extend(_features(value, answer.players))
+        if answer.segment_map is not None:
+            message.segment_map.CopyFrom(segment_map(answer.segment_map))
+    return message
+
+
+def _attributions(labels: Sequence[str], answer: ExplainAnswer) -> list[explanation_messages.Attribution]:
+    estimate, reference = answer.attribution, answer.outputs.reference_index
+    return [
+        explanation_messages.Attribution(
+            class_index=index,
+            class_label=labels[index],
+            reference_index=reference,
+            reference_label=None if reference is None else labels[reference],
+            baseline_value=estimate.baseline[output],
+            instance_value=answer.full[output],
+            values=estimate.values[output],
+            standard_errors=estimate.standard_errors[output],
+            lower=estimate.lower[output],
+            upper=estimate.upper[output],
+        )
+        for output, index in enumerate(answer.outputs.class_indices)
+    ]
 
 
 def _quality(quality: Quality) -> explanation_messages.Quality:
@@ -91,10 +103,27 @@ def _faithfulness(figure: Faithfulness | None) -> explanation_messages.Faithfuln
     return None if figure is None else explanation_messages.Faithfulness(value=figure.value, random=figure.random)
 
 
-def _feature(player: Player) -> explanation_messages.Feature:
+def _features(value: ModelInput, players: Sequence[Player]) -> list[explanation_messages.Feature]:
+    offsets = [utf16_offsets(text) for text in value.texts] if isinstance(value, TextInput) else []
+    return [_feature(player, offsets) for player in players]
+
+
+def utf16_offsets(text: str) -> Sequence[int]:
+    """Where each code point of a text begins in UTF-16 code units, and where the last one ends: one number more."""
+    if text.isascii() or max(text) <= _LAST_OF_ONE_UNIT:
+        return range(len(text) + 1)
+    return [0, *accumulate(1 if character <= _LAST_OF_ONE_UNIT else 2 for character in text)]
+
+
+def _feature(player: Player, offsets: Sequence[Sequence[int]]) -> explanation_messages.Feature:
+    """A player as a feature; ``offsets`` are those of each text."""
     match player:
         case TextPlayer(text, spans, in_pair):
-            messages = [explanation_messages.TextSpan(start=start, end=end) for start, end in spans]
+            units = offsets[in_pair]
+            messages = [
+                explanation_messages.TextSpan(start=start, end=end, utf16_start=units[start], utf16_end=units[end])
+                for start, end in spans
+            ]
             feature = explanation_messages.TextFeature(text=text, spans=messages, in_pair=in_pair)
             return explanation_messages.Feature(text=feature)
         case ColumnPlayer(name, columns):
@@ -107,53 +136,24 @@ def _feature(player: Player) -> explanation_messages.Feature:
             return explanation_messages.Feature(segment=segment)
 
 
-def _segment_map(segments: NDArray[np.intp]) -> explanation_messages.SegmentMap:
+def segment_map(segments: NDArray[np.intp]) -> explanation_messages.SegmentMap:
+    """A map intp[height, width] of ids from 0, packed in two bytes each, or in four where there are too many."""
     height, width = segments.shape
-    return explanation_messages.SegmentMap(width=width, height=height, ids=segments.ravel().tolist())
+    narrow = segments.max() < _MOST_NARROW_SEGMENTS
+    return explanation_messages.SegmentMap(
+        width=width,
+        height=height,
+        encoding=explanation_messages.SEGMENT_ID_ENCODING_UINT16_LITTLE_ENDIAN
+        if narrow
+        else explanation_messages.SEGMENT_ID_ENCODING_UINT32_LITTLE_ENDIAN,
+        ids=segments.astype("<u2" if narrow else "<u4").tobytes(),
+    )
 
 
 def _cell(value: CellValue) -> table_messages.Cell:
     if value is None:
-        return table_messages.Cell(missing=True)
+        return table_messages.Cell(missing=NULL_VALUE)
     return table_messages.Cell(category=value) if isinstance(value, str) else table_messages.Cell(number=value)
-
-
-def _resolved_options(options: ResolvedOptions) -> explanation_messages.ExplainOptions:
-    return explanation_messages.ExplainOptions(
-        method=options.method.name,
-        target=_target_message(options.target),
-        output_space=key_of(OUTPUT_SPACES, options.output_space),
-        granularity=key_of(GRANULARITIES, options.granularity),
-        masking=key_of(MASKINGS, options.masking),
-        max_evaluations=options.max_evaluations,
-        min_evaluations=options.min_evaluations,
-        tolerance=options.tolerance,
-        confidence=options.confidence,
-        time_limit_seconds=options.time_limit_s,
-        seed=options.seed,
-        top_k=options.top_k,
-        quality=key_of(QUALITY_LEVELS, options.quality),
-        max_players=options.max_players,
-        segments=options.segments,
-    )
-
-
-def _target_message(target: Target) -> explanation_messages.Target:
-    if target.all:
-        return explanation_messages.Target(all=True)
-    if target.contrast:
-        sides = {"target": target.contrast.target, "reference": target.contrast.reference}
-        selectors = {side: _class_selector(name) for side, name in sides.items()}
-        return explanation_messages.Target(contrast=explanation_messages.Contrast(**selectors))
-    if target.label is not None:
-        return explanation_messages.Target(label=target.label)
-    return explanation_messages.Target() if target.index is None else explanation_messages.Target(index=target.index)
-
-
-def _class_selector(name: ClassName | None) -> explanation_messages.ClassSelector:
-    if isinstance(name, str):
-        return explanation_messages.ClassSelector(label=name)
-    return explanation_messages.ClassSelector() if name is None else explanation_messages.ClassSelector(index=name)
 
 
 def model_version(served: ServedModel) -> inference_messages.ModelVersion:
@@ -195,40 +195,48 @@ def packed_response(served: ServedModel, answer: PackedAnswer) -> inference_mess
     )
 
 
-def explain_response(served: ServedModel, answer: ExplainAnswer) -> inference_messages.ExplainResponse:
-    """The answer to an Explain."""
-    return inference_messages.ExplainResponse(**_explained(served, answer))
+def explain_response(
+    served: ServedModel, value: ModelInput, answer: ExplainAnswer
+) -> inference_messages.ExplainResponse:
+    """The answer to an Explain of a value."""
+    return inference_messages.ExplainResponse(result=_explain_result(served, value, answer))
 
 
-def stream_explain_response(served: ServedModel, answer: ExplainAnswer) -> inference_messages.StreamExplainResponse:
-    """One answer of a StreamExplain."""
-    return inference_messages.StreamExplainResponse(**_explained(served, answer), final=answer.final)
+def stream_explain_response(
+    served: ServedModel, value: ModelInput, answer: ExplainAnswer, *, with_features: bool
+) -> inference_messages.StreamExplainResponse:
+    """One answer of a StreamExplain, without features if those of the answer before it were the same."""
+    result = _explain_result(served, value, answer, with_features=with_features)
+    return inference_messages.StreamExplainResponse(result=result, final=answer.final)
 
 
-def _explained(served: ServedModel, answer: ExplainAnswer) -> dict[str, Any]:
-    """The fields that both answers have."""
-    return {
-        "model": model_version(served),
-        "prediction": _prediction_of(served, answer),
-        "explanation": explanation(served.labels, answer),
-        "timing": _timing(answer.timings),
-    }
+def _explain_result(
+    served: ServedModel, value: ModelInput, answer: ExplainAnswer, *, with_features: bool = True
+) -> inference_messages.ExplainResult:
+    return inference_messages.ExplainResult(
+        model=model_version(served),
+        prediction=_prediction_of(served, answer),
+        explanation=explanation(served.labels, value, answer, with_features=with_features),
+        timing=_timing(answer.timings, solver_s=answer.timings.solver_s),
+    )
 
 
 def model_status(record: VersionRecord) -> model_messages.ModelStatus:
     """The state of a version."""
+    manifest = record.bundle.manifest if record.bundle else bundle_messages.Bundle()
     return model_messages.ModelStatus(
         model=record.place.model,
         version=record.place.version,
-        state=STATES[record.state],
+        state=number_of(model_messages.ModelState, record.state.name.lower()),
         labels=record.labels,
-        reason=record.reason,
-        kind=record.bundle.manifest.kind if record.bundle else bundle_messages.MODEL_KIND_UNSPECIFIED,
-        bundle_digest=record.bundle.digest if record.bundle else "",
-        runtime=record.served.runtime.name if record.served else "",
-        precision=record.served.runtime.precision if record.served else "",
+        reason=record.reason or None,
+        input_kind=manifest.input_kind,
+        objective=manifest.objective,
+        bundle_digest=record.bundle.digest if record.bundle else None,
+        runtime=record.served.runtime.name if record.served else None,
+        precision=record.served.runtime.precision if record.served else None,
         leases=record.leases,
-        graph_bytes=graph_bytes(record.bundle) if record.bundle else 0,
+        graph_bytes=graph_bytes(record.bundle) if record.bundle else None,
         previous_of=record.previous_of,
     )
 
@@ -236,7 +244,7 @@ def model_status(record: VersionRecord) -> model_messages.ModelStatus:
 def model_labels(entry: ModelEntry) -> list[model_messages.ModelLabel]:
     """The labels of a model, by name."""
     return [
-        model_messages.ModelLabel(label=label, version=target.version, previous_version=target.previous)
+        model_messages.ModelLabel(label=label, version=target.version, previous_version=target.previous or None)
         for label, target in sorted(entry.targets.items())
     ]
 
@@ -260,7 +268,7 @@ def shadow_report(found: Comparison | None) -> model_messages.ShadowReport | Non
         mean_spearman=found.mean_spearman,
         dropped=found.dropped,
         failed=found.failed,
-        last_failure=found.last_failure,
+        last_failure=found.last_failure or None,
     )
 
 
@@ -270,7 +278,7 @@ def runtime_trial(trial: Trial) -> model_messages.RuntimeTrial:
         runtime=trial.runtime,
         precision=trial.precision,
         passed=trial.passed,
-        reason=trial.reason,
+        reason=trial.reason or None,
         logit_difference=trial.logit_difference,
         attribution_difference=trial.attribution_difference,
         seconds_per_row=trial.seconds_per_row,
@@ -297,27 +305,39 @@ def _prediction(
 
 def _outcome(served: ServedModel, raw: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
     """The one field of the outcome that the kind of model has."""
-    predicts, labels = served.bundle.kind.predicts.answer, served.labels
-    if predicts == "value":
-        return {"regression": inference_messages.Regression(value=scores[0])}
-    class_scores = _class_scores(labels, raw, scores)
-    if predicts == "labels":
-        return {"multi_label": _multi_label(labels, raw, class_scores)}
-    best = max(range(len(labels)), key=raw.__getitem__)
-    classification = inference_messages.Classification(
-        predicted_index=best, predicted_label=labels[best], scores=class_scores
-    )
-    return {"classification": classification}
+    return _OUTCOMES[served.bundle.kind.predicts.answer](served.labels, raw, scores)
 
 
-def _multi_label(
-    labels: Sequence[str], logits: Sequence[float], scores: Sequence[inference_messages.ClassScore]
-) -> inference_messages.MultiLabel:
+def _classification(labels: Sequence[str], logits: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
+    best = max(range(len(labels)), key=logits.__getitem__)
+    return {
+        "classification": inference_messages.Classification(
+            predicted_index=best, predicted_label=labels[best], scores=_class_scores(labels, logits, scores)
+        )
+    }
+
+
+def _multi_label(labels: Sequence[str], logits: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
     # A logit of 0 or more is a probability of one half or more, without rounding.
     predicted = sorted((index for index, logit in enumerate(logits) if logit >= 0), key=lambda index: -logits[index])
-    return inference_messages.MultiLabel(
-        predicted_indices=predicted, predicted_labels=[labels[index] for index in predicted], scores=scores
-    )
+    return {
+        "multi_label": inference_messages.MultiLabel(
+            predicted_indices=predicted,
+            predicted_labels=[labels[index] for index in predicted],
+            scores=_class_scores(labels, logits, scores),
+        )
+    }
+
+
+def _regression(_labels: Sequence[str], _values: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
+    return {"regression": inference_messages.Regression(value=scores[0])}
+
+
+_OUTCOMES: Mapping[Answer, Callable[[Sequence[str], Sequence[float], Sequence[float]], dict[str, Any]]] = {
+    "class": _classification,
+    "labels": _multi_label,
+    "value": _regression,
+}
 
 
 def _class_scores(
@@ -346,11 +366,11 @@ def _image_usage(usage: ImageUsage) -> inference_messages.ImageUsage:
     )
 
 
-def _timing(timings: Timings) -> inference_messages.Timing:
+def _timing(timings: Timings, *, solver_s: float | None = None) -> inference_messages.Timing:
     return inference_messages.Timing(
         queue_seconds=timings.queue_s,
         preprocessing_seconds=timings.preprocessing_s,
         model_seconds=timings.model_s,
-        solver_seconds=timings.solver_s,
+        solver_seconds=solver_s,
         total_seconds=timings.total_s,
     )

@@ -1,71 +1,50 @@
-"""The enums of the API and what the rest of the server calls their values."""
+"""Names of the values of the API's enums, as the rest of the server uses them: derived from their descriptors.
+
+A name is the value's without the enum's prefix, in lower case, with dashes: MASKING_MASK_TOKEN is "mask-token". The
+value 0 of every enum, such as MASKING_UNSPECIFIED, says nothing and has no name.
+"""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any  # an enum's stub is a type of its own, and its values are of another
 
-from explicate.v1 import explanation_pb2 as explanation_messages
-from explicate.v1 import model_service_pb2 as model_messages
-from explicate_server.explain.run import StopReason
-from explicate_server.registry.records import State
-
-_Number = TypeVar("_Number")
-
-OUTPUT_SPACES = {
-    explanation_messages.OUTPUT_SPACE_UNSPECIFIED: None,
-    explanation_messages.OUTPUT_SPACE_PROBABILITY: "probability",
-    explanation_messages.OUTPUT_SPACE_LOGIT: "logit",
-    explanation_messages.OUTPUT_SPACE_VALUE: "value",
-}
-MASKINGS = {
-    explanation_messages.MASKING_UNSPECIFIED: None,
-    explanation_messages.MASKING_ATTENTION: "attention",
-    explanation_messages.MASKING_MASK_TOKEN: "mask-token",
-    explanation_messages.MASKING_DELETE: "delete",
-    explanation_messages.MASKING_BACKGROUND: "background",
-    explanation_messages.MASKING_MEAN: "mean",
-    explanation_messages.MASKING_BLUR: "blur",
-    explanation_messages.MASKING_GREY: "grey",
-    explanation_messages.MASKING_DRAWN: "drawn",
-}
-GRANULARITIES = {
-    explanation_messages.GRANULARITY_UNSPECIFIED: None,
-    explanation_messages.GRANULARITY_WORD: "word",
-    explanation_messages.GRANULARITY_TOKEN: "token",
-    explanation_messages.GRANULARITY_SENTENCE: "sentence",
-    explanation_messages.GRANULARITY_SLIC: "slic",
-    explanation_messages.GRANULARITY_QUICKSHIFT: "quickshift",
-    explanation_messages.GRANULARITY_GRID: "grid",
-    explanation_messages.GRANULARITY_PATCH: "patch",
-}
-QUALITY_LEVELS = {
-    explanation_messages.QUALITY_LEVEL_UNSPECIFIED: None,
-    explanation_messages.QUALITY_LEVEL_BASIC: "basic",
-    explanation_messages.QUALITY_LEVEL_FULL: "full",
-}
-ENUM_OPTIONS: Mapping[str, Mapping[Any, str | None]] = {
-    "output_space": OUTPUT_SPACES,
-    "granularity": GRANULARITIES,
-    "masking": MASKINGS,
-    "quality": QUALITY_LEVELS,
-}
-STOP_REASONS = {
-    StopReason.TOLERANCE: explanation_messages.STOP_REASON_TOLERANCE,
-    StopReason.TOP_K: explanation_messages.STOP_REASON_TOP_K,
-    StopReason.BUDGET: explanation_messages.STOP_REASON_BUDGET,
-    StopReason.DEADLINE: explanation_messages.STOP_REASON_DEADLINE,
-    StopReason.EXACT: explanation_messages.STOP_REASON_EXACT,
-    StopReason.RUNNING: explanation_messages.STOP_REASON_RUNNING,
-}
-STATES = {
-    State.AVAILABLE: model_messages.MODEL_STATE_AVAILABLE,
-    State.LOADING: model_messages.MODEL_STATE_LOADING,
-    State.READY: model_messages.MODEL_STATE_READY,
-    State.FAILED: model_messages.MODEL_STATE_FAILED,
-    State.UNLOADING: model_messages.MODEL_STATE_UNLOADING,
-    State.REMOVED: model_messages.MODEL_STATE_REMOVED,
-}
+from google.protobuf.descriptor import EnumDescriptor
 
 
-def key_of(table: Mapping[_Number, str | None], value: str | None) -> _Number:
-    """The number of a value; None is the unspecified one."""
-    return next(number for number, name in table.items() if name == value)
+def _prefix(enum: EnumDescriptor) -> str:
+    return enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+
+
+@cache
+def _names(enum: EnumDescriptor) -> Mapping[int, str | None]:
+    prefix = _prefix(enum)
+    return {
+        number: value.name.removeprefix(prefix).lower().replace("_", "-") if number else None
+        for number, value in enum.values_by_number.items()
+    }
+
+
+def is_known(enum: Any, number: int) -> bool:
+    """Whether an enum has a value of this number; a field can hold any."""
+    return number in _names(enum.DESCRIPTOR)
+
+
+def name_of(enum: Any, number: int) -> str | None:
+    """The name of a value of an enum; None of the unspecified one.
+
+    Raises:
+        KeyError: the enum does not have it.
+    """
+    return _names(enum.DESCRIPTOR)[number]
+
+
+def number_of(enum: Any, name: str | None) -> Any:
+    """The value of an enum by its name; None of None, which leaves a field unset.
+
+    Raises:
+        ValueError: the enum does not have it.
+    """
+    if name is None:
+        return None
+    prefix = _prefix(enum.DESCRIPTOR)
+    return enum.Value(prefix + name.upper().replace("-", "_"))

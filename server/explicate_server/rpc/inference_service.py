@@ -1,7 +1,7 @@
 """InferenceService: predictions and explanations."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -17,17 +17,18 @@ from explicate_server.inference.explain_call import ExplainAnswer
 from explicate_server.inference.explainer import Explainer
 from explicate_server.inference.predictor import Predictor
 from explicate_server.inference.shadow import Shadow
+from explicate_server.modalities.modality import Player
 from explicate_server.registry.label_store import LABEL_NAME
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.records import ServedModel
-from explicate_server.rpc import answers, requests
+from explicate_server.rpc import answers, option_messages, requests
 from explicate_server.rpc.calls import Pacer, time_left_s
 from explicate_server.rpc.requests import InputsDigest
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
 
 # A person or a plot cannot follow faster, and every answer costs a fit and a message.
-_STREAM_INTERVAL_S = 0.2
+STREAM_INTERVAL_S = 0.2
 # A row of a table takes about 1 µs a cell to read; this many rows of an ordinary table less than a thread's hand-over.
 _INLINE_ROWS = 16
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -88,20 +89,25 @@ class InferenceServicer(services.InferenceServiceServicer):
     async def Explain(self, request: messages.ExplainRequest, context: _Context) -> messages.ExplainResponse:
         """The prediction and its explanation."""
         digest = InputsDigest(request)
-        with self._lease(request.model, digest) as served:
-            async with aclosing(self._answers(served, request, digest, context, progress=lambda: False)) as steps:
-                return answers.explain_response(served, await anext(steps))
+        with self._lease(request.spec.model, digest) as served:
+            value = requests.model_input(request.spec.input, "input")
+            async with aclosing(self._answers(served, value, request, digest, context, lambda: False)) as steps:
+                return answers.explain_response(served, value, await anext(steps))
 
     async def StreamExplain(
         self, request: messages.StreamExplainRequest, context: _Context
     ) -> AsyncIterator[messages.StreamExplainResponse]:
         """Estimates as they grow; the last one is final."""
-        pacer = Pacer(_STREAM_INTERVAL_S)
+        pacer = Pacer(STREAM_INTERVAL_S)
         digest = InputsDigest(request)
-        with self._lease(request.model, digest) as served:
-            async with aclosing(self._answers(served, request, digest, context, progress=pacer.due)) as steps:
+        known: Sequence[Player] | None = None  # by the caller
+        with self._lease(request.spec.model, digest) as served:
+            value = requests.model_input(request.spec.input, "input")
+            async with aclosing(self._answers(served, value, request, digest, context, pacer.due)) as steps:
                 async for answer in steps:
-                    yield answers.stream_explain_response(served, answer)
+                    new = answer.final or answer.players != known
+                    yield answers.stream_explain_response(served, value, answer, with_features=new)
+                    known = answer.players
 
     @contextmanager
     def _lease(self, reference: messages.ModelRef, digest: InputsDigest) -> Iterator[ServedModel]:
@@ -116,26 +122,27 @@ class InferenceServicer(services.InferenceServiceServicer):
     async def _answers(
         self,
         served: ServedModel,
+        value: ModelInput,
         request: messages.ExplainRequest | messages.StreamExplainRequest,
         digest: InputsDigest,
         context: _Context,
-        *,
         progress: Callable[[], bool],
     ) -> AsyncGenerator[ExplainAnswer]:
-        value, options = requests.model_input(request.input, "input"), requests.explain_options(request.options)
+        spec = request.spec
+        options = option_messages.explain_options(spec.options)
         steps = self._explainer.explain(
             served,
             value,
             options,
             caller=caller_of_call(),
-            priority=requests.explain_priority(request),
+            priority=requests.explain_priority(spec),
             time_left_s=time_left_s(context, self._settings.max_call_s),
             field_path="input",
             progress=progress,
         )
         async with aclosing(steps):
             async for answer in steps:
-                if answer.final and self._is_shadowed(served, request.model, digest):
+                if answer.final and self._is_shadowed(served, spec.model, digest):
                     self._shadow.explained(served, value, options, answer, size_bytes=request.ByteSize())
                 yield answer
 

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -11,6 +11,7 @@ import grpc
 
 from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
+from explicate.v1.explanation_pb2 import ExplainOptions, Granularity, Masking
 from explicate_bundle.manifest import MODEL_NAME
 from explicate_server.call_record import note_change
 from explicate_server.errors import InvalidRequest, Violation
@@ -20,7 +21,8 @@ from explicate_server.registry.label_store import LABEL_NAME, LIVE, Traffic
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.records import VersionRecord
 from explicate_server.rpc import answers
-from explicate_server.rpc.enums import GRANULARITIES, MASKINGS, key_of
+from explicate_server.rpc.enums import number_of
+from explicate_server.rpc.option_messages import default_options
 from explicate_server.settings import Settings
 
 _MOST_PER_PAGE = 1000
@@ -38,37 +40,53 @@ class ModelServicer(services.ModelServiceServicer):
 
     async def ListModels(self, request: messages.ListModelsRequest, context: _Context) -> messages.ListModelsResponse:
         """Every known version, the broken ones with their reason."""
-        records, next_page_token = _page(self._registry.records, request.page_size, request.page_token)
+        size = request.page_size if request.HasField("page_size") else None
+        records, next_page_token = _page(self._registry.records, size, request.page_token)
         return messages.ListModelsResponse(models=map(answers.model_status, records), next_page_token=next_page_token)
 
     async def GetModel(self, request: messages.GetModelRequest, context: _Context) -> messages.GetModelResponse:
         """One version in full."""
         version = request.version if request.HasField("version") else None
-        if version is not None and request.label:
+        label = _label(request.label) if request.HasField("label") else None
+        if version is not None and label is not None:
             raise InvalidRequest([Violation("label", "is set beside version; give one of them")])
         model = _model(request.model)
-        record = self._registry.find(model, version=version, label=request.label or None)
+        record = self._registry.find(model, version=version, label=label)
         entry, bundle = self._registry.known(model), record.bundle
         return messages.GetModelResponse(
             status=answers.model_status(record),
             bundle=bundle.manifest if bundle else None,
             methods=_methods(record),
-            granularities=_named(GRANULARITIES, record.served.modality.granularities) if record.served else [],
-            maskings=_named(MASKINGS, record.served.modality.maskings) if record.served else [],
-            limits=messages.ServingLimits(
-                max_inputs=self._max_inputs(record),
-                max_text_bytes=self._settings.max_text_bytes,
-                max_evaluations=self._settings.max_evaluations,
-                max_call_seconds=self._settings.max_call_s,
-                max_evaluations_per_caller=self._settings.max_evaluations_per_caller,
-                max_image_bytes=self._settings.max_image_bytes,
-                max_image_pixels=self._settings.max_image_pixels,
-            ),
-            model_card=_model_card(record),
+            granularities=_numbers(Granularity, record.served.modality.granularities) if record.served else [],
+            maskings=_numbers(Masking, record.served.modality.maskings) if record.served else [],
+            default_options=self._default_options(record),
+            limits=self._limits(record),
+            model_card=_model_card(record) or None,
             runtimes=[answers.runtime_trial(trial) for trial in record.served.trials] if record.served else [],
             labels=answers.model_labels(entry),
             traffic=answers.traffic(entry.traffic),
             shadow=answers.shadow_report(self._shadow.report(model)),
+        )
+
+    def _default_options(self, record: VersionRecord) -> list[ExplainOptions]:
+        """What each method resolves to when nothing else is said; "auto" is always one of the others."""
+        if record.served is None:
+            return []
+        choices, methods = record.served.choices, _methods(record)
+        return [
+            default_options(method, choices=choices, settings=self._settings) for method in methods if method != AUTO
+        ]
+
+    def _limits(self, record: VersionRecord) -> messages.ServingLimits:
+        settings = self._settings
+        return messages.ServingLimits(
+            max_inputs=self._max_inputs(record),
+            max_text_bytes=settings.max_text_bytes,
+            max_evaluations=settings.max_evaluations,
+            max_call_seconds=settings.max_call_s,
+            max_evaluations_per_caller=settings.max_evaluations_per_caller,
+            max_image_bytes=settings.max_image_bytes,
+            max_image_pixels=settings.max_image_pixels,
         )
 
     def _max_inputs(self, record: VersionRecord) -> int:
@@ -97,20 +115,20 @@ class ModelServicer(services.ModelServiceServicer):
         self, request: messages.ActivateVersionRequest, context: _Context
     ) -> messages.ActivateVersionResponse:
         """A label on a version, loaded first."""
-        version, label = _version(request.version, "version"), _label(request.label or LIVE)
+        version, label = _version(request.version, "version"), _label_or_live(request)
         model, expected = _model(request.model), _expected(request)
         note_change(f"{model}@{label} to version {version}")
         entry = await self._registry.refreshed(model)
         switched = await self._changes.activate(entry, version, label=label, expected=expected)
         return messages.ActivateVersionResponse(
-            status=answers.model_status(switched.record), previous_version=switched.previous
+            status=answers.model_status(switched.record), previous_version=switched.previous or None
         )
 
     async def RollbackModel(
         self, request: messages.RollbackModelRequest, context: _Context
     ) -> messages.RollbackModelResponse:
         """A label where it was before."""
-        model, label, expected = _model(request.model), _label(request.label or LIVE), _expected(request)
+        model, label, expected = _model(request.model), _label_or_live(request), _expected(request)
         note_change(f"{model}@{label} to the version before")
         entry = await self._registry.refreshed(model)
         switched = await self._changes.roll_back(entry, label=label, expected=expected)
@@ -151,7 +169,7 @@ class ModelServicer(services.ModelServiceServicer):
         self, request: messages.WatchModelsRequest, context: _Context
     ) -> AsyncIterator[messages.WatchModelsResponse]:
         """States, then changes. A record is turned into a message when the reader is ready for it."""
-        model = _model(request.model) if request.model else None
+        model = _model(request.model) if request.HasField("model") else None
         first = True
         async with aclosing(self._registry.watches.changes()) as changes:
             async for changed in changes:
@@ -162,14 +180,15 @@ class ModelServicer(services.ModelServiceServicer):
                 first = False
 
 
-def _page(records: list[VersionRecord], size: int, token: str) -> tuple[list[VersionRecord], str]:
-    """The records after the one that the token names, and the token of the page after them."""
-    if size < 0:
-        raise InvalidRequest([Violation("page_size", f"is {size}; give 1 to {_MOST_PER_PAGE:,}, or 0 for all")])
+def _page(records: list[VersionRecord], size: int | None, token: str) -> tuple[list[VersionRecord], str | None]:
+    """The records after the one that the token names, and the token of the page after them; None of the last one."""
+    if size is not None and size < 1:
+        problem = f"is {size}; give 1 to {_MOST_PER_PAGE:,}, or leave it out for all"
+        raise InvalidRequest([Violation("page_size", problem)])
     keys = [(record.place.model, record.place.version) for record in records]
     start = bisect_right(keys, _last_seen(token)) if token else 0
     end = start + min(size, _MOST_PER_PAGE) if size else len(records)
-    return records[start:end], _token(*keys[end - 1]) if end < len(records) else ""
+    return records[start:end], _token(*keys[end - 1]) if end < len(records) else None
 
 
 def _token(model: str, version: int) -> str:
@@ -200,6 +219,10 @@ def _label(name: str) -> str:
     return name
 
 
+def _label_or_live(request: messages.ActivateVersionRequest | messages.RollbackModelRequest) -> str:
+    return _label(request.label) if request.HasField("label") else LIVE
+
+
 def _version(version: int, field: str) -> int:
     if version < 1:
         raise InvalidRequest([Violation(field, f"is {version}; versions count from 1, ListModels gives them")])
@@ -209,11 +232,10 @@ def _version(version: int, field: str) -> int:
 def _expected(
     request: messages.ActivateVersionRequest | messages.RollbackModelRequest | messages.RemoveLabelRequest,
 ) -> int | None:
-    if not request.HasField("expected_version"):
-        return None
-    if request.expected_version < 0:
-        raise InvalidRequest([Violation("expected_version", "is below 0; give a version, or 0 for no such label")])
-    return request.expected_version
+    """The version that the label must point at, 0 if there must not be such a label; None if nothing is expected."""
+    if isinstance(request, messages.ActivateVersionRequest) and request.HasField("expected_none"):
+        return 0
+    return _version(request.expected_version, "expected_version") if request.HasField("expected_version") else None
 
 
 def _model_card(record: VersionRecord) -> str:
@@ -223,8 +245,8 @@ def _model_card(record: VersionRecord) -> str:
         return ""
 
 
-def _named(names: Mapping[Any, str | None], values: Sequence[str]) -> list[Any]:
-    return [key_of(names, value) for value in values]
+def _numbers(enum: Any, names: Sequence[str]) -> list[Any]:
+    return [number_of(enum, name) for name in names]
 
 
 def _methods(record: VersionRecord) -> list[str]:

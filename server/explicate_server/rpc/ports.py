@@ -19,7 +19,6 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from explicate.v1 import inference_service_pb2, inference_service_pb2_grpc, model_service_pb2, model_service_pb2_grpc
 from explicate_server.errors import ServerError
@@ -27,6 +26,7 @@ from explicate_server.rpc.calls import OWN_SERVICES, CallsInterceptor, authoriza
 from explicate_server.rpc.error_catalogue import abort_with
 from explicate_server.rpc.inference_service import InferenceServicer
 from explicate_server.rpc.model_service import ModelServicer
+from explicate_server.rpc.reflection import add_reflection
 from explicate_server.security.access import Access, exposure, on_admin_port
 from explicate_server.security.tokens import Reloaded, check_rights
 from explicate_server.settings import Settings
@@ -181,7 +181,7 @@ class Ports:
 def _add_services(server: grpc.aio.Server, services: Services, *, own: list[str]) -> None:
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(services.models, server)
     health_pb2_grpc.add_HealthServicer_to_server(services.health, server)
-    reflection.enable_server_reflection([*own, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    add_reflection(server, [*own, health.SERVICE_NAME])
 
 
 def _bind(server: grpc.aio.Server, address: str, flag: str, credentials: grpc.ServerCredentials | None) -> int:

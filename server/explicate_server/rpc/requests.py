@@ -8,15 +8,12 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import Message
 
-from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import table_pb2 as table_messages
 from explicate_bundle.inputs import CellValue, ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.errors import InvalidRequest, Violation
-from explicate_server.inference.explain_options import ClassName, Contrast, ExplainOptions, Target
 from explicate_server.modalities.packed_table import CategoryValues, NumberValues, PackedTable
-from explicate_server.rpc.enums import ENUM_OPTIONS, GRANULARITIES, MASKINGS, OUTPUT_SPACES, QUALITY_LEVELS
 from explicate_server.runtime.batcher import Priority
 
 Request = messages.PredictRequest | messages.ExplainRequest | messages.StreamExplainRequest
@@ -38,7 +35,7 @@ class InputsDigest:
 
 def _inputs(request: Request) -> Iterable[Message]:
     if not isinstance(request, messages.PredictRequest):
-        return [request.input]
+        return [request.spec.input]
     return [request.table] if request.HasField("table") else request.inputs
 
 
@@ -78,11 +75,8 @@ def _cells(cells: Iterable[tuple[str, table_messages.Cell]], path: str) -> dict[
                 values[name] = cell.number
             case "category":
                 values[name] = cell.category
-            case "missing" if cell.missing:
-                values[name] = None
             case "missing":
-                problem = "has missing = false; set it to true, or give a number or a category"
-                raise InvalidRequest([Violation(f"{path}.cells[{name}].missing", problem)])
+                values[name] = None
             case _:
                 problem = "has no value; set number, category or missing"
                 raise InvalidRequest([Violation(f"{path}.cells[{name}]", problem)])
@@ -110,66 +104,12 @@ def predict_priority(request: inference_messages.PredictRequest) -> Priority:
     return Priority.BULK if _checked_priority(request.priority) == _BULK else Priority.PREDICT
 
 
-def explain_priority(request: inference_messages.ExplainRequest | inference_messages.StreamExplainRequest) -> Priority:
+def explain_priority(spec: inference_messages.ExplainSpec) -> Priority:
     """The class of an explanation."""
-    return Priority.BULK if _checked_priority(request.priority) == _BULK else Priority.EXPLAIN
+    return Priority.BULK if _checked_priority(spec.priority) == _BULK else Priority.EXPLAIN
 
 
 def _checked_priority(priority: Any) -> Any:
     if priority not in inference_messages.Priority.values():
         raise InvalidRequest([Violation("priority", f"{priority} is no value of this enum")])
     return priority
-
-
-def explain_options(message: explanation_messages.ExplainOptions) -> ExplainOptions:
-    """The options as given; enum values this server does not know are refused, not ignored.
-
-    Raises:
-        InvalidRequest: an enum has a value without a meaning, or ``target.all`` is false.
-    """
-
-    def given(name: Any) -> Any:
-        return getattr(message, name) if message.HasField(name) else None
-
-    for name, known in ENUM_OPTIONS.items():
-        if getattr(message, name) not in known:
-            raise InvalidRequest([Violation(f"options.{name}", f"{getattr(message, name)} is no value of this enum")])
-    return ExplainOptions(
-        method=given("method"),
-        target=_target(message.target),
-        output_space=OUTPUT_SPACES[message.output_space],
-        granularity=GRANULARITIES[message.granularity],
-        masking=MASKINGS[message.masking],
-        max_evaluations=given("max_evaluations"),
-        min_evaluations=given("min_evaluations"),
-        tolerance=given("tolerance"),
-        confidence=given("confidence"),
-        time_limit_s=given("time_limit_seconds"),
-        seed=given("seed"),
-        top_k=given("top_k"),
-        quality=QUALITY_LEVELS[message.quality],
-        max_players=given("max_players"),
-        segments=given("segments"),
-    )
-
-
-def _target(message: explanation_messages.Target) -> Target:
-    match message.WhichOneof("selector"):
-        case "index":
-            return Target(index=message.index)
-        case "label":
-            return Target(label=message.label)
-        case "all" if not message.all:
-            raise InvalidRequest([Violation("options.target.all", "is false; leave it out for the predicted class")])
-        case "all":
-            return Target(all=True)
-        case "contrast":
-            contrast = message.contrast
-            return Target(contrast=Contrast(_class_name(contrast.target), _class_name(contrast.reference)))
-        case _:
-            return Target()
-
-
-def _class_name(message: explanation_messages.ClassSelector) -> ClassName | None:
-    selector = message.WhichOneof("selector")
-    return getattr(message, selector) if selector else None

@@ -135,6 +135,7 @@ NEEDS: Mapping[str, Need] = {
     "grpc.health.v1.Health/Check": OPEN,
     "grpc.health.v1.Health/List": ANY_TOKEN,  # it names every model
     "grpc.health.v1.Health/Watch": OPEN,
+    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": ANY_TOKEN,
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": ANY_TOKEN,
 }
 

@@ -34,16 +34,10 @@ def picture(width: int = 40, height: int = 20, *, colour: str = "seagreen", **op
 def bundle(model: str) -> bundle_pb.Bundle:
     return bundle_pb.Bundle(
         class_labels=LABELS if model == CLASSIFIER else (),
-        target_name=TARGET if model == REGRESSION else "",
+        target_name=TARGET if model == REGRESSION else None,
         image=bundle_pb.ImageSchema(width=WIDTH, height=HEIGHT, shortest_edge=8, patch_size=2),
         precision="fp32",
     )
-
-
-def kind(model: str) -> int:
-    if model == REGRESSION:
-        return bundle_pb.MODEL_KIND_IMAGE_REGRESSION
-    return bundle_pb.MODEL_KIND_IMAGE_CLASSIFICATION
 
 
 def violations(content: bytes, path: str) -> list[tuple[str, str]]:
@@ -103,4 +97,9 @@ def features() -> list[explanation_pb.Feature]:
 
 def segment_map() -> explanation_pb.SegmentMap:
     ids = [2 * (y >= HEIGHT // 2) + (x >= WIDTH // 2) for y in range(HEIGHT) for x in range(WIDTH)]
-    return explanation_pb.SegmentMap(width=WIDTH, height=HEIGHT, ids=ids)
+    return explanation_pb.SegmentMap(
+        width=WIDTH,
+        height=HEIGHT,
+        encoding=explanation_pb.SEGMENT_ID_ENCODING_UINT16_LITTLE_ENDIAN,
+        ids=b"".join(number.to_bytes(2, "little") for number in ids),
+    )

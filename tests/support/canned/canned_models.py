@@ -29,8 +29,8 @@ def status(model: str, version: int, state: int, *labels: str) -> model_pb.Model
         version=version,
         state=state,
         labels=labels,
-        runtime="onnxruntime-cpu" if state == model_pb.MODEL_STATE_READY else "",
-        precision="fp32" if state == model_pb.MODEL_STATE_READY else "",
+        runtime="onnxruntime-cpu" if state == model_pb.MODEL_STATE_READY else None,
+        precision="fp32" if state == model_pb.MODEL_STATE_READY else None,
         leases=2,
         graph_bytes=90 << 20,
         previous_of=["canary"],
@@ -55,7 +55,7 @@ class ChangedModels:
     def ActivateVersion(self, request, context):
         self.state.enter(request, context)
         ready = status(request.model, request.version, model_pb.MODEL_STATE_READY, request.label)
-        return model_pb.ActivateVersionResponse(status=ready, previous_version=3 if request.label == "live" else 0)
+        return model_pb.ActivateVersionResponse(status=ready, previous_version=3 if request.label == "live" else None)
 
     def RollbackModel(self, request, context):
         self.state.enter(request, context)

@@ -101,22 +101,26 @@ class _Inference(InferenceServiceServicer):
 
     def Explain(self, request, context):
         self.state.enter(request, context)
-        if violations := _violations(request.model.model, request.input, "input"):
+        spec = request.spec
+        if violations := _violations(spec.model.model, spec.input, "input"):
             context.abort_with_status(rpc_status.to_status(bad_request(*violations)))
         if self.state.hold:
             self.state.ended.wait(timeout=30)
-        return inference_pb.ExplainResponse(**answer(request, 32, explanation_pb.STOP_REASON_TOLERANCE))
+        return inference_pb.ExplainResponse(result=answer(spec, 32, explanation_pb.STOP_REASON_TOLERANCE))
 
     def StreamExplain(self, request, context):
         self.state.enter(request, context)
         *rounds, last = STREAMED_EVALUATIONS
         for evaluations in rounds:
-            yield inference_pb.StreamExplainResponse(**answer(request, evaluations, explanation_pb.STOP_REASON_RUNNING))
+            running = answer(request.spec, evaluations, explanation_pb.STOP_REASON_RUNNING)
+            if evaluations != rounds[0]:
+                running.explanation.ClearField("features")
+                running.explanation.ClearField("segment_map")
+            yield inference_pb.StreamExplainResponse(result=running)
         if self.state.hold:
             self.state.ended.wait(timeout=30)
-        yield inference_pb.StreamExplainResponse(
-            **answer(request, last, explanation_pb.STOP_REASON_TOLERANCE), final=True
-        )
+        final = answer(request.spec, last, explanation_pb.STOP_REASON_TOLERANCE)
+        yield inference_pb.StreamExplainResponse(result=final, final=True)
 
 
 _TEXT_BUNDLE = bundle_pb.Bundle(
@@ -137,7 +141,7 @@ class _Models(ChangedModels, ModelServiceServicer):
         if request.page_size:
             start = int(request.page_token or 0)
             end = start + request.page_size
-            token = str(end) if end < len(self.state.models) else ""
+            token = str(end) if end < len(self.state.models) else None
             return model_pb.ListModelsResponse(models=self.state.models[start:end], next_page_token=token)
         return model_pb.ListModelsResponse(models=self.state.listed.pop(0) if self.state.listed else self.state.models)
 
@@ -182,8 +186,9 @@ def model_status(model: str, version: int = 3, state: int = model_pb.MODEL_STATE
         version=version,
         state=state,
         labels=["live"] if state == model_pb.MODEL_STATE_READY else [],
-        reason=reason,
-        kind=_kind(model),
+        reason=reason or None,
+        input_kind=_input_kind(model),
+        objective=_objective(model),
         bundle_digest="ab" * 32,
         runtime="onnxruntime-cpu",
         precision="fp32",
@@ -207,14 +212,16 @@ def _bundle(model: str) -> bundle_pb.Bundle:
     return bundle
 
 
-def _kind(model: str) -> int:
+def _input_kind(model: str) -> int:
     if _is_table(model):
-        return canned_tables.kind(model)
-    if model in canned_images.MODELS:
-        return canned_images.kind(model)
-    if model == canned_labels.MODEL:
-        return bundle_pb.MODEL_KIND_TEXT_MULTI_LABEL
-    return bundle_pb.MODEL_KIND_TEXT_CLASSIFICATION
+        return bundle_pb.INPUT_KIND_TABULAR
+    return bundle_pb.INPUT_KIND_IMAGE if model in canned_images.MODELS else bundle_pb.INPUT_KIND_TEXT
+
+
+def _objective(model: str) -> int:
+    if model in (canned_tables.REGRESSION, canned_images.REGRESSION):
+        return bundle_pb.OBJECTIVE_REGRESSION
+    return bundle_pb.OBJECTIVE_MULTI_LABEL if model == canned_labels.MODEL else bundle_pb.OBJECTIVE_CLASSIFICATION
 
 
 def _violations(model: str, item: inference_pb.Input, path: str) -> list[tuple[str, str]]:
@@ -266,15 +273,15 @@ def word_value(index: int) -> float:
     return (index + 1) / 100 * (-1) ** index
 
 
-def answer(request, evaluations: int, stop_reason: int) -> dict[str, object]:
-    model, asked = request.model.model, request.input
-    options = _resolved(request)
+def answer(spec: inference_pb.ExplainSpec, evaluations: int, stop_reason: int) -> inference_pb.ExplainResult:
+    model, asked = spec.model.model, spec.input
+    options = _resolved(spec)
     full = options.quality == explanation_pb.QUALITY_LEVEL_FULL
     features = _features(model, asked, options)
-    return {
-        "model": MODEL,
-        "prediction": prediction(model, asked),
-        "explanation": explanation_pb.Explanation(
+    return inference_pb.ExplainResult(
+        model=MODEL,
+        prediction=prediction(model, asked),
+        explanation=explanation_pb.Explanation(
             features=features,
             attributions=_attributions(model, options.target, len(features)),
             quality=explanation_pb.Quality(**BASIC_FIGURES, **(FULL_FIGURES if full else {})),
@@ -287,11 +294,11 @@ def answer(request, evaluations: int, stop_reason: int) -> dict[str, object]:
             options=options,
             segment_map=canned_images.segment_map() if asked.HasField("image") else None,
         ),
-        "timing": inference_pb.Timing(total_seconds=0.5, solver_seconds=0.125),
-    }
+        timing=inference_pb.Timing(total_seconds=0.5, solver_seconds=0.125),
+    )
 
 
-def _resolved(request) -> explanation_pb.ExplainOptions:
+def _resolved(spec: inference_pb.ExplainSpec) -> explanation_pb.ExplainOptions:
     options = explanation_pb.ExplainOptions(
         method="kernel-shap",
         output_space=explanation_pb.OUTPUT_SPACE_PROBABILITY,
@@ -302,16 +309,16 @@ def _resolved(request) -> explanation_pb.ExplainOptions:
         quality=explanation_pb.QUALITY_LEVEL_BASIC,
         max_players=64,
     )
-    if request.input.HasField("tabular"):
+    if spec.input.HasField("tabular"):
         options.ClearField("granularity")
         options.masking = explanation_pb.MASKING_BACKGROUND
-    if request.input.HasField("image"):
+    if spec.input.HasField("image"):
         options.granularity, options.masking = explanation_pb.GRANULARITY_SLIC, explanation_pb.MASKING_MEAN
         options.segments = 49
         options.ClearField("max_players")
-    if request.model.model in (canned_tables.REGRESSION, canned_images.REGRESSION):
+    if spec.model.model in (canned_tables.REGRESSION, canned_images.REGRESSION):
         options.output_space = explanation_pb.OUTPUT_SPACE_VALUE
-    options.MergeFrom(request.options)
+    options.MergeFrom(spec.options)
     return options
 
 

@@ -36,17 +36,11 @@ def bundle(model: str) -> bundle_pb.Bundle:
             column.group = "means"
     return bundle_pb.Bundle(
         class_labels=[] if model == REGRESSION else ["good", "bad"],
-        target_name=TARGET if model == REGRESSION else "",
+        target_name=TARGET if model == REGRESSION else None,
         tabular=bundle_pb.TabularSchema(columns=columns, background_rows=20),
         precision="fp32",
         metrics={"r_squared": 0.5} if model == REGRESSION else {"auroc": 0.84},
     )
-
-
-def kind(model: str) -> int:
-    if model == REGRESSION:
-        return bundle_pb.MODEL_KIND_TABULAR_REGRESSION
-    return bundle_pb.MODEL_KIND_TABULAR_CLASSIFICATION
 
 
 def violations(cells: Cells, path: str) -> list[tuple[str, str]]:

@@ -59,9 +59,9 @@ async def load_and_unload(repository: Path, *, cycles: int, log: Path) -> Memory
             for number in range(cycles):
                 await admin.LoadModel(models.LoadModelRequest(model="tiny", version=1))
                 predict, explain = predict_request(TEXT, "good tea"), explain_request(f"{TEXT} {number}", method="lime")
-                predict.model.version = explain.model.version = 1
-                answers = await asyncio.gather(stub.Predict(predict), stub.Explain(explain))
-                if any(answer.model.version != 1 for answer in answers):
+                predict.model.version = explain.spec.model.version = 1
+                predicted, explained = await asyncio.gather(stub.Predict(predict), stub.Explain(explain))
+                if {predicted.model.version, explained.result.model.version} != {1}:
                     figures.bad.append("another version answered")
                 await admin.UnloadModel(models.UnloadModelRequest(model="tiny", version=1))
                 _note(figures, server)

@@ -61,9 +61,11 @@ class FuzzFigures:
 def seeds() -> list[tuple[str, Message]]:
     """A good request of each call that changes nothing, with most of its fields set."""
     text = explain_request(TEXT, method="kernel-shap", max_evaluations=64, seed=3, confidence=0.9, tolerance=0.1)
-    text.options.target.contrast.target.label = "great"
-    text.options.target.contrast.reference.index = 0
-    row = inference.ExplainRequest(model=inference.ModelRef(model="loans"), input=table_input(_ROW))
+    text.spec.options.target.contrast.target.label = "great"
+    text.spec.options.target.contrast.reference.index = 0
+    row = inference.ExplainRequest(
+        spec=inference.ExplainSpec(model=inference.ModelRef(model="loans"), input=table_input(_ROW))
+    )
     numbers = table_pb2.NumberValues(values=[1.0, float("nan")])
     columns = [
         table_pb2.TableColumn(
@@ -78,15 +80,15 @@ def seeds() -> list[tuple[str, Message]]:
     )
     animals, picture = inference.ModelRef(model="animals"), inference.ImageInput(content=png(pictures(1)[0]))
     both = [inference.Input(image=picture), predict_request(TEXT).inputs[0]]
-    seen = inference.ExplainRequest(model=animals, input=both[0])
-    seen.options.segments = 6
+    seen = inference.ExplainRequest(spec=inference.ExplainSpec(model=animals, input=both[0]))
+    seen.spec.options.segments = 6
     return [
         (f"{_SERVICE}Predict", predict_request(TEXT, "good tea")),
         (f"{_SERVICE}Predict", packed),
         (f"{_SERVICE}Predict", inference.PredictRequest(model=animals, inputs=both[:1] * 3)),
         (f"{_SERVICE}Predict", inference.PredictRequest(model=animals, inputs=both)),
         (f"{_SERVICE}Explain", seen),
-        (f"{_SERVICE}Predict", inference.PredictRequest(model=row.model, inputs=[row.input], priority=2)),
+        (f"{_SERVICE}Predict", inference.PredictRequest(model=row.spec.model, inputs=[row.spec.input], priority=2)),
         (f"{_SERVICE}Explain", text),
         (f"{_SERVICE}Explain", row),
         (f"{_SERVICE}StreamExplain", stream_request(TEXT, method="permutation-shap", max_evaluations=64)),

@@ -116,7 +116,7 @@ class _Load:
         return self._truth[answer.model.version, text].problem(answer.predictions[0])
 
     async def _explain(self, text: str) -> str:
-        answer = await self._stub.Explain(explain_request(text, max_evaluations=_EVALUATIONS), timeout=30)
+        answer = (await self._stub.Explain(explain_request(text, max_evaluations=_EVALUATIONS), timeout=30)).result
         self._figures.explanations += 1
         truth, (attribution,) = self._truth[answer.model.version, text], answer.explanation.attributions
         return truth.problem(answer.prediction) or truth.problem_of_attribution(attribution)
@@ -155,8 +155,8 @@ async def _truth(channel: grpc.aio.Channel) -> dict[tuple[int, str], _Truth]:
     for version in (1, 2):
         for text in _TEXTS:
             request = explain_request(text, max_evaluations=_EVALUATIONS)
-            request.model.version = version
-            answer = await stub.Explain(request)
+            request.spec.model.version = version
+            answer = (await stub.Explain(request)).result
             scores = [score.probability for score in answer.prediction.classification.scores]
             truth[version, text] = _Truth(version, scores, answer.explanation.attributions[0].baseline_value)
     assert all(abs(truth[1, text].whole[0] - truth[2, text].whole[0]) > 10 * _CLOSE for text in _TEXTS)

@@ -104,7 +104,8 @@ LIES: dict[str, list[tuple[Change, str]]] = {
         (lambda m: m.update(format_version=2), "format_version"),
         (lambda m: m.update(model="other"), "model"),
         (lambda m: m.update(version="7"), "version"),
-        (lambda m: m.update(kind="MODEL_KIND_UNSPECIFIED"), "kind"),
+        (lambda m: m.update(input_kind="INPUT_KIND_UNSPECIFIED"), "input_kind 0"),
+        (lambda m: m.pop("objective"), "objective 0"),
         (lambda m: m.update(class_labels=["same", "same"]), "class_labels"),
         (lambda m: m.update(class_labels=["one"]), "class_labels"),
         (lambda m: m.update(golden_tolerance=0), "golden_tolerance"),
@@ -124,10 +125,10 @@ LIES: dict[str, list[tuple[Change, str]]] = {
     ],
     "loans": [
         (lambda m: m.pop("class_labels"), "0 class_labels"),
-        (lambda m: m.update(kind="MODEL_KIND_TABULAR_REGRESSION"), "class_labels of a regression"),
-        (lambda m: (m.update(kind="MODEL_KIND_TABULAR_REGRESSION"), m.pop("class_labels")), "target_name is empty"),
+        (lambda m: m.update(objective="OBJECTIVE_REGRESSION"), "class_labels of a regression"),
+        (lambda m: (m.update(objective="OBJECTIVE_REGRESSION"), m.pop("class_labels")), "target_name is empty"),
         (lambda m: m.update(text={"max_tokens": 128}), "text is set"),
-        (lambda m: m.update(kind="MODEL_KIND_TEXT_CLASSIFICATION"), "tabular is set"),
+        (lambda m: m.update(input_kind="INPUT_KIND_TEXT"), "tabular is set"),
         (lambda m: m["tabular"].pop("columns"), "0 tabular.columns"),
         (lambda m: m["tabular"].update(background_rows=0), "background_rows is 0"),
         (lambda m: m["tabular"].update(background_rows=1 << 20), "background_rows"),
@@ -146,8 +147,8 @@ LIES: dict[str, list[tuple[Change, str]]] = {
     ],
     "animals": [
         (lambda m: m.update(text={"max_tokens": 128}), "text is set, but the model reads images"),
-        (lambda m: m.update(kind="MODEL_KIND_TABULAR_CLASSIFICATION"), "image is set, but the model reads rows"),
-        (lambda m: m.update(kind="MODEL_KIND_IMAGE_REGRESSION"), "class_labels of a regression"),
+        (lambda m: m.update(input_kind="INPUT_KIND_TABULAR"), "image is set, but the model reads rows"),
+        (lambda m: m.update(objective="OBJECTIVE_REGRESSION"), "class_labels of a regression"),
         (lambda m: m["image"].pop("width"), "image.width is 0"),
         (lambda m: m["image"].update(height=5000), "image.height is 5000"),
         (lambda m: m["image"].update(shortest_edge=-1), "image.shortest_edge is -1"),
@@ -172,6 +173,45 @@ def test_a_manifest_that_lies_is_refused_and_the_field_named(
 def test_a_regressions_target_has_a_name(table_repository: Path) -> None:
     manifest = verified(table_repository / "losses" / "1").manifest
     assert (manifest.target_name, list(manifest.class_labels)) == (TARGET_NAME, [])
+
+
+def as_version_0_1_wrote_it(manifest: dict[str, Any]) -> None:
+    """One field for what a model reads and predicts, and numbers of 64 bits, which JSON has as strings."""
+    input_kind = manifest.pop("input_kind").removeprefix("INPUT_KIND_")
+    objective = manifest.pop("objective").removeprefix("OBJECTIVE_")
+    manifest["kind"] = f"MODEL_KIND_{input_kind}_{objective}"
+    manifest["version"] = str(manifest["version"])
+    for part in ("provenance", "golden_attributions"):
+        if "seed" in manifest.get(part, {}):
+            manifest[part]["seed"] = str(manifest[part]["seed"])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_bundle_of_version_0_1_is_read_as_what_it_is(repository: Path, model: str) -> None:
+    folder = repository / model / "1"
+    edit_manifest(folder, lambda m: m.setdefault("provenance", {}).update(seed=7))
+    now = verified(folder)
+    edit_manifest(folder, as_version_0_1_wrote_it)
+    content = (folder / "manifest.json").read_text(encoding="utf-8")
+    assert '"MODEL_KIND_' in content
+    assert '"version": "1"' in content
+    before = check_bundle(folder, model=model, version=1)
+    assert before.manifest == now.manifest
+    assert before.kind == now.kind
+    assert before.digest == hashlib.sha256(content.encode()).hexdigest()
+
+
+def test_a_kind_of_a_later_version_is_refused(folder: Path) -> None:
+    edit_manifest(folder, as_version_0_1_wrote_it)
+    edit_manifest(folder, lambda m: m.update(kind=99))
+    with pytest.raises(BundleError, match="input_kind 0 with objective 0 is not known"):
+        verified(folder)
+
+
+def test_a_number_that_the_wire_cannot_hold_is_not_a_version(folder: Path, repository: Path) -> None:
+    for name in ("2147483647", "2147483648", "99999999999999999999"):
+        (folder.parent / name).mkdir()
+    assert [place.version for place in list_bundles(repository) if place.model == "tiny"] == [1, 2**31 - 1]
 
 
 def test_a_bundle_from_before_golden_attributions_is_read(folder: Path) -> None:

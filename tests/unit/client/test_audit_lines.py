@@ -107,7 +107,7 @@ def test_inputs_of_every_kind_are_read(held: Any, value: Any) -> None:
     ],
 )
 def test_what_is_no_line_is_refused_by_its_number(text: str) -> None:
-    with pytest.raises(UsageError, match="line 7 is no line of an audit log"):
+    with pytest.raises(UsageError, match="line 7 is not a line of an audit log"):
         AuditLine.parse(7, text)
 
 

@@ -156,7 +156,7 @@ class TestExplain:
             *("--confidence", "0.75", "--time-limit", "2.5", "--seed", "7", "--granularity", "token"),
             *("--top-k", "3", "--quality", "full", "--max-players", "32", "--segments", "9", "x"),
         )
-        sent = server.requests[0].options
+        sent = server.requests[0].spec.options
         assert (sent.method, sent.target.label, sent.seed, sent.time_limit_seconds) == ("lime", "great", 7, 2.5)
         assert (sent.max_evaluations, sent.min_evaluations, sent.tolerance, sent.confidence) == (500, 40, 0.5, 0.75)
         assert (sent.granularity, sent.quality) == (pb.GRANULARITY_TOKEN, pb.QUALITY_LEVEL_FULL)
@@ -173,7 +173,7 @@ class TestExplain:
     def test_against_asks_for_a_contrast(self, explicate, server, given, target):
         explicate("explain", "--model", "reviews", *given, "--against", "other", "x")
         contrast = pb.Contrast(target=target, reference=pb.ClassSelector(label="other"))
-        assert server.requests[0].options.target.contrast == contrast
+        assert server.requests[0].spec.options.target.contrast == contrast
 
     @pytest.mark.parametrize("given", [(), ("--all-classes",)])
     def test_against_needs_a_target(self, explicate, server, given):
@@ -185,7 +185,10 @@ class TestExplain:
     def test_bulk_lets_others_go_first(self, explicate, server, command):
         explicate(*command, "--model", "reviews", "--bulk", "x")
         explicate(*command, "--model", "reviews", "x")
-        assert [request.priority for request in server.requests] == [inference_pb.PRIORITY_BULK, 0]
+        assert [getattr(request, "spec", request).priority for request in server.requests] == [
+            inference_pb.PRIORITY_BULK,
+            0,
+        ]
 
     def test_help_names_every_method(self, capsys):
         with pytest.raises(SystemExit):

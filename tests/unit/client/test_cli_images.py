@@ -85,7 +85,7 @@ class TestPredict:
 
     def test_many_images_go_in_calls_of_limited_size(self, explicate, server, folder, monkeypatch):
         size = (folder / "b.png").stat().st_size
-        monkeypatch.setattr(predict, "IMAGE_BYTES_PER_CALL", 2 * size)
+        monkeypatch.setattr(predict, "FILE_BYTES_PER_CALL", 2 * size)
         code, out, _ = explicate("predict", *ANIMALS, "--image", *[str(folder / "b.png")] * 5)
         assert (code, len(documents(out))) == (0, 5)
         _what_it_reads, *calls = server.requests

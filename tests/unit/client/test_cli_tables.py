@@ -9,9 +9,10 @@ import math
 import sys
 
 import pytest
+from google.protobuf.struct_pb2 import NULL_VALUE
 
 from explicate.cli import main as cli
-from explicate.cli.cell_values import cell_value
+from explicate.cli.inputs.row_inputs import cell_value
 from explicate.errors import InvalidArgument
 from explicate.model_info import Column
 from explicate.v1 import model_service_pb2 as model_pb
@@ -48,7 +49,7 @@ class TestReading:
         name = file("\ufeffowner,age,income,job\r\nTRUE,34,,clerk\r\n\r\nno,9.9e1,-.5,007\r\n")
         code, out, err = explicate("predict", *CREDIT, "--csv", name)
         assert (code, err, len(documents(out))) == (0, "", 2)
-        missing = table_pb.Cell(missing=True)
+        missing = table_pb.Cell(missing=NULL_VALUE)
         true, false = (table_pb.Cell(category=name) for name in ("true", "false"))
         first, second = sent_rows(server)
         assert first == {
@@ -72,7 +73,7 @@ class TestReading:
         assert [document["input"] for document in documents(out)] == [1, 3]
         first, second = sent_rows(server)
         assert first == second
-        assert (first["income"], first["job"]) == (table_pb.Cell(missing=True), table_pb.Cell(category="7"))
+        assert (first["income"], first["job"]) == (table_pb.Cell(missing=NULL_VALUE), table_pb.Cell(category="7"))
 
     @pytest.mark.parametrize(
         "row",
@@ -336,7 +337,7 @@ class TestModels:
             "income  number; explained with the group means; may be missing",
             "job     category: clerk, driver",
             "owner   boolean",
-            "background        20 rows stand for a column that is left out",
+            "background        20 rows replace a column that is left out",
         ]
         assert not any("tokens" in line or "bytes" in line for line in lines)
 

@@ -36,7 +36,7 @@ def test_version_and_label_are_sent(ask, server):
     ask("predict", "reviews", ["a"], version=2)
     ask("explain", "reviews", "a", label="canary")
     assert server.requests[0].model == inference_pb.ModelRef(model="reviews", version=2)
-    assert server.requests[1].model == inference_pb.ModelRef(model="reviews", label="canary")
+    assert server.requests[1].spec.model == inference_pb.ModelRef(model="reviews", label="canary")
 
 
 def test_explanation_holds_every_number_of_the_answer(ask):
@@ -77,7 +77,7 @@ def test_quality_holds_what_the_server_knows_and_none_for_the_rest(ask):
 
 def test_quality_of_a_server_that_says_nothing_is_all_none():
     response = inference_pb.ExplainResponse()
-    assert convert.explain_result("a", response).explanation.quality == explicate.Quality()
+    assert convert.ExplainAnswers("a")(response).explanation.quality == explicate.Quality()
 
 
 def test_contrast_names_both_classes(ask):
@@ -101,8 +101,9 @@ def test_phrases_are_features_of_several_words(ask):
     [(explanation_pb.STOP_REASON_TOP_K, "top-k"), (explanation_pb.STOP_REASON_EXACT, "exact"), (99, "99")],
 )
 def test_stop_reason_has_a_name_and_that_of_a_newer_server_its_number(number, name):
-    response = inference_pb.ExplainResponse(explanation=explanation_pb.Explanation(stop_reason=number))
-    assert convert.explain_result("a", response).explanation.stop_reason == name
+    result = inference_pb.ExplainResult(explanation=explanation_pb.Explanation(stop_reason=number))
+    response = inference_pb.ExplainResponse(result=result)
+    assert convert.ExplainAnswers("a")(response).explanation.stop_reason == name
 
 
 def test_priority_is_sent_when_it_is_given(ask, server):
@@ -110,13 +111,13 @@ def test_priority_is_sent_when_it_is_given(ask, server):
         ask(method, "reviews", inputs, priority="bulk")
         ask(method, "reviews", inputs, priority="interactive")
         ask(method, "reviews", inputs)
-    sent = [request.priority for request in server.requests]
+    sent = [getattr(request, "spec", request).priority for request in server.requests]
     assert sent == [inference_pb.PRIORITY_BULK, inference_pb.PRIORITY_INTERACTIVE, 0] * 3
 
 
 def test_options_that_were_not_given_are_not_sent(ask, server):
     ask("explain", "reviews", "a")
-    assert server.requests[0].options == explanation_pb.ExplainOptions()
+    assert server.requests[0].spec.options == explanation_pb.ExplainOptions()
 
 
 def test_options_are_sent_and_come_back_as_resolved(ask, server):
@@ -137,7 +138,7 @@ def test_options_are_sent_and_come_back_as_resolved(ask, server):
         "max_players": 32,
     }
     result = ask("explain", "reviews", "a", **given)
-    assert server.requests[0].options == explanation_pb.ExplainOptions(
+    assert server.requests[0].spec.options == explanation_pb.ExplainOptions(
         method="lime",
         target=explanation_pb.Target(label="great"),
         output_space=explanation_pb.OUTPUT_SPACE_LOGIT,
@@ -161,7 +162,7 @@ def test_options_are_sent_and_come_back_as_resolved(ask, server):
     [
         (0, explanation_pb.Target(index=0)),
         ("all", explanation_pb.Target(label="all")),
-        (explicate.ALL, explanation_pb.Target(all=True)),
+        (explicate.ALL, explanation_pb.Target(all=explanation_pb.AllClasses())),
         (
             explicate.Contrast("great", 0),
             explanation_pb.Target(
@@ -174,7 +175,7 @@ def test_options_are_sent_and_come_back_as_resolved(ask, server):
 )
 def test_target_is_sent_and_comes_back(ask, server, target, sent):
     result = ask("explain", "reviews", "a", target=target)
-    assert server.requests[0].options.target == sent
+    assert server.requests[0].spec.options.target == sent
     assert result.explanation.options.target == target
 
 
@@ -185,14 +186,14 @@ def test_resolved_options_can_be_asked_with_again(ask, server):
 
 
 def test_options_the_server_left_unset_are_none():
-    options = convert.explain_result("a", inference_pb.ExplainResponse()).explanation.options
+    options = convert.ExplainAnswers("a")(inference_pb.ExplainResponse()).explanation.options
     assert (options.target, options.top_k, options.max_players) == (None, None, None)
 
 
 def test_zero_is_sent_and_not_taken_for_unset(ask, server):
     ask("explain", "reviews", "a", seed=0, tolerance=0.0)
-    assert server.requests[0].options.HasField("seed")
-    assert server.requests[0].options.HasField("tolerance")
+    assert server.requests[0].spec.options.HasField("seed")
+    assert server.requests[0].spec.options.HasField("tolerance")
 
 
 def test_stream_gives_growing_estimates_and_a_final_one(ask):
@@ -200,6 +201,29 @@ def test_stream_gives_growing_estimates_and_a_final_one(ask):
     assert tuple(e.explanation.evaluations for e in estimates) == STREAMED_EVALUATIONS
     assert [e.final for e in estimates] == [False, False, True]
     assert [e.explanation.stop_reason for e in estimates] == ["running", "running", "tolerance"]
+    assert [[f.text for f in e.explanation.features] for e in estimates] == [["soup", "was", "great"]] * 3
+
+
+@pytest.mark.parametrize(
+    ("method", "inputs", "options", "path"),
+    [
+        ("predict", ["a"], {"version": 2**31}, "model.version"),
+        ("explain", "a", {"version": 2**31}, "model.version"),
+        ("explain", "a", {"seed": 2**32}, "options.seed"),
+        ("stream_explain", "a", {"seed": -1}, "options.seed"),
+    ],
+)
+def test_a_number_that_its_field_cannot_hold_is_refused_with_the_field(ask, server, method, inputs, options, path):
+    with pytest.raises(explicate.InvalidArgument) as caught:
+        ask(method, "reviews", inputs, **options)
+    assert [field for field, _ in caught.value.violations] == [path]
+    assert not server.requests
+
+
+def test_the_largest_version_and_seed_are_sent(ask, server):
+    ask("explain", "reviews", "a", version=2**31 - 1, seed=2**32 - 1)
+    assert server.requests[0].spec.model.version == 2**31 - 1
+    assert server.requests[0].spec.options.seed == 2**32 - 1
 
 
 def test_top_words_are_the_strongest_whatever_their_sign(ask):

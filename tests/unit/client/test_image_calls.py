@@ -42,7 +42,7 @@ def test_a_regression_of_images_answers_with_a_value(ask):
 def test_an_explanation_has_segments_and_their_map(ask, server):
     asked = image()
     result = ask("explain", "animals", asked)
-    assert server.requests[0].input.image.content == asked.content
+    assert server.requests[0].spec.input.image.content == asked.content
     assert (result.image, result.text, result.row, result.text_pair) == (asked, "", None, None)
     first, *_, last = result.explanation.features
     assert first.segment == explicate.ImageSegment(id=0, pixels=12, left=0, top=0, right=4, bottom=3)
@@ -58,18 +58,22 @@ def test_an_explanation_has_segments_and_their_map(ask, server):
 def test_a_stream_explains_images_too(ask):
     results = ask("stream_explain", "animals", image())
     assert [result.final for result in results] == [False, False, True]
-    assert all(result.explanation.segment_map is not None for result in results)
+    first, between, last = (result.explanation for result in results)
+    assert first.segment_map is not None
+    assert first.segment_map == between.segment_map == last.segment_map
+    assert len(first.features) == 4
+    assert first.features == between.features == last.features
 
 
 def test_options_of_images_are_sent_and_come_back(ask, server):
     result = ask("explain", "animals", image(), granularity="grid", masking="blur", segments=16)
-    sent = server.requests[0].options
+    sent = server.requests[0].spec.options
     assert (sent.granularity, sent.masking, sent.segments) == (pb.GRANULARITY_GRID, pb.MASKING_BLUR, 16)
     assert len(sent.ListFields()) == 3
     options = result.explanation.options
     assert (options.granularity, options.masking, options.segments) == ("grid", "blur", 16)
     ask("explain", "animals", image(), **vars(options))
-    assert server.requests[1].options.segments == 16
+    assert server.requests[1].spec.options.segments == 16
 
 
 @pytest.mark.parametrize(
@@ -84,7 +88,7 @@ def test_options_of_images_are_sent_and_come_back(ask, server):
 )
 def test_each_choice_of_images_has_its_number(ask, server, option, name, number):
     ask("explain", "animals", image(), **{option: name})
-    assert getattr(server.requests[0].options, option) == number
+    assert getattr(server.requests[0].spec.options, option) == number
 
 
 def test_an_image_model_is_described(ask):

@@ -20,10 +20,11 @@ from explicate._wire import decoding as convert
 from explicate.cli import explanation_text
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
-from explicate.views import picture as pictures
-from explicate.views import words as wording
+from explicate.views import kinds, wording
+from explicate.views.canvas import borders, canvas, upright
+from explicate.views.colours import LOWERS_RGB, RAISES_RGB
 from explicate.views.html import document, fragment
-from explicate.views.words import LOWERS_RGB, RAISES_RGB
+from explicate.views.kinds.explained_image import place
 from support.canned.canned_images import picture
 from support.canned.canned_server import answer, word_value
 
@@ -34,8 +35,8 @@ EXIF_ORIENTATION, TURNED_RIGHT = 0x0112, 6
 def explained(content: bytes = WHITE, model: str = "animals", **options) -> explicate.ExplainResult:
     image = explicate.Image(content, "beach.png")
     request = calls.explain(model, image, options, version=None, label=None, priority=None).request
-    response = inference_pb.ExplainResponse(**answer(request, 32, explanation_pb.STOP_REASON_TOLERANCE))
-    return convert.explain_result(image, response)
+    response = inference_pb.ExplainResponse(result=answer(request.spec, 32, explanation_pb.STOP_REASON_TOLERANCE))
+    return convert.ExplainAnswers(image)(response)
 
 
 def with_values(*values: float) -> explicate.ExplainResult:
@@ -68,10 +69,10 @@ class TestPicture:
 
     def test_colour_is_mixed_in_by_the_share_of_the_strongest_value(self):
         drawn = with_values(1.0, -0.5, 0.0, math.nan).to_image()
-        for place, hue, share in (((240, 80), RAISES_RGB, 1), ((400, 80), LOWERS_RGB, 0.5)):
+        for at, hue, share in (((240, 80), RAISES_RGB, 1), ((400, 80), LOWERS_RGB, 0.5)):
             opacity = 0.72 * share
             expected = [255 * (1 - opacity) + part * opacity for part in hue]  # on white
-            assert drawn.getpixel(place) == pytest.approx(expected, abs=2)
+            assert drawn.getpixel(at) == pytest.approx(expected, abs=2)
         assert drawn.getpixel((240, 240)) == drawn.getpixel((400, 240)) == (255, 255, 255)
 
     def test_what_the_model_did_not_see_is_dark(self):
@@ -88,7 +89,7 @@ class TestPicture:
 
     def test_each_edge_between_different_ids_is_one_border(self):
         shape = explicate.SegmentMap(3, 2, (0, 0, 1, 0, 2, 1))
-        assert sorted(pictures.borders(shape)) == [(1, 1, 1, 2), (1, 1, 2, 1), (2, 0, 2, 1), (2, 1, 2, 2)]
+        assert sorted(borders(shape)) == [(1, 1, 1, 2), (1, 1, 2, 1), (2, 0, 2, 1), (2, 1, 2, 2)]
 
     def test_the_legend_is_below_on_white_with_both_colours(self):
         drawn = explained().to_image()
@@ -104,14 +105,14 @@ class TestPicture:
         ("size", "drawn"), [((40, 20), (520, 260)), ((3200, 800), (1600, 400)), ((1, 1), (512, 512))]
     )
     def test_small_images_are_enlarged_and_large_ones_made_smaller(self, size, drawn):
-        canvas = pictures.canvas(explained(picture(*size)), shortest=512, longest=1600)
-        assert canvas.picture.size == drawn
+        drawn_on = canvas(explained(picture(*size)), shortest=512, longest=1600)
+        assert drawn_on.picture.size == drawn
 
     def test_an_image_is_drawn_upright(self):
         result = explained(turned(WHITE, TURNED_RIGHT))
         assert (result.prediction.image_usage.width, result.prediction.image_usage.height) == (320, 640)
-        canvas = pictures.canvas(result, shortest=1, longest=1600)
-        assert (canvas.picture.size, canvas.box) == ((320, 640), (0, 160, 320, 480))
+        drawn_on = canvas(result, shortest=1, longest=1600)
+        assert (drawn_on.picture.size, drawn_on.box) == ((320, 640), (0, 160, 320, 480))
 
     def test_a_second_output_has_a_picture_of_its_own(self):
         result = explained(target=explicate.ALL)
@@ -159,15 +160,15 @@ class TestUpright:
     def test_every_mode_becomes_rgb_as_the_server_has_it(self, mode, colour, expected):
         file = io.BytesIO()
         Image.new(mode, (2, 2), colour).save(file, format="PNG")
-        upright = pictures.upright(explicate.Image(file.getvalue()))
-        assert (upright.mode, upright.getpixel((0, 0))) == ("RGB", expected)
+        read = upright(explicate.Image(file.getvalue()))
+        assert (read.mode, read.getpixel((0, 0))) == ("RGB", expected)
 
     def test_cmyk_and_float_files_become_rgb(self):
         for mode, colour, kind, expected in (("CMYK", (0, 0, 0, 255), "JPEG", 0), ("F", 0.5, "TIFF", 127)):
             file = io.BytesIO()
             Image.new(mode, (8, 8), colour).save(file, format=kind)
-            upright = pictures.upright(explicate.Image(file.getvalue()))
-            assert upright.getpixel((4, 4)) == pytest.approx((expected,) * 3, abs=2)
+            read = upright(explicate.Image(file.getvalue()))
+            assert read.getpixel((4, 4)) == pytest.approx((expected,) * 3, abs=2)
 
 
 class TestHtml:
@@ -267,7 +268,7 @@ class TestShap:
 class TestWords:
     def test_places_are_told_on_the_upright_image(self):
         result = explained()
-        told = [wording.place(result, feature) for feature in result.explanation.features]
+        told = [place(result, feature) for feature in result.explanation.features]
         assert told[0] == "upper left, 160,0 to 320,160"
         assert told[3] == "lower right, 320,160 to 480,320"
 
@@ -282,7 +283,7 @@ class TestWords:
     )
     def test_places_are_in_thirds(self, box, words):
         feature = explicate.Feature(segment=explicate.ImageSegment(0, 4, *box))
-        assert wording.place(explained(), feature).partition(",")[0] == words
+        assert place(explained(), feature).partition(",")[0] == words
 
     def test_plain_text_lists_segments_with_their_place(self):
         heading, strongest, *_ = list(explanation_text.lines(explained(), 2))[-4:]
@@ -301,6 +302,6 @@ class TestWords:
         assert wording.unread(explained(file.getvalue())) == "the file has 3 pictures: the model saw the first one only"
 
     def test_features_are_called_by_what_they_are(self):
-        assert wording.features_of(explained(), 4) == "4 segments"
-        assert wording.features_of(explained(granularity="patch"), 2) == "2 patches"
-        assert wording.features_of(explained(granularity="patch"), 1) == "1 patch"
+        assert kinds.explained(explained()).counted(4) == "4 segments"
+        assert kinds.explained(explained(granularity="patch")).counted(2) == "2 patches"
+        assert kinds.explained(explained(granularity="patch")).counted(1) == "1 patch"

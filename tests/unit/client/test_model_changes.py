@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.struct_pb2 import NULL_VALUE
 from google.rpc import error_details_pb2, status_pb2
 
 import explicate
@@ -29,7 +30,7 @@ class TestClients:
                 "activate_version",
                 ("reviews", 4),
                 {"label": "canary", "expected_version": 0},
-                model_pb.ActivateVersionRequest(model="reviews", version=4, label="canary", expected_version=0),
+                model_pb.ActivateVersionRequest(model="reviews", version=4, label="canary", expected_none=NULL_VALUE),
             ),
             (
                 "rollback_model",

@@ -12,9 +12,9 @@ import pytest
 
 import explicate
 from explicate.cli import explanation_text
-from explicate.views import words as wording
+from explicate.views import wording
 from explicate.views.html import fragment
-from explicate.views.words import pair_texts
+from explicate.views.kinds.explained_text import pair_texts
 from support.canned.canned_labels import LABELS, probabilities
 from support.canned.canned_server import great_probability
 from support.command_line import documents, in_terminal

@@ -9,6 +9,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
+from google.protobuf.struct_pb2 import NULL_VALUE
 
 import explicate
 from explicate.v1 import explanation_pb2 as explanation_pb
@@ -17,7 +18,7 @@ from support.canned.canned_server import word_value
 from support.canned.canned_tables import TARGET
 
 ROW = {"age": 34, "income": None, "job": "clerk", "owner": True}
-MISSING = table_pb.Cell(missing=True)
+MISSING = table_pb.Cell(missing=NULL_VALUE)
 FEATURES = (
     explicate.Feature(column="age", values={"age": 34.0}),
     explicate.Feature(column="income", values={"income": None}),
@@ -167,7 +168,7 @@ def test_explanation_of_a_row_has_its_columns_with_their_values(ask, server):
     assert [feature.name for feature in result.explanation.features] == ["age", "income", "job", "owner"]
     assert result.explanation.attributions[0].values == tuple(word_value(i) for i in range(4))
     assert (result.row, result.text) == (ROW, "")
-    assert server.requests[0].input.tabular.cells["age"].number == 34
+    assert server.requests[0].spec.input.tabular.cells["age"].number == 34
     assert isinstance(hash(result), int)  # rows are dictionaries, and must not stand in the way
     assert pickle.loads(pickle.dumps(result)).explanation.features == FEATURES
 
@@ -196,8 +197,8 @@ def test_resolved_options_of_a_row_can_be_asked_with_again(ask, server):
     assert result.explanation.options.granularity is None
     again = ask("explain", "progression", ROW, **vars(result.explanation.options))
     assert again.explanation.options == result.explanation.options
-    assert server.requests[1].options.masking == explanation_pb.MASKING_BACKGROUND
-    assert server.requests[1].options.output_space == explanation_pb.OUTPUT_SPACE_VALUE
+    assert server.requests[1].spec.options.masking == explanation_pb.MASKING_BACKGROUND
+    assert server.requests[1].spec.options.output_space == explanation_pb.OUTPUT_SPACE_VALUE
 
 
 def test_columns_of_a_model_are_described(ask):

@@ -15,7 +15,7 @@ from explicate._wire import decoding as convert
 from explicate.cli import explanation_text
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
-from explicate.views import words as wording
+from explicate.views import amounts, kinds, wording
 from explicate.views.html import document, fragment
 from support.canned.canned_server import answer, prediction
 
@@ -24,8 +24,8 @@ ROW = {"age": 34, "income": None, "job": "clerk", "owner": True}
 
 def explained(model: str = "credit", row: dict = ROW, **options) -> explicate.ExplainResult:
     request = calls.explain(model, row, options, version=None, label=None, priority=None).request
-    response = inference_pb.ExplainResponse(**answer(request, 32, explanation_pb.STOP_REASON_TOLERANCE))
-    return convert.explain_result(row, response)
+    response = inference_pb.ExplainResponse(result=answer(request.spec, 32, explanation_pb.STOP_REASON_TOLERANCE))
+    return convert.ExplainAnswers(row)(response)
 
 
 def predicted(value: float) -> explicate.Prediction:
@@ -199,7 +199,7 @@ class TestWording:
         assert wording.prediction(predicted(value)) == words
 
     def test_class_is_told_with_its_probability(self):
-        asked = calls.explain("credit", ROW, {}, version=None, label=None, priority=None).request.input
+        asked = calls.explain("credit", ROW, {}, version=None, label=None, priority=None).request.spec.input
         response = inference_pb.PredictResponse(predictions=[prediction("credit", asked)])
         assert wording.prediction(convert.predict_result(response).predictions[0]) == "good 0.660"
 
@@ -208,14 +208,14 @@ class TestWording:
         [(34, "34"), (0.1234567, "0.123457"), (1234567.5, "1234568"), (1e300, "1e+300"), (np.float32(0.5), "0.5")],
     )
     def test_numbers_of_a_row_are_short(self, value, shown):
-        assert wording.cell(value) == shown
+        assert amounts.cell(value) == shown
 
     def test_a_row_is_told_on_one_line(self):
-        assert wording.row(ROW) == "age=34, income=, job=clerk, owner=true"
+        assert amounts.row(ROW) == "age=34, income=, job=clerk, owner=true"
 
     @pytest.mark.parametrize(("model", "noun"), [("credit", "column"), ("grouped", "feature")])
     def test_features_have_a_name(self, model, noun):
-        assert wording.feature_noun(explained(model)) == noun
+        assert kinds.explained(explained(model)).noun == noun
 
     def test_method_names_the_masking(self):
         assert "4 columns, masking background" in wording.method(explained())
@@ -253,7 +253,7 @@ class TestText:
         scale = largest / max(attribution.values)
         scaled = replace(attribution, values=tuple(value * scale for value in attribution.values))
         small = replace(result, explanation=replace(result.explanation, attributions=(scaled,)))
-        assert wording.number(largest, wording.decimals(small)) == figure
+        assert amounts.number(largest, amounts.decimals(small)) == figure
 
     def test_regression_has_the_decimals_of_its_attributions(self):
         lines = list(explanation_text.lines(explained("progression"), 0))

@@ -14,21 +14,22 @@ from hypothesis import strategies as st
 import explicate
 from explicate._wire import calls
 from explicate._wire import decoding as convert
-from explicate._wire.enum_names import STOP_REASONS
-from explicate.cli import bars, explanation_text, tables
-from explicate.explanation import Contribution, Feature, Span
+from explicate._wire.enum_names import numbers_of
+from explicate.cli import explanation_text, tables
+from explicate.results import Contribution, Feature, Span
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
-from explicate.views import words as wording
+from explicate.views import amounts, kinds, wording
+from explicate.views.colours import LOWERS_RGB, RAISES_RGB
 from explicate.views.html import document, fragment
-from explicate.views.words import LOWERS_RGB, RAISES_RGB, feature_texts, segments
+from explicate.views.kinds.explained_text import feature_texts, segments
 from support.canned.canned_server import answer
 
 
 def explained(text: str, **options) -> explicate.ExplainResult:
     request = calls.explain("reviews", text, options, version=None, label=None, priority=None).request
-    response = inference_pb.ExplainResponse(**answer(request, 32, explanation_pb.STOP_REASON_TOLERANCE))
-    return convert.explain_result(text, response)
+    response = inference_pb.ExplainResponse(result=answer(request.spec, 32, explanation_pb.STOP_REASON_TOLERANCE))
+    return convert.ExplainAnswers(text)(response)
 
 
 CONTRAST = explicate.Contrast("great", "other")
@@ -271,7 +272,7 @@ def _contrast(a, b) -> float:
 
 def _drawn(value, lower, upper, full_scale=1.0, half=5) -> str:
     contribution = Contribution(Feature("x", (Span(0, 1),)), value, 0.1, lower, upper)
-    return "".join(cell.character for cell in bars.bar(contribution, full_scale, half))
+    return "".join(cell.character for cell in explanation_text.bar(contribution, full_scale, half))
 
 
 class TestBars:
@@ -292,10 +293,12 @@ class TestBars:
 
     def test_scale_fits_the_widest_interval(self):
         contributions = explained("a b c").explanation.contributions()
-        assert bars.scale(contributions) == pytest.approx(0.04)  # -0.02 - 0.02; the last word's interval is unknown
+        assert explanation_text.bar_scale(contributions) == pytest.approx(
+            0.04
+        )  # -0.02 - 0.02; the last word's interval is unknown
 
     def test_scale_of_nothing_is_one(self):
-        assert bars.scale(()) == 1.0
+        assert explanation_text.bar_scale(()) == 1.0
 
 
 class TestWording:
@@ -315,9 +318,10 @@ class TestWording:
         assert wording.stop_reason(stopped(explained("soup was great", top_k=3), reason)) == words
 
     def test_every_stop_reason_has_its_words(self):
-        known = {wording.stop_reason(stopped(explained("soup", top_k=1), reason)) for reason in STOP_REASONS}
-        assert len(known) == len(STOP_REASONS)
-        assert not {f"stopped: {reason}" for reason in STOP_REASONS} & known
+        reasons = numbers_of(explanation_pb.StopReason)
+        known = {wording.stop_reason(stopped(explained("soup", top_k=1), reason)) for reason in reasons}
+        assert len(known) == len(reasons) == 6
+        assert not {f"stopped: {reason}" for reason in reasons} & known
 
     @pytest.mark.parametrize(
         ("certain", "words"),
@@ -358,7 +362,7 @@ class TestWording:
     )
     def test_half_width_tells_exact_from_unknown(self, lower, upper, words):
         contribution = Contribution(Feature("x", (Span(0, 1),)), 0.2, 0.1, lower, upper)
-        assert wording.half_width(contribution) == words
+        assert amounts.half_width(contribution) == words
 
     def test_fall_stands_beside_that_of_a_random_ranking(self):
         assert wording.quality(explained("soup was", quality="full"))[-1] == (
@@ -378,7 +382,7 @@ class TestWording:
         ],
     )
     def test_features_have_a_name(self, options, noun):
-        assert wording.feature_noun(explained("so good a soup", **options)) == noun
+        assert kinds.explained(explained("so good a soup", **options)).noun == noun
 
     def test_nothing_is_said_of_reuse_when_there_was_none(self):
         result = explained("soup")

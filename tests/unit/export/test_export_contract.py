@@ -33,7 +33,7 @@ def bundle(bundles: Bundles, request: pytest.FixtureRequest) -> Exported:
 def test_every_field_that_its_kind_has_is_filled(bundle: Exported) -> None:
     manifest, kind = bundle.manifest, bundle.verified.kind
     unset = {field.name for field in manifest.DESCRIPTOR.fields} - {field.name for field, _ in manifest.ListFields()}
-    lacking = {"text", "tabular", "image"} - {kind.reads.field}
+    lacking = {"kind", "text", "tabular", "image"} - {kind.reads.field}  # "kind" is what version 0.1 wrote
     lacking |= {"target_name"} if manifest.class_labels else {"class_labels"}
     lacking |= set() if bundle.case.reduced_tolerance else {"golden_reduced_tolerance"}
     assert unset == lacking

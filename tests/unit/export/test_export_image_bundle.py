@@ -56,14 +56,16 @@ def _contents(bundle: Exported) -> list[bytes]:
 def test_schema_and_labels_are_those_of_the_run(bundle: Exported) -> None:
     family, kind, labels = KINDS[bundle.manifest.model]
     manifest = bundle.manifest
-    assert manifest.kind == bundle_pb2.ModelKind.Value(f"MODEL_KIND_{kind.upper().replace('-', '_')}")
+    assert manifest.input_kind == bundle_pb2.INPUT_KIND_IMAGE
+    objective = kind.removeprefix("image-").upper().replace("-", "_")
+    assert manifest.objective == bundle_pb2.Objective.Value(f"OBJECTIVE_{objective}")
     assert tuple(manifest.class_labels) == tuple(labels)
     assert manifest.image == bundle_pb2.ImageSchema(
         width=EDGE,
         height=EDGE,
         shortest_edge=EDGE + 4,
         resampling=bundle_pb2.RESAMPLING_BICUBIC,
-        patch_size=8 if family == "vit" else 0,
+        patch_size=8 if family == "vit" else None,
     )
     assert manifest.golden_attributions.segments == 25
     assert manifest.provenance.base_model == f"tiny-{family}"

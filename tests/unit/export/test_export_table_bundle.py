@@ -35,8 +35,9 @@ def bundle(bundles: Bundles, request: pytest.FixtureRequest) -> Exported:
 def test_columns_labels_and_background_are_those_of_the_run(bundle: Exported) -> None:
     manifest, regression = bundle.manifest, not KINDS[bundle.manifest.model][1]
     assert manifest.tabular.lime_statistics
-    kind = "REGRESSION" if regression else "CLASSIFICATION"
-    assert manifest.kind == bundle_pb2.ModelKind.Value(f"MODEL_KIND_TABULAR_{kind}")
+    assert manifest.input_kind == bundle_pb2.INPUT_KIND_TABULAR
+    objective = "REGRESSION" if regression else "CLASSIFICATION"
+    assert manifest.objective == bundle_pb2.Objective.Value(f"OBJECTIVE_{objective}")
     assert tuple(manifest.class_labels) == KINDS[manifest.model][1]
     assert manifest.target_name == (TARGET if regression else "")
     assert [column.name for column in manifest.tabular.columns] == [c["name"] for c in KINDS[manifest.model][0]]

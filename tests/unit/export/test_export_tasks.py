@@ -38,7 +38,8 @@ def test_a_table_of_several_labels_is_exported_with_golden_rows_and_attributions
     )
     export_run(run, tmp_path / "repository", ExportOptions("flags"))
     bundle = verified(tmp_path / "repository", "flags")
-    assert bundle.manifest.kind == bundle_pb2.MODEL_KIND_TABULAR_MULTI_LABEL
+    assert bundle.manifest.input_kind == bundle_pb2.INPUT_KIND_TABULAR
+    assert bundle.manifest.objective == bundle_pb2.OBJECTIVE_MULTI_LABEL
     assert list(bundle.manifest.class_labels) == list(LABELS)
     assert not bundle.manifest.target_name
     assert bundle.manifest.provenance.max_logit_difference <= 1e-4
@@ -55,7 +56,8 @@ def test_a_number_from_pairs_is_exported_in_its_unit_with_both_texts_golden(tmp_
     export_run(run, tmp_path / "repository", ExportOptions("alike"))
     bundle = verified(tmp_path / "repository", "alike")
     manifest = bundle.manifest
-    assert manifest.kind == bundle_pb2.MODEL_KIND_TEXT_REGRESSION
+    assert manifest.input_kind == bundle_pb2.INPUT_KIND_TEXT
+    assert manifest.objective == bundle_pb2.OBJECTIVE_REGRESSION
     assert (manifest.target_name, list(manifest.class_labels), manifest.text.pairs) == (TARGET_NAME, [], True)
     assert manifest.golden_tolerance == pytest.approx(GOLDEN_TOLERANCE * TARGET_SPREAD)
     golden = bundle.golden()
@@ -132,7 +134,10 @@ def test_golden_pairs_survive_a_round_trip_and_must_be_as_many_as_texts(tmp_path
     path = tmp_path / "golden.npz"
     outputs = np.zeros((2, 1), dtype=np.float32)
     manifest = bundle_pb2.Bundle(
-        kind=bundle_pb2.MODEL_KIND_TEXT_REGRESSION, text=bundle_pb2.TextSchema(pairs=True), target_name="likeness"
+        input_kind=bundle_pb2.INPUT_KIND_TEXT,
+        objective=bundle_pb2.OBJECTIVE_REGRESSION,
+        text=bundle_pb2.TextSchema(pairs=True),
+        target_name="likeness",
     )
     golden = Golden((TextInput("a", "c d"), TextInput("ü", "é")), outputs)
     write_golden(path, golden, manifest)

@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 
 from explicate_bundle.objective import CLASSIFICATION, MULTI_LABEL, REGRESSION, Objective
 from explicate_server.inference.agreement import Comparison, Scored
-from explicate_server.inference.outputs import Scales
+from explicate_server.registry.scales import Scales
 
 STREAM = np.random.Generator(np.random.Philox(5))
 

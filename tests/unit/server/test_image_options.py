@@ -3,8 +3,9 @@
 import pytest
 
 from explicate_server.errors import InvalidRequest
-from explicate_server.inference.explain_options import Choices, ExplainOptions, ResolvedOptions, check_options
+from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions, check_options
 from explicate_server.modalities.image import ImageModality
+from explicate_server.registry.scales import Choices
 from explicate_server.settings import Settings
 
 MASKINGS, COUNTED = ("mean", "blur", "grey"), ImageModality.counted

@@ -56,8 +56,10 @@ def test_the_digest_is_of_the_inputs_alone() -> None:
     digests = {
         InputsDigest(messages.PredictRequest(inputs=[one]))(),
         InputsDigest(messages.PredictRequest(inputs=[same], priority=messages.PRIORITY_BULK))(),
-        InputsDigest(messages.ExplainRequest(input=one))(),
-        InputsDigest(messages.StreamExplainRequest(input=same, model=messages.ModelRef(model="x")))(),
+        InputsDigest(messages.ExplainRequest(spec=messages.ExplainSpec(input=one)))(),
+        InputsDigest(
+            messages.StreamExplainRequest(spec=messages.ExplainSpec(input=same, model=messages.ModelRef(model="x")))
+        )(),
     }
     assert len(digests) == 1
     others = [

@@ -8,19 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import NULL_VALUE
 from google.protobuf.wrappers_pb2 import StringValue, UInt32Value
 
-from explicate._wire import decoding as convert
-from explicate._wire import decoding as model_answers
-from explicate._wire import encoding as option_messages
+from explicate._wire import decoding, option_fields
 from explicate._wire.encoding import TableColumns, input_message, set_choice, set_field, table_message, unicode_text
-from explicate._wire.enum_names import HEALTH_STATES, PRIORITIES, name_of
+from explicate._wire.enum_names import HEALTH_STATES, numbers_of
 from explicate.errors import UsageError, invalid_argument
 from explicate.inputs import Image, Input, TextPair
 from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic
@@ -89,7 +87,7 @@ def predict(
         inputs=[input_message(value, f"inputs[{i}]") for i, value in enumerate(inputs)],
     )
     _set_priority(request, priority)
-    return Call("Predict", request, convert.predict_result, request_id)
+    return Call("Predict", request, decoding.predict_result, request_id)
 
 
 def predict_table(
@@ -104,7 +102,7 @@ def predict_table(
     """Score the rows of a table; raises InvalidArgument for a column that cannot be sent."""
     request = inference_pb.PredictRequest(model=_model_ref(model, version, label), table=table_message(columns))
     _set_priority(request, priority)
-    return Call("Predict", request, convert.packed_result, request_id)
+    return Call("Predict", request, decoding.packed_result, request_id)
 
 
 def explain(
@@ -119,36 +117,39 @@ def explain(
     stream: bool = False,
 ) -> Call[ExplainResult]:
     """Explain one input, with a `stream` of answers or one; raises InvalidArgument for what cannot be sent."""
-    message = inference_pb.StreamExplainRequest if stream else inference_pb.ExplainRequest
-    request = message(
+    spec = inference_pb.ExplainSpec(
         model=_model_ref(model, version, label),
         input=input_message(value, "input"),
-        options=option_messages.to_message(options),
+        options=option_fields.to_message(options),
     )
-    _set_priority(request, priority)
-    return Call("StreamExplain" if stream else "Explain", request, partial(convert.explain_result, value), request_id)
+    _set_priority(spec, priority)
+    message = inference_pb.StreamExplainRequest if stream else inference_pb.ExplainRequest
+    method = "StreamExplain" if stream else "Explain"
+    return Call(method, message(spec=spec), decoding.ExplainAnswers(value), request_id)
 
 
 def list_models() -> Call[tuple[ModelStatus, ...]]:
     """Every version the server knows."""
-    return Call("ListModels", model_pb.ListModelsRequest(), model_answers.model_statuses)
+    return Call("ListModels", model_pb.ListModelsRequest(), decoding.model_statuses)
 
 
 def list_page(page_size: int, page_token: str) -> Call[tuple[tuple[ModelStatus, ...], str]]:
     """Some versions, and the token that asks for those after them; empty on the last page."""
-    request = model_pb.ListModelsRequest(page_token=unicode_text(page_token, "page_token"))
-    set_field(request, "page_size", page_size, "page_size")
-    return Call("ListModels", request, lambda page: (model_answers.model_statuses(page), page.next_page_token))
+    request = model_pb.ListModelsRequest()
+    if page_token:
+        set_field(request, "page_token", page_token, "page_token")
+    if page_size:
+        set_field(request, "page_size", page_size, "page_size")
+    return Call("ListModels", request, lambda page: (decoding.model_statuses(page), page.next_page_token))
 
 
 def get_model(name: str, *, version: int | None, label: str | None = None) -> Call[ModelDescription]:
     """One version, or the one with a label, by default the live one."""
     if version is not None and label is not None:
         raise UsageError("give a version or a label, not both")
-    request = model_pb.GetModelRequest(model=unicode_text(name, "model"), label=unicode_text(label or "", "label"))
-    if version is not None:
-        set_field(request, "version", version, "version")
-    return Call("GetModel", request, model_answers.model_description)
+    request = model_pb.GetModelRequest(model=unicode_text(name, "model"))
+    _set(request, version=version, label=label)
+    return Call("GetModel", request, decoding.model_description)
 
 
 def health(model: str | None, *, alive: bool) -> Call[str]:
@@ -159,7 +160,7 @@ def health(model: str | None, *, alive: bool) -> Call[str]:
     """
     ready = _INFERENCE if model is None else f"{_INFERENCE}/{unicode_text(model, 'model')}"
     service = "" if alive else ready
-    return Call("Check", StringValue(value=service), lambda answer: name_of(HEALTH_STATES, answer.value))
+    return Call("Check", StringValue(value=service), lambda answer: HEALTH_STATES.get(answer.value, str(answer.value)))
 
 
 def _model_ref(model: str, version: int | None, label: str | None) -> inference_pb.ModelRef:
@@ -175,7 +176,7 @@ def _model_ref(model: str, version: int | None, label: str | None) -> inference_
 
 def _set_priority(request: Message, priority: Priority | None) -> None:
     if priority is not None:
-        set_choice(request, "priority", PRIORITIES, priority, "priority")
+        set_choice(request, "priority", numbers_of(inference_pb.Priority), priority, "priority")
 
 
 def load(model: str, *, version: int | None) -> Call[ModelStatus]:
@@ -195,15 +196,17 @@ def unload(model: str, version: int) -> Call[ModelStatus]:
 def activate(model: str, version: int, *, label: str, expected_version: int | None) -> Call[Switched]:
     """Point a label at a version."""
     request = model_pb.ActivateVersionRequest(model=_name(model), label=_label(label))
-    _set(request, version=version, expected_version=expected_version)
-    return Call("ActivateVersion", request, model_answers.switched)
+    _set(request, version=version, expected_version=expected_version or None)
+    if expected_version == 0:
+        request.expected_none = NULL_VALUE
+    return Call("ActivateVersion", request, decoding.switched)
 
 
 def roll_back(model: str, *, label: str, expected_version: int | None) -> Call[Switched]:
     """Point a label where it pointed before."""
     request = model_pb.RollbackModelRequest(model=_name(model), label=_label(label))
     _set(request, expected_version=expected_version)
-    return Call("RollbackModel", request, model_answers.switched)
+    return Call("RollbackModel", request, decoding.switched)
 
 
 def remove_label(model: str, label: str, *, expected_version: int | None) -> Call[ModelStatus]:
@@ -218,18 +221,19 @@ def set_traffic(model: str, *, canary_share: float, shadow_share: float) -> Call
     request = model_pb.SetTrafficRequest(model=_name(model))
     set_field(request.traffic, "canary_share", canary_share, "traffic.canary_share")
     set_field(request.traffic, "shadow_share", shadow_share, "traffic.shadow_share")
-    return Call("SetTraffic", request, lambda response: model_answers.traffic(response.traffic))
+    return Call("SetTraffic", request, lambda response: decoding.traffic(response.traffic))
 
 
 def watch(model: str | None) -> Call[ModelChanges]:
     """Every state, then every change."""
-    return Call("WatchModels", model_pb.WatchModelsRequest(model=_name(model or "")), model_answers.changes)
+    request = model_pb.WatchModelsRequest(model=_name(model) if model else None)
+    return Call("WatchModels", request, decoding.changes)
 
 
 def _status(
     response: model_pb.LoadModelResponse | model_pb.UnloadModelResponse | model_pb.RemoveLabelResponse,
 ) -> ModelStatus:
-    return model_answers.model_status(response.status)
+    return decoding.model_status(response.status)
 
 
 def _name(model: str) -> str:
@@ -240,7 +244,7 @@ def _label(label: str) -> str:
     return unicode_text(label, "label")
 
 
-def _set(request: Message, **versions: int | None) -> None:
-    for field, version in versions.items():
-        if version is not None:
-            set_field(request, field, version, field)
+def _set(request: Message, **fields: int | str | None) -> None:
+    for field, value in fields.items():
+        if value is not None:
+            set_field(request, field, value, field)

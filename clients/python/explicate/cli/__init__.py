@@ -1,8 +1,7 @@
 """The commands that ask a server: `explicate predict`, `explain`, `models`, `health` and `replay`.
 
-One file per command; `connection` and `given` hold the options they share, `json_lines`, `tables`, `explanation_text`
-and `explanation_terminal` are among the ways to show an answer. Nothing here imports gRPC or rich before a command
-runs.
+One file per command. `connection` and `inputs` hold the options they share; `printers` has the ways to show an answer,
+`explanation_text` and `terminal` those for people. Nothing here imports gRPC or rich before a command runs.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def add_bulk_option(parser: argparse.ArgumentParser) -> None:
         dest="priority",
         action="store_const",
         const="bulk",
-        help="batch work: let requests that somebody waits for go first",
+        help="batch work: let interactive requests go first",
     )
 
 
@@ -120,7 +120,7 @@ def chosen_model(client: Client, arguments: argparse.Namespace) -> str:
     names = sorted({status.model for status in statuses if status.state == "ready"})
     if not names:
         states = ", ".join(f"{s.model} {s.version} is {s.state}{f': {s.reason}' if s.reason else ''}" for s in statuses)
-        message = f"the server at {client.target} serves no model now ({states or 'it knows none'})"
+        message = f"the server at {client.target} does not serve a model now ({states or 'it does not know any'})"
         raise Unavailable(message, ErrorDetails(code="UNAVAILABLE"))
     if len(names) > 1:
         raise UsageError(f"the server serves several models: {', '.join(names)}; choose one with --model NAME")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from explicate.cli import asked as asked_about
-from explicate.cli import connection, drawings, explanation_options, explanation_printers, given, json_lines
-from explicate.cli.asked import Asked
+from explicate.cli import connection, explanation_options, inputs, printers
+from explicate.cli.inputs import image_inputs
+from explicate.cli.inputs.asked import Asked, report
 from explicate.errors import DeadlineExceeded, InternalError, InvalidArgument, ServerError, UsageError
 from explicate.options import ExplainOptions
 
@@ -28,7 +28,7 @@ _EPILOG = """examples:
   explicate explain --file reviews.txt --html reviews.html --format csv --bulk > words.csv
   explicate explain --model credit --row 'age=34,job=clerk,income='  a row of a table; the income is missing
   explicate explain --model credit --csv applications.csv --html applications.html
-  explicate explain --model animals --image cat.jpg --out why-cat.png     what of the picture speaks for the answer
+  explicate explain --model animals --image cat.jpg --out why-cat.png     which parts speak for the answer
   explicate explain --model animals --image pictures/ --out drawn/ --segments 100 --masking blur
   explicate explain --model entailment "It rains." --text-pair "The street is wet."
 
@@ -48,10 +48,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    given.add_input_options(parser)
+    inputs.add_input_options(parser)
     connection.add_format_option(parser)
     parser.add_argument("--html", metavar="FILE", type=Path, help="also write the explanations as a web page to FILE")
-    drawings.add_out_option(parser)
+    image_inputs.add_out_option(parser)
     parser.add_argument(
         "--top", metavar="N", type=int, default=_TOP, help="list the N strongest (default: %(default)s; 0: all)"
     )
@@ -64,32 +64,32 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Explain every input; 1 when some have no answer."""
+    """Explain every input; 1 if some do not have an answer."""
     if arguments.top < 0:
         raise UsageError("--top must be 0 or more")
-    given.check(arguments)
-    drawings.check(arguments)
+    inputs.check(arguments)
+    image_inputs.check_out(arguments)
     options = explanation_options.explanation_options(arguments)
-    show = explanation_printers.printer(arguments.format, arguments.top)
+    show = printers.explanation_printer(arguments.format, arguments.top)
     explained: list[ExplainResult] = []
     failed = 0
     with connection.connect(arguments) as client:
         model = connection.chosen_model(client, arguments)
-        for asked in given.read(arguments, client, model).inputs:
+        for asked in inputs.read(arguments, client, model).inputs:
             try:
                 result = show(asked, _estimates(client, model, asked, arguments, options))
             except (InvalidArgument, DeadlineExceeded, InternalError) as error:
                 if asked.refusal is None and not _is_about_the_input(error):
                     raise explanation_options.in_flags(error) from error
                 failed += 1
-                asked_about.report(asked, error)
+                report(asked, error)
                 if arguments.format == "json":
-                    print(json_lines.failure(asked, error))
+                    print(printers.failure_as_json(asked, error))
                 continue
             if arguments.html:
                 explained.append(result)
             if arguments.out:
-                drawings.draw(arguments.out, asked, result)
+                image_inputs.draw(arguments.out, asked.number, result)
     if arguments.html:
         _write_html(arguments.html, explained)
     return 1 if failed else 0

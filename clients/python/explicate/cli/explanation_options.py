@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import get_args
+from typing import cast, get_args
 
 from explicate.errors import ServerError, UsageError
 from explicate.options import (
@@ -18,7 +18,7 @@ from explicate.options import (
     Target,
 )
 
-_HOW = "What is left out, the server decides; the answer says what it chose. Methods:\n" + "\n".join(
+_HOW = "The server decides what you leave out; the answer says what it chose. Methods:\n" + "\n".join(
     f"  {name:<17} {text}" for name, text in METHODS.items()
 )
 
@@ -60,8 +60,8 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--granularity",
         choices=get_args(Granularity),
-        help="what gets a number: of a text each word (default), token or sentence; of an image segments of like colour"
-        " and size (slic, default) or of any size (quickshift), a grid, or the model's own patches",
+        help="what gets a number: in a text each word (default), token or sentence; in an image segments of similar"
+        " colour and size (slic, default) or of any size (quickshift), a grid, or the model's own patches",
     )
     group.add_argument("--segments", metavar="N", type=int, help="cut an image into about N (default: 49)")
     group.add_argument(
@@ -74,8 +74,8 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--masking",
         choices=get_args(Masking),
-        help="how a word is left out: attention, mask-token, delete; a column: background, drawn; a segment of an"
-        " image: by its mean colour, a blur, or grey (default: the method's)",
+        help="how a word is left out: attention, mask-token or delete; a column: background or drawn; a segment of an"
+        " image: mean (its own mean colour), blur or grey (default: the method's)",
     )
     group.add_argument("--seed", metavar="N", type=int, help="of all random choices (default: 0)")
     group.add_argument("--confidence", metavar="SHARE", type=float, help="coverage of the intervals (default: 0.95)")
@@ -94,30 +94,23 @@ def _add_when(group: argparse._ArgumentGroup) -> None:
         type=float,
         help="once every interval is narrower than ± this share of the range of the values; 0: never",
     )
-    group.add_argument("--min-evaluations", metavar="N", type=int, help="but not for --tolerance before this many rows")
+    group.add_argument(
+        "--min-evaluations", metavar="N", type=int, help="--tolerance does not stop it before this many rows"
+    )
     group.add_argument("--top-k", metavar="K", type=int, help="once it is certain which K words weigh most")
-    group.add_argument("--time-limit", metavar="SECONDS", type=float, help="after this long, with the best answer")
+    group.add_argument(
+        "--time-limit",
+        metavar="SECONDS",
+        dest="time_limit_s",
+        type=float,
+        help="after this long, with the best answer",
+    )
 
 
 def explanation_options(arguments: argparse.Namespace) -> ExplainOptions:
     """What was given; raises UsageError when --against has nothing to set it against."""
-    return {
-        "method": arguments.method,
-        "target": _target(arguments),
-        "output_space": arguments.output_space,
-        "granularity": arguments.granularity,
-        "masking": arguments.masking,
-        "max_evaluations": arguments.max_evaluations,
-        "min_evaluations": arguments.min_evaluations,
-        "tolerance": arguments.tolerance,
-        "confidence": arguments.confidence,
-        "time_limit_s": arguments.time_limit,
-        "seed": arguments.seed,
-        "top_k": arguments.top_k,
-        "quality": arguments.quality,
-        "max_players": arguments.max_players,
-        "segments": arguments.segments,
-    }
+    given = {name: getattr(arguments, name) for name in ExplainOptions.__annotations__ if name != "target"}
+    return cast(ExplainOptions, {"target": _target(arguments), **given})
 
 
 def in_flags(error: ServerError) -> UsageError:

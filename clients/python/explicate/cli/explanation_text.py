@@ -1,19 +1,27 @@
-"""An explanation as plain text, for pipes, logs and terminals without rich."""
+"""An explanation as plain text, for pipes, logs and terminals without rich.
+
+Each value is a signed bar around a centre line, with its interval as whiskers: `░░├──●──┤` and its mirror.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from explicate.cli import bars, tables
-from explicate.explanation import Contribution
-from explicate.results import ExplainResult
-from explicate.views import words as wording
+from explicate.cli import tables
+from explicate.views import amounts, wording
+from explicate.views.kinds import explained
+
+if TYPE_CHECKING:
+    from explicate.results import Contribution, ExplainResult
 
 _BAR_HALF = 16  # characters on each side of the centre line
 _WORD_WIDTH = 24
 BESIDE_WIDTH = 32
+_FILL, _CENTRE, _VALUE, _WHISKER, _LOW, _HIGH = "█", "│", "●", "─", "├", "┤"
 
 
 def lines(result: ExplainResult, top: int) -> Iterator[str]:
@@ -50,7 +58,7 @@ def strongest(result: ExplainResult, output: int, top: int) -> tuple[Contributio
 def hidden_features(result: ExplainResult, shown: Sequence[Contribution]) -> str:
     """How many features the list leaves out; empty when it leaves out none."""
     rest = len(result.explanation.features) - len(shown)
-    more = wording.feature_noun(result) if rest == 1 else wording.feature_nouns(result)
+    more = explained(result).noun if rest == 1 else explained(result).nouns
     return f"and {rest} more {more} with less (--top 0 lists all)" if rest else ""
 
 
@@ -62,36 +70,31 @@ def names(shown: Sequence[Contribution], width: int) -> list[str]:
 
 
 def beside(result: ExplainResult, shown: Sequence[Contribution]) -> tuple[str, list[str]] | None:
-    """A heading and what stands beside the names of the features, cut to the width of its column."""
-    told = wording.beside(result)
+    """A heading and the cells beside the names of the features, cut to the width of its column."""
+    told = explained(result).beside
     if told is None:
         return None
     by_feature = {id(feature): cell for feature, cell in zip(result.explanation.features, told[1], strict=True)}
     return told[0], [tables.shortened(by_feature[id(c.feature)], BESIDE_WIDTH) for c in shown]
 
 
-def figures_heading(result: ExplainResult) -> str:
-    """The heading of the attributions: of a table "value" is what a column holds."""
-    return "value" if result.row is None else "adds"
-
-
 def progress(result: ExplainResult) -> str:
     """One line for an estimate that more will follow."""
     widths = [c.half_width for i in range(len(result.explanation.attributions)) for c in strongest(result, i, 0)]
     widest = max((width for width in widths if not math.isnan(width)), default=None)
-    interval = f", widest interval ± {widest:.{wording.decimals(result)}f}" if widest is not None else ""
+    interval = f", widest interval ± {widest:.{amounts.decimals(result)}f}" if widest is not None else ""
     return f"{result.explanation.evaluations:,} evaluations{interval}"
 
 
 def _table(shown: Sequence[Contribution], result: ExplainResult) -> str:
-    full_scale, places = bars.scale(shown), wording.decimals(result)
+    full_scale, places = bar_scale(shown), amounts.decimals(result)
     columns = [
         names(shown, _WORD_WIDTH),
-        ["".join(cell.character for cell in bars.bar(c, full_scale, _BAR_HALF)) for c in shown],
-        [wording.number(c.value, places) for c in shown],
-        [wording.half_width(c, places) for c in shown],
+        ["".join(cell.character for cell in bar(c, full_scale, _BAR_HALF)) for c in shown],
+        [amounts.number(c.value, places) for c in shown],
+        [amounts.half_width(c, places) for c in shown],
     ]
-    header = [wording.feature_noun(result), axis(full_scale, _BAR_HALF), figures_heading(result), ""]
+    header = [explained(result).noun, axis(full_scale, _BAR_HALF), explained(result).figures_heading, ""]
     if told := beside(result, shown):
         header.insert(1, told[0])
         columns.insert(1, told[1])
@@ -104,3 +107,43 @@ def axis(full_scale: float, half: int) -> str:
     low, high = f"{-full_scale:.2g}", f"{full_scale:+.2g}"
     left = low + " " * (half - len(low))
     return left + "0" + " " * (half - len(high)) + high
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One character of a bar; `filled` between the centre line and the value, where a terminal may colour it."""
+
+    character: str
+    filled: bool
+
+
+def bar_scale(contributions: Sequence[Contribution]) -> float:
+    """The largest distance from 0 that must fit on a bar: of any value or end of an interval; 1 when all are 0."""
+    ends = [abs(end) for c in contributions for end in (c.value, c.lower, c.upper) if math.isfinite(end)]
+    return max(ends, default=0.0) or 1.0
+
+
+def bar(contribution: Contribution, full_scale: float, half: int) -> list[Cell]:
+    """`2 * half + 1` cells for a scale from -`full_scale` to `full_scale`."""
+    centre = half
+    value = _place(contribution.value, full_scale, half)
+    characters = [" "] * (2 * half + 1)
+    filled = range(min(centre, value), max(centre, value) + 1)
+    for i in filled:
+        characters[i] = _FILL
+    characters[centre] = _CENTRE
+    if math.isfinite(contribution.lower) and math.isfinite(contribution.upper):
+        low, high = (_place(end, full_scale, half) for end in (contribution.lower, contribution.upper))
+        if low < high:  # an interval narrower than a character has no whiskers
+            for i in range(low, high + 1):
+                characters[i] = _WHISKER
+            characters[low], characters[high] = _LOW, _HIGH
+            characters[value] = _VALUE
+    return [Cell(character, i in filled and i != centre) for i, character in enumerate(characters)]
+
+
+def _place(value: float, full_scale: float, half: int) -> int:
+    if math.isnan(value):
+        return half
+    share = max(-1.0, min(1.0, value / full_scale))
+    return half + round(share * half)

@@ -8,13 +8,13 @@ from explicate.cli import connection
 from explicate.errors import DeadlineExceeded, NotFound
 
 _SERVING = "serving"
-_EXIT_NOT_SERVING = 3  # as for a server that cannot be reached: what asked should wait, or go elsewhere
+_EXIT_NOT_SERVING = 3  # as for a server that cannot be reached: the caller should wait, or ask another
 _EPILOG = """examples:
   explicate health                           the server of --server or EXPLICATE_SERVER
   explicate health 127.0.0.1:8500 --model reviews
   explicate health --alive                   also while models are loading
 
-Exit code 0 when it serves, else 3."""
+Exit code 0 if it serves, else 3."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,7 +35,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the state; 0 when it serves."""
+    """Print the state; 0 if it serves."""
     if arguments.address:
         arguments.server = arguments.address
     with connection.connect(arguments) as client:
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             state = client.health(model=arguments.model, alive=arguments.alive)
         except NotFound:  # the protocol's word for a service that the server does not know
             state = "unknown"
-        except DeadlineExceeded:  # a server that hangs serves as little as one that is not there
+        except DeadlineExceeded:  # a server that hangs does not serve
             state = "no answer in time"
     print(state)
     return 0 if state == _SERVING else _EXIT_NOT_SERVING

@@ -1,6 +1,6 @@
 """Answers as JSON, one document a line.
 
-What only some kinds of models have is left out where there is none of it: a text's answer has no columns.
+What only some kinds of models have is left out where it is empty: a text's answer has no columns.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from explicate.cli.asked import Asked, why
-from explicate.errors import ServerError
 from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE, Image
 
 if TYPE_CHECKING:
@@ -32,12 +30,6 @@ def document(value: DataclassInstance) -> dict[str, object]:
     """The fields of a dataclass with what they hold."""
     held = {field: getattr(value, field.name) for field in fields(value)}
     return {field.name: item for field, item in held.items() if _is_told(field.metadata, item)}
-
-
-def failure(asked: Asked, error: ServerError) -> str:
-    """The line of a text or a row that has no answer."""
-    cause = {"code": error.code, "reason": error.reason, "message": why(error)}
-    return dumps({"input": asked.number, **asked.given, "error": cause})
 
 
 def _is_told(metadata: Mapping[str, bool], item: object) -> bool:

@@ -1,9 +1,9 @@
-"""The command `explicate`: finds the subcommands of every package and turns what goes wrong into one sentence.
+"""The command `explicate`: finds the subcommands of every package and turns each failure into one sentence.
 
 Subcommands come from the entry-point group `explicate.commands`. Each entry point is a function
 `register(subparsers)` that adds its parsers, each with `set_defaults(run=...)`, a function from the parsed arguments
 to the exit code. The entry point's name decides under which heading `explicate --help` shows them. `register` must be
-cheap; what is heavy is imported inside `run`.
+cheap; heavy modules are imported inside `run`.
 
 Exit codes: 0 ok, 1 some rows failed or the work could not be done, 2 wrong usage, 3 server unreachable.
 """
@@ -102,8 +102,8 @@ def _register(
 
 
 def _add_debug(parser: argparse.ArgumentParser) -> None:
-    """Let --debug stand after the command too, and after a command's own subcommand."""
-    # SUPPRESS: a subparser's default would overwrite the --debug that stood before the command.
+    """Take --debug after the command too, and after a command's own subcommand."""
+    # SUPPRESS: a subparser's default would overwrite a --debug before the command.
     parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show the trace of a failure")
     for action in parser._actions:
         if isinstance(action, _Subparsers):

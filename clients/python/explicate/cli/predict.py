@@ -9,12 +9,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from explicate.cli import asked as asked_about
-from explicate.cli import connection, given, prediction_printers
-from explicate.cli.asked import Asked
-from explicate.cli.prediction_printers import Answer
+from explicate.cli import connection, inputs
+from explicate.cli.inputs.asked import Asked, report
+from explicate.cli.printers import PREDICTION_PRINTERS, Answer
 from explicate.errors import InvalidArgument, MessageTooLarge, ServerError
-from explicate.inputs import Image, Input
+from explicate.inputs import Input
 
 if TYPE_CHECKING:
     from explicate.results import PredictResult
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 # Inputs in one call: enough to keep the server's batches full, few enough that texts of 64 KiB stay below the 16 MiB
 # limit of a message, and that answers appear while a long file is still being read.
 INPUTS_PER_CALL = 128
-# Bytes of images in one call: half a message, so that a file of the largest size still fits beside them.
-IMAGE_BYTES_PER_CALL = 8 * 1024 * 1024
+# Bytes of files in one call: half a message, so that an image of the largest size still fits beside them.
+FILE_BYTES_PER_CALL = 8 * 1024 * 1024
 
 _EPILOG = """examples:
   explicate predict "Great soup!" "Cold and late."
@@ -49,7 +48,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    given.add_input_options(parser)
+    inputs.add_input_options(parser)
     connection.add_format_option(parser)
     connection.add_bulk_option(parser)
     connection.add_model_options(parser)
@@ -58,14 +57,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict every input; 1 when some have no answer."""
-    given.check(arguments)
+    """Predict every input; 1 if some do not have an answer."""
+    inputs.check(arguments)
     with connection.connect(arguments) as client:
         model = connection.chosen_model(client, arguments)
         which = {"version": arguments.version, "label": arguments.label, "priority": arguments.priority}
         caller = _Caller(partial(client.predict, model, **which))
-        asked = given.read(arguments, client, model)
-        prediction_printers.PRINTERS[arguments.format](caller.answers(asked.inputs), asked.model)
+        given = inputs.read(arguments, client, model)
+        PREDICTION_PRINTERS[arguments.format](caller.answers(given.inputs), given.model)
     return 1 if caller.failed else 0
 
 
@@ -76,15 +75,15 @@ class _Caller:
         self._predict = predict
         self.failed = 0
 
-    def answers(self, inputs: Iterable[Asked]) -> Iterator[Answer]:
+    def answers(self, all_asked: Iterable[Asked]) -> Iterator[Answer]:
         """One answer per input, in order."""
-        for chunk in _chunks(inputs):
+        for chunk in _chunks(all_asked):
             by_number = {answer.asked.number: answer for answer in self._chunk(chunk)}
             for asked in chunk:
                 answer = by_number[asked.number]
                 if isinstance(answer.outcome, ServerError):
                     self.failed += 1
-                    asked_about.report(asked, answer.outcome)
+                    report(asked, answer.outcome)
                 yield answer
 
     def _chunk(self, chunk: Sequence[Asked]) -> Iterator[Answer]:
@@ -113,17 +112,16 @@ class _Caller:
                 yield Answer(asked, prediction, result.model)
 
 
-def _chunks(inputs: Iterable[Asked]) -> Iterator[list[Asked]]:
+def _chunks(all_asked: Iterable[Asked]) -> Iterator[list[Asked]]:
     """Consecutive inputs, as many as fit one call."""
     chunk: list[Asked] = []
     held_bytes = 0
-    for asked in inputs:
-        own_bytes = len(asked.value.content) if isinstance(asked.value, Image) else 0
-        if chunk and (len(chunk) == INPUTS_PER_CALL or held_bytes + own_bytes > IMAGE_BYTES_PER_CALL):
+    for asked in all_asked:
+        if chunk and (len(chunk) == INPUTS_PER_CALL or held_bytes + asked.file_bytes > FILE_BYTES_PER_CALL):
             yield chunk
             chunk, held_bytes = [], 0
         chunk.append(asked)
-        held_bytes += own_bytes
+        held_bytes += asked.file_bytes
     if chunk:
         yield chunk
 

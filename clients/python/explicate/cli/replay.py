@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from explicate.client import Client
     from explicate.results import ExplainResult
 
-# What rows that share a batch do to each other's last bits: 1e-7 of a logit on CPUs, more in what is fitted to it.
+# Rows that share a batch change each other's last bits: by 1e-7 of a logit on CPUs, by more in what is fitted to it.
 TOLERANCE = 1e-5
-# Those that count as repeated.
+# The verdicts that count as repeated.
 _REPEATED = ("same", "close")
 
 _EPILOG = """examples:
@@ -32,10 +32,9 @@ _EPILOG = """examples:
   explicate replay audit.jsonl --request-id order-17 --format json
 
 Verdicts: same (bit for bit), close (within --tolerance of the largest attribution: rows that share a batch change each
-other's last bits, in bf16 by about a hundredth), cut (time was short, and the rows there was time for cannot be had
-again), different, gone (the version does not serve), unknown (no input, or another one).
-Exit code 0 when all are the same or close, else 1; a line that cannot be read is named on stderr and counts as one that
-is not."""
+other's last bits, in bf16 by about a hundredth), cut (time was short, and the same rows cannot be asked for again),
+different, gone (the version does not serve), unknown (no input, or another one).
+Exit code 0 if all are the same or close, else 1; a line that cannot be read is named on stderr and makes it 1."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("log", metavar="AUDIT.jsonl", type=Path, help="the audit log")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--line", metavar="N", type=int, help="this line only, from 1")
-    which.add_argument("--request-id", metavar="ID", help="the lines of this request only")
+    which.add_argument("--line", metavar="N", type=int, help="only this line, from 1")
+    which.add_argument("--request-id", metavar="ID", help="only the lines of this request")
     parser.add_argument(
         "--input", metavar="FILE", type=Path, help="the input: a text, an image, or a row or a pair as JSON (.json)"
     )
@@ -95,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(json_lines.dumps(verdict) if arguments.format == "json" else _shown(verdict))
     if not found:
         chosen = arguments.line is not None or arguments.request_id is not None
-        raise UsageError(f"{arguments.log} has no {'such ' if chosen else ''}line")
+        raise UsageError(f"{arguments.log} does not have {'such a' if chosen else 'any'} line")
     if found > 1 and arguments.format == "text":
         print(f"explicate: {repeated:,} of {found:,} repeated", file=sys.stderr)
     return 0 if repeated == found else 1
@@ -140,7 +139,7 @@ def _why_cut(line: AuditLine) -> str:
     if not line.cut_by_clock:
         return "time is short now; give --timeout more, or ask a server that is less busy"
     if line.unevaluated:
-        return f"time was short, and which {line.unevaluated:,} rows of the last round were left out, the clock chose"
+        return f"time was short, and the clock chose which {line.unevaluated:,} rows of the last round were left out"
     return "time was short, and the method plans its rows for the whole budget"
 
 
@@ -169,7 +168,7 @@ def _verdict(line: AuditLine, verdict: str, what: str, difference: float | None 
 def _shown(verdict: Verdict) -> str:
     difference = verdict.largest_difference
     size = "" if not difference else f" (by {difference:.1e} of the largest)" if math.isfinite(difference) else ""
-    # What stands in a log may have been written by anybody.
+    # Anybody may have written what the log holds.
     what = tables.printable(f"{verdict.model}/{verdict.version}: {verdict.what}")
     return f"line {verdict.line}: {verdict.verdict}: {what}{size}"
 
@@ -178,7 +177,7 @@ def _lines(arguments: argparse.Namespace) -> Iterator[AuditLine | UsageError]:
     """The chosen lines, or why one cannot be read; one that was asked for by its number is refused at once."""
     try:
         with arguments.log.open("rb") as file:
-            # Not what comes later: the server that is asked may write to this very log.
+            # Not what comes later: the server that is asked may write to this log.
             left = os.fstat(file.fileno()).st_size
             for number, line in enumerate(file, start=1):
                 if left <= 0:
@@ -196,7 +195,7 @@ def _chosen(arguments: argparse.Namespace, number: int, text: str) -> Iterator[A
     except UsageError as error:
         if arguments.line is not None:
             raise
-        if arguments.request_id is None:  # else nobody can tell whether it is meant
+        if arguments.request_id is None:  # with a request id nobody can tell whether this line is meant
             yield error
         return
     if arguments.request_id in (None, line.request_id):
@@ -217,7 +216,7 @@ def _read_input(path: Path) -> Input:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise UsageError(f"{path} is no JSON: {error}") from error
+        raise UsageError(f"{path} is not JSON: {error}") from error
     try:
         return content.decode("utf-8").removesuffix("\n")
     except UnicodeDecodeError:

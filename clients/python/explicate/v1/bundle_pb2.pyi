@@ -18,7 +18,68 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _InputKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _InputKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_InputKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INPUT_KIND_UNSPECIFIED: _InputKind.ValueType  # 0
+    """Never valid in a bundle."""
+    INPUT_KIND_TEXT: _InputKind.ValueType  # 1
+    """A text, or a pair of texts."""
+    INPUT_KIND_TABULAR: _InputKind.ValueType  # 2
+    """A row of a table."""
+    INPUT_KIND_IMAGE: _InputKind.ValueType  # 3
+    """An image."""
+
+class InputKind(_InputKind, metaclass=_InputKindEnumTypeWrapper):
+    """InputKind is what a model reads."""
+
+INPUT_KIND_UNSPECIFIED: InputKind.ValueType  # 0
+"""Never valid in a bundle."""
+INPUT_KIND_TEXT: InputKind.ValueType  # 1
+"""A text, or a pair of texts."""
+INPUT_KIND_TABULAR: InputKind.ValueType  # 2
+"""A row of a table."""
+INPUT_KIND_IMAGE: InputKind.ValueType  # 3
+"""An image."""
+Global___InputKind: _TypeAlias = InputKind  # noqa: Y015
+
+class _Objective:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ObjectiveEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Objective.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OBJECTIVE_UNSPECIFIED: _Objective.ValueType  # 0
+    """Never valid in a bundle."""
+    OBJECTIVE_CLASSIFICATION: _Objective.ValueType  # 1
+    """One class of several."""
+    OBJECTIVE_MULTI_LABEL: _Objective.ValueType  # 2
+    """Any number of labels."""
+    OBJECTIVE_REGRESSION: _Objective.ValueType  # 3
+    """A number."""
+
+class Objective(_Objective, metaclass=_ObjectiveEnumTypeWrapper):
+    """Objective is what a model predicts."""
+
+OBJECTIVE_UNSPECIFIED: Objective.ValueType  # 0
+"""Never valid in a bundle."""
+OBJECTIVE_CLASSIFICATION: Objective.ValueType  # 1
+"""One class of several."""
+OBJECTIVE_MULTI_LABEL: Objective.ValueType  # 2
+"""Any number of labels."""
+OBJECTIVE_REGRESSION: Objective.ValueType  # 3
+"""A number."""
+Global___Objective: _TypeAlias = Objective  # noqa: Y015
 
 class _Resampling:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -112,7 +173,7 @@ class _ModelKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelKind.V
     """An image, a number."""
 
 class ModelKind(_ModelKind, metaclass=_ModelKindEnumTypeWrapper):
-    """ModelKind is what a model reads and predicts."""
+    """ModelKind is what a model reads and predicts, in the bundles of version 0.1."""
 
 MODEL_KIND_UNSPECIFIED: ModelKind.ValueType  # 0
 """Never valid in a bundle."""
@@ -181,14 +242,24 @@ class Bundle(_message.Message):
     TABULAR_FIELD_NUMBER: _builtins.int
     TARGET_NAME_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
+    INPUT_KIND_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_FIELD_NUMBER: _builtins.int
     format_version: _builtins.int
     """Version of this format: 1."""
     model: _builtins.str
     """The model's name: lower-case letters, digits, ".", "_" and "-", at most 64, the first one a letter or digit."""
     version: _builtins.int
     """The version, from 1; equal to the name of its folder."""
-    kind: Global___ModelKind.ValueType
-    """What it predicts."""
+    @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def kind(self) -> Global___ModelKind.ValueType:
+        """What it reads and predicts, as version 0.1 wrote it; now `input_kind` and `objective` say it. Never set in answers."""
+
+    @kind.setter
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def kind(self, value: Global___ModelKind.ValueType) -> None:
+        """What it reads and predicts, as version 0.1 wrote it; now `input_kind` and `objective` say it. Never set in answers."""
+
     precision: _builtins.str
     """Numeric precision of model.onnx, such as "fp32"."""
     golden_tolerance: _builtins.float
@@ -197,10 +268,14 @@ class Bundle(_message.Message):
     """
     golden_reduced_tolerance: _builtins.float
     """How closely the golden outputs must be met at a lower precision than the bundle's, such as bf16 for fp32: the
-    largest absolute difference of a logit or value. 0: no lower precision is allowed.
+    largest absolute difference of a logit or value. Unset: no lower precision is allowed.
     """
     target_name: _builtins.str
-    """Name of what a regression predicts, with its unit if it has one; empty for classification."""
+    """Name of what a regression predicts, with its unit if it has one; set for a regression."""
+    input_kind: Global___InputKind.ValueType
+    """What it reads."""
+    objective: Global___Objective.ValueType
+    """What it predicts."""
     @_builtins.property
     def class_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Labels of the classes, by index; at least two, for a multi-label model at least one. Empty for regression."""
@@ -253,16 +328,25 @@ class Bundle(_message.Message):
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         golden_attributions: Global___GoldenAttributions | None = ...,
-        golden_reduced_tolerance: _builtins.float = ...,
+        golden_reduced_tolerance: _builtins.float | None = ...,
         tabular: Global___TabularSchema | None = ...,
-        target_name: _builtins.str = ...,
+        target_name: _builtins.str | None = ...,
         image: Global___ImageSchema | None = ...,
+        input_kind: Global___InputKind.ValueType = ...,
+        objective: Global___Objective.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "golden_attributions", b"golden_attributions", "image", b"image", "provenance", b"provenance", "tabular", b"tabular", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "create_time", b"create_time", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "image", b"image", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "kind", b"kind", "metrics", b"metrics", "model", b"model", "precision", b"precision", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "input_kind", b"input_kind", "kind", b"kind", "metrics", b"metrics", "model", b"model", "objective", b"objective", "precision", b"precision", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["golden_reduced_tolerance"]  # noqa: Y015
+    _WhichOneofArgType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance"]  # noqa: Y015
+    _WhichOneofReturnType__target_name: _TypeAlias = _typing.Literal["target_name"]  # noqa: Y015
+    _WhichOneofArgType__target_name: _TypeAlias = _typing.Literal["_target_name", b"_target_name"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__golden_reduced_tolerance) -> _WhichOneofReturnType__golden_reduced_tolerance | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_name) -> _WhichOneofReturnType__target_name | None: ...
 
 Global___Bundle: _TypeAlias = Bundle  # noqa: Y015
 
@@ -285,27 +369,34 @@ class ImageSchema(_message.Message):
     height: _builtins.int
     """Pixels the graph reads."""
     shortest_edge: _builtins.int
-    """Pixels of the shorter edge that an image is resized to, its shape kept, before the middle is cut out. 0: it is
+    """Pixels of the shorter edge that an image is resized to, its shape kept, before the middle is cut out. Unset: it is
     stretched to width x height.
     """
     resampling: Global___Resampling.ValueType
     """How resizing takes the mean of pixels; always with antialiasing, as Pillow does."""
     patch_size: _builtins.int
-    """Pixels of the edge of the square patches that the model itself reads, such as 16 for a ViT; 0: it has none."""
+    """Pixels of the edge of the square patches that the model itself reads, such as 16 for a ViT; unset: it has none."""
     def __init__(
         self,
         *,
         width: _builtins.int = ...,
         height: _builtins.int = ...,
-        shortest_edge: _builtins.int = ...,
+        shortest_edge: _builtins.int | None = ...,
         resampling: Global___Resampling.ValueType = ...,
-        patch_size: _builtins.int = ...,
+        patch_size: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_patch_size", b"_patch_size", "_shortest_edge", b"_shortest_edge", "patch_size", b"patch_size", "shortest_edge", b"shortest_edge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "patch_size", b"patch_size", "resampling", b"resampling", "shortest_edge", b"shortest_edge", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_patch_size", b"_patch_size", "_shortest_edge", b"_shortest_edge", "height", b"height", "patch_size", b"patch_size", "resampling", b"resampling", "shortest_edge", b"shortest_edge", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__patch_size: _TypeAlias = _typing.Literal["patch_size"]  # noqa: Y015
+    _WhichOneofArgType__patch_size: _TypeAlias = _typing.Literal["_patch_size", b"_patch_size"]  # noqa: Y015
+    _WhichOneofReturnType__shortest_edge: _TypeAlias = _typing.Literal["shortest_edge"]  # noqa: Y015
+    _WhichOneofArgType__shortest_edge: _TypeAlias = _typing.Literal["_shortest_edge", b"_shortest_edge"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__patch_size) -> _WhichOneofReturnType__patch_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shortest_edge) -> _WhichOneofReturnType__shortest_edge | None: ...
 
 Global___ImageSchema: _TypeAlias = ImageSchema  # noqa: Y015
 
@@ -363,7 +454,7 @@ class ColumnSchema(_message.Message):
     type: Global___ColumnType.ValueType
     """Its type."""
     group: _builtins.str
-    """Columns with the same group are one player of an explanation; empty means on its own."""
+    """Columns with the same group are one player of an explanation; unset means on its own."""
     may_be_missing: _builtins.bool
     """Whether values were missing in the training data."""
     @_builtins.property
@@ -378,14 +469,16 @@ class ColumnSchema(_message.Message):
         name: _builtins.str = ...,
         type: Global___ColumnType.ValueType = ...,
         categories: _abc.Iterable[_builtins.str] | None = ...,
-        group: _builtins.str = ...,
+        group: _builtins.str | None = ...,
         may_be_missing: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_group", b"_group", "group", b"group"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "group", b"group", "may_be_missing", b"may_be_missing", "name", b"name", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group", b"_group", "categories", b"categories", "group", b"group", "may_be_missing", b"may_be_missing", "name", b"name", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__group: _TypeAlias = _typing.Literal["group"]  # noqa: Y015
+    _WhichOneofArgType__group: _TypeAlias = _typing.Literal["_group", b"_group"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__group) -> _WhichOneofReturnType__group | None: ...
 
 Global___ColumnSchema: _TypeAlias = ColumnSchema  # noqa: Y015
 
@@ -423,13 +516,15 @@ class GoldenAttributions(_message.Message):
         seed: _builtins.int = ...,
         evaluations_per_player: _builtins.int = ...,
         tolerance: _builtins.float = ...,
-        segments: _builtins.int = ...,
+        segments: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_segments", b"_segments", "segments", b"segments"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluations_per_player", b"evaluations_per_player", "method", b"method", "method_version", b"method_version", "seed", b"seed", "segments", b"segments", "tolerance", b"tolerance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_segments", b"_segments", "evaluations_per_player", b"evaluations_per_player", "method", b"method", "method_version", b"method_version", "seed", b"seed", "segments", b"segments", "tolerance", b"tolerance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__segments: _TypeAlias = _typing.Literal["segments"]  # noqa: Y015
+    _WhichOneofArgType__segments: _TypeAlias = _typing.Literal["_segments", b"_segments"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__segments) -> _WhichOneofReturnType__segments | None: ...
 
 Global___GoldenAttributions: _TypeAlias = GoldenAttributions  # noqa: Y015
 

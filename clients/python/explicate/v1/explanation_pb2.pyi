@@ -176,6 +176,30 @@ values, or the same category). The masking of "lime", and of nothing else.
 """
 Global___Masking: _TypeAlias = Masking  # noqa: Y015
 
+class _SegmentIdEncoding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SegmentIdEncodingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SegmentIdEncoding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SEGMENT_ID_ENCODING_UNSPECIFIED: _SegmentIdEncoding.ValueType  # 0
+    """Never sent."""
+    SEGMENT_ID_ENCODING_UINT16_LITTLE_ENDIAN: _SegmentIdEncoding.ValueType  # 1
+    """Two bytes each, unsigned, the lower byte first: up to 65,535 segments."""
+    SEGMENT_ID_ENCODING_UINT32_LITTLE_ENDIAN: _SegmentIdEncoding.ValueType  # 2
+    """Four bytes each, unsigned, the lowest byte first: more segments."""
+
+class SegmentIdEncoding(_SegmentIdEncoding, metaclass=_SegmentIdEncodingEnumTypeWrapper):
+    """SegmentIdEncoding says how bytes hold the ids of segments, one after the other without gaps."""
+
+SEGMENT_ID_ENCODING_UNSPECIFIED: SegmentIdEncoding.ValueType  # 0
+"""Never sent."""
+SEGMENT_ID_ENCODING_UINT16_LITTLE_ENDIAN: SegmentIdEncoding.ValueType  # 1
+"""Two bytes each, unsigned, the lower byte first: up to 65,535 segments."""
+SEGMENT_ID_ENCODING_UINT32_LITTLE_ENDIAN: SegmentIdEncoding.ValueType  # 2
+"""Four bytes each, unsigned, the lowest byte first: more segments."""
+Global___SegmentIdEncoding: _TypeAlias = SegmentIdEncoding  # noqa: Y015
+
 class _StopReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -218,8 +242,9 @@ Global___StopReason: _TypeAlias = StopReason  # noqa: Y015
 
 @_typing.final
 class ExplainOptions(_message.Message):
-    """ExplainOptions says how an explanation is computed. Every field may be left out; the answer
-    carries the same message with each value as it was resolved, so that it can be repeated.
+    """ExplainOptions says how an explanation is computed. Every field may be left out; the answer carries the same message
+    with each value as it was resolved, so that it can be repeated. GetModel tells what each method resolves an empty
+    message to (`default_options`), and the server's limits; no number of a default is repeated here.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -240,60 +265,55 @@ class ExplainOptions(_message.Message):
     MAX_PLAYERS_FIELD_NUMBER: _builtins.int
     SEGMENTS_FIELD_NUMBER: _builtins.int
     method: _builtins.str
-    """The explanation method in kebab-case, one that GetModel lists. Default: "auto", which is
-    "exact-shap" when all coalitions fit `max_evaluations`, else "kernel-shap"; the answer names the one taken.
+    """The explanation method in kebab-case, one that GetModel lists. Default: "auto", which is "exact-shap" if all
+    coalitions fit `max_evaluations`, else "kernel-shap"; the answer names the one taken.
     """
     output_space: Global___OutputSpace.ValueType
-    """The scale on which the output is explained. Default: OUTPUT_SPACE_LOGIT for a contrast, else
-    OUTPUT_SPACE_PROBABILITY.
+    """The scale on which the output is explained. Default: OUTPUT_SPACE_LOGIT for a contrast, else the one that GetModel
+    tells.
     """
     granularity: Global___Granularity.ValueType
-    """What the players are. Default for texts: GRANULARITY_WORD, the only one of texts that "lime" and
-    "lime-stratified" know; for images GRANULARITY_SLIC, and GRANULARITY_QUICKSHIFT for "lime". Tables have no choice.
+    """What the players are, one that GetModel lists. Tables have no choice. "lime" and "lime-stratified" know no other of
+    texts than GRANULARITY_WORD.
     """
     masking: Global___Masking.ValueType
-    """How the absence of a player is expressed. Default: MASKING_DELETE for "lime" and "lime-stratified",
-    else MASKING_ATTENTION; for images MASKING_MEAN; for tables MASKING_BACKGROUND, and MASKING_DRAWN for "lime".
-    Different maskings are different games with different answers.
+    """How the absence of a player is expressed, one that GetModel lists. Different maskings are different games with
+    different answers.
     """
     max_evaluations: _builtins.int
-    """Upper bound on evaluations, from 4 up to the server's limit (GetModel names it). An evaluation is a row through the
-    model; for tables, a row for every background row. Default: 32 per player, for 64 players at most, for
-    "kernel-shap" and "permutation-shap"; 1000 for "lime" and "lime-stratified", 5000 for "lime" of tables, where it
-    is one row each; what it takes for the others. All within the server's limit.
+    """Upper bound on evaluations, from 4 up to the server's limit. An evaluation is a row through the model; for tables, a
+    row for every background row, but for "lime", where it is one row. The default grows with the number of players,
+    within the server's limit, unless GetModel tells one.
     """
     min_evaluations: _builtins.int
-    """Evaluations before `tolerance` may stop the work, at most `max_evaluations`.
-    Default: 8 per player.
+    """Evaluations before `tolerance` may stop the work, at most `max_evaluations`. The default grows with the number of
+    players.
     """
     tolerance: _builtins.float
-    """Stop once the widest confidence interval's half-width is below this fraction of the range of
-    the attributions, in (0, 1]; 0 never stops early. Default: 0.2 for "kernel-shap" and "permutation-shap",
-    else 0.
+    """Stop once the widest confidence interval's half-width is below this fraction of the range of the attributions, in
+    (0, 1]; 0 never stops early.
     """
     confidence: _builtins.float
-    """Coverage of the confidence intervals, in [0.5, 0.999]. Default: 0.95."""
+    """Coverage of the confidence intervals, in [0.5, 0.999]."""
     time_limit_seconds: _builtins.float
-    """Seconds the explanation may take, above 0. The call's deadline bounds it too, and the best answer
-    so far is given when time runs out. Default: the server's limit.
+    """Seconds the explanation may take, above 0. The call's deadline bounds it too, and the best answer so far is given
+    when time runs out. Default: the server's limit.
     """
     seed: _builtins.int
-    """Seed of all random choices, from 0; below 2^32 for "lime". Same seed, same answer. Default: 0."""
+    """Seed of all random choices. Same seed, same answer."""
     top_k: _builtins.int
     """Stop once it is certain which `top_k` features have the largest attributions by size: their
     intervals are clear of all others. From 1; default: never stop for that.
     """
     quality: Global___QualityLevel.ValueType
-    """How much is said of the explanation's quality. Default: QUALITY_LEVEL_BASIC."""
+    """How much is said of the explanation's quality."""
     max_players: _builtins.int
-    """Players at most, from 2 to 1024. A longer text is grouped into phrases, and those that weigh most are
-    refined into words. Default: as many as `max_evaluations` has 8 rows for, at least 64; that is 256 at the default
-    budget of a long text. Only "kernel-shap" and "permutation-shap" group; the others leave it unset in the answer.
+    """Players at most, from 2 to 1024. A longer text is grouped into phrases, and those that weigh most are refined into
+    words. The default grows with `max_evaluations`. Only "kernel-shap" and "permutation-shap" group; the others leave
+    it unset in the answer.
     """
     segments: _builtins.int
-    """Segments that an image is cut into, about, from 2 to 1024; of GRANULARITY_SLIC and GRANULARITY_GRID only.
-    Default: 49.
-    """
+    """Segments that an image is cut into, about, from 2 to 1024; only for GRANULARITY_SLIC and GRANULARITY_GRID."""
     @_builtins.property
     def target(self) -> Global___Target:
         """The output that is explained. Default: the predicted class."""
@@ -398,8 +418,10 @@ class Target(_message.Message):
     """A class by its index, from 0."""
     label: _builtins.str
     """A class by its label."""
-    all: _builtins.bool
-    """Every class, from the same evaluations. Must be true when set."""
+    @_builtins.property
+    def all(self) -> Global___AllClasses:
+        """Every class, from the same evaluations."""
+
     @_builtins.property
     def contrast(self) -> Global___Contrast:
         """Why one class rather than another: the difference of their scores."""
@@ -409,7 +431,7 @@ class Target(_message.Message):
         *,
         index: _builtins.int = ...,
         label: _builtins.str = ...,
-        all: _builtins.bool = ...,
+        all: Global___AllClasses | None = ...,
         contrast: Global___Contrast | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "contrast", b"contrast", "index", b"index", "label", b"label", "selector", b"selector"]  # noqa: Y015
@@ -421,6 +443,23 @@ class Target(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_selector) -> _WhichOneofReturnType_selector | None: ...
 
 Global___Target: _TypeAlias = Target  # noqa: Y015
+
+@_typing.final
+class AllClasses(_message.Message):
+    """AllClasses asks for every class. It has no fields: it says so by being set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AllClasses: _TypeAlias = AllClasses  # noqa: Y015
 
 @_typing.final
 class Contrast(_message.Message):
@@ -513,7 +552,7 @@ class Explanation(_message.Message):
     """Of the evaluations, those whose values were known or under way from other requests for the same input."""
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:
-        """The players, in reading order."""
+        """The players, in reading order. Not repeated in every answer of a stream, see StreamExplainResponse."""
 
     @_builtins.property
     def attributions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attribution]:
@@ -529,7 +568,7 @@ class Explanation(_message.Message):
 
     @_builtins.property
     def segment_map(self) -> Global___SegmentMap:
-        """Where the segments lie; set for images."""
+        """Where the segments lie; set for images. Not repeated in every answer of a stream, see StreamExplainResponse."""
 
     def __init__(
         self,
@@ -676,25 +715,27 @@ class SegmentMap(_message.Message):
 
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
     IDS_FIELD_NUMBER: _builtins.int
     width: _builtins.int
     """Columns."""
     height: _builtins.int
     """Rows."""
-    @_builtins.property
-    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The id of each pixel's segment, row after row: width x height numbers."""
-
+    encoding: Global___SegmentIdEncoding.ValueType
+    """How `ids` holds its numbers."""
+    ids: _builtins.bytes
+    """The id of each pixel's segment, row after row: width x height numbers."""
     def __init__(
         self,
         *,
         width: _builtins.int = ...,
         height: _builtins.int = ...,
-        ids: _abc.Iterable[_builtins.int] | None = ...,
+        encoding: Global___SegmentIdEncoding.ValueType = ...,
+        ids: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "ids", b"ids", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoding", b"encoding", "height", b"height", "ids", b"ids", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -758,25 +799,36 @@ Global___ColumnValue: _TypeAlias = ColumnValue  # noqa: Y015
 
 @_typing.final
 class TextSpan(_message.Message):
-    """TextSpan is a half-open range of Unicode code points in the text."""
+    """TextSpan is a half-open range of the text, told in two units: Unicode code points, as Python and Go's runes count, and
+    UTF-16 code units, as strings of JavaScript, Java and C# count. They differ after a character above U+FFFF, such as an
+    emoji.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     START_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
+    UTF16_START_FIELD_NUMBER: _builtins.int
+    UTF16_END_FIELD_NUMBER: _builtins.int
     start: _builtins.int
     """First code point, from 0."""
     end: _builtins.int
     """One past the last code point."""
+    utf16_start: _builtins.int
+    """First UTF-16 code unit, from 0."""
+    utf16_end: _builtins.int
+    """One past the last UTF-16 code unit."""
     def __init__(
         self,
         *,
         start: _builtins.int = ...,
         end: _builtins.int = ...,
+        utf16_start: _builtins.int = ...,
+        utf16_end: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start", "utf16_end", b"utf16_end", "utf16_start", b"utf16_start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -811,7 +863,7 @@ class Attribution(_message.Message):
     reference_index: _builtins.int
     """Index of the class a contrast is set against; unset otherwise."""
     reference_label: _builtins.str
-    """Label of the class a contrast is set against."""
+    """Label of the class a contrast is set against; unset otherwise."""
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """What each feature adds to the output; for SHAP methods they sum to instance minus baseline."""
@@ -840,15 +892,20 @@ class Attribution(_message.Message):
         lower: _abc.Iterable[_builtins.float] | None = ...,
         upper: _abc.Iterable[_builtins.float] | None = ...,
         reference_index: _builtins.int | None = ...,
-        reference_label: _builtins.str = ...,
+        reference_label: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_reference_index", b"_reference_index", "reference_index", b"reference_index"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reference_index", b"_reference_index", "_reference_label", b"_reference_label", "reference_index", b"reference_index", "reference_label", b"reference_label"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reference_index", b"_reference_index", "baseline_value", b"baseline_value", "class_index", b"class_index", "class_label", b"class_label", "instance_value", b"instance_value", "lower", b"lower", "reference_index", b"reference_index", "reference_label", b"reference_label", "standard_errors", b"standard_errors", "upper", b"upper", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reference_index", b"_reference_index", "_reference_label", b"_reference_label", "baseline_value", b"baseline_value", "class_index", b"class_index", "class_label", b"class_label", "instance_value", b"instance_value", "lower", b"lower", "reference_index", b"reference_index", "reference_label", b"reference_label", "standard_errors", b"standard_errors", "upper", b"upper", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reference_index: _TypeAlias = _typing.Literal["reference_index"]  # noqa: Y015
     _WhichOneofArgType__reference_index: _TypeAlias = _typing.Literal["_reference_index", b"_reference_index"]  # noqa: Y015
+    _WhichOneofReturnType__reference_label: _TypeAlias = _typing.Literal["reference_label"]  # noqa: Y015
+    _WhichOneofArgType__reference_label: _TypeAlias = _typing.Literal["_reference_label", b"_reference_label"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reference_index) -> _WhichOneofReturnType__reference_index | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference_label) -> _WhichOneofReturnType__reference_label | None: ...
 
 Global___Attribution: _TypeAlias = Attribution  # noqa: Y015
 

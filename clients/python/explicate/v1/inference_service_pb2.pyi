@@ -161,9 +161,9 @@ class ImageInput(_message.Message):
 
     CONTENT_FIELD_NUMBER: _builtins.int
     content: _builtins.bytes
-    """A PNG, JPEG, WebP, GIF, BMP or TIFF file, at most the server's limits of bytes (8 MiB by default) and of declared
-    pixels (32 million by default). It is turned upright as its EXIF says, transparent parts become white, and of an
-    animated file the first picture is taken.
+    """A PNG, JPEG, WebP, GIF, BMP or TIFF file, within the server's limits of bytes and of declared pixels (GetModel tells
+    them). It is turned upright as its EXIF says, transparent parts become white, and the first picture of an animated
+    file is taken.
     """
     def __init__(
         self,
@@ -232,7 +232,7 @@ class TextInput(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     TEXT_PAIR_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """Not empty, at most the server's limit of UTF-8 bytes (64 KiB by default), no NUL characters."""
+    """Not empty, at most the server's limit of UTF-8 bytes (GetModel tells it), no NUL characters."""
     text_pair: _builtins.str
     """The second text of a pair; required for a model that reads pairs, refused by the others. Same limits."""
     def __init__(
@@ -269,7 +269,7 @@ class PredictRequest(_message.Message):
 
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Input]:
-        """At least one, at most the server's limit (1,024 by default); empty when `table` is set."""
+        """At least one, at most the server's limit (GetModel tells it); empty when `table` is set."""
 
     @_builtins.property
     def table(self) -> _table_pb2.Table:
@@ -664,7 +664,7 @@ class Timing(_message.Message):
     model_seconds: _builtins.float
     """Model runs that carried rows of this call, added up; runs side by side can add up to more than the total."""
     solver_seconds: _builtins.float
-    """Choosing coalitions and fitting attributions; 0 for Predict."""
+    """Choosing coalitions and fitting attributions; unset for Predict."""
     total_seconds: _builtins.float
     """From the arrival of the request to its answer."""
     def __init__(
@@ -673,20 +673,22 @@ class Timing(_message.Message):
         queue_seconds: _builtins.float = ...,
         preprocessing_seconds: _builtins.float = ...,
         model_seconds: _builtins.float = ...,
-        solver_seconds: _builtins.float = ...,
+        solver_seconds: _builtins.float | None = ...,
         total_seconds: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_solver_seconds", b"_solver_seconds", "solver_seconds", b"solver_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_seconds", b"model_seconds", "preprocessing_seconds", b"preprocessing_seconds", "queue_seconds", b"queue_seconds", "solver_seconds", b"solver_seconds", "total_seconds", b"total_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_solver_seconds", b"_solver_seconds", "model_seconds", b"model_seconds", "preprocessing_seconds", b"preprocessing_seconds", "queue_seconds", b"queue_seconds", "solver_seconds", b"solver_seconds", "total_seconds", b"total_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__solver_seconds: _TypeAlias = _typing.Literal["solver_seconds"]  # noqa: Y015
+    _WhichOneofArgType__solver_seconds: _TypeAlias = _typing.Literal["_solver_seconds", b"_solver_seconds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__solver_seconds) -> _WhichOneofReturnType__solver_seconds | None: ...
 
 Global___Timing: _TypeAlias = Timing  # noqa: Y015
 
 @_typing.final
-class ExplainRequest(_message.Message):
-    """ExplainRequest asks for a prediction and its explanation."""
+class ExplainSpec(_message.Message):
+    """ExplainSpec says what to predict and explain, and how."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -722,11 +724,11 @@ class ExplainRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+Global___ExplainSpec: _TypeAlias = ExplainSpec  # noqa: Y015
 
 @_typing.final
-class ExplainResponse(_message.Message):
-    """ExplainResponse is the answer to an ExplainRequest."""
+class ExplainResult(_message.Message):
+    """ExplainResult is a prediction and its explanation, both by one version of the model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -744,11 +746,11 @@ class ExplainResponse(_message.Message):
 
     @_builtins.property
     def explanation(self) -> _explanation_pb2.Explanation:
-        """Its explanation."""
+        """Its explanation; in a stream the estimate so far."""
 
     @_builtins.property
     def timing(self) -> Global___Timing:
-        """Where the time went."""
+        """Where the time went; in a stream the time so far."""
 
     def __init__(
         self,
@@ -764,6 +766,54 @@ class ExplainResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+Global___ExplainResult: _TypeAlias = ExplainResult  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    """ExplainRequest asks for a prediction and its explanation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEC_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def spec(self) -> Global___ExplainSpec:
+        """What and how."""
+
+    def __init__(
+        self,
+        *,
+        spec: Global___ExplainSpec | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class ExplainResponse(_message.Message):
+    """ExplainResponse is the answer to an ExplainRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def result(self) -> Global___ExplainResult:
+        """The answer."""
+
+    def __init__(
+        self,
+        *,
+        result: Global___ExplainResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
 Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
 
 @_typing.final
@@ -772,35 +822,19 @@ class StreamExplainRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    MODEL_FIELD_NUMBER: _builtins.int
-    INPUT_FIELD_NUMBER: _builtins.int
-    OPTIONS_FIELD_NUMBER: _builtins.int
-    PRIORITY_FIELD_NUMBER: _builtins.int
-    priority: Global___Priority.ValueType
-    """Who goes first."""
+    SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def model(self) -> Global___ModelRef:
-        """Which model."""
-
-    @_builtins.property
-    def input(self) -> Global___Input:
-        """What to predict and explain."""
-
-    @_builtins.property
-    def options(self) -> _explanation_pb2.ExplainOptions:
-        """How to explain it."""
+    def spec(self) -> Global___ExplainSpec:
+        """What and how."""
 
     def __init__(
         self,
         *,
-        model: Global___ModelRef | None = ...,
-        input: Global___Input | None = ...,
-        options: _explanation_pb2.ExplainOptions | None = ...,
-        priority: Global___Priority.ValueType = ...,
+        spec: Global___ExplainSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "model", b"model", "options", b"options"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "model", b"model", "options", b"options", "priority", b"priority"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -812,41 +846,25 @@ class StreamExplainResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    MODEL_FIELD_NUMBER: _builtins.int
-    PREDICTION_FIELD_NUMBER: _builtins.int
-    EXPLANATION_FIELD_NUMBER: _builtins.int
-    TIMING_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
     FINAL_FIELD_NUMBER: _builtins.int
     final: _builtins.bool
     """Whether this is the last answer."""
     @_builtins.property
-    def model(self) -> Global___ModelVersion:
-        """What answered."""
-
-    @_builtins.property
-    def prediction(self) -> Global___Prediction:
-        """The prediction."""
-
-    @_builtins.property
-    def explanation(self) -> _explanation_pb2.Explanation:
-        """The estimate so far."""
-
-    @_builtins.property
-    def timing(self) -> Global___Timing:
-        """Where the time went so far."""
+    def result(self) -> Global___ExplainResult:
+        """The answer so far. The first and the last one have the explanation's features and segment map. One in between leaves
+        them out if they are those of the answer before it.
+        """
 
     def __init__(
         self,
         *,
-        model: Global___ModelVersion | None = ...,
-        prediction: Global___Prediction | None = ...,
-        explanation: _explanation_pb2.Explanation | None = ...,
-        timing: Global___Timing | None = ...,
+        result: Global___ExplainResult | None = ...,
         final: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "model", b"model", "prediction", b"prediction", "timing", b"timing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "final", b"final", "model", b"model", "prediction", b"prediction", "timing", b"timing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["final", b"final", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

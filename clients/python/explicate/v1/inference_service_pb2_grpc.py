@@ -29,7 +29,8 @@ class InferenceServiceStub(object):
     """InferenceService answers predictions and the reasons for them.
 
     Errors carry google.rpc.ErrorInfo (domain "explicate") and, for bad input, google.rpc.BadRequest with
-    the path of each bad field, such as "inputs[3].text".
+    the path of each bad field, such as "inputs[3].text". Paths of Explain and StreamExplain begin inside the spec, such as
+    "options.seed".
     """
 
     def __init__(self, channel):
@@ -59,7 +60,8 @@ class InferenceServiceServicer(object):
     """InferenceService answers predictions and the reasons for them.
 
     Errors carry google.rpc.ErrorInfo (domain "explicate") and, for bad input, google.rpc.BadRequest with
-    the path of each bad field, such as "inputs[3].text".
+    the path of each bad field, such as "inputs[3].text". Paths of Explain and StreamExplain begin inside the spec, such as
+    "options.seed".
     """
 
     def Predict(self, request, context):
@@ -114,7 +116,8 @@ class InferenceService(object):
     """InferenceService answers predictions and the reasons for them.
 
     Errors carry google.rpc.ErrorInfo (domain "explicate") and, for bad input, google.rpc.BadRequest with
-    the path of each bad field, such as "inputs[3].text".
+    the path of each bad field, such as "inputs[3].text". Paths of Explain and StreamExplain begin inside the spec, such as
+    "options.seed".
     """
 
     @staticmethod

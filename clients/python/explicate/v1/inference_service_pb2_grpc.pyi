@@ -30,7 +30,8 @@ class InferenceServiceStub:
     """InferenceService answers predictions and the reasons for them.
 
     Errors carry google.rpc.ErrorInfo (domain "explicate") and, for bad input, google.rpc.BadRequest with
-    the path of each bad field, such as "inputs[3].text".
+    the path of each bad field, such as "inputs[3].text". Paths of Explain and StreamExplain begin inside the spec, such as
+    "options.seed".
     """
 
     @_typing.overload
@@ -51,7 +52,8 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     """InferenceService answers predictions and the reasons for them.
 
     Errors carry google.rpc.ErrorInfo (domain "explicate") and, for bad input, google.rpc.BadRequest with
-    the path of each bad field, such as "inputs[3].text".
+    the path of each bad field, such as "inputs[3].text". Paths of Explain and StreamExplain begin inside the spec, such as
+    "options.seed".
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -68,7 +70,8 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     """InferenceService answers predictions and the reasons for them.
 
     Errors carry google.rpc.ErrorInfo (domain "explicate") and, for bad input, google.rpc.BadRequest with
-    the path of each bad field, such as "inputs[3].text".
+    the path of each bad field, such as "inputs[3].text". Paths of Explain and StreamExplain begin inside the spec, such as
+    "options.seed".
     """
 
     @_abc_1.abstractmethod

@@ -8,6 +8,7 @@ from explicate.v1 import bundle_pb2 as _bundle_pb2
 from explicate.v1 import explanation_pb2 as _explanation_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -70,20 +71,27 @@ class ListModelsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Versions in one answer, at most; 0: all of them. More than 1,000 means 1,000."""
+    """Versions in one answer, at most, from 1; unset: all of them. More than 1,000 means 1,000."""
     page_token: _builtins.str
-    """The `next_page_token` of the answer before; empty for the first page."""
+    """The `next_page_token` of the answer before; unset for the first page."""
     def __init__(
         self,
         *,
-        page_size: _builtins.int = ...,
-        page_token: _builtins.str = ...,
+        page_size: _builtins.int | None = ...,
+        page_token: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "_page_token", b"_page_token", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "_page_token", b"_page_token", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
+    _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
+    _WhichOneofReturnType__page_token: _TypeAlias = _typing.Literal["page_token"]  # noqa: Y015
+    _WhichOneofArgType__page_token: _TypeAlias = _typing.Literal["_page_token", b"_page_token"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__page_token) -> _WhichOneofReturnType__page_token | None: ...
 
 Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
 
@@ -96,7 +104,7 @@ class ListModelsResponse(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the page after this one; empty on the last."""
+    """Asks for the page after this one; unset on the last."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelStatus]:
         """One per version."""
@@ -105,13 +113,15 @@ class ListModelsResponse(_message.Message):
         self,
         *,
         models: _abc.Iterable[Global___ModelStatus] | None = ...,
-        next_page_token: _builtins.str = ...,
+        next_page_token: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token", "next_page_token", b"next_page_token"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token", "models", b"models", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__next_page_token: _TypeAlias = _typing.Literal["next_page_token"]  # noqa: Y015
+    _WhichOneofArgType__next_page_token: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_page_token) -> _WhichOneofReturnType__next_page_token | None: ...
 
 Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
 
@@ -126,13 +136,14 @@ class ModelStatus(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
-    KIND_FIELD_NUMBER: _builtins.int
+    INPUT_KIND_FIELD_NUMBER: _builtins.int
     BUNDLE_DIGEST_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
     LEASES_FIELD_NUMBER: _builtins.int
     GRAPH_BYTES_FIELD_NUMBER: _builtins.int
     PREVIOUS_OF_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name."""
     version: _builtins.int
@@ -140,19 +151,21 @@ class ModelStatus(_message.Message):
     state: Global___ModelState.ValueType
     """Its state."""
     reason: _builtins.str
-    """Why it is in this state, when that needs saying: the reason of a failure."""
-    kind: _bundle_pb2.ModelKind.ValueType
-    """What it predicts; unspecified when its manifest could not be read."""
+    """Why it is in this state, if that needs saying: the reason of a failure."""
+    input_kind: _bundle_pb2.InputKind.ValueType
+    """What it reads; unspecified if its manifest could not be read."""
     bundle_digest: _builtins.str
-    """SHA-256 of its manifest, in hexadecimal; empty when that could not be read."""
+    """SHA-256 of its manifest, in hexadecimal; unset if that could not be read."""
     runtime: _builtins.str
-    """Runtime and device, such as "onnxruntime-cpu"; empty unless it is ready."""
+    """Runtime and device, such as "onnxruntime-cpu"; unset unless it is ready."""
     precision: _builtins.str
-    """Numeric precision it is served in, such as "fp32"; empty unless it is ready."""
+    """Numeric precision it is served in, such as "fp32"; unset unless it is ready."""
     leases: _builtins.int
     """Requests that it answers now."""
     graph_bytes: _builtins.int
-    """Bytes of its graph's file; a loaded version takes about as much memory at least. 0 when that is not known."""
+    """Bytes of its graph's file; a loaded version takes about as much memory at least. Unset if that is not known."""
+    objective: _bundle_pb2.Objective.ValueType
+    """What it predicts; unspecified if its manifest could not be read."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Labels that point at it, such as "live"."""
@@ -168,20 +181,40 @@ class ModelStatus(_message.Message):
         version: _builtins.int = ...,
         state: Global___ModelState.ValueType = ...,
         labels: _abc.Iterable[_builtins.str] | None = ...,
-        reason: _builtins.str = ...,
-        kind: _bundle_pb2.ModelKind.ValueType = ...,
-        bundle_digest: _builtins.str = ...,
-        runtime: _builtins.str = ...,
-        precision: _builtins.str = ...,
+        reason: _builtins.str | None = ...,
+        input_kind: _bundle_pb2.InputKind.ValueType = ...,
+        bundle_digest: _builtins.str | None = ...,
+        runtime: _builtins.str | None = ...,
+        precision: _builtins.str | None = ...,
         leases: _builtins.int = ...,
-        graph_bytes: _builtins.int = ...,
+        graph_bytes: _builtins.int | None = ...,
         previous_of: _abc.Iterable[_builtins.str] | None = ...,
+        objective: _bundle_pb2.Objective.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bundle_digest", b"_bundle_digest", "_graph_bytes", b"_graph_bytes", "_precision", b"_precision", "_reason", b"_reason", "_runtime", b"_runtime", "bundle_digest", b"bundle_digest", "graph_bytes", b"graph_bytes", "precision", b"precision", "reason", b"reason", "runtime", b"runtime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_digest", b"bundle_digest", "graph_bytes", b"graph_bytes", "kind", b"kind", "labels", b"labels", "leases", b"leases", "model", b"model", "precision", b"precision", "previous_of", b"previous_of", "reason", b"reason", "runtime", b"runtime", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bundle_digest", b"_bundle_digest", "_graph_bytes", b"_graph_bytes", "_precision", b"_precision", "_reason", b"_reason", "_runtime", b"_runtime", "bundle_digest", b"bundle_digest", "graph_bytes", b"graph_bytes", "input_kind", b"input_kind", "labels", b"labels", "leases", b"leases", "model", b"model", "objective", b"objective", "precision", b"precision", "previous_of", b"previous_of", "reason", b"reason", "runtime", b"runtime", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__bundle_digest: _TypeAlias = _typing.Literal["bundle_digest"]  # noqa: Y015
+    _WhichOneofArgType__bundle_digest: _TypeAlias = _typing.Literal["_bundle_digest", b"_bundle_digest"]  # noqa: Y015
+    _WhichOneofReturnType__graph_bytes: _TypeAlias = _typing.Literal["graph_bytes"]  # noqa: Y015
+    _WhichOneofArgType__graph_bytes: _TypeAlias = _typing.Literal["_graph_bytes", b"_graph_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__precision: _TypeAlias = _typing.Literal["precision"]  # noqa: Y015
+    _WhichOneofArgType__precision: _TypeAlias = _typing.Literal["_precision", b"_precision"]  # noqa: Y015
+    _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
+    _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
+    _WhichOneofReturnType__runtime: _TypeAlias = _typing.Literal["runtime"]  # noqa: Y015
+    _WhichOneofArgType__runtime: _TypeAlias = _typing.Literal["_runtime", b"_runtime"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bundle_digest) -> _WhichOneofReturnType__bundle_digest | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__graph_bytes) -> _WhichOneofReturnType__graph_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__precision) -> _WhichOneofReturnType__precision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__runtime) -> _WhichOneofReturnType__runtime | None: ...
 
 Global___ModelStatus: _TypeAlias = ModelStatus  # noqa: Y015
 
@@ -199,20 +232,25 @@ class GetModelRequest(_message.Message):
     version: _builtins.int
     """The version; unset means the one labelled `label`."""
     label: _builtins.str
-    """The label of the version; empty means "live"."""
+    """The label of the version, instead of the version; unset means "live"."""
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         version: _builtins.int | None = ...,
-        label: _builtins.str = ...,
+        label: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_version", b"_version", "label", b"label", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "label", b"label", "model", b"model", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_version", b"_version", "label", b"label", "model", b"model", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__label: _TypeAlias = _typing.Literal["label"]  # noqa: Y015
+    _WhichOneofArgType__label: _TypeAlias = _typing.Literal["_label", b"_label"]  # noqa: Y015
     _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
     _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__label) -> _WhichOneofReturnType__label | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
 
 Global___GetModelRequest: _TypeAlias = GetModelRequest  # noqa: Y015
@@ -234,8 +272,9 @@ class GetModelResponse(_message.Message):
     SHADOW_FIELD_NUMBER: _builtins.int
     GRANULARITIES_FIELD_NUMBER: _builtins.int
     MASKINGS_FIELD_NUMBER: _builtins.int
+    DEFAULT_OPTIONS_FIELD_NUMBER: _builtins.int
     model_card: _builtins.str
-    """Its model card in Markdown; empty when the bundle has none."""
+    """Its model card in Markdown; unset if the bundle has none."""
     @_builtins.property
     def status(self) -> Global___ModelStatus:
         """Its state."""
@@ -276,6 +315,13 @@ class GetModelResponse(_message.Message):
     def maskings(self) -> _containers.RepeatedScalarFieldContainer[_explanation_pb2.Masking.ValueType]:
         """How absence can be expressed, the default of most methods first; empty unless it is ready."""
 
+    @_builtins.property
+    def default_options(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.ExplainOptions]:
+        """The defaults of an explanation: what a request that names nothing but the method resolves to, one entry for each of
+        `methods` but "auto", which is always one of the others. An entry leaves out what depends on the input; empty unless
+        the version is ready.
+        """
+
     def __init__(
         self,
         *,
@@ -283,19 +329,22 @@ class GetModelResponse(_message.Message):
         bundle: _bundle_pb2.Bundle | None = ...,
         methods: _abc.Iterable[_builtins.str] | None = ...,
         limits: Global___ServingLimits | None = ...,
-        model_card: _builtins.str = ...,
+        model_card: _builtins.str | None = ...,
         runtimes: _abc.Iterable[Global___RuntimeTrial] | None = ...,
         labels: _abc.Iterable[Global___ModelLabel] | None = ...,
         traffic: Global___Traffic | None = ...,
         shadow: Global___ShadowReport | None = ...,
         granularities: _abc.Iterable[_explanation_pb2.Granularity.ValueType] | None = ...,
         maskings: _abc.Iterable[_explanation_pb2.Masking.ValueType] | None = ...,
+        default_options: _abc.Iterable[_explanation_pb2.ExplainOptions] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "limits", b"limits", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_model_card", b"_model_card", "bundle", b"bundle", "limits", b"limits", "model_card", b"model_card", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "granularities", b"granularities", "labels", b"labels", "limits", b"limits", "maskings", b"maskings", "methods", b"methods", "model_card", b"model_card", "runtimes", b"runtimes", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_model_card", b"_model_card", "bundle", b"bundle", "default_options", b"default_options", "granularities", b"granularities", "labels", b"labels", "limits", b"limits", "maskings", b"maskings", "methods", b"methods", "model_card", b"model_card", "runtimes", b"runtimes", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__model_card: _TypeAlias = _typing.Literal["model_card"]  # noqa: Y015
+    _WhichOneofArgType__model_card: _TypeAlias = _typing.Literal["_model_card", b"_model_card"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__model_card) -> _WhichOneofReturnType__model_card | None: ...
 
 Global___GetModelResponse: _TypeAlias = GetModelResponse  # noqa: Y015
 
@@ -313,19 +362,21 @@ class ModelLabel(_message.Message):
     version: _builtins.int
     """The version it points at."""
     previous_version: _builtins.int
-    """The version it pointed at before; 0: none."""
+    """The version it pointed at before; unset: none."""
     def __init__(
         self,
         *,
         label: _builtins.str = ...,
         version: _builtins.int = ...,
-        previous_version: _builtins.int = ...,
+        previous_version: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_previous_version", b"_previous_version", "previous_version", b"previous_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "previous_version", b"previous_version", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_version", b"_previous_version", "label", b"label", "previous_version", b"previous_version", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__previous_version: _TypeAlias = _typing.Literal["previous_version"]  # noqa: Y015
+    _WhichOneofArgType__previous_version: _TypeAlias = _typing.Literal["_previous_version", b"_previous_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_version) -> _WhichOneofReturnType__previous_version | None: ...
 
 Global___ModelLabel: _TypeAlias = ModelLabel  # noqa: Y015
 
@@ -394,7 +445,7 @@ class ShadowReport(_message.Message):
     failed: _builtins.int
     """Requests that the canary version could not answer, or whose answers cannot be compared."""
     last_failure: _builtins.str
-    """The last reason for that."""
+    """The last reason for that; unset if there was none."""
     def __init__(
         self,
         *,
@@ -407,18 +458,22 @@ class ShadowReport(_message.Message):
         mean_spearman: _builtins.float | None = ...,
         dropped: _builtins.int = ...,
         failed: _builtins.int = ...,
-        last_failure: _builtins.str = ...,
+        last_failure: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_mean_absolute_difference", b"_mean_absolute_difference", "_mean_spearman", b"_mean_spearman", "_same_outcome", b"_same_outcome", "mean_absolute_difference", b"mean_absolute_difference", "mean_spearman", b"mean_spearman", "same_outcome", b"same_outcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_last_failure", b"_last_failure", "_mean_absolute_difference", b"_mean_absolute_difference", "_mean_spearman", b"_mean_spearman", "_same_outcome", b"_same_outcome", "last_failure", b"last_failure", "mean_absolute_difference", b"mean_absolute_difference", "mean_spearman", b"mean_spearman", "same_outcome", b"same_outcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean_absolute_difference", b"_mean_absolute_difference", "_mean_spearman", b"_mean_spearman", "_same_outcome", b"_same_outcome", "attributions", b"attributions", "canary_version", b"canary_version", "dropped", b"dropped", "failed", b"failed", "last_failure", b"last_failure", "live_version", b"live_version", "mean_absolute_difference", b"mean_absolute_difference", "mean_spearman", b"mean_spearman", "predictions", b"predictions", "same_outcome", b"same_outcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_failure", b"_last_failure", "_mean_absolute_difference", b"_mean_absolute_difference", "_mean_spearman", b"_mean_spearman", "_same_outcome", b"_same_outcome", "attributions", b"attributions", "canary_version", b"canary_version", "dropped", b"dropped", "failed", b"failed", "last_failure", b"last_failure", "live_version", b"live_version", "mean_absolute_difference", b"mean_absolute_difference", "mean_spearman", b"mean_spearman", "predictions", b"predictions", "same_outcome", b"same_outcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__last_failure: _TypeAlias = _typing.Literal["last_failure"]  # noqa: Y015
+    _WhichOneofArgType__last_failure: _TypeAlias = _typing.Literal["_last_failure", b"_last_failure"]  # noqa: Y015
     _WhichOneofReturnType__mean_absolute_difference: _TypeAlias = _typing.Literal["mean_absolute_difference"]  # noqa: Y015
     _WhichOneofArgType__mean_absolute_difference: _TypeAlias = _typing.Literal["_mean_absolute_difference", b"_mean_absolute_difference"]  # noqa: Y015
     _WhichOneofReturnType__mean_spearman: _TypeAlias = _typing.Literal["mean_spearman"]  # noqa: Y015
     _WhichOneofArgType__mean_spearman: _TypeAlias = _typing.Literal["_mean_spearman", b"_mean_spearman"]  # noqa: Y015
     _WhichOneofReturnType__same_outcome: _TypeAlias = _typing.Literal["same_outcome"]  # noqa: Y015
     _WhichOneofArgType__same_outcome: _TypeAlias = _typing.Literal["_same_outcome", b"_same_outcome"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last_failure) -> _WhichOneofReturnType__last_failure | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_absolute_difference) -> _WhichOneofReturnType__mean_absolute_difference | None: ...
     @_typing.overload
@@ -540,29 +595,38 @@ class ActivateVersionRequest(_message.Message):
     LABEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    EXPECTED_NONE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name. Required."""
     label: _builtins.str
-    """The label; empty means "live". Formed like a model's name."""
+    """The label; unset means "live". Formed like a model's name."""
     version: _builtins.int
     """The version. Required."""
     expected_version: _builtins.int
-    """When set: the version the label must point at now, 0 for none; the call is ABORTED when it does not."""
+    """At this version."""
+    expected_none: _struct_pb2.NullValue.ValueType
+    """At none: there is no such label yet."""
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
-        label: _builtins.str = ...,
+        label: _builtins.str | None = ...,
         version: _builtins.int = ...,
-        expected_version: _builtins.int | None = ...,
+        expected_version: _builtins.int = ...,
+        expected_none: _struct_pb2.NullValue.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "expected", b"expected", "expected_none", b"expected_none", "expected_version", b"expected_version", "label", b"label"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "label", b"label", "model", b"model", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "expected", b"expected", "expected_none", b"expected_none", "expected_version", b"expected_version", "label", b"label", "model", b"model", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
-    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    _WhichOneofReturnType__label: _TypeAlias = _typing.Literal["label"]  # noqa: Y015
+    _WhichOneofArgType__label: _TypeAlias = _typing.Literal["_label", b"_label"]  # noqa: Y015
+    _WhichOneofReturnType_expected: _TypeAlias = _typing.Literal["expected_version", "expected_none"]  # noqa: Y015
+    _WhichOneofArgType_expected: _TypeAlias = _typing.Literal["expected", b"expected"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__label) -> _WhichOneofReturnType__label | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_expected) -> _WhichOneofReturnType_expected | None: ...
 
 Global___ActivateVersionRequest: _TypeAlias = ActivateVersionRequest  # noqa: Y015
 
@@ -575,7 +639,7 @@ class ActivateVersionResponse(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
     previous_version: _builtins.int
-    """The version it pointed at before; 0: none."""
+    """The version it pointed at before; unset: none."""
     @_builtins.property
     def status(self) -> Global___ModelStatus:
         """The version with the label."""
@@ -584,13 +648,15 @@ class ActivateVersionResponse(_message.Message):
         self,
         *,
         status: Global___ModelStatus | None = ...,
-        previous_version: _builtins.int = ...,
+        previous_version: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_previous_version", b"_previous_version", "previous_version", b"previous_version", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["previous_version", b"previous_version", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_version", b"_previous_version", "previous_version", b"previous_version", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__previous_version: _TypeAlias = _typing.Literal["previous_version"]  # noqa: Y015
+    _WhichOneofArgType__previous_version: _TypeAlias = _typing.Literal["_previous_version", b"_previous_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_version) -> _WhichOneofReturnType__previous_version | None: ...
 
 Global___ActivateVersionResponse: _TypeAlias = ActivateVersionResponse  # noqa: Y015
 
@@ -606,23 +672,28 @@ class RollbackModelRequest(_message.Message):
     model: _builtins.str
     """The model's name. Required."""
     label: _builtins.str
-    """The label; empty means "live"."""
+    """The label; unset means "live"."""
     expected_version: _builtins.int
-    """When set: the version the label must point at now; the call is ABORTED when it does not."""
+    """If set: the version the label must point at now; the call is ABORTED if it does not."""
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
-        label: _builtins.str = ...,
+        label: _builtins.str | None = ...,
         expected_version: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "_label", b"_label", "expected_version", b"expected_version", "label", b"label"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "label", b"label", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "_label", b"_label", "expected_version", b"expected_version", "label", b"label", "model", b"model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    _WhichOneofReturnType__label: _TypeAlias = _typing.Literal["label"]  # noqa: Y015
+    _WhichOneofArgType__label: _TypeAlias = _typing.Literal["_label", b"_label"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__label) -> _WhichOneofReturnType__label | None: ...
 
 Global___RollbackModelRequest: _TypeAlias = RollbackModelRequest  # noqa: Y015
 
@@ -668,7 +739,7 @@ class RemoveLabelRequest(_message.Message):
     label: _builtins.str
     """The label. Required."""
     expected_version: _builtins.int
-    """When set: the version the label must point at now; the call is ABORTED when it does not."""
+    """If set: the version the label must point at now; the call is ABORTED if it does not."""
     def __init__(
         self,
         *,
@@ -770,17 +841,19 @@ class WatchModelsRequest(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Only this model; empty means all."""
+    """Only this model; unset means all."""
     def __init__(
         self,
         *,
-        model: _builtins.str = ...,
+        model: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_model", b"_model", "model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_model", b"_model", "model", b"model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
+    _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
 
 Global___WatchModelsRequest: _TypeAlias = WatchModelsRequest  # noqa: Y015
 
@@ -832,7 +905,7 @@ class RuntimeTrial(_message.Message):
     passed: _builtins.bool
     """Whether it met the golden outputs and attributions."""
     reason: _builtins.str
-    """Why it did not pass."""
+    """Why it did not pass; unset if it did."""
     logit_difference: _builtins.float
     """Largest absolute difference of a golden logit; unset when it did not get that far."""
     attribution_difference: _builtins.float
@@ -845,25 +918,29 @@ class RuntimeTrial(_message.Message):
         runtime: _builtins.str = ...,
         precision: _builtins.str = ...,
         passed: _builtins.bool = ...,
-        reason: _builtins.str = ...,
+        reason: _builtins.str | None = ...,
         logit_difference: _builtins.float | None = ...,
         attribution_difference: _builtins.float | None = ...,
         seconds_per_row: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference", "_logit_difference", b"_logit_difference", "_seconds_per_row", b"_seconds_per_row", "attribution_difference", b"attribution_difference", "logit_difference", b"logit_difference", "seconds_per_row", b"seconds_per_row"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference", "_logit_difference", b"_logit_difference", "_reason", b"_reason", "_seconds_per_row", b"_seconds_per_row", "attribution_difference", b"attribution_difference", "logit_difference", b"logit_difference", "reason", b"reason", "seconds_per_row", b"seconds_per_row"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference", "_logit_difference", b"_logit_difference", "_seconds_per_row", b"_seconds_per_row", "attribution_difference", b"attribution_difference", "logit_difference", b"logit_difference", "passed", b"passed", "precision", b"precision", "reason", b"reason", "runtime", b"runtime", "seconds_per_row", b"seconds_per_row"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference", "_logit_difference", b"_logit_difference", "_reason", b"_reason", "_seconds_per_row", b"_seconds_per_row", "attribution_difference", b"attribution_difference", "logit_difference", b"logit_difference", "passed", b"passed", "precision", b"precision", "reason", b"reason", "runtime", b"runtime", "seconds_per_row", b"seconds_per_row"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__attribution_difference: _TypeAlias = _typing.Literal["attribution_difference"]  # noqa: Y015
     _WhichOneofArgType__attribution_difference: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference"]  # noqa: Y015
     _WhichOneofReturnType__logit_difference: _TypeAlias = _typing.Literal["logit_difference"]  # noqa: Y015
     _WhichOneofArgType__logit_difference: _TypeAlias = _typing.Literal["_logit_difference", b"_logit_difference"]  # noqa: Y015
+    _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
+    _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
     _WhichOneofReturnType__seconds_per_row: _TypeAlias = _typing.Literal["seconds_per_row"]  # noqa: Y015
     _WhichOneofArgType__seconds_per_row: _TypeAlias = _typing.Literal["_seconds_per_row", b"_seconds_per_row"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__attribution_difference) -> _WhichOneofReturnType__attribution_difference | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__logit_difference) -> _WhichOneofReturnType__logit_difference | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seconds_per_row) -> _WhichOneofReturnType__seconds_per_row | None: ...
 

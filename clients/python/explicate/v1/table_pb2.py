@@ -22,23 +22,25 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65xplicate/v1/table.proto\x12\x0c\x65xplicate.v1\"G\n\x04\x43\x65ll\x12\x10\n\x06number\x18\x01 \x01(\x01H\x00\x12\x12\n\x08\x63\x61tegory\x18\x02 \x01(\tH\x00\x12\x11\n\x07missing\x18\x03 \x01(\x08H\x00\x42\x06\n\x04kind\"A\n\x05Table\x12\x0c\n\x04rows\x18\x01 \x01(\x05\x12*\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x19.explicate.v1.TableColumn\"\x88\x01\n\x0bTableColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x07numbers\x18\x02 \x01(\x0b\x32\x1a.explicate.v1.NumberValuesH\x00\x12\x32\n\ncategories\x18\x03 \x01(\x0b\x32\x1c.explicate.v1.CategoryValuesH\x00\x42\x08\n\x06values\"\x1e\n\x0cNumberValues\x12\x0e\n\x06values\x18\x01 \x03(\x01\".\n\x0e\x43\x61tegoryValues\x12\r\n\x05names\x18\x01 \x03(\t\x12\r\n\x05\x63odes\x18\x02 \x03(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65xplicate/v1/table.proto\x12\x0c\x65xplicate.v1\x1a\x1cgoogle/protobuf/struct.proto\"c\n\x04\x43\x65ll\x12\x10\n\x06number\x18\x01 \x01(\x01H\x00\x12\x12\n\x08\x63\x61tegory\x18\x02 \x01(\tH\x00\x12-\n\x07missing\x18\x03 \x01(\x0e\x32\x1a.google.protobuf.NullValueH\x00\x42\x06\n\x04kind\"A\n\x05Table\x12\x0c\n\x04rows\x18\x01 \x01(\x05\x12*\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x19.explicate.v1.TableColumn\"\x88\x01\n\x0bTableColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x07numbers\x18\x02 \x01(\x0b\x32\x1a.explicate.v1.NumberValuesH\x00\x12\x32\n\ncategories\x18\x03 \x01(\x0b\x32\x1c.explicate.v1.CategoryValuesH\x00\x42\x08\n\x06values\"\x1e\n\x0cNumberValues\x12\x0e\n\x06values\x18\x01 \x03(\x01\".\n\x0e\x43\x61tegoryValues\x12\r\n\x05names\x18\x01 \x03(\t\x12\r\n\x05\x63odes\x18\x02 \x03(\x05\x42<\n\x10\x64\x65v.explicate.v1P\x01Z&explicate.dev/explicate/v1;explicatev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'explicate.v1.table_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_CELL']._serialized_start=42
-  _globals['_CELL']._serialized_end=113
-  _globals['_TABLE']._serialized_start=115
-  _globals['_TABLE']._serialized_end=180
-  _globals['_TABLECOLUMN']._serialized_start=183
-  _globals['_TABLECOLUMN']._serialized_end=319
-  _globals['_NUMBERVALUES']._serialized_start=321
-  _globals['_NUMBERVALUES']._serialized_end=351
-  _globals['_CATEGORYVALUES']._serialized_start=353
-  _globals['_CATEGORYVALUES']._serialized_end=399
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.explicate.v1P\001Z&explicate.dev/explicate/v1;explicatev1'
+  _globals['_CELL']._serialized_start=72
+  _globals['_CELL']._serialized_end=171
+  _globals['_TABLE']._serialized_start=173
+  _globals['_TABLE']._serialized_end=238
+  _globals['_TABLECOLUMN']._serialized_start=241
+  _globals['_TABLECOLUMN']._serialized_end=377
+  _globals['_NUMBERVALUES']._serialized_start=379
+  _globals['_NUMBERVALUES']._serialized_end=409
+  _globals['_CATEGORYVALUES']._serialized_start=411
+  _globals['_CATEGORYVALUES']._serialized_end=457
 # @@protoc_insertion_point(module_scope)

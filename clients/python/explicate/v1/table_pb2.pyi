@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
@@ -31,14 +32,14 @@ class Cell(_message.Message):
     """A number; NaN and infinities are refused."""
     category: _builtins.str
     """A category by its name. One the model was not trained on is answered as unknown, and the answer says so."""
-    missing: _builtins.bool
-    """The value is missing. Must be true when set."""
+    missing: _struct_pb2.NullValue.ValueType
+    """The value is missing."""
     def __init__(
         self,
         *,
         number: _builtins.float = ...,
         category: _builtins.str = ...,
-        missing: _builtins.bool = ...,
+        missing: _struct_pb2.NullValue.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "kind", b"kind", "missing", b"missing", "number", b"number"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

@@ -1,60 +1,21 @@
-"""Explanations as the `shap` library's own object, so that everything that takes a `shap.Explanation` takes ours.
+"""Explanations as the `shap` library's own object, so that whatever takes a `shap.Explanation` takes ours.
 
 shap and numpy are imported here only, when asked for.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from explicate.errors import UsageError
-from explicate.explanation import Feature
-from explicate.results import ExplainResult
-from explicate.views import picture as pictures
-from explicate.views import words as wording
-from explicate.views.words import feature_texts, pair_texts
+from explicate.views.canvas import explained_image
+from explicate.views.kinds import explained
 
 if TYPE_CHECKING:
     import shap
 
-
-def image_to_shap(result: ExplainResult, shap: Any, np: Any) -> shap.Explanation:  # Any: the modules shap and numpy
-    """The `shap.Explanation` of an image that the model saw with h x w pixels, for m outputs.
-
-    `values`, `lower_bounds`, `upper_bounds` and `error_std` are float64 [1, h, w, 1, m]: what a segment adds is spread
-    evenly over its pixels, as shap's own image masker has it, so that for SHAP methods the values of all pixels sum to
-    the output minus its base value. `base_values` is float64 [1, m], `data` uint8 [1, h, w, 3] the part of the image
-    that the model saw, resized to its size. Raises UsageError when Pillow is not installed.
-    """
-    image, shape = pictures.explained_image(result)
-    outputs = result.explanation.attributions
-    ids = np.asarray(shape.ids, dtype=np.intp)
-    sizes = np.bincount(ids, minlength=len(result.explanation.features))
-
-    def spread(field: str) -> Any:
-        by_segment = np.array([getattr(output, field) for output in outputs], dtype=np.float64).T  # [segments, m]
-        by_pixel = (by_segment / np.maximum(sizes, 1)[:, None])[ids]  # [h * w, m]
-        return by_pixel.reshape(1, shape.height, shape.width, 1, len(outputs))
-
-    picture = pictures.upright(image)
-    usage = result.prediction.image_usage
-    seen = (0, 0, *picture.size) if usage is None else (usage.left, usage.top, usage.right, usage.bottom)
-    pixels = picture.resize((shape.width, shape.height), pictures.pillow().Resampling.BILINEAR, box=seen)
-    return shap.Explanation(
-        values=spread("values"),
-        base_values=np.array([[output.baseline_value for output in outputs]]),
-        data=np.asarray(pixels)[None],
-        output_names=[output.name for output in outputs],
-        lower_bounds=spread("lower"),
-        upper_bounds=spread("upper"),
-        error_std=spread("standard_errors"),
-    )
-
-
-if TYPE_CHECKING:
-    import shap
+    from explicate.results import ExplainResult
 
 
 def to_shap(result: ExplainResult) -> shap.Explanation:
@@ -62,12 +23,12 @@ def to_shap(result: ExplainResult) -> shap.Explanation:
 
     `values`, `lower_bounds`, `upper_bounds` and `error_std` are float64 [n] or [n, m], `base_values` float64 scalar
     or [m]. `data` holds for a text the features with what follows them, so that joined they are the text; for a row of
-    a table its values, NaN where one is missing, which `display_data` has as plots write them. An image is told by
-    `explicate.views.shap`. Raises UsageError when shap is not installed.
+    a table its values, NaN where one is missing, which `display_data` has as plots write them. `_image_to_shap`
+    says what an image gives. Raises UsageError when shap is not installed.
     """
     shap, np = _libraries()
     if result.image is not None:
-        return image_to_shap(result, shap, np)
+        return _image_to_shap(result, shap, np)
     explanation = result.explanation
     outputs = explanation.attributions
     one = len(outputs) == 1
@@ -84,7 +45,7 @@ def to_shap(result: ExplainResult) -> shap.Explanation:
     converted = shap.Explanation(
         values=columns("values"),
         base_values=outputs[0].baseline_value if one else np.array([output.baseline_value for output in outputs]),
-        **_data(result, np),
+        **explained(result).shap_data(np),
         feature_names=names,
         output_names=None if one else [output.name for output in outputs],
         lower_bounds=columns("lower"),
@@ -94,6 +55,35 @@ def to_shap(result: ExplainResult) -> shap.Explanation:
     if one:  # the constructor of shap 0.51 takes a list of names only, while its plots expect a string here
         converted.output_names = outputs[0].name
     return converted
+
+
+def _image_to_shap(result: ExplainResult, shap: Any, np: Any) -> shap.Explanation:  # Any: the modules shap and numpy
+    """The `shap.Explanation` of an image that the model saw with h x w pixels, for m outputs.
+
+    `values`, `lower_bounds`, `upper_bounds` and `error_std` are float64 [1, h, w, 1, m]: what a segment adds is spread
+    evenly over its pixels, as shap's own image masker has it, so that for SHAP methods the values of all pixels sum to
+    the output minus its base value. `base_values` is float64 [1, m], `data` uint8 [1, h, w, 3] the part of the image
+    that the model saw, resized to its size. Raises UsageError when Pillow is not installed.
+    """
+    _, shape = explained_image(result)
+    outputs = result.explanation.attributions
+    ids = np.asarray(shape.ids, dtype=np.intp)
+    sizes = np.bincount(ids, minlength=len(result.explanation.features))
+
+    def spread(field: str) -> Any:
+        by_segment = np.array([getattr(output, field) for output in outputs], dtype=np.float64).T  # [segments, m]
+        by_pixel = (by_segment / np.maximum(sizes, 1)[:, None])[ids]  # [h * w, m]
+        return by_pixel.reshape(1, shape.height, shape.width, 1, len(outputs))
+
+    return shap.Explanation(
+        values=spread("values"),
+        base_values=np.array([[output.baseline_value for output in outputs]]),
+        **explained(result).shap_data(np),
+        output_names=[output.name for output in outputs],
+        lower_bounds=spread("lower"),
+        upper_bounds=spread("upper"),
+        error_std=spread("standard_errors"),
+    )
 
 
 def rows_to_shap(results: Sequence[ExplainResult], output: int = 0) -> shap.Explanation:
@@ -118,7 +108,8 @@ def rows_to_shap(results: Sequence[ExplainResult], output: int = 0) -> shap.Expl
     def table(field: str) -> Any:
         return np.array([getattr(attribution, field) for attribution in attributions], dtype=np.float64)
 
-    data = {field: np.stack([_data(result, np)[field] for result in results]) for field in ("data", "display_data")}
+    rows = [explained(result).shap_data(np) for result in results]
+    data = {field: np.stack([row[field] for row in rows]) for field in ("data", "display_data")}
     for values, shown in zip(data["data"].T, data["display_data"].T, strict=True):
         if all(value != value for value in values):  # NaN in every row leaves a plot nothing to colour by
             values[:] = shown
@@ -142,23 +133,3 @@ def _libraries() -> tuple[Any, Any]:  # Any: the modules shap and numpy
     except ImportError as error:
         raise UsageError("to_shap() needs the shap package: pip install 'explicate[shap]'") from error
     return shap, np
-
-
-def _data(result: ExplainResult, np: Any) -> dict[str, Any]:
-    features = result.explanation.features
-    if result.row is None:
-        pair = result.text_pair
-        texts = feature_texts(result.text, features) if pair is None else pair_texts(result.text, pair, features)
-        return {"data": np.array(texts, dtype=object)}
-    data, shown = np.empty(len(features), dtype=object), np.empty(len(features), dtype=object)
-    data[:] = [_plotted(feature) for feature in features]
-    shown[:] = [wording.values(feature) for feature in features]
-    return {"data": data, "display_data": shown}
-
-
-def _plotted(feature: Feature) -> float | str:
-    """A number where there is one, so that plots can colour by it; NaN is what they take for missing."""
-    if len(feature.values) != 1:
-        return wording.values(feature)
-    (value,) = feature.values.values()
-    return math.nan if value is None else value

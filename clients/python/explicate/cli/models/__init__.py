@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from explicate.cli import connection
-from explicate.cli.models import changing, listing, showing, watching
+from explicate.cli.models import changing, showing
 
 _EPILOG = """examples:
   explicate models                               every version the server knows
@@ -31,7 +31,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     connection.add_format_option(parser)
     connection.add_server_options(parser)
-    parser.set_defaults(run=listing.run_list, timeout=None)  # the actions have defaults of their own
+    parser.set_defaults(run=showing.run_list, timeout=None)  # the actions have defaults of their own
     actions = parser.add_subparsers(metavar="ACTION", title="actions")
-    for group in (listing, showing, changing, watching):
-        group.register(actions)
+    for add in (showing.register, changing.register, showing.register_watch):
+        add(actions)

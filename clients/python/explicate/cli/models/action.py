@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def add_action(
     actions: Actions, name: str, text: str, *, run: Callable[[argparse.Namespace], int], about: str = ""
 ) -> argparse.ArgumentParser:
-    """An action on one model, with the options that may also stand before it; `about` says more than `text`."""
-    # SUPPRESS: a default here would overwrite what stood before the action.
+    """An action on one model, with the options that may also come before it; `about` says more than `text`."""
+    # SUPPRESS: a default here would overwrite an option before the action.
     parser = actions.add_parser(name, help=text, description=about or None, argument_default=argparse.SUPPRESS)
     parser.add_argument("name", metavar="NAME", help="the model")
     add_shared_options(parser)
@@ -28,7 +28,7 @@ def add_action(
 
 
 def add_shared_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `models` itself, for those who put them after the action."""
+    """The options of `models` itself, which may also come after the action."""
     parser.add_argument("--server", metavar="HOST:PORT", help="the server to ask")
     parser.add_argument("--timeout", metavar="SECONDS", type=float, help="give up on a call after this long")
     parser.add_argument("--format", choices=("text", "json"), help="how to print the answer")
@@ -36,7 +36,7 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
 
 
 def connect(arguments: argparse.Namespace, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Client:
-    """A client whose calls take at most --timeout, or `timeout_s` where that was not given."""
+    """A client whose calls take at most --timeout, or `timeout_s` if that was not given."""
     if arguments.timeout is None:
         arguments.timeout = timeout_s
     return connection.connect(arguments)

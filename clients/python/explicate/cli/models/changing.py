@@ -26,7 +26,7 @@ def register(actions: Actions) -> None:
     load.add_argument("version", metavar="VERSION", type=int, nargs="?", default=None, help="default: the newest")
     activate = add_action(actions, "activate", "let a version answer: load it, then move a label", run=run_activate)
     activate.description = (
-        f"Verify, load and warm up a version, then move the label to it. What fails changes nothing. {_ON}"
+        f"Verify, load and warm up a version, then move the label to it. A failure changes nothing. {_ON}"
     )
     activate.add_argument("version", metavar="VERSION", type=int, help="the version")
     _add_label_options(activate)
@@ -44,10 +44,14 @@ def register(actions: Actions) -> None:
         "Set both shares; one that is not given is 0. `explicate models show NAME` tells what shadowing found."
     )
     traffic.add_argument(
-        "--canary", metavar="SHARE", type=float, default=0.0, help="of the requests, to answer: 0 to 1"
+        "--canary", metavar="SHARE", type=float, default=0.0, help="share of the requests that it answers, 0 to 1"
     )
     traffic.add_argument(
-        "--shadow", metavar="SHARE", type=float, default=0.0, help="of the others, to answer too and compare: 0 to 1"
+        "--shadow",
+        metavar="SHARE",
+        type=float,
+        default=0.0,
+        help="share of the others that it also answers, 0 to 1",
     )
 
 

@@ -1,27 +1,71 @@
-"""`explicate models show`: one version in full."""
+"""`explicate models list`, `show` and `watch`: what a server serves, one version in full, and every change."""
 
 from __future__ import annotations
 
 import argparse
+import csv
+import math
+import sys
+import time
 from typing import TYPE_CHECKING
 
 from explicate.cli import json_lines, tables
-from explicate.cli.models.action import add_action, connect
-from explicate.model_info import Column, ModelDescription, RuntimeTrial, ShadowReport
+from explicate.cli.inputs import kind_of
+from explicate.cli.models.action import add_action, add_shared_options, connect
+from explicate.errors import DeadlineExceeded
+from explicate.model_info import ModelDescription, ModelStatus, RuntimeTrial, ShadowReport
 
 if TYPE_CHECKING:
     from explicate.cli.models.action import Actions
 
-_SHOWN_CATEGORIES = 6  # of each column; --format json has all
+_LISTED = ("model", "version", "state", "labels", "kind", "runtime", "precision", "reason")
 
 
 def register(actions: Actions) -> None:
-    """Add the action."""
+    """Add `list`, which is also what `models` does without an action, and `show`."""
+    listed = actions.add_parser("list", help="every version the server knows", argument_default=argparse.SUPPRESS)
+    add_shared_options(listed)
+    listed.set_defaults(run=run_list)
     show = add_action(actions, "show", "one version in full", run=run_show)
     which = show.add_mutually_exclusive_group()
     which.add_argument("--version", metavar="N", type=int, help="this version (default: the live one)", default=None)
     which.add_argument("--label", metavar="LABEL", help="the version with this label", default=None)
     show.add_argument("--card", action="store_true", help="print the model card (Markdown) only", default=False)
+
+
+def register_watch(actions: Actions) -> None:
+    """Add the action that does not end."""
+    watch = actions.add_parser(
+        "watch",
+        help="every state, then every change, until interrupted",
+        description="Print the state of every version, then every change; Ctrl-C or --timeout ends it.",
+        argument_default=argparse.SUPPRESS,
+    )
+    watch.add_argument("name", metavar="NAME", nargs="?", default=None, help="only this model")
+    add_shared_options(watch)
+    watch.set_defaults(run=run_watch)
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    """Print every version the server knows."""
+    with connect(arguments) as client:
+        statuses = client.list_models()
+    if arguments.format == "json":
+        for status in statuses:
+            print(json_lines.dumps(status))
+    elif arguments.format == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerows([_LISTED, *map(_cells, statuses)])
+    elif statuses:
+        print(tables.table([name.upper() for name in _LISTED], map(_cells, statuses), right=(1,)))
+    else:
+        print(f"explicate: the server at {arguments.server} knows no models", file=sys.stderr)
+    return 0
+
+
+def _cells(status: ModelStatus) -> list[str]:
+    cells = {**vars(status), "labels": ", ".join(status.labels)}
+    return [str(cells[name]) for name in _LISTED]
 
 
 def run_show(arguments: argparse.Namespace) -> int:
@@ -41,6 +85,7 @@ def run_show(arguments: argparse.Namespace) -> int:
 
 def _lines(description: ModelDescription) -> list[tuple[str, str]]:
     status, limits = description.status, description.limits
+    reads = kind_of(description)
     outputs = "logits" if description.class_labels else "values"
     lines = [
         ("model", f"{status.model} version {status.version}"),
@@ -49,7 +94,7 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
         *_traffic(description),
         ("kind", status.kind),
         *_predicts(description),
-        *_reads(description),
+        *(reads.told(description) if reads else []),
         ("runtime", f"{status.runtime} {status.precision}".strip()),
         *(("tried" if i == 0 else "", _trial(trial, outputs)) for i, trial in enumerate(description.runtimes)),
         *([("base model", description.base_model)] if description.base_model else []),
@@ -58,7 +103,7 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
         *([("players", ", ".join(description.granularities))] if description.granularities else []),
         *([("absence", ", ".join(description.maskings))] if description.maskings else []),
         ("inputs per call", f"{limits.max_inputs:,}"),
-        *_size_limit(description),
+        *(reads.limits(limits) if reads else []),
         ("evaluations", f"{limits.max_evaluations:,} at most per explanation"),
         ("", f"{limits.max_evaluations_per_caller:,} at most in progress per caller"),
         ("seconds per call", f"{limits.max_call_s:g} at most"),
@@ -101,43 +146,6 @@ def _predicts(description: ModelDescription) -> list[tuple[str, str]]:
     return [("predicts", description.target_name)]
 
 
-def _reads(description: ModelDescription) -> list[tuple[str, str]]:
-    if description.image_width:
-        patches = f", in patches of {description.patch_size}" if description.patch_size else ""
-        return [("reads", f"images, as {description.image_width} x {description.image_height} pixels{patches}")]
-    if not description.columns:
-        what = "pairs of texts, " if description.pairs else ""
-        return [("reads", f"{what}{description.max_tokens} tokens at most")]
-    width = max(tables.display_width(column.name) for column in description.columns)
-    lines = [_column(column, width) for column in description.columns]
-    return [
-        *(("columns" if i == 0 else "", line) for i, line in enumerate(lines)),
-        ("background", f"{description.background_rows:,} rows stand for a column that is left out"),
-    ]
-
-
-def _size_limit(description: ModelDescription) -> list[tuple[str, str]]:
-    if description.columns:
-        return []
-    if description.image_width:
-        return [("bytes per image", f"{description.limits.max_image_bytes:,}")]
-    return [("bytes per text", f"{description.limits.max_text_bytes:,}")]
-
-
-def _column(column: Column, width: int) -> str:
-    """One column, such as "job  category: clerk, driver (2); may be missing"."""
-    facts = [column.type]
-    if column.categories and column.type != "boolean":
-        shown = ", ".join(column.categories[:_SHOWN_CATEGORIES])
-        more = len(column.categories) - _SHOWN_CATEGORIES
-        facts = [f"{column.type}: {shown}{f' and {more} more' if more > 0 else ''}"]
-    if column.group:
-        facts.append(f"explained with the group {column.group}")
-    if column.may_be_missing:
-        facts.append("may be missing")
-    return f"{column.name}{' ' * (width - tables.display_width(column.name))}  {'; '.join(facts)}"
-
-
 def _trial(trial: RuntimeTrial, outputs: str) -> str:
     """One runtime that was tried, such as "openvino-cpu bf16: 0.61 ms a row, logits within 0.015"."""
     figures = []
@@ -149,3 +157,26 @@ def _trial(trial: RuntimeTrial, outputs: str) -> str:
         figures.append(f"attributions within {trial.attribution_difference:.2%}")
     verdict = [] if trial.passed else [f"refused: {trial.reason}"]
     return f"{trial.runtime} {trial.precision}: {', '.join(verdict + figures) or 'passed'}"
+
+
+def run_watch(arguments: argparse.Namespace) -> int:
+    """Print changes as they come."""
+    heard = False
+    with connect(arguments, timeout_s=math.inf) as client:
+        try:
+            for changes in client.watch_models(arguments.name):
+                heard = True
+                for status in changes.statuses:
+                    print(_changed(status) if arguments.format == "text" else json_lines.dumps(status), flush=True)
+        except DeadlineExceeded:
+            if not heard:
+                raise
+    return 0
+
+
+def _changed(status: ModelStatus) -> str:
+    labels = f" [{', '.join(status.labels)}]" if status.labels else ""
+    reason = f": {status.reason}" if status.reason else ""
+    return tables.printable(
+        f"{time.strftime('%H:%M:%S')}  {status.model} version {status.version} {status.state}{labels}{reason}"
+    )

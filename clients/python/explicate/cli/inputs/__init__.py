@@ -1,0 +1,72 @@
+"""What a command is asked about, wherever it comes from; `KINDS` has one object for each kind of input."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from explicate.cli.inputs.asked import Asked, InputKind
+from explicate.cli.inputs.image_inputs import ImageInputs
+from explicate.cli.inputs.row_inputs import RowInputs
+from explicate.cli.inputs.text_inputs import TextInputs
+from explicate.errors import UsageError
+
+if TYPE_CHECKING:
+    from explicate.client import Client
+    from explicate.model_info import ModelDescription
+
+KINDS: dict[str, InputKind] = {"text": TextInputs(), "tabular": RowInputs(), "image": ImageInputs()}
+"""By what the name of a model's kind begins with."""
+
+_CHOICES = "give " + "; for a model of ".join(
+    kind.choices if name == "text" else f"{kind.plural} {kind.choices}" for name, kind in KINDS.items()
+)
+
+
+@dataclass(frozen=True)
+class Given:
+    """The inputs, lazily; `model` describes the model, None for plain texts, which need no description."""
+
+    inputs: Iterator[Asked]
+    model: ModelDescription | None = None
+
+
+def add_input_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every kind, and --jsonl, which takes them all."""
+    for kind in KINDS.values():
+        kind.add_options(parser)
+    lines = "; ".join(kind.json_lines for kind in KINDS.values())
+    parser.add_argument("--jsonl", metavar="FILE", help=f"read one input a line from FILE, as JSON: {lines}")
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Raise UsageError unless the input comes from exactly one place."""
+    places = ["jsonl", *(name for kind in KINDS.values() for name in kind.places)]
+    if sum(bool(getattr(arguments, name)) for name in places) != 1:
+        raise UsageError(_CHOICES)
+    for kind in KINDS.values():
+        kind.check(arguments)
+
+
+def read(arguments: argparse.Namespace, client: Client, model: str) -> Given:
+    """What was given. Unless it is plain texts, the server is asked what the model reads.
+
+    It is asked for plain texts too if the answer is CSV, whose columns depend on what the model predicts. Raises
+    UsageError for a model that reads something else.
+    """
+    given = next((kind for kind in KINDS.values() if kind.is_given(arguments)), None)
+    if given is not None and not given.needs_model and arguments.format != "csv":
+        return Given(given.read(arguments, None))
+    description = client.get_model(model, version=arguments.version, label=arguments.label)
+    kind = kind_of(description)
+    if kind is None or given not in (None, kind):
+        of, wanted = kind.plural if kind else description.status.kind, given.plural if given else "these"
+        raise UsageError(f"{model} is a model of {of}, not of {wanted}: {_CHOICES}")
+    return Given(kind.read(arguments, description), description)
+
+
+def kind_of(model: ModelDescription) -> InputKind | None:
+    """The kind of input that a model reads; None for one that this client does not know."""
+    return KINDS.get(model.status.kind.partition("-")[0])

@@ -1,0 +1,120 @@
+"""One input that a command is asked about, and one kind of input: how it is given, read, shown and described."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from explicate.cli import tables
+from explicate.errors import InvalidArgument, ServerError
+from explicate.inputs import Input
+from explicate.views import amounts
+
+if TYPE_CHECKING:
+    from explicate.model_info import ModelDescription, ServingLimits
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One input, and its number among those given, from 1; for one in a file, its line.
+
+    noun: what it is called. given: it by the names that JSON lines have for it. refusal: why it cannot be sent at all,
+    such as a word where the column has numbers. file: the name of the file that it is.
+    """
+
+    number: int
+    value: Input
+    noun: str
+    given: Mapping[str, object]
+    refusal: InvalidArgument | None = None
+    file: str = ""
+    file_bytes: int = 0
+
+    @property
+    def place(self) -> str:
+        """Which one it is, such as "text 3" or "image 3 (cat.png)"."""
+        return f"{self.noun} {self.number}{f' ({self.file})' if self.file else ''}"
+
+    @property
+    def cells(self) -> Mapping[str, object]:
+        """What CSV has for it, by the names of the columns."""
+        return self.value if isinstance(self.value, Mapping) else self.given
+
+    def shortened(self, width: int) -> str:
+        """It on one line of at most `width` characters; the end of a long path, which tells files apart."""
+        if self.file and tables.display_width(self.file) > width:
+            return f"…{tables.printable(self.file)[1 - width :]}"
+        shown = (
+            amounts.row(self.value) if isinstance(self.value, Mapping) else " | ".join(map(str, self.given.values()))
+        )
+        return tables.shortened(shown, width)
+
+
+class InputKind(ABC):
+    """A kind of input.
+
+    plural: what a model of this kind is a model of. places: the arguments that give inputs of this kind alone.
+    choices, json_lines: how to give them, by options and in JSON lines. needs_model: whether the description of the
+    model is needed to read them.
+    """
+
+    plural: ClassVar[str]
+    places: ClassVar[tuple[str, ...]]
+    choices: ClassVar[str]
+    json_lines: ClassVar[str]
+    needs_model: ClassVar[bool] = True
+
+    @abstractmethod
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options that give inputs of this kind."""
+
+    def is_given(self, arguments: argparse.Namespace) -> bool:
+        """Whether an option of this kind was used."""
+        return any(getattr(arguments, name) for name in self.places)
+
+    def check(self, arguments: argparse.Namespace) -> None:  # noqa: B027 - most kinds have nothing to check
+        """Raise UsageError for options that do not go together."""
+
+    @abstractmethod
+    def read(self, arguments: argparse.Namespace, model: ModelDescription | None) -> Iterator[Asked]:
+        """The inputs, lazily, so that a file may be larger than memory; one that cannot be sent has its refusal.
+
+        Raises UsageError for a file that cannot be read.
+        """
+
+    @abstractmethod
+    def columns(self, model: ModelDescription) -> tuple[str, ...]:
+        """The columns that CSV has for an input."""
+
+    @abstractmethod
+    def told(self, model: ModelDescription) -> list[tuple[str, str]]:
+        """What the model reads, as lines of `explicate models show`: a heading and what it says."""
+
+    def limits(self, limits: ServingLimits) -> list[tuple[str, str]]:  # noqa: ARG002
+        """How large an input may be, as such lines."""
+        return []
+
+
+def report(asked: Asked, error: ServerError) -> None:
+    """Say on stderr why one input does not have an answer."""
+    print(f"explicate: {asked.place}: {why(error)}", file=sys.stderr)
+
+
+def why(error: ServerError) -> str:
+    """The cause, without the field path, which is of a request that the user has not seen."""
+    return "; ".join(_with_part(path, description) for path, description in error.violations) or error.message
+
+
+def _with_part(path: str, description: str) -> str:
+    """The description with the column or text that the path names, unless it names it itself."""
+    if path.endswith(".text_pair"):
+        return f"the second text {description}"
+    place = re.search(r"\.cells\[(.+)\]$", path)
+    if place is None or description.startswith("column "):
+        return description
+    return f"column {place[1]}: {description}"

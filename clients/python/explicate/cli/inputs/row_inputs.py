@@ -1,0 +1,208 @@
+"""The rows a command is given: from a CSV or JSON lines file, or as `--row`; typed by the columns of the model."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from explicate.cli import tables
+from explicate.cli.inputs import line_files
+from explicate.cli.inputs.asked import Asked, InputKind
+from explicate.errors import InvalidArgument, UsageError, invalid_argument
+from explicate.inputs import CellValue, TableRow
+from explicate.model_info import Column
+
+if TYPE_CHECKING:
+    from explicate.model_info import ModelDescription
+
+_NAMED_COLUMNS = 8  # in a message
+_SHOWN_CATEGORIES = 6  # of each column; --format json has all
+_SHOWN_CHARACTERS = 40  # of a wrong value
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_EXAMPLE = '{"age": 34}'
+
+
+class RowInputs(InputKind):
+    """Rows of a table."""
+
+    plural = "tables"
+    places = ("csv", "row")
+    choices = "--csv FILE, --jsonl FILE or --row 'column=value,...'"
+    json_lines = 'a row {"age": 34, "job": "clerk"}'
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """--csv and --row."""
+        group = parser.add_argument_group("rows", "An empty cell, or null in JSON, is a missing value.")
+        group.add_argument(
+            "--csv", metavar="FILE", help="read rows from a CSV file (UTF-8) with a line of column names"
+        )
+        group.add_argument(
+            "--row",
+            metavar="ROW",
+            action="append",
+            help="a row: 'age=34,job=clerk', or JSON; repeatable; quoted as in CSV: '\"job=clerk, senior\",age=34'",
+        )
+
+    def read(self, arguments: argparse.Namespace, model: ModelDescription | None) -> Iterator[Asked]:
+        """The rows; one that does not fit has its refusal.
+
+        Raises UsageError for a CSV file without the model's columns.
+        """
+        columns = model.columns if model else ()
+        if arguments.csv:
+            yield from _csv_rows(arguments.csv, columns)
+        elif arguments.jsonl:
+            for number, _, given in line_files.json_lines(arguments.jsonl, _EXAMPLE):
+                yield _asked(number, _of_held_out(given), columns)
+        else:
+            for number, written in enumerate(arguments.row, start=1):
+                is_json = written.lstrip().startswith("{")
+                row = _of_held_out(line_files.json_object(written, _EXAMPLE)) if is_json else _pairs(written)
+                yield _asked(number, row, columns)
+
+    def columns(self, model: ModelDescription) -> tuple[str, ...]:
+        return tuple(column.name for column in model.columns)
+
+    def told(self, model: ModelDescription) -> list[tuple[str, str]]:
+        width = max(tables.display_width(column.name) for column in model.columns)
+        lines = [_described(column, width) for column in model.columns]
+        return [
+            *(("columns" if i == 0 else "", line) for i, line in enumerate(lines)),
+            ("background", f"{model.background_rows:,} rows replace a column that is left out"),
+        ]
+
+
+def _described(column: Column, width: int) -> str:
+    """One column, such as "job  category: clerk, driver (2); may be missing"."""
+    facts = [column.type]
+    if column.categories and column.type != "boolean":
+        shown = ", ".join(column.categories[:_SHOWN_CATEGORIES])
+        more = len(column.categories) - _SHOWN_CATEGORIES
+        facts = [f"{column.type}: {shown}{f' and {more} more' if more > 0 else ''}"]
+    if column.group:
+        facts.append(f"explained with the group {column.group}")
+    if column.may_be_missing:
+        facts.append("may be missing")
+    return f"{column.name}{' ' * (width - tables.display_width(column.name))}  {'; '.join(facts)}"
+
+
+def _csv_rows(name: str, columns: Sequence[Column]) -> Iterator[Asked]:
+    with line_files.opened(name) as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            header = next(reader, [])
+            if problem := _wrong_names(header, columns):
+                raise UsageError(f"{name} {problem}")
+            lines = (line for line in reader if line)
+            for number, line in enumerate(lines, start=1):
+                written = dict(zip(header, line, strict=False))
+                if len(line) == len(header):
+                    yield _asked(number, written, columns)
+                else:
+                    problem = f"has {len(line)} cells where the line of column names has {len(header)}"
+                    yield _row(number, written, _refusal(problem))
+        except csv.Error as error:
+            raise UsageError(f"{name} is not CSV: {error} in line {reader.line_num}") from error
+
+
+def _of_held_out(given: Mapping[str, object] | InvalidArgument) -> Mapping[str, object] | InvalidArgument:
+    """The row; what `explicate train` holds out, {"row": {...}, "label": ...}, is one too."""
+    held_out = None if isinstance(given, InvalidArgument) else given.get("row")
+    return held_out if isinstance(held_out, Mapping) else given
+
+
+def _pairs(given: str) -> Mapping[str, object] | InvalidArgument:
+    row: dict[str, object] = {}
+    for pair in next(csv.reader([given], skipinitialspace=True), []):
+        name, equals, value = pair.partition("=")
+        if not equals:
+            return _refusal(f"has {pair!r}, which is not of the form column=value")
+        row[name.strip()] = value.strip()
+    return row
+
+
+def _asked(number: int, given: Mapping[str, object] | InvalidArgument, columns: Sequence[Column]) -> Asked:
+    if isinstance(given, InvalidArgument):
+        return _row(number, {}, given)
+    written = {name: _as_written(value) for name, value in given.items()}
+    if problem := _wrong_names(list(given), columns):
+        return _row(number, written, _refusal(problem))
+    row: dict[str, CellValue] = {}
+    problems: list[str] = []
+    for column in columns:
+        try:
+            row[column.name] = cell_value(given[column.name], column)
+        except InvalidArgument as error:
+            problems.append(error.violations[0][1])
+    return _row(number, written, _refusal("; ".join(problems))) if problems else _row(number, row)
+
+
+def _as_written(value: object) -> CellValue:
+    """What was written, for a row that is shown as it was."""
+    return value if value is None or isinstance(value, str | bool | int | float) else json.dumps(value)
+
+
+def _wrong_names(names: Sequence[str], columns: Sequence[Column]) -> str:
+    """What is wrong with the names of a row's columns, such as "lacks the column age"; empty when they are right."""
+    known = [column.name for column in columns]
+    problems = [
+        ("lacks", [name for name in known if name not in names], ""),
+        ("has", [name for name in names if name not in known], " too many (leave out what is not the model's)"),
+        ("has", sorted({name for name in names if names.count(name) > 1}), " twice"),
+    ]
+    return " and ".join(f"{verb} {_some(wrong)}{how}" for verb, wrong, how in problems if wrong)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Some columns by name, such as "the columns age, job", a few of many."""
+    more = f" and {len(names) - _NAMED_COLUMNS} more" if len(names) > _NAMED_COLUMNS else ""
+    return f"the column{'' if len(names) == 1 else 's'} {', '.join(names[:_NAMED_COLUMNS])}{more}"
+
+
+def cell_value(written: object, column: Column) -> CellValue:
+    """The value for `column` of a string, or of what JSON has; raises InvalidArgument when it does not fit.
+
+    An empty string and JSON's null are missing. A category's name may be a number.
+    """
+    if written is None or (isinstance(written, str) and not written.strip()):
+        return None
+    if isinstance(written, list | dict):
+        raise _wrong_value(written, column, "not a value")
+    if column.type == "number":
+        return _number(written, column)
+    if column.type == "boolean":
+        if (truth := _TRUTH.get(str(written).strip().lower())) is None:
+            raise _wrong_value(written, column, "not true or false")
+        return truth
+    return str(written).lower() if isinstance(written, bool) else str(written)
+
+
+def _number(written: object, column: Column) -> float | int:
+    text = str(written)
+    plain = "" if isinstance(written, bool) or "_" in text else text  # Python would take 1_000 for a number
+    try:
+        number = float(plain)
+    except ValueError:
+        raise _wrong_value(written, column, "not a number") from None
+    if not math.isfinite(number):
+        problem = "not a finite number; leave the cell empty where the value is missing"
+        raise _wrong_value(written, column, problem)
+    return int(plain) if plain.strip().lstrip("+-").isdecimal() else number  # shown again as it was written
+
+
+def _wrong_value(written: object, column: Column, problem: str) -> InvalidArgument:
+    shown = repr(written)
+    shown = shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[: _SHOWN_CHARACTERS - 1]}…"
+    return _refusal(f"column {column.name}: {shown} is {problem}")
+
+
+def _refusal(problem: str) -> InvalidArgument:
+    return invalid_argument("row", problem)
+
+
+def _row(number: int, row: TableRow, refusal: InvalidArgument | None = None) -> Asked:
+    return Asked(number, row, "row", {"row": row}, refusal)

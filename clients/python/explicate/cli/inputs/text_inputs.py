@@ -1,0 +1,108 @@
+"""The texts a command is given: as arguments, from a file, or from stdin, one a line; and pairs of texts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from explicate.cli.inputs import line_files
+from explicate.cli.inputs.asked import Asked, InputKind
+from explicate.cli.inputs.line_files import STDIN
+from explicate.errors import InvalidArgument, UsageError, invalid_argument
+from explicate.inputs import TextPair
+
+if TYPE_CHECKING:
+    from explicate.model_info import ModelDescription, ServingLimits
+
+_EXAMPLE = '{"text": "Great soup!"}'
+
+
+class TextInputs(InputKind):
+    """Texts and pairs of texts."""
+
+    plural = "texts"
+    places = ("texts", "file")
+    choices = "texts as arguments, or - for stdin, or --file FILE or --jsonl FILE"
+    json_lines = 'a text {"text": "..."} or a pair {"text": "...", "text_pair": "..."}'
+    needs_model = False
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """TEXT arguments, --text-pair and --file."""
+        parser.add_argument("texts", metavar="TEXT", nargs="*", help="a text; - reads one text a line from stdin")
+        parser.add_argument(
+            "--text-pair",
+            metavar="TEXT",
+            action="append",
+            help="the second text, for a model of pairs; one for each TEXT, in their order",
+        )
+        parser.add_argument("--file", metavar="FILE", type=Path, help="read one text a line from FILE (UTF-8)")
+
+    def check(self, arguments: argparse.Namespace) -> None:
+        """Raise UsageError unless every TEXT has its --text-pair, or none has."""
+        given, wanted = len(arguments.text_pair or ()), len(arguments.texts)
+        if given and (given != wanted or arguments.texts == [STDIN]):
+            raise UsageError(
+                f"--text-pair was given {given} times for {wanted} TEXT arguments: give one for each TEXT,"
+                ' or --jsonl FILE with lines {"text": ..., "text_pair": ...}'
+            )
+
+    def read(self, arguments: argparse.Namespace, model: ModelDescription | None) -> Iterator[Asked]:  # noqa: ARG002
+        """The texts or pairs."""
+        if arguments.jsonl:
+            yield from _json_texts(arguments.jsonl)
+        elif arguments.file:
+            try:
+                with arguments.file.open("rb") as file:
+                    yield from _lines(file)
+            except OSError as error:
+                raise UsageError(f"cannot read {arguments.file}: {error.strerror}") from error
+        elif arguments.texts == [STDIN]:
+            yield from _lines(sys.stdin.buffer)
+        elif arguments.text_pair:
+            for number, pair in enumerate(zip(arguments.texts, arguments.text_pair, strict=True), start=1):
+                yield _pair(number, TextPair(*pair))
+        else:
+            for number, text in enumerate(arguments.texts, start=1):
+                yield _text(number, text)
+
+    def columns(self, model: ModelDescription) -> tuple[str, ...]:
+        return ("text", "text_pair") if model.pairs else ("text",)
+
+    def told(self, model: ModelDescription) -> list[tuple[str, str]]:
+        return [("reads", f"{'pairs of texts, ' if model.pairs else ''}{model.max_tokens} tokens at most")]
+
+    def limits(self, limits: ServingLimits) -> list[tuple[str, str]]:
+        return [("bytes per text", f"{limits.max_text_bytes:,}")]
+
+
+def _json_texts(name: str) -> Iterator[Asked]:
+    """The texts or pairs of JSON lines {"text": ...} or {"text": ..., "text_pair": ...}; other keys are left alone."""
+    for number, line, given in line_files.json_lines(name, _EXAMPLE):
+        if isinstance(given, InvalidArgument):
+            yield _text(number, line, given)
+            continue
+        match given.get("text"), given.get("text_pair"):
+            case str(text), None:
+                yield _text(number, text)
+            case str(text), str(text_pair):
+                yield _pair(number, TextPair(text, text_pair))
+            case _:
+                problem = "needs a text, and if it is a pair a text_pair, each a string"
+                yield _text(number, line, invalid_argument("line", problem))
+
+
+def _lines(file: BinaryIO) -> Iterator[Asked]:
+    for number, line in enumerate(file, start=1):
+        # What is not UTF-8 becomes lone surrogates, as in arguments; the client then refuses that one row by name.
+        yield _text(number, line.rstrip(b"\r\n").decode("utf-8", errors="surrogateescape"))
+
+
+def _text(number: int, text: str, refusal: InvalidArgument | None = None) -> Asked:
+    return Asked(number, text, "text", {"text": text}, refusal)
+
+
+def _pair(number: int, pair: TextPair) -> Asked:
+    return Asked(number, pair, "pair", pair._asdict())

@@ -1,0 +1,123 @@
+"""An explanation for a terminal, drawn with rich: bars in colour, and of a text its words coloured in their place.
+
+Orange raises and blue lowers the output, as in the HTML view; what lowers is underlined too, for terminals without
+colour. rich itself heeds NO_COLOR.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from explicate.cli import explanation_text, tables
+from explicate.views import amounts, wording
+from explicate.views.colours import LOWERS_RGB, RAISES_RGB
+from explicate.views.kinds import explained
+from explicate.views.kinds.explained_text import ExplainedText, Segment
+
+if TYPE_CHECKING:
+    from explicate.results import Attribution, Contribution, ExplainResult
+
+_BAR_HALF = 18
+_WORD_WIDTH = 24
+_FAINT_BELOW = 0.05  # share of the strongest word below which a word is left uncoloured
+_PALE = 0.85  # share of white in the colour of the weakest coloured word
+
+
+def view(result: ExplainResult, top: int) -> RenderableType:
+    """Everything about one explanation; `top` features are listed for each output, 0 meaning all."""
+    told = explained(result)
+    first, *rest = explanation_text.header(result)
+    parts: list[RenderableType] = [Text(first, style="bold"), *(Text(line, style="dim") for line in rest)]
+    for output, attribution in enumerate(result.explanation.attributions):
+        parts += [Text(), Text(tables.printable(wording.outcome(attribution, result)))]
+        shown = explanation_text.strongest(result, output, top)
+        parts.append(_table(shown, result))
+        if hidden := explanation_text.hidden_features(result, shown):
+            parts.append(Text(hidden, style="dim"))
+        if isinstance(told, ExplainedText):
+            for number in range(len(told.texts)):
+                parts += [Text(), _sentence(told.pieces(number), attribution)]
+    return Group(*parts)
+
+
+def show_live(estimates: Iterable[ExplainResult], top: int) -> ExplainResult:
+    """Draw each estimate of a stream in place of the one before it; the last one stays and is returned."""
+    # Words are data: not to be highlighted, nor read as markup.
+    console = Console(highlight=False, markup=False, emoji=False)
+    # Estimates under way are cut to the screen, for what scrolls away could not be drawn over.
+    live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
+    last: ExplainResult | None = None
+    try:
+        for last in estimates:
+            if not last.final:
+                live.start()  # does nothing once it runs
+                live.update(view(last, top), refresh=True)
+    finally:
+        live.stop()
+    assert last is not None, "a server's answer has at least one estimate"
+    console.print(view(last, top), Text())
+    return last
+
+
+def _table(shown: Sequence[Contribution], result: ExplainResult) -> Table:
+    full_scale, places = explanation_text.bar_scale(shown), amounts.decimals(result)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column(explained(result).noun, max_width=_WORD_WIDTH)
+    told = explanation_text.beside(result, shown)
+    if told:
+        table.add_column(told[0], max_width=explanation_text.BESIDE_WIDTH)
+    table.add_column(explanation_text.axis(full_scale, _BAR_HALF), no_wrap=True)
+    table.add_column(explained(result).figures_heading, justify="right")
+    table.add_column("")
+    names = explanation_text.names(shown, _WORD_WIDTH)
+    for i, (name, contribution) in enumerate(zip(names, shown, strict=True)):
+        table.add_row(
+            Text(name),
+            *([Text(told[1][i])] if told else []),
+            _bar(contribution, full_scale),
+            Text(amounts.number(contribution.value, places)),
+            Text(amounts.half_width(contribution, places), style="dim"),
+        )
+    return table
+
+
+def _bar(contribution: Contribution, full_scale: float) -> Text:
+    colour = _hex(RAISES_RGB if contribution.value > 0 else LOWERS_RGB)
+    text = Text()
+    for cell in explanation_text.bar(contribution, full_scale, _BAR_HALF):
+        # Where whiskers lie over the bar, the bar shows as their background.
+        text.append(cell.character, style=Style(color="white", bgcolor=colour) if cell.filled else Style())
+        if cell.filled and cell.character == "█":
+            text.stylize(Style(color=colour), len(text) - 1)
+    return text
+
+
+def _sentence(pieces: Sequence[Segment], attribution: Attribution) -> Text:
+    largest = amounts.largest(attribution)
+    text = Text()
+    for piece in pieces:
+        value = 0.0 if piece.feature is None else attribution.values[piece.feature] / largest
+        text.append(tables.printable(piece.text), style=_word_style(value) if piece.is_read else Style(dim=True))
+    return text
+
+
+def _word_style(strength: float) -> Style:
+    """Black on a colour mixed with white, readable whatever the terminal's own colours are."""
+    if math.isnan(strength) or abs(strength) < _FAINT_BELOW:
+        return Style()
+    white = _PALE * (1 - min(abs(strength), 1.0))
+    hue = RAISES_RGB if strength > 0 else (103, 169, 207)  # the scale's lighter blue: black stays legible on it
+    mixed = tuple(round(255 * white + part * (1 - white)) for part in hue)
+    return Style(color="black", bgcolor=_hex(mixed), underline=strength < 0)
+
+
+def _hex(rgb: Sequence[int]) -> str:
+    return "#" + "".join(f"{part:02x}" for part in rgb)

@@ -1,0 +1,114 @@
+"""What differs between explanations of one kind of input and another, for all views, and what most kinds share."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from html import escape
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from explicate.views import amounts
+from explicate.views.colours import translucent
+
+if TYPE_CHECKING:
+    from explicate.results import Contribution, ExplainResult
+
+
+class Explained(ABC):
+    """An explanation of one kind of input.
+
+    figures_heading: the heading of the attributions. has_figures: whether HTML shows all figures without hovering.
+    end: what the output with every feature is called.
+    """
+
+    figures_heading: ClassVar[str] = "value"
+    has_figures: ClassVar[bool] = False
+    end: ClassVar[str]
+
+    def __init__(self, result: ExplainResult) -> None:
+        self.result = result
+        self.explanation = result.explanation
+        self.decimals = amounts.decimals(result)
+
+    @classmethod
+    @abstractmethod
+    def explains(cls, result: ExplainResult) -> bool:
+        """Whether the result is of this kind."""
+
+    @property
+    @abstractmethod
+    def noun(self) -> str:
+        """What one feature is called, such as "word"."""
+
+    @property
+    def nouns(self) -> str:
+        """What several features are called."""
+        return f"{self.noun}es" if self.noun.endswith("ch") else f"{self.noun}s"
+
+    def counted(self, count: int) -> str:
+        """A number of features, such as "1 word" or "3 phrases"."""
+        return f"{count:,} {self.noun if count == 1 else self.nouns}"
+
+    @property
+    def start(self) -> str:
+        """What the output without any feature is called."""
+        return f"without {self.nouns}"
+
+    @property
+    def beside(self) -> tuple[str, list[str]] | None:
+        """A heading, and a cell for each feature that is shown beside its name; None when there is no more to say."""
+        return None
+
+    @property
+    def unread(self) -> str:
+        """What of its input the model did not read; empty when it read all."""
+        return ""
+
+    @abstractmethod
+    def drawer(self) -> Callable[[int], str]:
+        """What gives the HTML of an output, by its index among the attributions."""
+
+    @abstractmethod
+    def shap_data(self, np: Any) -> dict[str, Any]:  # Any: the module numpy and its arrays
+        """`data`, and where plots need it `display_data`, of a `shap.Explanation`: one entry for each feature."""
+
+    def tooltip(self, contribution: Contribution) -> str:
+        """What is shown of a feature that is hovered."""
+        text = f"{contribution.feature.name}: {amounts.number(contribution.value, self.decimals)}"
+        if not math.isnan(contribution.half_width):
+            confidence = f"{self.explanation.options.confidence:.3g}"
+            text += f" ({confidence} interval {amounts.interval(contribution, self.decimals)})"
+        return text
+
+    def table(self, output: int, *, most: int | None = None) -> str:
+        """One output's features as an HTML table, the strongest first; at most `most`, else all."""
+        features = self.explanation.features
+        heading, cells = self.beside or ("", [""] * len(features))
+        beside = {id(feature): cell for feature, cell in zip(features, cells, strict=True)}
+        figures = (
+            f'<th class="figure">adds</th><th class="figure">{self.explanation.options.confidence:.3g} interval</th>'
+        )
+        head = f"<th>{escape(self.noun)}</th><th>{heading}</th><th></th><th></th>{figures}"
+        scale = amounts.largest(self.explanation.attributions[output])
+        shown = self.explanation.top(len(features) if most is None else most, output)
+        lines = [self._table_line(c, beside[id(c.feature)], c.value / scale) for c in shown]
+        return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
+
+    def _table_line(self, contribution: Contribution, beside: str, strength: float) -> str:
+        unsure = ' class="unsure"' if contribution.lower <= 0 <= contribution.upper else ""
+        interval = amounts.half_width(contribution)
+        if contribution.half_width > 0:
+            interval = amounts.interval(contribution, self.decimals)
+        return (
+            f"<tr><td>{escape(contribution.feature.name)}</td><td>{escape(beside)}</td>"
+            f'<td class="side lowers">{_bar(strength) if strength < 0 else ""}</td>'
+            f'<td class="side">{_bar(strength) if strength > 0 else ""}</td>'
+            f'<td class="figure"><span{unsure}>{amounts.number(contribution.value, self.decimals)}</span></td>'
+            f'<td class="figure">{interval}</td></tr>'
+        )
+
+
+def _bar(strength: float) -> str:
+    colour = translucent(math.copysign(1, strength))
+    return f'<span class="bar" style="width:{abs(strength):.1%};background:{colour}"></span>'

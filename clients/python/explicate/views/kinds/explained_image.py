@@ -1,0 +1,132 @@
+"""An explanation of an image; in HTML a drawing (SVG) of it with its segments, each with its figures to hover.
+
+The image itself is inside, small and as PNG or JPEG of our own making: nothing of the given file reaches the page.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from html import escape
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from explicate.errors import UsageError
+from explicate.views import amounts
+from explicate.views.canvas import Canvas, borders, canvas, explained_image, on_image, pillow, upright
+from explicate.views.colours import OVER_IMAGE_OPACITY, translucent
+from explicate.views.kinds.explained import Explained
+
+if TYPE_CHECKING:
+    from explicate.results import ExplainResult, Feature, ImageUsage, SegmentMap
+
+_SHORTEST, _LONGEST = 384, 768  # pixels of the longer edge
+_LISTED = 15  # segments with their places below the drawing
+_SIDE_BY_SIDE = ("left", "", "right"), ("upper", "", "lower")
+
+
+class ExplainedImage(Explained):
+    """Features are segments, or the patches that the model itself reads."""
+
+    end = "as it is"
+
+    @classmethod
+    def explains(cls, result: ExplainResult) -> bool:
+        return result.explanation.segment_map is not None
+
+    @property
+    def noun(self) -> str:
+        """ "segment" or "patch"."""
+        return "patch" if self.explanation.options.granularity == "patch" else "segment"
+
+    @property
+    def beside(self) -> tuple[str, list[str]]:
+        """The places of the segments."""
+        return "where", [place(self.result, feature) for feature in self.explanation.features]
+
+    @property
+    def unread(self) -> str:
+        usage = self.result.prediction.image_usage
+        return "" if usage is None else _cut(usage)
+
+    def drawer(self) -> Callable[[int], str]:
+        """The drawing over a table of the strongest segments; where it cannot be drawn, why not over the table."""
+        try:
+            draw = self._svg()
+        except UsageError as error:
+            note = f'<p class="note">{escape(str(error))}</p>'
+            return lambda output: note + self.table(output, most=_LISTED)
+        return lambda output: draw(output) + self.table(output, most=_LISTED)
+
+    def _svg(self) -> Callable[[int], str]:
+        """What draws an output; what all outputs share is made once. Raises UsageError, as without Pillow."""
+        drawn_on = canvas(self.result, shortest=_SHORTEST, longest=_LONGEST)
+        _, shape = explained_image(self.result)
+        regions = _regions(shape)
+        (width, height), (left, top, right, bottom) = drawn_on.picture.size, drawn_on.box
+        across, down = (right - left) / shape.width, (bottom - top) / shape.height
+        before = (
+            f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img">'
+            f'<image href="{_data_uri(drawn_on)}" width="{width}" height="{height}"/>'
+            f'<g transform="translate({left} {top}) scale({across:.6g} {down:.6g})" shape-rendering="crispEdges">'
+        )
+        lines = "".join(f"M{x0} {y0}L{x1} {y1}" for x0, y0, x1, y1 in borders(shape))
+        after = f'<path class="borders" d="{lines}"/></g></svg>'
+        return lambda output: before + self._coloured(regions, output) + after
+
+    def _coloured(self, regions: dict[int, str], output: int) -> str:
+        largest = amounts.largest(self.explanation.attributions[output])
+        return "".join(
+            f'<path class="segment" fill="{translucent(contribution.value / largest, OVER_IMAGE_OPACITY)}"'
+            f' d="{regions.get(segment, "")}"><title>{escape(self.tooltip(contribution))}</title></path>'
+            for segment, contribution in enumerate(self.explanation.contributions(output))
+        )
+
+    def shap_data(self, np: Any) -> dict[str, Any]:
+        """`data` is the part of the image that the model saw, resized to its size, uint8 [1, h, w, 3]."""
+        image, shape = explained_image(self.result)
+        picture, usage = upright(image), self.result.prediction.image_usage
+        seen = (0, 0, *picture.size) if usage is None else (usage.left, usage.top, usage.right, usage.bottom)
+        pixels = picture.resize((shape.width, shape.height), pillow().Resampling.BILINEAR, box=seen)
+        return {"data": np.asarray(pixels)[None]}
+
+
+def place(result: ExplainResult, feature: Feature) -> str:
+    """Where a segment lies, such as "upper left, 0,0 to 96,64", the corners of its box on the upright image."""
+    segment, shape = feature.segment, result.explanation.segment_map
+    if segment is None or shape is None:
+        return ""
+    centre = ((segment.left + segment.right) / 2 / shape.width, (segment.top + segment.bottom) / 2 / shape.height)
+    across, down = (names[min(int(share * 3), 2)] for names, share in zip(_SIDE_BY_SIDE, centre, strict=True))
+    left, top = on_image(result, segment.left, segment.top)
+    right, bottom = on_image(result, segment.right, segment.bottom)
+    return f"{' '.join(filter(None, (down, across))) or 'middle'}, {left:.0f},{top:.0f} to {right:.0f},{bottom:.0f}"
+
+
+def _cut(usage: ImageUsage) -> str:
+    """What was cut off an image; empty when nothing was, but for half a pixel of rounding."""
+    box = (usage.left, usage.top, usage.width - usage.right, usage.height - usage.bottom)
+    if max(box) < 0.5:
+        return ""
+    seen = f"{usage.left:.0f},{usage.top:.0f} to {usage.right:.0f},{usage.bottom:.0f}"
+    return f"the model saw the part from {seen} of {usage.width} x {usage.height} pixels"
+
+
+def _regions(shape: SegmentMap) -> dict[int, str]:
+    """The area of each segment as an SVG path on the map: a rectangle for each run of its pixels in a row."""
+    paths: dict[int, list[str]] = {}
+    for y in range(shape.height):
+        x = 0
+        for segment, run in groupby(shape.ids[y * shape.width : (y + 1) * shape.width]):
+            length = sum(1 for _ in run)
+            paths.setdefault(segment, []).append(f"M{x} {y}h{length}v1h-{length}z")
+            x += length
+    return {segment: "".join(parts) for segment, parts in paths.items()}
+
+
+def _data_uri(drawn_on: Canvas) -> str:
+    """The picture as JPEG; as PNG where it shows pixels as squares, which that keeps sharp and small."""
+    kind, file = "png" if drawn_on.enlarged else "jpeg", io.BytesIO()
+    drawn_on.picture.save(file, format=kind.upper(), **({} if drawn_on.enlarged else {"quality": 85}))
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,0 +1,61 @@
+"""An explanation of a row of a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from explicate.views import amounts
+from explicate.views.kinds.explained import Explained
+
+if TYPE_CHECKING:
+    from explicate.results import ExplainResult, Feature
+
+
+class ExplainedRow(Explained):
+    """Features are columns, or named groups of columns."""
+
+    figures_heading = "adds"  # "value" is what a column holds
+    has_figures = True
+    start = "over the background"
+    end = "for this row"
+
+    @classmethod
+    def explains(cls, result: ExplainResult) -> bool:
+        return result.row is not None
+
+    @property
+    def noun(self) -> str:
+        """ "column", or "feature" when columns were grouped."""
+        return "feature" if any(len(feature.values) > 1 for feature in self.explanation.features) else "column"
+
+    @property
+    def beside(self) -> tuple[str, list[str]]:
+        """The values of the columns."""
+        return "value", [values(feature) for feature in self.explanation.features]
+
+    def drawer(self) -> Callable[[int], str]:
+        return self.table
+
+    def shap_data(self, np: Any) -> dict[str, Any]:
+        features = self.explanation.features
+        data, shown = np.empty(len(features), dtype=object), np.empty(len(features), dtype=object)
+        data[:] = [_plotted(feature) for feature in features]
+        shown[:] = [values(feature) for feature in features]
+        return {"data": data, "display_data": shown}
+
+
+def values(feature: Feature) -> str:
+    """What a column holds, such as "34"; for a group of columns "street: Main St, city: Bonn"."""
+    if len(feature.values) == 1:
+        return amounts.cell(*feature.values.values())
+    return ", ".join(f"{column}: {amounts.cell(value)}" for column, value in feature.values.items())
+
+
+def _plotted(feature: Feature) -> float | str:
+    """A number where there is one, so that plots can colour by it; NaN is what they take for missing."""
+    if len(feature.values) != 1:
+        return values(feature)
+    (value,) = feature.values.values()
+    return math.nan if value is None else value

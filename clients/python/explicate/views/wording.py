@@ -1,0 +1,134 @@
+"""The sentences that every view of an explanation shares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeGuard
+
+from explicate.views import amounts
+from explicate.views.kinds import explained
+from explicate.views.kinds.explained import Explained
+
+if TYPE_CHECKING:
+    from explicate.results import Attribution, ExplainResult, Faithfulness, Prediction
+
+_STOP_REASONS = {
+    "tolerance": "stopped: intervals narrow enough",
+    "top-k": "stopped: certain which {top_k} {features} weigh most",
+    "budget": "stopped: evaluations used up",
+    "deadline": "stopped: out of time, best answer so far",
+    "exact": "stopped: the values are exact",
+    "running": "still running",
+}
+
+
+def prediction(answer: Prediction) -> str:
+    """The answer in short, such as "great 0.951", "toxic 0.912, insult 0.703" or "predicts 153.2"."""
+    if answer.value is not None:
+        return f"predicts {answer.value:.{amounts.decimals_for(answer.value, digits=4)}f}"
+    return f"{answer.label} {answer.probability:.3f}" if answer.labels is None else labels(answer)
+
+
+def labels(answer: Prediction) -> str:
+    """The labels of a multi-label answer: "toxic 0.912, insult 0.703", or "no label (the nearest: spam 0.312)"."""
+    if not answer.labels:
+        nearest = max(answer.scores, key=lambda score: score.probability, default=None)
+        return "no label" if nearest is None else f"no label (the nearest: {nearest.label} {nearest.probability:.3f})"
+    probabilities = {score.label: score.probability for score in answer.scores}
+    return ", ".join(f"{label} {probabilities.get(label, math.nan):.3f}" for label in answer.labels)
+
+
+def outcome(attribution: Attribution, result: ExplainResult) -> str:
+    """From the baseline to the output, such as "great: probability 0.500 without words → 0.930 as written"."""
+    options, told = result.explanation.options, explained(result)
+    start = "(the local model's intercept)" if options.method.startswith("lime") else told.start
+    scale, places = f"{options.output_space} ", 3
+    if options.output_space == "value":  # the target's name says it
+        largest = max(abs(attribution.baseline_value), abs(attribution.instance_value))
+        scale, places = "", amounts.decimals_for(largest, digits=4)
+    return (
+        f"{attribution.name}: {scale}{amounts.plain_number(attribution.baseline_value, places)} {start}"
+        f" → {amounts.plain_number(attribution.instance_value, places)} {told.end}"
+    )
+
+
+def method(result: ExplainResult) -> str:
+    """How it was computed and at what cost."""
+    explanation = result.explanation
+    options = explanation.options
+    reused = f" ({explanation.reused_evaluations:,} reused)" if explanation.reused_evaluations else ""
+    return (
+        f"{options.method}, {explained(result).counted(len(explanation.features))}, masking {options.masking},"
+        f" seed {options.seed}: {explanation.evaluations:,} evaluations{reused}"
+        f" in {result.timing.total_s:.2f} s"
+    )
+
+
+def stop_reason(result: ExplainResult) -> str:
+    """Why the work stopped, in words."""
+    explanation = result.explanation
+    words = _STOP_REASONS.get(explanation.stop_reason, f"stopped: {explanation.stop_reason}")
+    return words.format(top_k=explanation.options.top_k, features=explained(result).nouns)
+
+
+def quality(result: ExplainResult) -> list[str]:
+    """Why it stopped and how far to trust it: one to three lines, as much as the method can measure."""
+    measures, told = result.explanation.quality, explained(result)
+    lines = ["; ".join([stop_reason(result), *_precision(told)]), "; ".join(_fit(result))]
+    if measures.comprehensiveness is not None and measures.sufficiency is not None:
+        lines.append(
+            f"without the {told.nouns} that raise it most the output falls by"
+            f" {_fall(measures.comprehensiveness, told.decimals)},"
+            f" with them alone by {_fall(measures.sufficiency, told.decimals)}"
+        )
+    return [line for line in lines if line]
+
+
+def _precision(told: Explained) -> Iterator[str]:
+    measures = told.explanation.quality
+    if told.explanation.stop_reason == "exact":
+        return  # no sample, no doubt
+    if _known(measures.largest_interval_ratio):
+        ratio = measures.largest_interval_ratio
+        yield f"widest interval {'below ± 1%' if ratio < 0.01 else f'± {ratio:.0%}'} of the range"
+    if measures.certain_top_k is not None:
+        yield _certain(measures.certain_top_k, told.noun, told.nouns)
+
+
+def _fit(result: ExplainResult) -> Iterator[str]:
+    measures = result.explanation.quality
+    if _known(measures.held_out_r_squared):
+        yield f"additive fit on unseen combinations: R² {measures.held_out_r_squared:.2f}"
+    if _known(measures.split_half_spearman):
+        yield f"two halves of the sample agree {measures.split_half_spearman:.2f}"
+
+
+def _certain(count: int, noun: str, nouns: str) -> str:
+    if count == 0:
+        return f"not certain which {noun} is the strongest"
+    return f"the strongest {noun} is certain" if count == 1 else f"the strongest {count} {nouns} are certain"
+
+
+def _known(figure: float | None) -> TypeGuard[float]:
+    return figure is not None and math.isfinite(figure)
+
+
+def _fall(fall: Faithfulness, places: int) -> str:
+    return f"{amounts.plain_number(fall.value, places)} (random: {amounts.plain_number(fall.random, places)})"
+
+
+def unread(result: ExplainResult) -> str:
+    """What of its input the model did not read or does not know; empty when there is nothing of that."""
+    return "; ".join(filter(None, [explained(result).unread, not_as_given(result.prediction)]))
+
+
+def not_as_given(answer: Prediction) -> str:
+    """What of the input the model could not take as it was given; empty when it took all."""
+    columns, usage = answer.unknown_category_columns, answer.image_usage
+    if columns:
+        what = "the category" if len(columns) == 1 else "the categories"
+        return f"the model does not know {what} in {', '.join(columns)}: it answered as for any unknown one"
+    if usage is not None and usage.frames > 1:
+        return f"the file has {usage.frames:,} pictures: the model saw the first one only"
+    return ""

@@ -1,0 +1,65 @@
+"""Makes `explicate/client.py`, the blocking client, from `explicate/async_client.py`, so that the two cannot differ.
+
+`make client` writes it; `tests/unit/client/test_blocking_client.py` fails when it is not what this makes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent.parent / "clients" / "python" / "explicate"
+SOURCE, MADE = _PACKAGE / "async_client.py", _PACKAGE / "client.py"
+
+_DOCSTRING = '''"""The blocking client, made from `async_client.py` by `make client`: edit that.
+
+Safe to share between threads. Every method raises the exceptions of `explicate.errors`; `explicate.async_client` has
+the same methods as coroutines.
+"""'''
+# What changes, in this order; each must be there.
+_CHANGES = (
+    ('"""The asyncio client: the methods of `explicate.client` as coroutines."""', _DOCSTRING),
+    ("class AsyncClient:", "class Client:"),
+    (
+        "server from asyncio; use it in an `async with` statement, or await `close`.",
+        "server; use it in a `with` statement, or call `close`.",
+    ),
+    ("\n    It may be made outside the event loop and belongs to the loop of its first call.\n", ""),
+    (
+        "        # The channel is made at the first call: an aio channel binds itself to the loop that runs then.\n",
+        "        _ = self._methods  # made once, for threads that share the client\n",
+    ),
+    (
+        "Closing the generator (`aclose`, or `contextlib.aclosing` around the loop) cancels",
+        "Closing the generator cancels",
+    ),
+    ("  # noqa: ASYNC110", ""),
+    ("import asyncio\n", "import time\n"),
+    ("import grpc.aio\n", ""),
+    ("asyncio.sleep", "time.sleep"),
+    ("grpc.aio.", "grpc."),
+    ("__aenter__", "__enter__"),
+    ("__aexit__", "__exit__"),
+    ("AsyncGenerator", "Generator"),
+    ("async def", "def"),
+    ("async for", "for"),
+    ("await ", ""),
+)
+
+
+def blocking_client() -> str:
+    """The text of the blocking client; raises ValueError when the asyncio one lacks what has to change."""
+    text = SOURCE.read_text(encoding="utf-8")
+    for asynchronous, blocking in _CHANGES:
+        if asynchronous not in text:
+            raise ValueError(f"{SOURCE.name} does not have {asynchronous!r}")
+        text = text.replace(asynchronous, blocking)
+    for command in (("check", "--fix-only", "--select", "I"), ("format",)):
+        ruff = [sys.executable, "-m", "ruff", *command, "--quiet", "--stdin-filename", str(MADE), "-"]
+        text = subprocess.run(ruff, input=text, capture_output=True, text=True, check=True, cwd=_PACKAGE).stdout  # noqa: S603
+    return text
+
+
+if __name__ == "__main__":
+    MADE.write_text(blocking_client(), encoding="utf-8")
