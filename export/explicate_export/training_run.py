@@ -87,7 +87,7 @@ class FinishedRun:
         """What a bundle says of the model before anything is measured: kind, labels or target, schema, base model."""
         record, field = self.record, self.kind.reads.field
         return bundle_pb2.Bundle(
-            input_kind=self.kind.reads.number,  # type: ignore[arg-type]  # enums' numbers, which the stubs know by another name
+            input_kind=self.kind.reads.number,  # type: ignore[arg-type]  # numbers, which the stubs know by other names
             objective=self.kind.predicts.number,  # type: ignore[arg-type]
             class_labels=record.labels,
             target_name=None if self.kind.predicts.least_labels else record.target_name,

@@ -1,12 +1,9 @@
 """The bundle that a real export of the tiny model publishes: complete, true, and the same whichever way it is asked."""
 
-import hashlib
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from google.protobuf import json_format
 from numpy.typing import NDArray
@@ -47,9 +44,7 @@ def _logits(bundle: Path, texts: list[str]) -> NDArray[np.float32]:
     return Graph(bundle / "model.onnx").run(modality.collate(rows))
 
 
-def test_every_field_of_the_manifest_is_filled(manifest: bundle_pb2.Bundle) -> None:
-    unset = {field.name for field in manifest.DESCRIPTOR.fields} - {field.name for field, _ in manifest.ListFields()}
-    assert unset == {"kind", "tabular", "target_name", "image"}
+def test_schema_and_metrics_are_those_of_the_run(manifest: bundle_pb2.Bundle) -> None:
     assert (manifest.format_version, manifest.model, manifest.version) == (1, "tiny", 1)
     assert list(manifest.class_labels) == ["other", "great"]
     assert list(manifest.text.inputs) == ["input_ids", "attention_mask", "position_ids", "token_type_ids"]
@@ -58,33 +53,6 @@ def test_every_field_of_the_manifest_is_filled(manifest: bundle_pb2.Bundle) -> N
     assert manifest.text.token_dropping
     assert manifest.metrics == {"accuracy": 0.5, "f1_macro": 0.375}
     assert 0 < manifest.provenance.max_logit_difference <= 1e-4
-
-
-def test_manifest_survives_a_round_trip_through_protobuf_json(bundle: Path, manifest: bundle_pb2.Bundle) -> None:
-    text = json_format.MessageToJson(manifest, preserving_proto_field_name=True)
-    assert json_format.Parse(text, bundle_pb2.Bundle()) == manifest
-    assert json.loads(text) == json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
-
-
-def test_digests_and_sizes_are_those_of_the_files(bundle: Path, manifest: bundle_pb2.Bundle) -> None:
-    found = {path.name: path.read_bytes() for path in bundle.iterdir() if path.name != "manifest.json"}
-    listed = {file.name: (file.sha256, file.size_bytes) for file in manifest.files}
-    assert listed == {name: (hashlib.sha256(data).hexdigest(), len(data)) for name, data in found.items()}
-    assert set(found) == {"model.onnx", "tokenizer.json", "golden.npz", "MODEL_CARD.md"}
-
-
-def test_graph_has_dynamic_axes_and_holds_its_weights(bundle: Path, manifest: bundle_pb2.Bundle) -> None:
-    model = onnx.load(bundle / "model.onnx", load_external_data=False)
-    shapes = {value.name: [dim.dim_param for dim in value.type.tensor_type.shape.dim] for value in model.graph.input}
-    assert shapes == {name: ["batch", "length"] for name in manifest.text.inputs}
-    assert [value.name for value in model.graph.output] == ["logits"]
-    assert all(tensor.data_location == onnx.TensorProto.DEFAULT for tensor in model.graph.initializer)
-
-
-def test_graph_carries_no_paths_of_the_exporting_machine(bundle: Path) -> None:
-    data = (bundle / "model.onnx").read_bytes()
-    assert b"site-packages" not in data
-    assert str(Path.cwd()).encode() not in data
 
 
 def test_golden_answers_are_met_by_the_graph(bundle: Path, manifest: bundle_pb2.Bundle) -> None:

@@ -18,7 +18,6 @@ from explicate_training.table.config import TableConfig, TableDataConfig
 from explicate_training.table.network import load_network
 from support.training_runs import MARKUP
 
-
 NUMBER = "COLUMN_TYPE_NUMBER"
 
 
