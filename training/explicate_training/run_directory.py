@@ -106,14 +106,13 @@ def write_run(folder: Path, run: TrainingRun) -> None:
 def write_held_out(folder: Path, rows: Iterable[Mapping[str, Any]], outputs: NDArray[np.floating[Any]]) -> None:
     """Writes held_out.jsonl: the inputs of the test part with their labels and what the model answered.
 
-    `outputs` are float [rows, outputs], logits or values; a row may bring its own. Export encodes the inputs again and
-    must meet them, so they have all digits of a float32.
+    `outputs` are float [rows, outputs], logits or values. Export encodes the inputs again and must meet them, so they
+    have all digits of a float32.
     """
-    lines = []
-    for row, of_row in zip(rows, outputs.tolist(), strict=True):
-        answered = [float(f"{output:.9g}") for output in row.get("outputs", of_row)]
-        lines.append({**row, "outputs": answered})
-    write_json_lines(folder / "held_out.jsonl", lines)
+    given = ([float(f"{output:.9g}") for output in of_row] for of_row in outputs.tolist())
+    write_json_lines(
+        folder / "held_out.jsonl", ({**row, "outputs": of_row} for row, of_row in zip(rows, given, strict=True))
+    )
 
 
 def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
