@@ -1,19 +1,25 @@
-"""An objective that the product does not have: classes in an order, learnt as a number, the place in that order.
+"""An objective that the product does not have: classes in an order, learnt by how far off the expected place is.
 
-It is written as a stranger would write it, against the public names of training alone, and proves that a new objective
-needs no edit of anything but its own file and the registry.
+It is written as a stranger would write it, against the public names alone, and proves that a new objective needs no
+edit of anything but its own file and the registries of training, bundle and export.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from explicate.v1.training_run_pb2 import TrainingRun
+from explicate_bundle.objective import OBJECTIVES, Objective, softmax
+from explicate_export.objectives import EXPORT_OBJECTIVES, InputWords
+from explicate_export.parity import LOGITS, Scale
 from explicate_training.config.options import TrainingOptions
 from explicate_training.tasks.classification import Classification
+from explicate_training.tasks.registry import register, registered
 from explicate_training.tasks.regression import Regression
 from explicate_training.tasks.task import Drawing, Evaluation, FitTrees, Loss, Metrics, Mistakes, Outputs
 
@@ -31,17 +37,15 @@ class Ordinal(Classification):
     errors = ("rank_mae",)
     imbalances = ("none",)
     smooths_labels = False
-    problem_type = "regression"
+    problem_type = "single_label_classification"
     score = ("rank_mae", "mean distance in ranks")
     curves = table_curves = shown = titles = _TITLES
     class_titles: ClassVar = {}
 
-    def outputs(self, names: Sequence[str]) -> list[str]:
-        return ["rank"]
-
     def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         def loss(outputs: Any, labels: Tensor, **_: Any) -> Tensor:
-            ranks = outputs["logits"].float().squeeze(-1)
+            logits = outputs["logits"].float()  # [rows, classes] or [rows, members, classes]
+            ranks = logits.softmax(dim=-1) @ torch.arange(logits.shape[-1], dtype=torch.float32)
             wanted = (labels.unsqueeze(1) if ranks.dim() == 2 else labels).float()
             return functional.mse_loss(ranks, wanted.expand_as(ranks))
 
@@ -52,7 +56,7 @@ class Ordinal(Classification):
         return {
             counted: len(targets),
             "accuracy": float((places == targets).mean()),
-            "rank_mae": float(np.abs(outputs[:, 0] - targets).mean()),
+            "rank_mae": float(np.abs(ranks(outputs) - targets).mean()),
         }
 
     def trees(self, fit: FitTrees, parts: Sequence[Any], *, classes: int) -> dict[str, NDArray[np.float64]]:
@@ -76,4 +80,52 @@ class Ordinal(Classification):
         return distances, lambda row: labels[int(test.targets[row])], lambda row: labels[int(places[row])]
 
     def _places(self, outputs: Outputs, labels: Sequence[str]) -> NDArray[np.int64]:
-        return np.clip(np.rint(outputs[:, 0]), 0, len(labels) - 1).astype(np.int64)
+        return np.clip(np.rint(ranks(outputs)), 0, len(labels) - 1).astype(np.int64)
+
+
+def ranks(outputs: Outputs) -> NDArray[np.float64]:
+    """Expected places float64[rows] of logits [rows, classes]; of [rows, 1], as trees answer, the places themselves."""
+    if outputs.shape[1] == 1:
+        return np.asarray(outputs[:, 0], dtype=np.float64)
+    return np.asarray(softmax(np.asarray(outputs, dtype=np.float64)) @ np.arange(outputs.shape[1]))
+
+
+IN_BUNDLES = Objective(
+    name=NAME,
+    answer="class",
+    least_labels=3,
+    spaces=("probability", "logit"),
+    scores=softmax,
+    decisions=lambda scores: (scores.cumsum(axis=1) >= 0.5).argmax(axis=1),
+    number=100,
+)
+"""What a bundle and a server know of it: the class in the middle of the distribution is decided for."""
+
+
+class InExport:
+    """The sentences of its model card, and the unit of a difference."""
+
+    output_name = "logits"
+    per_output = "class"
+
+    def scale(self, record: TrainingRun, targets: Sequence[float]) -> Scale:
+        return LOGITS
+
+    def summary(self, record: TrainingRun, words: InputWords) -> str:
+        return f"A model that places {words.many} among {len(record.labels)} classes in an order."
+
+    def limits(self, record: TrainingRun, words: InputWords) -> tuple[str, str]:
+        return f"Meant for {words.many} like those it was trained on.", "It always answers one of its classes."
+
+
+def register_everywhere() -> None:
+    """Make the objective known to training, bundles and export: one line each."""
+    if NAME not in registered("names"):
+        register(Ordinal())
+    OBJECTIVES[NAME] = IN_BUNDLES
+    EXPORT_OBJECTIVES[NAME] = InExport()
+
+
+def forget_in_bundles() -> None:
+    """Take it from bundles and export again, whose tests count their entries."""
+    del OBJECTIVES[NAME], EXPORT_OBJECTIVES[NAME]

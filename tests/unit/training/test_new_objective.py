@@ -13,7 +13,7 @@ from explicate_training.table.encoding import EncodedTable
 from explicate_training.table.fitting import predict_table
 from explicate_training.table.network import load_network
 from explicate_training.tasks.registry import register, registered
-from support.ordinal import NAME, Ordinal
+from support.ordinal import NAME, Ordinal, ranks
 
 
 @pytest.fixture(autouse=True)
@@ -60,13 +60,14 @@ def test_a_new_objective_goes_from_a_config_to_a_run_directory(
 ) -> None:
     run = train(load_config(str(config_file)))
     description, metrics = (json.loads((run / f"{name}.json").read_text()) for name in ("run", "metrics"))
-    assert (description["kind"], description["labels"]) == ("tabular-ordinal", ["7", "8", "9", "10"])
+    assert (description["objective"], description["labels"]) == ("ordinal", ["7", "8", "9", "10"])
     held_out = [json.loads(line) for line in (run / "held_out.jsonl").read_text().splitlines()]
     numbers = np.array([[line["row"]["taste"], line["row"]["price"]] for line in held_out], dtype=np.float32)
-    ranks = predict_table(load_network(run / "model"), EncodedTable(numbers, np.empty((len(numbers), 0), np.int64)))
-    assert ranks.shape == (len(held_out), 1)  # one number, the place in the order
+    answers = predict_table(load_network(run / "model"), EncodedTable(numbers, np.empty((len(numbers), 0), np.int64)))
+    assert answers.shape == (len(held_out), 4)
+    places = ranks(answers)
     wanted = np.array([description["labels"].index(line["label"]) for line in held_out])
-    assert metrics["test"]["rank_mae"] == pytest.approx(np.abs(ranks[:, 0] - wanted).mean(), rel=1e-4)
+    assert metrics["test"]["rank_mae"] == pytest.approx(np.abs(places - wanted).mean(), rel=1e-4)
     assert metrics["test"]["rank_mae"] < 0.4  # always answering the middle is off by one
     assert metrics["gradient_boosted_trees"]["test"]["rank_mae"] < 0.4
     best = min(entry["validation_rank_mae"] for entry in metrics["history"] if "validation_rank_mae" in entry)
