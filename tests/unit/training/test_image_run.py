@@ -49,6 +49,8 @@ def answers(run: Path) -> np.ndarray[Any, Any]:
     values = torch.from_numpy(np.moveaxis((pixels - MEAN) / STD, 3, 1).astype(np.float32))
     with torch.no_grad():
         logits = AutoModelForImageClassification.from_pretrained(run / "model")(pixel_values=values).logits
+    given = [json.loads(line)["outputs"] for line in (run / "held_out.jsonl").read_text().splitlines()]
+    np.testing.assert_allclose(given, logits, rtol=1e-4, atol=1e-4)
     return np.asarray(logits)
 
 
@@ -64,13 +66,14 @@ def test_run_directory_holds_all_that_export_needs(
     assert parse_config((run / "config.toml").read_text()) == config
     description = json.loads((run / "run.json").read_text())
     data = json.loads((run / "data.json").read_text())
-    assert (description["kind"], description["labels"]) == ("image-classification", list(LABELS))
+    assert (description["objective"], description["labels"]) == ("classification", list(LABELS))
     assert description["base_model"] == str(bases / family)
     assert description["data_sha256"] == data["sha256"]
     assert description["image"] == {
-        "width": EDGE, "height": EDGE, "shortest_edge": EDGE + 4, "resampling": "bicubic", "mean": MEAN, "std": STD,
-        "rescale": 1 / 255, "patch_size": 8 if family == "vit" else 0,
+        "width": EDGE, "height": EDGE, "shortest_edge": EDGE + 4, "resampling": "RESAMPLING_BICUBIC",
+        **({"patch_size": 8} if family == "vit" else {}),
     }  # fmt: skip
+    assert description["normalisation"] == {"mean": MEAN, "std": STD, "rescale": 1 / 255}
     assert {name: split["images"] for name, split in data["splits"].items()} == {
         "train": 66, "validation": 12, "test": 12,
     }  # fmt: skip
@@ -129,7 +132,7 @@ def test_a_small_new_model_learns_and_its_report_shows_pictures(config: ImageCon
 def test_other_new_models_are_trained(config: ImageConfig, architecture: str) -> None:
     model = ImageModelConfig(architecture=architecture, image_size=32, width=16, depth=1)
     run = train(replace(config, model=model, training=replace(config.training, epochs=1)))
-    patch = json.loads((run / "run.json").read_text())["image"]["patch_size"]
+    patch = json.loads((run / "run.json").read_text())["image"].get("patch_size", 0)
     assert patch == (4 if architecture == "vit" else 0)
 
 
@@ -167,10 +170,12 @@ def test_held_out_images_are_kept_upright_and_at_most_1024_pixels_long(config: I
     test = write_images(tmp_path / "test", ("circle", "stripe"), each=1, seed=9)
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.new("RGB", (3000, 1500), "red").save(test / "circle" / "0.png", exif=exif)
+    noise = np.random.default_rng(0).integers(0, 256, (50, 100, 3)).astype(np.uint8)
+    Image.fromarray(noise).resize((3000, 1500)).save(test / "circle" / "0.png", exif=exif)
     data = ImageDataConfig(images=str(folder), test=str(test))
     run = train(replace(config, data=data, training=replace(config.training, epochs=1)))
     assert [image.size for image in held_out(run)[0]] == [(512, 1024), (40, 36)]
+    answers(run)  # and the outputs are those of the smaller image
 
 
 @pytest.mark.parametrize(

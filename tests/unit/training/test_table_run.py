@@ -18,6 +18,8 @@ from explicate_training.table.config import TableConfig, TableDataConfig
 from explicate_training.table.network import load_network
 from support.training_runs import MARKUP
 
+NUMBER = "COLUMN_TYPE_NUMBER"
+
 
 @pytest.fixture
 def config(table_config: TableConfig) -> TableConfig:
@@ -26,22 +28,23 @@ def config(table_config: TableConfig) -> TableConfig:
 
 def answers(run: Path) -> tuple[np.ndarray[Any, Any], list[Any]]:
     """What the saved network answers on held_out.jsonl, encoded by run.json alone, and the labels."""
-    columns = json.loads((run / "run.json").read_text())["columns"]
+    columns = json.loads((run / "run.json").read_text())["tabular"]["columns"]
     held_out = [json.loads(line) for line in (run / "held_out.jsonl").read_text().splitlines()]
     numbers, codes = [], []
     for line in held_out:
         cells = [(column, line["row"][column["name"]]) for column in columns]
-        numbers.append([np.nan if cell is None else cell for column, cell in cells if column["type"] == "number"])
+        numbers.append([np.nan if cell is None else cell for column, cell in cells if column["type"] == NUMBER])
         names = [
             (column["categories"], {True: "true", False: "false"}.get(cell, cell) if cell is not None else None)
             for column, cell in cells
-            if column["type"] != "number"
+            if column["type"] != NUMBER
         ]
         codes.append([1 if name is None else 2 + known.index(name) if name in known else 0 for known, name in names])
     with torch.no_grad():
         outputs = load_network(run / "model")(
             torch.tensor(numbers, dtype=torch.float32), torch.tensor(codes, dtype=torch.int64)
         )
+    np.testing.assert_allclose([line["outputs"] for line in held_out], outputs.numpy(), rtol=1e-4, atol=1e-5)
     return outputs.numpy(), [line["label"] for line in held_out]
 
 
@@ -55,16 +58,16 @@ def test_run_directory_holds_all_that_export_needs(config: TableConfig, capfd: p
     description = json.loads((run / "run.json").read_text())
     metrics = json.loads((run / "metrics.json").read_text())
     data = json.loads((run / "data.json").read_text())
-    assert (description["kind"], description["target_name"]) == ("tabular-classification", "stays")
+    assert (description["objective"], description["target_name"]) == ("classification", "stays")
     assert (description["labels"], description["base_model"]) == (["no", "yes"], "tabular-network")
     assert description["data_sha256"] == data["sha256"]
-    assert description["columns"] == [
-        {"name": "price", "type": "number", "categories": [], "group": "", "may_be_missing": True},
-        {"name": "city", "type": "category", "categories": [MARKUP, "oslo", "rome"], "group": "",
+    assert description["tabular"]["columns"] == [
+        {"name": "price", "type": "COLUMN_TYPE_NUMBER", "may_be_missing": True},
+        {"name": "city", "type": "COLUMN_TYPE_CATEGORY", "categories": [MARKUP, "oslo", "rome"],
          "may_be_missing": True},
-        {"name": "adult", "type": "boolean", "categories": ["false", "true"], "group": "person",
+        {"name": "adult", "type": "COLUMN_TYPE_BOOLEAN", "categories": ["false", "true"], "group": "person",
          "may_be_missing": True},
-        {"name": "size", "type": "ordinal", "categories": ["small", "large"], "group": "person",
+        {"name": "size", "type": "COLUMN_TYPE_ORDINAL", "categories": ["small", "large"], "group": "person",
          "may_be_missing": True},
     ]  # fmt: skip
     assert data["columns_left_out"] == {
@@ -83,6 +86,8 @@ def test_run_directory_holds_all_that_export_needs(config: TableConfig, capfd: p
     assert metrics["gradient_boosted_trees"]["test"]["auroc"] > 0.8
 
     background = np.load(run / "background.npz")
+    assert description["tabular"]["background_rows"] == len(background["weights"])
+    assert description["tabular"]["lime_statistics"]
     assert background["numbers"].dtype == np.float32
     assert background["codes"].dtype == np.int64
     assert background["weights"].dtype == np.float64
@@ -105,7 +110,8 @@ def test_regression_run_answers_in_the_unit_of_its_target(config: TableConfig) -
     run = train(replace(config, data=data, training=training))
     description = json.loads((run / "run.json").read_text())
     metrics = json.loads((run / "metrics.json").read_text())
-    assert (description["kind"], description["labels"]) == ("tabular-regression", [])
+    assert description["objective"] == "regression"
+    assert "labels" not in description
     values, targets = answers(run)
     assert values.shape == (len(targets), 1)
     errors = values[:, 0] - np.array(targets)

@@ -36,7 +36,8 @@ def test_run_directory_holds_all_that_export_needs(config: Config, capfd: pytest
     data = json.loads((run / "data.json").read_text())
     metrics = json.loads((run / "metrics.json").read_text())
     assert description["labels"] == ["<b>奇", "bad", "great"]
-    assert (description["kind"], description["max_tokens"], description["seed"]) == ("text-classification", 32, 0)
+    assert (description["objective"], description["text"]) == ("classification", {"max_tokens": 32})
+    assert description["seed"] == 0
     assert description["data_sha256"] == data["sha256"]
     assert {"torch", "transformers", "explicate"} <= set(description["tool_versions"])
     assert data["rows_dropped"]["missing text or label"] == 1
@@ -53,7 +54,9 @@ def test_run_directory_holds_all_that_export_needs(config: Config, capfd: pytest
         [row["text"] for row in held_out], truncation=True, max_length=32, padding=True, return_tensors="pt"
     )
     with torch.no_grad():
-        predicted = model.train(False)(**inputs).logits.argmax(dim=1).tolist()
+        logits = model.train(False)(**inputs).logits
+    predicted = logits.argmax(dim=1).tolist()
+    np.testing.assert_allclose([row["outputs"] for row in held_out], logits.numpy(), atol=1e-5)
     right = [model.config.id2label[index] == row["label"] for index, row in zip(predicted, held_out, strict=True)]
     assert metrics["test"]["accuracy"] == pytest.approx(np.mean(right))
     assert json.loads((run / "model" / "tokenizer.json").read_text())["truncation"] is None
