@@ -62,7 +62,7 @@ def test_a_new_objective_goes_from_a_config_to_a_run_directory(
 ) -> None:
     run = train(load_config(str(config_file)))
     description, metrics = (json.loads((run / f"{name}.json").read_text()) for name in ("run", "metrics"))
-    assert (description["kind"], description["labels"]) == ("tabular-ordinal", ["7", "8", "9", "10"])
+    assert (description["objective"], description["labels"]) == ("ordinal", ["7", "8", "9", "10"])
     held_out = [json.loads(line) for line in (run / "held_out.jsonl").read_text().splitlines()]
     numbers = np.array([[line["row"]["taste"], line["row"]["price"]] for line in held_out], dtype=np.float32)
     ranks = predict_table(load_network(run / "model"), EncodedTable(numbers, np.empty((len(numbers), 0), np.int64)))
