@@ -1,6 +1,7 @@
 """An objective that the product does not have is trained, measured and reported by its own file alone."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from explicate_training.table.encoding import EncodedTable
 from explicate_training.table.fitting import predict_table
 from explicate_training.table.network import load_network
 from explicate_training.tasks.registry import register, registered
+from explicate_training.text.config import Config, TrainingConfig
 from support.ordinal import NAME, Ordinal, ranks
 
 
@@ -76,6 +78,17 @@ def test_a_new_objective_goes_from_a_config_to_a_run_directory(
     assert "to place rows among 4 classes. It is off by" in report
     assert "mean distance in ranks" in report
     assert "mean distance in ranks" in capfd.readouterr().err
+
+
+def test_a_new_objective_is_learnt_from_texts_too(text_config: Config) -> None:
+    data = replace(text_config.data, task=NAME)
+    run = train(
+        replace(text_config, data=data, training=TrainingConfig(epochs=4, learning_rate=2e-3, precision="fp32"))
+    )
+    assert json.loads((run / "model" / "config.json").read_text())["id2label"] == {"0": "rank"}
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["test"]["rank_mae"] < 0.5  # of three classes; it began at 2.5
+    assert "Worst mistakes" in (run / "report.html").read_text()
 
 
 def test_its_options_are_checked_as_those_of_any_other(config_file: Path) -> None:
