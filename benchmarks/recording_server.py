@@ -56,8 +56,8 @@ async def main(repository: Path, model: str) -> None:
     port = await server.start()
     await server.load()
     (served,) = (each for each in server.registry.ready if each.bundle.manifest.model == model)
-    recording = RecordingRuntime(served.batcher._runtime)
-    served.batcher._runtime = recording
+    recording = RecordingRuntime(served.batcher.runtime)
+    served.batcher.runtime = recording
     session = ort.InferenceSession(str(served.bundle.model_path), providers=["CPUExecutionProvider"])
     print(f"127.0.0.1:{port}", flush=True)
     loop = asyncio.get_running_loop()

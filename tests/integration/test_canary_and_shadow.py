@@ -107,7 +107,7 @@ async def test_a_canary_that_went_live_is_not_compared_with_itself(repository: P
         await client.explain("tiny", TEXT)
         await client.predict("tiny", TEXTS[:4])
         assert not (await report(running)).ByteSize()
-        assert running.server.shadow._jobs.empty()
+        assert running.server.shadow.waiting == 0
         await client.rollback_model("tiny")
         await client.predict("tiny", TEXTS[:4])
         assert (await shadowed(running, 4)).canary_version == 2

@@ -96,7 +96,7 @@ async def test_a_watch_tells_all_and_then_each_change(repository: Path) -> None:
         assert (2, "loading", ()) in seen
         assert (2, "ready", ("live",)) in seen
         await changes.aclose()
-        await until(lambda: not running.server.registry.watches._watches)
+        await until(lambda: not running.server.registry.watches.open)
 
 
 async def test_a_watch_of_one_model_hears_nothing_of_another_and_an_unknown_one_is_watched_until_it_comes(

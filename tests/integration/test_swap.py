@@ -193,7 +193,7 @@ async def test_a_change_runs_to_its_end_when_its_caller_leaves(repository: Path)
         lock = running.server.registry.known("tiny").lock
         await lock.acquire()
         call = admin(running).ActivateVersion(activate(1))
-        await until(lambda: bool(lock._waiters))
+        await until(lambda: bool(running.server.registry.changes.running))
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
@@ -215,10 +215,10 @@ async def test_a_change_of_one_model_does_not_wait_for_another(repository: Path)
 
 async def test_a_model_too_large_for_the_memory_is_refused_before_it_is_loaded(repository: Path) -> None:
     async with running_server(repository) as running, explicate.AsyncClient(running.target) as client:
-        running.server.registry.lifecycle._loader._available = lambda: 300 << 20
+        running.server.registry.lifecycle.loader.available = lambda: 300 << 20
         assert (await client.load_model("tiny", version=1)).state == "ready"
         await client.unload_model("tiny", 1)
-        running.server.registry.lifecycle._loader._available = lambda: 256 << 20
+        running.server.registry.lifecycle.loader.available = lambda: 256 << 20
         with pytest.raises(explicate.FailedPrecondition, match="256 MiB are free") as caught:
             await client.activate_version("tiny", 1)
         assert caught.value.reason == "NOT_ENOUGH_MEMORY"

@@ -111,14 +111,14 @@ async def test_a_version_that_was_live_once_is_not_made_live_again_after_a_resta
 
 async def test_a_version_refused_for_lack_of_memory_goes_live_once_there_is_some(repository: Path) -> None:
     async with watching(repository) as running:
-        loader, looks = running.server.registry.lifecycle._loader, 0
-        loader._available = lambda: 0
+        loader, looks = running.server.registry.lifecycle.loader, 0
+        loader.available = lambda: 0
         publish_copy(repository, 2)
         for _ in range(2):
             await running.server.poll.look()
         assert running.server.registry.lifecycle.outcomes["tiny", "load", "failed"] == 1
         assert await live_version(running) == 1
-        loader._available = lambda: None
+        loader.available = lambda: None
         while await live_version(running) == 1:
             looks += 1
             assert looks <= 12
@@ -132,9 +132,9 @@ async def test_an_operator_who_is_faster_than_the_poll_is_not_overruled(reposito
         lock = running.server.registry.known("tiny").lock
         await lock.acquire()
         operator = asyncio.ensure_future(client.activate_version("tiny", 1))
-        await until(lambda: len(lock._waiters or ()) == 1)
+        await until(lambda: len(running.server.registry.changes.running) == 1)
         look = asyncio.ensure_future(running.server.poll.look())
-        await until(lambda: len(lock._waiters or ()) == 2)
+        await until(lambda: len(running.server.registry.changes.running) == 2)
         lock.release()
         await asyncio.gather(operator, look)
         assert await live_version(running) == 1

@@ -93,8 +93,8 @@ class GatedRuntime:
 def gate(running: Running, model: str = "tiny", *, served: ServedModel | None = None) -> GatedRuntime:
     """Put a gate before a served model, or before this version of one."""
     batcher = (served or running.served(model)).batcher
-    gated = GatedRuntime(batcher._runtime)
-    batcher._runtime = gated
+    gated = GatedRuntime(batcher.runtime)
+    batcher.runtime = gated
     batcher.cost = BatchCost.unmeasured(gated.batch_tokens)  # which rows share a batch is not to depend on the machine
     return gated
 

@@ -149,7 +149,7 @@ def basic_quality(
         split_half_spearman=None if halves is None else _worst(split_half_spearman(*halves), np.min),
         infidelity=_worst(infidelity(attribution, full=full, record=record), np.max),
         largest_interval_ratio=None if np.isinf(ratios).any() else _worst(ratios, np.max),
-        certain_top_k=_certain_top_k(attribution),
+        certain_top_k=certain_top_k(attribution),
     )
 
 
@@ -194,7 +194,8 @@ def infidelity(attribution: Attribution, *, full: Floats, record: Record) -> Flo
     return np.asarray(np.divide(errors, squares, out=np.full(len(full), np.nan), where=defined))
 
 
-def _certain_top_k(attribution: Attribution) -> int | None:
+def certain_top_k(attribution: Attribution) -> int | None:
+    """The most k for which the first k players are certain, see `Quality`."""
     if not attribution.values.shape[1] or np.isnan(attribution.upper).any():
         return None
     certain = certain_top(attribution)[:, :-1]  # the last needs no proof, unless the one before it has one

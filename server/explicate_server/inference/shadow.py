@@ -70,6 +70,11 @@ class Shadow:
         self.waiting_bytes = 0
         self._comparisons: dict[str, Comparison] = {}
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait to be shadowed."""
+        return self._jobs.qsize()
+
     def report(self, model: str) -> Comparison | None:
         """What was found of the versions that are live and canary now; None when nothing is or was to be."""
         found = self._comparison(model)

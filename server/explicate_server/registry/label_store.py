@@ -142,8 +142,8 @@ class LabelStore:
         path = self._path(model)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._temporary(path).write_bytes(b"")
-            self._temporary(path).unlink()
+            self.temporary(path).write_bytes(b"")
+            self.temporary(path).unlink()
         except OSError as error:
             raise _read_only(path, error) from error
 
@@ -154,7 +154,7 @@ class LabelStore:
             NotServable: the file cannot be written; the old one is as it was.
         """
         path = self._path(model)
-        temporary = self._temporary(path)
+        temporary = self.temporary(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("w", encoding="utf-8") as file:
@@ -171,7 +171,8 @@ class LabelStore:
     def _path(self, model: str) -> Path:
         return self._folder / model / FILE_NAME
 
-    def _temporary(self, path: Path) -> Path:
+    def temporary(self, path: Path) -> Path:
+        """Where a file is written before it is renamed to ``path``."""
         return path.with_name(self._temporary_name)
 
 

@@ -27,12 +27,13 @@ class Lifecycle:
     """Loads and frees versions, and tells watchers. Used on the event loop only.
 
     Attributes:
+        loader: makes what serves of a bundle.
         on_freed: told the digest of each bundle that has left the memory.
         outcomes: how often each ("load", "swap", "free") had each outcome ("ok", "failed"), by model.
     """
 
     def __init__(self, loader: BundleLoader, watches: Watches) -> None:
-        self._loader = loader
+        self.loader = loader
         self._watches = watches
         self._freeing: set[asyncio.Task[Any]] = set()
         self.on_freed: list[Callable[[str], None]] = []
@@ -67,15 +68,15 @@ class Lifecycle:
 
     async def close(self) -> None:
         """Begin no more loads, and wait for what is being freed; nobody may hold a lease for long any more."""
-        self._loader.close()
+        self.loader.close()
         if self._freeing:
             await asyncio.wait(self._freeing, timeout=_LAST_LEASES_S)
 
     async def _load(self, record: VersionRecord) -> NotServable | None:
         record.bundle = None
         try:
-            record.bundle = await self._loader.verify(record.location)
-            record.loaded = await self._loader.load(record.bundle)
+            record.bundle = await self.loader.verify(record.location)
+            record.loaded = await self.loader.load(record.bundle)
         except Exception as error:  # what is wrong with one bundle must not affect the others
             reason = cause(error)
             _log.error("%s refused: %s", record.name, reason, exc_info=not isinstance(error, EXPLAINED))

@@ -40,12 +40,11 @@ _log = logging.getLogger(__name__)
 
 
 class BundleLoader:
-    """Makes a :class:`ServedModel` of a bundle."""
+    """Makes a :class:`ServedModel` of a bundle; ``available`` tells how much memory may still be taken."""
 
     def __init__(self, settings: Settings, available: Callable[[], int | None] = available_bytes) -> None:
-        """``available`` tells how much memory may still be taken."""
         self._settings = settings
-        self._available = available
+        self.available = available
         self._quiet = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="load", initializer=_yield_to_traffic)
         self._ordinary = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="session")
 
@@ -68,7 +67,7 @@ class BundleLoader:
             BundleError, NoRuntime: it gives other answers, or cannot be run.
         """
         settings = self._settings
-        check_room(graph_bytes(bundle), reserve_bytes=settings.memory_reserve_bytes, available=self._available())
+        check_room(graph_bytes(bundle), reserve_bytes=settings.memory_reserve_bytes, available=self.available())
         await self._run(bundle.check_contents)
         modality = await self._run(open_modality, bundle, settings)
         runtime, trials = await self._run(

@@ -51,6 +51,11 @@ class Watches:
             self._watches.discard(watch)
 
     @property
+    def open(self) -> int:
+        """How many there are."""
+        return len(self._watches)
+
+    @property
     def pending(self) -> int:
         """Versions that wait to be told, over all watches."""
         return sum(len(watch.changed) for watch in self._watches)

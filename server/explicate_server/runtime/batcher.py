@@ -83,6 +83,8 @@ class Batcher:
     """Feeds one :class:`Runtime` from bounded queues. What does not say otherwise is called on the event loop.
 
     Attributes:
+        runtime: runs the batches.
+        queues: the rows that wait, by class; for the thread that holds the lock.
         cost: what a batch takes; the runtime's own bound in tokens when nothing was measured.
         statistics: sums since the start, by class.
         batch_s: running average of a batch's wall time, in seconds.
@@ -99,12 +101,12 @@ class Batcher:
         cost: BatchCost | None = None,
     ) -> None:
         """``max_queued_rows`` bounds the rows that wait in a class; a class that is not in it is not bounded."""
-        self._runtime = runtime
+        self.runtime = runtime
         self._collate = collate
         self._outputs = outputs
         self._name = name
         self._max_queued_rows = max_queued_rows
-        self._queues = {priority: RowQueue() for priority in Priority}
+        self.queues = {priority: RowQueue() for priority in Priority}
         self._shares = FairShares([SHARES[priority] for priority in Priority])
         self._changed = threading.Condition()
         self._sequence = 0
@@ -141,7 +143,7 @@ class Batcher:
                 raise NotServing("MODEL_UNLOADED", "the model version is being unloaded", retry_after_s=1.0)
             if not admitted:
                 self._refuse_over_limit(ticket.remaining, priority)
-            queue, index = self._queues[priority], 0
+            queue, index = self.queues[priority], 0
             for row in rows:
                 queue.put(Entry(self._sequence, ticket, index, row, now_s))
                 self._sequence += 1
@@ -175,7 +177,7 @@ class Batcher:
         """Drop the ticket's rows that have not started; values that arrived stay. Harmless when it is done."""
         with self._changed:
             if ticket.remaining:
-                for priority, queue in self._queues.items():
+                for priority, queue in self.queues.items():
                     self.statistics[priority].dropped_rows += queue.drop(ticket)
         self._finish([ticket])
 
@@ -183,7 +185,7 @@ class Batcher:
         """Fail what still waits and end the lanes after their batches, for which it blocks; not on the event loop."""
         with self._changed:
             self._closed = True
-            left = [entry.ticket for queue in self._queues.values() for entry in queue.clear()]
+            left = [entry.ticket for queue in self.queues.values() for entry in queue.clear()]
             self._changed.notify_all()
         for ticket in set(left):
             ticket.fault = NotServing("MODEL_UNLOADED", "the model version was unloaded", retry_after_s=1.0)
@@ -195,7 +197,7 @@ class Batcher:
     def queued_rows(self) -> dict[Priority, int]:
         """Rows waiting now, by class; for any thread."""
         with self._changed:
-            return {priority: queue.rows for priority, queue in self._queues.items()}
+            return {priority: queue.rows for priority, queue in self.queues.items()}
 
     def snapshot(self) -> dict[Priority, ClassStatistics]:
         """A copy of the statistics whose sums fit together; for any thread."""
@@ -214,7 +216,7 @@ class Batcher:
         return len(self._waiters)
 
     def _refuse_over_limit(self, rows: int, priority: Priority) -> None:
-        waiting, most = self._queues[priority].rows, self._max_queued_rows.get(priority)
+        waiting, most = self.queues[priority].rows, self._max_queued_rows.get(priority)
         if most is None or waiting + rows <= most:
             return
         done = self.statistics[priority]
@@ -231,7 +233,7 @@ class Batcher:
     def _run_next(self) -> bool:
         """Wait for rows and run a batch of them; False once closed. While idle, no frame holds rows."""
         with self._changed:
-            while not self._closed and not any(queue.rows for queue in self._queues.values()):
+            while not self._closed and not any(queue.rows for queue in self.queues.values()):
                 self._changed.wait()
             if self._closed:
                 return False
@@ -245,9 +247,9 @@ class Batcher:
         return True
 
     def _take(self) -> tuple[Priority, list[Entry]]:
-        priority = Priority(self._shares.choose([p for p, queue in self._queues.items() if queue.rows]))
-        batch = self._queues[priority].take(self.cost.most_rows)
-        waiting = [p for p, queue in self._queues.items() if queue.rows]
+        priority = Priority(self._shares.choose([p for p, queue in self.queues.items() if queue.rows]))
+        batch = self.queues[priority].take(self.cost.most_rows)
+        waiting = [p for p, queue in self.queues.items() if queue.rows]
         self._shares.charge(priority, self.cost.seconds(rows_in(batch), _padded_length(batch)), waiting=waiting)
         return priority, batch
 
@@ -256,7 +258,7 @@ class Batcher:
         callers = (entry.ticket.traced for entry in batch)
         with tracing.batch(callers, model=self._name, rows=rows_in(batch), priority=priority.name.lower()):
             rows = [entry.row for entry in batch]
-            answers, ran_whole = answers_of(rows, self._runtime, self._collate, outputs=self._outputs)
+            answers, ran_whole = answers_of(rows, self.runtime, self._collate, outputs=self._outputs)
         batch_s = time.monotonic() - started_s
         with self._changed:
             if ran_whole:

@@ -77,11 +77,12 @@ class RowQueue:
     def __init__(self) -> None:
         self.rows = 0
         """Rows waiting."""
-        self._buckets: dict[int, _Bucket] = {}
+        self.buckets: dict[int, _Bucket] = {}
+        """They by length, none of them empty."""
 
     def put(self, entry: Entry) -> None:
         """Add a row at the end of its bucket."""
-        bucket = self._buckets.setdefault(-(-entry.row.length // BUCKET_TOKENS), OrderedDict())
+        bucket = self.buckets.setdefault(-(-entry.row.length // BUCKET_TOKENS), OrderedDict())
         waiting = bucket.get(entry.ticket)
         if waiting is None:
             waiting = bucket[entry.ticket] = deque()
@@ -90,13 +91,13 @@ class RowQueue:
 
     def take(self, most_rows: Callable[[int], int]) -> list[Entry]:
         """The oldest row and those of about its length, ``most_rows(length)`` at most; empty if no row waits."""
-        if not self._buckets:
+        if not self.buckets:
             return []
-        anchor = min(self._buckets, key=lambda bucket: _first(self._buckets[bucket]).sequence)
+        anchor = min(self.buckets, key=lambda bucket: _first(self.buckets[bucket]).sequence)
         room = max(1, most_rows(anchor * BUCKET_TOKENS))
         batch: list[Entry] = []
         for bucket in range(anchor, int(anchor * _SHORTEST_FRACTION) - 1, -1):
-            if room > 0 and bucket in self._buckets:
+            if room > 0 and bucket in self.buckets:
                 room = self._take_from(bucket, batch, room)
         self.rows -= rows_in(batch)
         return batch
@@ -104,23 +105,23 @@ class RowQueue:
     def drop(self, ticket: Ticket) -> int:
         """Remove the rows of a caller who left; returns how many there were."""
         dropped = 0
-        for number, bucket in list(self._buckets.items()):
+        for number, bucket in list(self.buckets.items()):
             dropped += rows_in(bucket.pop(ticket, ()))
             if not bucket:
-                del self._buckets[number]
+                del self.buckets[number]
         self.rows -= dropped
         return dropped
 
     def clear(self) -> list[Entry]:
         """Remove and return everything."""
-        entries = [entry for bucket in self._buckets.values() for waiting in bucket.values() for entry in waiting]
-        self._buckets.clear()
+        entries = [entry for bucket in self.buckets.values() for waiting in bucket.values() for entry in waiting]
+        self.buckets.clear()
         self.rows = 0
         return entries
 
     def _take_from(self, number: int, batch: list[Entry], room: int) -> int:
         """Move entries to the batch as long as there is room, one in any case; returns the room left."""
-        bucket = self._buckets[number]
+        bucket = self.buckets[number]
         while bucket and room > 0:
             ticket, waiting = next(iter(bucket.items()))
             while waiting and room > 0:
@@ -131,7 +132,7 @@ class RowQueue:
             if not waiting:
                 del bucket[ticket]
         if not bucket:
-            del self._buckets[number]
+            del self.buckets[number]
         return room
 
 

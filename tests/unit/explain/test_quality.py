@@ -143,10 +143,10 @@ def test_the_first_k_are_certain_when_their_intervals_by_size_are_clear_of_all_o
     # Without the wide one −4 and 5 still overlap, but together they are clear of 1 ± 2.
     attribution = attribution_of([[1.0, -9.0, 5.0, -4.0]], [[2.0, 1.0, 2.0, 0.5]])
     assert certain_top(attribution).tolist() == [[True, False, True, True]]
-    assert quality._certain_top_k(attribution) == 4
-    assert quality._certain_top_k(attribution_of([[1.0, -9.0, 5.0, -4.0]], [[3.0, 1.0, 2.0, 0.5]])) == 1
-    assert quality._certain_top_k(attribution_of([[1.0, 2.0]], np.nan)) is None
-    assert quality._certain_top_k(attribution_of([[1.0]], 0.5)) == 1
+    assert quality.certain_top_k(attribution) == 4
+    assert quality.certain_top_k(attribution_of([[1.0, -9.0, 5.0, -4.0]], [[3.0, 1.0, 2.0, 0.5]])) == 1
+    assert quality.certain_top_k(attribution_of([[1.0, 2.0]], np.nan)) is None
+    assert quality.certain_top_k(attribution_of([[1.0]], 0.5)) == 1
 
 
 def test_the_record_keeps_as_many_rows_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ def test_shapley_values_of_kernel_functions_are_those_of_enumeration(n: int) -> 
     signs = signs_of_all(n)
     for centre in signs[[1, 5, 2**n - 1]]:
         # As a pair difference g(x) = v(S) − v(N∖S) with g odd, the game is v = g/2.
-        game = TableGame(surrogate._kernel(rho, signs, centre[None])[:, 0] / 2)
-        values = surrogate._shapley_values(rho, centre[None], np.ones((1, 1)))[0]
+        game = TableGame(surrogate.kernel(rho, signs, centre[None])[:, 0] / 2)
+        values = surrogate.shapley_values(rho, centre[None], np.ones((1, 1)))[0]
         assert values == pytest.approx(game.shapley_values, abs=1e-12)
 
 
@@ -28,12 +28,12 @@ def test_left_out_errors_are_those_of_a_refit_without_the_pair() -> None:
     signs = signs_of_all(8)[random.choice(128, 40, replace=False)]
     differences = random.normal(size=(40, 2))
     rho, noise = np.full(8, 0.3), 0.1
-    kernel = surrogate._kernel(rho, signs, signs)
-    left_out = surrogate._solve(kernel, noise, differences)[1]
+    kernel = surrogate.kernel(rho, signs, signs)
+    left_out = surrogate.solve(kernel, noise, differences)[1]
     for pair in range(40):
         others = np.arange(40) != pair
-        coefficients = surrogate._solve(kernel[np.ix_(others, others)], noise, differences[others])[0]
-        said = surrogate._kernel(rho, signs[[pair]], signs[others]) @ coefficients
+        coefficients = surrogate.solve(kernel[np.ix_(others, others)], noise, differences[others])[0]
+        said = surrogate.kernel(rho, signs[[pair]], signs[others]) @ coefficients
         assert left_out[pair] == pytest.approx(differences[pair] - said[0], abs=1e-10)
 
 

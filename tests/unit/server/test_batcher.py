@@ -310,5 +310,5 @@ async def test_whatever_callers_do_each_gets_its_own_values_and_nothing_is_left(
         assert outcome is None or isinstance(outcome, asyncio.CancelledError)
     assert sum(batcher.queued_rows.values()) == 0
     assert batcher.waiting_tickets == 0
-    assert all(queue._buckets == {} for queue in batcher._queues.values())
+    assert not any(queue.buckets for queue in batcher.queues.values())
     await asyncio.to_thread(batcher.close)

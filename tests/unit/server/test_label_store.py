@@ -60,7 +60,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_and_the_old_file_stays(t
     store = LabelStore(tmp_path)
     store.write("reviews", KEPT)
     kept = (tmp_path / "reviews" / "labels.json").read_bytes()
-    store._temporary(tmp_path / "reviews" / "labels.json").mkdir()  # stands in the way, whoever runs the test
+    store.temporary(tmp_path / "reviews" / "labels.json").mkdir()  # stands in the way, whoever runs the test
     for attempt in (lambda: store.check_writable("reviews"), lambda: store.write("reviews", Assignment({}))):
         with pytest.raises(NotServable, match="--state-dir") as caught:
             attempt()

@@ -46,7 +46,7 @@ def test_rows_of_a_ticket_that_left_are_gone_and_nobody_elses() -> None:
     assert queue.drop(leaver) == 0
     assert queue.rows == 2
     assert sequences(queue.take(most_rows) + queue.take(most_rows)) == [1, 3]
-    assert queue._buckets == {}
+    assert not queue.buckets
 
 
 @settings(max_examples=100)

@@ -61,10 +61,10 @@ def fit_surrogate(signs: Floats, differences: Floats, weights: Floats, values: F
     """
     rho, noise = _chosen_kernel(signs, differences, weights, values)
     fitted, others = signs[:MAX_FITTED_PAIRS], signs[MAX_FITTED_PAIRS:]
-    coefficients, left_out = _solve(_kernel(rho, fitted, fitted), noise, differences[:MAX_FITTED_PAIRS])
-    unseen = differences[MAX_FITTED_PAIRS:] - _kernel(rho, others, fitted) @ coefficients
+    coefficients, left_out = solve(kernel(rho, fitted, fitted), noise, differences[:MAX_FITTED_PAIRS])
+    unseen = differences[MAX_FITTED_PAIRS:] - kernel(rho, others, fitted) @ coefficients
     return Surrogate(
-        shapley_values=_shapley_values(rho, fitted, coefficients),
+        shapley_values=shapley_values(rho, fitted, coefficients),
         left_out_errors=np.concatenate((left_out, unseen)),
         errors=np.concatenate((noise * coefficients, unseen)),
     )
@@ -80,9 +80,9 @@ def _chosen_kernel(signs: Floats, differences: Floats, weights: Floats, values: 
     for ratio in INTERACTION_RATIOS:
         # With all ρ equal the ratio of the priors is C(n,3) ρ³ / (n ρ).
         rho = np.clip(np.sqrt(6 * ratio / ((n - 1) * (n - 2))) * relevance, MIN_RHO, MAX_RHO)
-        kernel = _kernel(rho, signs[rows], signs[rows])
+        matrix = kernel(rho, signs[rows], signs[rows])
         for noise in NOISE_RATIOS:
-            left_out = _solve(kernel, noise, differences[rows])[1]
+            left_out = solve(matrix, noise, differences[rows])[1]
             error = float((weights[rows] @ left_out**2 / spreads).sum())
             if error < best_error:
                 best_error, best = error, (rho, noise)
@@ -99,7 +99,7 @@ def _relevance(values: Floats) -> Floats:
     return relevance
 
 
-def _solve(kernel: Floats, noise: float, differences: Floats) -> tuple[Floats, Floats]:
+def solve(kernel: Floats, noise: float, differences: Floats) -> tuple[Floats, Floats]:
     """Coefficients of the kernel functions, and left-out errors (Rasmussen & Williams 2006, equation 5.12), both
     float64[pairs, outputs].
 
@@ -116,7 +116,7 @@ def _solve(kernel: Floats, noise: float, differences: Floats) -> tuple[Floats, F
     return coefficients, coefficients / dpotri(factor, overwrite_c=True)[0].diagonal()[:, None]
 
 
-def _kernel(rho: Floats, signs: Floats, others: Floats) -> Floats:
+def kernel(rho: Floats, signs: Floats, others: Floats) -> Floats:
     """K, 1 on the diagonal, float64[len(signs), len(others)]."""
     factors = np.log1p(-rho) - np.log1p(rho)  # what a player that differs adds to the log of the first product
     total = factors.sum()
@@ -131,7 +131,7 @@ def _kernel(rho: Floats, signs: Floats, others: Floats) -> Floats:
     return first
 
 
-def _shapley_values(rho: Floats, signs: Floats, coefficients: Floats) -> Floats:
+def shapley_values(rho: Floats, signs: Floats, coefficients: Floats) -> Floats:
     """Shapley values of Σ_j c_j K(x, x_j), models of pair differences, float64[outputs, n], for x_j the rows of `signs`
     and c float64[rows, outputs].
 
