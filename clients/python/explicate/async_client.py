@@ -86,8 +86,7 @@ class AsyncClient:
     ) -> PredictResult:
         """Score inputs, in order, by the live version of `model`, or the `version` or `label` given.
 
-        inputs: strings; for a model of pairs `explicate.TextPair`s or tuples of two; for a tabular model mappings from
-        every column to its value (`explicate.inputs.TableRow`); for a model of images `explicate.Image`s.
+        inputs: values of `explicate.inputs.Input`, all of the kind that the model reads.
         priority: "interactive" (default), or "bulk" for batch work, which lets interactive requests go first.
         request_id: what the server's log, traces and audit call this request; 1 to 64 of letters, digits and ._:-
         """

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from explicate.errors import UsageError
-from explicate.inputs import CellValue, Image, Input
+from explicate.inputs import CellValue, File, Image, Input
 from explicate.options import ALL, Contrast, ExplainOptions, Target
 from explicate.results import Explanation
 
@@ -25,53 +25,41 @@ from explicate.results import Explanation
 class AuditLine:
     """One explanation of the log.
 
-    fields: the line as the file has it.
-    number: its place in the file, from 1.
+    number: its place in the file, from 1. fields: the line as the file has it. model, version: what answered. digests:
+    SHA-256 of the input and of the attributions. request_id: the call's name in the server's log. cut_by_clock: whether
+    time was short, so that the clock chose how many rows a round had. unevaluated: rows of the last round that there
+    was no time for; the line does not say which.
     """
 
     number: int
     fields: Mapping[str, Any]
+    model: str
+    version: int
+    digests: tuple[str, str]
+    request_id: str
+    cut_by_clock: bool
+    unevaluated: int
 
     @classmethod
     def parse(cls, number: int, text: str) -> AuditLine:
         """The line of this number; raises UsageError for what is not one, such as a line that a full disk cut off."""
         try:
-            line = cls(number, json.loads(text))
-            # Whether everything that a replay needs is there.
-            _ = line.model, line.version, line.digests, line.options(), line.input(), line.was_changed
+            fields = json.loads(text)
+            line = cls(
+                number,
+                fields,
+                model=str(fields["model"]),
+                version=int(fields["version"]),
+                digests=(str(fields["input_sha256"]), str(fields["attributions_sha256"])),
+                request_id=str(fields.get("request_id", "")),
+                cut_by_clock=bool(fields.get("cut_by_clock")),
+                unevaluated=int(fields.get("unevaluated", 0)),
+            )
+            _ = line.options(), line.input(), line.was_changed  # whether everything else that a replay needs is there
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
-            raise UsageError(f"line {number} is not a line of an audit log ({type(error).__name__}: {error})") from None
+            problem = f"{type(error).__name__}: {error}"
+            raise UsageError(f"line {number} is not a line of an audit log ({problem})") from None
         return line
-
-    @property
-    def model(self) -> str:
-        """The model's name."""
-        return str(self.fields["model"])
-
-    @property
-    def version(self) -> int:
-        """The version that answered."""
-        return int(self.fields["version"])
-
-    @property
-    def digests(self) -> tuple[str, str]:
-        """SHA-256 of the input and of the attributions."""
-        return str(self.fields["input_sha256"]), str(self.fields["attributions_sha256"])
-
-    @property
-    def request_id(self) -> str:
-        """The call's name in the server's log."""
-        return str(self.fields.get("request_id", ""))
-
-    @property
-    def cut_by_clock(self) -> bool:
-        """Whether time was short, so that the clock chose how many rows a round had."""
-        return bool(self.fields.get("cut_by_clock"))
-
-    @property
-    def unevaluated(self) -> int:
-        """Rows of its last round that there was no time for; the line does not say which."""
-        return int(self.fields.get("unevaluated", 0))
 
     @property
     def was_changed(self) -> bool:
@@ -124,7 +112,7 @@ def input_sha256(value: Input) -> str:
     """The digest of an input as the log has it.
 
     It is made of a text's UTF-8, a pair's two digests joined, a row as JSON with sorted keys and every number a float,
-    or an image's file.
+    or the bytes of a file.
     """
     return _digest(value).hex()
 
@@ -132,7 +120,7 @@ def input_sha256(value: Input) -> str:
 def _digest(value: Input) -> bytes:
     if isinstance(value, str):
         return hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest()
-    if isinstance(value, Image):
+    if isinstance(value, File):
         return hashlib.sha256(value.content).digest()
     if isinstance(value, tuple):
         return hashlib.sha256(b"".join(_digest(text) for text in value)).digest()

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, Self, TypeAlias
+from typing import ClassVar, Final, Literal, NamedTuple, Self, TypeAlias
 
 from explicate.errors import UsageError
 
@@ -29,18 +29,20 @@ class TextPair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Image:
-    """A picture as the bytes of its file: PNG, JPEG, WebP, GIF, BMP or TIFF.
+class File:
+    """An input as the bytes of its file.
 
-    name: what messages and views call it, such as the file's path; it is not sent.
+    name: what messages and views call it, such as the file's path; it is not sent. noun: what such an input is called.
     """
+
+    noun: ClassVar[str] = "file"
 
     content: bytes = field(repr=False)
     name: str = field(default="", compare=False)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, max_bytes: int = MAX_IMAGE_BYTES) -> Self:
-        """The picture in a file, whose size is looked at before it is read.
+        """What a file holds; its size is looked at before it is read.
 
         Raises UsageError for a file that cannot be read, is empty, or has more than `max_bytes` bytes.
         """
@@ -52,14 +54,35 @@ class Image:
         except OSError as error:
             raise UsageError(f"cannot read {name}: {error.strerror}") from error
         if max(size, len(content)) > max_bytes:  # a pipe does not have a size
-            raise UsageError(f"{name} is larger than the limit of {max_bytes:,} bytes: send a smaller image")
+            raise UsageError(f"{name} is larger than the limit of {max_bytes:,} bytes: send a smaller {cls.noun}")
         if not content:
             raise UsageError(f"{name} is empty")
         return cls(content, name)
 
 
+class Image(File):
+    """A picture: PNG, JPEG, WebP, GIF, BMP or TIFF."""
+
+    noun = "image"
+
+
 Input: TypeAlias = str | TextPair | tuple[str, str] | TableRow | Image
-"""A text, a pair of texts, a row of a table or an image; the model's kind decides which."""
+"""What a model reads, by its kind: a string; for pairs of texts a `TextPair` or a tuple of two; for tables a mapping
+from every column to its value; for images an `Image`."""
+
+
+def noun_of(value: Input) -> str:
+    """What an input is called: "text", "pair", "row", or what its file is."""
+    match value:
+        case str():
+            return "text"
+        case File():
+            return value.noun
+        case tuple():
+            return "pair"
+        case _:
+            return "row"
+
 
 ONLY_SOME_KINDS: Final = {"only_some_kinds": True}
 """Metadata of a dataclass's field that only some kinds of models fill; JSON leaves it out if it is empty."""

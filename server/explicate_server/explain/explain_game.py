@@ -14,7 +14,7 @@ from explicate_server.explain.game import Asked, GameInfo
 from explicate_server.explain.method import MAX_SEED, Method
 from explicate_server.explain.methods import AUTO, METHODS, chosen
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
-from explicate_server.explain.run import ExplanationRun, StopReason, require_finite
+from explicate_server.explain.rounds import ExplanationRun, StopReason, require_finite
 
 Value = Callable[[Any], ArrayLike]
 _Arguments = ParamSpec("_Arguments")

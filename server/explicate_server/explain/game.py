@@ -4,7 +4,7 @@ A game gives a value to every coalition: what the model answers when only the co
 and its two ends, v(∅) and v(N), are known before anything is asked.
 
 An estimator asks for coalitions, is told their values, and estimates attributions. It knows nothing of models, threads,
-deadlines or budgets (see run.py), owns its random stream, and can be stopped after any round. A new one is one file
+deadlines or budgets (see rounds.py), owns its random stream, and can be stopped after any round. A new one is one file
 with a class of this shape and a `METHOD`, and one line in methods.py.
 """
 

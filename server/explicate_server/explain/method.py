@@ -7,7 +7,7 @@ from typing import Any, Literal
 from explicate_server.explain.errors import TooFewEvaluationsError
 from explicate_server.explain.game import Estimator, GameInfo
 from explicate_server.explain.refinement import refined
-from explicate_server.explain.run import ExplanationRun, RunSettings
+from explicate_server.explain.rounds import ExplanationRun, RunSettings
 
 # The masking of methods whose rows the game draws.
 DRAWN = "drawn"

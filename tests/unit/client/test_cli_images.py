@@ -123,20 +123,6 @@ class TestPredict:
         (row,) = csv.DictReader(io.StringIO(out))
         assert float(row["value"]) == (folder / "b.png").stat().st_size
 
-    @pytest.mark.parametrize(
-        ("arguments", "message"),
-        [
-            (("--model", "reviews", "--image", "a.png"), "reviews is a model of texts, not of images"),
-            (("--model", "animals", "--row", "a=1"), "animals is a model of images, not of tables"),
-            (("--model", "animals", "--format", "csv", "some text"), "animals is a model of images, not of texts"),
-            (("--image", "a.png", "--row", "a=1"), "--image FILE"),
-        ],
-    )
-    def test_inputs_that_do_not_fit_the_model_are_refused(self, explicate, arguments, message):
-        code, out, err = explicate("predict", *arguments)
-        assert (code, out) == (2, "")
-        assert message in err
-
 
 class TestExplain:
     def test_json_has_segments_their_map_and_no_bytes(self, explicate, folder):
@@ -164,11 +150,6 @@ class TestExplain:
         code, written = in_terminal("explain", "--server", server.target, *ANIMALS, "--image", str(folder / "b.png"))
         assert code == 0
         assert all(part in written for part in ("segment 3", "where", "lower right, 20,10 to 30,20", "●"))
-
-    def test_html_has_the_drawing(self, explicate, folder, tmp_path):
-        page = tmp_path / "page.html"
-        explicate("explain", *ANIMALS, "--html", str(page), "--image", str(folder / "b.png"), str(folder / "a.JPG"))
-        assert page.read_text().count("<svg") == 2
 
 
 class TestModels:

@@ -138,12 +138,6 @@ class TestReading:
         assert "give texts as arguments" in err
         assert "--csv FILE" in err
 
-    @pytest.mark.parametrize("command", ["predict", "explain"])
-    def test_rows_for_a_model_of_texts_are_usage(self, explicate, command):
-        code, _, err = explicate(command, "--model", "reviews", "--row", ROW)
-        assert code == 2
-        assert err.startswith("explicate: reviews is a model of texts, not of tables: give texts")
-
 
 NUMBER = Column("age", "number", (), "", False)
 BOOLEAN = Column("owner", "boolean", ("false", "true"), "", False)
@@ -312,11 +306,6 @@ class TestExplain:
             "explicate: row 1: lacks the columns income, job, owner",
             "explicate: row 3: has 'age', which is not of the form column=value",
         ]
-
-    def test_html_file_holds_the_table(self, explicate, tmp_path):
-        page = tmp_path / "page.html"
-        explicate("explain", *CREDIT, "--row", ROW, "--html", str(page))
-        assert "<td>job</td><td>clerk</td>" in page.read_text()
 
     def test_terminal_has_columns_values_and_bars(self, server):
         code, written = in_terminal(

@@ -179,12 +179,6 @@ def test_target_is_sent_and_comes_back(ask, server, target, sent):
     assert result.explanation.options.target == target
 
 
-def test_resolved_options_can_be_asked_with_again(ask, server):
-    result = ask("explain", "reviews", "a", target=explicate.ALL, top_k=2)
-    again = ask("explain", "reviews", "a", **vars(result.explanation.options))
-    assert again.explanation == result.explanation
-
-
 def test_options_the_server_left_unset_are_none():
     options = convert.ExplainAnswers("a")(inference_pb.ExplainResponse()).explanation.options
     assert (options.target, options.top_k, options.max_players) == (None, None, None)

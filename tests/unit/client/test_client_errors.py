@@ -161,11 +161,6 @@ def test_what_cannot_be_sent_is_refused_with_its_field(ask, server, method, args
     assert server.requests == []
 
 
-def test_one_text_in_place_of_a_list_is_refused(ask):
-    with pytest.raises(explicate.UsageError, match="list of texts"):
-        ask("predict", "reviews", "a text")
-
-
 def test_unknown_option_is_refused(ask):
     with pytest.raises(explicate.UsageError, match="max_evals"):
         ask("explain", "reviews", "a", max_evals=3)

@@ -119,11 +119,6 @@ def test_bytes_and_paths_are_told_how_to_become_an_image(ask, tmp_path):
             ask("predict", "animals", [value])
 
 
-def test_one_image_in_place_of_a_list_is_refused(ask):
-    with pytest.raises(explicate.UsageError, match=r"list of images; .* \[image\]"):
-        ask("predict", "animals", image())
-
-
 class TestOpen:
     def test_an_opened_file_is_its_bytes_and_its_name(self, tmp_path):
         (tmp_path / "a.png").write_bytes(b"bytes")

@@ -15,28 +15,22 @@ import pytest
 from PIL import Image
 
 import explicate
-from explicate._wire import calls
-from explicate._wire import decoding as convert
 from explicate.cli import explanation_text
-from explicate.v1 import explanation_pb2 as explanation_pb
-from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.views import kinds, wording
 from explicate.views.canvas import borders, canvas, upright
 from explicate.views.colours import LOWERS_RGB, RAISES_RGB
 from explicate.views.html import document, fragment
 from explicate.views.kinds.explained_image import place
+from support.canned import canned_kinds
 from support.canned.canned_images import picture
-from support.canned.canned_server import answer, word_value
+from support.canned.canned_server import word_value
 
 WHITE = picture(640, 320, colour="white")  # the model sees the middle: columns 160 to 480
 EXIF_ORIENTATION, TURNED_RIGHT = 0x0112, 6
 
 
 def explained(content: bytes = WHITE, model: str = "animals", **options) -> explicate.ExplainResult:
-    image = explicate.Image(content, "beach.png")
-    request = calls.explain(model, image, options, version=None, label=None, priority=None).request
-    response = inference_pb.ExplainResponse(result=answer(request.spec, 32, explanation_pb.STOP_REASON_TOLERANCE))
-    return convert.ExplainAnswers(image)(response)
+    return canned_kinds.explained(explicate.Image(content, "beach.png"), model, **options)
 
 
 def with_values(*values: float) -> explicate.ExplainResult:

@@ -54,10 +54,6 @@ class TestPairs:
             *(("The", True, 0), ("street", True, 4), ("now", True, 11)),
         ]
 
-    def test_a_pair_in_place_of_a_list_is_refused(self, ask):
-        with pytest.raises(explicate.UsageError, match="list of pairs"):
-            ask("predict", "entailment", PAIR)
-
     @pytest.mark.parametrize(
         ("value", "path"),
         [

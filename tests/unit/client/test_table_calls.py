@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle
 from decimal import Decimal
 
 import numpy as np
@@ -150,7 +149,6 @@ def test_a_cell_that_cannot_be_sent_is_refused_with_its_field(ask, server, wrong
 @pytest.mark.parametrize(
     ("method", "given", "message"),
     [
-        ("predict", ROW, r"for one row write predict\(model, \[row\]\)"),
         ("predict", pd.DataFrame(TABLE), r"for a whole table write predict_table\(model, table\)"),
         ("predict_table", {**TABLE, "age": [1]}, "different lengths: age 1, income 2, job 2, owner 2"),
         ("predict_table", pd.DataFrame([[1, 2]], columns=["age", "age"]), "two columns have the same name: age"),
@@ -169,14 +167,6 @@ def test_explanation_of_a_row_has_its_columns_with_their_values(ask, server):
     assert result.explanation.attributions[0].values == tuple(word_value(i) for i in range(4))
     assert (result.row, result.text) == (ROW, "")
     assert server.requests[0].spec.input.tabular.cells["age"].number == 34
-    assert isinstance(hash(result), int)  # rows are dictionaries, and must not stand in the way
-    assert pickle.loads(pickle.dumps(result)).explanation.features == FEATURES
-
-
-def test_stream_explains_rows_too(ask):
-    *_, last = ask("stream_explain", "credit", ROW)
-    assert last.final
-    assert last.explanation.features == FEATURES
 
 
 def test_a_group_of_columns_is_one_feature(ask):

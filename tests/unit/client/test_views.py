@@ -12,24 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import explicate
-from explicate._wire import calls
-from explicate._wire import decoding as convert
 from explicate._wire.enum_names import numbers_of
 from explicate.cli import explanation_text, tables
 from explicate.results import Contribution, Feature, Span
 from explicate.v1 import explanation_pb2 as explanation_pb
-from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.views import amounts, kinds, wording
 from explicate.views.colours import LOWERS_RGB, RAISES_RGB
 from explicate.views.html import document, fragment
 from explicate.views.kinds.explained_text import feature_texts, segments
-from support.canned.canned_server import answer
+from support.canned import canned_kinds
 
 
 def explained(text: str, **options) -> explicate.ExplainResult:
-    request = calls.explain("reviews", text, options, version=None, label=None, priority=None).request
-    response = inference_pb.ExplainResponse(result=answer(request.spec, 32, explanation_pb.STOP_REASON_TOLERANCE))
-    return convert.ExplainAnswers(text)(response)
+    return canned_kinds.explained(text, "reviews", **options)
 
 
 CONTRAST = explicate.Contrast("great", "other")
@@ -121,11 +116,6 @@ class TestShap:
         assert list(converted.data) == ["good ", "soup "]
         assert "soup" in shap.plots.text(converted, display=False)
 
-    def test_missing_shap_names_the_extra(self, monkeypatch):
-        monkeypatch.setitem(__import__("sys").modules, "shap", None)
-        with pytest.raises(explicate.UsageError, match=re.escape("pip install 'explicate[shap]'")):
-            explained("soup").to_shap()
-
 
 class _VisibleText(HTMLParser):
     """Collects the text of the coloured sentence, and every tag."""
@@ -164,13 +154,6 @@ class TestHtml:
         assert page.sentence == HOSTILE
         assert {tag for tag, _ in page.tags} <= {"style", "div", "h4", "p", "span"}
         assert all(attribute in {"class", "style", "title"} for _, attributes in page.tags for attribute in attributes)
-
-    def test_names_from_the_server_are_escaped_too(self):
-        result = explained("soup")
-        result = replace(
-            result, model=replace(result.model, model="<img>"), prediction=replace(result.prediction, label="<b>")
-        )
-        assert not {"img", "b"} & {tag for tag, _ in parsed(fragment(result)).tags}
 
     def test_tooltip_has_the_value_and_its_interval(self):
         titles = [
@@ -219,9 +202,6 @@ class TestHtml:
         for part in ("the strongest 2 words are certain", "R² 0.75", "falls by 0.375 (random: 0.125)"):
             assert part in html
 
-    def test_every_output_has_its_sentence(self):
-        assert parsed(fragment(explained("soup was", target=explicate.ALL))).sentence == "soup wassoup was"
-
     def test_a_word_at_several_places_is_coloured_everywhere(self):
         page = parsed(fragment(repeated_word()))
         assert sum(attributes.get("title", "").startswith("good:") for _, attributes in page.tags) == 2
@@ -234,21 +214,10 @@ class TestHtml:
         assert "it read 128 of 300 tokens, the first 6 of 14 characters" in html
         assert '<span class="unread">great</span>' in html
 
-    def test_nan_values_are_drawn_without_colour(self):
-        result = explained("soup")
-        unknown = replace(result.explanation.attributions[0], values=(math.nan,), lower=(math.nan,), upper=(math.nan,))
-        html = fragment(replace(result, explanation=replace(result.explanation, attributions=(unknown,))))
-        assert "background:transparent" in html
-        assert "nan" not in html
-
     def test_document_is_one_page_for_several_explanations(self):
         page = document([explained("soup"), explained("bread")])
         assert page.startswith("<!doctype html>")
         assert parsed(page).sentence == "soupbread"
-
-    def test_notebooks_show_the_fragment(self):
-        result = explained("soup")
-        assert result._repr_html_() == fragment(result)
 
     @pytest.mark.parametrize("hue", [RAISES_RGB, LOWERS_RGB])
     @pytest.mark.parametrize(("page", "ink"), [((255, 255, 255), (33, 33, 33)), ((17, 17, 17), (222, 222, 222))])

@@ -160,7 +160,7 @@ def test_the_top_players_of_a_good_explanation_matter_more_than_random_ones() ->
     assert np.mean(less) < -0.1
 
 
-@pytest.mark.parametrize("method", ["kernel-shap", "permutation-shap"])
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.refines])
 def test_more_players_than_max_players_come_in_groups(method: str) -> None:
     slopes = np.random.default_rng(0).normal(size=100)
     explanation = explain_game(lambda rows: rows @ slopes, 100, method=method, max_evaluations=600, max_players=16)

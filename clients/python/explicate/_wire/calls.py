@@ -20,7 +20,7 @@ from explicate._wire import decoding, option_fields
 from explicate._wire.encoding import TableColumns, input_message, set_choice, set_field, table_message, unicode_text
 from explicate._wire.enum_names import HEALTH_STATES, numbers_of
 from explicate.errors import UsageError, invalid_argument
-from explicate.inputs import Image, Input, TextPair
+from explicate.inputs import File, Input, TextPair, noun_of
 from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic
 from explicate.options import ExplainOptions, Priority
 from explicate.results import ExplainResult, PackedResult, PredictResult
@@ -75,10 +75,9 @@ def predict(
     priority: Priority | None,
     request_id: str | None = None,
 ) -> Call[PredictResult]:
-    """Score `inputs`; raises InvalidArgument for a text, a cell or an image that cannot be sent."""
-    if isinstance(inputs, str | Mapping | Image | TextPair):
-        nouns = {str: "text", Image: "image", TextPair: "pair"}
-        one = nouns.get(type(inputs), "row")
+    """Score `inputs`; raises InvalidArgument for a text, a cell or a file that cannot be sent."""
+    if isinstance(inputs, str | Mapping | File | TextPair):
+        one = noun_of(inputs)
         raise UsageError(f"inputs must be a list of {one}s; for one {one} write predict(model, [{one}])")
     if hasattr(inputs, "columns"):
         raise UsageError("inputs must be a list of rows; for a whole table write predict_table(model, table)")

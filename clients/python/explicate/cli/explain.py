@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from explicate.cli import connection, explanation_options, inputs, printers
-from explicate.cli.inputs import image_inputs
 from explicate.cli.inputs.asked import Asked, report
 from explicate.errors import DeadlineExceeded, InternalError, InvalidArgument, ServerError, UsageError
 from explicate.options import ExplainOptions
@@ -19,22 +18,12 @@ if TYPE_CHECKING:
 
 _TOP = 15  # features listed per output: with header and sentence this fits a screen
 
-_EPILOG = """examples:
-  explicate explain "The soup was great but the service was slow."
-  explicate explain --target great --against other "Great soup!"     why great rather than other
-  explicate explain --top-k 3 "Great soup, slow service."            stop once the top three words are certain
-  explicate explain --granularity sentence --quality full "Great soup. Slow service."
-  explicate explain --method lime --seed 7 --format json "Great soup!"
-  explicate explain --file reviews.txt --html reviews.html --format csv --bulk > words.csv
-  explicate explain --model credit --row 'age=34,job=clerk,income='  a row of a table; the income is missing
-  explicate explain --model credit --csv applications.csv --html applications.html
-  explicate explain --model animals --image cat.jpg --out why-cat.png     which parts speak for the answer
-  explicate explain --model animals --image pictures/ --out drawn/ --segments 100 --masking blur
-  explicate explain --model entailment "It rains." --text-pair "The street is wet."
+_EPILOG = f"""examples:
+{inputs.examples("explain_examples")}
 
 Bars show what a word, column or segment adds to the output, the whiskers its confidence interval. The same seed gives
-the same answer. A text, row or image that cannot be answered is named on stderr, the others are answered, and the exit
-code is 1."""
+the same answer. An input that cannot be answered is named on stderr, the others are answered; the exit
+code is then 1."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,8 +31,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "explain",
         usage="explicate explain [OPTION ...] [TEXT ...]",
-        help="ask a model about texts, rows or images, and why it answers so",
-        description="Ask a served model about texts, pairs of texts, rows of a table or images, with what each word,\n"
+        help="what a model answers, and why",
+        description=f"Ask a served model about {inputs.NOUNS}, with what each word,\n"
         "column or segment adds to the answer and how sure that is.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -51,7 +40,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     inputs.add_input_options(parser)
     connection.add_format_option(parser)
     parser.add_argument("--html", metavar="FILE", type=Path, help="also write the explanations as a web page to FILE")
-    image_inputs.add_out_option(parser)
+    for kind in inputs.KINDS.values():
+        kind.add_drawing_options(parser)
     parser.add_argument(
         "--top", metavar="N", type=int, default=_TOP, help="list the N strongest (default: %(default)s; 0: all)"
     )
@@ -68,7 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.top < 0:
         raise UsageError("--top must be 0 or more")
     inputs.check(arguments)
-    image_inputs.check_out(arguments)
     options = explanation_options.explanation_options(arguments)
     show = printers.explanation_printer(arguments.format, arguments.top)
     explained: list[ExplainResult] = []
@@ -88,8 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
                 continue
             if arguments.html:
                 explained.append(result)
-            if arguments.out:
-                image_inputs.draw(arguments.out, asked.number, result)
+            for kind in inputs.KINDS.values():
+                kind.draw(arguments, asked.number, result)
     if arguments.html:
         _write_html(arguments.html, explained)
     return 1 if failed else 0

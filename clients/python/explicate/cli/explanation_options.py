@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import cast, get_args
 
+from explicate.cli import inputs
 from explicate.errors import ServerError, UsageError
 from explicate.options import (
     ALL,
@@ -60,13 +61,10 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--granularity",
         choices=get_args(Granularity),
-        help="what gets a number: in a text each word (default), token or sentence; in an image segments of similar"
-        " colour and size (slic, default) or of any size (quickshift), a grid, or the model's own patches",
+        help="what gets a number: " + "; ".join(kind.players for kind in inputs.KINDS.values() if kind.players),
     )
-    group.add_argument("--segments", metavar="N", type=int, help="cut an image into about N (default: 49)")
-    group.add_argument(
-        "--max-players", metavar="N", type=int, help="group a text of more words into phrases (default: 64)"
-    )
+    for kind in inputs.KINDS.values():
+        kind.add_player_options(group)
 
 
 def _add_how(group: argparse._ArgumentGroup) -> None:
@@ -74,8 +72,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--masking",
         choices=get_args(Masking),
-        help="how a word is left out: attention, mask-token or delete; a column: background or drawn; a segment of an"
-        " image: mean (its own mean colour), blur or grey (default: the method's)",
+        help=f"how it is left out: {'; '.join(kind.absence for kind in inputs.KINDS.values())} (default: the method's)",
     )
     group.add_argument("--seed", metavar="N", type=int, help="of all random choices (default: 0)")
     group.add_argument("--confidence", metavar="SHARE", type=float, help="coverage of the intervals (default: 0.95)")

@@ -69,15 +69,6 @@ def names(shown: Sequence[Contribution], width: int) -> list[str]:
     return [tables.shortened(c.feature.name, width - len(m)) + m for c, m in zip(shown, marks, strict=True)]
 
 
-def beside(result: ExplainResult, shown: Sequence[Contribution]) -> tuple[str, list[str]] | None:
-    """A heading and the cells beside the names of the features, cut to the width of its column."""
-    told = explained(result).beside
-    if told is None:
-        return None
-    by_feature = {id(feature): cell for feature, cell in zip(result.explanation.features, told[1], strict=True)}
-    return told[0], [tables.shortened(by_feature[id(c.feature)], BESIDE_WIDTH) for c in shown]
-
-
 def progress(result: ExplainResult) -> str:
     """One line for an estimate that more will follow."""
     widths = [c.half_width for i in range(len(result.explanation.attributions)) for c in strongest(result, i, 0)]
@@ -87,19 +78,18 @@ def progress(result: ExplainResult) -> str:
 
 
 def _table(shown: Sequence[Contribution], result: ExplainResult) -> str:
-    full_scale, places = bar_scale(shown), amounts.decimals(result)
-    columns = [
-        names(shown, _WORD_WIDTH),
-        ["".join(cell.character for cell in bar(c, full_scale, _BAR_HALF)) for c in shown],
-        [amounts.number(c.value, places) for c in shown],
-        [amounts.half_width(c, places) for c in shown],
-    ]
-    header = [explained(result).noun, axis(full_scale, _BAR_HALF), explained(result).figures_heading, ""]
-    if told := beside(result, shown):
-        header.insert(1, told[0])
-        columns.insert(1, told[1])
-    header = [heading.upper() for heading in header]
-    return tables.table(header, zip(*columns, strict=True), right=(len(header) - 2,))
+    full_scale, told = bar_scale(shown), explained(result)
+    columns = {
+        told.noun: names(shown, _WORD_WIDTH),
+        told.beside_heading: [tables.shortened(told.beside(c.feature), BESIDE_WIDTH) for c in shown],
+        axis(full_scale, _BAR_HALF): ["".join(cell.character for cell in bar(c, full_scale, _BAR_HALF)) for c in shown],
+        told.figures_heading: [amounts.number(c.value, told.decimals) for c in shown],
+    }
+    if not told.beside_heading:
+        del columns[""]
+    header = [heading.upper() for heading in columns]
+    widths = [amounts.half_width(c, told.decimals) for c in shown]
+    return tables.table([*header, ""], zip(*columns.values(), widths, strict=True), right=(len(header) - 1,))
 
 
 def axis(full_scale: float, half: int) -> str:

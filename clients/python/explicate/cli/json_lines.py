@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE, Image
+from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE, File
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -39,7 +39,7 @@ def _is_told(metadata: Mapping[str, bool], item: object) -> bool:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, Image):  # by its name: the file itself is at hand
+    if isinstance(value, File):  # by its name: the file itself is at hand
         return value.name
     if is_dataclass(value) and not isinstance(value, type):
         return {name: _plain(held) for name, held in document(value).items()}

@@ -1,4 +1,4 @@
-"""`explicate predict`: the model's answer for each text, pair, row or image."""
+"""`explicate predict`: the model's answer for each input."""
 
 from __future__ import annotations
 
@@ -21,21 +21,13 @@ if TYPE_CHECKING:
 # Inputs in one call: enough to keep the server's batches full, few enough that texts of 64 KiB stay below the 16 MiB
 # limit of a message, and that answers appear while a long file is still being read.
 INPUTS_PER_CALL = 128
-# Bytes of files in one call: half a message, so that an image of the largest size still fits beside them.
+# Bytes of files in one call: half a message, so that a file of the largest size still fits beside them.
 FILE_BYTES_PER_CALL = 8 * 1024 * 1024
 
-_EPILOG = """examples:
-  explicate predict "Great soup!" "Cold and late."
-  explicate predict --file reviews.txt --format csv > answers.csv
-  cat reviews.txt | explicate predict - --format json
-  explicate predict --file a-million-reviews.txt --format csv --bulk > answers.csv
-  explicate predict --model credit --row 'age=34,job=clerk,income='     a row of a table; the income is missing
-  explicate predict --model credit --csv applications.csv --format csv > answers.csv
-  explicate predict --model animals --image cat.jpg pictures/              a file, and every image in a folder
-  explicate predict --model entailment "It rains." --text-pair "The street is wet."
-  explicate predict --model entailment --jsonl pairs.jsonl              {"text": "...", "text_pair": "..."} a line
+_EPILOG = f"""examples:
+{inputs.examples("predict_examples")}
 
-A text, row or image that cannot be answered is named on stderr, the others are answered, and the exit code is 1."""
+An input that cannot be answered is named on stderr, the others are answered; the exit code is then 1."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,8 +35,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "predict",
         usage="explicate predict [OPTION ...] [TEXT ...]",
-        help="ask a model about texts, rows or images",
-        description="Ask a served model about texts, pairs of texts, rows of a table or images.",
+        help="what a model answers",
+        description=f"Ask a served model about {inputs.NOUNS}.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -13,7 +13,8 @@ from explicate.cli import explanation_text, inputs, json_lines, tables
 from explicate.cli.inputs.asked import Asked, why
 from explicate.errors import ServerError
 from explicate.views import wording
-from explicate.views.canvas import on_image
+from explicate.views.kinds import KINDS, explained
+from explicate.views.kinds.explained import Explained
 
 if TYPE_CHECKING:
     from explicate.model_info import ModelDescription
@@ -76,7 +77,7 @@ def failure_as_json(asked: Asked, error: ServerError) -> str:
 
 
 def _predictions_as_csv(answers: Iterable[Answer], model: ModelDescription | None) -> None:
-    """A line for every input: a text or an image in one cell, a row in one for each column of the model."""
+    """A line for every input, in the columns of its kind."""
     assert model is not None, "CSV has columns for what the model reads and predicts"
     kind = inputs.kind_of(model)
     columns = kind.columns(model) if kind else ()
@@ -178,18 +179,19 @@ _EXPLANATION_COLUMNS = (
     *("method", "evaluations", "reused_evaluations", "stop_reason"),
     *("additivity_gap", "held_out_r_squared", "split_half_spearman", "infidelity", "largest_interval_ratio"),
     *("certain_top_k", "comprehensiveness", "comprehensiveness_random", "sufficiency", "sufficiency_random"),
-    *("unknown_category_columns", "in_pair", "pixels", "left", "top", "right", "bottom"),
+    "unknown_category_columns",
+    *(column for kind in reversed(KINDS) for column in kind.csv_columns),
 )
 
 
 def _explanation_rows(number: int, result: ExplainResult) -> Iterator[tuple[object, ...]]:
     """A line for each feature of each output, with the figures of the whole; what is not known is empty."""
     whole = _of_the_whole(result)
-    predicted = _predicted(result.prediction)
+    predicted, told = _predicted(result.prediction), explained(result)
     for output, attribution in enumerate(result.explanation.attributions):
         for contribution in result.explanation.contributions(output):
-            own, place = _of_the_feature(attribution, contribution), _place(result, contribution.feature)
-            line = (number, predicted, *own, *whole, *place)
+            own = _of_the_feature(attribution, contribution)
+            line = (number, predicted, *own, *whole, *_of_the_kinds(told, contribution.feature))
             yield tuple("" if _unknown(value) else value for value in line)
 
 
@@ -216,21 +218,17 @@ def _of_the_whole(result: ExplainResult) -> tuple[object, ...]:
     )
 
 
+def _of_the_kinds(told: Explained, feature: Feature) -> Iterator[object]:
+    """What the columns of each kind hold; those of other kinds than the explained one are empty."""
+    for kind in reversed(KINDS):
+        yield from told.csv_cells(feature) if isinstance(told, kind) else [None] * len(kind.csv_columns)
+
+
 def _predicted(prediction: Prediction) -> object:
     """The class, the value, or as JSON the list of labels."""
     if prediction.labels is not None:
         return json_lines.dumps(prediction.labels)
     return prediction.label if prediction.value is None else prediction.value
-
-
-def _place(result: ExplainResult, feature: Feature) -> tuple[object, ...]:
-    """Which text of a pair a word is in; the pixels of a segment on the map, and its box on the upright image."""
-    in_pair = str(feature.in_pair).lower() if result.text_pair is not None else None
-    segment = feature.segment
-    if segment is None:
-        return (in_pair, *[None] * 5)
-    left_top = on_image(result, segment.left, segment.top)
-    return (in_pair, segment.pixels, *left_top, *on_image(result, segment.right, segment.bottom))
 
 
 def _values(feature: Feature) -> object:

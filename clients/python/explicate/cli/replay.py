@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import sys
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explicate.audit import AuditLine, attributions_sha256, input_sha256
-from explicate.cli import connection, json_lines, tables
+from explicate.cli import connection, inputs, json_lines, tables
 from explicate.errors import FailedPrecondition, InvalidArgument, NotFound, UsageError
-from explicate.inputs import Image, Input
+from explicate.inputs import Input
 
 if TYPE_CHECKING:
     from explicate.client import Client
@@ -65,7 +64,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     which.add_argument("--line", metavar="N", type=int, help="only this line, from 1")
     which.add_argument("--request-id", metavar="ID", help="only the lines of this request")
     parser.add_argument(
-        "--input", metavar="FILE", type=Path, help="the input: a text, an image, or a row or a pair as JSON (.json)"
+        "--input",
+        metavar="FILE",
+        type=Path,
+        help="the input: a text or another file, or a row or a pair as JSON (.json)",
     )
     parser.add_argument(
         "--tolerance",
@@ -81,7 +83,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay the chosen lines; 1 when one is neither the same nor close."""
-    value = _read_input(arguments.input) if arguments.input else None
+    value = inputs.read_file(arguments.input) if arguments.input else None
     repeated = found = 0
     with connection.connect(arguments) as client:
         for line in _lines(arguments):
@@ -200,24 +202,3 @@ def _chosen(arguments: argparse.Namespace, number: int, text: str) -> Iterator[A
         return
     if arguments.request_id in (None, line.request_id):
         yield line
-
-
-def _read_input(path: Path) -> Input:
-    """A row or a pair from JSON, the text of a file of UTF-8, or the image that any other file is."""
-    try:
-        if path.suffix == ".json":
-            held = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(held, dict) and held.keys() == {"text", "text_pair"}:
-                return (str(held["text"]), str(held["text_pair"]))
-            if isinstance(held, dict):
-                return held
-            raise UsageError(f"{path} must hold one JSON object: a row, or a pair with text and text_pair")
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}") from error
-    try:
-        return content.decode("utf-8").removesuffix("\n")
-    except UnicodeDecodeError:
-        return Image(content, str(path))

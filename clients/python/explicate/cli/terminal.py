@@ -20,6 +20,7 @@ from explicate.cli import explanation_text, tables
 from explicate.views import amounts, wording
 from explicate.views.colours import LOWERS_RGB, RAISES_RGB
 from explicate.views.kinds import explained
+from explicate.views.kinds.explained import Explained
 from explicate.views.kinds.explained_text import ExplainedText, Segment
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def view(result: ExplainResult, top: int) -> RenderableType:
     for output, attribution in enumerate(result.explanation.attributions):
         parts += [Text(), Text(tables.printable(wording.outcome(attribution, result)))]
         shown = explanation_text.strongest(result, output, top)
-        parts.append(_table(shown, result))
+        parts.append(_table(shown, told))
         if hidden := explanation_text.hidden_features(result, shown):
             parts.append(Text(hidden, style="dim"))
         if isinstance(told, ExplainedText):
@@ -67,24 +68,23 @@ def show_live(estimates: Iterable[ExplainResult], top: int) -> ExplainResult:
     return last
 
 
-def _table(shown: Sequence[Contribution], result: ExplainResult) -> Table:
-    full_scale, places = explanation_text.bar_scale(shown), amounts.decimals(result)
+def _table(shown: Sequence[Contribution], told: Explained) -> Table:
+    full_scale = explanation_text.bar_scale(shown)
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column(explained(result).noun, max_width=_WORD_WIDTH)
-    told = explanation_text.beside(result, shown)
-    if told:
-        table.add_column(told[0], max_width=explanation_text.BESIDE_WIDTH)
+    table.add_column(told.noun, max_width=_WORD_WIDTH)
+    if told.beside_heading:
+        table.add_column(told.beside_heading, max_width=explanation_text.BESIDE_WIDTH)
     table.add_column(explanation_text.axis(full_scale, _BAR_HALF), no_wrap=True)
-    table.add_column(explained(result).figures_heading, justify="right")
+    table.add_column(told.figures_heading, justify="right")
     table.add_column("")
-    names = explanation_text.names(shown, _WORD_WIDTH)
-    for i, (name, contribution) in enumerate(zip(names, shown, strict=True)):
+    for name, contribution in zip(explanation_text.names(shown, _WORD_WIDTH), shown, strict=True):
+        beside = tables.shortened(told.beside(contribution.feature), explanation_text.BESIDE_WIDTH)
         table.add_row(
             Text(name),
-            *([Text(told[1][i])] if told else []),
+            *([Text(beside)] if told.beside_heading else []),
             _bar(contribution, full_scale),
-            Text(amounts.number(contribution.value, places)),
-            Text(amounts.half_width(contribution, places), style="dim"),
+            Text(amounts.number(contribution.value, told.decimals)),
+            Text(amounts.half_width(contribution, told.decimals), style="dim"),
         )
     return table
 

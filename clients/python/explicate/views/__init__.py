@@ -1,1 +1,1 @@
-"""Answers for people: words, HTML, pictures, shap objects."""
+"""Answers for people, and for what draws them: words, HTML, shap objects."""

@@ -9,7 +9,7 @@ import math
 
 RAISES_RGB = (230, 97, 1)
 LOWERS_RGB = (33, 102, 172)
-OVER_IMAGE_OPACITY = 0.72  # of the strongest segment, through which the image is still seen
+OVERLAY_OPACITY = 0.72  # of the strongest segment, through which what is below is still seen
 _BEHIND_TEXT_OPACITY = 0.55
 
 

@@ -2,7 +2,7 @@
 
 Colours are laid translucently over whatever background there is, at most 55 % opaque, so that the text keeps its own
 colour and stays legible on light and on dark pages. Everything that comes from a user or a server is escaped; there is
-no script. `kinds` has what differs between texts, tables and images; this file has the page and its one style sheet.
+no script. `kinds` has what differs between kinds of input; this file has the page and its one style sheet.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from explicate.views import amounts, wording
 from explicate.views.canvas import Canvas, borders, canvas, explained_image, pillow
-from explicate.views.colours import LOWERS_RGB, OVER_IMAGE_OPACITY, RAISES_RGB
+from explicate.views.colours import LOWERS_RGB, OVERLAY_OPACITY, RAISES_RGB
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -47,7 +47,7 @@ def _rgba(strength: float) -> bytes:
     if math.isnan(strength):
         return bytes(4)
     hue = RAISES_RGB if strength > 0 else LOWERS_RGB
-    return bytes((*hue, round(min(abs(strength), 1.0) * OVER_IMAGE_OPACITY * 255)))
+    return bytes((*hue, round(min(abs(strength), 1.0) * OVERLAY_OPACITY * 255)))
 
 
 def _draw_borders(drawn_on: Canvas, shape: SegmentMap) -> None:

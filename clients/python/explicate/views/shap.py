@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from explicate.errors import UsageError
-from explicate.views.canvas import explained_image
 from explicate.views.kinds import explained
 
 if TYPE_CHECKING:
@@ -23,12 +22,13 @@ def to_shap(result: ExplainResult) -> shap.Explanation:
 
     `values`, `lower_bounds`, `upper_bounds` and `error_std` are float64 [n] or [n, m], `base_values` float64 scalar
     or [m]. `data` holds for a text the features with what follows them, so that joined they are the text; for a row of
-    a table its values, NaN where one is missing, which `display_data` has as plots write them. `_image_to_shap`
-    says what an image gives. Raises UsageError when shap is not installed.
+    a table its values, NaN where one is missing, which `display_data` has as plots write them. `kinds` say
+    what others give. Raises UsageError when shap is not installed.
     """
     shap, np = _libraries()
-    if result.image is not None:
-        return _image_to_shap(result, shap, np)
+    told = explained(result)
+    if (own := told.to_shap(shap, np)) is not None:
+        return own
     explanation = result.explanation
     outputs = explanation.attributions
     one = len(outputs) == 1
@@ -45,7 +45,7 @@ def to_shap(result: ExplainResult) -> shap.Explanation:
     converted = shap.Explanation(
         values=columns("values"),
         base_values=outputs[0].baseline_value if one else np.array([output.baseline_value for output in outputs]),
-        **explained(result).shap_data(np),
+        **told.shap_data(np),
         feature_names=names,
         output_names=None if one else [output.name for output in outputs],
         lower_bounds=columns("lower"),
@@ -55,35 +55,6 @@ def to_shap(result: ExplainResult) -> shap.Explanation:
     if one:  # the constructor of shap 0.51 takes a list of names only, while its plots expect a string here
         converted.output_names = outputs[0].name
     return converted
-
-
-def _image_to_shap(result: ExplainResult, shap: Any, np: Any) -> shap.Explanation:  # Any: the modules shap and numpy
-    """The `shap.Explanation` of an image that the model saw with h x w pixels, for m outputs.
-
-    `values`, `lower_bounds`, `upper_bounds` and `error_std` are float64 [1, h, w, 1, m]: what a segment adds is spread
-    evenly over its pixels, as shap's own image masker has it, so that for SHAP methods the values of all pixels sum to
-    the output minus its base value. `base_values` is float64 [1, m], `data` uint8 [1, h, w, 3] the part of the image
-    that the model saw, resized to its size. Raises UsageError when Pillow is not installed.
-    """
-    _, shape = explained_image(result)
-    outputs = result.explanation.attributions
-    ids = np.asarray(shape.ids, dtype=np.intp)
-    sizes = np.bincount(ids, minlength=len(result.explanation.features))
-
-    def spread(field: str) -> Any:
-        by_segment = np.array([getattr(output, field) for output in outputs], dtype=np.float64).T  # [segments, m]
-        by_pixel = (by_segment / np.maximum(sizes, 1)[:, None])[ids]  # [h * w, m]
-        return by_pixel.reshape(1, shape.height, shape.width, 1, len(outputs))
-
-    return shap.Explanation(
-        values=spread("values"),
-        base_values=np.array([[output.baseline_value for output in outputs]]),
-        **explained(result).shap_data(np),
-        output_names=[output.name for output in outputs],
-        lower_bounds=spread("lower"),
-        upper_bounds=spread("upper"),
-        error_std=spread("standard_errors"),
-    )
 
 
 def rows_to_shap(results: Sequence[ExplainResult], output: int = 0) -> shap.Explanation:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeGuard
 
 from explicate.views import amounts
-from explicate.views.kinds import explained
+from explicate.views.kinds import KINDS, explained
 from explicate.views.kinds.explained import Explained
 
 if TYPE_CHECKING:
@@ -125,10 +125,4 @@ def unread(result: ExplainResult) -> str:
 
 def not_as_given(answer: Prediction) -> str:
     """What of the input the model could not take as it was given; empty when it took all."""
-    columns, usage = answer.unknown_category_columns, answer.image_usage
-    if columns:
-        what = "the category" if len(columns) == 1 else "the categories"
-        return f"the model does not know {what} in {', '.join(columns)}: it answered as for any unknown one"
-    if usage is not None and usage.frames > 1:
-        return f"the file has {usage.frames:,} pictures: the model saw the first one only"
-    return ""
+    return "; ".join(filter(None, (kind.not_as_given(answer) for kind in KINDS)))

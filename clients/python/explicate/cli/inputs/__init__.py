@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from explicate.cli.inputs.asked import Asked, InputKind
@@ -12,6 +14,7 @@ from explicate.cli.inputs.image_inputs import ImageInputs
 from explicate.cli.inputs.row_inputs import RowInputs
 from explicate.cli.inputs.text_inputs import TextInputs
 from explicate.errors import UsageError
+from explicate.inputs import Image, Input
 
 if TYPE_CHECKING:
     from explicate.client import Client
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 
 KINDS: dict[str, InputKind] = {"text": TextInputs(), "tabular": RowInputs(), "image": ImageInputs()}
 """By what the name of a model's kind begins with."""
+
+*_FIRST, _LAST = (kind.inputs for kind in KINDS.values())
+NOUNS = f"{', '.join(_FIRST)} or {_LAST}"
+"""What the commands may ask about, for their helps."""
 
 _CHOICES = "give " + "; for a model of ".join(
     kind.choices if name == "text" else f"{kind.plural} {kind.choices}" for name, kind in KINDS.items()
@@ -39,6 +46,11 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         kind.add_options(parser)
     lines = "; ".join(kind.json_lines for kind in KINDS.values())
     parser.add_argument("--jsonl", metavar="FILE", help=f"read one input a line from FILE, as JSON: {lines}")
+
+
+def examples(of: str) -> str:
+    """The examples of every kind for a command, "predict_examples" or "explain_examples", a line each."""
+    return "\n".join(f"  {example}" for kind in KINDS.values() for example in getattr(kind, of))
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -70,3 +82,27 @@ def read(arguments: argparse.Namespace, client: Client, model: str) -> Given:
 def kind_of(model: ModelDescription) -> InputKind | None:
     """The kind of input that a model reads; None for one that this client does not know."""
     return KINDS.get(model.status.kind.partition("-")[0])
+
+
+def read_file(path: Path) -> Input:
+    """A row or a pair from JSON, the text of a file of UTF-8, or the image that any other file is.
+
+    Raises UsageError for a file that cannot be read, or JSON of another shape.
+    """
+    try:
+        if path.suffix == ".json":
+            held = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(held, dict) and held.keys() == {"text", "text_pair"}:
+                return (str(held["text"]), str(held["text_pair"]))
+            if isinstance(held, dict):
+                return held
+            raise UsageError(f"{path} must hold one JSON object: a row, or a pair with text and text_pair")
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}") from error
+    try:
+        return content.decode("utf-8").removesuffix("\n")
+    except UnicodeDecodeError:
+        return Image(content, str(path))

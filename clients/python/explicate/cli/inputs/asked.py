@@ -17,6 +17,7 @@ from explicate.views import amounts
 
 if TYPE_CHECKING:
     from explicate.model_info import ModelDescription, ServingLimits
+    from explicate.results import ExplainResult
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Asked:
 
     @property
     def place(self) -> str:
-        """Which one it is, such as "text 3" or "image 3 (cat.png)"."""
+        """Which one it is, such as "text 3", with the name of its file."""
         return f"{self.noun} {self.number}{f' ({self.file})' if self.file else ''}"
 
     @property
@@ -58,12 +59,18 @@ class Asked:
 class InputKind(ABC):
     """A kind of input.
 
-    plural: what a model of this kind is a model of. places: the arguments that give inputs of this kind alone.
-    choices, json_lines: how to give them, by options and in JSON lines. needs_model: whether the description of the
-    model is needed to read them.
+    plural: what a model of this kind is a model of. inputs: what it is asked about, in the helps. places: the arguments
+    that give inputs of this kind alone. choices, json_lines: how to give them, by options and in JSON lines.
+    players, absence: what gets a number, and how it is left out. predict_examples, explain_examples: command lines.
+    needs_model: whether the description of the model is needed to read them.
     """
 
     plural: ClassVar[str]
+    inputs: ClassVar[str]
+    players: ClassVar[str] = ""
+    absence: ClassVar[str]
+    predict_examples: ClassVar[tuple[str, ...]]
+    explain_examples: ClassVar[tuple[str, ...]]
     places: ClassVar[tuple[str, ...]]
     choices: ClassVar[str]
     json_lines: ClassVar[str]
@@ -73,12 +80,21 @@ class InputKind(ABC):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Add the options that give inputs of this kind."""
 
+    def add_player_options(self, group: argparse._ArgumentGroup) -> None:  # noqa: B027 - most kinds have none
+        """Add the options that say into how many players an input of this kind is cut."""
+
+    def add_drawing_options(self, parser: argparse.ArgumentParser) -> None:  # noqa: B027 - most kinds have none
+        """Add the options that draw explanations of this kind to files."""
+
+    def draw(self, arguments: argparse.Namespace, number: int, result: ExplainResult) -> None:  # noqa: B027
+        """Draw the explanation of input `number`, if that was asked for."""
+
     def is_given(self, arguments: argparse.Namespace) -> bool:
         """Whether an option of this kind was used."""
         return any(getattr(arguments, name) for name in self.places)
 
     def check(self, arguments: argparse.Namespace) -> None:  # noqa: B027 - most kinds have nothing to check
-        """Raise UsageError for options that do not go together."""
+        """Raise UsageError for options that do not go together, before anything is asked."""
 
     @abstractmethod
     def read(self, arguments: argparse.Namespace, model: ModelDescription | None) -> Iterator[Asked]:

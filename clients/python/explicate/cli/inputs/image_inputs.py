@@ -29,6 +29,19 @@ class ImageInputs(InputKind):
     """Images."""
 
     plural = "images"
+    inputs = "images"
+    players = (
+        "in an image segments of similar colour and size (slic, default) or of any size (quickshift), a grid, or the"
+        " model's own patches"
+    )
+    absence = "a segment of an image: mean (its own mean colour), blur or grey"
+    predict_examples = (
+        "explicate predict --model animals --image cat.jpg pictures/              a file, and every image in a folder",
+    )
+    explain_examples = (
+        "explicate explain --model animals --image cat.jpg --out why-cat.png     which parts speak for the answer",
+        "explicate explain --model animals --image pictures/ --out drawn/ --segments 100 --masking blur",
+    )
     places = ("images",)
     choices = "--image FILE or --jsonl FILE"
     json_lines = 'an image {"image": "FILE"}, found from the folder of the lines'
@@ -46,6 +59,54 @@ class ImageInputs(InputKind):
             action="extend",
             help="image files, or folders: every image file in them, by name, but not in folders below",
         )
+
+    def add_player_options(self, group: argparse._ArgumentGroup) -> None:
+        """--segments."""
+        group.add_argument("--segments", metavar="N", type=int, help="cut an image into about N (default: 49)")
+
+    def add_drawing_options(self, parser: argparse.ArgumentParser) -> None:
+        """--out."""
+        parser.add_argument(
+            "--out",
+            metavar="PICTURE",
+            type=Path,
+            help="draw the explanation over the image: to a .png file for one image, else to a folder",
+        )
+
+    def check(self, arguments: argparse.Namespace) -> None:
+        """Raise UsageError for an --out that cannot take what is asked for, before anything is asked."""
+        out: Path | None = getattr(arguments, "out", None)  # `predict` draws nothing
+        if out is None:
+            return
+        if not (arguments.images or arguments.jsonl):
+            raise UsageError("--out draws images: give them with --image FILE or --jsonl FILE")
+        pillow()  # before a model works for a picture that cannot be drawn
+        if not _is_file(out):
+            if out.suffix and not out.is_dir():
+                raise UsageError(f"--out {out}: must end in {_DRAWN_SUFFIX}, or be a folder")
+            return
+        one = len(arguments.images or ()) == 1 and not Path(arguments.images[0]).is_dir()
+        if not one or arguments.all_classes:
+            raise UsageError(f"--out {out} is one file, but more than one picture may be drawn: give a folder")
+
+    def draw(self, arguments: argparse.Namespace, number: int, result: ExplainResult) -> None:
+        """Draw every output to --out, if it was given; raises UsageError for what cannot be written."""
+        if arguments.out is None:
+            return
+        out: Path = arguments.out
+        for output in range(len(result.explanation.attributions)):
+            path = out if _is_file(out) else out / _name(number, result, output)
+            picture = result.to_image(output)
+            part = path.with_name(f".{path.name}.{os.getpid()}.part")  # a reader must not see half a picture
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    picture.save(part, format="PNG")
+                    part.replace(path)
+                finally:
+                    part.unlink(missing_ok=True)
+            except OSError as error:
+                raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
 
     def read(self, arguments: argparse.Namespace, model: ModelDescription | None) -> Iterator[Asked]:
         """The images, read one after the other; one that cannot be read or is too large has its refusal.
@@ -107,50 +168,6 @@ def _opened(number: int, path: Path, max_bytes: int) -> Asked:
 def _image(number: int, image: Image, refusal: InvalidArgument | None = None) -> Asked:
     given = {"image": image.name}  # the file itself is at hand
     return Asked(number, image, "image", given, refusal, file=image.name, file_bytes=len(image.content))
-
-
-def add_out_option(parser: argparse.ArgumentParser) -> None:
-    """--out."""
-    parser.add_argument(
-        "--out",
-        metavar="PICTURE",
-        type=Path,
-        help="draw the explanation over the image: to a .png file for one image, else to a folder",
-    )
-
-
-def check_out(arguments: argparse.Namespace) -> None:
-    """Raise UsageError for an --out that cannot take what is asked for, before anything is asked."""
-    out: Path | None = arguments.out
-    if out is None:
-        return
-    if not (arguments.images or arguments.jsonl):
-        raise UsageError("--out draws images: give them with --image FILE or --jsonl FILE")
-    pillow()  # before a model works for a picture that cannot be drawn
-    if not _is_file(out):
-        if out.suffix and not out.is_dir():
-            raise UsageError(f"--out {out}: must end in {_DRAWN_SUFFIX}, or be a folder")
-        return
-    one = len(arguments.images or ()) == 1 and not Path(arguments.images[0]).is_dir()
-    if not one or arguments.all_classes:
-        raise UsageError(f"--out {out} is one file, but more than one picture may be drawn: give a folder")
-
-
-def draw(out: Path, number: int, result: ExplainResult) -> None:
-    """Draw every output of the explanation of input `number`; raises UsageError for what cannot be written."""
-    for output in range(len(result.explanation.attributions)):
-        path = out if _is_file(out) else out / _name(number, result, output)
-        picture = result.to_image(output)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")  # a reader must not see half a picture
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                picture.save(part, format="PNG")
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _is_file(out: Path) -> bool:

@@ -30,6 +30,16 @@ class RowInputs(InputKind):
     """Rows of a table."""
 
     plural = "tables"
+    inputs = "rows of a table"
+    absence = "a column: background or drawn"
+    predict_examples = (
+        "explicate predict --model credit --row 'age=34,job=clerk,income='     a row of a table; the income is missing",
+        "explicate predict --model credit --csv applications.csv --format csv > answers.csv",
+    )
+    explain_examples = (
+        "explicate explain --model credit --row 'age=34,job=clerk,income='  a row of a table; the income is missing",
+        "explicate explain --model credit --csv applications.csv --html applications.html",
+    )
     places = ("csv", "row")
     choices = "--csv FILE, --jsonl FILE or --row 'column=value,...'"
     json_lines = 'a row {"age": 34, "job": "clerk"}'

@@ -24,6 +24,26 @@ class TextInputs(InputKind):
     """Texts and pairs of texts."""
 
     plural = "texts"
+    inputs = "texts, pairs of texts"
+    players = "in a text each word (default), token or sentence"
+    absence = "a word: attention, mask-token or delete"
+    predict_examples = (
+        'explicate predict "Great soup!" "Cold and late."',
+        "explicate predict --file reviews.txt --format csv > answers.csv",
+        "cat reviews.txt | explicate predict - --format json",
+        "explicate predict --file a-million-reviews.txt --format csv --bulk > answers.csv",
+        'explicate predict --model entailment "It rains." --text-pair "The street is wet."',
+        'explicate predict --model entailment --jsonl pairs.jsonl         {"text": "...", "text_pair": "..."} a line',
+    )
+    explain_examples = (
+        'explicate explain "The soup was great but the service was slow."',
+        'explicate explain --target great --against other "Great soup!"     why great rather than other',
+        'explicate explain --top-k 3 "Great soup, slow service."            stop once the top three words are certain',
+        'explicate explain --granularity sentence --quality full "Great soup. Slow service."',
+        'explicate explain --method lime --seed 7 --format json "Great soup!"',
+        "explicate explain --file reviews.txt --html reviews.html --format csv --bulk > words.csv",
+        'explicate explain --model entailment "It rains." --text-pair "The street is wet."',
+    )
     places = ("texts", "file")
     choices = "texts as arguments, or - for stdin, or --file FILE or --jsonl FILE"
     json_lines = 'a text {"text": "..."} or a pair {"text": "...", "text_pair": "..."}'
@@ -39,6 +59,12 @@ class TextInputs(InputKind):
             help="the second text, for a model of pairs; one for each TEXT, in their order",
         )
         parser.add_argument("--file", metavar="FILE", type=Path, help="read one text a line from FILE (UTF-8)")
+
+    def add_player_options(self, group: argparse._ArgumentGroup) -> None:
+        """--max-players."""
+        group.add_argument(
+            "--max-players", metavar="N", type=int, help="group a text of more words into phrases (default: 64)"
+        )
 
     def check(self, arguments: argparse.Namespace) -> None:
         """Raise UsageError unless every TEXT has its --text-pair, or none has."""

@@ -12,19 +12,22 @@ from explicate.views import amounts
 from explicate.views.colours import translucent
 
 if TYPE_CHECKING:
-    from explicate.results import Contribution, ExplainResult
+    import shap
+
+    from explicate.results import Contribution, ExplainResult, Feature, Prediction
 
 
 class Explained(ABC):
     """An explanation of one kind of input.
 
     figures_heading: the heading of the attributions. has_figures: whether HTML shows all figures without hovering.
-    end: what the output with every feature is called.
+    end: what the output with every feature is called. csv_columns: those that CSV has for this kind alone.
     """
 
     figures_heading: ClassVar[str] = "value"
     has_figures: ClassVar[bool] = False
     end: ClassVar[str]
+    csv_columns: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, result: ExplainResult) -> None:
         self.result = result
@@ -56,18 +59,35 @@ class Explained(ABC):
         return f"without {self.nouns}"
 
     @property
-    def beside(self) -> tuple[str, list[str]] | None:
-        """A heading, and a cell for each feature that is shown beside its name; None when there is no more to say."""
-        return None
+    def beside_heading(self) -> str:
+        """The heading of what is shown beside the names of features; empty when there is no more to say."""
+        return ""
+
+    def beside(self, feature: Feature) -> str:  # noqa: ARG002
+        """What is shown beside the name of a feature, where there is a `beside_heading`."""
+        return ""
 
     @property
     def unread(self) -> str:
         """What of its input the model did not read; empty when it read all."""
         return ""
 
+    @staticmethod
+    def not_as_given(answer: Prediction) -> str:  # noqa: ARG004 - most kinds are taken as they are
+        """What the model could not take as it was given, by an answer of any kind; empty when it took all."""
+        return ""
+
+    def csv_cells(self, feature: Feature) -> tuple[object, ...]:  # noqa: ARG002 - most kinds add nothing
+        """What CSV has for a feature in `csv_columns`."""
+        return tuple(None for _ in self.csv_columns)
+
     @abstractmethod
     def drawer(self) -> Callable[[int], str]:
         """What gives the HTML of an output, by its index among the attributions."""
+
+    def to_shap(self, shap: Any, np: Any) -> shap.Explanation | None:  # noqa: ARG002
+        """The `shap.Explanation` of a kind that has one of its own; else None. shap, np: the modules."""
+        return None
 
     @abstractmethod
     def shap_data(self, np: Any) -> dict[str, Any]:  # Any: the module numpy and its arrays
@@ -83,25 +103,22 @@ class Explained(ABC):
 
     def table(self, output: int, *, most: int | None = None) -> str:
         """One output's features as an HTML table, the strongest first; at most `most`, else all."""
-        features = self.explanation.features
-        heading, cells = self.beside or ("", [""] * len(features))
-        beside = {id(feature): cell for feature, cell in zip(features, cells, strict=True)}
         figures = (
             f'<th class="figure">adds</th><th class="figure">{self.explanation.options.confidence:.3g} interval</th>'
         )
-        head = f"<th>{escape(self.noun)}</th><th>{heading}</th><th></th><th></th>{figures}"
+        head = f"<th>{escape(self.noun)}</th><th>{self.beside_heading}</th><th></th><th></th>{figures}"
         scale = amounts.largest(self.explanation.attributions[output])
-        shown = self.explanation.top(len(features) if most is None else most, output)
-        lines = [self._table_line(c, beside[id(c.feature)], c.value / scale) for c in shown]
+        shown = self.explanation.top(len(self.explanation.features) if most is None else most, output)
+        lines = [self._table_line(c, c.value / scale) for c in shown]
         return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
 
-    def _table_line(self, contribution: Contribution, beside: str, strength: float) -> str:
+    def _table_line(self, contribution: Contribution, strength: float) -> str:
         unsure = ' class="unsure"' if contribution.lower <= 0 <= contribution.upper else ""
         interval = amounts.half_width(contribution)
         if contribution.half_width > 0:
             interval = amounts.interval(contribution, self.decimals)
         return (
-            f"<tr><td>{escape(contribution.feature.name)}</td><td>{escape(beside)}</td>"
+            f"<tr><td>{escape(contribution.feature.name)}</td><td>{escape(self.beside(contribution.feature))}</td>"
             f'<td class="side lowers">{_bar(strength) if strength < 0 else ""}</td>'
             f'<td class="side">{_bar(strength) if strength > 0 else ""}</td>'
             f'<td class="figure"><span{unsure}>{amounts.number(contribution.value, self.decimals)}</span></td>'

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from explicate.errors import UsageError
 from explicate.views import amounts
 from explicate.views.canvas import Canvas, borders, canvas, explained_image, on_image, pillow, upright
-from explicate.views.colours import OVER_IMAGE_OPACITY, translucent
+from explicate.views.colours import OVERLAY_OPACITY, translucent
 from explicate.views.kinds.explained import Explained
 
 if TYPE_CHECKING:
-    from explicate.results import ExplainResult, Feature, ImageUsage, SegmentMap
+    import shap
+
+    from explicate.results import ExplainResult, Feature, ImageUsage, Prediction, SegmentMap
 
 _SHORTEST, _LONGEST = 384, 768  # pixels of the longer edge
 _LISTED = 15  # segments with their places below the drawing
@@ -30,6 +32,8 @@ class ExplainedImage(Explained):
     """Features are segments, or the patches that the model itself reads."""
 
     end = "as it is"
+    beside_heading = "where"
+    csv_columns = ("pixels", "left", "top", "right", "bottom")
 
     @classmethod
     def explains(cls, result: ExplainResult) -> bool:
@@ -40,15 +44,28 @@ class ExplainedImage(Explained):
         """ "segment" or "patch"."""
         return "patch" if self.explanation.options.granularity == "patch" else "segment"
 
-    @property
-    def beside(self) -> tuple[str, list[str]]:
-        """The places of the segments."""
-        return "where", [place(self.result, feature) for feature in self.explanation.features]
+    def beside(self, feature: Feature) -> str:
+        return place(self.result, feature)
 
     @property
     def unread(self) -> str:
         usage = self.result.prediction.image_usage
         return "" if usage is None else _cut(usage)
+
+    @staticmethod
+    def not_as_given(answer: Prediction) -> str:
+        usage = answer.image_usage
+        if usage is None or usage.frames <= 1:
+            return ""
+        return f"the file has {usage.frames:,} pictures: the model saw the first one only"
+
+    def csv_cells(self, feature: Feature) -> tuple[object, ...]:
+        """The pixels of a segment on the map, and its box on the upright image."""
+        segment = feature.segment
+        if segment is None:
+            return super().csv_cells(feature)
+        left_top = on_image(self.result, segment.left, segment.top)
+        return (segment.pixels, *left_top, *on_image(self.result, segment.right, segment.bottom))
 
     def drawer(self) -> Callable[[int], str]:
         """The drawing over a table of the strongest segments; where it cannot be drawn, why not over the table."""
@@ -78,9 +95,37 @@ class ExplainedImage(Explained):
     def _coloured(self, regions: dict[int, str], output: int) -> str:
         largest = amounts.largest(self.explanation.attributions[output])
         return "".join(
-            f'<path class="segment" fill="{translucent(contribution.value / largest, OVER_IMAGE_OPACITY)}"'
+            f'<path class="segment" fill="{translucent(contribution.value / largest, OVERLAY_OPACITY)}"'
             f' d="{regions.get(segment, "")}"><title>{escape(self.tooltip(contribution))}</title></path>'
             for segment, contribution in enumerate(self.explanation.contributions(output))
+        )
+
+    def to_shap(self, shap: Any, np: Any) -> shap.Explanation:
+        """The `shap.Explanation` of an image that the model saw with h x w pixels, for m outputs.
+
+        `values`, `lower_bounds`, `upper_bounds` and `error_std` are float64 [1, h, w, 1, m]: what a segment adds is
+        spread evenly over its pixels, as shap's own image masker has it, so that for SHAP methods the values of all
+        pixels sum to the output minus its base value. `base_values` is float64 [1, m], `data` uint8 [1, h, w, 3] the
+        part of the image that the model saw, resized to its size. Raises UsageError when Pillow is not installed.
+        """
+        _, shape = explained_image(self.result)
+        outputs = self.explanation.attributions
+        ids = np.asarray(shape.ids, dtype=np.intp)
+        sizes = np.bincount(ids, minlength=len(self.explanation.features))
+
+        def spread(field: str) -> Any:
+            by_segment = np.array([getattr(output, field) for output in outputs], dtype=np.float64).T  # [segments, m]
+            by_pixel = (by_segment / np.maximum(sizes, 1)[:, None])[ids]  # [h * w, m]
+            return by_pixel.reshape(1, shape.height, shape.width, 1, len(outputs))
+
+        return shap.Explanation(
+            values=spread("values"),
+            base_values=np.array([[output.baseline_value for output in outputs]]),
+            **self.shap_data(np),
+            output_names=[output.name for output in outputs],
+            lower_bounds=spread("lower"),
+            upper_bounds=spread("upper"),
+            error_std=spread("standard_errors"),
         )
 
     def shap_data(self, np: Any) -> dict[str, Any]:

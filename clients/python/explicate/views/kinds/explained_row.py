@@ -10,7 +10,7 @@ from explicate.views import amounts
 from explicate.views.kinds.explained import Explained
 
 if TYPE_CHECKING:
-    from explicate.results import ExplainResult, Feature
+    from explicate.results import ExplainResult, Feature, Prediction
 
 
 class ExplainedRow(Explained):
@@ -20,6 +20,7 @@ class ExplainedRow(Explained):
     has_figures = True
     start = "over the background"
     end = "for this row"
+    beside_heading = "value"
 
     @classmethod
     def explains(cls, result: ExplainResult) -> bool:
@@ -30,10 +31,15 @@ class ExplainedRow(Explained):
         """ "column", or "feature" when columns were grouped."""
         return "feature" if any(len(feature.values) > 1 for feature in self.explanation.features) else "column"
 
-    @property
-    def beside(self) -> tuple[str, list[str]]:
-        """The values of the columns."""
-        return "value", [values(feature) for feature in self.explanation.features]
+    def beside(self, feature: Feature) -> str:
+        return values(feature)
+
+    @staticmethod
+    def not_as_given(answer: Prediction) -> str:
+        columns = answer.unknown_category_columns
+        what = "the category" if len(columns) == 1 else "the categories"
+        told = f"the model does not know {what} in {', '.join(columns)}: it answered as for any unknown one"
+        return told if columns else ""
 
     def drawer(self) -> Callable[[int], str]:
         return self.table

@@ -24,6 +24,7 @@ class ExplainedText(Explained):
     """Features are words, tokens, sentences, or phrases when words were grouped."""
 
     end = "as written"
+    csv_columns = ("in_pair",)
 
     @classmethod
     def explains(cls, result: ExplainResult) -> bool:  # noqa: ARG003 - whatever is not another kind
@@ -41,11 +42,12 @@ class ExplainedText(Explained):
         return "without words"
 
     @property
-    def beside(self) -> tuple[str, list[str]] | None:
-        """Which text of a pair each word is in."""
-        if self.result.text_pair is None:
-            return None
-        return "in text", ["second" if feature.in_pair else "first" for feature in self.explanation.features]
+    def beside_heading(self) -> str:
+        """For pairs only."""
+        return "" if self.result.text_pair is None else "in text"
+
+    def beside(self, feature: Feature) -> str:
+        return "second" if feature.in_pair else "first"
 
     @property
     def unread(self) -> str:
@@ -63,6 +65,9 @@ class ExplainedText(Explained):
         """The text, or both of a pair."""
         pair = self.result.text_pair
         return [self.result.text] if pair is None else [self.result.text, pair]
+
+    def csv_cells(self, feature: Feature) -> tuple[object, ...]:
+        return (str(feature.in_pair).lower() if self.result.text_pair is not None else None,)
 
     def drawer(self) -> Callable[[int], str]:
         """Each text over the figures of the strongest features."""
