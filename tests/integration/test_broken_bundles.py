@@ -56,7 +56,7 @@ async def test_broken_bundles_are_named_and_the_others_serve(repository: Path) -
 async def test_a_broken_new_version_leaves_the_one_before_it_serving(repository: Path) -> None:
     shutil.copytree(repository / "tiny" / "1", repository / "tiny" / "2")
     manifest = repository / "tiny" / "2" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"version": "1"', '"version": "2"'))
+    manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 2'))
     golden = repository / "tiny" / "2" / "golden.npz"
     golden.write_bytes(b"no archive")
     async with running_server(repository) as running:

@@ -9,8 +9,8 @@ import pytest
 
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
+from explicate_bundle import inputs as inputs_module
 from explicate_server.modalities import image as image_module
-from explicate_server.modalities import modality as base_module
 from support.harness import Running, explain_input, image_input, reference, running_server, table_input
 from support.tiny_image_bundle import pictures, png, tiny_images
 from support.tiny_table_bundle import tiny_table
@@ -40,7 +40,7 @@ async def test_images_are_decoded_cut_and_digested_away_from_the_event_loop(
     async with running_server(tmp_path) as running:
         noted("read_image")
         noted("segmented")
-        noted("sha256", base_module)
+        noted("sha256", inputs_module)
         await predict(running, [content] * 9)
         await running.inference.Explain(explain_input(image_input(content), model="animals"))
     assert [name for name, _ in threads] == ["read_image"] * 10 + ["segmented", "sha256"]

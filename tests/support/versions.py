@@ -19,7 +19,7 @@ def publish_copy(repository: Path, version: int, *, of: int = 1, model: str = "t
     """Publishes a version again under another number, with one rename; returns its folder."""
     staging = repository / f".staging-{model}-{version}"
     shutil.copytree(repository / model / str(of), staging)
-    edit_manifest(staging, lambda manifest: manifest.update(version=str(version)))
+    edit_manifest(staging, lambda manifest: manifest.update(version=version))
     return staging.rename(repository / model / str(version))
 
 

@@ -16,7 +16,7 @@ def mutated_bundle(stream: random.Random, origin: Path, target: Path) -> str:
     """A copy of a bundle as the next version, with one thing wrong; returns what was done to it."""
     shutil.copytree(origin, target)
     manifest = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
-    manifest["version"] = target.name
+    manifest["version"] = int(target.name)
     (target / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     names = sorted(path.name for path in target.iterdir())
     match stream.randrange(4):
