@@ -8,12 +8,12 @@ from pathlib import Path
 from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.arrays import read_text
 from explicate_bundle.errors import BundleError
+from explicate_bundle.files.array_files import read_text
+from explicate_bundle.files.onnx_file import ExternalDataError, refuse_external_data
 from explicate_bundle.golden import Golden, read_golden
 from explicate_bundle.input_kind import ModelKind, kind_of, split_kind
 from explicate_bundle.manifest import checks
-from explicate_bundle.onnx_file import ExternalDataError, refuse_external_data
 from explicate_bundle.signatures import verify_signature
 from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, GOLDEN_NAME, GRAPH_NAME, LIME_NAME, MANIFEST_NAME, SIGNATURE_NAME
@@ -59,6 +59,15 @@ class VerifiedBundle:
         """
         return read_golden(self.folder / GOLDEN_NAME, self.manifest)
 
+    def check_contents(self) -> None:
+        """Read what the files hold: golden inputs, and what the kind of input brings.
+
+        Raises:
+            BundleError: a file is not in the format.
+        """
+        self.golden()
+        self.kind.reads.check_contents(self.folder, self.manifest)
+
     def background(self) -> Background:
         """The background rows of a tabular model.
 
@@ -98,17 +107,16 @@ def verify_bundle(folder: Path, *, model: str, version: int, verify_key: Path | 
     return VerifiedBundle(folder, manifest, hashlib.sha256(manifest_bytes).hexdigest())
 
 
-def check_bundle(folder: Path, *, model: str, version: int, verify_key: Path | None = None) -> VerifiedBundle:
-    """Verify a bundle and read all that its files hold: a server's checks at load, and a publisher's before it is seen.
+def check_bundle(folder: Path, *, model: str, version: int) -> VerifiedBundle:
+    """Verify a bundle and read all that its files hold, as a server does at load, before it is seen.
 
     What is left for a server are the tokenizer, the graph, and whether it gives the golden answers there.
 
     Raises:
         BundleError: see :func:`verify_bundle`; or a file is not in the format.
     """
-    bundle = verify_bundle(folder, model=model, version=version, verify_key=verify_key)
-    bundle.golden()
-    bundle.kind.reads.check_contents(folder, bundle.manifest)
+    bundle = verify_bundle(folder, model=model, version=version)
+    bundle.check_contents()
     return bundle
 
 

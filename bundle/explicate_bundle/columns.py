@@ -1,4 +1,4 @@
-"""The columns of a table: where each stands in a model row, and how its values become numbers.
+"""The columns of a table: which place each has in a model row, and how its values become numbers.
 
 A model row is float64[columns]: the number columns in the schema's order, NaN where missing, then the codes of the
 other columns in theirs: 0 for a category that is not known, 1 for missing, 2 + k for the k-th category. Both what the
@@ -67,7 +67,7 @@ class Column:
     codes: Mapping[str, int] | None
 
     def number_of(self, value: CellValue) -> float:
-        """What stands in the model row for a value without a :meth:`problem`."""
+        """The number in the model row for a value that has no :meth:`problem`."""
         if self.codes is None:
             return float("nan") if value is None else float(value)
         return MISSING_CODE if value is None else self.codes.get(str(value), UNKNOWN_CODE)
@@ -84,8 +84,13 @@ class Column:
         too_many_nan = np.count_nonzero(np.isnan(numbers)) > values.count(None)
         return None if too_many_nan or (np.abs(numbers) > LARGEST_NUMBER).any() else numbers
 
+    def codes_of(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """The codes of categories by name, int64[names + 1], with the one of a missing value behind them."""
+        codes = self.codes or {}
+        return np.array([*(codes.get(name, UNKNOWN_CODE) for name in names), MISSING_CODE], dtype=np.int64)
+
     def value_of(self, number: float) -> CellValue:
-        """A value that the number stands for."""
+        """A value that becomes the number."""
         if self.codes is None:
             return None if np.isnan(number) else float(number)
         names: list[str | None] = [self._unknown_name, None, *self.codes]

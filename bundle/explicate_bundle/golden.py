@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.arrays import offsets_of, opened_arrays
 from explicate_bundle.errors import BundleError
+from explicate_bundle.files.array_files import offsets_of, opened_arrays
 from explicate_bundle.input_kind import ModelKind, kind_of
 from explicate_bundle.inputs import ModelInput
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.image_headers import FORMATS, HeaderError, canvas_of, image_format
+from explicate_bundle.files.image_headers import FORMATS, HeaderError, canvas_of, image_format
 
 # Pillow's own bound only warns at first, and is not the operator's. Every file goes through ours before it is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -23,11 +23,11 @@ Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
-# Of an image as a model reads it; a row of the largest is 12 MB.
+# The largest image that a model may read; a row of it is 12 MB.
 MAX_EDGE = 2048
 MAX_SHORTEST_EDGE = 4096
 MAX_PIXELS = 50_000_000
-"""Of the files that models are trained on; a server's operator chooses another bound."""
+"""The most pixels of a file that a model is trained on; the operator of a server chooses another bound."""
 RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos")
 _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -144,7 +144,7 @@ def read_image(content: bytes, schema: bundle_pb2.ImageSchema, *, max_pixels: in
     """Decode the first picture and give it the size that the model reads.
 
     Raises:
-        UnreadableImage: it is no image, damaged, or larger than ``max_pixels`` as declared or once resized.
+        UnreadableImage: it is not an image, is damaged, or larger than ``max_pixels`` as declared or once resized.
     """
     upright, frames = _decoded(content, max_pixels)
     pixels, box = Preparation.of(schema).resized(upright, max_pixels=max_pixels)
@@ -155,7 +155,7 @@ def decode(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The first picture, upright, as RGB with 8 bits a channel, what is transparent on white.
 
     Raises:
-        UnreadableImage: it is no image, damaged, or declares more than ``max_pixels``.
+        UnreadableImage: it is not an image, is damaged, or declares more than ``max_pixels``.
     """
     return _decoded(content, max_pixels)[0]
 

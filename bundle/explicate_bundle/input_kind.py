@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.kinds.image import IMAGE
+from explicate_bundle.kinds.image_kind import IMAGE
 from explicate_bundle.kinds.kind import InputKind
-from explicate_bundle.kinds.table import TABLE
-from explicate_bundle.kinds.text import TEXT
+from explicate_bundle.kinds.table_kind import TABLE
+from explicate_bundle.kinds.text_kind import TEXT
 from explicate_bundle.objective import OBJECTIVES, Objective
 
 INPUT_KINDS: Mapping[str, InputKind] = {kind.name: kind for kind in (TEXT, TABLE, IMAGE)}

@@ -1,10 +1,12 @@
 """What a model is asked of: a text or a pair, a row of a table, an image."""
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -13,6 +15,7 @@ class TextInput:
 
     text: str
     text_pair: str | None = None
+    described: ClassVar[str] = "a text"
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -30,6 +33,10 @@ class TextInput:
         """What encoding it takes, as a number of characters."""
         return sum(map(len, self.texts))
 
+    def document(self) -> dict[str, Any]:
+        """The input as JSON has it."""
+        return {"text": self.text} if self.text_pair is None else {"text": self.text, "text_pair": self.text_pair}
+
 
 CellValue = float | str | None
 """A number, a category by its name, or missing."""
@@ -40,6 +47,7 @@ class TabularInput:
     """A row of a table to predict: values by column."""
 
     cells: Mapping[str, CellValue]
+    described: ClassVar[str] = "a row of a table"
 
     @cached_property
     def digest(self) -> bytes:
@@ -51,6 +59,10 @@ class TabularInput:
         """What encoding it takes, as a number of characters of a text."""
         return 4 * len(self.cells)
 
+    def document(self) -> dict[str, Any]:
+        """The input as JSON has it."""
+        return {"cells": dict(self.cells)}
+
 
 # Ten times that of an ordinary image; that of a large one is more still, but only decoding would tell.
 _LEAST_IMAGE_COST = 1 << 20
@@ -61,6 +73,7 @@ class ImageInput:
     """An image to predict: the bytes of its file."""
 
     content: bytes
+    described: ClassVar[str] = "an image"
 
     @cached_property
     def digest(self) -> bytes:
@@ -71,6 +84,10 @@ class ImageInput:
     def encoding_cost(self) -> int:
         """What decoding it takes, as a number of characters of a text; a small file may still hold many pixels."""
         return max(_LEAST_IMAGE_COST, len(self.content))
+
+    def document(self) -> dict[str, Any]:
+        """The input as JSON has it."""
+        return {"image": base64.b64encode(self.content).decode("ascii")}
 
 
 # Each modality adds its kind of input.

@@ -40,7 +40,7 @@ class Objective:
     number: int
 
     def outputs(self, labels: int) -> int:
-        """How many outputs a graph has with so many labels."""
+        """How many outputs a graph has for a number of labels."""
         return labels if self.least_labels else 1
 
 

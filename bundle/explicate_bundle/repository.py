@@ -23,7 +23,7 @@ def list_bundles(repository: Path) -> list[BundlePlace]:
     """Every published version, by model, then version.
 
     Anything else is passed over: hidden folders (a publisher writes there before its one rename), links, and names
-    that are no model or version.
+    that are not a model or a version.
 
     Raises:
         OSError: the repository cannot be read.
@@ -37,7 +37,7 @@ def list_bundles(repository: Path) -> list[BundlePlace]:
 
 
 def list_versions(repository: Path, model: str) -> list[BundlePlace]:
-    """The published versions of one model; none when there is no such model, or its name is none."""
+    """The published versions of one model; none if there is no such model, or if the name is malformed."""
     folder = repository / model
     if not MODEL_NAME.fullmatch(model) or folder.is_symlink() or not folder.is_dir():
         return []

@@ -21,7 +21,7 @@ def check_verify_key(public_key: Path) -> None:
     """See at the start that signatures can be checked.
 
     Raises:
-        SignatureError: the package is missing, or the file is no public key.
+        SignatureError: the package is missing, or the file is not a public key.
     """
     _tool("verifying")
     try:
@@ -37,7 +37,7 @@ def check_verify_key(public_key: Path) -> None:
     except (ValueError, UnsupportedAlgorithm):
         fits = False
     if not fits:
-        raise SignatureError(f"{public_key} is no public key of an elliptic curve in PEM")
+        raise SignatureError(f"{public_key} is not a public key of an elliptic curve in PEM")
 
 
 def verify_signature(folder: Path, public_key: Path) -> None:
@@ -62,7 +62,7 @@ def check_sign_key(private_key: Path) -> None:
     """See before hours of work that bundles can be signed with a key.
 
     Raises:
-        SignatureError: the package is missing, or the file is no private key that can be used.
+        SignatureError: the package is missing, or the file is not a private key that can be used.
     """
     _tool("signing")
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey

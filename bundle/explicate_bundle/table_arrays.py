@@ -1,9 +1,9 @@
-"""The background of a tabular bundle: the rows that stand for absent columns.
+"""The background of a table's bundle: the rows whose values absent columns take.
 
 ``background.npz`` holds, without pickle: ``numbers`` float32[rows, number columns], NaN where missing; ``codes``
 int64[rows, other columns] (see `TabularSchema`); ``weights`` float64[rows], which sum to 1.
 
-The statistics of the training data in a tabular bundle, from which lime draws neighbours of a row.
+The statistics of the training data in a table's bundle: lime draws neighbours of a row from them.
 
 ``lime.npz`` holds, without pickle, of the m number columns in the schema's order ``edges`` float64[m, 5] (the least
 value, the quartiles, the largest), ``means`` and ``deviations`` float64[m, 4] of the values between two edges, 0 where
@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TabularSchema
-from explicate_bundle.arrays import opened_arrays
 from explicate_bundle.columns import FIRST_CATEGORY_CODE, LARGEST_NUMBER, TableColumns
 from explicate_bundle.errors import BundleError
+from explicate_bundle.files.array_files import opened_arrays
 
 BINS = 4
 

@@ -5,8 +5,8 @@ torch, so that anything that has a graph can publish.
 
 A hidden folder in a repository where a bundle is written before it is seen, and the clearing of dead ones.
 
-`.publishing-<id>/` is owned by whoever holds the lock on `.publishing-<id>.lock`. The operating system drops the lock
-when its process ends, however it ends, so a folder whose lock can be taken has no publisher any more.
+`.publishing-<id>/` belongs to the process that holds the lock on `.publishing-<id>.lock`. The operating system drops
+the lock when the process ends, however it ends, so a folder whose lock can be taken has no publisher any more.
 """
 
 import errno

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from explicate_server import tracing
 from explicate_server.call_record import CallRecord
 from explicate_server.explain.methods import METHODS
 from explicate_server.inference.admission import Admission
-from explicate_server.inference.explainer import Explainer
+from explicate_server.inference.explainer import Explainer, Observer
 from explicate_server.inference.predictor import Predictor
 from explicate_server.inference.shadow import Shadow
 from explicate_server.inference.workers import Workers
@@ -35,7 +36,7 @@ from explicate_server.security.tokens import Reloaded, Token, read_tokens
 from explicate_server.settings import Settings
 from explicate_server.telemetry.audit_log import AuditLog
 from explicate_server.telemetry.logs import log_call
-from explicate_server.telemetry.metrics import Metrics, ModelCollector, StoreCollector
+from explicate_server.telemetry.metrics import Metrics, model_metrics, store_metrics
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -67,15 +68,16 @@ class Server:
         )
         self.audit = _audit_log(settings)
         self.metrics = Metrics(self._batchers, self.admission, self.audit)
+        observers: list[Observer] = [self.metrics, *([self.audit] if self.audit else [])]
         self.metrics_port: int | None = None
         access = Access(_tokens(settings), admin_apart=bool(settings.admin_listen))
         reception = Reception(access, max_calls=settings.max_concurrent_calls, max_receive_s=settings.max_call_s)
         self.calls = CallsInterceptor(reception, self._call_ended, log_requests=settings.log_inputs)
         self.health = HealthReport(self._live_batchers, self._batchers, stuck_batch_s=settings.stuck_batch_s)
-        explainer = Explainer(settings, self._workers, self.admission, self.metrics, self.audit)
+        explainer = Explainer(settings, self._workers, self.admission, observers)
         self.registry.lifecycle.on_freed.append(explainer.store.forget)
-        self.metrics.add(ModelCollector(self.registry.lifecycle.outcomes, self._batchers))
-        self.metrics.add(StoreCollector(explainer.store))
+        self.metrics.add(partial(model_metrics, self.registry.lifecycle.outcomes, self._batchers))
+        self.metrics.add(partial(store_metrics, explainer.store))
         predictor = Predictor(settings, self._workers)
         self.shadow = Shadow(self.registry, predictor, explainer, settings)
         inference = InferenceServicer(self.registry, predictor, explainer, self.shadow, settings)
@@ -104,7 +106,7 @@ class Server:
         """Load the repository, then report SERVING.
 
         Raises:
-            StartError: the repository cannot be read, or none of its bundles can be served.
+            StartError: the repository cannot be read, or no bundle in it can be served.
         """
         repository = self._settings.repository
         try:
@@ -190,7 +192,8 @@ def _trace(settings: Settings) -> None:
 
 def _audit_log(settings: Settings) -> AuditLog | None:
     try:
-        return AuditLog(Path(settings.audit_log)) if settings.audit_log else None
+        path = settings.audit_log
+        return AuditLog(Path(path), with_inputs=settings.audit_inputs) if path else None
     except OSError as error:
         raise StartError(f"cannot write the audit log {settings.audit_log}: {error.strerror}") from None
 
@@ -229,7 +232,7 @@ async def serve(settings: Settings) -> int:
 
 
 def _exit_after(seconds: float, code: int) -> None:
-    """End the process if it has not ended by then: no thread can be made to leave a load, or a runtime that hangs."""
+    """End the process if it has not ended by then: a thread in a load, or a runtime that hangs, cannot be stopped."""
 
     def end() -> None:
         _log.error("a model does not let go; exiting without it")
@@ -253,7 +256,7 @@ async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | N
 
 
 def _tokens(settings: Settings) -> Callable[[], Sequence[Token]] | None:
-    """What gives the tokens that are valid now; None when none are asked for.
+    """What gives the tokens that are valid now; None if calls need no token.
 
     Raises:
         StartError: their file cannot be used.

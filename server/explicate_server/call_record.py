@@ -1,7 +1,7 @@
 """What is known of the call in progress: its request id, its method, who calls, and the version that answers.
 
-The outermost layer of `rpc` opens a record; whoever learns something writes it down; log lines, metrics, traces and the
-audit read it. It travels in a context variable, so that no function between has to pass it on.
+The outermost layer of `rpc` opens a record; code that learns something of the call writes it down; log lines, metrics,
+traces and the audit read it. It travels in a context variable, so that no function between has to pass it on.
 """
 
 import re
@@ -10,7 +10,7 @@ import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-# What a client may call its request: long enough for any trace id, and nothing that could forge a line of a log.
+# The request ids that clients may give: long enough for any trace id, without what could forge a line of a log.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -67,5 +67,5 @@ def caller_of_call() -> str:
 
 
 def request_id_of(given: str | bytes | None) -> str:
-    """The caller's request id where it is one, else a new one."""
+    """The caller's request id if it is well formed, else a new one."""
     return given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex

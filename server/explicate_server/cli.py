@@ -42,7 +42,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, extra="server")
-    # No imports beyond the standard library here: settings.py has none either.
+    # No imports beyond the standard library here; settings.py imports nothing else either.
     from explicate_server.settings import add_arguments
 
     add_arguments(parser)

@@ -1,9 +1,9 @@
 """Everything a request can fail with, as the domain knows it.
 
-One subclass per thing a caller can do about it; ``rpc/status.py`` gives each reason its gRPC code::
+One subclass per thing a caller can do about it; ``rpc/error_catalogue.py`` gives each reason its gRPC code::
 
     ServerError
-    ├── InvalidRequest        mend the named fields
+    ├── InvalidRequest        correct the named fields
     ├── AccessDenied          bring a token that has the right
     ├── NotFound              name something that exists
     ├── NotServable           exists, but cannot answer this, or cannot be changed so
@@ -17,7 +17,7 @@ One subclass per thing a caller can do about it; ``rpc/status.py`` gives each re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# A request with a thousand bad fields is told of the first ones only.
+# The answer to a request with a thousand bad fields names only the first ones.
 MOST_VIOLATIONS_TOLD = 8
 
 
@@ -51,7 +51,7 @@ class AccessDenied(ServerError):
     """The call brought no token, a wrong one, or one without the right; or came to the wrong port.
 
     ``challenge`` is what HTTP calls WWW-Authenticate (RFC 6750); empty where no token would help. ``token_name`` is
-    that of a token which is known and has not the right.
+    the name of a token that is known but does not have the right.
     """
 
     def __init__(self, reason: str, detail: str, *, challenge: str = "", token_name: str = "") -> None:

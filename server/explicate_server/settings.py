@@ -139,7 +139,7 @@ class Settings:
 
 def _check_range(item: "Field[Any]", value: float) -> None:
     minimum, maximum = item.metadata["minimum"], item.metadata["maximum"]
-    if not value >= minimum:  # so that a number that is none fails too
+    if not value >= minimum:  # so that NaN fails too
         raise SettingError(f"{flag(item)} is {value}; it must be at least {minimum}")
     if value > maximum:
         raise SettingError(f"{flag(item)} is {value}; it must be at most {maximum:,.10g}")
@@ -149,7 +149,7 @@ _SWITCH = {"yes": True, "true": True, "1": True, "on": True, "no": False, "false
 
 
 def _default(item: "Field[Any]") -> str:
-    """The default as `--help` says it; nothing where there is none."""
+    """The default as `--help` says it; nothing if there is no default."""
     if item.default == "":
         return ""
     shown = {True: "yes", False: "no"}[item.default] if isinstance(item.default, bool) else item.default
@@ -209,4 +209,4 @@ def _parse(item: "Field[Any]", text: str) -> Any:
     try:
         return kind(text)
     except ValueError:
-        raise SettingError(f"{flag(item)} is {text!r}, which is no {_KINDS[kind]}") from None
+        raise SettingError(f"{flag(item)} is {text!r}, which is not a {_KINDS[kind]}") from None

@@ -47,7 +47,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    create.add_argument("name", metavar="NAME", help="who uses it; stands in logs and audit")
+    create.add_argument("name", metavar="NAME", help="who uses it; it is in the logs and the audit log")
     create.add_argument("--rights", metavar="RIGHTS", required=True, help="such as predict,explain")
     create.add_argument(
         "--tokens",
@@ -80,9 +80,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _append(path: Path, token: Token) -> None:
     if not TOKEN_NAME.fullmatch(token.name):
-        raise UsageError(f"{token.name!r} is no name: letters, digits, '.', '_' and '-', 64 at most")
+        raise UsageError(f"{token.name!r} is not a name: letters, digits, '.', '_' and '-', 64 at most")
     try:
-        # Read first: a broken file is mended by hand, not made longer.
+        # Read first: a broken file is repaired by hand, not made longer.
         known = read_tokens(path) if path.exists() else ()
         if len(known) >= MOST_TOKENS:  # with one more the server could not read it again
             raise UsageError(f"{path} has {MOST_TOKENS:,} tokens, the most there may be; delete lines that nobody uses")

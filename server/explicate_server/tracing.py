@@ -1,8 +1,8 @@
 """OpenTelemetry traces: a call, the rounds of its explanation, its waits for the model, and its batches.
 
 Nothing of OpenTelemetry is imported before `install`; until then a span is one shared object that does nothing. A batch
-serves several calls at once and so belongs to none: it is a trace of its own with a link to each of them. Attributes
-are names, counts and seconds, never inputs. There is one tracer in a process, as OpenTelemetry has it.
+serves several calls at once: it does not belong to one of them but is a trace of its own, with a link to each.
+Attributes are names, counts and seconds, never inputs. There is one tracer in a process, as OpenTelemetry has it.
 """
 
 import time
@@ -164,7 +164,7 @@ def waited(arrived_s: float, queue_s: float, rows: int) -> None:
 
 
 def batch(callers: Iterable["SpanContext | None"], **attributes: Attribute) -> AbstractContextManager[NoSpan]:
-    """The span of a batch, linked to those whose rows it carries; none where none of them is traced."""
+    """The span of a batch, linked to the calls whose rows it carries; nothing if no call is traced."""
     return _NOTHING if _tracer is None else _tracer.batch(callers, attributes)
 
 

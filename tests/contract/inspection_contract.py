@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 import explicate
@@ -41,6 +43,24 @@ class InspectionContract(Contract):
         stub = health_pb2_grpc.HealthStub(channel)
         answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=CALL_S)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+    @pytest.mark.parametrize("version", ["v1", "v1alpha"])
+    def test_reflection_answers_under_both_of_its_names(self, channel, version):
+        names = {f"grpc.reflection.{each}.ServerReflection" for each in ("v1", "v1alpha")}
+        reflect = channel.stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        asked = [
+            reflection_pb2.ServerReflectionRequest(list_services=""),
+            *(reflection_pb2.ServerReflectionRequest(file_containing_symbol=name) for name in sorted(names)),
+        ]
+        listed, *described = reflect(iter(asked), timeout=CALL_S)
+        assert names | {SERVICE, MODEL_SERVICE} <= {each.name for each in listed.list_services_response.service}
+        for name, answer in zip(sorted(names), described, strict=True):
+            files = map(FileDescriptorProto.FromString, answer.file_descriptor_response.file_descriptor_proto)
+            assert name in {f"{file.package}.{service.name}" for file in files for service in file.service}
 
     def test_reflection_lists_and_describes_the_services(self, channel):
         database = ProtoReflectionDescriptorDatabase(channel)

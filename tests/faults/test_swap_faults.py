@@ -98,7 +98,7 @@ def _no_digest(folder: Path) -> None:
 
 
 def _other_golden_outputs(folder: Path) -> None:
-    edit_golden(folder, lambda golden: replace(golden, logits=golden.logits + 0.5))
+    edit_golden(folder, lambda golden: replace(golden, outputs=golden.outputs + 0.5))
 
 
 def _other_golden_attributions(folder: Path) -> None:

@@ -192,7 +192,7 @@ async def test_nobody_waits_for_a_shadow_and_what_comes_too_fast_is_dropped_and_
 async def test_shadows_that_wait_are_bounded_in_bytes_too(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish_copy(repository, 3)
     request = predict_request(TEXT)
-    monkeypatch.setattr(shadow, "_MOST_WAITING_BYTES", 3 * request.ByteSize())
+    monkeypatch.setattr(shadow, "MOST_WAITING_BYTES", 3 * request.ByteSize())
     async with running_server(repository) as running:
         await with_canary(running, live=1, canary=3, shadow_share=1.0)
         gated = gate(running, served=running.server.registry.find("tiny", label="canary").served)
@@ -201,7 +201,7 @@ async def test_shadows_that_wait_are_bounded_in_bytes_too(repository: Path, monk
         assert (await report(running)).dropped == 2
         gated.let_through(10)
         assert (await shadowed(running, 3)).predictions == 3
-        await until(lambda: running.server.shadow._waiting_bytes == 0)
+        await until(lambda: running.server.shadow.waiting_bytes == 0)
         await running.inference.Predict(request)
         assert (await shadowed(running, 4)).dropped == 2
 

@@ -8,6 +8,7 @@ import pytest
 
 import explicate
 from explicate_server.app import StartError
+from explicate_server.registry.label_store import LabelStore
 from support.bundle_edits import edit_manifest
 from support.harness import TEXT, Running, running_server, until
 from support.versions import break_golden, copy_with_constant_version, publish_copy
@@ -82,18 +83,19 @@ async def test_labels_that_cannot_be_kept_are_not_moved(repository: Path) -> Non
         assert (await client.predict("tiny", [TEXT])).model.version == 1
 
 
-async def test_a_version_loaded_for_a_label_that_could_not_be_kept_is_freed(repository: Path) -> None:
+async def test_a_version_loaded_for_a_label_that_could_not_be_kept_is_freed(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     state = repository.parent / "state"
     async with running_server(repository, state_dir=str(state)) as running, client_of(running) as client:
         # Writable when it is looked at before the load, and a folder in its place when it is written after it.
-        store = running.server.registry.operations._store
-        look = store.check_writable
+        look = LabelStore.check_writable
 
-        def look_and_block(model: str) -> None:
-            look(model)
+        def look_and_block(store: LabelStore, model: str) -> None:
+            look(store, model)
             (state / "tiny" / "labels.json").mkdir()
 
-        store.check_writable = look_and_block  # type: ignore[method-assign]
+        monkeypatch.setattr(LabelStore, "check_writable", look_and_block)
         with pytest.raises(explicate.FailedPrecondition) as caught:
             await client.activate_version("tiny", 1)
         assert caught.value.reason == "LABELS_READ_ONLY"
@@ -116,7 +118,7 @@ async def test_a_broken_label_file_is_replaced_when_its_operator_moves_a_label(r
         edit_manifest(repository / "twin" / version, lambda manifest: manifest.update(model="twin"))
     (repository / "twin" / "labels.json").write_text('{"format": 1, "labels": {"live": {"version": true}}}')
     async with running_server(repository) as running, client_of(running) as client:
-        with pytest.raises(explicate.FailedPrecondition, match="is no version"):
+        with pytest.raises(explicate.FailedPrecondition, match="is not a version"):
             await client.predict("twin", [TEXT])
         assert (await client.predict("tiny", [TEXT])).model.version == 2
         await client.activate_version("twin", 1)

@@ -143,7 +143,7 @@ async def test_missing_values_and_unknown_categories_are_explained(repository: P
     assert np.isfinite(values_of(nothing)).all()
     quality = nothing.explanation.quality
     assert quality.HasField("held_out_r_squared")
-    # In rows that are drawn no column can be taken out alone.
+    # Drawn rows have no coalition without exactly one column.
     assert not quality.HasField("comprehensiveness")
     assert not quality.HasField("additivity_gap")
 

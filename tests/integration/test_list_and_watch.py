@@ -46,6 +46,23 @@ async def test_pages_hold_every_version_once_in_order(repository: Path) -> None:
         assert await pages(client, 5000) == [[1, 2, 3, 10]]
 
 
+async def test_a_field_that_says_nothing_is_unset(repository: Path) -> None:
+    async with running_server(repository) as running:
+        answer = await models(running).ListModels(messages.ListModelsRequest())
+        first = await models(running).ListModels(messages.ListModelsRequest(page_size=1))
+        described = await models(running).GetModel(messages.GetModelRequest(model="tiny"))
+    assert not answer.HasField("next_page_token")
+    assert first.HasField("next_page_token")
+    (waiting, *_, live), served = answer.models, ("runtime", "precision")
+    assert [waiting.HasField(name) for name in (*served, "reason", "bundle_digest")] == [False, False, False, False]
+    assert [live.HasField(name) for name in (*served, "bundle_digest", "graph_bytes")] == [True] * 4
+    assert not live.HasField("reason")
+    (label,) = described.labels
+    assert not label.HasField("previous_version")
+    assert described.HasField("model_card")
+    assert not described.bundle.HasField("target_name")
+
+
 async def test_a_page_goes_on_after_the_last_one_whatever_came_or_went_meanwhile(repository: Path) -> None:
     async with running_server(repository) as running, explicate.AsyncClient(running.target) as client:
         first, token = await client.list_models_page(2)

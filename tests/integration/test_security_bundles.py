@@ -126,8 +126,8 @@ async def test_a_server_does_not_start_with_a_key_it_cannot_use(bundle: Path, tm
     keys = Keys(tmp_path)
     for path, words in (
         (tmp_path / "missing.pub", "cannot read"),
-        (keys.private, "no public key"),
-        (Path(__file__), "no public key"),
+        (keys.private, "not a public key"),
+        (Path(__file__), "not a public key"),
     ):
         assert words in await refusal(bundle, verify_key=str(path))
 

@@ -76,7 +76,7 @@ def test_a_token_made_by_the_command_is_shown_once_and_only_its_hash_is_kept(tmp
     for arguments, words in (
         (["one", "--rights", "predict"], "already"),
         (["three", "--rights", "everything"], "predict, explain, admin"),
-        (["a b", "--rights", "predict"], "is no name"),
+        (["a b", "--rights", "predict"], "is not a name"),
     ):
         done = subprocess.run(
             [sys.executable, "-m", "explicate", "token", "create", *arguments, "--tokens", str(tokens)],

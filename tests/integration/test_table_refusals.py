@@ -72,14 +72,14 @@ def with_cell(name: str, **kind: Any) -> Callable[[messages.Input], object]:
     ("change", "path", "problem"),
     [
         (without("income"), "cells[income]", "is left out"),
-        (with_cell("shoe_size", number=43), "cells[shoe_size]", "is no column"),
+        (with_cell("shoe_size", number=43), "cells[shoe_size]", "is not a column"),
         (with_cell("income", category="much"), "cells[income]", "takes numbers"),
         (with_cell("rating", number=1), "cells[rating]", "takes categories"),
         (with_cell("income", number=float("nan")), "cells[income]", "is NaN"),
         (with_cell("income", number=float("-inf")), "cells[income]", "is -inf"),
         (with_cell("income", number=1e308), "cells[income]", "is 1e+308"),
         (with_cell("age"), "cells[age]", "has no value"),
-        (with_cell("x" * 5000, number=1), "cells[xxx", "is no column"),
+        (with_cell("x" * 5000, number=1), "cells[xxx", "is not a column"),
     ],
 )
 async def test_a_bad_cell_is_named_by_every_call(

@@ -65,7 +65,7 @@ def test_explain_with_other_options(name: str, asked: Any) -> None:
     cases: dict[str, dict[str, Any]] = {
         "as it comes": {"seed": "7"},
         "best quality": {"seed": "3", "quality": "QUALITY_LEVEL_FULL", "max_evaluations": 96},
-        "all outputs": {"target": {"all": True}, **_FEW},
+        "all outputs": {"target": {"all": {}}, **_FEW},
         "top two": {"seed": "3", "top_k": 2, "confidence": 0.9, "min_evaluations": 16, "max_evaluations": 64},
         "logits": {"seed": "1", "output_space": "OUTPUT_SPACE_LOGIT", "max_evaluations": 32, "max_players": 6},
         "a contrast": {"target": {"contrast": {"target": {"index": 1}, "reference": {"index": 0}}}, **_FEW},

@@ -3,13 +3,16 @@
 The one place of the pins that builds requests, so that a changed field type is changed here.
 """
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any  # protobuf messages, JSON values, and stubs without types
 
 import grpc
+import numpy as np
 from google.protobuf import json_format
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import NULL_VALUE
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -35,7 +38,7 @@ def _row(cells: Mapping[str, Any]) -> messages.Input:
 
 def _cell(value: Any) -> table_pb2.Cell:
     if value is None:
-        return table_pb2.Cell(missing=True)
+        return table_pb2.Cell(missing=NULL_VALUE)
     if isinstance(value, bool):
         return table_pb2.Cell(category=str(value).lower())
     return table_pb2.Cell(category=value) if isinstance(value, str) else table_pb2.Cell(number=value)
@@ -74,12 +77,14 @@ class Caller:
 
     def explain(self, value: messages.Input, **options: Any) -> Any:
         """Of `Explain`; the options are JSON as the proto names them."""
-        return self._answer(self._inference.Explain, messages.ExplainRequest(**self._question(value, options)))
+        answer = self._answer(self._inference.Explain, messages.ExplainRequest(spec=self._spec(value, options)))
+        return answer.get("result", answer)  # a refusal has none
 
     def stream_explain(self, value: messages.Input, **options: Any) -> Any:
         """The last message of `StreamExplain`, with the number of messages."""
-        stream = list(self._inference.StreamExplain(messages.StreamExplainRequest(**self._question(value, options))))
-        return {"messages": len(stream), "last": self._as_json(stream[-1])}
+        stream = list(self._inference.StreamExplain(messages.StreamExplainRequest(spec=self._spec(value, options))))
+        last = self._as_json(stream[-1])
+        return {"messages": len(stream), "last": {**last["result"], "final": last["final"]}}
 
     def get_model(self, **selector: Any) -> Any:
         """Of `GetModel`; the model card has a pin of its own."""
@@ -87,9 +92,9 @@ class Caller:
             self._models.GetModel, model_service_pb2.GetModelRequest(**{"model": self._model, **selector})
         )
 
-    def _question(self, value: messages.Input, options: Mapping[str, Any]) -> dict[str, Any]:
+    def _spec(self, value: messages.Input, options: Mapping[str, Any]) -> messages.ExplainSpec:
         chosen = json_format.ParseDict(dict(options), explanation_pb2.ExplainOptions())
-        return {"model": messages.ModelRef(model=self._model), "input": value, "options": chosen}
+        return messages.ExplainSpec(model=messages.ModelRef(model=self._model), input=value, options=chosen)
 
     def _answer(self, call: Any, request: Message) -> Any:
         try:
@@ -99,6 +104,8 @@ class Caller:
 
     def _as_json(self, message: Message) -> Any:
         value = json_format.MessageToDict(message, preserving_proto_field_name=True)
+        if packed := value.get("result", {}).get("explanation", {}).get("segment_map"):
+            packed["ids"] = np.frombuffer(base64.b64decode(packed["ids"]), dtype="<u2").tolist()
         return record.cleaned_values(record.without(value, {*record.OF_THE_MACHINE, "model_card"}), self._folders)
 
 

@@ -2,7 +2,8 @@
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,14 @@ OF_THE_BUNDLE = {
 SURFACE = {"app.py", "rpc"}
 
 
-def imports(path: Path) -> Iterator[str]:
+def imports(path: Path, modules: Collection[str] = ()) -> Iterator[str]:
+    """The modules that a file imports, also those of ``modules`` that it takes from their package."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
+            members = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from {member if member in modules else node.module for member in members}
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
@@ -66,6 +69,40 @@ def test_a_bundle_needs_neither_server_nor_training_nor_a_runtime() -> None:
         for name in imports(path)
         if not {".".join(name.split(".")[:length]) for length in (1, 2)} & OF_THE_BUNDLE
     ]
+    assert broken == []
+
+
+def import_graph(package: str) -> dict[str, set[str]]:
+    """What each module of a package imports of the same package, wherever in the file."""
+    root = PACKAGES[package]
+    names = {path: ".".join((package, *path.relative_to(root).with_suffix("").parts)) for path in root.rglob("*.py")}
+    names = {path: name.removesuffix(".__init__") for path, name in names.items()}
+    modules = set(names.values())
+    return {name: set(imports(path, modules)) & modules - {name} for path, name in names.items()}
+
+
+# A result of the client draws itself, so that it and its views import each other.
+@pytest.mark.parametrize("package", sorted(PACKAGES.keys() - {"explicate"}))
+def test_no_module_imports_itself_by_way_of_others(package: str) -> None:
+    TopologicalSorter(import_graph(package)).prepare()  # raises CycleError, which lists the modules of the circle
+
+
+# From the top floor down: each room of the server imports those after it, and none before it.
+ROOMS = ["app", "telemetry", "rpc", "inference", "registry", "modalities", "runtime", "explain"]
+
+
+def floor(module: str) -> int | None:
+    room = module.split(".")[1] if "." in module else ""
+    return ROOMS.index(room) if room in ROOMS else None
+
+
+def test_rooms_of_the_server_import_only_the_rooms_below_them() -> None:
+    broken = []
+    for module, of_module in import_graph("explicate_server").items():
+        for other in of_module:
+            ours, theirs = floor(module), floor(other)
+            if ours is not None and theirs is not None and theirs < ours:
+                broken.append(f"{module} imports {other}")
     assert broken == []
 
 

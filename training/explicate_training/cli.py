@@ -104,7 +104,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(args: argparse.Namespace) -> int:
     """Runs `explicate train` and returns its exit code."""
     from explicate.errors import UsageError
-    from explicate_training.config.config_file import check_any_config, example_config, load_config, with_seed
+    from explicate_training.config.config_file import example_config, load_config, with_seed
 
     if args.example:
         sys.stdout.write(example_config(args.example))
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
         config = with_seed(config, args.seed)
     if args.output is not None:
         config = replace(config, output=replace(config.output, directory=args.output))
-    check_any_config(config)
+    config.check()
 
     if args.check:
         from explicate_training.run import prepare_data

@@ -2,45 +2,31 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any  # runs of any kind
 
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.image.config import ImageConfig
 from explicate_training.image.run import ImageRun
 from explicate_training.loop.progress import StepProgress, duration
-from explicate_training.loop.trainer import Outcome, quieten_libraries
+from explicate_training.loop.run import Run
+from explicate_training.loop.trainer import quieten_libraries
 from explicate_training.run_directory import RunDirectory
+from explicate_training.table.config import TableConfig
 from explicate_training.table.run import TableRun
 from explicate_training.text.config import Config
 from explicate_training.text.run import TextRun
 
-
-class KindOfRun(Protocol):
-    """What differs between runs on texts, tables and images. Making one reads, cleans and splits the data."""
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the cleaned data."""
-
-    def load(self) -> None:
-        """Makes the model and encodes the data; raises UsageError when the model cannot be made."""
-
-    def plan(self) -> str:
-        """What is about to be trained, and for how long at most."""
-
-    def fit(self, *, checkpoints: Path, resume: bool, progress: StepProgress) -> Outcome:
-        """Trains the model."""
-
-    def finish(self, folder: Path, outcome: Outcome, say: Callable[[str], None]) -> None:
-        """Evaluates and writes everything into the run's finished folder, which exists."""
+_RUNS: dict[type[AnyConfig], Callable[[Any, Callable[[str], None]], Run[Any, Any]]] = {
+    Config: TextRun,
+    TableConfig: TableRun,
+    ImageConfig: ImageRun,
+}
 
 
-def prepare_data(config: AnyConfig, say: Callable[[str], None]) -> KindOfRun:
+def prepare_data(config: AnyConfig, say: Callable[[str], None]) -> Run[Any, Any]:
     """Reads, cleans and splits the configured data, and says so. Raises UsageError as its parts do."""
     quieten_libraries()
-    if isinstance(config, ImageConfig):
-        return ImageRun(config, say)
-    return TextRun(config, say) if isinstance(config, Config) else TableRun(config, say)
+    return _RUNS[type(config)](config, say)
 
 
 def train(
@@ -66,7 +52,7 @@ def train(
     resuming = directory.start(identity, resume=resume, restart=restart)
     progress.say(f"{'going on with' if resuming else 'training'} {run.plan()}")
     try:
-        outcome = run.fit(checkpoints=directory.checkpoints, resume=resuming, progress=progress)
+        outcome = run.train(checkpoints=directory.checkpoints, resume=resuming, progress=progress)
     except KeyboardInterrupt:
         if directory.has_checkpoint():
             progress.say("interrupted: the same command with --resume goes on from the last checkpoint")

@@ -17,33 +17,26 @@ Check = tuple[bool, str]
 class InputKind(Protocol):
     """One kind of input."""
 
-    @property
-    def name(self) -> str:
-        """ "text", "table" or "image"."""
+    name: str
+    """"text", "table" or "image"."""
 
-    @property
-    def number(self) -> int:
-        """The manifest's value of it."""
+    number: int
+    """The manifest's value of it."""
 
-    @property
-    def field(self) -> str:
-        """The field of a manifest that holds its schema, and of a request that holds an input."""
+    field: str
+    """The field of a manifest that holds its schema, and of a request that holds an input."""
 
-    @property
-    def plural(self) -> str:
-        """Several inputs, in words."""
+    plural: str
+    """Several inputs, in words."""
 
-    @property
-    def outputs_array(self) -> str:
-        """The array of golden.npz that holds the golden outputs."""
+    outputs_array: str
+    """The array of golden.npz that holds the golden outputs."""
 
-    @property
-    def attributed_array(self) -> str:
-        """The array of golden.npz that holds the indices of the attributed inputs."""
+    attributed_array: str
+    """The array of golden.npz that holds the indices of the attributed inputs."""
 
-    @property
-    def has_segments(self) -> bool:
-        """Whether the players of its attributions are cut first, so that their recipe says how many."""
+    has_segments: bool
+    """Whether the players of its attributions are cut first, so that their recipe says how many."""
 
     def files(self, manifest: bundle_pb2.Bundle) -> Sequence[str]:
         """Files that a bundle must have beside the graph and the golden inputs."""

@@ -7,7 +7,8 @@ from explicate_server.explain.attribution import Attribution
 from explicate_server.explain.errors import ExplanationError, NonFiniteValueError
 from explicate_server.explain.explain_game import GameExplanation, explain_game
 from explicate_server.explain.game import Estimator, GameInfo
-from explicate_server.explain.methods import METHODS, Method
+from explicate_server.explain.method import Method
+from explicate_server.explain.methods import METHODS
 from explicate_server.explain.quality import Faithfulness, FaithfulnessCheck, Quality
 from explicate_server.explain.refinement import refined
 from explicate_server.explain.run import ExplanationRun, RunSettings, StopReason

@@ -1,11 +1,15 @@
 """What an estimator answers: one number per player and output, each with its error."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from explicate_server.explain.arrays import Floats, Indices
+Floats: TypeAlias = NDArray[np.float64]
+Booleans: TypeAlias = NDArray[np.bool_]
+Indices: TypeAlias = NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,30 +41,57 @@ class Attribution:
     groups: Indices | None = None
     provisional: bool = False
 
+    @classmethod
+    def sampled(
+        cls,
+        values: Floats,
+        standard_errors: Floats,
+        *,
+        degrees_of_freedom: Floats | float,
+        confidence: float,
+        baseline: Floats,
+        held_out_r_squared: Floats,
+        additive: bool,
+        exact: bool = False,
+    ) -> "Attribution":
+        """Values from a random sample, with Student's t intervals of this `confidence`.
+
+        `degrees_of_freedom` are at least 1; one number, or float64[outputs, 1].
+        """
+        margins = stdtrit(np.maximum(degrees_of_freedom, 1.0), 0.5 + confidence / 2) * standard_errors
+        return cls(
+            values=values,
+            standard_errors=standard_errors,
+            lower=values - margins,
+            upper=values + margins,
+            baseline=baseline,
+            held_out_r_squared=held_out_r_squared,
+            exact=exact,
+            additive=additive,
+        )
+
+    @classmethod
+    def certain(cls, values: Floats, known: Booleans | bool, *, baseline: Floats, additive: bool) -> "Attribution":
+        """Values without sampling error where they are `known`, bool[n], and with an unknown one elsewhere."""
+        errors = np.where(known, np.zeros_like(values), np.nan)
+        return cls(
+            values=values,
+            standard_errors=errors,
+            lower=values - errors,
+            upper=values + errors,
+            baseline=baseline,
+            held_out_r_squared=np.full(len(values), np.nan),
+            exact=bool(np.all(known)),
+            additive=additive,
+        )
+
+    def exactly(self, values: Floats) -> "Attribution":
+        """The attribution with exact `values`, float64[outputs, n], in place of its own."""
+        errors = np.zeros_like(values)
+        return replace(self, values=values, standard_errors=errors, lower=values, upper=values, exact=True)
+
     def additivity_gap(self, full: Floats) -> float:
         """|Σ values + baseline − v(N)|, the largest over outputs; NaN for methods that do not promise additivity."""
         if not self.additive:
             return float("nan")
         return float(np.abs(self.values.sum(axis=1) + self.baseline - full).max(initial=0.0))
-
-
-def confidence_interval(
-    values: Floats,
-    standard_errors: Floats,
-    *,
-    degrees_of_freedom: Floats | float,
-    confidence: float,
-) -> tuple[Floats, Floats]:
-    """Ends of Student's t intervals around `values`.
-
-    Args:
-        values: float64[outputs, n].
-        standard_errors: float64[outputs, n].
-        degrees_of_freedom: at least 1; one number, or float64[outputs, 1].
-        confidence: coverage, in (0, 1).
-
-    Returns:
-        lower and upper, float64[outputs, n].
-    """
-    quantile = stdtrit(np.maximum(degrees_of_freedom, 1.0), 0.5 + confidence / 2)
-    return values - quantile * standard_errors, values + quantile * standard_errors

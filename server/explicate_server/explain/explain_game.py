@@ -3,20 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from threadpoolctl import ThreadpoolController
 
-from explicate_server.explain.arrays import Booleans, Floats, Indices
-from explicate_server.explain.game import GameInfo
-from explicate_server.explain.methods import AUTO, METHODS, Method, Reads, chosen
+from explicate_server.explain.attribution import Booleans, Floats, Indices
+from explicate_server.explain.game import Asked, GameInfo
+from explicate_server.explain.method import Method
+from explicate_server.explain.methods import AUTO, METHODS, chosen
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
-from explicate_server.explain.refinement import refined
 from explicate_server.explain.run import ExplanationRun, StopReason, require_finite
 
-Value = Callable[[Booleans], ArrayLike]
+Value = Callable[[Any], ArrayLike]
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -66,14 +66,14 @@ def explain_game(
     confidence: float = 0.95,
     max_players: int | None = None,
     quality: Literal["basic", "full"] = "basic",
-    reads: Reads = "text",
+    reads: str = "text",
     drawn: Booleans | None = None,
     on_round: Callable[[GameExplanation], None] | None = None,
 ) -> GameExplanation:
     """Attribute v(N) of a game to its players.
 
     Args:
-        value: the game; takes bool[m, n] (True: present), gives float[m] or float[m, outputs].
+        value: the game; takes bool[m, n] (True: present), or intp[m] with `drawn`; gives float[m] or float[m, outputs].
         n_players: n, from 0.
         method: a name in METHODS, or "auto".
         seed: of all random choices.
@@ -82,10 +82,10 @@ def explain_game(
         confidence: coverage of the intervals, in (0, 1).
         max_players: more players than this are grouped (refinement.py) by methods that can; None never groups them.
         quality: "full" evaluates up to 20 rows more, beyond max_evaluations, for comprehensiveness and sufficiency; not
-            of a game of drawn rows, where no player can be taken out alone.
-        reads: the kind of input that the game stands for; only "lime" asks another sample for each.
+            of drawn rows, which have no coalition without exactly one player.
+        reads: the kind of input that is explained; only "lime" and "lime-stratified" differ by it.
         drawn: bool[rows, n], which players are present in the rows that "lime" of a table fits, the first one the input
-            itself. The game is then asked for these rows, with their numbers behind the players (drawn_rows.py).
+            itself. The game is then asked for these rows by their numbers.
         on_round: called with the estimate after every round.
 
     Raises:
@@ -103,13 +103,12 @@ def explain_game(
         max_evaluations=max_evaluations,
         min_evaluations=min_evaluations,
         tolerance=tolerance,
+        top_k=top_k,
     )
-    game, squeeze, spent = _ends(value, n_players, played, seed=seed, confidence=confidence)
-    game = replace(game, drawn=drawn)
+    game, squeeze, spent = _ends(value, n_players, played, seed=seed, confidence=confidence, drawn=drawn)
     if settings.max_evaluations < spent:
         raise ValueError(f"max_evaluations is {settings.max_evaluations}; {played.name} needs at least {spent}.")
-    estimator = refined(played.build, game, max_players=most_players, max_evaluations=settings.max_evaluations)
-    run = _on_one_thread(ExplanationRun, estimator, settings=replace(settings, top_k=top_k), spent=spent)
+    run = _on_one_thread(played.start, game, settings, max_players=most_players, spent=spent)
     while (coalitions := _on_one_thread(run.next_round)) is not None:
         _on_one_thread(run.tell, _values(value, coalitions, n_outputs=game.n_outputs))
         if on_round is not None:
@@ -121,7 +120,7 @@ def explain_game(
 def _on_one_thread(
     step: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
 ) -> _Result:
-    """A step of the engine with BLAS on one thread; the game itself may use as many as it likes.
+    """A step of the engine with BLAS on one thread; the game itself may use more.
 
     Several threads on busy cores make the engine's small matrices up to a hundred times slower. A limit takes 0.05 ms.
     """
@@ -143,15 +142,12 @@ def _with_faithfulness(
         return explanation
     values = _values(value, check.coalitions, n_outputs=game.n_outputs)
     require_finite(check.coalitions, values, np.ones(len(values), np.bool_), round=run.rounds + 1)
-    figures = check.figures(values, game.full)
-    if figures is None:
-        return explanation
-    quality = replace(explanation.quality, comprehensiveness=figures[0], sufficiency=figures[1])
+    quality = check.added_to(explanation.quality, values, game.full)
     return replace(explanation, quality=quality, evaluations=explanation.evaluations + len(values))
 
 
 def _checked_method(
-    name: str, n_players: int, max_evaluations: int | None, *, reads: Reads, seed: int, confidence: float
+    name: str, n_players: int, max_evaluations: int | None, *, reads: str, seed: int, confidence: float
 ) -> Method:
     if name not in (AUTO, *METHODS):
         raise ValueError(f"There is no method {name!r}; choose one of {', '.join((AUTO, *METHODS))}.")
@@ -165,12 +161,14 @@ def _checked_method(
     return method
 
 
-def _ends(value: Value, n_players: int, method: Method, *, seed: int, confidence: float) -> tuple[GameInfo, bool, int]:
+def _ends(
+    value: Value, n_players: int, method: Method, *, seed: int, confidence: float, drawn: Booleans | None
+) -> tuple[GameInfo, bool, int]:
     """The game's ends, whether its values are plain numbers, and how many rows that took."""
     both = method.needs_empty and n_players > 0  # with no players ∅ and N are one
     rows = np.ones((2 if both else 1, n_players), dtype=np.bool_)
     rows[1:] = False
-    ends = np.asarray(value(rows), dtype=np.float64)
+    ends = np.asarray(value(rows if drawn is None else np.zeros(1, np.intp)), dtype=np.float64)
     if ends.ndim not in (1, 2) or len(ends) != len(rows):
         raise ValueError(
             f"For {len(rows)} coalitions the game gave shape {ends.shape}; it must give [m] or [m, outputs]."
@@ -178,11 +176,11 @@ def _ends(value: Value, n_players: int, method: Method, *, seed: int, confidence
     values = ends.reshape(len(rows), -1)
     require_finite(rows, values, np.ones(len(rows), np.bool_), round=0)
     empty = values[-1] if method.needs_empty else np.full(values.shape[1], np.nan)
-    game = GameInfo(n_players=n_players, empty=empty, full=values[0], seed=seed, confidence=confidence)
+    game = GameInfo(n_players=n_players, empty=empty, full=values[0], seed=seed, confidence=confidence, drawn=drawn)
     return game, ends.ndim == 1, len(rows)
 
 
-def _values(value: Value, coalitions: Booleans, *, n_outputs: int) -> Floats:
+def _values(value: Value, coalitions: Asked, *, n_outputs: int) -> Floats:
     values = np.asarray(value(coalitions), dtype=np.float64)
     if values.ndim not in (1, 2) or values.size != len(coalitions) * n_outputs or len(values) != len(coalitions):
         raise ValueError(

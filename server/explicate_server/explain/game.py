@@ -1,31 +1,32 @@
-"""The game an estimator plays: what is known about it before the first coalition is asked.
+"""The game an estimator plays, and what an estimator is.
 
-A game gives a value to every coalition: what the model answers when only the coalition's players are present. Here
-stand its size and its two ends, v(∅) and v(N), which are known before anything is asked.
+A game gives a value to every coalition: what the model answers when only the coalition's players are present. Its size
+and its two ends, v(∅) and v(N), are known before anything is asked.
 
-What an estimator is: it asks for coalitions, is told their values, and estimates attributions.
-
-Estimators know nothing of models, threads, deadlines or budgets (see loop.py), own their random stream, and can be
-stopped after any round. A new one is one file with a class of this shape and one line in registry.py.
+An estimator asks for coalitions, is told their values, and estimates attributions. It knows nothing of models, threads,
+deadlines or budgets (see run.py), owns its random stream, and can be stopped after any round. A new one is one file
+with a class of this shape and a `METHOD`, and one line in methods.py.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from explicate_server.explain.arrays import Booleans, Floats, Indices
-from explicate_server.explain.attribution import Attribution
+from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
+
+Asked: TypeAlias = Booleans | Indices
+"""Coalitions bool[m, n], True where a player is present; if a game draws its rows itself, their numbers intp[m]."""
 
 
 class Estimator(Protocol):
     """Ask and tell take turns: every `ask` that gave rows is answered by one `tell`."""
 
-    def ask(self, count: int) -> Booleans | None:
+    def ask(self, count: int) -> Asked | None:
         """Up to `count` further coalitions.
 
         Returns:
-            bool[m, n], True where a player is present. No coalition comes twice, nor the full one, nor, for methods
-            that know v(∅) beforehand, the empty one. m is 0 when `count` is too small for the method (one row of a
-            pair); None means that nothing is left to ask.
+            Coalitions bool[m, n], or numbers of drawn rows. No coalition comes twice, nor the full one, nor, for
+            methods that know v(∅) beforehand, the empty one. m is 0 when `count` is too small for the method (one row
+            of a pair); None means that nothing is left to ask.
         """
 
     def tell(self, values: Floats, evaluated: Booleans | None = None) -> None:
@@ -66,8 +67,8 @@ class GameInfo:
         breaks: intp[n − 1], how much parts player i from player i + 1: 0 nothing, larger numbers more (of a text: 1 a
             comma, 2 the end of a sentence, 3 of a paragraph, WALL of the first text of a pair). None when nothing is
             known of it.
-        drawn: bool[rows, n], the rows that the game has drawn itself (see drawn_rows.py): which players of each are
-            present, the first row the input itself. None where coalitions are asked for.
+        drawn: bool[rows, n], which players are present in the rows that the game has drawn itself, the first row the
+            input itself; they are asked by number. None where coalitions are asked for.
     """
 
     n_players: int

@@ -1,15 +1,12 @@
-"""Players in groups: between coalitions of the fine players and coalitions of their groups.
+"""Groups of neighbouring players: cut at breaks at first, and then cut anew where the weight is.
 
-`groups` is intp[fine players], the group of each, from 0 in ascending order: every group is a run of neighbours.
-
-Groups of neighbouring players: cut at breaks at first, and then cut anew where the weight is.
-
-`groups` is intp[n], the group of each player, from 0 in ascending order (see grouping.py). No group goes across a WALL.
+`groups` is intp[n], the group of each player, from 0 in ascending order: every group is a run of neighbours. No group
+goes across a WALL.
 """
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats, Indices
+from explicate_server.explain.attribution import Booleans, Floats, Indices
 from explicate_server.explain.game import WALL
 
 
@@ -19,7 +16,7 @@ def starts(groups: Indices) -> Indices:
 
 
 def spread(coalitions: Booleans, groups: Indices | None) -> Booleans:
-    """Coalitions of groups bool[m, groups] as coalitions of fine players bool[m, n]; the same when there are none."""
+    """Coalitions of groups bool[m, groups] as coalitions of fine players bool[m, n]; the same without groups."""
     return coalitions if groups is None else coalitions[:, groups]
 
 
@@ -36,7 +33,7 @@ def gathered(coalitions: Booleans, groups: Indices | None) -> tuple[Booleans, Bo
     return whole, (whole == touched).all(axis=1)
 
 
-# Of the groups there may be, those that splits may take up; the others stay for the players between.
+# The share of the groups that splits may take up; the others stay for the players between.
 SPLIT_SHARE = 0.75
 
 

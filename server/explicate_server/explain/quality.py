@@ -1,20 +1,19 @@
 """How far an explanation can be trusted, from the rows that were evaluated for it anyway.
 
-Comprehensiveness and sufficiency: what happens to the output without its top players, and with nothing else.
-
-DeYoung et al., ERASER, ACL 2020, section 4 (the area over the perturbation curve, AOPC): averaged over the top 1, 5,
-10, 20 and 50 % of the players. The top players are those whose values support the first output the most, by sign, so
-that leaving them out should make it fall: comprehensiveness is v(N) − v(N ∖ top), sufficiency v(N) − v(top). The same
-figures for a random ranking stand beside them, as both also depend on how the output reacts to losing any players.
+Comprehensiveness and sufficiency take further rows. They say what happens to the output without its top players, and
+with nothing else. DeYoung et al., ERASER, ACL 2020, section 4 (the area over the perturbation curve, AOPC): averaged
+over the top 1, 5, 10, 20 and 50 % of the players. The top players are those whose values support the first output the
+most, by sign, so that leaving them out should make it fall: comprehensiveness is v(N) − v(N ∖ top), sufficiency
+v(N) − v(top). The same figures for a random ranking are given too, as both also depend on how the output reacts to
+losing any players.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats, Indices
-from explicate_server.explain.attribution import Attribution
+from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
 from explicate_server.explain.groups import gathered, spread
 from explicate_server.explain.statistics.intervals import certain_top, interval_ratios
 
@@ -54,13 +53,15 @@ class FaithfulnessCheck:
         coalitions, self._places = np.unique(wanted, axis=0, return_inverse=True)
         self.coalitions = spread(coalitions, attribution.groups)
 
-    def figures(self, values: Floats, full: Floats) -> tuple[Faithfulness, Faithfulness] | None:
-        """Comprehensiveness and sufficiency from the values of `coalitions`, float64[m, outputs], and v(N)."""
+    def added_to(self, quality: "Quality", values: Floats, full: Floats) -> "Quality":
+        """The quality with the figures from the values of `coalitions`, float64[m, outputs], and v(N); without any, the
+        quality itself.
+        """
         if not len(self.coalitions):
-            return None
+            return quality
         falls = (full[0] - values[self._places, 0]).reshape(2, 2, len(SHARES)).mean(axis=2)
         without_top, top_alone = (Faithfulness(float(ours), float(random)) for ours, random in falls)
-        return without_top, top_alone
+        return replace(quality, comprehensiveness=without_top, sufficiency=top_alone)
 
 
 def _tops(ranking: Indices) -> Booleans:
@@ -117,7 +118,7 @@ class Quality:
             mean square of the latter; the largest.
         largest_interval_ratio: the widest half-width over the range of the values, the largest.
         certain_top_k: the most k for which it is certain which k players have the largest values by size, the smallest.
-        comprehensiveness, sufficiency: see faithfulness.py; None unless their rows were evaluated.
+        comprehensiveness, sufficiency: see `FaithfulnessCheck`; None unless their rows were evaluated.
     """
 
     additivity_gap: float | None
@@ -158,15 +159,20 @@ def split_half_spearman(first: Floats, second: Floats) -> Floats:
     Spearman–Brown: two halves that correlate by r make a whole of reliability 2r / (1 + r). Where r is negative nothing
     was measured and the formula runs off to −∞: r itself is given. NaN where all values of a half are equal.
     """
-    if first.shape[1] < LEAST_PLAYERS_TO_RANK:
+    correlations = spearman(first, second)
+    stepped_up: Floats = np.where(correlations > 0, 2 * correlations / (1 + np.maximum(correlations, 0)), correlations)
+    return stepped_up
+
+
+def spearman(first: Floats, second: Floats) -> Floats:
+    """Rank correlations of the rows of float64[m, n], ties at their mean rank, float64[m]; NaN where undefined."""
+    if first.shape[1] < LEAST_PLAYERS_TO_RANK or not len(first):
         return np.full(len(first), np.nan)
-    ranks = [np.stack([_ranks(row) for row in half]) for half in (first, second)]
+    ranks = [np.stack([_ranks(row) for row in values]) for values in (first, second)]
     centred = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
     norms = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
     products = (centred[0] * centred[1]).sum(axis=1)
-    correlations = np.divide(products, norms, out=np.full(len(first), np.nan), where=norms > 0)
-    stepped_up: Floats = np.where(correlations > 0, 2 * correlations / (1 + np.maximum(correlations, 0)), correlations)
-    return stepped_up
+    return np.asarray(np.divide(products, norms, out=np.full(len(first), np.nan), where=norms > 0))
 
 
 def infidelity(attribution: Attribution, *, full: Floats, record: Record) -> Floats:
@@ -178,9 +184,7 @@ def infidelity(attribution: Attribution, *, full: Floats, record: Record) -> Flo
     rows = record.rows()
     if rows is None:
         return np.full(len(full), np.nan)
-    n_players = attribution.values.shape[1] if attribution.groups is None else len(attribution.groups)
-    # Behind the players' bits stand the numbers of rows that the game has drawn itself.
-    present, whole = gathered(rows[0][:, :n_players], attribution.groups)
+    present, whole = gathered(rows[0], attribution.groups)
     lost = full - rows[1][whole]  # [m, outputs]
     said = (~present[whole]).astype(np.float64) @ attribution.values.T
     squares = (lost**2).sum(axis=0)

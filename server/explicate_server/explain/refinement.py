@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats, Indices
-from explicate_server.explain.attribution import Attribution
-from explicate_server.explain.game import Estimator, GameInfo
+from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
+from explicate_server.explain.game import Asked, Estimator, GameInfo
 from explicate_server.explain.groups import phrases, recut, spread, starts
 
 Build = Callable[[GameInfo, int], Estimator]
@@ -67,7 +66,7 @@ class Refinement:
         self._stage = self._staged(first_groups, first_rows, last=False)
         self._speaker = self._stage
 
-    def ask(self, count: int) -> Booleans | None:
+    def ask(self, count: int) -> Asked | None:
         """Up to `count` rows of the current stage, or of the last one when the first has had its share."""
         while True:
             stage = self._stage
@@ -80,7 +79,7 @@ class Refinement:
                 groups = recut(stage.groups, values, self._max_groups, self._game.breaks)
                 self._stage = self._staged(groups, self._last_rows, last=True)
                 continue
-            fine = spread(coalitions, stage.groups)
+            fine = spread(np.asarray(coalitions, np.bool_), stage.groups)
             new = np.array([row.tobytes() not in self._known for row in fine], dtype=np.bool_)
             self._asked = fine, new
             if new.any() or not len(fine):

@@ -1,6 +1,6 @@
 """The loop of one explanation: rounds of ask and tell until tolerance, certainty, budget or deadline ends it.
 
-Sans I/O: the caller evaluates the coalitions that `next_round` gives, by whatever means, and tells their values.
+Sans I/O: the caller evaluates the coalitions that `next_round` gives, and tells their values.
 
     run = ExplanationRun(estimator, settings=settings, spent=2)
     while (coalitions := run.next_round(seconds_left)) is not None:
@@ -13,14 +13,13 @@ from enum import Enum
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats
-from explicate_server.explain.attribution import Attribution
+from explicate_server.explain.attribution import Attribution, Booleans, Floats
 from explicate_server.explain.errors import NonFiniteValueError
-from explicate_server.explain.game import Estimator
+from explicate_server.explain.game import Asked, Estimator
 from explicate_server.explain.quality import Quality, Record, basic_quality
 from explicate_server.explain.statistics.intervals import certain_top, within_tolerance
 
-# Of the time left, the part that a round may plan to use: the last solve and the answer need some too.
+# The part of the time left that a round may plan to use: the last solve and the answer need some too.
 PLANNED_SHARE_OF_TIME_LEFT = 0.9
 # Under this fraction of the rows it wanted, a round that must be cut for the deadline is not worth its solve.
 LEAST_SHARE_OF_ROUND = 0.1
@@ -46,11 +45,11 @@ class RunSettings:
         min_evaluations: rows before tolerance or top_k may stop the run; also where the first round ends.
         tolerance: stop once the widest interval's half-width is below this fraction of the range of the values, for
             every output; 0 never stops early.
-        top_k: stop once it is certain, for every output, which so many players have the largest values by size; None
+        top_k: stop once it is certain, for every output, which players have the top_k largest values by size; None
             never stops for that.
         round_growth: each round multiplies the total by this, so that solving stays cheap beside evaluating. The
             default doubles it every two rounds: 8n, 11.3n, 16n, 22.6n, 32n, …
-        round_rows: rounds of so many rows instead, for methods that have no use for early small rounds.
+        round_rows: rounds of this many rows instead, for methods that have no use for early small rounds.
     """
 
     max_evaluations: int
@@ -73,8 +72,13 @@ class ExplanationRun:
         attribution: the current estimate, computed once a round.
     """
 
-    def __init__(self, estimator: Estimator, *, settings: RunSettings, spent: int) -> None:
-        """Start with `spent` rows evaluated already (the instance itself, and v(∅) where it is a row of the model)."""
+    def __init__(
+        self, estimator: Estimator, *, settings: RunSettings, spent: int, drawn: Booleans | None = None
+    ) -> None:
+        """Start with `spent` rows evaluated already (the instance itself, and v(∅) where it is a row of the model).
+
+        `drawn` are the rows of a game that draws them, see `GameInfo`.
+        """
         self.rounds = 0
         self.evaluations = spent
         self.stop_reason = StopReason.RUNNING
@@ -82,10 +86,11 @@ class ExplanationRun:
         self.attribution: Attribution = estimator.estimate()
         self._estimator = estimator
         self._record = Record()
+        self._drawn = drawn
         self._settings = settings
         self._min_evaluations = min(settings.min_evaluations, settings.max_evaluations)
         self._target = float(spent)  # the total at which the current round ends
-        self._asked: Booleans | None = None
+        self._asked: Asked | None = None
         self._last_round: tuple[float, int] | None = None  # seconds left when it was asked, its rows
 
     @property
@@ -99,8 +104,8 @@ class ExplanationRun:
         """How far the current estimate can be trusted; `full` is v(N), float64[outputs]."""
         return basic_quality(self.attribution, full=full, halves=self._estimator.halves(), record=self._record)
 
-    def next_round(self, seconds_left: float | None = None) -> Booleans | None:
-        """The coalitions to evaluate next, bool[m, n], or None when the run is over.
+    def next_round(self, seconds_left: float | None = None) -> Asked | None:
+        """What to evaluate next, m coalitions or rows, or None when the run is over.
 
         `seconds_left` is the time to the deadline, None without one. A round that the pace of the last one would
         carry past the deadline is cut short.
@@ -140,10 +145,11 @@ class ExplanationRun:
         if values.ndim != 2 or len(values) != len(asked):
             raise ValueError(f"The values have shape {values.shape}; they must be [{len(asked)}, outputs].")
         known = np.ones(len(asked), np.bool_) if evaluated is None else evaluated
-        require_finite(asked, values, known, round=self.rounds + 1)
+        present = np.asarray(asked, np.bool_) if self._drawn is None else self._drawn[asked]
+        require_finite(present, values, known, round=self.rounds + 1)
         self._asked = None
         self._estimator.tell(values, evaluated)
-        self._record.add(asked[known], values[known])
+        self._record.add(present[known], values[known])
         self.evaluations += int(known.sum())
         self.rounds += 1
         self.attribution = self._estimator.estimate()

@@ -1,4 +1,4 @@
-"""How much explaining may be in progress: so many explanations in all, so many evaluations of one caller.
+"""How much explaining may be in progress: a number of explanations in all, and of evaluations for each caller.
 
 An explanation is let in as a whole, before its first row, and then never refused. Used on the event loop only.
 """
@@ -22,12 +22,12 @@ class Seat:
         self._caller = caller
 
     def reserve(self, evaluations: int) -> None:
-        """Count so many more evaluations as the caller's, until the explanation ends.
+        """Count more evaluations for the caller, until the explanation ends.
 
         A caller with nothing else in progress is never refused: the budget of one explanation has a limit of its own.
 
         Raises:
-            Overloaded: the caller would have too many in progress; none were reserved.
+            Overloaded: the caller would have too many in progress; nothing was reserved.
         """
         self._admission._reserve(self, self._caller, evaluations)
 

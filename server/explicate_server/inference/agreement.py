@@ -1,15 +1,13 @@
-"""How the answers of two versions of a model to the same inputs agree: running sums, whatever their number."""
+"""How the answers of two versions of a model to the same inputs agree, in running sums."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
-from explicate_server.inference.outputs import Scales
-
-_LEAST_FEATURES_TO_RANK = 3
+from explicate_server.explain.quality import spearman
+from explicate_server.registry.scales import Scales
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Comparison:
 
     @property
     def mean_absolute_difference(self) -> float | None:
-        """Of the values; for classes and labels, of the probabilities of all outputs."""
+        """Mean absolute difference of the values; for classes and labels, of the probabilities of all outputs."""
         return self._differences / self.predictions if self.predictions else None
 
     @property
@@ -77,25 +75,16 @@ class Comparison:
 
     def add_attributions(self, live: NDArray[np.float64], canary: NDArray[np.float64]) -> None:
         """Count attributions float64[outputs, features] of the same features; what cannot be ranked is passed over."""
-        for ours, theirs in zip(live, canary, strict=True):
-            correlation = spearman(ours, theirs)
-            if correlation is not None:
-                self.attributions += 1
-                self._spearmans += correlation
+        finite = (np.isfinite(live) & np.isfinite(canary)).all(axis=1)
+        correlations = spearman(live[finite], canary[finite])
+        defined = correlations[~np.isnan(correlations)]
+        self.attributions += len(defined)
+        self._spearmans += float(defined.sum())
 
     def add_failure(self, reason: str) -> None:
         """Count a request that could not be compared."""
         self.failed += 1
         self.last_failure = reason
-
-
-def spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
-    """Spearman's rank correlation of float64[n] with ties at their mean rank; None where it is not defined."""
-    if len(first) < _LEAST_FEATURES_TO_RANK or not (np.isfinite(first).all() and np.isfinite(second).all()):
-        return None
-    centred = [ranks - ranks.mean() for ranks in (rankdata(first), rankdata(second))]
-    norm = float(np.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
-    return float((centred[0] * centred[1]).sum()) / norm if norm > 0 else None
 
 
 def _by_name(scored: Scored, names: Sequence[str]) -> NDArray[np.float64]:

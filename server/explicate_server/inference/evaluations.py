@@ -1,14 +1,12 @@
-"""Evaluating coalitions: each one of a game goes through the model once, whoever asks for it.
+"""Evaluating coalitions: each one of a game goes through the model once, for all explanations that ask for it.
 
 A coalition is one row of the model or, for a table, one for each background row; what is kept of it is their mean.
 
-Rows leave in flights: chunks that the batcher takes as one ticket. A coalition that another explanation of the same
-input is having evaluated is not sent again; its flight is joined. A flight whose every reader has left is given up.
+Rows leave in flights: chunks that the batcher takes as one ticket. If another explanation of the same input is having a
+coalition evaluated, it is not sent again; its flight is joined. A flight that every reader has left is given up.
 
-The values of coalitions that the model has answered, kept for the next explanation of the same input.
-
-A repeated or refined request then pays only for rows that are new. What is kept is bounded in bytes; the inputs
-explained longest ago go first. Used on the event loop only.
+Values are kept for the next explanation of the same input, so that a repeated or refined request pays only for rows
+that are new. What is kept is bounded in bytes; the inputs explained longest ago go first. Used on the event loop only.
 """
 
 import asyncio
@@ -20,14 +18,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_server.inference.outputs import Scales
+from explicate_server.explain.game import Asked
 from explicate_server.inference.timings import Timings
+from explicate_server.registry.scales import Scales
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.queue import Row, Ticket
 
 # What a value costs beside its numbers (an entry in a dictionary, a key's and an array's header), and a game.
 _ENTRY_BYTES = 250
 _GAME_BYTES = 1000
+# Coalitions handed to the batcher at once, at most with this many rows of the model, and how many such chunks may wait.
+# Long enough to group rows by length over many batches, short enough that a deadline or a cancel finds little in the
+# queue. Coalitions of many rows are those of small models.
+_CHUNK_COALITIONS = 256
+_CHUNK_ROWS = 4096
+_FLIGHTS_WAITING = 2
+
+RowsOf = Callable[[Asked], Awaitable[list[Row]]]
 
 
 class GameValues:
@@ -107,19 +114,11 @@ class ValueStore:
         self.bytes -= game.bytes
 
 
-def coalition_keys(coalitions: NDArray[np.bool_]) -> list[bytes]:
-    """A key for each coalition of bool[m, n]: its bits."""
+def coalition_keys(coalitions: Asked) -> list[bytes]:
+    """A key for each coalition, its bits, or for each drawn row, its number."""
+    if coalitions.dtype != np.bool_:
+        return [number.tobytes() for number in coalitions]
     return [row.tobytes() for row in np.packbits(coalitions, axis=1)]
-
-
-# Coalitions handed to the batcher at once, at most with so many rows of the model, and how many such chunks may wait.
-# Long enough to group rows by length over many batches, short enough that a deadline or a cancel finds little in the
-# queue. Coalitions of many rows are those of small models.
-_CHUNK_COALITIONS = 256
-_CHUNK_ROWS = 4096
-_FLIGHTS_WAITING = 2
-
-RowsOf = Callable[[NDArray[np.bool_]], Awaitable[list[Row]]]
 
 
 class Flight:
@@ -191,9 +190,7 @@ class Evaluations:
         """Different coalitions that this explanation rests on."""
         return len(self._own)
 
-    async def of(
-        self, coalitions: NDArray[np.bool_], priority: Priority
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    async def of(self, coalitions: Asked, priority: Priority) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Values float64[m, width] of bool[m, n] (see `Scales`), and bool[m] which of them there was time for.
 
         Raises:
@@ -211,7 +208,7 @@ class Evaluations:
                 if chunks and len(waits) < _FLIGHTS_WAITING and (not waits or self._seconds_left() > 0):
                     chunk = range(chunks[0], min(chunks.popleft() + self._chunk, len(coalitions)))
                     self._take_known(chunk, keys, values, evaluated)
-                    waits.extend(self._depart(coalitions, [row for row in chunk if not evaluated[row]], keys, priority))
+                    waits.extend(self._send(coalitions, [row for row in chunk if not evaluated[row]], keys, priority))
                 else:
                     await asyncio.wait({waits[0].flight.landed}, timeout=max(0.0, self._seconds_left()))
                     self._collect(waits[0], values, evaluated)
@@ -230,9 +227,7 @@ class Evaluations:
                 values[row], evaluated[row] = value, True
                 self._count(keys[row], reused=True)
 
-    def _depart(
-        self, coalitions: NDArray[np.bool_], rows: list[int], keys: list[bytes], priority: Priority
-    ) -> list[_Wait]:
+    def _send(self, coalitions: Asked, rows: list[int], keys: list[bytes], priority: Priority) -> list[_Wait]:
         """Join the flights that carry some of the rows, and send the others off in a new one."""
         joined: dict[Flight, list[int]] = {}
         new: dict[bytes, int] = {}
@@ -245,7 +240,7 @@ class Evaluations:
                 new.setdefault(keys[row], row)
         if new:
             flight = Flight(list(new), priority)
-            flight.landed = asyncio.create_task(self._fly(flight, coalitions[list(new.values())]))
+            flight.landed = asyncio.create_task(self._evaluate(flight, coalitions[list(new.values())]))
             self._game.under_way.update(dict.fromkeys(new, flight))
             joined[flight] = [row for row in rows if keys[row] in new]
         for flight in joined:
@@ -255,7 +250,7 @@ class Evaluations:
             for flight, places in joined.items()
         ]
 
-    async def _fly(self, flight: Flight, coalitions: NDArray[np.bool_]) -> None:
+    async def _evaluate(self, flight: Flight, coalitions: Asked) -> None:
         """Make the rows, have them evaluated, and keep their values."""
         try:
             rows = await self._rows_of(coalitions)
@@ -265,10 +260,10 @@ class Evaluations:
         except Exception as error:  # told to each reader that misses a row
             flight.fault = error
         finally:
-            self._land(flight)
+            self._finish(flight)
 
-    def _land(self, flight: Flight) -> None:
-        self._take_off_the_board(flight)
+    def _finish(self, flight: Flight) -> None:
+        self._withdraw(flight)
         if flight.ticket is not None:
             keys = list(flight.places)
             done, values = self._means(flight.ticket, slice(None))
@@ -282,7 +277,7 @@ class Evaluations:
         answers = ticket.values.reshape(-1, rows, self._scales.outputs)[places][done]
         return done, self._scales.means(answers, self._weights)
 
-    def _take_off_the_board(self, flight: Flight) -> None:
+    def _withdraw(self, flight: Flight) -> None:
         for key in flight.places:
             if self._game.under_way.get(key) is flight:
                 del self._game.under_way[key]
@@ -308,7 +303,7 @@ class Evaluations:
     def _leave(self, flight: Flight) -> None:
         flight.readers -= 1
         if not flight.readers:
-            self._take_off_the_board(flight)  # nobody may join what is being given up
+            self._withdraw(flight)  # nobody may join what is being given up
             if flight.ticket is not None:
                 self._batcher.abandon(flight.ticket)
 

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -19,14 +19,13 @@ from explicate_bundle.inputs import ModelInput
 from explicate_server import tracing
 from explicate_server.errors import DeadlinePassed, InvalidRequest, Violation
 from explicate_server.explain.attribution import Attribution
-from explicate_server.explain.game import GameInfo
+from explicate_server.explain.game import Asked, GameInfo
+from explicate_server.explain.method import Method
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
-from explicate_server.explain.refinement import refined
 from explicate_server.explain.run import ExplanationRun, StopReason
 from explicate_server.inference.admission import Seat
 from explicate_server.inference.evaluations import Evaluations, GameValues, ValueStore
-from explicate_server.inference.explain_options import MAX_PLAYERS, ResolvedOptions
-from explicate_server.inference.outputs import Outputs
+from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, Outputs, ResolvedOptions
 from explicate_server.inference.predictor import encode_inputs
 from explicate_server.inference.timings import Timings
 from explicate_server.inference.workers import Workers
@@ -96,13 +95,13 @@ class ExplainAnswer:
     final: bool
 
 
-class OneExplanation:
+class ExplainCall:
     """The state of one explanation in progress. ``workers`` runs what would hold up the event loop."""
 
     def __init__(
         self,
         served: ServedModel,
-        with_budget: Callable[[int], ResolvedOptions],
+        checked: CheckedOptions,
         *,
         priority: Priority,
         time_limit_s: float,
@@ -110,7 +109,10 @@ class OneExplanation:
         store: ValueStore,
     ) -> None:
         self._served = served
-        self._with_budget = with_budget
+        self._checked = checked
+        self._players = served.modality.players_of(checked.granularity, checked.segments)
+        if checked.method.players == "distinct-words":
+            self._players = checked.method.players
         self._priority = priority
         self._workers = workers
         self._store = store
@@ -122,14 +124,14 @@ class OneExplanation:
     ) -> AsyncGenerator[ExplainAnswer]:
         """Predict, then ask, evaluate and tell until the run stops."""
         encoded, game, digest = await self._prepare(value, field_path)
-        options = self._with_budget(len(game.players))
+        options = self._checked.for_players(len(game.players))
         seat.reserve(options.max_evaluations)
         served, runtime = self._served, self._served.runtime
         drawn = await self._drawn(game, options)
         # Everything that the game's values depend on.
         key = (
             *(served.bundle.digest, runtime.name, runtime.precision),
-            *(digest, options.players, options.masking),
+            *(digest, self._players, options.masking),
             *(() if drawn is None else (options.max_evaluations, options.seed)),
         )
         with self._store.game(key) as known:
@@ -141,18 +143,18 @@ class OneExplanation:
     async def _prepare(self, value: ModelInput, field_path: str) -> tuple[EncodedInput, Game, bytes]:
         """The input ready for the model, its game, and its digest: of 8 MiB that alone takes 10 ms."""
         started_s = time.monotonic()
-        modality, options = self._served.modality, self._with_budget(0)
+        modality = self._served.modality
 
         def prepare() -> tuple[EncodedInput, Game, bytes]:
             (encoded,) = encode_inputs(self._served, [value], [field_path])
-            game = modality.game(value, encoded, players=options.players, masking=options.masking)
+            game = modality.game(value, encoded, players=self._players, masking=self._checked.masking)
             return encoded, game, value.digest
 
         with tracing.span("prepare"):
             workers = self._workers.encoding(value.encoding_cost)
             encoded, game, digest = await asyncio.get_running_loop().run_in_executor(workers, prepare)
         if len(game.players) > MAX_PLAYERS:
-            kind = options.players.replace("-", " ")
+            kind = self._players.replace("-", " ")
             problem = f"has {len(game.players):,} {kind}; at most {MAX_PLAYERS:,} can be explained"
             raise InvalidRequest([Violation(f"{field_path}.{modality.field}", problem)])
         self._timings.preprocessing_s += time.monotonic() - started_s
@@ -168,7 +170,7 @@ class OneExplanation:
         return drawn
 
     def _evaluations(self, game: Game, known: GameValues) -> Evaluations:
-        async def rows_of(coalitions: NDArray[np.bool_]) -> list[Row]:
+        async def rows_of(coalitions: Asked) -> list[Row]:
             started_s = time.monotonic()
             rows = await self._in_worker(game.rows, coalitions)
             self._timings.preprocessing_s += time.monotonic() - started_s
@@ -194,11 +196,11 @@ class OneExplanation:
         evaluations: Evaluations,
         progress: Callable[[], bool],
     ) -> AsyncGenerator[ExplainAnswer]:
-        whole, empty = await self._endpoints(game, evaluations, needs_empty=options.method.needs_empty)
-        scales = self._served.scales
+        whole, empty = await self._endpoints(game, evaluations, options.method)
+        scales, labels = self._served.scales, self._served.labels
         prediction = scales.raw(whole)[0]
         outputs = Outputs.choose(
-            options.target, options.output_space, scales=scales, prediction=prediction, labels=self._served.labels
+            options.target, options.output_space, scales=scales, prediction=prediction, labels=labels
         )
         information = GameInfo(
             n_players=len(game.players),
@@ -210,71 +212,40 @@ class OneExplanation:
             drawn=drawn,
         )
         run = _run(information, options, spent=evaluations.count)
-        unevaluated = 0
-
-        async def answer(*, final: bool) -> ExplainAnswer:
-            quality = await self._fit(run.quality, information.full)
-            # In rows that are drawn no player can be taken out alone.
-            if final and options.quality == "full" and drawn is None:
-                quality = await self._with_faithfulness(quality, run.attribution, information, outputs, evaluations)
-            groups = run.attribution.groups
-            return ExplainAnswer(
-                prediction=prediction,
-                encoded=encoded,
-                players=game.players if groups is None else game.grouped(groups),
-                segment_map=_segment_map(game, groups),
-                outputs=outputs,
-                attribution=run.attribution,
-                quality=quality,
-                full=information.full,
-                options=options,
-                evaluations=evaluations.count,
-                reused_evaluations=evaluations.reused,
-                rounds=run.rounds,
-                stop_reason=run.stop_reason,
-                cut_by_clock=run.cut_by_clock,
-                fitted_evaluations=run.evaluations,
-                unevaluated=unevaluated,
-                converged=run.converged,
-                timings=self._timings,
-                final=final,
-            )
-
+        work = _Work(encoded, game, options, prediction, outputs, information, run, evaluations)
         while (coalitions := await self._fit(run.next_round, self._deadline.seconds_left())) is not None:
             with tracing.span("round", number=run.rounds + 1, coalitions=len(coalitions)) as span:
                 values, evaluated = await evaluations.of(coalitions, self._priority)
                 span.set(evaluated=int(evaluated.sum()))
                 await self._fit(run.tell, outputs.of(values), evaluated)
-            unevaluated = int((~evaluated).sum())
-            if unevaluated:
+            work.unevaluated = int((~evaluated).sum())
+            if work.unevaluated:
                 run.stop(StopReason.DEADLINE)
                 break
             if progress():
-                yield await answer(final=False)
-        yield await answer(final=True)
+                yield work.answer(await self._quality(work), self._timings, final=False)
+        yield work.answer(await self._quality(work, final=True), self._timings, final=True)
 
-    async def _with_faithfulness(
-        self,
-        quality: Quality,
-        attribution: Attribution,
-        information: GameInfo,
-        outputs: Outputs,
-        evaluations: Evaluations,
-    ) -> Quality:
-        """The quality with comprehensiveness and sufficiency; without them when there is no time for their rows."""
-        check = FaithfulnessCheck(attribution, seed=information.seed)
-        values, evaluated = await evaluations.of(check.coalitions, self._priority)
-        figures = check.figures(outputs.of(values), information.full) if evaluated.all() else None
-        if figures is None:
+    async def _quality(self, work: "_Work", *, final: bool = False) -> Quality:
+        """The quality so far; of the final answer with comprehensiveness and sufficiency, if they were asked for and
+        there is time for their rows.
+        """
+        information, run = work.information, work.run
+        quality = await self._fit(run.quality, information.full)
+        # Drawn rows have no coalition without exactly one player.
+        if not final or work.options.quality != "full" or information.drawn is not None:
             return quality
-        return replace(quality, comprehensiveness=figures[0], sufficiency=figures[1])
+        check = FaithfulnessCheck(run.attribution, seed=information.seed)
+        values, evaluated = await work.evaluations.of(check.coalitions, self._priority)
+        return check.added_to(quality, work.outputs.of(values), information.full) if evaluated.all() else quality
 
     async def _endpoints(
-        self, game: Game, evaluations: Evaluations, *, needs_empty: bool
+        self, game: Game, evaluations: Evaluations, method: Method
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Values float64[1, width] of the whole input and, where the method needs it, of the empty one."""
-        ends = np.ones((2 if needs_empty else 1, len(game.players)), dtype=np.bool_)
-        ends[1:] = False
+        coalitions = np.ones((2 if method.needs_empty else 1, len(game.players)), dtype=np.bool_)
+        coalitions[1:] = False
+        ends = np.zeros(1, np.intp) if method.drawn else coalitions
         # Not one of thousands of rows: what the caller waits for first goes with the predictions.
         urgent = Priority.PREDICT if self._priority is Priority.EXPLAIN else self._priority
         with tracing.span("endpoints", coalitions=len(ends)):
@@ -297,9 +268,44 @@ class OneExplanation:
         return await asyncio.get_running_loop().run_in_executor(self._workers.short, function, *arguments)
 
 
-def _segment_map(game: Game, groups: NDArray[np.intp] | None) -> NDArray[np.intp] | None:
-    """The player, or its group, that each pixel belongs to."""
-    return game.segment_map if game.segment_map is None or groups is None else groups[game.segment_map]
+@dataclass
+class _Work:
+    """What is explained, and how far it is."""
+
+    encoded: EncodedInput
+    game: Game
+    options: ResolvedOptions
+    prediction: NDArray[np.float64]
+    outputs: Outputs
+    information: GameInfo
+    run: ExplanationRun
+    evaluations: Evaluations
+    unevaluated: int = 0
+
+    def answer(self, quality: Quality, timings: Timings, *, final: bool) -> ExplainAnswer:
+        """What is known now."""
+        run, groups, segment_map = self.run, self.run.attribution.groups, self.game.segment_map
+        return ExplainAnswer(
+            prediction=self.prediction,
+            encoded=self.encoded,
+            players=self.game.players if groups is None else self.game.grouped(groups),
+            segment_map=segment_map if segment_map is None or groups is None else groups[segment_map],
+            outputs=self.outputs,
+            attribution=run.attribution,
+            quality=quality,
+            full=self.information.full,
+            options=self.options,
+            evaluations=self.evaluations.count,
+            reused_evaluations=self.evaluations.reused,
+            rounds=run.rounds,
+            stop_reason=run.stop_reason,
+            cut_by_clock=run.cut_by_clock,
+            fitted_evaluations=run.evaluations,
+            unevaluated=self.unevaluated,
+            converged=run.converged,
+            timings=timings,
+            final=final,
+        )
 
 
 def _run(information: GameInfo, options: ResolvedOptions, *, spent: int) -> ExplanationRun:
@@ -308,9 +314,7 @@ def _run(information: GameInfo, options: ResolvedOptions, *, spent: int) -> Expl
         max_evaluations=options.max_evaluations,
         min_evaluations=options.min_evaluations,
         tolerance=options.tolerance,
+        top_k=options.top_k,
     )
-    most_players = options.max_players or information.n_players
-    estimator = refined(
-        options.method.build, information, max_players=most_players, max_evaluations=options.max_evaluations
-    )
-    return ExplanationRun(estimator, settings=replace(settings, top_k=options.top_k), spent=spent)
+    max_players = options.max_players or information.n_players
+    return options.method.start(information, settings, max_players=max_players, spent=spent)

@@ -1,11 +1,16 @@
 """The options of an explanation: checked as a whole, every default resolved, nothing guessed later."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from explicate_bundle.objective import REGRESSION
 from explicate_server.errors import InvalidRequest, NotServable, Violation
-from explicate_server.explain.methods import AUTO, DRAWN, METHODS, Method, Reads, chosen
+from explicate_server.explain.method import DRAWN, Method
+from explicate_server.explain.methods import AUTO, METHODS, chosen
+from explicate_server.registry.scales import Choices, Scales
 from explicate_server.settings import Settings
 
 ClassName = int | str
@@ -71,10 +76,44 @@ def class_index(name: ClassName | None, labels: Sequence[str]) -> int:
     return labels.index(name) if isinstance(name, str) else name
 
 
-# The scales of an output, the default first.
-# Unless the caller says otherwise, more players than this are grouped where the budget has fewer than so many rows for
-# each. With more rows the words themselves come out better: relative L2 error .30 against .31 at 4 rows a word, .15
-# against .23 at 8 (two reviews of 85 and 89 words), and the default budget has 8 for up to 256 words.
+@dataclass(frozen=True)
+class Outputs:
+    """The explained outputs: ``class_indices`` on the scale ``space``; a regression has one, 0.
+
+    ``reference_index`` is the class whose score is taken off, for a contrast.
+    """
+
+    scales: Scales
+    class_indices: tuple[int, ...]
+    space: str
+    reference_index: int | None = None
+
+    @classmethod
+    def choose(
+        cls, target: Target, space: str, *, scales: Scales, prediction: NDArray[np.float64], labels: Sequence[str]
+    ) -> "Outputs":
+        """The outputs a checked target means, given the graph's own answer ``prediction``, float64[outputs]."""
+        if target.all:
+            return cls(scales, tuple(range(len(labels))), space)
+        if target.contrast:
+            reference = class_index(target.contrast.reference, labels)
+            return cls(scales, (class_index(target.contrast.target, labels),), space, reference)
+        if target.label is not None:
+            return cls(scales, (labels.index(target.label),), space)
+        return cls(scales, (int(prediction.argmax()) if target.index is None else target.index,), space)
+
+    def of(self, kept: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Explained outputs float64[m, explained] of what was kept of coalitions, float64[m, width]."""
+        scores = self.scales.of(kept, self.space)
+        explained = scores[:, list(self.class_indices)]
+        if self.reference_index is not None:
+            explained = explained - scores[:, [self.reference_index]]
+        return np.asarray(explained)
+
+
+# Unless the caller says otherwise, more players than this are grouped if the budget has fewer rows for each than the
+# second number. With more rows the words themselves come out better: relative L2 error .30 against .31 at 4 rows a
+# word, .15 against .23 at 8 (two reviews of 85 and 89 words), and the default budget has 8 for up to 256 words.
 PLAYERS_WORTH_GROUPING = 64
 ROWS_THAT_TELL_A_PLAYER = 8
 _MIN_EVALUATIONS = 4
@@ -83,9 +122,6 @@ _MAX_CELLS = 1 << 23
 # More players than this make the fit, not the model, the cost (n² numbers, n³ work).
 MAX_PLAYERS = 1024
 _CONFIDENCE_RANGE = (0.5, 0.999)
-# Of images; the others cut texts.
-_SEGMENT_GRANULARITIES = ("slic", "quickshift", "grid", "patch")
-_COUNTED_SEGMENTS = ("slic", "grid")
 _DEFAULT_SEGMENTS = 49
 
 
@@ -134,58 +170,92 @@ class ResolvedOptions:
     max_players: int | None
     segments: int | None
 
-    @property
-    def players(self) -> str:
-        """What the players are, as ``Modality.game`` knows them."""
-        if self.granularity is None:
-            return "columns"
-        if self.granularity in _SEGMENT_GRANULARITIES:
-            return f"{self.granularity}-segments" + (f"-{self.segments}" if self.segments else "")
-        return "distinct-words" if self.method.players == "distinct-words" else f"{self.granularity}s"
-
 
 @dataclass(frozen=True)
-class Choices:
-    """What may be asked about a model; see ``Modality`` for maskings and granularities.
+class CheckedOptions:
+    """Options that fit a model, before the number of players is known. ``method`` is what "auto" means for many."""
 
-    Attributes:
-        labels: of the outputs; a regression has one, the name of its target.
-        spaces: scales of its outputs, the default first.
-    """
+    given: ExplainOptions
+    method: Method
+    masking: str
+    granularity: str | None
+    choices: Choices
+    settings: Settings
 
-    labels: Sequence[str]
-    spaces: Sequence[str]
-    maskings: Sequence[str]
-    granularities: Sequence[str]
-    reads: Reads
+    @property
+    def time_limit_s(self) -> float:
+        """What the call may take."""
+        return self.settings.max_call_s if self.given.time_limit_s is None else self.given.time_limit_s
 
-    def fits(self, method: Method) -> bool:
-        """Whether a method of the model's kind of input can explain it: one draws from what its bundle may lack."""
-        return not method.drawn or DRAWN in self.maskings
+    @property
+    def segments(self) -> int | None:
+        """About how many players there are to be; None where their number is not chosen."""
+        return self.given.segments or _DEFAULT_SEGMENTS if self.granularity in self.choices.counted else None
+
+    def for_players(self, players: int) -> ResolvedOptions:
+        """The method that "auto" means, and what was left open and follows from it or from the number of players.
+
+        Raises:
+            InvalidRequest: the evaluations asked for are too many for the number of players, or too few for the method.
+        """
+        given = self.given
+        method = _method(given, self.choices, players)
+        maximum = self._max_evaluations(method, players)
+        max_players = given.max_players or max(PLAYERS_WORTH_GROUPING, maximum // ROWS_THAT_TELL_A_PLAYER)
+        attributed = min(players, max_players) if method.refines else players
+        return ResolvedOptions(
+            method=method,
+            target=given.target,
+            output_space=given.output_space or ("logit" if given.target.contrast else self.choices.spaces[0]),
+            granularity=self.granularity,
+            masking=self.masking,
+            max_evaluations=maximum,
+            min_evaluations=min(given.min_evaluations or method.default_min_evaluations(attributed), maximum),
+            tolerance=method.default_tolerance if given.tolerance is None else given.tolerance,
+            confidence=0.95 if given.confidence is None else given.confidence,
+            time_limit_s=self.time_limit_s,
+            seed=given.seed or 0,
+            top_k=given.top_k,
+            quality=given.quality or "basic",
+            max_players=min(max_players, MAX_PLAYERS) if method.refines else None,
+            segments=self.segments,
+        )
+
+    def _max_evaluations(self, method: Method, players: int) -> int:
+        given = self.given
+        most = _MAX_CELLS // max(1, players)
+        if given.max_evaluations and given.max_evaluations > most:
+            problem = f"is {given.max_evaluations:,}; at most {most:,} are possible for {players:,} players"
+            raise InvalidRequest([Violation("options.max_evaluations", problem)])
+        paid = min(players, given.max_players or PLAYERS_WORTH_GROUPING) if method.refines else players
+        default = max(_MIN_EVALUATIONS, method.default_max_evaluations(paid))
+        maximum = given.max_evaluations or min(default, self.settings.max_evaluations, most)
+        if maximum < method.least_evaluations(players):
+            field = "max_evaluations" if given.max_evaluations else "method"
+            problem = (
+                f"{method.name} needs 2^{players} evaluations for {players:,} players; at most {maximum:,} are allowed"
+            )
+            raise InvalidRequest([Violation(f"options.{field}", problem)])
+        return maximum
 
 
-def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) -> Callable[[int], ResolvedOptions]:
+def check_options(options: ExplainOptions, *, choices: Choices, settings: Settings) -> CheckedOptions:
     """Check the options against a model, before any work.
-
-    Returns:
-        A function that completes them with what depends on the number of players.
 
     Raises:
         InvalidRequest: names every bad field.
         NotServable: the method or the masking does not fit the model.
     """
-    name = AUTO if options.method is None else options.method
-    if name != AUTO and name not in METHODS:
+    if options.method not in (None, AUTO, *METHODS):
         known = ", ".join((AUTO, *METHODS))
-        raise InvalidRequest(
-            [Violation("options.method", f"{name!r} is not a method; there are {known}")], reason="UNKNOWN_METHOD"
-        )
-    method = chosen(name, n_players=MAX_PLAYERS, max_evaluations=options.max_evaluations, reads=choices.reads)
+        problem = f"{options.method!r} is not a method; there are {known}"
+        raise InvalidRequest([Violation("options.method", problem)], reason="UNKNOWN_METHOD")
+    method = _method(options, choices, MAX_PLAYERS)
     if not choices.fits(method):
         raise NotServable(
             "METHOD_UNSUPPORTED",
-            f"{method.name} draws from statistics of the training data (lime.npz), which this model's bundle has not; "
-            "train and export it again, or take a method that GetModel lists",
+            f"{method.name} draws from statistics of the training data (lime.npz), which this model's bundle does not "
+            "have; train and export it again, or take a method that GetModel lists",
         )
     violations = [
         *_number_violations(options, method, settings),
@@ -194,79 +264,28 @@ def resolve(options: ExplainOptions, *, choices: Choices, settings: Settings) ->
     ]
     if violations:
         raise InvalidRequest(violations)
-    default_masking = method.default_masking if method.default_masking in choices.maskings else choices.maskings[0]
-    masking = options.masking or default_masking
+    default = method.default_masking if method.default_masking in choices.maskings else choices.maskings[0]
+    masking = options.masking or default
     if masking not in choices.maskings:
         raise NotServable(
             "MASKING_UNSUPPORTED",
-            f"{masking!r} is no masking of this model; it has {', '.join(choices.maskings)}",
+            f"{masking!r} is not a masking of this model; it has {', '.join(choices.maskings)}",
         )
     if method.drawn is not (masking == DRAWN):
-        problem = f"is {masking}; of a table lime knows the masking drawn and no other, and no other method knows it"
+        problem = f"is {masking}; for a table, lime knows only the masking drawn, and only lime knows it"
         raise InvalidRequest([Violation("options.masking", problem)])
-    default_space = "logit" if options.target.contrast else choices.spaces[0]
-    granularity = _granularity(options, method, choices)
-    resolved = ResolvedOptions(
-        method=method,
-        target=options.target,
-        output_space=options.output_space or default_space,
-        granularity=granularity,
-        masking=masking,
-        max_evaluations=options.max_evaluations or 0,
-        min_evaluations=options.min_evaluations or 0,
-        tolerance=method.default_tolerance if options.tolerance is None else options.tolerance,
-        confidence=0.95 if options.confidence is None else options.confidence,
-        time_limit_s=settings.max_call_s if options.time_limit_s is None else options.time_limit_s,
-        seed=options.seed or 0,
-        top_k=options.top_k,
-        quality=options.quality or "basic",
-        max_players=options.max_players,
-        segments=options.segments or _DEFAULT_SEGMENTS if granularity in _COUNTED_SEGMENTS else None,
-    )
-    return lambda players: _with_budget(resolved, options, players, settings, reads=choices.reads)
+    return CheckedOptions(options, method, masking, _granularity(options, method, choices), choices, settings)
+
+
+def _method(options: ExplainOptions, choices: Choices, players: int) -> Method:
+    name = options.method or AUTO
+    return chosen(name, n_players=players, max_evaluations=options.max_evaluations, reads=choices.reads)
 
 
 def _granularity(options: ExplainOptions, method: Method, choices: Choices) -> str | None:
     """What the players are; None where there is nothing to choose."""
-    default = method.default_granularity
-    if default not in choices.granularities:
-        default = next(iter(choices.granularities), None)
-    return options.granularity or default
-
-
-def _with_budget(
-    options: ResolvedOptions, given: ExplainOptions, players: int, settings: Settings, *, reads: Reads
-) -> ResolvedOptions:
-    """The method that "auto" means, and what was left open and follows from it or from the number of players.
-
-    Raises:
-        InvalidRequest: the evaluations asked for are too many for so many players, or too few for the method.
-    """
-    method = chosen(given.method or AUTO, n_players=players, max_evaluations=given.max_evaluations, reads=reads)
-    most = _MAX_CELLS // max(1, players)
-    if options.max_evaluations > most:
-        problem = f"is {options.max_evaluations:,}; at most {most:,} are possible for {players:,} players"
-        raise InvalidRequest([Violation("options.max_evaluations", problem)])
-    paid = min(players, options.max_players or PLAYERS_WORTH_GROUPING) if method.refines else players
-    default = max(_MIN_EVALUATIONS, method.default_max_evaluations(paid))
-    maximum = options.max_evaluations or min(default, settings.max_evaluations, most)
-    if maximum < method.least_evaluations(players):
-        asked = "max_evaluations" if options.max_evaluations else "method"
-        problem = (
-            f"{method.name} needs 2^{players} evaluations for {players:,} players; at most {maximum:,} are allowed"
-        )
-        raise InvalidRequest([Violation(f"options.{asked}", problem)])
-    max_players = options.max_players or max(PLAYERS_WORTH_GROUPING, maximum // ROWS_THAT_TELL_A_PLAYER)
-    attributed = min(players, max_players) if method.refines else players
-    minimum = options.min_evaluations or method.default_min_evaluations(attributed)
-    return replace(
-        options,
-        method=method,
-        tolerance=method.default_tolerance if given.tolerance is None else given.tolerance,
-        max_evaluations=maximum,
-        min_evaluations=min(minimum, maximum),
-        max_players=min(max_players, MAX_PLAYERS) if method.refines else None,
-    )
+    offered, default = choices.granularities, method.default_granularity
+    return options.granularity or (default if default in offered else next(iter(offered), None))
 
 
 def _number_violations(options: ExplainOptions, method: Method, settings: Settings) -> list[Violation]:
@@ -298,7 +317,7 @@ def _method_violations(options: ExplainOptions, method: Method, choices: Choices
         problem = f"is {options.output_space}; this model has {' and '.join(choices.spaces)}"
         violations.append(Violation("options.output_space", problem))
     if options.granularity is not None and not choices.granularities:
-        problem = "is of texts and images only; the players of a table are its columns and groups of columns"
+        problem = "is for texts and images only; the players of a table are its columns and groups of columns"
         violations.append(Violation("options.granularity", problem))
     elif options.granularity not in (None, *choices.granularities):
         problem = f"is {options.granularity}; the players of this model may be {', '.join(choices.granularities)}"
@@ -307,7 +326,9 @@ def _method_violations(options: ExplainOptions, method: Method, choices: Choices
         problem = f"is {options.granularity}; {method.name} knows words only"
         violations.append(Violation("options.granularity", problem))
     if options.max_players is not None and not method.refines:
-        violations.append(Violation("options.max_players", f"is of no use: {method.name} does not group players"))
-    if options.segments is not None and _granularity(options, method, choices) not in _COUNTED_SEGMENTS:
-        violations.append(Violation("options.segments", "is of use for the granularities slic and grid of images only"))
+        violations.append(Violation("options.max_players", f"has no effect: {method.name} does not group players"))
+    if options.segments is not None and _granularity(options, method, choices) not in choices.counted:
+        violations.append(
+            Violation("options.segments", "has an effect for the granularities slic and grid of images only")
+        )
     return violations

@@ -1,35 +1,52 @@
-"""Explanations: admitted, checked and counted; two in flight share the batcher, and the values of coalitions that both
-ask for.
+"""Explanations: admitted, checked, and told to observers before they leave.
+
+Two in flight share the batcher, and the values of coalitions that both ask for.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
 
 from explicate_bundle.inputs import ModelInput
-from explicate_server.call_record import current_call
+from explicate_server.call_record import CallRecord, current_call
 from explicate_server.inference.admission import Admission
 from explicate_server.inference.evaluations import ValueStore
-from explicate_server.inference.explain_call import ExplainAnswer, OneExplanation
-from explicate_server.inference.explain_options import ExplainOptions, resolve
+from explicate_server.inference.explain_call import ExplainAnswer, ExplainCall
+from explicate_server.inference.explain_options import ExplainOptions, check_options
 from explicate_server.inference.workers import Workers
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
-from explicate_server.telemetry.audit_log import AuditLog, audit_entry
-from explicate_server.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The final answer about an input, the version that gave it, and the call that asked for it."""
+
+    served: ServedModel
+    value: ModelInput
+    answer: ExplainAnswer
+    call: CallRecord
+
+
+class Observer(Protocol):
+    """What is told of explanations."""
+
+    async def explained(self, told: Explained) -> None:
+        """An answer is about to leave; it waits for this, which must not raise."""
 
 
 class Explainer:
     """Computes explanations; one for the whole server. ``workers`` runs what would hold up the event loop."""
 
     def __init__(
-        self, settings: Settings, workers: Workers, admission: Admission, metrics: Metrics, audit: AuditLog | None
+        self, settings: Settings, workers: Workers, admission: Admission, observers: Sequence[Observer] = ()
     ) -> None:
         self._settings = settings
         self._workers = workers
         self._admission = admission
-        self._metrics = metrics
-        self._audit = audit
+        self._observers = observers
         self.store = ValueStore(settings.max_memo_bytes)
 
     async def explain(
@@ -48,7 +65,7 @@ class Explainer:
 
         ``time_left_s`` is what the caller's deadline leaves, ``caller`` whose evaluations they are.
 
-        Closing the iterator, or cancelling whoever waits for it, drops the rows that have not started.
+        Closing the iterator, or cancelling the task that waits for it, drops the rows that have not started.
 
         Raises:
             InvalidRequest, NotServable: the options or the input do not fit.
@@ -56,34 +73,21 @@ class Explainer:
             DeadlinePassed: time was over before the prediction was there.
             ModelFault: the model failed on one of the rows.
         """
-        with_budget = resolve(options, choices=served.choices, settings=self._settings)
+        checked = check_options(options, choices=served.choices, settings=self._settings)
         with self._admission.explanation(caller) as seat:
-            work = OneExplanation(
+            call = ExplainCall(
                 served,
-                with_budget,
+                checked,
                 priority=priority,
-                time_limit_s=min(time_left_s, with_budget(0).time_limit_s),
+                time_limit_s=min(time_left_s, checked.time_limit_s),
                 workers=self._workers,
                 store=self.store,
             )
-            async with aclosing(work.answers(value, field_path, seat, progress)) as answers:
+            async with aclosing(call.answers(value, field_path, seat, progress)) as answers:
                 async for answer in answers:
-                    # What a shadow finds is for nobody: it is neither counted nor audited as an answer.
-                    if answer.final and current_call.get() is not None:
-                        self._count(answer)
-                        await self._note(served, value, answer)
+                    record = current_call.get()
+                    # A shadow's answers go to nobody and have no record: they are neither counted nor audited.
+                    if answer.final and record is not None:
+                        for observer in self._observers:
+                            await observer.explained(Explained(served, value, answer, record))
                     yield answer
-
-    async def _note(self, served: ServedModel, value: ModelInput, answer: ExplainAnswer) -> None:
-        call = current_call.get()
-        if self._audit is not None and call is not None:  # a shadow's answers go to nobody
-            with_input = self._settings.audit_inputs
-            await self._audit.write(audit_entry(served, value, answer, call, with_input=with_input))
-
-    def _count(self, answer: ExplainAnswer) -> None:
-        self._metrics.explanation_ended(
-            method=answer.options.method.name,
-            stop_reason=answer.stop_reason.value,
-            evaluations=answer.evaluations,
-            reused=answer.reused_evaluations,
-        )

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_bundle.inputs import ImageInput, ModelInput, TabularInput, TextInput
+from explicate_bundle.inputs import ModelInput, TabularInput
 from explicate_server.errors import MOST_VIOLATIONS_TOLD, DeadlinePassed, InvalidRequest, NotServable, Violation
 from explicate_server.inference.timings import Timings
 from explicate_server.inference.workers import Workers
@@ -25,7 +25,6 @@ from explicate_server.settings import Settings
 _INLINE_CHARACTERS = 4096
 # What one call may keep a worker busy with before others have their turn: about 0.1 s of texts, or one image.
 _PART_CHARACTERS = 1 << 20
-_KIND_NAMES = {TextInput: "a text", TabularInput: "a row of a table", ImageInput: "an image"}
 _Encoded = TypeVar("_Encoded")
 
 
@@ -80,7 +79,7 @@ class Predictor:
         Raises:
             InvalidRequest: names the bad columns, ``table.columns[income].numbers.values[17]``.
             NotServable: the model does not read tables.
-            Overloaded, DeadlinePassed, ModelFault: as of :meth:`predict`.
+            Overloaded, DeadlinePassed, ModelFault: as in :meth:`predict`.
         """
         timings, modality = Timings(), served.modality
         if not isinstance(modality, TabularModality):
@@ -146,7 +145,7 @@ class Predictor:
 
 
 def encode_inputs(served: ServedModel, values: Sequence[ModelInput], paths: Sequence[str]) -> Sequence[EncodedInput]:
-    """Make inputs ready that stand at ``paths`` of the request; it may take long, and then belongs into a worker.
+    """Make inputs ready, which are at ``paths`` of the request; it may take long, and then belongs in a worker.
 
     Raises:
         NotServable: one is not of the model's kind.
@@ -166,7 +165,7 @@ def encode_inputs(served: ServedModel, values: Sequence[ModelInput], paths: Sequ
 
 
 def _parts(values: Sequence[ModelInput]) -> Iterator[range]:
-    """Runs of places, each of one input or of no more than a part's cost."""
+    """Runs of places, each of one input or of at most a part's cost."""
     first, cost = 0, 0
     for index, value in enumerate(values):
         cost += value.encoding_cost
@@ -180,5 +179,5 @@ def _wrong_kind(served: ServedModel, path: str, given: type[ModelInput]) -> NotS
     name = served.bundle.manifest.model
     return NotServable(
         "INPUT_KIND_UNSUPPORTED",
-        f"{path} is {_KIND_NAMES[given]}; {name!r} reads {_KIND_NAMES[served.modality.input_type]}",
+        f"{path} is {given.described}; {name!r} reads {served.modality.input_type.described}",
     )

@@ -9,6 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,7 @@ from explicate_server.settings import Settings
 
 # Enough for a burst. Each holds a request's inputs, which may be images.
 _MOST_WAITING = 64
-_MOST_WAITING_BYTES = 64 << 20
+MOST_WAITING_BYTES = 64 << 20
 # How often to look whether the live version still has rows waiting.
 _BUSY_PAUSE_S = 0.02
 _CALLER = "shadow"
@@ -37,6 +39,11 @@ _log = logging.getLogger(__name__)
 
 Compare = Callable[[ServedModel, Comparison], Awaitable[None]]
 Ask = Callable[[ServedModel], Awaitable[PredictAnswer | PackedAnswer]]
+
+
+class _Background(TypedDict):
+    priority: Priority
+    time_left_s: float
 
 
 @dataclass(frozen=True)
@@ -48,15 +55,19 @@ class _Job:
 
 
 class Shadow:
-    """Compares versions; one for the whole server. Used on the event loop only."""
+    """Compares versions; one for the whole server. Used on the event loop only.
+
+    Attributes:
+        waiting_bytes: of the requests that wait to be shadowed, at most MOST_WAITING_BYTES.
+    """
 
     def __init__(self, registry: ModelRegistry, predictor: Predictor, explainer: Explainer, settings: Settings) -> None:
         self._registry = registry
         self._predictor = predictor
         self._explainer = explainer
-        self._time_limit_s = settings.max_call_s
+        self._in_the_background: _Background = {"priority": Priority.BULK, "time_left_s": settings.max_call_s}
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue(_MOST_WAITING)
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0
         self._comparisons: dict[str, Comparison] = {}
 
     def report(self, model: str) -> Comparison | None:
@@ -70,22 +81,14 @@ class Shadow:
         self, live: ServedModel, values: Sequence[ModelInput], answers: NDArray[np.float64], *, size_bytes: int
     ) -> None:
         """The live version has answered these inputs, whose request had ``size_bytes``."""
-        predict, limit_s = self._predictor.predict, self._time_limit_s
-
-        def ask(canary: ServedModel) -> Awaitable[PredictAnswer | PackedAnswer]:
-            return predict(canary, values, priority=Priority.BULK, time_left_s=limit_s)
-
+        ask = partial(self._predictor.predict, values=values, **self._in_the_background)
         self._compare(live, answers, ask, size_bytes)
 
     def predicted_packed(
         self, live: ServedModel, table: PackedTable, answers: NDArray[np.float64], *, size_bytes: int
     ) -> None:
         """The live version has answered this table."""
-        predict, limit_s = self._predictor.predict_packed, self._time_limit_s
-
-        def ask(canary: ServedModel) -> Awaitable[PredictAnswer | PackedAnswer]:
-            return predict(canary, table, priority=Priority.BULK, time_left_s=limit_s)
-
+        ask = partial(self._predictor.predict_packed, table=table, **self._in_the_background)
         self._compare(live, answers, ask, size_bytes)
 
     def explained(
@@ -111,7 +114,7 @@ class Shadow:
         while True:
             job = await self._jobs.get()
             await self._take(job)
-            self._waiting_bytes -= job.size_bytes
+            self.waiting_bytes -= job.size_bytes
 
     async def _take(self, job: _Job) -> None:
         while self._is_busy(job.model):  # noqa: ASYNC110 - an event would have the batcher tell of every row
@@ -134,10 +137,9 @@ class Shadow:
             value,
             options,
             caller=_CALLER,
-            priority=Priority.BULK,
-            time_left_s=self._time_limit_s,
             field_path="input",
             progress=lambda: False,
+            **self._in_the_background,
         )
         async with aclosing(steps):
             return await anext(steps)
@@ -157,10 +159,10 @@ class Shadow:
         comparison = self._comparison(manifest.model)
         if comparison is None or comparison.live_version != manifest.version:
             return
-        if self._jobs.full() or self._waiting_bytes + size_bytes > _MOST_WAITING_BYTES:
+        if self._jobs.full() or self.waiting_bytes + size_bytes > MOST_WAITING_BYTES:
             comparison.dropped += 1
             return
-        self._waiting_bytes += size_bytes
+        self.waiting_bytes += size_bytes
         self._jobs.put_nowait(_Job(manifest.model, manifest.version, compare, size_bytes))
 
     def _comparison(self, model: str) -> Comparison | None:

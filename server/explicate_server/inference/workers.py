@@ -10,7 +10,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 _SHORT_THREADS = 2
 # Decoding and cutting images. Their number also bounds the memory that decoding takes.
 _LONG_THREADS = 2
-# An encoding that costs as much as so many characters of a text is short: about 10 ms.
+# An encoding that costs as much as this many characters of a text is short: about 10 ms.
 _MOST_SHORT_CHARACTERS = 1 << 17
 
 
@@ -26,7 +26,7 @@ class Workers:
         self._long = ThreadPoolExecutor(_LONG_THREADS, thread_name_prefix="encoder")
 
     def encoding(self, cost: int) -> Executor:
-        """For making inputs ready that cost as much as so many characters of a text."""
+        """The threads for inputs whose encoding costs as much as this many characters of a text."""
         return self.short if cost <= _MOST_SHORT_CHARACTERS else self._long
 
     def close(self) -> None:

@@ -28,7 +28,7 @@ def text_of_tokens(encoding: Encoding) -> NDArray[np.int64]:
 def kept_tokens(encoding: Encoding, max_tokens: int) -> NDArray[np.int64] | None:
     """Indices int64[kept] of the tokens that fit, the added ones and the others from each text's start; None for all.
 
-    Of a pair the longer text gives way first, then both alike, as Hugging Face's ``truncation=True`` does
+    The longer text of a pair loses tokens first, then both alike, as with Hugging Face's ``truncation=True``
     (``LongestFirst`` in tokenizers/src/utils/truncation.rs).
     """
     if len(encoding) <= max_tokens:

@@ -1,11 +1,12 @@
 """Images: files become the pixels that the model reads; segments of these become players.
 
-Scaling and normalising are in the graph. A row that stands for a coalition waits as the coalition itself, and becomes
+Scaling and normalising are in the graph. A row of a coalition waits as the coalition itself, and becomes
 pixels when its batch is formed: 256 rows of 224 x 224 would be 38 MB.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +14,20 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import find_objects
 
 from explicate.v1.bundle_pb2 import ImageSchema
+from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.images import UnreadableImage, check_head, read_image
 from explicate_bundle.inputs import ImageInput, ModelInput
 from explicate_server.errors import Violation
-from explicate_server.modalities.modality import EncodedInput, Game, ImageUsage, SegmentPlayer
-from explicate_server.modalities.segmentation import Pixels, granularities, segmented
+from explicate_server.explain.game import Asked
+from explicate_server.modalities.modality import EncodedInput, Game, ImageUsage, Modality, SegmentPlayer
+from explicate_server.modalities.segmentation import Pixels, granularities, load_library, segmented
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
+from explicate_server.settings import Settings
 
-# All rows of a model cost the same. The queue tells lengths apart in steps of so many.
+# All rows of a model cost the same. The queue tells lengths apart in steps of this many.
 ROW_LENGTH = BUCKET_TOKENS
-# Until it is measured, so many pixels are taken to cost what a token of a text does: a patch of a ViT.
+# Until it is measured, this many pixels are assumed to cost as much as a token of a text: a patch of a ViT.
 _PIXELS_OF_A_TOKEN = 16 * 16
 # Two, so that a batch's own cost can be told from that of its rows.
 _LEAST_BATCH_ROWS = 2
@@ -58,12 +62,13 @@ class _MaskedPixels:
         np.bitwise_xor(pixels, self.hidden, out=pixels)
 
 
-class ImageModality:
+class ImageModality(Modality):
     """Images for one bundle."""
 
     input_type: type[ModelInput] = ImageInput
     field = "image"
     maskings: tuple[str, ...] = ("mean", "blur", "grey")
+    counted: tuple[str, ...] = ("slic", "grid")
     max_length = ROW_LENGTH
 
     def __init__(self, schema: ImageSchema, *, max_image_bytes: int, max_image_pixels: int) -> None:
@@ -73,14 +78,20 @@ class ImageModality:
         self._max_pixels = max_image_pixels
         self.granularities: tuple[str, ...] = granularities(schema.height, schema.width, schema.patch_size)
 
+    @classmethod
+    def open(cls, bundle: VerifiedBundle, settings: Settings) -> Self:
+        """With the limits of the settings."""
+        load_library()
+        return cls(
+            bundle.manifest.image,
+            max_image_bytes=settings.max_image_bytes,
+            max_image_pixels=settings.max_image_pixels,
+        )
+
     def batch_tokens(self, runtime: Runtime) -> int:
         """As many rows as have the pixels of what the runtime suggests for texts."""
         rows = runtime.batch_tokens * _PIXELS_OF_A_TOKEN // (self._schema.height * self._schema.width)
         return max(_LEAST_BATCH_ROWS, rows) * ROW_LENGTH
-
-    def stretched(self, row: Row, length: int) -> Row:  # noqa: ARG002
-        """The row itself: there is one length."""
-        return row
 
     def violations(self, value: ModelInput, path: str) -> list[Violation]:
         """What is wrong with an image. It is decoded for that: milliseconds, or a second for a very large one."""
@@ -103,11 +114,13 @@ class ImageModality:
         except UnreadableImage:
             return None
 
-    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
-        """The game whose players are segments: ``players`` is a granularity, "-segments", and perhaps "-" and how many.
+    @staticmethod
+    def players_of(granularity: str | None, segments: int | None) -> str:
+        """Such as "patch-segments", or "slic-segments-49"."""
+        return f"{granularity}-segments" + (f"-{segments}" if segments else "")
 
-        "slic-segments-49" is one, and "patch-segments".
-        """
+    def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
+        """The game whose players are segments."""
         granularity, _, segments = players.partition("-segments")
         pixels = encoded.row.values
         segment_map = segmented(
@@ -134,11 +147,10 @@ class ImageModality:
         return EncodedImage(Row(ROW_LENGTH, image.pixels), ImageUsage(image.size, image.box, image.frames))
 
 
-class _SegmentGame:
+class _SegmentGame(Game):
     """Players are segments; an absent one shows its mean colour, the image blurred, or grey."""
 
-    weights = np.ones(1)
-    breaks = None
+    segment_map: NDArray[np.intp]
 
     def __init__(self, pixels: Pixels, segment_map: NDArray[np.intp], masking: str) -> None:
         self.segment_map = segment_map
@@ -150,7 +162,7 @@ class _SegmentGame:
         """The segments of each group as one."""
         return segment_players(groups[self.segment_map])
 
-    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
+    def rows(self, coalitions: Asked) -> list[Row]:
         """One model row per coalition."""
         return [
             Row(ROW_LENGTH, _MaskedPixels(self._hidden, self._difference, self.segment_map, present))

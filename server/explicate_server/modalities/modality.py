@@ -2,22 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.inputs import CellValue, ModelInput
 from explicate_server.errors import Violation
+from explicate_server.explain.game import Asked
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
+from explicate_server.settings import Settings
 
 
 @dataclass(frozen=True)
 class TextPlayer:
     """A part of a text that can be present or absent: a word, a phrase, or all the places of one distinct word.
 
-    ``in_pair`` says whether it stands in the second text of a pair.
+    ``in_pair`` says whether it is in the second text of a pair.
     """
 
     text: str
@@ -75,35 +78,31 @@ class ImageUsage:
 class Game(Protocol):
     """An input with its players: what the model is asked when some of them are absent."""
 
-    @property
-    def players(self) -> Sequence[Player]:
-        """In reading order."""
+    players: Sequence[Player]
+    """In reading order."""
 
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """float64[b], which sum to 1: a coalition is b rows of the model, and its value their weighted mean."""
+    weights: NDArray[np.float64] = np.ones(1)
+    """float64[b], which sum to 1: a coalition is b rows of the model, and its value their weighted mean."""
 
-    @property
-    def breaks(self) -> NDArray[np.intp] | None:
-        """intp[players − 1], how much parts a player from the next; see GameInfo. None when that is no question."""
+    breaks: NDArray[np.intp] | None = None
+    """intp[players − 1], how much parts a player from the next, see GameInfo; None without neighbours."""
 
-    @property
-    def segment_map(self) -> NDArray[np.intp] | None:
-        """intp[height, width], the player that each pixel of an image belongs to; None of other inputs."""
+    segment_map: NDArray[np.intp] | None = None
+    """intp[height, width], the player that each pixel of an image belongs to; None for other inputs."""
 
     def grouped(self, groups: NDArray[np.intp]) -> Sequence[Player]:
         """The groups of neighbours as players; ``groups`` intp[players] says which one each player belongs to."""
 
-    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
-        """A row of count b for each coalition of bool[m, players], True = present."""
+    def rows(self, coalitions: Asked) -> list[Row]:
+        """A row of count b for each coalition of bool[m, players], True = present, or for each number intp[m]."""
 
 
 @runtime_checkable
 class DrawsRows(Protocol):
-    """What a game does more whose rows are drawn once, before any is asked for, see explain/drawn_rows.py."""
+    """What a game does more whose rows are drawn once, before any is asked for by its number."""
 
     def draw(self, *, rows: int, seed: int) -> NDArray[np.bool_]:
-        """Draw so many rows; which players of each are present, bool[rows, players], the first the input itself."""
+        """Draw rows; which players of each are present, bool[rows, players], the first the input itself."""
 
 
 class EncodedInput(Protocol):
@@ -115,7 +114,7 @@ class EncodedInput(Protocol):
 
     @property
     def usage(self) -> TextUsage | ImageUsage | None:
-        """How much of it the model sees; None where that is no question."""
+        """How much of it the model sees; None if it always sees all of it."""
 
     @property
     def unknown_category_columns(self) -> Sequence[str]:
@@ -137,20 +136,32 @@ class Modality(Protocol):
     granularities: tuple[str, ...]
     """What the players may be, the default first; empty where there is nothing to choose."""
 
+    counted: tuple[str, ...] = ()
+    """The granularities of which a caller may say how many players there are to be."""
+
     max_length: int
     """Length of the longest row."""
 
     row_bytes: int
     """Memory that the longest row of an input takes while it waits."""
 
+    @classmethod
+    def open(cls, bundle: VerifiedBundle, settings: Settings) -> Self:
+        """Set up for a bundle.
+
+        Raises:
+            BundleError: a file that it needs is not in its format.
+        """
+
     def batch_tokens(self, runtime: Runtime) -> int:
         """What one short batch holds, as the sum of its rows' lengths."""
 
-    def stretched(self, row: Row, length: int) -> Row:
+    def stretched(self, row: Row, length: int) -> Row:  # noqa: ARG002 - most rows have one length
         """A row of another length, at most ``max_length``, made of the row's own values."""
+        return row
 
     def violations(self, value: ModelInput, path: str) -> list[Violation]:
-        """What is wrong with an input of its type that stands at ``path`` of the request; empty when nothing is."""
+        """What is wrong with an input of its type, which is at ``path`` of the request; empty if nothing is wrong."""
 
     def encode(self, value: ModelInput) -> EncodedInput:
         """Make an input ready; it passed :meth:`violations`."""
@@ -158,9 +169,12 @@ class Modality(Protocol):
     def encode_all(self, values: Sequence[ModelInput]) -> Sequence[EncodedInput] | None:
         """Make many inputs of its type ready at once; None when one of them has violations."""
 
+    def players_of(self, granularity: str | None, segments: int | None) -> str:
+        """What a game's players are called: one of ``granularities`` and, where it is ``counted``, their number."""
+
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:
-        """The game of an input: ``players`` is a granularity in the plural, "distinct-words", "columns", or what
-        ``ResolvedOptions.players`` says of segments; ``masking`` one of ``maskings``."""
+        """The game of an input: ``players`` is what `players_of` calls them, or "distinct-words" of a text;
+        ``masking`` is one of ``maskings``."""
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Join rows to one batch of the graph's inputs."""

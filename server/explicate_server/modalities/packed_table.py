@@ -6,14 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_bundle.columns import (
-    LARGEST_NUMBER,
-    MISSING_CODE,
-    UNKNOWN_CODE,
-    Column,
-    TableColumns,
-    number_problem,
-)
+from explicate_bundle.columns import LARGEST_NUMBER, Column, TableColumns, number_problem
 from explicate_server.errors import Violation
 
 _MISSING = -1
@@ -51,7 +44,7 @@ def table_violations(table: PackedTable, columns: TableColumns) -> list[Violatio
         if name in seen:
             violations.append(Violation(path, "comes twice"))
         elif name not in columns.by_name:
-            violations.append(Violation(path, "is no column of this model; leave it out"))
+            violations.append(Violation(path, "is not a column of this model; leave it out"))
         else:
             found = next(_problems(columns.by_name[name], values, table.rows), None)
             violations += [Violation(path + found[0], found[1])] if found else []
@@ -68,12 +61,11 @@ def encode_columns(table: PackedTable, columns: TableColumns) -> NDArray[np.floa
     for name, values in table.columns:
         column = columns.by_name[name]
         if values is not None and _all_missing(values):
-            rows[:, column.place] = np.nan if column.codes is None else MISSING_CODE
+            rows[:, column.place] = column.number_of(None)
         elif isinstance(values, NumberValues):
             rows[:, column.place] = values.values
         elif isinstance(values, CategoryValues):
-            codes = [(column.codes or {}).get(category, UNKNOWN_CODE) for category in values.names]
-            rows[:, column.place] = np.array([*codes, MISSING_CODE])[values.codes]  # −1, missing, is the last
+            rows[:, column.place] = column.codes_of(values.names)[values.codes]  # −1, missing, is the last
     return rows
 
 

@@ -65,7 +65,7 @@ def grid(height: int, width: int, *, rows: int, columns: int) -> SegmentMap:
 
 
 def _even_grid(height: int, width: int, segments: int) -> SegmentMap:
-    """About so many cells, as square as they can be."""
+    """About this many cells, as square as possible."""
     rows = min(height, segments, max(1, round(math.sqrt(segments * height / width))))
     columns = min(width, max(1, round(segments / rows)), MAX_SEGMENTS // rows)
     return grid(height, width, rows=rows, columns=columns)

@@ -1,37 +1,48 @@
 """Rows of tables: cells become numbers and codes; columns, or named groups of them, become players.
 
 An absent player's columns take the values of the background rows, one after the other, so that a coalition is as many
-model rows as the background has (interventional: columns are absent whatever the present ones say of them). lime's own
+model rows as the background has (interventional: the background does not depend on the present columns). lime's own
 rows are drawn from statistics of the training data instead, where the bundle has them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TabularSchema
+from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.columns import TableColumns
 from explicate_bundle.inputs import CellValue, ModelInput, TabularInput
 from explicate_bundle.table_arrays import Background, LimeStatistics
 from explicate_server.errors import Violation
-from explicate_server.explain.estimators.drawn_rows import row_numbers
-from explicate_server.modalities.modality import ColumnPlayer, EncodedInput, Game, TextUsage
+from explicate_server.explain.game import Asked
+from explicate_server.modalities.modality import ColumnPlayer, EncodedInput, Game, Modality, TextUsage
 from explicate_server.modalities.packed_table import PackedTable, encode_columns, table_violations
 from explicate_server.modalities.table_sample import TableSampler
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
+from explicate_server.settings import Settings
 
-# All rows cost the same. The queue tells lengths apart in steps of so many.
+# All rows cost the same. The queue tells lengths apart in steps of this many.
 ROW_LENGTH = BUCKET_TOKENS
 
 
-class BackgroundGame:
-    """Players own columns; an absent player's take the values of each background row."""
+class _ColumnGame(Game):
+    players: Sequence[ColumnPlayer]
 
-    breaks = None
-    segment_map = None
+    def grouped(self, groups: NDArray[np.intp]) -> list[ColumnPlayer]:
+        """The columns of each group under the names of its first and last player."""
+        return [
+            _joined([player for player, its_group in zip(self.players, groups, strict=True) if its_group == group])
+            for group in range(int(groups.max(initial=-1)) + 1)
+        ]
+
+
+class BackgroundGame(_ColumnGame):
+    """Players own columns; an absent player's take the values of each background row."""
 
     def __init__(
         self,
@@ -50,26 +61,18 @@ class BackgroundGame:
         self._row = row.values
         self._background = background
 
-    def grouped(self, groups: NDArray[np.intp]) -> list[ColumnPlayer]:
-        """The columns of each group under the names of its first and last player."""
-        return _grouped(self.players, groups)
-
-    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
+    def rows(self, coalitions: Asked) -> list[Row]:
         """For each coalition, the input with the background's values in the absent columns."""
         present = coalitions[:, np.newaxis, self._owners]  # [m, 1, columns]
         values = np.where(present, self._row, self._background)  # [m, b, columns]
         return [Row(ROW_LENGTH, of_coalition, len(of_coalition)) for of_coalition in values]
 
 
-class DrawnGame:
+class DrawnGame(_ColumnGame):
     """Rows drawn by lime's rule. Every column is a player: lime knows no groups of them."""
-
-    breaks = None
-    segment_map = None
 
     def __init__(self, columns: TableColumns, cells: Mapping[str, CellValue], row: Row, sampler: TableSampler) -> None:
         self.players = [ColumnPlayer(column.name, ((column.name, cells[column.name]),)) for column in columns.all]
-        self.weights = np.ones(1)
         self._sampler = sampler
         self._sample = row.values
 
@@ -78,21 +81,9 @@ class DrawnGame:
         self._sample, present = self._sampler.draw(self._sample[0], rows=rows, seed=seed)
         return present
 
-    def grouped(self, groups: NDArray[np.intp]) -> list[ColumnPlayer]:
-        """The columns of each group under the names of its first and last player."""
-        return _grouped(self.players, groups)
-
-    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
-        """The rows with these numbers, see drawn_rows.py."""
-        numbers = row_numbers(coalitions, len(self.players))
-        return [Row(ROW_LENGTH, self._sample[number : number + 1]) for number in numbers.tolist()]
-
-
-def _grouped(players: Sequence[ColumnPlayer], groups: NDArray[np.intp]) -> list[ColumnPlayer]:
-    return [
-        _joined([player for player, its_group in zip(players, groups, strict=True) if its_group == group])
-        for group in range(int(groups.max(initial=-1)) + 1)
-    ]
+    def rows(self, coalitions: Asked) -> list[Row]:
+        """The rows with these numbers."""
+        return [Row(ROW_LENGTH, self._sample[number : number + 1]) for number in coalitions.tolist()]
 
 
 def _joined(players: Sequence[ColumnPlayer]) -> ColumnPlayer:
@@ -104,7 +95,7 @@ def _joined(players: Sequence[ColumnPlayer]) -> ColumnPlayer:
 
 # A suggestion that is measured and corrected when the model is loaded: a row of a small network takes microseconds.
 _BATCH_ROWS = 2048
-# From so many rows on, going through them a column at a time takes less than a cell at a time.
+# From this many rows on, going through them column by column takes less time than cell by cell.
 _MANY_ROWS = 8
 # Rows of a packed table that stay together: few beside a batch, many beside what handling them takes.
 _BLOCK_ROWS = 128
@@ -126,7 +117,7 @@ class EncodedRows:
         return row
 
 
-class TabularModality:
+class TabularModality(Modality):
     """Rows for one bundle: its columns, its background, and the statistics that lime draws from, if it has them."""
 
     input_type: type[ModelInput] = TabularInput
@@ -144,13 +135,14 @@ class TabularModality:
         self._weights = background.weights / background.weights.sum()
         self.row_bytes = self._background[0].nbytes
 
+    @classmethod
+    def open(cls, bundle: VerifiedBundle, settings: Settings) -> Self:  # noqa: ARG003 - nothing of it can be set
+        """With the bundle's background and statistics."""
+        return cls(bundle.manifest.tabular, bundle.background(), bundle.lime_statistics())
+
     def batch_tokens(self, runtime: Runtime) -> int:  # noqa: ARG002
         """The same on every runtime, until it is measured."""
         return _BATCH_ROWS * ROW_LENGTH
-
-    def stretched(self, row: Row, length: int) -> Row:  # noqa: ARG002
-        """The row itself: there is one length."""
-        return row
 
     def violations(self, value: ModelInput, path: str) -> list[Violation]:
         """What is wrong with a row: columns that are missing or not the model's, and values that do not fit theirs."""
@@ -161,7 +153,7 @@ class TabularModality:
     def _problems(self, cells: Mapping[str, CellValue]) -> Iterator[tuple[str, str]]:
         columns = self._columns.by_name
         for name, value in cells.items():
-            problem = columns[name].problem(value) if name in columns else "is no column of this model; leave it out"
+            problem = columns[name].problem(value) if name in columns else "is not a column of this model; leave it out"
             if problem:
                 yield name, problem
         if len(cells) != len(columns) or not cells.keys() <= columns.keys():
@@ -193,6 +185,10 @@ class TabularModality:
     def encode_packed(self, table: PackedTable) -> EncodedRows:
         """Turn whole columns into numbers and codes; the table passed :meth:`packed_violations`."""
         return self._encoded(encode_columns(table, self._columns))
+
+    def players_of(self, granularity: str | None, segments: int | None) -> str:  # noqa: ARG002 - there is one kind
+        """Columns."""
+        return "columns"
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
         """The game whose players are the columns and groups of columns; of "drawn" the columns alone."""

@@ -32,7 +32,7 @@ class TableSampler:
     def __init__(self, columns: TableColumns, statistics: LimeStatistics) -> None:
         self._columns = columns
         self._statistics = statistics
-        # Of each place of a model row: numbers first, then codes.
+        # For each place of a model row: numbers first, then codes.
         self._frequencies = [*statistics.frequencies, *by_column(statistics.code_frequencies, columns)]
 
     def draw(self, row: Floats, *, rows: int, seed: int) -> tuple[Floats, NDArray[np.bool_]]:

@@ -1,23 +1,27 @@
 """Texts and pairs of texts: tokens become model rows; words, tokens or sentences become players (text_games.py)."""
 
 from collections.abc import Iterator, Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from explicate.v1.bundle_pb2 import TextSchema
+from explicate_bundle.bundle import VerifiedBundle
+from explicate_bundle.errors import BundleError
 from explicate_bundle.inputs import ModelInput, TextInput
 from explicate_server.errors import Violation
 from explicate_server.modalities.encoded_text import EncodedText, encode_fast, kept_tokens
-from explicate_server.modalities.modality import EncodedInput, Game
+from explicate_server.modalities.modality import EncodedInput, Game, Modality
 from explicate_server.modalities.text_games import DeletionGame, TokenGame
 from explicate_server.runtime.batch_cost import stretched
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
+from explicate_server.settings import Settings
 
 
-class TextModality:
+class TextModality(Modality):
     """Texts for one bundle: its tokenizer and the inputs of its graph."""
 
     input_type: type[ModelInput] = TextInput
@@ -36,6 +40,15 @@ class TextModality:
         has_mask = schema.HasField("mask_id")
         self.maskings: tuple[str, ...] = ("attention", "mask-token", "delete") if has_mask else ("attention", "delete")
 
+    @classmethod
+    def open(cls, bundle: VerifiedBundle, settings: Settings) -> Self:
+        """With the bundle's tokenizer."""
+        tokenizer = bundle.read_text("tokenizer.json")
+        try:
+            return cls(bundle.manifest.text, tokenizer, max_text_bytes=settings.max_text_bytes)
+        except Exception as error:  # the tokenizers library raises nothing narrower
+            raise BundleError(f"tokenizer.json is not a tokenizer: {error}") from error
+
     def batch_tokens(self, runtime: Runtime) -> int:
         """What the runtime suggests for texts."""
         return runtime.batch_tokens
@@ -45,7 +58,7 @@ class TextModality:
         return stretched(row, length)
 
     def violations(self, value: ModelInput, path: str) -> list[Violation]:
-        """What is wrong with a text, or a pair; a model that reads pairs reads nothing else, and the others none."""
+        """What is wrong with a text, or a pair; a model reads either pairs or single texts."""
         assert isinstance(value, TextInput)
         return [Violation(f"{path}.{field}", problem) for field, problem in self._problems(value)]
 
@@ -85,6 +98,10 @@ class TextModality:
         if any(self.violations(value, "") for value in values):
             return None
         return [self.encode(value) for value in values]
+
+    def players_of(self, granularity: str | None, segments: int | None) -> str:  # noqa: ARG002 - never counted
+        """A granularity in the plural."""
+        return f"{granularity}s"
 
     def game(self, value: ModelInput, encoded: EncodedInput, *, players: str, masking: str) -> Game:  # noqa: ARG002
         """The game whose players are the words, tokens or sentences of the text, or of both texts of a pair."""

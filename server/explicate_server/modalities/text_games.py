@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TextSchema
-from explicate_server.explain.game import WALL
+from explicate_server.explain.game import WALL, Asked
 from explicate_server.modalities.encoded_text import EncodedText
-from explicate_server.modalities.modality import TextPlayer
+from explicate_server.modalities.modality import Game, TextPlayer
 from explicate_server.modalities.words import Span, breaks, distinct_words, sentences, words
 from explicate_server.runtime.queue import Row
 
@@ -22,11 +22,8 @@ NO_PLAYER = -1
 RowsOf = Callable[[Sequence[Sequence[str]]], list[Row]]
 
 
-class _TextGame:
+class _TextGame(Game):
     """Players in the texts, and what parts them; equal words that are one player have no neighbours."""
-
-    weights = np.ones(1)
-    segment_map = None
 
     def __init__(self, texts: Sequence[str], players: Sequence[TextPlayer], kind: str) -> None:
         self.players = players
@@ -58,7 +55,7 @@ class TokenGame(_TextGame):
         self._inputs = list(schema.inputs)
         self._replace = replace
 
-    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
+    def rows(self, coalitions: Asked) -> list[Row]:
         """One model row per coalition."""
         present = np.concatenate([coalitions, np.ones((len(coalitions), 1), dtype=np.bool_)], axis=1)
         kept = present[:, self._owner]  # [m, tokens]; NO_PLAYER is the last column, always present
@@ -84,7 +81,7 @@ class DeletionGame(_TextGame):
         self._rows_of = rows_of
         self._cut = [_pieces(text, parts, in_pair=bool(index)) for index, text in enumerate(encoded.texts)]
 
-    def rows(self, coalitions: NDArray[np.bool_]) -> list[Row]:
+    def rows(self, coalitions: Asked) -> list[Row]:
         """One model row per coalition."""
         present = np.concatenate([coalitions, np.ones((len(coalitions), 1), dtype=np.bool_)], axis=1)
         return self._rows_of([[_joined(pieces, keep[owner]) for pieces, owner in self._cut] for keep in present])
@@ -119,7 +116,7 @@ def _players(encoded: EncodedText, kind: str) -> list[TextPlayer]:
 
 
 def _spans(encoded: EncodedText, text: int, kind: str) -> list[Span]:
-    """Where the players of one of the texts stand."""
+    """Where the players of one of the texts are."""
     if kind == "tokens":
         return _token_spans(encoded, text)
     return {"words": words, "sentences": sentences}[kind](encoded.texts[text])

@@ -1,9 +1,7 @@
-"""Where the words of a text are: as players read best, and as the lime library counts them.
+"""Where the words of a text are, as players read best and as the lime library counts them, and where it pauses.
 
-Where a text pauses: what parts one word from the next, and from that its sentences.
-
-Rules of punctuation, the same for every language that uses these marks; no dictionary, no model. A line that ends is a
-pause, because many texts are wrapped; an empty line parts paragraphs.
+What parts one word from the next follows from rules of punctuation, the same for every language that uses these marks;
+no dictionary, no model. A line that ends is a pause, because many texts are wrapped; an empty line parts paragraphs.
 """
 
 import re

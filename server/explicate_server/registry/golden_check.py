@@ -1,11 +1,9 @@
 """Whether a runtime gives a bundle's golden answers on this machine.
 
 The checks run as serving does, in full batches over all lanes, so they also warm up the shapes that requests bring.
-
-Attributions of a bundle's golden inputs: export computes and writes them, a server computes and compares them.
-
-Both go through the engine and the modality that answer requests, so they are met only where explanations are served as
-they were when the model was exported.
+Export computes attributions of golden inputs and writes them; a server computes and compares them. Both go through the
+engine and the modality that answer requests, so they agree only if explanations are served as they were when the model
+was exported.
 """
 
 import logging
@@ -49,10 +47,8 @@ def attribute(
         modality: of the bundle; its default masking is taken, and its default players but for images.
         evaluate: the graph's answers float32[rows, outputs] of model rows.
     """
-    if recipe.segments:
-        kind = f"grid-segments-{recipe.segments}"
-    else:
-        kind = f"{modality.granularities[0]}s" if modality.granularities else "columns"
+    granularity = "grid" if recipe.segments else next(iter(modality.granularities), None)
+    kind = modality.players_of(granularity, recipe.segments)
     game = modality.game(value, modality.encode(value), players=kind, masking=modality.maskings[0])
     players = len(game.players)
 
@@ -124,7 +120,7 @@ class GoldenCheck:
         self._attributes = bool(self._golden.attributions) and comparable(recipe)
         if self._golden.attributions and not self._attributes:
             _log.warning(
-                "%s/%d: golden attributions are not compared: they are of %s version %s, which this server has not",
+                "%s/%d: golden attributions are not compared: this server does not have their %s version %s",
                 *(manifest.model, manifest.version, recipe.method, recipe.method_version),
             )
 

@@ -35,7 +35,7 @@ class Traffic:
     def __post_init__(self) -> None:
         for share in (self.canary_share, self.shadow_share):
             if not (math.isfinite(share) and 0 <= share <= 1):
-                raise ValueError(f"{share} is no share; give a number from 0 to 1")
+                raise ValueError(f"{share} is not a share; give a number from 0 to 1")
 
     def answers(self, digest: bytes) -> bool:
         """Whether the canary answers the request with this SHA-256 of its inputs.
@@ -72,7 +72,7 @@ class LabelTarget:
 
     Attributes:
         version: the version it points at.
-        previous: the one it pointed at before; 0 for none.
+        previous: the one it pointed at before; 0 if there was no other.
         newest: the newest one it ever pointed at, where that is neither of them; else 0.
     """
 
@@ -120,14 +120,14 @@ class LabelStore:
         path = self._path(model)
         try:
             if path.exists() and not path.is_file():  # a pipe would hold up the start for ever
-                raise LabelFileError(f"{path} cannot be used: it is not a plain file; mend it or remove it")
+                raise LabelFileError(f"{path} cannot be used: it is not a plain file; correct it or remove it")
             if path.stat().st_size > _MAX_BYTES:
                 raise LabelFileError(f"{path} is larger than {_MAX_BYTES:,} bytes")
             return _parse(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:
-            raise LabelFileError(f"{path} cannot be used: {error}; mend it or remove it") from error
+            raise LabelFileError(f"{path} cannot be used: {error}; correct it or remove it") from error
 
     def exists(self, model: str) -> bool:
         """Whether anything is kept of a model."""
@@ -200,7 +200,7 @@ def _target_document(target: LabelTarget) -> dict[str, int]:
 
 
 def _parse(document: Any) -> Assignment:
-    """Raises ValueError for whatever is not in the format."""
+    """Raises ValueError for everything that is not in the format."""
     try:
         if document["format"] != _FORMAT:
             raise ValueError(f"format is {document['format']!r}, not {_FORMAT}")
@@ -215,7 +215,7 @@ def _parse(document: Any) -> Assignment:
 
 def _label(name: str) -> str:
     if not LABEL_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no label")
+        raise ValueError(f"{name!r} is not a label")
     return name
 
 
@@ -223,7 +223,7 @@ def _target(target: Mapping[str, Any]) -> LabelTarget:
     version, previous, newest = target["version"], target.get("previous", 0), target.get("newest", 0)
     versions = (version, previous, newest)
     if set(map(type, versions)) != {int} or version < 1 or min(versions) < 0 or max(versions) > MAX_VERSION:
-        raise ValueError(f"{dict(target)!r} is no version")
+        raise ValueError(f"{dict(target)!r} is not a version")
     return LabelTarget(version, previous, newest)
 
 

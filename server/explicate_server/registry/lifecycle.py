@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Lifecycle:
-    """Loads and frees versions, and tells whoever watches. Used on the event loop only.
+    """Loads and frees versions, and tells watchers. Used on the event loop only.
 
     Attributes:
         on_freed: told the digest of each bundle that has left the memory.
@@ -39,7 +39,7 @@ class Lifecycle:
         self.outcomes: Counter[tuple[str, str, str]] = Counter()
 
     async def ensure_loaded(self, record: VersionRecord) -> bool:
-        """Load a version unless it is; whether that took a load. For whoever holds the model's lock.
+        """Load a version unless it is; whether that took a load. The caller holds the model's lock.
 
         Raises:
             NotServable: it was refused; the record has the reason.
@@ -76,7 +76,7 @@ class Lifecycle:
         try:
             record.bundle = await self._loader.verify(record.place)
             record.served = await self._loader.load(record.bundle)
-        except Exception as error:  # whatever is wrong with one bundle must not touch the others
+        except Exception as error:  # what is wrong with one bundle must not affect the others
             reason = cause(error)
             _log.error("%s refused: %s", record.name, reason, exc_info=not isinstance(error, EXPLAINED))
             self._set(record, State.FAILED, reason)

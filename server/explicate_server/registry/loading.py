@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from explicate_bundle.bundle import VerifiedBundle, check_bundle
+from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_bundle.errors import BundleError
 from explicate_bundle.repository import BundlePlace
 from explicate_server.errors import NotServable
@@ -50,13 +50,13 @@ class BundleLoader:
         self._ordinary = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="session")
 
     async def verify(self, place: BundlePlace) -> VerifiedBundle:
-        """Check every file and what it holds.
+        """Check every file.
 
         Raises:
-            BundleError: the bundle cannot be trusted, or a file is not in the format.
+            BundleError: the bundle cannot be trusted.
         """
         key = Path(self._settings.verify_key) if self._settings.verify_key else None
-        return await self._run(check_bundle, place.folder, model=place.model, version=place.version, verify_key=key)
+        return await self._run(verify_bundle, place.folder, model=place.model, version=place.version, verify_key=key)
 
     async def load(self, bundle: VerifiedBundle) -> ServedModel:
         """Load it, compare its golden answers on this device, and measure what batches take.
@@ -67,6 +67,7 @@ class BundleLoader:
         """
         settings = self._settings
         check_room(graph_bytes(bundle), reserve_bytes=settings.memory_reserve_bytes, available=self._available())
+        await self._run(bundle.check_contents)
         modality = await self._run(open_modality, bundle, settings)
         runtime, trials = await self._run(
             choose_runtime,

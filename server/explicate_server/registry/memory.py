@@ -36,7 +36,8 @@ def check_room(graph_bytes: int, *, reserve_bytes: int, available: int | None) -
 def give_back() -> None:
     """Hand free pages back to the system; glibc keeps some otherwise. For a thread: it blocks.
 
-    Cycles are not collected: a freed version is in none, and a collection would stop every thread for 0.2 s (measured).
+    Cycles are not collected: a freed version is not in one, and a collection would stop every thread for 0.2 s
+    (measured).
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl does not
@@ -56,7 +57,7 @@ def _machine_bytes(meminfo: Path) -> int | None:
 
 
 def _cgroup_bytes(cgroup: Path) -> int | None:
-    """Of cgroup v2: the limit less what is used; pages of files count as free, because they are dropped first."""
+    """The limit of cgroup v2 less what is used; pages of files count as free, because they are dropped first."""
     try:
         limit = (cgroup / "memory.max").read_text(encoding="ascii").strip()
         used = int((cgroup / "memory.current").read_text(encoding="ascii"))

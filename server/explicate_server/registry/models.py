@@ -8,7 +8,7 @@ from pathlib import Path
 
 from explicate_bundle.repository import list_bundles, list_versions
 from explicate_server.errors import NotServable, NotServing
-from explicate_server.registry.changes import Operations, not_found
+from explicate_server.registry.changes import ModelChanges, not_found
 from explicate_server.registry.label_store import CANARY, LIVE, LabelFileError, LabelStore, LabelTarget
 from explicate_server.registry.lifecycle import Lifecycle
 from explicate_server.registry.loading import BundleLoader
@@ -24,7 +24,7 @@ class ModelRegistry:
 
     Attributes:
         lifecycle: what brings versions into memory, and frees them.
-        operations: what changes models.
+        changes: what changes models.
         watches: who is told of changes.
         loaded: whether the repository was looked through; requests are refused before.
     """
@@ -35,7 +35,7 @@ class ModelRegistry:
         self._entries: dict[str, ModelEntry] = {}
         self.watches = Watches()
         self.lifecycle = Lifecycle(loader or BundleLoader(settings), self.watches)
-        self.operations = Operations(self.lifecycle, self._store, self.watches, keep_previous=settings.keep_previous)
+        self.changes = ModelChanges(self.lifecycle, self._store, self.watches, keep_previous=settings.keep_previous)
         self.loaded = False
 
     async def load_repository(self) -> None:
@@ -74,15 +74,14 @@ class ModelRegistry:
             NotServable: the version is not loaded.
             NotServing: the server is still loading.
         """
-        if not self.loaded:
-            raise NotServing("STARTING", "try again shortly", retry_after_s=1.0)
+        self._check_loaded()
         if version is None and label is None and inputs_digest is not None and self._is_canarys(model, inputs_digest):
             label = CANARY
         with self._serving(self.find(model, version=version, label=label)).lease() as served:
             yield served
 
     def find(self, model: str, *, version: int | None = None, label: str | None = None) -> VersionRecord:
-        """The record of a version, whatever its state.
+        """The record of a version in any state.
 
         Raises:
             NotFound: no such model, version or label.
@@ -117,8 +116,7 @@ class ModelRegistry:
             NotFound: there is no such model.
             NotServing: the server is still loading.
         """
-        if not self.loaded:
-            raise NotServing("STARTING", "try again shortly", retry_after_s=1.0)
+        self._check_loaded()
         places = await asyncio.to_thread(list_versions, self._repository, model)
         entry = self._entries.get(model) or ModelEntry(model)
         self.watches.tell(*(record for records in entry.merge(places) for record in records))
@@ -146,7 +144,7 @@ class ModelRegistry:
     async def close(self) -> None:
         """End all work and stop every batcher."""
         self.watches.close()
-        await self.operations.close()
+        await self.changes.close()
         await self.lifecycle.close()
         for served in self.ready:
             await asyncio.to_thread(served.batcher.close)
@@ -161,6 +159,10 @@ class ModelRegistry:
         if canary is None or canary.served is None or target is None or target.version != manifest.version:
             return False
         return entry.traffic.shadows(inputs_digest())
+
+    def _check_loaded(self) -> None:
+        if not self.loaded:
+            raise NotServing("STARTING", "try again shortly", retry_after_s=1.0)
 
     def _is_canarys(self, model: str, inputs_digest: Callable[[], bytes]) -> bool:
         entry = self._entries.get(model)

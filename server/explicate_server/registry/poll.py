@@ -77,7 +77,7 @@ class RepositoryPoll:
             if place.version <= newest_known or not await self._is_due(entry, place):
                 continue
             try:
-                await self._registry.operations.activate(entry, place.version, label=LIVE, expected=live, keep=False)
+                await self._registry.changes.activate(entry, place.version, label=LIVE, expected=live, keep=False)
             except Conflict:  # an operator was faster; the next look sees what that one wants
                 self._tried.pop((place.model, place.version))
                 return

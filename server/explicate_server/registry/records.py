@@ -10,11 +10,10 @@ from functools import cached_property
 
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.repository import BundlePlace
-from explicate_server.inference.explain_options import Choices
-from explicate_server.inference.outputs import Scales
 from explicate_server.modalities.modality import Modality
 from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import LIVE, NO_TRAFFIC, LabelTarget, Traffic
+from explicate_server.registry.scales import Choices, Scales
 from explicate_server.runtime.batcher import Batcher
 from explicate_server.runtime.model_runtime import Runtime
 
@@ -38,7 +37,7 @@ class ServedModel:
     leases: int = 0
     """Requests that it answers now."""
     idle: asyncio.Event = field(default_factory=_set_event, repr=False)
-    """Set while there are none."""
+    """Set while there are no leases."""
 
     @contextmanager
     def lease(self) -> Iterator["ServedModel"]:
@@ -65,10 +64,9 @@ class ServedModel:
     @cached_property
     def choices(self) -> Choices:
         """What may be asked about it."""
-        modality = self.modality
-        return Choices(
-            self.labels, self.scales.spaces, modality.maskings, modality.granularities, self.bundle.kind.reads.name
-        )
+        modality, reads = self.modality, self.bundle.kind.reads.name
+        maskings, granularities = modality.maskings, modality.granularities
+        return Choices(self.labels, self.scales.spaces, maskings, granularities, reads, modality.counted)
 
 
 class State(Enum):
@@ -123,7 +121,7 @@ class VersionRecord:
 
 @dataclass
 class ModelEntry:
-    """One model: its versions, labels and traffic. ``lock`` is held by whoever changes what is loaded or labelled."""
+    """One model: its versions, labels and traffic. A change of what is loaded or labelled holds ``lock``."""
 
     name: str
     records: dict[int, VersionRecord] = field(default_factory=dict)
@@ -131,7 +129,7 @@ class ModelEntry:
     traffic: Traffic = NO_TRAFFIC
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     fault: str = ""
-    """Why none of it is served, whatever its bundles are like, until an operator moves a label."""
+    """Why no version is served, even if its bundle is intact, until an operator moves a label."""
 
     def merge(self, places: Iterable[BundlePlace]) -> tuple[list[VersionRecord], list[VersionRecord]]:
         """Take in what the repository has now; returns the records that are new, and those that have gone."""

@@ -17,9 +17,9 @@ from explicate_server.runtime.queue import Row
 from explicate_server.runtime.runtimes import DEFAULT_RUNTIME, RUNTIMES, Loader
 
 AUTO = "auto"
-# So much faster must another runtime be to take the default's place. Less is noise.
+# Another runtime must be this much faster to take the default's place. Less is noise.
 LEAST_SPEEDUP = 1.1
-# Timing ends with the first round that ends after so many seconds, but not before the least rounds.
+# Timing ends with the first round that ends after this many seconds, but not before the least rounds.
 _TIMING_S = 1.0
 _LEAST_ROUNDS = 3
 _MOST_ROUNDS = 9
@@ -42,7 +42,7 @@ def choose_runtime(
     """The runtime named, or for ``AUTO`` the fastest that passes; and all trials, the chosen one's first.
 
     Raises:
-        NoRuntime: none passed.
+        NoRuntime: no runtime passed.
         BundleError: the golden inputs are not in the format.
     """
     check = GoldenCheck(bundle, modality)

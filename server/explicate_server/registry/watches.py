@@ -1,4 +1,4 @@
-"""Telling whoever watches what changed: the newest state of each version, never a queue of old ones."""
+"""Telling watchers what changed: the newest state of each version, never a queue of old ones."""
 
 import asyncio
 from collections.abc import AsyncGenerator

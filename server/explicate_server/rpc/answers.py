@@ -1,6 +1,6 @@
 """Domain to answers: predictions, and what is known of a model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -14,6 +14,7 @@ from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import model_service_pb2 as model_messages
 from explicate.v1 import table_pb2 as table_messages
 from explicate_bundle.inputs import CellValue, ModelInput, TextInput
+from explicate_bundle.objective import Answer
 from explicate_server.explain.quality import Faithfulness, Quality
 from explicate_server.inference.agreement import Comparison
 from explicate_server.inference.explain_call import ExplainAnswer
@@ -304,27 +305,39 @@ def _prediction(
 
 def _outcome(served: ServedModel, raw: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
     """The one field of the outcome that the kind of model has."""
-    predicts, labels = served.bundle.kind.predicts.answer, served.labels
-    if predicts == "value":
-        return {"regression": inference_messages.Regression(value=scores[0])}
-    class_scores = _class_scores(labels, raw, scores)
-    if predicts == "labels":
-        return {"multi_label": _multi_label(labels, raw, class_scores)}
-    best = max(range(len(labels)), key=raw.__getitem__)
-    classification = inference_messages.Classification(
-        predicted_index=best, predicted_label=labels[best], scores=class_scores
-    )
-    return {"classification": classification}
+    return _OUTCOMES[served.bundle.kind.predicts.answer](served.labels, raw, scores)
 
 
-def _multi_label(
-    labels: Sequence[str], logits: Sequence[float], scores: Sequence[inference_messages.ClassScore]
-) -> inference_messages.MultiLabel:
+def _classification(labels: Sequence[str], logits: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
+    best = max(range(len(labels)), key=logits.__getitem__)
+    return {
+        "classification": inference_messages.Classification(
+            predicted_index=best, predicted_label=labels[best], scores=_class_scores(labels, logits, scores)
+        )
+    }
+
+
+def _multi_label(labels: Sequence[str], logits: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
     # A logit of 0 or more is a probability of one half or more, without rounding.
     predicted = sorted((index for index, logit in enumerate(logits) if logit >= 0), key=lambda index: -logits[index])
-    return inference_messages.MultiLabel(
-        predicted_indices=predicted, predicted_labels=[labels[index] for index in predicted], scores=scores
-    )
+    return {
+        "multi_label": inference_messages.MultiLabel(
+            predicted_indices=predicted,
+            predicted_labels=[labels[index] for index in predicted],
+            scores=_class_scores(labels, logits, scores),
+        )
+    }
+
+
+def _regression(_labels: Sequence[str], _values: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
+    return {"regression": inference_messages.Regression(value=scores[0])}
+
+
+_OUTCOMES: Mapping[Answer, Callable[[Sequence[str], Sequence[float], Sequence[float]], dict[str, Any]]] = {
+    "class": _classification,
+    "labels": _multi_label,
+    "value": _regression,
+}
 
 
 def _class_scores(

@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from grpc_health.v1 import health, health_pb2
 
 from explicate_server.rpc.ports import INFERENCE, MODELS
-from explicate_server.runtime.batcher import Batcher
-from explicate_server.telemetry.metrics import Batchers
+from explicate_server.runtime.batcher import Batcher, Batchers
 
 _log = logging.getLogger(__name__)
 _Status = health_pb2.HealthCheckResponse

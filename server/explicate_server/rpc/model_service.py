@@ -15,7 +15,7 @@ from explicate.v1.explanation_pb2 import ExplainOptions, Granularity, Masking
 from explicate_bundle.manifest import MODEL_NAME
 from explicate_server.call_record import note_change
 from explicate_server.errors import InvalidRequest, Violation
-from explicate_server.explain.methods import AUTO, METHODS_OF
+from explicate_server.explain.methods import AUTO, methods_of
 from explicate_server.inference.shadow import Shadow
 from explicate_server.registry.label_store import LABEL_NAME, LIVE, Traffic
 from explicate_server.registry.models import ModelRegistry
@@ -30,12 +30,12 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ModelServicer(services.ModelServiceServicer):
-    """Reads the registry, and hands changes to its operations."""
+    """Reads the registry, and hands its changes over."""
 
     def __init__(self, registry: ModelRegistry, shadow: Shadow, settings: Settings) -> None:
         self._shadow = shadow
         self._registry = registry
-        self._operations = registry.operations
+        self._changes = registry.changes
         self._settings = settings
 
     async def ListModels(self, request: messages.ListModelsRequest, context: _Context) -> messages.ListModelsResponse:
@@ -100,7 +100,7 @@ class ModelServicer(services.ModelServiceServicer):
         model = _model(request.model)
         note_change(f"load {model}/{version or 'newest'}")
         entry = await self._registry.refreshed(model)
-        return messages.LoadModelResponse(status=answers.model_status(await self._operations.load(entry, version)))
+        return messages.LoadModelResponse(status=answers.model_status(await self._changes.load(entry, version)))
 
     async def UnloadModel(
         self, request: messages.UnloadModelRequest, context: _Context
@@ -109,7 +109,7 @@ class ModelServicer(services.ModelServiceServicer):
         model, version = _model(request.model), _version(request.version, "version")
         note_change(f"unload {model}/{version}")
         entry = self._registry.known(model)
-        return messages.UnloadModelResponse(status=answers.model_status(await self._operations.unload(entry, version)))
+        return messages.UnloadModelResponse(status=answers.model_status(await self._changes.unload(entry, version)))
 
     async def ActivateVersion(
         self, request: messages.ActivateVersionRequest, context: _Context
@@ -119,7 +119,7 @@ class ModelServicer(services.ModelServiceServicer):
         model, expected = _model(request.model), _expected(request)
         note_change(f"{model}@{label} to version {version}")
         entry = await self._registry.refreshed(model)
-        switched = await self._operations.activate(entry, version, label=label, expected=expected)
+        switched = await self._changes.activate(entry, version, label=label, expected=expected)
         return messages.ActivateVersionResponse(
             status=answers.model_status(switched.record), previous_version=switched.previous or None
         )
@@ -131,7 +131,7 @@ class ModelServicer(services.ModelServiceServicer):
         model, label, expected = _model(request.model), _label_or_live(request), _expected(request)
         note_change(f"{model}@{label} to the version before")
         entry = await self._registry.refreshed(model)
-        switched = await self._operations.roll_back(entry, label=label, expected=expected)
+        switched = await self._changes.roll_back(entry, label=label, expected=expected)
         return messages.RollbackModelResponse(
             status=answers.model_status(switched.record), previous_version=switched.previous
         )
@@ -143,7 +143,7 @@ class ModelServicer(services.ModelServiceServicer):
         model, label, expected = _model(request.model), _label(request.label), _expected(request)
         note_change(f"remove {model}@{label}")
         entry = self._registry.known(model)
-        record = await self._operations.remove_label(entry, label=label, expected=expected)
+        record = await self._changes.remove_label(entry, label=label, expected=expected)
         return messages.RemoveLabelResponse(status=answers.model_status(record))
 
     async def SetTraffic(self, request: messages.SetTrafficRequest, context: _Context) -> messages.SetTrafficResponse:
@@ -162,7 +162,7 @@ class ModelServicer(services.ModelServiceServicer):
         note_change(f"{model}: canary {shares['canary_share']:g}, shadow {shares['shadow_share']:g}")
         entry = self._registry.known(model)
         return messages.SetTrafficResponse(
-            traffic=answers.traffic(await self._operations.set_traffic(entry, Traffic(**shares)))
+            traffic=answers.traffic(await self._changes.set_traffic(entry, Traffic(**shares)))
         )
 
     async def WatchModels(
@@ -253,5 +253,5 @@ def _methods(record: VersionRecord) -> list[str]:
     """The methods that explain the model; all there are as long as it is not loaded."""
     if record.bundle is None:
         return []
-    served, methods = record.served, METHODS_OF[record.bundle.kind.reads.name]
+    served, methods = record.served, methods_of(record.bundle.kind.reads.name)
     return [AUTO, *(name for name, method in methods.items() if served is None or served.choices.fits(method))]

@@ -8,14 +8,14 @@ from typing import Any  # fields have values of several types
 from explicate.v1 import explanation_pb2 as messages
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.inference.explain_options import (
-    Choices,
     ClassName,
     Contrast,
     ExplainOptions,
     ResolvedOptions,
     Target,
-    resolve,
+    check_options,
 )
+from explicate_server.registry.scales import Choices
 from explicate_server.rpc.enums import is_known, name_of, number_of
 from explicate_server.settings import Settings
 
@@ -74,8 +74,8 @@ def resolved_options(options: ResolvedOptions) -> messages.ExplainOptions:
 
 def default_options(method: str, *, choices: Choices, settings: Settings) -> messages.ExplainOptions:
     """What a request that names a method and nothing else resolves to, less what depends on the input."""
-    complete = resolve(ExplainOptions(method=method), choices=choices, settings=settings)
-    message, other = (resolved_options(complete(players)) for players in _FEW_PLAYERS)
+    checked = check_options(ExplainOptions(method=method), choices=choices, settings=settings)
+    message, other = (resolved_options(checked.for_players(players)) for players in _FEW_PLAYERS)
     for name in _BUDGETS:
         if getattr(message, name) != getattr(other, name):
             message.ClearField(name)  # type: ignore[arg-type]  # one of its names

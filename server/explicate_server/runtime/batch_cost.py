@@ -56,7 +56,7 @@ class BatchCost:
 
     @classmethod
     def unmeasured(cls, batch_tokens: int) -> "BatchCost":
-        """Batches of so many tokens, whatever they take."""
+        """Batches of this many tokens, however long they take."""
         return cls(
             fixed_s=0.0,
             token_s=TARGET_S / batch_tokens,
@@ -103,7 +103,7 @@ def calibrate(
 
     Args:
         run: runs a batch of rows.
-        row_of: a row of so many tokens, see :func:`stretched`.
+        row_of: a row of a given number of tokens, see :func:`stretched`.
         batch_tokens: what the runtime suggests; half and all of it are measured, and it is used when nothing can be.
         max_length: tokens of the model's longest row.
         clock: seconds.
@@ -118,7 +118,7 @@ def calibrate(
         run([row_of(length)] * rows)
         elapsed_s = clock() - begun_s
         token_s = elapsed_s / (rows * length)
-        # Whatever else happens on the machine only ever adds time.
+        # Everything else that happens on the machine only adds time.
         shortest_s[rows, length] = min(elapsed_s, shortest_s.get((rows, length), math.inf))
     return _fitted(shortest_s, batch_tokens)
 

@@ -10,7 +10,7 @@ import asyncio
 import copy
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from itertools import accumulate
 
@@ -21,8 +21,7 @@ from explicate_server import tracing
 from explicate_server.errors import ModelFault, NotServing, Overloaded, ServerError
 from explicate_server.runtime.batch_cost import BatchCost
 from explicate_server.runtime.model_runtime import Feeds, Runtime
-from explicate_server.runtime.queue import Entry, Row, RowQueue, Ticket, rows_in
-from explicate_server.runtime.shares import Shares
+from explicate_server.runtime.queue import Entry, FairShares, Row, RowQueue, Ticket, rows_in
 from explicate_server.runtime.statistics import ClassStatistics
 
 Answer = NDArray[np.float32] | Exception
@@ -106,7 +105,7 @@ class Batcher:
         self._name = name
         self._max_queued_rows = max_queued_rows
         self._queues = {priority: RowQueue() for priority in Priority}
-        self._shares = Shares([SHARES[priority] for priority in Priority])
+        self._shares = FairShares([SHARES[priority] for priority in Priority])
         self._changed = threading.Condition()
         self._sequence = 0
         self._closed = False
@@ -154,7 +153,7 @@ class Batcher:
         return ticket
 
     async def wait(self, ticket: Ticket, *, timeout_s: float | None) -> bool:
-        """Whether all rows were done within ``timeout_s``. Whoever stops waiting for a ticket abandons it.
+        """Whether all rows were done within ``timeout_s``. A caller that stops waiting for a ticket abandons it.
 
         Raises:
             ModelFault: the model failed on one of the rows.
@@ -211,7 +210,7 @@ class Batcher:
 
     @property
     def waiting_tickets(self) -> int:
-        """Tickets that somebody waits for, or has not abandoned."""
+        """Tickets that a caller waits for, or did not abandon."""
         return len(self._waiters)
 
     def _refuse_over_limit(self, rows: int, priority: Priority) -> None:
@@ -312,3 +311,7 @@ def _padded_length(batch: Sequence[Entry]) -> int:
 def _release(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)
+
+
+Batchers = Callable[[], Iterable[tuple[str, int, Batcher]]]
+"""Model, version and batcher of each version that is loaded now."""

@@ -14,7 +14,7 @@ from explicate_server.runtime.model_runtime import Feeds
 # 40 ms and nobody waits long for the one that is running. On CUDA small batches are mostly launches.
 _BATCH_TOKENS = {"cpu": 384, "cuda": 16384}
 # Several runs at once, each with fewer threads, finish as many rows as one run after the other with all threads (232
-# against 231 rows/s, 2 cores), but do not stand still together whenever a core serves the network instead.
+# against 231 rows/s, 2 cores), but do not all stop when a core serves the network instead.
 _MOST_CPU_LANES = 4
 _FATAL_ONLY = 4
 # TF32 rounds products to 10 bits: a MiniLM-L6 with random weights was off by 0.002 of a logit on an H200 and refused by
@@ -26,40 +26,24 @@ _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 class OnnxRuntime:
     """One ``InferenceSession`` over ``model.onnx``."""
 
+    precision = "fp32"  # as the graph is written
+
     def __init__(self, model_path: Path, *, threads: int, reduced: bool = False) -> None:  # noqa: ARG002
         """Load the graph for ``threads`` threads in all; it runs in the graph's own precision, ``reduced`` or not."""
         providers = _providers()
-        self._lanes = 1 if len(providers) > 1 else min(threads, _MOST_CPU_LANES)
+        self.lanes = 1 if len(providers) > 1 else min(threads, _MOST_CPU_LANES)
         options = ort.SessionOptions()
         # Each lane brings its own thread; the rest form the pool that all of them share.
-        options.intra_op_num_threads = threads - self._lanes + 1
+        options.intra_op_num_threads = threads - self.lanes + 1
         # Shapes change from batch to batch: a memory plan per shape would only pile up.
         options.enable_mem_pattern = False
         options.log_severity_level = _FATAL_ONLY
         self._session = ort.InferenceSession(str(model_path), options, providers=providers)
         self._output = self._session.get_outputs()[0].name
         # The list of providers that could load is only a promise; the session knows which did.
-        self._device = "cuda" if "CUDAExecutionProvider" in self._session.get_providers() else "cpu"
-
-    @property
-    def name(self) -> str:
-        """``onnxruntime-cuda`` or ``onnxruntime-cpu``."""
-        return f"onnxruntime-{self._device}"
-
-    @property
-    def precision(self) -> str:
-        """``fp32``, as the graph is written."""
-        return "fp32"
-
-    @property
-    def batch_tokens(self) -> int:
-        """Padded tokens of one short batch on this device."""
-        return _BATCH_TOKENS[self._device]
-
-    @property
-    def lanes(self) -> int:
-        """Runs that may be in progress at once."""
-        return self._lanes
+        device = "cuda" if "CUDAExecutionProvider" in self._session.get_providers() else "cpu"
+        self.name = f"onnxruntime-{device}"
+        self.batch_tokens = _BATCH_TOKENS[device]
 
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
         """The graph's output float32[batch, outputs]; releases the interpreter lock while it computes."""

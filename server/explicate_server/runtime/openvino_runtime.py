@@ -24,7 +24,10 @@ _DEVICE = "CPU"
 
 
 class OpenVinoRuntime:
-    """One compiled model, with an infer request for each lane."""
+    """One compiled model, with an infer request for each lane; a run beyond those waits."""
+
+    name = "openvino-cpu"
+    batch_tokens = _BATCH_TOKENS
 
     def __init__(self, model_path: Path, *, threads: int, reduced: bool) -> None:
         """Compile the graph for ``threads`` threads in all; ``reduced`` allows bf16.
@@ -34,44 +37,24 @@ class OpenVinoRuntime:
         """
         core = _import_openvino().Core()
         fast_bf16 = "BF16" in core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
-        self._lanes = min(threads, _MOST_LANES)
+        self.lanes = min(threads, _MOST_LANES)
         compiled = core.compile_model(
             core.read_model(model_path),
             _DEVICE,
             {
                 "INFERENCE_PRECISION_HINT": "bf16" if reduced and fast_bf16 else "f32",
                 "INFERENCE_NUM_THREADS": str(threads),
-                "NUM_STREAMS": str(self._lanes),
+                "NUM_STREAMS": str(self.lanes),
                 # Threads nailed to the first cores would meet there with those of other models and other servers.
                 "ENABLE_CPU_PINNING": "NO",
             },
         )
         # A hint is only a wish; the compiled model knows.
         used: str = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        self._precision = {"f32": "fp32", "f16": "fp16"}.get(used, used)
+        self.precision = {"f32": "fp32", "f16": "fp16"}.get(used, used)
         self._requests: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(self._lanes):
+        for _ in range(self.lanes):
             self._requests.put(compiled.create_infer_request())
-
-    @property
-    def name(self) -> str:
-        """``openvino-cpu``."""
-        return "openvino-cpu"
-
-    @property
-    def precision(self) -> str:
-        """``bf16`` or ``fp32``."""
-        return self._precision
-
-    @property
-    def batch_tokens(self) -> int:
-        """Padded tokens of one short batch."""
-        return _BATCH_TOKENS
-
-    @property
-    def lanes(self) -> int:
-        """Runs that may be in progress at once; a further one waits."""
-        return self._lanes
 
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
         """The graph's output float32[batch, outputs]; releases the interpreter lock while it computes."""

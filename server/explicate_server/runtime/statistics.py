@@ -18,7 +18,7 @@ class QueueTimes:
     sum_s: float = 0.0
 
     def add(self, wait_s: float, rows: int) -> None:
-        """Count what so many rows waited."""
+        """Count the wait of a number of rows."""
         self.counts[bisect_left(QUEUE_BOUNDS_S, wait_s)] += rows
         self.sum_s += wait_s * rows
 
@@ -44,7 +44,7 @@ class ClassStatistics:
     def add_batch(self, batch: Sequence[Entry], started_s: float, busy_s: float, *, room: int) -> None:
         """Count a batch: when it started (monotonic seconds), how long the model took, and how many rows it could have.
 
-        A single row that stands for more rows than there is room for goes alone.
+        A single row that is more rows than there is room for goes alone.
         """
         rows = rows_in(batch)
         self.capacity_rows += max(room, rows)

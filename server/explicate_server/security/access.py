@@ -1,8 +1,6 @@
 """Whether a call may be made: its token, the token's rights, and the port it came to.
 
-What is known of a call before it is let in: the port it came to, and whose token it brought.
-
-Set by the surface for the task that answers the call; what the task starts (`asyncio.to_thread`) sees it as well.
+The surface sets the port for the task that answers the call; what the task starts (`asyncio.to_thread`) sees it too.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,7 +48,7 @@ class Access:
     """The rules of one server."""
 
     def __init__(self, tokens: Callable[[], Sequence[Token]] | None = None, *, admin_apart: bool = False) -> None:
-        """``tokens`` gives those that are valid now; None asks for none.
+        """``tokens`` gives those that are valid now; None if no token is needed.
 
         ``admin_apart``: calls that ask for ADMIN are answered on the port of their own only.
         """
@@ -58,7 +56,7 @@ class Access:
         self._admin_apart = admin_apart
 
     def check(self, method: str, authorizations: Sequence[str]) -> str:
-        """Let a call in; returns the name of its token, empty where none is asked for.
+        """Let a call in; returns the name of its token, empty if no token is needed.
 
         Args:
             method: gRPC's name of it, ``/package.Service/Method``.

@@ -36,7 +36,7 @@ class Reloaded(Generic[_T]):
         """Read once; ``what`` names the value in the log.
 
         Raises:
-            OSError, ValueError: whatever ``read`` does; there is nothing older to fall back on.
+            OSError, ValueError: as ``read`` does; there is nothing older to fall back on.
         """
         self._read = read
         self._paths = paths
@@ -85,7 +85,7 @@ _log = logging.getLogger(__name__)
 def check_rights(path: Path, *, what: str) -> None:
     """Refuse a file that others may change; warn of one that others may read.
 
-    Reading is no reason to refuse: orchestrators mount secrets readable for a group.
+    A file that others may read is not refused: orchestrators mount secrets readable for a group.
 
     Raises:
         OSError: there is no such file.
@@ -99,7 +99,7 @@ def check_rights(path: Path, *, what: str) -> None:
 
 
 class Right(Enum):
-    """What a token may do; the words that stand in the file of tokens."""
+    """What a token may do, in the words of the file of tokens."""
 
     PREDICT = "predict"
     EXPLAIN = "explain"
@@ -107,7 +107,7 @@ class Right(Enum):
 
 
 Need = frozenset[Right]
-"""The rights of which one is enough; none at all: the call is open to everybody."""
+"""The rights of which one is enough; without any, the call is open to everybody."""
 
 OPEN: Need = frozenset()
 ANY_TOKEN: Need = frozenset(Right)
@@ -202,7 +202,7 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
         ValueError: others may change it, or a line is not in the format; the message has the line's number, not its
             text.
     """
-    check_rights(path, what="whoever adds a line to the file of tokens has all rights")
+    check_rights(path, what="anybody who adds a line to the file of tokens has all rights")
     if path.stat().st_size > _MOST_BYTES:
         raise ValueError(f"{path} is larger than {_MOST_BYTES:,} bytes")
     try:
@@ -218,7 +218,7 @@ def parse_rights(words: str) -> frozenset[Right]:
     """Rights as they are written, such as ``predict,explain``.
 
     Raises:
-        ValueError: a word is no right.
+        ValueError: a word is not a right.
     """
     known = {right.value: right for right in Right}
     wanted = [word.strip() for word in words.split(",")]
@@ -247,7 +247,7 @@ def _token(words: Sequence[str], taken: Collection[str]) -> Token:
     if not TOKEN_NAME.fullmatch(name):
         raise ValueError("the name may have letters, digits, '.', '_' and '-', 64 at most")
     if name in taken:
-        raise ValueError("the name stands in an earlier line as well")
+        raise ValueError("the name is in an earlier line too")
     if not _HASH.fullmatch(hashed):
         raise ValueError("the hash is not sha256: and 64 hexadecimal digits")
     return Token(name, parse_rights(rights), bytes.fromhex(hashed.removeprefix(_SCHEME)))

@@ -6,7 +6,6 @@ the next line goes to a new one.
 """
 
 import asyncio
-import base64
 import errno
 import json
 import logging
@@ -22,11 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from explicate_bundle.inputs import ImageInput, ModelInput, TabularInput, TextInput
-from explicate_server.call_record import CallRecord
-from explicate_server.inference.explain_call import ExplainAnswer
 from explicate_server.inference.explain_options import ClassName, ResolvedOptions, Target
-from explicate_server.registry.records import ServedModel
+from explicate_server.inference.explainer import Explained
 from explicate_server.telemetry.logs import utc
 
 # An answer waits this long for its line; a disk that hangs must not hold up the server.
@@ -46,20 +42,25 @@ class AuditLog:
         lost: lines that could not be written.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the file for appending, readable for its owner only.
+    def __init__(self, path: Path, *, with_inputs: bool = False) -> None:
+        """Open the file for appending, readable for its owner only; the inputs are written only ``with_inputs``.
 
         Raises:
             OSError: it cannot be opened.
         """
         self.written = 0
         self.lost = 0
+        self._with_inputs = with_inputs
         self._path = path
         self._file = _open(path)
         self._torn = False
         self._failing = False
         self._waiting = 0
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="audit")
+
+    async def explained(self, told: Explained) -> None:
+        """Write the line of an explanation."""
+        await self.write(audit_entry(told, with_input=self._with_inputs))
 
     async def write(self, entry: Mapping[str, Any]) -> None:
         """Append a line; returns once it is in the file, is lost, or the disk takes too long. Never raises."""
@@ -104,7 +105,7 @@ class AuditLog:
 
     def _lose(self, lines: int, why: str) -> None:
         self.lost += lines
-        if not self._failing:  # once, not for each line: this very disk may be the log's
+        if not self._failing:  # once, not for each line: the log may be on the same disk
             self._failing = True
             _log.error("lines of the audit log %s are being lost: %s", self._path, why)
 
@@ -122,17 +123,16 @@ class AuditLog:
 def _open(path: Path) -> int:
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     if os.name == "posix" and os.fstat(file).st_mode & 0o077:
-        _log.warning("the audit log %s can be read by others than its owner; chmod 600 mends it", path)
+        _log.warning("the audit log %s can be read by others than its owner; chmod 600 it", path)
     return file
 
 
-def audit_entry(
-    served: ServedModel, value: ModelInput, answer: ExplainAnswer, call: CallRecord, *, with_input: bool
-) -> dict[str, Any]:
+def audit_entry(told: Explained, *, with_input: bool) -> dict[str, Any]:
     """What the log says of an explanation; the input itself only ``with_input``.
 
     ``attributions_sha256`` is over the float64 bytes of the values, little-endian, output after output.
     """
+    served, answer, call = told.served, told.answer, told.call
     manifest = served.bundle.manifest
     values = np.ascontiguousarray(answer.attribution.values, dtype="<f8")
     return {
@@ -155,10 +155,10 @@ def audit_entry(
         "cut_by_clock": answer.cut_by_clock,
         "fitted_evaluations": answer.fitted_evaluations,
         "unevaluated": answer.unevaluated,
-        "input_sha256": value.digest.hex(),
+        "input_sha256": told.value.digest.hex(),
         "attributions_sha256": sha256(values.tobytes()).hexdigest(),
         **({"attributions": values.tolist()} if values.size <= _MOST_VALUES else {}),
-        **({"input": _input(value)} if with_input else {}),
+        **({"input": told.value.document()} if with_input else {}),
     }
 
 
@@ -175,15 +175,3 @@ def _target(target: Target) -> dict[str, Any] | None:
         return {"contrast": {"target": target.contrast.target, "reference": target.contrast.reference}}
     name: ClassName | None = target.label if target.index is None else target.index
     return None if name is None else {"class": name}
-
-
-def _input(value: ModelInput) -> dict[str, Any]:
-    match value:
-        case TextInput(text, None):
-            return {"text": text}
-        case TextInput(text, text_pair):
-            return {"text": text, "text_pair": text_pair}
-        case TabularInput(cells):
-            return {"cells": dict(cells)}
-        case ImageInput(content):
-            return {"image": base64.b64encode(content).decode("ascii")}

@@ -14,7 +14,7 @@ from explicate_server.call_record import CallRecord, current_call
 
 FORMATS = ("text", "json")
 CALLS = ("errors", "all")
-# The server's own faults; of the rest the caller was told what to do.
+# The server's own faults; for the others, the caller was told what to do.
 _FAULTS = {"INTERNAL", "UNKNOWN", "DATA_LOSS"}
 _log = logging.getLogger(__name__)
 

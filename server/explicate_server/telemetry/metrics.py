@@ -1,13 +1,11 @@
 """What the server tells Prometheus: calls by how they ended, explanations by method, and what the parts have counted.
 
-Label values come from fixed sets and from the repository, never from callers.
-
-What the parts of a server have counted, read when Prometheus asks, so that nothing is paid between.
-
-The batchers, the admission, the registry and the stores keep plain sums of their own.
+The batchers, the admission, the registry and the stores keep plain sums of their own, which are read when Prometheus
+asks. Label values come from fixed sets and from the repository, never from callers.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -19,7 +17,8 @@ from prometheus_client.utils import floatToGoString
 from explicate_server.call_record import CallRecord
 from explicate_server.inference.admission import Admission
 from explicate_server.inference.evaluations import ValueStore
-from explicate_server.runtime.batcher import Batcher
+from explicate_server.inference.explainer import Explained
+from explicate_server.runtime.batcher import Batchers
 from explicate_server.runtime.statistics import QUEUE_BOUNDS_S, QueueTimes
 from explicate_server.telemetry.audit_log import AuditLog
 
@@ -35,105 +34,80 @@ _SUMS = (
     ("dropped_rows", "explicate_dropped_rows", "Rows that waited when their caller left or ran out of time."),
     ("refused_rows", "explicate_refused_rows", "Rows refused because the queue was full."),
 )
-Batchers = Callable[[], Iterable[tuple[str, int, Batcher]]]
-"""Model, version and batcher of whatever is loaded now."""
 
 
-class BatcherCollector(Collector):
+class _Reader(Collector):
+    """Metrics that are read when Prometheus asks."""
+
+    def __init__(self, read: Callable[[], Iterator[Metric]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        return self._read()
+
+
+def _batches(batchers: Batchers) -> Iterator[Metric]:
     """Rows, padding and waits of every model by class."""
-
-    def __init__(self, batchers: Batchers) -> None:
-        self._batchers = batchers
-
-    def collect(self) -> Iterator[Metric]:
-        sums = {name: CounterMetricFamily(metric, text, labels=_LABELS) for name, metric, text in _SUMS}
-        waits = HistogramMetricFamily("explicate_queue_seconds", "Seconds that rows waited.", labels=_LABELS)
-        waiting = GaugeMetricFamily("explicate_queued_rows", "Rows that wait.", labels=_LABELS)
-        slowdown = GaugeMetricFamily(
-            "explicate_model_slowdown_ratio",
-            "Time that batches take now, as a multiple of what was measured when the model was loaded.",
-            labels=_LABELS[:2],
-        )
-        running = GaugeMetricFamily(
-            "explicate_running_batch_seconds",
-            "Seconds that the oldest batch in the model has taken.",
-            labels=_LABELS[:2],
-        )
-        for model, version, batcher in self._batchers():
-            statistics, queued = batcher.snapshot(), batcher.queued_rows
-            slowdown.add_metric([model, str(version)], batcher.cost.slowdown)
-            running.add_metric([model, str(version)], batcher.running_s)
-            for priority, of_class in statistics.items():
-                labels = [model, str(version), priority.name.lower()]
-                waiting.add_metric(labels, queued[priority])
-                waits.add_metric(labels, _buckets(of_class.queue_times), of_class.queue_times.sum_s)
-                for name, family in sums.items():
-                    family.add_metric(labels, getattr(of_class, name))
-        yield from (*sums.values(), waits, waiting, slowdown, running)
+    sums = {name: CounterMetricFamily(metric, text, labels=_LABELS) for name, metric, text in _SUMS}
+    waits = HistogramMetricFamily("explicate_queue_seconds", "Seconds that rows waited.", labels=_LABELS)
+    waiting = GaugeMetricFamily("explicate_queued_rows", "Rows that wait.", labels=_LABELS)
+    slowdown = GaugeMetricFamily(
+        "explicate_model_slowdown_ratio",
+        "Time that batches take now, as a multiple of what was measured when the model was loaded.",
+        labels=_LABELS[:2],
+    )
+    running = GaugeMetricFamily(
+        "explicate_running_batch_seconds", "Seconds that the oldest batch in the model has taken.", labels=_LABELS[:2]
+    )
+    for model, version, batcher in batchers():
+        statistics, queued = batcher.snapshot(), batcher.queued_rows
+        slowdown.add_metric([model, str(version)], batcher.cost.slowdown)
+        running.add_metric([model, str(version)], batcher.running_s)
+        for priority, of_class in statistics.items():
+            labels = [model, str(version), priority.name.lower()]
+            waiting.add_metric(labels, queued[priority])
+            waits.add_metric(labels, _buckets(of_class.queue_times), of_class.queue_times.sum_s)
+            for name, family in sums.items():
+                family.add_metric(labels, getattr(of_class, name))
+    yield from (*sums.values(), waits, waiting, slowdown, running)
 
 
-class AdmissionCollector(Collector):
+def _admission(admission: Admission) -> Iterator[Metric]:
     """Explanations let in and refused."""
-
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
-
-    def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(
-            "explicate_explanations_in_progress", "Explanations let in and not ended.", self._admission.in_progress
-        )
-        refusals: Mapping[str, int] = dict(self._admission.refusals)
-        refused = CounterMetricFamily("explicate_refused_explanations", "Explanations not let in.", labels=["reason"])
-        for reason, count in refusals.items():
-            refused.add_metric([reason], count)
-        yield refused
+    in_progress, refusals = admission.in_progress, dict(admission.refusals)
+    yield GaugeMetricFamily("explicate_explanations_in_progress", "Explanations let in and not ended.", in_progress)
+    refused = CounterMetricFamily("explicate_refused_explanations", "Explanations not let in.", labels=["reason"])
+    for reason, count in refusals.items():
+        refused.add_metric([reason], count)
+    yield refused
 
 
-class AuditCollector(Collector):
+def _audit(audit: AuditLog | None) -> Iterator[Metric]:
     """The audit log."""
-
-    def __init__(self, audit: AuditLog | None) -> None:
-        self._audit = audit
-
-    def collect(self) -> Iterator[Metric]:
-        written, lost = (self._audit.written, self._audit.lost) if self._audit else (0, 0)
-        yield CounterMetricFamily("explicate_audit_lines", "Lines written to the audit log.", written)
-        yield CounterMetricFamily("explicate_audit_lost_lines", "Lines that the audit log has not.", lost)
+    written, lost = (audit.written, audit.lost) if audit else (0, 0)
+    yield CounterMetricFamily("explicate_audit_lines", "Lines written to the audit log.", written)
+    yield CounterMetricFamily("explicate_audit_lost_lines", "Lines that the audit log does not have.", lost)
 
 
-class ModelCollector(Collector):
-    """What was done to models, and which versions serve."""
-
-    def __init__(self, outcomes: Mapping[tuple[str, str, str], int], batchers: Batchers) -> None:
-        """``outcomes`` counts by model, operation and outcome; see ``Lifecycle``."""
-        self._outcomes = outcomes
-        self._batchers = batchers
-
-    def collect(self) -> Iterator[Metric]:
-        done = CounterMetricFamily(
-            "explicate_model_operations",
-            "Loads, swaps of labels and frees of models.",
-            labels=["model", "operation", "outcome"],
-        )
-        for names, count in dict(self._outcomes).items():
-            done.add_metric(names, count)
-        loaded = GaugeMetricFamily("explicate_model_loaded", "1 for each version in memory.", labels=_LABELS[:2])
-        for model, version, _ in self._batchers():
-            loaded.add_metric([model, str(version)], 1)
-        yield from (done, loaded)
+def model_metrics(outcomes: Mapping[tuple[str, str, str], int], batchers: Batchers) -> Iterator[Metric]:
+    """What was done to models, by model, operation and outcome (see ``Lifecycle``), and which versions serve."""
+    done = CounterMetricFamily(
+        "explicate_model_operations",
+        "Loads, swaps of labels and frees of models.",
+        labels=["model", "operation", "outcome"],
+    )
+    for names, count in dict(outcomes).items():
+        done.add_metric(names, count)
+    loaded = GaugeMetricFamily("explicate_model_loaded", "1 for each version in memory.", labels=_LABELS[:2])
+    for model, version, _ in batchers():
+        loaded.add_metric([model, str(version)], 1)
+    yield from (done, loaded)
 
 
-class StoreCollector(Collector):
+def store_metrics(store: ValueStore) -> Iterator[Metric]:
     """The values of coalitions that are kept."""
-
-    def __init__(self, store: ValueStore) -> None:
-        self._store = store
-
-    def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(
-            "explicate_store_bytes", "Bytes of values kept for requests that repeat.", self._store.bytes
-        )
-        yield GaugeMetricFamily("explicate_store_games", "Inputs whose values are kept.", self._store.games)
+    yield GaugeMetricFamily("explicate_store_bytes", "Bytes of values kept for requests that repeat.", store.bytes)
+    yield GaugeMetricFamily("explicate_store_games", "Inputs whose values are kept.", store.games)
 
 
 def _buckets(times: QueueTimes) -> Sequence[tuple[str, float]]:
@@ -151,12 +125,12 @@ class Metrics:
     """All metrics of one server, in a registry of its own."""
 
     def __init__(self, batchers: Batchers, admission: Admission, audit: AuditLog | None = None) -> None:
-        """``batchers`` gives model, version and batcher of whatever serves now."""
+        """``batchers`` gives model, version and batcher of each version that serves now."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.registry.register(BatcherCollector(batchers))
-        self.registry.register(AdmissionCollector(admission))
-        self.registry.register(AuditCollector(audit))
+        self.add(partial(_batches, batchers))
+        self.add(partial(_admission, admission))
+        self.add(partial(_audit, audit))
         self._ended = self._counter("explanations", "Explanations answered.", "method", "stop_reason")
         self._evaluations = self._counter("explanation_evaluations", "Evaluations that explanations rest on.", "method")
         self._reused = self._counter(
@@ -169,9 +143,9 @@ class Metrics:
         self._of_calls: dict[tuple[str, str, int, str], tuple[Counter, Histogram]] = {}
         self._server: tuple[Any, Any] | None = None
 
-    def add(self, collector: Collector) -> None:
+    def add(self, read: Callable[[], Iterator[Metric]]) -> None:
         """Tell what another part has counted, too."""
-        self.registry.register(collector)
+        self.registry.register(_Reader(read))
 
     def call_ended(self, record: CallRecord, code: str) -> None:
         """Count a call. A model is named only once a version of it answered: callers must not make up labels."""
@@ -184,8 +158,18 @@ class Metrics:
         children[0].inc()
         children[1].observe(record.seconds)
 
+    async def explained(self, told: Explained) -> None:
+        """Count an explanation that was answered."""
+        answer = told.answer
+        self.explanation_ended(
+            method=answer.options.method.name,
+            stop_reason=answer.stop_reason.value,
+            evaluations=answer.evaluations,
+            reused=answer.reused_evaluations,
+        )
+
     def explanation_ended(self, *, method: str, stop_reason: str, evaluations: int, reused: int) -> None:
-        """Count an explanation that was answered. Label values must come from fixed sets."""
+        """Count an explanation by label values, which must come from fixed sets."""
         self._ended.labels(method, stop_reason).inc()
         self._evaluations.labels(method).inc(evaluations)
         self._reused.labels(method).inc(reused)
@@ -195,7 +179,7 @@ class Metrics:
 
         Raises:
             OSError: the address cannot be bound.
-            ValueError: it is no address.
+            ValueError: it is not an address.
         """
         host, _, port = address.rpartition(":")
         if not 0 <= int(port) < 1 << 16:

@@ -45,7 +45,7 @@ def bundle(model: str) -> bundle_pb.Bundle:
 
 def violations(cells: Cells, path: str) -> list[tuple[str, str]]:
     known = {column.name: column for column in COLUMNS}
-    wrong = [(f"{path}.tabular.cells[{name}]", "is no column of this model") for name in cells if name not in known]
+    wrong = [(f"{path}.tabular.cells[{name}]", "is not a column of this model") for name in cells if name not in known]
     for name, column in known.items():
         kinds = ("number",) if column.type == bundle_pb.COLUMN_TYPE_NUMBER else ("category",)
         if cells[name].WhichOneof("kind") not in (*kinds, "missing") if name in cells else True:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from explicate_bundle.arrays import MAX_UNPACKED_BYTES, opened_arrays
 from explicate_bundle.errors import BundleError
+from explicate_bundle.files.array_files import MAX_UNPACKED_BYTES, opened_arrays
 from support.faults.mutation import damaged, flipped
 
 

@@ -175,6 +175,45 @@ def test_a_regressions_target_has_a_name(table_repository: Path) -> None:
     assert (manifest.target_name, list(manifest.class_labels)) == (TARGET_NAME, [])
 
 
+def as_version_0_1_wrote_it(manifest: dict[str, Any]) -> None:
+    """One field for what a model reads and predicts, and numbers of 64 bits, which JSON has as strings."""
+    input_kind = manifest.pop("input_kind").removeprefix("INPUT_KIND_")
+    objective = manifest.pop("objective").removeprefix("OBJECTIVE_")
+    manifest["kind"] = f"MODEL_KIND_{input_kind}_{objective}"
+    manifest["version"] = str(manifest["version"])
+    for part in ("provenance", "golden_attributions"):
+        if "seed" in manifest.get(part, {}):
+            manifest[part]["seed"] = str(manifest[part]["seed"])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_bundle_of_version_0_1_is_read_as_what_it_is(repository: Path, model: str) -> None:
+    folder = repository / model / "1"
+    edit_manifest(folder, lambda m: m.setdefault("provenance", {}).update(seed=7))
+    now = verified(folder)
+    edit_manifest(folder, as_version_0_1_wrote_it)
+    content = (folder / "manifest.json").read_text(encoding="utf-8")
+    assert '"MODEL_KIND_' in content
+    assert '"version": "1"' in content
+    before = check_bundle(folder, model=model, version=1)
+    assert before.manifest == now.manifest
+    assert before.kind == now.kind
+    assert before.digest == hashlib.sha256(content.encode()).hexdigest()
+
+
+def test_a_kind_of_a_later_version_is_refused(folder: Path) -> None:
+    edit_manifest(folder, as_version_0_1_wrote_it)
+    edit_manifest(folder, lambda m: m.update(kind=99))
+    with pytest.raises(BundleError, match="input_kind 0 with objective 0 is not known"):
+        verified(folder)
+
+
+def test_a_number_that_the_wire_cannot_hold_is_not_a_version(folder: Path, repository: Path) -> None:
+    for name in ("2147483647", "2147483648", "99999999999999999999"):
+        (folder.parent / name).mkdir()
+    assert [place.version for place in list_bundles(repository) if place.model == "tiny"] == [1, 2**31 - 1]
+
+
 def test_a_bundle_from_before_golden_attributions_is_read(folder: Path) -> None:
     edit_arrays(folder, "golden.npz", lambda a: [a.pop(name) for name in list(a) if name.startswith("attribution")])
     edit_manifest(folder, lambda m: (m.pop("golden_attributions"), m.pop("golden_reduced_tolerance")))

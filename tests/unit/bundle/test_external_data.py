@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from explicate_bundle.onnx_file import ExternalDataError, refuse_external_data
+from explicate_bundle.files.onnx_file import ExternalDataError, refuse_external_data
 
 _FLOAT = TensorProto.FLOAT
 
@@ -143,7 +143,7 @@ def test_such_a_graph_would_have_been_run_with_what_lies_beside_it(tmp_path: Pat
     ("content", "words"),
     [
         (b"", "empty"),
-        (b"no graph at all", "no ONNX graph"),
+        (b"no graph at all", "not an ONNX graph"),
         (b"\x3a\xff\xff\xff\xff\x0f", "beyond its message"),  # graph = 7, longer than the file
         (b"\x3a\x80", "does not end"),
         (b"\xff" * 20, "does not end"),

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.image_headers import MOST_FRAMES, MOST_SCANS
+from explicate_bundle.files.image_headers import MOST_FRAMES, MOST_SCANS
 from explicate_bundle.images import (
     MAX_EDGE,
     MAX_SHORTEST_EDGE,

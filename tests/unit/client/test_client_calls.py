@@ -195,6 +195,29 @@ def test_stream_gives_growing_estimates_and_a_final_one(ask):
     assert tuple(e.explanation.evaluations for e in estimates) == STREAMED_EVALUATIONS
     assert [e.final for e in estimates] == [False, False, True]
     assert [e.explanation.stop_reason for e in estimates] == ["running", "running", "tolerance"]
+    assert [[f.text for f in e.explanation.features] for e in estimates] == [["soup", "was", "great"]] * 3
+
+
+@pytest.mark.parametrize(
+    ("method", "inputs", "options", "path"),
+    [
+        ("predict", ["a"], {"version": 2**31}, "model.version"),
+        ("explain", "a", {"version": 2**31}, "model.version"),
+        ("explain", "a", {"seed": 2**32}, "options.seed"),
+        ("stream_explain", "a", {"seed": -1}, "options.seed"),
+    ],
+)
+def test_a_number_that_its_field_cannot_hold_is_refused_with_the_field(ask, server, method, inputs, options, path):
+    with pytest.raises(explicate.InvalidArgument) as caught:
+        ask(method, "reviews", inputs, **options)
+    assert [field for field, _ in caught.value.violations] == [path]
+    assert not server.requests
+
+
+def test_the_largest_version_and_seed_are_sent(ask, server):
+    ask("explain", "reviews", "a", version=2**31 - 1, seed=2**32 - 1)
+    assert server.requests[0].spec.model.version == 2**31 - 1
+    assert server.requests[0].spec.options.seed == 2**32 - 1
 
 
 def test_top_words_are_the_strongest_whatever_their_sign(ask):

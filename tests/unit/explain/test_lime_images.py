@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from explicate_server.explain import METHODS, explain_game
 from explicate_server.explain.estimators.lime import image_rows
-from explicate_server.explain.methods import METHODS_OF
+from explicate_server.explain.methods import methods_of
 
 Floats = NDArray[np.float64]
 SIDE = 24
@@ -84,12 +84,12 @@ def test_an_image_without_segments_has_nothing_to_explain() -> None:
 
 
 def test_lime_has_a_default_of_its_own_for_each_kind_of_input() -> None:
-    text, table, picture = (METHODS_OF[reads]["lime"] for reads in ("text", "table", "image"))
+    text, table, picture = (methods_of(reads)["lime"] for reads in ("text", "table", "image"))
     assert (text.default_masking, table.default_masking, picture.default_masking) == ("delete", "drawn", "mean")
     assert picture.default_granularity == "quickshift"
     # LimeTabularExplainer takes 5,000 rows unless told otherwise, LimeImageExplainer 1,000.
     assert [method.settings(50).max_evaluations for method in (text, table, picture)] == [1000, 5000, 1000]
-    assert all(list(methods) == list(METHODS) for methods in METHODS_OF.values())
+    assert all(list(methods_of(reads)) == list(METHODS) for reads in ("text", "tabular", "image", "sound"))
 
 
 def test_a_table_whose_rows_nobody_drew_is_refused() -> None:

@@ -9,9 +9,18 @@ from scipy.stats import spearmanr
 
 from explicate_server.explain import Attribution, ExplanationRun, GameInfo, RunSettings, quality
 from explicate_server.explain.estimators.kernel_shap import KernelShap
-from explicate_server.explain.quality import FaithfulnessCheck, Record
+from explicate_server.explain.quality import FaithfulnessCheck, Quality, Record
 from explicate_server.explain.statistics.intervals import certain_top, interval_ratios
 from support.exact_games import TableGame, model_like_game, random_game
+
+NO_FIGURES = Quality(
+    additivity_gap=None,
+    held_out_r_squared=None,
+    split_half_spearman=None,
+    infidelity=None,
+    largest_interval_ratio=None,
+    certain_top_k=None,
+)
 
 
 def attribution_of(
@@ -157,9 +166,10 @@ def test_faithfulness_averages_the_falls_over_the_five_shares() -> None:
     values = np.array([4.0, -1.0, 3.0, 2.0, 1.0, 0.0, -2.0, 0.5, 0.25, -3.0])
     check = FaithfulnessCheck(attribution_of([values.tolist(), [0.0] * 10]), seed=5)
     told = np.stack((check.coalitions @ values, np.full(len(check.coalitions), 99.0)), axis=1)
-    figures = check.figures(told, np.array([values.sum(), 0.0]))
-    assert figures is not None
-    comprehensiveness, sufficiency = figures
+    figures = check.added_to(NO_FIGURES, told, np.array([values.sum(), 0.0]))
+    comprehensiveness, sufficiency = figures.comprehensiveness, figures.sufficiency
+    assert comprehensiveness is not None
+    assert sufficiency is not None
     # Of ten players the top 1, 1, 1, 2 and 5: 4, 4, 4, 4 + 3 and 4 + 3 + 2 + 1 + 0.5.
     assert comprehensiveness.value == pytest.approx((4 + 4 + 4 + 7 + 10.5) / 5)
     assert sufficiency.value == pytest.approx(values.sum() - (4 + 4 + 4 + 7 + 10.5) / 5)
@@ -175,7 +185,8 @@ def test_faithfulness_needs_at_most_twenty_different_rows_never_the_ends(n: int)
     assert len(check.coalitions) <= 20
     assert len(np.unique(check.coalitions, axis=0)) == len(check.coalitions)
     assert ((sizes > 0) & (sizes < n)).all()
-    assert (check.figures(np.zeros((len(check.coalitions), 1)), np.zeros(1)) is None) == (n < 2)
+    figures = check.added_to(NO_FIGURES, np.zeros((len(check.coalitions), 1)), np.zeros(1))
+    assert (figures == NO_FIGURES) == (n < 2)
     again = FaithfulnessCheck(attribution_of(values.tolist()), seed=1)
     assert np.array_equal(check.coalitions, again.coalitions)
 

@@ -1,11 +1,14 @@
 """The methods by name, and what every one of them promises as an estimator."""
 
+import ast
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import explicate_server
 from explicate_server.explain import METHODS, Attribution, Estimator, GameInfo, StopReason, explain_game
 from explicate_server.explain.errors import TooFewEvaluationsError
 from explicate_server.explain.methods import AUTO, chosen
@@ -46,6 +49,20 @@ def test_the_names_are_those_of_the_contract() -> None:
     ]
     assert all(name == method.name for name, method in METHODS.items())
     assert AUTO not in METHODS
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_is_named_by_its_own_file_and_by_what_chooses_for_the_caller(method: str) -> None:
+    server = Path(explicate_server.__file__).parent
+    naming = {
+        path.name
+        for path in server.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value == method
+    }
+    # "auto" takes one of two methods, and `explain_game` has a default.
+    choosing = {"exact-shap": {"methods.py"}, "kernel-shap": {"methods.py", "explain_game.py"}}
+    assert naming == {f"{method.replace('-', '_')}.py"} | choosing.get(method, set())
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -38,7 +38,7 @@ def _logits(bundle: Path, texts: list[str]) -> NDArray[np.float32]:
 
 def test_every_field_of_the_manifest_is_filled(manifest: bundle_pb2.Bundle) -> None:
     unset = {field.name for field in manifest.DESCRIPTOR.fields} - {field.name for field, _ in manifest.ListFields()}
-    assert unset == {"tabular", "target_name", "image"}
+    assert unset == {"kind", "tabular", "target_name", "image"}
     assert (manifest.format_version, manifest.model, manifest.version) == (1, "tiny", 1)
     assert list(manifest.class_labels) == ["other", "great"]
     assert list(manifest.text.inputs) == ["input_ids", "attention_mask", "position_ids", "token_type_ids"]

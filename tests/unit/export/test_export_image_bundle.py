@@ -112,7 +112,7 @@ def test_every_field_that_its_kind_has_is_filled(bundle: Bundle) -> None:
         height=EDGE,
         shortest_edge=EDGE + 4,
         resampling=bundle_pb2.RESAMPLING_BICUBIC,
-        patch_size=8 if family == "vit" else 0,
+        patch_size=8 if family == "vit" else None,
     )
     assert manifest.golden_attributions.segments == 25
     assert manifest.provenance.base_model == f"tiny-{family}"

@@ -49,7 +49,8 @@ def fill(folder: Path, name: bytes = b"graph", *, edge: int = 8) -> bundle_pb2.B
     """Writes the smallest whole bundle that is accepted, of images of so many pixels; returns its manifest."""
     manifest = bundle_pb2.Bundle(
         format_version=1,
-        kind=bundle_pb2.MODEL_KIND_IMAGE_CLASSIFICATION,
+        input_kind=bundle_pb2.INPUT_KIND_IMAGE,
+        objective=bundle_pb2.OBJECTIVE_CLASSIFICATION,
         class_labels=["a", "b"],
         image=bundle_pb2.ImageSchema(width=edge, height=8, resampling=bundle_pb2.RESAMPLING_BILINEAR),
         golden_tolerance=1e-4,
@@ -215,7 +216,7 @@ def test_what_a_server_would_refuse_is_not_published(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("model.onnx", b"no graph", r"model\.onnx: it is no ONNX graph"),
+        ("model.onnx", b"no graph", r"model\.onnx: it is not an ONNX graph"),
         ("golden.npz", b"no archive", r"golden\.npz is not in the format"),
         ("a name with spaces", b"", "not a plain file name"),
     ],
@@ -242,9 +243,10 @@ def test_other_names_are_refused(tmp_path: Path, name: str) -> None:
         check_target(tmp_path, name)
 
 
-def test_version_below_one_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [0, 2**31])
+def test_a_version_below_one_or_beyond_the_wire_is_refused(tmp_path: Path, version: int) -> None:
     with pytest.raises(UsageError, match="a number from 1"):
-        check_target(tmp_path, "m", version=0)
+        check_target(tmp_path, "m", version=version)
 
 
 def test_symbolic_link_as_model_folder_is_refused(tmp_path: Path) -> None:

@@ -136,7 +136,10 @@ def test_golden_pairs_survive_a_round_trip_and_must_be_as_many_as_texts(tmp_path
     path = tmp_path / "golden.npz"
     outputs = np.zeros((2, 1), dtype=np.float32)
     manifest = bundle_pb2.Bundle(
-        kind=bundle_pb2.MODEL_KIND_TEXT_REGRESSION, text=bundle_pb2.TextSchema(pairs=True), target_name="likeness"
+        input_kind=bundle_pb2.INPUT_KIND_TEXT,
+        objective=bundle_pb2.OBJECTIVE_REGRESSION,
+        text=bundle_pb2.TextSchema(pairs=True),
+        target_name="likeness",
     )
     golden = Golden((TextInput("a", "c d"), TextInput("ü", "é")), outputs)
     write_golden(path, golden, manifest)

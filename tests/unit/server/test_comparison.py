@@ -6,8 +6,8 @@ from scipy.special import expit, softmax
 from scipy.stats import spearmanr
 
 from explicate_bundle.objective import CLASSIFICATION, MULTI_LABEL, REGRESSION, Objective
-from explicate_server.inference.agreement import Comparison, Scored, spearman
-from explicate_server.inference.outputs import Scales
+from explicate_server.inference.agreement import Comparison, Scored
+from explicate_server.registry.scales import Scales
 
 STREAM = np.random.Generator(np.random.Philox(5))
 
@@ -74,4 +74,6 @@ def test_attributions_are_ranked_as_scipy_ranks_them_ties_included() -> None:
 
 @pytest.mark.parametrize("values", [np.zeros(5), np.array([1.0, 2.0]), np.array([1.0, np.nan, 2.0, 3.0])])
 def test_what_cannot_be_ranked_is_passed_over(values: np.ndarray) -> None:
-    assert spearman(values, np.arange(len(values), dtype=np.float64)) is None
+    comparison = Comparison(1, 2)
+    comparison.add_attributions(values[np.newaxis], np.arange(len(values), dtype=np.float64)[np.newaxis])
+    assert (comparison.attributions, comparison.mean_spearman) == (0, None)

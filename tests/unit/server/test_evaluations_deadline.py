@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from test_batcher import GatedRuntime, collate, rows_of
 
 from explicate_server.inference.evaluations import Evaluations, ValueStore
-from explicate_server.inference.outputs import Scales
 from explicate_server.inference.timings import Timings
+from explicate_server.registry.scales import Scales
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.queue import Row
 

@@ -3,30 +3,38 @@
 import pytest
 
 from explicate_server.errors import InvalidRequest
-from explicate_server.inference.explain_options import Choices, ExplainOptions, ResolvedOptions, resolve
+from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions, check_options
+from explicate_server.modalities.image import ImageModality
+from explicate_server.registry.scales import Choices
 from explicate_server.settings import Settings
 
-MASKINGS = ("mean", "blur", "grey")
-SMALL = Choices(("a", "b"), ("probability", "logit"), MASKINGS, ("slic", "quickshift", "grid", "patch"), "image")
-LARGE = Choices(("a", "b"), ("probability", "logit"), MASKINGS, ("slic", "grid"), "image")
+MASKINGS, COUNTED = ("mean", "blur", "grey"), ImageModality.counted
+SMALL = Choices(
+    ("a", "b"), ("probability", "logit"), MASKINGS, ("slic", "quickshift", "grid", "patch"), "image", COUNTED
+)
+LARGE = Choices(("a", "b"), ("probability", "logit"), MASKINGS, ("slic", "grid"), "image", COUNTED)
 
 
 def resolved(options: ExplainOptions, choices: Choices = SMALL, players: int = 40) -> ResolvedOptions:
-    return resolve(options, choices=choices, settings=Settings())(players)
+    return check_options(options, choices=choices, settings=Settings()).for_players(players)
+
+
+def players_of(options: ResolvedOptions) -> str:
+    return ImageModality.players_of(options.granularity, options.segments)
 
 
 @pytest.mark.parametrize("method", ["kernel-shap", "permutation-shap", "partition-shap", "occlusion", None])
 def test_shapley_values_are_of_slic_segments_by_default(method: str | None) -> None:
     options = resolved(ExplainOptions(method=method))
     assert (options.granularity, options.segments, options.masking) == ("slic", 49, "mean")
-    assert options.players == "slic-segments-49"
+    assert players_of(options) == "slic-segments-49"
 
 
 def test_lime_cuts_as_the_library_does_where_that_is_possible() -> None:
     options = resolved(ExplainOptions(method="lime"))
     assert (options.granularity, options.segments, options.masking) == ("quickshift", None, "mean")
-    assert options.players == "quickshift-segments"
-    assert resolved(ExplainOptions(method="lime"), LARGE).players == "slic-segments-49"
+    assert players_of(options) == "quickshift-segments"
+    assert players_of(resolved(ExplainOptions(method="lime"), LARGE)) == "slic-segments-49"
 
 
 @pytest.mark.parametrize(
@@ -40,7 +48,7 @@ def test_lime_cuts_as_the_library_does_where_that_is_possible() -> None:
     ],
 )
 def test_the_players_say_all_that_cuts_the_image(options: ExplainOptions, players: str) -> None:
-    assert resolved(options).players == players
+    assert players_of(resolved(options)) == players
 
 
 @pytest.mark.parametrize(

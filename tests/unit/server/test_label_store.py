@@ -40,6 +40,7 @@ def test_what_was_written_is_read_again_and_nothing_else_is_left(tmp_path: Path)
         '{"format": 1, "labels": {"live": {"version": 0}}}',
         '{"format": 1, "labels": {"live": {"version": 3, "previous": -1}}}',
         '{"format": 1, "labels": {"live": {"version": 3, "newest": true}}}',
+        '{"format": 1, "labels": {"live": {"version": 2147483648}}}',
         '{"format": 1, "labels": {"../live": {"version": 3}}}',
         '{"format": 1, "labels": {}, "traffic": {"canary_share": 2}}',
         '{"format": 1, "labels": {}, "traffic": {"canary_share": NaN}}',

@@ -82,7 +82,7 @@ ZEROS = np.zeros(3)
         ("rating", CategoryValues(("low",), np.array([0, 1, 0])), ".categories.codes[1]", "is 1; there are 1 names"),
         ("rating", CategoryValues(("low",), np.array([0, -2, 0])), ".categories.codes[1]", "is -2"),
         ("rating", CategoryValues(("low",), np.zeros(4, int)), ".categories.codes", "has 4 values"),
-        ("shoe_size", NumberValues(ZEROS), "", "is no column of this model"),
+        ("shoe_size", NumberValues(ZEROS), "", "is not a column of this model"),
     ],
 )
 def test_bad_columns_are_named_with_their_path(

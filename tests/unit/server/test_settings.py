@@ -23,8 +23,8 @@ def parser() -> argparse.ArgumentParser:
         ("--max-message-bytes", str(1 << 31), "at most 2,147,483,647"),
         ("--threads", str(1 << 31), "at most 2,147,483,647"),
         ("--threads", "-1", "at least 0"),
-        ("--max-inputs", "1e3", "no whole number"),
-        ("--max-call-s", "soon", "no number"),
+        ("--max-inputs", "1e3", "not a whole number"),
+        ("--max-call-s", "soon", "not a number"),
     ],
 )
 def test_a_number_that_cannot_be_used_is_refused_by_its_flag(flag: str, value: str, why: str) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explicate_server.runtime.shares import Shares
+from explicate_server.runtime.queue import FairShares
 
 PREDICT, EXPLAIN, BULK = range(3)
 SHARES = [0.0, 0.25, 0.05]
@@ -17,7 +17,7 @@ three_costs = st.lists(st.tuples(costs, costs, costs), min_size=50, max_size=300
 def test_when_all_wait_each_lower_class_gets_its_share_at_every_moment_and_no_more(
     batches: list[tuple[float, float, float]],
 ) -> None:
-    shares = Shares(SHARES)
+    shares = FairShares(SHARES)
     spent_s = [0.0, 0.0, 0.0]
     longest_s = max(max(batch) for batch in batches)
     for batch in batches:
@@ -32,7 +32,7 @@ def test_when_all_wait_each_lower_class_gets_its_share_at_every_moment_and_no_mo
 
 
 def test_without_predict_explain_takes_all_but_the_share_of_bulk() -> None:
-    shares = Shares(SHARES)
+    shares = FairShares(SHARES)
     chosen = []
     for _ in range(400):
         chosen.append(shares.choose([EXPLAIN, BULK]))
@@ -41,7 +41,7 @@ def test_without_predict_explain_takes_all_but_the_share_of_bulk() -> None:
 
 
 def test_a_class_that_does_not_wait_saves_nothing_up() -> None:
-    shares = Shares(SHARES)
+    shares = FairShares(SHARES)
     for _ in range(1000):
         shares.charge(PREDICT, 1.0, waiting=[PREDICT])
     chosen = []
@@ -54,7 +54,7 @@ def test_a_class_that_does_not_wait_saves_nothing_up() -> None:
 
 
 def test_a_class_that_had_the_model_to_itself_is_one_batch_behind_and_no_more() -> None:
-    shares = Shares(SHARES)
+    shares = FairShares(SHARES)
     for _ in range(1000):
         shares.charge(EXPLAIN, 1.0, waiting=[EXPLAIN])
     chosen = []
@@ -65,7 +65,7 @@ def test_a_class_that_had_the_model_to_itself_is_one_batch_behind_and_no_more() 
 
 
 def test_two_lanes_that_choose_at_once_do_not_both_pay_the_same_debt() -> None:
-    shares = Shares(SHARES)
+    shares = FairShares(SHARES)
     shares.charge(PREDICT, 1.0, waiting=[PREDICT, EXPLAIN])
     first = shares.choose([PREDICT, EXPLAIN])
     shares.charge(first, 1.0, waiting=[PREDICT, EXPLAIN])

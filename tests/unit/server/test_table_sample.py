@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from explicate_bundle.columns import TableColumns
 from explicate_bundle.table_arrays import LimeStatistics
 from explicate_server.explain import explain_game
-from explicate_server.explain.estimators.drawn_rows import row_numbers
 from explicate_server.modalities.table_sample import TableSampler
 from explicate_training.table.background import lime_statistics
 from support.lime_tables import library, matrix, split
@@ -59,7 +58,7 @@ def test_values_are_those_of_the_lime_library(name: str, seed: int) -> None:
     split_at = len(table.numbers)
     answers = scores(table, sample[:, :split_at], sample[:, split_at:].astype(np.int64)).reshape(500, -1)
     ours = explain_game(
-        lambda asked: answers[row_numbers(asked, len(row))],
+        lambda numbers: answers[numbers],
         len(row),
         method="lime",
         reads="table",

@@ -92,7 +92,7 @@ def test_an_input_without_columns_does_not_exist(kept: int, input_name: str) -> 
         ({"age": float("-inf")}, "age", "is -inf"),
         ({"age": 1e308}, "age", "is 1e+308"),
         ({"income": ...}, "income", "is left out; give every column"),
-        ({"shoe_size": 43.0}, "shoe_size", "is no column of this model"),
+        ({"shoe_size": 43.0}, "shoe_size", "is not a column of this model"),
     ],
 )
 def test_bad_cells_are_named_with_their_path(

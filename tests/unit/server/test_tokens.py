@@ -55,7 +55,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
         (f"shop predict {HASH[:-1]}", "line 1: the hash"),
         (f"shop predict {HASH.upper()}", "line 1: the hash"),
         (f"shop predict md5:{'0' * 32}", "line 1: the hash"),
-        (f"shop predict {HASH}\nshop explain {HASH}", "line 2: the name stands"),
+        (f"shop predict {HASH}\nshop explain {HASH}", "line 2: the name is in"),
         ("\n" * (1 << 20) + "\n", "larger than"),
         ("\n".join(f"t{i} predict {HASH}" for i in range(1025)), "1,025 tokens"),
     ],

@@ -39,9 +39,9 @@ def test_who_is_shadowed_does_not_depend_on_who_is_answered() -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan"), float("inf")])
 def test_what_is_no_share_is_refused(share: float) -> None:
-    with pytest.raises(ValueError, match="no share"):
+    with pytest.raises(ValueError, match="not a share"):
         Traffic(canary_share=share)
-    with pytest.raises(ValueError, match="no share"):
+    with pytest.raises(ValueError, match="not a share"):
         Traffic(shadow_share=share)
 
 

@@ -7,15 +7,15 @@ from sklearn.metrics import classification_report, log_loss, roc_auc_score
 
 from explicate_training.tasks.classification import (
     CALIBRATION_BINS,
-    Logits,
+    Classification,
     Targets,
-    classification_metrics,
     expected_calibration_error,
     reliability_bins,
 )
+from explicate_training.tasks.task import Outputs
 
 
-def answers(classes: int, texts: int = 200) -> tuple[Logits, Targets]:
+def answers(classes: int, texts: int = 200) -> tuple[Outputs, Targets]:
     stream = np.random.default_rng(classes)
     targets = stream.integers(0, classes, texts)
     logits = stream.normal(size=(texts, classes))
@@ -27,7 +27,7 @@ def answers(classes: int, texts: int = 200) -> tuple[Logits, Targets]:
 def test_metrics_equal_those_of_scikit_learn(classes: int) -> None:
     logits, targets = answers(classes)
     labels = [f"class {index}" for index in range(classes)]
-    ours = classification_metrics(logits, targets, labels)
+    ours = Classification().metrics(logits, targets, labels, counted="texts")
     theirs = classification_report(targets, logits.argmax(axis=1), target_names=labels, output_dict=True)
     assert ours["accuracy"] == pytest.approx(theirs["accuracy"])
     for name in ("precision", "recall"):
@@ -77,6 +77,6 @@ def test_reliability_bins_hold_every_text_once() -> None:
 
 def test_auroc_is_undefined_when_a_class_is_absent() -> None:
     logits, _ = answers(3, texts=10)
-    metrics = classification_metrics(logits, np.array([0, 1] * 5), ["a", "b", "c"])
+    metrics = Classification().metrics(logits, np.array([0, 1] * 5), ["a", "b", "c"], counted="texts")
     assert metrics["auroc"] is None
     assert metrics["per_class"]["c"] == {"precision": 0, "recall": 0, "f1": 0, "texts": 0}

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from explicate.errors import UsageError
-from explicate_training.table.column_typing import parse_number, type_table
+from explicate_training.data.labels import parse_number
+from explicate_training.table.column_typing import type_table
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import RawTable
 from explicate_training.table.encoding import encode, learn_schema
@@ -148,7 +149,7 @@ def test_infinite_numbers_are_missing_and_said() -> None:
     ],
 )
 def test_label_with_many_numbers_is_a_quantity(labels: list[Any], task: str) -> None:
-    assert type_table(raw(labels, a=[0, 1] * 20), CONFIG)[0].task == task
+    assert type_table(raw(labels, a=[0, 1] * 20), CONFIG)[0].task.name == task
 
 
 def test_regression_on_words_is_refused() -> None:

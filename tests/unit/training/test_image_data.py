@@ -11,10 +11,12 @@ from PIL import Image
 
 from explicate.errors import UsageError
 from explicate_bundle.images import Preparation, decode, encode_png
+from explicate_training.data.splits import Splits, split_data
 from explicate_training.image import cleaning as image_cleaning
-from explicate_training.image.cleaning import CleanImages, clean_images, split_images
+from explicate_training.image.cleaning import CleanImages, clean_images
 from explicate_training.image.config import ImageDataConfig
-from explicate_training.image.data import list_images
+from explicate_training.image.data import ImageSet, list_images
+from explicate_training.tasks.registry import task_named
 from support.tiny_image_run import LABELS, write_images
 
 PREPARATION = Preparation(16, 16)
@@ -23,6 +25,10 @@ PREPARATION = Preparation(16, 16)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_images(tmp_path / "shapes", each=12)
+
+
+def split_images(images: ImageSet, config: ImageDataConfig, *, seed: int) -> Splits[ImageSet]:
+    return split_data(images, task_named(config.task), config, seed=seed)
 
 
 def config_of(path: Path, **options: object) -> ImageDataConfig:
@@ -173,7 +179,7 @@ def test_too_few_images_of_a_class_and_unknown_classes_are_named(folder: Path, t
         cleaned(folder, minimum_class_count=13)
     other = write_images(tmp_path / "other", each=3, seed=4)
     (other / "stripe").rename(other / "blob")
-    with pytest.raises(UsageError, match=r"data\.test has classes that the training lacks: blob"):
+    with pytest.raises(UsageError, match=r"the test set has classes that the training data lacks: blob"):
         cleaned(folder, test=str(other))
 
 

@@ -15,6 +15,7 @@ from transformers import AutoModelForImageClassification, TrainerControl, Traine
 from explicate.cli.main import main
 from explicate.errors import UsageError
 from explicate_training.config.config_file import example_config, format_config, load_config, parse_config
+from explicate_training.config.options import OutputConfig
 from explicate_training.image.config import (
     AugmentationConfig,
     ImageConfig,
@@ -24,7 +25,6 @@ from explicate_training.image.config import (
 )
 from explicate_training.loop.progress import StepProgress
 from explicate_training.run import train
-from explicate_training.text.config import OutputConfig
 from support.tiny_image_run import EDGE, FAMILIES, LABELS, MEAN, STD, prepared, write_base, write_images
 
 HOSTILE = "<script>alert('$x$')"  # a folder's name holds no slash

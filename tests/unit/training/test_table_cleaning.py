@@ -9,13 +9,14 @@ import pytest
 
 from explicate.errors import UsageError
 from explicate_training.data.labels import Split
+from explicate_training.data.splits import Splits, split_data
 from explicate_training.table.cleaning import CleanTable, clean_table
 from explicate_training.table.column_typing import type_table
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import RawTable, Table
 from explicate_training.table.encoding import encode, learn_schema
 from explicate_training.table.leakage import leakage_suspects
-from explicate_training.table.splitting import split_table
+from explicate_training.tasks.registry import task_named
 
 CONFIG = TableDataConfig(table="a.csv", label_column="label", minimum_class_count=3)
 
@@ -75,7 +76,7 @@ def test_constant_columns_go_unless_values_are_missing() -> None:
         ({"label": ["x", "y"] * 5}, "no column is left to learn from (the table has none)"),
         ({"a": [3] * 10, "label": ["x", "y"] * 5}, "no column is left to learn from ('a' is the same in every row)"),
         ({"a": [1, 2, 3, 4], "label": [None] * 4}, "data.label_column: no row has a value in 'label'"),
-        ({"a": [1, 2, 3, 4], "label": ["x"] * 4}, "data.label_column: 'label' has 1 class(es) after cleaning"),
+        ({"a": [1, 2, 3, 4], "label": ["x"] * 4}, "the training rows have 1 class(es) after cleaning"),
         (
             {"a": range(5), "label": ["x"] * 4 + ["y"]},
             "too few rows of class 'y' (1) after cleaning: each class needs 3",
@@ -92,10 +93,14 @@ def test_table_that_cannot_be_learnt_from_is_one_sentence(columns: dict[str, Any
 
 def test_regression_needs_rows_and_a_target_that_varies() -> None:
     config = replace(CONFIG, task="regression")
-    with pytest.raises(UsageError, match=r"data\.table has 5 rows after cleaning, and a regression needs ten"):
+    with pytest.raises(UsageError, match=r"the training data has 5 rows after cleaning, and a regression needs ten"):
         cleaned({"a": [1, 2, 3, 5, 6], "label": [1, 2, 3, 4, 5]}, config)
     with pytest.raises(UsageError, match=r"data\.label_column is 7 in every row"):
         cleaned({"a": [0, 1, 5, 3, 2, 9, 8, 7, 11, 12], "label": [7] * 10}, config)
+
+
+def split_table(table: Table, config: TableDataConfig, *, seed: int) -> Splits[Table]:
+    return split_data(table, table.task, config, seed=seed)
 
 
 def table_of(rows: int, config: TableDataConfig = CONFIG) -> Table:
@@ -142,7 +147,7 @@ def test_groups_that_given_splits_share_and_too_few_groups_are_refused() -> None
     with pytest.raises(UsageError, match=r"data\.group_column: the group '1' stands in two of the given splits"):
         split_table(table, config, seed=0)
     one_group = cleaned({**columns, "house": [1] * 12}, config).table
-    with pytest.raises(UsageError, match="too few rows for three splits"):
+    with pytest.raises(UsageError, match="too few rows or groups for three splits"):
         split_table(one_group, config, seed=0)
     with pytest.raises(UsageError, match=r"data\.group_column: some rows have no house"):
         cleaned({**columns, "house": [None] * 12}, config)
@@ -159,11 +164,11 @@ def test_column_that_knows_the_label_is_suspected_and_others_are_not() -> None:
     }
     table = typed(columns, replace(CONFIG, columns={"reason": "category"}))
     schema = learn_schema(table, CONFIG)
-    suspects = leakage_suspects(encode(table, schema), labels, schema, "classification", threshold=0.98)
+    suspects = leakage_suspects(encode(table, schema), labels, schema, task_named("classification"), threshold=0.98)
     assert {suspect.column for suspect in suspects} == {"closed_on", "reason"}
     assert all(suspect.metric == "AUROC" and suspect.score >= 0.98 for suspect in suspects)
     target = stream.normal(size=300)
     leaky = typed({"twice": (2 * target).tolist(), "noise": stream.normal(size=300).tolist(), "label": target.tolist()})
     schema = learn_schema(leaky, CONFIG)
-    suspects = leakage_suspects(encode(leaky, schema), target, schema, "regression", threshold=0.9)
+    suspects = leakage_suspects(encode(leaky, schema), target, schema, task_named("regression"), threshold=0.9)
     assert [(suspect.column, suspect.metric) for suspect in suspects] == [("twice", "R²")]

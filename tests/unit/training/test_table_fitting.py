@@ -11,8 +11,8 @@ from explicate_training.loop.trainer import BalancedOrder, one_thread
 from explicate_training.table.background import summarise
 from explicate_training.table.config import TableTrainingConfig
 from explicate_training.table.encoding import EncodedTable
-from explicate_training.table.fitting import table_loss
-from explicate_training.tasks.regression import regression_metrics
+from explicate_training.tasks.classification import Classification
+from explicate_training.tasks.regression import Regression
 
 CONFIG = TableTrainingConfig()
 TARGETS = torch.tensor([1.0, -2.0, 0.5])
@@ -30,7 +30,7 @@ ERRORS = np.array([[0.5, -1.0], [0.0, 3.0], [-0.5, 0.0]])
     ],
 )
 def test_regression_losses_follow_their_formula(loss: str, of_an_error: Any) -> None:
-    computed = table_loss("regression", np.zeros(3), 0, replace(CONFIG, loss=loss, huber_delta=0.8))
+    computed = Regression().loss(np.zeros(3), 1, replace(CONFIG, loss=loss, huber_delta=0.8))
     assert computed({"logits": VALUES}, TARGETS).item() == pytest.approx(of_an_error(ERRORS).mean())
     mean = computed({"logits": VALUES.mean(dim=1)}, TARGETS).item()
     assert mean == pytest.approx(of_an_error(ERRORS.mean(axis=1)).mean())
@@ -41,10 +41,10 @@ def test_class_weights_weigh_cross_entropy_by_inverse_frequency() -> None:
     logits = torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(0))  # [rows, members, classes]
     nll = -torch.log_softmax(logits, dim=2).numpy()[np.arange(4), :, targets]
     weight = np.array([4 / (2 * 3), 4 / (2 * 1)])[targets][:, np.newaxis] * np.ones((1, 3))
-    loss = table_loss("classification", targets, 2, replace(CONFIG, imbalance="class-weights"))
+    loss = Classification().loss(targets, 2, replace(CONFIG, imbalance="class-weights"))
     labels = torch.from_numpy(targets)
     assert loss({"logits": logits}, labels).item() == pytest.approx((weight * nll).sum() / weight.sum(), rel=1e-5)
-    plain = table_loss("classification", targets, 2, CONFIG)
+    plain = Classification().loss(targets, 2, CONFIG)
     assert plain({"logits": logits}, labels).item() == pytest.approx(nll.mean(), rel=1e-5)
 
 
@@ -73,13 +73,13 @@ def test_regression_metrics_equal_those_of_scikit_learn() -> None:
     stream = np.random.default_rng(0)
     targets = stream.normal(size=50) * 40 + 150
     predicted = targets + stream.normal(size=50) * 20
-    ours = regression_metrics(predicted, targets)
+    ours = Regression().metrics(predicted[:, np.newaxis], targets, [], counted="rows")
     assert ours["r2"] == pytest.approx(metrics.r2_score(targets, predicted))
     assert ours["mae"] == pytest.approx(metrics.mean_absolute_error(targets, predicted))
     assert ours["rmse"] == pytest.approx(metrics.root_mean_squared_error(targets, predicted))
     median = np.full(50, np.median(targets))
     assert ours["median_mae"] == pytest.approx(metrics.mean_absolute_error(targets, median))
-    assert regression_metrics(predicted, np.full(50, 3.0))["r2"] is None
+    assert Regression().metrics(predicted[:, np.newaxis], np.full(50, 3.0), [], counted="rows")["r2"] is None
 
 
 def blobs(rows: int, *, lonely: int) -> EncodedTable:

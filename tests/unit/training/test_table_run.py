@@ -16,11 +16,11 @@ from transformers import TrainerControl, TrainerState
 from explicate.cli.main import main
 from explicate.errors import UsageError
 from explicate_training.config.config_file import load_config, parse_config
+from explicate_training.config.options import OutputConfig
 from explicate_training.loop.progress import StepProgress
 from explicate_training.run import train
 from explicate_training.table.config import TableConfig, TableDataConfig, TableModelConfig, TableTrainingConfig
 from explicate_training.table.network import load_network
-from explicate_training.text.config import OutputConfig
 
 ROWS = 240
 HOSTILE = "<script>alert('$x$')</script>"

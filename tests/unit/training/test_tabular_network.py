@@ -11,6 +11,7 @@ from explicate_training.table.config import TableModelConfig
 from explicate_training.table.encoding import ColumnSchema, EncodedTable
 from explicate_training.table.fitting import new_network, number_statistics
 from explicate_training.table.network import TabularNetwork, TabularNetworkConfig, load_network, save_network
+from explicate_training.tasks.task import TargetScale
 
 ROWS = 23
 
@@ -82,7 +83,7 @@ def test_missing_number_is_the_median_until_training_shows_otherwise() -> None:
     values = np.array([[1.0], [5.0], [9.0], [30.0], [7.0]], dtype=np.float32)
     schema = [ColumnSchema("a", "number", (), "", False)]
     train = EncodedTable(values, np.empty((5, 0), dtype=np.int64))
-    network = new_network(TableModelConfig(), schema, train, np.zeros(5), classes=2, seed=0).eval()
+    network = new_network(TableModelConfig(), schema, train, outputs=2, scale=TargetScale(), seed=0).eval()
     codes = torch.empty((1, 0), dtype=torch.int64)
     with torch.no_grad():
         for layer in (network.last, network.linear_path):

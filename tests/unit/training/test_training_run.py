@@ -15,10 +15,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trai
 
 from explicate.errors import UsageError
 from explicate_training.config.config_file import parse_config
+from explicate_training.config.options import OutputConfig
 from explicate_training.loop.progress import StepProgress
 from explicate_training.run import train
-from explicate_training.tasks.losses import LossOptions, task_loss
-from explicate_training.text.config import Config, DataConfig, ModelConfig, OutputConfig, TrainingConfig
+from explicate_training.tasks.classification import Classification
+from explicate_training.text.config import Config, DataConfig, ModelConfig, TrainingConfig
 from explicate_training.text.model import LengthGroupedOrder, load_text_model, resolve_base
 from support.tiny_text_model import WORDS, write_tiny_text_model
 
@@ -190,7 +191,7 @@ def test_early_stopping_ends_a_run_that_gets_no_better(config: Config) -> None:
 
 def test_balanced_loss_is_cross_entropy_weighed_by_inverse_frequency() -> None:
     targets = np.array([0, 0, 0, 1])
-    loss = task_loss("classification", targets, 2, LossOptions(balanced=True))
+    loss = Classification().loss(targets, 2, TrainingConfig(class_weights="balanced"))
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.5, 0.0]])
     weight = np.array([4 / (2 * 3), 4 / (2 * 1)])
     nll = -torch.log_softmax(logits, dim=1).numpy()[np.arange(4), targets]

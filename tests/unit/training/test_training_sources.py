@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from explicate.errors import UsageError
-from explicate_training.data.labels import SPLITS, RawRow
+from explicate_training.data.labels import SPLITS, label_name
 from explicate_training.table.column_typing import type_table
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import read_table
 from explicate_training.text.config import DataConfig
-from explicate_training.text.data import label_name, read_rows
+from explicate_training.text.data import RawRow, read_rows
 
 TEXTS = ["Great tea, really", "None", None, 'Bad "cake",\nstale', "  "]
 LABELS = ["good", "bad", "good", "bad", None]

@@ -2,6 +2,7 @@
 
 import difflib
 import tomllib
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any  # TOML values
 import tomlkit
 
 from explicate.errors import UsageError
-from explicate_training.image.config import IMAGE_DEMO_SETS, ImageConfig, check_image_config
-from explicate_training.table.config import TABLE_DEMO_SETS, TableConfig, check_table_config
-from explicate_training.text.config import Config, check_config, rule_of
+from explicate_training.config.options import about_option, options_of
+from explicate_training.image.config import ImageConfig
+from explicate_training.table.config import TableConfig
+from explicate_training.text.config import Config
 
 AnyConfig = Config | TableConfig | ImageConfig
+KINDS: Mapping[str, type[AnyConfig]] = {"table": TableConfig, "image": ImageConfig, "text": Config}
+"""By what a model reads; `explicate train --example` has the names."""
 
 _TYPE_NAMES = {str: "a string", int: "a whole number", float: "a number", dict: "a section"}
 _EXAMPLE_WIDTH = 44  # column where the example's comments begin
@@ -63,29 +67,16 @@ def parse_config(text: str, source: str = "the config") -> AnyConfig:
         kind = _kind(document)
         sections = _known("", document, {section.name for section in fields(kind)})
         config = kind(**{name: _section(kind, name, values) for name, values in sections.items()})
-        check_any_config(config)
+        config.check()
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None
     return config
 
 
-def check_any_config(config: AnyConfig) -> None:
-    """Raises UsageError, naming the option, when something in the config is wrong."""
-    if isinstance(config, TableConfig):
-        check_table_config(config)
-    elif isinstance(config, ImageConfig):
-        check_image_config(config)
-    else:
-        check_config(config)
-
-
 def with_seed(config: AnyConfig, seed: int) -> AnyConfig:
     """The config with another seed."""
-    if isinstance(config, TableConfig):  # one line for each, so that the type checker sees whose training it is
-        return replace(config, training=replace(config.training, seed=seed))
-    if isinstance(config, ImageConfig):
-        return replace(config, training=replace(config.training, seed=seed))
-    return replace(config, training=replace(config.training, seed=seed))
+    training: Any = replace(config.training, seed=seed)
+    return replace(config, training=training)
 
 
 def format_config(config: AnyConfig) -> str:
@@ -94,7 +85,7 @@ def format_config(config: AnyConfig) -> str:
     for section in fields(config):
         table = tomlkit.table()
         values = getattr(config, section.name)
-        for declared in fields(values):
+        for declared in options_of(values):
             value = getattr(values, declared.name)
             if value != {}:
                 table.add(declared.name, value)
@@ -104,25 +95,19 @@ def format_config(config: AnyConfig) -> str:
 
 def example_config(kind: str = "text") -> str:
     """A commented TOML file with every option at its default, ready to edit, for "text", "table" or "image"."""
-    config: AnyConfig = Config()
-    if kind == "table":
-        config = replace(TableConfig(), data=replace(TableConfig().data, table="customers.csv"))
-    elif kind == "image":
-        data, model = replace(ImageConfig().data, images="photos"), replace(ImageConfig().model, architecture="resnet")
-        config = replace(ImageConfig(), data=data, model=model)
-    else:
-        config = replace(Config(), data=replace(Config().data, train="reviews.csv"))
+    config = KINDS[kind]()
     lines = ["# A training run for `explicate train`. Every option stands here with its default; leave out what fits."]
     lines += ["# Paths are taken from this file's folder."]
     for section in fields(config):
         values = getattr(config, section.name)
         lines += ["", f"[{section.name}]  # {(type(values).__doc__ or '').splitlines()[0]}"]
         inner = []
-        for declared in fields(values):
-            value, about = getattr(values, declared.name), rule_of(declared).about
+        for declared in options_of(values):
+            value, about = getattr(values, declared.name), about_option(values, declared)
             if isinstance(value, dict):
                 inner += ["", f"[{section.name}.{declared.name}]", f"# {about}"]
                 continue
+            value = config.example.get(f"{section.name}.{declared.name}", value)
             setting = f"{declared.name} = {tomlkit.item(value).as_string()}"
             lines.append(f"{setting:<{_EXAMPLE_WIDTH}}# {about}")
         lines += inner
@@ -131,11 +116,9 @@ def example_config(kind: str = "text") -> str:
 
 def _kind(document: dict[str, Any]) -> type[AnyConfig]:
     data = document.get("data")
-    if not isinstance(data, dict):
-        return Config
-    if "table" in data or data.get("demo") in TABLE_DEMO_SETS:
-        return TableConfig
-    return ImageConfig if "images" in data or data.get("demo") in IMAGE_DEMO_SETS else Config
+    named = data if isinstance(data, dict) else {}
+    found = [kind for kind in KINDS.values() if kind().data.source in named or named.get("demo") in kind().data.demos]
+    return found[0] if found else Config
 
 
 def _read(path: Path) -> str:
@@ -176,23 +159,19 @@ def _typed(key: str, value: Any, wanted: type) -> Any:
 
 
 def _with_absolute_paths(config: AnyConfig, *, folder: Path, stem: str) -> AnyConfig:
-    def absolute(path: str) -> str:
-        return str((folder / Path(path).expanduser()).resolve()) if path else ""
-
-    config = replace(config, output=replace(config.output, directory=config.output.directory or f"runs/{stem}"))
-    validation, test = absolute(config.data.validation), absolute(config.data.test)
-    if isinstance(config, TableConfig):
-        table = absolute(config.data.table)
-        return replace(config, data=replace(config.data, table=table, validation=validation, test=test))
+    data = config.data
+    paths: dict[str, Any] = {
+        name: str((folder / Path(path).expanduser()).resolve())
+        for name in (data.source, "validation", "test")
+        if (path := getattr(data, name))
+    }
+    values: Any = {
+        "data": replace(data, **paths),
+        "output": replace(config.output, directory=config.output.directory or f"runs/{stem}"),
+    }
+    model: Any = config.model
+    base = getattr(model, "base", "")
     # What is no folder here stays as written: a hub name, or a name of ours.
-    folder_of_base = (folder / Path(config.model.base).expanduser()).resolve()
-    base = str(folder_of_base) if config.model.base and folder_of_base.is_dir() else config.model.base
-    if isinstance(config, ImageConfig):
-        images = absolute(config.data.images)
-        image_data = replace(config.data, images=images, validation=validation, test=test)
-        return replace(config, data=image_data, model=replace(config.model, base=base))
-    return replace(
-        config,
-        data=replace(config.data, train=absolute(config.data.train), validation=validation, test=test),
-        model=replace(config.model, base=base),
-    )
+    if base and (folder_of_base := (folder / Path(base).expanduser()).resolve()).is_dir():
+        values["model"] = replace(model, base=str(folder_of_base))
+    return replace(config, **values)

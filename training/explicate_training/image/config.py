@@ -1,48 +1,51 @@
-"""The options of a training run on images; `config` has those of a run on texts, and what all kinds share."""
+"""The options of a training run on images; `config.options` has those that all kinds share."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar
 
 from explicate.errors import UsageError
-from explicate_training.data.labels import TASKS, check_columns_differ, check_label_options, columns_with_labels
-from explicate_training.tasks.task_options import ALL_CHECKPOINT_METRICS, ALL_LOSSES, check_task_options
-from explicate_training.text.config import LoopConfig, OutputConfig, check_values, option
+from explicate_training.config.checks import check_data, check_values
+from explicate_training.config.options import LabelledData, OutputConfig, TrainingOptions, option
+from explicate_training.data.demos import DEMO_IMAGES
+from explicate_training.tasks.registry import task_named
 
-IMAGE_DEMO_SETS = ("digits",)
 ARCHITECTURES = ("resnet", "vit", "mobilenet-v2")
 
 
 @dataclass(frozen=True)
-class ImageDataConfig:
+class ImageDataConfig(LabelledData):
     """Where the labelled images are, and how they are cleaned and split."""
 
-    demo: str = option(
-        "", f"a named demo set instead of files: {', '.join(IMAGE_DEMO_SETS)}", choices=("", *IMAGE_DEMO_SETS)
-    )
+    counted = "images"
+    source = "images"
+    demos = tuple(DEMO_IMAGES)
+
+    demo: str = option("", f"a named demo set instead of files: {', '.join(DEMO_IMAGES)}", choices=("", *DEMO_IMAGES))
     images: str = option(
         "",
         "folder with a folder of images for each class (or train/, validation/, test/ with such folders), or a .csv, "
         ".tsv, .jsonl or .parquet file with paths of images",
+        before="validation",
     )
     validation: str = option("", "validation images, given like images; empty: a part of images")
     test: str = option("", "test images, never trained on, given like images; empty: a part of images")
-    image_column: str = option("image", "of a file: name of the column with the paths, from the file's folder")
-    label_column: str = option("label", "of a file: name of the column with the class, the labels or the number")
-    task: Literal["classification", "multi-label", "regression"] = option(
-        "classification", "classification, multi-label (any number of labels), or regression", choices=TASKS
+    image_column: str = option(
+        "image", "of a file: name of the column with the paths, from the file's folder", before="label_column"
     )
-    label_columns: str = option("", "instead, of several labels: 0/1 columns, one for each, separated by commas")
-    label_separator: str = option(",", "what stands between several labels in a cell; lists need none")
+    label_column: str = option("label", "of a file: name of the column with the class, the labels or the number")
     empty_label: str = option(
         "missing",
         "a cell without labels: missing (the image is left out) or none (no label applies)",
         choices=("missing", "none"),
     )
-    group_column: str = option("", "of a file: images with the same value here never stand in two splits")
-    validation_fraction: float = option(0.15, "part of the training images for validation", above=0, maximum=0.5)
-    test_fraction: float = option(0.15, "part of the images for the test, when none are given", above=0, maximum=0.5)
-    minimum_edge: int = option(4, "images with an edge of fewer pixels are left out", minimum=1, maximum=10_000)
+    group_column: str = option(
+        "", "of a file: images with the same value here never stand in two splits", before="validation_fraction"
+    )
+    minimum_edge: int = option(
+        4, "images with an edge of fewer pixels are left out", minimum=1, maximum=10_000, before="minimum_class_count"
+    )
     minimum_class_count: int = option(10, "fewest images that a class or label may have after cleaning", minimum=3)
 
 
@@ -62,9 +65,7 @@ class ImageModelConfig:
     )
     depth: int = option(3, "of a new model: stages, each twice as wide, or layers (vit)", minimum=1, maximum=48)
     trained: str = option(
-        "all",
-        "all: every weight; head: only the last layer, the backbone is frozen",
-        choices=("all", "head"),
+        "all", "all: every weight; head: only the last layer, the backbone is frozen", choices=("all", "head")
     )
 
 
@@ -82,31 +83,18 @@ class AugmentationConfig:
 
 
 @dataclass(frozen=True)
-class ImageTrainingConfig(LoopConfig):
+class ImageTrainingConfig(TrainingOptions):
     """How it is trained."""
 
     epochs: int = option(10, "passes over the training images, at most", minimum=1, maximum=100_000)
     batch_size: int = option(32, "images in a step", minimum=1, maximum=65536)
     evaluations_per_epoch: int = option(1, "validations (and checkpoints) in an epoch", minimum=1, maximum=1000)
     early_stopping_patience: int = option(5, "validations without a better one before it stops; 0: never", minimum=0)
-    best_metric: str = option(
-        "auto",
-        "validation metric that chooses the best checkpoint: loss; accuracy, f1_macro, auroc of classes; f1_micro, "
-        "f1_macro, auroc, average_precision, subset_accuracy of labels; r2, mae, rmse; auto: f1_macro or mae",
-        choices=("auto", "loss", *ALL_CHECKPOINT_METRICS),
-    )
     imbalance: str = option(
         "none",
         "what helps rare classes: class-weights (of labels, too), over-sampling, under-sampling or none",
         choices=("none", "class-weights", "over-sampling", "under-sampling"),
-    )
-    loss: str = option(
-        "auto",
-        "cross-entropy, binary-cross-entropy of several labels; mse, mae or huber of a regression; auto: the first",
-        choices=("auto", *ALL_LOSSES),
-    )
-    huber_delta: float = option(
-        1.0, "error, in standard deviations of the target, from which huber grows linearly", above=0, maximum=1e6
+        before="loss",
     )
 
 
@@ -114,52 +102,36 @@ class ImageTrainingConfig(LoopConfig):
 class ImageConfig:
     """All options of a training run on images, by the sections of its TOML file."""
 
+    example: ClassVar[Mapping[str, str]] = {"data.images": "photos", "model.architecture": "resnet"}
+
     data: ImageDataConfig = field(default_factory=ImageDataConfig)
     model: ImageModelConfig = field(default_factory=ImageModelConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     training: ImageTrainingConfig = field(default_factory=ImageTrainingConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
 
-
-def check_image_config(config: ImageConfig) -> None:
-    """Raises UsageError, naming the option, when a value is out of its range or two options do not go together."""
-    check_values(config)
-    data, model = config.data, config.model
-    if bool(data.demo) == bool(data.images):
-        raise UsageError("data.images or data.demo must be set, one of the two: the images, or a demo set")
-    if data.demo and (data.validation or data.test):
-        raise UsageError("data.validation and data.test do not go with data.demo: leave them out")
-    for name in ("image_column", "label_column"):
-        if not getattr(data, name):
-            raise UsageError(f"data.{name} must not be empty: give the name of the column")
-    if data.demo and data.task != "classification":
-        raise UsageError("data.task does not go with data.demo: leave it out")
-    _check_task(config)
-    if bool(model.base) == bool(model.architecture):
-        raise UsageError(
-            "model.base or model.architecture must be set, one of the two: a Hugging Face directory or name to "
-            f"fine-tune, or a new {', '.join(ARCHITECTURES)}"
-        )
-    if model.architecture and model.trained == "head":
-        raise UsageError("model.trained is head, but a new model has learnt nothing yet: train all, or set model.base")
-    # A stage that halves a single pixel learns nothing, and torch's bf16 gradients of it are of memory never written.
-    if model.architecture == "resnet" and 2**model.depth >= model.image_size:
-        raise UsageError(
-            f"model.depth {model.depth} is too much for a resnet and model.image_size {model.image_size}, of which the "
-            f"stages leave less than a pixel: use {int(math.log2(model.image_size - 1))} at most, or larger images"
-        )
-    if model.architecture == "vit" and model.image_size % 4:
-        raise UsageError(f"model.image_size must be divisible by 4 for a vit, not {model.image_size}")
-
-
-def _check_task(config: ImageConfig) -> None:
-    task, training = config.data.task, config.training
-    check_label_options(config.data, task)
-    columns = {"data.image_column": config.data.image_column, "data.group_column": config.data.group_column}
-    check_columns_differ({**columns, **columns_with_labels(config.data)})
-    check_task_options(task, training)
-    allowed = {"classification": None, "multi-label": ("none", "class-weights"), "regression": ("none",)}[task]
-    if allowed is not None and training.imbalance not in allowed:
-        raise UsageError(
-            f"training.imbalance is {training.imbalance}, but this is a {task}: use {' or '.join(allowed)}"
-        )
+    def check(self) -> None:
+        """Raises UsageError, naming the option, when a value is out of its range or two options do not go together."""
+        check_values(self)
+        check_data(self.data, "the images", ("image_column", "group_column"), fixed=("task",))
+        task_named(self.data.task).check_options(self.training)
+        model = self.model
+        if bool(model.base) == bool(model.architecture):
+            raise UsageError(
+                "model.base or model.architecture must be set, one of the two: a Hugging Face directory or name to "
+                f"fine-tune, or a new {', '.join(ARCHITECTURES)}"
+            )
+        if model.architecture and model.trained == "head":
+            raise UsageError(
+                "model.trained is head, but a new model has learnt nothing yet: train all, or set model.base"
+            )
+        # A stage that halves a single pixel learns nothing, and torch's bf16 gradients of it are of memory that nobody
+        # wrote.
+        if model.architecture == "resnet" and 2**model.depth >= model.image_size:
+            raise UsageError(
+                f"model.depth {model.depth} is too much for a resnet and model.image_size {model.image_size}, of which "
+                f"the stages leave less than a pixel: use {int(math.log2(model.image_size - 1))} at most, or larger "
+                "images"
+            )
+        if model.architecture == "vit" and model.image_size % 4:
+            raise UsageError(f"model.image_size must be divisible by 4 for a vit, not {model.image_size}")

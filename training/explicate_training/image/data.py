@@ -3,8 +3,8 @@
 Files are only named here; `image_cleaning` reads and judges them. Nothing outside the folder of the data is named.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # labels and groups: objects
 
@@ -13,41 +13,26 @@ from numpy.typing import NDArray
 
 from explicate.errors import UsageError
 from explicate_bundle.images import Pixels, UnreadableImage, encode_png
-from explicate_training.data.files import SPLIT_NAMES, Columns, DataFile, Wanted, read_files
-from explicate_training.data.labels import Label, Split, columns_with_labels, read_labels
+from explicate_training.data.demos import DEMO_IMAGES
+from explicate_training.data.files import SPLIT_NAMES, Columns, DataFile, Wanted, data_files, read_file
+from explicate_training.data.labels import Label, Split
+from explicate_training.data.splits import LabelledSet
 from explicate_training.image.config import ImageDataConfig
+from explicate_training.tasks.registry import task_named
 
 MAX_FILE_BYTES = 64 * 2**20
 
-Rows = NDArray[np.intp] | NDArray[np.bool_]
 
-
-@dataclass(frozen=True)
-class ImageSet:
+@dataclass(frozen=True, kw_only=True)
+class ImageSet(LabelledSet):
     """Images, one of each per entry."""
+
+    shared = ("pixels",)
 
     pixels: Pixels  # [all images that were read, height, width, 3], mapped from a file
     places: NDArray[np.intp]  # of these images in pixels
     names: NDArray[Any]  # object: str, the path from the folder of the data
     contents: NDArray[Any]  # object: Path, or the encoded image as bytes
-    labels: NDArray[Any]  # object: Label
-    groups: NDArray[Any] | None  # object: str; images with the same stay in one split
-    splits: NDArray[Any]  # object: Split
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def take(self, rows: Rows) -> "ImageSet":
-        """These images, by number or by mask; the pixels are shared."""
-        return replace(
-            self,
-            places=self.places[rows],
-            names=self.names[rows],
-            contents=self.contents[rows],
-            labels=self.labels[rows],
-            groups=None if self.groups is None else self.groups[rows],
-            splits=self.splits[rows],
-        )
 
 
 def read_content(content: Path | bytes) -> bytes:
@@ -61,9 +46,6 @@ def read_content(content: Path | bytes) -> bytes:
         return content.read_bytes()
     except OSError as error:
         raise UnreadableImage(f"cannot be read ({error.strerror or error})") from None
-
-
-_DIGIT_WHITE = 16  # the demo set's grey values go from 0 to this
 
 
 @dataclass(frozen=True)
@@ -83,18 +65,18 @@ def list_images(config: ImageDataConfig) -> list[ImageSource]:
     Raises UsageError when a folder or file is missing, has nothing usable, or names files outside its folder.
     """
     if config.demo:
-        return list(_DEMO_READERS[config.demo]())
-    named: tuple[tuple[str, Split, str], ...] = (
-        ("data.images", "train", config.images),
-        ("data.validation", "validation", config.validation),
-        ("data.test", "test", config.test),
-    )
-    given = {split for _, split, path in named if path}
-    found = []
-    for option, split, path in named:
-        if path:
-            images = _of_path(Path(path), DataFile(option, split, path), config)
-            found += [image for image in images if image.split == split or image.split not in given]
+        return [
+            ImageSource("train", f"{config.demo}/{number}.png", encode_png(pixels), label)
+            for number, (pixels, label) in enumerate(DEMO_IMAGES[config.demo]())
+        ]
+    files = data_files(config)
+    given = {file.split for file in files}
+    found = [
+        image
+        for file in files
+        for image in _of_path(Path(file.path), file, config)
+        if image.split == file.split or image.split not in given
+    ]
     if not any(image.split == "train" for image in found):
         raise UsageError(f"data.images: {config.images} has no images: give a folder with a folder for each class")
     return found
@@ -102,8 +84,8 @@ def list_images(config: ImageDataConfig) -> list[ImageSource]:
 
 def _of_path(path: Path, file: DataFile, config: ImageDataConfig) -> list[ImageSource]:
     if not path.is_dir():
-        return [image for part in read_files([file], _wanted(config)) for image in _of_file(part, path.parent, config)]
-    for option, given in (("group_column", config.group_column), ("task", config.task != "classification")):
+        return [image for part in read_file(file, _wanted(config)) for image in _of_file(part, path.parent, config)]
+    for option, given in (("group_column", config.group_column), ("task", config.task != type(config).task)):
         if given:
             raise UsageError(
                 f"data.{option} goes with a file of paths, and {file.option} is a folder of classes: leave it out"
@@ -123,7 +105,7 @@ def _of_folder(folder: Path, split: Split, *, root: Path) -> Iterator[ImageSourc
 
 
 def _wanted(config: ImageDataConfig) -> Wanted:
-    required = {"data.image_column": config.image_column, **columns_with_labels(config)}
+    required = {"data.image_column": config.image_column, **config.columns_with_labels()}
     if config.group_column:
         required["data.group_column"] = config.group_column
     return Wanted(required)
@@ -131,7 +113,7 @@ def _wanted(config: ImageDataConfig) -> Wanted:
 
 def _of_file(part: Columns, root: Path, config: ImageDataConfig) -> Iterator[ImageSource]:
     groups = part.values[config.group_column] if config.group_column else [None] * len(part.values[config.image_column])
-    labels = read_labels(config.task, part.values, config, origin=part.origin)
+    labels = task_named(config.task).read_labels(part.values, config, origin=part.origin)
     cells = zip(part.values[config.image_column], labels, groups, strict=True)
     for number, (name, label, group) in enumerate(cells, start=1):
         place = f"{part.origin}, row {number}"
@@ -154,15 +136,3 @@ def _inside(path: Path, root: Path) -> str:
     if not resolved.is_relative_to(folder):
         raise UsageError(f"the image {str(path)!r} is outside the folder of the data, {folder}: move it there")
     return str(resolved.relative_to(folder))
-
-
-def _digits() -> Iterator[ImageSource]:
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    for number, (pixels, digit) in enumerate(zip(bunch.images, bunch.target, strict=True)):
-        grey = np.rint(pixels * (255 / _DIGIT_WHITE)).astype(np.uint8)
-        yield ImageSource("train", f"digits/{number}.png", encode_png(grey), str(digit))
-
-
-_DEMO_READERS: Mapping[str, Callable[[], Iterator[ImageSource]]] = {"digits": _digits}

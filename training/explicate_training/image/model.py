@@ -1,7 +1,7 @@
 """An image classifier, pretrained with a new last layer or new altogether, and how it reads pixels."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # configs of transformers
@@ -24,7 +24,6 @@ from transformers.image_processing_base import ImageProcessingMixin
 
 from explicate.errors import UsageError
 from explicate_bundle.images import Pixels, Preparation
-from explicate_training.data.labels import TargetScale, Task
 from explicate_training.image.config import ImageModelConfig
 from explicate_training.image.processor import ImageProcessor, read_processor
 
@@ -32,11 +31,6 @@ _PREDICTION_ROWS = 64
 _NEW_VIT_PATCH, _NEW_VIT_HEAD = 4, 16
 _MOST_PATCHES = 1024  # more are no players of an explanation
 _NEW = "new "
-_PROBLEM_TYPES: Mapping[Task, str] = {
-    "classification": "single_label_classification",
-    "multi-label": "multi_label_classification",
-    "regression": "regression",
-}
 
 
 class PixelsToLogits(nn.Module):
@@ -70,13 +64,11 @@ class PixelsToLogits(nn.Module):
 
 @dataclass(frozen=True)
 class ImageModel:
-    """A classifier of images, or a regression."""
+    """A model of images."""
 
     network: PixelsToLogits
     processor: ImageProcessor
-    labels: tuple[str, ...]  # by output; none of a regression
     base: str  # where it came from
-    target: TargetScale  # of a regression, which answers in standard deviations of its target
 
     @property
     def patch_size(self) -> int:
@@ -104,7 +96,7 @@ class ImageModel:
 
     @torch.no_grad()
     def predict(self, pixels: Pixels, places: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Logits or values float32 [places, outputs] of some of the pixels, in fp32 arithmetic: as exported."""
+        """Answers float32 [places, outputs] of some of the pixels, in fp32 arithmetic: as exported."""
         self.network.train(False)
         device = next(self.network.parameters()).device
         parts = [
@@ -112,7 +104,7 @@ class ImageModel:
             for start in range(0, len(places), _PREDICTION_ROWS)
         ]
         outputs: NDArray[np.float32] = torch.cat(parts).float().cpu().numpy()
-        return outputs if self.labels else self.target.value(outputs).astype(np.float32)
+        return outputs
 
     def save(self, directory: Path) -> None:
         """Writes config.json, model.safetensors and preprocessor_config.json: a directory that can be a base again."""
@@ -133,17 +125,9 @@ def load_processor(config: ImageModelConfig) -> ImageProcessor:
 
 
 def load_image_model(
-    config: ImageModelConfig,
-    processor: ImageProcessor,
-    labels: Sequence[str],
-    *,
-    seed: int,
-    task: Task = "classification",
-    target: TargetScale | None = None,
+    config: ImageModelConfig, processor: ImageProcessor, outputs: Sequence[str], *, seed: int, problem_type: str
 ) -> ImageModel:
-    """The base model with a new last layer for `labels`, or one value, or a new model, initialised from `seed`.
-
-    A regression answers in standard deviations of its target; `target` takes them to its unit.
+    """The base model with a new last layer for the named `outputs`, or a new model, initialised from `seed`.
 
     Weights are read from safetensors only, and no code of the model's authors is run. Raises UsageError when the base
     cannot be loaded, or does not read such pixels.
@@ -151,20 +135,20 @@ def load_image_model(
     set_seed(seed)
     if config.architecture:
         settings = _NEW_CONFIGS[config.architecture](config)
-        _name_labels(settings, labels, task)
+        _name_outputs(settings, outputs, problem_type)
         model = AutoModelForImageClassification.from_config(settings)  # type: ignore[no-untyped-call]
     else:
-        model = _pretrained(config.base, labels, task)
+        model = _pretrained(config.base, outputs, problem_type)
     network = PixelsToLogits(model.float(), processor, frozen=config.trained == "head")
     _check_reading(network, processor, config)
     base = config.base or f"{_NEW}{config.architecture}"
-    return ImageModel(network, processor, tuple(labels), base, target or TargetScale())
+    return ImageModel(network, processor, base)
 
 
-def _pretrained(base: str, labels: Sequence[str], task: Task) -> PreTrainedModel:
+def _pretrained(base: str, outputs: Sequence[str], problem_type: str) -> PreTrainedModel:
     try:
         settings = AutoConfig.from_pretrained(base, trust_remote_code=False)
-        _name_labels(settings, labels, task)
+        _name_outputs(settings, outputs, problem_type)
         model: PreTrainedModel = AutoModelForImageClassification.from_pretrained(
             base,
             config=settings,
@@ -178,10 +162,10 @@ def _pretrained(base: str, labels: Sequence[str], task: Task) -> PreTrainedModel
     return model
 
 
-def _name_labels(settings: Any, labels: Sequence[str], task: Task) -> None:
-    settings.id2label = dict(enumerate(labels or ["value"]))
-    settings.label2id = {label: index for index, label in enumerate(labels or ["value"])}
-    settings.problem_type = _PROBLEM_TYPES[task]
+def _name_outputs(settings: Any, outputs: Sequence[str], problem_type: str) -> None:
+    settings.id2label = dict(enumerate(outputs))
+    settings.label2id = {name: index for index, name in enumerate(outputs)}
+    settings.problem_type = problem_type
 
 
 def _cannot_load(base: str, error: Exception) -> str:

@@ -1,85 +1,91 @@
-"""What a run on images does at each stage: data, training, evaluation, files."""
+"""What a run on images does at each stage."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any  # JSON values
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from explicate.errors import UsageError
 from explicate_bundle.images import decode
-from explicate_training.config.config_file import format_config
-from explicate_training.data.labels import TargetScale, columns_with_labels, label_names, plain_label, targets_of
-from explicate_training.image.cleaning import clean_images, split_images
+from explicate_training.image.augmentation import Draw, DrawOrder, augment
+from explicate_training.image.cleaning import REASONS, clean_images
 from explicate_training.image.config import ImageConfig
 from explicate_training.image.data import ImageSet, list_images, read_content
-from explicate_training.image.fitting import ImageExamples, fit_images
 from explicate_training.image.model import load_image_model, load_processor
-from explicate_training.image.report import (
-    changed_images,
-    image_data_report,
-    image_report_lines,
-    worst_mistakes,
-)
-from explicate_training.loop.progress import StepProgress, duration
-from explicate_training.loop.trainer import Outcome, one_thread
-from explicate_training.report.report import Evaluation, RunRecord, write_record
-from explicate_training.run_directory import tool_versions, write_json_lines
-from explicate_training.tasks.task import task_lines, task_metrics
+from explicate_training.image.report import changed_images, pictures_of
+from explicate_training.loop.run import Run
+from explicate_training.loop.trainer import FetchedRows, Fitting, Outcome, fit, one_thread
+from explicate_training.report.report import data_lines, data_report, worst_rows
+from explicate_training.tasks.registry import task_named
+from explicate_training.tasks.task import Evaluation, Task
 
 # Of a batch's answers, from which threads pay. On two cores that others used the digits took 274 s to learn with two
 # threads, and 18 to 57 s with one.
 _OPERATIONS_TO_SHARE = 10e9
 # Held-out images are kept in full up to this edge, so that what is compared on them includes the resizing.
 _HELD_OUT_EDGE = 1024
-_LABEL_FIELDS = {str: "label", tuple: "labels", float: "value"}
+_WORST_MISTAKES = 24
 
 
-class ImageRun:
+class ImageRun(Run[ImageConfig, ImageSet]):
     """A run that trains a model of images."""
 
-    def __init__(self, config: ImageConfig, say: Callable[[str], None]) -> None:
-        """Reads, cleans and splits the images, and says so. Raises UsageError as its parts do."""
-        self._config = config
-        self._processor = load_processor(config.model)
-        self._clean = clean_images(list_images(config.data), self._processor.preparation, config.data)
-        self._splits = split_images(self._clean.images, config.data, seed=config.training.seed)
-        self._task = config.data.task
-        self._labels = label_names(self._task, self._splits.train.labels.tolist())
-        self._targets = {
-            name: targets_of(self._task, part.labels.tolist(), self._labels)
-            for name, part in vars(self._splits).items()
-        }
-        self._report = image_data_report(self._clean, self._splits, config.data)
-        for line in image_report_lines(self._report):
-            say(line)
+    kind = "image"
+    template = "image_report.html.jinja"
 
-    @property
-    def sha256(self) -> str:
-        """Digest of the cleaned data."""
-        return self._clean.sha256
+    def read(self) -> tuple[Task, ImageSet, str]:
+        data = self.config.data
+        self._processor = load_processor(self.config.model)
+        clean = clean_images(list_images(data), self._processor.preparation, data)
+        self._cleaning = clean.report
+        return task_named(data.task), clean.images, clean.sha256
+
+    def describe_data(self) -> tuple[dict[str, Any], list[str]]:
+        data, cleaning = self.config.data, self._cleaning
+        kept, examples = cleaning.test_duplicates_kept, cleaning.examples
+        report = data_report(
+            data,
+            cleaning,
+            self.splits.by_name(),
+            self.task,
+            sha256=self.sha256,
+            reasons=REASONS,
+            rows="images",
+            test_duplicates_kept=kept,
+        )
+        report["examples_dropped"] = {reason: examples[reason] for reason in REASONS if reason in examples}
+        lines = data_lines(
+            report,
+            self.task,
+            data.counted,
+            rows="images",
+            told=lambda reason: f"{reason}, such as {examples[reason][0]}",
+            notes=[f"  the test set keeps {kept:,} pictures that stand in it more than once"] if kept else [],
+        )
+        return report, lines
 
     def load(self) -> None:
         """Loads the base model or makes a new one; raises UsageError when that cannot be done."""
         self._model = load_image_model(
-            self._config.model,
+            self.config.model,
             self._processor,
-            self._labels,
-            seed=self._config.training.seed,
-            task=self._task,
-            target=TargetScale.of(self._task, self._targets["train"]),
+            self.task.outputs(self.labels),
+            seed=self.config.training.seed,
+            problem_type=self.task.problem_type,
         )
-        if self._config.training.batch_size == 1 and self._model.normalises_batches:
+        if self.config.training.batch_size == 1 and self._model.normalises_batches:
             raise UsageError(
                 "training.batch_size is 1, but this model normalises over the images of a batch (BatchNorm): use 2 or "
                 "more"
             )
 
     def plan(self) -> str:
-        """What is about to be trained, and for how long at most."""
-        training, preparation = self._config.training, self._processor.preparation
+        training, preparation = self.config.training, self._processor.preparation
         weights = list(self._model.network.parameters())
         count = sum(weight.numel() for weight in weights if weight.requires_grad)
         of_all = "" if all(weight.requires_grad for weight in weights) else " in its last layer, the rest frozen"
@@ -88,60 +94,65 @@ class ImageRun:
             f"{training.batch_size} images of {preparation.width} x {preparation.height} pixels"
         )
 
-    def fit(self, *, checkpoints: Path, resume: bool, progress: StepProgress) -> Outcome:
-        """Trains the model."""
-        with one_thread(when=self._is_small):
-            return fit_images(
-                self._model,
-                self._examples("train"),
-                self._examples("validation"),
-                self._config.training,
-                self._config.augmentation,
-                task=self._task,
-                checkpoints=checkpoints,
-                resume=resume,
-                callback=progress,
-            )
+    def fit(self, fitting: Fitting) -> Outcome:
+        training, augmentation = self.config.training, self.config.augmentation
+        train, validation = self._fetch("train"), self._fetch("validation")
 
-    def finish(self, folder: Path, outcome: Outcome, say: Callable[[str], None]) -> None:
-        """Evaluates and writes everything into the run's finished folder."""
-        config, test = self._config, self._splits.test
-        begin_s = time.monotonic()
+        def changed(draws: list[Draw]) -> dict[str, Tensor]:
+            batch = train([row for row, _, _ in draws])
+            return {**batch, "pixels": augment(batch["pixels"], draws, augmentation, seed=training.seed)}
+
+        network = self._model.network
+        order = DrawOrder(self.targets["train"], training.imbalance, batch_size=training.batch_size, seed=training.seed)
         with one_thread(when=self._is_small):
-            evaluations = {name: self._evaluate(name) for name in ("validation", "test")}
-        metrics: dict[str, Any] = {name: evaluation.metrics for name, evaluation in evaluations.items()}
-        say(f"evaluated in {duration(time.monotonic() - begin_s)}, fp32")
-        for line in task_lines(self._task, metrics, counted="images"):
-            say(line)
-        metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
-        self._model.save(folder / "model")
-        _write_held_out(folder, test)
-        changed = changed_images(self._splits.train, config.augmentation, seed=config.training.seed)
-        mistakes = worst_mistakes(self._task, evaluations["test"], test, self._labels)
-        record = RunRecord(
-            task=self._task,
-            counted="images",
-            config_toml=format_config(config),
-            description=self._description(outcome),
-            data=self._report,
-            metrics=metrics,
-            test=evaluations["test"],
-        )
-        write_record(folder, record, template="image_report.html.jinja", changed=changed, mistakes=mistakes)
+            outcome = fit(
+                network,
+                FetchedRows(len(self.splits.train), changed),
+                FetchedRows(len(self.splits.validation), validation),
+                fitting,
+                order=order,
+            )
+        network.cpu().train(False)
+        return outcome
+
+    def _fetch(self, name: str) -> Callable[[list[int]], dict[str, Tensor]]:
+        """What makes a batch of some images of a split, as they are."""
+        images, targets = self.splits.by_name()[name], self.standard_targets(name)
+        return lambda rows: {
+            "pixels": torch.from_numpy(images.pixels[images.places[rows]]),
+            "labels": torch.from_numpy(targets[rows]),
+        }
+
+    def predict(self, name: str) -> NDArray[np.floating[Any]]:
+        images = self.splits.by_name()[name]
+        with one_thread(when=self._is_small):
+            return self.task.in_unit(self._model.predict(images.pixels, images.places), self.scale)
 
     @property
     def _is_small(self) -> bool:
-        return self._model.operations() * self._config.training.batch_size < _OPERATIONS_TO_SHARE
+        return self._model.operations() * self.config.training.batch_size < _OPERATIONS_TO_SHARE
 
-    def _description(self, outcome: Outcome) -> dict[str, Any]:
+    def write_model(self, folder: Path) -> None:
+        self._model.save(folder / "model")
+
+    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:
+        """The test images, which become upright PNG files, with their labels."""
+        (folder / "held_out").mkdir()
+        test = self.splits.test
+        for number, (content, label) in enumerate(zip(test.contents, test.labels, strict=True)):
+            image = decode(read_content(content))
+            image.thumbnail((_HELD_OUT_EDGE, _HELD_OUT_EDGE), Image.Resampling.LANCZOS)
+            name = f"held_out/{number:05d}.png"
+            image.save(folder / name)
+            yield {"image": name, self.task.label_field: self.task.plain(label)}
+
+    def describe_model(self) -> dict[str, Any]:
+        """How images become pixels, and the base."""
         processor, preparation = self._processor, self._processor.preparation
         return {
-            "kind": f"image-{self._task}",
-            "labels": self._labels,
-            "target_name": ", ".join(columns_with_labels(self._config.data).values()),
             # A regression's model answers in standard deviations from the mean of its target.
-            "target_mean": self._model.target.mean,
-            "target_spread": self._model.target.spread,
+            "target_mean": self.scale.mean,
+            "target_spread": self.scale.spread,
             "image": {
                 "width": preparation.width,
                 "height": preparation.height,
@@ -153,35 +164,16 @@ class ImageRun:
                 "patch_size": self._model.patch_size,
             },
             "base_model": self._model.base,
-            "seed": self._config.training.seed,
-            "data_sha256": self.sha256,
-            "tool_versions": tool_versions(["pillow"]),
-            "precision": outcome.precision,
-            "train_s": round(outcome.train_s, 1),
         }
 
-    def _examples(self, name: str) -> ImageExamples:
-        """What the Trainer learns from: the images of a split, the values of a regression in standard deviations."""
-        images, targets = vars(self._splits)[name], self._targets[name]
-        if self._task == "regression":
-            targets = self._model.target.standard(targets).astype(np.float32)
-        return ImageExamples(images.pixels, images.places, targets)
+    def packages(self) -> list[str]:
+        return ["pillow"]
 
-    def _evaluate(self, name: str) -> Evaluation:
-        images, targets = vars(self._splits)[name], self._targets[name]
-        outputs = self._model.predict(images.pixels, images.places)
-        metrics = task_metrics(self._task, outputs, targets, self._labels, counted="images")
-        return Evaluation(outputs, targets, metrics)
-
-
-def _write_held_out(folder: Path, test: ImageSet) -> None:
-    """The test images as upright PNG files, and held_out.jsonl with their labels."""
-    (folder / "held_out").mkdir()
-    rows = []
-    for number, (content, label) in enumerate(zip(test.contents, test.labels, strict=True)):
-        image = decode(read_content(content))
-        image.thumbnail((_HELD_OUT_EDGE, _HELD_OUT_EDGE), Image.Resampling.LANCZOS)
-        name = f"held_out/{number:05d}.png"
-        image.save(folder / name)
-        rows.append({"image": name, _LABEL_FIELDS[type(label)]: plain_label(label)})
-    write_json_lines(folder / "held_out.jsonl", rows)
+    def shown(self, test: Evaluation) -> dict[str, Any]:
+        """How training changes images, and the worst mistakes."""
+        worst = worst_rows(self.task, test, self.labels, _WORST_MISTAKES)
+        augmentation, seed = self.config.augmentation, self.config.training.seed
+        return {
+            "changed": changed_images(self.splits.train, self.task, augmentation, seed=seed),
+            "mistakes": pictures_of(self.splits.test, worst),
+        }

@@ -1,6 +1,6 @@
 """The training loop of every kind of model: the Hugging Face Trainer, its arguments and what it leaves.
 
-Keeps small work on one thread.
+It keeps small work on one thread.
 
 The matrices of a small table are too small to share among cores, and where another process holds a core, threads wait
 for each other at every one of them. On two cores that others used, the credits once took 141 s to learn with two
@@ -14,7 +14,7 @@ It is a function of seed and epoch alone, so that a resumed run sees the batches
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +26,14 @@ import torch
 import transformers
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
-from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from explicate.errors import ExplicateError, UsageError
-from explicate_training.text.config import LoopConfig
+from explicate_training.config.options import TrainingOptions
+from explicate_training.tasks.task import TargetScale, Task
 
 
 def quieten_libraries() -> None:
@@ -43,41 +44,6 @@ def quieten_libraries() -> None:
     datasets.disable_progress_bars()
     for name in ("accelerate", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-class BalancedOrder(Sampler[int]):
-    """Places of rows for an epoch.
-
-    With "over-sampling" each class comes as often as the largest: its rows are repeated, each about equally often.
-    With "under-sampling" each comes as often as the smallest: another random part of its rows in each epoch. With
-    anything else every row comes once.
-    """
-
-    def __init__(self, targets: NDArray[Any], imbalance: str, *, seed: int) -> None:
-        self._seed = seed
-        self._epoch = 0
-        balanced = imbalance in ("over-sampling", "under-sampling")
-        classes = [np.flatnonzero(targets == target) for target in np.unique(targets)] if balanced else []
-        self._classes = classes or [np.arange(len(targets))]
-        sizes = [len(places) for places in self._classes]
-        self._rows_of_a_class = max(sizes) if imbalance == "over-sampling" else min(sizes)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch that the next iteration is for; the Trainer calls it."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return self._rows_of_a_class * len(self._classes)
-
-    def __iter__(self) -> Iterator[int]:
-        stream = np.random.Generator(np.random.Philox([self._seed, self._epoch]))
-        drawn = [self._draw(places, stream) for places in self._classes]
-        return iter(stream.permutation(np.concatenate(drawn)).tolist())
-
-    def _draw(self, places: NDArray[np.intp], stream: np.random.Generator) -> NDArray[np.intp]:
-        rounds = -(-self._rows_of_a_class // len(places))
-        shuffled = np.concatenate([stream.permutation(places) for _ in range(rounds)])
-        return shuffled[: self._rows_of_a_class]
 
 
 @contextmanager
@@ -128,8 +94,6 @@ def bf16_pays() -> bool:
 
 
 _LOGS_PER_RUN = 100  # points of the loss curve
-_EVALUATION_ROWS = 64
-_ERRORS = ("loss", "mae", "rmse")  # metrics that are better when smaller
 
 
 @dataclass(frozen=True)
@@ -144,13 +108,75 @@ class Outcome:
     train_s: float  # seconds, of a resumed run since it was resumed
 
 
-class OrderedTrainer(Trainer):
-    """The Trainer with an order of training rows of ours, on data that are fetched a batch at a time."""
+@dataclass(frozen=True)
+class Fitting:
+    """What training is told besides the model and its data."""
 
-    order: Sampler[Any]
+    task: Task
+    config: TrainingOptions
+    labels: Sequence[str]  # the classes or labels by index
+    targets: NDArray[Any]  # of all training rows, as the task gives them
+    scale: TargetScale  # how answers become values
+    checkpoints: Path  # folder for checkpoints, one for each validation, the best and the last kept
+    resume: bool  # go on from the last checkpoint in that folder
+    callback: TrainerCallback  # hears of each step
+
+
+class EpochOrder(Sampler[Any]):
+    """An order of rows that is a function of seed and epoch alone; the Trainer says which epoch is next."""
+
+    def __init__(self, *, seed: int) -> None:
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch that the next iteration is for; the Trainer calls it."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def stream(self) -> np.random.Generator:
+        """The random numbers of this epoch."""
+        return np.random.Generator(np.random.Philox([self._seed, self._epoch]))
+
+
+class BalancedOrder(EpochOrder):
+    """Places of rows for an epoch.
+
+    With "over-sampling" each class comes as often as the largest: its rows are repeated, each about equally often.
+    With "under-sampling" each comes as often as the smallest: another random part of its rows in each epoch. With
+    anything else every row comes once.
+    """
+
+    def __init__(self, targets: NDArray[Any], imbalance: str, *, seed: int) -> None:
+        super().__init__(seed=seed)
+        balanced = imbalance in ("over-sampling", "under-sampling")
+        classes = [np.flatnonzero(targets == target) for target in np.unique(targets)] if balanced else []
+        self._classes = classes or [np.arange(len(targets))]
+        sizes = [len(places) for places in self._classes]
+        self._rows_of_a_class = max(sizes) if imbalance == "over-sampling" else min(sizes)
+
+    def __len__(self) -> int:
+        return self._rows_of_a_class * len(self._classes)
+
+    def __iter__(self) -> Iterator[int]:
+        stream = self.stream()
+        drawn = [self._draw(places, stream) for places in self._classes]
+        return iter(stream.permutation(np.concatenate(drawn)).tolist())
+
+    def _draw(self, places: NDArray[np.intp], stream: np.random.Generator) -> NDArray[np.intp]:
+        rounds = -(-self._rows_of_a_class // len(places))
+        shuffled = np.concatenate([stream.permutation(places) for _ in range(rounds)])
+        return shuffled[: self._rows_of_a_class]
+
+
+class _Trainer(Trainer):
+    """The Trainer with an order of training rows of ours."""
+
+    order: EpochOrder
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """The training rows in our order."""
         rows: Any = self.train_dataset
         loader: DataLoader[Any] = DataLoader(
             rows,
@@ -163,17 +189,74 @@ class OrderedTrainer(Trainer):
         return prepared
 
 
-def as_fetched(rows: Any) -> dict[str, Tensor]:
-    """The batch that a dataset with `__getitems__` fetched whole; a data collator."""
-    batch: dict[str, Tensor] = rows
-    return batch
+class FetchedRows(Dataset[Any]):
+    """Rows that are fetched a batch at a time, a hundred times faster than one by one."""
+
+    def __init__(self, count: int, fetch: Callable[[list[Any]], dict[str, Tensor]]) -> None:
+        """`fetch` makes the batch of some places."""
+        self._count = count
+        self._fetch = fetch
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitems__(self, places: list[Any]) -> dict[str, Tensor]:
+        return self._fetch(places)
+
+    def __getitem__(self, place: Any) -> dict[str, Tensor]:
+        return self._fetch([place])
 
 
-def run_loop(trainer: Trainer, *, resume: bool) -> Outcome:
-    """Trains; afterwards the model has the weights of its best validation, and answers in fp32.
+def _as_fetched(rows: Any) -> Any:
+    return rows
 
-    Raises ExplicateError when the weights became infinite or not a number.
+
+def fit(
+    model: nn.Module,
+    train: Any,
+    validation: Any,
+    fitting: Fitting,
+    *,
+    order: EpochOrder,
+    collate: Callable[[Any], Any] = _as_fetched,
+    evaluation_rows: int = 64,
+) -> Outcome:
+    """Trains in place; afterwards the model has the weights of its best validation, and answers in fp32.
+
+    Args:
+        model: what is trained; answers with "logits" [batch, outputs], or [batch, members, outputs] while it learns.
+        train: rows to learn from, by their places in `order`, with "labels" as the loss compares with them.
+        validation: rows that choose the best checkpoint, likewise.
+        fitting: how.
+        order: the order of training rows.
+        collate: makes a batch of rows; those that are fetched as a batch are one.
+        evaluation_rows: rows of a batch of the validation.
+
+    Raises:
+        ExplicateError: the weights became infinite or not a number.
     """
+    task, config, labels, scale = fitting.task, fitting.config, fitting.labels, fitting.scale
+
+    def metrics(prediction: EvalPrediction) -> dict[str, float]:
+        outputs, wanted = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+        return task.validate(task.in_unit(outputs, scale), task.in_unit(wanted, scale), labels)
+
+    patience = config.early_stopping_patience
+    trainer = _Trainer(
+        model=model,
+        args=_arguments(fitting, rows=len(order), evaluation_rows=evaluation_rows),
+        data_collator=collate,
+        train_dataset=train,
+        eval_dataset=validation,
+        compute_loss_func=task.loss(fitting.targets, len(task.outputs(labels)), config),
+        compute_metrics=metrics,
+        callbacks=[fitting.callback, *([EarlyStoppingCallback(patience)] if patience else [])],
+    )
+    trainer.order = order
+    return _run(trainer, resume=fitting.resume)
+
+
+def _run(trainer: Trainer, *, resume: bool) -> Outcome:
     for silenced in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(silenced)
     begin_s = time.monotonic()
@@ -193,21 +276,15 @@ def run_loop(trainer: Trainer, *, resume: bool) -> Outcome:
     )
 
 
-def loop_callbacks(config: LoopConfig, callback: TrainerCallback) -> list[TrainerCallback]:
-    """The callback of whoever watches, and early stopping."""
-    patience = config.early_stopping_patience
-    return [callback, *([EarlyStoppingCallback(patience)] if patience else [])]
-
-
-def training_arguments(
-    config: LoopConfig, *, rows: int, checkpoints: Path, evaluation_rows: int = _EVALUATION_ROWS
-) -> TrainingArguments:
+def _arguments(fitting: Fitting, *, rows: int, evaluation_rows: int) -> TrainingArguments:
     """The Trainer's arguments for a number of training rows."""
+    task, config = fitting.task, fitting.config
+    best_metric = task.default_metric if config.best_metric == "auto" else config.best_metric
     steps_per_epoch = math.ceil(rows / config.batch_size)
     steps = steps_per_epoch * config.epochs
     steps_per_evaluation = max(1, math.ceil(steps_per_epoch / config.evaluations_per_epoch))
     return TrainingArguments(
-        output_dir=str(checkpoints),
+        output_dir=str(fitting.checkpoints),
         seed=config.seed,
         use_cpu=training_device() == "cpu",
         # CUDA needs to be told to add in a fixed order; a CPU does so anyway.
@@ -229,8 +306,8 @@ def training_arguments(
         save_steps=steps_per_evaluation,
         save_total_limit=1,  # besides the best
         load_best_model_at_end=True,
-        metric_for_best_model=f"eval_{config.best_metric}",
-        greater_is_better=config.best_metric not in _ERRORS,
+        metric_for_best_model=f"eval_{best_metric}",
+        greater_is_better=best_metric not in ("loss", *task.errors),
         restore_callback_states_from_checkpoint=True,
         logging_strategy="steps",
         logging_steps=max(1, steps // _LOGS_PER_RUN),

@@ -3,14 +3,13 @@
 import io
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any  # matplotlib's settings
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-
-from explicate_training.tasks.classification import ReliabilityBin
 
 _TRAIN, _VALIDATION, _BEST, _GREY = "#5b7db1", "#c0504d", "#4a8a4a", "#888888"
 _MAX_NAMED_CLASSES = 30  # beyond that a confusion matrix has no room for names and numbers
@@ -23,6 +22,17 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """The predictions whose confidence lies in (lower, upper]."""
+
+    lower: float
+    upper: float
+    count: int
+    confidence: float  # mean probability of the predicted class; NaN when count is 0
+    accuracy: float  # share that is right; NaN when count is 0
 
 
 def loss_curves(history: Sequence[Mapping[str, float]], best_step: int) -> str:

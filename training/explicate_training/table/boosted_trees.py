@@ -5,7 +5,6 @@ the best, as they choose the network's checkpoint.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import product
 from typing import Any  # scikit-learn's estimators
 
@@ -13,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from explicate_training.data.labels import Task
 from explicate_training.table.encoding import EncodedTable
 from explicate_training.table.fitting import TableExamples
 
@@ -22,32 +20,12 @@ _MOST_CATEGORIES = 250  # that these trees tell apart; columns with more are rea
 
 
 def boosted_trees_outputs(
-    train: TableExamples, validation: TableExamples, test: TableExamples, *, task: Task, classes: int, seed: int
-) -> dict[str, NDArray[np.float64]]:
-    """What the best trees answer on "validation" and "test".
-
-    Log-probabilities float64 [rows, classes], or values [rows, 1]; of several labels the logits [rows, labels] of trees
-    of their own for each label.
-    """
-    if task != "multi-label":
-        return _best_outputs(train, validation, test, classes=classes, seed=seed)
-    parts = [
-        _best_outputs(*(_of_label(part, label) for part in (train, validation, test)), classes=2, seed=seed)
-        for label in range(classes)
-    ]
-    return {
-        name: np.stack([part[name][:, 1] - part[name][:, 0] for part in parts], axis=1)
-        for name in ("validation", "test")
-    }
-
-
-def _of_label(examples: TableExamples, label: int) -> TableExamples:
-    return replace(examples, targets=examples.targets[:, label])
-
-
-def _best_outputs(
     train: TableExamples, validation: TableExamples, test: TableExamples, *, classes: int, seed: int
 ) -> dict[str, NDArray[np.float64]]:
+    """What the best trees answer on "validation" and "test": log-probabilities float64 [rows, classes].
+
+    Without classes they answer values [rows, 1].
+    """
     fitted = [
         _fit(train, classes, learning_rate=rate, leaves=leaves, seed=seed)
         for rate, leaves in product(_LEARNING_RATES, _LEAVES)

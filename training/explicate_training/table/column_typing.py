@@ -1,20 +1,19 @@
 """Finds the type of each column from its values, unless the config declares it, and turns the values into that type."""
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any  # cells as they were read
 
-import numpy as np
-
 from explicate.errors import UsageError
-from explicate_training.data.labels import Task, columns_with_labels, label_name, read_labels
+from explicate_training.config.options import Entries
+from explicate_training.data.labels import finite, label_name, objects, parse_number
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import BOOLEAN_CATEGORIES, Column, ColumnType, RawTable, Table
-from explicate_training.text.config import Entries
+from explicate_training.tasks.registry import task_named
+from explicate_training.tasks.task import Task
 
 ROW_NUMBERS = "counts the rows"
 OWN_VALUES = "nearly every row has a value of its own"
@@ -22,7 +21,6 @@ NO_VALUES = "has no values"
 UNREADABLE = "holds neither numbers nor words"
 IGNORED = "the config says ignore"
 
-_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*|(?=\.\d))(\.\d*)?([eE][+-]?\d+)?")  # not 007: that is a code
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 _REGRESSION_VALUES = 20  # a label with more distinct numbers is a quantity, not a class
 _NEARLY_ALL = 0.9  # part of numbers from which a column of words is suspected to be a column of numbers
@@ -43,10 +41,9 @@ def type_table(raw: RawTable, config: TableDataConfig) -> tuple[Table, TypingRep
     report = TypingReport()
     words = {word.strip() for word in config.missing_values.split(",")} | {""}
     _check_names(raw, config)
-    label_columns = list(columns_with_labels(config).values())
-    task, labels = _type_labels(
-        {name: [_cell(cell, words) for cell in raw.columns[name]] for name in label_columns}, config
-    )
+    label_columns = list(config.columns_with_labels().values())
+    label_cells = {name: [_cell(cell, words) for cell in raw.columns[name]] for name in label_columns}
+    task = _task(label_cells, config)
     columns = []
     for name, cells in raw.columns.items():
         if name not in (*label_columns, config.group_column):
@@ -57,25 +54,15 @@ def type_table(raw: RawTable, config: TableDataConfig) -> tuple[Table, TypingRep
         raise UsageError(f"no column is left to learn from: {reasons}; declare one in data.columns to keep it")
     groups = None
     if config.group_column:
-        groups = _objects([_word(cell) for cell in raw.columns[config.group_column]])
+        groups = objects([_word(cell) for cell in raw.columns[config.group_column]])
         if any(group is None for group in groups):
             raise UsageError(f"data.group_column: some rows have no {config.group_column}: fill it, or take them out")
-    return Table(task, tuple(columns), labels, groups, _objects(raw.splits)), report
-
-
-def parse_number(cell: Any) -> float | None:
-    """The number that a cell holds, or None; a whole number with leading zeros is none."""
-    if isinstance(cell, bool):
-        return None
-    if isinstance(cell, int | float | Decimal):
-        return float(cell)
-    if isinstance(cell, str) and _NUMBER.fullmatch(cell.strip()):
-        return float(cell)
-    return None
+    labels = task.table_labels(label_cells, config)
+    return Table(task=task, columns=tuple(columns), labels=labels, groups=groups, splits=objects(raw.splits)), report
 
 
 def _check_names(raw: RawTable, config: TableDataConfig) -> None:
-    apart = {**columns_with_labels(config), "data.group_column": config.group_column}
+    apart = {**config.columns_with_labels(), "data.group_column": config.group_column}
     named = [*apart.items(), *((f"data.columns.{name}", name) for name in config.columns)]
     grouped = [(f"data.groups.{group}", name) for group, names in config.groups.items() for name in names]
     for option, name in (*named, *grouped):
@@ -87,31 +74,13 @@ def _check_names(raw: RawTable, config: TableDataConfig) -> None:
             raise UsageError(f"{option}: the column {name!r} is not learnt from, so it is no player: take it out")
 
 
-def _type_labels(columns: Mapping[str, list[Any]], config: TableDataConfig) -> tuple[Task, Any]:
-    if config.task == "multi-label":
-        return "multi-label", _objects(read_labels("multi-label", columns, config, origin="data.table"))
-    cells = columns[config.label_column]
-    numbers = [None if cell is None else parse_number(cell) for cell in cells]
-    wrong = next((row for row, cell in enumerate(cells) if cell is not None and numbers[row] is None), None)
-    task = config.task
-    if task == "auto":
-        quantity = wrong is None and len({number for number in numbers if number is not None}) > _REGRESSION_VALUES
-        task = "regression" if quantity else "classification"
-    if task == "classification":
-        return "classification", _objects([_label(row, cell) for row, cell in enumerate(cells, start=1)])
-    if wrong is not None:
-        raise UsageError(
-            f"data.task is regression, but row {wrong + 1} has the label {cells[wrong]!r}: "
-            "check data.label_column, or add the word to data.missing_values"
-        )
-    return "regression", _finite(numbers)
-
-
-def _label(row: int, cell: Any) -> str | None:
-    try:
-        return label_name(cell)
-    except TypeError as error:
-        raise UsageError(f"data.label_column: row {row}: {error}") from None
+def _task(columns: Mapping[str, list[Any]], config: TableDataConfig) -> Task:
+    """The configured one; "auto" is a regression when the label is a number with many values."""
+    if config.task != "auto":
+        return task_named(config.task)
+    cells = [cell for cell in columns[config.label_column] if cell is not None]
+    numbers = {parse_number(cell) for cell in cells}
+    return task_named("regression" if None not in numbers and len(numbers) > _REGRESSION_VALUES else "classification")
 
 
 def _type_column(name: str, cells: list[Any], declared: Entries, report: TypingReport) -> Column | None:
@@ -133,7 +102,7 @@ def _type_column(name: str, cells: list[Any], declared: Entries, report: TypingR
         return Column(name, "number", _numbers(key, cells, name, report))
     if wanted == "boolean":
         return Column(name, "boolean", _booleans(key, cells), BOOLEAN_CATEGORIES)
-    words = _objects([_word(cell) for cell in cells])
+    words = objects([_word(cell) for cell in cells])
     if wanted == "category":
         return Column(name, "category", words)
     return Column(name, "ordinal", words, _ordinal_order(key, wanted, words))
@@ -172,7 +141,7 @@ def _numbers(key: str, cells: list[Any], name: str, report: TypingReport) -> Any
     infinite = sum(number is not None and not math.isfinite(number) for number in numbers)
     if infinite:
         report.warnings.append(f"{name} has {infinite:,} infinite values, read as missing")
-    return _finite(numbers)
+    return finite(numbers)
 
 
 def _booleans(key: str, cells: list[Any]) -> Any:
@@ -181,7 +150,7 @@ def _booleans(key: str, cells: list[Any]) -> Any:
     for row, word in enumerate(words, start=1):
         if word is not None and word.lower() not in meaning:
             raise UsageError(f"{key} is boolean, but row {row} holds {word!r}: make it a category")
-    return _objects([meaning[word.lower() if word else None] for word in words])
+    return objects([meaning[word.lower() if word else None] for word in words])
 
 
 def _ordinal_order(key: str, wanted: str | list[str], words: Any) -> tuple[str, ...]:
@@ -204,13 +173,3 @@ def _cell(cell: Any, missing_words: set[str]) -> Any:
 
 def _word(cell: Any) -> str | None:
     return label_name(float(cell) if isinstance(cell, Decimal) else cell)
-
-
-def _finite(numbers: Sequence[float | None]) -> Any:
-    return np.array([number if number is not None and math.isfinite(number) else math.nan for number in numbers])
-
-
-def _objects(values: Sequence[Any]) -> Any:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array

@@ -1,53 +1,62 @@
-"""The options of a training run on a table; `config` has those of a run on texts, and what both share."""
+"""The options of a training run on a table; `config.options` has those that all kinds share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar
 
 from explicate.errors import UsageError
-from explicate_training.data.labels import TASKS, Task, check_columns_differ, check_label_options, columns_with_labels
-from explicate_training.tasks.task_options import ALL_CHECKPOINT_METRICS, ALL_LOSSES, check_task_options
-from explicate_training.text.config import Entries, LoopConfig, OutputConfig, check_values, entries_option, option
+from explicate_training.config.checks import check_data, check_values
+from explicate_training.config.options import (
+    Entries,
+    LabelledData,
+    OutputConfig,
+    TrainingOptions,
+    entries_option,
+    option,
+)
+from explicate_training.data.demos import DEMO_TABLES
 
-TABLE_DEMO_SETS = ("breast-cancer", "churn", "credit", "diabetes", "hdma")
 DECLARABLE_TYPES = ("number", "category", "boolean", "ordinal", "ignore")
 
 
 @dataclass(frozen=True)
-class TableDataConfig:
+class TableDataConfig(LabelledData):
     """Where the table is, what its columns are, and how it is cleaned and split."""
 
-    demo: str = option(
+    counted = "rows"
+    source = "table"
+    demos = tuple(DEMO_TABLES)
+
+    demo: str = option("", f"a named demo set instead of a file: {', '.join(DEMO_TABLES)}", choices=("", *DEMO_TABLES))
+    table: str = option(
         "",
-        f"a named demo set instead of a file: {', '.join(TABLE_DEMO_SETS)}",
-        choices=("", *TABLE_DEMO_SETS),
+        ".csv, .tsv, .jsonl or .parquet file with a header, or a Hugging Face dataset directory",
+        before="validation",
     )
-    table: str = option("", ".csv, .tsv, .jsonl or .parquet file with a header, or a Hugging Face dataset directory")
-    validation: str = option("", "validation rows; empty: a part of table")
-    test: str = option("", "test rows, never trained on; empty: a part of table")
     label_column: str = option("label", "name of the column to predict")
-    task: Literal["auto", "classification", "multi-label", "regression"] = option(
+    task: str = option(
         "auto",
         "classification, multi-label (any number of labels), regression, or auto: regression when the label is a "
         "number with many values",
-        choices=("auto", *TASKS),
+        choices=("auto",),
+        registered="names",
     )
-    label_columns: str = option("", "instead, of several labels: 0/1 columns, one for each, separated by commas")
-    label_separator: str = option(",", "what stands between several labels in a cell; lists need none")
-    empty_label: str = option(
-        "missing",
-        "a cell without labels: missing (the row is left out) or none (no label applies)",
-        choices=("missing", "none"),
+    group_column: str = option(
+        "",
+        "rows with the same value here never stand in two splits, and it is not learnt from",
+        before="validation_fraction",
     )
-    group_column: str = option("", "rows with the same value here never stand in two splits, and it is not learnt from")
-    validation_fraction: float = option(0.15, "part of the training rows for validation", above=0, maximum=0.5)
-    test_fraction: float = option(0.15, "part of the rows for the test, when none are given", above=0, maximum=0.5)
     missing_values: str = option(
-        "NA,N/A,NaN,nan,null,NULL,?", "words that mean a missing value, besides the empty cell, separated by commas"
+        "NA,N/A,NaN,nan,null,NULL,?",
+        "words that mean a missing value, besides the empty cell, separated by commas",
+        before="minimum_class_count",
     )
     duplicates: str = option(
-        "drop", "drop: of rows that are alike in every column keep one; keep: all", choices=("drop", "keep")
+        "drop",
+        "drop: of rows that are alike in every column keep one; keep: all",
+        choices=("drop", "keep"),
+        before="minimum_class_count",
     )
-    minimum_class_count: int = option(10, "fewest rows that a class may have after cleaning", minimum=3)
     maximum_categories: int = option(
         200, "categories kept of a column; the rarer ones are unknown to the model", minimum=2, maximum=100_000
     )
@@ -77,7 +86,7 @@ class TableModelConfig:
 
 
 @dataclass(frozen=True)
-class TableTrainingConfig(LoopConfig):
+class TableTrainingConfig(TrainingOptions):
     """How it is trained."""
 
     epochs: int = option(60, "passes over the training data, at most", minimum=1, maximum=100_000)
@@ -95,17 +104,10 @@ class TableTrainingConfig(LoopConfig):
         "loss",
         "validation metric that chooses the best checkpoint: loss; accuracy, f1_macro, auroc of classes; f1_micro, "
         "f1_macro, auroc, average_precision, subset_accuracy of labels; r2, mae, rmse",
-        choices=("loss", *ALL_CHECKPOINT_METRICS),
+        choices=("loss",),
+        registered="metrics",
     )
     early_stopping_patience: int = option(12, "validations without a better one before it stops; 0: never", minimum=0)
-    loss: str = option(
-        "auto",
-        "cross-entropy, binary-cross-entropy of several labels; mse, mae or huber of a regression; auto: the first",
-        choices=("auto", *ALL_LOSSES),
-    )
-    huber_delta: float = option(
-        1.0, "error, in standard deviations of the target, from which huber grows linearly", above=0, maximum=1e6
-    )
     imbalance: str = option(
         "none",
         "what helps rare classes: class-weights (labels, too), over-sampling, under-sampling or none",
@@ -123,30 +125,23 @@ class TableTrainingConfig(LoopConfig):
 class TableConfig:
     """All options of a training run on a table, by the sections of its TOML file."""
 
+    example: ClassVar[Mapping[str, str]] = {"data.table": "customers.csv"}
+
     data: TableDataConfig = field(default_factory=TableDataConfig)
     model: TableModelConfig = field(default_factory=TableModelConfig)
     training: TableTrainingConfig = field(default_factory=TableTrainingConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
 
-
-def check_table_config(config: TableConfig) -> None:
-    """Raises UsageError, naming the option, when a value is out of its range or two options do not go together."""
-    check_values(config)
-    data = config.data
-    if bool(data.demo) == bool(data.table):
-        raise UsageError("data.table or data.demo must be set, one of the two: the file to learn from, or a demo set")
-    if data.demo and (data.validation or data.test):
-        raise UsageError("data.validation and data.test do not go with data.demo: leave them out")
-    if not data.label_column:
-        raise UsageError("data.label_column must not be empty: give the name of the column to predict")
-    check_label_options(data, data.task)
-    labels = columns_with_labels(data)
-    check_columns_differ({"data.group_column": data.group_column, **labels})
-    for name in labels.values():
-        if name in data.columns:
-            raise UsageError(f"data.columns.{name} is the label: set data.task for what it means")
-    _check_columns(data.columns)
-    _check_groups(data)
+    def check(self) -> None:
+        """Raises UsageError, naming the option, when a value is out of its range or two options do not go together."""
+        check_values(self)
+        data = self.data
+        check_data(data, "the file to learn from", ("group_column",))
+        for name in data.columns_with_labels().values():
+            if name in data.columns:
+                raise UsageError(f"data.columns.{name} is the label: set data.task for what it means")
+        _check_columns(data.columns)
+        _check_groups(data)
 
 
 def _check_columns(columns: Entries) -> None:
@@ -167,16 +162,3 @@ def _check_groups(data: TableDataConfig) -> None:
             if name in group_of:
                 raise UsageError(f"data.groups.{group}: the column {name!r} is in the group {group_of[name]!r} already")
             group_of[name] = group
-
-
-def check_task(config: TableConfig, task: Task) -> None:
-    """Raises UsageError when training options do not fit the task."""
-    training = config.training
-    check_task_options(task, training)
-    if task == "regression" and training.imbalance != "none":
-        raise UsageError(f"training.imbalance is {training.imbalance}, but this is a regression: leave it out")
-    if task == "multi-label" and training.imbalance not in ("none", "class-weights"):
-        raise UsageError(
-            f"training.imbalance is {training.imbalance}, but a row has several labels: use class-weights, or leave "
-            "it out"
-        )

@@ -1,19 +1,21 @@
 """A table in memory: typed columns, labels, and where the source put each row."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal  # Any: cells as they were read
+from typing import Any, Literal, Self  # Any: cells as they were read
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate.errors import UsageError
-from explicate_training.data.files import Columns, DataFile, Wanted, frame_columns, r_dataset, read_files
-from explicate_training.data.labels import Split, Task, columns_with_labels
+from explicate_training.data.demos import DEMO_TABLES
+from explicate_training.data.files import Columns, Wanted, read_files
+from explicate_training.data.labels import Split
+from explicate_training.data.splits import LabelledSet, Rows
 from explicate_training.table.config import TableDataConfig
+from explicate_training.tasks.task import Task
 
 ColumnType = Literal["number", "category", "boolean", "ordinal"]
-Rows = NDArray[np.intp]
 BOOLEAN_CATEGORIES = ("false", "true")
 
 
@@ -40,28 +42,17 @@ class Column:
         return np.array([value is None or value != value for value in self.values], dtype=bool)  # NaN is not itself
 
 
-@dataclass(frozen=True)
-class Table:
-    """Typed columns and labels, row by row of one length."""
+@dataclass(frozen=True, kw_only=True)
+class Table(LabelledSet):
+    """Typed columns and labels."""
 
     task: Task
     columns: tuple[Column, ...]
-    labels: NDArray[Any]  # object, str or tuple of str, None where missing; regression: float64 with NaN
-    groups: NDArray[Any] | None  # object; rows with the same value stay in one split
-    splits: NDArray[Any]  # object: Split
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, rows: Rows | NDArray[np.bool_]) -> "Table":
+    def take(self, rows: Rows | NDArray[np.bool_]) -> Self:
         """These rows, by number or by mask."""
-        return replace(
-            self,
-            columns=tuple(replace(column, values=column.values[rows]) for column in self.columns),
-            labels=self.labels[rows],
-            groups=None if self.groups is None else self.groups[rows],
-            splits=self.splits[rows],
-        )
+        columns = tuple(replace(column, values=column.values[rows]) for column in self.columns)
+        return replace(super().take(rows), columns=columns)
 
     def row(self, number: int) -> dict[str, Any]:
         """One row as JSON values by column name: numbers, strings, true or false, None where missing."""
@@ -84,17 +75,12 @@ def read_table(config: TableDataConfig) -> RawTable:
     Raises UsageError when a file is missing or unreadable, or the files do not have the same columns.
     """
     if config.demo:
-        columns = _DEMO_READERS[config.demo]()
+        columns = DEMO_TABLES[config.demo]()
         return RawTable(config.demo, columns, ["train"] * len(next(iter(columns.values()))))
-    files = [
-        DataFile("data.table", "train", config.table),
-        DataFile("data.validation", "validation", config.validation),
-        DataFile("data.test", "test", config.test),
-    ]
-    required = columns_with_labels(config)
+    required = config.columns_with_labels()
     if config.group_column:
         required["data.group_column"] = config.group_column
-    return _joined(read_files(files, Wanted(required, others=True)), config)
+    return _joined(read_files(config, Wanted(required, others=True)), config)
 
 
 def _joined(parts: list[Columns], config: TableDataConfig) -> RawTable:
@@ -111,30 +97,3 @@ def _joined(parts: list[Columns], config: TableDataConfig) -> RawTable:
     if not splits:
         raise UsageError(f"data.table: {config.table} has no rows")
     return RawTable(config.table, columns, splits)
-
-
-def _r_table(demo: str, package: str, name: str) -> dict[str, list[Any]]:
-    return frame_columns(r_dataset(demo, package, name).drop(columns="rownames"))
-
-
-def _breast_cancer() -> dict[str, list[Any]]:
-    from sklearn.datasets import load_breast_cancer
-
-    bunch = load_breast_cancer(as_frame=True)
-    return {**frame_columns(bunch.data), "diagnosis": [str(bunch.target_names[index]) for index in bunch.target]}
-
-
-def _diabetes() -> dict[str, list[Any]]:
-    from sklearn.datasets import load_diabetes
-
-    bunch = load_diabetes(as_frame=True, scaled=False)
-    return {**frame_columns(bunch.data), "progression": bunch.target.tolist()}
-
-
-_DEMO_READERS: Mapping[str, Callable[[], dict[str, list[Any]]]] = {
-    "breast-cancer": _breast_cancer,
-    "churn": lambda: _r_table("churn", "modeldata", "mlc_churn"),
-    "credit": lambda: _r_table("credit", "modeldata", "credit_data"),
-    "diabetes": _diabetes,
-    "hdma": lambda: _r_table("hdma", "Ecdat", "Hdma"),
-}

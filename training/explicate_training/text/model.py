@@ -7,7 +7,7 @@ batches that the uninterrupted one would have seen, and the batches come in rand
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any  # tokenizers and configs of transformers
@@ -15,34 +15,28 @@ from typing import Any  # tokenizers and configs of transformers
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Sampler
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, set_seed
 
 from explicate.errors import UsageError
-from explicate_training.data.labels import TargetScale, Task
+from explicate_training.loop.trainer import EpochOrder
 from explicate_training.text.config import ModelConfig
 
 _BATCHES_SORTED_TOGETHER = 50
 
 
-class LengthGroupedOrder(Sampler[int]):
+class LengthGroupedOrder(EpochOrder):
     """Places of texts, each once in an epoch; consecutive runs of `batch_size` are of like length."""
 
     def __init__(self, lengths: Sequence[int], batch_size: int, *, seed: int) -> None:
+        super().__init__(seed=seed)
         self._lengths = np.asarray(lengths)
         self._batch_size = batch_size
-        self._seed = seed
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch that the next iteration is for; the Trainer calls it."""
-        self._epoch = epoch
 
     def __len__(self) -> int:
         return len(self._lengths)
 
     def __iter__(self) -> Iterator[int]:
-        stream = np.random.Generator(np.random.Philox([self._seed, self._epoch]))
+        stream = self.stream()
         shuffled = stream.permutation(len(self._lengths))
         size = self._batch_size
         pools = [
@@ -67,11 +61,6 @@ _DROPOUT_NAMES = (
 # Families that number positions from padding index + 1, and so have that many fewer.
 _OFFSET_POSITIONS = ("camembert", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod")
 _PREDICTION_ROWS = 64
-_PROBLEM_TYPES: Mapping[Task, str] = {
-    "classification": "single_label_classification",
-    "multi-label": "multi_label_classification",
-    "regression": "regression",
-}
 
 
 @dataclass(frozen=True)
@@ -80,9 +69,7 @@ class TextModel:
 
     model: PreTrainedModel
     tokenizer: Any
-    labels: tuple[str, ...]  # by output; none of a regression
     max_tokens: int  # special tokens included
-    target: TargetScale = field(default_factory=TargetScale)  # of a regression
 
     def encode(self, rows: Sequence[Sequence[str]]) -> list[dict[str, list[int]]]:
         """The model's inputs for each row of one text or two, cut to max_tokens (the longer text first), not padded."""
@@ -104,15 +91,15 @@ class TextModel:
 
     @torch.no_grad()
     def predict(self, encoded: Sequence[Mapping[str, list[int]]]) -> NDArray[np.float32]:
-        """Logits or values float32 [rows, outputs] in fp32 arithmetic, whatever it was trained in: as exported."""
+        """Answers float32 [rows, outputs] in fp32 arithmetic, whatever it was trained in: as exported."""
         self.model.train(False)
         order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]["input_ids"]))
-        logits = np.empty((len(encoded), len(self.labels) or 1), dtype=np.float32)
+        logits = np.empty((len(encoded), int(self.model.config.num_labels or 0)), dtype=np.float32)
         for start in range(0, len(order), _PREDICTION_ROWS):
             places = order[start : start + _PREDICTION_ROWS]
             batch = self.tokenizer.pad([encoded[place] for place in places], return_tensors="pt")
             logits[places] = self.model(**batch.to(self.model.device)).logits.float().cpu().numpy()
-        return logits if self.labels else self.target.value(logits).astype(np.float32)
+        return logits
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -121,16 +108,9 @@ def _columns(rows: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def load_text_model(
-    config: ModelConfig,
-    labels: Sequence[str],
-    *,
-    seed: int,
-    task: Task = "classification",
-    target: TargetScale | None = None,
+    config: ModelConfig, outputs: Sequence[str], *, seed: int, problem_type: str = "single_label_classification"
 ) -> TextModel:
-    """Loads the base model with a new last layer for `labels`, or one value, initialised from `seed`.
-
-    A regression answers in standard deviations of its target; `target` takes them to its unit.
+    """Loads the base model with a new last layer for the named `outputs`, initialised from `seed`.
 
     Weights are read from safetensors only, and no code of the model's authors is run. Raises UsageError when the base
     cannot be loaded, has no padding token or fast tokenizer, or reads fewer tokens than configured.
@@ -141,10 +121,10 @@ def load_text_model(
         settings = AutoConfig.from_pretrained(
             source,
             trust_remote_code=False,
-            num_labels=len(labels) or 1,
-            id2label=dict(enumerate(labels or ["value"])),
-            label2id={label: index for index, label in enumerate(labels or ["value"])},
-            problem_type=_PROBLEM_TYPES[task],
+            num_labels=len(outputs),
+            id2label=dict(enumerate(outputs)),
+            label2id={name: index for index, name in enumerate(outputs)},
+            problem_type=problem_type,
         )
         for name in _DROPOUT_NAMES:
             if hasattr(settings, name):
@@ -165,7 +145,7 @@ def load_text_model(
             f"model.base: cannot load {config.base!r} ({reason}): give a directory with config.json, "
             "model.safetensors and tokenizer files, a hub name that can be reached, or minilm-l6"
         ) from error
-    return TextModel(model, tokenizer, tuple(labels), config.max_tokens, target or TargetScale())
+    return TextModel(model, tokenizer, config.max_tokens)
 
 
 def resolve_base(base: str) -> str:

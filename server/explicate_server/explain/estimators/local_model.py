@@ -1,8 +1,8 @@
 """LIME's local model: a ridge regression on the presence of players, rows weighted by their likeness to the input.
 
 Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016, with the constants of lime 0.2.0.1 (lime/lime_text.py,
-lime/lime_image.py, lime/lime_tabular.py, lime/lime_base.py). Of a text or an image a row with k of n players present
-stands at cosine distance 100·(1 − √(k/n)) and weighs √exp(−distance²/25²); of a table it stands at Euclidean distance
+lime/lime_image.py, lime/lime_tabular.py, lime/lime_base.py). For a text or an image, a row with k of n players present
+is at cosine distance 100·(1 − √(k/n)) and weighs √exp(−distance²/25²); for a table, it is at Euclidean distance
 √(n − k) and weighs √exp(−distance²/(¾√n)²). Standard errors and held-out R² are not lime's.
 """
 
@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explicate_server.explain.arrays import Floats
-from explicate_server.explain.attribution import Attribution
+from explicate_server.explain.attribution import Attribution, Floats
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.statistics.least_squares import Design, r_squared, sandwich_variances
 
@@ -44,6 +43,18 @@ class LocalModel:
     standard_errors: Floats
     degrees_of_freedom: float
     held_out_r_squared: Floats
+
+    def attribution(self, confidence: float) -> Attribution:
+        """The model as an answer, with intervals of this confidence."""
+        return Attribution.sampled(
+            self.values,
+            self.standard_errors,
+            degrees_of_freedom=self.degrees_of_freedom,
+            confidence=confidence,
+            baseline=self.intercepts,
+            held_out_r_squared=self.held_out_r_squared,
+            additive=False,
+        )
 
 
 def fit_local_model(
@@ -78,23 +89,13 @@ def fit_local_model(
 
 
 def constant_model(game: GameInfo) -> Attribution:
-    """What the input alone says: nothing depends on any player. Exact when there are none."""
+    """What the input alone says: nothing depends on any player. Exact if there are no players."""
     zeros = np.zeros((game.n_outputs, game.n_players))
-    unknown = np.full_like(zeros, np.nan)
-    return Attribution(
-        values=zeros,
-        standard_errors=unknown,
-        lower=unknown,
-        upper=unknown,
-        baseline=game.full,
-        held_out_r_squared=np.full(game.n_outputs, np.nan),
-        exact=game.n_players == 0,
-        additive=False,
-    )
+    return Attribution.certain(zeros, game.n_players == 0, baseline=game.full, additive=False)
 
 
 def distances(presence: Floats) -> Floats:
-    """Of each row of float64[rows, n] to the input, float64[rows]."""
+    """The distance of each row of float64[rows, n] to the input, float64[rows]."""
     return np.asarray(DISTANCE_SCALE * (1 - np.sqrt(presence.mean(axis=1))))
 
 

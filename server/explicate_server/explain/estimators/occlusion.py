@@ -7,45 +7,32 @@ only work together get the same thing twice.
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats
-from explicate_server.explain.attribution import Attribution
+from explicate_server.explain.attribution import Attribution, Floats
 from explicate_server.explain.game import GameInfo
+from explicate_server.explain.method import Method
 from explicate_server.explain.statistics.fixed_sample import FixedSample
 
 
-class Occlusion:
+class Occlusion(FixedSample):
     """The estimator `occlusion`; see `Estimator` for what its methods promise. A player not asked yet has value 0."""
 
     def __init__(self, game: GameInfo) -> None:
-        self._game = game
-        self._sample = FixedSample(~np.eye(game.n_players, dtype=np.bool_), game.n_outputs)
-        if game.n_players == 1:
-            self._sample.set_first(game.empty)
-
-    def ask(self, count: int) -> Booleans | None:
-        """The next `count` coalitions that lack one player."""
-        return self._sample.ask(count)
-
-    def tell(self, values: Floats, evaluated: Booleans | None = None) -> None:
-        """Take in the values of the coalitions asked last."""
-        self._sample.tell(values, evaluated)
+        first = game.empty if game.n_players == 1 else None
+        super().__init__(game, ~np.eye(game.n_players, dtype=np.bool_), first_value=first)
 
     def estimate(self) -> Attribution:
         """The losses known so far; exact when all are."""
-        game, sample = self._game, self._sample
-        values = np.where(sample.known, game.full[:, None] - sample.values.T, 0.0)
-        errors = np.where(sample.known, np.zeros_like(values), np.nan)
-        return Attribution(
-            values=values,
-            standard_errors=errors,
-            lower=values - errors,
-            upper=values + errors,
-            baseline=game.empty,
-            held_out_r_squared=np.full(game.n_outputs, np.nan),
-            exact=sample.complete,
-            additive=False,
-        )
+        values = np.where(self._known, self._game.full[:, None] - self._values.T, 0.0)
+        return Attribution.certain(values, self._known, baseline=self._game.empty, additive=False)
 
     def halves(self) -> tuple[Floats, Floats] | None:
         """None: nothing is drawn at random."""
         return None
+
+
+METHOD = Method(
+    name="occlusion",
+    build=lambda game, _max_evaluations: Occlusion(game),
+    default_max_evaluations=lambda n: n + 2,
+    additive=False,
+)

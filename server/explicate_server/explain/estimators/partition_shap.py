@@ -15,9 +15,9 @@ from functools import cached_property
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats, Indices
-from explicate_server.explain.attribution import Attribution
+from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
 from explicate_server.explain.game import GameInfo
+from explicate_server.explain.method import LEAST_EVALUATIONS, Method
 
 
 @dataclass(frozen=True)
@@ -156,17 +156,7 @@ class PartitionShap:
         for run in (*self._open, *self._left_whole):
             values[:, run.start : run.end] += run.contribution[:, None] / (run.end - run.start)
         exact = not self._open and not self._left_whole
-        errors = np.full_like(values, 0.0 if exact else np.nan)
-        return Attribution(
-            values=values,
-            standard_errors=errors,
-            lower=values - errors,
-            upper=values + errors,
-            baseline=game.empty,
-            held_out_r_squared=np.full(game.n_outputs, np.nan),
-            exact=exact,
-            additive=True,
-        )
+        return Attribution.certain(values, exact, baseline=game.empty, additive=True)
 
     def halves(self) -> tuple[Floats, Floats] | None:
         """None: nothing is drawn at random."""
@@ -182,3 +172,11 @@ class PartitionShap:
                 self._single[:, run.start] += run.contribution
             else:
                 self._open.append(run)
+
+
+METHOD = Method(
+    name="partition-shap",
+    build=PartitionShap,
+    # A balanced tree takes up to 0.75 n², trees along real pauses 1 to 1.5 n², one text in twenty more than 2.5.
+    default_max_evaluations=lambda n: 3 * n**2 + LEAST_EVALUATIONS,
+)

@@ -14,10 +14,10 @@ variance of all players (Smyth, Statistical Applications in Genetics and Molecul
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats, Indices
-from explicate_server.explain.attribution import Attribution, confidence_interval
-from explicate_server.explain.estimators.exact_shap import exactly, shapley_values, table_index
+from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
+from explicate_server.explain.estimators.exact_shap import shapley_values, table_index
 from explicate_server.explain.game import GameInfo
+from explicate_server.explain.method import LEAST_EVALUATIONS, Method
 from explicate_server.explain.statistics.coalitions import stream
 from explicate_server.explain.statistics.least_squares import r_squared
 
@@ -33,9 +33,8 @@ class PermutationShap:
         """Take the budget too: an order that it could not finish is not begun."""
         self._game = game
         self._generator = stream(game.seed, 0)
-        self._rows_left = max(
-            max_evaluations - 2, 0
-        )  # none once an order did not fit: later ones are not tried instead
+        # None once an order did not fit: later ones are not tried instead.
+        self._rows_left = max(max_evaluations - 2, 0)
         self._unmet = max(2**game.n_players - 2, 0)  # coalitions in no order yet
         self._places: dict[bytes, int] = {}  # of coalitions met, in the order in which they are asked
         self._orders: list[Indices] = []  # each [n]
@@ -70,20 +69,16 @@ class PermutationShap:
         else:
             mean = np.repeat((game.full - game.empty)[:, None] / max(game.n_players, 1), game.n_players, axis=1)
         errors, degrees_of_freedom = _standard_errors(contributions)
-        lower, upper = confidence_interval(
-            mean, errors, degrees_of_freedom=degrees_of_freedom, confidence=game.confidence
-        )
-        attribution = Attribution(
-            values=mean,
-            standard_errors=errors,
-            lower=lower,
-            upper=upper,
+        attribution = Attribution.sampled(
+            mean,
+            errors,
+            degrees_of_freedom=degrees_of_freedom,
+            confidence=game.confidence,
             baseline=game.empty,
             held_out_r_squared=self._held_out_r_squared(orders, values, contributions),
-            exact=False,
             additive=True,
         )
-        return exactly(attribution, shapley_values(self._table())) if self._complete else attribution
+        return attribution.exactly(shapley_values(self._table())) if self._complete else attribution
 
     def halves(self) -> tuple[Floats, Floats] | None:
         """Means over every other order, and over the rest."""
@@ -158,7 +153,10 @@ class PermutationShap:
 
 
 def _standard_errors(contributions: Floats) -> tuple[Floats, float]:
-    """Of the mean of float64[orders, outputs, n], float64[outputs, n], and their degrees of freedom; NaN below two."""
+    """Standard errors float64[outputs, n] of the mean of float64[orders, outputs, n], and their degrees of freedom.
+
+    NaN below two orders.
+    """
     n_orders = len(contributions)
     if n_orders < 2:
         return np.full(contributions.shape[1:], np.nan), 1.0
@@ -166,3 +164,12 @@ def _standard_errors(contributions: Floats) -> tuple[Floats, float]:
     variances = contributions.var(axis=0, ddof=1)
     drawn = (own * variances + shared * variances.mean(axis=1, keepdims=True)) / (own + shared)
     return np.sqrt(drawn / n_orders), float(own + shared)
+
+
+METHOD = Method(
+    name="permutation-shap",
+    build=PermutationShap,
+    default_max_evaluations=lambda n: max(32 * n, LEAST_EVALUATIONS),
+    default_tolerance=0.2,
+    refines=True,
+)

@@ -16,7 +16,7 @@ from math import comb
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats, Indices
+from explicate_server.explain.attribution import Booleans, Floats, Indices
 
 # Coalitions drawn at a time. Part of the random stream: another number gives other coalitions for the same seed.
 ROWS_PER_DRAW = 16

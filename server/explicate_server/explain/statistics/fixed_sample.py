@@ -2,49 +2,36 @@
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats
+from explicate_server.explain.attribution import Booleans, Floats
+from explicate_server.explain.game import Asked, GameInfo
 
 
 class FixedSample:
-    """The asking and telling of estimators whose coalitions do not depend on values.
+    """What estimators share whose coalitions do not depend on values; see `Estimator` for what its methods promise."""
 
-    Attributes:
-        coalitions: bool[m, n], all of them, each once.
-        values: float64[m, outputs], NaN where unknown.
-        known: bool[m].
-        told: how many of them were told, from the front, whether or not they were evaluated.
-    """
+    def __init__(self, game: GameInfo, asked: Asked, *, first_value: Floats | None = None) -> None:
+        """Take all that is asked, each once; `first_value` float64[outputs] of the first one, if it is known."""
+        self._game = game
+        self._all_asked = asked
+        self._values: Floats = np.full((len(asked), game.n_outputs), np.nan)  # NaN where unknown
+        self._known: Booleans = np.zeros(len(asked), dtype=np.bool_)
+        self._told = self._asked = 0  # from the front, whether or not they were evaluated
+        if first_value is not None:
+            self._values[0], self._known[0] = first_value, True
+            self._told = self._asked = 1
 
-    def __init__(self, coalitions: Booleans, n_outputs: int) -> None:
-        self.coalitions = coalitions
-        self.values: Floats = np.full((len(coalitions), n_outputs), np.nan)
-        self.known: Booleans = np.zeros(len(coalitions), dtype=np.bool_)
-        self.told = 0
-        self._asked = 0
-
-    @property
-    def complete(self) -> bool:
-        """Whether every value is known."""
-        return bool(self.known.all())
-
-    def set_first(self, value: Floats) -> None:
-        """The value of the first coalition, float64[outputs], which is known without asking."""
-        self.values[0] = value
-        self.known[0] = True
-        self.told = self._asked = 1
-
-    def ask(self, count: int) -> Booleans | None:
-        """See `Estimator.ask`."""
-        if self._asked == len(self.coalitions):
+    def ask(self, count: int) -> Asked | None:
+        """The next `count` of the sample."""
+        if self._asked == len(self._all_asked):
             return None
-        start, self._asked = self._asked, min(self._asked + count, len(self.coalitions))
-        return self.coalitions[start : self._asked]
+        start, self._asked = self._asked, min(self._asked + count, len(self._all_asked))
+        return self._all_asked[start : self._asked]
 
     def tell(self, values: Floats, evaluated: Booleans | None = None) -> None:
-        """See `Estimator.tell`."""
-        if self.told == self._asked:
+        """Take in the values of what was asked last."""
+        if self._told == self._asked:
             raise ValueError("There is nothing to tell: ask for coalitions first.")
-        rows = slice(self.told, self._asked)
-        self.told = self._asked
-        self.known[rows] = True if evaluated is None else evaluated
-        self.values[rows] = np.where(self.known[rows, None], values, np.nan)
+        rows = slice(self._told, self._asked)
+        self._told = self._asked
+        self._known[rows] = True if evaluated is None else evaluated
+        self._values[rows] = np.where(self._known[rows, None], values, np.nan)

@@ -2,15 +2,14 @@
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats
-from explicate_server.explain.attribution import Attribution
+from explicate_server.explain.attribution import Attribution, Booleans, Floats
 
 # Half-widths and differences below this fraction of |v(N)| and |v(∅)| are rounding.
 ROUNDING = 1e-12
 
 
 def interval_ratios(attribution: Attribution) -> Floats:
-    """Of each output the widest interval's half-width over the range of the values, float64[outputs].
+    """The widest interval's half-width over the range of the values, for each output, float64[outputs].
 
     0 where the half-widths are rounding; infinite where they are not and all values are equal; NaN where the intervals
     are unknown or there are no players.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explicate_server.explain.arrays import Floats
+from explicate_server.explain.attribution import Floats
 
 
 def r_squared(values: Floats, errors: Floats, weights: Floats) -> Floats:
@@ -32,7 +32,7 @@ RELATIVE_RANK_TOLERANCE = 1e-10
 PENALTY_GRID = np.logspace(-8, 2, 61)
 # With fewer rows than this per direction a fit without penalty (nearly) interpolates: its residuals say nothing.
 LEAST_ROWS_PER_DIRECTION = 1.25
-# Leverages are kept this far below 1, where a row is met whatever its value and its left-out error is 0/0.
+# Leverages are kept this far below 1, where a row is met exactly for any value and its left-out error is 0/0.
 MAX_LEVERAGE = 1 - 1e-6
 
 
@@ -101,7 +101,7 @@ class Design:
         return LinearFit(coefficients, residuals, np.minimum(leverages, MAX_LEVERAGE), influence)
 
     def cross_validated_penalty(self, targets: Floats) -> float:
-        """The λ that minimises the generalised cross-validation error for y, float64[m]; none (0) is tried too.
+        """The λ that minimises the generalised cross-validation error for y, float64[m]; 0 is tried too.
 
         GCV(λ) = (‖y − ŷ‖² / m) / (1 − tr(B H Bᵀ) / m)². Golub, Heath & Wahba, Technometrics 1979.
         """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explicate_server.explain.arrays import Booleans, Floats, Indices
+from explicate_server.explain.attribution import Booleans, Floats, Indices
 from explicate_server.explain.statistics.coalitions import PairSampler
 from explicate_server.explain.statistics.least_squares import PENALTY_GRID, Design, LinearFit, sandwich_variances
 

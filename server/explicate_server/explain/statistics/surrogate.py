@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
-from explicate_server.explain.arrays import Floats
+from explicate_server.explain.attribution import Floats
 
 # Pairs that choose the kernel, and pairs that the process is fitted to: bounds on its cost (1 to 10 ms on one core;
 # several BLAS threads on busy cores make it a hundred times that). On reviews of 28 to 64 words 512 fitted pairs give
@@ -55,7 +55,7 @@ def fit_surrogate(signs: Floats, differences: Floats, weights: Floats, values: F
 
     Args:
         signs: float64[pairs, n].
-        differences: float64[pairs, outputs], d, of no output all zero.
+        differences: float64[pairs, outputs], d; no output is zero throughout.
         weights: float64[pairs], of the errors when the kernel is chosen.
         values: float64[outputs, n], first attributions; players with larger ones are taken to interact more.
     """
@@ -103,7 +103,7 @@ def _solve(kernel: Floats, noise: float, differences: Floats) -> tuple[Floats, F
     """Coefficients of the kernel functions, and left-out errors (Rasmussen & Williams 2006, equation 5.12), both
     float64[pairs, outputs].
 
-    Of the inverse only the diagonal is needed. LAPACK's Cholesky routines find it in a third of the time that
+    Only the diagonal of the inverse is needed. LAPACK's Cholesky routines find it in a third of the time that
     numpy.linalg.inv takes (4.7 ms against 14 at 512 pairs).
     """
     matrix = kernel.copy()

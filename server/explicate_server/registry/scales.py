@@ -1,4 +1,4 @@
-"""What is explained of a model's answer: which classes, or one rather than another, on which scale."""
+"""What the answers of a loaded model mean, and what may be asked about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_bundle.objective import CLASSIFICATION, Objective
-from explicate_server.inference.explain_options import Target, class_index
+from explicate_server.explain.method import DRAWN, Method
 
 
 @dataclass(frozen=True)
@@ -52,35 +52,21 @@ class Scales:
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """The explained outputs: ``class_indices`` on the scale ``space``; a regression has one, 0.
+class Choices:
+    """What may be asked about a model; see ``Modality`` for maskings, granularities and those that are ``counted``.
 
-    ``reference_index`` is the class whose score is taken off, for a contrast.
+    Attributes:
+        labels: of the outputs; a regression has one, the name of its target.
+        spaces: scales of its outputs, the default first.
     """
 
-    scales: Scales
-    class_indices: tuple[int, ...]
-    space: str
-    reference_index: int | None = None
+    labels: Sequence[str]
+    spaces: Sequence[str]
+    maskings: Sequence[str]
+    granularities: Sequence[str]
+    reads: str
+    counted: Sequence[str] = ()
 
-    @classmethod
-    def choose(
-        cls, target: Target, space: str, *, scales: Scales, prediction: NDArray[np.float64], labels: Sequence[str]
-    ) -> "Outputs":
-        """The outputs a checked target means, given the graph's own answer ``prediction``, float64[outputs]."""
-        if target.all:
-            return cls(scales, tuple(range(len(labels))), space)
-        if target.contrast:
-            reference = class_index(target.contrast.reference, labels)
-            return cls(scales, (class_index(target.contrast.target, labels),), space, reference)
-        if target.label is not None:
-            return cls(scales, (labels.index(target.label),), space)
-        return cls(scales, (int(prediction.argmax()) if target.index is None else target.index,), space)
-
-    def of(self, kept: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Explained outputs float64[m, explained] of what was kept of coalitions, float64[m, width]."""
-        scores = self.scales.of(kept, self.space)
-        explained = scores[:, list(self.class_indices)]
-        if self.reference_index is not None:
-            explained = explained - scores[:, [self.reference_index]]
-        return np.asarray(explained)
+    def fits(self, method: Method) -> bool:
+        """Whether a method of the model's kind of input can explain it: one draws from what its bundle may lack."""
+        return not method.drawn or DRAWN in self.maskings

@@ -8,10 +8,10 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Pictures are counted up to here, through so many blocks of a GIF: milliseconds, whatever the file.
+# Pictures are counted up to the first, and blocks of a GIF up to the second: milliseconds, whatever the file.
 MOST_FRAMES = 1000
 _MOST_BLOCKS = 200_000
-# Of a progressive JPEG, each of which goes over the whole picture; encoders write about ten.
+# Each scan of a progressive JPEG goes over the whole picture; encoders write about ten.
 MOST_SCANS = 100
 
 _SIGNATURES = (
@@ -54,7 +54,7 @@ def canvas_of(content: bytes, name: str) -> Canvas:
     Raises:
         HeaderError: it breaks off, or would take too long to decode.
     """
-    # A marker cannot stand within a scan: there 0xff is followed by 0.
+    # A marker cannot occur within a scan: there 0xff is followed by 0.
     if name == "JPEG" and content.count(b"\xff\xda") > MOST_SCANS:
         raise HeaderError(f"has more than {MOST_SCANS} scans")
     try:

@@ -6,15 +6,14 @@ second texts.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # arrays of several types
 
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.arrays import pack_bytes, read_text, unpack_bytes
 from explicate_bundle.errors import BundleError
+from explicate_bundle.files.array_files import pack_bytes, read_text, unpack_bytes
 from explicate_bundle.inputs import ModelInput, TextInput
 from explicate_bundle.kinds.kind import Arrays, Check
 from explicate_bundle.writing import TOKENIZER_NAME
@@ -22,17 +21,16 @@ from explicate_bundle.writing import TOKENIZER_NAME
 _GRAPH_INPUTS = frozenset({"input_ids", "attention_mask", "position_ids", "token_type_ids"})
 
 
-@dataclass(frozen=True)
 class TextKind:
     """See :class:`explicate_bundle.kinds.kind.InputKind`."""
 
-    name: str = "text"
+    name = "text"
     number: int = bundle_pb2.INPUT_KIND_TEXT
-    field: str = "text"
-    plural: str = "texts"
-    outputs_array: str = "logits"
-    attributed_array: str = "attribution_texts"
-    has_segments: bool = False
+    field = "text"
+    plural = "texts"
+    outputs_array = "logits"
+    attributed_array = "attribution_texts"
+    has_segments = False
 
     def files(self, manifest: bundle_pb2.Bundle) -> Sequence[str]:  # noqa: ARG002
         """The tokenizer."""

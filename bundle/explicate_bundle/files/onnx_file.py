@@ -5,8 +5,8 @@ the model's folder, but there they read any file, its digest unchecked; what old
 bundles have all weights in model.onnx, so a graph that names a file is refused before a runtime sees it.
 
 The file is walked as protobuf wire format (https://protobuf.dev/programming-guides/encoding), stepping over all values;
-field numbers are those of onnx.proto. What is found by walking only can be wrong in one direction: a file that is no
-ONNX graph is refused.
+field numbers are those of onnx.proto. Walking alone can be wrong in one direction only: it may refuse a file that is
+not an ONNX graph.
 """
 
 import mmap
@@ -32,7 +32,7 @@ _MOST_VARINT_BYTES = 10
 
 
 class ExternalDataError(Exception):
-    """A graph names other files, or is no graph; the message says which."""
+    """A graph names other files, or is not a graph; the message says which."""
 
 
 def refuse_external_data(path: Path) -> None:
@@ -82,9 +82,9 @@ class _Walk:
             elif wire in (_FIXED64, _FIXED32):
                 place += 8 if wire == _FIXED64 else 4
             else:
-                raise ExternalDataError("it is no ONNX graph: a field has an unknown wire type")
+                raise ExternalDataError("it is not an ONNX graph: a field has an unknown wire type")
             if place > end:
-                raise ExternalDataError("it is no ONNX graph: a field reaches beyond its message")
+                raise ExternalDataError("it is not an ONNX graph: a field reaches beyond its message")
             yield number, value, value_start, value_end
 
     def _varint(self, place: int, end: int) -> tuple[int, int]:
@@ -97,4 +97,4 @@ class _Walk:
             value |= (byte & 0x7F) << (7 * shift)
             if byte < 0x80:
                 return value, place
-        raise ExternalDataError("it is no ONNX graph: a number does not end")
+        raise ExternalDataError("it is not an ONNX graph: a number does not end")

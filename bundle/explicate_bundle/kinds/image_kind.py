@@ -5,14 +5,13 @@ int64[images + 1], where each begins and ends.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # arrays of several types
 
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.arrays import pack_bytes, unpack_bytes
+from explicate_bundle.files.array_files import pack_bytes, unpack_bytes
 from explicate_bundle.images import MAX_EDGE, MAX_SHORTEST_EDGE
 from explicate_bundle.inputs import ImageInput, ModelInput
 from explicate_bundle.kinds.kind import Arrays, Check
@@ -20,17 +19,16 @@ from explicate_bundle.kinds.kind import Arrays, Check
 _CONTENTS, _OFFSETS = "contents", "content_offsets"
 
 
-@dataclass(frozen=True)
 class ImageKind:
     """See :class:`explicate_bundle.kinds.kind.InputKind`."""
 
-    name: str = "image"
+    name = "image"
     number: int = bundle_pb2.INPUT_KIND_IMAGE
-    field: str = "image"
-    plural: str = "images"
-    outputs_array: str = "outputs"
-    attributed_array: str = "attribution_images"
-    has_segments: bool = True
+    field = "image"
+    plural = "images"
+    outputs_array = "outputs"
+    attributed_array = "attribution_images"
+    has_segments = True
 
     def files(self, manifest: bundle_pb2.Bundle) -> Sequence[str]:  # noqa: ARG002
         """None: all that the model makes of an image is in the graph and the manifest."""

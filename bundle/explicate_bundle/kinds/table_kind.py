@@ -5,7 +5,6 @@ form (see `TabularSchema`).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # arrays of several types
 
@@ -25,17 +24,16 @@ _MAX_BACKGROUND_ROWS = 1024
 _BOOLEAN = ["false", "true"]
 
 
-@dataclass(frozen=True)
 class TableKind:
     """See :class:`explicate_bundle.kinds.kind.InputKind`."""
 
-    name: str = "table"
+    name = "table"
     number: int = bundle_pb2.INPUT_KIND_TABULAR
-    field: str = "tabular"
-    plural: str = "rows"
-    outputs_array: str = "outputs"
-    attributed_array: str = "attribution_rows"
-    has_segments: bool = False
+    field = "tabular"
+    plural = "rows"
+    outputs_array = "outputs"
+    attributed_array = "attribution_rows"
+    has_segments = False
 
     def files(self, manifest: bundle_pb2.Bundle) -> Sequence[str]:
         """The background, and what lime draws rows from if the bundle has it."""

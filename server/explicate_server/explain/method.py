@@ -1,0 +1,98 @@
+"""What an explanation method is: how its estimator is built, and its defaults."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from explicate_server.explain.errors import TooFewEvaluationsError
+from explicate_server.explain.game import Estimator, GameInfo
+from explicate_server.explain.refinement import refined
+from explicate_server.explain.run import ExplanationRun, RunSettings
+
+# The masking of methods whose rows the game draws.
+DRAWN = "drawn"
+# Fewer rows than v(∅), v(N) and one pair of coalitions explain nothing.
+LEAST_EVALUATIONS = 4
+MAX_PHILOX_SEED = 2**64 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """One explanation method.
+
+    Attributes:
+        name: in kebab-case, as requests name it.
+        version: of the implementation; it changes whenever the same request would get another answer.
+        build: makes an estimator from a game and max_evaluations.
+        players: "distinct-words" if equal words of a text are one player; "words" if each word is its own player, or
+            each part of another granularity that was asked for.
+        default_masking: how absence is expressed unless the caller says otherwise; if a model does not have it, the
+            model's own default.
+        default_granularity: what the players are unless the caller says otherwise; None is the model's own default.
+        drawn: whether its rows are drawn by the game, which is the masking "drawn" and no other.
+        default_max_evaluations: rows through the model, from the number of players.
+        default_min_evaluations: rows before the tolerance may stop, from the number of players.
+        least_evaluations: max_evaluations below this are refused, from the number of players.
+        default_tolerance: see RunSettings.tolerance.
+        max_seed: the largest seed its random stream takes.
+        additive: whether the values promise to sum to v(N) − v(∅).
+        needs_empty: whether v(∅) must be known before.
+        refines: whether games of too many players are grouped and refined where the weight is.
+        round_rows: see RunSettings.round_rows.
+        prepare: loads what its first explanation would otherwise wait for.
+        differs: the fields that have another value for a kind of input, by its name.
+    """
+
+    name: str
+    version: str = "1"
+    build: Callable[[GameInfo, int], Estimator]
+    players: Literal["words", "distinct-words"] = "words"
+    default_masking: str = "attention"
+    default_granularity: str | None = None
+    drawn: bool = False
+    default_max_evaluations: Callable[[int], int]
+    default_min_evaluations: Callable[[int], int] = lambda n: max(8 * n, LEAST_EVALUATIONS)
+    least_evaluations: Callable[[int], int] = lambda _n: 1
+    default_tolerance: float = 0.0
+    max_seed: int = MAX_PHILOX_SEED
+    additive: bool = True
+    needs_empty: bool = True
+    refines: bool = False
+    round_rows: int | None = None
+    prepare: Callable[[], object] = lambda: None
+    differs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def of(self, reads: str) -> "Method":
+        """The method as it explains one kind of input."""
+        return replace(self, **self.differs.get(reads, {}))
+
+    def settings(
+        self,
+        n_players: int,
+        *,
+        max_evaluations: int | None = None,
+        min_evaluations: int | None = None,
+        tolerance: float | None = None,
+        top_k: int | None = None,
+    ) -> RunSettings:
+        """The loop's settings, with this method's defaults for what is None; min is brought below max.
+
+        Raises:
+            TooFewEvaluationsError: the method cannot do with the budget.
+        """
+        most = self.default_max_evaluations(n_players) if max_evaluations is None else max_evaluations
+        least = self.default_min_evaluations(n_players) if min_evaluations is None else min_evaluations
+        if most < self.least_evaluations(n_players):
+            raise TooFewEvaluationsError(method=self.name, n_players=n_players, max_evaluations=most)
+        return RunSettings(
+            max_evaluations=most,
+            min_evaluations=min(least, most),
+            tolerance=self.default_tolerance if tolerance is None else tolerance,
+            top_k=top_k,
+            round_rows=self.round_rows,
+        )
+
+    def start(self, game: GameInfo, settings: RunSettings, *, max_players: int, spent: int) -> ExplanationRun:
+        """Begin to explain a game, of whose rows `spent` were evaluated; more than `max_players` are grouped."""
+        estimator = refined(self.build, game, max_players=max_players, max_evaluations=settings.max_evaluations)
+        return ExplanationRun(estimator, settings=settings, spent=spent, drawn=game.drawn)

@@ -1,0 +1,164 @@
+"""What every run does at its stages, whatever it reads: data, model, training, evaluation, files."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar  # Any: JSON values; targets of any number type
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate_training.config.config_file import AnyConfig, format_config
+from explicate_training.data.splits import Part, split_data
+from explicate_training.loop.progress import StepProgress, duration
+from explicate_training.loop.trainer import Fitting, Outcome
+from explicate_training.report.report import write_report
+from explicate_training.run_directory import tool_versions, write_json, write_json_lines
+from explicate_training.tasks.task import Evaluation, Task
+
+AnyOf = TypeVar("AnyOf", bound=AnyConfig)
+Say = Callable[[str], None]
+
+
+class Run(ABC, Generic[AnyOf, Part]):
+    """A run. Making one reads, cleans and splits the data.
+
+    Attributes:
+        kind: what the model reads, as run.json says it before the objective.
+        template: what makes the report.
+        tells_evaluation: whether evaluating takes so long that it is worth a line.
+    """
+
+    kind: ClassVar[str]
+    template: ClassVar[str]
+    tells_evaluation: ClassVar[bool] = True
+
+    def __init__(self, config: AnyOf, say: Say) -> None:
+        """Reads, cleans and splits the data, and says so. Raises UsageError as its parts do."""
+        self.config = config
+        self.task, data, self.sha256 = self.read()
+        self.splits = split_data(data, self.task, config.data, seed=config.training.seed)
+        parts = {name: part.labels.tolist() for name, part in self.splits.by_name().items()}
+        self.labels = self.task.names(parts["train"])
+        self.targets: dict[str, NDArray[Any]] = {
+            name: self.task.targets(part, self.labels) for name, part in parts.items()
+        }
+        self.scale = self.task.scale(self.targets["train"])
+        self.report, lines = self.describe_data()
+        for line in lines:
+            say(line)
+
+    @abstractmethod
+    def read(self) -> tuple[Task, Part, str]:
+        """The objective, the clean data and their digest."""
+
+    @abstractmethod
+    def describe_data(self) -> tuple[dict[str, Any], list[str]]:
+        """The content of data.json, and the same for the terminal."""
+
+    @abstractmethod
+    def load(self) -> None:
+        """Makes the model and encodes the data; raises UsageError when the model cannot be made."""
+
+    @abstractmethod
+    def plan(self) -> str:
+        """What is about to be trained, and for how long at most."""
+
+    @abstractmethod
+    def fit(self, fitting: Fitting) -> Outcome:
+        """Trains the model."""
+
+    @abstractmethod
+    def predict(self, name: str) -> NDArray[np.floating[Any]]:
+        """The model's answers to a split, float [rows, outputs], in the unit of the target."""
+
+    @abstractmethod
+    def write_model(self, folder: Path) -> None:
+        """Writes the model, and what else explanations need."""
+
+    @abstractmethod
+    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:
+        """The test rows as held_out.jsonl has them; what is not JSON goes into files of the folder."""
+
+    @abstractmethod
+    def describe_model(self) -> dict[str, Any]:
+        """What run.json says of the model and of what it reads."""
+
+    @abstractmethod
+    def packages(self) -> list[str]:
+        """Packages that the data or the model came from."""
+
+    def compare(self, say: Say) -> dict[str, Any]:  # noqa: ARG002 - says how long it took
+        """Metrics of other models on the same splits, by their name."""
+        return {}
+
+    def result_lines(self, metrics: dict[str, Any]) -> list[str]:
+        """The metrics for the terminal."""
+        return self.task.lines(metrics, counted=self.config.data.counted)
+
+    def shown(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002 - what it shows of the answers
+        """What the report shows besides."""
+        return {}
+
+    def curves(self) -> dict[str, str]:
+        """Titles of the validation metrics that the report draws, by name."""
+        return dict(self.task.curves)
+
+    def train(self, *, checkpoints: Path, resume: bool, progress: StepProgress) -> Outcome:
+        """Trains the model. Raises ExplicateError when it diverges."""
+        targets, training = self.targets["train"], self.config.training
+        return self.fit(Fitting(self.task, training, self.labels, targets, self.scale, checkpoints, resume, progress))
+
+    def standard_targets(self, name: str) -> NDArray[Any]:
+        """The targets of a split as the loss compares with them."""
+        return self.task.standard(self.targets[name], self.scale)
+
+    def finish(self, folder: Path, outcome: Outcome, say: Say) -> None:
+        """Evaluates and writes everything into the run's finished folder, which exists."""
+        begin_s = time.monotonic()
+        evaluations = {name: self.evaluate(name, self.predict(name)) for name in ("validation", "test")}
+        if self.tells_evaluation:
+            say(f"evaluated in {duration(time.monotonic() - begin_s)}, fp32")
+        metrics: dict[str, Any] = {name: evaluation.metrics for name, evaluation in evaluations.items()}
+        metrics |= self.compare(say)
+        for line in self.result_lines(metrics):
+            say(line)
+        metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
+        self.write_model(folder)
+        write_json_lines(folder / "held_out.jsonl", self.held_out(folder))
+        description, config_toml = self._description(outcome), format_config(self.config)
+        (folder / "config.toml").write_text(config_toml, encoding="utf-8")
+        for name, content in (("metrics", metrics), ("data", self.report), ("run", description)):
+            write_json(folder / f"{name}.json", content)
+        write_report(
+            folder / "report.html",
+            self.template,
+            self.task,
+            evaluations["test"],
+            run=description,
+            metrics=metrics,
+            counted=self.config.data.counted,
+            curves=self.curves(),
+            data=self.report,
+            config_toml=config_toml,
+            **self.shown(evaluations["test"]),
+        )
+
+    def evaluate(self, name: str, outputs: NDArray[np.floating[Any]]) -> Evaluation:
+        """Answers to a split with their metrics."""
+        return self.task.evaluate(outputs, self.targets[name], self.labels, counted=self.config.data.counted)
+
+    def _description(self, outcome: Outcome) -> dict[str, Any]:
+        """The content of run.json."""
+        return {
+            "kind": f"{self.kind}-{self.task.name}",
+            "labels": self.labels,
+            "target_name": self.config.data.target_name,
+            **self.describe_model(),
+            "seed": self.config.training.seed,
+            "data_sha256": self.sha256,
+            "tool_versions": tool_versions(self.packages()),
+            "precision": outcome.precision,
+            "train_s": round(outcome.train_s, 1),
+        }
