@@ -36,9 +36,10 @@ class CountingModel:
         from transformers import AutoModelForImageClassification
 
         self._torch = torch
-        description = json.loads((RUN / "run.json").read_text(encoding="utf-8"))["image"]
-        self.edge = int(description["width"])
-        self._mean, self._std = (np.array(description[name], dtype=np.float32) for name in ("mean", "std"))
+        description = json.loads((RUN / "run.json").read_text(encoding="utf-8"))
+        self.edge = int(description["image"]["width"])
+        normalisation = description["normalisation"]
+        self._mean, self._std = (np.array(normalisation[name], dtype=np.float32) for name in ("mean", "std"))
         self._model: Any = AutoModelForImageClassification.from_pretrained(RUN / "model").eval()
         self.rows = 0
 

@@ -192,7 +192,7 @@ class TableColumns:
             raise CellError(f"{column.name!r} is a column of categories and holds {value!r}")
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise CellError(f"{column.name!r} is a number column and holds {value!r}")
-        if not isfinite(value) or abs(value) > LARGEST_NUMBER:
+        if abs(value) > LARGEST_NUMBER or not isfinite(value):  # whole numbers may be beyond all floats
             raise TooLargeError(f"{column.name!r} holds {value!r}, which the model's 32-bit numbers cannot")
         return float(value)
 

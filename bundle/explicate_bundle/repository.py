@@ -11,7 +11,7 @@ MAX_VERSION = 2**31 - 1
 
 
 @dataclass(frozen=True, order=True)
-class BundlePlace:
+class BundleLocation:
     """Where one version of a model lies."""
 
     model: str
@@ -19,7 +19,7 @@ class BundlePlace:
     folder: Path
 
 
-def list_bundles(repository: Path) -> list[BundlePlace]:
+def list_bundles(repository: Path) -> list[BundleLocation]:
     """Every published version, by model, then version.
 
     Anything else is passed over: hidden folders (a publisher writes there before its one rename), links, and names
@@ -28,15 +28,15 @@ def list_bundles(repository: Path) -> list[BundlePlace]:
     Raises:
         OSError: the repository cannot be read.
     """
-    places: list[BundlePlace] = []
+    locations: list[BundleLocation] = []
     for model in repository.iterdir():
         if model.is_symlink() or not model.is_dir() or not MODEL_NAME.fullmatch(model.name):
             continue
-        places += _versions(model)
-    return sorted(places)
+        locations += _versions(model)
+    return sorted(locations)
 
 
-def list_versions(repository: Path, model: str) -> list[BundlePlace]:
+def list_versions(repository: Path, model: str) -> list[BundleLocation]:
     """The published versions of one model; none if there is no such model, or if the name is malformed."""
     folder = repository / model
     if not MODEL_NAME.fullmatch(model) or folder.is_symlink() or not folder.is_dir():
@@ -44,10 +44,10 @@ def list_versions(repository: Path, model: str) -> list[BundlePlace]:
     return sorted(_versions(folder))
 
 
-def _versions(model: Path) -> Iterator[BundlePlace]:
+def _versions(model: Path) -> Iterator[BundleLocation]:
     for folder in model.iterdir():
         if _is_version(folder.name) and not folder.is_symlink() and folder.is_dir():
-            yield BundlePlace(model.name, int(folder.name), folder)
+            yield BundleLocation(model.name, int(folder.name), folder)
 
 
 def _is_version(name: str) -> bool:

@@ -3,13 +3,13 @@
 ExplicateError
 ├── UsageError           the run directory, the name or the version is wrong: mend what was given
 ├── ConversionError      the architecture cannot become a graph with positions as an input: use another base model
-├── ParityError          the graph answers differently from torch: nothing was published
+├── ParityError          the graph answers differently from torch, or from what training wrote: nothing was published
 └── PublicationError     the repository could not take the bundle: mend the folder, or choose another version
 """
 
 from explicate.errors import ExplicateError, UsageError
 
-__all__ = ["ConversionError", "ExplicateError", "ParityError", "PublicationError", "UsageError"]
+__all__ = ["ConversionError", "ExplicateError", "ParityError", "PublicationError", "UsageError", "first_line"]
 
 
 class ConversionError(ExplicateError):
@@ -22,3 +22,8 @@ class ParityError(ExplicateError):
 
 class PublicationError(ExplicateError):
     """The repository could not take the bundle."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, for a message of one sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,40 +1,31 @@
 """From a run directory to a published bundle, step by step; nothing is published unless every comparison holds."""
 
-from collections.abc import Callable, Mapping
+import importlib.metadata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from explicate.v1 import bundle_pb2
 from explicate_bundle.errors import SignatureError
 from explicate_bundle.signatures import check_sign_key
-from explicate_bundle.writing import GRAPH_NAME, MODEL_CARD_NAME
-from explicate_export.contents import ModelExport, Say
-from explicate_export.description import describe
+from explicate_bundle.writing import FORMAT_VERSION, GRAPH_NAME, MODEL_CARD_NAME
+from explicate_export.conversion import BundleParts, ModelExport, Say, convert
 from explicate_export.errors import UsageError
-from explicate_export.image.conversion import open_image_run
-from explicate_export.image.run import KINDS as IMAGE_KINDS
-from explicate_export.model_card import model_card
+from explicate_export.image.conversion import ImageExport
+from explicate_export.model_card import model_card, scalar_metrics
 from explicate_export.publish import check_target, stage_bundle
-from explicate_export.table.conversion import open_tabular_run
-from explicate_export.table.run import KINDS as TABULAR_KINDS
-from explicate_export.text.conversion import open_text_run
-from explicate_export.text.run import KINDS as TEXT_KINDS
-from explicate_export.training_run import RUN_NAME, read_kind
+from explicate_export.table.conversion import TableExport
+from explicate_export.text.conversion import TextExport
+from explicate_export.training_run import FinishedRun, read_run
 
-KINDS: Mapping[str, Callable[[Path, Say], ModelExport]] = {
-    **dict.fromkeys(TEXT_KINDS, open_text_run),
-    **dict.fromkeys(TABULAR_KINDS, open_tabular_run),
-    **dict.fromkeys(IMAGE_KINDS, open_image_run),
-}
+EXPORTS: Mapping[str, type[ModelExport]] = {"text": TextExport, "table": TableExport, "image": ImageExport}
+"""By the name of what a model reads."""
 
 
 def open_run(directory: Path, say: Say) -> ModelExport:
     """Reads a run directory and loads its model; raises UsageError, naming the file that is missing or wrong."""
-    kind = read_kind(directory)
-    if kind not in KINDS:
-        raise UsageError(
-            f"{directory / RUN_NAME}: kind is {kind!r}, and what can be exported is {', '.join(map(repr, KINDS))}"
-        )
-    return KINDS[kind](directory, say)
+    run = read_run(directory)
+    return EXPORTS[run.kind.reads.name](run, say)
 
 
 DEFAULT_COMPARED_INPUTS = 256
@@ -63,9 +54,52 @@ def export_run(run_directory: Path, repository: Path, options: ExportOptions, *,
             raise UsageError(f"{error} (--sign-key)") from None
     model = open_run(run_directory, say)
     with stage_bundle(repository, options.model, version=options.version, sign_key=options.sign_key) as staged:
-        contents = model.fill(staged.folder, compared_inputs=options.compared_inputs, say=say)
-        manifest = describe(model.run, contents)
-        card = model_card(options.model, model.run, manifest, contents)
+        parts = convert(model, staged.folder, compared_inputs=options.compared_inputs, say=say)
+        manifest = _manifest(model.run, parts)
+        card = model_card(options.model, model.run, manifest, parts)
         (staged.folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
         say(f"model.onnx is {(staged.folder / GRAPH_NAME).stat().st_size / 1e6:.1f} MB")
         return staged.publish(manifest)
+
+
+_PRECISION = "fp32"
+_TOOLS = (
+    "explicate",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxscript",
+    "safetensors",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+
+
+def _manifest(run: FinishedRun, parts: BundleParts) -> bundle_pb2.Bundle:
+    """The manifest but for the model's name, version and files, which publication fills in."""
+    manifest = bundle_pb2.Bundle(
+        format_version=FORMAT_VERSION,
+        precision=_PRECISION,
+        provenance=bundle_pb2.Provenance(
+            data_sha256=run.record.data_sha256,
+            seed=run.record.seed,
+            tool_versions={**_installed_versions(), **run.record.tool_versions},
+            max_logit_difference=parts.parity.absolute_difference,
+        ),
+        metrics=scalar_metrics(run.test_metrics),
+    )
+    manifest.MergeFrom(parts.manifest)
+    manifest.create_time.GetCurrentTime()
+    return manifest
+
+
+def _installed_versions() -> dict[str, str]:
+    versions = {}
+    for name in _TOOLS:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # one of the two builds of onnxruntime is not there
+    return versions

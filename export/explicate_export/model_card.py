@@ -1,82 +1,55 @@
 """MODEL_CARD.md: what the model is, what it learnt from, how good it is, where it ends, in Markdown."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
-from explicate_export.contents import CardText, Contents
-from explicate_export.description import scalar_metrics
+from explicate_export.conversion import BundleParts, CardText
+from explicate_export.markdown import as_list, code, number, table
 from explicate_export.parity import MAX_DIFFERENCE
-from explicate_export.training_run import TrainingRun
-
-
-def plain(value: object) -> str:
-    """A value in one line; JSON unless it is a string."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return " ".join(text.split())
-
-
-def code(text: str) -> str:
-    """A text in code quotes."""
-    return f"`{plain(text).replace('`', chr(39))}`"
-
-
-def number(value: object) -> str:
-    """Four digits of a number, nothing for None."""
-    return f"{value:.4g}" if isinstance(value, int | float) else "" if value is None else str(value)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(plain(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]
-
-
-def as_list(value: Mapping[str, Any], indent: str = "") -> Iterable[str]:
-    """The lines of a list; mappings become lists inside it, and lists of mappings have a line for each."""
-    for name, entry in value.items():
-        if isinstance(entry, Mapping):
-            yield f"{indent}- {plain(name)}:"
-            yield from as_list(entry, indent + "  ")
-        elif isinstance(entry, list) and entry and all(isinstance(one, Mapping) for one in entry):
-            yield f"{indent}- {plain(name)}:"
-            for one in entry:
-                yield f"{indent}  - " + ", ".join(f"{plain(key)} {plain(value)}" for key, value in one.items())
-        else:
-            yield f"{indent}- {plain(name)}: {plain(entry)}"
-
+from explicate_export.training_run import FinishedRun
 
 # Of data.json, what a bundle does not carry on: rows of the data, which may be about people.
 _KEPT_IN_THE_RUN = ("examples_dropped",)
 
 
-def model_card(model: str, run: TrainingRun, manifest: bundle_pb2.Bundle, contents: Contents) -> str:
+def model_card(model: str, run: FinishedRun, manifest: bundle_pb2.Bundle, parts: BundleParts) -> str:
     """The card of a bundle, before its version is known."""
-    card = contents.card
+    card = parts.card
+    summary = run.objective.summary(run.record, card.words)
     sections = (
-        f"# {model}\n\n{card.summary} Exported to ONNX in {manifest.precision}.",
+        f"# {model}\n\n{summary} {card.origin} Exported to ONNX in {manifest.precision}.",
         *card.sections,
         _data(run),
         _metrics(run),
-        _uses(card),
+        _uses(run, card),
         _explanations(card),
-        _fidelity(manifest, contents),
+        _fidelity(manifest, parts),
         _reproduction(run, manifest),
     )
     return "\n\n".join(sections) + "\n"
 
 
-def _data(run: TrainingRun) -> str:
-    lines = ["## Data", "", f"SHA-256 of the cleaned data: {code(run.data_sha256)}.", ""]
+def scalar_metrics(test_metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics that are one finite number; those per class are in the model card."""
+    return {
+        name: float(value)
+        for name, value in test_metrics.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def _data(run: FinishedRun) -> str:
+    lines = ["## Data", "", f"SHA-256 of the cleaned data: {code(run.record.data_sha256)}.", ""]
     rest = {name: value for name, value in run.data_report.items() if name not in ("sha256", *_KEPT_IN_THE_RUN)}
     if isinstance(source := rest.get("source"), str):
         rest["source"] = Path(source).name
     return "\n".join([*lines, *as_list(rest)])
 
 
-def _metrics(run: TrainingRun) -> str:
+def _metrics(run: FinishedRun) -> str:
     lines = ["## Metrics on the held-out test split", ""]
     scalars = scalar_metrics(run.test_metrics)
     lines += table(("metric", "value"), [(name, f"{value:.4g}") for name, value in scalars.items()])
@@ -84,14 +57,15 @@ def _metrics(run: TrainingRun) -> str:
     if isinstance(per_class, Mapping) and per_class:
         columns = list(dict.fromkeys(name for values in per_class.values() for name in values))
         rows = [(label, *(number(values.get(name)) for name in columns)) for label, values in per_class.items()]
-        what = "label" if str(run.settings.get("kind")).endswith("-multi-label") else "class"
+        what = run.objective.per_output
         lines += ["", f"Per {what}:", "", *table((what, *columns), rows)]
     return "\n".join(lines)
 
 
-def _uses(card: CardText) -> str:
+def _uses(run: FinishedRun, card: CardText) -> str:
     limits = (
-        *card.limits,
+        *run.objective.limits(run.record, card.words),
+        *card.words.limits,
         "It may have learnt unwanted regularities of its data. No check for bias was made.",
         "Not for decisions about people without a person who looks at them.",
     )
@@ -111,8 +85,8 @@ def _explanations(card: CardText) -> str:
     )
 
 
-def _fidelity(manifest: bundle_pb2.Bundle, contents: Contents) -> str:
-    parity, inputs = contents.parity, contents.card.inputs
+def _fidelity(manifest: bundle_pb2.Bundle, parts: BundleParts) -> str:
+    parity, inputs = parts.parity, parts.card.inputs
     return "\n".join(
         [
             "## Fidelity of the export",
@@ -120,6 +94,9 @@ def _fidelity(manifest: bundle_pb2.Bundle, contents: Contents) -> str:
             f"On {parity.inputs} {inputs}, in batches and alone, the ONNX graph and torch differ by at most "
             f"{parity.difference:.1e} {parity.scale.words} (allowed: {MAX_DIFFERENCE:g}). Alone, in batches and in "
             f"another order, the graph's own answers differ by at most {parity.batch_difference:.1e}.",
+            "",
+            f"What training's own model answered for the {parity.trained} held-out {inputs} among them, encoded by "
+            f"training, the graph meets within {parity.trained_difference:.1e}.",
             "",
             f"A server answers the {inputs} in `golden.npz` before it serves. It refuses a runtime whose outputs are "
             f"off by more than {manifest.golden_tolerance:.3g}{_reduced_limit(manifest)}"
@@ -139,13 +116,13 @@ def _attribution_limit(manifest: bundle_pb2.Bundle) -> str:
     return f", or whose attributions are off by more than {manifest.golden_attributions.tolerance:.0%}"
 
 
-def _reproduction(run: TrainingRun, manifest: bundle_pb2.Bundle) -> str:
+def _reproduction(run: FinishedRun, manifest: bundle_pb2.Bundle) -> str:
     tools = sorted(manifest.provenance.tool_versions.items())
     return "\n".join(
         [
             "## How to reproduce",
             "",
-            f"Train with the run's `config.toml` (seed {run.seed}) on the data above, then export the run:",
+            f"Train with the run's `config.toml` (seed {run.record.seed}) on the data above, then export the run:",
             "",
             "```",
             "explicate train config.toml",

@@ -12,8 +12,8 @@ from typing import Any  # torch modules of any model, and onnx's messages
 import torch
 from transformers.utils import logging as transformers_logging
 
-from explicate_export.errors import ConversionError
-from explicate_export.training_run import Target
+from explicate.v1.training_run_pb2 import TargetScale
+from explicate_export.errors import ConversionError, first_line
 
 
 @contextlib.contextmanager
@@ -79,14 +79,9 @@ def write_graph(source: GraphSource, path: Path) -> None:
     path.write_bytes(graph.SerializeToString(deterministic=True))
 
 
-def in_unit(answers: torch.Tensor, target: Target | None) -> torch.Tensor:
+def in_unit(answers: torch.Tensor, target: TargetScale | None) -> torch.Tensor:
     """A regression's answers in the unit of its target; logits as they are."""
     return answers if target is None else answers * target.spread + target.mean
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, for a message of one sentence."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _check_size(module: torch.nn.Module) -> None:

@@ -1,4 +1,7 @@
-"""Does the graph answer as torch does, and a row alone as in a batch? Measured on held-out inputs."""
+"""Does the graph answer as torch does, and a row alone as in a batch? Measured on held-out inputs.
+
+And does it answer as training's own model did, which read the same inputs with training's encoder?
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +55,8 @@ class Parity:
     difference: float  # largest, of the graph from torch
     batch_difference: float  # largest, of one row's answers from each other: alone, in batches, in another order
     scale: Scale
+    trained: int  # inputs for which training wrote what its model answered
+    trained_difference: float  # largest, of the graph from those answers
 
     @property
     def absolute_difference(self) -> float:
@@ -60,13 +65,20 @@ class Parity:
 
 
 def measure_parity(
-    answer: Answer, reference: NDArray[np.float32], *, order: Sequence[int], batch_rows: int, scale: Scale = LOGITS
+    answer: Answer,
+    reference: NDArray[np.float32],
+    *,
+    trained: NDArray[np.float32],
+    order: Sequence[int],
+    batch_rows: int,
+    scale: Scale = LOGITS,
 ) -> Parity:
     """Asks for every row in several ways: in batches, shuffled in small batches, and alone.
 
     Args:
         answer: the graph's float32 [rows, outputs] of one batch of rows, given by index.
         reference: torch's, float32 [rows, outputs].
+        trained: what training wrote for the first of the rows, float32 [held-out rows, outputs].
         order: of the rows in batches and alone.
         batch_rows: rows of a batch.
         scale: of the differences; NaN counts as infinite.
@@ -83,6 +95,8 @@ def measure_parity(
         largest(ways - reference) / scale.unit,
         largest(ways.max(axis=0) - ways.min(axis=0)) / scale.unit,
         scale,
+        len(trained),
+        largest(ways[:, : len(trained)] - trained) / scale.unit,
     )
 
 
@@ -97,6 +111,12 @@ def check_parity(parity: Parity) -> None:
         raise ParityError(
             f"the ONNX graph answers the same input alone and in a batch {parity.batch_difference:.2g} "
             f"{parity.scale.words} apart, above {MAX_DIFFERENCE:g}: nothing was published"
+        )
+    if not parity.trained_difference <= MAX_DIFFERENCE:
+        raise ParityError(
+            f"the graph's answers and those that training wrote into held_out.jsonl differ by up to "
+            f"{parity.trained_difference:.2g} {parity.scale.words}, above {MAX_DIFFERENCE:g}: the inputs are encoded "
+            "otherwise than in training, or files of the run have changed since, and nothing was published"
         )
 
 

@@ -1,79 +1,42 @@
-"""What every finished training run says of itself, whatever it trained; read before anything expensive is done."""
+"""A finished training run: its record, and its held-out inputs with the model's own outputs.
+
+Read and checked before anything expensive is done.
+"""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any  # JSON values
+from typing import Any, TypeAlias  # JSON values
 
-from explicate_export.errors import UsageError
+from google.protobuf import json_format
 
-UNFINISHED = "the run is not complete, so let `explicate train` finish or train again"
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; raises UsageError."""
-    try:
-        value = json.loads(_read_text(path))
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON ({error}): {UNFINISHED}") from None
-    if not isinstance(value, dict):
-        raise UsageError(f"{path} is not a JSON object: {UNFINISHED}")
-    return value
-
-
-def read_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    """The JSON values in a file of one a line, each with its place for messages ("FILE, line 3"); raises UsageError.
-
-    Lines end with "\\n" only: other line separators occur inside texts. Empty lines are passed over.
-    """
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
-        if line.strip():
-            place = f"{path}, line {number}"
-            try:
-                yield place, json.loads(line)
-            except ValueError as error:
-                raise UsageError(f"{place}: not JSON ({error}): {UNFINISHED}") from None
-
-
-def field(values: Mapping[str, Any], name: str, kind: type, path: Path) -> Any:
-    """A value of an object, of the type it must have; raises UsageError."""
-    value = values.get(name)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise UsageError(f"{path}: {name!r} is missing or not of type {kind.__name__}: {UNFINISHED}")
-    return value
-
-
-def check_files(directory: Path, names: tuple[str, ...]) -> None:
-    """Raises UsageError when one of them is missing."""
-    for name in names:
-        if not (directory / name).is_file():
-            raise UsageError(f"{directory / name} is missing: {UNFINISHED}")
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UsageError(f"{path} is missing: {UNFINISHED}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read ({error}): {UNFINISHED}") from None
-
+from explicate.v1 import bundle_pb2
+from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
+from explicate_bundle.input_kind import ModelKind, kind_named
+from explicate_bundle.inputs import ModelInput
+from explicate_bundle.kinds.kind import Check
+from explicate_bundle.manifest import checks
+from explicate_bundle.objective import OBJECTIVES
+from explicate_bundle.writing import FORMAT_VERSION, GOLDEN_NAME, GRAPH_NAME
+from explicate_export.errors import UsageError, first_line
+from explicate_export.objectives import EXPORT_OBJECTIVES, ExportObjective
 
 RUN_NAME = "run.json"
 HELD_OUT_NAME = "held_out.jsonl"
+UNFINISHED = "the run is not complete, so let `explicate train` finish or train again"
+
+HeldOutInput: TypeAlias = ModelInput | Path
+"""An input, or the file that it is read from when it is compared."""
 
 
 @dataclass(frozen=True)
-class TrainingRun:
-    """A finished training run: what is the same for all kinds of models."""
+class FinishedRun:
+    """A finished training run."""
 
     directory: Path
-    settings: Mapping[str, Any]  # run.json
-    seed: int
-    data_sha256: str
-    tool_versions: Mapping[str, str]
+    record: TrainingRun  # run.json
     test_metrics: Mapping[str, Any]  # of metrics.json, key "test"
     data_report: Mapping[str, Any]  # data.json
 
@@ -87,74 +50,207 @@ class TrainingRun:
         """The folder with the model's config and weights."""
         return self.directory / "model"
 
+    @property
+    def kind(self) -> ModelKind:
+        """What the model reads and predicts."""
+        kind = kind_named(f"{self.record.WhichOneof('schema')}-{self.record.objective}")
+        assert kind is not None
+        return kind
 
-def read_kind(directory: Path) -> str:
-    """What the run trained, such as "text-classification"; raises UsageError when it is no run directory."""
+    @property
+    def objective(self) -> ExportObjective:
+        """What the model predicts, for the export."""
+        return EXPORT_OBJECTIVES[self.record.objective]
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the model has."""
+        return self.kind.predicts.outputs(len(self.record.labels))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """By output; empty for a regression."""
+        return tuple(self.record.labels)
+
+    @property
+    def target_scale(self) -> TargetScale | None:
+        """What takes the model's answers to the unit of its target; None if they are in it, or are logits."""
+        return self.record.target_scale if self.record.HasField("target_scale") else None
+
+    @property
+    def base_model(self) -> str:
+        """What was fine-tuned: a name of a hub, or the name of a folder, without the way to it on this machine."""
+        name = self.record.base_model
+        return Path(name).name if name.startswith(("/", ".", "~")) else name
+
+    def manifest(self) -> bundle_pb2.Bundle:
+        """What a bundle says of the model before anything is measured: kind, labels or target, schema, base model."""
+        record, field = self.record, self.kind.reads.field
+        return bundle_pb2.Bundle(
+            input_kind=self.kind.reads.number,  # type: ignore[arg-type]  # numbers, which the stubs know by other names
+            objective=self.kind.predicts.number,  # type: ignore[arg-type]
+            class_labels=record.labels,
+            target_name=None if self.kind.predicts.least_labels else record.target_name,
+            **{field: getattr(record, field)},
+            provenance=bundle_pb2.Provenance(base_model=self.base_model),
+        )
+
+    def check_outputs(self, outputs: int, names: Mapping[int, str] | None = None) -> None:
+        """Raises UsageError if the model has another number of outputs than the record, or orders them otherwise."""
+        problem = ""
+        if outputs != self.outputs:
+            problem = f"names {len(self.labels)} labels and the model has {outputs} outputs"
+        named = [str((names or {}).get(index)) for index in range(outputs)]
+        # A model that was never told its labels has LABEL_0, LABEL_1, ...
+        if set(named) == set(self.labels) and tuple(named) != self.labels:
+            problem = f"orders the labels {list(self.labels)} and the model {named}"
+        if problem:
+            raise UsageError(f"{self.directory} is not consistent: run.json {problem}, so train again")
+
+
+def read_run(directory: Path) -> FinishedRun:
+    """Raises UsageError, naming the file and what it lacks, when it is not a finished run."""
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a run directory: give the folder that `explicate train` printed")
-    path = directory / RUN_NAME
-    kind: str = field(read_object(path), "kind", str, path)
-    return kind
-
-
-def read_run(directory: Path) -> TrainingRun:
-    """Raises UsageError, naming the file and what it lacks, when it is not a finished run."""
     path, metrics = directory / RUN_NAME, directory / "metrics.json"
-    settings = read_object(path)
-    return TrainingRun(
-        directory=directory,
-        settings=settings,
-        seed=field(settings, "seed", int, path),
-        data_sha256=field(settings, "data_sha256", str, path),
-        tool_versions={str(k): str(v) for k, v in field(settings, "tool_versions", dict, path).items()},
-        test_metrics=field(read_object(metrics), "test", dict, metrics),
-        data_report=read_object(directory / "data.json"),
-    )
+    try:
+        record = json_format.Parse(_read_text(path), TrainingRun())
+    except (json_format.ParseError, RecursionError) as error:
+        raise UsageError(f"{path} is not the record of a training run ({first_line(error)}): train again") from None
+    for holds, otherwise in _record_checks(record):
+        if not holds:
+            raise UsageError(f"{path}: {otherwise}: train again")
+    test_metrics = _read_object(metrics).get("test")
+    if not isinstance(test_metrics, dict):
+        raise UsageError(f"{metrics}: 'test' is missing or not an object: {UNFINISHED}")
+    run = FinishedRun(directory, record, test_metrics, _read_object(directory / "data.json"))
+    for holds, otherwise in checks(_draft(run), model="draft", version=1):
+        if not holds:
+            raise UsageError(f"{path} describes a model that no server takes ({otherwise}): train again")
+    return run
 
 
-def read_labels(run: TrainingRun) -> tuple[str, ...]:
-    """Labels of the outputs by index: at least two classes, one label of several, none of a regression.
+def _record_checks(record: TrainingRun) -> Iterator[Check]:
+    """What a record must say, in an order in which each may rely on those before it."""
+    known = ", ".join(map(repr, OBJECTIVES))
+    yield record.objective in OBJECTIVES, f"'objective' is {record.objective!r}, not one of {known}"
+    yield record.WhichOneof("schema") is not None, "'text', 'tabular' or 'image' is missing"
+    yield record.HasField("seed"), "'seed' is missing"
+    for name in ("data_sha256", "target_name", "base_model"):
+        yield bool(getattr(record, name)), f"{name!r} is missing"
+    yield all(record.labels), "a label is empty"
+    if record.HasField("target_scale"):
+        mean, spread = record.target_scale.mean, record.target_scale.spread
+        finite = isfinite(mean) and isfinite(spread) and spread > 0
+        yield finite, "target_scale must be finite, its spread above 0"
 
-    Raises UsageError.
-    """
-    labels = field(run.settings, "labels", list, run.file)
-    kind: str = field(run.settings, "kind", str, run.file)
-    if kind.endswith("-regression"):
-        if labels:
-            raise UsageError(f"{run.file}: a regression has no classes, so 'labels' must be []: train again")
-        return ()
-    least = 1 if kind.endswith("-multi-label") else 2
-    if len(labels) < least or not all(isinstance(x, str) and x for x in labels) or len(set(labels)) < len(labels):
-        wanted = "two different names" if least == 2 else "one name, and all different"
-        raise UsageError(f"{run.file}: labels must be at least {wanted}, not {labels!r}")
-    return tuple(labels)
+
+def _draft(run: FinishedRun) -> bundle_pb2.Bundle:
+    """A manifest in which all is right that the record does not say."""
+    draft = bundle_pb2.Bundle(format_version=FORMAT_VERSION, model="draft", version=1, golden_tolerance=1)
+    draft.MergeFrom(run.manifest())
+    if draft.HasField("text"):
+        draft.text.inputs.extend(("input_ids", "attention_mask"))
+    for name in (GRAPH_NAME, GOLDEN_NAME, *run.kind.reads.files(draft)):
+        draft.files.add(name=name)
+    return draft
+
+
+def check_files(directory: Path, names: Sequence[str]) -> None:
+    """Raises UsageError when one of them is missing."""
+    for name in names:
+        if not (directory / name).is_file():
+            raise UsageError(f"{directory / name} is missing: {UNFINISHED}")
 
 
 @dataclass(frozen=True)
-class Target:
-    """What takes a regression's answers from standard deviations of its target to the target's unit."""
+class HeldOut:
+    """An input that the model was not trained on."""
 
-    mean: float = 0.0
-    spread: float = 1.0
-
-
-def read_target(run: TrainingRun) -> Target:
-    """Of a regression whose model answers in standard deviations; raises UsageError."""
-    target = Target(*(float(field(run.settings, name, float, run.file)) for name in ("target_mean", "target_spread")))
-    if not (isfinite(target.mean) and isfinite(target.spread) and target.spread > 0):
-        raise UsageError(f"{run.file}: target_mean and target_spread must be finite, the spread above 0: train again")
-    return target
+    value: HeldOutInput
+    outputs: Sequence[float]  # what the model answered in training, as the graph must
+    target: float | None  # of a regression
 
 
-def read_base_model(run: TrainingRun) -> str:
-    """What was fine-tuned: a name of a hub, or the name of a folder, without the way to it on this machine."""
-    name: str = field(run.settings, "base_model", str, run.file)
-    return Path(name).name if name.startswith(("/", ".", "~")) else name
+def read_held_out(run: FinishedRun, read: Callable[[Mapping[str, Any]], HeldOutInput | None]) -> list[HeldOut]:
+    """The test split, in file order.
+
+    Args:
+        run: whose held_out.jsonl is read.
+        read: makes an input of a line; None if a server would refuse it, so that there is nothing to compare. Raises
+            UsageError, which then gets the line's place.
+    """
+    path = run.directory / HELD_OUT_NAME
+    held_out = []
+    for place, line in _read_lines(path):
+        try:
+            value = read(_object(line))
+            target, outputs = _target(line, run), _outputs(line, run.outputs)
+        except UsageError as error:
+            raise UsageError(f"{place}: {error}") from None
+        if value is not None:
+            held_out.append(HeldOut(value, outputs, target))
+    if not held_out:
+        raise UsageError(
+            f"{path} has no {run.kind.reads.plural}, and the export must be compared on some: {UNFINISHED}"
+        )
+    return held_out
 
 
-def read_target_name(run: TrainingRun) -> str:
-    """The name of what a regression predicts; raises UsageError."""
-    name: str = field(run.settings, "target_name", str, run.file)
-    if not name:
-        raise UsageError(f"{run.file}: target_name is empty: train again")
-    return name
+def _object(line: Any) -> dict[str, Any]:
+    if not isinstance(line, dict):
+        raise UsageError(f"not an object: {UNFINISHED}")
+    return line
+
+
+def _outputs(line: Mapping[str, Any], count: int) -> list[float]:
+    outputs = line.get("outputs")
+    if not isinstance(outputs, list) or len(outputs) != count or not all(map(_is_number, outputs)):
+        raise UsageError(f'"outputs" are not the {count} that the model gave, as training writes them: train again')
+    return outputs
+
+
+def _target(line: Mapping[str, Any], run: FinishedRun) -> float | None:
+    if run.labels:
+        return None
+    target = line.get("label", line.get("value"))
+    if not _is_number(target):
+        raise UsageError(f'"label" is not a finite number: {UNFINISHED}')
+    return float(target)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(_read_text(path))
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON ({error}): {UNFINISHED}") from None
+    if not isinstance(value, dict):
+        raise UsageError(f"{path} is not a JSON object: {UNFINISHED}")
+    return value
+
+
+def _read_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """The JSON values in a file of one a line, each with its place for messages ("FILE, line 3").
+
+    Lines end with "\\n" only: other line separators occur inside texts. Empty lines are passed over.
+    """
+    for number, line in enumerate(_read_text(path).split("\n"), start=1):
+        if line.strip():
+            place = f"{path}, line {number}"
+            try:
+                yield place, json.loads(line)
+            except ValueError as error:
+                raise UsageError(f"{place}: not JSON ({error}): {UNFINISHED}") from None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"{path} is missing: {UNFINISHED}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read ({error}): {UNFINISHED}") from None

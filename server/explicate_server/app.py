@@ -25,9 +25,9 @@ from explicate_server.inference.workers import Workers
 from explicate_server.registry.label_store import LIVE
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.poll import RepositoryPoll
-from explicate_server.rpc.calls import CallsInterceptor, Reception
 from explicate_server.rpc.health_service import HealthReport
 from explicate_server.rpc.inference_service import InferenceServicer
+from explicate_server.rpc.interceptor import CallsInterceptor, Reception
 from explicate_server.rpc.model_service import ModelServicer
 from explicate_server.rpc.ports import PortError, Ports, Services
 from explicate_server.runtime.batcher import Batcher
@@ -131,7 +131,7 @@ class Server:
         newest = records[-1]
         return (
             f"no bundle in {repository} can be served; "
-            f"{newest.place.model} version {newest.place.version} was refused: {newest.reason}"
+            f"{newest.location.model} version {newest.location.version} was refused: {newest.reason}"
         )
 
     async def drain(self) -> bool:
@@ -176,9 +176,9 @@ class Server:
         """The batcher that answers for each known model now, if any."""
         live: dict[str, Batcher | None] = {}
         for record in self.registry.records:
-            live.setdefault(record.place.model, None)
-            if record.served is not None and LIVE in record.labels:
-                live[record.place.model] = record.served.batcher
+            live.setdefault(record.location.model, None)
+            if record.loaded is not None and LIVE in record.labels:
+                live[record.location.model] = record.loaded.batcher
         return live
 
 

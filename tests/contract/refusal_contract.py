@@ -108,7 +108,7 @@ class RefusalContract(Contract):
             ({"time_limit_s": 0.0}, "options.time_limit_seconds"),
             ({"time_limit_s": -1.0}, "options.time_limit_seconds"),
             ({"time_limit_s": math.nan}, "options.time_limit_seconds"),
-            ({"method": "lime", "seed": 2**32}, "options.seed"),
+            ({"seed": 2**32}, "options.seed"),
             ({"top_k": 0}, "options.top_k"),
             ({"max_players": 1}, "options.max_players"),
             ({"max_players": 1025}, "options.max_players"),

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from explicate import Client
 from explicate.v1 import bundle_pb2
-from explicate_bundle.columns import TableColumns, TableRows
 from support.harness import server_process
+from support.table_rows import TableRows, encode
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -99,7 +99,7 @@ def client(chain: Path) -> Iterator[Client]:
 
 
 class Exported:
-    """What is in a bundle, asked as export asks it: its own encoding of rows, bare ONNX Runtime."""
+    """What is in a bundle, asked without the product: an encoding of our own, bare ONNX Runtime."""
 
     def __init__(self, chain: Path, name: str) -> None:
         folder = chain / "repository" / name / "1"
@@ -117,7 +117,7 @@ class Exported:
 
     def of(self, rows: list[dict[str, Any]]) -> NDArray[np.float64]:
         """float64 [rows, outputs] of rows as the client takes them."""
-        return self.ask(TableColumns(self.manifest.tabular).encoded(rows))
+        return self.ask(encode(rows, self.manifest.tabular.columns))
 
 
 @pytest.fixture(params=list(LABELS))

@@ -174,7 +174,7 @@ async def test_nobody_waits_for_a_shadow_and_what_comes_too_fast_is_dropped_and_
     publish_copy(repository, 3)
     async with running_server(repository) as running:
         await with_canary(running, live=1, canary=3, shadow_share=1.0)
-        canary = running.server.registry.find("tiny", label="canary").served
+        canary = running.server.registry.find("tiny", label="canary").loaded
         gated = gate(running, served=canary)
         requests = 100
         for _ in range(requests):
@@ -195,7 +195,7 @@ async def test_shadows_that_wait_are_bounded_in_bytes_too(repository: Path, monk
     monkeypatch.setattr(shadow, "MOST_WAITING_BYTES", 3 * request.ByteSize())
     async with running_server(repository) as running:
         await with_canary(running, live=1, canary=3, shadow_share=1.0)
-        gated = gate(running, served=running.server.registry.find("tiny", label="canary").served)
+        gated = gate(running, served=running.server.registry.find("tiny", label="canary").loaded)
         for _ in range(5):
             await running.inference.Predict(request)
         assert (await report(running)).dropped == 2
@@ -209,7 +209,7 @@ async def test_shadows_that_wait_are_bounded_in_bytes_too(repository: Path, monk
 async def test_a_canary_that_fails_costs_nobody_anything(repository: Path) -> None:
     async with running_server(repository) as running:
         await with_canary(running, live=1, canary=2, shadow_share=1.0)
-        gated = gate(running, served=running.server.registry.find("tiny", label="canary").served)
+        gated = gate(running, served=running.server.registry.find("tiny", label="canary").loaded)
         gated.fail = True
         gated.let_through(10)
         assert (await running.inference.Predict(predict_request(TEXT))).model.version == 1

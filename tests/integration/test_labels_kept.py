@@ -101,7 +101,7 @@ async def test_a_version_loaded_for_a_label_that_could_not_be_kept_is_freed(
         assert caught.value.reason == "LABELS_READ_ONLY"
         record = running.server.registry.find("tiny", version=1)
         await until(lambda: record.state.name == "AVAILABLE")
-        assert record.served is None
+        assert record.loaded is None
         assert (await client.get_model("tiny")).labels == (explicate.ModelLabel("live", 2, None),)
 
 

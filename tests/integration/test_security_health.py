@@ -103,7 +103,7 @@ async def test_a_canary_whose_runtime_hangs_is_in_the_log_and_the_live_version_s
     publish_copy(repository, 2)
     async with running_server(repository, stuck_batch_s=0.05) as running, AsyncClient(running.target) as client:
         await client.activate_version("tiny", 1, label="canary")
-        canary = running.server.registry.find("tiny", label="canary").served
+        canary = running.server.registry.find("tiny", label="canary").loaded
         gated = gate(running, served=canary)
         hanging = asyncio.ensure_future(client.predict("tiny", [TEXT], label="canary"))
         await until(lambda: "tiny/1 is stuck: one batch has run for" in caplog.text)

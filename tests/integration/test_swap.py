@@ -128,7 +128,7 @@ async def test_rolling_back_needs_no_load_and_twice_is_forward_again(repository:
     async with running_server(repository) as running:
         await admin(running).ActivateVersion(activate(1))
         previous = running.server.registry.find("tiny", version=2)
-        assert previous.served is not None
+        assert previous.loaded is not None
         assert previous.previous_of == ["live"]
         loads = running.server.registry.lifecycle.outcomes["tiny", "load", "ok"]
         back = await admin(running).RollbackModel(messages.RollbackModelRequest(model="tiny"))
@@ -175,7 +175,7 @@ async def test_a_labelled_version_is_not_unloaded_and_another_is(repository: Pat
         with pytest.raises(explicate.FailedPrecondition, match="is labelled live") as caught:
             await client.unload_model("tiny", 2)
         assert caught.value.reason == "VERSION_IN_USE"
-        freed = weakref.ref(running.server.registry.find("tiny", version=1).served.runtime)
+        freed = weakref.ref(running.server.registry.find("tiny", version=1).loaded.runtime)
         await client.explain("tiny", TEXT, version=1)
         store = running.server.registry.lifecycle.on_freed[0].__self__
         assert store.bytes > 0
@@ -199,7 +199,7 @@ async def test_a_change_runs_to_its_end_when_its_caller_leaves(repository: Path)
             await call
         await until(lambda: running.server.calls.in_flight == 0)
         lock.release()
-        await until(lambda: running.server.registry.find("tiny").place.version == 1)
+        await until(lambda: running.server.registry.find("tiny").location.version == 1)
 
 
 async def test_a_change_of_one_model_does_not_wait_for_another(repository: Path) -> None:

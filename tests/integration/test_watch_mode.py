@@ -154,8 +154,8 @@ async def test_a_server_may_start_before_there_is_anything_to_serve(repository: 
 async def test_versions_whose_folders_have_gone_are_forgotten_but_not_the_one_that_serves(repository: Path) -> None:
     break_golden(publish_copy(repository, 2))
     async with watching(repository) as running:
-        assert [record.place.version for record in running.server.registry.records] == [1, 2]
+        assert [record.location.version for record in running.server.registry.records] == [1, 2]
         shutil.rmtree(repository / "tiny")
         await running.server.poll.look()
-        assert [record.place.version for record in running.server.registry.records] == [1]
+        assert [record.location.version for record in running.server.registry.records] == [1]
         assert await live_version(running) == 1

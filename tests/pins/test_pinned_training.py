@@ -27,7 +27,7 @@ _OF_WHAT_WAS_LEARNT = (
     (re.compile(r"(?s)<svg.*?</svg>"), "<svg/>"),
     (re.compile(r"data:image/[\w+]+;base64,[\w+/=]+"), "<picture>"),
     (re.compile(r"(?s)<pre>.*?</pre>"), "<pre/>"),
-    (re.compile(r"python \d[^<]*"), "<versions>"),
+    (re.compile(r"accelerate \d[^<]*"), "<versions>"),
 )
 
 _MISTAKES = re.compile(r"(?s)<h2>Worst mistakes</h2>.*?(?=<h2>)")

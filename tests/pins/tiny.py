@@ -51,12 +51,8 @@ def _text_run(folder: Path, objective: str) -> Path:
 def _table_run(folder: Path, objective: str) -> Path:
     if objective == "classification":
         return write_table_run(folder)
-    run = write_table_run(folder, labels=FLAGS if objective == "multi-label" else ())
-    if objective == "multi-label":
-        path = run / "run.json"
-        description = {**json.loads(path.read_text(encoding="utf-8")), "kind": "tabular-multi-label"}
-        path.write_text(json.dumps(description), encoding="utf-8")
-    return run
+    kind, labels = f"tabular-{objective}", FLAGS if objective == "multi-label" else ()
+    return write_table_run(folder, labels=labels, kind=kind)
 
 
 def _image_run(folder: Path, objective: str) -> Path:

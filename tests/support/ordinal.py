@@ -61,12 +61,14 @@ class Ordinal(Classification):
     def leakage(self, values: NDArray[np.float32], targets: NDArray[Any]) -> float | None:
         return Regression().leakage(values, targets)
 
-    def headline(self, run: Mapping[str, Any], test: Mapping[str, Any], counted: str) -> tuple[str, str, str]:
-        classes = len(run["labels"])
+    def headline(
+        self, test: Mapping[str, Any], labels: Sequence[str], target_name: str, counted: str
+    ) -> tuple[str, str, str]:
+        classes = len(labels)
         return (f"to place {counted} among {classes} classes. It is off by", f"{test['rank_mae']:.2f}", " ranks.")
 
-    def drawings(self, test: Evaluation, run: Mapping[str, Any], *, counted: str) -> dict[str, Drawing]:
-        return {}
+    def drawings(self, test: Evaluation, labels: Sequence[str], target_name: str, *, counted: str) -> list[Drawing]:
+        return []
 
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
         places = self._places(test.outputs, labels)

@@ -1,7 +1,6 @@
 """A real repository with a tiny random text model, made by the real export; and variants of it with edited graphs."""
 
 import hashlib
-import json
 import random
 import shutil
 from collections.abc import Sequence
@@ -15,9 +14,11 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
 from explicate.v1 import bundle_pb2
+from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
 from explicate_bundle.golden import Golden, read_golden, write_golden
 from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME, MANIFEST_NAME, TOKENIZER_NAME
 from explicate_export.publish import stage_bundle
+from support.run_files import read_lines, write_lines, write_record
 from support.tiny_text_model import WORDS, write_tiny_text_model
 
 LABELS = ("other", "great")
@@ -58,7 +59,25 @@ def write_tiny_run(
     write_tiny_text_model(directory / "model", labels=labels or ["value"], seed=seed)
     texts = texts or compose_texts(_HELD_OUT_TEXTS, seed=seed)
     write_run_files(directory, texts=texts, labels=labels, kind=kind, pairs=pairs)
+    write_outputs(directory)
     return directory
+
+
+def write_outputs(directory: Path, *, max_tokens: int = MAX_TOKENS) -> None:
+    """Puts what the run's model answers into held_out.jsonl, as training does."""
+    import torch  # only for the tests that need a bundle
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(directory / "model").train(False)
+    tokenizer = AutoTokenizer.from_pretrained(directory / "model")
+    lines = read_lines(directory)
+    columns = [[line[name] for line in lines] for name in ("text", "text_pair") if name in lines[0]]
+    with torch.no_grad():
+        encoded = tokenizer(*columns, truncation=True, max_length=max_tokens, padding=True, return_tensors="pt")
+        outputs = model(**encoded).logits
+    if "value" in lines[0]:
+        outputs = outputs * TARGET_SPREAD + TARGET_MEAN
+    write_lines(directory, ({**line, "outputs": row} for line, row in zip(lines, outputs.tolist(), strict=True)))
 
 
 def write_run_files(
@@ -70,34 +89,35 @@ def write_run_files(
     kind: str = "text-classification",
     pairs: bool = False,
 ) -> None:
-    """Every file of a run directory but the model."""
+    """Every file of a run directory but the model, which seems to have answered 0 throughout."""
     data_sha256 = hashlib.sha256("\n".join(texts).encode()).hexdigest()
-    run = {
-        "kind": kind,
-        "labels": list(labels),
-        "target_name": TARGET_NAME,
-        "target_mean": TARGET_MEAN,
-        "target_spread": TARGET_SPREAD,
-        "pairs": pairs,
-        "max_tokens": max_tokens,
-        "base_model": "tiny-random",
-        "seed": 7,
-        "data_sha256": data_sha256,
-        "tool_versions": {"torch": "0"},
-    }
+    record = TrainingRun(
+        objective=kind.removeprefix("text-"),
+        labels=labels,
+        target_name=TARGET_NAME,
+        target_scale=None if labels else TargetScale(mean=TARGET_MEAN, spread=TARGET_SPREAD),
+        text=bundle_pb2.TextSchema(max_tokens=max_tokens, pairs=pairs),
+        base_model="tiny-random",
+        seed=7,
+        data_sha256=data_sha256,
+        tool_versions={"torch": "0"},
+    )
     per_class = {label: {"precision": 0.5, "recall": 0.25, "f1": 0.33} for label in labels}
     metrics = {"validation": {"accuracy": 0.5}, "test": {"accuracy": 0.5, "f1_macro": 0.375, "per_class": per_class}}
     data = {"sha256": data_sha256, "splits": {"train": 10, "test": len(texts)}, "exact_duplicates": 0}
-    for name, value in (("run", run), ("metrics", metrics), ("data", data)):
-        (directory / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
-    lines = [json.dumps(_held_out(kind, text, labels, index)) for index, text in enumerate(texts)]
-    if pairs:
-        others = compose_texts(len(texts), seed=len(texts), longest=40)
-        lines = [
-            json.dumps({**json.loads(line), "text_pair": other}) for line, other in zip(lines, others, strict=True)
-        ]
-    (directory / "held_out.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    (directory / "config.toml").write_text("seed = 7\n", encoding="utf-8")
+    write_record(directory, record, metrics=metrics, data=data)
+    others = compose_texts(len(texts), seed=len(texts), longest=40)
+    write_lines(
+        directory,
+        (
+            {
+                **_held_out(kind, text, labels, index),
+                **({"text_pair": others[index]} if pairs else {}),
+                "outputs": [0.0] * (len(labels) or 1),
+            }
+            for index, text in enumerate(texts)
+        ),
+    )
 
 
 def _held_out(kind: str, text: str, labels: Sequence[str], index: int) -> dict[str, Any]:

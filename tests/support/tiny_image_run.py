@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoModelForImageClassification, MobileNetV2Config, ResNetConfig, ViTConfig
 
+from explicate.v1 import bundle_pb2
+from explicate.v1.training_run_pb2 import PixelNormalisation, TargetScale, TrainingRun
 from explicate_training.loop.trainer import one_thread
+from support.run_files import read_lines, write_lines, write_record
 
 LABELS = ("circle", "square", "stripe")
 TARGET_MEAN, TARGET_SPREAD = 100.0, 25.0  # of a regression
@@ -109,29 +112,52 @@ def write_image_run(
             target = {"value": float(stream.normal(TARGET_MEAN, TARGET_SPREAD))}
         elif kind == "image-multi-label":
             target = {"labels": [shape]}
-        lines.append(json.dumps({"image": f"held_out/{number:05d}.png", **target}))
-    (directory / "held_out.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    image = {
-        "width": EDGE, "height": EDGE, "shortest_edge": EDGE + 4, "resampling": "bicubic", "mean": MEAN, "std": STD,
-        "rescale": 1 / 255, "patch_size": 8 if family == "vit" else 0,
-    }  # fmt: skip
-    run = {
-        "kind": kind, "labels": list(labels), "target_name": "" if labels else "height", "image": image,
-        "target_mean": TARGET_MEAN, "target_spread": TARGET_SPREAD,
-        "base_model": f"tiny-{family}", "seed": 7, "data_sha256": "0" * 64, "tool_versions": {"torch": "0"},
-    }  # fmt: skip
+        lines.append({"image": f"held_out/{number:05d}.png", **target})
+    record = TrainingRun(
+        objective=kind.removeprefix("image-"),
+        labels=labels,
+        target_name="shape" if labels else "height",
+        target_scale=None if labels else TargetScale(mean=TARGET_MEAN, spread=TARGET_SPREAD),
+        image=bundle_pb2.ImageSchema(
+            width=EDGE,
+            height=EDGE,
+            shortest_edge=EDGE + 4,
+            resampling=bundle_pb2.RESAMPLING_BICUBIC,
+            patch_size=8 if family == "vit" else None,
+        ),
+        normalisation=PixelNormalisation(mean=MEAN, std=STD, rescale=1 / 255),
+        base_model=f"tiny-{family}",
+        seed=7,
+        data_sha256="0" * 64,
+        tool_versions={"torch": "0"},
+    )
     test = {"accuracy": 0.75} if labels else {"r2": 0.5}
-    for name, value in (("run", run), ("metrics", {"test": test}), ("data", {"images": images})):
-        (directory / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
-    (directory / "config.toml").write_text("seed = 7\n", encoding="utf-8")
+    write_record(directory, record, metrics={"test": test}, data={"images": images})
+    write_lines(directory, lines)
+    write_outputs(directory)
     return directory
 
 
-def prepared(image: Image.Image) -> NDArray[np.uint8]:
+def write_outputs(directory: Path, *, resampling: Image.Resampling = Image.Resampling.BICUBIC) -> None:
+    """Puts what the run's model answers into held_out.jsonl, as training does."""
+    lines, pixels = read_lines(directory), []
+    for line in lines:
+        with Image.open(directory / line["image"]) as image:
+            pixels.append(prepared(image, resampling))
+    values = (np.stack(pixels) / 255 - MEAN) / STD
+    with torch.no_grad(), one_thread(when=True):
+        model = AutoModelForImageClassification.from_pretrained(directory / "model").train(False)
+        outputs = model(pixel_values=torch.from_numpy(np.moveaxis(values, 3, 1).astype(np.float32))).logits.numpy()
+    if "value" in lines[0]:
+        outputs = outputs * TARGET_SPREAD + TARGET_MEAN
+    write_lines(directory, ({**line, "outputs": row} for line, row in zip(lines, outputs.tolist(), strict=True)))
+
+
+def prepared(image: Image.Image, resampling: Image.Resampling = Image.Resampling.BICUBIC) -> NDArray[np.uint8]:
     """What the models of this module read of an upright RGB image, written down again in the simplest way."""
     width, height = image.size
     short = EDGE + 4
     size = (round(width * short / height), short) if height <= width else (short, round(height * short / width))
-    resized = image.resize(size, Image.Resampling.BICUBIC)
+    resized = image.resize(size, resampling)
     left, top = (size[0] - EDGE) // 2, (size[1] - EDGE) // 2
     return np.asarray(resized)[top : top + EDGE, left : left + EDGE]

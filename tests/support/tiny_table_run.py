@@ -10,9 +10,13 @@ from typing import Any  # cells of many types
 import numpy as np
 import torch
 
+from explicate.v1 import bundle_pb2
+from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.table_arrays import write_lime_statistics
 from explicate_training.table.background import lime_statistics
-from explicate_training.table.network import TabularNetwork, TabularNetworkConfig, save_network
+from explicate_training.table.network import TabularNetwork, TabularNetworkConfig, load_network, save_network
+from support.run_files import write_lines, write_record
+from support.table_rows import encode
 
 LABELS = ("no", "yes")
 BACKGROUND_ROWS = 20
@@ -47,11 +51,15 @@ def write_table_run(
     columns: Sequence[Column] = COLUMNS,
     *,
     labels: Sequence[str] = LABELS,
+    kind: str = "",
     rows: int = 60,
     seed: int = 1,
     target_scale: float = 25.0,
 ) -> Path:
-    """A whole run; without labels it is a regression, whose target varies by about `target_scale`."""
+    """A whole run; without labels it is a regression, whose target varies by about `target_scale`.
+
+    With labels it is a classifier unless `kind` is "tabular-multi-label".
+    """
     stream = random.Random(seed)
     table = [{column["name"]: _cell(column, stream) for column in columns} for _ in range(rows)]
     network = _network(columns, outputs=len(labels) or 1, seed=seed)
@@ -59,28 +67,45 @@ def write_table_run(
         network.set_target_statistics(100.0, target_scale)
     save_network(network, directory / "model")
     targets = [stream.choice(labels) if labels else stream.gauss(100.0, target_scale) for _ in range(rows)]
-    lines = [json.dumps({"row": row, "label": target}) for row, target in zip(table, targets, strict=True)]
-    (directory / "held_out.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    _write_settings(directory, columns, labels, sha256=hashlib.sha256("\n".join(lines).encode()).hexdigest())
+    lines = [{"row": row, "label": target} for row, target in zip(table, targets, strict=True)]
+    sha256 = hashlib.sha256("\n".join(map(json.dumps, lines)).encode()).hexdigest()
+    kind = kind or ("tabular-classification" if labels else "tabular-regression")
+    _write_record(directory, columns, labels, kind=kind, sha256=sha256)
     _write_background(directory / "background.npz", columns, seed=seed)
     _write_lime_statistics(directory / "lime.npz", columns, seed=seed)
+    outputs = _outputs(load_network(directory / "model"), columns, table)
+    write_lines(directory, ({**line, "outputs": row} for line, row in zip(lines, outputs, strict=True)))
     return directory
 
 
-def _write_settings(directory: Path, columns: Sequence[Column], labels: Sequence[str], *, sha256: str) -> None:
-    run = {
-        "kind": "tabular-classification" if labels else "tabular-regression",
-        "labels": list(labels),
-        "target_name": TARGET,
-        "columns": list(columns),
-        "seed": 7,
-        "data_sha256": sha256,
-        "tool_versions": {"torch": "0"},
-    }
+def message(column: Column) -> bundle_pb2.ColumnSchema:
+    """The column as run.json and the bundle list it."""
+    column_type = bundle_pb2.ColumnType.Value(f"COLUMN_TYPE_{column['type'].upper()}")
+    return bundle_pb2.ColumnSchema(**{**column, "type": column_type, "group": column["group"] or None})
+
+
+def _write_record(directory: Path, columns: Sequence[Column], labels: Sequence[str], *, kind: str, sha256: str) -> None:
+    record = TrainingRun(
+        objective=kind.removeprefix("tabular-"),
+        labels=labels,
+        target_name=TARGET,
+        tabular=bundle_pb2.TabularSchema(
+            columns=map(message, columns), background_rows=BACKGROUND_ROWS, lime_statistics=True
+        ),
+        base_model="tabular-network",
+        seed=7,
+        data_sha256=sha256,
+        tool_versions={"torch": "0"},
+    )
     test = {"auroc": 0.75, "per_class": {"yes": {"precision": 0.5, "recall": 0.25}}} if labels else {"r_squared": 0.5}
-    for name, value in (("run", run), ("metrics", {"test": test}), ("data", {"sha256": sha256, "rows": 100})):
-        (directory / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
-    (directory / "config.toml").write_text("seed = 7\n", encoding="utf-8")
+    write_record(directory, record, metrics={"test": test}, data={"sha256": sha256, "rows": 100})
+
+
+def _outputs(network: TabularNetwork, columns: Sequence[Column], table: Sequence[dict[str, Any]]) -> Any:
+    """What the network answers."""
+    rows = encode(table, list(map(message, columns)))
+    with torch.no_grad():
+        return network(torch.from_numpy(rows.numbers), torch.from_numpy(rows.codes)).tolist()
 
 
 def _cell(column: Column, stream: random.Random) -> float | str | bool | None:

@@ -12,7 +12,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any  # JSON values
 
+import numpy as np
+from google.protobuf import json_format
+from numpy.typing import NDArray
+
 from explicate.errors import ExplicateError, UsageError
+from explicate.v1.training_run_pb2 import TrainingRun
 
 _LAST_FILE = "trainer_state.json"  # what the Trainer writes last into a checkpoint
 _TOOLS = ("explicate", "torch", "transformers", "tokenizers", "accelerate", "numpy", "scikit-learn")
@@ -90,6 +95,24 @@ class RunDirectory:
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Writes a JSON object to be read by people, too."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_run(folder: Path, run: TrainingRun) -> None:
+    """Writes run.json, which export reads."""
+    text = json_format.MessageToJson(run, preserving_proto_field_name=True, indent=2, ensure_ascii=False)
+    (folder / "run.json").write_text(text + "\n", encoding="utf-8")
+
+
+def write_held_out(folder: Path, rows: Iterable[Mapping[str, Any]], outputs: NDArray[np.floating[Any]]) -> None:
+    """Writes held_out.jsonl: the inputs of the test part with their labels and what the model answered.
+
+    `outputs` are float [rows, outputs], logits or values. Export encodes the inputs again and must meet them, so they
+    have all digits of a float32.
+    """
+    given = ([float(f"{output:.9g}") for output in of_row] for of_row in outputs.tolist())
+    write_json_lines(
+        folder / "held_out.jsonl", ({**row, "outputs": of_row} for row, of_row in zip(rows, given, strict=True))
+    )
 
 
 def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -1,62 +1,155 @@
-"""Models of images: graph and golden images of their bundles."""
+"""Models of images: golden images, and odd file formats to compare on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
+from typing import Any  # JSON values
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.golden import Golden, write_golden
-from explicate_bundle.images import UnreadableImage, decode
-from explicate_bundle.input_kind import split_kind
-from explicate_bundle.inputs import ImageInput
-from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME
-from explicate_export.contents import CardText, Contents, Say
-from explicate_export.description import GOLDEN_TOLERANCE
+from explicate_bundle.images import MAX_PIXELS, UnreadableImage
+from explicate_bundle.inputs import ImageInput, ModelInput
+from explicate_bundle.kinds.kind import Check
+from explicate_export.conversion import CardText, ModelExport, Say
 from explicate_export.errors import UsageError
-from explicate_export.evenly import evenly
+from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
 from explicate_export.image import model as image_model
-from explicate_export.image.golden import Pixels, attribute_golden_images, choose_golden_images, edge_images
-from explicate_export.image.run import ImageRun, read_image_run
-from explicate_export.model_card import code
-from explicate_export.onnx_graph import write_graph
-from explicate_export.parity import LOGITS, MAX_DIFFERENCE, Graph, Scale, check_parity, measure_parity
-from explicate_export.training_run import TrainingRun
+from explicate_export.image.golden import affordable, choose_golden_images, edge_images
+from explicate_export.markdown import code
+from explicate_export.objectives import InputWords
+from explicate_export.onnx_graph import GraphSource
+from explicate_export.parity import Scale
+from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, check_files, read_held_out
+from explicate_server.modalities.image import ImageModality
+from explicate_server.modalities.modality import EncodedInput, Modality
+
+# bf16 keeps 8 bits: the logits of the digits' ResNet, of up to 14.8, are off by 0.036 at most. Of a regression nothing
+# was measured, so no lower precision is allowed.
+GOLDEN_REDUCED_TOLERANCE = 0.1
+_ANY_SIZE = 2**63 - 1  # bytes; what training read is not refused here
+_WORDS = InputWords(
+    one="image",
+    many="images",
+    source="an image",
+    judged="of an image",
+    classifier="An image classifier",
+    alike="same subjects, cameras, light and framing",
+    of_no_class="for images that show none of them",
+    of_no_value="for images unlike all that it was trained on",
+    of_no_label="an image that shows something else gets none of them, or a wrong one",
+    edge_cases="in odd formats",
+)
 
 
-def image_card(run: ImageRun) -> CardText:
-    """The sentences for the card of a classifier, a model of several labels or a regression."""
-    return CardText(
-        summary=f"{_summary(run)} {_origin(run)}",
-        inputs="images",
-        limits=_limits(run),
-        absence="A segment of an image (a superpixel, or a cell of a grid) is absent when its pixels take its mean "
-        "colour; answers that were asked for another masking (blurred, or grey) say so. Segments are cut from the "
-        "pixels that the model reads, not from those of the file. Pictures with patches in one colour do not occur "
-        "in life: what the model makes of them is part of what is measured.",
-        sections=(_seen(run),),
-    )
+class ImageExport(ModelExport):
+    """A model of images; its model directory is a Hugging Face one."""
+
+    words = _WORDS
+    schema: bundle_pb2.ImageSchema
+
+    def __init__(self, run: FinishedRun, say: Say) -> None:
+        """See ModelExport."""
+        check_files(run.model_directory, ("config.json", "model.safetensors"))
+        for holds, otherwise in _normalisation_checks(run):
+            if not holds:
+                raise UsageError(f"{run.file}: {otherwise}: train again")
+        self.run = run
+        self.schema = run.record.image
+        self.reduced_tolerance = GOLDEN_REDUCED_TOLERANCE if run.kind.predicts.least_labels else 0.0
+        self.held_out = held_out_images(run)
+        say(f"loading {run.model_directory}")
+        self._trained = image_model.load(run)
+        self.architecture = self._trained.architecture
+
+    def load(self, held_out: HeldOut) -> ModelInput:
+        """The bytes of the file."""
+        assert isinstance(held_out.value, Path)
+        return ImageInput(held_out.value.read_bytes())
+
+    def prepare(self, folder: Path, values: Sequence[ModelInput]) -> Modality:  # noqa: ARG002
+        """An image's bundle has no other files."""
+        return ImageModality(self.schema, max_image_bytes=_ANY_SIZE, max_image_pixels=MAX_PIXELS)
+
+    def encode(self, modality: Modality, values: Sequence[ModelInput]) -> list[EncodedInput]:
+        """Decodes and resizes."""
+        try:
+            return super().encode(modality, values)
+        except UnreadableImage as error:
+            raise UsageError(f"a held-out image of {self.run.directory} {error}: train again") from None
+
+    def edge_cases(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> list[ModelInput]:  # noqa: ARG002
+        """The first image in odd forms."""
+        (first, *_) = _contents(values)
+        return [ImageInput(content) for content in edge_images(first)]
+
+    def graph_source(self, output_name: str) -> GraphSource:
+        """The model, with scaling and normalising."""
+        return self._trained.graph_source(output_name)
+
+    def reference(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> NDArray[np.float32]:  # noqa: ARG002
+        """As the model answers in training."""
+        return self._trained.outputs([one.row.values for one in encoded])
+
+    def choose_golden(self, compared: Compared) -> GoldenChoice:
+        """Images spread evenly over what the model answers, and the edge cases."""
+        sizes = [len(content) for content in _contents(compared.values)]
+        whole = choose_golden_images(compared.reference[: compared.held_out], sizes)
+        chosen = [*whole, *range(compared.held_out, len(sizes))]
+        images, segments, evaluations_per_player = affordable(self._trained.operations())
+        attributed = spread_evenly(whole, images) if images else []
+        return GoldenChoice(chosen, attributed, evaluations_per_player, segments)
+
+    def card(self, scale: Scale) -> CardText:  # noqa: ARG002
+        """What the model sees of an image, and how segments are hidden."""
+        base = self.run.base_model
+        return CardText(
+            words=self.words,
+            inputs="images",
+            origin=f"A small {code(base.removeprefix('new '))}, trained from nothing."
+            if base.startswith("new ")
+            else f"Fine-tuned from {code(base)}.",
+            absence="A segment of an image (a superpixel, or a cell of a grid) is absent when its pixels take its mean "
+            "colour; answers that were asked for another masking (blurred, or grey) say so. Segments are cut from the "
+            "pixels that the model reads, not from those of the file. Pictures with patches in one colour do not occur "
+            "in life: what the model makes of them is part of what is measured.",
+            sections=(_seen(self.schema),),
+        )
 
 
-def _summary(run: ImageRun) -> str:
-    if run.regression:
-        return f"A regression that predicts {code(run.target_name)} from an image, in its own unit."
-    labels = ", ".join(map(code, run.labels))
-    if run.kind == bundle_pb2.MODEL_KIND_IMAGE_MULTI_LABEL:
-        return f"A model that says of an image which of {len(run.labels)} labels fit, any number of them: {labels}."
-    return f"An image classifier with {len(run.labels)} classes: {labels}."
+def held_out_images(run: FinishedRun) -> list[HeldOut]:
+    """The image files of the test split."""
+    folder = run.directory.resolve()
+
+    def read(line: Mapping[str, Any]) -> Path:
+        name = line.get("image")
+        if not isinstance(name, str):
+            raise UsageError(f'not an object with an "image": {UNFINISHED}')
+        file = run.directory / name
+        if not file.resolve().is_relative_to(folder):
+            raise UsageError(f"the image {name!r} is outside the run's folder: train again")
+        if not file.is_file():
+            raise UsageError(f"{file} is missing: {UNFINISHED}")
+        return file
+
+    return read_held_out(run, read)
 
 
-def _origin(run: ImageRun) -> str:
-    if run.base_model.startswith("new "):
-        return f"A small {code(run.base_model.removeprefix('new '))}, trained from nothing."
-    return f"Fine-tuned from {code(run.base_model)}."
+def _normalisation_checks(run: FinishedRun) -> Iterator[Check]:
+    normalisation = run.record.normalisation
+    for name in ("mean", "std"):
+        values = getattr(normalisation, name)
+        yield len(values) == 3 and all(map(isfinite, values)), f"normalisation.{name} must be three numbers"
+    above = min(normalisation.std) > 0 and isfinite(normalisation.rescale) and normalisation.rescale > 0
+    yield above, "normalisation.std and normalisation.rescale must be above 0"
 
 
-def _seen(run: ImageRun) -> str:
-    schema = run.schema
+def _contents(values: Sequence[ModelInput]) -> tuple[bytes, ...]:
+    return tuple(value.content for value in values if isinstance(value, ImageInput))
+
+
+def _seen(schema: bundle_pb2.ImageSchema) -> str:
     size = f"{schema.width} x {schema.height} pixels"
     how = (
         f"its shorter edge is resized to {schema.shortest_edge} pixels, and the middle {size} are cut out; what lies "
@@ -64,129 +157,12 @@ def _seen(run: ImageRun) -> str:
         if schema.shortest_edge
         else f"it is stretched to {size}, whatever its shape"
     )
+    resampling = bundle_pb2.Resampling.Name(schema.resampling).removeprefix("RESAMPLING_").lower()
     return "\n".join(
         [
             "## What it sees of an image",
             "",
             f"The first frame, upright, on white where it is transparent, in RGB with 8 bits a channel. Then {how} "
-            f"({run.preparation.resampling} resampling, antialiased). Scaling and normalising are part of the graph.",
+            f"({resampling} resampling, antialiased). Scaling and normalising are part of the graph.",
         ]
     )
-
-
-def _limits(run: ImageRun) -> tuple[str, ...]:
-    always = f"It always answers one of its {len(run.labels)} classes, also for images that show none of them."
-    if run.regression:
-        always = "It answers a number for every image, also for images unlike all that it was trained on."
-    elif run.kind == bundle_pb2.MODEL_KIND_IMAGE_MULTI_LABEL:
-        always = "It knows its labels only: an image that shows something else gets none of them, or a wrong one."
-    little = "" if run.regression else ", and its probabilities mean little"
-    return (
-        "Meant for images like those it was trained on: same subjects, cameras, light and framing. On others its "
-        f"metrics do not hold{little}.",
-        always,
-    )
-
-
-# bf16 keeps 8 bits: the logits of the digits' ResNet, of up to 14.8, are off by 0.036 at most. Of a regression nothing
-# was measured, so no lower precision is allowed.
-GOLDEN_REDUCED_TOLERANCE = 0.1
-_BATCH_ROWS = 16
-
-
-def open_image_run(directory: Path, say: Say) -> "ImageExport":
-    """Raises UsageError when the run is not complete, or its model does not fit what run.json says."""
-    run = read_image_run(directory)
-    say(f"loading {run.training.model_directory}")
-    return ImageExport(run, image_model.load(run))
-
-
-@dataclass(frozen=True)
-class ImageExport:
-    """A finished run of a classifier, a model of several labels or a regression of images."""
-
-    image_run: ImageRun
-    trained: image_model.ImageModel
-
-    @property
-    def run(self) -> TrainingRun:
-        """What all runs say of themselves."""
-        return self.image_run.training
-
-    def fill(self, folder: Path, *, compared_inputs: int, say: Say) -> Contents:
-        """Writes model.onnx and golden.npz; see ModelExport."""
-        run = self.image_run
-        path = folder / GRAPH_NAME
-        say(f"converting {self.trained.architecture} to ONNX")
-        write_graph(self.trained.graph_source("values" if run.regression else "logits"), path)
-
-        contents = [file.read_bytes() for file in evenly(run.held_out, compared_inputs)]
-        held_out = len(contents)
-        pixels = [self._pixels(content) for content in contents]
-        odd = edge_images(contents[0])
-        contents += odd
-        pixels += [self._pixels(content) for content in odd]
-        say(f"comparing with torch on {held_out} held-out images and {len(contents) - held_out} in odd formats")
-        reference = self.trained.outputs(pixels)
-        graph = _ImageGraph(path)
-        scale = Scale(run.target.spread, "of the target's spread") if run.target else LOGITS
-        parity = measure_parity(
-            lambda indices: graph.outputs([pixels[index] for index in indices.tolist()]),
-            reference,
-            order=range(len(pixels)),
-            batch_rows=_BATCH_ROWS,
-            scale=scale,
-        )
-        check_parity(parity)
-        say(f"largest difference {parity.difference:.1e} {scale.words} (allowed {MAX_DIFFERENCE:g})")
-
-        whole = choose_golden_images(reference[:held_out], [len(content) for content in contents])
-        golden = [*whole, *range(held_out, len(contents))]
-        recipe, attributions = attribute_golden_images(
-            [pixels[index] for index in golden],
-            reference[golden],
-            range(len(whole)),
-            answer=graph.outputs,
-            operations=self.trained.operations(),
-            unit=scale.unit,
-        )
-        say(f"{len(golden)} golden images, {len(attributions)} of them attributed")
-        manifest = self._manifest(recipe, scale)
-        files = tuple(ImageInput(contents[index]) for index in golden)
-        write_golden(folder / GOLDEN_NAME, Golden(files, reference[golden], attributions), manifest)
-        return Contents(manifest, parity, image_card(run))
-
-    def _pixels(self, content: bytes) -> Pixels:
-        try:
-            return self.image_run.preparation.pixels(decode(content))
-        except UnreadableImage as error:
-            raise UsageError(f"a held-out image of {self.image_run.training.directory} {error}: train again") from None
-
-    def _manifest(self, recipe: bundle_pb2.GoldenAttributions | None, scale: Scale) -> bundle_pb2.Bundle:
-        run = self.image_run
-        manifest = bundle_pb2.Bundle(
-            kind=run.kind,  # type: ignore[arg-type]  # an enum's number, which the stubs know by another name
-            class_labels=run.labels,
-            target_name=run.target_name or None,
-            image=run.schema,
-            golden_tolerance=GOLDEN_TOLERANCE * scale.unit,
-            golden_reduced_tolerance=None if run.regression else GOLDEN_REDUCED_TOLERANCE,
-            golden_attributions=recipe,
-            provenance=bundle_pb2.Provenance(base_model=run.base_model),
-        )
-        return split_kind(manifest)
-
-
-class _ImageGraph:
-    """model.onnx, asked for images in batches that fit into memory."""
-
-    def __init__(self, path: Path) -> None:
-        self._graph = Graph(path)
-
-    def outputs(self, pixels: Sequence[Pixels]) -> NDArray[np.float32]:
-        """float32 [images, outputs]."""
-        parts = [
-            self._graph.run({image_model.PIXELS_NAME: np.stack(pixels[start : start + _BATCH_ROWS])})
-            for start in range(0, len(pixels), _BATCH_ROWS)
-        ]
-        return np.concatenate(parts)

@@ -1,39 +1,22 @@
-"""Golden images of a bundle, with torch's answers and with attributions, for a server to meet on its own device.
-
-The pixels come from training's preparation of images and the attributions are computed here in numpy: a server that
-meets them prepares images as training did, and agrees on what a segment and its absence are.
-"""
+"""Golden images of a bundle: which held-out ones, and odd forms of one that are easily read otherwise."""
 
 import io
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from explicate.v1 import bundle_pb2
-from explicate_export.evenly import evenly
-from explicate_server.explain import explain_game
-from explicate_server.explain.methods import METHODS
+from explicate_export.golden_inputs import LEAST_EVALUATIONS, spread_evenly
 
 GOLDEN_IMAGES = 16
 MOST_GOLDEN_BYTES = 8 * 2**20
-# permutation-shap is linear in the model's values, as for texts.
-METHOD = "permutation-shap"
-TOLERANCE = 0.05
 # Floating point operations that the attributions of a bundle may take at every load: a second or two on two cores.
 # How many images, segments of each and evaluations per segment is the first of these that fits.
 MOST_OPERATIONS = 400e9
-_CHOICES = ((4, 25, 8), (4, 16, 4), (2, 16, 2), (1, 9, 2), (1, 4, 2))
-_LEAST_EVALUATIONS = 8
-# Smaller attributions than this, in the unit of parity, are not compared: their relative difference would be rounding.
-_LEAST_NORM = 0.1
+CHOICES = ((4, 25, 8), (4, 16, 4), (2, 16, 2), (1, 9, 2), (1, 4, 2))
 _EDGE_IMAGE = 48  # pixels of the longer edge of the odd images
 _ORIENTATION_TAG, _TURNED = 0x0112, 6
-
-Pixels = NDArray[np.uint8]
-Outputs = Callable[[Sequence[Pixels]], NDArray[np.float32]]
 
 
 def edge_images(content: bytes) -> list[bytes]:
@@ -73,88 +56,21 @@ def choose_golden_images(
     """
     by_output = np.argsort(outputs.max(axis=1), kind="stable")
     chosen: list[int] = []
-    for index in evenly(by_output.tolist(), count):
+    for index in spread_evenly(by_output.tolist(), count):
         if not chosen or sum(sizes[one] for one in chosen) + sizes[index] <= most_bytes:
             chosen.append(index)
     return chosen
 
 
-def attribute_golden_images(
-    pixels: Sequence[Pixels],
-    outputs: NDArray[np.float32],
-    candidates: Sequence[int],
-    *,
-    answer: Outputs,
-    operations: int,
-    unit: float,
-) -> tuple[bundle_pb2.GoldenAttributions | None, Mapping[int, NDArray[np.float64]]]:
-    """How the attributions are made, and those of a few of the `candidates`, by index; float64 [segments] each.
+def affordable(operations: int) -> tuple[int, int, int]:
+    """How many images to attribute, with how many segments and evaluations per segment; 0 if one takes too long.
 
-    Args:
-        pixels: of the golden images, uint8 [height, width, 3] each.
-        outputs: the golden ones, float32 [images, outputs].
-        candidates: indices of images.
-        answer: the graph's, float32 [images, outputs].
-        operations: that one image takes, in floating point.
-        unit: of the outputs; attributions much smaller are not compared.
-
-    Nothing is attributed, and the first is None, when that would take more than MOST_OPERATIONS, or when the model's
-    answers hardly depend on the segments.
+    `operations` are those that one image takes, in floating point.
     """
-    affordable = [
-        (images, segments, each)
-        for images, segments, each in _CHOICES
-        if images * max(_LEAST_EVALUATIONS, segments * each) * operations <= MOST_OPERATIONS
-    ]
-    if not affordable:
-        return None, {}
-    image_count, segments, evaluations_per_player = affordable[0]
-    recipe = bundle_pb2.GoldenAttributions(
-        method=METHOD,
-        method_version=METHODS[METHOD].version,
-        seed=0,
-        evaluations_per_player=evaluations_per_player,
-        tolerance=TOLERANCE,
-        segments=segments,
-    )
-    attributions = {}
-    for index in evenly(candidates, image_count):
-        segment_map = grid(pixels[index].shape[0], pixels[index].shape[1], segments)
-        players = int(segment_map.max()) + 1
-        values = explain_game(
-            _game(pixels[index], segment_map, int(outputs[index].argmax()), answer),
-            players,
-            method=recipe.method,
-            seed=recipe.seed,
-            max_evaluations=max(_LEAST_EVALUATIONS, evaluations_per_player * players),
-        ).values
-        if np.linalg.norm(values) >= _LEAST_NORM * unit:
-            attributions[index] = values
-    return (recipe, attributions) if attributions else (None, {})
-
-
-def grid(height: int, width: int, segments: int) -> NDArray[np.intp]:
-    """intp [height, width], the segment of each pixel: about so many rectangles, as square as they can be."""
-    rows = min(height, segments, max(1, round(math.sqrt(segments * height / width))))
-    columns = min(width, max(1, round(segments / rows)))
-    down, across = np.arange(height) * rows // height, np.arange(width) * columns // width
-    return np.asarray(down[:, np.newaxis] * columns + across, dtype=np.intp)
-
-
-def _game(
-    pixels: Pixels, segment_map: NDArray[np.intp], output: int, answer: Outputs
-) -> Callable[[NDArray[np.bool_]], NDArray[np.float64]]:
-    """v(S) = output(the image, with the segments outside of S in their mean colour, cut to whole numbers)."""
-    hidden = np.empty_like(pixels)
-    for segment in range(int(segment_map.max()) + 1):
-        inside = segment_map == segment
-        hidden[inside] = pixels[inside].mean(axis=0).astype(np.uint8)
-
-    def value(coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
-        rows = [np.where(present[segment_map][:, :, np.newaxis], pixels, hidden) for present in coalitions]
-        return answer(rows)[:, output].astype(np.float64)
-
-    return value
+    for images, segments, each in CHOICES:
+        if images * max(LEAST_EVALUATIONS, segments * each) * operations <= MOST_OPERATIONS:
+            return images, segments, each
+    return 0, 0, 0
 
 
 def _png(image: Image.Image, **options: object) -> bytes:

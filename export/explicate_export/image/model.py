@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForImageClassification
 
-from explicate_export.errors import UsageError
-from explicate_export.image.run import ImageRun, Normalisation
-from explicate_export.onnx_graph import GraphSource, first_line, in_unit, quiet
-from explicate_export.training_run import Target
+from explicate.v1.training_run_pb2 import PixelNormalisation, TargetScale
+from explicate_export.errors import UsageError, first_line
+from explicate_export.onnx_graph import GraphSource, in_unit
+from explicate_export.pretrained import load_pretrained
+from explicate_export.training_run import FinishedRun
 
 PIXELS_NAME = "pixels"
 _REFERENCE_BATCH_ROWS = 32
@@ -64,7 +65,7 @@ class ImageModel:
 class NormalisedModel(torch.nn.Module):
     """Scales and normalises pixels, puts the channels first, and returns the model's logits, or values, alone."""
 
-    def __init__(self, model: Any, normalisation: Normalisation, target: Target | None) -> None:
+    def __init__(self, model: Any, normalisation: PixelNormalisation, target: TargetScale | None) -> None:
         super().__init__()
         self.model = model
         self.target = target
@@ -80,47 +81,18 @@ class NormalisedModel(torch.nn.Module):
         return in_unit(logits, self.target)
 
 
-def load(run: ImageRun) -> ImageModel:
+def load(run: FinishedRun) -> ImageModel:
     """Loads the run's model; raises UsageError when it does not fit what run.json says."""
-    directory = run.training.model_directory
+    (model,) = load_pretrained(run, AutoModelForImageClassification)
+    module = NormalisedModel(model, run.record.normalisation, run.target_scale).eval()
+    schema = run.record.image
+    trained = ImageModel(module, type(model).__name__, schema.width, schema.height)
+    blank = np.zeros((schema.height, schema.width, 3), dtype=np.uint8)
     try:
-        with quiet():
-            model, report = AutoModelForImageClassification.from_pretrained(
-                directory,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,
-                attn_implementation="eager",  # as for texts, the graph with the fewest nodes
-                output_loading_info=True,
-            )
-    except Exception as error:  # transformers passes on whatever its parts raise
-        raise UsageError(f"{directory} cannot be loaded ({first_line(error)}): train again") from error
-    if report["missing_keys"]:
-        raise UsageError(f"{directory} lacks weights, {sorted(report['missing_keys'])[0]!r} among them: train again")
-    module = NormalisedModel(model, run.normalisation, run.target).eval()
-    trained = ImageModel(module, type(model).__name__, run.schema.width, run.schema.height)
-    _check_outputs(trained, run)
-    return trained
-
-
-def _check_outputs(trained: ImageModel, run: ImageRun) -> None:
-    wanted = len(run.labels) or 1
-    blank = np.zeros((run.schema.height, run.schema.width, 3), dtype=np.uint8)
-    try:
-        outputs = trained.outputs([blank]).shape[1]
+        trained.outputs([blank])
     except (RuntimeError, ValueError) as error:
         raise UsageError(
-            f"{run.training.model_directory} does not read images of {run.schema.width} x {run.schema.height} pixels "
+            f"{run.model_directory} does not read images of {schema.width} x {schema.height} pixels "
             f"({first_line(error)}): train again"
         ) from error
-    if outputs != wanted:
-        raise UsageError(
-            f"{run.training.directory} is not consistent: run.json says {wanted} outputs and the model has {outputs}, "
-            "so train again"
-        )
-    named = [str(trained.module.model.config.id2label.get(index)) for index in range(outputs)]
-    if set(named) == set(run.labels) and tuple(named) != run.labels:
-        raise UsageError(
-            f"{run.training.directory} is not consistent: run.json orders the labels {list(run.labels)} and the model "
-            f"{named}, so train again"
-        )
+    return trained

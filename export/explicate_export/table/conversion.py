@@ -1,71 +1,178 @@
-"""Models of tables: graph, background and golden rows of their bundles."""
+"""Models of tables: background, golden rows, and rows with holes to compare on."""
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any  # JSON values; model rows of any kind
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.columns import TableColumns, TableRows
-from explicate_bundle.golden import Golden, write_golden
-from explicate_bundle.input_kind import split_kind
-from explicate_bundle.writing import BACKGROUND_NAME, GOLDEN_NAME, GRAPH_NAME, LIME_NAME
-from explicate_export.contents import CardText, Contents, Say
-from explicate_export.description import GOLDEN_TOLERANCE
-from explicate_export.evenly import evenly
-from explicate_export.model_card import code, plain, table
-from explicate_export.onnx_graph import write_graph
-from explicate_export.parity import LOGITS, MAX_DIFFERENCE, Graph, Scale, check_parity, measure_parity
-from explicate_export.table import model as tabular_model
-from explicate_export.table.golden import attribute_golden_rows, choose_golden_rows, edge_rows
-from explicate_export.table.run import TabularRun, read_tabular_run
-from explicate_export.training_run import TrainingRun
+from explicate_bundle.columns import MISSING_CODE, UNKNOWN_CODE, CellError, TableColumns, TableRows, TooLargeError
+from explicate_bundle.errors import BundleError
+from explicate_bundle.inputs import ModelInput, TabularInput
+from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
+from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
+from explicate_export.conversion import CardText, ModelExport, Say
+from explicate_export.errors import UsageError
+from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
+from explicate_export.markdown import code, plain, table
+from explicate_export.objectives import InputWords
+from explicate_export.onnx_graph import GraphSource
+from explicate_export.parity import Scale
+from explicate_export.table import model as table_model
+from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, check_files, read_held_out
+from explicate_server.modalities.modality import EncodedInput, Modality
+from explicate_server.modalities.table import TabularModality
 
+GOLDEN_ROWS = 32
+# Rows of the model that the attributions of a bundle may take at every load: 0.1 s or so. How many rows are attributed
+# and with how many evaluations per player is the first of these that fits; 2 is one order of the players.
+MOST_MODEL_ROWS = 20_000
+_CHOICES = ((4, 8), (4, 2), (1, 2))
+_EDGE_ROWS = 6
+_MISSING_FRACTION, _UNKNOWN_FRACTION = 0.3, 0.2
 _NAMED_CATEGORIES = 8
-_TYPE_NAMES = {
-    bundle_pb2.COLUMN_TYPE_NUMBER: "number",
-    bundle_pb2.COLUMN_TYPE_CATEGORY: "category",
-    bundle_pb2.COLUMN_TYPE_BOOLEAN: "boolean",
-    bundle_pb2.COLUMN_TYPE_ORDINAL: "ordinal",
-}
 
 
-def tabular_card(run: TabularRun) -> CardText:
-    """The sentences for the card of a classifier, a model of several labels or a regression."""
-    return CardText(
-        summary=f"{_summary(run)} A network for tables, trained from nothing; imputing, scaling and encoding are "
-        "part of the graph.",
-        inputs="rows",
-        limits=_limits(run),
-        absence=_absence(run),
-        sections=(_columns(run.schema),),
-    )
+class TableExport(ModelExport):
+    """A network for one table."""
 
+    batch_rows = 4096
+    architecture = "the network"
+    # No lower precision: a number such as 12,345.6 loses what counts in it before the graph has scaled it.
+    reduced_tolerance = 0.0
+    schema: bundle_pb2.TabularSchema
 
-def _summary(run: TabularRun) -> str:
-    columns = len(run.schema.columns)
-    if run.regression:
-        return f"A regression that predicts {code(run.target_name)} from {columns} columns of a table, in its own unit."
-    labels = ", ".join(map(code, run.labels))
-    if run.kind == bundle_pb2.MODEL_KIND_TABULAR_MULTI_LABEL:
-        return (
-            f"A model that says by {columns} columns of a table row which of {len(run.labels)} labels fit, any number "
-            f"of them: {labels}."
+    def __init__(self, run: FinishedRun, say: Say) -> None:
+        """See ModelExport."""
+        check_files(run.model_directory, ("config.json", "model.safetensors"))
+        self.run = run
+        self.schema = run.record.tabular
+        self._columns = TableColumns(self.schema)
+        self._background, self._lime = read_arrays(run)
+        self.words = _words(run, len(self._columns.all))
+        self.held_out = held_out_rows(run)
+        say(f"loading {run.model_directory}")
+        self._trained = table_model.load(run, self._columns)
+
+    def prepare(self, folder: Path, values: Sequence[ModelInput]) -> Modality:  # noqa: ARG002
+        """Copies background.npz, and lime.npz if the run has it."""
+        for name in (BACKGROUND_NAME, *([LIME_NAME] if self._lime else [])):
+            shutil.copyfile(self.run.directory / name, folder / name)
+        return TabularModality(self.schema, self._background, self._lime)
+
+    def edge_cases(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> list[ModelInput]:  # noqa: ARG002
+        """Rows with missing values and unknown categories."""
+        return list(self._columns.inputs_of(edge_rows(self._rows(encoded))))
+
+    def graph_source(self, output_name: str) -> GraphSource:
+        """The network, with imputing, scaling and encoding."""
+        return self._trained.graph_source(output_name)
+
+    def reference(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> NDArray[np.float32]:  # noqa: ARG002
+        """As the network answers in training."""
+        return self._trained.outputs(self._rows(encoded))
+
+    def choose_golden(self, compared: Compared) -> GoldenChoice:
+        """Rows spread evenly over the first output, the lowest and the highest among them, and the edge cases."""
+        by_output = np.argsort(compared.reference[: compared.held_out, 0], kind="stable")
+        whole = spread_evenly(by_output.tolist(), GOLDEN_ROWS)
+        chosen = [*whole, *range(compared.held_out, len(compared.values))]
+        cost = len(self._columns.players) * len(self._background.weights)
+        for rows, evaluations_per_player in _CHOICES:
+            if rows * evaluations_per_player * cost <= MOST_MODEL_ROWS:
+                return GoldenChoice(chosen, spread_evenly(whole, rows), evaluations_per_player)
+        return GoldenChoice(chosen, ())
+
+    def card(self, scale: Scale) -> CardText:  # noqa: ARG002
+        """The columns, and the background that stands for absent ones."""
+        return CardText(
+            words=self.words,
+            inputs="rows",
+            origin="A network for tables, trained from nothing; imputing, scaling and encoding are part of the graph.",
+            absence=_absence(self.schema),
+            sections=(_columns_section(self.schema),),
         )
-    return (
-        f"A classifier of table rows that predicts {code(run.target_name)} from {columns} columns, with "
-        f"{len(run.labels)} classes: {labels}."
+
+    def _rows(self, encoded: Iterable[EncodedInput]) -> TableRows:
+        values: NDArray[Any] = np.concatenate([one.row.values for one in encoded])
+        split = self._columns.numbers
+        return TableRows(values[:, :split].astype(np.float32), values[:, split:].astype(np.int64))
+
+
+def read_arrays(run: FinishedRun) -> tuple[Background, LimeStatistics | None]:
+    """The background rows, and what lime draws its rows from; raises UsageError if one does not fit the columns."""
+    schema = run.record.tabular
+    check_files(run.directory, [BACKGROUND_NAME, *([LIME_NAME] if schema.lime_statistics else [])])
+    try:
+        background = read_background(run.directory / BACKGROUND_NAME, schema)
+        lime = read_lime_statistics(run.directory / LIME_NAME, schema) if schema.lime_statistics else None
+    except BundleError as error:
+        raise UsageError(f"{run.directory}: {error}, so train again") from None
+    return background, lime
+
+
+def held_out_rows(run: FinishedRun) -> list[HeldOut]:
+    """The test split's rows."""
+    columns = TableColumns(run.record.tabular)
+
+    def read(line: Mapping[str, Any]) -> TabularInput | None:
+        if not isinstance(line.get("row"), dict):
+            raise UsageError(f'not an object with a "row": {UNFINISHED}')
+        try:
+            (row,) = columns.inputs_of(columns.encoded([line["row"]]))
+        except TooLargeError:
+            return None
+        except CellError as error:
+            raise UsageError(f"{error}, so train again") from None
+        return row
+
+    return read_held_out(run, read)
+
+
+def edge_rows(rows: TableRows) -> TableRows:
+    """A row with everything missing, one whose categories are all unknown, and a few of `rows` with some of both."""
+    stream = np.random.Generator(np.random.Philox(0))
+    first = rows[[0, 0]]
+    numbers, codes = np.full_like(first.numbers, np.nan), np.full_like(first.codes, MISSING_CODE)
+    numbers[1], codes[1] = first.numbers[1], UNKNOWN_CODE
+    holed = rows[np.linspace(0, len(rows) - 1, _EDGE_ROWS).round().astype(np.intp)]
+    missing = stream.random(holed.numbers.shape) < _MISSING_FRACTION
+    draws = stream.random(holed.codes.shape)
+    holed_codes = np.where(draws < _MISSING_FRACTION + _UNKNOWN_FRACTION, UNKNOWN_CODE, holed.codes)
+    holed_codes = np.where(draws < _MISSING_FRACTION, MISSING_CODE, holed_codes)
+    holes = TableRows(np.where(missing, np.float32(np.nan), holed.numbers), holed_codes)
+    return TableRows.concatenated([TableRows(numbers, codes), holes])
+
+
+def _words(run: FinishedRun, columns: int) -> InputWords:
+    target = run.record.target_name
+    return InputWords(
+        one="row",
+        many="rows",
+        source=f"{columns} columns of a table",
+        judged=f"by {columns} columns of a table row",
+        classifier=f"A classifier of table rows that predicts {code(target)} from {columns} columns,",
+        alike="same source, columns and units",
+        of_no_class="for rows that belong to none",
+        of_no_value="far from the rows it was trained on, where nothing is known of it",
+        probabilities_fade=False,
+        edge_cases="with holes",
+        limits=(
+            "Every column takes missing values, and a category that is not among those above is answered as unknown, "
+            'which the answer says. Where a column was never missing in training ("no" above), or a category never '
+            "unknown, nothing was learnt of it.",
+        ),
     )
 
 
-def _columns(schema: bundle_pb2.TabularSchema) -> str:
+def _columns_section(schema: bundle_pb2.TabularSchema) -> str:
     rows = [
         (
             column.name,
-            _TYPE_NAMES[column.type],
+            bundle_pb2.ColumnType.Name(column.type).removeprefix("COLUMN_TYPE_").lower(),
             _categories(column),
             column.group,
             "yes" if column.may_be_missing else "no",
@@ -82,128 +189,16 @@ def _categories(column: bundle_pb2.ColumnSchema) -> str:
     return f"{named}, … ({len(column.categories)} in all)" if more else named
 
 
-def _limits(run: TabularRun) -> tuple[str, ...]:
-    always = f"It always answers one of its {len(run.labels)} classes, also for rows that belong to none."
-    if run.regression:
-        always = (
-            "It answers a number for every row, also far from the rows it was trained on, where nothing is known of it."
-        )
-    elif run.kind == bundle_pb2.MODEL_KIND_TABULAR_MULTI_LABEL:
-        always = f"It knows its {len(run.labels)} labels only, and judges each of them on its own."
-    return (
-        "Meant for rows like those it was trained on: same source, columns and units. On others its metrics do not "
-        "hold.",
-        always,
-        "Every column takes missing values, and a category that is not among those above is answered as unknown, which "
-        'the answer says. Where a column was never missing in training ("no" above), or a category never unknown, '
-        "nothing was learnt of it.",
-    )
-
-
-def _absence(run: TabularRun) -> str:
-    rows = len(run.background)
+def _absence(schema: bundle_pb2.TabularSchema) -> str:
     lime = (
         " `lime.npz` says of each column how the training values are spread: quartiles, least and largest value, means "
         "and deviations of a number, frequencies of categories. The method lime draws its rows from it."
-        if run.schema.lime_statistics
+        if schema.lime_statistics
         else ""
     )
     return (
-        f"A column, or a group of columns, is absent when it takes the values of the {rows} background rows in "
-        "`background.npz`, one after the other; the outputs are averaged with the rows' weights (interventional). "
-        "The background summarises the training rows and holds none of them. Where columns depend on each other this "
-        f"asks the model about rows that do not occur: give such columns a group.{lime}"
+        f"A column, or a group of columns, is absent when it takes the values of the {schema.background_rows} "
+        "background rows in `background.npz`, one after the other; the outputs are averaged with the rows' weights "
+        "(interventional). The background summarises the training rows and holds none of them. Where columns depend on "
+        f"each other this asks the model about rows that do not occur: give such columns a group.{lime}"
     )
-
-
-BASE_MODEL = "tabular-network"
-
-
-def open_tabular_run(directory: Path, say: Say) -> "TabularExport":
-    """Raises UsageError when the run is not complete, or its model does not fit what run.json says."""
-    run = read_tabular_run(directory)
-    say(f"loading {run.training.model_directory}")
-    return TabularExport(run, tabular_model.load(run))
-
-
-@dataclass(frozen=True)
-class TabularExport:
-    """A finished run of a classifier, a model of several labels or a regression of table rows."""
-
-    tabular_run: TabularRun
-    trained: tabular_model.TabularModel
-
-    @property
-    def run(self) -> TrainingRun:
-        """What all runs say of themselves."""
-        return self.tabular_run.training
-
-    def fill(self, folder: Path, *, compared_inputs: int, say: Say) -> Contents:
-        """Writes model.onnx, background.npz, lime.npz where the run has it, and golden.npz; see ModelExport."""
-        run = self.tabular_run
-        for name in (BACKGROUND_NAME, *([LIME_NAME] if run.schema.lime_statistics else [])):
-            shutil.copyfile(run.training.directory / name, folder / name)
-        path = folder / GRAPH_NAME
-        say("converting the network to ONNX")
-        write_graph(self.trained.graph_source("values" if run.regression else "logits"), path)
-
-        held_out = run.held_out[evenly(range(len(run.held_out)), compared_inputs)]
-        rows = TableRows.concatenated([held_out, edge_rows(held_out)])
-        say(f"comparing with torch on {len(held_out)} held-out rows and {len(rows) - len(held_out)} with holes")
-        reference = self.trained.outputs(rows)
-        graph = Graph(path)
-        scale = Scale(_spread(run.held_out_targets), "of the target's spread") if run.regression else LOGITS
-        parity = measure_parity(
-            lambda indices: graph.run(rows[indices].feeds()),
-            reference,
-            order=range(len(rows)),
-            batch_rows=len(rows),
-            scale=scale,
-        )
-        check_parity(parity)
-        say(f"largest difference {parity.difference:.1e} {scale.words} (allowed {MAX_DIFFERENCE:g})")
-
-        recipe, golden = self._golden(rows, reference, held_out=len(held_out), graph=graph, unit=scale.unit)
-        say(f"{len(golden.outputs)} golden rows, {len(golden.attributions)} of them attributed")
-        manifest = self._manifest(recipe, scale)
-        write_golden(folder / GOLDEN_NAME, golden, manifest)
-        return Contents(manifest, parity, tabular_card(run))
-
-    def _golden(
-        self, rows: TableRows, reference: NDArray[np.float32], *, held_out: int, graph: Graph, unit: float
-    ) -> tuple[bundle_pb2.GoldenAttributions | None, Golden]:
-        """Golden rows from those compared: some of the first `held_out`, and all the edge rows behind them."""
-        whole = choose_golden_rows(reference[:held_out])
-        indices = [*whole, *range(held_out, len(rows))]
-        columns = TableColumns(self.tabular_run.schema)
-        recipe, attributions = attribute_golden_rows(
-            rows[indices],
-            reference[indices],
-            range(len(whole)),
-            columns=columns,
-            outputs=lambda asked: graph.run(asked.feeds()),
-            background=self.tabular_run.background,
-            unit=unit,
-        )
-        return recipe, Golden(columns.inputs_of(rows[indices]), reference[indices], attributions)
-
-    def _manifest(self, recipe: bundle_pb2.GoldenAttributions | None, scale: Scale) -> bundle_pb2.Bundle:
-        run = self.tabular_run
-        manifest = bundle_pb2.Bundle(
-            kind=run.kind,  # type: ignore[arg-type]  # an enum's number, which the stubs know by another name
-            class_labels=run.labels,
-            target_name=run.target_name if run.regression else None,
-            tabular=run.schema,
-            golden_tolerance=GOLDEN_TOLERANCE * scale.unit,
-            # No lower precision: a number such as 12,345.6 loses what counts in it before the graph has scaled it.
-            golden_reduced_tolerance=None,
-            golden_attributions=recipe,
-            provenance=bundle_pb2.Provenance(base_model=BASE_MODEL),
-        )
-        return split_kind(manifest)
-
-
-def _spread(targets: Sequence[float]) -> float:
-    """The standard deviation of a target; its size, or 1, when it does not vary."""
-    values = np.array(targets)
-    return float(values.std()) or float(np.abs(values).max()) or 1.0

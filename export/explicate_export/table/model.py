@@ -8,15 +8,16 @@ from numpy.typing import NDArray
 
 from explicate_bundle.columns import CODES_NAME, NUMBERS_NAME, TableColumns, TableRows
 from explicate_export.errors import UsageError
-from explicate_export.onnx_graph import GraphSource, first_line
-from explicate_export.table.run import TabularRun
+from explicate_export.onnx_graph import GraphSource
+from explicate_export.pretrained import cannot_load
+from explicate_export.training_run import FinishedRun
 from explicate_training.table.network import TabularNetwork, load_network
 
 _SAMPLE_ROWS = 2  # any number above 1 will do
 
 
 @dataclass(frozen=True)
-class TabularModel:
+class TableModel:
     """A network of ours in float32."""
 
     network: TabularNetwork
@@ -24,10 +25,8 @@ class TabularModel:
     @torch.no_grad()
     def outputs(self, rows: TableRows) -> NDArray[np.float32]:
         """float32 [rows, outputs], as the network answers in training."""
-        answers: NDArray[np.float32] = self.network(
-            torch.from_numpy(rows.numbers), torch.from_numpy(rows.codes)
-        ).numpy()
-        return answers
+        answers: torch.Tensor = self.network(torch.from_numpy(rows.numbers), torch.from_numpy(rows.codes))
+        return np.asarray(answers.numpy(), dtype=np.float32)
 
     def graph_source(self, output_name: str) -> GraphSource:
         """The network as a graph with dynamic batch; an input without columns does not exist."""
@@ -47,26 +46,20 @@ class TabularModel:
         )
 
 
-def load(run: TabularRun) -> TabularModel:
+def load(run: FinishedRun, columns: TableColumns) -> TableModel:
     """Loads the run's network; raises UsageError when it does not fit what run.json says."""
-    directory = run.training.model_directory
+    directory = run.model_directory
     try:
         network = load_network(directory)
     except Exception as error:  # a broken file raises whatever the reader of that part raises
-        raise UsageError(f"{directory} cannot be loaded ({first_line(error)}): train again") from error
+        raise cannot_load(directory, error) from error
     config = network.config
-    columns = TableColumns(run.schema)
     if (columns.numbers, columns.category_counts) != (config.number_columns, tuple(config.category_counts)):
         raise UsageError(
-            f"{run.training.directory} is not consistent: run.json and the model differ in columns or "
-            "categories, so train again"
+            f"{run.directory} is not consistent: run.json and the model differ in columns or categories, so train again"
         )
-    if config.outputs != (len(run.labels) or 1):
-        raise UsageError(
-            f"{run.training.directory} is not consistent: run.json names {len(run.labels)} labels and the model has "
-            f"{config.outputs} outputs, so train again"
-        )
-    return TabularModel(network)
+    run.check_outputs(config.outputs)
+    return TableModel(network)
 
 
 class _Rows(torch.nn.Module):

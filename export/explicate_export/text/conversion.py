@@ -1,171 +1,190 @@
-"""Models of texts and of pairs: graph, tokenizer and golden texts of their bundles."""
+"""Models of texts and of pairs: tokenizer, golden texts, and whether tokens may be left out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any  # JSON values
 
 import numpy as np
+from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.golden import write_golden
-from explicate_bundle.input_kind import split_kind
-from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME, TOKENIZER_NAME
-from explicate_export.contents import CardText, Contents, Say
-from explicate_export.description import GOLDEN_TOLERANCE
-from explicate_export.evenly import evenly
-from explicate_export.model_card import code
-from explicate_export.onnx_graph import write_graph
-from explicate_export.parity import LOGITS, MAX_DIFFERENCE, Scale, check_parity, measure_parity
+from explicate_bundle.inputs import ModelInput, TextInput
+from explicate_bundle.writing import TOKENIZER_NAME
+from explicate_export.conversion import AnswerRows, CardText, ModelExport, Say
+from explicate_export.errors import UsageError
+from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
+from explicate_export.markdown import code
+from explicate_export.objectives import InputWords
+from explicate_export.onnx_graph import GraphSource
+from explicate_export.parity import MAX_DIFFERENCE, Scale
 from explicate_export.text import model as text_model
-from explicate_export.text.golden import attribute_golden, choose_excerpts, choose_golden, golden_texts, length_of
-from explicate_export.text.model import TextGraph, check_token_ids, encode, measure_token_dropping, plain_tokenizer_json
-from explicate_export.text.run import TextRun, Texts, read_text_run
-from explicate_export.training_run import TrainingRun
+from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, HeldOutInput, check_files, read_held_out
+from explicate_server.modalities.encoded_text import EncodedText
+from explicate_server.modalities.modality import EncodedInput, Modality
+from explicate_server.modalities.text import TextModality
+from explicate_server.modalities.words import words
 
-
-def text_card(run: TextRun, schema: bundle_pb2.TextSchema, dropping: float | None, scale: Scale) -> CardText:
-    """The sentences for the card; `dropping` is what leaving tokens out was off by, None when not measured."""
-    removal = "leaving its tokens out" if schema.token_dropping else "masking its tokens in place"
-    measured = "not measured, the held-out texts were too short"
-    if dropping is not None:
-        measured = f"largest difference {dropping:.1e} {scale.words}"
-    return CardText(
-        summary=f"{_summary(run)} Fine-tuned from {code(run.base_model)}. {_reading(run)}",
-        inputs="pairs of texts" if run.pairs else "texts",
-        limits=_limits(run),
-        absence=f"With attention masking, a word is removed by {removal} (leaving out against masking: {measured}).",
-    )
-
-
-def _summary(run: TextRun) -> str:
-    what = "a pair of texts" if run.pairs else "a text"
-    if run.regression:
-        return f"A regression that predicts {code(run.target_name)} from {what}, in its own unit."
-    labels = ", ".join(map(code, run.labels))
-    if run.kind == bundle_pb2.MODEL_KIND_TEXT_MULTI_LABEL:
-        return f"A model that says of {what} which of {len(run.labels)} labels fit, any number of them: {labels}."
-    kind = "classifier of pairs of texts" if run.pairs else "text classifier"
-    return f"A {kind} with {len(run.labels)} classes: {labels}."
-
-
-def _reading(run: TextRun) -> str:
-    if run.pairs:
-        return (
-            f"It reads at most {run.max_tokens} tokens of both texts together: where they are longer, the longer one "
-            "is cut first, then both alike, and answers say so."
-        )
-    return f"It reads at most {run.max_tokens} tokens of a text: what comes after is not seen, and answers say so."
-
-
-def _limits(run: TextRun) -> tuple[str, ...]:
-    alike = "Meant for texts like those it was trained on: same language, topic and length. On others its metrics do "
-    if run.regression:
-        return (f"{alike}not hold.", "It answers a number for every text, also for texts where there is none to tell.")
-    if run.kind == bundle_pb2.MODEL_KIND_TEXT_MULTI_LABEL:
-        always = f"It knows its {len(run.labels)} labels only, and judges each of them on its own."
-    else:
-        always = f"It always answers one of its {len(run.labels)} classes, also for texts that belong to none."
-    return (f"{alike}not hold, and its probabilities mean little.", always)
-
-
+GOLDEN_TEXTS = 32
+# Four times 8 · 12 short rows: about 0.3 s of every load with MiniLM-L6 on two cores.
+EXCERPTS = 4
+EXCERPT_WORDS = 12
+EVALUATIONS_PER_PLAYER = 8
 # bf16 keeps 8 bits: MiniLM-L6's logits are off by 0.02 at most. int8 is off by 0.2 to 0.5.
 GOLDEN_REDUCED_TOLERANCE = 0.05
-_BATCH_ROWS = 16
+_ANY_SIZE = 2**63 - 1  # bytes; what training read is not refused here
 
 
-def open_text_run(directory: Path, say: Say) -> "TextExport":
-    """Raises UsageError when the run is not complete, or its model does not fit what run.json says."""
-    run = read_text_run(directory)
-    say(f"loading {run.model_directory}")
-    return TextExport(run, text_model.load(run))
+class TextExport(ModelExport):
+    """A model of texts or of pairs; its model directory is a Hugging Face one."""
 
+    reduced_tolerance = GOLDEN_REDUCED_TOLERANCE
+    schema: bundle_pb2.TextSchema
 
-@dataclass(frozen=True)
-class TextExport:
-    """A finished run of a classifier, a model of several labels or a regression of texts or pairs."""
+    def __init__(self, run: FinishedRun, say: Say) -> None:
+        """See ModelExport."""
+        check_files(run.model_directory, ("config.json", "model.safetensors", TOKENIZER_NAME))
+        self.run = run
+        self.words = _words(pairs=run.record.text.pairs)
+        self.held_out = held_out_texts(run)
+        self._held_out_texts = _texts([one.value for one in self.held_out])
+        say(f"loading {run.model_directory}")
+        self._trained = text_model.load(run)
+        self.architecture = self._trained.architecture
+        self._excerpts: list[TextInput] = []
+        self._dropping: float | None = None  # what leaving tokens out was off by, None when not measured
 
-    text_run: TextRun
-    trained: text_model.TextModel
+    def choose(self, count: int) -> list[HeldOut]:
+        """Spread evenly over their lengths in characters, in file order, none twice."""
+        by_length = np.argsort([value.encoding_cost for value in self._held_out_texts], kind="stable")
+        chosen = sorted(spread_evenly(by_length.tolist(), count))
+        return list({self._held_out_texts[index]: self.held_out[index] for index in chosen}.values())
 
-    @property
-    def run(self) -> TrainingRun:
-        """What all runs say of themselves."""
-        return self.text_run.training
-
-    def fill(self, folder: Path, *, compared_inputs: int, say: Say) -> Contents:
-        """Writes model.onnx, tokenizer.json and golden.npz; see ModelExport."""
-        texts = _choose_texts(self.text_run.held_out, compared_inputs)
-        schema = text_model.text_schema(self.trained, texts[0])
-        target = self.text_run.target
-        scale = Scale(target.spread, "of the target's spread") if self.text_run.regression else LOGITS
-        tokenizer_json = plain_tokenizer_json(self.text_run.model_directory / TOKENIZER_NAME)
+    def prepare(self, folder: Path, values: Sequence[ModelInput]) -> Modality:
+        """Writes tokenizer.json."""
+        (sample, *_) = _texts(values)
+        self.schema = text_model.text_schema(self._trained, sample.texts)
+        self._excerpts = choose_excerpts(_texts(values))
+        tokenizer_json = text_model.plain_tokenizer_json(self.run.model_directory / TOKENIZER_NAME)
         (folder / TOKENIZER_NAME).write_text(tokenizer_json, encoding="utf-8")
+        return TextModality(self.schema, tokenizer_json, max_text_bytes=_ANY_SIZE)
 
-        say(f"converting {self.trained.architecture} to ONNX")
-        path = folder / GRAPH_NAME
-        write_graph(text_model.graph_source(self.trained, schema), path)
+    def edge_cases(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> list[ModelInput]:  # noqa: ARG002
+        """The excerpts, which are attributed and so are golden; some may be whole texts."""
+        return [excerpt for excerpt in self._excerpts if excerpt not in values]
 
-        say(f"comparing with torch on {len(texts)} held-out texts")
-        # The excerpts are attributed, so they are golden texts too; some may be whole texts.
-        excerpts = choose_excerpts(texts)
-        compared = list(dict.fromkeys([*texts, *excerpts]))
-        rows = encode(tokenizer_json, compared, schema)
-        check_token_ids(rows, self.trained.token_ids(compared))
-        reference = self.trained.outputs(compared)
-        lengths = [len(row) for row in rows]
-        graph = TextGraph(path, schema)
-        parity = measure_parity(
-            lambda indices: graph.outputs([rows[index] for index in indices]),
-            reference,
-            order=np.argsort(lengths, kind="stable").tolist(),  # little padding; shuffled it is much
-            batch_rows=_BATCH_ROWS,
-            scale=scale,
+    def graph_source(self, output_name: str) -> GraphSource:
+        """The model with its own position ids, int64 [batch, length] each."""
+        return text_model.graph_source(self._trained, self.schema, output_name)
+
+    def reference(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> NDArray[np.float32]:
+        """By the tokenizer of the training; raises ParityError if the bundle's own tokenises otherwise."""
+        texts = [value.texts for value in _texts(values)]
+        ids = self.schema.inputs[:].index("input_ids")
+        text_model.check_token_ids([one.row.values[ids] for one in encoded], self._trained.token_ids(texts))
+        return self._trained.outputs(texts)
+
+    def measure(self, answer: AnswerRows, compared: Compared, scale: Scale, say: Say) -> None:
+        """Whether leaving tokens out equals masking them, for explanations to be cheaper by."""
+        attention = self.schema.inputs[:].index("attention_mask")
+        encoded = [one for one in compared.encoded if isinstance(one, EncodedText)]
+        measured = text_model.measure_token_dropping(answer, encoded, attention=attention)
+        self._dropping = None if measured is None else measured / scale.unit
+        self.schema.token_dropping = self._dropping is not None and self._dropping <= MAX_DIFFERENCE
+        say(self._say_dropping(scale))
+
+    def _say_dropping(self, scale: Scale) -> str:
+        if self._dropping is None:
+            return "token dropping: not measured, no held-out text has two words; a server will mask in place"
+        verdict = "equals" if self.schema.token_dropping else "does not equal"
+        return (
+            f"token dropping: leaving tokens out {verdict} masking them "
+            f"(largest difference {self._dropping:.1e} {scale.words})"
         )
-        check_parity(parity)
-        say(f"largest difference {parity.difference:.1e} {scale.words} (allowed {MAX_DIFFERENCE:g})")
 
-        measured = measure_token_dropping(graph, rows)
-        dropping = None if measured is None else measured / scale.unit
-        schema.token_dropping = dropping is not None and dropping <= MAX_DIFFERENCE
-        say(_say_dropping(dropping, schema.token_dropping, scale))
+    def choose_golden(self, compared: Compared) -> GoldenChoice:
+        """Spread evenly over the lengths in tokens, and the excerpts."""
+        excerpts = [compared.values.index(excerpt) for excerpt in self._excerpts]
+        chosen = choose_golden([one.row.length for one in compared.encoded], always=excerpts)
+        return GoldenChoice(chosen, excerpts, EVALUATIONS_PER_PLAYER)
 
-        chosen = choose_golden(lengths, always=[compared.index(excerpt) for excerpt in excerpts])
-        golden = golden_texts([compared[index] for index in chosen], reference[chosen])
-        recipe, golden = attribute_golden(
-            golden, excerpts, graph=path, schema=schema, tokenizer_json=tokenizer_json, unit=scale.unit
+    def card(self, scale: Scale) -> CardText:
+        """How much of a text is read, and how words are removed."""
+        removal = "leaving its tokens out" if self.schema.token_dropping else "masking its tokens in place"
+        measured = "not measured, the held-out texts were too short"
+        if self._dropping is not None:
+            measured = f"largest difference {self._dropping:.1e} {scale.words}"
+        return CardText(
+            words=self.words,
+            inputs="pairs of texts" if self.schema.pairs else "texts",
+            origin=f"Fine-tuned from {code(self.run.base_model)}. {_reading(self.run.record.text)}",
+            absence="With attention masking, a word is removed by "
+            f"{removal} (leaving out against masking: {measured}).",
         )
-        say(f"{len(golden.inputs)} golden texts, {len(golden.attributions)} of them attributed")
-        manifest = self._manifest(schema, recipe, scale)
-        write_golden(folder / GOLDEN_NAME, golden, manifest)
-        return Contents(manifest, parity, text_card(self.text_run, schema, dropping, scale))
-
-    def _manifest(
-        self, schema: bundle_pb2.TextSchema, recipe: bundle_pb2.GoldenAttributions | None, scale: Scale
-    ) -> bundle_pb2.Bundle:
-        run = self.text_run
-        manifest = bundle_pb2.Bundle(
-            kind=run.kind,  # type: ignore[arg-type]  # an enum's number, which the stubs know by another name
-            class_labels=run.labels,
-            target_name=run.target_name or None,
-            text=schema,
-            golden_tolerance=GOLDEN_TOLERANCE * scale.unit,
-            golden_reduced_tolerance=GOLDEN_REDUCED_TOLERANCE * scale.unit,
-            golden_attributions=recipe,
-            provenance=bundle_pb2.Provenance(base_model=run.base_model),
-        )
-        return split_kind(manifest)
 
 
-def _choose_texts(texts: Sequence[Texts], count: int) -> list[Texts]:
-    """So many of the rows, spread evenly over their lengths in characters and kept in file order."""
-    by_length = np.argsort([length_of(row) for row in texts], kind="stable")
-    return [texts[index] for index in sorted(evenly(by_length.tolist(), count))]
+def held_out_texts(run: FinishedRun) -> list[HeldOut]:
+    """The test split's texts or pairs."""
+    names = ("text", "text_pair") if run.record.text.pairs else ("text",)
+
+    def read(line: Mapping[str, Any]) -> TextInput | None:
+        texts = []
+        for name in names:
+            if not isinstance(line.get(name), str):
+                raise UsageError(f'not an object with a "{name}": {UNFINISHED}')
+            texts.append(line[name])
+        # A lone surrogate has no UTF-8 form; a server refuses such texts, so there is nothing to compare.
+        usable = all(text.strip() and not any("\ud800" <= c <= "\udfff" for c in text) for text in texts)
+        return TextInput(*texts) if usable else None
+
+    return read_held_out(run, read)
 
 
-def _say_dropping(difference: float | None, token_dropping: bool, scale: Scale) -> str:
-    if difference is None:
-        return "token dropping: not measured, no held-out text has two words; a server will mask in place"
-    verdict = "equals" if token_dropping else "does not equal"
-    return (
-        f"token dropping: leaving tokens out {verdict} masking them (largest difference {difference:.1e} {scale.words})"
+def choose_golden(lengths: Sequence[int], count: int = GOLDEN_TEXTS, *, always: Sequence[int] = ()) -> list[int]:
+    """Indices of texts spread evenly over the lengths (in tokens), the shortest and the longest among them, and of
+    those that are always taken.
+    """
+    by_length = np.argsort(np.array(lengths), kind="stable")
+    return list(dict.fromkeys([*spread_evenly(by_length.tolist(), count), *always]))
+
+
+def choose_excerpts(values: Sequence[TextInput]) -> list[TextInput]:
+    """The first words of a few texts of middle length and more; little enough for a server to attribute at load."""
+    by_length = sorted(values, key=lambda value: value.encoding_cost)
+    places = np.linspace(len(values) // 2, len(values) - 1, EXCERPTS).round().astype(int)
+    return list(dict.fromkeys(_excerpts(by_length[place]) for place in places))
+
+
+def _excerpts(value: TextInput) -> TextInput:
+    return TextInput(*(_excerpt(text, EXCERPT_WORDS // len(value.texts)) for text in value.texts))
+
+
+def _excerpt(text: str, count: int) -> str:
+    spans = words(text)
+    return text[: spans[count - 1][1]] if len(spans) > count else text
+
+
+def _texts(values: Sequence[HeldOutInput]) -> list[TextInput]:
+    return [value for value in values if isinstance(value, TextInput)]
+
+
+def _words(*, pairs: bool) -> InputWords:
+    what = "a pair of texts" if pairs else "a text"
+    return InputWords(
+        one="text",
+        many="texts",
+        source=what,
+        judged=f"of {what}",
+        classifier="A classifier of pairs of texts" if pairs else "A text classifier",
+        alike="same language, topic and length",
+        of_no_class="for texts that belong to none",
+        of_no_value="for texts where there is none to tell",
     )
+
+
+def _reading(schema: bundle_pb2.TextSchema) -> str:
+    if schema.pairs:
+        return (
+            f"It reads at most {schema.max_tokens} tokens of both texts together: where they are longer, the longer "
+            "one is cut first, then both alike, and answers say so."
+        )
+    return f"It reads at most {schema.max_tokens} tokens of a text: what comes after is not seen, and answers say so."

@@ -1,47 +1,31 @@
-"""The trained model in torch: loading it, measuring how it numbers positions, and its answers as the reference.
-
-Texts to rows of tokens to padded graph inputs, with the bundle's own tokenizer.json and schema only.
-
-Export makes its comparisons through this path and not through transformers, so that what is compared is what a server
-can do with a bundle.
-"""
+"""The trained model in torch: loading it, measuring how it numbers positions, and its answers as the reference."""
 
 import inspect
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # transformers has no usable types
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from explicate.v1 import bundle_pb2
+from explicate.v1.training_run_pb2 import TargetScale
 from explicate_export.errors import ConversionError, ParityError, UsageError
-from explicate_export.onnx_graph import GraphSource, first_line, in_unit, quiet
-from explicate_export.parity import Graph, largest
-from explicate_export.text.run import TextRun, Texts
-from explicate_export.training_run import Target
+from explicate_export.onnx_graph import GraphSource, in_unit
+from explicate_export.parity import largest
+from explicate_export.pretrained import load_pretrained
+from explicate_export.training_run import FinishedRun
+from explicate_server.modalities.encoded_text import EncodedText
+from explicate_server.runtime.queue import Row
 
+Texts = tuple[str, ...]
+"""One text, or the two of a pair."""
 _DROPPING_TEXTS = 8
 _DROPPED_FRACTION = 0.5
-
-
-@dataclass(frozen=True)
-class TokenRow:
-    """One row of model input, before padding; all arrays int64 [length]."""
-
-    ids: NDArray[np.int64]
-    attention: NDArray[np.int64]  # 1 for tokens that are seen
-    positions: NDArray[np.int64]
-    special: NDArray[np.bool_]  # [CLS], [SEP] and the like
-    types: NDArray[np.int64]  # 0, or 1 for tokens of a second text, as the tokenizer's template says
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 def plain_tokenizer_json(path: Path) -> str:
@@ -51,75 +35,35 @@ def plain_tokenizer_json(path: Path) -> str:
     return json.dumps(tokenizer, ensure_ascii=False)
 
 
-def encode(tokenizer_json: str, rows: Sequence[Texts], schema: bundle_pb2.TextSchema) -> list[TokenRow]:
-    """Rows of at most `schema.max_tokens` tokens, positions counted from `schema.first_position`."""
-    tokenizer = Tokenizer.from_str(tokenizer_json)
-    tokenizer.enable_truncation(schema.max_tokens)
-    return [
-        TokenRow(
-            ids=np.array(encoding.ids, dtype=np.int64),
-            attention=np.ones(len(encoding.ids), dtype=np.int64),
-            positions=schema.first_position + np.arange(len(encoding.ids), dtype=np.int64),
-            special=np.array(encoding.special_tokens_mask, dtype=np.bool_),
-            types=np.array(encoding.type_ids, dtype=np.int64),
-        )
-        for encoding in tokenizer.encode_batch([texts[0] if len(texts) == 1 else texts for texts in rows])
-    ]
-
-
-def check_token_ids(rows: Sequence[TokenRow], expected_ids: Sequence[Sequence[int]]) -> None:
+def check_token_ids(ids: Sequence[NDArray[np.int64]], expected_ids: Sequence[Sequence[int]]) -> None:
     """Raises ParityError when tokenizer.json alone tokenises differently from the training tokenizer."""
-    for index, (row, expected) in enumerate(zip(rows, expected_ids, strict=True)):
-        if row.ids.tolist() != list(expected):
+    for index, (row, expected) in enumerate(zip(ids, expected_ids, strict=True)):
+        if row.tolist() != list(expected):
             raise ParityError(
                 f"tokenizer.json does not tokenise held-out text {index + 1} as training did "
                 f"({len(row)} tokens against {len(expected)}): nothing was published"
             )
 
 
-def pad(rows: Sequence[TokenRow], schema: bundle_pb2.TextSchema) -> dict[str, NDArray[np.int64]]:
-    """The graph's inputs, int64 [rows, longest row], padded on the right."""
-    shape = (len(rows), max(len(row) for row in rows))
-    inputs = {
-        "input_ids": np.full(shape, schema.padding_id, dtype=np.int64),
-        "attention_mask": np.zeros(shape, dtype=np.int64),
-        "position_ids": np.full(shape, schema.first_position, dtype=np.int64),
-        "token_type_ids": np.zeros(shape, dtype=np.int64),
-    }
-    for index, row in enumerate(rows):
-        inputs["input_ids"][index, : len(row)] = row.ids
-        inputs["attention_mask"][index, : len(row)] = row.attention
-        inputs["position_ids"][index, : len(row)] = row.positions
-        inputs["token_type_ids"][index, : len(row)] = row.types
-    return {name: inputs[name] for name in schema.inputs}
-
-
-class TextGraph:
-    """model.onnx of a text model on the CPU, from a file or its bytes."""
-
-    def __init__(self, graph: Path | bytes, schema: bundle_pb2.TextSchema) -> None:
-        self._graph = Graph(graph)
-        self._schema = schema
-
-    def outputs(self, rows: Sequence[TokenRow]) -> NDArray[np.float32]:
-        """float32 [rows, outputs], of one batch."""
-        return self._graph.run(pad(rows, self._schema))
-
-
-def measure_token_dropping(graph: TextGraph, rows: Sequence[TokenRow]) -> float | None:
+def measure_token_dropping(
+    answer: Callable[[Sequence[Row]], NDArray[np.float32]], encoded: Sequence[EncodedText], *, attention: int
+) -> float | None:
     """Largest output difference between masking tokens in place and leaving them out with the others' positions kept.
 
-    On the longest of the rows, half of the tokens that are not special; None when no row has two of those.
+    On the longest of the texts, half of the tokens that are not special; None when no text has two of those.
+    `attention` is the place of the attention mask among the inputs.
     """
     stream = np.random.Generator(np.random.Philox(0))
-    longest = sorted(rows, key=len, reverse=True)[:_DROPPING_TEXTS]
+    longest = sorted(encoded, key=lambda one: one.row.length, reverse=True)[:_DROPPING_TEXTS]
     differences = []
-    for row in longest:
-        absent = ~row.special & (stream.random(len(row)) < _DROPPED_FRACTION)
-        if 0 < absent.sum() < (~row.special).sum():
-            masked = replace(row, attention=np.where(absent, 0, row.attention))
-            dropped = TokenRow(**{name: values[~absent] for name, values in vars(row).items()})
-            differences.append(largest(graph.outputs([masked]) - graph.outputs([dropped])))
+    for one in longest:
+        absent = ~one.special & (stream.random(one.row.length) < _DROPPED_FRACTION)
+        if 0 < absent.sum() < (~one.special).sum():
+            masked = one.row.values.copy()
+            masked[attention, absent] = 0
+            dropped = one.row.values[:, ~absent]
+            in_place, left_out = (answer([Row(values.shape[1], values)]) for values in (masked, dropped))
+            differences.append(largest(in_place - left_out))
     return max(differences, default=None)
 
 
@@ -137,7 +81,7 @@ class TextModel:
     model: Any
     tokenizer: Any
     max_tokens: int
-    target: Target | None = None  # of a regression
+    target: TargetScale | None = None  # of a regression
 
     @property
     def architecture(self) -> str:
@@ -173,66 +117,32 @@ def _columns(rows: Sequence[Texts]) -> list[list[str]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def load(run: TextRun) -> TextModel:
+def load(run: FinishedRun) -> TextModel:
     """Loads the run's model; raises UsageError when it does not fit what run.json says."""
-    try:
-        with quiet():
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                run.model_directory,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,
-                # The graph with the fewest nodes: 216 for MiniLM-L6, against 288 of "sdpa". Which of them is faster in
-                # ONNX Runtime was not settled on a busy machine (batches +3 to +9 %, one row -13 to +9 %).
-                attn_implementation="eager",
-                output_loading_info=True,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(run.model_directory, local_files_only=True)
-    except Exception as error:  # transformers passes on whatever its parts raise
-        raise UsageError(f"{run.model_directory} cannot be loaded ({first_line(error)}): train again") from error
-    if report["missing_keys"]:
-        raise UsageError(
-            f"{run.model_directory} lacks weights, {sorted(report['missing_keys'])[0]!r} among them: train again"
-        )
-    _check_labels(model.config, run)
-    return TextModel(model.eval(), tokenizer, run.max_tokens, run.target if run.regression else None)
+    model, tokenizer = load_pretrained(run, AutoModelForSequenceClassification, AutoTokenizer)
+    return TextModel(model, tokenizer, run.record.text.max_tokens, run.target_scale)
 
 
-def _check_labels(config: Any, run: TextRun) -> None:
-    if config.num_labels != (len(run.labels) or 1):
-        raise UsageError(
-            f"{run.training.directory} is not consistent: run.json names {len(run.labels)} labels and the model has "
-            f"{config.num_labels} outputs, so train again"
-        )
-    named = [str(config.id2label[index]) for index in range(config.num_labels)]
-    # A model that was never told its labels has LABEL_0, LABEL_1, ...
-    if set(named) == set(run.labels) and tuple(named) != run.labels:
-        raise UsageError(
-            f"{run.training.directory} is not consistent: run.json orders the labels {list(run.labels)} and the model "
-            f"{named}, so train again"
-        )
-
-
-def graph_source(trained: TextModel, schema: bundle_pb2.TextSchema) -> GraphSource:
+def graph_source(trained: TextModel, schema: bundle_pb2.TextSchema, output_name: str) -> GraphSource:
     """The model as a graph: inputs int64 [batch, length] by the schema, output float32 [batch, outputs]."""
     samples = _sample_inputs(schema.first_position)
     return GraphSource(
-        module=_Outputs(trained.model, schema.inputs, trained.target),
+        module=_Outputs(trained.model, tuple(schema.inputs), trained.target),
         name=trained.architecture,
         samples={name: samples[name] for name in schema.inputs},
         dynamic_axes={0: "batch", 1: "length"},
-        output_name="logits" if trained.target is None else "values",
+        output_name=output_name,
         advice=_OTHER_BASE,
     )
 
 
 class _Outputs(torch.nn.Module):
-    """Calls the model with named inputs and returns its logits, or values, alone."""
+    """Calls a model with named inputs and returns its logits, or the values of a regression, alone."""
 
-    def __init__(self, model: Any, input_names: Sequence[str], target: Target | None) -> None:
+    def __init__(self, model: Any, input_names: tuple[str, ...], target: TargetScale | None) -> None:
         super().__init__()
         self.model = model
-        self.input_names = tuple(input_names)
+        self.input_names = input_names
         self.target = target
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from explicate_server.explain.method import Method
 from explicate_server.explain.methods import METHODS
 from explicate_server.explain.quality import Faithfulness, FaithfulnessCheck, Quality
 from explicate_server.explain.refinement import refined
-from explicate_server.explain.run import ExplanationRun, RunSettings, StopReason
+from explicate_server.explain.rounds import ExplanationRun, RunSettings, StopReason
 
 __all__ = [
     "METHODS",

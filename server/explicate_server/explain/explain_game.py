@@ -11,10 +11,10 @@ from threadpoolctl import ThreadpoolController
 
 from explicate_server.explain.attribution import Booleans, Floats, Indices
 from explicate_server.explain.game import Asked, GameInfo
-from explicate_server.explain.method import Method
+from explicate_server.explain.method import MAX_SEED, Method
 from explicate_server.explain.methods import AUTO, METHODS, chosen
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
-from explicate_server.explain.run import ExplanationRun, StopReason, require_finite
+from explicate_server.explain.rounds import ExplanationRun, StopReason, require_finite
 
 Value = Callable[[Any], ArrayLike]
 _Arguments = ParamSpec("_Arguments")
@@ -154,8 +154,8 @@ def _checked_method(
     if n_players < 0:
         raise ValueError(f"n_players is {n_players}; it must be 0 or more.")
     method = chosen(name, n_players=n_players, max_evaluations=max_evaluations, reads=reads)
-    if not 0 <= seed <= method.max_seed:
-        raise ValueError(f"The seed is {seed}; for {method.name} it must be from 0 to {method.max_seed}.")
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"The seed is {seed}; it must be from 0 to {MAX_SEED}.")
     if not 0 < confidence < 1:
         raise ValueError(f"The confidence is {confidence}; it must be between 0 and 1.")
     return method

@@ -4,7 +4,7 @@ A game gives a value to every coalition: what the model answers when only the co
 and its two ends, v(∅) and v(N), are known before anything is asked.
 
 An estimator asks for coalitions, is told their values, and estimates attributions. It knows nothing of models, threads,
-deadlines or budgets (see run.py), owns its random stream, and can be stopped after any round. A new one is one file
+deadlines or budgets (see rounds.py), owns its random stream, and can be stopped after any round. A new one is one file
 with a class of this shape and a `METHOD`, and one line in methods.py.
 """
 
@@ -62,7 +62,7 @@ class GameInfo:
         n_players: how many players, from 0.
         empty: float64[outputs], v(∅), every player absent; NaN for methods that do not need it.
         full: float64[outputs], v(N), every player present.
-        seed: of all random choices, from 0 up to the method's `max_seed`.
+        seed: of all random choices, from 0 up to `MAX_SEED`.
         confidence: coverage of the intervals, in (0, 1).
         breaks: intp[n − 1], how much parts player i from player i + 1: 0 nothing, larger numbers more (of a text: 1 a
             comma, 2 the end of a sentence, 3 of a paragraph, WALL of the first text of a pair). None when nothing is

@@ -7,13 +7,14 @@ from typing import Any, Literal
 from explicate_server.explain.errors import TooFewEvaluationsError
 from explicate_server.explain.game import Estimator, GameInfo
 from explicate_server.explain.refinement import refined
-from explicate_server.explain.run import ExplanationRun, RunSettings
+from explicate_server.explain.rounds import ExplanationRun, RunSettings
 
 # The masking of methods whose rows the game draws.
 DRAWN = "drawn"
 # Fewer rows than v(∅), v(N) and one pair of coalitions explain nothing.
 LEAST_EVALUATIONS = 4
-MAX_PHILOX_SEED = 2**64 - 1
+# The wire holds no larger one, nor does numpy's RandomState take one.
+MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,6 @@ class Method:
         default_min_evaluations: rows before the tolerance may stop, from the number of players.
         least_evaluations: max_evaluations below this are refused, from the number of players.
         default_tolerance: see RunSettings.tolerance.
-        max_seed: the largest seed its random stream takes.
         additive: whether the values promise to sum to v(N) − v(∅).
         needs_empty: whether v(∅) must be known before.
         refines: whether games of too many players are grouped and refined where the weight is.
@@ -54,7 +54,6 @@ class Method:
     default_min_evaluations: Callable[[int], int] = lambda n: max(8 * n, LEAST_EVALUATIONS)
     least_evaluations: Callable[[int], int] = lambda _n: 1
     default_tolerance: float = 0.0
-    max_seed: int = MAX_PHILOX_SEED
     additive: bool = True
     needs_empty: bool = True
     refines: bool = False

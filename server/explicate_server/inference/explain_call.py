@@ -22,7 +22,7 @@ from explicate_server.explain.attribution import Attribution
 from explicate_server.explain.game import Asked, GameInfo
 from explicate_server.explain.method import Method
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
-from explicate_server.explain.run import ExplanationRun, StopReason
+from explicate_server.explain.rounds import ExplanationRun, StopReason
 from explicate_server.inference.admission import Seat
 from explicate_server.inference.evaluations import Evaluations, GameValues, ValueStore
 from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, Outputs, ResolvedOptions

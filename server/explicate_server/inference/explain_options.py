@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_bundle.objective import REGRESSION
 from explicate_server.errors import InvalidRequest, NotServable, Violation
-from explicate_server.explain.method import DRAWN, Method
+from explicate_server.explain.method import DRAWN, MAX_SEED, Method
 from explicate_server.explain.methods import AUTO, METHODS, chosen
 from explicate_server.registry.scales import Choices, Scales
 from explicate_server.settings import Settings
@@ -198,7 +197,7 @@ class CheckedOptions:
         Raises:
             InvalidRequest: the evaluations asked for are too many for the number of players, or too few for the method.
         """
-        given = self.given
+        given, spaces = self.given, self.choices.scales.spaces
         method = _method(given, self.choices, players)
         maximum = self._max_evaluations(method, players)
         max_players = given.max_players or max(PLAYERS_WORTH_GROUPING, maximum // ROWS_THAT_TELL_A_PLAYER)
@@ -206,7 +205,7 @@ class CheckedOptions:
         return ResolvedOptions(
             method=method,
             target=given.target,
-            output_space=given.output_space or ("logit" if given.target.contrast else self.choices.spaces[0]),
+            output_space=given.output_space or spaces[-1 if given.target.contrast else 0],
             granularity=self.granularity,
             masking=self.masking,
             max_evaluations=maximum,
@@ -258,8 +257,8 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
             "have; train and export it again, or take a method that GetModel lists",
         )
     violations = [
-        *_number_violations(options, method, settings),
-        *target_violations(options.target, choices.labels, regression=tuple(choices.spaces) == REGRESSION.spaces),
+        *_number_violations(options, settings),
+        *target_violations(options.target, choices.labels, regression=not choices.scales.objective.least_labels),
         *_method_violations(options, method, choices),
     ]
     if violations:
@@ -288,7 +287,7 @@ def _granularity(options: ExplainOptions, method: Method, choices: Choices) -> s
     return options.granularity or (default if default in offered else next(iter(offered), None))
 
 
-def _number_violations(options: ExplainOptions, method: Method, settings: Settings) -> list[Violation]:
+def _number_violations(options: ExplainOptions, settings: Settings) -> list[Violation]:
     maximum = settings.max_evaluations if options.max_evaluations is None else options.max_evaluations
     low, high = _CONFIDENCE_RANGE
     checks = (
@@ -296,7 +295,7 @@ def _number_violations(options: ExplainOptions, method: Method, settings: Settin
         ("min_evaluations", options.min_evaluations, 1, max(1, maximum)),
         ("tolerance", options.tolerance, 0.0, 1.0),
         ("confidence", options.confidence, low, high),
-        ("seed", options.seed, 0, method.max_seed),
+        ("seed", options.seed, 0, MAX_SEED),
         ("top_k", options.top_k, 1, MAX_PLAYERS),
         ("max_players", options.max_players, 2, MAX_PLAYERS),
         ("segments", options.segments, 2, MAX_PLAYERS),
@@ -313,8 +312,8 @@ def _number_violations(options: ExplainOptions, method: Method, settings: Settin
 
 def _method_violations(options: ExplainOptions, method: Method, choices: Choices) -> list[Violation]:
     violations = []
-    if options.output_space not in (None, *choices.spaces):
-        problem = f"is {options.output_space}; this model has {' and '.join(choices.spaces)}"
+    if options.output_space not in (None, *choices.scales.spaces):
+        problem = f"is {options.output_space}; this model has {' and '.join(choices.scales.spaces)}"
         violations.append(Violation("options.output_space", problem))
     if options.granularity is not None and not choices.granularities:
         problem = "is for texts and images only; the players of a table are its columns and groups of columns"

@@ -182,7 +182,7 @@ class Shadow:
 
     def _is_busy(self, model: str) -> bool:
         try:
-            served = self._registry.find(model).served
+            served = self._registry.find(model).loaded
         except (NotFound, NotServable):
             return False
         return served is not None and any(served.batcher.queued_rows.values())

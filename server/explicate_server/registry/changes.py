@@ -98,7 +98,7 @@ class ModelChanges:
         if record.labels:
             labels = ", ".join(record.labels)
             raise NotServable("VERSION_IN_USE", f"{record.name} is labelled {labels}; move or remove that first")
-        if record.served is None and record.freeing is None:
+        if record.loaded is None and record.freeing is None:
             raise NotServable("MODEL_NOT_LOADED", f"{record.name} is {record.state.name.lower()}, not loaded")
         self._lifecycle.free(record)
         return record
@@ -179,8 +179,8 @@ class ModelChanges:
         """The life of a swap: check, load beside, keep, switch, free."""
         _expect(entry, label, expected)
         old = entry.targets.get(label)
-        version = record.place.version
-        if old is not None and old.version == version and record.served is not None:
+        version = record.location.version
+        if old is not None and old.version == version and record.loaded is not None:
             if keep:  # it may be there because it is the newest; from now on because it was chosen
                 await self._keep(entry, entry.targets, entry.traffic)
             return LabelMove(record, old.previous)

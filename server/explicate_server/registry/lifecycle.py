@@ -45,11 +45,11 @@ class Lifecycle:
             NotServable: it was refused; the record has the reason.
         """
         await ended(record.freeing)
-        if record.served is not None:
+        if record.loaded is not None:
             return False
         self._set(record, State.LOADING)
         refusal = await self._load(record)
-        self.outcomes[record.place.model, "load", "failed" if refusal else "ok"] += 1
+        self.outcomes[record.location.model, "load", "failed" if refusal else "ok"] += 1
         if refusal is None:
             return True
         # Raised outside the handler of its cause, whose frames would keep what was loaded so far in memory.
@@ -58,9 +58,9 @@ class Lifecycle:
 
     def free(self, record: VersionRecord) -> None:
         """Let nobody lease it from now on, and free it after the last lease."""
-        if record.served is None:
+        if record.loaded is None:
             return
-        served, record.served = record.served, None
+        served, record.loaded = record.loaded, None
         record.leaving = weakref.ref(served)
         self._set(record, State.UNLOADING)
         record.freeing = start_task(self._freed(record, [served]), self._freeing)
@@ -74,15 +74,15 @@ class Lifecycle:
     async def _load(self, record: VersionRecord) -> NotServable | None:
         record.bundle = None
         try:
-            record.bundle = await self._loader.verify(record.place)
-            record.served = await self._loader.load(record.bundle)
+            record.bundle = await self._loader.verify(record.location)
+            record.loaded = await self._loader.load(record.bundle)
         except Exception as error:  # what is wrong with one bundle must not affect the others
             reason = cause(error)
             _log.error("%s refused: %s", record.name, reason, exc_info=not isinstance(error, EXPLAINED))
             self._set(record, State.FAILED, reason)
             known = error.reason if isinstance(error, NotServable) else "LOAD_FAILED"
             return NotServable(known, f"{record.name}: {reason}")
-        runtime = record.served.runtime
+        runtime = record.loaded.runtime
         _log.info("%s ready on %s in %s", record.name, runtime.name, runtime.precision)
         self._set(record, State.READY)
         return None
@@ -95,7 +95,7 @@ class Lifecycle:
         for freed in self.on_freed:
             freed(digest)
         record.freeing = None
-        self.outcomes[record.place.model, "free", "ok"] += 1
+        self.outcomes[record.location.model, "free", "ok"] += 1
         _log.info("%s freed", record.name)
         self._set(record, State.AVAILABLE)
 

@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_bundle.errors import BundleError
-from explicate_bundle.repository import BundlePlace
+from explicate_bundle.repository import BundleLocation
 from explicate_server.errors import NotServable
 from explicate_server.modalities.modalities import open_modality
 from explicate_server.modalities.modality import Modality
@@ -49,14 +49,16 @@ class BundleLoader:
         self._quiet = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="load", initializer=_yield_to_traffic)
         self._ordinary = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="session")
 
-    async def verify(self, place: BundlePlace) -> VerifiedBundle:
+    async def verify(self, location: BundleLocation) -> VerifiedBundle:
         """Check every file.
 
         Raises:
             BundleError: the bundle cannot be trusted.
         """
         key = Path(self._settings.verify_key) if self._settings.verify_key else None
-        return await self._run(verify_bundle, place.folder, model=place.model, version=place.version, verify_key=key)
+        return await self._run(
+            verify_bundle, location.folder, model=location.model, version=location.version, verify_key=key
+        )
 
     async def load(self, bundle: VerifiedBundle) -> ServedModel:
         """Load it, compare its golden answers on this device, and measure what batches take.

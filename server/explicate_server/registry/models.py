@@ -47,9 +47,9 @@ class ModelRegistry:
         Raises:
             OSError: the repository cannot be read.
         """
-        for place in await asyncio.to_thread(list_bundles, self._repository):
-            entry = self._entries.setdefault(place.model, ModelEntry(place.model))
-            entry.records[place.version] = VersionRecord(place, entry.targets)
+        for location in await asyncio.to_thread(list_bundles, self._repository):
+            entry = self._entries.setdefault(location.model, ModelEntry(location.model))
+            entry.records[location.version] = VersionRecord(location, entry.targets)
         for _, entry in sorted(self._entries.items()):
             async with entry.lock:
                 await self._start(entry)
@@ -117,9 +117,9 @@ class ModelRegistry:
             NotServing: the server is still loading.
         """
         self._check_loaded()
-        places = await asyncio.to_thread(list_versions, self._repository, model)
+        locations = await asyncio.to_thread(list_versions, self._repository, model)
         entry = self._entries.get(model) or ModelEntry(model)
-        self.watches.tell(*(record for records in entry.merge(places) for record in records))
+        self.watches.tell(*(record for records in entry.merge(locations) for record in records))
         if entry.records:
             self._entries[model] = entry
         else:
@@ -139,7 +139,7 @@ class ModelRegistry:
     @property
     def ready(self) -> list[ServedModel]:
         """The versions that serve."""
-        return [record.served for record in self.records if record.served is not None]
+        return [record.loaded for record in self.records if record.loaded is not None]
 
     async def close(self) -> None:
         """End all work and stop every batcher."""
@@ -156,7 +156,7 @@ class ModelRegistry:
         if entry is None or not entry.traffic.shadow_share:
             return False
         canary, target = entry.labelled(CANARY), entry.targets.get(LIVE)
-        if canary is None or canary.served is None or target is None or target.version != manifest.version:
+        if canary is None or canary.loaded is None or target is None or target.version != manifest.version:
             return False
         return entry.traffic.shadows(inputs_digest())
 
@@ -169,14 +169,14 @@ class ModelRegistry:
         if entry is None or not entry.traffic.canary_share:
             return False
         canary = entry.labelled(CANARY)
-        return canary is not None and canary.served is not None and entry.traffic.answers(inputs_digest())
+        return canary is not None and canary.loaded is not None and entry.traffic.answers(inputs_digest())
 
     def _serving(self, record: VersionRecord) -> ServedModel:
-        if record.served is None:
+        if record.loaded is None:
             raise NotServable(
                 "MODEL_NOT_LOADED", f"{record.name} is {record.state.name.lower()}, not loaded. {record.reason}".strip()
             )
-        return record.served
+        return record.loaded
 
     async def _start(self, entry: ModelEntry) -> None:
         """Serve a model as its label file says."""
@@ -189,7 +189,7 @@ class ModelRegistry:
                 unserved.reason = entry.fault
             _log.error("%s is not served: %s", entry.name, error)
             return
-        labels = {LIVE: LabelTarget(entry.newest_first[0].place.version)} if kept is None else dict(kept.labels)
+        labels = {LIVE: LabelTarget(entry.newest_first[0].location.version)} if kept is None else dict(kept.labels)
         if LIVE in labels:
             await self._start_live(entry, labels.pop(LIVE))
         for label, target in labels.items():
@@ -202,7 +202,7 @@ class ModelRegistry:
             entry.traffic = kept.traffic
 
     async def _start_live(self, entry: ModelEntry, wanted: LabelTarget) -> None:
-        older = [record.place.version for record in entry.newest_first if record.place.version < wanted.version]
+        older = [record.location.version for record in entry.newest_first if record.location.version < wanted.version]
         for version in dict.fromkeys([wanted.version, wanted.previous, *older]):
             record = entry.records.get(version)
             if record is not None and await self._loads(record):

@@ -1,7 +1,7 @@
 """The control mode "watch": new versions in the repository are loaded and made live without being asked.
 
 A version counts when its folder is complete: the manifest is there, and every file it lists has its size. Publishers
-rename a whole folder into place, so theirs are from the start; a folder that is being copied is left alone until it
+rename a whole folder into location, so theirs are from the start; a folder that is being copied is left alone until it
 is. A version that an operator has rolled back is older than what was live before, and is not made live again. One that
 was refused is tried again when its files change, and now and then where it was not the version that was to blame.
 """
@@ -13,7 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from explicate_bundle.bundle import what_is_missing
-from explicate_bundle.repository import BundlePlace, list_bundles
+from explicate_bundle.repository import BundleLocation, list_bundles
 from explicate_server.errors import Conflict, ServerError
 from explicate_server.registry.label_store import LIVE
 from explicate_server.registry.models import ModelRegistry
@@ -54,47 +54,47 @@ class RepositoryPoll:
             OSError: the repository cannot be read.
         """
         self._looks += 1
-        places = defaultdict(list)
-        for place in await asyncio.to_thread(list_bundles, self._repository):
-            places[place.model].append(place)
+        locations = defaultdict(list)
+        for location in await asyncio.to_thread(list_bundles, self._repository):
+            locations[location.model].append(location)
         for entry in self._registry.entries:
-            places.setdefault(entry.name, [])
-        for model, of_model in places.items():
+            locations.setdefault(entry.name, [])
+        for model, of_model in locations.items():
             try:
                 entry = await self._registry.refreshed(model)
             except ServerError:  # its last version has gone
                 continue
             await self._advance(entry, of_model)
 
-    async def _advance(self, entry: ModelEntry, places: list[BundlePlace]) -> None:
+    async def _advance(self, entry: ModelEntry, locations: list[BundleLocation]) -> None:
         """Make the newest version live that is newer than any that was, and can be."""
         target = entry.targets.get(LIVE)
         live = target.version if target else 0
         newest_known = target.newest_ever if target else 0
         if entry.fault:
             return
-        for place in sorted(places, key=lambda place: -place.version):
-            if place.version <= newest_known or not await self._is_due(entry, place):
+        for location in sorted(locations, key=lambda location: -location.version):
+            if location.version <= newest_known or not await self._is_due(entry, location):
                 continue
             try:
-                await self._registry.changes.activate(entry, place.version, label=LIVE, expected=live, keep=False)
+                await self._registry.changes.activate(entry, location.version, label=LIVE, expected=live, keep=False)
             except Conflict:  # an operator was faster; the next look sees what that one wants
-                self._tried.pop((place.model, place.version))
+                self._tried.pop((location.model, location.version))
                 return
             except ServerError as error:
-                _log.warning("%s/%d was not made live: %s", place.model, place.version, error)
+                _log.warning("%s/%d was not made live: %s", location.model, location.version, error)
                 if error.reason in _PASSING:
-                    self._try_again[place.model, place.version] = self._looks + _LOOKS_BETWEEN
+                    self._try_again[location.model, location.version] = self._looks + _LOOKS_BETWEEN
             else:
                 return
 
-    async def _is_due(self, entry: ModelEntry, place: BundlePlace) -> bool:
+    async def _is_due(self, entry: ModelEntry, location: BundleLocation) -> bool:
         """Whether it is complete, and was not tried as it is now."""
-        key, stamp = (place.model, place.version), await asyncio.to_thread(_stamp, place.folder)
-        record = entry.records.get(place.version)
+        key, stamp = (location.model, location.version), await asyncio.to_thread(_stamp, location.folder)
+        record = entry.records.get(location.version)
         if record is None or (self._tried.get(key) == stamp and self._looks < self._try_again.get(key, math.inf)):
             return False
-        missing = await asyncio.to_thread(what_is_missing, place.folder)
+        missing = await asyncio.to_thread(what_is_missing, location.folder)
         if missing and record.state is State.AVAILABLE:
             record.reason = f"not complete yet: {missing}"
         if missing:

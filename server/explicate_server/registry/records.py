@@ -9,7 +9,7 @@ from enum import Enum
 from functools import cached_property
 
 from explicate_bundle.bundle import VerifiedBundle
-from explicate_bundle.repository import BundlePlace
+from explicate_bundle.repository import BundleLocation
 from explicate_server.modalities.modality import Modality
 from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import LIVE, NO_TRAFFIC, LabelTarget, Traffic
@@ -66,7 +66,7 @@ class ServedModel:
         """What may be asked about it."""
         modality, reads = self.modality, self.bundle.kind.reads.name
         maskings, granularities = modality.maskings, modality.granularities
-        return Choices(self.labels, self.scales.spaces, maskings, granularities, reads, modality.counted)
+        return Choices(self.labels, self.scales, maskings, granularities, reads, modality.counted)
 
 
 class State(Enum):
@@ -84,13 +84,13 @@ class State(Enum):
 class VersionRecord:
     """What is known of one version in the repository."""
 
-    place: BundlePlace
+    location: BundleLocation
     targets: Mapping[str, LabelTarget]
     """Where the labels of its model point now."""
     state: State = State.AVAILABLE
     reason: str = ""
     bundle: VerifiedBundle | None = None
-    served: ServedModel | None = None
+    loaded: ServedModel | None = None
     """Who takes its requests; set while it is ready."""
     leaving: "weakref.ref[ServedModel] | None" = None
     """Who ends the requests that began before it was to be freed."""
@@ -100,23 +100,23 @@ class VersionRecord:
     @property
     def name(self) -> str:
         """Such as ``reviews/3``."""
-        return f"{self.place.model}/{self.place.version}"
+        return f"{self.location.model}/{self.location.version}"
 
     @property
     def leases(self) -> int:
         """Requests that it answers now."""
-        answering = self.served or (self.leaving() if self.leaving else None)
+        answering = self.loaded or (self.leaving() if self.leaving else None)
         return answering.leases if answering else 0
 
     @property
     def labels(self) -> list[str]:
         """Labels that point at it, by name."""
-        return sorted(label for label, target in self.targets.items() if target.version == self.place.version)
+        return sorted(label for label, target in self.targets.items() if target.version == self.location.version)
 
     @property
     def previous_of(self) -> list[str]:
         """Labels that pointed at it before they moved to where they are, by name."""
-        return sorted(label for label, target in self.targets.items() if target.previous == self.place.version)
+        return sorted(label for label, target in self.targets.items() if target.previous == self.location.version)
 
 
 @dataclass
@@ -131,12 +131,12 @@ class ModelEntry:
     fault: str = ""
     """Why no version is served, even if its bundle is intact, until an operator moves a label."""
 
-    def merge(self, places: Iterable[BundlePlace]) -> tuple[list[VersionRecord], list[VersionRecord]]:
+    def merge(self, locations: Iterable[BundleLocation]) -> tuple[list[VersionRecord], list[VersionRecord]]:
         """Take in what the repository has now; returns the records that are new, and those that have gone."""
-        by_version = {place.version: place for place in places}
+        by_version = {location.version: location for location in locations}
         new = [
-            VersionRecord(place, self.targets)
-            for version, place in sorted(by_version.items())
+            VersionRecord(location, self.targets)
+            for version, location in sorted(by_version.items())
             if version not in self.records
         ]
         idle = (State.AVAILABLE, State.FAILED)
@@ -146,10 +146,10 @@ class ModelEntry:
             if version not in by_version and record.state in idle and not record.labels
         ]
         for record in new:
-            self.records[record.place.version] = record
+            self.records[record.location.version] = record
         for record in gone:
             record.state = State.REMOVED
-            del self.records[record.place.version]
+            del self.records[record.location.version]
         return new, gone
 
     @property
@@ -165,5 +165,5 @@ class ModelEntry:
     def is_kept(self, record: VersionRecord, *, keep_previous: bool) -> bool:
         """Whether a label holds the version in memory; with ``keep_previous``, "live" holds the one before it too."""
         live = self.targets.get(LIVE)
-        held = keep_previous and live is not None and live.previous == record.place.version
+        held = keep_previous and live is not None and live.previous == record.location.version
         return held or bool(record.labels)

@@ -57,11 +57,11 @@ class Choices:
 
     Attributes:
         labels: of the outputs; a regression has one, the name of its target.
-        spaces: scales of its outputs, the default first.
+        scales: of its outputs.
     """
 
     labels: Sequence[str]
-    spaces: Sequence[str]
+    scales: Scales
     maskings: Sequence[str]
     granularities: Sequence[str]
     reads: str

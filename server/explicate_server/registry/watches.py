@@ -24,7 +24,7 @@ class Watches:
         """These have changed."""
         for watch in self._watches:
             for record in records:
-                watch.changed[record.place.model, record.place.version] = record
+                watch.changed[record.location.model, record.location.version] = record
             watch.wake.set()
 
     async def changes(self) -> AsyncGenerator[list[VersionRecord]]:

@@ -225,16 +225,16 @@ def model_status(record: VersionRecord) -> model_messages.ModelStatus:
     """The state of a version."""
     manifest = record.bundle.manifest if record.bundle else bundle_messages.Bundle()
     return model_messages.ModelStatus(
-        model=record.place.model,
-        version=record.place.version,
+        model=record.location.model,
+        version=record.location.version,
         state=number_of(model_messages.ModelState, record.state.name.lower()),
         labels=record.labels,
         reason=record.reason or None,
         input_kind=manifest.input_kind,
         objective=manifest.objective,
         bundle_digest=record.bundle.digest if record.bundle else None,
-        runtime=record.served.runtime.name if record.served else None,
-        precision=record.served.runtime.precision if record.served else None,
+        runtime=record.loaded.runtime.name if record.loaded else None,
+        precision=record.loaded.runtime.precision if record.loaded else None,
         leases=record.leases,
         graph_bytes=graph_bytes(record.bundle) if record.bundle else None,
         previous_of=record.previous_of,

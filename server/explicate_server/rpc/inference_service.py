@@ -22,7 +22,7 @@ from explicate_server.registry.label_store import LABEL_NAME
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.records import ServedModel
 from explicate_server.rpc import answers, option_messages, requests
-from explicate_server.rpc.calls import Pacer, time_left_s
+from explicate_server.rpc.interceptor import Pacer, time_left_s
 from explicate_server.rpc.requests import InputsDigest
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
@@ -151,13 +151,13 @@ def _reference(message: messages.ModelRef) -> dict[str, Any]:
     """Keywords for a lease.
 
     Raises:
-        InvalidRequest: no model is named, or what stands there can be no name.
+        InvalidRequest: no model is named, or the name is malformed.
     """
     if not message.model:
         raise InvalidRequest([Violation("model.model", "is empty; name the model, as ListModels gives it")])
     if not MODEL_NAME.fullmatch(message.model):
-        raise InvalidRequest([Violation("model.model", "is no model's name; ListModels gives them")])
+        raise InvalidRequest([Violation("model.model", "is not a model's name; ListModels gives them")])
     if message.label and not LABEL_NAME.fullmatch(message.label):
-        raise InvalidRequest([Violation("model.label", "is no label; ListModels gives them")])
+        raise InvalidRequest([Violation("model.label", "is not a label; ListModels gives them")])
     selector = message.WhichOneof("selector")
     return {"model": message.model} | ({selector: getattr(message, selector)} if selector else {})

@@ -57,12 +57,12 @@ class ModelServicer(services.ModelServiceServicer):
             status=answers.model_status(record),
             bundle=bundle.manifest if bundle else None,
             methods=_methods(record),
-            granularities=_numbers(Granularity, record.served.modality.granularities) if record.served else [],
-            maskings=_numbers(Masking, record.served.modality.maskings) if record.served else [],
+            granularities=_numbers(Granularity, record.loaded.modality.granularities) if record.loaded else [],
+            maskings=_numbers(Masking, record.loaded.modality.maskings) if record.loaded else [],
             default_options=self._default_options(record),
             limits=self._limits(record),
             model_card=_model_card(record) or None,
-            runtimes=[answers.runtime_trial(trial) for trial in record.served.trials] if record.served else [],
+            runtimes=[answers.runtime_trial(trial) for trial in record.loaded.trials] if record.loaded else [],
             labels=answers.model_labels(entry),
             traffic=answers.traffic(entry.traffic),
             shadow=answers.shadow_report(self._shadow.report(model)),
@@ -70,9 +70,9 @@ class ModelServicer(services.ModelServiceServicer):
 
     def _default_options(self, record: VersionRecord) -> list[ExplainOptions]:
         """What each method resolves to when nothing else is said; "auto" is always one of the others."""
-        if record.served is None:
+        if record.loaded is None:
             return []
-        choices, methods = record.served.choices, _methods(record)
+        choices, methods = record.loaded.choices, _methods(record)
         return [
             default_options(method, choices=choices, settings=self._settings) for method in methods if method != AUTO
         ]
@@ -91,7 +91,7 @@ class ModelServicer(services.ModelServiceServicer):
 
     def _max_inputs(self, record: VersionRecord) -> int:
         """Inputs in one Predict, fewer where each takes much memory."""
-        most, served = self._settings.max_inputs, record.served
+        most, served = self._settings.max_inputs, record.loaded
         return self._settings.rows_that_may_wait(most, served.modality.row_bytes) if served else most
 
     async def LoadModel(self, request: messages.LoadModelRequest, context: _Context) -> messages.LoadModelResponse:
@@ -174,7 +174,7 @@ class ModelServicer(services.ModelServiceServicer):
         async with aclosing(self._registry.watches.changes()) as changes:
             async for changed in changes:
                 records = self._registry.records if first else changed
-                chosen = [record for record in records if model in (None, record.place.model)]
+                chosen = [record for record in records if model in (None, record.location.model)]
                 if first or chosen:
                     yield messages.WatchModelsResponse(models=map(answers.model_status, chosen), snapshot=first)
                 first = False
@@ -185,7 +185,7 @@ def _page(records: list[VersionRecord], size: int | None, token: str) -> tuple[l
     if size is not None and size < 1:
         problem = f"is {size}; give 1 to {_MOST_PER_PAGE:,}, or leave it out for all"
         raise InvalidRequest([Violation("page_size", problem)])
-    keys = [(record.place.model, record.place.version) for record in records]
+    keys = [(record.location.model, record.location.version) for record in records]
     start = bisect_right(keys, _last_seen(token)) if token else 0
     end = start + min(size, _MOST_PER_PAGE) if size else len(records)
     return records[start:end], _token(*keys[end - 1]) if end < len(records) else None
@@ -208,13 +208,13 @@ def _model(name: str) -> str:
     if not name:
         raise InvalidRequest([Violation("model", "is empty; name the model, as ListModels gives it")])
     if not MODEL_NAME.fullmatch(name):
-        raise InvalidRequest([Violation("model", "is no model's name; ListModels gives them")])
+        raise InvalidRequest([Violation("model", "is not a model's name; ListModels gives them")])
     return name
 
 
 def _label(name: str) -> str:
     if not LABEL_NAME.fullmatch(name):
-        problem = 'is no label: lower-case letters, digits, ".", "_" and "-", at most 64, such as "canary"'
+        problem = 'is not a label: lower-case letters, digits, ".", "_" and "-", at most 64, such as "canary"'
         raise InvalidRequest([Violation("label", problem)])
     return name
 
@@ -253,5 +253,5 @@ def _methods(record: VersionRecord) -> list[str]:
     """The methods that explain the model; all there are as long as it is not loaded."""
     if record.bundle is None:
         return []
-    served, methods = record.served, methods_of(record.bundle.kind.reads.name)
+    served, methods = record.loaded, methods_of(record.bundle.kind.reads.name)
     return [AUTO, *(name for name, method in methods.items() if served is None or served.choices.fits(method))]

@@ -51,7 +51,7 @@ def explain_options(message: messages.ExplainOptions) -> ExplainOptions:
     for name, enum in _CHOICES.items():
         number = getattr(message, name)
         if not is_known(enum, number):
-            raise InvalidRequest([Violation(f"options.{name}", f"{number} is no value of this enum")])
+            raise InvalidRequest([Violation(f"options.{name}", f"{number} is not a value of this enum")])
     numbers: dict[str, Any] = {
         ours: getattr(message, field)
         for ours, field in _NUMBERS.items()

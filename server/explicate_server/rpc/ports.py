@@ -22,9 +22,9 @@ from grpc_health.v1 import health, health_pb2_grpc
 
 from explicate.v1 import inference_service_pb2, inference_service_pb2_grpc, model_service_pb2, model_service_pb2_grpc
 from explicate_server.errors import ServerError
-from explicate_server.rpc.calls import OWN_SERVICES, CallsInterceptor, authorizations
 from explicate_server.rpc.error_catalogue import abort_with
 from explicate_server.rpc.inference_service import InferenceServicer
+from explicate_server.rpc.interceptor import OWN_SERVICES, CallsInterceptor, authorizations
 from explicate_server.rpc.model_service import ModelServicer
 from explicate_server.rpc.reflection import add_reflection
 from explicate_server.security.access import Access, exposure, on_admin_port
@@ -92,7 +92,7 @@ def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
 
 
 def _read(cert: Path, key: Path, client_ca: Path | None = None) -> grpc.ServerCertificateConfiguration:
-    check_rights(key, what="whoever has the key can pose as this server")
+    check_rights(key, what="anybody who has the key can pose as this server")
     _check(cert, key, client_ca)
     ca = client_ca.read_bytes() if client_ca else None
     return grpc.ssl_server_certificate_configuration([(key.read_bytes(), cert.read_bytes())], ca)

@@ -111,5 +111,5 @@ def explain_priority(spec: inference_messages.ExplainSpec) -> Priority:
 
 def _checked_priority(priority: Any) -> Any:
     if priority not in inference_messages.Priority.values():
-        raise InvalidRequest([Violation("priority", f"{priority} is no value of this enum")])
+        raise InvalidRequest([Violation("priority", f"{priority} is not a value of this enum")])
     return priority

@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.inputs import TextInput
 from explicate_bundle.signatures import verify_signature
-from explicate_export import cli, onnx_graph
+from explicate_export import cli, conversion, onnx_graph
 from explicate_export.errors import ConversionError, ParityError, UsageError
 from explicate_export.export import ExportOptions, export_run
 from explicate_export.parity import LOGITS, Parity, Scale, check_parity, measure_parity
-from explicate_export.text import conversion as text_export
 from explicate_export.text import model as text_model
-from explicate_export.text.model import check_token_ids, encode, plain_tokenizer_json
-from explicate_export.text.run import read_text_run
+from explicate_export.text.model import check_token_ids, plain_tokenizer_json
+from explicate_export.training_run import read_run
+from explicate_server.modalities.text import TextModality
 from support.tiny_bundle import write_run_files, write_tiny_run
 
 
@@ -51,7 +52,7 @@ def _reuse_graph(monkeypatch: pytest.MonkeyPatch, graph: Path, *, scale: float) 
         weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(scale), weight.name))
         onnx.save(model, path)
 
-    monkeypatch.setattr(text_export, "write_graph", write_graph)
+    monkeypatch.setattr(conversion, "write_graph", write_graph)
 
 
 @pytest.mark.parametrize("scale", [1.001, float("nan")])
@@ -77,12 +78,14 @@ def test_unchanged_graph_passes_the_same_comparison(
 
 
 def test_difference_at_the_limit_passes_and_above_it_fails() -> None:
-    check_parity(Parity(8, 1e-4, 1e-4, LOGITS))
+    check_parity(Parity(8, 1e-4, 1e-4, LOGITS, 4, 1e-4))
     for difference in (1.01e-4, float("inf"), float("nan")):
         with pytest.raises(ParityError, match=r"and torch differ by up to .* in a logit"):
-            check_parity(Parity(8, difference, 0.0, LOGITS))
+            check_parity(Parity(8, difference, 0.0, LOGITS, 4, 0.0))
         with pytest.raises(ParityError, match="the same input alone and in a batch"):
-            check_parity(Parity(8, 0.0, difference, LOGITS))
+            check_parity(Parity(8, 0.0, difference, LOGITS, 4, 0.0))
+        with pytest.raises(ParityError, match=r"training wrote into held_out\.jsonl differ by up to .* in a logit"):
+            check_parity(Parity(8, 0.0, 0.0, LOGITS, 4, difference))
 
 
 def test_parity_is_the_largest_difference_over_every_way_of_asking() -> None:
@@ -92,13 +95,15 @@ def test_parity_is_the_largest_difference_over_every_way_of_asking() -> None:
         together = np.float32(0.5 if len(rows) > 1 else 0.0)  # a batch spoils the answers
         return reference[rows] + np.where(rows == 3, np.float32(0.25), together)[:, None]
 
-    parity = measure_parity(answer, reference, order=range(19, -1, -1), batch_rows=8, scale=Scale(2.0, "of two"))
+    order, scale = range(19, -1, -1), Scale(2.0, "of two")
+    parity = measure_parity(answer, reference, trained=reference[:2] - 1, order=order, batch_rows=8, scale=scale)
     assert (parity.inputs, parity.difference, parity.batch_difference) == (20, 0.25, 0.25)
+    assert (parity.trained, parity.trained_difference) == (2, 0.75)
     assert parity.absolute_difference == 0.5
 
 
 def test_bundle_tokenizer_gives_the_training_tokenizers_ids(run: Path) -> None:
-    trained = text_model.load(read_text_run(run))
+    trained = text_model.load(read_run(run))
     texts = [
         "Good FOOD!",
         "naïve café ½ 你好 😀",
@@ -107,18 +112,23 @@ def test_bundle_tokenizer_gives_the_training_tokenizers_ids(run: Path) -> None:
         "good " * 300,
         "?",
     ]
-    schema = bundle_pb2.TextSchema(max_tokens=128)
-    alone = [(text,) for text in texts]
-    rows = encode(plain_tokenizer_json(run / "model" / "tokenizer.json"), alone, schema)
-    check_token_ids(rows, trained.token_ids(alone))
-    assert max(map(len, rows)) == 128
+    ids = _token_ids(run, texts)
+    check_token_ids(ids, trained.token_ids([(text,) for text in texts]))
+    assert max(map(len, ids)) == 128
+
+
+def _token_ids(run: Path, texts: list[str]) -> list[NDArray[np.int64]]:
+    """By the tokenizer of the bundle, as a server uses it."""
+    schema = bundle_pb2.TextSchema(max_tokens=128, inputs=["input_ids"])
+    tokenizer_json = plain_tokenizer_json(run / "model" / "tokenizer.json")
+    modality = TextModality(schema, tokenizer_json, max_text_bytes=1 << 20)
+    return [modality.encode(TextInput(text)).row.values[0] for text in texts]
 
 
 def test_other_token_ids_are_refused(run: Path) -> None:
-    schema = bundle_pb2.TextSchema(max_tokens=128)
-    rows = encode(plain_tokenizer_json(run / "model" / "tokenizer.json"), [("good",), ("bad",)], schema)
+    ids = _token_ids(run, ["good", "bad"])
     with pytest.raises(ParityError, match="held-out text 2"):
-        check_token_ids(rows, [rows[0].ids.tolist(), [2, 9, 3]])
+        check_token_ids(ids, [ids[0].tolist(), [2, 9, 3]])
 
 
 def test_truncation_and_padding_of_the_training_tokenizer_are_left_behind(own_run: Path) -> None:
@@ -139,25 +149,25 @@ def test_model_without_its_classifier_weights_is_refused(own_run: Path) -> None:
     weights = {name: tensor for name, tensor in load_file(path).items() if not name.startswith("classifier")}
     save_file(weights, path, metadata={"format": "pt"})
     with pytest.raises(UsageError, match=r"lacks weights, 'classifier\.bias' among them"):
-        text_model.load(read_text_run(own_run))
+        text_model.load(read_run(own_run))
 
 
 def test_truncated_weights_are_one_sentence(own_run: Path) -> None:
     path = own_run / "model" / "model.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(UsageError, match="cannot be loaded"):
-        text_model.load(read_text_run(own_run))
+        text_model.load(read_run(own_run))
 
 
 @pytest.mark.parametrize("labels", [("great", "other"), ("a", "b", "c")])
 def test_labels_that_contradict_the_model_are_refused(own_run: Path, labels: tuple[str, ...]) -> None:
     write_run_files(own_run, texts=["good"], labels=labels)
     with pytest.raises(UsageError, match="not consistent"):
-        text_model.load(read_text_run(own_run))
+        text_model.load(read_run(own_run))
 
 
 def test_more_tokens_than_the_model_has_positions_are_refused(run: Path) -> None:
-    trained = dataclasses.replace(text_model.load(read_text_run(run)), max_tokens=129)
+    trained = dataclasses.replace(text_model.load(read_run(run)), max_tokens=129)
     with pytest.raises(UsageError, match="only 128 positions"):
         text_model.text_schema(trained, ("good food",))
 
@@ -169,8 +179,8 @@ def test_model_too_large_for_one_file_is_refused(run: Path, tmp_path: Path, monk
 
 
 def _source(run: Path) -> onnx_graph.GraphSource:
-    trained = text_model.load(read_text_run(run))
-    return text_model.graph_source(trained, text_model.text_schema(trained, ("good food",)))
+    trained = text_model.load(read_run(run))
+    return text_model.graph_source(trained, text_model.text_schema(trained, ("good food",)), "logits")
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

@@ -11,7 +11,7 @@ from google.protobuf import json_format
 from explicate.v1 import bundle_pb2
 from explicate_export.errors import ConversionError
 from explicate_export.export import ExportOptions, export_run
-from support.tiny_bundle import LABELS, compose_texts, write_run_files
+from support.tiny_bundle import LABELS, compose_texts, write_outputs, write_run_files
 from support.tiny_text_model import build_tokenizer
 
 _VOCABULARY_SIZE = len(build_tokenizer())
@@ -61,6 +61,7 @@ def _write_run(directory: Path, config: Any) -> Path:
     model.save_pretrained(directory / "model")
     build_tokenizer().save_pretrained(directory / "model")
     write_run_files(directory, texts=compose_texts(24, seed=3))
+    write_outputs(directory)
     return directory
 
 

@@ -1,21 +1,22 @@
 """The bundle that a real export of the tiny model publishes: complete, true, and the same whichever way it is asked."""
 
-import hashlib
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from google.protobuf import json_format
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.bundle import verify_bundle
-from explicate_export.model_card import as_list
-from explicate_export.text.golden import choose_excerpts, choose_golden
-from explicate_export.text.model import TextGraph, TokenRow, encode
+from explicate_bundle.inputs import TextInput
+from explicate_export.markdown import as_list
+from explicate_export.parity import Graph
+from explicate_export.text.conversion import choose_excerpts, choose_golden
+from explicate_server.modalities.encoded_text import EncodedText
+from explicate_server.modalities.text import TextModality
+from explicate_server.runtime.queue import Row
 from support.tiny_bundle import CONSTANT_LOGITS, build_onnx_variant, compose_texts
 
 
@@ -29,16 +30,21 @@ def manifest(bundle: Path) -> bundle_pb2.Bundle:
     return json_format.Parse((bundle / "manifest.json").read_text(encoding="utf-8"), bundle_pb2.Bundle())
 
 
+def _modality(bundle: Path) -> TextModality:
+    """What reads texts, by the files of the bundle alone."""
+    manifest = json_format.Parse((bundle / "manifest.json").read_text(encoding="utf-8"), bundle_pb2.Bundle())
+    tokenizer_json = (bundle / "tokenizer.json").read_text(encoding="utf-8")
+    return TextModality(manifest.text, tokenizer_json, max_text_bytes=1 << 20)
+
+
 def _logits(bundle: Path, texts: list[str]) -> NDArray[np.float32]:
     """float32 [texts, classes], all in one batch, by the files of the bundle alone."""
-    manifest = json_format.Parse((bundle / "manifest.json").read_text(encoding="utf-8"), bundle_pb2.Bundle())
-    rows = encode((bundle / "tokenizer.json").read_text(encoding="utf-8"), [(text,) for text in texts], manifest.text)
-    return TextGraph(bundle / "model.onnx", manifest.text).outputs(rows)
+    modality = _modality(bundle)
+    rows = [modality.encode(TextInput(text)).row for text in texts]
+    return Graph(bundle / "model.onnx").run(modality.collate(rows))
 
 
-def test_every_field_of_the_manifest_is_filled(manifest: bundle_pb2.Bundle) -> None:
-    unset = {field.name for field in manifest.DESCRIPTOR.fields} - {field.name for field, _ in manifest.ListFields()}
-    assert unset == {"kind", "tabular", "target_name", "image"}
+def test_schema_and_metrics_are_those_of_the_run(manifest: bundle_pb2.Bundle) -> None:
     assert (manifest.format_version, manifest.model, manifest.version) == (1, "tiny", 1)
     assert list(manifest.class_labels) == ["other", "great"]
     assert list(manifest.text.inputs) == ["input_ids", "attention_mask", "position_ids", "token_type_ids"]
@@ -47,33 +53,6 @@ def test_every_field_of_the_manifest_is_filled(manifest: bundle_pb2.Bundle) -> N
     assert manifest.text.token_dropping
     assert manifest.metrics == {"accuracy": 0.5, "f1_macro": 0.375}
     assert 0 < manifest.provenance.max_logit_difference <= 1e-4
-
-
-def test_manifest_survives_a_round_trip_through_protobuf_json(bundle: Path, manifest: bundle_pb2.Bundle) -> None:
-    text = json_format.MessageToJson(manifest, preserving_proto_field_name=True)
-    assert json_format.Parse(text, bundle_pb2.Bundle()) == manifest
-    assert json.loads(text) == json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
-
-
-def test_digests_and_sizes_are_those_of_the_files(bundle: Path, manifest: bundle_pb2.Bundle) -> None:
-    found = {path.name: path.read_bytes() for path in bundle.iterdir() if path.name != "manifest.json"}
-    listed = {file.name: (file.sha256, file.size_bytes) for file in manifest.files}
-    assert listed == {name: (hashlib.sha256(data).hexdigest(), len(data)) for name, data in found.items()}
-    assert set(found) == {"model.onnx", "tokenizer.json", "golden.npz", "MODEL_CARD.md"}
-
-
-def test_graph_has_dynamic_axes_and_holds_its_weights(bundle: Path, manifest: bundle_pb2.Bundle) -> None:
-    model = onnx.load(bundle / "model.onnx", load_external_data=False)
-    shapes = {value.name: [dim.dim_param for dim in value.type.tensor_type.shape.dim] for value in model.graph.input}
-    assert shapes == {name: ["batch", "length"] for name in manifest.text.inputs}
-    assert [value.name for value in model.graph.output] == ["logits"]
-    assert all(tensor.data_location == onnx.TensorProto.DEFAULT for tensor in model.graph.initializer)
-
-
-def test_graph_carries_no_paths_of_the_exporting_machine(bundle: Path) -> None:
-    data = (bundle / "model.onnx").read_bytes()
-    assert b"site-packages" not in data
-    assert str(Path.cwd()).encode() not in data
 
 
 def test_golden_answers_are_met_by_the_graph(bundle: Path, manifest: bundle_pb2.Bundle) -> None:
@@ -100,10 +79,10 @@ def test_golden_attributions_sum_to_what_the_words_add_to_the_predicted_class(bu
 
 def _empty_logits(bundle: Path, text: str) -> NDArray[np.float32]:
     """float32 [classes], the text's special tokens at their places and nothing else."""
-    manifest = json_format.Parse((bundle / "manifest.json").read_text(encoding="utf-8"), bundle_pb2.Bundle())
-    (row,) = encode((bundle / "tokenizer.json").read_text(encoding="utf-8"), [(text,)], manifest.text)
-    empty = TokenRow(**{name: values[row.special] for name, values in vars(row).items()})
-    return TextGraph(bundle / "model.onnx", manifest.text).outputs([empty])[0]
+    modality = _modality(bundle)
+    encoded: EncodedText = modality.encode(TextInput(text))
+    values = encoded.row.values[:, encoded.special]
+    return Graph(bundle / "model.onnx").run(modality.collate([Row(values.shape[1], values)]))[0]
 
 
 def test_a_row_alone_answers_as_in_a_batch_of_longer_ones(bundle: Path) -> None:
@@ -123,12 +102,14 @@ def test_golden_texts_are_spread_over_the_lengths() -> None:
 
 def test_excerpts_are_beginnings_of_twelve_words_at_most() -> None:
     long = "one two three four five six seven, eight nine ten 11 12. 13 14"
-    assert choose_excerpts([(long,), ("a b",), ("c",)]) == [("a b",), (long.removesuffix(" 13 14"),)]
-    assert choose_excerpts([("alone",)]) == [("alone",)]
+    excerpts = choose_excerpts([TextInput(long), TextInput("a b"), TextInput("c")])
+    assert excerpts == [TextInput("a b"), TextInput(long.removesuffix(" 13 14"))]
+    assert choose_excerpts([TextInput("alone")]) == [TextInput("alone")]
 
 
 def test_excerpts_of_pairs_are_beginnings_of_six_words_each() -> None:
-    assert choose_excerpts([("one two three four five six seven", "a b")]) == [("one two three four five six", "a b")]
+    excerpts = choose_excerpts([TextInput("one two three four five six seven", "a b")])
+    assert excerpts == [TextInput("one two three four five six", "a b")]
 
 
 def test_model_card_names_what_a_reader_needs(bundle: Path, manifest: bundle_pb2.Bundle) -> None:

@@ -1,6 +1,5 @@
 """Bundles of several labels, of numbers and of pairs: what is read of their runs, and what they hold."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_bundle.errors import BundleError
 from explicate_bundle.golden import Golden, read_golden, write_golden
 from explicate_bundle.inputs import TextInput
-from explicate_export.description import GOLDEN_TOLERANCE
 from explicate_export.errors import UsageError
 from explicate_export.export import ExportOptions, export_run
-from explicate_export.table.run import read_tabular_run
-from explicate_export.text.run import read_text_run
+from explicate_export.golden_inputs import GOLDEN_TOLERANCE
+from explicate_export.text.conversion import held_out_texts
+from explicate_export.training_run import read_run
+from support.run_files import change
 from support.tiny_bundle import TARGET_MEAN, TARGET_NAME, TARGET_SPREAD, write_run_files, write_tiny_run
 from support.tiny_table_run import write_table_run
 
@@ -29,13 +29,8 @@ def verified(folder: Path, name: str) -> VerifiedBundle:
     return verify_bundle(folder / name / "1", model=name, version=1)
 
 
-def change(path: Path, **values: Any) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **values}), encoding="utf-8")
-
-
 def test_a_table_of_several_labels_is_exported_with_golden_rows_and_attributions(tmp_path: Path) -> None:
-    run = write_table_run(tmp_path / "run", labels=LABELS)
-    change(run / "run.json", kind="tabular-multi-label")
+    run = write_table_run(tmp_path / "run", labels=LABELS, kind="tabular-multi-label")
     change(
         run / "data.json",
         source="/home/someone/customers.csv",
@@ -95,41 +90,44 @@ def text_run(tmp_path: Path) -> Path:
 
 
 def test_pairs_of_a_run_are_read(text_run: Path) -> None:
-    run = read_text_run(text_run)
-    assert [row[0] for row in run.held_out] == ["good tea", "bad box"]
-    assert all(len(row) == 2 for row in run.held_out)
-    assert run.regression
-    assert (run.target.mean, run.target.spread) == (TARGET_MEAN, TARGET_SPREAD)
+    run = read_run(text_run)
+    values = [one.value for one in held_out_texts(run)]
+    assert [value.text for value in values if isinstance(value, TextInput)] == ["good tea", "bad box"]
+    assert all(value.text_pair for value in values if isinstance(value, TextInput))
+    assert run.kind.name == "text-regression"
+    assert run.target_scale is not None
+    assert (run.target_scale.mean, run.target_scale.spread) == (TARGET_MEAN, TARGET_SPREAD)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"target_spread": 0.0}, "the spread above 0"),
-        ({"target_mean": "3"}, "'target_mean' is missing or not of type float"),
-        ({"target_name": ""}, "target_name is empty"),
-        ({"labels": ["a", "b"]}, r"'labels' must be \[\]"),
-        ({"pairs": 1}, "'pairs' is missing or not of type bool"),
-        ({"kind": "text-multi-label"}, "labels must be at least one name"),
-        ({"kind": "text-classification", "labels": ["one"]}, "labels must be at least two different names"),
+        ({"target_scale": {"mean": 3.0}}, "target_scale must be finite, its spread above 0"),
+        ({"target_scale": {"mean": "NaN", "spread": 1.0}}, "target_scale must be finite, its spread above 0"),
+        ({"target_scale": {"mean": "three"}}, "is not the record of a training run .*mean"),
+        ({"target_name": ""}, "'target_name' is missing"),
+        ({"labels": ["a", "b"]}, "2 class_labels of a regression"),
+        ({"text": {"max_tokens": 128, "pairs": 1}}, "is not the record of a training run .*pairs"),
+        ({"objective": "multi-label"}, "no server takes .0 class_labels"),
+        ({"objective": "classification", "labels": ["one"]}, "no server takes .1 class_labels"),
     ],
 )
 def test_a_wrong_value_of_a_run_is_named(text_run: Path, values: dict[str, Any], message: str) -> None:
     change(text_run / "run.json", **values)
-    with pytest.raises(UsageError, match=message):
-        read_text_run(text_run)
+    with pytest.raises(UsageError, match=rf"run\.json.*{message}"):
+        read_run(text_run)
 
 
 def test_a_held_out_line_without_its_second_text_is_named(text_run: Path) -> None:
-    (text_run / "held_out.jsonl").write_text('{"text": "a", "text_pair": "b"}\n{"text": "c"}\n', encoding="utf-8")
+    first = (text_run / "held_out.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    (text_run / "held_out.jsonl").write_text(f'{first}\n{{"text": "c"}}\n', encoding="utf-8")
     with pytest.raises(UsageError, match=r'line 2: not an object with a "text_pair"'):
-        read_text_run(text_run)
+        held_out_texts(read_run(text_run))
 
 
 def test_one_label_is_enough_of_several(tmp_path: Path) -> None:
-    run = write_table_run(tmp_path / "run", labels=("late",))
-    change(run / "run.json", kind="tabular-multi-label")
-    assert read_tabular_run(run).labels == ("late",)
+    run = write_table_run(tmp_path / "run", labels=("late",), kind="tabular-multi-label")
+    assert read_run(run).labels == ("late",)
 
 
 def test_golden_pairs_survive_a_round_trip_and_must_be_as_many_as_texts(tmp_path: Path) -> None:

@@ -3,16 +3,15 @@
 import pytest
 
 from explicate_server.errors import InvalidRequest
+from explicate_server.explain.methods import methods_of
 from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions, check_options
 from explicate_server.modalities.image import ImageModality
-from explicate_server.registry.scales import Choices
+from explicate_server.registry.scales import Choices, Scales
 from explicate_server.settings import Settings
 
 MASKINGS, COUNTED = ("mean", "blur", "grey"), ImageModality.counted
-SMALL = Choices(
-    ("a", "b"), ("probability", "logit"), MASKINGS, ("slic", "quickshift", "grid", "patch"), "image", COUNTED
-)
-LARGE = Choices(("a", "b"), ("probability", "logit"), MASKINGS, ("slic", "grid"), "image", COUNTED)
+SMALL = Choices(("a", "b"), Scales(2), MASKINGS, ("slic", "quickshift", "grid", "patch"), "image", COUNTED)
+LARGE = Choices(("a", "b"), Scales(2), MASKINGS, ("slic", "grid"), "image", COUNTED)
 
 
 def resolved(options: ExplainOptions, choices: Choices = SMALL, players: int = 40) -> ResolvedOptions:
@@ -23,7 +22,14 @@ def players_of(options: ResolvedOptions) -> str:
     return ImageModality.players_of(options.granularity, options.segments)
 
 
-@pytest.mark.parametrize("method", ["kernel-shap", "permutation-shap", "partition-shap", "occlusion", None])
+WITHOUT_CHOICE = [
+    name
+    for name, method in methods_of("image").items()
+    if method.default_granularity is None and method.least_evaluations(40) <= Settings().max_evaluations
+]
+
+
+@pytest.mark.parametrize("method", [*WITHOUT_CHOICE, None])
 def test_shapley_values_are_of_slic_segments_by_default(method: str | None) -> None:
     options = resolved(ExplainOptions(method=method))
     assert (options.granularity, options.segments, options.masking) == ("slic", 49, "mean")

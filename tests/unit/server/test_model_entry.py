@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from explicate_bundle.repository import BundlePlace, list_versions
+from explicate_bundle.repository import BundleLocation, list_versions
 from explicate_server.registry.label_store import LabelTarget
 from explicate_server.registry.records import ModelEntry, State
 
 
-def places(*versions: int) -> list[BundlePlace]:
-    return [BundlePlace("tiny", version, Path(f"tiny/{version}")) for version in versions]
+def places(*versions: int) -> list[BundleLocation]:
+    return [BundleLocation("tiny", version, Path(f"tiny/{version}")) for version in versions]
 
 
 @pytest.fixture
@@ -41,11 +41,11 @@ def test_labels_hold_their_versions_and_live_the_one_before_too(entry: ModelEntr
 def test_versions_come_and_go_but_for_those_in_use(entry: ModelEntry) -> None:
     entry.records[1].state = State.READY
     new, gone = entry.merge(places(3, 5))
-    assert [record.place.version for record in new] == [5]
-    assert [(record.place.version, record.state) for record in gone] == [(2, State.REMOVED)]
+    assert [record.location.version for record in new] == [5]
+    assert [(record.location.version, record.state) for record in gone] == [(2, State.REMOVED)]
     assert sorted(entry.records) == [1, 3, 4, 5]
     assert entry.merge(places(3, 5)) == ([], [])
-    assert [record.place.version for record in entry.newest_first] == [5, 4, 3, 1]
+    assert [record.location.version for record in entry.newest_first] == [5, 4, 3, 1]
 
 
 def test_only_real_versions_of_a_real_model_are_listed(tmp_path: Path) -> None:

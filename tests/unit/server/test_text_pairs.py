@@ -128,7 +128,7 @@ def test_phrases_never_join_words_of_two_texts(modality: TextModality) -> None:
         assert " ".join(player.text for player in players if player.in_pair) == SECOND
 
 
-@pytest.mark.parametrize("method", ["kernel-shap", "permutation-shap", "partition-shap"])
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.additive])
 def test_methods_take_a_game_with_a_wall(modality: TextModality, method: str) -> None:
     """A wall is a break like any other to those that build on breaks: Shapley values of a sum are its summands."""
     game = modality.game(PAIR, modality.encode(PAIR), players="words", masking="attention")

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from explicate_bundle.repository import BundlePlace
+from explicate_bundle.repository import BundleLocation
 from explicate_server.errors import NotServing, Overloaded
 from explicate_server.registry.records import State, VersionRecord
 from explicate_server.registry.watches import Watches
 
 
 def record(version: int) -> VersionRecord:
-    return VersionRecord(BundlePlace("tiny", version, Path("tiny")), {})
+    return VersionRecord(BundleLocation("tiny", version, Path("tiny")), {})
 
 
 async def test_a_slow_reader_gets_the_newest_state_once() -> None:

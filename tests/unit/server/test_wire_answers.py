@@ -10,7 +10,7 @@ from explicate import options
 from explicate._wire.decoding import ExplainAnswers
 from explicate._wire.enum_names import numbers_of
 from explicate.v1 import explanation_pb2, inference_service_pb2, model_service_pb2
-from explicate_server.explain.run import StopReason
+from explicate_server.explain.rounds import StopReason
 from explicate_server.registry.records import State
 from explicate_server.rpc.answers import segment_map, utf16_offsets
 from explicate_server.rpc.enums import is_known, name_of, number_of

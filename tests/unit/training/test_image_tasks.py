@@ -66,7 +66,8 @@ def answers(run: Path) -> tuple[np.ndarray[Any, Any], list[dict[str, Any]]]:
 def test_several_labels_are_learnt_and_none_of_them_is_an_answer(config: ImageConfig) -> None:
     run = train(replace(config, training=replace(config.training, imbalance="class-weights")))
     description = json.loads((run / "run.json").read_text())
-    assert (description["kind"], description["labels"]) == ("image-multi-label", ["bright", "circle", "square"])
+    assert description["objective"] == "multi-label"
+    assert description["labels"] == ["bright", "circle", "square"]
     logits, lines = answers(run)
     wanted = np.array([[label in line["labels"] for label in description["labels"]] for line in lines])
     assert not wanted.any(axis=1).all()  # some have none
@@ -81,9 +82,11 @@ def test_a_number_is_learnt_and_answered_in_its_own_unit(config: ImageConfig) ->
     augmentation = replace(config.augmentation, colour=0.0)  # which would change what is to be learnt
     run = train(replace(config, data=data, augmentation=augmentation))
     description = json.loads((run / "run.json").read_text())
-    assert (description["kind"], description["labels"], description["target_name"]) == ("image-regression", [], "light")
+    assert (description["objective"], description["target_name"]) == ("regression", "light")
+    assert "labels" not in description
     outputs, lines = answers(run)
-    values = outputs[:, 0] * description["target_spread"] + description["target_mean"]
+    values = outputs[:, 0] * description["target_scale"]["spread"] + description["target_scale"]["mean"]
+    np.testing.assert_allclose([line["outputs"][0] for line in lines], values, rtol=1e-4)
     wanted = np.array([line["value"] for line in lines])
     metrics = json.loads((run / "metrics.json").read_text())["test"]
     assert metrics["mae"] == pytest.approx(np.abs(values - wanted).mean(), rel=1e-3)

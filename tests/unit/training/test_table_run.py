@@ -1,6 +1,5 @@
 """Whole runs on small tables: the run directory, repeatability, resumption, odd tables, and one real demo set."""
 
-import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,90 +8,43 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
 from sklearn.metrics import roc_auc_score
-from transformers import TrainerControl, TrainerState
 
-from explicate.cli.main import main
 from explicate.errors import UsageError
 from explicate_training.config.config_file import load_config, parse_config
 from explicate_training.config.options import OutputConfig
-from explicate_training.loop.progress import StepProgress
 from explicate_training.run import train
-from explicate_training.table.config import TableConfig, TableDataConfig, TableModelConfig, TableTrainingConfig
+from explicate_training.table.config import TableConfig, TableDataConfig
 from explicate_training.table.network import load_network
+from support.training_runs import MARKUP
 
-ROWS = 240
-HOSTILE = "<script>alert('$x$')</script>"
-
-
-@pytest.fixture(scope="module")
-def customers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Customers who leave when they pay much or live in a certain city; cells are missing; one city is markup."""
-    path = tmp_path_factory.mktemp("data") / "customers.csv"
-    stream = np.random.default_rng(0)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["number", "price", "city", "adult", "size", "spend", "stays", "country"])
-        for number in range(ROWS):
-            price, city = stream.normal() * 10 + 50, stream.choice(["rome", "oslo", HOSTILE])
-            score = (price - 50) / 10 + 2 * (city == "oslo") + 0.3 * stream.normal()
-            cells = [f"{price:.3f}", city, stream.choice(["true", "false"]), stream.choice(["small", "large"])]
-            cells = [cell if stream.random() > 0.1 else "" for cell in cells]
-            writer.writerow([number, *cells, f"{100 + 20 * score:.2f}", "no" if score > 0.7 else "yes", "it"])
-    return path
+NUMBER = "COLUMN_TYPE_NUMBER"
 
 
 @pytest.fixture
-def config(customers: Path, tmp_path: Path) -> TableConfig:
-    return TableConfig(
-        data=TableDataConfig(
-            table=str(customers),
-            label_column="stays",
-            columns={"size": ["small", "large"], "spend": "ignore"},
-            groups={"person": ["adult", "size"]},
-            background_rows=5,
-        ),
-        model=TableModelConfig(width=16, blocks=1, members=2),
-        training=TableTrainingConfig(epochs=6, batch_size=32, learning_rate=1e-2),
-        output=OutputConfig(str(tmp_path / "run")),
-    )
-
-
-def to_folder(config: TableConfig, name: str) -> TableConfig:
-    return replace(config, output=OutputConfig(str(Path(config.output.directory).parent / name)))
-
-
-class Interruption(StepProgress):
-    """Somebody presses Ctrl-C at a step."""
-
-    def __init__(self, at_step: int) -> None:
-        super().__init__()
-        self.at_step = at_step
-
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if state.global_step == self.at_step:
-            raise KeyboardInterrupt
+def config(table_config: TableConfig) -> TableConfig:
+    return table_config
 
 
 def answers(run: Path) -> tuple[np.ndarray[Any, Any], list[Any]]:
     """What the saved network answers on held_out.jsonl, encoded by run.json alone, and the labels."""
-    columns = json.loads((run / "run.json").read_text())["columns"]
+    columns = json.loads((run / "run.json").read_text())["tabular"]["columns"]
     held_out = [json.loads(line) for line in (run / "held_out.jsonl").read_text().splitlines()]
     numbers, codes = [], []
     for line in held_out:
         cells = [(column, line["row"][column["name"]]) for column in columns]
-        numbers.append([np.nan if cell is None else cell for column, cell in cells if column["type"] == "number"])
+        numbers.append([np.nan if cell is None else cell for column, cell in cells if column["type"] == NUMBER])
         names = [
             (column["categories"], {True: "true", False: "false"}.get(cell, cell) if cell is not None else None)
             for column, cell in cells
-            if column["type"] != "number"
+            if column["type"] != NUMBER
         ]
         codes.append([1 if name is None else 2 + known.index(name) if name in known else 0 for known, name in names])
     with torch.no_grad():
         outputs = load_network(run / "model")(
             torch.tensor(numbers, dtype=torch.float32), torch.tensor(codes, dtype=torch.int64)
         )
+    np.testing.assert_allclose([line["outputs"] for line in held_out], outputs.numpy(), rtol=1e-4, atol=1e-5)
     return outputs.numpy(), [line["label"] for line in held_out]
 
 
@@ -106,16 +58,16 @@ def test_run_directory_holds_all_that_export_needs(config: TableConfig, capfd: p
     description = json.loads((run / "run.json").read_text())
     metrics = json.loads((run / "metrics.json").read_text())
     data = json.loads((run / "data.json").read_text())
-    assert (description["kind"], description["target_name"]) == ("tabular-classification", "stays")
+    assert (description["objective"], description["target_name"]) == ("classification", "stays")
     assert (description["labels"], description["base_model"]) == (["no", "yes"], "tabular-network")
     assert description["data_sha256"] == data["sha256"]
-    assert description["columns"] == [
-        {"name": "price", "type": "number", "categories": [], "group": "", "may_be_missing": True},
-        {"name": "city", "type": "category", "categories": [HOSTILE, "oslo", "rome"], "group": "",
+    assert description["tabular"]["columns"] == [
+        {"name": "price", "type": "COLUMN_TYPE_NUMBER", "may_be_missing": True},
+        {"name": "city", "type": "COLUMN_TYPE_CATEGORY", "categories": [MARKUP, "oslo", "rome"],
          "may_be_missing": True},
-        {"name": "adult", "type": "boolean", "categories": ["false", "true"], "group": "person",
+        {"name": "adult", "type": "COLUMN_TYPE_BOOLEAN", "categories": ["false", "true"], "group": "person",
          "may_be_missing": True},
-        {"name": "size", "type": "ordinal", "categories": ["small", "large"], "group": "person",
+        {"name": "size", "type": "COLUMN_TYPE_ORDINAL", "categories": ["small", "large"], "group": "person",
          "may_be_missing": True},
     ]  # fmt: skip
     assert data["columns_left_out"] == {
@@ -134,6 +86,8 @@ def test_run_directory_holds_all_that_export_needs(config: TableConfig, capfd: p
     assert metrics["gradient_boosted_trees"]["test"]["auroc"] > 0.8
 
     background = np.load(run / "background.npz")
+    assert description["tabular"]["background_rows"] == len(background["weights"])
+    assert description["tabular"]["lime_statistics"]
     assert background["numbers"].dtype == np.float32
     assert background["codes"].dtype == np.int64
     assert background["weights"].dtype == np.float64
@@ -156,7 +110,8 @@ def test_regression_run_answers_in_the_unit_of_its_target(config: TableConfig) -
     run = train(replace(config, data=data, training=training))
     description = json.loads((run / "run.json").read_text())
     metrics = json.loads((run / "metrics.json").read_text())
-    assert (description["kind"], description["labels"]) == ("tabular-regression", [])
+    assert description["objective"] == "regression"
+    assert "labels" not in description
     values, targets = answers(run)
     assert values.shape == (len(targets), 1)
     errors = values[:, 0] - np.array(targets)
@@ -164,32 +119,6 @@ def test_regression_run_answers_in_the_unit_of_its_target(config: TableConfig) -
     assert metrics["test"]["r2"] > 0.5
     assert metrics["gradient_boosted_trees"]["test"]["r2"] > 0.3
     assert "Predicted against true values" in (run / "report.html").read_text()
-
-
-def test_same_seed_gives_the_same_metrics_and_weights_and_another_seed_others(config: TableConfig) -> None:
-    first, second = train(to_folder(config, "a")), train(to_folder(config, "b"))
-    other = train(replace(to_folder(config, "c"), training=replace(config.training, seed=1)))
-    for name in ("metrics.json", "held_out.jsonl"):
-        assert (first / name).read_bytes() == (second / name).read_bytes()
-        assert (first / name).read_bytes() != (other / name).read_bytes()
-    for name, weight in load_file(first / "model" / "model.safetensors").items():
-        np.testing.assert_array_equal(weight, load_file(second / "model" / "model.safetensors")[name])
-    for name, array in np.load(first / "background.npz").items():
-        np.testing.assert_array_equal(array, np.load(second / "background.npz")[name])
-
-
-@pytest.mark.parametrize("imbalance", ["over-sampling", "under-sampling"])
-def test_interrupted_run_resumes_to_the_same_model(config: TableConfig, imbalance: str) -> None:
-    config = replace(config, training=replace(config.training, imbalance=imbalance))
-    whole = train(to_folder(config, "whole"))
-    cut = to_folder(config, "cut")
-    with pytest.raises(KeyboardInterrupt):
-        train(cut, progress=Interruption(at_step=15))
-    assert not Path(cut.output.directory).exists()
-    resumed = train(cut, resume=True)
-    for name, weight in load_file(whole / "model" / "model.safetensors").items():
-        np.testing.assert_array_equal(weight, load_file(resumed / "model" / "model.safetensors")[name])
-    assert (whole / "metrics.json").read_bytes() == (resumed / "metrics.json").read_bytes()
 
 
 def test_table_of_one_column_and_of_several_classes_is_learnt(config: TableConfig, tmp_path: Path) -> None:
@@ -218,18 +147,6 @@ def test_options_that_do_not_fit_the_task_are_named(
     regression = replace(config.data, label_column="spend", columns={})
     with pytest.raises(UsageError, match=r"training\.imbalance is over-sampling, but this is a regression"):
         train(replace(config, data=regression, training=replace(config.training, imbalance="over-sampling")))
-
-
-def test_check_reads_types_and_splits_without_training(
-    customers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "my.toml").write_text(f"[data]\ntable = '{customers}'\nlabel_column = 'stays'\n")
-    assert main(["train", str(tmp_path / "my.toml"), "--check"]) == 0
-    said = capsys.readouterr()
-    assert "columns: 2 number, 2 category, 1 boolean" in said.err
-    assert "missing: " in said.err
-    assert "test           36 rows: " in said.err
-    assert [path.name for path in tmp_path.iterdir()] == ["my.toml"]
 
 
 def test_five_hundred_columns_are_trained(config: TableConfig, tmp_path: Path) -> None:

@@ -19,17 +19,10 @@ from explicate_training.table.config import (
     TableTrainingConfig,
 )
 from explicate_training.text.config import Config, DataConfig, ModelConfig, TrainingConfig
-from support.tiny_text_model import WORDS, write_tiny_text_model
+from support.tiny_text_model import WORDS
 
 PLAIN = [word for word in WORDS if word not in ("great", "bad", "late")]
 HOSTILE = "<b>late</b>"
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("base")
-    write_tiny_text_model(directory, seed=3)
-    return directory
 
 
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> str:
@@ -73,11 +66,14 @@ def test_a_run_on_several_labels_leaves_labels_metrics_and_a_report(base: Path, 
     run = train(config)
     assert parse_config((run / "config.toml").read_text()) == config
     description, metrics, report_data, held_out, report = read(run)
-    assert description["kind"] == "text-multi-label"
+    assert description["objective"] == "multi-label"
     assert description["labels"] == [HOSTILE, "bad", "great"]
-    assert not description["pairs"]
-    assert all(set(row) == {"text", "labels"} and set(row["labels"]) <= set(description["labels"]) for row in held_out)
-    predicted = in_transformers(run, held_out) >= 0
+    assert description["text"] == {"max_tokens": 32}
+    assert all(set(row) == {"text", "labels", "outputs"} for row in held_out)
+    assert all(set(row["labels"]) <= set(description["labels"]) for row in held_out)
+    logits = in_transformers(run, held_out)
+    np.testing.assert_allclose([row["outputs"] for row in held_out], logits, atol=1e-5)
+    predicted = logits >= 0
     true = np.array([[name in row["labels"] for name in description["labels"]] for row in held_out])
     assert metrics["test"]["hamming_loss"] == pytest.approx((predicted != true).mean())
     assert metrics["test"]["subset_accuracy"] == pytest.approx((predicted == true).all(axis=1).mean())
@@ -103,14 +99,17 @@ def test_a_run_on_pairs_with_a_number_answers_in_its_unit(base: Path, tmp_path: 
     data = DataConfig(train=path, task="regression", text_pair_column="answer")
     run = train(text_config(base, tmp_path, data, loss="huber"))
     description, metrics, report_data, held_out, report = read(run)
-    assert (description["kind"], description["labels"]) == ("text-regression", [])
-    assert description["pairs"]
+    assert description["objective"] == "regression"
+    assert "labels" not in description
+    assert description["text"] == {"max_tokens": 32, "pairs": True}
     assert description["target_name"] == "label"
     targets = [row["label"] for row in rows]
-    assert description["target_mean"] == pytest.approx(np.mean(targets), abs=5)
-    assert description["target_spread"] == pytest.approx(np.std(targets), rel=0.15)
-    assert all(set(row) == {"text", "text_pair", "value"} for row in held_out)
-    answers = in_transformers(run, held_out)[:, 0] * description["target_spread"] + description["target_mean"]
+    mean, spread = description["target_scale"]["mean"], description["target_scale"]["spread"]
+    assert mean == pytest.approx(np.mean(targets), abs=5)
+    assert spread == pytest.approx(np.std(targets), rel=0.15)
+    assert all(set(row) == {"text", "text_pair", "value", "outputs"} for row in held_out)
+    answers = in_transformers(run, held_out)[:, 0] * spread + mean
+    np.testing.assert_allclose([row["outputs"] for row in held_out], answers[:, np.newaxis], atol=1e-5 * spread)
     errors = np.abs(answers - [row["value"] for row in held_out])
     assert metrics["test"]["mae"] == pytest.approx(errors.mean(), rel=1e-4)
     assert report_data["splits"]["test"]["minimum"] == min(row["value"] for row in held_out)
@@ -143,11 +142,11 @@ def test_a_run_on_a_table_learns_several_labels(tmp_path: Path, as_columns: bool
     run = train(config)
     assert parse_config((run / "config.toml").read_text()) == config
     description, metrics, report_data, held_out, report = read(run)
-    assert (description["kind"], description["labels"]) == ("tabular-multi-label", ["late", "rude"])
-    assert [column["name"] for column in description["columns"]] == ["delay", "tone", "note"]
+    assert (description["objective"], description["labels"]) == ("multi-label", ["late", "rude"])
+    assert [column["name"] for column in description["tabular"]["columns"]] == ["delay", "tone", "note"]
     assert metrics["test"]["auroc"] > 0.95
     assert metrics["gradient_boosted_trees"]["test"]["auroc"] > 0.95
-    assert all(set(row) == {"row", "labels"} for row in held_out)
+    assert all(set(row) == {"row", "labels", "outputs"} for row in held_out)
     assert any(row["labels"] == [] for row in held_out)
     assert all((row["row"]["tone"] < 0) == ("rude" in row["labels"]) for row in held_out)
     assert report_data["splits"]["test"]["without_label"] == sum(row["labels"] == [] for row in held_out)

@@ -1,8 +1,6 @@
 """Whole runs with a tiny random model: the run directory, repeatability, interruption and resumption."""
 
-import csv
 import json
-import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,83 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainerControl, TrainerState
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from explicate.errors import UsageError
 from explicate_training.config.config_file import parse_config
-from explicate_training.config.options import OutputConfig
-from explicate_training.loop.progress import StepProgress
 from explicate_training.run import train
 from explicate_training.tasks.classification import Classification
-from explicate_training.text.config import Config, DataConfig, ModelConfig, TrainingConfig
+from explicate_training.text.config import Config, ModelConfig, TrainingConfig
 from explicate_training.text.model import LengthGroupedOrder, load_text_model, resolve_base
-from support.tiny_text_model import WORDS, write_tiny_text_model
-
-HOSTILE = "<script>alert('$x$')</script> & the rest"
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("base")
-    write_tiny_text_model(directory, seed=3)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """200 random texts, of class "great" when they say so; one of them would be markup if it were not escaped."""
-    path = tmp_path_factory.mktemp("data") / "reviews.csv"
-    stream = random.Random(0)
-    plain = [word for word in WORDS if word not in ("great", "bad")]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "label"])
-        for index in range(200):
-            label = "great" if index % 3 else "bad"
-            writer.writerow([" ".join([*stream.sample(plain, 6), label, label]), label])
-        writer.writerow(["", "great"])
-        writer.writerow([f"{HOSTILE} twice", "<b>奇"])
-        for index in range(4):
-            writer.writerow([f"{HOSTILE} {' '.join(stream.sample(plain, 4))} {index}", "<b>奇"])
-    return path
+from support.training_runs import Interruption, to_folder, weights
 
 
 @pytest.fixture
-def config(base: Path, reviews: Path, tmp_path: Path) -> Config:
-    return Config(
-        data=DataConfig(train=str(reviews), minimum_class_count=3, test_fraction=0.2, validation_fraction=0.2),
-        model=ModelConfig(base=str(base), max_tokens=32),
-        training=TrainingConfig(
-            epochs=2,
-            batch_size=16,
-            learning_rate=2e-3,
-            precision="fp32",
-            class_weights="balanced",
-            label_smoothing=0.05,
-        ),
-        output=OutputConfig(str(tmp_path / "run")),
-    )
-
-
-def weights(run: Path) -> dict[str, np.ndarray[Any, Any]]:
-    return load_file(run / "model" / "model.safetensors")
-
-
-def to_folder(config: Config, name: str) -> Config:
-    return replace(config, output=OutputConfig(str(Path(config.output.directory).parent / name)))
-
-
-class Interruption(StepProgress):
-    """Somebody presses Ctrl-C at a step."""
-
-    def __init__(self, at_step: int) -> None:
-        super().__init__()
-        self.at_step = at_step
-
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if state.global_step == self.at_step:
-            raise KeyboardInterrupt
+def config(text_config: Config) -> Config:
+    return text_config
 
 
 def test_run_directory_holds_all_that_export_needs(config: Config, capfd: pytest.CaptureFixture[str]) -> None:
@@ -101,7 +36,8 @@ def test_run_directory_holds_all_that_export_needs(config: Config, capfd: pytest
     data = json.loads((run / "data.json").read_text())
     metrics = json.loads((run / "metrics.json").read_text())
     assert description["labels"] == ["<b>奇", "bad", "great"]
-    assert (description["kind"], description["max_tokens"], description["seed"]) == ("text-classification", 32, 0)
+    assert (description["objective"], description["text"]) == ("classification", {"max_tokens": 32})
+    assert description["seed"] == 0
     assert description["data_sha256"] == data["sha256"]
     assert {"torch", "transformers", "explicate"} <= set(description["tool_versions"])
     assert data["rows_dropped"]["missing text or label"] == 1
@@ -118,7 +54,9 @@ def test_run_directory_holds_all_that_export_needs(config: Config, capfd: pytest
         [row["text"] for row in held_out], truncation=True, max_length=32, padding=True, return_tensors="pt"
     )
     with torch.no_grad():
-        predicted = model.train(False)(**inputs).logits.argmax(dim=1).tolist()
+        logits = model.train(False)(**inputs).logits
+    predicted = logits.argmax(dim=1).tolist()
+    np.testing.assert_allclose([row["outputs"] for row in held_out], logits.numpy(), atol=1e-5)
     right = [model.config.id2label[index] == row["label"] for index, row in zip(predicted, held_out, strict=True)]
     assert metrics["test"]["accuracy"] == pytest.approx(np.mean(right))
     assert json.loads((run / "model" / "tokenizer.json").read_text())["truncation"] is None
@@ -134,17 +72,6 @@ def test_run_directory_holds_all_that_export_needs(config: Config, capfd: pytest
     assert "cleaning dropped 1 rows" in said.err
     assert "Loading weights" not in said.err
     assert "Warning" not in said.err
-
-
-def test_same_seed_gives_the_same_metrics_and_weights_and_another_seed_others(config: Config) -> None:
-    config = replace(config, training=replace(config.training, epochs=1))
-    first, second = train(to_folder(config, "a")), train(to_folder(config, "b"))
-    other = train(replace(to_folder(config, "c"), training=replace(config.training, seed=1)))
-    assert (first / "metrics.json").read_bytes() == (second / "metrics.json").read_bytes()
-    assert (first / "held_out.jsonl").read_bytes() == (second / "held_out.jsonl").read_bytes()
-    for name, weight in weights(first).items():
-        np.testing.assert_array_equal(weight, weights(second)[name])
-    assert (first / "held_out.jsonl").read_bytes() != (other / "held_out.jsonl").read_bytes()
 
 
 def test_interrupted_run_never_looks_complete_and_resumes_to_the_same_model(config: Config) -> None:

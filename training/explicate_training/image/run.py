@@ -11,6 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from explicate.errors import UsageError
+from explicate.v1.bundle_pb2 import ImageSchema, Resampling
+from explicate.v1.training_run_pb2 import PixelNormalisation, TrainingRun
 from explicate_bundle.images import decode
 from explicate_training.image.augmentation import Draw, DrawOrder, augment
 from explicate_training.image.cleaning import REASONS, clean_images
@@ -35,7 +37,6 @@ _WORST_MISTAKES = 24
 class ImageRun(Run[ImageConfig, ImageSet]):
     """A run that trains a model of images."""
 
-    kind = "image"
     template = "image_report.html.jinja"
 
     def read(self) -> tuple[Task, ImageSet, str]:
@@ -138,33 +139,42 @@ class ImageRun(Run[ImageConfig, ImageSet]):
     def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:
         """The test images, which become upright PNG files, with their labels."""
         (folder / "held_out").mkdir()
+        self._smaller: dict[int, NDArray[np.uint8]] = {}
         test = self.splits.test
         for number, (content, label) in enumerate(zip(test.contents, test.labels, strict=True)):
             image = decode(read_content(content))
-            image.thumbnail((_HELD_OUT_EDGE, _HELD_OUT_EDGE), Image.Resampling.LANCZOS)
+            if max(image.size) > _HELD_OUT_EDGE:
+                image.thumbnail((_HELD_OUT_EDGE, _HELD_OUT_EDGE), Image.Resampling.LANCZOS)
+                self._smaller[number] = self._processor.preparation.pixels(image)
             name = f"held_out/{number:05d}.png"
             image.save(folder / name)
             yield {"image": name, self.task.label_field: self.task.plain(label)}
 
-    def describe_model(self) -> dict[str, Any]:
+    def held_out_outputs(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        """An image that was made smaller for its file gets the answers to the smaller one."""
+        if self._smaller:
+            outputs = outputs.copy()
+            pixels = np.stack([*self._smaller.values()])
+            with one_thread(when=self._is_small):
+                answers = self._model.predict(pixels, np.arange(len(pixels)))
+            outputs[list(self._smaller)] = self.task.in_unit(answers, self.scale)
+        return outputs
+
+    def describe_model(self) -> TrainingRun:
         """How images become pixels, and the base."""
         processor, preparation = self._processor, self._processor.preparation
-        return {
-            # A regression's model answers in standard deviations from the mean of its target.
-            "target_mean": self.scale.mean,
-            "target_spread": self.scale.spread,
-            "image": {
-                "width": preparation.width,
-                "height": preparation.height,
-                "shortest_edge": preparation.shortest_edge,
-                "resampling": preparation.resampling,
-                "mean": list(processor.mean),
-                "std": list(processor.std),
-                "rescale": processor.rescale,
-                "patch_size": self._model.patch_size,
-            },
-            "base_model": self._model.base,
-        }
+        return TrainingRun(
+            target_scale=self.target_scale(),
+            image=ImageSchema(
+                width=preparation.width,
+                height=preparation.height,
+                shortest_edge=preparation.shortest_edge or None,
+                resampling=Resampling.Value(f"RESAMPLING_{preparation.resampling.upper()}"),
+                patch_size=self._model.patch_size or None,
+            ),
+            normalisation=PixelNormalisation(mean=processor.mean, std=processor.std, rescale=processor.rescale),
+            base_model=self._model.base,
+        )
 
     def packages(self) -> list[str]:
         return ["pillow"]

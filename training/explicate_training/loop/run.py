@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Generic, TypeVar  # Any: JSON values; targets 
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.data.splits import Part, split_data
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Fitting, Outcome
 from explicate_training.report.report import write_report
-from explicate_training.run_directory import tool_versions, write_json, write_json_lines
+from explicate_training.run_directory import tool_versions, write_held_out, write_json, write_run
 from explicate_training.tasks.task import Evaluation, Task
 
 AnyOf = TypeVar("AnyOf", bound=AnyConfig)
@@ -25,12 +26,10 @@ class Run(ABC, Generic[AnyOf, Part]):
     """A run. Making one reads, cleans and splits the data.
 
     Attributes:
-        kind: what the model reads, as run.json says it before the objective.
         template: what makes the report.
         tells_evaluation: whether evaluating takes so long that it is worth a line.
     """
 
-    kind: ClassVar[str]
     template: ClassVar[str]
     tells_evaluation: ClassVar[bool] = True
 
@@ -81,8 +80,12 @@ class Run(ABC, Generic[AnyOf, Part]):
     def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:
         """The test rows as held_out.jsonl has them; what is not JSON goes into files of the folder."""
 
+    def held_out_outputs(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        """The model's answers to the test rows as `held_out` wrote them, of its answers to the rows themselves."""
+        return outputs
+
     @abstractmethod
-    def describe_model(self) -> dict[str, Any]:
+    def describe_model(self) -> TrainingRun:
         """What run.json says of the model and of what it reads."""
 
     @abstractmethod
@@ -126,39 +129,49 @@ class Run(ABC, Generic[AnyOf, Part]):
             say(line)
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         self.write_model(folder)
-        write_json_lines(folder / "held_out.jsonl", self.held_out(folder))
+        rows = list(self.held_out(folder))
+        write_held_out(folder, rows, self.held_out_outputs(evaluations["test"].outputs))
         description, config_toml = self._description(outcome), format_config(self.config)
         (folder / "config.toml").write_text(config_toml, encoding="utf-8")
-        for name, content in (("metrics", metrics), ("data", self.report), ("run", description)):
+        for name, content in (("metrics", metrics), ("data", self.report)):
             write_json(folder / f"{name}.json", content)
+        write_run(folder, description)
+        test, counted = evaluations["test"], self.config.data.counted
         write_report(
             folder / "report.html",
             self.template,
-            self.task,
-            evaluations["test"],
-            run=description,
             metrics=metrics,
-            counted=self.config.data.counted,
             curves=self.curves(),
+            drawings=self.task.drawings(test, self.labels, self.config.data.target_name, counted=counted),
+            task=self.task,
+            run=description,
+            counted=counted,
             data=self.report,
             config_toml=config_toml,
-            **self.shown(evaluations["test"]),
+            **self.shown(test),
         )
 
     def evaluate(self, name: str, outputs: NDArray[np.floating[Any]]) -> Evaluation:
         """Answers to a split with their metrics."""
         return self.task.evaluate(outputs, self.targets[name], self.labels, counted=self.config.data.counted)
 
-    def _description(self, outcome: Outcome) -> dict[str, Any]:
+    def _description(self, outcome: Outcome) -> TrainingRun:
         """The content of run.json."""
-        return {
-            "kind": f"{self.kind}-{self.task.name}",
-            "labels": self.labels,
-            "target_name": self.config.data.target_name,
-            **self.describe_model(),
-            "seed": self.config.training.seed,
-            "data_sha256": self.sha256,
-            "tool_versions": tool_versions(self.packages()),
-            "precision": outcome.precision,
-            "train_s": round(outcome.train_s, 1),
-        }
+        record = self.describe_model()
+        record.MergeFrom(
+            TrainingRun(
+                objective=self.task.name,
+                labels=self.labels,
+                target_name=self.config.data.target_name,
+                seed=self.config.training.seed,
+                data_sha256=self.sha256,
+                tool_versions=tool_versions(self.packages()),
+                precision=outcome.precision,
+                train_s=round(outcome.train_s, 1),
+            )
+        )
+        return record
+
+    def target_scale(self) -> TargetScale | None:
+        """What takes answers in standard deviations to the unit of the target; None for classes and labels."""
+        return None if self.labels else TargetScale(mean=self.scale.mean, spread=self.scale.spread)

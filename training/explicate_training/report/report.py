@@ -13,7 +13,7 @@ from explicate_training.data.cleaning import CleaningReport
 from explicate_training.data.labels import SPLITS
 from explicate_training.data.splits import LabelledSet
 from explicate_training.report import figures
-from explicate_training.tasks.task import Evaluation, Task
+from explicate_training.tasks.task import Drawing, Evaluation, Task
 
 
 def data_report(
@@ -101,13 +101,10 @@ def worst_rows(task: Task, test: Evaluation, labels: Sequence[str], count: int) 
 def write_report(
     path: Path,
     template: str,
-    task: Task,
-    test: Evaluation,
     *,
-    run: Mapping[str, Any],
     metrics: Mapping[str, Any],
-    counted: str,
     curves: Mapping[str, str],
+    drawings: Sequence[Drawing],
     **shown: Any,
 ) -> None:
     """Writes report.html. Strings of the user are escaped: none of them can become markup.
@@ -115,12 +112,9 @@ def write_report(
     Args:
         path: the file.
         template: what makes the report.
-        task: what is predicted.
-        test: the answers on the test part.
-        run: the content of run.json.
         metrics: the content of metrics.json: by split, with "history" and "best_step" of the training.
-        counted: what the data are, such as "texts".
         curves: titles of the two metrics that are drawn over the steps, by name.
+        drawings: of the answers on the test part.
         shown: what else the template shows.
     """
     environment = jinja2.Environment(
@@ -134,14 +128,9 @@ def write_report(
     html = environment.get_template(template).render(
         loss_curves=_data_uri(figures.loss_curves(history, best_step)),
         metric_curves=_data_uri(figures.metric_curves(history, best_step, curves)),
-        drawings=[
-            (_data_uri(drawing.svg), drawing.about) for drawing in task.drawings(test, run, counted=counted).values()
-        ],
-        task=task,
-        run=run,
+        drawings=[(_data_uri(drawing.svg), drawing.about) for drawing in drawings],
         validation=metrics["validation"],
-        test=test.metrics,
-        counted=counted,
+        test=metrics["test"],
         **shown,
     )
     # A lone surrogate cannot be in a cleaned text; dropped examples may be anything.

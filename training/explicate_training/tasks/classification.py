@@ -185,26 +185,26 @@ class Classification(Task):
         tree = DecisionTreeClassifier(**SMALL_TREE)
         return auroc(cross_val_predict(tree, values, targets, cv=folds, method="predict_proba"), targets)
 
-    def headline(self, run: Mapping[str, Any], test: Mapping[str, Any], counted: str) -> tuple[str, str, str]:
+    def headline(
+        self, test: Mapping[str, Any], labels: Sequence[str], target_name: str, counted: str
+    ) -> tuple[str, str, str]:
         return (
-            f"to tell {len(run['labels'])} classes apart. On {test[counted]:,} test {counted} it is right in",
+            f"to tell {len(labels)} classes apart. On {test[counted]:,} test {counted} it is right in",
             f"{100 * test['accuracy']:.1f} %",
             "; always answering the most frequent class would be right in "
             f"{100 * test['majority_class_accuracy']:.1f} %.",
         )
 
-    def note(self, run: Mapping[str, Any]) -> str:
-        return "AUROC is the mean of each class against the rest." if len(run["labels"]) > 2 else ""
+    def note(self, labels: Sequence[str]) -> str:
+        return "AUROC is the mean of each class against the rest." if len(labels) > 2 else ""
 
-    def drawings(self, test: Evaluation, run: Mapping[str, Any], *, counted: str) -> dict[str, Drawing]:
+    def drawings(self, test: Evaluation, labels: Sequence[str], target_name: str, *, counted: str) -> list[Drawing]:
         """Which classes are taken for which, and how sure of it the model is."""
         bins = reliability_bins(test.outputs, test.targets)
-        return {
-            "confusion": Drawing(
-                figures.confusion_matrix(test.metrics["confusion_matrix"], run["labels"]), "Confusion matrix"
-            ),
-            "reliability": Drawing(figures.reliability_diagram(bins, counted=counted), "Reliability diagram"),
-        }
+        return [
+            Drawing(figures.confusion_matrix(test.metrics["confusion_matrix"], labels), "Confusion matrix"),
+            Drawing(figures.reliability_diagram(bins, counted=counted), "Reliability diagram"),
+        ]
 
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
         """By the probability of the wrong class."""

@@ -216,17 +216,19 @@ class MultiLabel(Task):
         areas = [roc_auc_score(targets[:, label], shares[:, label]) for label in np.flatnonzero(both)]
         return float(max(areas)) if areas else None
 
-    def headline(self, run: Mapping[str, Any], test: Mapping[str, Any], counted: str) -> tuple[str, str, str]:
+    def headline(
+        self, test: Mapping[str, Any], labels: Sequence[str], target_name: str, counted: str
+    ) -> tuple[str, str, str]:
         return (
-            f"to give any of {len(run['labels'])} labels. On {test[counted]:,} test {counted} it is right about",
+            f"to give any of {len(labels)} labels. On {test[counted]:,} test {counted} it is right about",
             f"{100 - 100 * test['hamming_loss']:.1f} %",
             f" of all labels, and about every label of {100 * test['subset_accuracy']:.1f} % of the {counted}; giving "
             f"each label its more frequent answer would be right about {100 - 100 * test['majority_hamming_loss']:.1f} "
             "% of all labels.",
         )
 
-    def drawings(self, test: Evaluation, run: Mapping[str, Any], *, counted: str) -> dict[str, Drawing]:
-        return {}
+    def drawings(self, test: Evaluation, labels: Sequence[str], target_name: str, *, counted: str) -> list[Drawing]:
+        return []
 
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
         """By the probability of the wrong answer about a label, the largest of each row."""

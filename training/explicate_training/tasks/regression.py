@@ -173,16 +173,18 @@ class Regression(Task):
         predicted = cross_val_predict(DecisionTreeRegressor(**SMALL_TREE), values, targets, cv=folds)
         return float(r2_score(targets, predicted))
 
-    def headline(self, run: Mapping[str, Any], test: Mapping[str, Any], counted: str) -> tuple[str, str, str]:
+    def headline(
+        self, test: Mapping[str, Any], labels: Sequence[str], target_name: str, counted: str
+    ) -> tuple[str, str, str]:
         return (
-            f"to predict {run['target_name']}. On {test[counted]:,} test {counted} it is off by",
+            f"to predict {target_name}. On {test[counted]:,} test {counted} it is off by",
             f"{test['mae']:.4g}",
             f" on average; always answering the median would be off by {test['median_mae']:.4g}.",
         )
 
-    def drawings(self, test: Evaluation, run: Mapping[str, Any], *, counted: str) -> dict[str, Drawing]:
-        drawn = figures.residuals(test.outputs[:, 0], test.targets, run["target_name"], counted=counted)
-        return {"residuals": Drawing(drawn, "Predicted against true values, and errors")}
+    def drawings(self, test: Evaluation, labels: Sequence[str], target_name: str, *, counted: str) -> list[Drawing]:
+        drawn = figures.residuals(test.outputs[:, 0], test.targets, target_name, counted=counted)
+        return [Drawing(drawn, "Predicted against true values, and errors")]
 
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
         """By the distance from the true value."""

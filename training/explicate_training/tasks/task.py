@@ -270,15 +270,17 @@ class Task(ABC):
     # The report
 
     @abstractmethod
-    def headline(self, run: Mapping[str, Any], test: Mapping[str, Any], counted: str) -> tuple[str, str, str]:
+    def headline(
+        self, test: Mapping[str, Any], labels: Sequence[str], target_name: str, counted: str
+    ) -> tuple[str, str, str]:
         """How good the model is on the test part, in a sentence whose middle part is emphasised."""
 
-    def note(self, run: Mapping[str, Any]) -> str:
+    def note(self, labels: Sequence[str]) -> str:
         """What must be known to read the metrics."""
         return ""
 
     @abstractmethod
-    def drawings(self, test: Evaluation, run: Mapping[str, Any], *, counted: str) -> dict[str, Drawing]:
+    def drawings(self, test: Evaluation, labels: Sequence[str], target_name: str, *, counted: str) -> list[Drawing]:
         """What is drawn of the answers on the test part."""
 
     @abstractmethod

@@ -7,6 +7,8 @@ from typing import Any  # JSON values
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate.v1.bundle_pb2 import TextSchema
+from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_training.loop.run import Run
 from explicate_training.loop.trainer import Fitting, Outcome, fit
 from explicate_training.report.report import data_lines, data_report, worst_rows
@@ -23,7 +25,6 @@ _WORST_MISTAKES, _SHOWN_CHARACTERS = 15, 700
 class TextRun(Run[Config, TextSet]):
     """A run that fine-tunes a model of texts."""
 
-    kind = "text"
     template = "text_report.html.jinja"
 
     def read(self) -> tuple[Task, TextSet, str]:
@@ -120,15 +121,13 @@ class TextRun(Run[Config, TextSet]):
                 self.task.label_field: self.task.plain(label),
             }
 
-    def describe_model(self) -> dict[str, Any]:
-        return {
-            # A regression's model answers in standard deviations from the mean of its target.
-            "target_mean": self.scale.mean,
-            "target_spread": self.scale.spread,
-            "pairs": bool(self.config.data.text_pair_column),
-            "max_tokens": self.config.model.max_tokens,
-            "base_model": self.config.model.base,
-        }
+    def describe_model(self) -> TrainingRun:
+        config = self.config
+        return TrainingRun(
+            target_scale=self.target_scale(),
+            text=TextSchema(max_tokens=config.model.max_tokens, pairs=bool(config.data.text_pair_column)),
+            base_model=config.model.base,
+        )
 
     def packages(self) -> list[str]:
         """Those of the base model and of the demo set."""

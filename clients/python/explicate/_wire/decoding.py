@@ -1,4 +1,4 @@
-"""From protobuf answers to the dataclasses of `explicate.results`, `explicate.explanation` and `explicate.model_info`.
+"""From protobuf answers to the dataclasses of `explicate.results` and `explicate.model_info`.
 
 An enum value or a oneof that this client does not know, from a newer server, becomes its number as a string or an
 empty field; it never raises.

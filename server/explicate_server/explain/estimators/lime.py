@@ -203,7 +203,6 @@ METHOD = Method(
     name="lime",
     build=_built(text_sample),
     default_max_evaluations=lambda _n: 1000,
-    max_seed=2**32 - 1,  # numpy's RandomState takes no larger one
     additive=False,
     needs_empty=False,
     round_rows=250,  # four updates of the default sample

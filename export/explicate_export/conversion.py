@@ -1,0 +1,180 @@
+"""From a run to the parts of a bundle: graph, comparison with torch and with training, golden inputs, manifest, card.
+
+One path for all kinds of models; what differs between kinds is a ModelExport.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+
+from explicate.v1 import bundle_pb2
+from explicate_bundle.golden import write_golden
+from explicate_bundle.inputs import ModelInput
+from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME
+from explicate_export.golden_inputs import GOLDEN_TOLERANCE, Compared, GoldenChoice, golden_inputs, spread_evenly
+from explicate_export.objectives import InputWords
+from explicate_export.onnx_graph import GraphSource, write_graph
+from explicate_export.parity import MAX_DIFFERENCE, Graph, Parity, Scale, check_parity, measure_parity
+from explicate_export.training_run import FinishedRun, HeldOut
+from explicate_server.modalities.modality import EncodedInput, Modality
+from explicate_server.runtime.queue import Row
+
+Say = Callable[[str], None]
+AnswerRows = Callable[[Sequence[Row]], NDArray[np.float32]]
+"""The graph's outputs float32 [rows, outputs] of one batch."""
+
+
+@dataclass(frozen=True)
+class CardText:
+    """The sentences of the model card that differ by kind, in Markdown."""
+
+    words: InputWords
+    inputs: str  # what the comparisons were made on, such as "pairs of texts"
+    origin: str  # how the model was made, and what it reads
+    absence: str  # how explanations express that a part of the input is absent
+    sections: Sequence[str] = ()  # whole sections, from "## " on
+
+
+@dataclass(frozen=True)
+class BundleParts:
+    """What is known of a bundle once its files lie in the folder."""
+
+    manifest: bundle_pb2.Bundle  # kind, labels or target, schema, base model, golden tolerances and attributions
+    parity: Parity
+    card: CardText
+
+
+class ModelExport(ABC):
+    """A finished run of one kind of input with its model loaded."""
+
+    run: FinishedRun
+    words: InputWords
+    held_out: Sequence[HeldOut]
+    architecture: str
+    """What is converted, for messages."""
+
+    batch_rows: ClassVar[int] = 16
+    """Inputs of a batch in the comparison."""
+
+    schema: Message
+    """How inputs become the graph's, for the manifest; complete once it is measured."""
+
+    reduced_tolerance: float = 0.0
+    """How closely golden outputs must be met at a lower precision, in the unit of parity; 0 if none is allowed."""
+
+    @abstractmethod
+    def __init__(self, run: FinishedRun, say: Say) -> None:
+        """Reads the held-out inputs and loads the model.
+
+        Raises UsageError if the run is not complete, or its model does not fit what run.json says.
+        """
+
+    def choose(self, count: int) -> list[HeldOut]:
+        """At most `count` of the held-out inputs, spread evenly over the file."""
+        return spread_evenly(self.held_out, count)
+
+    def load(self, held_out: HeldOut) -> ModelInput:
+        """A held-out input, ready to be encoded."""
+        assert not isinstance(held_out.value, Path)
+        return held_out.value
+
+    @abstractmethod
+    def prepare(self, folder: Path, values: Sequence[ModelInput]) -> Modality:
+        """Writes the files besides the graph and the golden inputs; returns what encodes inputs for this model."""
+
+    def encode(self, modality: Modality, values: Sequence[ModelInput]) -> list[EncodedInput]:
+        """The inputs as model rows, one each; raises UsageError if one cannot be read."""
+        return [modality.encode(value) for value in values]
+
+    @abstractmethod
+    def edge_cases(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> list[ModelInput]:
+        """More inputs to compare on, made from the held-out ones."""
+
+    @abstractmethod
+    def graph_source(self, output_name: str) -> GraphSource:
+        """What becomes model.onnx."""
+
+    @abstractmethod
+    def reference(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> NDArray[np.float32]:
+        """Torch's outputs float32 [inputs, outputs]."""
+
+    def measure(self, answer: AnswerRows, compared: Compared, scale: Scale, say: Say) -> None:  # noqa: B027 - a hook
+        """Measures on the graph what the schema must say of it; nothing for most kinds."""
+
+    @abstractmethod
+    def choose_golden(self, compared: Compared) -> GoldenChoice:
+        """Which of the compared inputs are golden, and how many of these are attributed."""
+
+    @abstractmethod
+    def card(self, scale: Scale) -> CardText:
+        """The kind's part of the model card."""
+
+
+def convert(model: ModelExport, folder: Path, *, compared_inputs: int, say: Say) -> BundleParts:
+    """Converts, compares on that many held-out inputs, and writes all files but card and manifest into the folder.
+
+    Raises UsageError, ConversionError or ParityError.
+    """
+    run, graph_path = model.run, folder / GRAPH_NAME
+    held_out = model.choose(compared_inputs)
+    scale = run.objective.scale(run.record, [one.target for one in model.held_out if one.target is not None])
+    values = [model.load(one) for one in held_out]
+    modality = model.prepare(folder, values)
+    say(f"converting {model.architecture} to ONNX")
+    write_graph(model.graph_source(run.objective.output_name), graph_path)
+    compared = _compared(model, modality, values, say)
+    graph = Graph(graph_path)
+
+    def answer(rows: Sequence[Row]) -> NDArray[np.float32]:
+        return graph.run(modality.collate(rows))
+
+    trained = np.array([one.outputs for one in held_out], dtype=np.float32)
+    parity = _check(answer, compared, trained, scale, batch_rows=model.batch_rows)
+    words = f"{scale.words} (allowed {MAX_DIFFERENCE:g})"
+    say(f"largest difference {parity.difference:.1e} {words}")
+    say(f"from what training's own model answered: {parity.trained_difference:.1e} {words}")
+    model.measure(answer, compared, scale, say)
+    choice = model.choose_golden(compared)
+    golden, recipe = golden_inputs(compared, choice, graph=graph_path, modality=modality, unit=scale.unit)
+    say(f"{len(golden.inputs)} golden {run.kind.reads.plural}, {len(golden.attributions)} of them attributed")
+    manifest = run.manifest()
+    getattr(manifest, run.kind.reads.field).CopyFrom(model.schema)
+    manifest.golden_tolerance = GOLDEN_TOLERANCE * scale.unit
+    if model.reduced_tolerance:
+        manifest.golden_reduced_tolerance = model.reduced_tolerance * scale.unit
+    manifest.MergeFrom(bundle_pb2.Bundle(golden_attributions=recipe))
+    write_golden(folder / GOLDEN_NAME, golden, manifest)
+    return BundleParts(manifest, parity, model.card(scale))
+
+
+def _compared(model: ModelExport, modality: Modality, values: list[ModelInput], say: Say) -> Compared:
+    encoded = model.encode(modality, values)
+    edge_cases = model.edge_cases(values, encoded)
+    more = f" and {len(edge_cases)} {model.words.edge_cases}" if model.words.edge_cases else ""
+    say(f"comparing with torch on {len(values)} held-out {model.run.kind.reads.plural}{more}")
+    both = [*values, *edge_cases]
+    encoded += model.encode(modality, edge_cases)
+    return Compared(both, encoded, model.reference(both, encoded), len(values))
+
+
+def _check(
+    answer: AnswerRows, compared: Compared, trained: NDArray[np.float32], scale: Scale, *, batch_rows: int
+) -> Parity:
+    """Raises ParityError if graph, torch and training do not agree."""
+    rows = [encoded.row for encoded in compared.encoded]
+    parity = measure_parity(
+        lambda indices: answer([rows[index] for index in indices.tolist()]),
+        compared.reference,
+        trained=trained,
+        order=np.argsort([row.length for row in rows], kind="stable").tolist(),  # little padding; shuffled it is much
+        batch_rows=batch_rows,
+        scale=scale,
+    )
+    check_parity(parity)
+    return parity
