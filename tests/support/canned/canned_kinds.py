@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import explicate
-from explicate._wire import calls
-from explicate._wire import decoding as convert
+from explicate._wire import calls, decoding
 from explicate.inputs import Input
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
@@ -66,4 +65,4 @@ def explained(value: Input, model: str, **options: object) -> explicate.ExplainR
     """What the client makes of the canned server's answer about `value`, without a server."""
     spec = calls.explain(model, value, options, version=None, label=None, priority=None).request.spec
     result = answer(spec, 32, explanation_pb.STOP_REASON_TOLERANCE)
-    return convert.ExplainAnswers(value)(inference_pb.ExplainResponse(result=result))
+    return decoding.ExplainAnswers(value)(inference_pb.ExplainResponse(result=result))

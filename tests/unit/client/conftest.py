@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import explicate
-from explicate.cli import main as cli
+from explicate.cli import main
 from support.canned.canned_server import CannedServer, model_status, serve
 
 STREAMS = ("stream_explain", "watch_models")
@@ -46,7 +46,7 @@ def explicate_command(server, capsys, monkeypatch):
     monkeypatch.setenv("EXPLICATE_SERVER", server.target)
 
     def run(*argv):
-        code = cli.main(argv)
+        code = main.main(argv)
         out, err = capsys.readouterr()
         return code, out, err
 

@@ -12,8 +12,7 @@ from importlib import metadata
 import pytest
 from grpc import StatusCode
 
-from explicate.cli import explanation_options
-from explicate.cli import main as cli
+from explicate.cli import explanation_options, main
 from explicate.errors import UsageError, invalid_argument
 from explicate.options import METHODS
 from explicate.v1 import explanation_pb2 as pb
@@ -192,7 +191,7 @@ class TestExplain:
 
     def test_help_names_every_method(self, capsys):
         with pytest.raises(SystemExit):
-            cli.main(["explain", "--help"])
+            main.main(["explain", "--help"])
         out = capsys.readouterr().out
         assert all(f"\n    {name} " in out for name in METHODS)
 
@@ -234,7 +233,7 @@ class TestExplain:
 
     def test_every_field_has_a_flag_that_exists(self, capsys):
         with pytest.raises(SystemExit):
-            cli.main(["explain", "--help"])
+            main.main(["explain", "--help"])
         shown = capsys.readouterr().out
         names = [field.name for field in pb.ExplainOptions.DESCRIPTOR.fields]
         for name in names:
@@ -306,7 +305,7 @@ class TestFailures:
     def test_unreachable_server_is_exit_code_3(self, capsys):
         with socket.socket() as reserved:  # bound, not listening
             reserved.bind(("127.0.0.1", 0))
-            code = cli.main(["models", "--server", f"127.0.0.1:{reserved.getsockname()[1]}"])
+            code = main.main(["models", "--server", f"127.0.0.1:{reserved.getsockname()[1]}"])
         out, err = capsys.readouterr()
         assert (code, out) == (3, "")
         assert err.startswith("explicate: cannot reach a server at 127.0.0.1:")
@@ -363,7 +362,7 @@ class _Entry:
 @pytest.fixture
 def commands(monkeypatch):
     def install(*entries):
-        monkeypatch.setattr(metadata, "entry_points", lambda group: entries if group == cli.COMMAND_GROUP else ())
+        monkeypatch.setattr(metadata, "entry_points", lambda group: entries if group == main.COMMAND_GROUP else ())
 
     return install
 
@@ -372,7 +371,7 @@ class TestFrame:
     def test_help_lists_commands_under_their_headings(self, commands, capsys):
         commands(_Entry(None, "plugin", "extend"), _Entry(None, "client", "ask"), _Entry(None, "training", "make"))
         with pytest.raises(SystemExit) as stop:
-            cli.main(["--help"])
+            main.main(["--help"])
         out = capsys.readouterr().out
         assert stop.value.code == 0
         places = [out.index(part) for part in ("Make a model:\n  make ", "Ask a server:\n  ask ", "More:\n  extend ")]
@@ -381,22 +380,22 @@ class TestFrame:
 
     def test_real_commands_are_found(self, capsys):
         with pytest.raises(SystemExit):
-            cli.main(["--help"])
+            main.main(["--help"])
         out = capsys.readouterr().out
         assert re.search(r"Ask a server:\n  predict .*\n  explain .*\n  models ", out)
 
     def test_version_is_the_installed_one(self, capsys):
         with pytest.raises(SystemExit):
-            cli.main(["--version"])
+            main.main(["--version"])
         assert capsys.readouterr().out == f"explicate {metadata.version('explicate')}\n"
 
     def test_no_command_shows_the_help_and_is_usage(self, capsys):
-        assert cli.main([]) == 2
+        assert main.main([]) == 2
         assert "Ask a server" in capsys.readouterr().err
 
     def test_unknown_command_is_usage(self, capsys):
         with pytest.raises(SystemExit) as stop:
-            cli.main(["fly"])
+            main.main(["fly"])
         assert stop.value.code == 2
 
     def test_missing_extra_is_one_sentence_with_the_pip_line(self, commands, capsys):
@@ -404,7 +403,7 @@ class TestFrame:
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
         commands(_Entry(needs_torch))
-        assert cli.main(["work"]) == 1
+        assert main.main(["work"]) == 1
         assert capsys.readouterr().err == (
             "explicate: this command needs a package that is not installed (torch): pip install 'explicate[training]'\n"
         )
@@ -414,7 +413,7 @@ class TestFrame:
             raise UsageError("give a folder")
 
         commands(_Entry(refuse))
-        assert cli.main(["work"]) == 2
+        assert main.main(["work"]) == 2
         assert capsys.readouterr().err == "explicate: give a folder\n"
 
     def test_unexpected_error_is_one_line_without_debug(self, commands, capsys):
@@ -422,7 +421,7 @@ class TestFrame:
             raise KeyError("x")
 
         commands(_Entry(fail))
-        assert cli.main(["work"]) == 1
+        assert main.main(["work"]) == 1
         assert capsys.readouterr().err == "explicate: unexpected KeyError: 'x' (--debug shows where)\n"
 
     def test_interrupt_is_130(self, commands, capsys):
@@ -430,7 +429,7 @@ class TestFrame:
             raise KeyboardInterrupt
 
         commands(_Entry(interrupt))
-        assert cli.main(["work"]) == 130
+        assert main.main(["work"]) == 130
 
     def test_package_that_cannot_be_loaded_does_not_take_the_others_with_it(self, commands, capsys):
         class Broken(_Entry):
@@ -438,7 +437,7 @@ class TestFrame:
                 raise ImportError("no such thing")
 
         commands(Broken(None), _Entry(lambda _: 0, "client"))
-        assert cli.main(["work"]) == 0
+        assert main.main(["work"]) == 0
         assert "cannot be loaded: no such thing" in capsys.readouterr().err
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from explicate.cli import main as cli
-from explicate.cli import predict
+from explicate.cli import main, predict
 from support.canned.canned_images import MAX_BYTES, cat_probability, picture
 from support.command_line import documents, in_terminal
 
@@ -252,7 +251,7 @@ class TestOut:
 )
 def test_help_tells_of_images_and_pairs(capsys, command, options):
     with pytest.raises(SystemExit):
-        cli.main([command, "--help"])
+        main.main([command, "--help"])
     told = " ".join(capsys.readouterr().out.split())
     assert not [option for option in options if option not in told]
 

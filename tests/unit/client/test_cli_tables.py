@@ -11,7 +11,7 @@ import sys
 import pytest
 from google.protobuf.struct_pb2 import NULL_VALUE
 
-from explicate.cli import main as cli
+from explicate.cli import main
 from explicate.cli.inputs.row_inputs import cell_value
 from explicate.errors import InvalidArgument
 from explicate.model_info import Column
@@ -343,6 +343,6 @@ class TestModels:
 def test_help_tells_of_rows(capsys):
     for command in ("predict", "explain"):
         with pytest.raises(SystemExit):
-            cli.main([command, "--help"])
+            main.main([command, "--help"])
         shown = capsys.readouterr().out
         assert all(flag in shown for flag in ("--csv FILE", "--jsonl FILE", "--row ROW"))

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 import explicate
-from explicate._wire import decoding as convert
+from explicate._wire import decoding
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
@@ -77,7 +77,7 @@ def test_quality_holds_what_the_server_knows_and_none_for_the_rest(ask):
 
 def test_quality_of_a_server_that_says_nothing_is_all_none():
     response = inference_pb.ExplainResponse()
-    assert convert.ExplainAnswers("a")(response).explanation.quality == explicate.Quality()
+    assert decoding.ExplainAnswers("a")(response).explanation.quality == explicate.Quality()
 
 
 def test_contrast_names_both_classes(ask):
@@ -103,7 +103,7 @@ def test_phrases_are_features_of_several_words(ask):
 def test_stop_reason_has_a_name_and_that_of_a_newer_server_its_number(number, name):
     result = inference_pb.ExplainResult(explanation=explanation_pb.Explanation(stop_reason=number))
     response = inference_pb.ExplainResponse(result=result)
-    assert convert.ExplainAnswers("a")(response).explanation.stop_reason == name
+    assert decoding.ExplainAnswers("a")(response).explanation.stop_reason == name
 
 
 def test_priority_is_sent_when_it_is_given(ask, server):
@@ -180,7 +180,7 @@ def test_target_is_sent_and_comes_back(ask, server, target, sent):
 
 
 def test_options_the_server_left_unset_are_none():
-    options = convert.ExplainAnswers("a")(inference_pb.ExplainResponse()).explanation.options
+    options = decoding.ExplainAnswers("a")(inference_pb.ExplainResponse()).explanation.options
     assert (options.target, options.top_k, options.max_players) == (None, None, None)
 
 

@@ -13,8 +13,7 @@ from dataclasses import replace
 import pytest
 
 import explicate
-from explicate.cli import explanation_text
-from explicate.cli import main as cli
+from explicate.cli import explanation_text, main
 from explicate.views.html import document, fragment
 from support.canned.canned_kinds import KINDS, TABLE, CannedKind, explained
 from support.command_line import COLOUR, documents, in_terminal
@@ -110,7 +109,7 @@ class TestCommands:
     @pytest.mark.parametrize("command", ["predict", "explain"])
     def test_help_tells_how_to_give_it(self, capsys, kind, command, tmp_path):
         with pytest.raises(SystemExit):
-            cli.main([command, "--help"])
+            main.main([command, "--help"])
         told = " ".join(capsys.readouterr().out.split())
         options = [argument for argument in kind.arguments(tmp_path) if argument.startswith("--")] or ["TEXT"]
         assert all(f"{option} " in told for option in (*options, "--jsonl"))

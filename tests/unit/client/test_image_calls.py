@@ -55,16 +55,6 @@ def test_an_explanation_has_segments_and_their_map(ask, server):
     assert [c.feature.segment.id for c in result.explanation.top(2)] == [3, 2]
 
 
-def test_a_stream_explains_images_too(ask):
-    results = ask("stream_explain", "animals", image())
-    assert [result.final for result in results] == [False, False, True]
-    first, between, last = (result.explanation for result in results)
-    assert first.segment_map is not None
-    assert first.segment_map == between.segment_map == last.segment_map
-    assert len(first.features) == 4
-    assert first.features == between.features == last.features
-
-
 def test_options_of_images_are_sent_and_come_back(ask, server):
     result = ask("explain", "animals", image(), granularity="grid", masking="blur", segments=16)
     sent = server.requests[0].spec.options

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import explicate
-from explicate._wire import calls
-from explicate._wire import decoding as convert
+from explicate._wire import calls, decoding
 from explicate.cli import explanation_text
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.views import amounts, kinds, wording
@@ -188,7 +187,7 @@ class TestWording:
     def test_class_is_told_with_its_probability(self):
         asked = calls.explain("credit", ROW, {}, version=None, label=None, priority=None).request.spec.input
         response = inference_pb.PredictResponse(predictions=[prediction("credit", asked)])
-        assert wording.prediction(convert.predict_result(response).predictions[0]) == "good 0.660"
+        assert wording.prediction(decoding.predict_result(response).predictions[0]) == "good 0.660"
 
     @pytest.mark.parametrize(
         ("value", "shown"),

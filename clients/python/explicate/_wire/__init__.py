@@ -1,1 +1,1 @@
-"""What stands between the public client and protobuf messages; nothing here is public."""
+"""What lies between the public client and protobuf messages; nothing here is public."""

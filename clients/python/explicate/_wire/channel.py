@@ -94,7 +94,7 @@ def token_metadata(
 ) -> tuple[tuple[str, str], ...] | None:
     """The metadata that brings a token with every call.
 
-    Raises UsageError when whoever listens on the way could read the token: over a connection that is not encrypted,
+    Raises UsageError if others on the way could read the token: over a connection that is not encrypted,
     to another machine, unless `allow_plain` says that this is wanted.
     """
     if token is None:
