@@ -3,9 +3,8 @@
 An objective knows the graph's output, the unit of a difference, and its sentences of the model card.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -107,10 +106,12 @@ class _Value:
         return _meant_for(words, probabilities=False), always
 
 
-EXPORT_OBJECTIVES: Mapping[str, ExportObjective] = MappingProxyType(
-    {"classification": _Classes(), "multi-label": _Labels(), "regression": _Value()}
-)
-"""By the name of the bundle's objective."""
+EXPORT_OBJECTIVES: dict[str, ExportObjective] = {
+    "classification": _Classes(),
+    "multi-label": _Labels(),
+    "regression": _Value(),
+}
+"""By the name of the bundle's objective; a new one is one entry."""
 
 
 def _labels(record: TrainingRun) -> str:
