@@ -1,7 +1,6 @@
 """From a run directory to a published bundle, step by step; nothing is published unless every comparison holds."""
 
 import importlib.metadata
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from explicate_export.table.conversion import TableExport
 from explicate_export.text.conversion import TextExport
 from explicate_export.training_run import FinishedRun, read_run
 
-EXPORTS: Mapping[str, type[ModelExport]] = {"text": TextExport, "table": TableExport, "image": ImageExport}
-"""By the name of what a model reads."""
+EXPORTS: dict[str, type[ModelExport]] = {"text": TextExport, "table": TableExport, "image": ImageExport}
+"""By the name of what a model reads; a new kind is one entry."""
 
 
 def open_run(directory: Path, say: Say) -> ModelExport:

@@ -49,7 +49,7 @@ LOGITS = Scale(1.0, "in a logit")
 
 @dataclass(frozen=True)
 class Parity:
-    """What was measured, on so many held-out inputs; differences in the scale's unit."""
+    """What was measured on the compared inputs; differences in the scale's unit."""
 
     inputs: int
     difference: float  # largest, of the graph from torch

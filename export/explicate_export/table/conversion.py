@@ -87,7 +87,7 @@ class TableExport(ModelExport):
         return GoldenChoice(chosen, ())
 
     def card(self, scale: Scale) -> CardText:  # noqa: ARG002
-        """The columns, and the background that stands for absent ones."""
+        """The columns, and the background that absent ones take their values from."""
         return CardText(
             words=self.words,
             inputs="rows",
