@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import COLUMN_TYPE_BOOLEAN, COLUMN_TYPE_NUMBER, TabularSchema
-from explicate_bundle.inputs import CellValue, TabularInput
+from explicate_bundle.model_inputs import CellValue, TabularInput
 
 UNKNOWN_CODE, MISSING_CODE, FIRST_CATEGORY_CODE = 0, 1, 2
 LARGEST_NUMBER = float(np.finfo(np.float32).max)

@@ -20,7 +20,7 @@ from explicate.v1 import bundle_pb2
 from explicate_bundle.errors import BundleError
 from explicate_bundle.files.array_files import offsets_of, opened_arrays
 from explicate_bundle.input_kind import ModelKind, kind_of
-from explicate_bundle.inputs import ModelInput
+from explicate_bundle.model_inputs import ModelInput
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import write_golden
-from explicate_bundle.inputs import ModelInput
+from explicate_bundle.model_inputs import ModelInput
 from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME
 from explicate_export.golden_inputs import GOLDEN_TOLERANCE, Compared, GoldenChoice, golden_inputs, spread_evenly
 from explicate_export.objectives import InputWords

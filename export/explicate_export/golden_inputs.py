@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import Golden
-from explicate_bundle.inputs import ModelInput
+from explicate_bundle.model_inputs import ModelInput
 from explicate_server.explain.methods import METHODS
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.registry.golden_check import attribute
-from explicate_server.runtime.full_batches import run_rows
+from explicate_server.runtime.model_runtime import run_rows
 from explicate_server.runtime.onnx_runtime import OnnxRuntime
 from explicate_server.runtime.runtimes import usable_cores
 

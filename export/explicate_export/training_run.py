@@ -15,9 +15,9 @@ from google.protobuf import json_format
 from explicate.v1 import bundle_pb2
 from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
 from explicate_bundle.input_kind import ModelKind, kind_named
-from explicate_bundle.inputs import ModelInput
 from explicate_bundle.kinds.kind import Check
 from explicate_bundle.manifest import checks
+from explicate_bundle.model_inputs import ModelInput
 from explicate_bundle.objective import OBJECTIVES
 from explicate_bundle.writing import FORMAT_VERSION, GOLDEN_NAME, GRAPH_NAME
 from explicate_export.errors import UsageError, first_line

@@ -11,7 +11,7 @@ import tomlkit
 from explicate import AsyncClient
 from explicate_export.export import ExportOptions, export_run
 from explicate_training.config.config_file import parse_config
-from explicate_training.run import train
+from explicate_training.train import train
 from support.harness import running_server
 from support.ordinal import NAME, forget_in_bundles, ranks, register_everywhere
 

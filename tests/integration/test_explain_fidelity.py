@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from explicate.v1 import explanation_pb2
-from explicate_bundle.inputs import TextInput
+from explicate_bundle.model_inputs import TextInput
 from explicate_bundle.objective import softmax
 from support.harness import WORDS, Running, explain_request, predict_request, running_server, stream_request
 

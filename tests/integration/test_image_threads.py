@@ -9,7 +9,7 @@ import pytest
 
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
-from explicate_bundle import inputs as inputs_module
+from explicate_bundle import model_inputs as inputs_module
 from explicate_server.modalities import image as image_module
 from support.harness import Running, explain_input, image_input, reference, running_server, table_input
 from support.tiny_image_bundle import pictures, png, tiny_images

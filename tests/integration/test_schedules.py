@@ -22,7 +22,7 @@ import pytest
 from numpy.typing import NDArray
 
 from explicate.v1 import explanation_pb2, inference_service_pb2
-from explicate_bundle.inputs import TextInput
+from explicate_bundle.model_inputs import TextInput
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Entry, Ticket
 from support.harness import Running, explain_request, predict_request, running_server, stream_request, until

@@ -17,7 +17,7 @@ from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.objective import OBJECTIVES, Objective, softmax
 from explicate_export.objectives import EXPORT_OBJECTIVES, InputWords
 from explicate_export.parity import LOGITS, Scale
-from explicate_training.config.options import TrainingOptions
+from explicate_training.config.sections import TrainingOptions
 from explicate_training.tasks.classification import Classification
 from explicate_training.tasks.registry import register, registered
 from explicate_training.tasks.regression import Regression

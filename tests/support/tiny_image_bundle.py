@@ -23,7 +23,7 @@ from PIL import Image
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import Golden, write_golden
-from explicate_bundle.inputs import ImageInput
+from explicate_bundle.model_inputs import ImageInput
 from explicate_bundle.writing import describe_files
 
 LABELS = ("cat", "dog", "bird")

@@ -8,7 +8,7 @@ import numpy as np
 from safetensors.numpy import load_file
 from transformers import TrainerControl, TrainerState
 
-from explicate_training.config.options import OutputConfig
+from explicate_training.config.sections import OutputConfig
 from explicate_training.loop.progress import StepProgress
 
 MARKUP = "<script>alert('$x$')</script>"

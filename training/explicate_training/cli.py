@@ -122,12 +122,12 @@ def run(args: argparse.Namespace) -> int:
     config.check()
 
     if args.check:
-        from explicate_training.run import prepare_data
+        from explicate_training.train import prepare_data
 
         prepare_data(config, say=lambda line: print(line, file=sys.stderr))
         return 0
 
-    from explicate_training.run import train
+    from explicate_training.train import train
 
     directory = train(config, resume=args.resume, restart=args.restart)
     print(f"the run is in {directory}; its report: {directory / 'report.html'}", file=sys.stderr)

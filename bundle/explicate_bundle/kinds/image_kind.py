@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from explicate.v1 import bundle_pb2
 from explicate_bundle.files.array_files import pack_bytes, unpack_bytes
 from explicate_bundle.images import MAX_EDGE, MAX_SHORTEST_EDGE
-from explicate_bundle.inputs import ImageInput, ModelInput
 from explicate_bundle.kinds.kind import Arrays, Check
+from explicate_bundle.model_inputs import ImageInput, ModelInput
 
 _CONTENTS, _OFFSETS = "contents", "content_offsets"
 

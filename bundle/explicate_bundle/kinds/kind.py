@@ -7,7 +7,7 @@ from typing import Any, Protocol  # arrays of several types
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.inputs import ModelInput
+from explicate_bundle.model_inputs import ModelInput
 
 Arrays = Mapping[str, NDArray[Any]]
 Check = tuple[bool, str]

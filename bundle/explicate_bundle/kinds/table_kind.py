@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from explicate.v1 import bundle_pb2
 from explicate_bundle.columns import TableColumns, TableRows
 from explicate_bundle.errors import BundleError
-from explicate_bundle.inputs import ModelInput, TabularInput
 from explicate_bundle.kinds.kind import Arrays, Check
+from explicate_bundle.model_inputs import ModelInput, TabularInput
 from explicate_bundle.table_arrays import read_background, read_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
 

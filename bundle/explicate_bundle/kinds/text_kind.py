@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from explicate.v1 import bundle_pb2
 from explicate_bundle.errors import BundleError
 from explicate_bundle.files.array_files import pack_bytes, read_text, unpack_bytes
-from explicate_bundle.inputs import ModelInput, TextInput
 from explicate_bundle.kinds.kind import Arrays, Check
+from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_bundle.writing import TOKENIZER_NAME
 
 _GRAPH_INPUTS = frozenset({"input_ids", "attention_mask", "position_ids", "token_type_ids"})

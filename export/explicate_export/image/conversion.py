@@ -1,29 +1,186 @@
 """Models of images: golden images, and odd file formats to compare on."""
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any  # JSON values
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoModelForImageClassification
 
 from explicate.v1 import bundle_pb2
+from explicate.v1.training_run_pb2 import PixelNormalisation, TargetScale
 from explicate_bundle.images import MAX_PIXELS, UnreadableImage
-from explicate_bundle.inputs import ImageInput, ModelInput
 from explicate_bundle.kinds.kind import Check
+from explicate_bundle.model_inputs import ImageInput, ModelInput
 from explicate_export.conversion import CardText, ModelExport, Say
-from explicate_export.errors import UsageError
-from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
-from explicate_export.image import model as image_model
-from explicate_export.image.golden import affordable, choose_golden_images, edge_images
+from explicate_export.errors import UsageError, first_line
+from explicate_export.golden_inputs import LEAST_EVALUATIONS, Compared, GoldenChoice, spread_evenly
 from explicate_export.markdown import code
 from explicate_export.objectives import InputWords
-from explicate_export.onnx_graph import GraphSource
+from explicate_export.onnx_graph import GraphSource, in_unit, load_pretrained
 from explicate_export.parity import Scale
 from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, check_files, read_held_out
 from explicate_server.modalities.image import ImageModality
 from explicate_server.modalities.modality import EncodedInput, Modality
+
+PIXELS_NAME = "pixels"
+_REFERENCE_BATCH_ROWS = 32
+_SAMPLE_ROWS = 2  # any number above 1 will do
+
+
+@dataclass(frozen=True)
+class ImageModel:
+    """A Hugging Face image classifier in float32, with the normalisation before it."""
+
+    module: "NormalisedModel"
+    architecture: str  # class name, such as "ResNetForImageClassification"
+    width: int
+    height: int
+
+    @torch.no_grad()
+    def outputs(self, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """float32 [images, outputs] of uint8 [height, width, 3] each, as the model answers in training."""
+        parts = [
+            self.module(torch.from_numpy(np.stack(pixels[start : start + _REFERENCE_BATCH_ROWS]))).numpy()
+            for start in range(0, len(pixels), _REFERENCE_BATCH_ROWS)
+        ]
+        return np.concatenate(parts)
+
+    def operations(self) -> int:
+        """Floating point operations that one image takes; the same on every machine."""
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            self.module(self._sample(1))
+        return int(counter.get_total_flops())
+
+    def graph_source(self, output_name: str) -> GraphSource:
+        """The graph: uint8 "pixels" [batch, height, width, 3] to float32 [batch, outputs]."""
+        return GraphSource(
+            module=self.module,
+            name=self.architecture,
+            samples={PIXELS_NAME: self._sample(_SAMPLE_ROWS)},
+            dynamic_axes={0: "batch"},
+            output_name=output_name,
+            advice="train with another base model, such as a ResNet, ViT or MobileNetV2",
+        )
+
+    def _sample(self, rows: int) -> Tensor:
+        pixels = torch.arange(rows * self.height * self.width * 3) % 256
+        return pixels.to(torch.uint8).reshape(rows, self.height, self.width, 3)
+
+
+class NormalisedModel(torch.nn.Module):
+    """Scales and normalises pixels, puts the channels first, and returns the model's logits, or values, alone."""
+
+    def __init__(self, model: Any, normalisation: PixelNormalisation, target: TargetScale | None) -> None:
+        super().__init__()
+        self.model = model
+        self.target = target
+        scale = [normalisation.rescale / std for std in normalisation.std]
+        shift = [-mean / std for mean, std in zip(normalisation.mean, normalisation.std, strict=True)]
+        self.register_buffer("scale", torch.tensor(scale))
+        self.register_buffer("shift", torch.tensor(shift))
+
+    def forward(self, *inputs: Tensor) -> Tensor:  # as all modules that become graphs: any number of inputs, here one
+        (pixels,) = inputs
+        normalised = pixels.to(torch.float32) * self.get_buffer("scale") + self.get_buffer("shift")
+        logits: Tensor = self.model(pixel_values=normalised.permute(0, 3, 1, 2)).logits
+        return in_unit(logits, self.target)
+
+
+def load(run: FinishedRun) -> ImageModel:
+    """Loads the run's model; raises UsageError when it does not fit what run.json says."""
+    (model,) = load_pretrained(run, AutoModelForImageClassification)
+    module = NormalisedModel(model, run.record.normalisation, run.target_scale).eval()
+    schema = run.record.image
+    trained = ImageModel(module, type(model).__name__, schema.width, schema.height)
+    blank = np.zeros((schema.height, schema.width, 3), dtype=np.uint8)
+    try:
+        trained.outputs([blank])
+    except (RuntimeError, ValueError) as error:
+        raise UsageError(
+            f"{run.model_directory} does not read images of {schema.width} x {schema.height} pixels "
+            f"({first_line(error)}): train again"
+        ) from error
+    return trained
+
+
+GOLDEN_IMAGES = 16
+MOST_GOLDEN_BYTES = 8 * 2**20
+# Floating point operations that the attributions of a bundle may take at every load: a second or two on two cores.
+# How many images, segments of each and evaluations per segment is the first of these that fits.
+MOST_OPERATIONS = 400e9
+CHOICES = ((4, 25, 8), (4, 16, 4), (2, 16, 2), (1, 9, 2), (1, 4, 2))
+_EDGE_IMAGE = 48  # pixels of the longer edge of the odd images
+_ORIENTATION_TAG, _TURNED = 0x0112, 6
+
+
+def edge_images(content: bytes) -> list[bytes]:
+    """An image in forms that are easily read otherwise: transparent, with a palette, 16 bits, turned, narrow, a pixel.
+
+    All without loss, so that every reader gives the same pixels.
+    """
+    with Image.open(io.BytesIO(content)) as opened:
+        image = opened.convert("RGB")
+    image.thumbnail((_EDGE_IMAGE, _EDGE_IMAGE))
+    fading = image.copy()
+    fading.putalpha(Image.linear_gradient("L").resize(image.size))
+    palette = image.quantize(8)
+    grey = np.asarray(image.convert("L")).astype(np.uint16)
+    deep = Image.fromarray(grey * 256 + 255 - grey)
+    turned = Image.Exif()
+    turned[_ORIENTATION_TAG] = _TURNED
+    middle = image.width // 2
+    return [
+        _png(fading),
+        _png(fading.convert("LA")),
+        _png(palette, transparency=0),
+        _png(image.convert("1")),
+        _png(deep),
+        _png(image, exif=turned),
+        _png(image.crop((middle, 0, middle + 1, image.height))),
+        _png(image.crop((middle, image.height // 2, middle + 1, image.height // 2 + 1))),
+    ]
+
+
+def choose_golden_images(
+    outputs: NDArray[np.float32], sizes: Sequence[int], count: int = GOLDEN_IMAGES, most_bytes: int = MOST_GOLDEN_BYTES
+) -> list[int]:
+    """Indices of images spread evenly over what the model answers most surely, as many as fit; at least one.
+
+    `sizes` are those of the encoded images in bytes.
+    """
+    by_output = np.argsort(outputs.max(axis=1), kind="stable")
+    chosen: list[int] = []
+    for index in spread_evenly(by_output.tolist(), count):
+        if not chosen or sum(sizes[one] for one in chosen) + sizes[index] <= most_bytes:
+            chosen.append(index)
+    return chosen
+
+
+def affordable(operations: int) -> tuple[int, int, int]:
+    """How many images to attribute, with how many segments and evaluations per segment; 0 if one takes too long.
+
+    `operations` are those that one image takes, in floating point.
+    """
+    for images, segments, each in CHOICES:
+        if images * max(LEAST_EVALUATIONS, segments * each) * operations <= MOST_OPERATIONS:
+            return images, segments, each
+    return 0, 0, 0
+
+
+def _png(image: Image.Image, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format="PNG", **options)
+    return file.getvalue()
+
 
 # bf16 keeps 8 bits: the logits of the digits' ResNet, of up to 14.8, are off by 0.036 at most. Of a regression nothing
 # was measured, so no lower precision is allowed.
@@ -60,7 +217,7 @@ class ImageExport(ModelExport):
         self.reduced_tolerance = GOLDEN_REDUCED_TOLERANCE if run.kind.predicts.least_labels else 0.0
         self.held_out = held_out_images(run)
         say(f"loading {run.model_directory}")
-        self._trained = image_model.load(run)
+        self._trained = load(run)
         self.architecture = self._trained.architecture
 
     def load(self, held_out: HeldOut) -> ModelInput:

@@ -2,16 +2,27 @@
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # JSON values; model rows of any kind
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.columns import MISSING_CODE, UNKNOWN_CODE, CellError, TableColumns, TableRows, TooLargeError
+from explicate_bundle.columns import (
+    CODES_NAME,
+    MISSING_CODE,
+    NUMBERS_NAME,
+    UNKNOWN_CODE,
+    CellError,
+    TableColumns,
+    TableRows,
+    TooLargeError,
+)
 from explicate_bundle.errors import BundleError
-from explicate_bundle.inputs import ModelInput, TabularInput
+from explicate_bundle.model_inputs import ModelInput, TabularInput
 from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
 from explicate_export.conversion import CardText, ModelExport, Say
@@ -19,12 +30,78 @@ from explicate_export.errors import UsageError
 from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
 from explicate_export.markdown import code, plain, table
 from explicate_export.objectives import InputWords
-from explicate_export.onnx_graph import GraphSource
+from explicate_export.onnx_graph import GraphSource, cannot_load
 from explicate_export.parity import Scale
-from explicate_export.table import model as table_model
 from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, check_files, read_held_out
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.modalities.table import TabularModality
+from explicate_training.table.network import TabularNetwork, load_network
+
+_SAMPLE_ROWS = 2  # any number above 1 will do
+
+
+@dataclass(frozen=True)
+class TableModel:
+    """A network of ours in float32."""
+
+    network: TabularNetwork
+
+    @torch.no_grad()
+    def outputs(self, rows: TableRows) -> NDArray[np.float32]:
+        """float32 [rows, outputs], as the network answers in training."""
+        answers: torch.Tensor = self.network(torch.from_numpy(rows.numbers), torch.from_numpy(rows.codes))
+        return np.asarray(answers.numpy(), dtype=np.float32)
+
+    def graph_source(self, output_name: str) -> GraphSource:
+        """The network as a graph with dynamic batch; an input without columns does not exist."""
+        config = self.network.config
+        samples = {
+            NUMBERS_NAME: torch.zeros(_SAMPLE_ROWS, config.number_columns),
+            CODES_NAME: torch.zeros(_SAMPLE_ROWS, len(config.category_counts), dtype=torch.int64),
+        }
+        present = {name: sample for name, sample in samples.items() if sample.shape[1]}
+        return GraphSource(
+            module=_Rows(self.network, tuple(present)),
+            name=type(self.network).__name__,
+            samples=present,
+            dynamic_axes={0: "batch"},
+            output_name=output_name,
+            advice="say so, with the run's config.toml, where you have Explicate from",
+        )
+
+
+def load(run: FinishedRun, columns: TableColumns) -> TableModel:
+    """Loads the run's network; raises UsageError when it does not fit what run.json says."""
+    directory = run.model_directory
+    try:
+        network = load_network(directory)
+    except Exception as error:  # a broken file raises whatever the reader of that part raises
+        raise cannot_load(directory, error) from error
+    config = network.config
+    if (columns.numbers, columns.category_counts) != (config.number_columns, tuple(config.category_counts)):
+        raise UsageError(
+            f"{run.directory} is not consistent: run.json and the model differ in columns or categories, so train again"
+        )
+    run.check_outputs(config.outputs)
+    return TableModel(network)
+
+
+class _Rows(torch.nn.Module):
+    """Calls the network with the inputs that exist."""
+
+    def __init__(self, network: TabularNetwork, input_names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.input_names = input_names
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        given = dict(zip(self.input_names, inputs, strict=True))
+        rows = inputs[0].shape[0]
+        numbers = given.get(NUMBERS_NAME, torch.zeros(rows, 0))
+        codes = given.get(CODES_NAME, torch.zeros(rows, 0, dtype=torch.int64))
+        answers: torch.Tensor = self.network(numbers, codes)
+        return answers
+
 
 GOLDEN_ROWS = 32
 # Rows of the model that the attributions of a bundle may take at every load: 0.1 s or so. How many rows are attributed
@@ -55,7 +132,7 @@ class TableExport(ModelExport):
         self.words = _words(run, len(self._columns.all))
         self.held_out = held_out_rows(run)
         say(f"loading {run.model_directory}")
-        self._trained = table_model.load(run, self._columns)
+        self._trained = load(run, self._columns)
 
     def prepare(self, folder: Path, values: Sequence[ModelInput]) -> Modality:  # noqa: ARG002
         """Copies background.npz, and lime.npz if the run has it."""

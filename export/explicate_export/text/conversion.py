@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.inputs import ModelInput, TextInput
+from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_bundle.writing import TOKENIZER_NAME
 from explicate_export.conversion import AnswerRows, CardText, ModelExport, Say
 from explicate_export.errors import UsageError

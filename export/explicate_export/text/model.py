@@ -15,9 +15,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from explicate.v1 import bundle_pb2
 from explicate.v1.training_run_pb2 import TargetScale
 from explicate_export.errors import ConversionError, ParityError, UsageError
-from explicate_export.onnx_graph import GraphSource, in_unit
+from explicate_export.onnx_graph import GraphSource, in_unit, load_pretrained
 from explicate_export.parity import largest
-from explicate_export.pretrained import load_pretrained
 from explicate_export.training_run import FinishedRun
 from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.runtime.queue import Row

@@ -4,9 +4,8 @@
 """
 
 from explicate_server.explain.attribution import Attribution
-from explicate_server.explain.errors import ExplanationError, NonFiniteValueError
 from explicate_server.explain.explain_game import GameExplanation, explain_game
-from explicate_server.explain.game import Estimator, GameInfo
+from explicate_server.explain.game import Estimator, ExplanationError, GameInfo, NonFiniteValueError
 from explicate_server.explain.method import Method
 from explicate_server.explain.methods import METHODS
 from explicate_server.explain.quality import Faithfulness, FaithfulnessCheck, Quality

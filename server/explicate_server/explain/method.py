@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from explicate_server.explain.errors import TooFewEvaluationsError
-from explicate_server.explain.game import Estimator, GameInfo
+from explicate_server.explain.game import Estimator, GameInfo, TooFewEvaluationsError
 from explicate_server.explain.refinement import refined
 from explicate_server.explain.rounds import ExplanationRun, RunSettings
 

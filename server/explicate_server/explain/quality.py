@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
+from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices, certain_top, interval_ratios
 from explicate_server.explain.groups import gathered, spread
-from explicate_server.explain.statistics.intervals import certain_top, interval_ratios
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 # Second half of the random stream's key, apart from those of the estimators, which are small numbers.

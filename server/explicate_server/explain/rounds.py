@@ -13,11 +13,9 @@ from enum import Enum
 
 import numpy as np
 
-from explicate_server.explain.attribution import Attribution, Booleans, Floats
-from explicate_server.explain.errors import NonFiniteValueError
-from explicate_server.explain.game import Asked, Estimator
+from explicate_server.explain.attribution import Attribution, Booleans, Floats, certain_top, within_tolerance
+from explicate_server.explain.game import Asked, Estimator, NonFiniteValueError
 from explicate_server.explain.quality import Quality, Record, basic_quality
-from explicate_server.explain.statistics.intervals import certain_top, within_tolerance
 
 # The part of the time left that a round may plan to use: the last solve and the answer need some too.
 PLANNED_SHARE_OF_TIME_LEFT = 0.9

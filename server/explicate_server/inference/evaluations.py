@@ -10,19 +10,46 @@ that are new. What is kept is bounded in bytes; the inputs explained longest ago
 """
 
 import asyncio
+import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.explain.game import Asked
-from explicate_server.inference.timings import Timings
-from explicate_server.registry.scales import Scales
+from explicate_server.registry.records import Scales
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.queue import Row, Ticket
+
+
+@dataclass
+class Timings:
+    """Where the time of one call went, in seconds."""
+
+    started_s: float = field(default_factory=time.monotonic)
+    queue_s: float = 0.0
+    preprocessing_s: float = 0.0
+    solver_s: float = 0.0
+    _runs: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def total_s(self) -> float:
+        """Since the call arrived."""
+        return time.monotonic() - self.started_s
+
+    @property
+    def model_s(self) -> float:
+        """Wall time of the batches that carried rows of this call, each counted once, also those side by side."""
+        return sum(self._runs.values())
+
+    def add(self, ticket: Ticket) -> None:
+        """Count a ticket's wait and its batches."""
+        self.queue_s = max(self.queue_s, ticket.queue_s)
+        self._runs.update(ticket.runs)
+
 
 # What a value costs beside its numbers (an entry in a dictionary, a key's and an array's header), and a game.
 _ENTRY_BYTES = 250

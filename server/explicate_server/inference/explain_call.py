@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_bundle.inputs import ModelInput
+from explicate_bundle.model_inputs import ModelInput
 from explicate_server import tracing
 from explicate_server.errors import DeadlinePassed, InvalidRequest, Violation
 from explicate_server.explain.attribution import Attribution
@@ -23,12 +23,10 @@ from explicate_server.explain.game import Asked, GameInfo
 from explicate_server.explain.method import Method
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
 from explicate_server.explain.rounds import ExplanationRun, StopReason
-from explicate_server.inference.admission import Seat
-from explicate_server.inference.evaluations import Evaluations, GameValues, ValueStore
+from explicate_server.inference.admission import Seat, Workers
+from explicate_server.inference.evaluations import Evaluations, GameValues, Timings, ValueStore
 from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, Outputs, ResolvedOptions
 from explicate_server.inference.predictor import encode_inputs
-from explicate_server.inference.timings import Timings
-from explicate_server.inference.workers import Workers
 from explicate_server.modalities.modality import DrawsRows, EncodedInput, Game, Player
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority

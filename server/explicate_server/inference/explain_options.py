@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.method import DRAWN, MAX_SEED, Method
 from explicate_server.explain.methods import AUTO, METHODS, chosen
-from explicate_server.registry.scales import Choices, Scales
+from explicate_server.registry.records import Choices, Scales
 from explicate_server.settings import Settings
 
 ClassName = int | str

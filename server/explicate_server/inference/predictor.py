@@ -9,10 +9,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_bundle.inputs import ModelInput, TabularInput
+from explicate_bundle.model_inputs import ModelInput, TabularInput
 from explicate_server.errors import MOST_VIOLATIONS_TOLD, DeadlinePassed, InvalidRequest, NotServable, Violation
-from explicate_server.inference.timings import Timings
-from explicate_server.inference.workers import Workers
+from explicate_server.inference.admission import Workers
+from explicate_server.inference.evaluations import Timings
 from explicate_server.modalities.modality import EncodedInput
 from explicate_server.modalities.packed_table import PackedTable
 from explicate_server.modalities.table import TabularModality

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_bundle.bundle import VerifiedBundle
-from explicate_bundle.inputs import CellValue, ModelInput
+from explicate_bundle.model_inputs import CellValue, ModelInput
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
 from explicate_server.runtime.model_runtime import Feeds, Runtime

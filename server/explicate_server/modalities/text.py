@@ -10,7 +10,7 @@ from tokenizers import Encoding, Tokenizer
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.errors import BundleError
-from explicate_bundle.inputs import ModelInput, TextInput
+from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_server.errors import Violation
 from explicate_server.modalities.encoded_text import EncodedText, encode_fast, kept_tokens
 from explicate_server.modalities.modality import EncodedInput, Game, Modality

@@ -22,9 +22,8 @@ from explicate_server.registry.label_store import (
     LabelTarget,
     Traffic,
 )
-from explicate_server.registry.lifecycle import Lifecycle, ended, start_task
+from explicate_server.registry.lifecycle import Lifecycle, Watches, ended, start_task
 from explicate_server.registry.records import ModelEntry, VersionRecord
-from explicate_server.registry.watches import Watches
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import GoldenAttributions
 from explicate_bundle.bundle import VerifiedBundle
-from explicate_bundle.inputs import ModelInput
+from explicate_bundle.model_inputs import ModelInput
 from explicate_server.explain.explain_game import explain_game
 from explicate_server.explain.methods import METHODS
 from explicate_server.modalities.modality import Modality
-from explicate_server.runtime.full_batches import run_rows
-from explicate_server.runtime.model_runtime import Runtime
+from explicate_server.runtime.model_runtime import Runtime, run_rows
 from explicate_server.runtime.queue import Row
 
 Evaluate = Callable[[Sequence[Row]], NDArray[np.float32]]

@@ -10,10 +10,9 @@ from explicate_bundle.repository import list_bundles, list_versions
 from explicate_server.errors import NotServable, NotServing
 from explicate_server.registry.changes import ModelChanges, not_found
 from explicate_server.registry.label_store import CANARY, LIVE, LabelFileError, LabelStore, LabelTarget
-from explicate_server.registry.lifecycle import Lifecycle
+from explicate_server.registry.lifecycle import Lifecycle, Watches
 from explicate_server.registry.loading import BundleLoader
 from explicate_server.registry.records import ModelEntry, ServedModel, VersionRecord
-from explicate_server.registry.watches import Watches
 from explicate_server.settings import Settings
 
 _log = logging.getLogger(__name__)

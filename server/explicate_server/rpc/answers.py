@@ -13,13 +13,13 @@ from explicate.v1 import explanation_pb2 as explanation_messages
 from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import model_service_pb2 as model_messages
 from explicate.v1 import table_pb2 as table_messages
-from explicate_bundle.inputs import CellValue, ModelInput, TextInput
+from explicate_bundle.model_inputs import CellValue, ModelInput, TextInput
 from explicate_bundle.objective import Answer
 from explicate_server.explain.quality import Faithfulness, Quality
-from explicate_server.inference.agreement import Comparison
+from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.explain_call import ExplainAnswer
 from explicate_server.inference.predictor import PackedAnswer, PredictAnswer
-from explicate_server.inference.timings import Timings
+from explicate_server.inference.shadow import Comparison
 from explicate_server.modalities.modality import (
     ColumnPlayer,
     EncodedInput,
@@ -33,8 +33,7 @@ from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import Traffic
 from explicate_server.registry.loading import graph_bytes
 from explicate_server.registry.records import ModelEntry, ServedModel, VersionRecord
-from explicate_server.rpc.enums import number_of
-from explicate_server.rpc.option_messages import resolved_options
+from explicate_server.rpc.option_messages import number_of, resolved_options
 
 # The last character that UTF-16 holds in one code unit: https://www.rfc-editor.org/rfc/rfc2781#section-2.1
 _LAST_OF_ONE_UNIT = "\uffff"

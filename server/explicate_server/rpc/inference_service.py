@@ -9,8 +9,8 @@ import grpc
 
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc as services
-from explicate_bundle.inputs import ModelInput
 from explicate_bundle.manifest import MODEL_NAME
+from explicate_bundle.model_inputs import ModelInput
 from explicate_server.call_record import caller_of_call, note_version
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.inference.explain_call import ExplainAnswer

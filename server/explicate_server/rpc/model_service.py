@@ -21,8 +21,7 @@ from explicate_server.registry.label_store import LABEL_NAME, LIVE, Traffic
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.records import VersionRecord
 from explicate_server.rpc import answers
-from explicate_server.rpc.enums import number_of
-from explicate_server.rpc.option_messages import default_options
+from explicate_server.rpc.option_messages import default_options, number_of
 from explicate_server.settings import Settings
 
 _MOST_PER_PAGE = 1000

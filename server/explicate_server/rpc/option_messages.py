@@ -1,9 +1,18 @@
 """The options of an explanation between the wire and the domain, both ways, and the defaults that GetModel tells.
 
 Options of the same name are copied by that name, so that a new one is added to one tuple.
+
+Names of the values of the API's enums, as the rest of the server uses them: derived from their descriptors.
+
+A name is the value's without the enum's prefix, in lower case, with dashes: MASKING_MASK_TOKEN is "mask-token". The
+value 0 of every enum, such as MASKING_UNSPECIFIED, says nothing and has no name.
 """
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any  # fields have values of several types
+
+from google.protobuf.descriptor import EnumDescriptor
 
 from explicate.v1 import explanation_pb2 as messages
 from explicate_server.errors import InvalidRequest, Violation
@@ -15,9 +24,48 @@ from explicate_server.inference.explain_options import (
     Target,
     check_options,
 )
-from explicate_server.registry.scales import Choices
-from explicate_server.rpc.enums import is_known, name_of, number_of
+from explicate_server.registry.records import Choices
 from explicate_server.settings import Settings
+
+
+def _prefix(enum: EnumDescriptor) -> str:
+    return enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+
+
+@cache
+def _names(enum: EnumDescriptor) -> Mapping[int, str | None]:
+    prefix = _prefix(enum)
+    return {
+        number: value.name.removeprefix(prefix).lower().replace("_", "-") if number else None
+        for number, value in enum.values_by_number.items()
+    }
+
+
+def is_known(enum: Any, number: int) -> bool:
+    """Whether an enum has a value of this number; a field can hold any."""
+    return number in _names(enum.DESCRIPTOR)
+
+
+def name_of(enum: Any, number: int) -> str | None:
+    """The name of a value of an enum; None of the unspecified one.
+
+    Raises:
+        KeyError: the enum does not have it.
+    """
+    return _names(enum.DESCRIPTOR)[number]
+
+
+def number_of(enum: Any, name: str | None) -> Any:
+    """The value of an enum by its name; None of None, which leaves a field unset.
+
+    Raises:
+        ValueError: the enum does not have it.
+    """
+    if name is None:
+        return None
+    prefix = _prefix(enum.DESCRIPTOR)
+    return enum.Value(prefix + name.upper().replace("-", "_"))
+
 
 _SAME_NAMES = (
     "max_evaluations",

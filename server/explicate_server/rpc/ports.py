@@ -5,6 +5,11 @@ Both are gRPC servers with the same servicers, limits and certificates. The seco
 The same rules for the services that are not our own, health and reflection, and the mark of the admin port.
 
 Their handlers come from gRPC's own packages. A refused call gets another handler, which refuses it.
+
+Server reflection, as grpc.reflection.v1 and, for older tools, as v1alpha: the same service under two names.
+
+grpcio-reflection serves v1alpha only. The messages of both are the same to the byte, so one servicer answers both:
+https://github.com/grpc/grpc-proto/blob/master/grpc/reflection/v1/reflection.proto
 """
 
 from __future__ import annotations  # grpcio's handler class takes type arguments in its stubs only
@@ -12,13 +17,15 @@ from __future__ import annotations  # grpcio's handler class takes type argument
 import logging
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format
 from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from explicate.v1 import inference_service_pb2, inference_service_pb2_grpc, model_service_pb2, model_service_pb2_grpc
 from explicate_server.errors import ServerError
@@ -26,10 +33,38 @@ from explicate_server.rpc.error_catalogue import abort_with
 from explicate_server.rpc.inference_service import InferenceServicer
 from explicate_server.rpc.interceptor import OWN_SERVICES, CallsInterceptor, authorizations
 from explicate_server.rpc.model_service import ModelServicer
-from explicate_server.rpc.reflection import add_reflection
 from explicate_server.security.access import Access, exposure, on_admin_port
 from explicate_server.security.tokens import Reloaded, check_rights
 from explicate_server.settings import Settings
+
+_SERVICE = "grpc.reflection.v1.ServerReflection"
+
+
+def add_reflection(server: grpc.aio.Server, names: Iterable[str]) -> None:
+    """Serve reflection of the services of these names, and of itself."""
+    _describe_v1()
+    servicer = reflection.aio.ReflectionServicer([*names, _SERVICE, reflection.SERVICE_NAME])
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    handlers = {"ServerReflectionInfo": handler}
+    both = (_SERVICE, reflection.SERVICE_NAME)
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(name, handlers) for name in both])
+
+
+def _describe_v1() -> None:
+    """Make v1 known to the descriptors that reflection tells, from those of v1alpha, unless it is."""
+    pool = descriptor_pool.Default()
+    try:
+        pool.FindServiceByName(_SERVICE)
+    except KeyError:
+        alpha = descriptor_pb2.FileDescriptorProto()
+        reflection_pb2.DESCRIPTOR.CopyToProto(alpha)
+        stable = json_format.MessageToJson(alpha).replace("v1alpha", "v1")  # in names of messages and of the file
+        pool.Add(json_format.Parse(stable, descriptor_pb2.FileDescriptorProto()))
+
 
 _Continuation = Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]]
 

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from explicate.v1 import inference_service_pb2 as inference_messages
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import table_pb2 as table_messages
-from explicate_bundle.inputs import CellValue, ImageInput, ModelInput, TabularInput, TextInput
+from explicate_bundle.model_inputs import CellValue, ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.modalities.packed_table import CategoryValues, NumberValues, PackedTable
 from explicate_server.runtime.batcher import Priority

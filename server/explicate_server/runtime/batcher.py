@@ -21,8 +21,7 @@ from explicate_server import tracing
 from explicate_server.errors import ModelFault, NotServing, Overloaded, ServerError
 from explicate_server.runtime.batch_cost import BatchCost
 from explicate_server.runtime.model_runtime import Feeds, Runtime
-from explicate_server.runtime.queue import Entry, FairShares, Row, RowQueue, Ticket, rows_in
-from explicate_server.runtime.statistics import ClassStatistics
+from explicate_server.runtime.queue import ClassStatistics, Entry, FairShares, Row, RowQueue, Ticket, rows_in
 
 Answer = NDArray[np.float32] | Exception
 """float32[count of the row, outputs], or what went wrong with it."""

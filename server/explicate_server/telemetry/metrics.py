@@ -19,7 +19,7 @@ from explicate_server.inference.admission import Admission
 from explicate_server.inference.evaluations import ValueStore
 from explicate_server.inference.explainer import Explained
 from explicate_server.runtime.batcher import Batchers
-from explicate_server.runtime.statistics import QUEUE_BOUNDS_S, QueueTimes
+from explicate_server.runtime.queue import QUEUE_BOUNDS_S, QueueTimes
 from explicate_server.telemetry.audit_log import AuditLog
 
 _LABELS = ("model", "version", "priority")

@@ -10,8 +10,8 @@ from scipy.special import expit, softmax
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import Golden, read_golden, write_golden
 from explicate_bundle.input_kind import INPUT_KINDS, kind_named, kind_of, model_kinds, split_kind
-from explicate_bundle.inputs import TextInput
 from explicate_bundle.manifest import checks
+from explicate_bundle.model_inputs import TextInput
 from explicate_bundle.objective import CLASSIFICATION, MULTI_LABEL, OBJECTIVES, REGRESSION, sigmoid
 
 LOGITS = np.array([[-0.5, 2.0, 0.25], [0.0, 0.0, -4.0], [700.0, -700.0, 1.0]])

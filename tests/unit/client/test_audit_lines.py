@@ -12,7 +12,7 @@ from explicate import ALL, Contrast
 from explicate.audit import AuditLine, input_sha256
 from explicate.errors import UsageError
 from explicate.inputs import Image, TextPair
-from explicate_bundle.inputs import ImageInput, TabularInput, TextInput
+from explicate_bundle.model_inputs import ImageInput, TabularInput, TextInput
 
 OPTIONS = {"method": "kernel-shap", "target": None, "seed": 3, "time_limit_s": 2.0, "max_evaluations": 100}
 LINE = {

@@ -17,8 +17,8 @@ from PIL import Image
 import explicate
 from explicate.cli import explanation_text
 from explicate.views import kinds, wording
+from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
 from explicate.views.canvas import borders, canvas, upright
-from explicate.views.colours import LOWERS_RGB, RAISES_RGB
 from explicate.views.html import document, fragment
 from explicate.views.kinds.explained_image import place
 from support.canned import canned_kinds

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import explicate
-from explicate._wire.enum_names import numbers_of
+from explicate._wire.option_fields import numbers_of
 from explicate.cli import explanation_text, tables
 from explicate.results import Contribution, Feature, Span
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.views import amounts, kinds, wording
-from explicate.views.colours import LOWERS_RGB, RAISES_RGB
+from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
 from explicate.views.html import document, fragment
 from explicate.views.kinds.explained_text import feature_texts, segments
 from support.canned import canned_kinds

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from explicate_server.explain import GameInfo, StopReason, explain_game
-from explicate_server.explain.errors import TooFewEvaluationsError
 from explicate_server.explain.estimators.exact_shap import ExactShap, shapley_values, table_index
 from explicate_server.explain.estimators.kernel_shap import KernelShap
+from explicate_server.explain.game import TooFewEvaluationsError
 from support.exact_games import model_like_game, random_game
 
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from explicate_server.explain import Attribution, ExplanationRun, GameInfo, RunSettings, quality
+from explicate_server.explain.attribution import certain_top, interval_ratios
 from explicate_server.explain.estimators.kernel_shap import KernelShap
 from explicate_server.explain.quality import FaithfulnessCheck, Quality, Record
-from explicate_server.explain.statistics.intervals import certain_top, interval_ratios
 from support.exact_games import TableGame, model_like_game, random_game
 
 NO_FIGURES = Quality(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import explicate_server
 from explicate_server.explain import METHODS, Attribution, Estimator, GameInfo, StopReason, explain_game
-from explicate_server.explain.errors import TooFewEvaluationsError
+from explicate_server.explain.game import TooFewEvaluationsError
 from explicate_server.explain.methods import AUTO, chosen
 from support.exact_games import model_like_game
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.inputs import TextInput
+from explicate_bundle.model_inputs import TextInput
 from explicate_bundle.signatures import verify_signature
 from explicate_export import cli, conversion, onnx_graph
 from explicate_export.errors import ConversionError, ParityError, UsageError

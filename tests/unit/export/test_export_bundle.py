@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.bundle import verify_bundle
-from explicate_bundle.inputs import TextInput
+from explicate_bundle.model_inputs import TextInput
 from explicate_export.markdown import as_list
 from explicate_export.parity import Graph
 from explicate_export.text.conversion import choose_excerpts, choose_golden

@@ -20,7 +20,7 @@ from transformers import AutoModelForImageClassification
 from explicate.v1 import bundle_pb2
 from explicate_export.errors import UsageError
 from explicate_export.export import ExportOptions, export_run
-from explicate_export.image import golden as golden_images
+from explicate_export.image import conversion as golden_images
 from support.exported import Bundles, Exported, ReuseGraph
 from support.run_files import change_lines
 from support.tiny_image_run import (

@@ -12,7 +12,7 @@ from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import Golden, write_golden
-from explicate_bundle.inputs import ImageInput
+from explicate_bundle.model_inputs import ImageInput
 from explicate_bundle.writing import MANIFEST_NAME, manifest_bytes, sha256_of
 from explicate_export.errors import PublicationError, UsageError
 from explicate_export.publish import PREFIX, check_target, clear_dead_staging, stage_bundle

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from explicate_bundle.inputs import TextInput
+from explicate_bundle.model_inputs import TextInput
 from explicate_export import conversion
 from explicate_export.errors import ParityError, UsageError
 from explicate_export.export import ExportOptions, export_run, open_run

@@ -13,7 +13,7 @@ from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.columns import TableColumns
-from explicate_bundle.inputs import TabularInput
+from explicate_bundle.model_inputs import TabularInput
 from explicate_export.errors import UsageError
 from explicate_export.export import open_run
 from explicate_export.table.conversion import held_out_rows, read_arrays

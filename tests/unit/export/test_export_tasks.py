@@ -12,7 +12,7 @@ from explicate.v1 import bundle_pb2
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_bundle.errors import BundleError
 from explicate_bundle.golden import Golden, read_golden, write_golden
-from explicate_bundle.inputs import TextInput
+from explicate_bundle.model_inputs import TextInput
 from explicate_export.errors import UsageError
 from explicate_export.export import ExportOptions, export_run
 from explicate_export.golden_inputs import GOLDEN_TOLERANCE

@@ -9,8 +9,7 @@ from test_batcher import CRASH, GatedRuntime
 
 from explicate_server.errors import ModelFault, Overloaded
 from explicate_server.runtime.batcher import Batcher, Priority
-from explicate_server.runtime.full_batches import batched_by_length, run_rows
-from explicate_server.runtime.model_runtime import Feeds
+from explicate_server.runtime.model_runtime import Feeds, batched_by_length, run_rows
 from explicate_server.runtime.queue import Entry, Row, RowQueue, Ticket
 
 LENGTH = 4  # the gated runtime's batch of 64 tokens is 16 rows

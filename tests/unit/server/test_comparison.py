@@ -6,8 +6,8 @@ from scipy.special import expit, softmax
 from scipy.stats import spearmanr
 
 from explicate_bundle.objective import CLASSIFICATION, MULTI_LABEL, REGRESSION, Objective
-from explicate_server.inference.agreement import Comparison, Scored
-from explicate_server.registry.scales import Scales
+from explicate_server.inference.shadow import Comparison, Scored
+from explicate_server.registry.records import Scales
 
 STREAM = np.random.Generator(np.random.Philox(5))
 

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from test_batcher import GatedRuntime, collate, rows_of
 
-from explicate_server.inference.evaluations import Evaluations, ValueStore
-from explicate_server.inference.timings import Timings
-from explicate_server.registry.scales import Scales
+from explicate_server.inference.evaluations import Evaluations, Timings, ValueStore
+from explicate_server.registry.records import Scales
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.queue import Row
 

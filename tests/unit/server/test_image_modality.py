@@ -8,10 +8,9 @@ from PIL import Image, ImageFilter
 from skimage.segmentation import quickshift
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.inputs import ImageInput
-from explicate_server.modalities.image import ImageModality
+from explicate_bundle.model_inputs import ImageInput
+from explicate_server.modalities.image import MAX_SEGMENTS, ImageModality, granularities, segmented
 from explicate_server.modalities.modality import ImageUsage, SegmentPlayer
-from explicate_server.modalities.segmentation import MAX_SEGMENTS, granularities, segmented
 from support.tiny_image_bundle import HEIGHT, PATCH_SIZE, WIDTH, cells_of_grid, mean_colours, pictures, png, tiny_images
 
 PIXELS = pictures(1)[0]

@@ -6,7 +6,7 @@ from explicate_server.errors import InvalidRequest
 from explicate_server.explain.methods import methods_of
 from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions, check_options
 from explicate_server.modalities.image import ImageModality
-from explicate_server.registry.scales import Choices, Scales
+from explicate_server.registry.records import Choices, Scales
 from explicate_server.settings import Settings
 
 MASKINGS, COUNTED = ("mean", "blur", "grey"), ImageModality.counted

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from explicate_server.errors import NotServable
-from explicate_server.registry.memory import available_bytes, check_room
+from explicate_server.registry.loading import available_bytes, check_room
 
 MIB = 1 << 20
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
-from explicate_bundle.inputs import ModelInput, TextInput
+from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_server.modalities.modalities import open_modality
 from explicate_server.modalities.modality import DrawsRows, EncodedInput, Game, Modality
 from explicate_server.runtime.onnx_runtime import OnnxRuntime

@@ -6,7 +6,7 @@ from scipy.special import expit, softmax
 
 from explicate_bundle.objective import MULTI_LABEL, REGRESSION
 from explicate_server.inference.explain_options import ClassName, Contrast, Outputs, Target
-from explicate_server.registry.scales import Scales
+from explicate_server.registry.records import Scales
 
 LABELS = ("a", "b", "c")
 STREAM = np.random.Generator(np.random.Philox(0))

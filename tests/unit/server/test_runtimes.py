@@ -13,8 +13,7 @@ from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_server.modalities.modalities import open_modality
 from explicate_server.modalities.modality import Modality
 from explicate_server.registry.runtime_choice import AUTO
-from explicate_server.runtime.full_batches import batched_by_length, run_rows
-from explicate_server.runtime.model_runtime import RuntimeUnavailable
+from explicate_server.runtime.model_runtime import RuntimeUnavailable, batched_by_length, run_rows
 from explicate_server.runtime.queue import Row
 from explicate_server.runtime.runtimes import DEFAULT_RUNTIME, RUNTIMES
 from explicate_server.settings import SettingError, Settings

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from explicate_bundle.inputs import TabularInput
+from explicate_bundle.model_inputs import TabularInput
 from explicate_server.modalities.modality import ColumnPlayer
 from explicate_server.modalities.table import TabularModality
 from support.tiny_table_bundle import TinyTable, tiny_table, wide_columns

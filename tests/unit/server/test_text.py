@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
-from explicate_bundle.inputs import TextInput
+from explicate_bundle.model_inputs import TextInput
 from explicate_server.modalities.text import TextModality
 from explicate_server.runtime.onnx_runtime import OnnxRuntime
 

@@ -9,7 +9,7 @@ from tokenizers import Encoding, Tokenizer
 
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
-from explicate_bundle.inputs import TextInput
+from explicate_bundle.model_inputs import TextInput
 from explicate_server.explain.game import WALL, GameInfo
 from explicate_server.explain.groups import phrases
 from explicate_server.explain.methods import METHODS

@@ -8,8 +8,8 @@ import pytest
 
 from explicate_bundle.repository import BundleLocation
 from explicate_server.errors import NotServing, Overloaded
+from explicate_server.registry.lifecycle import Watches
 from explicate_server.registry.records import State, VersionRecord
-from explicate_server.registry.watches import Watches
 
 
 def record(version: int) -> VersionRecord:

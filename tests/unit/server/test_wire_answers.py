@@ -8,12 +8,12 @@ import pytest
 
 from explicate import options
 from explicate._wire.decoding import ExplainAnswers
-from explicate._wire.enum_names import numbers_of
+from explicate._wire.option_fields import numbers_of
 from explicate.v1 import explanation_pb2, inference_service_pb2, model_service_pb2
 from explicate_server.explain.rounds import StopReason
 from explicate_server.registry.records import State
 from explicate_server.rpc.answers import segment_map, utf16_offsets
-from explicate_server.rpc.enums import is_known, name_of, number_of
+from explicate_server.rpc.option_messages import is_known, name_of, number_of
 
 _CHARACTERS = "aZ é☕味👍🏽👨\u200d👩𝄞\uffff\U00010000"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from explicate_training.config.options import OutputConfig
+from explicate_training.config.sections import OutputConfig
 from explicate_training.image.config import ImageConfig, ImageDataConfig, ImageModelConfig, ImageTrainingConfig
 from explicate_training.table.config import TableConfig, TableDataConfig, TableModelConfig, TableTrainingConfig
 from explicate_training.text.config import Config, DataConfig, ModelConfig, TrainingConfig

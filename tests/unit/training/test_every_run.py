@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from explicate.cli.main import main
-from explicate_training.run import train
+from explicate_training.train import train
 from support.training_runs import Interruption, to_folder, weights
 
 

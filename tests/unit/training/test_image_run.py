@@ -14,7 +14,7 @@ from transformers import AutoModelForImageClassification
 
 from explicate.errors import UsageError
 from explicate_training.config.config_file import example_config, format_config, load_config, parse_config
-from explicate_training.config.options import OutputConfig
+from explicate_training.config.sections import OutputConfig
 from explicate_training.image.config import (
     AugmentationConfig,
     ImageConfig,
@@ -22,7 +22,7 @@ from explicate_training.image.config import (
     ImageModelConfig,
     ImageTrainingConfig,
 )
-from explicate_training.run import train
+from explicate_training.train import train
 from support.tiny_image_run import EDGE, FAMILIES, LABELS, MEAN, STD, prepared, write_base, write_images
 from support.training_runs import to_folder, weights
 

@@ -14,9 +14,9 @@ from transformers import AutoModelForImageClassification
 
 from explicate.errors import UsageError
 from explicate_training.config.config_file import parse_config
-from explicate_training.config.options import OutputConfig
+from explicate_training.config.sections import OutputConfig
 from explicate_training.image.config import ImageConfig, ImageDataConfig, ImageModelConfig, ImageTrainingConfig
-from explicate_training.run import train
+from explicate_training.train import train
 from support.tiny_image_run import shape_image
 
 EDGE = 24

@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from explicate.errors import ExplicateError, UsageError
 from explicate_training.data.splits import split_data, stratified_places
 from explicate_training.table.encoding import ColumnSchema, EncodedTable
-from explicate_training.table.leakage import leakage_suspects
+from explicate_training.table.report import leakage_suspects
 from explicate_training.tasks.registry import registered, task_named
 from explicate_training.tasks.task import LabelRules
 from explicate_training.text.cleaning import clean_texts

@@ -9,12 +9,12 @@ import pytest
 
 from explicate.errors import UsageError
 from explicate_training.config.config_file import load_config, parse_config
-from explicate_training.run import train
 from explicate_training.table.encoding import EncodedTable
 from explicate_training.table.fitting import predict_table
 from explicate_training.table.network import load_network
 from explicate_training.tasks.registry import register, registered
 from explicate_training.text.config import Config, TrainingConfig
+from explicate_training.train import train
 from support.ordinal import NAME, Ordinal, ranks
 
 

@@ -15,7 +15,7 @@ from explicate_training.table.column_typing import type_table
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import RawTable, Table
 from explicate_training.table.encoding import encode, learn_schema
-from explicate_training.table.leakage import leakage_suspects
+from explicate_training.table.report import leakage_suspects
 from explicate_training.tasks.registry import task_named
 
 CONFIG = TableDataConfig(table="a.csv", label_column="label", minimum_class_count=3)

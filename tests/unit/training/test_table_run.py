@@ -12,10 +12,10 @@ from sklearn.metrics import roc_auc_score
 
 from explicate.errors import UsageError
 from explicate_training.config.config_file import load_config, parse_config
-from explicate_training.config.options import OutputConfig
-from explicate_training.run import train
+from explicate_training.config.sections import OutputConfig
 from explicate_training.table.config import TableConfig, TableDataConfig
 from explicate_training.table.network import load_network
+from explicate_training.train import train
 from support.training_runs import MARKUP
 
 NUMBER = "COLUMN_TYPE_NUMBER"

@@ -10,8 +10,7 @@ import pytest
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from explicate_training.config.config_file import parse_config
-from explicate_training.config.options import OutputConfig
-from explicate_training.run import train
+from explicate_training.config.sections import OutputConfig
 from explicate_training.table.config import (
     TableConfig,
     TableDataConfig,
@@ -19,6 +18,7 @@ from explicate_training.table.config import (
     TableTrainingConfig,
 )
 from explicate_training.text.config import Config, DataConfig, ModelConfig, TrainingConfig
+from explicate_training.train import train
 from support.tiny_text_model import WORDS
 
 PLAIN = [word for word in WORDS if word not in ("great", "bad", "late")]

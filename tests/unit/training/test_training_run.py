@@ -12,10 +12,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from explicate.errors import UsageError
 from explicate_training.config.config_file import parse_config
-from explicate_training.run import train
 from explicate_training.tasks.classification import Classification
 from explicate_training.text.config import Config, ModelConfig, TrainingConfig
 from explicate_training.text.model import LengthGroupedOrder, load_text_model, resolve_base
+from explicate_training.train import train
 from support.training_runs import Interruption, to_folder, weights
 
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any  # the values of options
 
 from explicate.errors import UsageError
-from explicate_training.config.options import LabelledData, Rule, rule_of
+from explicate_training.config.sections import LabelledData, Rule, rule_of
 from explicate_training.tasks.registry import registered, task_named
 
 

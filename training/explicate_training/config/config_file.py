@@ -11,7 +11,7 @@ from typing import Any  # TOML values
 import tomlkit
 
 from explicate.errors import UsageError
-from explicate_training.config.options import about_option, options_of
+from explicate_training.config.sections import about_option, options_of
 from explicate_training.image.config import ImageConfig
 from explicate_training.table.config import TableConfig
 from explicate_training.text.config import Config

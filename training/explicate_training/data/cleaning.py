@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol  # Any: examples; labels
 
 from explicate.errors import UsageError
-from explicate_training.config.options import LabelledData
+from explicate_training.config.sections import LabelledData
 from explicate_training.data.labels import SPLITS, Split
 from explicate_training.tasks.task import LabelRules, Task
 

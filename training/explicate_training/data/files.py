@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any  # cell values
 
 from explicate.errors import UsageError
-from explicate_training.config.options import LabelledData
+from explicate_training.config.sections import LabelledData
 from explicate_training.data.labels import Split
 
 # Other names under which Hugging Face datasets carry the three splits.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.errors import UsageError
-from explicate_training.config.options import LabelledData
+from explicate_training.config.sections import LabelledData
 from explicate_training.data.labels import SPLITS
 from explicate_training.tasks.task import Task
 

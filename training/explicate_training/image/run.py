@@ -1,6 +1,7 @@
 """What a run on images does at each stage."""
 
-from collections.abc import Callable, Iterable
+import base64
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any  # JSON values
 
@@ -13,18 +14,52 @@ from torch import Tensor
 from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import ImageSchema, Resampling
 from explicate.v1.training_run_pb2 import PixelNormalisation, TrainingRun
-from explicate_bundle.images import decode
+from explicate_bundle.images import Pixels, decode, encode_png
 from explicate_training.image.augmentation import Draw, DrawOrder, augment
 from explicate_training.image.cleaning import REASONS, clean_images
-from explicate_training.image.config import ImageConfig
+from explicate_training.image.config import AugmentationConfig, ImageConfig
 from explicate_training.image.data import ImageSet, list_images, read_content
 from explicate_training.image.model import load_image_model, load_processor
-from explicate_training.image.report import changed_images, pictures_of
 from explicate_training.loop.run import Run
 from explicate_training.loop.trainer import FetchedRows, Fitting, Outcome, fit, one_thread
 from explicate_training.report.report import data_lines, data_report, worst_rows
 from explicate_training.tasks.registry import task_named
 from explicate_training.tasks.task import Evaluation, Task
+
+_SHOWN_IMAGES, _SHOWN_CHANGES = 6, 5  # of the augmentation: images, and changes of each
+_SHOWN_EDGE = 96  # pixels of a picture in the report, at least; at most twice that
+
+Pictures = list[dict[str, Any]]
+
+
+def changed_images(train: ImageSet, task: Task, config: AugmentationConfig, *, seed: int) -> list[Pictures]:
+    """For a few training images a row: the image as the model reads it, then changes as training draws them."""
+    rows = np.linspace(0, len(train) - 1, min(_SHOWN_IMAGES, len(train))).round().astype(int)
+    shown = []
+    for row in rows.tolist():
+        pixels = train.pixels[train.places[row]]
+        repeated = torch.from_numpy(np.repeat(pixels[np.newaxis], _SHOWN_CHANGES, axis=0))
+        changes = augment(repeated, [(row, 0, row + place) for place in range(_SHOWN_CHANGES)], config, seed=seed)
+        shown.append([_picture(one, task.words(train.labels[row])) for one in (pixels, *changes.numpy())])
+    return shown
+
+
+def pictures_of(images: ImageSet, rows: Mapping[int, dict[str, Any]]) -> Pictures:
+    """Pictures of some rows with what is told of them."""
+    return [
+        {**_picture(images.pixels[images.places[row]], str(images.names[row])), **told} for row, told in rows.items()
+    ]
+
+
+def _picture(pixels: Pixels, name: str) -> dict[str, Any]:
+    """A picture that needs no file, small ones enlarged with their pixels seen, large ones made smaller."""
+    height, width = pixels.shape[:2]
+    times = max(1, _SHOWN_EDGE // max(height, width))
+    image = Image.fromarray(pixels).resize((width * times, height * times), Image.Resampling.NEAREST)
+    image.thumbnail((2 * _SHOWN_EDGE, 2 * _SHOWN_EDGE))
+    encoded = base64.b64encode(encode_png(np.asarray(image))).decode()
+    return {"name": name, "address": f"data:image/png;base64,{encoded}"}
+
 
 # Of a batch's answers, from which threads pay. On two cores that others used the digits took 274 s to learn with two
 # threads, and 18 to 57 s with one.

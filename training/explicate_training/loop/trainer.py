@@ -32,7 +32,7 @@ from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, Trainer
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from explicate.errors import ExplicateError, UsageError
-from explicate_training.config.options import TrainingOptions
+from explicate_training.config.sections import TrainingOptions
 from explicate_training.tasks.task import TargetScale, Task
 
 

@@ -8,7 +8,7 @@ from typing import Any  # JSON values
 import jinja2
 import numpy as np
 
-from explicate_training.config.options import LabelledData
+from explicate_training.config.sections import LabelledData
 from explicate_training.data.cleaning import CleaningReport
 from explicate_training.data.labels import SPLITS
 from explicate_training.data.splits import LabelledSet

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any  # cells as they were read
 
 from explicate.errors import UsageError
-from explicate_training.config.options import Entries
+from explicate_training.config.sections import Entries
 from explicate_training.data.labels import finite, label_name, objects, parse_number
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import BOOLEAN_CATEGORIES, Column, ColumnType, RawTable, Table

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from explicate.errors import UsageError
 from explicate_training.config.checks import check_data, check_values
-from explicate_training.config.options import (
+from explicate_training.config.sections import (
     Entries,
     LabelledData,
     OutputConfig,

@@ -26,9 +26,8 @@ from explicate_training.table.config import TableConfig
 from explicate_training.table.data import Table, read_table
 from explicate_training.table.encoding import encode, learn_schema
 from explicate_training.table.fitting import TableExamples, fit_table, new_network, predict_table
-from explicate_training.table.leakage import leakage_suspects
 from explicate_training.table.network import save_network
-from explicate_training.table.report import column_lines, column_report, suspicion
+from explicate_training.table.report import column_lines, column_report, leakage_suspects, suspicion
 from explicate_training.tasks.task import TargetScale, Task, shown_number
 
 _MULTIPLICATIONS_TO_SHARE = 100_000_000  # of a step, from which threads pay

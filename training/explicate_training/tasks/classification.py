@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from explicate.errors import UsageError
-from explicate_training.config.options import LabelledData, TrainingOptions
+from explicate_training.config.sections import LabelledData, TrainingOptions
 from explicate_training.data.labels import label_name, parse_number, sorted_labels
 from explicate_training.report import figures
 from explicate_training.tasks.task import (

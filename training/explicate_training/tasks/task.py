@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from explicate.errors import ExplicateError, UsageError
-from explicate_training.config.options import LabelledData, TrainingOptions
+from explicate_training.config.sections import LabelledData, TrainingOptions
 from explicate_training.data.labels import Label, objects
 
 Loss = Callable[..., Tensor]

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from explicate.errors import UsageError
 from explicate_training.config.checks import check_data, check_values
-from explicate_training.config.options import LabelledData, OutputConfig, TrainingOptions, option
+from explicate_training.config.sections import LabelledData, OutputConfig, TrainingOptions, option
 from explicate_training.data.demos import DEMO_TEXTS
 from explicate_training.tasks.registry import task_named
 

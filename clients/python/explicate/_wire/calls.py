@@ -18,7 +18,7 @@ from google.protobuf.wrappers_pb2 import StringValue, UInt32Value
 
 from explicate._wire import decoding, option_fields
 from explicate._wire.encoding import TableColumns, input_message, set_choice, set_field, table_message, unicode_text
-from explicate._wire.enum_names import HEALTH_STATES, numbers_of
+from explicate._wire.option_fields import HEALTH_STATES, numbers_of
 from explicate.errors import UsageError, invalid_argument
 from explicate.inputs import File, Input, TextPair, noun_of
 from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic

@@ -11,8 +11,7 @@ from struct import calcsize, unpack
 
 from explicate import model_info, results
 from explicate._wire import option_fields
-from explicate._wire.copying import copied
-from explicate._wire.enum_names import name_of
+from explicate._wire.option_fields import copied, name_of
 from explicate.inputs import CellValue, Image, Input
 from explicate.v1 import bundle_pb2 as bundle_pb
 from explicate.v1 import explanation_pb2 as explanation_pb

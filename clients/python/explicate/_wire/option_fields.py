@@ -1,16 +1,79 @@
-"""The options of an explanation, from what callers give to protobuf and back."""
+"""The options of an explanation, from what callers give to protobuf and back.
+
+The names that callers use for the values of the contract's enums, derived from the descriptors.
+
+A name is the value's without the enum's prefix, in lower case, with dashes: MASKING_MASK_TOKEN is "mask-token".
+"""
 
 from __future__ import annotations
 
-from typing import Any  # an enum's stub is a type of its own
+import dataclasses
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import (
+    Any,  # an enum's stub is a type of its own
+    TypeVar,
+)
 
-from explicate._wire.copying import copied
+from google.protobuf.descriptor import EnumDescriptor
+from google.protobuf.message import Message
+
 from explicate._wire.encoding import set_choice, set_field
-from explicate._wire.enum_names import name_of, numbers_of
 from explicate.errors import UsageError, invalid_argument
 from explicate.options import ALL, AllClasses, ClassChoice, Contrast, ExplainOptions, Target
 from explicate.results import ResolvedOptions
 from explicate.v1 import explanation_pb2 as explanation_pb
+
+_Result = TypeVar("_Result")
+
+
+def copied(kind: Callable[..., _Result], message: Message, /, **others: object) -> _Result:
+    """A `kind`, a dataclass, with what `message` holds in the fields of the same names, and `others` as given.
+
+    Repeated fields become tuples. A field that is unset becomes None where the dataclass takes that, else its empty
+    value.
+    """
+    values = {name: _value(message, name, declared) for name, declared in _declared(kind).items() if name not in others}
+    return kind(**values, **others)
+
+
+def _value(message: Message, name: str, declared: str) -> Any:
+    if declared.endswith("| None") and not message.HasField(name):
+        return None
+    value = getattr(message, name)
+    return tuple(value) if declared.startswith("tuple") else value
+
+
+@cache
+def _declared(kind: Any) -> Mapping[str, str]:
+    """The types of a dataclass's fields, as they are written."""
+    return {field.name: str(field.type) for field in dataclasses.fields(kind)}
+
+
+# Of grpc.health.v1, which the client speaks without its package.
+HEALTH_STATES: dict[int, str] = {0: "", 1: "serving", 2: "not-serving", 3: "service-unknown"}
+
+
+def numbers_of(enum: Any) -> Mapping[str, int]:
+    """The numbers of an enum's values by their names; 0, which is unspecified, has none."""
+    return _numbers(enum.DESCRIPTOR)
+
+
+def name_of(enum: Any, number: int) -> str:
+    """The name of `number`; empty for 0, which is unspecified, and the number itself when this client has no name."""
+    return _names(enum.DESCRIPTOR).get(number, str(number))
+
+
+@cache
+def _names(enum: EnumDescriptor) -> Mapping[int, str]:
+    return {0: "", **{number: name for name, number in _numbers(enum).items()}}
+
+
+@cache
+def _numbers(enum: EnumDescriptor) -> Mapping[str, int]:
+    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    return {value.name.removeprefix(prefix).lower().replace("_", "-"): value.number for value in enum.values[1:]}
+
 
 _CHOICES: dict[str, Any] = {
     "output_space": explanation_pb.OutputSpace,

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from explicate.cli import explanation_text, inputs, json_lines, tables
+from explicate.cli import explanation_text, inputs, tables
+from explicate.cli import tables as json_lines
 from explicate.cli.inputs.asked import Asked, why
 from explicate.errors import ServerError
 from explicate.views import wording

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explicate.audit import AuditLine, attributions_sha256, input_sha256
-from explicate.cli import connection, inputs, json_lines, tables
+from explicate.cli import connection, inputs, tables
+from explicate.cli import tables as json_lines
 from explicate.errors import FailedPrecondition, InvalidArgument, NotFound, UsageError
 from explicate.inputs import Input
 

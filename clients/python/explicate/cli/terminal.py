@@ -18,7 +18,7 @@ from rich.text import Text
 
 from explicate.cli import explanation_text, tables
 from explicate.views import amounts, wording
-from explicate.views.colours import LOWERS_RGB, RAISES_RGB
+from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
 from explicate.views.kinds import explained
 from explicate.views.kinds.explained import Explained
 from explicate.views.kinds.explained_text import ExplainedText, Segment

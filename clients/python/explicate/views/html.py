@@ -12,7 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from explicate.views import wording
-from explicate.views.colours import translucent
+from explicate.views.amounts import translucent
 from explicate.views.kinds import explained
 from explicate.views.kinds.explained import Explained
 

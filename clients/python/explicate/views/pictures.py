@@ -10,8 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from explicate.views import amounts, wording
+from explicate.views.amounts import LOWERS_RGB, OVERLAY_OPACITY, RAISES_RGB
 from explicate.views.canvas import Canvas, borders, canvas, explained_image, pillow
-from explicate.views.colours import LOWERS_RGB, OVERLAY_OPACITY, RAISES_RGB
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

@@ -31,7 +31,7 @@ from explicate_server.explain.estimators.local_model import (
 )
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.method import DRAWN, Method
-from explicate_server.explain.statistics.fixed_sample import FixedSample
+from explicate_server.explain.statistics.coalitions import FixedSample
 
 # lime/lime_image.py draws the seed of its segmentation from the same stream, before the rows.
 _SEGMENTATION_SEEDS = 1000

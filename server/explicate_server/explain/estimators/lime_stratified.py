@@ -21,8 +21,7 @@ from explicate_server.explain.attribution import Attribution, Booleans, Floats, 
 from explicate_server.explain.estimators.local_model import LocalModel, constant_model, fit_local_model, kernel_weights
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.method import Method
-from explicate_server.explain.statistics.coalitions import coalitions_of_size, stream, turns
-from explicate_server.explain.statistics.fixed_sample import FixedSample
+from explicate_server.explain.statistics.coalitions import FixedSample, coalitions_of_size, stream, turns
 
 # The text itself and some other rows; fewer have no halves worth a fit.
 LEAST_ROWS_TO_HALVE = 8

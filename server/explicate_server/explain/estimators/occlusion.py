@@ -10,7 +10,7 @@ import numpy as np
 from explicate_server.explain.attribution import Attribution, Floats
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.method import Method
-from explicate_server.explain.statistics.fixed_sample import FixedSample
+from explicate_server.explain.statistics.coalitions import FixedSample
 
 
 class Occlusion(FixedSample):

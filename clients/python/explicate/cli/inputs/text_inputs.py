@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from explicate.cli.inputs import line_files
-from explicate.cli.inputs.asked import Asked, InputKind
-from explicate.cli.inputs.line_files import STDIN
+from explicate.cli.inputs import asked as line_files
+from explicate.cli.inputs.asked import STDIN, Asked, InputKind
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.inputs import TextPair
 

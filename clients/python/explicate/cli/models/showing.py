@@ -9,14 +9,15 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from explicate.cli import json_lines, tables
+from explicate.cli import tables
+from explicate.cli import tables as json_lines
 from explicate.cli.inputs import kind_of
-from explicate.cli.models.action import add_action, add_shared_options, connect
+from explicate.cli.models.changing import add_action, add_shared_options, connect
 from explicate.errors import DeadlineExceeded
 from explicate.model_info import ModelDescription, ModelStatus, RuntimeTrial, ShadowReport
 
 if TYPE_CHECKING:
-    from explicate.cli.models.action import Actions
+    from explicate.cli.models.changing import Actions
 
 _LISTED = ("model", "version", "state", "labels", "kind", "runtime", "precision", "reason")
 

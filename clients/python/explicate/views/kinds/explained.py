@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from explicate.views import amounts
-from explicate.views.colours import translucent
+from explicate.views.amounts import translucent
 
 if TYPE_CHECKING:
     import shap

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from explicate.errors import UsageError
 from explicate.views import amounts
+from explicate.views.amounts import OVERLAY_OPACITY, translucent
 from explicate.views.canvas import Canvas, borders, canvas, explained_image, on_image, pillow, upright
-from explicate.views.colours import OVERLAY_OPACITY, translucent
 from explicate.views.kinds.explained import Explained
 
 if TYPE_CHECKING:

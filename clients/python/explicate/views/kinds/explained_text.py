@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from explicate.views import amounts
-from explicate.views.colours import translucent
+from explicate.views.amounts import translucent
 from explicate.views.kinds.explained import Explained
 
 if TYPE_CHECKING:
