@@ -38,12 +38,14 @@ check-protos: $(COMPILER)/.ready  ## fail when the committed stubs are not what 
 	@diff -r -x __pycache__ -x __init__.py $(VENV)/stubs/explicate/v1 clients/python/explicate/v1 \
 		|| { echo "the stubs in clients/python/explicate/v1 do not match protos/: run 'make protos'"; exit 1; }
 
-lint: $(READY)  ## buf (also against the released contract), ruff and mypy --strict
+lint: $(READY)  ## buf (also against the released contract), ruff, mypy --strict, layers of imports, shape of the code
 	@cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
 	@cd protos && ../$(BIN)/buf breaking --against explicate.v1.binpb
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports >$(VENV)/imports.txt || { cat $(VENV)/imports.txt; exit 1; }
+	@$(BIN)/python -m tools.shape
 
 shape: $(READY)  ## the shape of the code beside what it was; fails when a red count rises; RECORD=NAME adds a row
 	@$(BIN)/python -m tools.shape $(if $(RECORD),--record $(RECORD))

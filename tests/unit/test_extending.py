@@ -1,0 +1,218 @@
+"""The recipes of docs/extending.md: registries know what their siblings know, or the failure names the missing place.
+
+Also which production files may name a modality at all, so that the next one touches few of them.
+"""
+
+import ast
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from explicate import AsyncClient
+from explicate import options as client_options
+from explicate.cli import inputs as cli_inputs
+from explicate.cli.main import build_parser
+from explicate.v1 import bundle_pb2, explanation_pb2, inference_service_pb2, model_service_pb2
+from explicate.views import kinds as view_kinds
+from explicate_bundle.input_kind import INPUT_KINDS
+from explicate_bundle.objective import OBJECTIVES
+from explicate_export.export import EXPORTS
+from explicate_export.objectives import EXPORT_OBJECTIVES
+from explicate_server.explain.methods import METHODS, methods_of
+from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions
+from explicate_server.modalities import modalities
+from explicate_server.security.tokens import NEEDS
+from explicate_training.config.config_file import KINDS
+from explicate_training.tasks.registry import registered
+from support.ordinal import NAME as TOY
+from tools.shape import ROOT, read_tree
+
+RECIPES = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+
+
+def recipe(title: str, step: int) -> str:
+    """A step of a recipe, for the message of a failure."""
+    _, _, text = RECIPES.partition(f"## {title}\n")
+    steps = re.findall(r"^\d+\. (.*?)(?=^\d+\. |^## |^$)", text.partition("\n## ")[0], flags=re.MULTILINE | re.DOTALL)
+    return f"docs/extending.md, {title}, step {step}: {' '.join(steps[step - 1].split())}"
+
+
+def document(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_every_recipe_has_its_steps() -> None:
+    counts = {"A method": 3, "A modality": 6, "An objective": 4, "An RPC": 5, "An option of an explanation": 5}
+    for title, steps in counts.items():
+        assert recipe(title, steps)
+        with pytest.raises(IndexError):
+            recipe(title, steps + 1)
+    assert set(re.findall(r"^## (An? .*)$", RECIPES, flags=re.MULTILINE)) == set(counts)
+
+
+_PLACES = (
+    r"`((?:protos|server/explicate|clients/python|bundle/explicate|training/explicate|export/explicate|tests)[\w./]+)`"
+)
+
+
+@pytest.mark.parametrize("path", re.findall(_PLACES, RECIPES))
+def test_the_recipes_name_places_that_there_are(path: str) -> None:
+    if "NAME" not in path:
+        assert (ROOT / path).exists(), f"docs/extending.md names {path}"
+
+
+def method_files() -> list[str]:
+    folder = ROOT / "server" / "explicate_server" / "explain" / "estimators"
+    return sorted(path.stem.replace("_", "-") for path in folder.glob("*.py") if "METHOD = " in path.read_text())
+
+
+def test_a_method_is_in_its_registry_the_client_and_the_docs() -> None:
+    for name in method_files():
+        for reads in INPUT_KINDS:
+            assert name in methods_of(reads), recipe("A method", 2)
+        assert name in client_options.METHODS, recipe("A method", 3)
+        for page in ("README.md", "docs/api.md"):
+            assert f"| `{name}` |" in document(page), recipe("A method", 3)
+    assert sorted(METHODS) == method_files(), recipe("A method", 1)
+    assert set(client_options.METHODS) == {"auto", *METHODS}
+
+
+def test_a_modality_is_known_to_bundle_server_training_export_and_client() -> None:
+    fields = {field.name for field in inference_service_pb2.Input.DESCRIPTOR.oneofs_by_name["kind"].fields}
+    assert {kind.field for kind in INPUT_KINDS.values()} == fields, recipe("A modality", 1)
+    numbers = set(bundle_pb2.InputKind.values()) - {0}
+    assert {kind.number for kind in INPUT_KINDS.values()} == numbers, recipe("A modality", 2)
+    served = {kind for kind in INPUT_KINDS if kind in inspect.getsource(modalities)}
+    assert served == set(INPUT_KINDS), recipe("A modality", 3)
+    assert set(KINDS) == set(INPUT_KINDS), recipe("A modality", 4)
+    assert set(EXPORTS) == set(INPUT_KINDS), recipe("A modality", 5)
+    assert set(cli_inputs.KINDS) == fields, recipe("A modality", 6)
+    assert len(view_kinds.KINDS) == len(INPUT_KINDS), recipe("A modality", 6)
+
+
+def test_an_objective_is_known_to_training_bundle_export_and_protos() -> None:
+    trained = set(registered("names")) - {TOY}
+    assert set(OBJECTIVES) - {TOY} == trained, recipe("An objective", 2)
+    assert set(EXPORT_OBJECTIVES) - {TOY} == trained, recipe("An objective", 3)
+    named = {
+        name.removeprefix("OBJECTIVE_").lower().replace("_", "-"): number
+        for name, number in bundle_pb2.Objective.items()
+        if number
+    }
+    assert {name: OBJECTIVES[name].number for name in trained} == named, recipe("An objective", 4)
+
+
+def rpcs() -> list[tuple[str, str]]:
+    return [
+        (service.full_name, method.name)
+        for module in (inference_service_pb2, model_service_pb2)
+        for service in module.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    ]
+
+
+@pytest.mark.parametrize(("service", "method"), rpcs())
+def test_an_rpc_has_a_right_a_servicer_a_client_method_and_a_line_in_the_docs(service: str, method: str) -> None:
+    assert f"{service}/{method}" in NEEDS, recipe("An RPC", 2)
+    servicers = "".join(path.read_text() for path in (ROOT / "server/explicate_server/rpc").glob("*_service.py"))
+    assert f"def {method}(" in servicers, recipe("An RPC", 3)
+    calls = document("clients/python/explicate/_wire/calls.py")
+    assert f'"{method}"' in calls, recipe("An RPC", 4)
+    assert inspect.isclass(AsyncClient)
+    assert f"{method}`" in document("docs/api.md"), recipe("An RPC", 5)
+
+
+# What the same option is called at the surface of the command line.
+_FLAGS = {
+    "target": "--target",
+    "time_limit_seconds": "--time-limit",
+    "output_space": "--output-space",
+}
+
+
+@pytest.mark.parametrize("field", [field.name for field in explanation_pb2.ExplainOptions.DESCRIPTOR.fields])
+def test_an_option_is_known_to_the_server_both_wires_the_client_and_the_command_line(field: str) -> None:
+    name = field.replace("_seconds", "_s")
+    for options in (ExplainOptions, ResolvedOptions):
+        assert name in {each.name for each in dataclasses.fields(options)}, recipe("An option of an explanation", 2)
+    named = document("server/explicate_server/rpc/option_messages.py")
+    assert f'"{name}"' in named or f"{name}=" in named, recipe("An option of an explanation", 3)
+    assert name in client_options.ExplainOptions.__annotations__, recipe("An option of an explanation", 4)
+    flag = _FLAGS.get(field, f"--{field.replace('_', '-')}")
+    (subparsers,) = (action for action in build_parser()._actions if hasattr(action, "choices") and action.choices)
+    assert flag in subparsers.choices["explain"]._option_string_actions, recipe("An option of an explanation", 5)
+
+
+IMAGE_FILES = [
+    "explicate",
+    "explicate._wire.decoding",
+    "explicate._wire.encoding",
+    "explicate.audit",
+    "explicate.cli.inputs",
+    "explicate.cli.inputs.image_inputs",
+    "explicate.inputs",
+    "explicate.model_info",
+    "explicate.results",
+    "explicate.views.canvas",
+    "explicate.views.kinds",
+    "explicate.views.kinds.explained_image",
+    "explicate.views.pictures",
+    "explicate_bundle.files.image_headers",
+    "explicate_bundle.images",
+    "explicate_bundle.input_kind",
+    "explicate_bundle.kinds.image_kind",
+    "explicate_bundle.model_inputs",
+    "explicate_export.cli",
+    "explicate_export.export",
+    "explicate_export.image.conversion",
+    "explicate_export.training_run",
+    "explicate_server.explain.estimators.lime",
+    "explicate_server.inference.explain_options",
+    "explicate_server.modalities.image",
+    "explicate_server.modalities.modalities",
+    "explicate_server.modalities.modality",
+    "explicate_server.rpc.answers",
+    "explicate_server.rpc.model_service",
+    "explicate_server.rpc.requests",
+    "explicate_server.settings",
+    "explicate_training.cli",
+    "explicate_training.config.config_file",
+    "explicate_training.data.demos",
+    "explicate_training.image.augmentation",
+    "explicate_training.image.cleaning",
+    "explicate_training.image.config",
+    "explicate_training.image.data",
+    "explicate_training.image.model",
+    "explicate_training.image.processor",
+    "explicate_training.image.run",
+    "explicate_training.report.report",
+    "explicate_training.train",
+]
+"""The production modules that may name images outside of docstrings; the list may only become shorter."""
+
+
+def names(path: Path) -> Iterator[str]:
+    """Identifiers and strings of a module, docstrings left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    bodies = [node.body for node in ast.walk(tree) if isinstance(getattr(node, "body", None), list)]
+    statements = [statement for body in bodies for statement in body]
+    told = {id(each.value) for each in statements if isinstance(each, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+            yield node.value
+        for part in ("id", "attr", "name", "arg", "module"):
+            if isinstance(value := getattr(node, part, None), str):
+                yield value
+
+
+def test_only_these_files_name_images() -> None:
+    naming = {
+        module for module, path in read_tree(ROOT).items() if any("image" in name.lower() for name in names(path))
+    }
+    unexpected = sorted(naming - set(IMAGE_FILES))
+    assert not unexpected, f"{unexpected[0]} names images now: give what differs to the kind's own object, or list it"
+    assert sorted(set(IMAGE_FILES) - naming) == [], "these no longer name images: take them from the list"
