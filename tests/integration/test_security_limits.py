@@ -113,7 +113,9 @@ async def test_names_that_could_be_paths_are_no_names(tiny_repository: Any, name
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
                     await call(request)
                 assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-                assert (caught.value.details() or "").endswith(f"{path}: is no {_KINDS[path]}; ListModels gives them")
+                assert (caught.value.details() or "").endswith(
+                    f"{path}: is not a {_KINDS[path]}; ListModels gives them"
+                )
         get_model = running.channel.unary_unary("/explicate.v1.ModelService/GetModel")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await get_model(model_service_pb2.GetModelRequest(model=name).SerializeToString())

@@ -1,6 +1,7 @@
 """What the pins share: the nine exported models, and a real server for each kind of input."""
 
 import os
+import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -64,9 +65,10 @@ def served(
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two image files."""
-    return tiny.write_pictures(tmp_path_factory.mktemp("pictures"))
+def pictures() -> Iterator[tuple[Path, Path]]:
+    """Two image files, in a folder whose name is short: a printed path is shortened if it is long."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield tiny.write_pictures(Path(folder))
 
 
 @pytest.hookimpl(wrapper=True)
