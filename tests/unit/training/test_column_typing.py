@@ -166,7 +166,7 @@ def test_codes_are_unknown_missing_then_the_categories_of_the_training_rows() ->
     train = table.take(np.arange(5))
     schema = learn_schema(train, config)
     assert schema[0].categories == ("oslo", "rome")  # bonn is the rarest
-    assert [column.as_json()["group"] for column in schema] == ["both", "both", ""]
+    assert [column.group for column in schema] == ["both", "both", ""]
     assert [column.may_be_missing for column in schema] == [False, False, True]
     encoded = encode(table, schema)
     assert encoded.codes[:, 0].tolist() == [3, 2, 3, 0, 2, 1]
