@@ -35,7 +35,7 @@ WHOLE = "tests/integration/test_"
 ROOMS = {
     "explain": [f"{SERVER}/explain"],
     "runtime": [f"{SERVER}/runtime"],
-    "registry": [f"{SERVER}/registry"],
+    "registry": [f"{SERVER}/registry", "bundle/explicate_bundle"],
 }
 TESTS = {
     "explain": ["tests/unit/explain", *(f"{UNIT}{name}.py" for name in ("table_sample", "text_pairs"))],
@@ -44,8 +44,8 @@ TESTS = {
         *(f"{UNIT}{name}.py" for name in ("queue", "runtime_choice", "runtimes", "shares", "text")),
     ],
     "registry": [
-        *(f"{UNIT}{name}.py" for name in ("array_files", "bundle", "external_data", "image_bundle", "label_store")),
-        *(f"{UNIT}{name}.py" for name in ("leases", "memory", "model_entry", "runtime_choice", "table_bundle")),
+        *("tests/unit/bundle", f"{UNIT}golden_runtimes.py"),
+        *(f"{UNIT}{name}.py" for name in ("label_store", "leases", "memory", "model_entry", "runtime_choice")),
         *(f"{UNIT}{name}.py" for name in ("table_sample", "traffic", "watches")),
         *(f"{WHOLE}{name}.py" for name in ("broken_bundles", "canary_and_shadow", "labels_kept", "swap", "watch_mode")),
     ],
