@@ -61,8 +61,10 @@ def _cuts(n_players: int, count: int, breaks: Indices | None) -> Indices:
     count = min(count, n_players)
     cuts = np.zeros(n_players, dtype=np.intp)
     size = n_players / max(count, 1)
-    for middle in size * np.arange(1, count):
-        places = np.arange(int(np.ceil(middle - size / 2)), int(np.ceil(middle + size / 2)))
+    # One group's window ends where the next one's begins: whole numbers, for rounded apart two could share a place.
+    edges = -(-n_players * (2 * np.arange(count) + 1) // (2 * max(count, 1)))
+    for middle, first, last in zip(size * np.arange(1, count), edges[:-1], edges[1:], strict=True):
+        places = np.arange(first, last)
         strength = np.zeros(len(places)) if breaks is None else breaks[places - 1].astype(np.float64)
         cuts[places[np.argmax(strength - np.abs(places - middle) / n_players)]] = 1  # distances are below n: ties only
     return cuts

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -205,6 +205,7 @@ def test_phrases_end_at_the_strongest_break_near_their_ends() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(n=st.integers(1, 300), count=st.integers(1, 64), seed=st.integers(0, 2**32 - 1), most=st.integers(2, 64))
+@example(n=108, count=41, seed=148, most=20)  # two windows that rounding let share a place
 def test_groups_are_runs_of_neighbours_within_the_number_asked_for(n: int, count: int, seed: int, most: int) -> None:
     random = np.random.default_rng(seed)
     breaks = random.integers(0, 4, n - 1)
