@@ -4,6 +4,7 @@ import fnmatch
 import json
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,14 @@ def test_there_are_two_images_and_each_is_built_in_stages(path: Path) -> None:
     bases = arguments_of(instructions(path), "FROM")
     assert len(bases) == 2
     assert all(re.match(r"python:3\.11-slim( AS build)?$", base) for base in bases), "a tag, and never latest"
+
+
+def test_every_package_of_the_wheel_reaches_the_builder(path: Path) -> None:
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
+    folders = {Path(package).parts[0] for package in wheel["packages"]}
+    copied = {source for each in arguments_of(instructions(path), "COPY") for source in each.split()[:-1]}
+    assert folders <= copied, f"{path.name} does not copy {sorted(folders - copied)}"
+    assert not [folder for folder in folders if ignored(folder)]
 
 
 def test_it_does_not_run_as_root(path: Path) -> None:
