@@ -12,8 +12,9 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from explicate.errors import ExplicateError, UsageError
+from explicate_bundle.columns import TableRows
 from explicate_training.data.splits import split_data, stratified_places
-from explicate_training.table.encoding import ColumnSchema, EncodedTable
+from explicate_training.table.encoding import ColumnSchema
 from explicate_training.table.report import leakage_suspects
 from explicate_training.tasks.registry import registered, task_named
 from explicate_training.tasks.task import LabelRules
@@ -153,7 +154,7 @@ def test_a_column_that_tells_one_label_of_several_is_suspected() -> None:
     targets = (stream.random((400, 3)) < 0.3).astype(np.int64)
     numbers = np.stack([stream.normal(size=400), targets[:, 2] + stream.normal(size=400) * 0.01], axis=1)
     schema = [ColumnSchema(name, "number", (), "", False) for name in ("noise", "telling")]
-    encoded = EncodedTable(numbers.astype(np.float32), np.empty((400, 0), dtype=np.int64))
+    encoded = TableRows(numbers.astype(np.float32), np.empty((400, 0), dtype=np.int64))
     (suspect,) = leakage_suspects(encoded, targets, schema, LABELS, threshold=0.98)
     assert (suspect.column, suspect.metric) == ("telling", "AUROC")
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from explicate.errors import UsageError
+from explicate_bundle.columns import TableRows
 from explicate_training.config.config_file import load_config, parse_config
-from explicate_training.table.encoding import EncodedTable
 from explicate_training.table.fitting import predict_table
 from explicate_training.table.network import load_network
 from explicate_training.tasks.registry import register, registered
@@ -65,7 +65,7 @@ def test_a_new_objective_goes_from_a_config_to_a_run_directory(
     assert (description["objective"], description["labels"]) == ("ordinal", ["7", "8", "9", "10"])
     held_out = [json.loads(line) for line in (run / "held_out.jsonl").read_text().splitlines()]
     numbers = np.array([[line["row"]["taste"], line["row"]["price"]] for line in held_out], dtype=np.float32)
-    answers = predict_table(load_network(run / "model"), EncodedTable(numbers, np.empty((len(numbers), 0), np.int64)))
+    answers = predict_table(load_network(run / "model"), TableRows(numbers, np.empty((len(numbers), 0), np.int64)))
     assert answers.shape == (len(held_out), 4)
     places = ranks(answers)
     wanted = np.array([description["labels"].index(line["label"]) for line in held_out])

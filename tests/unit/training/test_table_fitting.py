@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from explicate_bundle.columns import TableRows
 from explicate_training.loop.trainer import BalancedOrder, one_thread
 from explicate_training.table.background import summarise
 from explicate_training.table.config import TableTrainingConfig
-from explicate_training.table.encoding import EncodedTable
 from explicate_training.tasks.classification import Classification
 from explicate_training.tasks.regression import Regression
 
@@ -82,13 +82,13 @@ def test_regression_metrics_equal_those_of_scikit_learn() -> None:
     assert Regression().metrics(predicted[:, np.newaxis], np.full(50, 3.0), [], counted="rows")["r2"] is None
 
 
-def blobs(rows: int, *, lonely: int) -> EncodedTable:
+def blobs(rows: int, *, lonely: int) -> TableRows:
     """Two clouds, rows far from all others, and a column that is mostly missing."""
     stream = np.random.default_rng(0)
     cloud = stream.integers(0, 2, rows)
     numbers = np.stack([cloud * 10 + stream.normal(size=rows), np.where(cloud, np.nan, 5.0)], axis=1)
     numbers[:lonely, 0] = 500 + 100 * np.arange(lonely)
-    return EncodedTable(numbers.astype(np.float32), np.stack([cloud + 2, np.full(rows, 1)], axis=1))
+    return TableRows(numbers.astype(np.float32), np.stack([cloud + 2, np.full(rows, 1)], axis=1))
 
 
 def test_background_sums_up_clouds_with_means_and_codes_of_theirs() -> None:
@@ -106,7 +106,7 @@ def test_background_sums_up_clouds_with_means_and_codes_of_theirs() -> None:
 def test_a_category_that_is_rare_everywhere_is_in_the_background_too() -> None:
     stream = np.random.default_rng(0)
     numbers, rare = stream.normal(size=(600, 3)).astype(np.float32), (stream.random(600) < 0.25).astype(np.int64)
-    background = summarise(EncodedTable(numbers, np.stack([rare] * 8, axis=1)), 20, seed=0)
+    background = summarise(TableRows(numbers, np.stack([rare] * 8, axis=1)), 20, seed=0)
     share = background.weights @ background.codes.mean(axis=1)
     assert share == pytest.approx(0.25, abs=0.1)
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from explicate_bundle.columns import TableRows
 from explicate_training.table.config import TableModelConfig
-from explicate_training.table.encoding import ColumnSchema, EncodedTable
+from explicate_training.table.encoding import ColumnSchema
 from explicate_training.table.fitting import new_network, number_statistics
 from explicate_training.table.network import TabularNetwork, TabularNetworkConfig, load_network, save_network
 from explicate_training.tasks.task import TargetScale
@@ -82,7 +83,7 @@ def test_model_directory_of_another_architecture_is_refused(tmp_path: Path) -> N
 def test_missing_number_is_the_median_until_training_shows_otherwise() -> None:
     values = np.array([[1.0], [5.0], [9.0], [30.0], [7.0]], dtype=np.float32)
     schema = [ColumnSchema("a", "number", (), "", False)]
-    train = EncodedTable(values, np.empty((5, 0), dtype=np.int64))
+    train = TableRows(values, np.empty((5, 0), dtype=np.int64))
     network = new_network(TableModelConfig(), schema, train, outputs=2, scale=TargetScale(), seed=0).eval()
     codes = torch.empty((1, 0), dtype=torch.int64)
     with torch.no_grad():

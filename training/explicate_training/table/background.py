@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
+from explicate_bundle.columns import TableRows
 from explicate_bundle.table_arrays import BINS, Background, LimeStatistics
-from explicate_training.table.encoding import EncodedTable
 
 QUARTILES = (25, 50, 75)
 
@@ -67,7 +67,7 @@ _MOST_ROWS = 20_000  # to find clusters in; all rows are then counted to the nea
 _CLIP = 3.0  # standard deviations: one far-out value shall not have a cluster for itself
 
 
-def summarise(train: EncodedTable, rows: int, *, seed: int) -> Background:
+def summarise(train: TableRows, rows: int, *, seed: int) -> Background:
     """At most `rows` cluster centres of the training rows, the largest cluster first."""
     points = _points(train)
     fewest = min(_FEWEST_ROWS, len(points))
@@ -87,7 +87,7 @@ def summarise(train: EncodedTable, rows: int, *, seed: int) -> Background:
     )
 
 
-def _points(train: EncodedTable) -> NDArray[np.float64]:
+def _points(train: TableRows) -> NDArray[np.float64]:
     """Rows as points, float64 [rows, dimensions]; a missing number is at its column's mean."""
     numbers = train.numbers.astype(np.float64)
     known = ~np.isnan(numbers)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from explicate_training.table.encoding import EncodedTable
+from explicate_bundle.columns import TableRows
 from explicate_training.table.fitting import TableExamples
 
 _LEARNING_RATES, _LEAVES, _TREES = (0.03, 0.1), (6, 31), 200
@@ -58,7 +58,7 @@ def _fit(train: TableExamples, classes: int, *, learning_rate: float, leaves: in
     return estimator.fit(_matrix(train.encoded), train.targets)
 
 
-def _staged(estimator: Any, encoded: EncodedTable, classes: int) -> Sequence[NDArray[np.float64]]:
+def _staged(estimator: Any, encoded: TableRows, classes: int) -> Sequence[NDArray[np.float64]]:
     """Outputs after each tree."""
     matrix = _matrix(encoded)
     if not classes:
@@ -72,11 +72,11 @@ def _loss(outputs: NDArray[np.float64], targets: NDArray[Any], classes: int) -> 
     return float(-outputs[np.arange(len(targets)), targets].mean())
 
 
-def _matrix(encoded: EncodedTable) -> NDArray[np.float64]:
+def _matrix(encoded: TableRows) -> NDArray[np.float64]:
     return np.concatenate([encoded.numbers.astype(np.float64), encoded.codes.astype(np.float64)], axis=1)
 
 
-def _categorical(encoded: EncodedTable) -> list[int]:
+def _categorical(encoded: TableRows) -> list[int]:
     """Columns of the matrix that hold codes the trees can take."""
     first = encoded.numbers.shape[1]
     return [first + place for place, column in enumerate(encoded.codes.T) if column.max() < _MOST_CATEGORIES]

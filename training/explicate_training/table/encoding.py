@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.columns import MISSING_CODE, UNKNOWN_CODE, category_codes
+from explicate_bundle.columns import MISSING_CODE, UNKNOWN_CODE, TableRows, category_codes
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import Column, ColumnType, Table
 
@@ -31,17 +31,6 @@ class ColumnSchema:
         return bundle_pb2.ColumnSchema(**{**vars(self), "type": column_type, "group": self.group or None})
 
 
-@dataclass(frozen=True)
-class EncodedTable:
-    """Rows as the network reads them."""
-
-    numbers: NDArray[np.float32]  # [rows, number columns], NaN where missing
-    codes: NDArray[np.int64]  # [rows, other columns]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-
 def learn_schema(train: Table, config: TableDataConfig) -> list[ColumnSchema]:
     """What the training rows say of each column."""
     group_of = {name: group for group, names in config.groups.items() for name in names}
@@ -57,12 +46,12 @@ def learn_schema(train: Table, config: TableDataConfig) -> list[ColumnSchema]:
     ]
 
 
-def encode(table: Table, schema: Sequence[ColumnSchema]) -> EncodedTable:
+def encode(table: Table, schema: Sequence[ColumnSchema]) -> TableRows:
     """A table in the network's form; categories that the schema does not know have code 0."""
     numbers = [column.values for column in table.columns if column.type == "number"]
     codes = [_codes(column, one) for column, one in zip(table.columns, schema, strict=True) if one.type != "number"]
     stacked = np.stack(numbers, axis=1) if numbers else np.empty((len(table), 0))
-    return EncodedTable(
+    return TableRows(
         np.clip(stacked, -_LARGEST_NUMBER, _LARGEST_NUMBER).astype(np.float32),
         np.stack(codes, axis=1) if codes else np.empty((len(table), 0), dtype=np.int64),
     )

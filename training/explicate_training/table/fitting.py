@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from explicate_bundle.columns import UNKNOWN_CODE
+from explicate_bundle.columns import UNKNOWN_CODE, TableRows
 from explicate_training.loop.trainer import BalancedOrder, FetchedRows, Fitting, Outcome, fit
 from explicate_training.table.config import TableModelConfig, TableTrainingConfig
-from explicate_training.table.encoding import ColumnSchema, EncodedTable
+from explicate_training.table.encoding import ColumnSchema
 from explicate_training.table.network import TabularNetwork, TabularNetworkConfig
 from explicate_training.tasks.task import TargetScale
 
@@ -23,7 +23,7 @@ _EVALUATION_ROWS = 4096
 def new_network(
     config: TableModelConfig,
     schema: Sequence[ColumnSchema],
-    train: EncodedTable,
+    train: TableRows,
     *,
     outputs: int,
     scale: TargetScale,
@@ -76,7 +76,7 @@ def number_statistics(
 class TableExamples:
     """Encoded rows with their targets."""
 
-    encoded: EncodedTable
+    encoded: TableRows
     targets: NDArray[Any]  # as the task gives them
 
 
@@ -104,7 +104,7 @@ def fit_table(
 
 
 @torch.no_grad()
-def predict_table(network: TabularNetwork, encoded: EncodedTable) -> NDArray[np.float32]:
+def predict_table(network: TabularNetwork, encoded: TableRows) -> NDArray[np.float32]:
     """What a network on the CPU answers, float32 [rows, outputs], in fp32: as exported."""
     parts = [
         network(torch.from_numpy(encoded.numbers[start:stop]), torch.from_numpy(encoded.codes[start:stop])).numpy()

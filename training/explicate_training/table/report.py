@@ -13,8 +13,9 @@ from typing import Any  # JSON values
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.columns import TableRows
 from explicate_training.table.data import Column, Table
-from explicate_training.table.encoding import ColumnSchema, EncodedTable
+from explicate_training.table.encoding import ColumnSchema
 from explicate_training.tasks.task import Task
 
 _MOST_ROWS = 4000  # of the table, evenly chosen: enough to tell .98 from .9
@@ -30,7 +31,7 @@ class Suspect:
 
 
 def leakage_suspects(
-    encoded: EncodedTable, targets: NDArray[Any], schema: Sequence[ColumnSchema], task: Task, *, threshold: float
+    encoded: TableRows, targets: NDArray[Any], schema: Sequence[ColumnSchema], task: Task, *, threshold: float
 ) -> list[Suspect]:
     """Columns whose cross-validated score (AUROC, of numbers R²) reaches the threshold, the best first.
 
