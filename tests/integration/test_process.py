@@ -102,7 +102,7 @@ from pathlib import Path
 from typing import Any
 from explicate_server.app import Server
 from explicate_server.settings import Settings
-sys.path[:0] = [{str(Path(__file__).parent)!r}]
+sys.path[:0] = [{str(Path(__file__).parents[1])!r}]
 from support.harness import TEXT, explain_request, running_server
 
 async def main():
