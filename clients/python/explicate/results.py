@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE, CellValue, Image, TableRow
+from explicate.json_documents import JsonAnswer
 from explicate.options import Target
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class PredictResult:
+class PredictResult(JsonAnswer):
     """Predictions in the order of the inputs, and what made them."""
 
     predictions: tuple[Prediction, ...]
@@ -121,7 +122,7 @@ class PredictResult:
 
 
 @dataclass(frozen=True)
-class PackedResult:
+class PackedResult(JsonAnswer):
     """The answers for the rows of a table, in order, and what made them.
 
     class_labels, probabilities: the classes, and for each row their probabilities by index, so that
@@ -304,7 +305,7 @@ class ResolvedOptions:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(JsonAnswer):
     """The attributions of a prediction to its features, with their cost and quality.
 
     evaluations: rows of the model that it rests on, for a table each the mean over the background rows.
@@ -341,7 +342,7 @@ def _strength(contribution: Contribution) -> float:
 
 
 @dataclass(frozen=True)
-class ExplainResult:
+class ExplainResult(JsonAnswer):
     """A prediction and its explanation, both by one version of the model.
 
     text: what was explained, text_pair: the second text of a pair; row: the row of a table, image: the image, as

@@ -9,8 +9,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from explicate import json_documents
 from explicate.cli import tables
-from explicate.cli import tables as json_lines
 from explicate.cli.inputs import kind_of
 from explicate.cli.models.changing import add_action, add_shared_options, connect
 from explicate.errors import DeadlineExceeded
@@ -53,7 +53,7 @@ def run_list(arguments: argparse.Namespace) -> int:
         statuses = client.list_models()
     if arguments.format == "json":
         for status in statuses:
-            print(json_lines.dumps(status))
+            print(json_documents.dumps(status))
     elif arguments.format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerows([_LISTED, *map(_cells, statuses)])
@@ -80,7 +80,7 @@ def run_show(arguments: argparse.Namespace) -> int:
         width = max(len(name) for name, _ in lines)
         print("\n".join(f"{name:<{width}}  {tables.printable(value)}" for name, value in lines))
     else:
-        print(json_lines.dumps(description))
+        print(json_documents.dumps(description))
     return 0
 
 
@@ -168,7 +168,7 @@ def run_watch(arguments: argparse.Namespace) -> int:
             for changes in client.watch_models(arguments.name):
                 heard = True
                 for status in changes.statuses:
-                    print(_changed(status) if arguments.format == "text" else json_lines.dumps(status), flush=True)
+                    print(_changed(status) if arguments.format == "text" else json_documents.dumps(status), flush=True)
         except DeadlineExceeded:
             if not heard:
                 raise
