@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import replace
@@ -53,6 +54,20 @@ def repeated_word() -> explicate.ExplainResult:
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.usefixtures("drawn_nowhere")
 class TestShap:
+    @pytest.mark.parametrize("target", [None, explicate.ALL])
+    def test_a_text_without_a_visible_character_has_no_features(self, target):
+        converted = explained(" ", target=target).to_shap()
+        assert converted.values.shape == ((0,) if target is None else (0, 2))
+        assert list(converted.data) == []
+
+    def test_dollars_in_words_are_no_formula(self):
+        import shap
+
+        converted = explained("costs $a_{$ and $^$").to_shap()
+        assert "".join(converted.data) == "costs $a_{$ and $^$"
+        shap.plots.waterfall(converted, show=False).figure.canvas.draw()
+        assert "$a_{$" in shap.plots.text(converted, display=False)
+
     def test_one_output_has_one_number_per_word(self):
         converted = explained("soup was great").to_shap()
         assert converted.values.tolist() == [0.01, -0.02, 0.03]
@@ -148,11 +163,35 @@ def parsed(html: str) -> _VisibleText:
 HOSTILE = "<script>alert(1)</script> & \"quoted\" 'text' </div><img src=x onerror=alert(1)> é 汤 🍜"
 
 
+class TestJson:
+    def test_an_answer_is_one_line_of_valid_json_whatever_it_holds(self):
+        result = explained("soup\n\x07 “good”", target=explicate.ALL)
+        told = result.to_json()
+        assert told.isascii()
+        assert "\n" not in told
+        document = json.loads(told)
+        assert document["explanation"]["options"]["target"] == "all"
+        assert document["text"] == result.text
+        assert json.loads(result.explanation.to_json()) == document["explanation"]
+
+    def test_what_is_no_number_is_null(self):
+        result = explained("good soup")
+        attribution = replace(result.explanation.attributions[0], values=(math.nan, math.inf))
+        explanation = replace(result.explanation, attributions=(attribution,))
+        document = json.loads(explanation.to_json(), parse_constant=pytest.fail)
+        assert document["attributions"][0]["values"] == [None, None]
+
+
 class TestHtml:
+    def test_each_text_is_written_in_its_own_direction(self):
+        page = fragment(explained("שלום עולם"))
+        assert '<div class="text" dir="auto">' in page
+        assert "<bdi>" in page
+
     def test_text_is_shown_whole_and_nothing_of_it_is_markup(self):
         page = parsed(fragment(explained(HOSTILE)))
         assert page.sentence == HOSTILE
-        assert {tag for tag, _ in page.tags} <= {"style", "div", "h4", "p", "span"}
+        assert {tag for tag, _ in page.tags} <= {"style", "div", "h4", "p", "span", "bdi"}
         assert all(attribute in {"class", "style", "title"} for _, attributes in page.tags for attribute in attributes)
 
     def test_tooltip_has_the_value_and_its_interval(self):

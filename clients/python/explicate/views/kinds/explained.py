@@ -118,7 +118,8 @@ class Explained(ABC):
         if contribution.half_width > 0:
             interval = amounts.interval(contribution, self.decimals)
         return (
-            f"<tr><td>{escape(contribution.feature.name)}</td><td>{escape(self.beside(contribution.feature))}</td>"
+            f'<tr><td dir="auto">{escape(contribution.feature.name)}</td>'
+            f'<td dir="auto">{escape(self.beside(contribution.feature))}</td>'
             f'<td class="side lowers">{_bar(strength) if strength < 0 else ""}</td>'
             f'<td class="side">{_bar(strength) if strength > 0 else ""}</td>'
             f'<td class="figure"><span{unsure}>{amounts.number(contribution.value, self.decimals)}</span></td>'

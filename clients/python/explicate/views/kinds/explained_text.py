@@ -91,12 +91,13 @@ class ExplainedText(Explained):
         contributions = self.explanation.contributions(output)
         scale = amounts.largest(self.explanation.attributions[output])
         texts = [
-            f'<div class="text">{"".join(self._piece(piece, contributions, scale) for piece in self.pieces(i))}</div>'
-            for i in range(len(self.texts))
+            f'<div class="text" dir="auto">'
+            f"{''.join(self._piece(piece, contributions, scale) for piece in self.pieces(number))}</div>"
+            for number in range(len(self.texts))
         ]
         # A phrase may hold commas, so they cannot part the phrases.
         figures = " · ".join(self._figures(contribution) for contribution in self.explanation.top(_LISTED, output))
-        return "".join(texts) + f'<p class="faint">{escape(figures)}</p>'
+        return "".join(texts) + f'<p class="faint" dir="auto">{figures}</p>'
 
     def _piece(self, piece: Segment, contributions: Sequence[Contribution], scale: float) -> str:
         if not piece.is_read:
@@ -117,7 +118,7 @@ class ExplainedText(Explained):
             amounts.number(contribution.value, self.decimals),
             amounts.half_width(contribution, self.decimals),
         )
-        return f"{shown} {value} {half_width}".rstrip()
+        return f"<bdi>{escape(shown)}</bdi> {value} {half_width}".rstrip()
 
 
 @dataclass(frozen=True)
