@@ -80,20 +80,26 @@ class EncodedText:
         """int64[tokens], the text that each token belongs to, 0 or 1; NO_TEXT for those the tokenizer added."""
         return self._of_kept(text_of_tokens(self._encoding))
 
+    def all_spans(self, text: int) -> NDArray[np.int64]:
+        """int64[tokens, 2], code points of all tokens of one of the texts, also of those not in the row."""
+        spans = np.array(self._encoding.offsets, dtype=np.int64).reshape(-1, 2)
+        return spans[text_of_tokens(self._encoding) == text]
+
     @property
     def usage(self) -> TextUsage | None:
         """How much of the texts the model sees."""
-        pair = self._characters_used(1) if len(self.texts) == 2 else None
+        pair = self.characters_used(1) if len(self.texts) == 2 else None
         return TextUsage(
             tokens=self._tokens,
             tokens_used=self.row.length,
-            characters_used=self._characters_used(0),
+            characters_used=self.characters_used(0),
             pair_characters_used=pair,
         )
 
     unknown_category_columns = ()
 
-    def _characters_used(self, text: int) -> int:
+    def characters_used(self, text: int) -> int:
+        """How many characters of one of the texts the model sees, from its start."""
         if self._kept is None:
             return len(self.texts[text])
         encoding = self._encoding

@@ -15,6 +15,7 @@ from explicate_server.errors import Violation
 from explicate_server.modalities.encoded_text import EncodedText, encode_fast, kept_tokens
 from explicate_server.modalities.modality import EncodedInput, Game, Modality
 from explicate_server.modalities.text_games import DeletionGame, TokenGame
+from explicate_server.modalities.words import WORDS_VERSION
 from explicate_server.runtime.batch_cost import stretched
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
@@ -27,6 +28,7 @@ class TextModality(Modality):
     input_type: type[ModelInput] = TextInput
     field = "text"
     granularities: tuple[str, ...] = ("word", "token", "sentence")
+    players_version: int = WORDS_VERSION
 
     def __init__(self, schema: TextSchema, tokenizer_json: str, *, max_text_bytes: int) -> None:
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
