@@ -49,7 +49,7 @@ def _wordpiece(pre_tokenizer: pre_tokenizers.PreTokenizer) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizer
     # Not every character is in the alphabet: some become [UNK], whole words with them.
     tokenizer.train_from_iterator(
-        _CORPUS, trainers.WordPieceTrainer(vocab_size=420, limit_alphabet=200, special_tokens=_SPECIAL)
+        _CORPUS, trainers.WordPieceTrainer(vocab_size=420, limit_alphabet=200, special_tokens=_SPECIAL, show_progress=False)
     )
     return tokenizer
 
@@ -59,7 +59,7 @@ def _byte_level(*, trim_offsets: bool) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     tokenizer.train_from_iterator(
-        _CORPUS, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=_SPECIAL)
+        _CORPUS, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=_SPECIAL, show_progress=False)
     )
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=trim_offsets)
     tokenizer.decoder = decoders.ByteLevel()
@@ -71,7 +71,7 @@ def _unigram(*, split: bool) -> Tokenizer:
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(split=split)
     tokenizer.train_from_iterator(
-        _CORPUS, trainers.UnigramTrainer(vocab_size=500, special_tokens=_SPECIAL, unk_token="[UNK]")
+        _CORPUS, trainers.UnigramTrainer(vocab_size=500, special_tokens=_SPECIAL, unk_token="[UNK]", show_progress=False)
     )
     return tokenizer
 
@@ -87,7 +87,7 @@ def _byte_fallback() -> Tokenizer:
 def _characters() -> Tokenizer:
     tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    tokenizer.train_from_iterator(_CORPUS, trainers.WordLevelTrainer(vocab_size=150, special_tokens=_SPECIAL))
+    tokenizer.train_from_iterator(_CORPUS, trainers.WordLevelTrainer(vocab_size=150, special_tokens=_SPECIAL, show_progress=False))
     return tokenizer
 
 
@@ -95,7 +95,7 @@ def _dropping() -> Tokenizer:
     """One that passes over what it does not know."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.train_from_iterator(_CORPUS, trainers.BpeTrainer(vocab_size=200, limit_alphabet=40))
+    tokenizer.train_from_iterator(_CORPUS, trainers.BpeTrainer(vocab_size=200, limit_alphabet=40, show_progress=False))
     return tokenizer
 
 
