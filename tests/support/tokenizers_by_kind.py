@@ -9,7 +9,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 TEXTS = {
     "Latin": "Open 24/7, cheap/small & the U.S.A.'s best tea... don't miss it (really)!",
     "Latin with signs": "col·lecció d'AT&T: 10/10 per a l'NFC\u00adlector, 3.50€ – naïve façade",
-    "NFD": "cafe\u0301 nai\u0308ve A\u030angstro\u0308m e\u0323\u0302 s\u0307\u0323 \u1112\u1161\u11ab\u1100\u1173\u11af",
+    "NFD": "cafe\u0301 nai\u0308ve A\u030angstro\u0308m e\u0323\u0302 \u1112\u1161\u11ab\u1100\u1173\u11af",
     "Greek": "Ἡ γλῶσσα· ἀρχὴ τῆς σοφίας, ὦ φίλε;",
     "Cyrillic": "Чай был очень хороший, но из-за коробки — «нет»!",
     "Arabic": "الشاي جيد جدًّا، وَالصُّنْدُوقُ مَكْسُورٌ؟ می\u200cخواهم ٣٫١٤",
@@ -49,7 +49,8 @@ def _wordpiece(pre_tokenizer: pre_tokenizers.PreTokenizer) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizer
     # Not every character is in the alphabet: some become [UNK], whole words with them.
     tokenizer.train_from_iterator(
-        _CORPUS, trainers.WordPieceTrainer(vocab_size=420, limit_alphabet=200, special_tokens=_SPECIAL, show_progress=False)
+        _CORPUS,
+        trainers.WordPieceTrainer(vocab_size=420, limit_alphabet=200, special_tokens=_SPECIAL, show_progress=False),
     )
     return tokenizer
 
@@ -59,7 +60,8 @@ def _byte_level(*, trim_offsets: bool) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     tokenizer.train_from_iterator(
-        _CORPUS, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=_SPECIAL, show_progress=False)
+        _CORPUS,
+        trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=_SPECIAL, show_progress=False),
     )
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=trim_offsets)
     tokenizer.decoder = decoders.ByteLevel()
@@ -71,7 +73,8 @@ def _unigram(*, split: bool) -> Tokenizer:
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(split=split)
     tokenizer.train_from_iterator(
-        _CORPUS, trainers.UnigramTrainer(vocab_size=500, special_tokens=_SPECIAL, unk_token="[UNK]", show_progress=False)
+        _CORPUS,
+        trainers.UnigramTrainer(vocab_size=500, special_tokens=_SPECIAL, unk_token="[UNK]", show_progress=False),
     )
     return tokenizer
 
@@ -87,7 +90,9 @@ def _byte_fallback() -> Tokenizer:
 def _characters() -> Tokenizer:
     tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    tokenizer.train_from_iterator(_CORPUS, trainers.WordLevelTrainer(vocab_size=150, special_tokens=_SPECIAL, show_progress=False))
+    tokenizer.train_from_iterator(
+        _CORPUS, trainers.WordLevelTrainer(vocab_size=150, special_tokens=_SPECIAL, show_progress=False)
+    )
     return tokenizer
 
 
@@ -121,5 +126,7 @@ def tokenizer(name: str) -> Tokenizer:
     made.add_special_tokens(_SPECIAL)
     ids = [(token, made.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     template = processors.TemplateProcessing("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", ids)
-    made.post_processor = template if made.post_processor is None else processors.Sequence([made.post_processor, template])
+    made.post_processor = (
+        template if made.post_processor is None else processors.Sequence([made.post_processor, template])
+    )
     return made

@@ -26,8 +26,8 @@ _CHARACTERS_A_TOKEN = 8
 _MORE_CHARACTERS = 4  # times as many, where these were too few
 # Tokens beyond those that the model reads: the last ones before a cut may be others than without it.
 _SPARE_TOKENS = 32
-# Where a text is cut: before white space, which nearly every tokenizer parts; else, in scripts without spaces, between a
-# mark and a letter, where a token across is most unlikely.
+# Where a text is cut: before white space, where nearly every tokenizer parts; else, for scripts without spaces, between
+# a mark and a letter, where a token across is most unlikely.
 _CUTS = (regex.compile(r"(?r)(?<=\S)\s"), regex.compile(r"(?r)(?<=\p{P})(?=\p{L})"))
 
 

@@ -53,9 +53,7 @@ class TokenGame(_TextGame):
         for number, text in enumerate(encoded.texts):
             tokens = np.flatnonzero((encoded.text_of == number) & ~encoded.special)
             read = encoded.characters_used(number)
-            found, owners = players_of(
-                text, kind, encoded.spans[tokens], in_pair=number == 1, read=read, deleted=False
-            )
+            found, owners = players_of(text, kind, encoded.spans[tokens], in_pair=number == 1, read=read, deleted=False)
             self._owner[tokens] = np.where(owners == NO_PLAYER, NO_PLAYER, owners + len(players))
             players += found
         super().__init__(encoded.texts, players, kind)

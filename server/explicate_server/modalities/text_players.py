@@ -98,7 +98,7 @@ def _with_tokens(spans: Indices, owners: Indices) -> tuple[Indices, Indices]:
 
 
 def _all_with_tokens(text: str, spans: Indices, owners: Indices) -> tuple[Indices, Indices]:
-    """With the visible parts that the tokenizer passes over put to those before them, or to the first one with a token."""
+    """With each visible part that the tokenizer passes over put to the one before it, at the start to the one after."""
     has = _has_token(spans, owners)
     seen = has | np.array([not text[start:end].isspace() for start, end in spans.tolist()], dtype=np.bool_)
     part = np.maximum(has.cumsum() - 1, 0)

@@ -29,7 +29,9 @@ _UNSPACED_SCRIPTS = (
     *("Thai", "Lao", "Khmer", "Myanmar", "Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Ahom"),
     *("Javanese", "Balinese", "Han", "Bopomofo", "Hiragana", "Katakana"),
 )
-_OF_SCRIPT = {script: regex.compile(rf"[\p{{L}}\p{{N}}&&\p{{Script={script}}}]", regex.V1) for script in _UNSPACED_SCRIPTS}
+_OF_SCRIPT = {
+    script: regex.compile(rf"[\p{{L}}\p{{N}}&&\p{{Script={script}}}]", regex.V1) for script in _UNSPACED_SCRIPTS
+}
 
 # Patterns of one grapheme cluster each. White space is one only without an accent on it.
 _GAP = r"(?:[\t-\r\x1c-\x1f\x85\u2028\u2029]|\s(?![\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]))"

@@ -95,7 +95,9 @@ def test_what_the_model_reads_of_a_text_goes_with_one_player_token_by_token(
     if kind != "distinct-words":
         assert not leaves_out(text[: usage.characters_used], [(s, min(e, usage.characters_used)) for s, e in spans])
         assert all(start < usage.characters_used for start, _ in spans)
-    rows = game.rows(np.concatenate([np.ones((1, len(game.players)), np.bool_), ~np.eye(len(game.players), dtype=np.bool_)]))
+    rows = game.rows(
+        np.concatenate([np.ones((1, len(game.players)), np.bool_), ~np.eye(len(game.players), dtype=np.bool_)])
+    )
     positions = [set(row.values[2].tolist()) for row in rows]
     assert np.array_equal(rows[0].values, encoded.row.values)
     gone = [positions[0] - kept for kept in positions[1:]]
@@ -131,7 +133,7 @@ def sentence_piece(*pieces: str, split: bool = True) -> Tokenizer:
         (word_level("cheap/small"), "so cheap/small!", ["so", "cheap/small!"]),
         (word_level("Tea❤️❤️"), "Tea❤️❤️ tastes awful", ["Tea❤️❤️", "tastes", "awful"]),
         (sentence_piece("▁味道", "很好", "▁", "好"), "味道很好", ["味道", "很好"]),
-        (sentence_piece("▁a", "▁tea", "▁of▁the", "▁house", split=False), "a tea of the house", ["a", "tea", "of the", "house"]),
+        (sentence_piece("▁a", "▁tea", "▁of▁the", split=False), "a tea of the", ["a", "tea", "of the"]),
         (tokenizer("byte-level"), "Tea❤️❤️ tastes awful", ["Tea❤️❤️", "tastes", "awful"]),
         (tokenizer("byte-level"), "it❤️❤️! 👨‍👩‍👧", ["it❤️❤️!", "👨‍👩‍👧"]),
         (tokenizer("characters"), "น้ำดี", ["น้ำ", "ดี"]),
