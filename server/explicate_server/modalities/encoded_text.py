@@ -131,8 +131,8 @@ class EncodedText:
 
     def all_spans(self, text: int) -> NDArray[np.int64]:
         """int64[tokens, 2], code points of all tokens of one of the texts, also of those not in the row."""
-        spans = np.array(self._encoding.offsets, dtype=np.int64).reshape(-1, 2)
-        return spans[text_of_tokens(self._encoding) == text]
+        places = np.flatnonzero(text_of_tokens(self._encoding) == text)
+        return np.array(self._encoding.offsets, dtype=np.int64).reshape(-1, 2)[places]
 
     @property
     def usage(self) -> TextUsage | None:
