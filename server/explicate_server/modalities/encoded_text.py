@@ -153,7 +153,9 @@ class EncodedText:
             return len(self.texts[text])
         encoding = self._encoding
         # These ask for one token; the list of all offsets takes longer to build than the text to tokenise.
-        tokens = (int(token) for token in reversed(self._kept) if encoding.token_to_sequence(int(token)) == text)
+        tokens = [token for token in reversed(self._kept.tolist()) if encoding.token_to_sequence(token) == text]
+        if tokens and encoding.token_to_sequence(tokens[0] + 1) != text:
+            return len(self.texts[text])  # the other text of the pair is cut
         ends = map(encoding.token_to_chars, tokens)
         return next((end for _, end in filter(None, ends) if end), 0)
 

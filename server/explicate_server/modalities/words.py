@@ -33,14 +33,15 @@ _OF_SCRIPT = {
     script: regex.compile(rf"[\p{{L}}\p{{N}}&&\p{{Script={script}}}]", regex.V1) for script in _UNSPACED_SCRIPTS
 }
 
-# Patterns of one grapheme cluster each. White space is one only without an accent on it.
-_GAP = r"(?:[\t-\r\x1c-\x1f\x85\u2028\u2029]|\s(?![\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]))"
+# Patterns of one grapheme cluster each.
+_BARE = r"(?![\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}])"  # there is no accent on what was before
+_GAP = rf"(?:[\t-\r\x1c-\x1f\x85\u2028\u2029]|\s{_BARE})"
 _CORE = r"[\p{L}\p{M}\p{N}\p{Co}\p{Cn}]"  # what is no punctuation, symbol, control or format character
 _SHARED = "".join(rf"\p{{scx={script}}}" for script in _UNSPACED_SCRIPTS)  # "ー" is of two scripts
 _UNSPACED = rf"(?={_CORE})(?=[{_SHARED}])\X"
 _LETTER = rf"(?={_CORE})(?![{_SHARED}])\X"
 _MARK = rf"(?!{_CORE}|{_GAP})\X"
-_SILENT = r"[\p{Cf}\p{Cc}--[\s\x1c-\x1f\u200b]]"  # a soft hyphen or a mark of direction; U+200B parts words
+_SILENT = r"(?=[\p{Cf}\p{Cc}--[\s\x1c-\x1f\u200b]])\X"  # a soft hyphen or a mark of direction; U+200B parts words
 
 # Punctuation that holds what is on both sides together: don't, well-made, col·lecció, צה״ל; 3.50, 1:30, 10/10; U.S.A.,
 # e.g.; AT&T, R&D; צה"ל.
@@ -57,7 +58,8 @@ _JOINER = "|".join(
     )
 )
 _WORD = regex.compile(
-    rf"(?:{_MARK})*+(?:{_UNSPACED}|{_LETTER}(?:{_LETTER}|{_SILENT}|{_JOINER})*+)(?:{_MARK})*+|(?:{_MARK})++", regex.V1
+    rf"(?:{_MARK})*+(?:{_UNSPACED}|{_LETTER}(?:{_LETTER}|{_SILENT}|(?:{_JOINER}){_BARE})*+)(?:{_MARK})*+|(?:{_MARK})++",
+    regex.V1,
 )
 _CLUSTER = regex.compile(r"\X")
 _ONE_UNSPACED = regex.compile(_UNSPACED)

@@ -183,3 +183,11 @@ def test_only_words_can_be_the_models_tokens_instead() -> None:
     for kind in ("tokens", "sentences"):
         assert game_of(modality_of(tokenizer("unigram")), TextInput(THAI), kind, "attention").unspaced_scripts == ()
     assert game_of(modality_of(tokenizer("unigram")), TextInput("tea"), "words", "attention").unspaced_scripts == ()
+
+
+def test_all_of_the_text_of_a_pair_that_is_not_cut_is_in_features() -> None:
+    made = Tokenizer(models.BPE({"t": 0, "e": 1, "a": 2}, []))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    pair = TextInput("tea ok", "tea " * 50)
+    game = game_of(modality_of(made, max_tokens=20, pairs=True), pair, "words", "attention")
+    assert [player.text for player in game.players if not player.in_pair] == ["tea ok"]

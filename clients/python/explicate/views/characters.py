@@ -12,6 +12,8 @@ from collections.abc import Iterator
 _CARRIED = {"Mn", "Mc", "Me", "Cf"}  # accents, vowel signs, joiners, tags
 # Signs that are letters or symbols by category: Thai and Lao AM, marks of half-width kana, skins of emoji.
 _SIGNS = {"\u0e33", "\u0eb3", "\uff9e", "\uff9f", *map(chr, range(0x1F3FB, 0x1F400))}
+# Letters that are written before the one they belong to: Malayalam, Sharada, Dives Akuru, Soyombo, Gondi and others.
+_BEFORE = frozenset("\u0d4e\U000111c2\U000111c3\U000113d1\U0001193f\U00011941\U00011a84\U00011d46\U00011f02")
 _VIRAMA = 9  # the combining class of what joins two consonants
 
 
@@ -31,7 +33,7 @@ def _belongs(character: str, before: str) -> bool:
     last = before[-1]
     if unicodedata.category(character) in _CARRIED or character in _SIGNS or last + character == "\r\n":
         return True
-    if unicodedata.category(last) == "Cf" or unicodedata.combining(last) == _VIRAMA:
+    if unicodedata.category(last) == "Cf" or unicodedata.combining(last) == _VIRAMA or last in _BEFORE:
         return True
     return (_is_flag_letter(character) and len(before) == 1 and _is_flag_letter(last)) or _is_of_syllable(
         character, last
