@@ -77,6 +77,7 @@ def golden_inputs(
         evaluations_per_player=choice.evaluations_per_player,
         tolerance=TOLERANCE,
         segments=choice.segments or None,
+        players_version=modality.players_version or None,
     )
     runtime = OnnxRuntime(graph, threads=usable_cores())
     batch_tokens = modality.batch_tokens(runtime)

@@ -76,6 +76,7 @@ class ExplainAnswer:
     encoded: EncodedInput
     players: Sequence[Player]
     segment_map: NDArray[np.intp] | None
+    unspaced_scripts: Sequence[str]
     outputs: Outputs
     attribution: Attribution
     quality: Quality
@@ -288,6 +289,7 @@ class _Work:
             encoded=self.encoded,
             players=self.game.players if groups is None else self.game.grouped(groups),
             segment_map=segment_map if segment_map is None or groups is None else groups[segment_map],
+            unspaced_scripts=self.game.unspaced_scripts,
             outputs=self.outputs,
             attribution=run.attribution,
             quality=quality,

@@ -58,6 +58,7 @@ def explanation(
         method_version=answer.options.method.version,
         options=resolved_options(answer.options),
         reused_evaluations=answer.reused_evaluations,
+        unspaced_scripts=answer.unspaced_scripts,
     )
     if with_features:
         message.features.extend(_features(value, answer.players))

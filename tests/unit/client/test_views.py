@@ -6,9 +6,12 @@ import json
 import math
 import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
+from itertools import accumulate
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,9 +22,11 @@ from explicate.results import Contribution, Feature, Span
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.views import amounts, kinds, wording
 from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
+from explicate.views.characters import begun, characters
 from explicate.views.html import document, fragment
 from explicate.views.kinds.explained_text import feature_texts, segments
 from support.canned import canned_kinds
+from support.tokenizers_by_kind import TEXTS, texts
 
 
 def explained(text: str, **options) -> explicate.ExplainResult:
@@ -372,6 +377,26 @@ class TestWording:
         contribution = Contribution(Feature("x", (Span(0, 1),)), 0.2, 0.1, lower, upper)
         assert amounts.half_width(contribution) == words
 
+    @pytest.mark.parametrize(
+        ("scripts", "told"),
+        [
+            ((), ""),
+            (("Thai",), "Thai is written without spaces: its words are the model's tokens"),
+            (
+                ("Tai_Le", "Han", "Hiragana"),
+                "Tai Le, Han and Hiragana are written without spaces: their words are the model's tokens",
+            ),
+        ],
+    )
+    def test_words_that_are_tokens_are_told_in_every_view(self, scripts, told):
+        result = explained("ชานี้")
+        result = replace(result, explanation=replace(result.explanation, unspaced_scripts=scripts))
+        page, lines = unescape(fragment(result)), list(explanation_text.header(result))
+        assert [line for line in lines if "without spaces" in line] == [told] * bool(scripts)
+        assert page.count("without spaces") == bool(scripts)
+        assert told in page
+        assert ("unspaced_scripts" in tables.dumps(result)) == bool(scripts)
+
     def test_fall_stands_beside_that_of_a_random_ranking(self):
         assert wording.quality(explained("soup was", quality="full"))[-1] == (
             "without the words that raise it most the output falls by 0.375 (random: 0.125),"
@@ -433,8 +458,32 @@ class TestText:
 
     @given(st.text())
     def test_nothing_commands_the_terminal(self, text):
-        assert tables.printable(text).isprintable()
+        joiners = str.maketrans("", "", "\u200c\u200d" + "".join(map(chr, range(0xE0020, 0xE0080))))
+        assert tables.printable(text).translate(joiners).isprintable()
         assert len(tables.printable(text)) == len(text)
+
+    def test_emoji_of_several_code_points_are_printed_whole(self):
+        assert tables.printable("👨‍👩‍👧 🏴󠁧󠁢󠁥󠁮󠁧󠁿 می\u200cخواهم") == "👨‍👩‍👧 🏴󠁧󠁢󠁥󠁮󠁧󠁿 می\u200cخواهم"
+        assert (
+            tables.printable("a\u202eb\x1b[31m\u2066")
+            == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}"
+        )
+
+    @pytest.mark.parametrize("text", TEXTS.values())
+    def test_no_view_cuts_a_text_inside_of_a_character(self, text):
+        text = tables.printable(text)
+        edges = {0, *(match.end() for match in regex.finditer(r"\X", text))}
+        assert "".join(characters(text)) == text
+        assert edges.issuperset(accumulate(map(len, characters(text))))
+        for length in range(len(text)):
+            assert len(begun(text, length)) <= length
+            assert len(begun(text, length)) in edges
+            cut = tables.shortened(text, length).removesuffix("…")
+            assert not cut or len(cut) in edges
+
+    @given(texts())
+    def test_characters_make_up_the_text(self, text):
+        assert "".join(characters(text)) == text
 
     @given(st.text(), st.integers(2, 30))
     def test_shortened_text_fits(self, text, width):
