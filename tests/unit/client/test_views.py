@@ -197,7 +197,9 @@ class TestHtml:
         page = parsed(fragment(explained(HOSTILE)))
         assert page.sentence == HOSTILE
         assert {tag for tag, _ in page.tags} <= {"style", "div", "h4", "p", "span", "bdi"}
-        assert all(attribute in {"class", "style", "title"} for _, attributes in page.tags for attribute in attributes)
+        assert all(
+            attribute in {"class", "style", "title", "dir"} for _, attributes in page.tags for attribute in attributes
+        )
 
     def test_tooltip_has_the_value_and_its_interval(self):
         titles = [
@@ -217,7 +219,7 @@ class TestHtml:
         html = fragment(replace(result, explanation=small))
         titles = [attributes["title"] for _, attributes in parsed(html).tags if "title" in attributes]
         assert titles == ["soup: +0.0010 (0.95 interval -0.0010 to +0.0030)", "was: -0.0020"]
-        assert "was -0.0020 · soup +0.0010 ± 0.0020" in html
+        assert "<bdi>was</bdi> -0.0020 · <bdi>soup</bdi> +0.0010 ± 0.0020" in html
 
     def test_header_says_what_was_done(self):
         html = fragment(explained("a b c d e f g"))
@@ -235,7 +237,7 @@ class TestHtml:
         features = (long, result.explanation.features[1])
         html = fragment(replace(result, explanation=replace(result.explanation, features=features)))
         shown = "so, so, so, so, so, so, so, so, so, so,…"
-        assert f">was -0.020 · {shown} +0.010 ± 0.020</p>" in html
+        assert f"><bdi>was</bdi> -0.020 · <bdi>{shown}</bdi> +0.010 ± 0.020</p>" in html
 
     def test_contrast_says_what_it_is_set_against(self):
         html = fragment(explained("soup", target=CONTRAST))
@@ -395,7 +397,7 @@ class TestWording:
         assert [line for line in lines if "without spaces" in line] == [told] * bool(scripts)
         assert page.count("without spaces") == bool(scripts)
         assert told in page
-        assert ("unspaced_scripts" in tables.dumps(result)) == bool(scripts)
+        assert ("unspaced_scripts" in result.to_json()) == bool(scripts)
 
     def test_fall_stands_beside_that_of_a_random_ranking(self):
         assert wording.quality(explained("soup was", quality="full"))[-1] == (
