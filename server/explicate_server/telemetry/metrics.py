@@ -138,7 +138,11 @@ class Metrics:
         )
         self._calls = self._counter("calls", "Calls that ended.", "method", "model", "version", "code")
         self._call_seconds = Histogram(
-            "explicate_call_seconds", "Seconds that calls took.", ["method"], buckets=_CALL_S, registry=self.registry
+            "explicate_call_seconds",
+            "Seconds that calls took.",
+            ["method", "model", "version"],
+            buckets=_CALL_S,
+            registry=self.registry,
         )
         self._of_calls: dict[tuple[str, str, int, str], tuple[Counter, Histogram]] = {}
         self._server: tuple[Any, Any] | None = None
@@ -152,9 +156,9 @@ class Metrics:
         key = (record.method, record.model, record.version, code)
         children = self._of_calls.get(key)
         if children is None:  # to look them up takes three times as long as to count
-            version = str(record.version) if record.model else UNKNOWN
-            calls = self._calls.labels(record.method, record.model or UNKNOWN, version, code)
-            children = self._of_calls[key] = (calls, self._call_seconds.labels(record.method))
+            answered = (record.model, str(record.version)) if record.model else (UNKNOWN, UNKNOWN)
+            calls = self._calls.labels(record.method, *answered, code)
+            children = self._of_calls[key] = (calls, self._call_seconds.labels(record.method, *answered))
         children[0].inc()
         children[1].observe(record.seconds)
 
