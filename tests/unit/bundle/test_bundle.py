@@ -1,6 +1,8 @@
 """Bundles on disk: what is not exactly what the manifest says is refused, by name; whatever the model reads."""
 
+import errno
 import hashlib
+import io
 import os
 import random
 import shutil
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from explicate_bundle.bundle import VerifiedBundle, check_bundle, verify_bundle
-from explicate_bundle.errors import BundleError
+from explicate_bundle.errors import BundleError, UnreadableError
 from explicate_bundle.repository import list_versions
 from support.bundle_edits import edit_arrays, edit_manifest
 from support.tiny_image_bundle import GOLDEN_SEGMENTS, pictures, png, tiny_images
@@ -303,3 +305,26 @@ def test_symbolic_links_are_refused(folder: Path, tmp_path: Path) -> None:
     link.symlink_to(folder)
     with pytest.raises(BundleError, match="symbolic link"):
         verify_bundle(link, model="tiny", version=1)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize("name", ["", "manifest.json", "model.onnx", "golden.npz"])
+def test_a_disk_that_does_not_give_a_file_is_told_by_the_files_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int
+) -> None:
+    broken = folder / name
+    look, list_names, open_file = os.lstat, os.listdir, io.open
+
+    def failing(call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(path: Any, *arguments: Any, **named: Any) -> Any:
+            if not isinstance(path, int) and Path(path) == broken:
+                raise OSError(number, os.strerror(number), str(path))
+            return call(path, *arguments, **named)
+
+        return called
+
+    monkeypatch.setattr(os, "lstat", failing(look))
+    monkeypatch.setattr(os, "listdir", failing(list_names))
+    monkeypatch.setattr(io, "open", failing(open_file))
+    with pytest.raises(UnreadableError, match=f"{name or 'folder'} cannot be read: {os.strerror(number)}"):
+        verified(folder)
