@@ -55,7 +55,7 @@ def list_models(repository: Path) -> tuple[list[str], list[PassedOver]]:
         OSError: the repository cannot be read.
     """
     names, passed_over = list[str](), list[PassedOver]()
-    for name in sorted(os.listdir(repository)):
+    for name in sorted(entry.name for entry in repository.iterdir()):
         try:
             if not _is_hidden(name):
                 names.append(_model_name(repository, name))
@@ -78,7 +78,7 @@ def list_versions(repository: Path, model: str) -> tuple[list[BundleLocation], l
         if not MODEL_NAME.fullmatch(model):
             return [], []
         folder = _folder(repository, model)
-        entries = sorted(os.listdir(folder))
+        entries = sorted(entry.name for entry in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError, _NotServedError):
         return [], []
     for name in entries:
@@ -144,8 +144,6 @@ def _folder(root: Path, *names: str) -> Path:
     steps, done, links = list(reversed(names)), list[str](), 0
     while steps:
         step = steps.pop()
-        if step in ("", "."):
-            continue
         if step == "..":
             if not done:
                 raise _NotServedError("it is a link out of the repository, which is not followed")
@@ -156,16 +154,16 @@ def _folder(root: Path, *names: str) -> Path:
             done.append(step)
             continue
         links += 1
-        steps += _steps_of_link(os.readlink(path), links)
+        steps += _steps_of_link(path.readlink(), links)
     return root.joinpath(*done)
 
 
-def _steps_of_link(target: str, links: int) -> Iterator[str]:
-    if os.path.isabs(target):
+def _steps_of_link(target: Path, links: int) -> Iterator[str]:
+    if target.is_absolute():
         raise _NotServedError("it is an absolute link, which is not followed; relative ones inside the repository are")
     if links > _MOST_LINKS:
         raise _NotServedError("it is a link that leads in a circle")
-    return reversed(target.split(os.sep))
+    return reversed(target.parts)
 
 
 def _is_version(name: str) -> bool:

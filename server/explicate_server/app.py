@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from explicate_bundle.errors import SignatureError
+from explicate_bundle.repository import in_words
 from explicate_bundle.signatures import check_verify_key
 from explicate_server import tracing
 from explicate_server.call_record import CallRecord
@@ -24,6 +25,7 @@ from explicate_server.inference.shadow import Shadow
 from explicate_server.registry.label_store import LIVE
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.poll import RepositoryPoll
+from explicate_server.registry.records import UNKNOWN_VERSION, VersionRecord
 from explicate_server.rpc.health_service import HealthReport
 from explicate_server.rpc.inference_service import InferenceServicer
 from explicate_server.rpc.interceptor import CallsInterceptor, Reception
@@ -72,7 +74,12 @@ class Server:
         access = Access(_tokens(settings), admin_apart=bool(settings.admin_listen))
         reception = Reception(access, max_calls=settings.max_concurrent_calls, max_receive_s=settings.max_call_s)
         self.calls = CallsInterceptor(reception, self._call_ended, log_requests=settings.log_inputs)
-        self.health = HealthReport(self._live_batchers, self._batchers, stuck_batch_s=settings.stuck_batch_s)
+        self.health = HealthReport(
+            self._live_batchers,
+            self._batchers,
+            started=lambda: self.registry.started,
+            stuck_batch_s=settings.stuck_batch_s,
+        )
         explainer = Explainer(settings, self._workers, self.admission, observers)
         self.registry.lifecycle.on_freed.append(explainer.store.forget)
         self.metrics.add(partial(model_metrics, self.registry.lifecycle.outcomes, self._batchers))
@@ -102,19 +109,25 @@ class Server:
             raise StartError(str(error)) from None
 
     async def load(self) -> None:
-        """Load the repository, then report SERVING.
+        """Load the repository, each model serving as soon as it can, then report SERVING.
 
         Raises:
-            StartError: the repository cannot be read, or no bundle in it can be served.
+            StartError: the repository cannot be read, does not have a model that was chosen, or nothing in it can be
+                served and no operator could change that while the server runs.
         """
         repository = self._settings.repository
+        watching = self._settings.model_control == "watch"
+        starting = self.registry.load_repository(all_chosen=not watching)
         try:
-            await asyncio.gather(self.registry.load_repository(), *map(asyncio.to_thread, _PREPARATIONS))
+            await asyncio.gather(starting, *map(asyncio.to_thread, _PREPARATIONS))
         except OSError as error:
             raise StartError(f"cannot read the repository {repository}: {error.strerror}") from None
-        watching = self._settings.model_control == "watch"
+        except LookupError as error:
+            raise StartError(str(error)) from None
         if not self.registry.ready and not watching:
-            raise StartError(self._why_nothing_serves())
+            if not self.registry.waits_for_operator:
+                raise StartError(self._why_nothing_serves())
+            _log.error("no model answers until an operator acts: %s", self._why_nothing_serves())
         self._background = [asyncio.create_task(work) for work in self._background_work(watching)]
         await self.health.refresh()
 
@@ -125,13 +138,13 @@ class Server:
 
     def _why_nothing_serves(self) -> str:
         repository, records = self._settings.repository, self.registry.records
+        passed_over = in_words(self.registry.passed_over)
+        hint = f"; passed over: {passed_over}" if passed_over else ""
         if not records:
-            return f"there is no bundle in {repository}; `explicate export RUN --repository {repository}` makes one"
-        newest = records[-1]
-        return (
-            f"no bundle in {repository} can be served; "
-            f"{newest.location.model} version {newest.location.version} was refused: {newest.reason}"
-        )
+            makes = f"`explicate export RUN --repository {repository}` makes one"
+            return f"there is no bundle in {repository}{hint}; {makes}"
+        newest = next((record for record in records if record.labels), records[-1])
+        return f"no bundle in {repository} can be served; {_refusal(newest)}{hint}"
 
     async def drain(self) -> bool:
         """Finish the accepted calls and refuse new ones; whether all finished in time."""
@@ -179,6 +192,12 @@ class Server:
             if record.loaded is not None and LIVE in record.labels:
                 live[record.location.model] = record.loaded.batcher
         return live
+
+
+def _refusal(record: VersionRecord) -> str:
+    version = f" version {record.location.version}" if record.location.version != UNKNOWN_VERSION else ""
+    wanted = f", which label {record.labels[0]} wants," if record.labels else ""
+    return f"{record.location.model}{version}{wanted} was refused: {record.reason}"
 
 
 def _trace(settings: Settings) -> None:

@@ -34,6 +34,7 @@ class Settings:
     """Settings of one server. Each is ``--name`` on the command line and ``EXPLICATE_NAME`` in the environment."""
 
     repository: Path = _setting(Path("repository"), "folder of model bundles, <model>/<version>/")
+    models: str = _setting("", "names of the models to serve, with commas between them; all unless set")
     listen: str = _setting("127.0.0.1:8500", "address and port; 0 picks a free port, [::]:8500 opens it to the network")
     runtime: str = _setting(
         "onnxruntime",
@@ -108,7 +109,15 @@ class Settings:
     memory_reserve_bytes: int = _setting(
         256 << 20, "memory that must stay free beside a model being loaded; 0: it is not looked at", minimum=0
     )
+    max_loads: int = _setting(
+        2, "versions loaded side by side, at the start too; each takes a core and its memory", minimum=1, maximum=64
+    )
     drain_s: float = _setting(60.0, "seconds that accepted calls have to finish after SIGTERM", minimum=0.0)
+
+    @property
+    def chosen_models(self) -> tuple[str, ...]:
+        """The models to serve, by name; empty for all."""
+        return tuple(name.strip() for name in self.models.split(",")) if self.models else ()
 
     def rows_that_may_wait(self, most: int, row_bytes: int) -> int:
         """``most`` rows, or as many as there is memory for; at least one."""
@@ -123,6 +132,8 @@ class Settings:
                 raise SettingError(f"{flag(item)} is {getattr(self, item.name)!r}; it must be {_one_of(choices)}")
         if self.otlp_endpoint and not self.otlp_endpoint.startswith(("http://", "https://")):
             raise SettingError(f"--otlp-endpoint is {self.otlp_endpoint!r}; it must begin with http:// or https://")
+        if "" in self.chosen_models:
+            raise SettingError(f"--models is {self.models!r}; it must be names with commas between them")
         if bool(self.tls_cert) != bool(self.tls_key):
             raise SettingError("--tls-cert and --tls-key belong together; give both or none")
         if self.tls_client_ca and not self.tls_cert:

@@ -40,6 +40,7 @@ class ModelServicer(services.ModelServiceServicer):
 
     async def ListModels(self, request: messages.ListModelsRequest, context: _Context) -> messages.ListModelsResponse:
         """Every known version, the broken ones with their reason."""
+        self._registry.check_listed()
         size = request.page_size if request.HasField("page_size") else None
         records, next_page_token = _page(self._registry.records, size, request.page_token)
         return messages.ListModelsResponse(models=map(answers.model_status, records), next_page_token=next_page_token)

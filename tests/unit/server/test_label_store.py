@@ -10,18 +10,16 @@ import pytest
 from explicate_server.errors import NotServable
 from explicate_server.registry.label_store import Assignment, LabelFileError, LabelStore, LabelTarget, Traffic
 
-KEPT = Assignment({"live": LabelTarget(3, previous=2), "canary": LabelTarget(4)}, Traffic(0.1, 0.5))
+KEPT = Assignment({"live": LabelTarget(3, previous=2), "canary": LabelTarget(4)}, Traffic(0.1, 0.5), False)
 
 
 def test_what_was_written_is_read_again_and_nothing_else_is_left(tmp_path: Path) -> None:
     store = LabelStore(tmp_path / "state")
     assert store.read("reviews") is None
-    assert not store.exists("reviews")
     store.check_writable("reviews")
-    assert not store.exists("reviews")
+    assert store.read("reviews") is None
     store.write("reviews", KEPT)
     assert store.read("reviews") == KEPT
-    assert store.exists("reviews")
     assert [path.name for path in (tmp_path / "state" / "reviews").iterdir()] == ["labels.json"]
 
 
@@ -74,14 +72,14 @@ def test_a_label_knows_the_newest_version_it_ever_pointed_at(tmp_path: Path) -> 
         target = target.moved_to(version)
     assert target == LabelTarget(1, previous=3, newest=4)
     assert target.moved_to(5) == LabelTarget(5, previous=1)
-    LabelStore(tmp_path).write("reviews", Assignment({"live": target}))
-    assert LabelStore(tmp_path).read("reviews") == Assignment({"live": target})
+    LabelStore(tmp_path).write("reviews", Assignment({"live": target}, follows_newest=False))
+    assert LabelStore(tmp_path).read("reviews") == Assignment({"live": target}, follows_newest=False)
 
 
 def test_two_servers_that_write_at_once_do_not_write_into_one_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, sync = Assignment({"live": LabelTarget(7)}), os.fsync
+    other, sync = Assignment({"live": LabelTarget(7)}, follows_newest=False), os.fsync
 
     def write_the_other_meanwhile(descriptor: int) -> None:
         monkeypatch.setattr(os, "fsync", sync)
