@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from explicate_bundle.errors import SignatureError
 from explicate_bundle.repository import in_words
 from explicate_bundle.signatures import check_verify_key
 from explicate_server import tracing
+from explicate_server.address import AddressInUseError, parse_address
 from explicate_server.call_record import CallRecord
 from explicate_server.explain.methods import METHODS
 from explicate_server.inference.admission import Admission, Workers
@@ -37,7 +39,7 @@ from explicate_server.security.tokens import Reloaded, Token, read_tokens
 from explicate_server.settings import Settings
 from explicate_server.telemetry.audit_log import AuditLog
 from explicate_server.telemetry.logs import log_call
-from explicate_server.telemetry.metrics import Metrics, model_metrics, store_metrics
+from explicate_server.telemetry.metrics import Metrics, model_metrics, state_metrics, store_metrics
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -83,6 +85,7 @@ class Server:
         explainer = Explainer(settings, self._workers, self.admission, observers)
         self.registry.lifecycle.on_freed.append(explainer.store.forget)
         self.metrics.add(partial(model_metrics, self.registry.lifecycle.outcomes, self._batchers))
+        self.metrics.add(partial(state_metrics, lambda: self.registry.records))
         self.metrics.add(partial(store_metrics, explainer.store))
         predictor = Predictor(settings, self._workers)
         self.shadow = Shadow(self.registry, predictor, explainer, settings)
@@ -172,13 +175,15 @@ class Server:
             log_call(record, code)
 
     def _listen_for_metrics(self) -> None:
-        address = self._settings.metrics_listen
+        if not self._settings.metrics_listen:
+            return
+        address = parse_address(self._settings.metrics_listen, unix=False)
         try:
-            self.metrics_port = self.metrics.listen(address) if address else None
-        except (OSError, ValueError):
-            raise StartError(
-                f"cannot serve metrics on {address!r}; is something else there? Try --metrics-listen"
-            ) from None
+            listening = self.metrics.listen(address)
+        except (OSError, AddressInUseError) as error:
+            raise StartError(f"cannot serve metrics on {address}: {error}. Try another --metrics-listen") from None
+        self.metrics_port = listening.port
+        _log.info("metrics on http://%s/metrics", listening)
 
     def _batchers(self) -> Iterator[tuple[str, int, Batcher]]:
         for served in self.registry.ready:
@@ -223,21 +228,24 @@ async def serve(settings: Settings) -> int:
         StartError: the server could not start.
     """
     stop, force = asyncio.Event(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _signals():
         asyncio.get_running_loop().add_signal_handler(number, lambda: (force if stop.is_set() else stop).set())
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     _trace(settings)
     server = Server(settings)
     try:
-        port = await server.start()
+        await server.start()
+        listening = str(server.ports.address)
+        _log.info("listening on %s; each model answers as soon as it is loaded", listening)
+        if server.ports.admin_address:
+            _log.info("administration on %s", server.ports.admin_address)
         await _unless(stop, server.load())
         if not stop.is_set():
             # What start-up has made stays; to look through it for cycles again would stop all threads for 0.15 s.
             gc.collect()
             gc.freeze()
-            host = settings.listen.rpartition(":")[0]
-            _log.info("serving %d model(s) on %s:%d", len(server.registry.ready), host, port)
-            print(f"{host}:{port}", flush=True)  # for scripts: the address, once it serves
+            _log.info("serving %d version(s) on %s", len(server.registry.ready), listening)
+            _tell(listening)
             await stop.wait()
         _log.info("finishing %d call(s); a second signal drops them", server.calls.in_flight)
         finished = bool(await _unless(force, server.drain()))
@@ -247,6 +255,28 @@ async def serve(settings: Settings) -> int:
         await asyncio.to_thread(tracing.uninstall)
     _log.info("stopped" if finished else "stopped before every call was answered")
     return 0 if finished else 1
+
+
+def _signals() -> Iterator[int]:
+    """The signals that end the server.
+
+    SIGHUP drains as SIGTERM does: what a reload would read again (tokens, certificates, with --model-control watch the
+    repository) is read when it changes, and a terminal that was closed has nobody who could end the server in another
+    way. nohup has it ignored, and so it stays.
+    """
+    yield from (signal.SIGTERM, signal.SIGINT)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        yield signal.SIGHUP
+
+
+def _tell(address: str) -> None:
+    """Print the address, for scripts, once it serves. Where nobody can be told, the server serves all the same."""
+    try:
+        print(address, flush=True)
+    except OSError as error:
+        _log.warning("cannot write the address %s to standard output: %s", address, error.strerror)
+        with suppress(OSError, ValueError):  # else Python tries once more at its end, and exits with 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit_after(seconds: float, code: int) -> None:

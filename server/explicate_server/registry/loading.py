@@ -26,8 +26,9 @@ from explicate_server.registry.records import ServedModel
 from explicate_server.registry.runtime_choice import NoRuntime, choose_runtime
 from explicate_server.runtime.batch_cost import BatchCost, calibrate
 from explicate_server.runtime.batcher import Batcher, Priority
+from explicate_server.runtime.cores import usable_cores
 from explicate_server.runtime.model_runtime import Runtime
-from explicate_server.runtime.runtimes import RUNTIMES, Loader, usable_cores
+from explicate_server.runtime.runtimes import RUNTIMES, Loader
 from explicate_server.settings import Settings
 
 _CGROUP = Path("/sys/fs/cgroup")

@@ -127,6 +127,8 @@ class ModelRegistry:
         """
         entry = self.known(model)
         record = entry.records.get(version) if version is not None else entry.labelled(label or LIVE)
+        if record is None and version is None and not entry.started and entry.records:
+            record = entry.newest_first[0]  # which is tried first; GetModel tells what it waits for
         if record is not None:
             return record
         check_started(entry)
