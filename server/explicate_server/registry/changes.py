@@ -184,6 +184,8 @@ class ModelChanges:
     ) -> LabelMove:
         """The life of a swap: check, load beside, keep, switch, free."""
         _expect(entry, label, expected)
+        if entry.fault and label != LIVE:
+            raise NotServable("LABELS_UNREADABLE", entry.fault)
         old = entry.targets.get(label)
         if old is None and len(entry.targets) >= MAX_LABELS:
             raise NotServable("TOO_MANY_LABELS", f"{entry.name} has {MAX_LABELS} labels; remove one first")
