@@ -200,7 +200,7 @@ async def test_only_the_chosen_models_are_served(repository: Path, caplog: pytes
 
 async def test_a_chosen_model_that_does_not_exist_is_an_error_that_says_what_there_is(repository: Path) -> None:
     (repository / "linked").symlink_to("/etc")
-    with pytest.raises(StartError, match=r"--models names 'gamma', .*; there are alpha, tiny"):
+    with pytest.raises(StartError, match=r"--models names 'gamma', .*; there are alpha, beta, tiny"):
         async with running_server(repository, models="tiny,gamma,alpha"):
             pass
     with pytest.raises(StartError, match=r"--models names 'linked'.*passed over: 'linked' \(it is an absolute link"):

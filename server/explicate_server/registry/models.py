@@ -49,9 +49,10 @@ class ModelRegistry:
             OSError: the repository cannot be read.
             LookupError: one of the chosen models is not in it, and ``all_chosen`` must be.
         """
-        names = await self.look()
+        all_names = await self._list_models()
+        names = self._among_chosen(all_names)
         for missing in sorted(set(self._chosen) - set(names)):
-            told = f"--models names {missing!r}, which is no model of {self._repository}; {self._there_are(names)}"
+            told = f"--models names {missing!r}, which is no model of {self._repository}; {self._there_are(all_names)}"
             if all_chosen:
                 raise LookupError(told)
             _log.warning("%s", told)
@@ -66,10 +67,15 @@ class ModelRegistry:
         Raises:
             OSError: the repository cannot be read.
         """
+        return self._among_chosen(await self._list_models())
+
+    async def _list_models(self) -> list[str]:
         names, passed_over = await asyncio.to_thread(list_models, self._repository)
-        chosen = self._chosen or names
-        self._passed_over.note("", [entry for entry in passed_over if not self._chosen or entry.path in chosen])
-        return [name for name in names if name in chosen]
+        self._passed_over.note("", [entry for entry in passed_over if not self._chosen or entry.path in self._chosen])
+        return names
+
+    def _among_chosen(self, names: list[str]) -> list[str]:
+        return [name for name in names if not self._chosen or name in self._chosen]
 
     @property
     def passed_over(self) -> list[PassedOver]:
