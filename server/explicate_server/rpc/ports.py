@@ -138,6 +138,8 @@ def _check(cert: Path, key: Path, client_ca: Path | None) -> None:
     """gRPC takes any bytes and then fails handshake by handshake; Python's ssl says at once what is wrong."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for path in (cert, key, *([client_ca] if client_ca else [])):
+        if not path.is_file() and path.exists():  # to read a pipe would hold up the server for ever
+            raise ValueError(f"{path} is not a plain file")
         path.read_bytes()  # names the file where it is missing, which ssl does not
     try:
         context.load_cert_chain(cert, key, password=lambda: "")  # else a key with a password would ask the terminal
