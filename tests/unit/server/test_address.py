@@ -16,7 +16,7 @@ from explicate_server.settings import SettingError, Settings
     [
         ("127.0.0.1:8500", "127.0.0.1", 8500, True),
         ("127.8.0.1:0", "127.8.0.1", 0, True),
-        ("0.0.0.0:65535", "0.0.0.0", 65535, False),  # noqa: S104
+        ("0.0.0.0:65535", "0.0.0.0", 65535, False),
         ("[::1]:8500", "::1", 8500, True),
         ("[::]:8500", "::", 8500, False),
         ("[2001:db8:0:0::1]:80", "2001:db8::1", 80, False),
@@ -86,7 +86,7 @@ def test_a_setting_with_a_bad_address_is_named(name: str) -> None:
 
 
 def test_two_ports_cannot_be_one_and_free_ones_can() -> None:
-    with pytest.raises(SettingError, match="--metrics-listen is '127.0.0.1:9', as --listen is"):
+    with pytest.raises(SettingError, match=r"--metrics-listen is '127\.0\.0\.1:9', as --listen is"):
         Settings(listen="127.0.0.1:9", metrics_listen="127.0.0.1:9")
     Settings(listen="127.0.0.1:0", admin_listen="127.0.0.1:0", metrics_listen="127.0.0.1:0")
 
