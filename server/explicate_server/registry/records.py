@@ -255,12 +255,14 @@ class ModelEntry:
         """Want these labels; returns records of the versions among them that the repository does not have."""
         self.targets.update(labels)
         wanted = {target.version for target in labels.values()}
+        unknown = self.records.get(UNKNOWN_VERSION)
+        reason = unknown.reason if unknown else "it is not in the repository"
         missing = [
             VersionRecord(
                 BundleLocation(self.name, version, repository / self.name / str(version)),
                 self.targets,
                 State.FAILED,
-                "it is not in the repository",
+                reason,
                 MISSING,
             )
             for version in sorted(wanted - self.records.keys())
