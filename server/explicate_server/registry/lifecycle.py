@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
 from explicate_server.errors import NotServable, NotServing, Overloaded
-from explicate_server.registry.loading import EXPLAINED, BundleLoader, cause, give_back
+from explicate_server.registry.loading import EXPLAINED, BundleLoader, cause, code_of, give_back
 from explicate_server.registry.records import ServedModel, State, VersionRecord
 
 _MOST_WATCHES = 64
@@ -84,6 +84,8 @@ class _Watch:
 
 # Calls have ended when a server closes; a lease that outlives them must not hold it up.
 _LAST_LEASES_S = 5.0
+# The code of a version that will be loaded when others are.
+WAITS = "WAITS"
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
@@ -97,8 +99,10 @@ class Lifecycle:
         outcomes: how often each ("load", "swap", "free") had each outcome ("ok", "failed"), by model.
     """
 
-    def __init__(self, loader: BundleLoader, watches: Watches) -> None:
+    def __init__(self, loader: BundleLoader, watches: Watches, *, max_loads: int) -> None:
+        """``max_loads`` versions are loaded side by side, the others in the order in which they were asked for."""
         self.loader = loader
+        self._turns = asyncio.Semaphore(max_loads)
         self._watches = watches
         self._freeing: set[asyncio.Task[Any]] = set()
         self.on_freed: list[Callable[[str], None]] = []
@@ -113,8 +117,11 @@ class Lifecycle:
         await ended(record.freeing)
         if record.loaded is not None:
             return False
-        self._set(record, State.LOADING)
-        refusal = await self._load(record)
+        if self._turns.locked():
+            self._set(record, State.AVAILABLE, "it waits until others are loaded (--max-loads)", code=WAITS)
+        async with self._turns:
+            self._set(record, State.LOADING)
+            refusal = await self._load(record)
         self.outcomes[record.location.model, "load", "failed" if refusal else "ok"] += 1
         if refusal is None:
             return True
@@ -143,11 +150,10 @@ class Lifecycle:
             record.bundle = await self.loader.verify(record.location)
             record.loaded = await self.loader.load(record.bundle)
         except Exception as error:  # what is wrong with one bundle must not affect the others
-            reason = cause(error)
+            reason, code = cause(error), code_of(error)
             _log.error("%s refused: %s", record.name, reason, exc_info=not isinstance(error, EXPLAINED))
-            self._set(record, State.FAILED, reason)
-            known = error.reason if isinstance(error, NotServable) else "LOAD_FAILED"
-            return NotServable(known, f"{record.name}: {reason}")
+            self._set(record, State.FAILED, reason, code=code)
+            return NotServable(code, f"{record.name}: {reason}")
         runtime = record.loaded.runtime
         _log.info("%s ready on %s in %s", record.name, runtime.name, runtime.precision)
         self._set(record, State.READY)
@@ -165,8 +171,8 @@ class Lifecycle:
         _log.info("%s freed", record.name)
         self._set(record, State.AVAILABLE)
 
-    def _set(self, record: VersionRecord, state: State, reason: str = "") -> None:
-        record.state, record.reason = state, reason
+    def _set(self, record: VersionRecord, state: State, reason: str = "", *, code: str = "") -> None:
+        record.state, record.reason, record.code = state, reason, code
         self._watches.tell(record)
 
 

@@ -12,6 +12,7 @@ import grpc
 from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
 from explicate.v1.explanation_pb2 import ExplainOptions, Granularity, Masking
+from explicate_bundle.errors import BundleError
 from explicate_bundle.manifest import MODEL_NAME
 from explicate_server.call_record import note_change
 from explicate_server.errors import InvalidRequest, Violation
@@ -39,6 +40,7 @@ class ModelServicer(services.ModelServiceServicer):
 
     async def ListModels(self, request: messages.ListModelsRequest, context: _Context) -> messages.ListModelsResponse:
         """Every known version, the broken ones with their reason."""
+        self._registry.check_listed()
         size = request.page_size if request.HasField("page_size") else None
         records, next_page_token = _page(self._registry.records, size, request.page_token)
         return messages.ListModelsResponse(models=map(answers.model_status, records), next_page_token=next_page_token)
@@ -240,7 +242,7 @@ def _expected(
 def _model_card(record: VersionRecord) -> str:
     try:
         return record.bundle.read_text("MODEL_CARD.md") if record.bundle else ""
-    except OSError:  # a version that serves may have lost its folder
+    except BundleError:  # a version that serves may have lost its folder
         return ""
 
 
