@@ -101,6 +101,7 @@ class ExplainCall:
         served: ServedModel,
         checked: CheckedOptions,
         *,
+        caller: str,
         priority: Priority,
         time_limit_s: float,
         workers: Workers,
@@ -111,6 +112,7 @@ class ExplainCall:
         self._players = served.modality.players_of(checked.granularity, checked.segments)
         if checked.method.players == "distinct-words":
             self._players = checked.method.players
+        self._caller = caller
         self._priority = priority
         self._workers = workers
         self._store = store
@@ -132,7 +134,7 @@ class ExplainCall:
             *(digest, self._players, options.masking),
             *(() if drawn is None else (options.max_evaluations, options.seed)),
         )
-        with self._store.game(key) as known:
+        with self._store.game(key, caller=self._caller) as known:
             evaluations = self._evaluations(game, known)
             async with aclosing(self._rounds(encoded, game, drawn, options, evaluations, progress)) as answers:
                 async for answer in answers:

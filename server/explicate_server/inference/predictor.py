@@ -54,9 +54,15 @@ class Predictor:
         self._workers = workers
 
     async def predict(
-        self, served: ServedModel, values: Sequence[ModelInput], *, priority: Priority, time_left_s: float
+        self,
+        served: ServedModel,
+        values: Sequence[ModelInput],
+        *,
+        caller: str,
+        priority: Priority,
+        time_left_s: float,
     ) -> PredictAnswer:
-        """Predict every input, or none.
+        """Predict every input, or none; ``caller`` is whose share of the queue and of the model's time they take.
 
         Raises:
             InvalidRequest: names the bad inputs, ``inputs[3].text``.
@@ -72,7 +78,7 @@ class Predictor:
         return PredictAnswer(answers, encoded, timings)
 
     async def predict_packed(
-        self, served: ServedModel, table: PackedTable, *, priority: Priority, time_left_s: float
+        self, served: ServedModel, table: PackedTable, *, caller: str, priority: Priority, time_left_s: float
     ) -> PackedAnswer:
         """Predict every row of a table, or none.
 
