@@ -17,10 +17,11 @@ from explicate_bundle.signatures import check_verify_key
 from explicate_server import tracing
 from explicate_server.call_record import CallRecord
 from explicate_server.explain.methods import METHODS
-from explicate_server.inference.admission import Admission, Workers
+from explicate_server.inference.admission import Admission
 from explicate_server.inference.explainer import Explainer, Observer
 from explicate_server.inference.predictor import Predictor
 from explicate_server.inference.shadow import Shadow
+from explicate_server.inference.workers import Workers
 from explicate_server.registry.label_store import LIVE
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.poll import RepositoryPoll

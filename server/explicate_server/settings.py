@@ -67,13 +67,13 @@ class Settings:
     max_handshake_s: float = _setting(
         10.0, "seconds in which a new connection must speak TLS and HTTP/2", minimum=0.1, maximum=_C_INT_S
     )
-    max_queued_rows: int = _setting(4096, "rows of Predict calls that may wait, per model", minimum=1)
+    max_queued_rows: int = _setting(4096, "rows of Predict calls that may wait, per model; one caller has half at most", minimum=1)
     max_queued_bytes: int = _setting(
         256 << 20, "memory of the rows of Predict calls that may wait, per model; bounds their number too", minimum=1
     )
     max_memo_bytes: int = _setting(64 << 20, "values of coalitions kept for requests that repeat; 0: none", minimum=0)
     max_queued_bulk_rows: int = _setting(8192, "rows of Predict calls of bulk priority that may wait", minimum=1)
-    max_explanations: int = _setting(64, "explanations in progress, in all", minimum=1)
+    max_explanations: int = _setting(64, "explanations in progress, in all; one caller has half at most", minimum=1)
     max_evaluations_per_caller: int = _setting(
         65536, "model rows of explanations in progress for one address; a single one always may", minimum=1
     )

@@ -119,7 +119,7 @@ async def test_closing_a_stream_stops_its_rows(tiny_repository: Path) -> None:
 
 
 async def test_explanations_over_the_limit_are_refused_at_once_and_the_others_finish(tiny_repository: Path) -> None:
-    async with running_server(tiny_repository, max_explanations=2) as running:
+    async with running_server(tiny_repository, max_explanations=4) as running:
         gated = gate(running)
         accepted = [running.inference.Explain(explain_request(LONG, max_evaluations=64)) for _ in range(2)]
         await until(lambda: running.server.admission.in_progress == 2)

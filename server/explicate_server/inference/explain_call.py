@@ -4,7 +4,6 @@ Everything it needs lives in its own objects. The prediction and every evaluatio
 leased.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -23,10 +22,11 @@ from explicate_server.explain.game import Asked, GameInfo
 from explicate_server.explain.method import Method
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
 from explicate_server.explain.rounds import ExplanationRun, StopReason
-from explicate_server.inference.admission import Seat, Workers
+from explicate_server.inference.admission import Seat
 from explicate_server.inference.evaluations import Evaluations, GameValues, Timings, ValueStore
 from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, Outputs, ResolvedOptions
 from explicate_server.inference.predictor import encode_inputs
+from explicate_server.inference.workers import Pool, Workers
 from explicate_server.modalities.modality import DrawsRows, EncodedInput, Game, Player
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
@@ -151,8 +151,8 @@ class ExplainCall:
             return encoded, game, value.digest
 
         with tracing.span("prepare"):
-            workers = self._workers.encoding(value.encoding_cost)
-            encoded, game, digest = await asyncio.get_running_loop().run_in_executor(workers, prepare)
+            pool = self._workers.encoding(value.encoding_cost, self._workers.explain)
+            encoded, game, digest = await self._in_worker(prepare, pool=pool)
         if len(game.players) > MAX_PLAYERS:
             kind = self._players.replace("-", " ")
             problem = f"has {len(game.players):,} {kind}; at most {MAX_PLAYERS:,} can be explained"
@@ -211,7 +211,8 @@ class ExplainCall:
             breaks=game.breaks,
             drawn=drawn,
         )
-        run = _run(information, options, spent=evaluations.count)
+        ends = evaluations.count
+        run = _run(information, options, spent=ends)
         work = _Work(encoded, game, options, prediction, outputs, information, run, evaluations)
         while (coalitions := await self._fit(run.next_round, self._deadline.seconds_left())) is not None:
             with tracing.span("round", number=run.rounds + 1, coalitions=len(coalitions)) as span:
@@ -224,6 +225,8 @@ class ExplainCall:
                 break
             if progress():
                 yield work.answer(await self._quality(work), self._timings, final=False)
+        if run.stop_reason is StopReason.DEADLINE and _knows_the_ends_only(run, ends):
+            raise DeadlinePassed("NO_TIME_TO_EXPLAIN", "only the prediction is known; ask for it, or give more time")
         yield work.answer(await self._quality(work, final=True), self._timings, final=True)
 
     async def _quality(self, work: "_Work", *, final: bool = False) -> Quality:
@@ -264,8 +267,9 @@ class ExplainCall:
         self._deadline.fit_took(elapsed_s)
         return result
 
-    async def _in_worker(self, function: Callable[..., _T], *arguments: object) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._workers.short, function, *arguments)
+    async def _in_worker(self, function: Callable[..., _T], *arguments: object, pool: Pool | None = None) -> _T:
+        step = partial(function, *arguments)
+        return await (pool or self._workers.explain).run(step, caller=self._caller, priority=self._priority)
 
 
 @dataclass
@@ -306,6 +310,16 @@ class _Work:
             timings=timings,
             final=final,
         )
+
+
+def _knows_the_ends_only(run: ExplanationRun, ends: int) -> bool:
+    """Whether the attributions rest on v(∅) and v(N) alone, so that they say nothing of one player that they do not say
+    of all. That is so too where rows were evaluated, but not all that the method needs for its first estimate.
+    """
+    if run.evaluations <= ends:
+        return True
+    values, errors = run.attribution.values, run.attribution.standard_errors
+    return bool(np.isnan(errors).all() and (values == values[:, :1]).all() and values.any())
 
 
 def _run(information: GameInfo, options: ResolvedOptions, *, spent: int) -> ExplanationRun:

@@ -130,6 +130,7 @@ Ask = Callable[[ServedModel], Awaitable[PredictAnswer | PackedAnswer]]
 
 
 class _Background(TypedDict):
+    caller: str
     priority: Priority
     time_left_s: float
 
@@ -153,7 +154,11 @@ class Shadow:
         self._registry = registry
         self._predictor = predictor
         self._explainer = explainer
-        self._in_the_background: _Background = {"priority": Priority.BULK, "time_left_s": settings.max_call_s}
+        self._in_the_background: _Background = {
+            "caller": _CALLER,
+            "priority": Priority.BULK,
+            "time_left_s": settings.max_call_s,
+        }
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue(_MOST_WAITING)
         self.waiting_bytes = 0
         self._comparisons: dict[str, Comparison] = {}
@@ -229,7 +234,6 @@ class Shadow:
             canary,
             value,
             options,
-            caller=_CALLER,
             field_path="input",
             progress=lambda: False,
             **self._in_the_background,

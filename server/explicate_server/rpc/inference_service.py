@@ -55,7 +55,9 @@ class InferenceServicer(services.InferenceServiceServicer):
             if request.HasField("table"):
                 return await self._predict_packed(served, request, digest, priority=priority, time_left_s=left_s)
             values = await self._values(request)
-            answer = await self._predictor.predict(served, values, priority=priority, time_left_s=left_s)
+            answer = await self._predictor.predict(
+                served, values, caller=caller_of_call(), priority=priority, time_left_s=left_s
+            )
             if self._is_shadowed(served, request.model, digest):
                 self._shadow.predicted(served, values, answer.answers, size_bytes=request.ByteSize())
             return answers.predict_response(served, answer)
@@ -81,7 +83,9 @@ class InferenceServicer(services.InferenceServiceServicer):
         if request.inputs:
             raise InvalidRequest([Violation("inputs", "must be empty where table is set")])
         table = requests.packed_table(request.table)
-        answer = await self._predictor.predict_packed(served, table, priority=priority, time_left_s=time_left_s)
+        answer = await self._predictor.predict_packed(
+            served, table, caller=caller_of_call(), priority=priority, time_left_s=time_left_s
+        )
         if self._is_shadowed(served, request.model, digest):
             self._shadow.predicted_packed(served, table, answer.answers, size_bytes=request.ByteSize())
         return answers.packed_response(served, answer)

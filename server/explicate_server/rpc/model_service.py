@@ -13,7 +13,7 @@ from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
 from explicate.v1.explanation_pb2 import ExplainOptions, Granularity, Masking
 from explicate_bundle.manifest import MODEL_NAME
-from explicate_server.call_record import note_change
+from explicate_server.call_record import caller_of_call, note_change
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.explain.methods import AUTO, methods_of
 from explicate_server.inference.shadow import Shadow
@@ -170,7 +170,7 @@ class ModelServicer(services.ModelServiceServicer):
         """States, then changes. A record is turned into a message when the reader is ready for it."""
         model = _model(request.model) if request.HasField("model") else None
         first = True
-        async with aclosing(self._registry.watches.changes()) as changes:
+        async with aclosing(self._registry.watches.changes(caller_of_call())) as changes:
             async for changed in changes:
                 records = self._registry.records if first else changed
                 chosen = [record for record in records if model in (None, record.location.model)]

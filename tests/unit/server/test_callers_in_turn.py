@@ -116,9 +116,10 @@ async def test_a_caller_with_its_share_of_the_queue_is_refused_and_others_are_no
     batcher: Batcher, runtime: GatedRuntime
 ) -> None:
     await occupy(batcher, runtime)
+    for _ in range(8):
+        send(batcher, _A, priority=Priority.PREDICT, rows=64)
     with pytest.raises(Overloaded) as caught:
-        for _ in range(100):
-            send(batcher, _A, priority=Priority.PREDICT, rows=64)
+        send(batcher, _A, priority=Priority.PREDICT, rows=1)
     assert caught.value.reason == "CALLER_LIMIT"
     assert batcher.queued_rows[Priority.PREDICT] == 512
     send(batcher, _B, priority=Priority.PREDICT, rows=256)
