@@ -30,6 +30,7 @@ from explicate_server.rpc.inference_service import InferenceServicer
 from explicate_server.rpc.interceptor import CallsInterceptor, Reception
 from explicate_server.rpc.model_service import ModelServicer
 from explicate_server.rpc.ports import PortError, Ports, Services
+from explicate_server.rpc.reading import Reader
 from explicate_server.runtime.batcher import Batcher
 from explicate_server.security.access import Access
 from explicate_server.security.tokens import Reloaded, Token, read_tokens
@@ -72,7 +73,8 @@ class Server:
         self.metrics_port: int | None = None
         access = Access(_tokens(settings), admin_apart=bool(settings.admin_listen))
         reception = Reception(access, max_calls=settings.max_concurrent_calls, max_receive_s=settings.max_call_s)
-        self.calls = CallsInterceptor(reception, self._call_ended, log_requests=settings.log_inputs)
+        reader = Reader(settings, self._workers)
+        self.calls = CallsInterceptor(reception, reader, self._call_ended, log_requests=settings.log_inputs)
         self.health = HealthReport(self._live_batchers, self._batchers, stuck_batch_s=settings.stuck_batch_s)
         explainer = Explainer(settings, self._workers, self.admission, observers)
         self.registry.lifecycle.on_freed.append(explainer.store.forget)
@@ -80,7 +82,7 @@ class Server:
         self.metrics.add(partial(store_metrics, explainer.store))
         predictor = Predictor(settings, self._workers)
         self.shadow = Shadow(self.registry, predictor, explainer, settings)
-        inference = InferenceServicer(self.registry, predictor, explainer, self.shadow, settings)
+        inference = InferenceServicer(self.registry, predictor, explainer, self.shadow, self._workers, settings)
         services = Services(inference, ModelServicer(self.registry, self.shadow, settings), self.health.servicer)
         self.ports = Ports(settings, services, access=access, calls=self.calls)
 

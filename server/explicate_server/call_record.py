@@ -28,6 +28,7 @@ class CallRecord:
         caller: who it is, for logs: the name of a token, or the peer without its port.
         model: the model that answers; empty until a version of it was leased.
         version: the version that answers, or 0.
+        request_bytes: size of its request, once it is there.
         change: what an operator's call is to change, in words for the log; empty for other calls.
     """
 
@@ -38,6 +39,7 @@ class CallRecord:
     model: str = ""
     version: int = 0
     change: str = ""
+    request_bytes: int = 0
     started_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -67,6 +69,12 @@ def caller_of_call() -> str:
     """Who makes the call in progress, as limits and shares count callers."""
     record = current_call.get()
     return counted_as(record.caller) if record is not None else ""
+
+
+def request_bytes() -> int:
+    """Size of the request of the call in progress."""
+    record = current_call.get()
+    return record.request_bytes if record is not None else 0
 
 
 # A household, a hoster's machine or a phone has all addresses of a network of this length for itself, and may take a

@@ -67,7 +67,9 @@ class Settings:
     max_handshake_s: float = _setting(
         10.0, "seconds in which a new connection must speak TLS and HTTP/2", minimum=0.1, maximum=_C_INT_S
     )
-    max_queued_rows: int = _setting(4096, "rows of Predict calls that may wait, per model; one caller has half at most", minimum=1)
+    max_queued_rows: int = _setting(
+        4096, "rows of Predict calls that may wait, per model; one caller has half at most", minimum=1
+    )
     max_queued_bytes: int = _setting(
         256 << 20, "memory of the rows of Predict calls that may wait, per model; bounds their number too", minimum=1
     )

@@ -101,7 +101,9 @@ async def test_an_explanation_that_has_only_its_end_points_is_no_answer(
 async def test_a_flat_estimate_from_a_part_of_the_first_order_is_no_answer(tiny_repository: Path) -> None:
     async with running_server(tiny_repository) as running:
         gated = gate(running)
-        stream = running.inference.StreamExplain(stream_request(LONG, method="permutation-shap", time_limit_seconds=0.5))
+        stream = running.inference.StreamExplain(
+            stream_request(LONG, method="permutation-shap", time_limit_seconds=0.5)
+        )
         gated.let_through(3)  # and then a few rows of the first order
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stream.read()

@@ -6,7 +6,8 @@ Rows leave in flights: chunks that the batcher takes as one ticket. If another e
 coalition evaluated, it is not sent again; its flight is joined. A flight that every reader has left is given up.
 
 Values are kept for the next explanation of the same input, so that a repeated or refined request pays only for rows
-that are new. Both are for explanations of one caller only. What is kept is bounded in bytes; the inputs explained longest ago go first. Used on the event loop only.
+that are new. Both are for explanations of one caller only. What is kept is bounded in bytes; the inputs explained
+longest ago go first. Used on the event loop only.
 """
 
 import asyncio

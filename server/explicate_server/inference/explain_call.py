@@ -218,18 +218,23 @@ class ExplainCall:
             with tracing.span("round", number=run.rounds + 1, coalitions=len(coalitions)) as span:
                 values, evaluated = await evaluations.of(coalitions, self._priority)
                 span.set(evaluated=int(evaluated.sum()))
-                await self._fit(run.tell, outputs.of(values), evaluated)
+                await self._fit(work.tell, values, evaluated)
             work.unevaluated = int((~evaluated).sum())
             if work.unevaluated:
                 run.stop(StopReason.DEADLINE)
                 break
             if progress():
-                yield work.answer(await self._quality(work), self._timings, final=False)
+                yield await self._answer(work, final=False)
         if run.stop_reason is StopReason.DEADLINE and _knows_the_ends_only(run, ends):
             raise DeadlinePassed("NO_TIME_TO_EXPLAIN", "only the prediction is known; ask for it, or give more time")
-        yield work.answer(await self._quality(work, final=True), self._timings, final=True)
+        yield await self._answer(work, final=True)
 
-    async def _quality(self, work: "_Work", *, final: bool = False) -> Quality:
+    async def _answer(self, work: "_Work", *, final: bool) -> ExplainAnswer:
+        """What is known now; a map of many pixels is made in a thread."""
+        answer = partial(work.answer, await self._quality(work, final=final), self._timings, final=final)
+        return answer() if work.game.segment_map is None else await self._in_worker(answer)
+
+    async def _quality(self, work: "_Work", *, final: bool) -> Quality:
         """The quality so far; of the final answer with comprehensiveness and sufficiency, if they were asked for and
         there is time for their rows.
         """
@@ -285,6 +290,10 @@ class _Work:
     run: ExplanationRun
     evaluations: Evaluations
     unevaluated: int = 0
+
+    def tell(self, values: NDArray[np.float64], evaluated: NDArray[np.bool_]) -> None:
+        """Values float64[m, width] of the coalitions asked last, and bool[m] which were evaluated."""
+        self.run.tell(self.outputs.of(values), evaluated)
 
     def answer(self, quality: Quality, timings: Timings, *, final: bool) -> ExplainAnswer:
         """What is known now."""

@@ -167,31 +167,72 @@ def model_version(served: ServedModel) -> inference_messages.ModelVersion:
     )
 
 
-def predict_response(served: ServedModel, answer: PredictAnswer) -> inference_messages.PredictResponse:
-    """The answer to a Predict of inputs."""
+# Numbers of an answer that become one slice of its bytes: about a millisecond for scores with labels.
+_SLICE_NUMBERS = 512
+
+
+def predict_response(served: ServedModel, answer: PredictAnswer) -> inference_messages.PredictResponse | bytes:
+    """The answer to a Predict of inputs; the bytes of a large one, made in slices: whole it would be one long step."""
     scores = served.scales.scores(answer.answers)
-    return inference_messages.PredictResponse(
-        model=model_version(served),
-        predictions=[
-            _prediction(served, raw, row, encoded)
-            for raw, row, encoded in zip(answer.answers.tolist(), scores.tolist(), answer.encoded, strict=True)
-        ],
-        timing=_timing(answer.timings),
+
+    def predictions(rows: slice) -> list[inference_messages.Prediction]:
+        raw, encoded = answer.answers[rows].tolist(), answer.encoded[rows]
+        return [_prediction(served, *of_row) for of_row in zip(raw, scores[rows].tolist(), encoded, strict=True)]
+
+    return _in_slices(
+        len(scores),
+        _SLICE_NUMBERS // scores.shape[1],
+        lambda rows: inference_messages.PredictResponse(predictions=predictions(rows)),
+        inference_messages.PredictResponse(model=model_version(served), timing=_timing(answer.timings)),
     )
 
 
-def packed_response(served: ServedModel, answer: PackedAnswer) -> inference_messages.PredictResponse:
-    """The answer to a Predict of a table."""
+def packed_response(served: ServedModel, answer: PackedAnswer) -> inference_messages.PredictResponse | bytes:
+    """The answer to a Predict of a table; the bytes of a large one."""
     scores = served.scales.scores(answer.answers)
-    return inference_messages.PredictResponse(
-        model=model_version(served),
-        packed=inference_messages.PackedPredictions(
-            class_labels=served.bundle.manifest.class_labels,
-            scores=scores.ravel().tolist(),
-            unknown_category_columns=answer.unknown_category_columns,
+
+    def packed(rows: slice) -> inference_messages.PredictResponse:
+        some = inference_messages.PackedPredictions(scores=scores[rows].ravel().tolist())
+        return inference_messages.PredictResponse(packed=some)
+
+    return _in_slices(
+        len(scores),
+        32 * _SLICE_NUMBERS // scores.shape[1],
+        packed,
+        inference_messages.PredictResponse(
+            model=model_version(served),
+            packed=inference_messages.PackedPredictions(
+                class_labels=served.bundle.manifest.class_labels,
+                unknown_category_columns=answer.unknown_category_columns,
+            ),
+            timing=_timing(answer.timings),
         ),
-        timing=_timing(answer.timings),
     )
+
+
+def _in_slices(
+    rows: int,
+    most: int,
+    part: Callable[[slice], inference_messages.PredictResponse],
+    rest: inference_messages.PredictResponse,
+) -> inference_messages.PredictResponse | bytes:
+    """An answer of ``rest`` and the parts for some rows each; its bytes if there are several.
+
+    Bytes of messages one after the other are those of the message that all of them merge into:
+    https://protobuf.dev/programming-guides/encoding/#last-one-wins
+    """
+    most = max(1, most)
+    if rows <= most:
+        rest.MergeFrom(part(slice(rows)))
+        return rest
+    parts = [part(slice(first, first + most)).SerializeToString() for first in range(0, rows, most)]
+    return b"".join([rest.SerializeToString(), *parts])
+
+
+def size(answer: ExplainAnswer) -> int:
+    """About how many steps the answer to an explanation takes to convert: its numbers, features and pixels."""
+    pixels = 0 if answer.segment_map is None else answer.segment_map.size
+    return answer.attribution.values.size + 2 * len(answer.players) + answer.prediction.size + pixels // 256
 
 
 def explain_response(

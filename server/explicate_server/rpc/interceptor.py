@@ -24,6 +24,7 @@ from explicate_server.call_record import CallRecord, current_call, request_id_of
 from explicate_server.errors import AccessDenied, InvalidRequest, NotServing, Overloaded, ServerError
 from explicate_server.inference.admission import caller_of
 from explicate_server.rpc.error_catalogue import abort_with, is_internal
+from explicate_server.rpc.reading import Reader
 from explicate_server.security.access import Access, caller_key
 
 AUTHORIZATION_KEY = "authorization"
@@ -90,10 +91,16 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every call of our own services; others pass untouched."""
 
     def __init__(
-        self, reception: Reception, ended: Callable[[CallRecord, str], None], *, log_requests: bool = False
+        self,
+        reception: Reception,
+        reader: Reader,
+        ended: Callable[[CallRecord, str], None],
+        *,
+        log_requests: bool = False,
     ) -> None:
         """``ended`` is told of every call, with its status code's name; ``log_requests`` logs what callers sent."""
         self._reception = reception
+        self._reader = reader
         self._ended = ended
         self._log_requests = log_requests
         self._admitted = _InFlight()
@@ -131,7 +138,7 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrapped(self, handler: Any, method: str) -> grpc.RpcMethodHandler[Any, Any]:
         """To gRPC the request is a stream, so that it is read when we say so; to the client nothing differs."""
-        serializer = handler.response_serializer
+        serializer = _serializer(handler.response_serializer)
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(self._stream(handler, method), response_serializer=serializer)
         return grpc.stream_unary_rpc_method_handler(self._unary(handler, method), response_serializer=serializer)
@@ -192,21 +199,29 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
         if self._draining:
             raise NotServing("DRAINING", "try another server", retry_after_s=1.0)
         self._reception.admit(record, context, in_flight=self._admitted.count)
-        return self._decode(handler, await self._reception.receive(context))
+        data = await self._reception.receive(context)
+        record.request_bytes = len(data)
+        return await self._decode(handler, data)
 
-    def _decode(self, handler: Any, request: bytes) -> Message:
+    async def _decode(self, handler: Any, request: bytes) -> Message:
         """The request message. Deserialised here, because gRPC answers garbage with INTERNAL and no details.
 
         Raises:
-            InvalidRequest: the bytes are no such message.
+            InvalidRequest: the bytes are no such message, or show that it is over a limit.
         """
         try:
-            message: Message = handler.request_deserializer(request)
+            message = await self._reader.read(handler.request_deserializer, request)
         except (DecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest([], reason="MALFORMED_MESSAGE") from error
         if self._log_requests:
-            _log.info("request: %.*s", _MOST_LOGGED, MessageToJson(message, indent=None))
+            text = await self._reader.run(lambda: MessageToJson(message, indent=None)[:_MOST_LOGGED])
+            _log.info("request: %s", text)
         return message
+
+
+def _serializer(serialize: Callable[[Message], bytes]) -> Callable[[Message | bytes], bytes]:
+    """What sends answers, and those that are bytes already as they are."""
+    return lambda answer: answer if isinstance(answer, bytes) else serialize(answer)
 
 
 class _InFlight:

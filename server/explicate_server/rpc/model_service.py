@@ -1,5 +1,6 @@
 """ModelService: what is served, and what an operator changes of it."""
 
+import asyncio
 import base64
 import binascii
 from bisect import bisect_right
@@ -60,7 +61,7 @@ class ModelServicer(services.ModelServiceServicer):
             maskings=_numbers(Masking, record.loaded.modality.maskings) if record.loaded else [],
             default_options=self._default_options(record),
             limits=self._limits(record),
-            model_card=_model_card(record) or None,
+            model_card=await asyncio.to_thread(_model_card, record) or None,
             runtimes=[answers.runtime_trial(trial) for trial in record.loaded.trials] if record.loaded else [],
             labels=answers.model_labels(entry),
             traffic=answers.traffic(entry.traffic),
