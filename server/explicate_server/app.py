@@ -60,7 +60,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._workers = Workers()
+        self.workers = Workers()
         self.registry = ModelRegistry(settings)
         self.poll = RepositoryPoll(self.registry, settings.repository, interval_s=settings.watch_interval_s)
         self._background: list[asyncio.Task[None]] = []
@@ -73,16 +73,16 @@ class Server:
         self.metrics_port: int | None = None
         access = Access(_tokens(settings), admin_apart=bool(settings.admin_listen))
         reception = Reception(access, max_calls=settings.max_concurrent_calls, max_receive_s=settings.max_call_s)
-        reader = Reader(settings, self._workers)
+        reader = Reader(settings, self.workers)
         self.calls = CallsInterceptor(reception, reader, self._call_ended, log_requests=settings.log_inputs)
         self.health = HealthReport(self._live_batchers, self._batchers, stuck_batch_s=settings.stuck_batch_s)
-        explainer = Explainer(settings, self._workers, self.admission, observers)
+        explainer = Explainer(settings, self.workers, self.admission, observers)
         self.registry.lifecycle.on_freed.append(explainer.store.forget)
         self.metrics.add(partial(model_metrics, self.registry.lifecycle.outcomes, self._batchers))
         self.metrics.add(partial(store_metrics, explainer.store))
-        predictor = Predictor(settings, self._workers)
+        predictor = Predictor(settings, self.workers)
         self.shadow = Shadow(self.registry, predictor, explainer, settings)
-        inference = InferenceServicer(self.registry, predictor, explainer, self.shadow, self._workers, settings)
+        inference = InferenceServicer(self.registry, predictor, explainer, self.shadow, self.workers, settings)
         services = Services(inference, ModelServicer(self.registry, self.shadow, settings), self.health.servicer)
         self.ports = Ports(settings, services, access=access, calls=self.calls)
 
@@ -153,7 +153,7 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.registry.close()
-        self._workers.close()
+        self.workers.close()
 
     def _call_ended(self, record: CallRecord, code: str) -> None:
         self.metrics.call_ended(record, code)

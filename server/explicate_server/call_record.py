@@ -28,6 +28,7 @@ class CallRecord:
         caller: who it is, for logs: the name of a token, or the peer without its port.
         model: the model that answers; empty until a version of it was leased.
         version: the version that answers, or 0.
+        admitted_as: who the limit of calls counts it for; None until it was let in.
         request_bytes: size of its request, once it is there.
         change: what an operator's call is to change, in words for the log; empty for other calls.
     """
@@ -39,6 +40,7 @@ class CallRecord:
     model: str = ""
     version: int = 0
     change: str = ""
+    admitted_as: str | None = None
     request_bytes: int = 0
     started_s: float = field(default_factory=time.monotonic)
 

@@ -11,6 +11,7 @@ from __future__ import annotations  # grpcio's handler class takes type argument
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
@@ -20,12 +21,13 @@ from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import DecodeError, Message
 
 from explicate_server import tracing
-from explicate_server.call_record import CallRecord, current_call, request_id_of
+from explicate_server.call_record import CallRecord, counted_as, current_call, request_id_of
 from explicate_server.errors import AccessDenied, InvalidRequest, NotServing, Overloaded, ServerError
 from explicate_server.inference.admission import caller_of
 from explicate_server.rpc.error_catalogue import abort_with, is_internal
 from explicate_server.rpc.reading import Reader
 from explicate_server.security.access import Access, caller_key
+from explicate_server.shared_room import Lack, lack
 
 AUTHORIZATION_KEY = "authorization"
 _RETRY_AFTER_S = 1.0
@@ -38,6 +40,7 @@ class Reception:
         """``max_calls`` may be in progress; a request has ``max_receive_s`` to arrive."""
         self._access = access
         self._max_calls = max_calls
+        self._calls_of: Counter[str] = Counter()
         self._max_receive_s = max_receive_s
 
     def admit(self, record: CallRecord, context: _Context, *, in_flight: int) -> None:
@@ -45,7 +48,7 @@ class Reception:
 
         Raises:
             AccessDenied: it has no token with the right, or came to the wrong port.
-            Overloaded: ``in_flight`` calls, this one included, are too many.
+            Overloaded: ``in_flight`` calls, this one included, are too many, or too many of them are the caller's.
         """
         try:
             name = self._access.check(record.method, authorizations(context.invocation_metadata()))
@@ -53,9 +56,23 @@ class Reception:
             record.caller = caller_key(error.token_name, record.caller)
             raise
         record.caller = caller_key(name, record.caller)
-        if in_flight > self._max_calls:
+        caller = counted_as(record.caller)
+        missing = lack(1, held=self._calls_of[caller], taken=in_flight - 1, most=self._max_calls)
+        if missing is Lack.SHARE:
+            detail = f"{self._calls_of[caller]:,} calls of yours are in progress; the rest is kept for others"
+            raise Overloaded("CALLER_LIMIT", detail, retry_after_s=_RETRY_AFTER_S)
+        if missing:
             detail = f"{self._max_calls:,} are allowed; come back later or ask another server"
             raise Overloaded("TOO_MANY_CALLS", detail, retry_after_s=_RETRY_AFTER_S)
+        record.admitted_as = caller
+        self._calls_of[caller] += 1
+
+    def leave(self, record: CallRecord) -> None:
+        """A call has ended, whether it was let in or not."""
+        if record.admitted_as is not None:
+            self._calls_of[record.admitted_as] -= 1
+            if not self._calls_of[record.admitted_as]:
+                del self._calls_of[record.admitted_as]
 
     async def receive(self, context: _Context) -> bytes:
         """The bytes of the request.
@@ -185,6 +202,7 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
             code = context.code().name
             raise
         finally:
+            self._reception.leave(record)
             span.set(request_id=record.request_id, model=record.model, version=record.version, code=code)
             span.end(failed=code != grpc.StatusCode.OK.name)
             self._ended(record, code)

@@ -97,7 +97,7 @@ _TEXT, _ROW, _IMAGE = _numbers(messages.Input.DESCRIPTOR, "text", "tabular", "im
 _FIRST, _SECOND = _numbers(messages.TextInput.DESCRIPTOR, "text", "text_pair")
 (_CELLS,) = _numbers(messages.TabularInput.DESCRIPTOR, "cells")
 (_CONTENT,) = _numbers(messages.ImageInput.DESCRIPTOR, "content")
-(_COLUMNS,) = _numbers(table_pb2.Table.DESCRIPTOR, "columns")
+_ROWS, _COLUMNS = _numbers(table_pb2.Table.DESCRIPTOR, "rows", "columns")
 _NUMBERS, _CATEGORIES = _numbers(table_pb2.TableColumn.DESCRIPTOR, "numbers", "categories")
 (_VALUES,) = _numbers(table_pb2.NumberValues.DESCRIPTOR, "values")
 _NAMES, _CODES = _numbers(table_pb2.CategoryValues.DESCRIPTOR, "names", "codes")
@@ -173,10 +173,16 @@ class _Walk:
                 self._count("table.columns", _MOST_COLUMNS, "columns")
             else:
                 self._stray()
+                if number == _ROWS:
+                    self._rows(_varint(self._data, begin, stop)[0])
             if stop - first >= _SLICE_BYTES:
                 yield _length_field(_TABLE, self._data[first:stop])
                 first = stop
         yield _length_field(_TABLE, self._data[first:end])
+
+    def _rows(self, rows: int) -> None:
+        if self._limits.inputs < rows < 1 << 31:  # a negative number is a larger one here, and refused later
+            _refuse("table.rows", f"has {rows:,} rows; give 1 to {self._limits.inputs:,} in one call")
 
     def _column(self, start: int, end: int, path: str) -> None:
         if end - start <= self._limits.inputs:

@@ -69,6 +69,7 @@ _LONG_TEXT = messages.Input(text=messages.TextInput(text="tea " * 20_000))
 _LONG_PAIR = messages.Input(text=messages.TextInput(text="tea", text_pair="tea " * 20_000))
 _LARGE_IMAGE = messages.Input(image=messages.ImageInput(content=bytes(9 << 20)))
 _NAMES = {"names": [f"n{number}" for number in range(20_000)], "codes": [0]}
+_OF_MANY_ROWS = table_pb2.Table(rows=9_000, columns=[table_pb2.TableColumn(numbers={"values": [1.0] * 9_000})])
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,7 @@ _NAMES = {"names": [f"n{number}" for number in range(20_000)], "codes": [0]}
         ),  # not packed
         (_PREDICT, a_table(a={"numbers": {"values": [1.0] * 9_000}}), "table.columns[0].numbers.values"),
         (_PREDICT, field(4, field(2, b"") * 20_000), "table.columns"),
+        (_PREDICT, messages.PredictRequest(table=_OF_MANY_ROWS), "table.rows"),
         (_PREDICT, (field(4, field(2, b"") * 6_000)) * 2 + field(9, bytes(99_999)), "table.columns"),
         (_PREDICT, messages.PredictRequest(inputs=[messages.Input(), _LONG_TEXT]), "inputs[1].text"),
         (_PREDICT, messages.PredictRequest(inputs=[_LONG_PAIR]), "inputs[0].text.text_pair"),
