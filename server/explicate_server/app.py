@@ -28,9 +28,9 @@ from explicate_server.registry.poll import RepositoryPoll
 from explicate_server.rpc.health_service import HealthReport
 from explicate_server.rpc.inference_service import InferenceServicer
 from explicate_server.rpc.interceptor import CallsInterceptor, Reception
+from explicate_server.rpc.message_bytes import Reader
 from explicate_server.rpc.model_service import ModelServicer
 from explicate_server.rpc.ports import PortError, Ports, Services
-from explicate_server.rpc.reading import Reader
 from explicate_server.runtime.batcher import Batcher
 from explicate_server.security.access import Access
 from explicate_server.security.tokens import Reloaded, Token, read_tokens

@@ -11,6 +11,7 @@ from explicate.v1 import table_pb2
 from explicate_server.inference import predictor
 from explicate_server.modalities.table import TabularModality
 from explicate_server.rpc import answers, inference_service, requests
+from explicate_server.rpc.message_bytes import in_slices
 from explicate_server.telemetry import audit_log
 from support.harness import explain_input, image_input, reference, running_server, table_input
 from support.tiny_image_bundle import pictures, png, tiny_images
@@ -108,7 +109,7 @@ def test_an_answer_made_in_slices_is_the_answer(rows: int) -> None:
             model=messages.ModelVersion(model="m", version=3), packed=messages.PackedPredictions(class_labels=["a"])
         )
 
-    sliced = answers._in_slices(rows, 256, part, rest())
+    sliced = in_slices(rows, 256, part, rest())
     assert isinstance(sliced, bytes) == (rows > 256)
     whole = rest()
     whole.MergeFrom(part(slice(None)))

@@ -33,6 +33,7 @@ from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import Traffic
 from explicate_server.registry.loading import graph_bytes
 from explicate_server.registry.records import ModelEntry, ServedModel, VersionRecord
+from explicate_server.rpc.message_bytes import SLICE_NUMBERS, in_slices
 from explicate_server.rpc.option_messages import number_of, resolved_options
 
 # The last character that UTF-16 holds in one code unit: https://www.rfc-editor.org/rfc/rfc2781#section-2.1
@@ -167,10 +168,6 @@ def model_version(served: ServedModel) -> inference_messages.ModelVersion:
     )
 
 
-# Numbers of an answer that become one slice of its bytes: about a millisecond for scores with labels.
-_SLICE_NUMBERS = 512
-
-
 def predict_response(served: ServedModel, answer: PredictAnswer) -> inference_messages.PredictResponse | bytes:
     """The answer to a Predict of inputs; the bytes of a large one, made in slices: whole it would be one long step."""
     scores = served.scales.scores(answer.answers)
@@ -179,9 +176,9 @@ def predict_response(served: ServedModel, answer: PredictAnswer) -> inference_me
         raw, encoded = answer.answers[rows].tolist(), answer.encoded[rows]
         return [_prediction(served, *of_row) for of_row in zip(raw, scores[rows].tolist(), encoded, strict=True)]
 
-    return _in_slices(
+    return in_slices(
         len(scores),
-        _SLICE_NUMBERS // scores.shape[1],
+        SLICE_NUMBERS // scores.shape[1],
         lambda rows: inference_messages.PredictResponse(predictions=predictions(rows)),
         inference_messages.PredictResponse(model=model_version(served), timing=_timing(answer.timings)),
     )
@@ -195,9 +192,9 @@ def packed_response(served: ServedModel, answer: PackedAnswer) -> inference_mess
         some = inference_messages.PackedPredictions(scores=scores[rows].ravel().tolist())
         return inference_messages.PredictResponse(packed=some)
 
-    return _in_slices(
+    return in_slices(
         len(scores),
-        32 * _SLICE_NUMBERS // scores.shape[1],
+        32 * SLICE_NUMBERS // scores.shape[1],
         packed,
         inference_messages.PredictResponse(
             model=model_version(served),
@@ -208,25 +205,6 @@ def packed_response(served: ServedModel, answer: PackedAnswer) -> inference_mess
             timing=_timing(answer.timings),
         ),
     )
-
-
-def _in_slices(
-    rows: int,
-    most: int,
-    part: Callable[[slice], inference_messages.PredictResponse],
-    rest: inference_messages.PredictResponse,
-) -> inference_messages.PredictResponse | bytes:
-    """An answer of ``rest`` and the parts for some rows each; its bytes if there are several.
-
-    Bytes of messages one after the other are those of the message that all of them merge into:
-    https://protobuf.dev/programming-guides/encoding/#last-one-wins
-    """
-    most = max(1, most)
-    if rows <= most:
-        rest.MergeFrom(part(slice(rows)))
-        return rest
-    parts = [part(slice(first, first + most)).SerializeToString() for first in range(0, rows, most)]
-    return b"".join([rest.SerializeToString(), *parts])
 
 
 def size(answer: ExplainAnswer) -> int:

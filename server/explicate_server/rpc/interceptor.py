@@ -25,7 +25,7 @@ from explicate_server.call_record import CallRecord, counted_as, current_call, r
 from explicate_server.errors import AccessDenied, InvalidRequest, NotServing, Overloaded, ServerError
 from explicate_server.inference.admission import caller_of
 from explicate_server.rpc.error_catalogue import abort_with, is_internal
-from explicate_server.rpc.reading import Reader
+from explicate_server.rpc.message_bytes import Reader
 from explicate_server.security.access import Access, caller_key
 from explicate_server.shared_room import Lack, lack
 

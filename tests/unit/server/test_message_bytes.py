@@ -14,8 +14,8 @@ from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2, table_pb2
 from explicate_server.errors import InvalidRequest
 from explicate_server.inference.workers import Workers
-from explicate_server.rpc import reading
-from explicate_server.rpc.reading import Reader
+from explicate_server.rpc import message_bytes
+from explicate_server.rpc.message_bytes import Reader
 from explicate_server.settings import Settings
 
 
@@ -45,7 +45,7 @@ def long_rows(cells: int, rows: int) -> bytes:
 
 
 def field(number: int, value: bytes) -> bytes:
-    return reading._length_field(number, value)
+    return message_bytes._length_field(number, value)
 
 
 def a_table(**columns: Any) -> messages.PredictRequest:
@@ -105,10 +105,10 @@ async def test_what_bytes_show_to_be_over_a_limit_is_refused_and_never_read(
     reader: Reader, monkeypatch: pytest.MonkeyPatch, kind: Any, data: bytes | Message, path: str
 ) -> None:
     given_bytes = data if isinstance(data, bytes) else data.SerializeToString()
-    monkeypatch.setattr(reading, "messages", _Unread(messages))
+    monkeypatch.setattr(message_bytes, "messages", _Unread(messages))
     with pytest.raises(InvalidRequest) as caught:
         await reader.read(
-            kind.FromString if kind is not _PREDICT else reading.messages.PredictRequest.FromString, given_bytes
+            kind.FromString if kind is not _PREDICT else message_bytes.messages.PredictRequest.FromString, given_bytes
         )
     assert [violation.field for violation in caught.value.violations] == [path]
 
@@ -159,7 +159,7 @@ async def test_a_large_message_is_read_by_a_thread_a_slice_at_a_time(
 
     noted = _Unread(messages)
     noted.PredictRequest = Noting
-    monkeypatch.setattr(reading, "messages", noted)
+    monkeypatch.setattr(message_bytes, "messages", noted)
     rows = messages.PredictRequest(inputs=[a_row(500)] * 1000).SerializeToString()
     columns = a_table(**{f"b{number}": {"numbers": {"values": [0.5] * 1024}} for number in range(1000)})
     for data in (rows, columns.SerializeToString()):
@@ -210,9 +210,9 @@ _requests = st.builds(
 
 
 def sliced(data: bytes, slice_bytes: int, monkeypatch: pytest.MonkeyPatch) -> messages.PredictRequest:
-    monkeypatch.setattr(reading, "_SLICE_BYTES", slice_bytes)
+    monkeypatch.setattr(message_bytes, "_SLICE_BYTES", slice_bytes)
     message = messages.PredictRequest()
-    for piece in reading._Walk(data, reading._Limits(1024, 65_536, 1 << 20)).predict():
+    for piece in message_bytes._Walk(data, message_bytes._Limits(1024, 65_536, 1 << 20)).predict():
         message.MergeFromString(piece)
     return message
 
