@@ -32,7 +32,7 @@ EXPLANATIONS, PREDICTS, ROWS = 64, 32, 64
 MOST_PREDICT_RATIO, LEAST_EVALUATIONS_RATIO = 3.0, 0.5
 _DEADLINE_S = 8.0
 _MOST_EVALUATIONS = 16_384
-_BACK_OFF_S = 0.05
+_BACK_OFF_S = 1.0  # what the server asks of an explanation that it refuses
 _REFUSED = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 

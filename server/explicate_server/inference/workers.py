@@ -8,6 +8,7 @@ behind steps of others.
 
 import asyncio
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,11 +37,34 @@ class Pool:
     def __init__(self, threads: int, name: str) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._lock = threading.Lock()
+        self._slowest = (0.0, time.monotonic())
         self._waiting: OrderedDict[_Turn, deque[_Step]] = OrderedDict()
 
     async def run(self, step: Callable[[], _T], *, caller: str, priority: Priority) -> _T:
         """The result of a step. If the task that waits is cancelled, a step that has not begun never does."""
-        return await asyncio.wrap_future(self.submit(step, caller=caller, priority=priority))
+        asked_s, worked_s = time.monotonic(), 0.0
+
+        def timed() -> _T:
+            nonlocal worked_s
+            begun_s = time.monotonic()
+            try:
+                return step()
+            finally:
+                worked_s = time.monotonic() - begun_s
+
+        result = await asyncio.wrap_future(self.submit(timed, caller=caller, priority=priority))
+        now_s = time.monotonic()
+        self._slowest = (max(self.hand_over_s, now_s - asked_s - worked_s), now_s)
+        return result
+
+    @property
+    def hand_over_s(self) -> float:
+        """About the longest that a step took lately beside its own work: the wait for a thread, and for the event loop.
+
+        What was noted counts half after each second.
+        """
+        slowest_s, noted_s = self._slowest
+        return float(slowest_s * 0.5 ** (time.monotonic() - noted_s))
 
     def submit(self, step: Callable[[], _T], *, caller: str, priority: Priority) -> "Future[_T]":
         """The same for any thread."""

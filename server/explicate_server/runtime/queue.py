@@ -179,17 +179,19 @@ class RowQueue:
     def take(self, turns: Sequence[str], most_rows: Callable[[int], int]) -> list[Entry]:
         """The oldest row of the first caller and those of about its length, ``most_rows(length)`` at most.
 
-        The others, in the order of their turns, fill what the first one leaves, each with a share of the batch at
-        most: a caller with one row does not have to wait until many of another's have gone through the model with it.
+        The others, in the order of their turns, fill what the first one leaves, each with as many rows as that one has
+        at most: a caller with one row does not wait until many of another's have gone through the model with it.
         """
         longest = self.callers[turns[0]].oldest
         room = max(1, most_rows(longest * BUCKET_TOKENS))
-        share = max(1, room // len(turns))
+        share = room
         batch: list[Entry] = []
-        for place, caller in enumerate(turns):
+        for caller in turns:
             if room > 0:
-                room -= self.callers[caller].take(longest, batch, min(room, share) if place else room)
+                taken = self.callers[caller].take(longest, batch, min(room, share))
                 self._forget(caller)
+                room -= taken
+                share = min(share, taken) if caller == turns[0] else share
         self.rows -= rows_in(batch)
         return batch
 
