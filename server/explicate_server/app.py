@@ -20,10 +20,11 @@ from explicate_server import tracing
 from explicate_server.address import AddressInUseError, parse_address
 from explicate_server.call_record import CallRecord
 from explicate_server.explain.methods import METHODS
-from explicate_server.inference.admission import Admission, Workers
+from explicate_server.inference.admission import Admission
 from explicate_server.inference.explainer import Explainer, Observer
 from explicate_server.inference.predictor import Predictor
 from explicate_server.inference.shadow import Shadow
+from explicate_server.inference.workers import Workers
 from explicate_server.registry.label_store import LIVE
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.poll import RepositoryPoll
@@ -31,6 +32,7 @@ from explicate_server.registry.records import UNKNOWN_VERSION, VersionRecord
 from explicate_server.rpc.health_service import HealthReport
 from explicate_server.rpc.inference_service import InferenceServicer
 from explicate_server.rpc.interceptor import CallsInterceptor, Reception
+from explicate_server.rpc.message_bytes import Reader
 from explicate_server.rpc.model_service import ModelServicer
 from explicate_server.rpc.ports import PortError, Ports, Services
 from explicate_server.runtime.batcher import Batcher
@@ -62,7 +64,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._workers = Workers()
+        self.workers = Workers()
         self.registry = ModelRegistry(settings)
         self.poll = RepositoryPoll(self.registry, settings.repository, interval_s=settings.watch_interval_s)
         self._background: list[asyncio.Task[None]] = []
@@ -75,21 +77,22 @@ class Server:
         self.metrics_port: int | None = None
         access = Access(_tokens(settings), admin_apart=bool(settings.admin_listen))
         reception = Reception(access, max_calls=settings.max_concurrent_calls, max_receive_s=settings.max_call_s)
-        self.calls = CallsInterceptor(reception, self._call_ended, log_requests=settings.log_inputs)
+        reader = Reader(settings, self.workers)
+        self.calls = CallsInterceptor(reception, reader, self._call_ended, log_requests=settings.log_inputs)
         self.health = HealthReport(
             self._live_batchers,
             self._batchers,
             started=lambda: self.registry.started,
             stuck_batch_s=settings.stuck_batch_s,
         )
-        explainer = Explainer(settings, self._workers, self.admission, observers)
+        explainer = Explainer(settings, self.workers, self.admission, observers)
         self.registry.lifecycle.on_freed.append(explainer.store.forget)
         self.metrics.add(partial(model_metrics, self.registry.lifecycle.outcomes, self._batchers))
         self.metrics.add(partial(state_metrics, lambda: self.registry.records))
         self.metrics.add(partial(store_metrics, explainer.store))
-        predictor = Predictor(settings, self._workers)
+        predictor = Predictor(settings, self.workers)
         self.shadow = Shadow(self.registry, predictor, explainer, settings)
-        inference = InferenceServicer(self.registry, predictor, explainer, self.shadow, settings)
+        inference = InferenceServicer(self.registry, predictor, explainer, self.shadow, self.workers, settings)
         services = Services(inference, ModelServicer(self.registry, self.shadow, settings), self.health.servicer)
         self.ports = Ports(settings, services, access=access, calls=self.calls)
 
@@ -166,7 +169,7 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.registry.close()
-        self._workers.close()
+        self.workers.close()
 
     def _call_ended(self, record: CallRecord, code: str) -> None:
         self.metrics.call_ended(record, code)

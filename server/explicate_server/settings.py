@@ -57,7 +57,10 @@ class Settings:
     max_evaluations: int = _setting(16384, "model rows of one explanation", minimum=16)
     max_call_s: float = _setting(60.0, "seconds of one call, also where the caller set no deadline", minimum=0.1)
     max_concurrent_calls: int = _setting(
-        1024, "calls in progress; the next is refused at once", minimum=1, maximum=1_000_000
+        1024,
+        "calls in progress; the next is refused at once; one caller has half at most",
+        minimum=1,
+        maximum=1_000_000,
     )
     max_connection_streams: int = _setting(
         1024, "calls in progress on one connection; the next waits", minimum=1, maximum=_C_INT
@@ -75,15 +78,19 @@ class Settings:
     max_handshake_s: float = _setting(
         10.0, "seconds in which a new connection must speak TLS and HTTP/2", minimum=0.1, maximum=_C_INT_S
     )
-    max_queued_rows: int = _setting(4096, "rows of Predict calls that may wait, per model", minimum=1)
+    max_queued_rows: int = _setting(
+        4096, "rows of Predict calls that may wait, per model; one caller has half at most", minimum=1
+    )
     max_queued_bytes: int = _setting(
         256 << 20, "memory of the rows of Predict calls that may wait, per model; bounds their number too", minimum=1
     )
     max_memo_bytes: int = _setting(64 << 20, "values of coalitions kept for requests that repeat; 0: none", minimum=0)
-    max_queued_bulk_rows: int = _setting(8192, "rows of Predict calls of bulk priority that may wait", minimum=1)
-    max_explanations: int = _setting(64, "explanations in progress, in all", minimum=1)
+    max_queued_bulk_rows: int = _setting(
+        8192, "rows of Predict calls of bulk priority that may wait; one caller has half at most", minimum=1
+    )
+    max_explanations: int = _setting(64, "explanations in progress, in all; one caller has half at most", minimum=1)
     max_evaluations_per_caller: int = _setting(
-        65536, "model rows of explanations in progress for one address; a single one always may", minimum=1
+        65536, "model rows of explanations in progress for one caller; a single one always may", minimum=1
     )
     tls_cert: str = _setting("", "PEM certificate chain; encrypts the ports, needs --tls-key; read again on change")
     tls_key: str = _setting("", "PEM private key of --tls-cert")

@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 from explicate_server.errors import NotServable, NotServing, Overloaded
 from explicate_server.registry.loading import EXPLAINED, BundleLoader, cause, code_of, give_back
 from explicate_server.registry.records import ServedModel, State, VersionRecord
+from explicate_server.shared_room import Lack, SharedRoom
 
 _MOST_WATCHES = 64
+_WATCH_RETRY_S = 5.0
 
 
 class Watches:
@@ -27,6 +29,7 @@ class Watches:
 
     def __init__(self) -> None:
         self._watches: set[_Watch] = set()
+        self._room = SharedRoom(_MOST_WATCHES)
         self._closed = False
 
     def tell(self, *records: VersionRecord) -> None:
@@ -36,28 +39,37 @@ class Watches:
                 watch.changed[record.location.model, record.location.version] = record
             watch.wake.set()
 
-    async def changes(self) -> AsyncGenerator[list[VersionRecord]]:
+    async def changes(self, caller: str = "") -> AsyncGenerator[list[VersionRecord]]:
         """What changed since the first step, again and again; an empty list first, as soon as it listens.
 
         Raises:
-            Overloaded: there are too many watches.
+            Overloaded: there are too many watches, in all or of the caller.
             NotServing: the server shuts down.
         """
-        if len(self._watches) >= _MOST_WATCHES:
-            raise Overloaded("TOO_MANY_WATCHES", f"{_MOST_WATCHES} calls watch already", retry_after_s=5.0)
+        self._check_room(caller)
         watch = _Watch()
-        self._watches.add(watch)
-        try:
-            yield []
-            while not self._closed:
-                await watch.wake.wait()
-                watch.wake.clear()
-                changed, watch.changed = watch.changed, {}
-                if changed:
-                    yield [changed[key] for key in sorted(changed)]
-            raise NotServing("DRAINING", "watch another server", retry_after_s=1.0)
-        finally:
-            self._watches.discard(watch)
+        with self._room.place(caller):
+            self._watches.add(watch)
+            try:
+                yield []
+                while not self._closed:
+                    await watch.wake.wait()
+                    watch.wake.clear()
+                    changed, watch.changed = watch.changed, {}
+                    if changed:
+                        yield [changed[key] for key in sorted(changed)]
+                raise NotServing("DRAINING", "watch another server", retry_after_s=1.0)
+            finally:
+                self._watches.discard(watch)
+
+    def _check_room(self, caller: str) -> None:
+        missing = self._room.lack(caller)
+        if missing is Lack.SHARE:
+            detail = f"{self._room.held(caller)} watches of yours are open; the rest is kept for others"
+            raise Overloaded("CALLER_LIMIT", detail, retry_after_s=_WATCH_RETRY_S)
+        if missing:
+            detail = f"{self._room.taken} calls watch already"
+            raise Overloaded("TOO_MANY_WATCHES", detail, retry_after_s=_WATCH_RETRY_S)
 
     @property
     def open(self) -> int:

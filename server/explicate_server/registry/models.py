@@ -219,6 +219,11 @@ class ModelRegistry:
         for served in self.ready:
             await asyncio.to_thread(served.batcher.close)
 
+    def splits_traffic(self, model: str) -> bool:
+        """Whether the inputs of a request decide which version answers it, or whether another one does too."""
+        entry = self._entries.get(model)
+        return entry is not None and bool(entry.traffic.canary_share or entry.traffic.shadow_share)
+
     def is_shadowed(self, live: ServedModel, inputs_digest: Callable[[], bytes]) -> bool:
         """Whether the canary answers a request too that ``live`` has answered, and that named no version."""
         manifest = live.bundle.manifest

@@ -554,7 +554,9 @@ class Explanation(_message.Message):
     method_version: _builtins.str
     """Version of the method's implementation; the same request, seed and version repeat the answer."""
     reused_evaluations: _builtins.int
-    """Of the evaluations, those whose values were known or under way from other requests for the same input."""
+    """Of the evaluations, those whose values were known or under way from the same caller's other requests for the same
+    input.
+    """
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:
         """The players, in reading order. Not repeated in every answer of a stream, see StreamExplainResponse."""
