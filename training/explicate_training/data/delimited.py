@@ -13,11 +13,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from explicate.errors import UsageError
 from explicate_training.data.encodings import Encoding, find_encoding, first_undecodable_line, open_text
 from explicate_training.data.header import Rows, Tell, Wanted
+
+if TYPE_CHECKING:
+    import _csv
 
 _MAX_CELL_CHARACTERS = 2**24  # Python's own limit of 131,072 is less than a long document
 _MAX_LINE_CHARACTERS = 2**27
@@ -52,7 +55,7 @@ class Dialect:
     hash_header: bool = False  # the header begins with #, as comments do
     row_names: bool = False  # lines begin with a cell more than the header, as R writes them
 
-    def reader(self, lines: Iterator[str]) -> "csv._reader":
+    def reader(self, lines: Iterator[str]) -> "_csv.Reader":
         """The cells of lines, strictly."""
         quoted = self.quote != NO_QUOTE
         return csv.reader(

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from explicate.errors import UsageError
 
@@ -62,7 +62,7 @@ class Encoding:
     told: str  # for people, with how it was found where that was a guess
 
 
-def open_bytes(path: Path) -> BinaryIO:
+def open_bytes(path: Path) -> io.BufferedReader:
     """The bytes of a file, unpacked if they are gzip's; raises UsageError when it is no text or unpacks to too much."""
     file = path.open("rb")
     first = file.peek(8)[:8]
@@ -78,7 +78,7 @@ def open_bytes(path: Path) -> BinaryIO:
 class _Unpacked(io.RawIOBase):
     """What a gzip file unpacks to, as long as it is in proportion."""
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: io.BufferedReader, path: Path) -> None:
         self._file, self._unpacked, self._path = file, gzip.GzipFile(fileobj=file), path
         self._left = max(_ALWAYS_BYTES, _MOST_TIMES * path.stat().st_size)
 
@@ -137,7 +137,7 @@ def find_encoding(path: Path, given: str) -> Encoding:
     return _legacy(path, b"\n".join(others.values())[:_JUDGED_BYTES])
 
 
-def _from_first_special(file: BinaryIO, chunk: bytes) -> tuple[bytes, int]:
+def _from_first_special(file: io.BufferedReader, chunk: bytes) -> tuple[bytes, int]:
     """Whole lines from the first one that is not ASCII, and how many lines are before them; empty if there is none."""
     lines, rest = 0, b""  # the line that a chunk ended in
     while chunk:

@@ -87,9 +87,9 @@ def _read(path: Path, book: Any, name: str, start: int, wanted: Wanted, tell: Te
         if any(cell not in (None, "") for cell in row[len(header) :]):
             raise UsageError(f"{path}, sheet {name!r}, row {number} is wider than the header: name all columns")
         cells = [_plain(cell) for cell in row[: len(header)]] + [None] * (len(header) - len(row))
-        wrong = [place for place, cell in enumerate(cells) if isinstance(cell, str) and cell in ERROR_CODES]
-        for place in wrong:
-            cells[place] = None
+        wrong = [index for index, cell in enumerate(cells) if isinstance(cell, str) and cell in ERROR_CODES]
+        for index in wrong:
+            cells[index] = None
         errors += len(wrong)
         kept.add(cells)
     said = [f"sheet {name!r}", *([f"header in row {start + 1}"] if start else [])]

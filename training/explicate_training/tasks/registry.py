@@ -71,8 +71,9 @@ def task_of_cells(
         return task_named("classification" if whole else "regression")
     odd = [cell for cell, number in zip(cells, numbers, strict=True) if number is None]
     words = [cell for cell in odd if isinstance(cell, str)]
-    dates = [cell for cell in odd if isinstance(cell, date)]
-    dates += [word for word in words if _DATE.fullmatch(word.strip())]
+    dates = [
+        cell for cell in odd if isinstance(cell, date) or (isinstance(cell, str) and _DATE.fullmatch(cell.strip()))
+    ]
     if odd and len(dates) >= _MOSTLY * len(cells):
         raise _ask(column, f"dates, such as {str(dates[0])!r}", "make a column of what is meant, or ")
     written = [word for word in words if _WRITTEN_NUMBER.fullmatch(word.strip()) and class_name(word) == word.strip()]

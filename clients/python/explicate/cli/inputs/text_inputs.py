@@ -133,7 +133,7 @@ def _lines(file: BinaryIO) -> Iterator[Asked]:
     if encoding.startswith("utf-8"):
         lines = chain([first.removeprefix(codecs.BOM_UTF8)], file)
         # What is not UTF-8 becomes lone surrogates, as in arguments; the client then refuses that one row by name.
-        texts = (line.decode("utf-8", errors="surrogateescape") for line in lines)
+        texts: Iterator[str] = (line.decode("utf-8", errors="surrogateescape") for line in lines)
     else:
         texts = _wide_lines(chain([first], file), encoding)
     for number, text in enumerate(texts, start=1):
