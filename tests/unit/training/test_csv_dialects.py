@@ -87,6 +87,7 @@ def test_a_dialect_is_found_and_said(tmp_path: Path, content: str | bytes, told:
         ('text\tlabel\n"No" he said\tx\n"open, all day\ty\n', ['"No" he said', '"open, all day'],
          "separator tab, quotes are plain characters"),
         ('text,label\n"one\ntwo",x\nthree,y\n', ["one\ntwo", "three"], "separator comma"),
+        ('"my\nid",text,label\n1,one,x\n2,two,y\n', ["one", "two"], "separator comma"),
         ("label;text\nx;It was closed, sadly\ny;Great, tea\n", ["It was closed, sadly", "Great, tea"],
          "separator semicolon"),
         ("text,label\n#great,x\n# 1 place,y\n", ["#great", "# 1 place"], "separator comma"),
@@ -110,6 +111,8 @@ def test_texts_keep_their_quotes_commas_and_line_ends(
         ("a,b,label\n1,5,2,x\n2,5,1,y\n2,5,7,y\n", "line 2: 4 fields, but the header has 3: put quotes"),
         ("a,label\n1,x\n# a, note, of, mine\n", "line 3: 4 fields, but the header has 2: take the comment out"),
         ("a,label\n1,x\n\x00\x00\n", "a.csv, line 3 has a zero byte, which no text has: the file is damaged, or"),
+        ("a,label\n'tis good, really,x\n'twas, bad,y\n", "a.csv, line 2: 3 fields, but the header has 2: put quotes"),
+        (bytes(range(256)), "a.csv is not UTF-8 and fits no encoding that is tried: set data.encoding"),
         ("", "a.csv is empty: its first line must name the columns"),
         ("# nothing\n\n", "a.csv is empty"),
         ("5.1,3.5,x\n4.9,3.0,y\n", "line 1 has no column 'label': set data.label_column to one of '5.1', '3.5', 'x', "

@@ -47,6 +47,7 @@ def test_json_is_an_array_or_lines_whatever_its_name(tmp_path: Path, name: str, 
         ('[{"label": 1},\n{"label": }]', "a.json, line 2 is not JSON: Expecting value"),
         ('{"label": {"0": 1}}\n[]', "a.json, line 2 is not a JSON object"),
         ('{\n"label": 1\n}', "a.json, line 1 is not JSON"),
+        ('{"label": {"0": "x"}, "a": {"0": 1}}', "a.json is one object of lists or objects, not rows: give an object"),
         ('{"label": 1, "a": 1, "a": 2}', "a.json, line 1 has 'a' twice in one object"),
         ('{" label": 1, "label": 2}', "names the column 'label' 2 times"),
         ('{"a": ' + "[" * 100_000, "a.json, line 1 is nested too deeply"),
@@ -82,7 +83,7 @@ def test_a_spreadsheet_is_read_below_its_title_with_dates_as_text(tmp_path: Path
     columns, told = read(path)
     assert columns == {**COLUMNS, "when": ["2020-01-02", "2020-01-03 09:30:00"]}
     assert told == [
-        "a.xlsx: sheet 'data', header in row 3, 1 cells with an error such as #N/A are missing, "
+        "a.xlsx: sheet 'data', header in row 3, cells with an error, such as #N/A, are missing: 1, "
         "column 4 has no name and is left out"
     ]
 

@@ -217,16 +217,26 @@ def find_dialect(sample: Sample, wanted: Wanted, written: Written, *, tabs: bool
     separators = [written.separator or named] if written.separator or named else list(_SEPARATORS)
     if tabs:
         separators.sort(key=lambda separator: separator != "\t")
-    found: list[tuple[tuple[bool, int, int], Dialect]] = []
+    found: list[_Fit] = []
     for separator in separators:
         for dialect in _dialects(separator, written.quote, sample.lines[before:]):
-            dialect = replace(dialect, before=before, comments=comments)
-            fit, dialect = _fit(dialect, sample, wanted)
-            if fit[:2] == (True, 0):
-                return dialect
-            found.append((fit, dialect))
-    # The first of the best: with the required columns, then few lines that do not fit, then many columns.
-    return max(found, key=lambda one: one[0])[1]
+            fit = _fit(replace(dialect, before=before, comments=comments), sample, wanted)
+            if fit.named and not fit.misfits:
+                return fit.dialect
+            found.append(fit)
+    # Where none is right, the first of those that are nearly: its first misfit is what the user hears of.
+    return max(found, key=lambda fit: (fit.named, 2 * fit.misfits <= fit.rows, fit.columns)).dialect
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """How well a dialect fits a sample."""
+
+    dialect: Dialect  # with what was found of its header and its row names
+    named: bool  # whether the header has the required columns
+    rows: int
+    misfits: int
+    columns: int
 
 
 def _dialects(separator: str, quote: str, lines: Sequence[str]) -> Iterator[Dialect]:
@@ -242,20 +252,17 @@ def _dialects(separator: str, quote: str, lines: Sequence[str]) -> Iterator[Dial
         if mark == NO_QUOTE or separator in " \t":
             yield plain
         else:
-            yield from (spaced, plain) if header.count(separator) == header.count(f"{separator} ") else (plain, spaced)
+            all_spaced = 0 < header.count(separator) == header.count(f"{separator} ")
+            yield from (spaced, plain) if all_spaced else (plain, spaced)
         if mark != NO_QUOTE:
             yield replace(plain, escaped=True)
 
 
-def _fit(dialect: Dialect, sample: Sample, wanted: Wanted) -> tuple[tuple[bool, int, int], Dialect]:
-    """How well a dialect fits: whether the header has the required columns, minus the misfits, the columns.
-
-    The dialect comes back with what was found of its header and its row names.
-    """
+def _fit(dialect: Dialect, sample: Sample, wanted: Wanted) -> _Fit:
     dialect = _with_header(dialect, sample.lines, wanted)
     rows, broken = _parsed(dialect, sample.lines[dialect.before :], whole=sample.is_all)
     if not rows:
-        return (False, -1, 0), dialect
+        return _Fit(dialect, named=False, rows=0, misfits=1, columns=0)
     header, *rest = rows
     names = [header[0].removeprefix("#"), *header[1:]] if dialect.hash_header else header
     rest = [row for row in rest if row and not dialect.passes(row, header)]
@@ -263,7 +270,7 @@ def _fit(dialect: Dialect, sample: Sample, wanted: Wanted) -> tuple[tuple[bool, 
         counted = [row[0].strip() for row in rest]
         dialect = replace(dialect, row_names=any(counted == _counting(first, counted) for first in (0, 1)))
     misfits = broken + sum(dialect.cells(row, len(header)) is None for row in rest)
-    return (wanted.in_header(names), -misfits, len(header)), dialect
+    return _Fit(dialect, wanted.in_header(names), len(rest), misfits, len(header))
 
 
 def _counting(first: int, like: Sequence[object]) -> list[str]:
@@ -273,7 +280,7 @@ def _counting(first: int, like: Sequence[object]) -> list[str]:
 def _with_header(dialect: Dialect, sample: Sequence[str], wanted: Wanted) -> Dialect:
     """The line that names the required columns: below a title, or the last comment before the rows."""
     before = dialect.before
-    own = _parsed(dialect, sample[before : before + 1])[0]
+    own = _parsed(dialect, sample[before : before + _HEADER_WITHIN])[0]  # a name may have a line end in it
     if own and wanted.in_header(own[0]):
         return dialect
     for number, line in enumerate(sample[: before + _HEADER_WITHIN]):

@@ -183,8 +183,8 @@ def _legacy(path: Path, sample: bytes) -> Encoding:
     best = max(scores.values(), default=0.0)
     near = [name for name in _LEGACY if scores.get(name, -1.0) > best - _SURE]
     if not near or (len(near) > 1 and _WESTERN not in near):
-        may = " or ".join(_LEGACY[name] for name in near) or "not text"
-        raise UsageError(f'{path} is not UTF-8 and may be {may}: set data.encoding, such as "cp1252", or save as UTF-8')
+        may = f"may be {' or '.join(_LEGACY[name] for name in near)}" if near else "fits no encoding that is tried"
+        raise UsageError(f'{path} is not UTF-8 and {may}: set data.encoding, such as "cp1252", or save it as UTF-8')
     name = _WESTERN if _WESTERN in near else near[0]
     return Encoding(name, f"{_LEGACY[name]} (a guess, which reads {_example(sample.decode(name, errors='replace'))!r})")
 

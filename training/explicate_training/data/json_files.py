@@ -36,6 +36,8 @@ def read_json(path: Path, wanted: Wanted, given_encoding: str, tell: Tell) -> di
     known = list(dict.fromkeys(name for one in objects for name in one))  # in the order of their first appearance
     if not objects:
         raise UsageError(f"{path} is empty: {_FORMS}")
+    if len(objects) == 1 and all(isinstance(value, dict | list) for value in objects[0].values()):
+        raise UsageError(f"{path} is one object of lists or objects, not rows: {_FORMS}")
     # Some object must have a required column; where another lacks it, it is missing.
     rows = Rows(wanted.places(known, str(path)), wanted.unnamed(known), empty_is_missing=False)
     for one in objects:

@@ -93,7 +93,7 @@ def _read(path: Path, book: Any, name: str, start: int, wanted: Wanted, tell: Te
         errors += len(wrong)
         kept.add(cells)
     said = [f"sheet {name!r}", *([f"header in row {start + 1}"] if start else [])]
-    said += [f"{errors} cells with an error such as #N/A are missing"] if errors else []
+    said += [f"cells with an error, such as #N/A, are missing: {errors}"] if errors else []
     values, notes = kept.columns()
     tell(f"{path.name}: {', '.join([*said, *notes])}")
     return values
