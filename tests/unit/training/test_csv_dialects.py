@@ -113,6 +113,7 @@ def test_texts_keep_their_quotes_commas_and_line_ends(
         ("a,label\n1,x\n\x00\x00\n", "a.csv, line 3 has a zero byte, which no text has: the file is damaged, or"),
         ("a,label\n'tis good, really,x\n'twas, bad,y\n", "a.csv, line 2: 3 fields, but the header has 2: put quotes"),
         (bytes(range(256)), "a.csv is not UTF-8 and fits no encoding that is tried: set data.encoding"),
+        ("a,label\n" + "".join(f"{n},5,x\n" for n in range(1, 3000)) + "7,y\n", "a.csv, line 3001: 2 fields, but the"),
         ("", "a.csv is empty: its first line must name the columns"),
         ("# nothing\n\n", "a.csv is empty"),
         ("5.1,3.5,x\n4.9,3.0,y\n", "line 1 has no column 'label': set data.label_column to one of '5.1', '3.5', 'x', "

@@ -2,9 +2,8 @@
 
 The header decides. Of the dialects that could be meant the first one counts in which the header has the required
 columns and every line of a prefix of the file has as many cells: csv.Sniffer, which looks at how often a character
-occurs, finds no separator in three lines of text, and can find a letter. A line that does not fit is refused by its
-number, unless what it has too much is empty: a text with a separator in it and no quotes must not be cut where nobody
-sees it.
+occurs, finds no separator in three lines of text. A line that does not fit is refused by its number, unless what it has
+too much is empty: a text with a separator in it and no quotes must not be cut where nobody sees it.
 """
 
 import csv
@@ -71,8 +70,8 @@ class Dialect:
 
     def cells(self, row: list[str], width: int) -> list[str] | None:
         """A line's cells, as many as the header names; None when they do not fit."""
-        if self.row_names and len(row) == width + 1:
-            return row[1:]
+        if self.row_names:
+            return row[1:] if len(row) == width + 1 else None
         if len(row) > width and not any(cell.strip(_NOTHING) for cell in row[width:]):
             return row[:width]
         return row if len(row) == width else None
@@ -118,7 +117,7 @@ def read_delimited(path: Path, wanted: Wanted, written: Written, tell: Tell) -> 
     encoding = find_encoding(path, written.encoding)
     try:
         with open_text(path, encoding) as file:
-            dialect = find_dialect(Sample.of(_lines(file, path)), wanted, written, tabs=".tsv" in path.suffixes)
+            dialect = find_dialect(Sample.of(_lines(file, path)), wanted, written, tabs=".tsv" in path.name.lower())
         with open_text(path, encoding) as file:
             return _read(file, path, wanted, dialect, encoding, tell)
     except UnicodeError as error:
