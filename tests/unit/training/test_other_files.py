@@ -97,6 +97,15 @@ def test_of_several_sheets_with_the_columns_one_is_named(tmp_path: Path) -> None
         read(path, sheet="newer")
 
 
+def test_a_hidden_sheet_is_read_when_it_is_named(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", old=TABLE, new=[["label", "age"], ["x", 1]])
+    book = openpyxl.load_workbook(path)
+    book["old"].sheet_state = "hidden"
+    book.save(path)
+    assert read(path)[0] == {"label": ["x"], "age": [1]}
+    assert read(path, sheet="old")[0]["age"] == [34, None]
+
+
 def test_a_spreadsheet_that_cannot_be_read_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = workbook(tmp_path / "a.xlsx", data=[["age"], [1]])
     with pytest.raises(UsageError, match=r"sheet 'data', row 1 has no column 'label': set data.label_column"):
@@ -110,6 +119,12 @@ def test_a_spreadsheet_that_cannot_be_read_is_one_sentence(tmp_path: Path, monke
         read(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.txt", "x")
+    with pytest.raises(UsageError, match=r"a\.xlsx is not a spreadsheet that openpyxl can read"):
+        read(path)
+    with zipfile.ZipFile(workbook(tmp_path / "b.xlsx", data=TABLE)) as whole, zipfile.ZipFile(path, "w") as archive:
+        for name in whole.namelist():
+            content = whole.read(name)
+            archive.writestr(name, content[: len(content) // 2] if "sheet1" in name else content)
     with pytest.raises(UsageError, match=r"a\.xlsx is not a spreadsheet that openpyxl can read"):
         read(path)
     monkeypatch.setitem(sys.modules, "openpyxl", None)

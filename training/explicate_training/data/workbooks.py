@@ -4,8 +4,11 @@ Numbers, words and truth values stay what they are, dates become text as ISO 860
 such as #N/A, are missing.
 """
 
+import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import date, datetime, time
 from itertools import islice
 from pathlib import Path
@@ -16,6 +19,8 @@ from explicate_training.data.header import Rows, Tell, Wanted, listed
 
 _MOST_TIMES, _ALWAYS_BYTES = 100, 256 * 2**20  # bytes of a file against those it unpacks to; tables pack 5 to 30 times
 _MOST_CELLS = 100_000_000  # of a sheet, empty ones among them: one cell far to the right makes a row wide
+# What openpyxl raises for files that are damaged or of another kind; its XML parser's errors are SyntaxErrors.
+_UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, SyntaxError, EOFError, zipfile.BadZipFile, zlib.error)
 _HEADER_WITHIN = 20  # rows in which the header is looked for
 
 
@@ -32,14 +37,13 @@ def read_workbook(path: Path, wanted: Wanted, sheet: str, tell: Tell) -> dict[st
         ) from None
     _check_size(path)
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except Exception as error:  # of many kinds, from KeyError to those of its XML parser
+        with warnings.catch_warnings(action="ignore"):  # of drawings, styles and rules, which are not read
+            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+            with closing(book):
+                name, start = _choose(path, book, wanted, sheet)
+                return _read(path, book, name, start, wanted, tell)
+    except _UNREADABLE as error:
         raise UsageError(f"{path} is not a spreadsheet that openpyxl can read ({error}): save it as CSV") from None
-    try:
-        name, start = _choose(path, book, wanted, sheet)
-        return _read(path, book, name, start, wanted, tell)
-    finally:
-        book.close()
 
 
 def _check_size(path: Path) -> None:
@@ -57,7 +61,7 @@ def _choose(path: Path, book: Any, wanted: Wanted, sheet: str) -> tuple[str, int
     names = [one.title for one in book.worksheets]
     if sheet and sheet not in names:
         raise UsageError(f"data.sheet: {path} has no sheet {sheet!r}, but {listed(names)}")
-    asked = [sheet] if sheet else names
+    asked = [sheet] if sheet else [one.title for one in book.worksheets if one.sheet_state == "visible"] or names
     headers = {name: place for name in asked if (place := _header_place(path, book[name], wanted)) is not None}
     if len(headers) > 1:
         raise UsageError(f"{path} has the columns in the sheets {listed(list(headers))}: set data.sheet to one of them")
