@@ -25,8 +25,9 @@ def json_lines(name: str, example: str) -> Iterator[tuple[int, str, Mapping[str,
     """
     with opened(name) as file:
         for number, line in enumerate(file, start=1):
-            if text := line.strip("\ufeff \t\r\n"):  # stdin may begin with a mark
-                yield number, text, json_object(text, example)
+            given = line.removeprefix("\ufeff") if number == 1 else line  # stdin may begin with a mark
+            if given.strip():
+                yield number, given.rstrip("\r\n"), json_object(given, example)
 
 
 def json_object(line: str, example: str) -> Mapping[str, Any] | InvalidArgument:
