@@ -229,7 +229,7 @@ class ExplainCall:
         there is time for their rows.
         """
         information, run = work.information, work.run
-        quality = await self._fit(run.quality, information.full)
+        quality = await self._fit(run.quality, information)
         # Drawn rows have no coalition without exactly one player.
         if not final or work.options.quality != "full" or information.drawn is not None:
             return quality

@@ -103,7 +103,7 @@ def test_intervals_cover_as_often_as_they_say(budget: int) -> None:
     assert 0.91 <= np.mean(covered) <= 0.99
 
 
-def test_standard_errors_draw_each_players_variance_towards_the_mean_one() -> None:
+def test_standard_errors_draw_each_players_variance_towards_what_its_value_lets_expect() -> None:
     n, budget, seed = 6, 40, 2
     game = model_like_game(n, seed=0)
     explanation = explain_game(game, n, method="permutation-shap", max_evaluations=budget, seed=seed)
@@ -119,8 +119,9 @@ def test_standard_errors_draw_each_players_variance_towards_the_mean_one() -> No
             present = joined
         contributions.append(added)
     own, shared = len(contributions) - 1, 4
-    variances = np.var(contributions, axis=0, ddof=1)
-    errors = np.sqrt((own * variances + shared * variances.mean()) / (own + shared) / len(contributions))
+    variances, sizes = np.var(contributions, axis=0, ddof=1), np.abs(np.mean(contributions, axis=0))
+    expected = variances.mean() * (0.5 + 0.5 * sizes / sizes.mean())
+    errors = np.sqrt((own * variances + shared * expected) / (own + shared) / len(contributions))
     assert explanation.standard_errors == pytest.approx(errors, abs=1e-12)
     half_widths = student_t.ppf(0.975, own + shared) * errors
     assert explanation.upper - explanation.values == pytest.approx(half_widths, abs=1e-12)

@@ -31,8 +31,8 @@ def attribution_of(
     return Attribution(
         values=centre,
         standard_errors=widths / 2,
-        lower=centre - widths,
-        upper=centre + widths,
+        half_widths=widths,
+        certain_half_widths=widths,
         baseline=np.zeros(len(centre)),
         held_out_r_squared=np.full(len(centre), np.nan),
         exact=False,
@@ -47,14 +47,21 @@ def record_of(coalitions: NDArray[np.bool_], values: NDArray[np.float64]) -> Rec
     return record
 
 
-def finished_run(game: TableGame, budget: int) -> tuple[ExplanationRun, NDArray[np.float64]]:
+def ends_of(full: list[float], empty: list[float] | None = None) -> GameInfo:
+    """A game of which only the ends count; v(∅) unknown unless it is given."""
+    nothing = np.full(len(full), np.nan) if empty is None else np.array(empty)
+    return GameInfo(n_players=0, empty=nothing, full=np.array(full))
+
+
+def finished_run(game: TableGame, budget: int) -> tuple[ExplanationRun, GameInfo]:
     table = game.table.reshape(len(game.table), -1)
-    estimator = KernelShap(GameInfo(n_players=game.n_players, empty=table[0], full=table[-1]))
+    information = GameInfo(n_players=game.n_players, empty=table[0], full=table[-1])
+    estimator = KernelShap(information)
     settings = RunSettings(max_evaluations=budget, min_evaluations=budget, tolerance=0)
     run = ExplanationRun(estimator, settings=settings, spent=2)
     while (coalitions := run.next_round()) is not None:
         run.tell(game(coalitions).reshape(len(coalitions), -1))
-    return run, table[-1]
+    return run, information
 
 
 def test_split_halves_are_correlated_by_ranks_and_stepped_up() -> None:
@@ -73,11 +80,16 @@ def test_split_halves_are_correlated_by_ranks_and_stepped_up() -> None:
 
 def test_infidelity_is_what_absent_players_values_miss_of_what_was_lost() -> None:
     coalitions = np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0]], dtype=np.bool_)
-    full, values = np.array([10.0]), np.array([[7.0], [4.0], [0.0]])
+    values = np.array([[7.0], [4.0], [0.0]])
     attribution = attribution_of([[5.0, 3.0, 1.0]])
     # Lost 3, 6 and 10; the absent players' values sum to 4, 5 and 9.
     expected = (1 + 1 + 1) / (9 + 36 + 100)
-    assert quality.infidelity(attribution, full=full, record=record_of(coalitions, values)) == pytest.approx([expected])
+    record = record_of(coalitions, values)
+    assert quality.infidelity(attribution, game=ends_of([10.0]), record=record) == pytest.approx([expected])
+    # Where the empty coalition is not evaluated but known, it counts as much as the rows of a size: two of two here.
+    record = record_of(coalitions[:2], values[:2])
+    expected = (1 + 1 + 2 / 2 * 1) / (9 + 36 + 2 / 2 * 100)
+    assert quality.infidelity(attribution, game=ends_of([10.0], [0.0]), record=record) == pytest.approx([expected])
 
 
 def test_infidelity_of_groups_leaves_out_rows_that_cut_a_group() -> None:
@@ -85,7 +97,7 @@ def test_infidelity_of_groups_leaves_out_rows_that_cut_a_group() -> None:
     attribution = attribution_of([[5.0, 1.0]], groups=[0, 0, 1])
     record = record_of(coalitions, np.array([[4.0], [2.0], [-100.0]]))
     # Lost 2 and 4; said 1 and 5.
-    assert quality.infidelity(attribution, full=np.array([6.0]), record=record) == pytest.approx([2 / 20])
+    assert quality.infidelity(attribution, game=ends_of([6.0]), record=record) == pytest.approx([2 / 20])
 
 
 def test_an_additive_game_has_no_infidelity_and_a_constant_one_no_figure() -> None:
@@ -104,7 +116,7 @@ def test_an_additive_game_has_no_infidelity_and_a_constant_one_no_figure() -> No
     assert nothing.split_half_spearman is None
     assert nothing.held_out_r_squared is None
     assert nothing.largest_interval_ratio == 0
-    assert nothing.certain_top_k == 8  # all zero, so that any order is right
+    assert nothing.certain_top_k is None  # all zero: none is the strongest
 
 
 def test_figures_are_the_worst_over_the_outputs() -> None:
@@ -129,9 +141,10 @@ def test_better_explanations_have_better_figures() -> None:
     assert many.largest_interval_ratio < few.largest_interval_ratio
 
 
-def test_interval_ratios_are_half_widths_over_the_range() -> None:
+def test_interval_ratios_are_half_widths_over_the_range_of_the_values_and_zero() -> None:
     ratios = interval_ratios(attribution_of([[1.0, 5.0, 3.0], [2.0, 2.0, 2.0]], [[0.1, 1.0, 0.2], [0.5, 0.0, 0.0]]))
-    assert ratios.tolist() == [0.25, np.inf]
+    assert ratios.tolist() == [0.2, 0.25]
+    assert interval_ratios(attribution_of([[0.0, 0.0]], 0.5)).tolist() == [np.inf]
     assert interval_ratios(attribution_of([[2.0, 2.0]])).tolist() == [0]
     assert np.isnan(interval_ratios(attribution_of([[1.0, 2.0]], np.nan))).all()
 
@@ -202,7 +215,7 @@ def test_faithfulness_takes_groups_out_whole() -> None:
 
 def test_methods_without_additivity_have_no_gap() -> None:
     attribution = replace(attribution_of([[1.0, 2.0, 4.0]]), additive=False)
-    figures = quality.basic_quality(attribution, full=np.array([7.5]), halves=None, record=Record())
+    figures = quality.basic_quality(attribution, game=ends_of([7.5]), halves=None, record=Record())
     assert figures.additivity_gap is None
-    gap = quality.basic_quality(replace(attribution, additive=True), full=np.array([7.5]), halves=None, record=Record())
+    gap = quality.basic_quality(replace(attribution, additive=True), game=ends_of([7.5]), halves=None, record=Record())
     assert gap.additivity_gap == pytest.approx(0.5)

@@ -14,6 +14,7 @@ from explicate_server.explain.attribution import Attribution, Booleans, Floats, 
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.method import LEAST_EVALUATIONS, Method
 from explicate_server.explain.statistics.coalitions import PairSampler
+from explicate_server.explain.statistics.least_squares import r_squared
 from explicate_server.explain.statistics.pair_regression import PairFit, PairRegression
 from explicate_server.explain.statistics.surrogate import fit_surrogate
 
@@ -29,6 +30,8 @@ SURROGATE_LEAST_GAIN = 0.05
 SURROGATE_MAX_PLAYERS = 64
 # Fewer pairs than this have no halves worth a fit.
 LEAST_PAIRS_TO_HALVE = 4
+# Without the only pair there is nothing to fit.
+LEAST_HELD_OUT_PAIRS = 2
 # Left-out errors below this fraction of the differences are rounding; there is nothing left to model.
 ROUNDING = 1e-10
 
@@ -66,6 +69,11 @@ class KernelShap:
         nothing = np.zeros((0, game.n_outputs))
         self._pairs = _Pairs(np.zeros((0, game.n_players), np.bool_), np.zeros(0, np.intp), nothing, nothing)
         self._asked: tuple[Booleans, Indices] | None = None
+
+    @property
+    def rows_left(self) -> int:
+        """Both coalitions of every pair not asked yet."""
+        return 2 * self._sampler.pairs_left
 
     def ask(self, count: int) -> Booleans | None:
         """Up to `count` rows, each coalition followed by its complement."""
@@ -147,14 +155,22 @@ class KernelShap:
     def _held_out_r_squared(self, regression: PairRegression, fit: PairFit) -> Floats:
         """R² of the additive model on both coalitions of each pair, fitted without the pair, float64[outputs].
 
-        With e the left-out error of v(S) − v(N∖S) and s that of v(S) + v(N∖S), the two coalitions' squared errors sum
-        to (e² + s²) / 2. Additive models all say v(∅) + v(N) for the sum, so s shows what pairing hides from the fit.
+        With e the left-out error of v(S) − v(N∖S) and s that of v(S) + v(N∖S), the two coalitions' squared errors are
+        those of (s ± e) / 2. Additive models all say v(∅) + v(N) for the sum, so s shows what pairing hides from the
+        fit. The ends, which the model meets, count as much as the pairs of single players: where any one player upholds
+        the output alone, all other values are nearly equal, and their spread is nothing to hold errors against.
         """
-        sums, differences, weights = self._pairs.sums, self._pairs.differences, regression.weights
-        errors = (fit.left_out_residuals**2).sum(axis=0) + weights @ (sums - self._game.empty - self._game.full) ** 2
-        spread = weights @ (differences**2 + (sums - np.average(sums, axis=0, weights=weights)) ** 2)
-        defined = spread > len(sums) * (np.finfo(np.float64).eps * np.abs(sums).max(axis=0)) ** 2
-        return np.where(defined, 1 - errors / np.where(defined, spread, 1.0), np.nan)
+        game, pairs = self._game, self._pairs
+        if len(pairs) < LEAST_HELD_OUT_PAIRS:
+            return np.full(game.n_outputs, np.nan)
+        left_out = fit.left_out_residuals / np.sqrt(regression.weights)[:, None]
+        missed = pairs.sums - game.empty - game.full
+        ends = np.stack((game.empty, game.full))
+        values = (pairs.sums + pairs.differences, pairs.sums - pairs.differences, 2 * ends)
+        errors = (missed + left_out, missed - left_out, np.zeros_like(ends))
+        singles = float(regression.weights[pairs.levels == 0].sum())
+        weights = np.concatenate((regression.weights, regression.weights, [singles, singles]))
+        return r_squared(np.concatenate(values), np.concatenate(errors), weights)
 
 
 def _with_surrogates(

@@ -11,9 +11,12 @@ import numpy as np
 
 from explicate_server.explain.attribution import Floats
 
+# Models answer in float32: differences below this fraction of the values say nothing.
+VALUE_ROUNDING = float(np.finfo(np.float32).eps)
+
 
 def r_squared(values: Floats, errors: Floats, weights: Floats) -> Floats:
-    """1 − Σ w e² / Σ w (v − v̄)² per output, float64[outputs]; NaN where all values are equal but for rounding.
+    """1 − Σ w e² / Σ w (v − v̄)² per output, float64[outputs]; NaN where all values are equal but for float32 rounding.
 
     Args:
         values: float64[m, outputs], v.
@@ -21,8 +24,7 @@ def r_squared(values: Floats, errors: Floats, weights: Floats) -> Floats:
         weights: float64[m], w.
     """
     spread = weights @ (values - np.average(values, axis=0, weights=weights)) ** 2
-    rounding = (np.finfo(np.float64).eps * np.abs(values).max(axis=0)) ** 2 * weights.sum()
-    defined = spread > rounding
+    defined = spread > (VALUE_ROUNDING * np.abs(values).max(axis=0)) ** 2 * weights.sum()
     return np.where(defined, 1 - (weights @ errors**2) / np.where(defined, spread, 1.0), np.nan)
 
 
