@@ -69,12 +69,13 @@ class ExplainOptions(TypedDict, total=False):
         column for kernel-shap and permutation-shap, 1000 for lime (for a table 5000, each one row), as many as the
         other methods take.
     min_evaluations: rows before `tolerance` may stop the work. Default: 8 per word.
-    tolerance: stop once the widest interval's half-width is below this fraction of the range of the attributions,
-        in (0, 1]; 0 never stops early. Default: 0.2 for kernel-shap and permutation-shap, else 0.
-    confidence: coverage of the intervals, in [0.5, 0.999]. Default: 0.95.
+    tolerance: stop once the widest interval's half-width is below this fraction of the range of the attributions and
+        0, in (0, 1]; 0 never stops early. Default: 0.2 for kernel-shap and permutation-shap, else 0.
+    confidence: coverage of the intervals, each of its own feature, in [0.5, 0.999]. Default: 0.95.
     time_limit_s: seconds the explanation may take; the best answer so far is given when they are over.
     seed: of all random choices, from 0. Same seed, same answer. Default: 0.
-    top_k: stop once it is certain which `top_k` words weigh most, from 1. Default: never stop for that.
+    top_k: stop once it is certain, at .975 or `confidence` if that is higher, which `top_k` words weigh most, from 1.
+        Default: never stop for that.
     quality: "full" adds comprehensiveness and sufficiency, for at most twenty more rows. Default: "basic".
     max_players: a text of more words than this, from 2 to 1024, is grouped into phrases first. Default: as many as
         `max_evaluations` has 8 rows for, at least 64.

@@ -153,10 +153,10 @@ def within_tolerance(attribution: Attribution, tolerance: float) -> bool:
 def certain_top(attribution: Attribution) -> Booleans:
     """Whether it is certain which k players have the largest values by size, bool[outputs, n], for k = 1 … n.
 
-    Intervals are those of `CERTAINTY`. One of phi that reaches from l to u says that |phi| is from max(0, l, −u) to max(−l, u): one that straddles
-    zero begins at 0. The first k are certain when the least that any of them can be is no less, but for rounding, than
-    the most that any other can be. So equal values count as certain once they are exact: which of them comes first does
-    not matter. k = n has no others to be clear of.
+    Intervals are those of `CERTAINTY`. One of phi that reaches from l to u says that |phi| is from max(0, l, −u) to
+    max(−l, u): one that straddles zero begins at 0. The first k are certain when the least that any of them can be is
+    no less, but for rounding, than the most that any other can be. So equal values count as certain once they are
+    exact: which of them comes first does not matter. k = n has no others to be clear of.
     """
     order = np.argsort(-np.abs(attribution.values), axis=1, kind="stable")
     sizes, half_widths = (

@@ -7,7 +7,15 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from explicate_server.explain import Attribution, ExplanationRun, GameInfo, RunSettings, quality
+from explicate_server.explain import (
+    METHODS,
+    Attribution,
+    ExplanationRun,
+    GameInfo,
+    RunSettings,
+    explain_game,
+    quality,
+)
 from explicate_server.explain.attribution import certain_top, interval_ratios
 from explicate_server.explain.estimators.kernel_shap import KernelShap
 from explicate_server.explain.quality import FaithfulnessCheck, Quality, Record
@@ -219,3 +227,51 @@ def test_methods_without_additivity_have_no_gap() -> None:
     assert figures.additivity_gap is None
     gap = quality.basic_quality(replace(attribution, additive=True), game=ends_of([7.5]), halves=None, record=Record())
     assert gap.additivity_gap == pytest.approx(0.5)
+
+
+def odd_games() -> dict[str, TableGame]:
+    """Games in which some difference is nearly nothing beside another."""
+    noise = np.random.default_rng(0)
+    games = {}
+    for n in (1, 2, 3, 4, 6):
+        sizes = np.array([index.bit_count() for index in range(2**n)])
+        tremor = 1e-9 * noise.normal(size=2**n)
+        games |= {
+            f"any-{n}": (sizes > 0) + tremor,
+            f"all-{n}": (sizes == n) + tremor,
+            f"parity-{n}": sizes % 2 + tremor,
+            f"equal-{n}": sizes / n + tremor,
+            f"ends-{n}": ((sizes == 0) | (sizes == n)) + tremor,
+            f"inside-{n}": ((sizes > 0) & (sizes < n)) + tremor,
+            f"constant-{n}": 0.9 + tremor,
+            f"float32-{n}": np.float32(0.9) * (1 + np.float32(6e-8) * noise.integers(-1, 2, 2**n)).astype(np.float64),
+        }
+    return {name: TableGame(np.asarray(table, dtype=np.float64)) for name, table in games.items()}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_figures_are_in_their_ranges_where_differences_are_nearly_nothing(method: str) -> None:
+    for name, game in odd_games().items():
+        n = game.n_players
+        for budget in (4, 12, 64):
+            if method == "exact-shap" and budget < 2**n:
+                continue
+            figures = explain_game(game, n, method=method, max_evaluations=budget).quality
+            told = f"{name}, {budget} rows: {figures}"
+            # A parity is as far from additive as a game can be. Ratios to the tremor would be 1e9 and more.
+            assert figures.held_out_r_squared is None or -10 * n <= figures.held_out_r_squared <= 1 + 1e-12, told
+            assert figures.infidelity is None or 0 <= figures.infidelity <= n**2 + 1, told
+            assert figures.split_half_spearman is None or abs(figures.split_half_spearman) <= 1 + 1e-12, told
+            assert figures.largest_interval_ratio is None or 0 <= figures.largest_interval_ratio < np.inf, told
+            assert figures.certain_top_k is None or 0 <= figures.certain_top_k <= n, told
+
+
+@pytest.mark.parametrize("method", ["exact-shap", "kernel-shap", "permutation-shap"])
+def test_two_players_have_no_held_out_fit_and_players_of_one_size_no_strongest(method: str) -> None:
+    two = explain_game(TableGame(np.array([0.1, 0.9, 0.9 - 1e-4, 0.9])), 2, method=method)
+    assert two.quality.held_out_r_squared is None
+    assert two.quality.infidelity is not None
+    assert two.quality.infidelity < 1
+    nothing = explain_game(TableGame(np.full(2**6, 0.7)), 6, method=method)
+    assert nothing.quality.certain_top_k is None
+    assert not nothing.values.any()
