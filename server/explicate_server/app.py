@@ -16,7 +16,6 @@ from explicate_bundle.errors import SignatureError
 from explicate_bundle.signatures import check_verify_key
 from explicate_server import tracing
 from explicate_server.call_record import CallRecord
-from explicate_server.explain.methods import METHODS
 from explicate_server.inference.admission import Admission, Workers
 from explicate_server.inference.explainer import Explainer, Observer
 from explicate_server.inference.predictor import Predictor
@@ -39,7 +38,6 @@ from explicate_server.telemetry.metrics import Metrics, model_metrics, store_met
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-_PREPARATIONS = [method.prepare for method in METHODS.values()]
 # How long a thread that computes in Python may keep the others from the interpreter. At the default of 5 ms a lane that
 # is done waits for the event loop before its next batch can start: 2 % of the rows a second, 32 callers, 2 cores.
 SWITCH_INTERVAL_S = 0.0005
@@ -109,7 +107,7 @@ class Server:
         """
         repository = self._settings.repository
         try:
-            await asyncio.gather(self.registry.load_repository(), *map(asyncio.to_thread, _PREPARATIONS))
+            await self.registry.load_repository()
         except OSError as error:
             raise StartError(f"cannot read the repository {repository}: {error.strerror}") from None
         watching = self._settings.model_control == "watch"

@@ -204,7 +204,7 @@ def _with_surrogates(
 
 METHOD = Method(
     name="kernel-shap",
-    version="2",
+    version="3",
     build=lambda game, _max_evaluations: KernelShap(game),
     default_max_evaluations=lambda n: max(32 * n, LEAST_EVALUATIONS),
     default_tolerance=0.2,

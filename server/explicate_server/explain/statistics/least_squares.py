@@ -1,8 +1,8 @@
 """Weighted linear regression with leverages and HC3 standard errors, plain or with a ridge penalty.
 
 Notation: B float64[m, n] the weighted design (each row times the root of its weight), y float64[m] the weighted
-targets, λ the penalty, H = (BᵀB + λI)⁺, coefficients H Bᵀ y, leverages h = diag(B H Bᵀ). Directions that B does not
-reach get the coefficient 0.
+targets, λ the penalty, H = (BᵀB + λI)⁺, coefficients H Bᵀ y, leverages h = diag(B H Bᵀ). Directions that count as not
+reached by B get the coefficient 0.
 """
 
 from dataclasses import dataclass
@@ -64,11 +64,14 @@ class LinearFit:
 class Design:
     """A weighted design, decomposed once for any number of targets and penalties."""
 
-    def __init__(self, rows: Floats) -> None:
-        """Take B, float64[m, n]."""
+    def __init__(self, rows: Floats, *, rank_tolerance: float = RELATIVE_RANK_TOLERANCE) -> None:
+        """Take B, float64[m, n]; see `RELATIVE_RANK_TOLERANCE`. 0 for fits with a penalty that rounding cannot match:
+        a direction that few rows reach a little has its part in such a fit, 3e-6 of an answer of 1,000 players.
+        """
         self.rows = rows
         eigenvalues, vectors = np.linalg.eigh(rows.T @ rows)
-        reached = eigenvalues > RELATIVE_RANK_TOLERANCE * eigenvalues[-1]
+        eigenvalues = np.maximum(eigenvalues, 0.0)
+        reached = (eigenvalues > rank_tolerance * eigenvalues[-1]) | (rank_tolerance == 0)
         self.eigenvalues = eigenvalues[reached]  # [rank]
         self.vectors = vectors[:, reached]  # [n, rank]
 
