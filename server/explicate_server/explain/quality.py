@@ -180,7 +180,7 @@ def spearman(first: Floats, second: Floats) -> Floats:
     """Rank correlations of the rows of float64[m, n], ties at their mean rank, float64[m]; NaN where undefined."""
     if first.shape[1] < LEAST_PLAYERS_TO_RANK or not len(first):
         return np.full(len(first), np.nan)
-    ranks = [np.stack([_ranks(row) for row in values]) for values in (first, second)]
+    ranks = [_ranks(values) for values in (first, second)]
     centred = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
     norms = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
     products = (centred[0] * centred[1]).sum(axis=1)
@@ -226,9 +226,17 @@ def certain_top_k(attribution: Attribution) -> int | None:
 
 
 def _ranks(values: Floats) -> Floats:
-    """Ranks from 0, float64[n], equal values sharing the mean of theirs."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Floats = (np.cumsum(counts) - (counts + 1) / 2)[places]
+    """Ranks from 0 within each row of float64[m, n], equal values sharing the mean of theirs."""
+    order = np.argsort(values, axis=1)
+    ascending = np.take_along_axis(values, order, axis=1)
+    places = np.arange(values.shape[1])
+    steps = np.diff(ascending, axis=1) > 0  # between values that differ
+    edge = np.ones((len(values), 1), np.bool_)
+    first = np.maximum.accumulate(np.where(np.hstack((edge, steps)), places, 0), axis=1)
+    last = np.where(np.hstack((steps, edge)), places, places[-1])
+    last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+    ranks = np.empty_like(values)
+    np.put_along_axis(ranks, order, (first + last) / 2, axis=1)
     return ranks
 
 

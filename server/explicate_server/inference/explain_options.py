@@ -116,8 +116,14 @@ class Outputs:
 PLAYERS_WORTH_GROUPING = 64
 ROWS_THAT_TELL_A_PLAYER = 8
 _MIN_EVALUATIONS = 4
-# Coalitions times players of one explanation: a fit holds several arrays of this many float64, 64 MiB each.
+# Of one explanation, coalitions times (players and outputs, each output counted as `_CELLS_PER_OUTPUT` players, because a
+# fit holds that many more arrays of what it is told than of coalitions). With 1,000 outputs these are 2,000 evaluations,
+# which a fit takes 0.1 to 0.2 s and 90 to 170 MB for (`python -m benchmarks.fit_cost`); without the bound 16,384 took
+# 3 s and 1.3 GB.
 _MAX_CELLS = 1 << 23
+_CELLS_PER_OUTPUT = 4
+# Players times outputs: 4 MB of attributions with their errors and intervals.
+_MAX_ATTRIBUTIONS = 1 << 17
 # More players than this make the fit, not the model, the cost (n² numbers, n³ work).
 MAX_PLAYERS = 1024
 _CONFIDENCE_RANGE = (0.5, 0.999)
@@ -191,17 +197,29 @@ class CheckedOptions:
         """About how many players there are to be; None where their number is not chosen."""
         return self.given.segments or _DEFAULT_SEGMENTS if self.granularity in self.choices.counted else None
 
+    @property
+    def _outputs(self) -> int:
+        """How many outputs are explained."""
+        return len(self.choices.labels) if self.given.target.all else 1
+
     def for_players(self, players: int) -> ResolvedOptions:
         """The method that "auto" means, and what was left open and follows from it or from the number of players.
 
         Raises:
-            InvalidRequest: the evaluations asked for are too many for the number of players, or too few for the method.
+            InvalidRequest: the evaluations asked for are too many for the number of players and outputs, or too few for
+                the method; or there are too many of these.
         """
         given, spaces = self.given, self.choices.scales.spaces
         method = _method(given, self.choices, players)
         maximum = self._max_evaluations(method, players)
         max_players = given.max_players or max(PLAYERS_WORTH_GROUPING, maximum // ROWS_THAT_TELL_A_PLAYER)
         attributed = min(players, max_players) if method.refines else players
+        if attributed * self._outputs > _MAX_ATTRIBUTIONS:
+            problem = (
+                f"is all {self._outputs:,} classes, for {attributed:,} players each; an answer has at most "
+                f"{_MAX_ATTRIBUTIONS:,} attributions: explain one class, or a shorter input"
+            )
+            raise InvalidRequest([Violation("options.target", problem)])
         return ResolvedOptions(
             method=method,
             target=given.target,
@@ -222,9 +240,10 @@ class CheckedOptions:
 
     def _max_evaluations(self, method: Method, players: int) -> int:
         given = self.given
-        most = _MAX_CELLS // max(1, players)
+        most = _MAX_CELLS // (players + _CELLS_PER_OUTPUT * self._outputs)
         if given.max_evaluations and given.max_evaluations > most:
-            problem = f"is {given.max_evaluations:,}; at most {most:,} are possible for {players:,} players"
+            explained = f"{players:,} players" + (f" and {self._outputs:,} classes" if self._outputs > 1 else "")
+            problem = f"is {given.max_evaluations:,}; at most {most:,} are possible for {explained}"
             raise InvalidRequest([Violation("options.max_evaluations", problem)])
         paid = min(players, given.max_players or PLAYERS_WORTH_GROUPING) if method.refines else players
         default = max(_MIN_EVALUATIONS, method.default_max_evaluations(paid))

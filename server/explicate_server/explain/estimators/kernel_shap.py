@@ -14,7 +14,7 @@ from explicate_server.explain.attribution import Attribution, Booleans, Floats, 
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.method import LEAST_EVALUATIONS, Method
 from explicate_server.explain.statistics.coalitions import PairSampler
-from explicate_server.explain.statistics.least_squares import r_squared
+from explicate_server.explain.statistics.least_squares import VALUE_ROUNDING
 from explicate_server.explain.statistics.pair_regression import PairFit, PairRegression
 from explicate_server.explain.statistics.surrogate import fit_surrogate
 
@@ -28,6 +28,8 @@ SURROGATE_FROM_EVALUATIONS_PER_PLAYER = 4
 SURROGATE_LEAST_GAIN = 0.05
 # Beyond this many players its coalitions are too far apart to tell it anything.
 SURROGATE_MAX_PLAYERS = 64
+# Beyond this many outputs, which share one kernel, it would cost more than all the rest of the fit.
+SURROGATE_MAX_OUTPUTS = 64
 # Fewer pairs than this have no halves worth a fit.
 LEAST_PAIRS_TO_HALVE = 4
 # Without the only pair there is nothing to fit.
@@ -148,29 +150,32 @@ class KernelShap:
         penalised = not exact and self._penalised(pairs)
         fit = regression.fit(pairs.differences, delta, penalised=penalised)
         held_out = self._held_out_r_squared(regression, fit)
-        if not exact and n <= SURROGATE_MAX_PLAYERS and per_player >= SURROGATE_FROM_EVALUATIONS_PER_PLAYER:
+        small = n <= SURROGATE_MAX_PLAYERS and self._game.n_outputs <= SURROGATE_MAX_OUTPUTS
+        if not exact and small and per_player >= SURROGATE_FROM_EVALUATIONS_PER_PLAYER:
             fit = _with_surrogates(regression, fit, pairs.differences, delta, penalised=penalised)
         return fit.values, fit.standard_errors, fit.degrees_of_freedom, held_out
 
     def _held_out_r_squared(self, regression: PairRegression, fit: PairFit) -> Floats:
         """R² of the additive model on both coalitions of each pair, fitted without the pair, float64[outputs].
 
-        With e the left-out error of v(S) − v(N∖S) and s that of v(S) + v(N∖S), the two coalitions' squared errors are
-        those of (s ± e) / 2. Additive models all say v(∅) + v(N) for the sum, so s shows what pairing hides from the
-        fit. The ends, which the model meets, count as much as the pairs of single players: where any one player upholds
-        the output alone, all other values are nearly equal, and their spread is nothing to hold errors against.
+        With e the left-out error of v(S) − v(N∖S) and s that of v(S) + v(N∖S), the two coalitions' squared errors sum
+        to (e² + s²) / 2. Additive models all say v(∅) + v(N) for the sum, so s shows what pairing hides from the fit.
+        The ends, a pair that the model meets, count as much as the pairs of single players: where any one player
+        upholds the output alone, all other values are nearly equal, and their spread is nothing to hold errors against.
         """
-        game, pairs = self._game, self._pairs
+        game, pairs, weights = self._game, self._pairs, regression.weights
         if len(pairs) < LEAST_HELD_OUT_PAIRS:
             return np.full(game.n_outputs, np.nan)
-        left_out = fit.left_out_residuals / np.sqrt(regression.weights)[:, None]
-        missed = pairs.sums - game.empty - game.full
-        ends = np.stack((game.empty, game.full))
-        values = (pairs.sums + pairs.differences, pairs.sums - pairs.differences, 2 * ends)
-        errors = (missed + left_out, missed - left_out, np.zeros_like(ends))
-        singles = float(regression.weights[pairs.levels == 0].sum())
-        weights = np.concatenate((regression.weights, regression.weights, [singles, singles]))
-        return r_squared(np.concatenate(values), np.concatenate(errors), weights)
+        ends_sum, ends_difference = game.full + game.empty, game.full - game.empty
+        ends_weight = float(weights[pairs.levels == 0].sum())
+        total = weights.sum() + ends_weight
+        mean_sum = (weights @ pairs.sums + ends_weight * ends_sum) / total
+        errors = (fit.left_out_residuals**2).sum(axis=0) + weights @ (pairs.sums - ends_sum) ** 2
+        spread = weights @ pairs.differences**2 + weights @ (pairs.sums - mean_sum) ** 2
+        spread += ends_weight * (ends_difference**2 + (ends_sum - mean_sum) ** 2)
+        scale = np.maximum(np.abs(pairs.sums).max(axis=0), np.abs(ends_sum))
+        defined = spread > total * (VALUE_ROUNDING * scale) ** 2
+        return np.where(defined, 1 - errors / np.where(defined, spread, 1.0), np.nan)
 
 
 def _with_surrogates(

@@ -76,7 +76,7 @@ class PermutationShap:
         orders, values = self._complete_orders()
         contributions = self._contributions(orders, values)
         if len(orders):
-            mean = contributions.mean(axis=0)
+            mean = contributions.mean(axis=0).T
         else:
             mean = np.repeat((game.full - game.empty)[:, None] / max(game.n_players, 1), game.n_players, axis=1)
         errors, degrees_of_freedom = _standard_errors(contributions)
@@ -96,7 +96,7 @@ class PermutationShap:
         contributions = self._contributions(*self._complete_orders())
         if len(contributions) < 2 or self._complete:
             return None
-        return contributions[::2].mean(axis=0), contributions[1::2].mean(axis=0)
+        return contributions[::2].mean(axis=0).T, contributions[1::2].mean(axis=0).T
 
     @property
     def _complete(self) -> bool:
@@ -136,12 +136,11 @@ class PermutationShap:
         return orders[known[finite]], values[finite]
 
     def _contributions(self, orders: Indices, values: Floats) -> Floats:
-        """What each player contributes in each order, float64[orders, outputs, n]."""
+        """What each player contributes in each order, float64[orders, n, outputs]."""
         delta = np.broadcast_to(self._game.full - self._game.empty, (len(orders), 1, self._game.n_outputs))
         differences = np.concatenate((-delta, values[:, 0] - values[:, 1], delta), axis=1)  # d(P_0) … d(P_n)
-        by_step = np.diff(differences, axis=1) / 2
-        contributions = np.empty((len(orders), self._game.n_outputs, self._game.n_players))
-        np.put_along_axis(contributions, orders[:, None, :], by_step.transpose(0, 2, 1), axis=2)
+        contributions = np.empty((len(orders), self._game.n_players, self._game.n_outputs))
+        contributions[_each(orders), orders] = np.diff(differences, axis=1) / 2
         return contributions
 
     def _held_out_r_squared(self, orders: Indices, values: Floats, contributions: Floats) -> Floats:
@@ -151,13 +150,17 @@ class PermutationShap:
         n_orders = len(orders)
         if n_orders < 2:
             return np.full(self._game.n_outputs, np.nan)
-        others = (contributions.sum(axis=0) - contributions) / (n_orders - 1)  # [orders, outputs, n]
-        joining = np.take_along_axis(others, orders[:, None, :], axis=2).cumsum(axis=2)[:, :, :-1].transpose(0, 2, 1)
+        others = (contributions.sum(axis=0) - contributions) / (n_orders - 1)
+        joining = others[_each(orders), orders].cumsum(axis=1)[:, :-1]  # [orders, n − 1, outputs]
         predicted = np.stack((self._game.empty + joining, self._game.full - joining), axis=1)
-        ends = np.tile(np.stack((self._game.empty, self._game.full)), (2 * n_orders, 1))  # an order begins at one each
-        told = np.concatenate((values.reshape(-1, self._game.n_outputs), ends))
-        errors = np.concatenate(((values - predicted).reshape(-1, self._game.n_outputs), np.zeros_like(ends)))
-        return r_squared(told, errors, np.ones(len(told)))
+        flat = (-1, self._game.n_outputs)
+        return r_squared(
+            values.reshape(flat),
+            (values - predicted).reshape(flat),
+            np.ones(values[..., 0].size),
+            met=(self._game.empty, self._game.full),
+            met_weight=2.0 * n_orders,  # an order goes from one to the other and back
+        )
 
     def _table(self) -> Floats:
         """All values of the game by coalition, float64[2^n, outputs]."""
@@ -167,22 +170,27 @@ class PermutationShap:
         return table
 
 
+def _each(orders: Indices) -> Indices:
+    """The number of each order, intp[orders, 1], to index with beside the players in it."""
+    return np.arange(len(orders))[:, None]
+
+
 def _standard_errors(contributions: Floats) -> tuple[Floats, float]:
-    """Standard errors float64[outputs, n] of the mean of float64[orders, outputs, n], and their degrees of freedom.
+    """Standard errors float64[outputs, n] of the mean of float64[orders, n, outputs], and their degrees of freedom.
 
     NaN below two orders.
     """
     n_orders = len(contributions)
     if n_orders < 2:
-        return np.full(contributions.shape[1:], np.nan), 1.0
+        return np.full(contributions.shape[:0:-1], np.nan), 1.0
     own, shared = n_orders - 1, SHARED_DEGREES_OF_FREEDOM
     variances = contributions.var(axis=0, ddof=1)
     sizes = np.abs(contributions.mean(axis=0))
-    means = sizes.mean(axis=1, keepdims=True)
+    means = sizes.mean(axis=0)
     relative = np.divide(sizes, means, out=np.ones_like(sizes), where=means > 0)
-    expected = variances.mean(axis=1, keepdims=True) * (1 - SHARE_BY_SIZE + SHARE_BY_SIZE * relative)
+    expected = variances.mean(axis=0) * (1 - SHARE_BY_SIZE + SHARE_BY_SIZE * relative)
     drawn = (own * variances + shared * expected) / (own + shared)
-    return np.sqrt(drawn / n_orders), float(own + shared)
+    return np.sqrt(drawn / n_orders).T, float(own + shared)
 
 
 METHOD = Method(

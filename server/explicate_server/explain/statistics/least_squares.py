@@ -5,6 +5,7 @@ targets, λ the penalty, H = (BᵀB + λI)⁺, coefficients H Bᵀ y, leverages 
 reached by B get the coefficient 0.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +16,22 @@ from explicate_server.explain.attribution import Floats
 VALUE_ROUNDING = float(np.finfo(np.float32).eps)
 
 
-def r_squared(values: Floats, errors: Floats, weights: Floats) -> Floats:
+def r_squared(
+    values: Floats, errors: Floats, weights: Floats, *, met: Sequence[Floats] = (), met_weight: float = 0.0
+) -> Floats:
     """1 − Σ w e² / Σ w (v − v̄)² per output, float64[outputs]; NaN where all values are equal but for float32 rounding.
 
     Args:
         values: float64[m, outputs], v.
         errors: float64[m, outputs], e, of the model's predictions.
         weights: float64[m], w.
+        met: further values, each float64[outputs], that the model meets without an error.
+        met_weight: of each of these.
     """
-    spread = weights @ (values - np.average(values, axis=0, weights=weights)) ** 2
-    defined = spread > (VALUE_ROUNDING * np.abs(values).max(axis=0)) ** 2 * weights.sum()
+    total = weights.sum() + met_weight * len(met)
+    mean = (weights @ values + met_weight * sum(met)) / total
+    spread = weights @ (values - mean) ** 2 + met_weight * sum((value - mean) ** 2 for value in met)
+    defined = spread > (VALUE_ROUNDING * np.abs(values).max(axis=0)) ** 2 * total
     return np.where(defined, 1 - (weights @ errors**2) / np.where(defined, spread, 1.0), np.nan)
 
 
@@ -105,19 +112,21 @@ class Design:
         residuals = targets - self.rows @ coefficients
         return LinearFit(coefficients, residuals, np.minimum(leverages, MAX_LEVERAGE), influence)
 
-    def cross_validated_penalty(self, targets: Floats) -> float:
-        """The λ that minimises the generalised cross-validation error for y, float64[m]; 0 is tried too.
+    def cross_validated_penalties(self, targets: Floats) -> Floats:
+        """The λ of each output, float64[outputs], that minimises its generalised cross-validation error for y,
+        float64[m, outputs]; 0 is tried too.
 
         GCV(λ) = (‖y − ŷ‖² / m) / (1 − tr(B H Bᵀ) / m)². Golub, Heath & Wahba, Technometrics 1979.
         """
         fractions = np.concatenate(([0.0], PENALTY_GRID)) if self.overdetermined else PENALTY_GRID
         penalties = fractions * self.eigenvalues[-1]
-        squared_projections = (self.vectors.T @ (self.rows.T @ targets)) ** 2 / self.eigenvalues  # [rank]
-        outside = max(float(targets @ targets - squared_projections.sum()), 0.0)
+        projections = self.vectors.T @ (self.rows.T @ targets)
+        squared_projections = projections**2 / self.eigenvalues[:, None]  # [rank, outputs]
+        outside = np.maximum(np.einsum("mo,mo->o", targets, targets) - squared_projections.sum(axis=0), 0.0)
         kept = self.eigenvalues / (self.eigenvalues + penalties[:, None])  # [penalties, rank]
-        residual = outside + ((1 - kept) ** 2) @ squared_projections
+        residual = outside + ((1 - kept) ** 2) @ squared_projections  # [penalties, outputs]
         free = len(targets) - kept.sum(axis=1)
-        return float(penalties[np.argmin(residual / np.maximum(free, 1e-9) ** 2)])
+        return np.asarray(penalties[np.argmin(residual / np.maximum(free, 1e-9)[:, None] ** 2, axis=0)])
 
 
 def sandwich_variances(fit: LinearFit, row_factors: Floats | None = None) -> Floats:
