@@ -63,10 +63,27 @@ def _contrast_violations(contrast: Contrast, labels: Sequence[str], path: str) -
 def _class_violations(name: ClassName, labels: Sequence[str], path: str) -> list[Violation]:
     if isinstance(name, int) and not 0 <= name < len(labels):
         return [Violation(f"{path}.index", f"is {name}; the model has classes 0 to {len(labels) - 1}")]
+    if isinstance(name, int) and (namesake := _namesake(name, labels)) is not None:
+        problem = (
+            f"is {name}: the index of class {labels[name]!r}, and the name of class {namesake!r}; name it by its label"
+        )
+        return [Violation(f"{path}.index", problem)]
     if isinstance(name, str) and name not in labels:
         known = ", ".join(repr(label) for label in labels[:20])
         return [Violation(f"{path}.label", f"{name!r} is not a class; there are {known}")]
     return []
+
+
+def _namesake(index: int, labels: Sequence[str]) -> str | None:
+    """The label of another class that reads as the number of this index: nobody can tell which of the two is meant."""
+    for other, label in enumerate(labels):
+        try:
+            same = float(label) == index
+        except ValueError:
+            continue
+        if same and other != index:
+            return label
+    return None
 
 
 def class_index(name: ClassName | None, labels: Sequence[str]) -> int:

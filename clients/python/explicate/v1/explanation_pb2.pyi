@@ -425,7 +425,7 @@ class Target(_message.Message):
     ALL_FIELD_NUMBER: _builtins.int
     CONTRAST_FIELD_NUMBER: _builtins.int
     index: _builtins.int
-    """A class by its index, from 0."""
+    """A class by its index, from 0. Refused where another class has this number as its label: either could be meant."""
     label: _builtins.str
     """A class by its label."""
     @_builtins.property
@@ -510,7 +510,7 @@ class ClassSelector(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     index: _builtins.int
-    """By its index, from 0."""
+    """By its index, from 0, which must not be the label of another class."""
     label: _builtins.str
     """By its label."""
     def __init__(
