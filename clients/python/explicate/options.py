@@ -20,8 +20,9 @@ ALL: Final = AllClasses.ALL
 """As a target: explain every class, from the same evaluations."""
 
 ClassChoice: TypeAlias = int | str
-"""A class by its index, from 0, or by its label. Labels that are numbers are strings all the same: "2". An index that is
-the number of another class's label is refused, as either could be meant."""
+"""A class by its index, from 0, or by its label, a string also where it is a number: "2". An index that is the number
+of another class's label is refused, as either could be meant.
+"""
 
 
 @dataclass(frozen=True)

@@ -313,7 +313,7 @@ class Explanation:
 
     evaluations: rows of the model that it rests on, for a table each the mean over the background rows.
     reused_evaluations: those of them that other requests had already paid for.
-    stop_reason: "tolerance", "top-k", "budget", "deadline", "exact", "complete" (a sample that is used up), or "running"
+    stop_reason: "tolerance", "top-k", "budget", "deadline", "exact", "complete" (its sample is used up), or "running"
         for an answer that is not the last.
     segment_map: where the segments of an image lie, else None.
     """

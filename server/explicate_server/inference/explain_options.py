@@ -133,10 +133,9 @@ class Outputs:
 PLAYERS_WORTH_GROUPING = 64
 ROWS_THAT_TELL_A_PLAYER = 8
 _MIN_EVALUATIONS = 4
-# Of one explanation, coalitions times (players and outputs, each output counted as `_CELLS_PER_OUTPUT` players, because a
-# fit holds that many more arrays of what it is told than of coalitions). With 1,000 outputs these are 2,000 evaluations,
-# which a fit takes 0.1 to 0.2 s and 90 to 170 MB for (`python -m benchmarks.fit_cost`); without the bound 16,384 took
-# 3 s and 1.3 GB.
+# Coalitions of one explanation times (players + `_CELLS_PER_OUTPUT` outputs): a fit holds that many more arrays of what
+# it is told than of coalitions. With 1,000 outputs that is 2,000 evaluations, for which a fit takes .1 to .2 s and 90
+# to 170 MB (`python -m benchmarks.fit_cost`); without the bound 16,384 took 3 s and 1.3 GB.
 _MAX_CELLS = 1 << 23
 _CELLS_PER_OUTPUT = 4
 # Players times outputs: 4 MB of attributions with their errors and intervals.
@@ -229,7 +228,8 @@ class CheckedOptions:
         given, spaces = self.given, self.choices.scales.spaces
         method = _method(given, self.choices, players)
         maximum = self._max_evaluations(method, players)
-        max_players = given.max_players or max(PLAYERS_WORTH_GROUPING, maximum // ROWS_THAT_TELL_A_PLAYER)
+        worthwhile = max(PLAYERS_WORTH_GROUPING, maximum // ROWS_THAT_TELL_A_PLAYER)
+        max_players = given.max_players or max(2, min(worthwhile, _MAX_ATTRIBUTIONS // self._outputs))
         attributed = min(players, max_players) if method.refines else players
         if attributed * self._outputs > _MAX_ATTRIBUTIONS:
             problem = (

@@ -1,4 +1,4 @@
-"""Options of an explanation that are refused by field before any work: unclear targets, and more than a fit may cost."""
+"""Options that are refused by field before any work: targets that are not clear, and more than a fit may cost."""
 
 import re
 import tracemalloc
@@ -81,7 +81,7 @@ def test_so_are_the_numbers_of_an_answer() -> None:
     )
     assert resolved(ExplainOptions(method="lime"), classes=1000, players=1000)
     # Methods that group words have fewer players to tell of.
-    assert resolved(ExplainOptions(target=Target(all=True)), classes=1000, players=1000)
+    assert resolved(ExplainOptions(target=Target(all=True)), classes=1000, players=1000).max_players == 131
 
 
 @pytest.mark.parametrize("method", ["kernel-shap", "permutation-shap", "lime", "lime-stratified"])
@@ -99,4 +99,4 @@ def test_a_fit_at_the_largest_budget_for_many_classes_takes_bounded_memory(metho
     explain_game(value, players, method=method, max_evaluations=rows, min_evaluations=rows)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 250e6
+    assert peak < 300e6

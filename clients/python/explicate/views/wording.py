@@ -102,8 +102,8 @@ def _precision(told: Explained) -> Iterator[str]:
 def _fit(result: ExplainResult) -> Iterator[str]:
     measures = result.explanation.quality
     if _known(measures.held_out_r_squared):
-        figure = measures.held_out_r_squared
-        yield f"additive fit on unseen combinations: {f'R² {figure:.2f}' if figure > 0 else 'no better than a constant'}"
+        fit = measures.held_out_r_squared
+        yield f"additive fit on unseen combinations: {f'R² {fit:.2f}' if fit > 0 else 'no better than a constant'}"
     if _known(measures.split_half_spearman):
         yield f"two halves of the sample agree {measures.split_half_spearman:.2f}"
 
