@@ -146,6 +146,11 @@ _CONFIDENCE_RANGE = (0.5, 0.999)
 _DEFAULT_SEGMENTS = 49
 
 
+def most_evaluations(players: int, outputs: int) -> int:
+    """The largest budget that memory and a fit's time allow, whatever the server's own limit is."""
+    return _MAX_CELLS // (players + _CELLS_PER_OUTPUT * outputs)
+
+
 @dataclass(frozen=True)
 class ExplainOptions:
     """Options as the caller gave them; None where nothing was said. Units as in ``explanation.proto``."""
@@ -257,7 +262,7 @@ class CheckedOptions:
 
     def _max_evaluations(self, method: Method, players: int) -> int:
         given = self.given
-        most = _MAX_CELLS // (players + _CELLS_PER_OUTPUT * self._outputs)
+        most = most_evaluations(players, self._outputs)
         if given.max_evaluations and given.max_evaluations > most:
             explained = f"{players:,} players" + (f" and {self._outputs:,} classes" if self._outputs > 1 else "")
             problem = f"is {given.max_evaluations:,}; at most {most:,} are possible for {explained}"
