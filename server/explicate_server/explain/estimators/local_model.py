@@ -79,7 +79,7 @@ def fit_local_model(
     if len(presence) < LEAST_HELD_OUT_COALITIONS:
         held_out = np.full(targets.shape[1], np.nan)
     else:
-        held_out = r_squared(targets, fit.left_out_residuals / roots, weights)
+        held_out = r_squared(targets, (fit.left_out_residuals**2).sum(axis=0), weights)
     return LocalModel(
         values=fit.coefficients.T,
         intercepts=mean_targets - mean_presence @ fit.coefficients,

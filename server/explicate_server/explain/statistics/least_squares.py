@@ -17,13 +17,13 @@ VALUE_ROUNDING = float(np.finfo(np.float32).eps)
 
 
 def r_squared(
-    values: Floats, errors: Floats, weights: Floats, *, met: Sequence[Floats] = (), met_weight: float = 0.0
+    values: Floats, squared_errors: Floats, weights: Floats, *, met: Sequence[Floats] = (), met_weight: float = 0.0
 ) -> Floats:
     """1 − Σ w e² / Σ w (v − v̄)² per output, float64[outputs]; NaN where all values are equal but for float32 rounding.
 
     Args:
         values: float64[m, outputs], v.
-        errors: float64[m, outputs], e, of the model's predictions.
+        squared_errors: float64[outputs], Σ w e² of the model's predictions.
         weights: float64[m], w.
         met: further values, each float64[outputs], that the model meets without an error.
         met_weight: of each of these.
@@ -32,7 +32,7 @@ def r_squared(
     mean = (weights @ values + met_weight * sum(met)) / total
     spread = weights @ (values - mean) ** 2 + met_weight * sum((value - mean) ** 2 for value in met)
     defined = spread > (VALUE_ROUNDING * np.abs(values).max(axis=0)) ** 2 * total
-    return np.where(defined, 1 - (weights @ errors**2) / np.where(defined, spread, 1.0), np.nan)
+    return np.where(defined, 1 - squared_errors / np.where(defined, spread, 1.0), np.nan)
 
 
 # Eigenvalues of BᵀB below this fraction of the largest one count as directions that B does not reach.
