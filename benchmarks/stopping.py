@@ -108,10 +108,13 @@ def _cases(played: Sequence[Game], truths: Sequence[Floats], seeds: int) -> Iter
 
 def print_stops(tolerance: Sequence[ToleranceStops], top_k: Sequence[TopKStops]) -> None:
     """One table for each kind of stop."""
-    print(f"\n{'stops by tolerance':<25}{'share':>8}{'covered':>9}{'top 1':>8}{'top 3':>8}{'true 1':>8}{'true 3':>8}", end="")
+    print(
+        f"\n{'stops by tolerance':<25}{'share':>8}{'covered':>9}{'top 1':>8}{'top 3':>8}{'true 1':>8}{'true 3':>8}",
+        end="",
+    )
     print(f"{'± of range':>12}{'rows':>7}")
     for one in tolerance:
-        print(f"{one.games:<6} {one.method:<18}{one.share:>8.3f}{one.coverage:>9.3f}{one.top_one:>8.3f}", end="")
+        print(f"{one.games:<6} {one.method:<18}{one.share:>8.3f}{one.coverage:>8.3f}{one.top_one:>8.3f}", end="")
         print(f"{one.top_three:>8.3f}{one.true_top_one:>8.3f}{one.true_top_three:>8.3f}", end="")
         print(f"{one.half_width:>12.3f}{one.evaluations:>7.0f}")
     print(f"\n{'stops by top_k 1, 2, 3':<25}{'confidence':>12}{'stops':>8}{'wrong':>8}{'share':>8}")

@@ -40,23 +40,12 @@ Masking: TypeAlias = Literal["attention", "mask-token", "delete", "background", 
 QualityLevel: TypeAlias = Literal["basic", "full"]
 Priority: TypeAlias = Literal["interactive", "bulk"]
 
-METHODS: Final = {
-    "auto": "exact-shap for a short text or a few columns, else kernel-shap (default)",
-    "exact-shap": "Shapley values from all 2^n combinations of n words, columns or segments",
-    "kernel-shap": "Shapley values estimated from a sample, with intervals",
-    "permutation-shap": "Shapley values from words that join in random orders, with intervals",
-    "partition-shap": "Owen values: neighbours share what they do together; n² rows or more",
-    "occlusion": "what is lost without each single word; the cheapest, n rows",
-    "lime": "the numbers of the lime library, seed for seed",
-    "lime-stratified": "lime's model on a steadier sample: no row twice, every size in its share",
-}
-"""The methods of this release and what each is for; `ModelDescription.methods` has those of a server."""
-
 
 class ExplainOptions(TypedDict, total=False):
     """Keyword arguments of `explain` and `stream_explain`; None means the same as leaving it out.
 
-    method: one of `explicate.options.METHODS`. Default: "auto".
+    method: one that `get_model(name).methods` lists, or "auto", the default: exact-shap where all combinations fit the
+        budget, else kernel-shap.
     target: a class by index or label, `explicate.ALL`, or an `explicate.Contrast`. Default: the predicted class.
     output_space: the scale that is explained, "probability", "logit", or "value" for a regression, which has no other.
         Default: "logit" for a contrast, else "probability".
