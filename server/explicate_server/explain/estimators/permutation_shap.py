@@ -47,7 +47,7 @@ class PermutationShap:
         self._generator = stream(game.seed, 0)
         # None once an order did not fit: later ones are not tried instead.
         self._rows_left = max(max_evaluations - 2, 0)
-        self._unmet = max(2**game.n_players - 2, 0)  # coalitions in no order yet
+        self._unmet: int = max(2**game.n_players - 2, 0)  # coalitions in no order yet
         self._places: dict[bytes, int] = {}  # of coalitions met, in the order in which they are asked
         self._orders: list[Indices] = []  # each [n]
         self._steps: list[Indices] = []  # of each order, the places of P_1 … P_{n−1} and of N∖P_1 … [2, n − 1]
