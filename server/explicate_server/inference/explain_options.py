@@ -134,8 +134,8 @@ PLAYERS_WORTH_GROUPING = 64
 ROWS_THAT_TELL_A_PLAYER = 8
 _MIN_EVALUATIONS = 4
 # Coalitions of one explanation times (players + `_CELLS_PER_OUTPUT` outputs): a fit holds that many more arrays of what
-# it is told than of coalitions. With 1,000 outputs that is 2,000 evaluations, for which a fit takes .1 to .2 s and 90
-# to 170 MB (`python -m benchmarks.fit_cost`); without the bound 16,384 took 3 s and 1.3 GB.
+# it is told than of coalitions. With 1,000 outputs that is 2,000 evaluations, for which a fit takes .05 to .17 s and
+# up to 140 MB (`python -m benchmarks.fit_cost`); without the bound 16,384 took 3 s and 1.3 GB.
 _MAX_CELLS = 1 << 23
 _CELLS_PER_OUTPUT = 4
 # Players times outputs: 4 MB of attributions with their errors and intervals.
