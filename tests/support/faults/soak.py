@@ -22,7 +22,7 @@ from support.faults.swapping import swap_under_load
 
 _SWAPS, _CALLERS, _QUIET_S = 100, 16, 60.0
 _CYCLES, _BUNDLES, _REQUESTS = 300, 2_000, 100_000
-_HOLDS = 3
+_HOLDS = 5
 _MOST_P99_RATIO = 2.0
 _MOST_HOLD_S = 0.02
 _MOST_GROWTH = 0.05
