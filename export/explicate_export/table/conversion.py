@@ -11,15 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.cells.cell_readers import CellError, TooLargeError
 from explicate_bundle.columns import (
     CODES_NAME,
     MISSING_CODE,
     NUMBERS_NAME,
     UNKNOWN_CODE,
-    CellError,
     TableColumns,
     TableRows,
-    TooLargeError,
 )
 from explicate_bundle.errors import BundleError
 from explicate_bundle.model_inputs import ModelInput, TabularInput

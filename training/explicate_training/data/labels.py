@@ -4,7 +4,6 @@ What one class, any number of labels or a number mean for the data is said by th
 """
 
 import math
-import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Literal  # Any: cells as they were read
@@ -12,12 +11,12 @@ from typing import Any, Literal  # Any: cells as they were read
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.cells.number_notation import PLAIN
+
 Label = str | tuple[str, ...] | float
 """A class, any number of labels (sorted, each once), or a number."""
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-
-_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*|(?=\.\d))(\.\d*)?([eE][+-]?\d+)?")  # not 007: that is a code
 
 
 def sorted_labels(labels: set[str]) -> list[str]:
@@ -44,9 +43,7 @@ def parse_number(cell: Any) -> float | None:
         return None
     if isinstance(cell, int | float | Decimal):
         return float(cell)
-    if isinstance(cell, str) and _NUMBER.fullmatch(cell.strip()):
-        return float(cell)
-    return None
+    return PLAIN.parse(cell) if isinstance(cell, str) else None
 
 
 def finite(numbers: Sequence[float | None]) -> NDArray[np.float64]:
