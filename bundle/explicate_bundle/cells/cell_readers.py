@@ -5,7 +5,7 @@ its requests, so that the same text is the same value in both.
 """
 
 from collections.abc import Iterable
-from math import inf
+from math import inf, isfinite
 from typing import Protocol
 
 import numpy as np
@@ -63,15 +63,17 @@ class NumberCells(_Words):
 
     def read(self, value: CellValue) -> float | None:
         """See CellReader."""
-        if isinstance(value, str):
-            text = self.text(value)
-            value = None if text is None else self._parsed(text)
-        if value is None:
-            return None
-        number = _double(value)
-        if problem := number_problem(number):
+        number = self.number(value)
+        if number is not None and (problem := number_problem(number)):
             raise TooLargeError(problem)
         return number
+
+    def number(self, value: CellValue) -> float | None:
+        """The number, however large, or None; raises CellError for a text that is none."""
+        if isinstance(value, str):
+            text = self.text(value)
+            return None if text is None else self._parsed(text)
+        return None if value is None else _double(value)
 
     def _parsed(self, text: str) -> float:
         number = self._notation.parse(text)
@@ -81,7 +83,7 @@ class NumberCells(_Words):
 
 
 class DateCells(_Words):
-    """Dates as texts in the column's notation, and as days since 1970-01-01."""
+    """Dates as texts in the column's notation, as days since 1970-01-01, and as numbers such as 20201231."""
 
     def __init__(self, notation: DateNotation, missing: Iterable[str] = ()) -> None:
         super().__init__(missing)
@@ -89,14 +91,23 @@ class DateCells(_Words):
 
     def read(self, value: CellValue) -> float | None:
         """See CellReader."""
+        return self.number(value)
+
+    def number(self, value: CellValue) -> float | None:
+        """The day, or None; raises CellError as `read` does."""
         if isinstance(value, str):
             text = self.text(value)
-            value = None if text is None else self._parsed(text)
+            return None if text is None else self._parsed(text)
         if value is None:
             return None
         days = _double(value)
-        if not is_date(days):
-            raise TooLargeError(f"is {days:g}; a date's number is its days since 1970-01-01, from year 1 to 9999")
+        return days if is_date(days) else self._written_together(days)
+
+    def _written_together(self, number: float) -> float:
+        """The day of a number such as 20201231, which is more than all days up to the year 9999."""
+        days = self._notation.parse(f"{number:.0f}") if isfinite(number) and number.is_integer() else None
+        if days is None:
+            raise TooLargeError(f"is {number:g}; a date's number is its days since 1970-01-01, from year 1 to 9999")
         return days
 
     def _parsed(self, text: str) -> float:
@@ -159,33 +170,21 @@ class BooleanCells(_Words):
         return None if text is None else BOOLEAN_WORDS.get(text.lower(), text)
 
 
+def number_reader(notation: NumberNotation | DateNotation, missing: Iterable[str]) -> NumberCells | DateCells:
+    """The reader of a column whose values are numbers."""
+    return NumberCells(notation, missing) if isinstance(notation, NumberNotation) else DateCells(notation, missing)
+
+
 def cell_reader(column: bundle_pb2.ColumnSchema, missing_words: Iterable[str] = ()) -> CellReader:
     """The reader of a manifest's column; `missing_words` are those of the whole table."""
     missing = {*missing_words, *column.missing_words}
-    return _READERS.get(column.type, _categories)(column, missing)
-
-
-def _numbers(column: bundle_pb2.ColumnSchema, missing: Iterable[str]) -> CellReader:
-    return NumberCells(NumberNotation.of(column.number_notation), missing)
-
-
-def _dates(column: bundle_pb2.ColumnSchema, missing: Iterable[str]) -> CellReader:
-    return DateCells(DateNotation.of(column.date_notation), missing)
-
-
-def _booleans(column: bundle_pb2.ColumnSchema, missing: Iterable[str]) -> CellReader:  # noqa: ARG001 - as the others
-    return BooleanCells(missing)
-
-
-def _categories(column: bundle_pb2.ColumnSchema, missing: Iterable[str]) -> CellReader:
+    if column.type == bundle_pb2.COLUMN_TYPE_NUMBER:
+        return number_reader(NumberNotation.of(column.number_notation), missing)
+    if column.type == bundle_pb2.COLUMN_TYPE_DATE:
+        return number_reader(DateNotation.of(column.date_notation), missing)
+    if column.type == bundle_pb2.COLUMN_TYPE_BOOLEAN:
+        return BooleanCells(missing)
     return CategoryCells(column.categories, missing)
-
-
-_READERS = {
-    bundle_pb2.COLUMN_TYPE_NUMBER: _numbers,
-    bundle_pb2.COLUMN_TYPE_DATE: _dates,
-    bundle_pb2.COLUMN_TYPE_BOOLEAN: _booleans,
-}
 
 
 def number_problem(value: float) -> str | None:

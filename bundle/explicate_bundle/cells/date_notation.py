@@ -1,16 +1,15 @@
-"""How a column writes its dates, and what a model reads of a date.
+"""How a column writes its dates.
 
 A date is a number of days since 1970-01-01; the time of the day is its fraction. Clock times are taken as they are
-written: an offset from UTC is left away. The parts of a date (:func:`calendar`) are computed in one place, for the
-network's graph and for the trees that it is compared with.
+written: an offset from UTC is left away.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from math import floor, isfinite
-from typing import Any  # arrays of numpy, tensors of torch, or numbers
+from typing import ClassVar
 
 from explicate.v1 import bundle_pb2
 
@@ -19,13 +18,10 @@ DAY_FIRST: int = bundle_pb2.DATE_ORDER_DAY_FIRST
 MONTH_FIRST: int = bundle_pb2.DATE_ORDER_MONTH_FIRST
 ORDERS = (YEAR_FIRST, DAY_FIRST, MONTH_FIRST)
 
-PARTS = ("days", "year", "month", "weekday", "hour")
-"""What :func:`calendar` gives, in this order."""
-
 _EXAMPLES = {YEAR_FIRST: "2020-12-31", DAY_FIRST: "31.12.2020", MONTH_FIRST: "12/31/2020"}
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY_S = 86_400
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _LONGEST_TEXT = 64
 _CENTURY = 69  # POSIX: 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068
 _CLOCK = re.compile(
@@ -40,6 +36,8 @@ _THREE = re.compile(r"([0-9]{1,4}|[A-Za-z]{3,9})([-/. ]|\. |, ?)([0-9]{1,4}|[A-Z
 @dataclass(frozen=True)
 class DateNotation:
     """How a column writes dates, and whether the model reads the time of the day."""
+
+    kind: ClassVar[str] = "date"
 
     order: int = YEAR_FIRST
     time: bool = False
@@ -61,6 +59,10 @@ class DateNotation:
     def example(self) -> str:
         """A date as the column writes it."""
         return _EXAMPLES[self.order] + (" 23:59" if self.time else "")
+
+    def shown(self, number: float) -> str:
+        """A date with the year first."""
+        return date_text(number)
 
     def as_message(self) -> bundle_pb2.DateNotation:
         """As the manifest has it."""
@@ -148,24 +150,3 @@ def date_text(days: float) -> str:
 def is_date(days: float) -> bool:
     """Whether a number is a day from year 1 to year 9999."""
     return isfinite(days) and 1 <= floor(days) + _EPOCH <= date.max.toordinal()
-
-
-def calendar(days: Any, floor_of: Callable[[Any], Any]) -> tuple[Any, Any, Any, Any, Any]:
-    """Days, year, month (1 to 12), weekday (Monday is 0) and hour (with its fraction) of days since 1970-01-01.
-
-    Works alike on float32 tensors and arrays of any shape; NaN gives NaN. Whole days are exact in float32: quotients
-    are rounded correctly, and none that is not a whole number is within a rounding of one. By Hinnant, "chrono-
-    Compatible Low-Level Date Algorithms", civil_from_days: years begin in March, eras have 400 of them.
-    """
-    day = floor_of(days)
-    since_era_0 = day + 719_468
-    era = floor_of(since_era_0 / 146_097)
-    of_era = since_era_0 - era * 146_097  # 0 to 146,096
-    leap = floor_of(of_era / 1_460) - floor_of(of_era / 36_524) + floor_of(of_era / 146_096)
-    year_of_era = floor_of((of_era - leap) / 365)  # 0 to 399
-    of_year = of_era - (365 * year_of_era + floor_of(year_of_era / 4) - floor_of(year_of_era / 100))
-    from_march = floor_of((5 * of_year + 2) / 153)  # 0 to 11
-    january_or_february = floor_of((from_march + 2) / 12)
-    month = from_march + 3 - 12 * january_or_february
-    weekday = day + 3 - 7 * floor_of((day + 3) / 7)
-    return days, year_of_era + 400 * era + january_or_february, month, weekday, 24 * (days - day)

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from explicate.v1 import bundle_pb2
 
@@ -22,9 +22,39 @@ _LONGEST_UNIT = 12  # characters, as in "kWh/(m²·a)"
 _LONGEST_TEXT = 64  # of a number with its unit: a longer text is none
 _UNIT_MARKS = frozenset("%‰°²³/µ.·")
 _CURRENCIES = frozenset(
-    "usd eur gbp chf jpy cny inr aud cad nzd sek nok dkk pln czk huf ron rub brl mxn zar krw try sgd hkd ils aed "
-    "kr rs rm r us".split()
+    [
+        "usd",
+        "eur",
+        "gbp",
+        "chf",
+        "jpy",
+        "cny",
+        "inr",
+        "aud",
+        "cad",
+        "nzd",
+        "sek",
+        "nok",
+        "dkk",
+        "pln",
+        "czk",
+        "huf",
+        "ron",
+        "rub",
+        "brl",
+        "mxn",
+        "zar",
+        "krw",
+        "try",
+        "sgd",
+        "hkd",
+        "ils",
+        "aed",
+        "kr",
+        "rs",
+    ]
 )
+_BEFORE_A_SIGN = 3  # letters, as in US$ or R$
 _PLURAL_STEM = 3  # letters from which a final s is a plural: months, but not ms
 
 
@@ -39,6 +69,8 @@ class WrittenNumber(NamedTuple):
 @dataclass(frozen=True)
 class NumberNotation:
     """How a column writes numbers; the default is that of programs: 1234.5."""
+
+    kind: ClassVar[str] = "number"
 
     decimal: str = "."
     thousands: str = ""
@@ -70,6 +102,10 @@ class NumberNotation:
             return figures
         return f"{self.unit}{figures}" if _is_currency(self.unit) else f"{figures} {self.unit}"
 
+    def shown(self, number: float) -> str:
+        """A number as programs write it."""
+        return f"{number:.10g}"
+
     def as_message(self) -> bundle_pb2.NumberNotation:
         """As the manifest has it."""
         return bundle_pb2.NumberNotation(**vars(self))
@@ -94,7 +130,10 @@ PLAIN = NumberNotation()
 
 def split_number(text: str) -> WrittenNumber | None:
     """The parts of a text with figures in it, one sign and at most one unit; None for any other text."""
-    text = text.strip().translate(_ALIKE)
+    text = text.strip()
+    if _pattern(".", "").fullmatch(text):  # most are
+        return WrittenNumber(text, "", parentheses=False)
+    text = text.translate(_ALIKE)
     parentheses = text.startswith("(") and text.endswith(")")
     text = text[1:-1].strip() if parentheses else text
     found = _DIGITS.search(text) if len(text) <= _LONGEST_TEXT else None
@@ -128,8 +167,10 @@ def _stem(unit: str) -> str:
 
 def _is_currency(text: str) -> bool:
     """Whether a text is what may be before a number: nothing, a currency's sign, or its short name."""
-    letters = "".join(mark for mark in text if unicodedata.category(mark) != "Sc").strip().casefold().rstrip(".")
-    return len(text) <= _LONGEST_UNIT and (not letters or letters in _CURRENCIES)
+    letters = "".join(mark for mark in text if unicodedata.category(mark) != "Sc").strip()
+    if not text or letters.casefold().rstrip(".") in _CURRENCIES:
+        return True
+    return letters != text and len(letters) <= _BEFORE_A_SIGN and (not letters or letters.isalpha())
 
 
 def _is_unit(text: str) -> bool:

@@ -1,7 +1,7 @@
 """Bundles of models that read rows of a table.
 
-``golden.npz`` holds ``numbers`` float32[rows, number and date columns] and ``codes`` int64[rows, other columns] in the graph's
-form (see `TabularSchema`).
+``golden.npz`` holds ``numbers`` float32[rows, number and date columns] and ``codes`` int64[rows, other columns] in the
+graph's form (see `TabularSchema`).
 """
 
 from collections.abc import Iterator, Sequence
