@@ -60,8 +60,8 @@ class TabularNetwork(nn.Module):
     """Rows of a table to outputs, float32 [batch, outputs]: logits, or one value in the target's own unit.
 
     Inputs: `numbers` float32 [batch, number and date columns], NaN where missing, dates as days since 1970-01-01;
-    `codes` int64 [batch, other columns], 0 for a category that is not known, 1 for missing, 2 + k for the k-th category.
-    An input without columns is not read.
+    `codes` int64 [batch, other columns], 0 for a category that is not known, 1 for missing, 2 + k for the k-th one. An
+    input without columns is not read.
     """
 
     def __init__(self, config: TabularNetworkConfig) -> None:

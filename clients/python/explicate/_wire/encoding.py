@@ -183,4 +183,6 @@ def _category_or_missing(value: object, name: str, path: str) -> str | None:
 
 
 def _what_it_may_be(cell_type: type) -> str:
-    return f"must be numbers, strings, true and false, or None where a value is missing, not {cell_type.__name__}"
+    return (
+        f"must be numbers, strings, dates, true and false, or None where a value is missing, not {cell_type.__name__}"
+    )
