@@ -100,7 +100,7 @@ def test_run_directory_holds_all_that_export_needs(config: TableConfig, capfd: p
     assert "http" not in report.replace("http://www.w3.org", "")
     said = capfd.readouterr()
     assert said.out == ""
-    assert "left out: country, which is the same in every row" in said.err
+    assert "  country  not read  is the same in every row\n" in said.err
     assert "Warning" not in said.err
 
 

@@ -69,11 +69,10 @@ def type_table(raw: RawTable, config: TableDataConfig) -> tuple[Table, TypingRep
     words = {*config.missing_words(), ""}
     _check_names(raw, config)
     label_columns = list(config.columns_with_labels().values())
+    unread = {*label_columns, *filter(None, [config.group_column])}
     task, label_cells = _labels({name: _without(words, raw.columns[name]) for name in label_columns}, config, report)
     found = [
-        _read_column(name, _without(words, cells), config)
-        for name, cells in raw.columns.items()
-        if name not in (*label_columns, config.group_column)
+        _read_column(name, _without(words, cells), config) for name, cells in raw.columns.items() if name not in unread
     ]
     columns = [_type_column(column, raw, report) for column in _settled(found, report)]
     typed = tuple(column for column in columns if column is not None)

@@ -191,7 +191,8 @@ def _declared_notation(kind: str, example: str) -> Notation | None:
         return None
     used = [one for one in _NUMBER_NOTATIONS if not one.thousands or one.thousands in written.digits]
     read = [one for one in used if one.number_of(written) is not None]
-    return replace(read[0], unit=written.unit, parentheses=written.parentheses) if len(read) == 1 else None
+    clear = len({one.number_of(written) for one in read}) == 1
+    return replace(read[0], unit=written.unit, parentheses=written.parentheses) if clear else None
 
 
 def _texts(cells: Iterable[Any], numbers: tuple[type, ...]) -> list[str] | None:
