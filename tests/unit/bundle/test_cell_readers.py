@@ -63,9 +63,7 @@ PERCENT = NumberNotation(",", unit="%")
         (NumberNotation(unit="EUR"), "EUR 12", 12),
     ],
 )
-def test_a_text_is_the_number_of_its_columns_notation(
-    notation: NumberNotation, text: str, number: float | None
-) -> None:
+def test_a_text_is_the_number_of_its_notation(notation: NumberNotation, text: str, number: float | None) -> None:
     assert notation.parse(text) == number
     assert NumberNotation.of(notation.as_message()) == notation
     assert notation.parse(notation.example) == 1234.5

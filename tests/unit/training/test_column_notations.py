@@ -298,8 +298,8 @@ def test_check_tells_of_every_column_its_type_why_and_an_example(tmp_path: Path)
     TableRun(TableConfig(data=config), said.append)
     text = "\n".join(said)
     for line in (
-        "  amount  number    1.7% missing, such as '1,000.50'; numbers, written like 1,234.5: '1,000.50' is 1000.5; '-' "
-        "means missing",
+        "  amount  number    1.7% missing, such as '1,000.50'; numbers, written like 1,234.5: '1,000.50' is 1000.5; "
+        "'-' means missing",
         "  when    date      such as '01.01.2020'; dates, written like 31.12.2020: '01.01.2020' is 2020-01-01",
         "  city    category  such as 'A'; 3 different words",
         "  flag    boolean   such as 'false'; true and false",
