@@ -122,7 +122,7 @@ def test_the_training_file_is_answered_like_the_values_that_it_writes(chain: Pat
     asked = ("--model", "orders", "--server", address)
     out, err = _explicate("predict", *asked, "--csv", "orders.csv", "--format", "csv", directory=chain)
     assert [line for line in err.splitlines() if "note" in line] == [
-        "explicate: note: the columns without a name, customer_id, late left out: the model does not read them"
+        "explicate: note: the columns customer_id, late left out: the model does not read them"
     ]
     answers, rows = list(csv.DictReader(io.StringIO(out))), _rows()
     with Client(address) as client:

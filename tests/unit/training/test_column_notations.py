@@ -269,12 +269,17 @@ def test_rows_that_differ_in_a_column_that_is_left_out_are_not_duplicates() -> N
 
 
 def test_a_label_in_another_notation_is_a_regression_and_it_is_said() -> None:
-    labels = [f"{number:,.2f}" for number in varied(float)]
-    table, report = typed(label=labels, x=[0, 1] * 20)
-    assert table.task.name == "regression"
-    np.testing.assert_allclose(table.labels.astype(float), varied(float))
-    (note,) = report.warnings
-    assert note.startswith("the label label is numbers, written like 1,234.5: ")
+    told: list[str] = []
+    for notation in ("{:,.2f}", "{:.2f} kg", "{:.2f}%"):
+        labels = ["-", *(notation.format(number) for number in varied(float)[1:])]
+        raw = RawTable("a.csv", {"label": labels, "x": [0, 1] * 20}, ["train"] * ROWS)
+        table, _ = type_table(raw, CONFIG, told.append)
+        assert table.task.name == "regression"
+        np.testing.assert_allclose(table.labels.astype(float), [np.nan, *varied(float)[1:]])
+    assert [line.split(":")[0] for line in told] == [
+        "the label label is numbers, written like 1,234.5", "the label label is numbers, written like 1234.5 kg",
+        "the label label is numbers, written like 1234.5 %",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("declared", ["number 1,234", "number many", "date 05/06/2020", "date soon"])

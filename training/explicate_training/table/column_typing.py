@@ -20,12 +20,13 @@ from explicate.errors import UsageError
 from explicate_bundle.cells.cell_readers import BOOLEAN_WORDS, CategoryCells, CellError, number_reader
 from explicate_bundle.cells.date_notation import DateNotation, days_of
 from explicate_bundle.cells.number_notation import PLAIN
-from explicate_training.data.labels import finite, label_name, objects, parse_number
+from explicate_training.data.header import Tell, quietly
+from explicate_training.data.labels import finite, label_name, objects, parse_number, settle_labels
 from explicate_training.table.config import TableDataConfig, declared_type
 from explicate_training.table.data import BOOLEAN_CATEGORIES, NUMERIC_TYPES, Column, RawTable, Table
 from explicate_training.table.identifiers import ROW_NUMBERS, of_numbers, of_texts
 from explicate_training.table.notations import Reading, is_some_number, number_reading, reading_of, settled
-from explicate_training.tasks.registry import task_named
+from explicate_training.tasks.registry import task_named, task_of_cells
 from explicate_training.tasks.task import Task
 
 NO_VALUES = "has no values"
@@ -33,7 +34,7 @@ UNREADABLE = "holds neither numbers nor words"
 IGNORED = "the config says ignore"
 DECLARED = "the config says so"
 
-_REGRESSION_VALUES = 20  # a label with more distinct numbers is a quantity, not a class
+_NUMBER_FIELD = "value"  # what a task whose labels are numbers calls them
 _NEARLY_ALL = 0.9  # part of numbers from which a column of words is suspected to be a column of numbers
 
 
@@ -63,14 +64,17 @@ class _Cells:
         return f"data.columns.{self.name}"
 
 
-def type_table(raw: RawTable, config: TableDataConfig) -> tuple[Table, TypingReport]:
-    """Types all columns but the label's and the group's. Raises UsageError when a declared type does not hold."""
+def type_table(raw: RawTable, config: TableDataConfig, tell: Tell = quietly) -> tuple[Table, TypingReport]:
+    """Types all columns but the label's and the group's; `tell` hears how the label was read.
+
+    Raises UsageError when a declared type does not hold.
+    """
     report = TypingReport()
     words = {*config.missing_words(), ""}
     _check_names(raw, config)
     label_columns = list(config.columns_with_labels().values())
     unread = {*label_columns, *filter(None, [config.group_column])}
-    task, label_cells = _labels({name: _without(words, raw.columns[name]) for name in label_columns}, config, report)
+    task, labels = _labels({name: _without(words, raw.columns[name]) for name in label_columns}, config, tell)
     found = [
         _read_column(name, _without(words, cells), config) for name, cells in raw.columns.items() if name not in unread
     ]
@@ -82,7 +86,7 @@ def type_table(raw: RawTable, config: TableDataConfig) -> tuple[Table, TypingRep
     table = Table(
         task=task,
         columns=typed,
-        labels=task.table_labels(label_cells, config),
+        labels=labels,
         groups=_groups(raw, config),
         splits=objects(raw.splits),
         left_out_cells=_hashes(raw, report),
@@ -122,26 +126,27 @@ def _hashes(raw: RawTable, report: TypingReport) -> NDArray[np.uint64]:
     return hashes
 
 
-def _labels(
-    columns: Mapping[str, list[Any]], config: TableDataConfig, report: TypingReport
-) -> tuple[Task, Mapping[str, list[Any]]]:
-    """The task, and the labels as it reads them; numbers of a regression are read in the notation they are in.
+def _labels(columns: Mapping[str, list[Any]], config: TableDataConfig, tell: Tell) -> tuple[Task, NDArray[Any]]:
+    """The task, configured or the one that the label's cells speak for, and the labels as it reads them.
 
-    The configured one; "auto" is a regression when the label is a number with many values.
+    Numbers are read in the notation that the label's column is in, which is told where it is not that of programs.
     """
-    if config.task not in ("auto", "regression"):
-        return task_named(config.task), columns
     name = config.label_column
-    known = [cell for cell in columns[name] if cell is not None]
-    reading = number_reading(known)
-    many = reading is not None and len(set(known)) - len(reading.marks) > _REGRESSION_VALUES
-    if reading is None or not (many or config.task == "regression"):
-        return task_named("classification" if config.task == "auto" else config.task), columns
-    if reading.notation == PLAIN and not reading.marks:
-        return task_named("regression"), columns
-    report.warnings.append(f"the label {name} is {reading.said()}")
-    reader = number_reader(reading.notation, reading.marks)
-    return task_named("regression"), {**columns, name: [reader.number(_plain(cell)) for cell in columns[name]]}
+    task = None if config.task == "auto" else task_named(config.task)
+    if task is None or task.label_field == _NUMBER_FIELD:
+        known = [cell for cell in columns[name] if cell is not None]
+        reading = number_reading(known) or Reading(PLAIN, (), "")
+        cells = [cell for cell in known if not (isinstance(cell, str) and cell.strip() in reading.marks)]
+        numbers = [parse_number(cell) if not isinstance(cell, str) else reading.notation.parse(cell) for cell in cells]
+        task = task or task_of_cells(cells, numbers, name, tell)
+        if task.label_field == _NUMBER_FIELD and (reading.notation != PLAIN or reading.marks):
+            tell(f"the label {name} is {reading.said()}")
+            reader = number_reader(reading.notation, reading.marks)
+            columns = {**columns, name: [reader.number(_plain(cell)) for cell in columns[name]]}
+    labels = task.table_labels(columns, config)
+    if labels.dtype == object:  # names, not numbers
+        labels = objects(settle_labels(labels.tolist(), config, tell))
+    return task, labels
 
 
 def _read_column(name: str, cells: list[Any], config: TableDataConfig) -> _Cells:

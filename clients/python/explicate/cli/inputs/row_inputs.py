@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from explicate.cli import tables
 from explicate.cli.inputs import asked as line_files
+from explicate.cli.inputs import text_files
 from explicate.cli.inputs.asked import Asked, InputKind
-from explicate.cli.inputs.csv_files import csv_table
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.inputs import CellValue, TableRow
 from explicate.model_info import Column
@@ -116,17 +116,17 @@ class _Rows:
 
     def of_csv(self, name: str) -> Iterator[Asked]:
         """The rows of a CSV file; raises UsageError for one without the model's columns."""
-        with csv_table(name, self._names) as table:
-            if problem := _wrong_names(table.names, self._columns):
-                raise UsageError(f"{name} {problem}")
-            self._note(table.names)
-            for number, line in enumerate(table.lines, start=1):
-                written = dict(zip(table.names, line, strict=False))
-                if len(line) == len(table.names):
-                    yield self.asked(number, written)
-                else:
-                    problem = f"has {len(line)} cells where the line of column names has {len(table.names)}"
-                    yield _row(number, written, _refusal(problem))
+        with text_files.opened(name, trained_on=True) as file:
+            try:
+                header, lines = text_files.read_csv(file, self._names)
+                if wrong := _wrong_names(header, self._columns):
+                    raise UsageError(f"{name} {wrong}")
+                self._note(header)
+                for number, (line, problem) in enumerate(lines, start=1):
+                    written = dict(zip(header, line, strict=False))
+                    yield _row(number, written, _refusal(problem)) if problem else self.asked(number, written)
+            except csv.Error as error:
+                raise UsageError(f"{name} is not CSV: {error}") from error
 
     def asked(self, number: int, given: Mapping[str, object] | InvalidArgument) -> Asked:
         """One row; without the columns that the model does not read."""
@@ -148,9 +148,8 @@ class _Rows:
     def _note(self, names: Iterable[str]) -> None:
         others = [name for name in names if name not in self._names and name not in self._noted]
         if others:
-            shown = _some([name or "without a name" for name in others])
             them = "it" if len(others) == 1 else "them"
-            print(f"explicate: note: {shown} left out: the model does not read {them}", file=sys.stderr)
+            print(f"explicate: note: {_some(others)} left out: the model does not read {them}", file=sys.stderr)
             self._noted.update(others)
 
 
