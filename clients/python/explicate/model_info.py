@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from explicate.inputs import ONLY_SOME_KINDS
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,8 @@ class Column:
     categories: tuple[str, ...]
     group: str
     may_be_missing: bool
-    written: str = ""
-    missing_words: tuple[str, ...] = ()
+    written: str = field(default="", metadata=ONLY_SOME_KINDS)
+    missing_words: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
 
 
 @dataclass(frozen=True)
