@@ -15,6 +15,7 @@ import pytest
 from google.protobuf import json_format
 
 from explicate import Client
+from explicate.errors import InvalidArgument
 from explicate.v1 import bundle_pb2
 from support.harness import server_process
 
@@ -169,10 +170,8 @@ def _is_weekend(row: dict[str, str]) -> bool:
     ],
 )
 def test_a_text_in_another_notation_is_refused_with_an_example(address: str, row: dict[str, str], problem: str) -> None:
-    from explicate.errors import InvalidArgument
-
     with Client(address) as client, pytest.raises(InvalidArgument) as refused:
-        client.predict("orders", {**_plain(_rows()[1]), **row})
+        client.predict("orders", [{**_plain(_rows()[1]), **row}])
     ((path, said),) = refused.value.violations
     assert path == f"inputs[0].tabular.cells[{next(iter(row))}]"
     assert problem in said

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from math import floor, isfinite
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from explicate.v1 import bundle_pb2
 
@@ -66,7 +66,7 @@ class DateNotation:
 
     def as_message(self) -> bundle_pb2.DateNotation:
         """As the manifest has it."""
-        return bundle_pb2.DateNotation(order=bundle_pb2.DateOrder.Name(self.order), time=self.time)
+        return bundle_pb2.DateNotation(order=cast(bundle_pb2.DateOrder.ValueType, self.order), time=self.time)
 
     @staticmethod
     def of(message: bundle_pb2.DateNotation) -> "DateNotation":

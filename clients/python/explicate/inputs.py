@@ -15,11 +15,14 @@ from explicate.errors import UsageError
 MAX_IMAGE_BYTES: Final = 8 * 1024 * 1024
 """Bytes of an image file that a server takes unless it was set otherwise."""
 
-CellValue: TypeAlias = float | int | str | bool | date | None
-"""A value of a column: a number, a category by its name, true or false, a date with or without a time, or None for
-missing; also NumPy's numbers, and numbers and dates as text, as the model's training file writes them."""
+CellValue: TypeAlias = float | int | str | bool | None
+"""A value of a column: a number, a category by its name, true or false, or None for missing; also NumPy's numbers, and
+numbers and dates as text, as the model's training file writes them."""
 
-TableRow: TypeAlias = Mapping[str, CellValue]
+GivenValue: TypeAlias = CellValue | date
+"""The same, or a date with or without a time, which is sent as text."""
+
+TableRow: TypeAlias = Mapping[str, GivenValue]
 """A row of a table: every column of the model by name, and no other."""
 
 

@@ -120,10 +120,8 @@ def _hashes(raw: RawTable, report: TypingReport) -> NDArray[np.uint64]:
     """Of each row the cells that are left out, but row numbers: rows that differ in them are not the same row."""
     apart = [name for name, reason in report.left_out.items() if reason != ROW_NUMBERS]
     cells = {name: [str(cell).strip() for cell in raw.columns[name]] for name in apart}
-    hashes: NDArray[np.uint64] = pandas.util.hash_pandas_object(
-        pandas.DataFrame(cells, index=range(len(raw.splits))), index=False
-    ).to_numpy()
-    return hashes
+    frame = pandas.DataFrame(cells, index=range(len(raw.splits)))
+    return pandas.util.hash_pandas_object(frame, index=False).to_numpy(dtype=np.uint64)
 
 
 def _labels(columns: Mapping[str, list[Any]], config: TableDataConfig, tell: Tell) -> tuple[Task, NDArray[Any]]:

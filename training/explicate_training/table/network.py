@@ -16,6 +16,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any  # JSON values
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -231,9 +232,8 @@ def load_network(model_directory: Path) -> TabularNetwork:
     values = json.loads((model_directory / _CONFIG_FILE).read_text(encoding="utf-8"))
     if values.pop("architecture", None) != "tabular-network":
         raise ValueError(f"{model_directory} does not hold a tabular network")
-    config = TabularNetworkConfig(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    )
+    lists: dict[str, Any] = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    config = TabularNetworkConfig(**{**values, **lists})
     network = TabularNetwork(config)
     network.load_state_dict(load_file(model_directory / _WEIGHTS_FILE))
     return network.eval()

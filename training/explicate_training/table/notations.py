@@ -111,9 +111,11 @@ def number_reading(cells: Sequence[Any], *, marks: bool = True) -> Reading | Non
     ]
     if not bare:
         return None
-    around = {"unit": units[0] if units else "", "parentheses": any(part.parentheses for part in figures.values())}
+    unit, parentheses = units[0] if units else "", any(part.parentheses for part in figures.values())
     decisive = not marked.isdisjoint((".", ","))
-    return _reading([replace(one, **around) for one in bare], written, missing, decisive=decisive)
+    return _reading(
+        [replace(one, unit=unit, parentheses=parentheses) for one in bare], written, missing, decisive=decisive
+    )
 
 
 def date_reading(cells: Sequence[Any]) -> Reading | None:

@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import NULL_VALUE
 
 from explicate.errors import UsageError, invalid_argument
-from explicate.inputs import CellValue, Image, Input, TableRow, category, kind_of
+from explicate.inputs import GivenValue, Image, Input, TableRow, category, kind_of
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import table_pb2 as table_pb
 
@@ -64,7 +64,7 @@ class Frame(Protocol):
     def __getitem__(self, name: str, /) -> Iterable[Any]: ...
 
 
-TableColumns: TypeAlias = Mapping[str, Iterable[CellValue]] | Frame
+TableColumns: TypeAlias = Mapping[str, Iterable[GivenValue]] | Frame
 """Columns of equal length by name. In a column, None and NaN are missing."""
 
 
