@@ -72,7 +72,8 @@ class Column:
             numbers = np.array(values, dtype=np.float64)  # None becomes NaN
             too_many_nan = np.count_nonzero(np.isnan(numbers)) > values.count(None)
             return None if too_many_nan or (np.abs(numbers) > LARGEST_NUMBER).any() else numbers
-        found: dict[CellValue, float] = {**(self.codes or {})}
+        found: dict[CellValue, float] = {}
+        found.update((self.codes or {}).items())
         try:
             for value in set(values) - found.keys():  # values repeat
                 found[value] = self.number_of(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date, datetime
 from decimal import Decimal
 
 import numpy as np
@@ -11,8 +12,11 @@ import pytest
 from google.protobuf.struct_pb2 import NULL_VALUE
 
 import explicate
+from explicate import audit
+from explicate._wire.encoding import input_message, table_message
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import table_pb2 as table_pb
+from explicate_bundle.model_inputs import TabularInput
 from support.canned.canned_server import word_value
 from support.canned.canned_tables import TARGET
 
@@ -207,7 +211,7 @@ def test_a_regression_is_described_by_its_target(ask):
     assert description.class_labels == ()
 
 
-def test_dates_are_sent_as_text_and_digested_as_sent(client, server):
+def test_dates_are_sent_as_text_and_digested_as_sent():
     row = {"age": 34, "income": date(2020, 12, 31), "job": datetime(2020, 12, 31, 23, 59), "owner": True}
     sent = input_message(row, "input").tabular.cells
     assert (sent["income"].category, sent["job"].category) == ("2020-12-31", "2020-12-31T23:59:00")

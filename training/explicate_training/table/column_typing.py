@@ -121,7 +121,7 @@ def _hashes(raw: RawTable, report: TypingReport) -> NDArray[np.uint64]:
     apart = [name for name, reason in report.left_out.items() if reason != ROW_NUMBERS]
     cells = {name: [str(cell).strip() for cell in raw.columns[name]] for name in apart}
     frame = pandas.DataFrame(cells, index=range(len(raw.splits)))
-    return pandas.util.hash_pandas_object(frame, index=False).to_numpy(dtype=np.uint64)
+    return np.asarray(pandas.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
 
 
 def _labels(columns: Mapping[str, list[Any]], config: TableDataConfig, tell: Tell) -> tuple[Task, NDArray[Any]]:
