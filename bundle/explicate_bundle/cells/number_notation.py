@@ -19,7 +19,7 @@ THOUSANDS = ("", ",", ".", "'", " ")
 _ALIKE = str.maketrans({"\u2212": "-", "\u2019": "'", "\u00a0": " ", "\u202f": " ", "\u2009": " "})
 _DIGITS = re.compile(r"[0-9](?:.*[0-9])?", re.DOTALL)
 _LONGEST_UNIT = 12  # characters, as in "kWh/(m²·a)"
-_LONGEST_TEXT = 64  # of a number with its unit: a longer text is none
+_LONGEST_TEXT = 400  # of a number with its unit, as the least doubles need: a longer text is none
 _UNIT_MARKS = frozenset("%‰°²³/µ.·")
 _CURRENCIES = frozenset(
     [
@@ -130,13 +130,15 @@ PLAIN = NumberNotation()
 
 def split_number(text: str) -> WrittenNumber | None:
     """The parts of a text with figures in it, one sign and at most one unit; None for any other text."""
+    if len(text) > _LONGEST_TEXT:
+        return None
     text = text.strip()
     if _pattern(".", "").fullmatch(text):  # most are
         return WrittenNumber(text, "", parentheses=False)
     text = text.translate(_ALIKE)
     parentheses = text.startswith("(") and text.endswith(")")
     text = text[1:-1].strip() if parentheses else text
-    found = _DIGITS.search(text) if len(text) <= _LONGEST_TEXT else None
+    found = _DIGITS.search(text)
     if found is None:
         return None
     before, figures, after = text[: found.start()].strip(), found[0], text[found.end() :].strip()

@@ -34,6 +34,7 @@ PERCENT = NumberNotation(",", unit="%")
         (POINT, "(5)", None),
         (POINT, "", None),
         (POINT, "-", None),
+        (POINT, "9" * 10_000, None),  # callers choose how long a text is
         (ENGLISH, "1,234.50", 1234.5),
         (ENGLISH, "1,234,567", 1234567),
         (ENGLISH, "12,34,567.5", 1234567.5),  # lakhs
