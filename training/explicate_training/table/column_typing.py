@@ -5,7 +5,7 @@ written is found for the column as a whole (`notations`); cells are then read as
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -218,7 +218,7 @@ def _infer(column: _Cells, report: TypingReport) -> tuple[str, str]:
         return "boolean", "true and false"
     if reading is not None:
         return reading.notation.kind, reading.said()
-    numbers = sum(is_some_number(cell) for cell in known)
+    numbers = sum(count for cell, count in Counter(known).items() if is_some_number(cell))
     if numbers >= _NEARLY_ALL * len(known):
         report.warnings.append(_nearly_numbers(column.name, known, numbers))
     return "category", f"{len(set(map(str, known))):,} different words"
