@@ -165,7 +165,7 @@ def _is_weekend(row: dict[str, str]) -> bool:
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ({"amount": "1234.5"}, "'1234.5'; this column takes numbers, such as 1.234,5 €"),
+        ({"amount": "1234.5"}, "'1234.5'; this column takes numbers, such as €1.234,5"),
         ({"when": "12/31/2020"}, "'12/31/2020'; this column takes dates, such as 31.12.2020"),
     ],
 )
