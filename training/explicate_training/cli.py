@@ -48,7 +48,8 @@ a small config for a table; columns are typed by what they hold:
   # similar_labels = "merge"  # yes, Yes and YES are one class
   group_column = "household"  # optional: a household never stands in two splits
   [data.columns]              # optional, where the type found is not the one meant
-  area_code = "category"      # number, category, boolean, ordinal, ignore
+  area_code = "category"      # number, date, category, boolean, ordinal, ignore
+  price = "number 1.234,5"    # with an example of how it is written, where that is not clear
   size = ["small", "large"]   # ordinal, in this order
   [data.groups]               # optional: columns that are explained as one
   address = ["city", "street"]

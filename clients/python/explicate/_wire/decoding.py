@@ -47,7 +47,7 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         base_model=bundle.provenance.base_model,
         model_card=response.model_card,
         runtimes=tuple(_runtime_trial(trial) for trial in response.runtimes),
-        columns=tuple(_column(column) for column in bundle.tabular.columns),
+        columns=tuple(_column(column, bundle.tabular.missing_words) for column in bundle.tabular.columns),
         background_rows=bundle.tabular.background_rows,
         target_name=bundle.target_name,
         pairs=bundle.text.pairs,
@@ -77,8 +77,31 @@ def changes(response: model_pb.WatchModelsResponse) -> model_info.ModelChanges:
     return model_info.ModelChanges(tuple(map(model_status, response.models)), response.snapshot)
 
 
-def _column(column: bundle_pb.ColumnSchema) -> model_info.Column:
-    return copied(model_info.Column, column, type=name_of(bundle_pb.ColumnType, column.type))
+def _column(column: bundle_pb.ColumnSchema, missing_words: Iterable[str]) -> model_info.Column:
+    return copied(
+        model_info.Column,
+        column,
+        type=name_of(bundle_pb.ColumnType, column.type),
+        written=_written(column),
+        missing_words=(*missing_words, *column.missing_words),
+    )
+
+
+_DATES = {
+    bundle_pb.DATE_ORDER_YEAR_FIRST: "2020-12-31",
+    bundle_pb.DATE_ORDER_DAY_FIRST: "31.12.2020",
+    bundle_pb.DATE_ORDER_MONTH_FIRST: "12/31/2020",
+}
+
+
+def _written(column: bundle_pb.ColumnSchema) -> str:
+    """How texts of a number or a date are read, by an example; empty for numbers as programs write them."""
+    if column.HasField("date_notation"):
+        return _DATES.get(column.date_notation.order, "") + (" 23:59" if column.date_notation.time else "")
+    if not column.HasField("number_notation"):
+        return ""
+    notation = column.number_notation
+    return f"1{notation.thousands}234{notation.decimal or '.'}5 {notation.unit}".strip()
 
 
 def model_status(status: model_pb.ModelStatus) -> model_info.ModelStatus:
