@@ -19,14 +19,16 @@ from explicate_training.tasks.task import Evaluation, Task
 
 _STRENGTHS = np.linspace(0.05, 1.5, 30)  # 1 answers as if all classes were as frequent
 
+_LEAST_GAIN = 0.01
+
 
 def decision_offsets(
     task: Task, validation: Evaluation, train_targets: NDArray[Any], labels: Sequence[str]
 ) -> NDArray[np.float64] | None:
     """What to add to each logit, float64 [outputs]; None if the classes are balanced, or if nothing is gained by it.
 
-    The validation rows choose what gives the best macro F1. It must be better than without by more than the standard
-    error of that difference (a bootstrap over the rows).
+    The validation rows choose what gives the best macro F1. It must be better than without by at least 0.01, and by
+    more than the standard error of that difference (a bootstrap over the rows).
     """
     outputs, metric = validation.outputs, task.decision_metric
     if not metric or not task.imbalanced(train_targets, len(labels)):
@@ -45,7 +47,7 @@ def decision_offsets(
         for moved in (outputs, outputs + offsets)
     )
     gain = tried[best] - value(outputs)
-    return offsets if gain > float(np.std(after[metric] - before[metric])) else None
+    return offsets if gain > max(_LEAST_GAIN, float(np.std(after[metric] - before[metric]))) else None
 
 
 def fold_offsets(network: nn.Module, offsets: NDArray[np.float64]) -> nn.Linear | None:
