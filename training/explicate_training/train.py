@@ -49,6 +49,7 @@ def train(
     with directory.locked():
         run = prepare_data(config, progress.say)
         run.load()
+        run.check_servable()
         identity = f"{format_config(config)}\n# data {run.sha256}\n"
         resuming = directory.start(identity, resume=resume, restart=restart)
         with directory.written():

@@ -182,7 +182,7 @@ class ModelDescription:
 
     precision: of model.onnx; `status.precision` is what is served. metrics: on the held-out test split, by name.
     metric_intervals: where they lie, with the verdict's confidence. verdict: what the model is worth beside others;
-    None if its training did not say. logit_offsets: what training added to the logits for rare classes, part of the graph.
+    None if its training did not say. logit_offsets: what training added to the logits for rare classes, in the graph.
     granularities, maskings: what the players may be, and how their absence is expressed, the default first.
     model_card: Markdown. runtimes: those that were tried on the server's machine, the one that serves first.
     max_tokens: of a text. columns: of a table. background_rows: how many rows replace absent columns in an explanation.

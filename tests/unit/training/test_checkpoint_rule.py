@@ -11,8 +11,8 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from explicate_training.loop.checkpoints import CheckpointRule, Patience, checkpoint_rule
 from explicate_training.tasks.classification import Classification
 from explicate_training.tasks.multi_label import MultiLabel
-from explicate_training.tasks.regression import Regression
 from explicate_training.tasks.registry import task_named
+from explicate_training.tasks.regression import Regression
 from explicate_training.text.config import TrainingConfig
 from explicate_training.train import train
 from support.imbalanced_texts import imbalanced_config

@@ -205,7 +205,7 @@ def test_offsets_come_only_where_they_help() -> None:
     assert decision_offsets(task, noise, train_targets, labels) is None
     told = np.stack([np.zeros(200), 4.0 * targets - 2 + stream.normal(size=200)], axis=1)
     assert decision_offsets(task, evaluation(task, told, targets, labels), train_targets, labels) is None  # good as is
-    shy = evaluation(task, told + [0, 4.0], targets, labels)
+    shy = evaluation(task, told + np.array([0, 4.0]), targets, labels)
     offsets = decision_offsets(task, shy, train_targets, labels)
     assert offsets is not None
     assert offsets[0] == 0 > offsets[1]

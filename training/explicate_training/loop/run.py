@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import Verdict
 from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
+from explicate_bundle.draft import draft_checks, kind_of_run
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.splits import Part, split_data
@@ -134,6 +136,18 @@ class Run(ABC, Generic[AnyOf, Part]):
         targets, training = self.targets["train"], self.config.training
         return self.fit(Fitting(self.task, training, self.labels, targets, self.scale, checkpoints, resume, progress))
 
+    def check_servable(self) -> None:
+        """Raises UsageError if no server would take the model once it is trained."""
+        record = self.describe_model()
+        record.MergeFrom(self._predicts())
+        kind = kind_of_run(record)
+        for holds, otherwise in draft_checks(record, kind) if kind else ():
+            if not holds:
+                raise UsageError(f"no server would take such a model ({otherwise}), so it is not trained")
+
+    def _predicts(self) -> TrainingRun:
+        return TrainingRun(objective=self.task.name, labels=self.labels, target_name=self.config.data.target_name)
+
     def standard_targets(self, name: str) -> NDArray[Any]:
         """The targets of a split as the loss compares with them."""
         return self.task.standard(self.targets[name], self.scale)
@@ -217,11 +231,9 @@ class Run(ABC, Generic[AnyOf, Part]):
     def _description(self, outcome: Outcome) -> TrainingRun:
         """The content of run.json."""
         record = self.describe_model()
+        record.MergeFrom(self._predicts())
         record.MergeFrom(
             TrainingRun(
-                objective=self.task.name,
-                labels=self.labels,
-                target_name=self.config.data.target_name,
                 seed=self.config.training.seed,
                 data_sha256=self.sha256,
                 tool_versions=tool_versions(self.packages()),

@@ -50,6 +50,7 @@ class TableRun(Run[TableConfig, Table]):
         """What typing, cleaning and splitting did, and which columns know the label."""
         data, cleaning, typing = self.config.data, self._clean.report, self._typing
         self._schema = learn_schema(self.splits.train, data)
+        self._background_rows = data.background_rows  # until they are made; few rows make fewer
         self._examples = {
             name: TableExamples(encode(part, self._schema), self.targets[name])
             for name, part in self.splits.by_name().items()
