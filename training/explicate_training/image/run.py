@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import ImageSchema, Resampling
@@ -20,6 +20,7 @@ from explicate_training.image.cleaning import REASONS, clean_images
 from explicate_training.image.config import AugmentationConfig, ImageConfig
 from explicate_training.image.data import ImageSet, list_images, read_content
 from explicate_training.image.model import load_image_model, load_processor
+from explicate_training.image.neighbours import neighbour_outputs, shrink
 from explicate_training.loop.run import Run
 from explicate_training.loop.trainer import FetchedRows, Fitting, Outcome, fit, one_thread
 from explicate_training.report.report import data_lines, data_report, worst_rows
@@ -73,6 +74,7 @@ class ImageRun(Run[ImageConfig, ImageSet]):
     """A run that trains a model of images."""
 
     template = "image_report.html.jinja"
+    baseline = "nearest neighbours"
 
     def read(self) -> tuple[Task, ImageSet, str]:
         data = self.config.data
@@ -167,6 +169,14 @@ class ImageRun(Run[ImageConfig, ImageSet]):
     @property
     def _is_small(self) -> bool:
         return self._model.operations() * self.config.training.batch_size < _OPERATIONS_TO_SHARE
+
+    @property
+    def network(self) -> nn.Module:
+        return self._model.network
+
+    def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
+        parts = [shrink(part.pixels, part.places, self.targets[name]) for name, part in self.splits.by_name().items()]
+        return self.task.baseline(neighbour_outputs, parts, classes=len(self.labels))
 
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")

@@ -16,12 +16,13 @@ from explicate.errors import UsageError
 from explicate_training.config.sections import LabelledData, TrainingOptions
 from explicate_training.data.labels import finite, label_name, parse_number
 from explicate_training.report import figures
+from explicate_training.tasks.resampling import Counts, Samples, mean
 from explicate_training.tasks.task import (
     SMALL_TREE,
     TREE_FOLDS,
     Drawing,
     Evaluation,
-    FitTrees,
+    FitBaseline,
     LabelRules,
     Loss,
     Metrics,
@@ -46,6 +47,7 @@ class Regression(Task):
     smooths_labels = False
     problem_type = "regression"
     score = ("r2", "R²")
+    spare_score = ("mae", "mean absolute error")
     label_field = "value"
     labels_word = ""
     curves = {"r2": "R²", "mae": "mean absolute error"}
@@ -165,7 +167,21 @@ class Regression(Task):
             "median_mae": float(np.abs(targets - np.median(targets)).mean()),
         }
 
-    def trees(self, fit: FitTrees, parts: Sequence[Any], *, classes: int) -> dict[str, NDArray[np.float64]]:
+    def constant(self, targets: NDArray[Any], labels: Sequence[str]) -> tuple[NDArray[np.float64], str]:
+        return np.array([targets.mean()], dtype=np.float64), "always answering the mean"
+
+    def resampled(self, outputs: Outputs, targets: NDArray[Any], labels: Sequence[str], counts: Counts) -> Samples:
+        """As `metrics`, on draws of the rows."""
+        values = targets.astype(np.float64)
+        errors = outputs[:, 0].astype(np.float64) - values
+        centred = values - values.mean()  # float32 counts keep no more digits than the spread needs
+        spread = mean(np.square(centred), counts) - np.square(mean(centred, counts))
+        squared = mean(np.square(errors), counts)
+        explained = np.full(len(counts), np.nan)
+        np.divide(squared, spread, out=explained, where=spread > 0)
+        return {"r2": 1 - explained, "mae": mean(np.abs(errors), counts), "rmse": np.sqrt(squared)}
+
+    def baseline(self, fit: FitBaseline, parts: Sequence[Any], *, classes: int) -> dict[str, NDArray[np.float64]]:
         return fit(*parts, classes=0)
 
     def leakage(self, values: NDArray[np.float32], targets: NDArray[Any]) -> float | None:
