@@ -162,6 +162,8 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class OutputConfig:
-    """Where the finished run goes."""
+    """Where the finished run goes, and what its report explains."""
 
     directory: str = option("", "the run directory, from the current directory; empty: runs/<name of this file>")
+    explained: int = option(40, "test rows that the report explains, for what counts over all; 0: none", minimum=0)
+    explain_seconds: float = option(60.0, "after which no more rows are explained", above=0)

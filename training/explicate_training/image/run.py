@@ -19,11 +19,14 @@ from explicate_training.image.augmentation import Draw, DrawOrder, augment
 from explicate_training.image.cleaning import REASONS, clean_images
 from explicate_training.image.config import AugmentationConfig, ImageConfig
 from explicate_training.image.data import ImageSet, list_images, read_content
+from explicate_training.image.game import image_game
 from explicate_training.image.model import load_image_model, load_processor
 from explicate_training.image.neighbours import neighbour_outputs, shrink
 from explicate_training.loop.run import Run
 from explicate_training.loop.trainer import FetchedRows, Fitting, Outcome, fit, one_thread
+from explicate_training.report.explanations import Game
 from explicate_training.report.report import data_lines, data_report, worst_rows
+from explicate_training.report.slices import thirds
 from explicate_training.tasks.registry import task_named
 from explicate_training.tasks.task import Evaluation, Task
 
@@ -177,6 +180,17 @@ class ImageRun(Run[ImageConfig, ImageSet]):
     def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
         parts = [shrink(part.pixels, part.places, self.targets[name]) for name, part in self.splits.by_name().items()]
         return self.task.baseline(neighbour_outputs, parts, classes=len(self.labels))
+
+    def game(self, row: int) -> Game | None:
+        test = self.splits.test
+        with one_thread(when=self._is_small):
+            return image_game(self._model, np.asarray(test.pixels[test.places[row]]))
+
+    def groups(self) -> dict[str, NDArray[np.bool_]]:
+        """By brightness."""
+        test = self.splits.test
+        brightness = np.array([float(test.pixels[place].mean()) for place in test.places])
+        return dict(thirds(brightness, ("darkest third", "middle third", "brightest third")))
 
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")

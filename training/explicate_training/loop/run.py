@@ -22,7 +22,9 @@ from explicate_training.data.splits import Part, split_data
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Fitting, Outcome
 from explicate_training.loop.verdict import always_alike, judged, verdict
+from explicate_training.report.explanations import Explanations, Game, explain_rows
 from explicate_training.report.report import write_report
+from explicate_training.report.slices import slices
 from explicate_training.run_directory import tool_versions, write_held_out, write_json, write_run
 from explicate_training.tasks.decision import decision_offsets, fold_offsets, shift_bias
 from explicate_training.tasks.task import Evaluation, Task
@@ -123,6 +125,14 @@ class Run(ABC, Generic[AnyOf, Part]):
     def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
         """What the simple model answers on "validation" and "test", float64 [rows, outputs]."""
 
+    @abstractmethod
+    def game(self, row: int) -> Game | None:
+        """A test row as a game of its parts; None if it has none."""
+
+    def groups(self) -> dict[str, NDArray[np.bool_]]:
+        """Groups of test rows to measure apart, bool [rows] each, by what they are."""
+        return {}
+
     def shown(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002 - what it shows of the answers
         """What the report shows besides."""
         return {}
@@ -173,6 +183,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             write_json(folder / f"{name}.json", content)
         write_run(folder, description)
         test, counted = evaluations["test"], self.config.data.counted
+        word, large_is_bad = self.task.sliced
         write_report(
             folder / "report.html",
             self.template,
@@ -184,9 +195,31 @@ class Run(ABC, Generic[AnyOf, Part]):
             counted=counted,
             data=self.report,
             config_toml=config_toml,
+            title=Path(self.config.data.origin).stem,
+            explanations=self._explanations(test),
+            slices=slices(self.groups(), self.task.sliced_by_row(test, self.labels), large_is_bad=large_is_bad),
+            sliced=word,
+            thresholds=self.task.thresholds(test, self.labels),
             baseline=(self.baseline, metrics[_key(self.baseline)]["test"]),
             **self.shown(test),
         )
+
+    def _explanations(self, test: Evaluation) -> Explanations:
+        output = self.config.output
+        found = explain_rows(
+            self.game,
+            self.task,
+            test,
+            self.labels,
+            target_name=self.config.data.target_name,
+            count=output.explained,
+            limit_s=output.explain_seconds,
+            seed=self.config.training.seed,
+        )
+        if output.explained:
+            few = "" if found.rows == found.wanted else f" of {found.wanted:,}: output.explain_seconds were over"
+            self.say(f"explained {found.rows:,} test {self.config.data.counted}{few} in {duration(found.seconds)}")
+        return found
 
     def _decided(self, validation: Evaluation) -> Evaluation:
         """Adds offsets to the model's logits where rare classes gain by it; the answers to the validation then."""

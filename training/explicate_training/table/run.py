@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any  # JSON values
 
@@ -16,7 +17,9 @@ from explicate_bundle.table_arrays import write_background, write_lime_statistic
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
 from explicate_training.loop.run import Run
 from explicate_training.loop.trainer import Fitting, Outcome, one_thread
+from explicate_training.report.explanations import Game
 from explicate_training.report.report import data_lines, data_report
+from explicate_training.report.slices import thirds
 from explicate_training.table.background import lime_statistics, summarise
 from explicate_training.table.boosted_trees import boosted_trees_outputs
 from explicate_training.table.cleaning import REASONS, clean_table
@@ -25,6 +28,7 @@ from explicate_training.table.config import TableConfig
 from explicate_training.table.data import Table, read_table
 from explicate_training.table.encoding import encode, learn_schema
 from explicate_training.table.fitting import TableExamples, fit_table, new_network, predict_table
+from explicate_training.table.game import background_rows, table_game
 from explicate_training.table.network import save_network
 from explicate_training.table.report import column_lines, column_report, leakage_suspects, suspicion
 from explicate_training.tasks.task import TargetScale, Task
@@ -111,6 +115,36 @@ class TableRun(Run[TableConfig, Table]):
         fit_trees = partial(boosted_trees_outputs, seed=self.config.training.seed)
         with one_thread(when=len(parts[0].encoded) * len(self._schema) < _CELLS_TO_SHARE):
             return self.task.baseline(fit_trees, parts, classes=len(self.labels))
+
+    def game(self, row: int) -> Game | None:
+        return table_game(
+            self._examples["test"].encoded[[row]],
+            self.splits.test.row(row),
+            self._places(),
+            background_rows(self._examples["train"].encoded, seed=self.config.training.seed),
+            partial(predict_table, self._network),
+        )
+
+    def _places(self) -> list[tuple[str, list[int], list[int]]]:
+        """Where each column is among the encoded numbers and codes."""
+        numbers, codes = count(), count()
+        return [
+            (column.name, [next(numbers)], []) if column.type == "number" else (column.name, [], [next(codes)])
+            for column in self._schema
+        ]
+
+    def groups(self) -> dict[str, NDArray[np.bool_]]:
+        """By category, and by thirds of each number."""
+        found: dict[str, NDArray[np.bool_]] = {}
+        for column in self.splits.test.columns:
+            if column.type == "number":
+                parts = thirds(column.values, ("low", "middle", "high"))
+                found |= {f"{column.name}: {name}": rows for name, rows in parts}
+            else:
+                names = dict.fromkeys(value for value in column.values if value is not None)
+                found |= {f"{column.name}: {name}": column.values == name for name in names}
+            found[f"{column.name}: missing"] = column.missing()
+        return found
 
     def write_model(self, folder: Path) -> None:
         """Writes the network, and what explanations need to know of the training rows."""

@@ -85,7 +85,8 @@ class Classification(Task):
     }
     class_titles = {"precision": "precision", "recall": "recall", "f1": "F1"}
     caption = (
-        "Left: counts, shaded by the share of the true class. Right: a calibrated model's bars end on the dashed line."
+        "The matrix has counts, shaded by the share of the true class. In the reliability diagram a calibrated model's "
+        "bars end on the dashed line. The curves show every threshold; the dot is where the model answers now."
     )
 
     def label(self, cells: Sequence[Any], options: LabelledData) -> str | None:
@@ -251,10 +252,35 @@ class Classification(Task):
     def drawings(self, test: Evaluation, labels: Sequence[str], target_name: str, *, counted: str) -> list[Drawing]:
         """Which classes are taken for which, and how sure of it the model is."""
         bins = reliability_bins(test.outputs, test.targets)
+        scores, first = self.scores(test.outputs), 1 if len(labels) == 2 else 0
+        ranked = {label: (scores[:, index], test.targets == index) for index, label in enumerate(labels)}
+        curves = figures.ranking_curves(dict(list(ranked.items())[first:]), threshold=0.5 if first else None)
         return [
             Drawing(figures.confusion_matrix(test.metrics["confusion_matrix"], labels), "Confusion matrix"),
             Drawing(figures.reliability_diagram(bins, counted=counted), "Reliability diagram"),
+            Drawing(curves, "ROC and precision-recall curves"),
         ]
+
+    def scores(self, outputs: Outputs) -> NDArray[np.float64]:
+        """Probabilities of the classes."""
+        return np.asarray(softmax(outputs.astype(np.float64), axis=1))
+
+    def thresholds(self, test: Evaluation, labels: Sequence[str]) -> list[dict[str, float]]:
+        """Of two classes: when the second one is answered from each of nine probabilities on."""
+        if len(labels) != 2:
+            return []
+        scores, positive = self.scores(test.outputs)[:, 1], test.targets == 1
+        found = []
+        for threshold in np.linspace(0.1, 0.9, 9).tolist():
+            answered = scores >= threshold
+            both = int((answered & positive).sum())
+            precision, recall = both / max(int(answered.sum()), 1), both / max(int(positive.sum()), 1)
+            f1 = 2 * precision * recall / max(precision + recall, 1e-12)
+            share = float(answered.mean())
+            found.append(
+                {"threshold": threshold, "answered": share, "precision": precision, "recall": recall, "f1": f1}
+            )
+        return found
 
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
         """By the probability of the wrong class."""

@@ -18,6 +18,7 @@ from torch.nn import functional
 from explicate.errors import UsageError
 from explicate_training.config.sections import LabelledData, TrainingOptions
 from explicate_training.data.labels import label_name, sorted_labels
+from explicate_training.report import figures
 from explicate_training.tasks.classification import Targets
 from explicate_training.tasks.resampling import (
     Counts,
@@ -278,7 +279,14 @@ class MultiLabel(Task):
         )
 
     def drawings(self, test: Evaluation, labels: Sequence[str], target_name: str, *, counted: str) -> list[Drawing]:
-        return []
+        """How well each label is told, at every threshold."""
+        scores = self.scores(test.outputs)
+        ranked = {label: (scores[:, index], test.targets[:, index] == 1) for index, label in enumerate(labels)}
+        return [Drawing(figures.ranking_curves(ranked, threshold=0.5), "ROC and precision-recall curves")]
+
+    def scores(self, outputs: Outputs) -> NDArray[np.float64]:
+        """Probabilities: the sigmoid of each label's logit."""
+        return np.asarray(expit(outputs.astype(np.float64)))
 
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
         """By the probability of the wrong answer about a label, the largest of each row."""

@@ -58,7 +58,8 @@ class Regression(Task):
         "mae": "mean absolute error",
         "rmse": "root mean square error",
     }
-    caption = "Left: a perfect model's points lie on the dashed line. Right: how far predictions are off."
+    caption = "In the first drawing a perfect model's points lie on the dashed line; the second has the errors."
+    sliced = ("mean absolute error", True)
     mistakes_about = "The answers that are furthest off."
     mistake_size = "error"
 
@@ -201,6 +202,10 @@ class Regression(Task):
     def drawings(self, test: Evaluation, labels: Sequence[str], target_name: str, *, counted: str) -> list[Drawing]:
         drawn = figures.residuals(test.outputs[:, 0], test.targets, target_name, counted=counted)
         return [Drawing(drawn, "Predicted against true values, and errors")]
+
+    def sliced_by_row(self, test: Evaluation, labels: Sequence[str]) -> NDArray[np.float64]:
+        """The absolute error of each row, in the unit of the target."""
+        return self.mistakes(test, labels)[0]
 
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
         """By the distance from the true value."""

@@ -105,6 +105,7 @@ class Task(ABC):
     class_word: ClassVar[str] = "class"
     labels_word: ClassVar[str] = "classes"  # what labels are called where they are counted; empty: by their column
     classes_with_answers: ClassVar[bool] = False  # a report has the metrics of classes with the drawings, not before
+    sliced: ClassVar[tuple[str, bool]] = ("answered rightly", False)  # what slices measure; whether large is bad
     caption: ClassVar[str] = ""  # of a report's drawings
     mistakes_about: ClassVar[str] = "The wrong answers it was surest of."
     mistake_size: ClassVar[str] = "probability"  # what tells how bad one is
@@ -325,6 +326,18 @@ class Task(ABC):
     @abstractmethod
     def drawings(self, test: Evaluation, labels: Sequence[str], target_name: str, *, counted: str) -> list[Drawing]:
         """What is drawn of the answers on the test part."""
+
+    def scores(self, outputs: Outputs) -> NDArray[np.float64]:
+        """Answers in the space in which they are explained, float64 [rows, outputs]: probabilities, or values."""
+        return np.asarray(outputs, dtype=np.float64)
+
+    def thresholds(self, test: Evaluation, labels: Sequence[str]) -> list[dict[str, float]]:
+        """What other thresholds than one half would change, where there is one: a row of a report's table each."""
+        return []
+
+    def sliced_by_row(self, test: Evaluation, labels: Sequence[str]) -> NDArray[np.float64]:
+        """What slices take the mean of, float64 [rows]: 1 for a right answer, else 0."""
+        return (self.mistakes(test, labels)[0] == 0).astype(np.float64)
 
     @abstractmethod
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:

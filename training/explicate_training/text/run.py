@@ -12,12 +12,15 @@ from explicate.v1.bundle_pb2 import TextSchema
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_training.loop.run import Run
 from explicate_training.loop.trainer import Fitting, Outcome, fit
+from explicate_training.report.explanations import Game
 from explicate_training.report.report import data_lines, data_report, worst_rows
+from explicate_training.report.slices import thirds
 from explicate_training.tasks.registry import task_named
 from explicate_training.tasks.task import Evaluation, Task
 from explicate_training.text.cleaning import NEAR, REASONS, clean_texts
 from explicate_training.text.config import Config
 from explicate_training.text.data import TextSet, read_rows
+from explicate_training.text.game import text_game
 from explicate_training.text.model import LengthGroupedOrder, Reading, TextModel, load_text_model
 from explicate_training.text.tfidf import linear_outputs, weigh
 
@@ -140,6 +143,16 @@ class TextRun(Run[Config, TextSet]):
     def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
         texts = {name: part.texts.tolist() for name, part in self.splits.by_name().items()}
         return self.task.baseline(linear_outputs, weigh(texts, self.targets), classes=len(self.labels))
+
+    def game(self, row: int) -> Game | None:
+        return text_game(self._model, self.splits.test.texts[row])
+
+    def groups(self) -> dict[str, NDArray[np.bool_]]:
+        """By length."""
+        words = np.array([sum(len(text.split()) for text in texts) for texts in self.splits.test.texts], dtype=float)
+        return {
+            f"{name} words": rows for name, rows in thirds(words, ("shortest third", "middle third", "longest third"))
+        }
 
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")

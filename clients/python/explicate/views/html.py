@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from explicate.results import ExplainResult
 
 # Scoped by class name, because a notebook shows many outputs on one page. "inherit" takes the notebook's theme.
-_STYLE = """<style>
+STYLE = """<style>
 .explicate{font-family:system-ui,sans-serif;font-size:14px;line-height:1.45;color:inherit;max-width:60em;padding:.5em 0}
 .explicate h4{font-size:1.1em;font-weight:600;margin:0 0 .15em}
 .explicate p{margin:.1em 0}
@@ -47,7 +47,17 @@ _STYLE = """<style>
 
 def fragment(result: ExplainResult) -> str:
     """One explanation as a `<div>` with its own style, to be set into any page."""
-    return f'{_STYLE}<div class="explicate">{_body(result)}</div>'
+    return f'{STYLE}<div class="explicate">{_body(result)}</div>'
+
+
+def drawing(result: ExplainResult, output: int = 0, *, most: int | None = None) -> str:
+    """The input alone, coloured by what each part adds to one output; the page that it is set into needs `STYLE`.
+
+    most: of a table only so many of its strongest columns.
+    """
+    told = explained(result)
+    drawn = told.table(output, most=most) if told.has_figures else told.drawer()(output)
+    return f'<div class="explicate">{drawn}</div>'
 
 
 def document(results: Sequence[ExplainResult], title: str = "Explanations") -> str:
@@ -56,7 +66,7 @@ def document(results: Sequence[ExplainResult], title: str = "Explanations") -> s
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="color-scheme" content="light dark"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title>{_STYLE}</head><body>{sections}</body></html>\n"
+        f"<title>{escape(title)}</title>{STYLE}</head><body>{sections}</body></html>\n"
     )
 
 
