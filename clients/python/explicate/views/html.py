@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Scoped by class name, because a notebook shows many outputs on one page. "inherit" takes the notebook's theme.
 STYLE = """<style>
-.explicate{font-family:system-ui,sans-serif;font-size:14px;line-height:1.45;color:inherit;max-width:60em;padding:.5em 0}
+.explicate{font-family:system-ui,sans-serif;font-size:14px;line-height:1.45;color:inherit;max-width:60em;padding:.5em 0;overflow-x:auto}
 .explicate h4{font-size:1.1em;font-weight:600;margin:0 0 .15em}
 .explicate p{margin:.1em 0}
 .explicate .output{margin-top:.8em}
@@ -34,9 +34,10 @@ STYLE = """<style>
 .explicate .key{display:inline-block;border-radius:3px;padding:0 .4em;margin-right:.3em}
 .explicate table{border-collapse:collapse;margin:.5em 0;color:inherit}
 .explicate th{text-align:left;font-weight:600;opacity:.8;font-size:.9em}
-.explicate th,.explicate td{padding:.15em .7em;border:0;overflow-wrap:anywhere;background-color:transparent}
+.explicate th,.explicate td{padding:.15em .7em;border:0;overflow-wrap:break-word;background-color:transparent}
 .explicate td.figure,.explicate th.figure{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .explicate .side{min-width:8em;padding:.15em 0}
+@media(max-width:32em){.explicate .side{min-width:3em}.explicate th,.explicate td{padding:.15em .35em}}
 .explicate .bar{display:block;height:1.1em;border-radius:2px}
 .explicate .lowers .bar{margin-left:auto}
 .explicate svg{display:block;max-width:100%;height:auto;margin:.5em 0}
