@@ -5,12 +5,12 @@ nor from the exported graph, to hold those against. The client's views draw them
 """
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any  # what ExplainResult is given by kind; JSON values
 
 import numpy as np
-import shap
 from numpy.typing import NDArray
 
 import explicate
@@ -175,6 +175,10 @@ class _Teller:
 
     def _values(self, game: Game, output: int) -> tuple[NDArray[np.float64], float]:
         """Shapley values float64 [players] of one output's score, and the score without any part."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its plots call what matplotlib is about to change
+            import shap  # a second or two, which a check of the data need not take
+
         players = len(game.features)
 
         def score(present: NDArray[Any]) -> NDArray[np.float64]:
