@@ -312,6 +312,8 @@ class Explanation(JsonAnswer):
     reused_evaluations: those of them that other requests had already paid for.
     stop_reason: "tolerance", "top-k", "budget", "deadline", "exact", or "running" for an answer that is not the last.
     segment_map: where the segments of an image lie, else None.
+    unspaced_scripts: scripts of the text that are written without spaces, such as "Thai": in them the words are the
+    model's tokens.
     """
 
     features: tuple[Feature, ...]
@@ -325,6 +327,7 @@ class Explanation(JsonAnswer):
     method_version: str
     options: ResolvedOptions
     segment_map: SegmentMap | None = field(default=None, metadata=ONLY_SOME_KINDS)
+    unspaced_scripts: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
 
     def contributions(self, output: int = 0) -> tuple[Contribution, ...]:
         """The features of `attributions[output]` with their numbers, in reading order."""

@@ -11,6 +11,7 @@ from __future__ import annotations  # grpcio's handler class takes type argument
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
@@ -20,11 +21,13 @@ from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import DecodeError, Message
 
 from explicate_server import tracing
-from explicate_server.call_record import CallRecord, current_call, request_id_of
+from explicate_server.call_record import CallRecord, counted_as, current_call, request_id_of
 from explicate_server.errors import AccessDenied, InvalidRequest, NotServing, Overloaded, ServerError
 from explicate_server.inference.admission import caller_of
 from explicate_server.rpc.error_catalogue import abort_with, is_internal
+from explicate_server.rpc.message_bytes import Reader
 from explicate_server.security.access import Access, caller_key
+from explicate_server.shared_room import Lack, lack
 
 AUTHORIZATION_KEY = "authorization"
 _RETRY_AFTER_S = 1.0
@@ -37,6 +40,7 @@ class Reception:
         """``max_calls`` may be in progress; a request has ``max_receive_s`` to arrive."""
         self._access = access
         self._max_calls = max_calls
+        self._calls_of: Counter[str] = Counter()
         self._max_receive_s = max_receive_s
 
     def admit(self, record: CallRecord, context: _Context, *, in_flight: int) -> None:
@@ -44,7 +48,7 @@ class Reception:
 
         Raises:
             AccessDenied: it has no token with the right, or came to the wrong port.
-            Overloaded: ``in_flight`` calls, this one included, are too many.
+            Overloaded: ``in_flight`` calls, this one included, are too many, or too many of them are the caller's.
         """
         try:
             name = self._access.check(record.method, authorizations(context.invocation_metadata()))
@@ -52,9 +56,23 @@ class Reception:
             record.caller = caller_key(error.token_name, record.caller)
             raise
         record.caller = caller_key(name, record.caller)
-        if in_flight > self._max_calls:
+        caller = counted_as(record.caller)
+        missing = lack(1, held=self._calls_of[caller], taken=in_flight - 1, most=self._max_calls)
+        if missing is Lack.SHARE:
+            detail = f"{self._calls_of[caller]:,} calls of yours are in progress; the rest is kept for others"
+            raise Overloaded("CALLER_LIMIT", detail, retry_after_s=_RETRY_AFTER_S)
+        if missing:
             detail = f"{self._max_calls:,} are allowed; come back later or ask another server"
             raise Overloaded("TOO_MANY_CALLS", detail, retry_after_s=_RETRY_AFTER_S)
+        record.admitted_as = caller
+        self._calls_of[caller] += 1
+
+    def leave(self, record: CallRecord) -> None:
+        """A call has ended, whether it was let in or not."""
+        if record.admitted_as is not None:
+            self._calls_of[record.admitted_as] -= 1
+            if not self._calls_of[record.admitted_as]:
+                del self._calls_of[record.admitted_as]
 
     async def receive(self, context: _Context) -> bytes:
         """The bytes of the request.
@@ -90,10 +108,16 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every call of our own services; others pass untouched."""
 
     def __init__(
-        self, reception: Reception, ended: Callable[[CallRecord, str], None], *, log_requests: bool = False
+        self,
+        reception: Reception,
+        reader: Reader,
+        ended: Callable[[CallRecord, str], None],
+        *,
+        log_requests: bool = False,
     ) -> None:
         """``ended`` is told of every call, with its status code's name; ``log_requests`` logs what callers sent."""
         self._reception = reception
+        self._reader = reader
         self._ended = ended
         self._log_requests = log_requests
         self._admitted = _InFlight()
@@ -131,7 +155,7 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrapped(self, handler: Any, method: str) -> grpc.RpcMethodHandler[Any, Any]:
         """To gRPC the request is a stream, so that it is read when we say so; to the client nothing differs."""
-        serializer = handler.response_serializer
+        serializer = _serializer(handler.response_serializer)
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(self._stream(handler, method), response_serializer=serializer)
         return grpc.stream_unary_rpc_method_handler(self._unary(handler, method), response_serializer=serializer)
@@ -178,6 +202,7 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
             code = context.code().name
             raise
         finally:
+            self._reception.leave(record)
             span.set(request_id=record.request_id, model=record.model, version=record.version, code=code)
             span.end(failed=code != grpc.StatusCode.OK.name)
             self._ended(record, code)
@@ -192,21 +217,29 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
         if self._draining:
             raise NotServing("DRAINING", "try another server", retry_after_s=1.0)
         self._reception.admit(record, context, in_flight=self._admitted.count)
-        return self._decode(handler, await self._reception.receive(context))
+        data = await self._reception.receive(context)
+        record.request_bytes = len(data)
+        return await self._decode(handler, data)
 
-    def _decode(self, handler: Any, request: bytes) -> Message:
+    async def _decode(self, handler: Any, request: bytes) -> Message:
         """The request message. Deserialised here, because gRPC answers garbage with INTERNAL and no details.
 
         Raises:
-            InvalidRequest: the bytes are no such message.
+            InvalidRequest: the bytes are no such message, or show that it is over a limit.
         """
         try:
-            message: Message = handler.request_deserializer(request)
+            message = await self._reader.read(handler.request_deserializer, request)
         except (DecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest([], reason="MALFORMED_MESSAGE") from error
         if self._log_requests:
-            _log.info("request: %.*s", _MOST_LOGGED, MessageToJson(message, indent=None))
+            text = await self._reader.run(lambda: MessageToJson(message, indent=None)[:_MOST_LOGGED])
+            _log.info("request: %s", text)
         return message
+
+
+def _serializer(serialize: Callable[[Message], bytes]) -> Callable[[Message | bytes], bytes]:
+    """What sends answers, and those that are bytes already as they are."""
+    return lambda answer: answer if isinstance(answer, bytes) else serialize(answer)
 
 
 class _InFlight:

@@ -6,11 +6,10 @@ The surface sets the port for the task that answers the call; what the task star
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 
+from explicate_server.address import parse_address
 from explicate_server.errors import AccessDenied
 from explicate_server.security.tokens import ADMIN, OPEN, Need, Token, find_token, need
 from explicate_server.settings import Settings
-
-_LOOPBACK_NAMES = ("localhost", "[::1]", "::1")
 
 
 def exposure(settings: Settings) -> str:
@@ -28,8 +27,7 @@ def exposure(settings: Settings) -> str:
 
 def is_local(address: str) -> bool:
     """Whether only this machine can reach an address to listen on."""
-    host = address.rpartition(":")[0]
-    return address.startswith("unix:") or host in _LOOPBACK_NAMES or host.startswith("127.")
+    return parse_address(address).is_local
 
 
 on_admin_port: ContextVar[bool] = ContextVar("on_admin_port", default=False)

@@ -4,7 +4,7 @@ The batchers, the admission, the registry and the stores keep plain sums of thei
 asks. Label values come from fixed sets and from the repository, never from callers.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
 from typing import Any
@@ -14,10 +14,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from explicate_server.address import Address
 from explicate_server.call_record import CallRecord
 from explicate_server.inference.admission import Admission
 from explicate_server.inference.evaluations import ValueStore
 from explicate_server.inference.explainer import Explained
+from explicate_server.registry.records import VersionRecord
 from explicate_server.runtime.batcher import Batchers
 from explicate_server.runtime.queue import QUEUE_BOUNDS_S, QueueTimes
 from explicate_server.telemetry.audit_log import AuditLog
@@ -104,6 +106,19 @@ def model_metrics(outcomes: Mapping[tuple[str, str, str], int], batchers: Batche
     yield from (done, loaded)
 
 
+def state_metrics(records: Callable[[], Iterable[VersionRecord]]) -> Iterator[Metric]:
+    """What each version in the repository is doing, and why if something is wrong, in a word of the error catalogue."""
+    states = GaugeMetricFamily(
+        "explicate_model_state",
+        "1 for the state of each version in the repository, with the reason of one that failed or waits.",
+        labels=["model", "version", "state", "reason"],
+    )
+    for record in records():
+        place = record.location
+        states.add_metric([place.model, str(place.version), record.state.name.lower(), record.code], 1)
+    yield states
+
+
 def store_metrics(store: ValueStore) -> Iterator[Metric]:
     """The values of coalitions that are kept."""
     yield GaugeMetricFamily("explicate_store_bytes", "Bytes of values kept for requests that repeat.", store.bytes)
@@ -138,7 +153,11 @@ class Metrics:
         )
         self._calls = self._counter("calls", "Calls that ended.", "method", "model", "version", "code")
         self._call_seconds = Histogram(
-            "explicate_call_seconds", "Seconds that calls took.", ["method"], buckets=_CALL_S, registry=self.registry
+            "explicate_call_seconds",
+            "Seconds that calls took.",
+            ["method", "model", "version"],
+            buckets=_CALL_S,
+            registry=self.registry,
         )
         self._of_calls: dict[tuple[str, str, int, str], tuple[Counter, Histogram]] = {}
         self._server: tuple[Any, Any] | None = None
@@ -152,9 +171,9 @@ class Metrics:
         key = (record.method, record.model, record.version, code)
         children = self._of_calls.get(key)
         if children is None:  # to look them up takes three times as long as to count
-            version = str(record.version) if record.model else UNKNOWN
-            calls = self._calls.labels(record.method, record.model or UNKNOWN, version, code)
-            children = self._of_calls[key] = (calls, self._call_seconds.labels(record.method))
+            answered = (record.model, str(record.version)) if record.model else (UNKNOWN, UNKNOWN)
+            calls = self._calls.labels(record.method, *answered, code)
+            children = self._of_calls[key] = (calls, self._call_seconds.labels(record.method, *answered))
         children[0].inc()
         children[1].observe(record.seconds)
 
@@ -174,18 +193,15 @@ class Metrics:
         self._evaluations.labels(method).inc(evaluations)
         self._reused.labels(method).inc(reused)
 
-    def listen(self, address: str) -> int:
-        """Serve HTTP on ``host:port`` from a thread of its own; returns the port.
+    def listen(self, address: Address) -> Address:
+        """Serve HTTP there from a thread of its own; returns the address with its port.
 
         Raises:
-            OSError: the address cannot be bound.
-            ValueError: it is not an address.
+            OSError, AddressInUseError: it cannot be bound.
         """
-        host, _, port = address.rpartition(":")
-        if not 0 <= int(port) < 1 << 16:
-            raise ValueError(address)
-        self._server = start_http_server(int(port), addr=host.strip("[]") or "127.0.0.1", registry=self.registry)
-        return int(self._server[0].server_port)
+        with address.claimed():
+            self._server = start_http_server(address.port, addr=address.host, registry=self.registry)
+        return address.at(int(self._server[0].server_port))
 
     def close(self) -> None:
         """Stop listening. Blocks until the thread has ended."""

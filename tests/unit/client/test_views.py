@@ -6,9 +6,12 @@ import json
 import math
 import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
+from itertools import accumulate
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,9 +22,11 @@ from explicate.results import Contribution, Feature, Span
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.views import amounts, kinds, wording
 from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
+from explicate.views.characters import begun, characters
 from explicate.views.html import document, fragment
 from explicate.views.kinds.explained_text import feature_texts, segments
 from support.canned import canned_kinds
+from support.tokenizers_by_kind import TEXTS, texts
 
 
 def explained(text: str, **options) -> explicate.ExplainResult:
@@ -192,7 +197,9 @@ class TestHtml:
         page = parsed(fragment(explained(HOSTILE)))
         assert page.sentence == HOSTILE
         assert {tag for tag, _ in page.tags} <= {"style", "div", "h4", "p", "span", "bdi"}
-        assert all(attribute in {"class", "style", "title"} for _, attributes in page.tags for attribute in attributes)
+        assert all(
+            attribute in {"class", "style", "title", "dir"} for _, attributes in page.tags for attribute in attributes
+        )
 
     def test_tooltip_has_the_value_and_its_interval(self):
         titles = [
@@ -212,7 +219,7 @@ class TestHtml:
         html = fragment(replace(result, explanation=small))
         titles = [attributes["title"] for _, attributes in parsed(html).tags if "title" in attributes]
         assert titles == ["soup: +0.0010 (0.95 interval -0.0010 to +0.0030)", "was: -0.0020"]
-        assert "was -0.0020 · soup +0.0010 ± 0.0020" in html
+        assert "<bdi>was</bdi> -0.0020 · <bdi>soup</bdi> +0.0010 ± 0.0020" in html
 
     def test_header_says_what_was_done(self):
         html = fragment(explained("a b c d e f g"))
@@ -230,7 +237,7 @@ class TestHtml:
         features = (long, result.explanation.features[1])
         html = fragment(replace(result, explanation=replace(result.explanation, features=features)))
         shown = "so, so, so, so, so, so, so, so, so, so,…"
-        assert f">was -0.020 · {shown} +0.010 ± 0.020</p>" in html
+        assert f"><bdi>was</bdi> -0.020 · <bdi>{shown}</bdi> +0.010 ± 0.020</p>" in html
 
     def test_contrast_says_what_it_is_set_against(self):
         html = fragment(explained("soup", target=CONTRAST))
@@ -372,6 +379,26 @@ class TestWording:
         contribution = Contribution(Feature("x", (Span(0, 1),)), 0.2, 0.1, lower, upper)
         assert amounts.half_width(contribution) == words
 
+    @pytest.mark.parametrize(
+        ("scripts", "told"),
+        [
+            ((), ""),
+            (("Thai",), "Thai is written without spaces: its words are the model's tokens"),
+            (
+                ("Tai_Le", "Han", "Hiragana"),
+                "Tai Le, Han and Hiragana are written without spaces: their words are the model's tokens",
+            ),
+        ],
+    )
+    def test_words_that_are_tokens_are_told_in_every_view(self, scripts, told):
+        result = explained("ชานี้")
+        result = replace(result, explanation=replace(result.explanation, unspaced_scripts=scripts))
+        page, lines = unescape(fragment(result)), list(explanation_text.header(result))
+        assert [line for line in lines if "without spaces" in line] == [told] * bool(scripts)
+        assert page.count("without spaces") == bool(scripts)
+        assert told in page
+        assert ("unspaced_scripts" in result.to_json()) == bool(scripts)
+
     def test_fall_stands_beside_that_of_a_random_ranking(self):
         assert wording.quality(explained("soup was", quality="full"))[-1] == (
             "without the words that raise it most the output falls by 0.375 (random: 0.125),"
@@ -433,8 +460,32 @@ class TestText:
 
     @given(st.text())
     def test_nothing_commands_the_terminal(self, text):
-        assert tables.printable(text).isprintable()
+        joiners = str.maketrans("", "", "\u200c\u200d" + "".join(map(chr, range(0xE0020, 0xE0080))))
+        assert tables.printable(text).translate(joiners).isprintable()
         assert len(tables.printable(text)) == len(text)
+
+    def test_emoji_of_several_code_points_are_printed_whole(self):
+        assert tables.printable("👨‍👩‍👧 🏴󠁧󠁢󠁥󠁮󠁧󠁿 می\u200cخواهم") == "👨‍👩‍👧 🏴󠁧󠁢󠁥󠁮󠁧󠁿 می\u200cخواهم"
+        assert (
+            tables.printable("a\u202eb\x1b[31m\u2066")
+            == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}"
+        )
+
+    @pytest.mark.parametrize("text", TEXTS.values())
+    def test_no_view_cuts_a_text_inside_of_a_character(self, text):
+        text = tables.printable(text)
+        edges = {0, *(match.end() for match in regex.finditer(r"\X", text))}
+        assert "".join(characters(text)) == text
+        assert edges.issuperset(accumulate(map(len, characters(text))))
+        for length in range(len(text)):
+            assert len(begun(text, length)) <= length
+            assert len(begun(text, length)) in edges
+            cut = tables.shortened(text, length).removesuffix("…")
+            assert not cut or len(cut) in edges
+
+    @given(texts())
+    def test_characters_make_up_the_text(self, text):
+        assert "".join(characters(text)) == text
 
     @given(st.text(), st.integers(2, 30))
     def test_shortened_text_fits(self, text, width):

@@ -22,7 +22,7 @@ from explicate_training.image.data import ImageSet, list_images, read_content
 from explicate_training.image.game import image_game
 from explicate_training.image.model import load_image_model, load_processor
 from explicate_training.image.neighbours import neighbour_outputs, shrink
-from explicate_training.loop.run import Run
+from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import FetchedRows, Fitting, Outcome, fit, one_thread
 from explicate_training.report.explanations import Game
 from explicate_training.report.report import data_lines, data_report, worst_rows
@@ -79,10 +79,10 @@ class ImageRun(Run[ImageConfig, ImageSet]):
     template = "image_report.html.jinja"
     baseline = "nearest neighbours"
 
-    def read(self) -> tuple[Task, ImageSet, str]:
+    def read(self, tell: Say) -> tuple[Task, ImageSet, str]:
         data = self.config.data
         self._processor = load_processor(self.config.model)
-        clean = clean_images(list_images(data), self._processor.preparation, data)
+        clean = clean_images(list_images(data, tell), self._processor.preparation, data)
         self._cleaning = clean.report
         return task_named(data.task), clean.images, clean.sha256
 
@@ -95,6 +95,7 @@ class ImageRun(Run[ImageConfig, ImageSet]):
             self.splits.by_name(),
             self.task,
             sha256=self.sha256,
+            reading=self.reading,
             reasons=REASONS,
             rows="images",
             test_duplicates_kept=kept,

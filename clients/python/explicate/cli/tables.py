@@ -5,10 +5,21 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from explicate.views.characters import characters
+
+# What joins letters and emoji, and the tags of a flag: not printable by itself, and harmless.
+_JOINERS = frozenset(["\u200c", "\u200d", *map(chr, range(0xE0020, 0xE0080))])
+
 
 def printable(text: str) -> str:
     """`text` with what could command the terminal (escape sequences, bells) or break a line made visible."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(_printable(character) for character in text)
+
+
+def _printable(character: str) -> str:
+    if character.isprintable() or character in _JOINERS:
+        return character
+    return " " if character.isspace() else "\N{REPLACEMENT CHARACTER}"
 
 
 def shortened(text: str, width: int) -> str:
@@ -16,14 +27,24 @@ def shortened(text: str, width: int) -> str:
     text = printable(text)
     if display_width(text) <= width:
         return text
-    while display_width(text) > width - 1:
-        text = text[:-1]
-    return f"{text}…"
+    room, kept = width - 1, ""
+    for character in characters(text):
+        room -= display_width(character)
+        if room < 0:
+            break
+        kept += character
+    return f"{kept}…"
 
 
 def display_width(text: str) -> int:
     """Columns a terminal gives to `text`: two for wide characters, none for combining ones (Unicode TR 11)."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def table(header: Sequence[str], body: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> str:

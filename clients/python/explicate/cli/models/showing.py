@@ -65,7 +65,7 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 
 def _cells(status: ModelStatus) -> list[str]:
-    cells = {**vars(status), "labels": ", ".join(status.labels)}
+    cells = {**vars(status), "labels": ", ".join(status.labels), "version": status.version or ""}
     return [str(cells[name]) for name in _LISTED]
 
 
@@ -89,7 +89,7 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
     reads = kind_of(description)
     outputs = "logits" if description.class_labels else "values"
     lines = [
-        ("model", f"{status.model} version {status.version}"),
+        ("model", _named(status)),
         ("state", f"{status.state} {status.reason}".strip()),
         ("version labels", ", ".join(status.labels)),
         *_traffic(description),
@@ -187,6 +187,9 @@ def run_watch(arguments: argparse.Namespace) -> int:
 def _changed(status: ModelStatus) -> str:
     labels = f" [{', '.join(status.labels)}]" if status.labels else ""
     reason = f": {status.reason}" if status.reason else ""
-    return tables.printable(
-        f"{time.strftime('%H:%M:%S')}  {status.model} version {status.version} {status.state}{labels}{reason}"
-    )
+    return tables.printable(f"{time.strftime('%H:%M:%S')}  {_named(status)} {status.state}{labels}{reason}")
+
+
+def _named(status: ModelStatus) -> str:
+    """Model and version; the version is 0 where the model's folder cannot be read."""
+    return f"{status.model} version {status.version}" if status.version else status.model

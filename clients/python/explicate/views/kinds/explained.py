@@ -72,6 +72,11 @@ class Explained(ABC):
         """What of its input the model did not read; empty when it read all."""
         return ""
 
+    @property
+    def not_words(self) -> str:
+        """Which features are not what they are called, and why; empty when all are."""
+        return ""
+
     @staticmethod
     def not_as_given(answer: Prediction) -> str:  # noqa: ARG004 - most kinds are taken as they are
         """What the model could not take as it was given, by an answer of any kind; empty when it took all."""

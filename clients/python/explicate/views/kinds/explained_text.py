@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from explicate.views import amounts
 from explicate.views.amounts import translucent
+from explicate.views.characters import begun
 from explicate.views.kinds.explained import Explained
 
 if TYPE_CHECKING:
@@ -59,6 +60,15 @@ class ExplainedText(Explained):
         if result.text_pair is not None and usage.pair_characters_used is not None:
             read += f" and of the second text {usage.pair_characters_used} of {len(result.text_pair)}"
         return f"the {what} too long for the model: it read {usage.tokens_used} of {usage.tokens} tokens, {read}"
+
+    @property
+    def not_words(self) -> str:
+        names = [script.replace("_", " ") for script in self.explanation.unspaced_scripts]
+        if not names:
+            return ""
+        listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+        said = "is written without spaces: its" if len(names) == 1 else "are written without spaces: their"
+        return f"{listed} {said} words are the model's tokens"
 
     @property
     def texts(self) -> list[str]:
@@ -113,7 +123,7 @@ class ExplainedText(Explained):
 
     def _figures(self, contribution: Contribution) -> str:
         text = contribution.feature.text
-        shown = text if len(text) <= _LISTED_CHARACTERS else f"{text[: _LISTED_CHARACTERS - 1].rstrip()}…"
+        shown = text if len(text) <= _LISTED_CHARACTERS else f"{begun(text, _LISTED_CHARACTERS - 1).rstrip()}…"
         value, half_width = (
             amounts.number(contribution.value, self.decimals),
             amounts.half_width(contribution, self.decimals),
