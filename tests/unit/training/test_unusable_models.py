@@ -98,7 +98,9 @@ def test_pickled_weights_are_named_and_the_command_that_converts_them(
 ) -> None:
     text = pickled(base, tmp_path / "text")
     sentence = refused(replace(text_config, model=ModelConfig(base=str(text), max_tokens=16)))
-    assert "its weights are in pytorch_model.bin, and pickled weights are not read, because they can run code" in sentence
+    assert (
+        "its weights are in pytorch_model.bin, and pickled weights are not read, because they can run code" in sentence
+    )
     command = sentence.split('python -c "')[1].split('"')[0]
     exec(command, {})  # as the user would
     assert load_text_model(ModelConfig(base=str(text), max_tokens=16), ["a", "b"], seed=0).limit == 128
