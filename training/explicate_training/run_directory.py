@@ -31,9 +31,10 @@ from explicate.v1.training_run_pb2 import TrainingRun
 _OWNER_BYTES = 200
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some network file systems: then nothing is locked
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-_OS_CODE = re.compile(r"\bOs \{ code: (\d+)")  # of Rust
+_OS_CODE = re.compile(r"\b(?:Os \{ code: |os error )(\d+)")  # of Rust
 _TORCH_WRITES = ("PytorchStreamWriter", "inline_container")
 _TRIED_BYTES = 1 << 20
+_WEIGHTS = "model.safetensors"
 _LAST_FILE = "trainer_state.json"  # what the Trainer writes last into a checkpoint
 _TOOLS = ("explicate", "torch", "transformers", "tokenizers", "accelerate", "numpy", "scikit-learn")
 
@@ -211,7 +212,7 @@ def _failed_write(error: Exception, folder: Path) -> tuple[Path, str] | None:
             return None
         return path, _reason(error.errno)
     if isinstance(error, SafetensorError) and (code := _OS_CODE.search(str(error))):
-        return newest, _reason(int(code[1]))
+        return newest.with_name(_WEIGHTS), _reason(int(code[1]))  # which it takes away; config.json comes before it
     if isinstance(error, RuntimeError) and any(name in str(error) for name in _TORCH_WRITES):
         return newest, _why_not(newest)
     return None

@@ -59,7 +59,7 @@ class Patience(EarlyStoppingCallback):
     ) -> None:
         """Counts a look."""
         if not (metrics or {}).get(ONE_ANSWER):
-            super().on_evaluate(args, state, control, metrics or {}, **more)
+            super().on_evaluate(args, state, control, metrics or {}, **more)  # type: ignore[no-untyped-call]
 
 
 def _known(value: float) -> float:

@@ -146,7 +146,7 @@ class Classification(Task):
     def prior_logits(self, targets: NDArray[Any], outputs: int) -> NDArray[np.float64]:
         """log(share) of each class, less that of the rarest."""
         logits = _log_shares(targets, outputs)
-        return logits - logits.min()
+        return np.asarray(logits - logits.min())
 
     def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         """Cross-entropy; balanced, with weights n / (classes * count)."""

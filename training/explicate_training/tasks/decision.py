@@ -8,6 +8,7 @@ few validation rows can choose it.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any  # targets of any number type
 
 import numpy as np
@@ -42,12 +43,13 @@ def decision_offsets(
     tried = [value(outputs - strength * prior) for strength in _STRENGTHS]
     best = int(np.argmax(tried))  # the smallest of equal ones
     offsets = -_STRENGTHS[best] * prior
-    before, after = (
-        resampled(lambda counts, moved=moved: task.resampled(moved, validation.targets, labels, counts), len(outputs))
-        for moved in (outputs, outputs + offsets)
-    )
+
+    def samples(shifted: NDArray[Any]) -> NDArray[np.float64]:
+        measure = partial(task.resampled, shifted, validation.targets, labels)
+        return resampled(measure, len(outputs))[metric]
+
     gain = tried[best] - value(outputs)
-    return offsets if gain > max(_LEAST_GAIN, float(np.std(after[metric] - before[metric]))) else None
+    return offsets if gain > max(_LEAST_GAIN, float(np.std(samples(outputs + offsets) - samples(outputs)))) else None
 
 
 def fold_offsets(network: nn.Module, offsets: NDArray[np.float64]) -> nn.Linear | None:

@@ -112,4 +112,6 @@ def _rising(scores: NDArray[Any], counts: Counts) -> tuple[NDArray[Any], NDArray
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any], *, undefined: float = 0.0) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.full(np.shape(part), undefined, dtype=np.float64), where=np.asarray(whole) > 0)
+    shares = np.full(np.shape(part), undefined, dtype=np.float64)
+    np.divide(part, whole, out=shares, where=np.asarray(whole) > 0)
+    return shares
