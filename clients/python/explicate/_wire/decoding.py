@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from struct import calcsize, unpack
+from typing import Literal
 
 from explicate import model_info, results
 from explicate._wire import option_fields
@@ -57,6 +58,9 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         labels=tuple(copied(model_info.ModelLabel, label) for label in response.labels),
         traffic=traffic(response.traffic),
         shadow=copied(model_info.ShadowReport, response.shadow) if response.HasField("shadow") else None,
+        verdict=_verdict(bundle.verdict) if bundle.HasField("verdict") else None,
+        metric_intervals={name: (ends.lower, ends.upper) for name, ends in bundle.metric_intervals.items()},
+        logit_offsets=tuple(bundle.logit_offsets),
     )
 
 
@@ -75,6 +79,26 @@ def switched(
 def changes(response: model_pb.WatchModelsResponse) -> model_info.ModelChanges:
     """One answer of WatchModels."""
     return model_info.ModelChanges(tuple(map(model_status, response.models)), response.snapshot)
+
+
+def _verdict(verdict: bundle_pb.Verdict) -> model_info.Verdict:
+    rivals = tuple(
+        copied(
+            model_info.Rival,
+            rival,
+            interval=_ends(rival, "interval"),
+            difference_interval=_ends(rival, "difference_interval"),
+        )
+        for rival in verdict.rivals
+    )
+    return copied(model_info.Verdict, verdict, rivals=rivals, interval=_ends(verdict, "interval"))
+
+
+def _ends(
+    message: bundle_pb.Verdict | bundle_pb.Rival, name: Literal["interval", "difference_interval"]
+) -> tuple[float, float] | None:
+    ends: bundle_pb.Interval = getattr(message, name)
+    return (ends.lower, ends.upper) if message.HasField(name) else None  # type: ignore[arg-type]  # a field's name
 
 
 def _column(column: bundle_pb.ColumnSchema, missing_words: Iterable[str]) -> model_info.Column:

@@ -257,6 +257,27 @@ class Bundle(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class MetricIntervalsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___Interval: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___Interval | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     FORMAT_VERSION_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
@@ -276,6 +297,9 @@ class Bundle(_message.Message):
     IMAGE_FIELD_NUMBER: _builtins.int
     INPUT_KIND_FIELD_NUMBER: _builtins.int
     OBJECTIVE_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    METRIC_INTERVALS_FIELD_NUMBER: _builtins.int
+    LOGIT_OFFSETS_FIELD_NUMBER: _builtins.int
     format_version: _builtins.int
     """Version of this format: 1."""
     model: _builtins.str
@@ -344,6 +368,20 @@ class Bundle(_message.Message):
     def image(self) -> Global___ImageSchema:
         """How images become model inputs; set for image models."""
 
+    @_builtins.property
+    def verdict(self) -> Global___Verdict:
+        """How the model compares with trivial and simple ones on the held-out test split; unset if training did not say."""
+
+    @_builtins.property
+    def metric_intervals(self) -> _containers.MessageMap[_builtins.str, Global___Interval]:
+        """Where each of `metrics` lies with the verdict's confidence, by name; those that have no interval are left out."""
+
+    @_builtins.property
+    def logit_offsets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """What training added to each logit, by index, after it had chosen the weights, so that rare classes are answered, too.
+        They are part of the graph. Empty: nothing was added.
+        """
+
     def __init__(
         self,
         *,
@@ -366,10 +404,13 @@ class Bundle(_message.Message):
         image: Global___ImageSchema | None = ...,
         input_kind: Global___InputKind.ValueType = ...,
         objective: Global___Objective.ValueType = ...,
+        verdict: Global___Verdict | None = ...,
+        metric_intervals: _abc.Mapping[_builtins.str, Global___Interval] | None = ...,
+        logit_offsets: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "create_time", b"create_time", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "image", b"image", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "create_time", b"create_time", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "image", b"image", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "input_kind", b"input_kind", "kind", b"kind", "metrics", b"metrics", "model", b"model", "objective", b"objective", "precision", b"precision", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "input_kind", b"input_kind", "kind", b"kind", "logit_offsets", b"logit_offsets", "metric_intervals", b"metric_intervals", "metrics", b"metrics", "model", b"model", "objective", b"objective", "precision", b"precision", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["golden_reduced_tolerance"]  # noqa: Y015
     _WhichOneofArgType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance"]  # noqa: Y015
@@ -381,6 +422,138 @@ class Bundle(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__target_name) -> _WhichOneofReturnType__target_name | None: ...
 
 Global___Bundle: _TypeAlias = Bundle  # noqa: Y015
+
+@_typing.final
+class Interval(_message.Message):
+    """Interval is a range that a figure lies in with some confidence."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOWER_FIELD_NUMBER: _builtins.int
+    UPPER_FIELD_NUMBER: _builtins.int
+    lower: _builtins.float
+    """Its lower end."""
+    upper: _builtins.float
+    """Its upper end."""
+    def __init__(
+        self,
+        *,
+        lower: _builtins.float = ...,
+        upper: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lower", b"lower", "upper", b"upper"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Interval: _TypeAlias = Interval  # noqa: Y015
+
+@_typing.final
+class Verdict(_message.Message):
+    """Verdict says what a model is worth beside two others, measured by one metric on the same rows of the test split. Its
+    intervals are the percentiles of a bootstrap over these rows.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METRIC_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    SMALLER_IS_BETTER_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    RIVALS_FIELD_NUMBER: _builtins.int
+    LEARNT_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    metric: _builtins.str
+    """The metric's name, such as "auroc" or "r2"."""
+    title: _builtins.str
+    """The same for people, such as "AUROC"."""
+    smaller_is_better: _builtins.bool
+    """Whether smaller is better."""
+    value: _builtins.float
+    """The model's value."""
+    learnt: _builtins.bool
+    """Whether it is better than always the same answer: the interval of that difference is on one side of 0."""
+    rows: _builtins.int
+    """Rows of the test split."""
+    confidence: _builtins.float
+    """Of the intervals, such as 0.95."""
+    sentence: _builtins.str
+    """All of it in a sentence."""
+    @_builtins.property
+    def interval(self) -> Global___Interval:
+        """Where it lies; unset if that is not known."""
+
+    @_builtins.property
+    def rivals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rival]:
+        """The models that it is compared with: first one that always answers the same, then a simple one."""
+
+    def __init__(
+        self,
+        *,
+        metric: _builtins.str = ...,
+        title: _builtins.str = ...,
+        smaller_is_better: _builtins.bool = ...,
+        value: _builtins.float = ...,
+        interval: Global___Interval | None = ...,
+        rivals: _abc.Iterable[Global___Rival] | None = ...,
+        learnt: _builtins.bool = ...,
+        rows: _builtins.int = ...,
+        confidence: _builtins.float = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "interval", b"interval", "learnt", b"learnt", "metric", b"metric", "rivals", b"rivals", "rows", b"rows", "sentence", b"sentence", "smaller_is_better", b"smaller_is_better", "title", b"title", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
+@_typing.final
+class Rival(_message.Message):
+    """Rival is a model that another is compared with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_INTERVAL_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What it is, such as "TF-IDF with logistic regression"."""
+    value: _builtins.float
+    """Its value of the metric."""
+    difference: _builtins.float
+    """By how much the model is better; below 0 if it is worse."""
+    @_builtins.property
+    def interval(self) -> Global___Interval:
+        """Where that lies; unset if that is not known."""
+
+    @_builtins.property
+    def difference_interval(self) -> Global___Interval:
+        """Where that lies; unset if that is not known."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.float = ...,
+        interval: Global___Interval | None = ...,
+        difference: _builtins.float = ...,
+        difference_interval: Global___Interval | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["difference_interval", b"difference_interval", "interval", b"interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference", "difference_interval", b"difference_interval", "interval", b"interval", "name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rival: _TypeAlias = Rival  # noqa: Y015
 
 @_typing.final
 class ImageSchema(_message.Message):
