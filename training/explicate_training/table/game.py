@@ -48,6 +48,7 @@ def table_game(
                 codes[chosen, :, place] = row.codes[0, place]
         rows = len(present) * len(background)
         flat = TableRows(numbers.reshape(rows, numbers.shape[2]), codes.reshape(rows, codes.shape[2]))
-        return predict(flat).reshape(len(present), len(background), -1).mean(axis=1)
+        answers = predict(flat).reshape(len(present), len(background), -1)
+        return np.asarray(answers.mean(axis=1))
 
     return Game(features, tuple(name for name, *_ in places), outputs, {"row": cells})

@@ -337,7 +337,7 @@ class Task(ABC):
 
     def sliced_by_row(self, test: Evaluation, labels: Sequence[str]) -> NDArray[np.float64]:
         """What slices take the mean of, float64 [rows]: 1 for a right answer, else 0."""
-        return (self.mistakes(test, labels)[0] == 0).astype(np.float64)
+        return np.where(self.mistakes(test, labels)[0] == 0, 1.0, 0.0)
 
     @abstractmethod
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
