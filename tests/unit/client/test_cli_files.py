@@ -44,8 +44,8 @@ def with_separator(separator: str) -> str:
         ",age,income,job,owner\n0,34,1.5,Bürokraft,true\n1,60,2,clerk,false\n",
         "Unnamed: 0,age,income,job,owner\n0,34,1.5,Bürokraft,true\n1,60,2,clerk,false\n",
         PLAIN.replace("\n", "\r\n") + "  \r\n\x1a",
-        gzip.compress(PLAIN.encode()),
-        gzip.compress(PLAIN.encode("utf-16")),
+        gzip.compress(PLAIN.encode(), mtime=0),
+        gzip.compress(PLAIN.encode("utf-16"), mtime=0),
     ],
 )
 def test_a_csv_file_is_read_whatever_wrote_it(explicate, tmp_path, content):

@@ -138,7 +138,7 @@ class TestReading:
             "# made by hand\nage,income,job,owner,customer_id,label,\n34,,clerk,true,7,good,\n",
             "age,income,job,owner,customer_id,label,label\n34,,clerk,true,7,good,good\n",
             "customer_id,age,income,job,owner,label\n7,34,,clerk,true,good\n".encode("utf-16"),
-            gzip.compress(b"customer_id,age,income,job,owner,label\n7,34,,clerk,true,good\n"),
+            gzip.compress(b"customer_id,age,income,job,owner,label\n7,34,,clerk,true,good\n", mtime=0),
             "customer_id,age,income,job,owner,label\n7,34,,clerk,true,gut für\n".encode("cp1252"),
         ],
         ids=["ids", "spaces", "semicolons", "tabs", "comment", "label-twice", "utf-16", "gzip", "windows-1252"],
