@@ -7,40 +7,44 @@ from dataclasses import dataclass, replace
 from typing import Any  # scikit-learn's estimators; targets of any number type
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from torch.nn import functional
 
-from explicate_bundle.images import Pixels
 from explicate_training.tasks.task import baseline_loss
 
 _EDGE = 16  # pixels
 _NEIGHBOURS = (1, 5, 15)
-_MOST_IMAGES = 5_000
+_MOST_ROWS, _AT_ONCE = 5_000, 64
 
 
 @dataclass(frozen=True)
-class SmallImages:
-    """Images of a few pixels with their targets."""
+class Thumbnails:
+    """Pictures of a few pixels with their targets."""
 
-    values: NDArray[np.float32]  # [images, edge * edge * 3]
+    values: NDArray[np.float32]  # [pictures, edge * edge * 3]
     targets: NDArray[Any]  # as the task gives them
 
 
-def shrink(pixels: Pixels, places: NDArray[np.intp], targets: NDArray[Any]) -> SmallImages:
-    """Some of the pixels uint8 [images, height, width, 3], one image a place."""
-    small = [Image.fromarray(one).resize((_EDGE, _EDGE), Image.Resampling.BOX) for one in pixels[places]]
-    return SmallImages(np.stack([np.asarray(one, dtype=np.float32).ravel() for one in small]), targets)
+def shrink(pixels: NDArray[np.uint8], places: NDArray[np.intp], targets: NDArray[Any]) -> Thumbnails:
+    """Some of the pixels uint8 [pictures, height, width, 3], one picture a place, as means over areas."""
+    parts = [
+        functional.adaptive_avg_pool2d(torch.from_numpy(pixels[places[start:stop]]).permute(0, 3, 1, 2).float(), _EDGE)
+        for start in range(0, len(places), _AT_ONCE)
+        for stop in [start + _AT_ONCE]
+    ]
+    return Thumbnails(torch.cat(parts).flatten(1).numpy(), targets)
 
 
 def neighbour_outputs(
-    train: SmallImages, validation: SmallImages, test: SmallImages, *, classes: int
+    train: Thumbnails, validation: Thumbnails, test: Thumbnails, *, classes: int
 ) -> dict[str, NDArray[np.float64]]:
     """What the best number of neighbours answers on "validation" and "test": log-probabilities [rows, classes].
 
     Without classes they answer values [rows, 1]; float64.
     """
-    rows = np.linspace(0, len(train.targets) - 1, min(len(train.targets), _MOST_IMAGES)).astype(int)
+    rows = np.linspace(0, len(train.targets) - 1, min(len(train.targets), _MOST_ROWS)).astype(int)
     train = replace(train, values=train.values[rows], targets=train.targets[rows])
     kind = KNeighborsClassifier if classes else KNeighborsRegressor
     fitted = [
@@ -53,7 +57,7 @@ def neighbour_outputs(
     return {name: _answers(best, part, classes) for name, part in (("validation", validation), ("test", test))}
 
 
-def _answers(model: Any, part: SmallImages, classes: int) -> NDArray[np.float64]:
+def _answers(model: Any, part: Thumbnails, classes: int) -> NDArray[np.float64]:
     """A class that no neighbour has is as probable as if one more neighbour had a bit of every class."""
     if not classes:
         return np.asarray(model.predict(part.values), dtype=np.float64)[:, np.newaxis]
