@@ -12,6 +12,7 @@ from explicate_bundle.columns import TableRows
 from explicate_training.image.neighbours import neighbour_outputs, shrink
 from explicate_training.table import boosted_trees
 from explicate_training.table.boosted_trees import boosted_trees_outputs
+from explicate_training.table.date_parts import DatePlaces
 from explicate_training.table.fitting import TableExamples
 from explicate_training.text.config import Config, ModelConfig
 from explicate_training.text.tfidf import linear_outputs, weigh
@@ -100,7 +101,7 @@ def test_the_stages_of_the_trees_are_not_kept(monkeypatch: pytest.MonkeyPatch) -
     train_part, validation, test = examples(300, 4, 0), examples(20_000, 4, 1), examples(100, 4, 2)
     stage = 20_000 * 4 * 8
     tracemalloc.start()
-    outputs = boosted_trees_outputs(train_part, validation, test, classes=4, seed=0)
+    outputs = boosted_trees_outputs(train_part, validation, test, classes=4, seed=0, dates=DatePlaces())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 12 * stage
@@ -109,7 +110,7 @@ def test_the_stages_of_the_trees_are_not_kept(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_best_stage_is_the_one_that_is_answered() -> None:
     parts = [examples(200, 3, seed) for seed in range(3)]
-    outputs = boosted_trees_outputs(*parts, classes=3, seed=0)
+    outputs = boosted_trees_outputs(*parts, classes=3, seed=0, dates=DatePlaces())
     losses = []
     for rate in (0.03, 0.1):
         for leaves in (6, 31):

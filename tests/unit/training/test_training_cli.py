@@ -1,6 +1,7 @@
 """`explicate train` as a command."""
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +63,9 @@ def test_only_the_run_directory_goes_to_stdout(tmp_path: Path, capsys: pytest.Ca
     assert said.out == f"{output}\n"
     *_, place, verdict = said.err.splitlines()
     assert place == f"the run is in {output}; its report: {output / 'report.html'}"
-    assert verdict.startswith("VERDICT: not shown to have learnt anything: ")  # of 60 texts, in one epoch
+    assert re.match(
+        "VERDICT: (not shown to have learnt anything|learnt nothing): ", verdict
+    )  # of 60 texts, in one epoch
     assert "seed = 7" in (output / "config.toml").read_text()
 
 

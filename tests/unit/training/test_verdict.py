@@ -52,7 +52,7 @@ def test_a_run_that_learnt_nothing_says_so_in_its_last_line_and_its_report(
     assert found.rivals[0].difference_interval.lower <= 0
     assert said == f"VERDICT: {found.sentence}; explicate export refuses it unless --allow-trivial is given"
     report = (run / "report.html").read_text(encoding="utf-8")
-    assert f"<strong>{found.sentence.split(': ')[0]}: test AUROC" in report
+    assert f'<p class="verdict failed"><strong>Verdict:</strong> {found.sentence.split(": ")[0]}: test AUROC' in report
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_every_kind_of_run_ends_with_a_verdict_and_intervals(
     assert found.rivals[1].difference == pytest.approx(test["auroc"] - theirs["auroc"])
     assert theirs["intervals"]["auroc"][0] <= theirs["auroc"] <= theirs["intervals"]["auroc"][1]
     report = (run / "report.html").read_text(encoding="utf-8")
-    assert "<h2>Verdict</h2>" in report
+    assert f'class="verdict{"" if found.learnt else " failed"}"' in report
     lower, upper = test["intervals"]["accuracy"]
     assert f"[{lower:.3f}, {upper:.3f}]" in report
 
