@@ -72,7 +72,7 @@ def test_interrupted_run_resumes_to_the_same_model(config: Any, imbalance: str, 
             [
                 "customers.csv: separator comma, UTF-8",
                 "columns: 2 number, 2 category, 1 boolean",
-                "missing: ",
+                "% missing, ",
                 "test           36 rows: ",
             ],
         ),
