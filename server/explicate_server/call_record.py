@@ -26,6 +26,7 @@ class CallRecord:
         model: the model that answers; empty until a version of it was leased.
         version: the version that answers, or 0.
         change: what an operator's call is to change, in words for the log; empty for other calls.
+        refused_by_grpc: whether gRPC did not take its request.
     """
 
     request_id: str
@@ -35,6 +36,7 @@ class CallRecord:
     model: str = ""
     version: int = 0
     change: str = ""
+    refused_by_grpc: bool = False
     started_s: float = field(default_factory=time.monotonic)
 
     @property

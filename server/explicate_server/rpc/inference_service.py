@@ -22,8 +22,9 @@ from explicate_server.registry.label_store import LABEL_NAME
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.records import ServedModel
 from explicate_server.rpc import answers, option_messages, requests
-from explicate_server.rpc.interceptor import Pacer, time_left_s
+from explicate_server.rpc.interceptor import time_left_s
 from explicate_server.rpc.requests import InputsDigest
+from explicate_server.rpc.streaming import Pacer, newest
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
 
@@ -97,17 +98,25 @@ class InferenceServicer(services.InferenceServiceServicer):
     async def StreamExplain(
         self, request: messages.StreamExplainRequest, context: _Context
     ) -> AsyncIterator[messages.StreamExplainResponse]:
-        """Estimates as they grow; the last one is final."""
+        """Estimates as they grow; the last one is final. A caller who reads slowly gets fewer of them."""
+        known: Sequence[Player] | None = None  # by the caller
+        async with aclosing(newest(self._estimates(request, context))) as estimates:
+            async for served, value, answer in estimates:
+                new = answer.final or answer.players != known
+                yield answers.stream_explain_response(served, value, answer, with_features=new)
+                known = answer.players
+
+    async def _estimates(
+        self, request: messages.StreamExplainRequest, context: _Context
+    ) -> AsyncGenerator[tuple[ServedModel, ModelInput, ExplainAnswer]]:
+        """Holds the version and the place of the explanation as long as it computes, whoever reads what it gives."""
         pacer = Pacer(STREAM_INTERVAL_S)
         digest = InputsDigest(request)
-        known: Sequence[Player] | None = None  # by the caller
         with self._lease(request.spec.model, digest) as served:
             value = requests.model_input(request.spec.input, "input")
             async with aclosing(self._answers(served, value, request, digest, context, pacer.due)) as steps:
                 async for answer in steps:
-                    new = answer.final or answer.players != known
-                    yield answers.stream_explain_response(served, value, answer, with_features=new)
-                    known = answer.players
+                    yield served, value, answer
 
     @contextmanager
     def _lease(self, reference: messages.ModelRef, digest: InputsDigest) -> Iterator[ServedModel]:
