@@ -283,3 +283,21 @@ async def test_administration_is_answered_on_its_own_port_only(tiny_repository: 
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await services.InferenceServiceStub(admin).Predict(predict_request(TEXT), metadata=metadata)
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("first", ["main", "admin"])
+async def test_each_port_answers_its_own_calls_whichever_was_asked_first(tiny_repository: Path, first: str) -> None:
+    """A method that one port has answered is not thereby known on the other one."""
+    load = "explicate.v1.ModelService/LoadModel"
+    async with running_server(tiny_repository, admin_listen="127.0.0.1:0") as running, admin_channel(running) as admin:
+        channels = {"main": running.channel, "admin": admin}
+        for name in (first, *(channels.keys() - {first}), first):
+            predict = services.InferenceServiceStub(channels[name]).Predict(predict_request(TEXT))
+            if name == "main":
+                assert (await predict).predictions
+            else:
+                assert await predict.code() is grpc.StatusCode.UNIMPLEMENTED
+            error = await outcome(channels[name], load, None)
+            assert error is not None
+            expected = grpc.StatusCode.PERMISSION_DENIED if name == "main" else grpc.StatusCode.INVALID_ARGUMENT
+            assert error.code() is expected, name

@@ -45,11 +45,15 @@ _Continuation = Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHan
 
 
 class Calls:
-    """The calls of all ports of one server."""
+    """The calls of all ports of one server.
+
+    Attributes:
+        reception: what each passes first; it counts those in progress.
+    """
 
     def __init__(self, reception: Reception, ended: Callable[[CallRecord, str], None], settings: Settings) -> None:
         """``ended`` is told of every call, with its status code's name."""
-        self._reception = reception
+        self.reception = reception
         self._ended = ended
         self._settings = settings
         self._draining = False
@@ -62,7 +66,7 @@ class Calls:
         """Refuse new calls and wait for the accepted ones; whether all finished within ``timeout_s``."""
         self._draining = True
         try:
-            await asyncio.wait_for(self._reception.own.none.wait(), timeout_s)
+            await asyncio.wait_for(self.reception.own.none.wait(), timeout_s)
         except TimeoutError:
             return False
         return True
@@ -70,7 +74,7 @@ class Calls:
     @property
     def in_flight(self) -> int:
         """Calls of our own services that are accepted and not answered yet."""
-        return self._reception.own.count
+        return self.reception.own.count
 
     def handler(self, handler: Any, method: str, *, on_admin_port: bool) -> grpc.RpcMethodHandler[Any, Any]:
         """A handler that does the same after the reception; ``method`` is ``package.Service/Method``."""
@@ -117,7 +121,7 @@ class Calls:
     # The frames of these two hold the request, those above must not: see `_forget_frames`.
 
     async def _answer(self, handler: Any, record: CallRecord, context: Context) -> bytes:
-        request = self._decode(handler, await self._reception.receive(record, context))
+        request = self._decode(handler, await self.reception.receive(record, context))
         return self._encode(handler, await handler.unary_unary(request, context))
 
     async def _answer_all(self, handler: Any, record: CallRecord, context: Context) -> None:
@@ -154,7 +158,7 @@ class Calls:
         """Raises NotServing while the server drains, and whatever the reception refuses a call for."""
         if self._draining and is_own(record.method):
             raise NotServing("DRAINING", "try another server", retry_after_s=1.0)
-        with self._reception.admitted(record, context, on_admin_port=on_admin_port):
+        with self.reception.admitted(record, context, on_admin_port=on_admin_port):
             yield
 
     @asynccontextmanager
@@ -164,10 +168,10 @@ class Calls:
             async with aclosing(self._requests(handler, record, context)) as requests:
                 yield requests
         else:
-            yield self._decode(handler, await self._reception.receive(record, context))
+            yield self._decode(handler, await self.reception.receive(record, context))
 
     async def _requests(self, handler: Any, record: CallRecord, context: Context) -> AsyncGenerator[Message]:
-        while (request := await self._reception.next_request(record, context)) is not None:
+        while (request := await self.reception.next_request(record, context)) is not None:
             yield self._decode(handler, request)
 
     def _decode(self, handler: Any, request: bytes) -> Message:

@@ -31,8 +31,10 @@ _MOST_FOREIGN_OF_ONE = 256
 _MOST_FOREIGN_BYTES = 1024
 # gRPC ends a call whose request it did not take one step of the loop later.
 _UNTIL_ENDED_S = 0.02
-# How long a stranger's request may be on its way while so many others wait; one that is here takes a millisecond.
-_TURN_S = 0.01
+# How long a stranger's request may be on its way while others wait, and while a crowd does: a few probes at once must
+# not be refused because the process had no processor for a moment. A request that is here takes a millisecond.
+_TURN_S = 0.1
+_TURN_IN_A_CROWD_S = 0.01
 _CROWD = 8
 
 
@@ -179,7 +181,7 @@ class _Lane:
 
     gRPC tells how large a request is only when it has all of it, and holds it three times for a moment: 24 of 15 MB at
     once took 1.6 GB. One at a time takes no more than one. A small request is here when its call is, and is read in one
-    step. One that is still on its way is waited for unless there is a crowd, which a few probes at once are not.
+    step. One that is still on its way is waited for as long as nobody else waits.
     """
 
     def __init__(self) -> None:
@@ -204,14 +206,17 @@ class _Lane:
             finally:
                 self._waiting -= 1
         try:
-            async with asyncio.timeout(_TURN_S if self._waiting >= _CROWD else within_s) as self._reading:
+            async with asyncio.timeout(within_s) as self._reading:
+                self._hurry()
                 return await context.read()
         finally:
             self._reading = None
             self._turn.release()
 
     def _hurry(self) -> None:
-        """Where there is a crowd, whoever reads now has a moment left."""
-        if self._reading is not None and self._waiting >= _CROWD:
-            soon = asyncio.get_running_loop().time() + _TURN_S
-            self._reading.reschedule(min(soon, self._reading.when() or soon))
+        """Where others wait, whoever reads now has a moment left."""
+        if not self._waiting or self._reading is None or self._reading.expired():
+            return
+        turn_s = _TURN_S if self._waiting < _CROWD else _TURN_IN_A_CROWD_S
+        soon = asyncio.get_running_loop().time() + turn_s
+        self._reading.reschedule(min(soon, self._reading.when() or soon))

@@ -20,10 +20,10 @@ _log = logging.getLogger(__name__)
 
 
 def configure(log_format: str) -> None:
-    """Send everything from INFO on to stderr, as one of FORMATS. For JSON it comes before gRPC is imported."""
+    """Send everything from INFO on to stderr, as one of FORMATS. To be called before gRPC is imported."""
     handler = QueuedHandler(stderr_that_never_blocks())
-    if log_format == "json":  # gRPC's C code writes lines of its own, one for each connection that fails at TLS
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # gRPC's C code writes lines of its own, one for each connection that breaks the protocol: any number, of strangers.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
