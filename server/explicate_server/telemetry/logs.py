@@ -28,6 +28,15 @@ def configure(log_format: str) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
+def lost_lines() -> dict[str, int]:
+    """Lines that the log does not have, by why: nobody read it, or many were alike."""
+    handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, QueuedHandler)]
+    return {
+        "unread": sum(handler.dropped for handler in handlers),
+        "alike": sum(handler.repeated for handler in handlers),
+    }
+
+
 def log_call(record: CallRecord, code: str) -> None:
     """One line for a call that ended with the status ``code``."""
     level = logging.ERROR if code in _FAULTS else logging.INFO if code == "OK" else logging.WARNING

@@ -4,6 +4,7 @@ The batchers, the admission, the registry and the stores keep plain sums of thei
 asks. Label values come from fixed sets and from the repository, never from callers.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
@@ -21,6 +22,7 @@ from explicate_server.inference.explainer import Explained
 from explicate_server.runtime.batcher import Batchers
 from explicate_server.runtime.queue import QUEUE_BOUNDS_S, QueueTimes
 from explicate_server.telemetry.audit_log import AuditLog
+from explicate_server.telemetry.logs import lost_lines
 
 _LABELS = ("model", "version", "priority")
 # A sum of ClassStatistics, its metric and what it means. Prometheus adds _total.
@@ -89,6 +91,14 @@ def _audit(audit: AuditLog | None) -> Iterator[Metric]:
     yield CounterMetricFamily("explicate_audit_lost_lines", "Lines that the audit log does not have.", lost)
 
 
+def _log() -> Iterator[Metric]:
+    """The log."""
+    lost = CounterMetricFamily("explicate_log_lost_lines", "Lines that the log does not have.", labels=["reason"])
+    for reason, count in lost_lines().items():
+        lost.add_metric([reason], count)
+    yield lost
+
+
 def model_metrics(outcomes: Mapping[tuple[str, str, str], int], batchers: Batchers) -> Iterator[Metric]:
     """What was done to models, by model, operation and outcome (see ``Lifecycle``), and which versions serve."""
     done = CounterMetricFamily(
@@ -115,8 +125,12 @@ def _buckets(times: QueueTimes) -> Sequence[tuple[str, float]]:
     return list(zip(bounds, accumulate(times.counts), strict=True))
 
 
+# A scraper that does not read its answer loses its thread's place after so long.
+_SCRAPE_S = 10.0
 # Upper bounds in seconds: from a single row of a table to the longest call that is allowed by default.
 _CALL_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+# How long the counts of a version that left the memory can still be scraped after its last call.
+FORGET_S = 900.0
 # The model and version of a call that no version answered.
 UNKNOWN = "unknown"
 
@@ -131,6 +145,8 @@ class Metrics:
         self.add(partial(_batches, batchers))
         self.add(partial(_admission, admission))
         self.add(partial(_audit, audit))
+        self.add(_log)
+        self._batchers = batchers
         self._ended = self._counter("explanations", "Explanations answered.", "method", "stop_reason")
         self._evaluations = self._counter("explanation_evaluations", "Evaluations that explanations rest on.", "method")
         self._reused = self._counter(
@@ -141,6 +157,7 @@ class Metrics:
             "explicate_call_seconds", "Seconds that calls took.", ["method"], buckets=_CALL_S, registry=self.registry
         )
         self._of_calls: dict[tuple[str, str, int, str], tuple[Counter, Histogram]] = {}
+        self._last_call_s: dict[tuple[str, int], float] = {}
         self._server: tuple[Any, Any] | None = None
 
     def add(self, read: Callable[[], Iterator[Metric]]) -> None:
@@ -150,13 +167,26 @@ class Metrics:
     def call_ended(self, record: CallRecord, code: str) -> None:
         """Count a call. A model is named only once a version of it answered: callers must not make up labels."""
         key = (record.method, record.model, record.version, code)
+        self._last_call_s[record.model, record.version] = time.monotonic()
         children = self._of_calls.get(key)
         if children is None:  # to look them up takes three times as long as to count
+            self._forget_versions()
             version = str(record.version) if record.model else UNKNOWN
             calls = self._calls.labels(record.method, record.model or UNKNOWN, version, code)
             children = self._of_calls[key] = (calls, self._call_seconds.labels(record.method))
         children[0].inc()
         children[1].observe(record.seconds)
+
+    def _forget_versions(self) -> None:
+        """Drop the series of versions that are out of memory, so that there are not more with each one deployed."""
+        loaded = {(model, version) for model, version, _ in self._batchers()}
+        now_s = time.monotonic()
+        for key in list(self._of_calls):
+            method, model, version, code = key
+            idle_s = now_s - self._last_call_s[model, version]
+            if model and (model, version) not in loaded and idle_s >= FORGET_S:
+                self._calls.remove(method, model, str(version), code)
+                del self._of_calls[key]
 
     async def explained(self, told: Explained) -> None:
         """Count an explanation that was answered."""
@@ -185,6 +215,7 @@ class Metrics:
         if not 0 <= int(port) < 1 << 16:
             raise ValueError(address)
         self._server = start_http_server(int(port), addr=host.strip("[]") or "127.0.0.1", registry=self.registry)
+        self._server[0].RequestHandlerClass.timeout = _SCRAPE_S
         return int(self._server[0].server_port)
 
     def close(self) -> None:

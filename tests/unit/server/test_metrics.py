@@ -11,6 +11,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from test_batcher import GatedRuntime, collate, occupy, rows_of
 
+from explicate_server.call_record import CallRecord
 from explicate_server.errors import Overloaded
 from explicate_server.inference.admission import Admission
 from explicate_server.runtime.batcher import Batcher, Priority
@@ -136,3 +137,24 @@ async def test_the_port_is_given_back_and_a_bad_address_is_refused(metrics: Metr
         metrics.listen("127.0.0.1:70000")
     with pytest.raises(ValueError, match="invalid literal"):
         metrics.listen("localhost")
+
+
+async def test_versions_that_are_gone_leave_no_series_for_ever(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def versions() -> set[str]:
+        text = generate_latest(metrics.registry).decode()
+        return {dict(labels)["version"] for name, labels in samples(text) if name == "explicate_calls_total"}
+
+    def call(version: int) -> None:
+        record = CallRecord("id", "Predict", model="tea", version=version)
+        metrics.call_ended(record, "OK")
+
+    for version in (1, 2, 3):  # 3 is in memory
+        call(version)
+    assert versions() == {"1", "2", "3"}  # still to be scraped
+    monkeypatch.setattr("explicate_server.telemetry.metrics.FORGET_S", 0.0)
+    call(4)
+    assert versions() == {"3", "4"}
+    call(1)  # back again
+    assert versions() == {"1", "3"}
