@@ -12,6 +12,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+import explicate
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2
 from explicate_server.security.access import exposure
@@ -99,6 +100,10 @@ async def test_a_message_over_the_limit_is_refused_compressed_or_not(tiny_reposi
         await until(lambda: counted(running) == {("Predict", "RESOURCE_EXHAUSTED"): 6})
         request = predict_request(TEXT)
         assert (await running.inference.Predict(request, compression=grpc.Compression.Gzip)).predictions
+        async with explicate.AsyncClient(running.target) as client:  # to it both are the same error
+            for size in (most + 1, 2 * most):
+                with pytest.raises(explicate.MessageTooLarge):
+                    await client.predict("tiny", ["x" * size])
 
 
 async def test_an_answer_over_the_limit_is_an_error_with_a_reason_and_counted_as_one(tiny_repository: Any) -> None:
