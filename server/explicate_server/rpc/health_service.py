@@ -9,6 +9,7 @@ Strangers may ask for them, so that a name that is asked for is kept nowhere.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -19,6 +20,7 @@ from explicate_server.rpc.reception import Context
 from explicate_server.runtime.batcher import Batcher, Batchers
 
 _log = logging.getLogger(__name__)
+_messages: Any = health_pb2
 _Status = health_pb2.HealthCheckResponse
 INFERENCE = inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
 MODELS = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
@@ -74,11 +76,10 @@ class HealthReport(health_pb2_grpc.HealthServicer):
             raise _not_found(request.service)
         return _Status(status=self._told[request.service])
 
-    async def List(self, request: health_pb2.HealthListRequest, context: Context) -> health_pb2.HealthListResponse:
+    async def List(self, request: Any, context: Context) -> Any:  # messages that the published types do not have yet
         """The status of every service."""
-        return health_pb2.HealthListResponse(
-            statuses={service: _Status(status=status) for service, status in self._told.items()}
-        )
+        statuses = {service: _Status(status=status) for service, status in self._told.items()}
+        return _messages.HealthListResponse(statuses=statuses)
 
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: Context

@@ -215,8 +215,9 @@ class Metrics:
         if not 0 <= int(port) < 1 << 16:
             raise ValueError(address)
         self._server = start_http_server(int(port), addr=host.strip("[]") or "127.0.0.1", registry=self.registry)
-        self._server[0].RequestHandlerClass.timeout = _SCRAPE_S
-        return int(self._server[0].server_port)
+        server = self._server[0]
+        server.RequestHandlerClass.timeout = _SCRAPE_S
+        return int(server.server_port)
 
     def close(self) -> None:
         """Stop listening. Blocks until the thread has ended."""
