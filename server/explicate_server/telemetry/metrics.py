@@ -215,7 +215,7 @@ class Metrics:
         if not 0 <= int(port) < 1 << 16:
             raise ValueError(address)
         self._server = start_http_server(int(port), addr=host.strip("[]") or "127.0.0.1", registry=self.registry)
-        server = self._server[0]
+        server: Any = self._server[0]
         server.RequestHandlerClass.timeout = _SCRAPE_S
         return int(server.server_port)
 
