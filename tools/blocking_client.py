@@ -17,6 +17,16 @@ _DOCSTRING = '''"""The blocking client, made from `async_client.py` by `make cli
 Safe to share between threads. Every method raises the exceptions of `explicate.errors`; `explicate.async_client` has
 the same methods as coroutines.
 """'''
+_CONNECTION_OF_A_LOOP = """    @property
+    def _connection(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        if loop not in self._connections:
+            for other in [each for each in self._connections if each.is_closed()]:
+                del self._connections[other]
+            self._connections[loop] = self._connect()
+        return self._connections[loop]
+
+"""
 # What changes, in this order; each must be there.
 _CHANGES = (
     ('"""The asyncio client: the methods of `explicate.client` as coroutines."""', _DOCSTRING),
@@ -25,11 +35,13 @@ _CHANGES = (
         "server from asyncio; use it in an `async with` statement, or await `close`.",
         "server; use it in a `with` statement, or call `close`.",
     ),
-    ("\n    It may be made outside the event loop and belongs to the loop of its first call.\n", ""),
+    ("\n    It may be made outside an event loop and used in several: each has a connection of its own.\n", ""),
     (
-        "        # The channel is made at the first call: an aio channel binds itself to the loop that runs then.\n",
-        "        _ = self._methods  # made once, for threads that share the client\n",
+        "        # Made at the first call in each event loop: an aio channel works in the loop that made it only.\n"
+        "        self._connections: dict[asyncio.AbstractEventLoop, Connection] = {}\n",
+        "        self._connection = self._connect()\n",
     ),
+    (_CONNECTION_OF_A_LOOP, ""),
     (
         "Closing the generator (`aclose`, or `contextlib.aclosing` around the loop) cancels",
         "Closing the generator cancels",

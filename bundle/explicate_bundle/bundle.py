@@ -1,6 +1,7 @@
 """Reading a bundle from disk and trusting nothing in it until its digests are checked."""
 
 import hashlib
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.errors import BundleError
+from explicate_bundle.errors import BundleError, unreadable
 from explicate_bundle.files.array_files import read_text
 from explicate_bundle.files.onnx_file import ExternalDataError, refuse_external_data
 from explicate_bundle.golden import Golden, read_golden
@@ -92,19 +93,30 @@ def verify_bundle(folder: Path, *, model: str, version: int, verify_key: Path | 
 
     Raises:
         BundleError: anything is missing, altered, too large, a link, not in the manifest, not in the format, or not
-            signed by the key.
+            signed by the key; UnreadableError where the disk does not give what is there.
     """
-    if verify_key is not None:
-        verify_signature(folder, verify_key)
-    manifest_bytes = _read_manifest(folder)
-    manifest = _parse_manifest(manifest_bytes)
-    for holds, otherwise in checks(manifest, model=model, version=version):
-        if not holds:
-            raise BundleError(f"manifest.json: {otherwise}")
-    for file in manifest.files:
-        _check_file(folder, file)
-    _refuse_unlisted(folder, manifest)
+    try:
+        if verify_key is not None:
+            verify_signature(folder, verify_key)
+        manifest_bytes = _read_manifest(folder)
+        manifest = _parse_manifest(manifest_bytes)
+        for holds, otherwise in checks(manifest, model=model, version=version):
+            if not holds:
+                raise BundleError(f"manifest.json: {otherwise}")
+        for file in manifest.files:
+            _check_file(folder, file)
+        _refuse_unlisted(folder, manifest)
+    except OSError as error:
+        raise unreadable(_name_below(folder, error), error) from error
     return VerifiedBundle(folder, manifest, hashlib.sha256(manifest_bytes).hexdigest())
+
+
+def _name_below(folder: Path, error: OSError) -> str:
+    """The file that an error is about; "a file" where it names none."""
+    named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else None
+    if named == folder:
+        return "the bundle's folder"
+    return named.name if named is not None and named.name else "a file"
 
 
 def check_bundle(folder: Path, *, model: str, version: int) -> VerifiedBundle:
@@ -144,7 +156,7 @@ def _read_manifest(folder: Path) -> bytes:
             raise BundleError(f"manifest.json is larger than {_MAX_MANIFEST_BYTES:,} bytes")
         return path.read_bytes()
     except OSError as error:
-        raise BundleError(f"manifest.json cannot be read: {error.strerror}") from error
+        raise unreadable(MANIFEST_NAME, error) from error
 
 
 def _parse_manifest(manifest_bytes: bytes) -> bundle_pb2.Bundle:
@@ -165,8 +177,11 @@ def _refuse_unlisted(folder: Path, manifest: bundle_pb2.Bundle) -> None:
 
 def _check_file(folder: Path, file: bundle_pb2.BundleFile) -> None:
     _check_size(folder, file)
-    with (folder / file.name).open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with (folder / file.name).open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:  # one from reading does not name its file
+        raise unreadable(file.name, error) from error
     if digest != file.sha256.lower():
         raise BundleError(f"{file.name} has been altered: its SHA-256 is not the manifest's")
     if file.name.endswith(".onnx"):
@@ -177,9 +192,12 @@ def _check_file(folder: Path, file: bundle_pb2.BundleFile) -> None:
 
 
 def _check_size(folder: Path, file: bundle_pb2.BundleFile) -> None:
-    path = folder / file.name
-    if path.is_symlink() or not path.is_file():
+    try:
+        status = os.lstat(folder / file.name)
+    except FileNotFoundError:
+        raise BundleError(f"{file.name} is missing or is not a plain file") from None
+    if not stat.S_ISREG(status.st_mode):
         raise BundleError(f"{file.name} is missing or is not a plain file")
-    size = path.stat().st_size
+    size = status.st_size
     if size != file.size_bytes:
         raise BundleError(f"{file.name} has {size:,} bytes; the manifest says {file.size_bytes:,}")

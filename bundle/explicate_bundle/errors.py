@@ -1,12 +1,23 @@
 """What is wrong with a bundle.
 
 BundleError
+├── UnreadableError  the disk does not give a file that is there, which may pass
 └── SignatureError   it is not signed by the key, or signatures cannot be made or checked here
 """
 
 
 class BundleError(Exception):
     """A bundle cannot be trusted or understood; the message says what is wrong with which of its files."""
+
+
+class UnreadableError(BundleError):
+    """A file of a bundle is there and cannot be read now; the message says which and why."""
+
+
+def unreadable(name: str, error: OSError) -> BundleError:
+    """The error for a file that could not be read."""
+    kind = BundleError if isinstance(error, FileNotFoundError) else UnreadableError
+    return kind(f"{name} cannot be read: {error.strerror or error}")
 
 
 class SignatureError(BundleError):

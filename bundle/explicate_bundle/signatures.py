@@ -24,6 +24,8 @@ def check_verify_key(public_key: Path) -> None:
         SignatureError: the package is missing, or the file is not a public key.
     """
     _tool("verifying")
+    if public_key.exists() and not public_key.is_file():  # to read a pipe would hold up the server for ever
+        raise SignatureError(f"{public_key} is not a plain file")
     try:
         content = public_key.read_bytes()
     except OSError as error:

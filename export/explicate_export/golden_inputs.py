@@ -18,9 +18,9 @@ from explicate_bundle.model_inputs import ModelInput
 from explicate_server.explain.methods import METHODS
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.registry.golden_check import attribute
+from explicate_server.runtime.cores import usable_cores
 from explicate_server.runtime.model_runtime import run_rows
 from explicate_server.runtime.onnx_runtime import OnnxRuntime
-from explicate_server.runtime.runtimes import usable_cores
 
 # In the unit that parity is measured in. Another processor or device adds in another order: ten times what export
 # itself allows. A wrong graph, tokenizer or weight is off by far more.
@@ -77,6 +77,7 @@ def golden_inputs(
         evaluations_per_player=choice.evaluations_per_player,
         tolerance=TOLERANCE,
         segments=choice.segments or None,
+        players_version=modality.players_version or None,
     )
     runtime = OnnxRuntime(graph, threads=usable_cores())
     batch_tokens = modality.batch_tokens(runtime)

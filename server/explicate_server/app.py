@@ -8,25 +8,31 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from explicate_bundle.errors import SignatureError
+from explicate_bundle.repository import in_words
 from explicate_bundle.signatures import check_verify_key
 from explicate_server import tracing
+from explicate_server.address import AddressInUseError, parse_address
 from explicate_server.call_record import CallRecord
 from explicate_server.explain.methods import METHODS
-from explicate_server.inference.admission import Admission, Workers
+from explicate_server.inference.admission import Admission
 from explicate_server.inference.explainer import Explainer, Observer
 from explicate_server.inference.predictor import Predictor
 from explicate_server.inference.shadow import Shadow
+from explicate_server.inference.workers import Workers
 from explicate_server.registry.label_store import LIVE
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.poll import RepositoryPoll
+from explicate_server.registry.records import UNKNOWN_VERSION, VersionRecord
 from explicate_server.rpc.health_service import HealthReport
 from explicate_server.rpc.inference_service import InferenceServicer
 from explicate_server.rpc.interceptor import Calls
+from explicate_server.rpc.message_bytes import Reader
 from explicate_server.rpc.model_service import ModelServicer
 from explicate_server.rpc.ports import PortError, Ports, Services
 from explicate_server.rpc.reception import Reception, is_own
@@ -36,7 +42,7 @@ from explicate_server.security.tokens import Reloaded, Token, read_tokens
 from explicate_server.settings import Settings
 from explicate_server.telemetry.audit_log import AuditLog
 from explicate_server.telemetry.logs import log_call
-from explicate_server.telemetry.metrics import Metrics, model_metrics, store_metrics
+from explicate_server.telemetry.metrics import Metrics, model_metrics, state_metrics, store_metrics
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -59,7 +65,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._workers = Workers()
+        self.workers = Workers()
         self.registry = ModelRegistry(settings)
         self.poll = RepositoryPoll(self.registry, settings.repository, interval_s=settings.watch_interval_s)
         self._background: list[asyncio.Task[None]] = []
@@ -71,15 +77,22 @@ class Server:
         observers: list[Observer] = [self.metrics, *([self.audit] if self.audit else [])]
         self.metrics_port: int | None = None
         access = Access(_tokens(settings), admin_apart=bool(settings.admin_listen))
-        self.calls = Calls(Reception(access, settings), self._call_ended, settings)
-        self.health = HealthReport(self._live_batchers, self._batchers, stuck_batch_s=settings.stuck_batch_s)
-        explainer = Explainer(settings, self._workers, self.admission, observers)
+        reader = Reader(settings, self.workers)
+        self.calls = Calls(Reception(access, settings), reader, self._call_ended, settings)
+        self.health = HealthReport(
+            self._live_batchers,
+            self._batchers,
+            started=lambda: self.registry.started,
+            stuck_batch_s=settings.stuck_batch_s,
+        )
+        explainer = Explainer(settings, self.workers, self.admission, observers)
         self.registry.lifecycle.on_freed.append(explainer.store.forget)
         self.metrics.add(partial(model_metrics, self.registry.lifecycle.outcomes, self._batchers))
+        self.metrics.add(partial(state_metrics, lambda: self.registry.records))
         self.metrics.add(partial(store_metrics, explainer.store))
-        predictor = Predictor(settings, self._workers)
+        predictor = Predictor(settings, self.workers)
         self.shadow = Shadow(self.registry, predictor, explainer, settings)
-        inference = InferenceServicer(self.registry, predictor, explainer, self.shadow, settings)
+        inference = InferenceServicer(self.registry, predictor, explainer, self.shadow, self.workers, settings)
         services = Services(inference, ModelServicer(self.registry, self.shadow, settings), self.health)
         self.ports = Ports(settings, services, self.calls)
 
@@ -102,19 +115,25 @@ class Server:
             raise StartError(str(error)) from None
 
     async def load(self) -> None:
-        """Load the repository, then report SERVING.
+        """Load the repository, each model serving as soon as it can, then report SERVING.
 
         Raises:
-            StartError: the repository cannot be read, or no bundle in it can be served.
+            StartError: the repository cannot be read, does not have a model that was chosen, or nothing in it can be
+                served and no operator could change that while the server runs.
         """
         repository = self._settings.repository
+        watching = self._settings.model_control == "watch"
+        starting = self.registry.load_repository(all_chosen=not watching)
         try:
-            await asyncio.gather(self.registry.load_repository(), *map(asyncio.to_thread, _PREPARATIONS))
+            await asyncio.gather(starting, *map(asyncio.to_thread, _PREPARATIONS))
         except OSError as error:
             raise StartError(f"cannot read the repository {repository}: {error.strerror}") from None
-        watching = self._settings.model_control == "watch"
+        except LookupError as error:
+            raise StartError(str(error)) from None
         if not self.registry.ready and not watching:
-            raise StartError(self._why_nothing_serves())
+            if not self.registry.waits_for_operator:
+                raise StartError(self._why_nothing_serves())
+            _log.error("no model answers until an operator acts: %s", self._why_nothing_serves())
         self._background = [asyncio.create_task(work) for work in self._background_work(watching)]
         await self.health.refresh()
 
@@ -125,13 +144,13 @@ class Server:
 
     def _why_nothing_serves(self) -> str:
         repository, records = self._settings.repository, self.registry.records
+        passed_over = in_words(self.registry.passed_over)
+        hint = f"; passed over: {passed_over}" if passed_over else ""
         if not records:
-            return f"there is no bundle in {repository}; `explicate export RUN --repository {repository}` makes one"
-        newest = records[-1]
-        return (
-            f"no bundle in {repository} can be served; "
-            f"{newest.location.model} version {newest.location.version} was refused: {newest.reason}"
-        )
+            makes = f"`explicate export RUN --repository {repository}` makes one"
+            return f"there is no bundle in {repository}{hint}; {makes}"
+        newest = next((record for record in records if record.labels), records[-1])
+        return f"no bundle in {repository} can be served; {_refusal(newest)}{hint}"
 
     async def drain(self) -> bool:
         """Finish the accepted calls and refuse new ones; whether all finished in time."""
@@ -150,7 +169,7 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.registry.close()
-        self._workers.close()
+        self.workers.close()
 
     def _call_ended(self, record: CallRecord, code: str) -> None:
         self.metrics.call_ended(record, code)
@@ -161,13 +180,15 @@ class Server:
             log_call(record, code)
 
     def _listen_for_metrics(self) -> None:
-        address = self._settings.metrics_listen
+        if not self._settings.metrics_listen:
+            return
+        address = parse_address(self._settings.metrics_listen, unix=False)
         try:
-            self.metrics_port = self.metrics.listen(address) if address else None
-        except (OSError, ValueError):
-            raise StartError(
-                f"cannot serve metrics on {address!r}; is something else there? Try --metrics-listen"
-            ) from None
+            listening = self.metrics.listen(address)
+        except (OSError, AddressInUseError) as error:
+            raise StartError(f"cannot serve metrics on {address}: {error}. Try another --metrics-listen") from None
+        self.metrics_port = listening.port
+        _log.info("metrics on http://%s/metrics", listening)
 
     def _batchers(self) -> Iterator[tuple[str, int, Batcher]]:
         for served in self.registry.ready:
@@ -181,6 +202,12 @@ class Server:
             if record.loaded is not None and LIVE in record.labels:
                 live[record.location.model] = record.loaded.batcher
         return live
+
+
+def _refusal(record: VersionRecord) -> str:
+    version = f" version {record.location.version}" if record.location.version != UNKNOWN_VERSION else ""
+    wanted = f", which label {record.labels[0]} wants," if record.labels else ""
+    return f"{record.location.model}{version}{wanted} was refused: {record.reason}"
 
 
 def _trace(settings: Settings) -> None:
@@ -206,21 +233,24 @@ async def serve(settings: Settings) -> int:
         StartError: the server could not start.
     """
     stop, force = asyncio.Event(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _signals():
         asyncio.get_running_loop().add_signal_handler(number, lambda: (force if stop.is_set() else stop).set())
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     _trace(settings)
     server = Server(settings)
     try:
-        port = await server.start()
+        await server.start()
+        listening = str(server.ports.address)
+        _log.info("listening on %s; each model answers as soon as it is loaded", listening)
+        if server.ports.admin_address:
+            _log.info("administration on %s", server.ports.admin_address)
         await _unless(stop, server.load())
         if not stop.is_set():
             # What start-up has made stays; to look through it for cycles again would stop all threads for 0.15 s.
             gc.collect()
             gc.freeze()
-            host = settings.listen.rpartition(":")[0]
-            _log.info("serving %d model(s) on %s:%d", len(server.registry.ready), host, port)
-            print(f"{host}:{port}", flush=True)  # for scripts: the address, once it serves
+            _log.info("serving %d version(s) on %s", len(server.registry.ready), listening)
+            _tell(listening)
             await stop.wait()
         _log.info("finishing %d call(s); a second signal drops them", server.calls.in_flight)
         finished = bool(await _unless(force, server.drain()))
@@ -230,6 +260,28 @@ async def serve(settings: Settings) -> int:
         await asyncio.to_thread(tracing.uninstall)
     _log.info("stopped" if finished else "stopped before every call was answered")
     return 0 if finished else 1
+
+
+def _signals() -> Iterator[int]:
+    """The signals that end the server.
+
+    SIGHUP drains as SIGTERM does: what a reload would read again (tokens, certificates, with --model-control watch the
+    repository) is read when it changes, and a terminal that was closed has nobody who could end the server in another
+    way. nohup has it ignored, and so it stays.
+    """
+    yield from (signal.SIGTERM, signal.SIGINT)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        yield signal.SIGHUP
+
+
+def _tell(address: str) -> None:
+    """Print the address, for scripts, once it serves. Where nobody can be told, the server serves all the same."""
+    try:
+        print(address, flush=True)
+    except OSError as error:
+        _log.warning("cannot write the address %s to standard output: %s", address, error.strerror)
+        with suppress(OSError, ValueError):  # else Python tries once more at its end, and exits with 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit_after(seconds: float, code: int) -> None:

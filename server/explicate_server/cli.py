@@ -17,11 +17,12 @@ Serve every model of a repository over gRPC: predictions, explanations, model li
 reflection on one port.
 
 Each bundle's digests are checked and its golden inputs answered before it serves; one that fails is named
-in the log and by `explicate models`, and the others serve. The address is printed on stdout once the
-server is ready.
+in the log and by `explicate models`, and the others serve. Each model answers as soon as it is loaded. The
+address is printed on stdout once all are.
 The newest intact version of a model is live until `explicate models activate` chooses one; that choice is
-kept in the repository, or below --state-dir. With --model-control watch new versions go live by themselves.
-SIGTERM or Ctrl-C finishes accepted calls, then exits with 0; a second one drops them.
+kept in the repository, or below --state-dir, and nothing else is served in its place. With --model-control
+watch new versions go live by themselves.
+SIGTERM, SIGHUP or Ctrl-C finishes accepted calls, then exits with 0; a second one drops them.
 """
 _EPILOG = """\
 examples:

@@ -92,10 +92,14 @@ class NotServing(_Retryable):
 
 
 class DeadlinePassed(ServerError):
-    """No time was left before any work could be done."""
+    """No time was left before what was asked for could be answered: the prediction, or the explanation."""
 
-    def __init__(self) -> None:
-        super().__init__("DEADLINE_PASSED", "the deadline came before the model could answer; give the call more time")
+    def __init__(
+        self,
+        reason: str = "DEADLINE_PASSED",
+        detail: str = "the deadline came before the model could answer; give the call more time",
+    ) -> None:
+        super().__init__(reason, detail)
 
 
 class ModelFault(ServerError):

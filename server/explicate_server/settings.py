@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+from explicate_server.address import parse_address
 
 
 class SettingError(Exception):
@@ -34,13 +37,18 @@ class Settings:
     """Settings of one server. Each is ``--name`` on the command line and ``EXPLICATE_NAME`` in the environment."""
 
     repository: Path = _setting(Path("repository"), "folder of model bundles, <model>/<version>/")
-    listen: str = _setting("127.0.0.1:8500", "address and port; 0 picks a free port, [::]:8500 opens it to the network")
+    models: str = _setting("", "names of the models to serve, with commas between them; all unless set")
+    listen: str = _setting(
+        "127.0.0.1:8500", "HOST:PORT or unix:PATH; port 0 is any free one, [::]:8500 opens it to the network"
+    )
     runtime: str = _setting(
         "onnxruntime",
         "what runs the models: onnxruntime, openvino, or auto for the fastest that gives the bundle's answers",
         choices=("onnxruntime", "openvino", "auto"),
     )
-    threads: int = _setting(0, "threads that run one model; 0 takes all cores", minimum=0, maximum=_C_INT)
+    threads: int = _setting(
+        0, "threads that run one model; 0: one a core, as far as the cgroup allows", minimum=0, maximum=_C_INT
+    )
     max_message_bytes: int = _setting(16 << 20, "largest request or answer", minimum=1024, maximum=_C_INT)
     max_inputs: int = _setting(1024, "inputs in one Predict", minimum=1)
     max_text_bytes: int = _setting(64 << 10, "UTF-8 bytes of one text", minimum=1)
@@ -49,7 +57,10 @@ class Settings:
     max_evaluations: int = _setting(16384, "model rows of one explanation", minimum=16)
     max_call_s: float = _setting(60.0, "seconds of one call, also where the caller set no deadline", minimum=0.1)
     max_concurrent_calls: int = _setting(
-        1024, "calls in progress; the next is refused at once", minimum=1, maximum=1_000_000
+        1024,
+        "calls in progress; the next is refused at once; one caller has half at most",
+        minimum=1,
+        maximum=1_000_000,
     )
     max_connection_streams: int = _setting(
         1024, "calls in progress on one connection; the next waits", minimum=1, maximum=_C_INT
@@ -67,15 +78,19 @@ class Settings:
     max_handshake_s: float = _setting(
         10.0, "seconds in which a new connection must speak TLS and HTTP/2", minimum=0.1, maximum=_C_INT_S
     )
-    max_queued_rows: int = _setting(4096, "rows of Predict calls that may wait, per model", minimum=1)
+    max_queued_rows: int = _setting(
+        4096, "rows of Predict calls that may wait, per model; one caller has half at most", minimum=1
+    )
     max_queued_bytes: int = _setting(
         256 << 20, "memory of the rows of Predict calls that may wait, per model; bounds their number too", minimum=1
     )
     max_memo_bytes: int = _setting(64 << 20, "values of coalitions kept for requests that repeat; 0: none", minimum=0)
-    max_queued_bulk_rows: int = _setting(8192, "rows of Predict calls of bulk priority that may wait", minimum=1)
-    max_explanations: int = _setting(64, "explanations in progress, in all", minimum=1)
+    max_queued_bulk_rows: int = _setting(
+        8192, "rows of Predict calls of bulk priority that may wait; one caller has half at most", minimum=1
+    )
+    max_explanations: int = _setting(64, "explanations in progress, in all; one caller has half at most", minimum=1)
     max_evaluations_per_caller: int = _setting(
-        65536, "model rows of explanations in progress for one address; a single one always may", minimum=1
+        65536, "model rows of explanations in progress for one caller; a single one always may", minimum=1
     )
     tls_cert: str = _setting("", "PEM certificate chain; encrypts the ports, needs --tls-key; read again on change")
     tls_key: str = _setting("", "PEM private key of --tls-cert")
@@ -108,7 +123,15 @@ class Settings:
     memory_reserve_bytes: int = _setting(
         256 << 20, "memory that must stay free beside a model being loaded; 0: it is not looked at", minimum=0
     )
+    max_loads: int = _setting(
+        2, "versions loaded side by side, at the start too; each takes a core and its memory", minimum=1, maximum=64
+    )
     drain_s: float = _setting(60.0, "seconds that accepted calls have to finish after SIGTERM", minimum=0.0)
+
+    @property
+    def chosen_models(self) -> tuple[str, ...]:
+        """The models to serve, by name; empty for all."""
+        return tuple(name.strip() for name in self.models.split(",")) if self.models else ()
 
     def rows_that_may_wait(self, most: int, row_bytes: int) -> int:
         """``most`` rows, or as many as there is memory for; at least one."""
@@ -121,12 +144,33 @@ class Settings:
             choices = item.metadata["choices"]
             if choices and getattr(self, item.name) not in choices:
                 raise SettingError(f"{flag(item)} is {getattr(self, item.name)!r}; it must be {_one_of(choices)}")
-        if self.otlp_endpoint and not self.otlp_endpoint.startswith(("http://", "https://")):
-            raise SettingError(f"--otlp-endpoint is {self.otlp_endpoint!r}; it must begin with http:// or https://")
+        self._check_addresses()
+        if self.otlp_endpoint and not _is_url(self.otlp_endpoint):
+            raise SettingError(
+                f"--otlp-endpoint is {self.otlp_endpoint!r}; it must be http://HOST:PORT or https://HOST:PORT"
+            )
+        if "" in self.chosen_models:
+            raise SettingError(f"--models is {self.models!r}; it must be names with commas between them")
         if bool(self.tls_cert) != bool(self.tls_key):
             raise SettingError("--tls-cert and --tls-key belong together; give both or none")
         if self.tls_client_ca and not self.tls_cert:
             raise SettingError("--tls-client-ca asks for TLS; give --tls-cert and --tls-key as well")
+
+    def _check_addresses(self) -> None:
+        taken: dict[str, str] = {}
+        for name, unix in (("listen", True), ("admin_listen", True), ("metrics_listen", False)):
+            text = getattr(self, name)
+            if not text and name != "listen":
+                continue
+            shown = f"--{name.replace('_', '-')}"
+            try:
+                address = parse_address(text, unix=unix)
+            except ValueError as error:
+                raise SettingError(f"{shown} is {text!r}; {error}") from None
+            if address.port or address.path:
+                if str(address) in taken:
+                    raise SettingError(f"{shown} is {text!r}, as {taken[str(address)]} is; give each a port of its own")
+                taken[str(address)] = shown
 
     def chosen(self) -> str:
         """What differs from the defaults, as flags; repository, address and runtime in any case."""
@@ -135,6 +179,14 @@ class Settings:
         return " ".join(
             f"{flag(item)} {value}" for item, value in values if item.name in always or value != item.default
         )
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port, or brackets
+        return False
 
 
 def _check_range(item: "Field[Any]", value: float) -> None:

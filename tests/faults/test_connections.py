@@ -100,7 +100,7 @@ async def test_every_one_of_200_calls_in_flight_at_sigterm_is_answered(tiny_repo
             last = answer
         return last
 
-    with faulted_server(tiny_repository, "--max-explanations", "256", log=tmp_path / "log") as server:
+    with faulted_server(tiny_repository, "--max-explanations", "512", log=tmp_path / "log") as server:
         async with grpc.aio.insecure_channel(server.address) as channel:
             stub: Any = services.InferenceServiceStub(channel)
             requests = [

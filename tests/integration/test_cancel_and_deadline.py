@@ -80,16 +80,36 @@ async def test_the_deadline_gives_the_best_answer_so_far(tiny_repository: Path, 
         )
 
 
-async def test_a_deadline_right_after_the_prediction_still_gives_it(tiny_repository: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "ends"),  # lime does without the empty input
+    [("kernel-shap", 2), ("permutation-shap", 2), ("partition-shap", 2), ("occlusion", 2), ("lime", 1)],
+)
+async def test_an_explanation_that_has_only_its_end_points_is_no_answer(
+    tiny_repository: Path, method: str, ends: int
+) -> None:
     async with running_server(tiny_repository) as running:
         gated = gate(running)
-        call = running.inference.Explain(explain_request(LONG, time_limit_seconds=0.5))
-        gated.let_through(2)  # the prediction and the empty input
-        answer = (await call).result
+        call = running.inference.Explain(explain_request(LONG, method=method, time_limit_seconds=0.5))
+        gated.let_through(ends)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
         gated.let_through(10_000)
-    assert answer.prediction.classification.predicted_label in ("other", "great")
-    assert answer.explanation.evaluations == 2
-    assert answer.explanation.stop_reason == explanation_pb2.STOP_REASON_DEADLINE
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert "no time for an explanation: only the prediction is known" in (caught.value.details() or "")
+
+
+async def test_a_flat_estimate_from_a_part_of_the_first_order_is_no_answer(tiny_repository: Path) -> None:
+    async with running_server(tiny_repository) as running:
+        gated = gate(running)
+        stream = running.inference.StreamExplain(
+            stream_request(LONG, method="permutation-shap", time_limit_seconds=0.5)
+        )
+        gated.let_through(3)  # and then a few rows of the first order
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stream.read()
+        gated.let_through(10_000)
+        assert gated.rows_run > 2
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 @pytest.mark.parametrize("rpc", ["Predict", "Explain"])
@@ -119,7 +139,7 @@ async def test_closing_a_stream_stops_its_rows(tiny_repository: Path) -> None:
 
 
 async def test_explanations_over_the_limit_are_refused_at_once_and_the_others_finish(tiny_repository: Path) -> None:
-    async with running_server(tiny_repository, max_explanations=2) as running:
+    async with running_server(tiny_repository, max_explanations=4) as running:
         gated = gate(running)
         accepted = [running.inference.Explain(explain_request(LONG, max_evaluations=64)) for _ in range(2)]
         await until(lambda: running.server.admission.in_progress == 2)

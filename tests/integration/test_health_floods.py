@@ -56,13 +56,13 @@ async def test_names_that_nobody_can_have_are_refused_and_kept_nowhere(tiny_repo
 async def test_one_caller_has_only_so_many_watches_and_others_are_still_answered(
     tiny_repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reception, "_MOST_FOREIGN_OF_ONE", 4)
+    monkeypatch.setattr(reception, "_MOST_FOREIGN", 8)  # half of them for one caller alone
     async with running_server(tiny_repository, listen="127.0.0.1:0", admin_listen="[::1]:0") as running:
         watches = [stub(running.channel).Watch(named("")) for _ in range(4)]
         assert [(await watch.read()).status for watch in watches] == [_SERVING] * 4
         refused = await refusal(stub(running.channel).Check(named("")))
         assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert reason(refused) == "TOO_MANY_CALLS"
+        assert reason(refused) == "CALLER_LIMIT"
         async with grpc.aio.insecure_channel(f"[::1]:{running.server.ports.admin_port}") as another_caller:
             assert (await stub(another_caller).Check(named(""))).status == _SERVING
         assert (await running.inference.Predict(predict_request(TEXT))).predictions  # health takes nobody's place

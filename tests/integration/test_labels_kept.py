@@ -1,13 +1,15 @@
-"""Labels survive a restart; where they cannot be kept nothing changes; a broken label file serves nothing by guess."""
+"""Labels survive a restart, which serves what the operator wanted or nothing; what cannot be kept does not change."""
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import explicate
-from explicate_server.app import StartError
 from explicate_server.registry.label_store import LabelStore
 from support.bundle_edits import edit_manifest
 from support.harness import TEXT, Running, running_server, until
@@ -54,16 +56,106 @@ async def test_activating_what_is_live_already_keeps_it_live_beside_newer_versio
         assert (await client.predict("tiny", [TEXT])).model.version == 2
 
 
-async def test_a_kept_version_that_is_broken_now_gives_way_to_the_one_before_it(repository: Path) -> None:
+async def test_a_restart_serves_nothing_in_the_place_of_a_live_version_that_is_broken_now(
+    repository: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     publish_copy(repository, 3)
     publish_copy(repository, 4)
     async with running_server(repository) as running, client_of(running) as client:
         await client.activate_version("tiny", 1)
         await client.activate_version("tiny", 3)
+    whole = (repository / "tiny" / "3" / "golden.npz").read_bytes()
+    kept = (repository / "tiny" / "labels.json").read_bytes()
     break_golden(repository / "tiny" / "3")
     async with running_server(repository) as running, client_of(running) as client:
-        assert (await client.predict("tiny", [TEXT])).model.version == 1
-        assert "golden.npz" in (await client.get_model("tiny", version=3)).status.reason
+        # Neither 1, which its operator has left, nor 4, which nobody has chosen.
+        with pytest.raises(explicate.FailedPrecondition, match=r"tiny/3 is failed, not loaded\. golden\.npz"):
+            await client.predict("tiny", [TEXT])
+        shown = await client.get_model("tiny")
+        assert (shown.status.version, shown.status.state, shown.status.labels) == (3, "failed", ("live",))
+        assert "golden.npz" in (shown.status.reason or "")
+        (told,) = [record for record in caplog.records if "label live wants version 3" in record.getMessage()]
+        assert (told.levelname, "golden.npz" in told.getMessage()) == ("ERROR", True)
+        assert (repository / "tiny" / "labels.json").read_bytes() == kept
+        (repository / "tiny" / "3" / "golden.npz").write_bytes(whole)
+        await client.load_model("tiny", version=3)
+        assert (await client.predict("tiny", [TEXT])).model.version == 3
+        assert (await client.get_model("tiny")).labels == (explicate.ModelLabel("live", 3, 1),)
+    assert (repository / "tiny" / "labels.json").read_bytes() == kept
+
+
+async def test_a_live_version_that_has_gone_is_told_and_another_can_be_activated(repository: Path) -> None:
+    async with running_server(repository) as running, client_of(running) as client:
+        await client.activate_version("tiny", 1)
+    shutil.move(repository / "tiny" / "1", repository / "away")
+    async with running_server(repository) as running, client_of(running) as client:
+        with pytest.raises(explicate.FailedPrecondition, match="not in the repository"):
+            await client.predict("tiny", [TEXT])
+        assert [(status.version, status.state) for status in await client.list_models()] == [
+            (1, "failed"),
+            (2, "available"),
+        ]
+        switched = await client.activate_version("tiny", 2, expected_version=1)
+        assert switched.previous_version == 1
+        assert (await client.predict("tiny", [TEXT])).model.version == 2
+    async with running_server(repository) as running, client_of(running) as client:
+        assert (await client.predict("tiny", [TEXT])).model.version == 2
+        shutil.move(repository / "away", repository / "tiny" / "1")
+        assert (await client.rollback_model("tiny")).status.version == 1
+
+
+async def test_a_canary_that_is_broken_now_keeps_its_label_and_its_share(repository: Path) -> None:
+    async with running_server(repository) as running, client_of(running) as client:
+        await client.activate_version("tiny", 1)
+        await client.activate_version("tiny", 2, label="canary")
+        await client.set_traffic("tiny", canary_share=1.0)
+    whole = (repository / "tiny" / "2" / "golden.npz").read_bytes()
+    break_golden(repository / "tiny" / "2")
+    async with running_server(repository) as running, client_of(running) as client:
+        assert (await client.predict("tiny", [TEXT])).model.version == 1  # the live one answers for it
+        with pytest.raises(explicate.FailedPrecondition, match=r"golden\.npz"):
+            await client.predict("tiny", [TEXT], label="canary")
+        (repository / "tiny" / "2" / "golden.npz").write_bytes(whole)
+        await client.load_model("tiny", version=2)
+        assert (await client.predict("tiny", [TEXT])).model.version == 2
+
+
+async def test_a_version_that_is_live_because_it_is_the_newest_is_not_kept_with_other_labels(repository: Path) -> None:
+    publish_copy(repository, 3)
+    whole = (repository / "tiny" / "3" / "golden.npz").read_bytes()
+    break_golden(repository / "tiny" / "3")
+    async with running_server(repository) as running, client_of(running) as client:
+        assert (await client.predict("tiny", [TEXT])).model.version == 2  # the newest intact one: nobody has chosen
+        await client.activate_version("tiny", 1, label="canary")
+        await client.set_traffic("tiny", canary_share=0.0)
+    kept = json.loads((repository / "tiny" / "labels.json").read_text())
+    assert (kept["live"], kept["labels"]) == ("newest", {"canary": {"version": 1, "previous": 0}})
+    (repository / "tiny" / "3" / "golden.npz").write_bytes(whole)
+    async with running_server(repository) as running, client_of(running) as client:
+        assert (await client.predict("tiny", [TEXT])).model.version == 3
+        await client.activate_version("tiny", 3)
+    assert "live" not in json.loads((repository / "tiny" / "labels.json").read_text())
+
+
+async def test_a_change_leaves_what_another_server_has_kept_meanwhile(repository: Path) -> None:
+    async with (
+        running_server(repository) as one,
+        running_server(repository) as other,
+        client_of(one) as here,
+        client_of(other) as there,
+    ):
+        await here.activate_version("tiny", 1)
+        await there.activate_version("tiny", 1, label="canary")
+        await there.set_traffic("tiny", canary_share=0.25)
+    kept = json.loads((repository / "tiny" / "labels.json").read_text())
+    assert kept["labels"] == {"canary": {"version": 1, "previous": 0}, "live": {"version": 1, "previous": 2}}
+    assert kept["traffic"] == {"canary_share": 0.25, "shadow_share": 0.0}
+
+
+async def test_a_change_that_changes_nothing_writes_nothing(repository: Path) -> None:
+    async with running_server(repository) as running, client_of(running) as client:
+        await client.set_traffic("tiny", canary_share=0.0)
+    assert not (repository / "tiny" / "labels.json").exists()
 
 
 async def test_labels_that_cannot_be_kept_are_not_moved(repository: Path) -> None:
@@ -105,11 +197,52 @@ async def test_a_version_loaded_for_a_label_that_could_not_be_kept_is_freed(
         assert (await client.get_model("tiny")).labels == (explicate.ModelLabel("live", 2, None),)
 
 
-async def test_a_broken_label_file_is_told_and_no_version_is_guessed(repository: Path) -> None:
-    (repository / "tiny" / "labels.json").write_text("{")
-    with pytest.raises(StartError, match=r"labels\.json cannot be used"):
-        async with running_server(repository):
-            pass
+async def test_a_broken_label_file_is_told_no_version_is_guessed_and_an_operator_can_mend_it(repository: Path) -> None:
+    path = repository / "tiny" / "labels.json"
+    path.write_text("{")
+    async with running_server(repository) as running, client_of(running) as client:
+        for attempt in (
+            client.predict("tiny", [TEXT]),
+            client.set_traffic("tiny", canary_share=0.0),
+            client.activate_version("tiny", 1, label="canary"),
+            client.remove_label("tiny", "live"),
+        ):
+            with pytest.raises(explicate.FailedPrecondition, match=r"labels\.json cannot be used") as caught:
+                await attempt
+            assert caught.value.reason == "LABELS_UNREADABLE"
+        assert path.read_text() == "{"
+        assert {status.reason for status in await client.list_models()} == {
+            str(running.server.registry.known("tiny").fault)
+        }
+        path.write_text('{"format": 1, "labels": {"live": {"version": 1}}}')
+        await client.load_model("tiny", version=1)  # which looks at the file again
+        assert (await client.predict("tiny", [TEXT])).model.version == 1
+
+
+async def test_a_label_file_that_the_disk_does_not_give_is_never_replaced(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_server(repository) as running, client_of(running) as client:
+        await client.activate_version("tiny", 1)
+    path = repository / "tiny" / "labels.json"
+    kept, read = path.read_bytes(), Path.read_text
+
+    def fails(read_path: Path, *arguments: Any, **named: Any) -> str:
+        if read_path.name == "labels.json":
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return read(read_path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "read_text", fails)
+    async with running_server(repository) as running, client_of(running) as client:
+        with pytest.raises(explicate.FailedPrecondition, match="Stale"):
+            await client.predict("tiny", [TEXT])
+        for attempt in (client.activate_version("tiny", 2), client.set_traffic("tiny", canary_share=0.0)):
+            with pytest.raises(explicate.FailedPrecondition, match="Stale"):
+                await attempt
+        assert path.read_bytes() == kept
+        monkeypatch.undo()
+        await client.load_model("tiny", version=1)
+        assert (await client.predict("tiny", [TEXT])).model.version == 1
 
 
 async def test_a_broken_label_file_is_replaced_when_its_operator_moves_a_label(repository: Path) -> None:

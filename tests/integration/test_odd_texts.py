@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from explicate.v1 import explanation_pb2
+from explicate.v1.inference_service_pb2 import StreamExplainRequest
 from support.harness import TEXT, explain_request, running_server
 
 ODD = {
@@ -15,6 +16,10 @@ ODD = {
     "emoji": ("good 👍🏽 tea 👨‍👩‍👧 ☕", 5),
     "right to left": ("الشاي جيد جدا", 3),
     "without spaces": ("味道好", 3),
+    "Thai": ("ชานี้อร่อยมาก", 1),  # one unknown token of this model's
+    "half-width kana": ("ｶﾞｷﾞ ﾃﾚﾋﾞ", 2),
+    "joined by marks": ("AT&T 10/10 col·lecció צה״ל", 4),
+    "flags": ("good tea🏴󠁧󠁢󠁥󠁮󠁧󠁿🇩🇪", 2),
     "combining marks": ("cafe\u0301 e\u0301clair", 2),
     "a very long word": ("a" * 5000, 1),
     "invisible": ("\u200b", None),
@@ -44,6 +49,28 @@ async def test_odd_texts_are_explained(tiny_repository: Path, name: str, method:
         assert not explanation.features or sum(attribution.values) == pytest.approx(total, rel=1e-5, abs=1e-9)
         if explanation.features and len(explanation.features) <= 4:
             assert explanation.stop_reason == explanation_pb2.STOP_REASON_EXACT
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "scripts"),
+    [
+        ("tea 味道好 ชา", {}, ["Thai", "Han"]),
+        ("tea 味道好", {"method": "lime", "max_evaluations": 64}, ["Han"]),
+        ("tea 味道好", {"granularity": explanation_pb2.GRANULARITY_TOKEN}, []),
+        ("tea 차는 हिन्दी", {}, []),
+    ],
+)
+async def test_words_of_scripts_without_spaces_are_said_to_be_tokens(
+    tiny_repository: Path, text: str, options: dict[str, object], scripts: list[str]
+) -> None:
+    request = explain_request(text, **options)
+    async with running_server(tiny_repository) as running:
+        explained = (await running.inference.Explain(request)).result.explanation
+        streamed = [
+            answer.result.explanation
+            async for answer in running.inference.StreamExplain(StreamExplainRequest(spec=request.spec))
+        ]
+    assert [list(each.unspaced_scripts) for each in (explained, *streamed)] == [scripts] * (len(streamed) + 1)
 
 
 async def test_a_text_longer_than_the_model_reads_says_so(tiny_repository: Path) -> None:

@@ -12,6 +12,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+import explicate
 from explicate.v1 import inference_service_pb2_grpc as services
 from support.harness import TEXT, explain_request, predict_request, server_process, stream_request
 
@@ -82,8 +83,75 @@ def test_a_second_server_on_the_same_port_says_so_and_exits(tiny_repository: Pat
     assert "Traceback" not in second.stderr
 
 
+def test_a_second_server_does_not_take_a_unix_socket_and_a_stale_one_is_replaced(
+    tiny_repository: Path, tmp_path: Path
+) -> None:
+    address = f"unix:{tmp_path / 'explicate.sock'}"
+    command = [sys.executable, "-m", "explicate", "serve", "--repository", str(tiny_repository), "--listen", address]
+    with server_process(tiny_repository, "--listen", address) as (first, printed):
+        assert printed == address
+        second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert second.returncode == 1
+        assert f"cannot listen on {address}: another server answers there" in second.stderr
+        assert explicate.Client(address).predict("tiny", [TEXT]).model.version == 1  # the first is still there
+        first.kill()
+        first.wait()
+    assert (tmp_path / "explicate.sock").is_socket()
+    with server_process(tiny_repository, "--listen", address) as (_, printed):
+        assert explicate.Client(printed).predict("tiny", [TEXT]).model.version == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_server_whose_address_cannot_be_printed_serves_all_the_same(tiny_repository: Path, tmp_path: Path) -> None:
+    address = f"unix:{tmp_path / 'explicate.sock'}"
+    command = [sys.executable, "-m", "explicate", "serve", "--repository", str(tiny_repository), "--listen", address]
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.Popen(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    lines = iter(process.stderr.readline, "")
+    warning = next(line for line in lines if "standard output" in line)
+    assert address in warning
+    assert "No space left on device" in warning
+    assert explicate.Client(address).predict("tiny", [TEXT]).model.version == 1
+    process.send_signal(signal.SIGTERM)
+    rest = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, rest
+    assert "Exception ignored" not in rest
+
+
+async def test_a_hangup_drains_as_sigterm_does(tiny_repository: Path) -> None:
+    with server_process(tiny_repository) as (process, address):
+        async with grpc.aio.insecure_channel(address) as channel:
+            stub = services.InferenceServiceStub(channel)
+            request = stream_request(TEXT, max_evaluations=1000, min_evaluations=500, tolerance=0.0)
+            stream = stub.StreamExplain(request)
+            last = await stream.read()
+            process.send_signal(signal.SIGHUP)
+            while (answer := await stream.read()) != grpc.aio.EOF:
+                last = answer
+        assert await asyncio.to_thread(process.wait, 20) == 0
+    assert last.final
+
+
+def test_a_hangup_that_nohup_has_ignored_stays_ignored(tiny_repository: Path) -> None:
+    command = [sys.executable, "-m", "explicate", "serve", "--repository", str(tiny_repository)]
+    process = subprocess.Popen(
+        ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *command, "--listen", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+    process.send_signal(signal.SIGHUP)
+    assert explicate.Client(address).predict("tiny", [TEXT]).model.version == 1
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
 def test_bad_settings_are_a_usage_error(tiny_repository: Path) -> None:
-    for flags in (["--max-inputs", "many"], ["--max-inputs", "0"], ["--drain-s", "-1"]):
+    for flags in (["--max-inputs", "many"], ["--max-inputs", "0"], ["--drain-s", "-1"], ["--listen", "127.0.0.1"]):
         done = subprocess.run(
             [sys.executable, "-m", "explicate", "serve", "--repository", str(tiny_repository), *flags],
             capture_output=True,

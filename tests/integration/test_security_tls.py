@@ -39,6 +39,15 @@ async def test_only_clients_that_trust_the_authority_are_answered(tiny_repositor
         assert not await answers(running.target, False)
 
 
+async def test_a_server_is_asked_at_one_name_and_certified_by_another(tiny_repository: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    issued = authority.issue("server", hosts=["models.internal"])
+    async with running_server(tiny_repository, tls_cert=issued.cert, tls_key=issued.key) as running:
+        assert not await answers(running.target, explicate.Tls(ca=authority.cert))
+        assert await answers(running.target, explicate.Tls(ca=authority.cert, server_name="models.internal"))
+        assert not await answers(running.target, explicate.Tls(ca=authority.cert, server_name="others.internal"))
+
+
 async def test_an_expired_certificate_is_not_trusted(tiny_repository: Path, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     async with running_server(tiny_repository, **tls_settings(authority, expired=True)) as running:

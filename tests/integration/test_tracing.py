@@ -161,5 +161,5 @@ def test_without_the_setting_nothing_of_opentelemetry_is_imported_and_a_span_is_
 
 
 def test_an_endpoint_that_does_not_say_whether_to_encrypt_is_refused() -> None:
-    with pytest.raises(SettingError, match="--otlp-endpoint is 'collector:4317'; it must begin with http://"):
+    with pytest.raises(SettingError, match="--otlp-endpoint is 'collector:4317'; it must be http://HOST:PORT"):
         Settings(otlp_endpoint="collector:4317")

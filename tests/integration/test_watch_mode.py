@@ -109,6 +109,40 @@ async def test_a_version_that_was_live_once_is_not_made_live_again_after_a_resta
         assert await live_version(running) == 1
 
 
+async def test_after_a_restart_the_chosen_version_comes_back_once_it_is_mended_and_no_other_meanwhile(
+    repository: Path,
+) -> None:
+    publish_copy(repository, 2)
+    async with watching(repository) as running, explicate.AsyncClient(running.target) as client:
+        await client.activate_version("tiny", 1)  # 2 was live and is left
+    kept = (repository / "tiny" / "labels.json").read_bytes()
+    whole = (repository / "tiny" / "1" / "golden.npz").read_bytes()
+    break_golden(repository / "tiny" / "1")
+    async with watching(repository) as running, explicate.AsyncClient(running.target) as client:
+        for _ in range(2):
+            await running.server.poll.look()
+        with pytest.raises(explicate.FailedPrecondition, match=r"tiny/1 is failed"):
+            await client.predict("tiny", [TEXT])
+        (repository / "tiny" / "1" / "golden.npz").write_bytes(whole)
+        await running.server.poll.look()
+        assert await live_version(running) == 1
+    assert (repository / "tiny" / "labels.json").read_bytes() == kept
+
+
+async def test_a_label_file_that_is_mended_is_read_at_the_next_look(repository: Path) -> None:
+    publish_copy(repository, 2)
+    (repository / "tiny" / "labels.json").write_text("{")
+    async with watching(repository) as running, explicate.AsyncClient(running.target) as client:
+        await running.server.poll.look()
+        with pytest.raises(explicate.FailedPrecondition, match="cannot be used"):
+            await client.predict("tiny", [TEXT])
+        (repository / "tiny" / "labels.json").write_text(
+            '{"format": 1, "labels": {"live": {"version": 1, "previous": 2}}}'
+        )
+        await running.server.poll.look()
+        assert await live_version(running) == 1
+
+
 async def test_a_version_refused_for_lack_of_memory_goes_live_once_there_is_some(repository: Path) -> None:
     async with watching(repository) as running:
         loader, looks = running.server.registry.lifecycle.loader, 0

@@ -1,5 +1,6 @@
 """Certificates for tests: an authority of the test's own, and whoever it vouches for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -22,7 +23,7 @@ class Issued:
 
 
 class Authority:
-    """Signs certificates for 127.0.0.1."""
+    """Signs certificates for 127.0.0.1, or for the host names given."""
 
     def __init__(self, folder: Path, name: str = "authority") -> None:
         self._folder = folder
@@ -32,11 +33,12 @@ class Authority:
         self.cert = folder / f"{name}.pem"
         self.cert.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, expired: bool = False) -> Issued:
+    def issue(self, name: str, *, expired: bool = False, hosts: Sequence[str] = ()) -> Issued:
         """Write ``name.pem`` and ``name.key``, over those that are there."""
         key = ec.generate_private_key(ec.SECP256R1())
         end = NOW - timedelta(days=1) if expired else NOW + timedelta(days=1)
-        places = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+        own: list[x509.GeneralName] = [x509.IPAddress(ip_address("127.0.0.1"))]
+        places = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts] or own)
         builder = _builder(_name(name), self._name, key, end=end).add_extension(places, False)
         issued = Issued(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         issued.key.write_bytes(private_pem(key))

@@ -28,7 +28,7 @@ _EXAMPLES = """examples:
 
 a small config for texts:
   [data]
-  train = "reviews.csv"       # or .jsonl, .parquet, or a Hugging Face dataset directory
+  train = "reviews.csv"       # or .json, .jsonl, .parquet, .xlsx, .gz, or a Hugging Face dataset directory
   text_column = "review"
   label_column = "stars"
   # text_pair_column = "answer"    # two texts in every row, read as a pair
@@ -42,8 +42,10 @@ a small config for texts:
 
 a small config for a table; columns are typed by what they hold:
   [data]
-  table = "customers.csv"     # or .jsonl, .parquet, or a Hugging Face dataset directory
-  label_column = "churn"      # words: a class; many numbers: a regression (or say task = "regression")
+  table = "customers.csv"     # or .json, .jsonl, .parquet, .xlsx, .gz, or a Hugging Face dataset directory
+  label_column = "churn"      # words: a class; fractions: a regression; task = "regression" says so
+  # separator = ";"           # how a file is written is found and told; separator, quote, encoding, sheet say it
+  # similar_labels = "merge"  # yes, Yes and YES are one class
   group_column = "household"  # optional: a household never stands in two splits
   [data.columns]              # optional, where the type found is not the one meant
   area_code = "category"      # number, category, boolean, ordinal, ignore

@@ -15,7 +15,7 @@ from typing import Any  # arrays of several types
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_bundle.errors import BundleError
+from explicate_bundle.errors import BundleError, unreadable
 
 # A few images or rows. Compressed zeros could ask for any amount of memory otherwise.
 MAX_UNPACKED_BYTES = 1 << 28
@@ -31,10 +31,13 @@ def opened_arrays(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
     """The arrays of a file; every fault in reading or converting them inside the block is raised as one.
 
     Raises:
-        BundleError: the file is not in the format, or unpacks to more than MAX_UNPACKED_BYTES.
+        BundleError: the file cannot be read, is not in the format, or unpacks to more than MAX_UNPACKED_BYTES.
     """
     try:
         content = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path.name, error) from error
+    try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             unpacked_bytes = sum(member.file_size for member in archive.infolist())
         if unpacked_bytes > MAX_UNPACKED_BYTES:
@@ -51,10 +54,12 @@ def read_text(path: Path) -> str:
     """A text file of a bundle.
 
     Raises:
-        BundleError: it is not UTF-8.
+        BundleError: it cannot be read, or is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise unreadable(path.name, error) from error
     except UnicodeDecodeError as error:
         raise BundleError(f"{path.name} is not UTF-8: {error}") from error
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
-from functools import cached_property
-from typing import Any, Self, TypeVar, Unpack
+from collections.abc import AsyncGenerator, Sequence
+from typing import Self, TypeVar, Unpack
 
 import grpc
 import grpc.aio
 
 from explicate._wire import calls
-from explicate._wire.calls import Call
+from explicate._wire.calls import Call, Connection
 from explicate._wire.channel import (
     DEFAULT_TARGET,
     DEFAULT_TIMEOUT_S,
@@ -24,6 +23,7 @@ from explicate._wire.channel import (
     token_metadata,
 )
 from explicate._wire.encoding import TableColumns
+from explicate._wire.retries import Attempts
 from explicate._wire.rpc_errors import from_rpc_error
 from explicate.inputs import Input
 from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic
@@ -42,7 +42,10 @@ class AsyncClient:
     credentials: a gRPC channel's own, in place of `tls`.
     token: goes along with every call; not sent to another machine unencrypted unless `allow_plain_token` says so.
 
-    It may be made outside the event loop and belongs to the loop of its first call.
+    A call that changes nothing is asked again while the server is away: within its timeout if the server has answered
+    before, else four times within a second.
+
+    It may be made outside an event loop and used in several: each has a connection of its own.
     """
 
     def __init__(
@@ -58,9 +61,12 @@ class AsyncClient:
         self.target = target
         self.timeout_s = timeout_s
         self._credentials = credentials or channel_credentials(tls)
+        self._options = channel_options(target, tls)
+        self._has_answered = False
         encrypted = self._credentials is not None
         self._metadata = token_metadata(token, target, encrypted=encrypted, allow_plain=allow_plain_token)
-        # The channel is made at the first call: an aio channel binds itself to the loop that runs then.
+        # Made at the first call in each event loop: an aio channel works in the loop that made it only.
+        self._connections: dict[asyncio.AbstractEventLoop, Connection] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,8 +76,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the connection; calls under way are cancelled."""
-        if "_channel" in self.__dict__:
-            await self._channel.close()
+        await self._connection.channel.close()
 
     async def predict(
         self,
@@ -239,35 +244,57 @@ class AsyncClient:
         while not wait.is_over(await self._ask(calls.list_models(), wait.left_s, wait_for_ready=True)):  # noqa: ASYNC110
             await asyncio.sleep(POLL_INTERVAL_S)  # no event could tell: the server is another process
 
-    @cached_property
-    def _channel(self) -> grpc.aio.Channel:
-        if self._credentials is None:
-            return grpc.aio.insecure_channel(self.target, channel_options())
-        return grpc.aio.secure_channel(self.target, self._credentials, channel_options())
+    @property
+    def _connection(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        if loop not in self._connections:
+            for other in [each for each in self._connections if each.is_closed()]:
+                del self._connections[other]
+            self._connections[loop] = self._connect()
+        return self._connections[loop]
 
-    @cached_property
-    def _methods(self) -> dict[str, Callable[..., Any]]:  # Any: see `calls.methods`
-        return calls.methods(self._channel)
+    def _connect(self) -> Connection:
+        if self._credentials is None:
+            return Connection(grpc.aio.insecure_channel(self.target, self._options))
+        return Connection(grpc.aio.secure_channel(self.target, self._credentials, self._options))
 
     async def _ask(
         self, call: Call[_Answer], timeout_s: float | None, *, wait_for_ready: bool | None = None
     ) -> _Answer:
-        deadline_s = call_timeout(timeout_s, self.timeout_s)
-        try:
-            response = await self._methods[call.method](
-                call.request, timeout=deadline_s, wait_for_ready=wait_for_ready, metadata=call.metadata(self._metadata)
-            )
-        except grpc.RpcError as error:
-            raise from_rpc_error(error, self.target) from error
-        return call.answer(response)
+        attempts = Attempts(call.method, call_timeout(timeout_s, self.timeout_s))
+        send, metadata = self._connection.methods[call.method], call.metadata(self._metadata)
+        while True:
+            try:
+                response = await send(
+                    call.request, timeout=attempts.left_s, wait_for_ready=wait_for_ready, metadata=metadata
+                )
+            except grpc.RpcError as error:
+                failure = from_rpc_error(error, self.target)
+                pause_s = attempts.pause_s(failure, has_answered=self._has_answered)
+                if pause_s is None:
+                    raise failure from error
+                await asyncio.sleep(pause_s)
+            else:
+                self._has_answered = True
+                return call.answer(response)
 
     async def _stream(self, call: Call[_Answer], timeout_s: float | None) -> AsyncGenerator[_Answer]:
-        deadline_s = call_timeout(timeout_s, self.timeout_s)
-        responses = self._methods[call.method](call.request, timeout=deadline_s, metadata=call.metadata(self._metadata))
-        try:
-            async for response in responses:
-                yield call.answer(response)
-        except grpc.RpcError as error:
-            raise from_rpc_error(error, self.target) from error
-        finally:
-            responses.cancel()  # does nothing to a call that has ended
+        attempts = Attempts(call.method, call_timeout(timeout_s, self.timeout_s))
+        send, metadata = self._connection.methods[call.method], call.metadata(self._metadata)
+        while True:
+            responses = send(call.request, timeout=attempts.left_s, metadata=metadata)
+            has_begun = False
+            try:
+                async for response in responses:
+                    has_begun = self._has_answered = True
+                    yield call.answer(response)
+            except grpc.RpcError as error:
+                failure = from_rpc_error(error, self.target)
+                pause_s = None if has_begun else attempts.pause_s(failure, has_answered=self._has_answered)
+                if pause_s is None:
+                    raise failure from error
+            else:
+                return
+            finally:
+                responses.cancel()  # does nothing to a call that has ended
+            await asyncio.sleep(pause_s)

@@ -7,14 +7,13 @@ the same methods as coroutines.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
-from functools import cached_property
-from typing import Any, Self, TypeVar, Unpack
+from collections.abc import Generator, Sequence
+from typing import Self, TypeVar, Unpack
 
 import grpc
 
 from explicate._wire import calls
-from explicate._wire.calls import Call
+from explicate._wire.calls import Call, Connection
 from explicate._wire.channel import (
     DEFAULT_TARGET,
     DEFAULT_TIMEOUT_S,
@@ -27,6 +26,7 @@ from explicate._wire.channel import (
     token_metadata,
 )
 from explicate._wire.encoding import TableColumns
+from explicate._wire.retries import Attempts
 from explicate._wire.rpc_errors import from_rpc_error
 from explicate.inputs import Input
 from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic
@@ -44,6 +44,9 @@ class Client:
     tls: True, or the files of `explicate.Tls`, for a server with TLS; without it the channel is plain.
     credentials: a gRPC channel's own, in place of `tls`.
     token: goes along with every call; not sent to another machine unencrypted unless `allow_plain_token` says so.
+
+    A call that changes nothing is asked again while the server is away: within its timeout if the server has answered
+    before, else four times within a second.
     """
 
     def __init__(
@@ -59,9 +62,11 @@ class Client:
         self.target = target
         self.timeout_s = timeout_s
         self._credentials = credentials or channel_credentials(tls)
+        self._options = channel_options(target, tls)
+        self._has_answered = False
         encrypted = self._credentials is not None
         self._metadata = token_metadata(token, target, encrypted=encrypted, allow_plain=allow_plain_token)
-        _ = self._methods  # made once, for threads that share the client
+        self._connection = self._connect()
 
     def __enter__(self) -> Self:
         return self
@@ -71,8 +76,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection; calls under way are cancelled."""
-        if "_channel" in self.__dict__:
-            self._channel.close()
+        self._connection.channel.close()
 
     def predict(
         self,
@@ -240,33 +244,44 @@ class Client:
         while not wait.is_over(self._ask(calls.list_models(), wait.left_s, wait_for_ready=True)):
             time.sleep(POLL_INTERVAL_S)  # no event could tell: the server is another process
 
-    @cached_property
-    def _channel(self) -> grpc.Channel:
+    def _connect(self) -> Connection:
         if self._credentials is None:
-            return grpc.insecure_channel(self.target, channel_options())
-        return grpc.secure_channel(self.target, self._credentials, channel_options())
-
-    @cached_property
-    def _methods(self) -> dict[str, Callable[..., Any]]:  # Any: see `calls.methods`
-        return calls.methods(self._channel)
+            return Connection(grpc.insecure_channel(self.target, self._options))
+        return Connection(grpc.secure_channel(self.target, self._credentials, self._options))
 
     def _ask(self, call: Call[_Answer], timeout_s: float | None, *, wait_for_ready: bool | None = None) -> _Answer:
-        deadline_s = call_timeout(timeout_s, self.timeout_s)
-        try:
-            response = self._methods[call.method](
-                call.request, timeout=deadline_s, wait_for_ready=wait_for_ready, metadata=call.metadata(self._metadata)
-            )
-        except grpc.RpcError as error:
-            raise from_rpc_error(error, self.target) from error
-        return call.answer(response)
+        attempts = Attempts(call.method, call_timeout(timeout_s, self.timeout_s))
+        send, metadata = self._connection.methods[call.method], call.metadata(self._metadata)
+        while True:
+            try:
+                response = send(call.request, timeout=attempts.left_s, wait_for_ready=wait_for_ready, metadata=metadata)
+            except grpc.RpcError as error:
+                failure = from_rpc_error(error, self.target)
+                pause_s = attempts.pause_s(failure, has_answered=self._has_answered)
+                if pause_s is None:
+                    raise failure from error
+                time.sleep(pause_s)
+            else:
+                self._has_answered = True
+                return call.answer(response)
 
     def _stream(self, call: Call[_Answer], timeout_s: float | None) -> Generator[_Answer]:
-        deadline_s = call_timeout(timeout_s, self.timeout_s)
-        responses = self._methods[call.method](call.request, timeout=deadline_s, metadata=call.metadata(self._metadata))
-        try:
-            for response in responses:
-                yield call.answer(response)
-        except grpc.RpcError as error:
-            raise from_rpc_error(error, self.target) from error
-        finally:
-            responses.cancel()  # does nothing to a call that has ended
+        attempts = Attempts(call.method, call_timeout(timeout_s, self.timeout_s))
+        send, metadata = self._connection.methods[call.method], call.metadata(self._metadata)
+        while True:
+            responses = send(call.request, timeout=attempts.left_s, metadata=metadata)
+            has_begun = False
+            try:
+                for response in responses:
+                    has_begun = self._has_answered = True
+                    yield call.answer(response)
+            except grpc.RpcError as error:
+                failure = from_rpc_error(error, self.target)
+                pause_s = None if has_begun else attempts.pause_s(failure, has_answered=self._has_answered)
+                if pause_s is None:
+                    raise failure from error
+            else:
+                return
+            finally:
+                responses.cancel()  # does nothing to a call that has ended
+            time.sleep(pause_s)

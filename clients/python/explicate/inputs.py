@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import numbers
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Final, Literal, NamedTuple, Self, TypeAlias
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Self, TypeAlias
 
 from explicate.errors import UsageError
 
@@ -66,9 +67,25 @@ class Image(File):
     noun = "image"
 
 
+_PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
+
 Input: TypeAlias = str | TextPair | tuple[str, str] | TableRow | Image
 """What a model reads, by its kind: a string; for pairs of texts a `TextPair` or a tuple of two; for tables a mapping
-from every column to its value; for images an `Image`."""
+from every column to its value, or a pandas Series; for images an `Image`, or one of PIL's."""
+
+
+def plain_input(value: Any) -> Any:  # Any: a type that is not imported, and an Input or what is refused later
+    """`value` as an `Input` if it is another library's form of one: a pandas Series as a row, a PIL image as an Image.
+
+    Anything else is returned as it is. Neither library is imported.
+    """
+    if hasattr(value, "to_dict") and hasattr(value, "index"):
+        return value.to_dict()
+    if hasattr(value, "save") and hasattr(value, "mode") and hasattr(value, "size"):
+        content = io.BytesIO()
+        value.save(content, "PNG" if value.mode in _PNG_MODES else "TIFF")
+        return Image(content.getvalue(), str(getattr(value, "filename", "") or ""))
+    return value
 
 
 def noun_of(value: Input) -> str:

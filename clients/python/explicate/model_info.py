@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class ModelStatus:
     """One version of a model as the server knows it.
 
+    version: 0 where the folder of the model cannot be read, so that no version of it is known.
     state: "available", "loading", "ready", "failed" or "unloading", and in a watch "removed"; `reason` says why if
-        that needs saying.
+        that needs saying, or what it waits for.
     kind: what it reads, "text", "tabular" or "image", and what it predicts, "classification" (one class),
         "multi-label" (any number of labels) or "regression", such as "text-multi-label"; empty when its manifest could
         not be read.

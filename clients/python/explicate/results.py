@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE, CellValue, Image, TableRow
+from explicate.json_documents import JsonAnswer
 from explicate.options import Target
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class PredictResult:
+class PredictResult(JsonAnswer):
     """Predictions in the order of the inputs, and what made them."""
 
     predictions: tuple[Prediction, ...]
@@ -121,7 +122,7 @@ class PredictResult:
 
 
 @dataclass(frozen=True)
-class PackedResult:
+class PackedResult(JsonAnswer):
     """The answers for the rows of a table, in order, and what made them.
 
     class_labels, probabilities: the classes, and for each row their probabilities by index, so that
@@ -304,13 +305,15 @@ class ResolvedOptions:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(JsonAnswer):
     """The attributions of a prediction to its features, with their cost and quality.
 
     evaluations: rows of the model that it rests on, for a table each the mean over the background rows.
     reused_evaluations: those of them that other requests had already paid for.
     stop_reason: "tolerance", "top-k", "budget", "deadline", "exact", or "running" for an answer that is not the last.
     segment_map: where the segments of an image lie, else None.
+    unspaced_scripts: scripts of the text that are written without spaces, such as "Thai": in them the words are the
+    model's tokens.
     """
 
     features: tuple[Feature, ...]
@@ -324,6 +327,7 @@ class Explanation:
     method_version: str
     options: ResolvedOptions
     segment_map: SegmentMap | None = field(default=None, metadata=ONLY_SOME_KINDS)
+    unspaced_scripts: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
 
     def contributions(self, output: int = 0) -> tuple[Contribution, ...]:
         """The features of `attributions[output]` with their numbers, in reading order."""
@@ -341,7 +345,7 @@ def _strength(contribution: Contribution) -> float:
 
 
 @dataclass(frozen=True)
-class ExplainResult:
+class ExplainResult(JsonAnswer):
     """A prediction and its explanation, both by one version of the model.
 
     text: what was explained, text_pair: the second text of a pair; row: the row of a table, image: the image, as

@@ -4,7 +4,6 @@ Everything it needs lives in its own objects. The prediction and every evaluatio
 leased.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -23,10 +22,11 @@ from explicate_server.explain.game import Asked, GameInfo
 from explicate_server.explain.method import Method
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
 from explicate_server.explain.rounds import ExplanationRun, StopReason
-from explicate_server.inference.admission import Seat, Workers
+from explicate_server.inference.admission import Seat
 from explicate_server.inference.evaluations import Evaluations, GameValues, Timings, ValueStore
 from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, Outputs, ResolvedOptions
 from explicate_server.inference.predictor import encode_inputs
+from explicate_server.inference.workers import Pool, Workers
 from explicate_server.modalities.modality import DrawsRows, EncodedInput, Game, Player
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
@@ -38,15 +38,23 @@ from explicate_server.runtime.queue import Row
 _RESERVE_FLOOR_S = 0.05
 _RESERVE_FITS = 2.0
 _RESERVE_MOST = 0.25
+# The last fit, its quality and the answer's message are each handed to a thread, which under load takes longer than
+# they do: without this, 8 of 13 answers came after a deadline of 6 s on a machine with six times the work it has cores
+# for.
+_RESERVE_HAND_OVERS = 3.0
 
 
 class Deadline:
     """A time limit on a call, less what it takes to answer."""
 
-    def __init__(self, time_limit_s: float, timings: Timings) -> None:
-        """Take seconds from the call's arrival, which ``timings`` knows."""
+    def __init__(self, time_limit_s: float, timings: Timings, hand_over_s: Callable[[], float] = lambda: 0.0) -> None:
+        """Take seconds from the call's arrival, which ``timings`` knows.
+
+        ``hand_over_s`` tells what it takes now to hand a step to a thread and get it back.
+        """
         self._time_limit_s = time_limit_s
         self._timings = timings
+        self._hand_over_s = hand_over_s
         self._slowest_fit_s = 0.0
 
     def fit_took(self, seconds: float) -> None:
@@ -56,6 +64,7 @@ class Deadline:
     def seconds_left(self) -> float:
         """Until evaluations must stop; negative when they should have."""
         reserve_s = max(_RESERVE_FLOOR_S, _RESERVE_FITS * self._slowest_fit_s)
+        reserve_s += _RESERVE_HAND_OVERS * self._hand_over_s()
         usable_s = self._time_limit_s - min(reserve_s, _RESERVE_MOST * self._time_limit_s)
         return usable_s - self._timings.total_s
 
@@ -76,6 +85,7 @@ class ExplainAnswer:
     encoded: EncodedInput
     players: Sequence[Player]
     segment_map: NDArray[np.intp] | None
+    unspaced_scripts: Sequence[str]
     outputs: Outputs
     attribution: Attribution
     quality: Quality
@@ -101,6 +111,7 @@ class ExplainCall:
         served: ServedModel,
         checked: CheckedOptions,
         *,
+        caller: str,
         priority: Priority,
         time_limit_s: float,
         workers: Workers,
@@ -111,11 +122,12 @@ class ExplainCall:
         self._players = served.modality.players_of(checked.granularity, checked.segments)
         if checked.method.players == "distinct-words":
             self._players = checked.method.players
+        self._caller = caller
         self._priority = priority
         self._workers = workers
         self._store = store
         self._timings = Timings()
-        self._deadline = Deadline(time_limit_s, self._timings)
+        self._deadline = Deadline(time_limit_s, self._timings, lambda: workers.explain.hand_over_s)
 
     async def answers(
         self, value: ModelInput, field_path: str, seat: Seat, progress: Callable[[], bool]
@@ -132,7 +144,7 @@ class ExplainCall:
             *(digest, self._players, options.masking),
             *(() if drawn is None else (options.max_evaluations, options.seed)),
         )
-        with self._store.game(key) as known:
+        with self._store.game(key, caller=self._caller) as known:
             evaluations = self._evaluations(game, known)
             async with aclosing(self._rounds(encoded, game, drawn, options, evaluations, progress)) as answers:
                 async for answer in answers:
@@ -149,8 +161,8 @@ class ExplainCall:
             return encoded, game, value.digest
 
         with tracing.span("prepare"):
-            workers = self._workers.encoding(value.encoding_cost)
-            encoded, game, digest = await asyncio.get_running_loop().run_in_executor(workers, prepare)
+            pool = self._workers.encoding(value.encoding_cost, self._workers.explain)
+            encoded, game, digest = await self._in_worker(prepare, pool=pool)
         if len(game.players) > MAX_PLAYERS:
             kind = self._players.replace("-", " ")
             problem = f"has {len(game.players):,} {kind}; at most {MAX_PLAYERS:,} can be explained"
@@ -209,22 +221,30 @@ class ExplainCall:
             breaks=game.breaks,
             drawn=drawn,
         )
-        run = _run(information, options, spent=evaluations.count)
+        ends = evaluations.count
+        run = _run(information, options, spent=ends)
         work = _Work(encoded, game, options, prediction, outputs, information, run, evaluations)
         while (coalitions := await self._fit(run.next_round, self._deadline.seconds_left())) is not None:
             with tracing.span("round", number=run.rounds + 1, coalitions=len(coalitions)) as span:
                 values, evaluated = await evaluations.of(coalitions, self._priority)
                 span.set(evaluated=int(evaluated.sum()))
-                await self._fit(run.tell, outputs.of(values), evaluated)
+                await self._fit(work.tell, values, evaluated)
             work.unevaluated = int((~evaluated).sum())
             if work.unevaluated:
                 run.stop(StopReason.DEADLINE)
                 break
             if progress():
-                yield work.answer(await self._quality(work), self._timings, final=False)
-        yield work.answer(await self._quality(work, final=True), self._timings, final=True)
+                yield await self._answer(work, final=False)
+        if run.stop_reason is StopReason.DEADLINE and _knows_the_ends_only(run, ends):
+            raise DeadlinePassed("NO_TIME_TO_EXPLAIN", "only the prediction is known; ask for it, or give more time")
+        yield await self._answer(work, final=True)
 
-    async def _quality(self, work: "_Work", *, final: bool = False) -> Quality:
+    async def _answer(self, work: "_Work", *, final: bool) -> ExplainAnswer:
+        """What is known now; a map of many pixels is made in a thread."""
+        answer = partial(work.answer, await self._quality(work, final=final), self._timings, final=final)
+        return answer() if work.game.segment_map is None else await self._in_worker(answer)
+
+    async def _quality(self, work: "_Work", *, final: bool) -> Quality:
         """The quality so far; of the final answer with comprehensiveness and sufficiency, if they were asked for and
         there is time for their rows.
         """
@@ -262,8 +282,9 @@ class ExplainCall:
         self._deadline.fit_took(elapsed_s)
         return result
 
-    async def _in_worker(self, function: Callable[..., _T], *arguments: object) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._workers.short, function, *arguments)
+    async def _in_worker(self, function: Callable[..., _T], *arguments: object, pool: Pool | None = None) -> _T:
+        step = partial(function, *arguments)
+        return await (pool or self._workers.explain).run(step, caller=self._caller, priority=self._priority)
 
 
 @dataclass
@@ -280,6 +301,10 @@ class _Work:
     evaluations: Evaluations
     unevaluated: int = 0
 
+    def tell(self, values: NDArray[np.float64], evaluated: NDArray[np.bool_]) -> None:
+        """Values float64[m, width] of the coalitions asked last, and bool[m] which were evaluated."""
+        self.run.tell(self.outputs.of(values), evaluated)
+
     def answer(self, quality: Quality, timings: Timings, *, final: bool) -> ExplainAnswer:
         """What is known now."""
         run, groups, segment_map = self.run, self.run.attribution.groups, self.game.segment_map
@@ -288,6 +313,7 @@ class _Work:
             encoded=self.encoded,
             players=self.game.players if groups is None else self.game.grouped(groups),
             segment_map=segment_map if segment_map is None or groups is None else groups[segment_map],
+            unspaced_scripts=self.game.unspaced_scripts,
             outputs=self.outputs,
             attribution=run.attribution,
             quality=quality,
@@ -304,6 +330,16 @@ class _Work:
             timings=timings,
             final=final,
         )
+
+
+def _knows_the_ends_only(run: ExplanationRun, ends: int) -> bool:
+    """Whether the attributions rest on v(∅) and v(N) alone, so that they say nothing of one player that they do not say
+    of all. That is so too where rows were evaluated, but not all that the method needs for its first estimate.
+    """
+    if run.evaluations <= ends:
+        return True
+    values, errors = run.attribution.values, run.attribution.standard_errors
+    return bool(np.isnan(errors).all() and (values == values[:, :1]).all() and values.any())
 
 
 def _run(information: GameInfo, options: ResolvedOptions, *, spent: int) -> ExplanationRun:

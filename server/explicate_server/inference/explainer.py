@@ -1,6 +1,6 @@
 """Explanations: admitted, checked, and told to observers before they leave.
 
-Two in flight share the batcher, and the values of coalitions that both ask for.
+Two in flight share the batcher, and two of one caller the values of coalitions that both ask for.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -10,10 +10,11 @@ from typing import Protocol
 
 from explicate_bundle.model_inputs import ModelInput
 from explicate_server.call_record import CallRecord, current_call
-from explicate_server.inference.admission import Admission, Workers
+from explicate_server.inference.admission import Admission
 from explicate_server.inference.evaluations import ValueStore
 from explicate_server.inference.explain_call import ExplainAnswer, ExplainCall
 from explicate_server.inference.explain_options import ExplainOptions, check_options
+from explicate_server.inference.workers import Workers
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
@@ -62,7 +63,7 @@ class Explainer:
     ) -> AsyncGenerator[ExplainAnswer]:
         """Yield an answer after each round at which ``progress`` says yes, and the final one last.
 
-        ``time_left_s`` is what the caller's deadline leaves, ``caller`` whose evaluations they are.
+        ``time_left_s`` is what the caller's deadline leaves, ``caller`` whose shares and evaluations they take.
 
         Closing the iterator, or cancelling the task that waits for it, drops the rows that have not started.
 
@@ -77,6 +78,7 @@ class Explainer:
             call = ExplainCall(
                 served,
                 checked,
+                caller=caller,
                 priority=priority,
                 time_limit_s=min(time_left_s, checked.time_limit_s),
                 workers=self._workers,

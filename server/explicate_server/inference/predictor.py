@@ -1,8 +1,7 @@
 """Predictions: inputs in, the graph's answers out, in the inputs' order."""
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -11,11 +10,11 @@ from numpy.typing import NDArray
 
 from explicate_bundle.model_inputs import ModelInput, TabularInput
 from explicate_server.errors import MOST_VIOLATIONS_TOLD, DeadlinePassed, InvalidRequest, NotServable, Violation
-from explicate_server.inference.admission import Workers
 from explicate_server.inference.evaluations import Timings
+from explicate_server.inference.workers import Workers
 from explicate_server.modalities.modality import EncodedInput
 from explicate_server.modalities.packed_table import PackedTable
-from explicate_server.modalities.table import TabularModality
+from explicate_server.modalities.table import EncodedRows, TabularModality
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.runtime.queue import Row
@@ -46,6 +45,17 @@ class PackedAnswer:
     timings: Timings
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """Who asks for a prediction, and what is left of its time."""
+
+    served: ServedModel
+    caller: str
+    priority: Priority
+    time_left_s: float
+    timings: Timings = field(default_factory=Timings)
+
+
 class Predictor:
     """Computes predictions; one for the whole server."""
 
@@ -54,9 +64,15 @@ class Predictor:
         self._workers = workers
 
     async def predict(
-        self, served: ServedModel, values: Sequence[ModelInput], *, priority: Priority, time_left_s: float
+        self,
+        served: ServedModel,
+        values: Sequence[ModelInput],
+        *,
+        caller: str,
+        priority: Priority,
+        time_left_s: float,
     ) -> PredictAnswer:
-        """Predict every input, or none.
+        """Predict every input, or none; ``caller`` is whose share of the queue and of the model's time they take.
 
         Raises:
             InvalidRequest: names the bad inputs, ``inputs[3].text``.
@@ -65,14 +81,14 @@ class Predictor:
             DeadlinePassed: time was over before the last answer.
             ModelFault: the model failed on one of the inputs.
         """
-        timings = Timings()
+        asked = _Asked(served=served, caller=caller, priority=priority, time_left_s=time_left_s)
         self._check_count(served, len(values), "inputs", "inputs")
-        encoded = await self._encode_all(served, values, timings, time_left_s)
-        answers = await self._run(served, [item.row for item in encoded], timings, priority, time_left_s)
-        return PredictAnswer(answers, encoded, timings)
+        encoded = await self._encode_all(asked, values)
+        answers = await self._run(asked, [item.row for item in encoded])
+        return PredictAnswer(answers, encoded, asked.timings)
 
     async def predict_packed(
-        self, served: ServedModel, table: PackedTable, *, priority: Priority, time_left_s: float
+        self, served: ServedModel, table: PackedTable, *, caller: str, priority: Priority, time_left_s: float
     ) -> PackedAnswer:
         """Predict every row of a table, or none.
 
@@ -81,26 +97,29 @@ class Predictor:
             NotServable: the model does not read tables.
             Overloaded, DeadlinePassed, ModelFault: as in :meth:`predict`.
         """
-        timings, modality = Timings(), served.modality
+        asked = _Asked(served=served, caller=caller, priority=priority, time_left_s=time_left_s)
+        modality = served.modality
         if not isinstance(modality, TabularModality):
             raise _wrong_kind(served, "table", TabularInput)
         self._check_count(served, table.rows, "table.rows", "rows")
-        violations = modality.packed_violations(table)
-        if violations:
-            raise InvalidRequest(violations[:MOST_VIOLATIONS_TOLD])
-        cost = table.rows * len(table.columns) // 16  # a cell of a whole column takes that much less than a character
-        encoded = await self._encode(lambda: modality.encode_packed(table), cost, timings)
-        answers = await self._run(served, encoded.rows, timings, priority, time_left_s)
-        return PackedAnswer(answers, encoded.unknown_category_columns, timings)
+
+        def encode() -> EncodedRows:
+            violations = modality.packed_violations(table)
+            if violations:
+                raise InvalidRequest(violations[:MOST_VIOLATIONS_TOLD])
+            return modality.encode_packed(table)
+
+        # A cell of a whole column takes that much less than a character, and a column as much as a cell of a row.
+        encoded = await self._encode(asked, encode, (table.rows // 16 + 4) * len(table.columns))
+        answers = await self._run(asked, encoded.rows)
+        return PackedAnswer(answers, encoded.unknown_category_columns, asked.timings)
 
     def _check_count(self, served: ServedModel, count: int, path: str, what: str) -> None:
         most = self._settings.rows_that_may_wait(self._settings.max_inputs, served.modality.row_bytes)
         if not 1 <= count <= most:
             raise InvalidRequest([Violation(path, f"has {count:,} {what}; give 1 to {most:,} in one call")])
 
-    async def _encode_all(
-        self, served: ServedModel, values: Sequence[ModelInput], timings: Timings, time_left_s: float
-    ) -> list[EncodedInput]:
+    async def _encode_all(self, asked: _Asked, values: Sequence[ModelInput]) -> list[EncodedInput]:
         """All inputs made ready, in parts between which others have their turn."""
         encoded: list[EncodedInput] = []
         violations: list[Violation] = []
@@ -108,34 +127,32 @@ class Predictor:
             inputs, paths = [values[index] for index in part], [f"inputs[{index}]" for index in part]
             cost = sum(value.encoding_cost for value in inputs)
             try:
-                encoded += await self._encode(partial(encode_inputs, served, inputs, paths), cost, timings)
+                encoded += await self._encode(asked, partial(encode_inputs, asked.served, inputs, paths), cost)
             except InvalidRequest as error:
                 violations += error.violations
             if len(violations) >= MOST_VIOLATIONS_TOLD:
                 break
-            if timings.total_s >= time_left_s:
+            if asked.timings.total_s >= asked.time_left_s:
                 raise DeadlinePassed
         if violations:
             raise InvalidRequest(violations[:MOST_VIOLATIONS_TOLD])
         return encoded
 
-    async def _encode(self, encode: Callable[[], _Encoded], characters: int, timings: Timings) -> _Encoded:
+    async def _encode(self, asked: _Asked, encode: Callable[[], _Encoded], characters: int) -> _Encoded:
         if characters <= _INLINE_CHARACTERS:
             encoded = encode()
         else:
-            workers = self._workers.encoding(characters)
-            encoded = await asyncio.get_running_loop().run_in_executor(workers, encode)
-        timings.preprocessing_s = timings.total_s
+            pool = self._workers.encoding(characters, self._workers.predict)
+            encoded = await pool.run(encode, caller=asked.caller, priority=asked.priority)
+        asked.timings.preprocessing_s = asked.timings.total_s
         return encoded
 
-    async def _run(
-        self, served: ServedModel, rows: Sequence[Row], timings: Timings, priority: Priority, time_left_s: float
-    ) -> NDArray[np.float64]:
+    async def _run(self, asked: _Asked, rows: Sequence[Row]) -> NDArray[np.float64]:
         """The graph's answers to all rows, float64[rows, outputs]."""
-        batcher = served.batcher
-        ticket = batcher.submit(rows, priority=priority)
+        batcher, timings = asked.served.batcher, asked.timings
+        ticket = batcher.submit(rows, priority=asked.priority, caller=asked.caller)
         try:
-            in_time = await batcher.wait(ticket, timeout_s=max(0.0, time_left_s - timings.total_s))
+            in_time = await batcher.wait(ticket, timeout_s=max(0.0, asked.time_left_s - timings.total_s))
         finally:
             batcher.abandon(ticket)  # harmless when it is done; drops the rows of a caller who left
         if not in_time:

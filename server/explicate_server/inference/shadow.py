@@ -1,11 +1,13 @@
 """Shadowing: a share of the live version's requests is answered by the canary too, in the background, and compared.
 
 Nobody waits for it: the caller has its answer before, one request at a time is shadowed, in the lowest class, and only
-while no rows wait for the live version. What comes faster is dropped and counted.
+while no rows wait for the live version. What comes faster is dropped and counted. Models take turns, and share the room
+for what waits: one that is always busy, or whose requests come fast, does not keep the others from being compared.
 """
 
 import asyncio
 import logging
+from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -28,6 +30,7 @@ from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.records import Scales, ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
+from explicate_server.shared_room import lack
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ Ask = Callable[[ServedModel], Awaitable[PredictAnswer | PackedAnswer]]
 
 
 class _Background(TypedDict):
+    caller: str
     priority: Priority
     time_left_s: float
 
@@ -142,26 +146,80 @@ class _Job:
     size_bytes: int
 
 
-class Shadow:
-    """Compares versions; one for the whole server. Used on the event loop only.
+class _Jobs:
+    """What waits to be shadowed, by model; the model whose turn comes first is at the front."""
 
-    Attributes:
-        waiting_bytes: of the requests that wait to be shadowed, at most MOST_WAITING_BYTES.
-    """
+    def __init__(self) -> None:
+        self.count = 0
+        self.bytes = 0
+        self.came = asyncio.Event()
+        self._of: OrderedDict[str, deque[_Job]] = OrderedDict()
+        self._bytes_of: Counter[str] = Counter()
+
+    def has_room(self, model: str, size_bytes: int) -> bool:
+        """Whether a request of this size can wait, beside those of its model and of others."""
+        held, held_bytes = len(self._of.get(model, ())), self._bytes_of[model]
+        return not (
+            lack(1, held=held, taken=self.count, most=_MOST_WAITING)
+            or lack(size_bytes, held=held_bytes, taken=self.bytes, most=MOST_WAITING_BYTES)
+        )
+
+    def put(self, job: _Job) -> None:
+        """Let a request wait."""
+        self._of.setdefault(job.model, deque()).append(job)
+        self.count += 1
+        self._count_bytes(job.model, job.size_bytes)
+        self.came.set()
+
+    def take(self, may: Callable[[str], bool]) -> _Job | None:
+        """The request that came first of the first model that may have its turn; None if there is none."""
+        model = next(filter(may, self._of), None)
+        if model is None:
+            return None
+        waiting = self._of.pop(model)
+        job = waiting.popleft()
+        if waiting:
+            self._of[model] = waiting
+        self.count -= 1
+        if not self.count:
+            self.came.clear()
+        return job
+
+    def done(self, job: _Job) -> None:
+        """One that was taken needs its memory no longer."""
+        self._count_bytes(job.model, -job.size_bytes)
+
+    def _count_bytes(self, model: str, size_bytes: int) -> None:
+        self.bytes += size_bytes
+        self._bytes_of[model] += size_bytes
+        if not self._bytes_of[model]:
+            del self._bytes_of[model]
+
+
+class Shadow:
+    """Compares versions; one for the whole server. Used on the event loop only."""
 
     def __init__(self, registry: ModelRegistry, predictor: Predictor, explainer: Explainer, settings: Settings) -> None:
         self._registry = registry
         self._predictor = predictor
         self._explainer = explainer
-        self._in_the_background: _Background = {"priority": Priority.BULK, "time_left_s": settings.max_call_s}
-        self._jobs: asyncio.Queue[_Job] = asyncio.Queue(_MOST_WAITING)
-        self.waiting_bytes = 0
+        self._in_the_background: _Background = {
+            "caller": _CALLER,
+            "priority": Priority.BULK,
+            "time_left_s": settings.max_call_s,
+        }
+        self._jobs = _Jobs()
         self._comparisons: dict[str, Comparison] = {}
 
     @property
     def waiting(self) -> int:
         """Requests that wait to be shadowed."""
-        return self._jobs.qsize()
+        return self._jobs.count
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The size of those and of the one that is being shadowed, at most MOST_WAITING_BYTES."""
+        return self._jobs.bytes
 
     def report(self, model: str) -> Comparison | None:
         """What was found of the versions that are live and canary now; None when nothing is or was to be."""
@@ -205,13 +263,15 @@ class Shadow:
     async def run(self) -> None:
         """Answer what was offered, one after the other, until cancelled."""
         while True:
-            job = await self._jobs.get()
-            await self._take(job)
-            self.waiting_bytes -= job.size_bytes
+            await self._jobs.came.wait()
+            job = self._jobs.take(lambda model: not self._is_busy(model))
+            if job is not None:
+                await self._take(job)
+                self._jobs.done(job)
+            else:  # an event would have the batcher tell of every row
+                await asyncio.sleep(_BUSY_PAUSE_S)
 
     async def _take(self, job: _Job) -> None:
-        while self._is_busy(job.model):  # noqa: ASYNC110 - an event would have the batcher tell of every row
-            await asyncio.sleep(_BUSY_PAUSE_S)
         comparison = self._comparison(job.model)
         if comparison is None or comparison.live_version != job.live_version:
             return
@@ -229,7 +289,6 @@ class Shadow:
             canary,
             value,
             options,
-            caller=_CALLER,
             field_path="input",
             progress=lambda: False,
             **self._in_the_background,
@@ -252,11 +311,10 @@ class Shadow:
         comparison = self._comparison(manifest.model)
         if comparison is None or comparison.live_version != manifest.version:
             return
-        if self._jobs.full() or self.waiting_bytes + size_bytes > MOST_WAITING_BYTES:
+        if self._jobs.has_room(manifest.model, size_bytes):
+            self._jobs.put(_Job(manifest.model, manifest.version, compare, size_bytes))
+        else:
             comparison.dropped += 1
-            return
-        self.waiting_bytes += size_bytes
-        self._jobs.put_nowait(_Job(manifest.model, manifest.version, compare, size_bytes))
 
     def _comparison(self, model: str) -> Comparison | None:
         """The comparison of the versions as they are labelled now, a new one when they have changed."""

@@ -90,6 +90,9 @@ class Game(Protocol):
     segment_map: NDArray[np.intp] | None = None
     """intp[height, width], the player that each pixel of an image belongs to; None for other inputs."""
 
+    unspaced_scripts: Sequence[str] = ()
+    """Scripts without spaces between words, whose words are the model's tokens; by their names in Unicode."""
+
     def grouped(self, groups: NDArray[np.intp]) -> Sequence[Player]:
         """The groups of neighbours as players; ``groups`` intp[players] says which one each player belongs to."""
 
@@ -138,6 +141,9 @@ class Modality(Protocol):
 
     counted: tuple[str, ...] = ()
     """The granularities of which a caller may say how many players there are to be."""
+
+    players_version: int = 0
+    """The number of the rules that find the default players; 0 where they follow from the schema alone."""
 
     max_length: int
     """Length of the longest row."""

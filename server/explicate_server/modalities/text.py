@@ -12,9 +12,10 @@ from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.errors import BundleError
 from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_server.errors import Violation
-from explicate_server.modalities.encoded_text import EncodedText, encode_fast, kept_tokens
+from explicate_server.modalities.encoded_text import EncodedText, encode_beginnings, encode_fast, kept_tokens
 from explicate_server.modalities.modality import EncodedInput, Game, Modality
 from explicate_server.modalities.text_games import DeletionGame, TokenGame
+from explicate_server.modalities.words import WORDS_VERSION
 from explicate_server.runtime.batch_cost import stretched
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
@@ -27,6 +28,7 @@ class TextModality(Modality):
     input_type: type[ModelInput] = TextInput
     field = "text"
     granularities: tuple[str, ...] = ("word", "token", "sentence")
+    players_version: int = WORDS_VERSION
 
     def __init__(self, schema: TextSchema, tokenizer_json: str, *, max_text_bytes: int) -> None:
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
@@ -119,8 +121,8 @@ class TextModality(Modality):
         return dict(zip(self._inputs, batch, strict=True))
 
     def rows(self, inputs: Sequence[Sequence[str]]) -> list[Row]:
-        """Model rows of several inputs of one text or two, tokenised together."""
-        encodings = encode_fast(self._tokenizer, inputs)
+        """Model rows of several inputs of one text or two, tokenised together as far as the model reads."""
+        encodings = encode_beginnings(self._tokenizer, inputs, self._schema.max_tokens)
         return [self._row(encoding, kept_tokens(encoding, self._schema.max_tokens)) for encoding in encodings]
 
     def _row(self, encoding: Encoding, kept: NDArray[np.int64] | None) -> Row:

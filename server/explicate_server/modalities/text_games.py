@@ -6,19 +6,19 @@ in their place, as shap does; ``delete`` takes the player out of the string and 
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TextSchema
-from explicate_server.explain.game import WALL, Asked
+from explicate_server.explain.game import Asked
 from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.modalities.modality import Game, TextPlayer
-from explicate_server.modalities.words import Span, breaks, distinct_words, sentences, words
+from explicate_server.modalities.text_players import DISTINCT_WORDS, NO_PLAYER, breaks_of, players_of
+from explicate_server.modalities.words import unspaced_scripts
 from explicate_server.runtime.queue import Row
 
-NO_PLAYER = -1
 RowsOf = Callable[[Sequence[Sequence[str]]], list[Row]]
 
 
@@ -27,7 +27,9 @@ class _TextGame(Game):
 
     def __init__(self, texts: Sequence[str], players: Sequence[TextPlayer], kind: str) -> None:
         self.players = players
-        self.breaks = None if kind == "distinct-words" else _breaks(texts, players)
+        self.breaks = None if kind == DISTINCT_WORDS else breaks_of(texts, players)
+        if kind in ("words", DISTINCT_WORDS):
+            self.unspaced_scripts = unspaced_scripts("".join(player.text for player in players))
         self._texts = texts
 
     def grouped(self, groups: NDArray[np.intp]) -> list[TextPlayer]:
@@ -35,21 +37,26 @@ class _TextGame(Game):
         starts = np.flatnonzero(np.diff(groups, prepend=-1)).tolist()
         ends = [*starts[1:], len(groups)]
         members = [(self.players[start], self.players[end - 1]) for start, end in zip(starts, ends, strict=True)]
-        return [
-            _player(self._texts, (first.spans[0][0], last.spans[0][1]), in_pair=first.in_pair)
-            for first, last in members
-        ]
+        return [self._phrase(first, last) for first, last in members]
+
+    def _phrase(self, first: TextPlayer, last: TextPlayer) -> TextPlayer:
+        start, end = first.spans[0][0], last.spans[0][1]
+        return TextPlayer(self._texts[first.in_pair][start:end], ((start, end),), first.in_pair)
 
 
 class TokenGame(_TextGame):
     """Players own tokens of one encoding; absent players' tokens are dropped, unattended or replaced."""
 
     def __init__(self, schema: TextSchema, encoded: EncodedText, kind: str, *, replace: bool) -> None:
-        parts = _players(encoded, kind)
-        owner = _owners(encoded, parts)
-        seen = np.unique(owner[owner != NO_PLAYER])  # words cut off at the end, or without a token, are no players
-        super().__init__(encoded.texts, [parts[index] for index in seen], kind)
-        self._owner = np.where(owner == NO_PLAYER, NO_PLAYER, np.searchsorted(seen, owner))
+        players: list[TextPlayer] = []
+        self._owner = np.full(len(encoded.spans), NO_PLAYER)
+        for number, text in enumerate(encoded.texts):
+            tokens = np.flatnonzero((encoded.text_of == number) & ~encoded.special)
+            read = encoded.characters_used(number)
+            found, owners = players_of(text, kind, encoded.spans[tokens], in_pair=number == 1, read=read, deleted=False)
+            self._owner[tokens] = np.where(owners == NO_PLAYER, NO_PLAYER, owners + len(players))
+            players += found
+        super().__init__(encoded.texts, players, kind)
         self._values = encoded.row.values
         self._schema = schema
         self._inputs = list(schema.inputs)
@@ -76,19 +83,21 @@ class DeletionGame(_TextGame):
 
     def __init__(self, encoded: EncodedText, kind: str, rows_of: RowsOf) -> None:
         """``rows_of`` makes model rows of texts or pairs."""
-        parts = _players(encoded, kind)
-        super().__init__(encoded.texts, parts, kind)
+        players: list[TextPlayer] = []
+        for number, text in enumerate(encoded.texts):
+            tokens = encoded.all_spans(number)
+            # What the model does not read now it reads once there is less before it.
+            players += players_of(text, kind, tokens, in_pair=number == 1, read=len(text), deleted=True)[0]
+        super().__init__(encoded.texts, players, kind)
         self._rows_of = rows_of
-        self._cut = [_pieces(text, parts, in_pair=bool(index)) for index, text in enumerate(encoded.texts)]
+        self._cut = [_pieces(text, players, in_pair=bool(number)) for number, text in enumerate(encoded.texts)]
 
     def rows(self, coalitions: Asked) -> list[Row]:
         """One model row per coalition."""
         present = np.concatenate([coalitions, np.ones((len(coalitions), 1), dtype=np.bool_)], axis=1)
-        return self._rows_of([[_joined(pieces, keep[owner]) for pieces, owner in self._cut] for keep in present])
-
-
-def _joined(pieces: Sequence[str], kept: NDArray[np.bool_]) -> str:
-    return "".join(piece for piece, keep in zip(pieces, kept.tolist(), strict=True) if keep)
+        return self._rows_of(
+            [["".join(compress(pieces, keep[owner].tolist())) for pieces, owner in self._cut] for keep in present]
+        )
 
 
 def _pieces(text: str, parts: Sequence[TextPlayer], *, in_pair: bool) -> tuple[list[str], NDArray[np.int64]]:
@@ -102,72 +111,3 @@ def _pieces(text: str, parts: Sequence[TextPlayer], *, in_pair: bool) -> tuple[l
         owners += [NO_PLAYER, index]
         end = last
     return [*pieces, text[end:]], np.array([*owners, NO_PLAYER])
-
-
-def _players(encoded: EncodedText, kind: str) -> list[TextPlayer]:
-    """The players of the first text, then those of the second one, each in reading order."""
-    players = []
-    for index, text in enumerate(encoded.texts):
-        if kind == "distinct-words":
-            players += [TextPlayer(word, tuple(spans), bool(index)) for word, spans in distinct_words(text)]
-        else:
-            players += [_player(encoded.texts, span, in_pair=bool(index)) for span in _spans(encoded, index, kind)]
-    return players
-
-
-def _spans(encoded: EncodedText, text: int, kind: str) -> list[Span]:
-    """Where the players of one of the texts are."""
-    if kind == "tokens":
-        return _token_spans(encoded, text)
-    return {"words": words, "sentences": sentences}[kind](encoded.texts[text])
-
-
-def _player(texts: Sequence[str], span: Span, *, in_pair: bool) -> TextPlayer:
-    return TextPlayer(texts[in_pair][slice(*span)], (span,), in_pair)
-
-
-def _breaks(texts: Sequence[str], players: Sequence[TextPlayer]) -> NDArray[np.intp]:
-    """What parts each player from the next, intp[players − 1]: a wall between the two texts of a pair."""
-    levels = [
-        breaks(text, [player.spans[0] for player in players if player.in_pair == bool(index)])
-        for index, text in enumerate(texts)
-    ]
-    walls = [left.in_pair != right.in_pair for left, right in pairwise(players)]
-    joined = np.full(len(walls), WALL, dtype=np.intp)
-    joined[~np.array(walls, dtype=np.bool_)] = np.concatenate(levels)
-    return joined
-
-
-def _token_spans(encoded: EncodedText, text: int) -> list[Span]:
-    """Places of the tokens in one of the texts; those that share a character (bytes of an emoji) are one."""
-    spans: list[Span] = []
-    for start, end in encoded.spans[(encoded.text_of == text) & ~encoded.special].tolist():
-        if spans and start < spans[-1][1]:
-            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
-        elif start < end:
-            spans.append((start, end))
-    return spans
-
-
-def _owners(encoded: EncodedText, parts: Sequence[TextPlayer]) -> NDArray[np.int64]:
-    """The player each token belongs to, int64[tokens]; NO_PLAYER for special tokens and those outside every span."""
-    owners = np.full(len(encoded.spans), NO_PLAYER)
-    for text in range(len(encoded.texts)):
-        places = sorted(
-            (span, index) for index, part in enumerate(parts) if part.in_pair == bool(text) for span in part.spans
-        )
-        if places:
-            _set_owners(owners, encoded, text, places)
-    return owners
-
-
-def _set_owners(owners: NDArray[np.int64], encoded: EncodedText, text: int, places: Sequence[tuple[Span, int]]) -> None:
-    """Give the tokens of one text to the players at ``places``, which are in order."""
-    starts = np.array([start for (start, _), _ in places])
-    ends = np.array([end for (_, end), _ in places])
-    indices = np.array([index for _, index in places])
-    # A token may begin with the space before its word, so its last code point decides.
-    last = encoded.spans[:, 1] - 1
-    place = np.searchsorted(starts, last, side="right") - 1
-    inside = (place >= 0) & (last < ends[place]) & ~encoded.special & (encoded.text_of == text)
-    owners[inside] = indices[place[inside]]

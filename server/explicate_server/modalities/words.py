@@ -1,25 +1,70 @@
 """Where the words of a text are, as players read best and as the lime library counts them, and where it pauses.
 
+A word is made of whole grapheme clusters, what a reader takes for one character
+(https://www.unicode.org/reports/tr29/#Grapheme_Cluster_Boundaries): an accent, a vowel sign or the skin of an emoji is
+never parted from what carries it.
+
 What parts one word from the next follows from rules of punctuation, the same for every language that uses these marks;
 no dictionary, no model. A line that ends is a pause, because many texts are wrapped; an empty line parts paragraphs.
+A script written without spaces does not show its words: each of its characters is one here, and text_players.py joins
+those that the model reads as one token.
 """
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 Span = tuple[int, int]
 
-_CHUNK = re.compile(r"\S+")
+# The number of the rules here, for those who compare players with another server's. Those of version 1 cut clusters.
+WORDS_VERSION = 2
+
+# Scripts written without spaces between words, by their names in Unicode: those whose lines break by a dictionary or
+# anywhere (https://www.unicode.org/reports/tr14/, classes SA, AK and ID).
+_UNSPACED_SCRIPTS = (
+    *("Thai", "Lao", "Khmer", "Myanmar", "Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Ahom"),
+    *("Javanese", "Balinese", "Han", "Bopomofo", "Hiragana", "Katakana"),
+)
+_OF_SCRIPT = {
+    script: regex.compile(rf"[\p{{L}}\p{{N}}&&\p{{Script={script}}}]", regex.V1) for script in _UNSPACED_SCRIPTS
+}
+
+# Patterns of one grapheme cluster each.
+_BARE = r"(?![\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}])"  # there is no accent on what was before
+_GAP = rf"(?:[\t-\r\x1c-\x1f\x85\u2028\u2029]|\s{_BARE})"
+_CORE = r"[\p{L}\p{M}\p{N}\p{Co}\p{Cn}]"  # what is no punctuation, symbol, control or format character
+_SHARED = "".join(rf"\p{{scx={script}}}" for script in _UNSPACED_SCRIPTS)  # "ー" is of two scripts
+_UNSPACED = rf"(?={_CORE})(?=[{_SHARED}])\X"
+_LETTER = rf"(?={_CORE})(?![{_SHARED}])\X"
+_MARK = rf"(?!{_CORE}|{_GAP})\X"
+_SILENT = r"(?=[\p{Cf}\p{Cc}--[\s\x1c-\x1f\u200b]])\X"  # a soft hyphen or a mark of direction; U+200B parts words
+
+# Punctuation that holds what is on both sides together: don't, well-made, col·lecció, צה״ל; 3.50, 1:30, 10/10; U.S.A.,
+# e.g.; AT&T, R&D; צה"ל.
+_AFTER_LETTER, _BEFORE_LETTER = r"(?<=[\p{L}\p{N}]\p{M}*)", r"(?=[\p{L}\p{N}])"
+_AFTER_LONE = r"(?<=(?<![\p{L}\p{N}\p{M}])\p{L}\p{M}*)"
+_BEFORE_LONE = r"(?=\p{L}\p{M}*(?![\p{L}\p{N}\p{M}]))"
+_JOINER = "|".join(
+    (
+        rf"{_AFTER_LETTER}['’\-\u2010\u2011\u00b7\u0387\u2027\u05be\u05f3\u05f4\u058a]{_BEFORE_LETTER}",
+        r"(?<=\p{Nd}\p{M}*)[.,:/\u2044\u066b\u066c](?=\p{Nd})",
+        rf"{_AFTER_LONE}\.{_BEFORE_LONE}",
+        rf"{_AFTER_LONE}&{_BEFORE_LETTER}|{_AFTER_LETTER}&{_BEFORE_LONE}",
+        r'(?<=\p{Hebrew}\p{M}*)"(?=\p{Hebrew})',
+    )
+)
+_WORD = regex.compile(
+    rf"(?:{_MARK})*+(?:{_UNSPACED}|{_LETTER}(?:{_LETTER}|{_SILENT}|(?:{_JOINER}){_BARE})*+)(?:{_MARK})*+|(?:{_MARK})++",
+    regex.V1,
+)
+_CLUSTER = regex.compile(r"\X")
+_ONE_UNSPACED = regex.compile(_UNSPACED)
+_PART = regex.compile(rf"{_UNSPACED}|(?:(?!{_UNSPACED})\X)++")
 _LIME_WORD = re.compile(r"\w+")
-_JOINERS = frozenset("'’-")
-_DIGIT_JOINERS = frozenset(".,:")
-# Scripts written without spaces: each character is a word of its own (kana, CJK ideographs and their extensions).
-_UNSPACED = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x2FA1F))
 
 
 def words(text: str) -> list[Span]:
@@ -28,64 +73,48 @@ def words(text: str) -> list[Span]:
     Every character that is not white space belongs to exactly one word: punctuation and symbols go with the word before
     them, or, at the start of a run, with the one after. "don't" and "3.5" are one word each, "cheap/small" is two.
     """
-    return [span for chunk in _CHUNK.finditer(text) for span in _split_chunk(text, chunk.start(), chunk.end())]
+    return [match.span() for match in _WORD.finditer(text)]
 
 
-def distinct_words(text: str) -> list[tuple[str, list[Span]]]:
-    """The distinct words of ``text`` with their places, as lime 0.2.0.1 counts them.
+def clusters(text: str) -> list[Span]:
+    """Half-open code-point ranges of the grapheme clusters of ``text``, in order."""
+    return [match.span() for match in _CLUSTER.finditer(text)]
 
-    ``lime.lime_text.IndexedString`` with its defaults: split at ``\\W+``, in order of first appearance.
+
+def lime_words(text: str) -> list[Span]:
+    """The words of ``text`` as lime 0.2.0.1 counts them, but of whole grapheme clusters, and unspaced ones alone.
+
+    ``lime.lime_text.IndexedString`` with its defaults splits at ``\\W+``, and so at each vowel sign of हिन्दी.
     """
-    places: dict[str, list[Span]] = {}
-    for match in _LIME_WORD.finditer(text):
-        places.setdefault(match.group(), []).append(match.span())
-    return list(places.items())
+    found = [match.span() for match in _LIME_WORD.finditer(text)]
+    if text.isascii() or not found:
+        return found
+    edges = np.array([*(start for start, _ in clusters(text)), len(text)])
+    spans = np.array(found)
+    starts = edges[np.searchsorted(edges, spans[:, 0], side="right") - 1]
+    ends = edges[np.searchsorted(edges, spans[:, 1])]
+    apart = np.flatnonzero(starts[1:] > ends[:-1])  # the others were parted inside a cluster
+    runs = zip(starts[[0, *(apart + 1)]].tolist(), ends[[*apart, -1]].tolist(), strict=True)
+    return [part.span() for start, end in runs for part in _PART.finditer(text, start, end)]
 
 
-def _split_chunk(text: str, start: int, end: int) -> list[Span]:
-    spans = []
-    word_start = start
-    has_core = False  # whether the current word has more than punctuation yet
-    open_end = False  # whether a further letter would still belong to it
-    for position in range(start, end):
-        character = text[position]
-        unspaced = _is_unspaced(character)
-        if unspaced or not _is_punctuation(character):
-            if has_core and (unspaced or not open_end):
-                spans.append((word_start, position))
-                word_start = position
-            has_core, open_end = True, not unspaced
-        elif not _joins(text, position, end):
-            open_end = False
-    spans.append((word_start, end))
-    return spans
-
-
-def _joins(text: str, position: int, end: int) -> bool:
-    """Whether the punctuation at ``position`` holds the letters on both sides together."""
-    if position + 1 >= end:
-        return False
-    before, after = text[position - 1 : position], text[position + 1]
-    if text[position] in _DIGIT_JOINERS:
-        return before.isdigit() and after.isdigit()
-    return text[position] in _JOINERS and before.isalnum() and after.isalnum()
-
-
-def _is_punctuation(character: str) -> bool:
-    return unicodedata.category(character)[0] in "PS"
-
-
-def _is_unspaced(character: str) -> bool:
-    return any(first <= ord(character) <= last for first, last in _UNSPACED)
+def unspaced_scripts(text: str) -> tuple[str, ...]:
+    """The scripts of ``text`` that are written without spaces between words, by their names in Unicode."""
+    if text.isascii() or not _ONE_UNSPACED.search(text):
+        return ()
+    return tuple(script for script, pattern in _OF_SCRIPT.items() if pattern.search(text))
 
 
 NOTHING, COMMA, SENTENCE, PARAGRAPH = range(4)
 
-_SENTENCE_ENDS = frozenset(".!?…。！？؟।")
-_PAUSES = frozenset(",;:،、；：，–—-)]}")
-_CLOSING = "\"'’”»)]}"
-# Words that end in a full stop without ending a sentence, in lower case. Single letters are seen by form.
-_ABBREVIATIONS = frozenset({"mr", "mrs", "ms", "dr", "prof", "st", "vs", "etc", "approx"})
+# https://www.unicode.org/reports/tr29/#Sentence_Boundaries, with the ellipsis as an end.
+_CLOSING = r"[\p{SB=Close}'’]*"
+_SENTENCE_END = regex.compile(rf"[\p{{SB=STerm}}\p{{SB=ATerm}}…]{_CLOSING}\Z")
+_PAUSE = regex.compile(r"[\p{SB=SContinue};；)\]}]\Z")
+# Words that end in a full stop without ending a sentence: initials, e.g., U.S.A., and these.
+_ABBREVIATION = regex.compile(
+    rf"[\"'‘“«(\[{{]*(?:(?:\p{{L}}\p{{M}}*\.)+|(?i:mr|mrs|ms|dr|prof|st|vs|etc|approx)\.){_CLOSING}"
+)
 
 
 def breaks(text: str, spans: Sequence[Span]) -> NDArray[np.intp]:
@@ -107,14 +136,6 @@ def sentences(text: str) -> list[Span]:
 def _level(part: str, gap: str) -> int:
     if gap.count("\n") > 1:
         return PARAGRAPH
-    bare = part.rstrip(_CLOSING)
-    if bare and bare[-1] in _SENTENCE_ENDS and not _is_abbreviation(bare):
+    if _SENTENCE_END.search(part) and not _ABBREVIATION.fullmatch(part):
         return SENTENCE
-    return COMMA if "\n" in gap or (part and part[-1] in _PAUSES) else NOTHING
-
-
-def _is_abbreviation(part: str) -> bool:
-    if not part.endswith(".") or part.endswith(".."):
-        return False
-    word = part[:-1].lstrip("\"'‘“«([{").lower()
-    return (len(word) == 1 and word.isalpha()) or word in _ABBREVIATIONS
+    return COMMA if "\n" in gap or _PAUSE.search(part) else NOTHING

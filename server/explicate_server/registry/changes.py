@@ -7,14 +7,15 @@ them. A change that fails leaves labels and versions as they were.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from explicate_server.errors import Conflict, NotFound, NotServable
+from explicate_server.errors import Conflict, NotFound, NotServable, NotServing
 from explicate_server.registry.label_store import (
     CANARY,
+    LIVE,
     MAX_LABELS,
     NO_TRAFFIC,
     Assignment,
@@ -23,7 +24,7 @@ from explicate_server.registry.label_store import (
     Traffic,
 )
 from explicate_server.registry.lifecycle import Lifecycle, Watches, ended, start_task
-from explicate_server.registry.records import ModelEntry, VersionRecord
+from explicate_server.registry.records import UNKNOWN_VERSION, ModelEntry, VersionRecord
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -41,10 +42,15 @@ class LabelMove:
 def _exclusive(
     change: Callable[Concatenate["ModelChanges", ModelEntry, _P], Awaitable[_T]],
 ) -> Callable[Concatenate["ModelChanges", ModelEntry, _P], Awaitable[_T]]:
-    """Make a change when no other change of the model is going on; to its end, even when the caller leaves."""
+    """Make a change when no other change of the model is going on; to its end, even when the caller leaves.
+
+    A model that is still being started is not changed: what its labels want is not all known before.
+    """
 
     @wraps(change)
     async def alone(changes: "ModelChanges", entry: ModelEntry, /, *arguments: _P.args, **named: _P.kwargs) -> _T:
+        check_started(entry)
+
         async def locked() -> _T:
             async with entry.lock:
                 return await change(changes, entry, *arguments, **named)
@@ -140,12 +146,13 @@ class ModelChanges:
         """
         target = _target(entry, label)
         _expect(entry, label, expected)
-        left = {name: other for name, other in entry.targets.items() if name != label}
-        traffic = NO_TRAFFIC if label == CANARY else entry.traffic
-        await self._keep(entry, left, traffic)
+        await self._keep(entry, lambda kept: kept.with_label(label, None))
         record = entry.records[target.version]
         del entry.targets[label]
-        entry.traffic = traffic
+        if label == CANARY:
+            entry.traffic = NO_TRAFFIC
+        if label == LIVE:
+            entry.follows_newest = False
         _log.info("%s: label %s removed from version %d", entry.name, label, target.version)
         self._watches.tell(record)
         self._free_unheld(entry, target)
@@ -161,7 +168,7 @@ class ModelChanges:
         """
         if traffic != NO_TRAFFIC:
             _target(entry, CANARY)
-        await self._keep(entry, entry.targets, traffic)
+        await self._keep(entry, lambda kept: kept.with_traffic(traffic))
         entry.traffic = traffic
         _log.info("%s: %s", entry.name, traffic)
         return traffic
@@ -177,46 +184,62 @@ class ModelChanges:
     ) -> LabelMove:
         """The life of a swap: check, load beside, keep, switch, free."""
         _expect(entry, label, expected)
+        if entry.fault and label != LIVE:
+            raise NotServable("LABELS_UNREADABLE", entry.fault)
         old = entry.targets.get(label)
-        version = record.location.version
-        if old is not None and old.version == version and record.loaded is not None:
-            if keep:  # it may be there because it is the newest; from now on because it was chosen
-                await self._keep(entry, entry.targets, entry.traffic)
-            return LabelMove(record, old.previous)
         if old is None and len(entry.targets) >= MAX_LABELS:
             raise NotServable("TOO_MANY_LABELS", f"{entry.name} has {MAX_LABELS} labels; remove one first")
-        keep = keep or await asyncio.to_thread(self._store.exists, entry.name)
+        target = _moved(old, record.location.version)
+        # Of what moves by itself only a label that an operator has chosen is kept.
+        kept = target if keep or label != LIVE or not entry.follows_newest else None
+        if target is old and record.loaded is not None:
+            if kept:  # it may be there because it is the newest; from now on because it was chosen
+                await self._keep_label(entry, label, kept)
+            return LabelMove(record, target.previous)
         try:
-            if keep:
-                await asyncio.to_thread(self._store.check_writable, entry.name)
-            loaded = await self._lifecycle.ensure_loaded(record)
-            target = old.moved_to(version) if old else LabelTarget(version)
-            if keep:
-                await self._keep_or_free(entry, {**entry.targets, label: target}, record if loaded else None)
+            await self._load_and_keep(entry, record, label, kept)
         except NotServable:
             self._lifecycle.outcomes[entry.name, "swap", "failed"] += 1
             raise
-        entry.targets[label], entry.fault = target, ""
+        entry.targets[label] = target
         self._lifecycle.outcomes[entry.name, "swap", "ok"] += 1
-        _log.info("%s: label %s moved from version %d to %d", entry.name, label, target.previous, version)
+        _log.info("%s: label %s points at version %d, before at %d", entry.name, label, target.version, target.previous)
         touched = {target.version, target.previous} & entry.records.keys()
         self._watches.tell(*(entry.records[touched_version] for touched_version in touched))
         if old is not None:
             self._free_unheld(entry, old)
         return LabelMove(record, target.previous)
 
-    async def _keep_or_free(
-        self, entry: ModelEntry, targets: Mapping[str, LabelTarget], loaded: VersionRecord | None
+    async def _load_and_keep(
+        self, entry: ModelEntry, record: VersionRecord, label: str, kept: LabelTarget | None
     ) -> None:
+        """Load a version, and write where a label is wanted if that is to be kept; neither if one fails."""
+        if kept:
+            await asyncio.to_thread(self._store.check_writable, entry.name)
+        loaded = await self._lifecycle.ensure_loaded(record)
         try:
-            await self._keep(entry, targets, entry.traffic)
+            if kept:
+                await self._keep_label(entry, label, kept)
         except NotServable:
-            if loaded is not None:
-                self._lifecycle.free(loaded)
+            if loaded:
+                self._lifecycle.free(record)
             raise
 
-    async def _keep(self, entry: ModelEntry, targets: Mapping[str, LabelTarget], traffic: Traffic) -> None:
-        await asyncio.to_thread(self._store.write, entry.name, Assignment(dict(targets), traffic))
+    async def _keep_label(self, entry: ModelEntry, label: str, target: LabelTarget) -> None:
+        # Only who says which version is live may replace a file that nobody understands.
+        replaces = entry.assignment if label == LIVE else None
+        await self._keep(entry, lambda kept: kept.with_label(label, target), in_place_of_broken=replaces)
+        if label == LIVE:
+            entry.follows_newest, entry.fault = False, ""
+
+    async def _keep(
+        self,
+        entry: ModelEntry,
+        change: Callable[[Assignment], Assignment],
+        *,
+        in_place_of_broken: Assignment | None = None,
+    ) -> None:
+        await asyncio.to_thread(self._store.update, entry.name, change, in_place_of_broken=in_place_of_broken)
 
     def _free_unheld(self, entry: ModelEntry, left: LabelTarget) -> None:
         """Free what no label holds any more after one has left ``left``."""
@@ -226,7 +249,26 @@ class ModelChanges:
                 self._lifecycle.free(record)
 
 
+def check_started(entry: ModelEntry) -> None:
+    """Send those away who come before a model is started.
+
+    Raises:
+        NotServing: it is not.
+    """
+    if not entry.started:
+        raise NotServing("STARTING", f"{entry.name} is being loaded; try again shortly", retry_after_s=1.0)
+
+
+def _moved(old: LabelTarget | None, version: int) -> LabelTarget:
+    """Where a label points once it is moved to ``version``; ``old`` itself if it points there already."""
+    if old is None:
+        return LabelTarget(version)
+    return old if old.version == version else old.moved_to(version)
+
+
 def _record(entry: ModelEntry, version: int | None) -> VersionRecord:
+    if UNKNOWN_VERSION in entry.records:
+        raise NotServable("FILES_UNREADABLE", f"{entry.name}: {entry.records[UNKNOWN_VERSION].reason}")
     if version is None and entry.records:
         return entry.newest_first[0]
     record = entry.records.get(version or 0)
@@ -237,6 +279,8 @@ def _record(entry: ModelEntry, version: int | None) -> VersionRecord:
 
 def _target(entry: ModelEntry, label: str) -> LabelTarget:
     target = entry.targets.get(label)
+    if target is None and entry.fault:
+        raise NotServable("LABELS_UNREADABLE", entry.fault)
     if target is None:
         raise not_found("LABEL_NOT_FOUND", "label", f"{entry.name}@{label}")
     return target

@@ -28,10 +28,11 @@ Evaluate = Callable[[Sequence[Row]], NDArray[np.float32]]
 _LEAST_EVALUATIONS = 8
 
 
-def comparable(recipe: GoldenAttributions) -> bool:
-    """Whether this server's engine is the one that made them."""
+def comparable(recipe: GoldenAttributions, modality: Modality) -> bool:
+    """Whether this server's engine, with its players, is the one that made them."""
     method = METHODS.get(recipe.method)
-    return method is not None and method.version == recipe.method_version
+    same_method = method is not None and method.version == recipe.method_version
+    return same_method and recipe.players_version == modality.players_version
 
 
 def attribute(
@@ -116,11 +117,12 @@ class GoldenCheck:
         self._golden = bundle.golden()
         self.rows = [modality.encode(value).row for value in self._golden.inputs]
         self._recipe = recipe = manifest.golden_attributions
-        self._attributes = bool(self._golden.attributions) and comparable(recipe)
+        self._attributes = bool(self._golden.attributions) and comparable(recipe, modality)
         if self._golden.attributions and not self._attributes:
             _log.warning(
-                "%s/%d: golden attributions are not compared: this server does not have their %s version %s",
-                *(manifest.model, manifest.version, recipe.method, recipe.method_version),
+                "%s/%d: golden attributions are not compared: they are %s version %s of players version %d, which this "
+                "server does not have",
+                *(manifest.model, manifest.version, recipe.method, recipe.method_version, recipe.players_version),
             )
 
     @property

@@ -1,8 +1,9 @@
 """Where labels point, kept on disk so that a restarted server serves what its operator chose.
 
 ``labels.json`` lies in the model's folder of the repository, beside the versions, or below ``--state-dir`` where the
-repository cannot be written. It is replaced by one rename, so a reader sees the old one or the new one. A model
-without the file serves its newest intact version as "live".
+repository cannot be written. It is replaced by one rename, so a reader sees the old one or the new one. It holds what
+an operator changed and nothing else: one label is changed in what the file says at that moment, and a label "live" that
+nobody has moved is not in it. A model whose "live" nobody has moved serves its newest intact version.
 """
 
 import json
@@ -10,9 +11,9 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ LABEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MAX_LABELS = 16
 FILE_NAME = "labels.json"
 _FORMAT = 1
+_NEWEST = "newest"
 _MAX_BYTES = 1 << 16
 
 
@@ -93,14 +95,40 @@ class LabelTarget:
 
 @dataclass(frozen=True)
 class Assignment:
-    """All that is kept of a model's labels."""
+    """All that is kept of a model's labels.
 
-    labels: Mapping[str, LabelTarget]
+    Attributes:
+        follows_newest: "live" is the newest intact version, for no operator has moved or removed it.
+    """
+
+    labels: Mapping[str, LabelTarget] = field(default_factory=dict)
     traffic: Traffic = NO_TRAFFIC
+    follows_newest: bool = True
+
+    def with_label(self, label: str, target: LabelTarget | None) -> "Assignment":
+        """The same with a label where an operator wants it; None removes it."""
+        others = {name: other for name, other in self.labels.items() if name != label}
+        return Assignment(
+            others if target is None else {**others, label: target},
+            NO_TRAFFIC if label == CANARY and target is None else self.traffic,
+            self.follows_newest and label != LIVE,
+        )
+
+    def with_traffic(self, traffic: Traffic) -> "Assignment":
+        """The same with other shares for the canary."""
+        return replace(self, traffic=traffic)
 
 
 class LabelFileError(Exception):
-    """A label file cannot be understood; the message says which and why."""
+    """A label file cannot be used; the message says which and why.
+
+    Attributes:
+        may_be_whole: the disk did not give it; what is in it may be right.
+    """
+
+    def __init__(self, message: str, *, may_be_whole: bool = False) -> None:
+        super().__init__(message)
+        self.may_be_whole = may_be_whole
 
 
 class LabelStore:
@@ -126,12 +154,10 @@ class LabelStore:
             return _parse(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
+            raise LabelFileError(f"{path} cannot be read: {error.strerror}", may_be_whole=True) from error
+        except (ValueError, RecursionError) as error:
             raise LabelFileError(f"{path} cannot be used: {error}; correct it or remove it") from error
-
-    def exists(self, model: str) -> bool:
-        """Whether anything is kept of a model."""
-        return self._path(model).exists()
 
     def check_writable(self, model: str) -> None:
         """Find out before a long load whether its end can be kept.
@@ -146,6 +172,29 @@ class LabelStore:
             self.temporary(path).unlink()
         except OSError as error:
             raise _read_only(path, error) from error
+
+    def update(
+        self, model: str, change: Callable[[Assignment], Assignment], *, in_place_of_broken: Assignment | None = None
+    ) -> None:
+        """Change what is kept of a model; nothing is written where that is nothing new.
+
+        ``in_place_of_broken`` is changed instead where the file cannot be understood.
+
+        Raises:
+            NotServable: the file cannot be read, understood or written; it is as it was.
+        """
+        try:
+            kept = self.read(model) or Assignment()
+        except LabelFileError as error:
+            if in_place_of_broken is None or error.may_be_whole:
+                raise NotServable("LABELS_UNREADABLE", str(error)) from error
+            self.write(model, change(in_place_of_broken))
+            return
+        changed = change(kept)
+        if len(changed.labels) > MAX_LABELS:
+            raise NotServable("TOO_MANY_LABELS", f"{self._path(model)} has {MAX_LABELS} labels; remove one first")
+        if changed != kept:
+            self.write(model, changed)
 
     def write(self, model: str, assignment: Assignment) -> None:
         """Replace what is kept of a model.
@@ -187,6 +236,7 @@ def _read_only(path: Path, error: OSError) -> NotServable:
 def _document(assignment: Assignment) -> dict[str, Any]:
     return {
         "format": _FORMAT,
+        **({"live": _NEWEST} if assignment.follows_newest else {}),
         "labels": {name: _target_document(target) for name, target in sorted(assignment.labels.items())},
         "traffic": {
             "canary_share": assignment.traffic.canary_share,
@@ -207,11 +257,14 @@ def _parse(document: Any) -> Assignment:
             raise ValueError(f"format is {document['format']!r}, not {_FORMAT}")
         labels = {_label(name): _target(target) for name, target in document["labels"].items()}
         traffic = Traffic(**{name: float(share) for name, share in document.get("traffic", {}).items()})
+        follows = document.get("live")
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is not in the format: {type(error).__name__} {error}") from error
     if len(labels) > MAX_LABELS:
         raise ValueError(f"it has {len(labels)} labels; {MAX_LABELS} is the most")
-    return Assignment(labels, traffic)
+    if follows not in (None, _NEWEST) or (follows and LIVE in labels):
+        raise ValueError(f'"live" is {follows!r}; it may be "{_NEWEST}" where no label has that name, and absent else')
+    return Assignment(labels, traffic, follows_newest=follows == _NEWEST)
 
 
 def _label(name: str) -> str:

@@ -12,10 +12,12 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
 from explicate_server.errors import NotServable, NotServing, Overloaded
-from explicate_server.registry.loading import EXPLAINED, BundleLoader, cause, give_back
+from explicate_server.registry.loading import EXPLAINED, BundleLoader, cause, code_of, give_back
 from explicate_server.registry.records import ServedModel, State, VersionRecord
+from explicate_server.shared_room import Lack, SharedRoom
 
 _MOST_WATCHES = 64
+_WATCH_RETRY_S = 5.0
 
 
 class Watches:
@@ -27,6 +29,7 @@ class Watches:
 
     def __init__(self) -> None:
         self._watches: set[_Watch] = set()
+        self._room = SharedRoom(_MOST_WATCHES)
         self._closed = False
 
     def tell(self, *records: VersionRecord) -> None:
@@ -36,28 +39,37 @@ class Watches:
                 watch.changed[record.location.model, record.location.version] = record
             watch.wake.set()
 
-    async def changes(self) -> AsyncGenerator[list[VersionRecord]]:
+    async def changes(self, caller: str = "") -> AsyncGenerator[list[VersionRecord]]:
         """What changed since the first step, again and again; an empty list first, as soon as it listens.
 
         Raises:
-            Overloaded: there are too many watches.
+            Overloaded: there are too many watches, in all or of the caller.
             NotServing: the server shuts down.
         """
-        if len(self._watches) >= _MOST_WATCHES:
-            raise Overloaded("TOO_MANY_WATCHES", f"{_MOST_WATCHES} calls watch already", retry_after_s=5.0)
+        self._check_room(caller)
         watch = _Watch()
-        self._watches.add(watch)
-        try:
-            yield []
-            while not self._closed:
-                await watch.wake.wait()
-                watch.wake.clear()
-                changed, watch.changed = watch.changed, {}
-                if changed:
-                    yield [changed[key] for key in sorted(changed)]
-            raise NotServing("DRAINING", "watch another server", retry_after_s=1.0)
-        finally:
-            self._watches.discard(watch)
+        with self._room.place(caller):
+            self._watches.add(watch)
+            try:
+                yield []
+                while not self._closed:
+                    await watch.wake.wait()
+                    watch.wake.clear()
+                    changed, watch.changed = watch.changed, {}
+                    if changed:
+                        yield [changed[key] for key in sorted(changed)]
+                raise NotServing("DRAINING", "watch another server", retry_after_s=1.0)
+            finally:
+                self._watches.discard(watch)
+
+    def _check_room(self, caller: str) -> None:
+        missing = self._room.lack(caller)
+        if missing is Lack.SHARE:
+            detail = f"{self._room.held(caller)} watches of yours are open; the rest is kept for others"
+            raise Overloaded("CALLER_LIMIT", detail, retry_after_s=_WATCH_RETRY_S)
+        if missing:
+            detail = f"{self._room.taken} calls watch already"
+            raise Overloaded("TOO_MANY_WATCHES", detail, retry_after_s=_WATCH_RETRY_S)
 
     @property
     def open(self) -> int:
@@ -84,6 +96,8 @@ class _Watch:
 
 # Calls have ended when a server closes; a lease that outlives them must not hold it up.
 _LAST_LEASES_S = 5.0
+# The code of a version that will be loaded when others are.
+WAITS = "WAITS"
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
@@ -97,8 +111,10 @@ class Lifecycle:
         outcomes: how often each ("load", "swap", "free") had each outcome ("ok", "failed"), by model.
     """
 
-    def __init__(self, loader: BundleLoader, watches: Watches) -> None:
+    def __init__(self, loader: BundleLoader, watches: Watches, *, max_loads: int) -> None:
+        """``max_loads`` versions are loaded side by side, the others in the order in which they were asked for."""
         self.loader = loader
+        self._turns = asyncio.Semaphore(max_loads)
         self._watches = watches
         self._freeing: set[asyncio.Task[Any]] = set()
         self.on_freed: list[Callable[[str], None]] = []
@@ -113,8 +129,11 @@ class Lifecycle:
         await ended(record.freeing)
         if record.loaded is not None:
             return False
-        self._set(record, State.LOADING)
-        refusal = await self._load(record)
+        if self._turns.locked():
+            self._set(record, State.AVAILABLE, "it waits until others are loaded (--max-loads)", code=WAITS)
+        async with self._turns:
+            self._set(record, State.LOADING)
+            refusal = await self._load(record)
         self.outcomes[record.location.model, "load", "failed" if refusal else "ok"] += 1
         if refusal is None:
             return True
@@ -143,11 +162,10 @@ class Lifecycle:
             record.bundle = await self.loader.verify(record.location)
             record.loaded = await self.loader.load(record.bundle)
         except Exception as error:  # what is wrong with one bundle must not affect the others
-            reason = cause(error)
+            reason, code = cause(error), code_of(error)
             _log.error("%s refused: %s", record.name, reason, exc_info=not isinstance(error, EXPLAINED))
-            self._set(record, State.FAILED, reason)
-            known = error.reason if isinstance(error, NotServable) else "LOAD_FAILED"
-            return NotServable(known, f"{record.name}: {reason}")
+            self._set(record, State.FAILED, reason, code=code)
+            return NotServable(code, f"{record.name}: {reason}")
         runtime = record.loaded.runtime
         _log.info("%s ready on %s in %s", record.name, runtime.name, runtime.precision)
         self._set(record, State.READY)
@@ -165,8 +183,8 @@ class Lifecycle:
         _log.info("%s freed", record.name)
         self._set(record, State.AVAILABLE)
 
-    def _set(self, record: VersionRecord, state: State, reason: str = "") -> None:
-        record.state, record.reason = state, reason
+    def _set(self, record: VersionRecord, state: State, reason: str = "", *, code: str = "") -> None:
+        record.state, record.reason, record.code = state, reason, code
         self._watches.tell(record)
 
 

@@ -10,13 +10,14 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
-from explicate_bundle.errors import BundleError
+from explicate_bundle.errors import BundleError, UnreadableError
 from explicate_bundle.repository import BundleLocation
 from explicate_server.errors import NotServable
 from explicate_server.modalities.modalities import open_modality
@@ -25,8 +26,9 @@ from explicate_server.registry.records import ServedModel
 from explicate_server.registry.runtime_choice import NoRuntime, choose_runtime
 from explicate_server.runtime.batch_cost import BatchCost, calibrate
 from explicate_server.runtime.batcher import Batcher, Priority
+from explicate_server.runtime.cores import usable_cores
 from explicate_server.runtime.model_runtime import Runtime
-from explicate_server.runtime.runtimes import RUNTIMES, Loader, usable_cores
+from explicate_server.runtime.runtimes import RUNTIMES, Loader
 from explicate_server.settings import Settings
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -94,8 +96,6 @@ def _cgroup_bytes(cgroup: Path) -> int | None:
 
 # Failures whose message says all there is to say; the others leave a trace in the log.
 EXPLAINED = (BundleError, NoRuntime, NotServable)
-# One model that loads does not hold up another; more at once would only share the same cores.
-_LOADS_AT_ONCE = 2
 _NICENESS = 10
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -108,8 +108,11 @@ class BundleLoader:
     def __init__(self, settings: Settings, available: Callable[[], int | None] = available_bytes) -> None:
         self._settings = settings
         self.available = available
-        self._quiet = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="load", initializer=_yield_to_traffic)
-        self._ordinary = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="session")
+        at_once = settings.max_loads
+        self._quiet = ThreadPoolExecutor(at_once, thread_name_prefix="load", initializer=_yield_to_traffic)
+        self._ordinary = ThreadPoolExecutor(at_once, thread_name_prefix="session")
+        self._promised_bytes = 0
+        self._measuring = asyncio.Lock()
 
     async def verify(self, location: BundleLocation) -> VerifiedBundle:
         """Check every file.
@@ -129,8 +132,23 @@ class BundleLoader:
             NotServable: there is clearly too little memory.
             BundleError, NoRuntime: it gives other answers, or cannot be run.
         """
+        with self._room_for(graph_bytes(bundle)):
+            return await self._load(bundle)
+
+    @contextmanager
+    def _room_for(self, wanted_bytes: int) -> Iterator[None]:
+        """Keep memory for a version while it is loaded, so that those beside it do not count on the same bytes."""
+        available = self.available()
+        left = None if available is None else max(0, available - self._promised_bytes)
+        check_room(wanted_bytes, reserve_bytes=self._settings.memory_reserve_bytes, available=left)
+        self._promised_bytes += wanted_bytes
+        try:
+            yield
+        finally:
+            self._promised_bytes -= wanted_bytes
+
+    async def _load(self, bundle: VerifiedBundle) -> ServedModel:
         settings = self._settings
-        check_room(graph_bytes(bundle), reserve_bytes=settings.memory_reserve_bytes, available=self.available())
         await self._run(bundle.check_contents)
         modality = await self._run(open_modality, bundle, settings)
         runtime, trials = await self._run(
@@ -141,7 +159,8 @@ class BundleLoader:
             threads=settings.threads or usable_cores(),
             loaders=self._loaders(),
         )
-        cost = await self._run(_batch_cost, bundle, modality, runtime)
+        async with self._measuring:  # two that are measured at once would each seem half as fast
+            cost = await self._run(_batch_cost, bundle, modality, runtime)
         manifest = bundle.manifest
         batcher = Batcher(
             runtime,
@@ -187,6 +206,13 @@ def graph_bytes(bundle: VerifiedBundle) -> int:
 def cause(error: Exception) -> str:
     """Why a load failed, for the operator."""
     return str(error) if isinstance(error, EXPLAINED) else f"{type(error).__name__}: {error}"
+
+
+def code_of(error: Exception) -> str:
+    """The same in one word of the error catalogue."""
+    if isinstance(error, NotServable):
+        return error.reason
+    return "FILES_UNREADABLE" if isinstance(error, (UnreadableError, OSError)) else "LOAD_FAILED"
 
 
 def _yield_to_traffic() -> None:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from explicate_bundle.repository import list_bundles, list_versions
+from explicate_bundle.repository import PassedOver, in_words, list_models, list_versions
 from explicate_server.errors import NotServable, NotServing
-from explicate_server.registry.changes import ModelChanges, not_found
-from explicate_server.registry.label_store import CANARY, LIVE, LabelFileError, LabelStore, LabelTarget
+from explicate_server.registry.changes import ModelChanges, check_started, not_found
+from explicate_server.registry.label_store import CANARY, LIVE, LabelStore
 from explicate_server.registry.lifecycle import Lifecycle, Watches
-from explicate_server.registry.loading import BundleLoader
+from explicate_server.registry.loading import BundleLoader, cause
 from explicate_server.registry.records import ModelEntry, ServedModel, VersionRecord
+from explicate_server.registry.starting import ModelStart, PassedOverLog, unlistable
 from explicate_server.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -25,34 +26,78 @@ class ModelRegistry:
         lifecycle: what brings versions into memory, and frees them.
         changes: what changes models.
         watches: who is told of changes.
-        loaded: whether the repository was looked through; requests are refused before.
+        started: whether every model was started, be it in vain.
     """
 
     def __init__(self, settings: Settings, loader: BundleLoader | None = None) -> None:
         self._repository = settings.repository
+        self._chosen = settings.chosen_models
         self._store = LabelStore(Path(settings.state_dir) if settings.state_dir else settings.repository)
         self._entries: dict[str, ModelEntry] = {}
+        self._listed = False
+        self._passed_over = PassedOverLog()
         self.watches = Watches()
-        self.lifecycle = Lifecycle(loader or BundleLoader(settings), self.watches)
+        self.lifecycle = Lifecycle(loader or BundleLoader(settings), self.watches, max_loads=settings.max_loads)
         self.changes = ModelChanges(self.lifecycle, self._store, self.watches, keep_previous=settings.keep_previous)
-        self.loaded = False
+        self._start = ModelStart(self._repository, self._store, self.lifecycle, self.watches)
+        self.started = False
 
-    async def load_repository(self) -> None:
-        """Load what each model's labels point at; without labels its newest intact version, as "live".
+    async def load_repository(self, *, all_chosen: bool = True) -> None:
+        """Start every model: load what its labels want, side by side with the others. Each serves as soon as it can.
 
-        A version that fails is recorded with its reason, and for "live" another one is tried: the one before it, then
-        the next older ones.
+        Raises:
+            OSError: the repository cannot be read.
+            LookupError: one of the chosen models is not in it, and ``all_chosen`` must be.
+        """
+        all_names = await self._list_models()
+        names = self._among_chosen(all_names)
+        for missing in sorted(set(self._chosen) - set(names)):
+            told = f"--models names {missing!r}, which is no model of {self._repository}; {self._there_are(all_names)}"
+            if all_chosen:
+                raise LookupError(told)
+            _log.warning("%s", told)
+        self._entries |= {name: ModelEntry(name) for name in names}
+        self._listed = True
+        await asyncio.gather(*(self._start_one(entry) for entry in self.entries))
+        self.started = True
+
+    async def look(self) -> list[str]:
+        """The names of the models to serve that the repository has now; what is none is mentioned in the log once.
 
         Raises:
             OSError: the repository cannot be read.
         """
-        for location in await asyncio.to_thread(list_bundles, self._repository):
-            entry = self._entries.setdefault(location.model, ModelEntry(location.model))
-            entry.records[location.version] = VersionRecord(location, entry.targets)
-        for _, entry in sorted(self._entries.items()):
-            async with entry.lock:
-                await self._start(entry)
-        self.loaded = True
+        return self._among_chosen(await self._list_models())
+
+    async def _list_models(self) -> list[str]:
+        names, passed_over = await asyncio.to_thread(list_models, self._repository)
+        self._passed_over.note("", [entry for entry in passed_over if not self._chosen or entry.path in self._chosen])
+        return names
+
+    def _among_chosen(self, names: list[str]) -> list[str]:
+        return [name for name in names if not self._chosen or name in self._chosen]
+
+    @property
+    def passed_over(self) -> list[PassedOver]:
+        """Entries of the repository that are not served, with why."""
+        return self._passed_over.entries
+
+    def _there_are(self, names: list[str]) -> str:
+        hint = f"; passed over: {in_words(self.passed_over)}" if self.passed_over else ""
+        return (f"there are {', '.join(names)}" if names else "none of them is there") + hint
+
+    async def _start_one(self, entry: ModelEntry) -> None:
+        async with entry.lock:
+            try:
+                await self._list_versions(entry)
+                await self._start.labels(entry)
+                await self._start.load(entry)
+            except Exception as error:  # what is wrong with one model must not affect the others
+                entry.fault = entry.fault or cause(error)
+                _log.error("%s could not be started: %s", entry.name, entry.fault, exc_info=error)
+            entry.started = True
+        if not entry.records:
+            del self._entries[entry.name]
 
     @contextmanager
     def lease(
@@ -73,7 +118,6 @@ class ModelRegistry:
             NotServable: the version is not loaded.
             NotServing: the server is still loading.
         """
-        self._check_loaded()
         if version is None and label is None and inputs_digest is not None and self._is_canarys(model, inputs_digest):
             label = CANARY
         with self._serving(self.find(model, version=version, label=label)).lease() as served:
@@ -84,15 +128,20 @@ class ModelRegistry:
 
         Raises:
             NotFound: no such model, version or label.
+            NotServable: no version is live, or nobody knows which.
+            NotServing: the model is not started yet.
         """
         entry = self.known(model)
-        if version is not None:
-            if version not in entry.records:
-                raise not_found("VERSION_NOT_FOUND", "version", f"{model}/{version}")
-            return entry.records[version]
-        record = entry.labelled(label or LIVE)
+        record = entry.records.get(version) if version is not None else entry.labelled(label or LIVE)
+        if record is None and version is None and not entry.started and entry.records:
+            record = entry.newest_first[0]  # which is tried first; GetModel tells what it waits for
         if record is not None:
             return record
+        check_started(entry)
+        if version is not None:
+            raise not_found("VERSION_NOT_FOUND", "version", f"{model}/{version}")
+        if entry.fault:
+            raise NotServable("LABELS_UNREADABLE", entry.fault)
         if label in (None, LIVE):
             raise NotServable("MODEL_NOT_LOADED", _why_nothing_is_live(entry))
         raise not_found("LABEL_NOT_FOUND", "label", f"{model}@{label}")
@@ -102,28 +151,45 @@ class ModelRegistry:
 
         Raises:
             NotFound: it is not.
+            NotServing: the repository was not looked through yet.
         """
         entry = self._entries.get(model)
         if entry is None:
+            self.check_listed()
             raise not_found("MODEL_NOT_FOUND", "model", model)
         return entry
 
     async def refreshed(self, model: str) -> ModelEntry:
-        """A model with the versions that its folder has now.
+        """A model with the versions that its folder has now, and labels where they were not known before.
 
         Raises:
             NotFound: there is no such model.
-            NotServing: the server is still loading.
+            NotServing: it is not started yet.
         """
-        self._check_loaded()
-        locations = await asyncio.to_thread(list_versions, self._repository, model)
-        entry = self._entries.get(model) or ModelEntry(model)
-        self.watches.tell(*(record for records in entry.merge(locations) for record in records))
-        if entry.records:
-            self._entries[model] = entry
-        else:
+        self.check_listed()
+        entry = self._entries.get(model)
+        if entry is None and (not self._chosen or model in self._chosen):
+            entry = self._entries[model] = ModelEntry(model, started=True, fault="its labels were not read yet")
+        if entry is None:
+            raise not_found("MODEL_NOT_FOUND", "model", model)
+        check_started(entry)
+        await self._list_versions(entry)
+        if entry.records and entry.fault:
+            async with entry.lock:
+                await self._start.labels(entry)
+        if not entry.records:
             self._entries.pop(model, None)
         return self.known(model)
+
+    async def _list_versions(self, entry: ModelEntry) -> None:
+        try:
+            locations, passed_over = await asyncio.to_thread(list_versions, self._repository, entry.name)
+        except OSError as error:
+            self._passed_over.note(entry.name, [unlistable(entry.name, error)])
+            self.watches.tell(*entry.miss(self._repository, error))
+            return
+        self._passed_over.note(entry.name, passed_over)
+        self.watches.tell(*(record for records in entry.merge(locations) for record in records))
 
     @property
     def entries(self) -> list[ModelEntry]:
@@ -140,6 +206,11 @@ class ModelRegistry:
         """The versions that serve."""
         return [record.loaded for record in self.records if record.loaded is not None]
 
+    @property
+    def waits_for_operator(self) -> bool:
+        """Whether what operators have kept is in the way: another label may be all it takes."""
+        return any(entry.fault or not entry.follows_newest for entry in self.entries)
+
     async def close(self) -> None:
         """End all work and stop every batcher."""
         self.watches.close()
@@ -147,6 +218,11 @@ class ModelRegistry:
         await self.lifecycle.close()
         for served in self.ready:
             await asyncio.to_thread(served.batcher.close)
+
+    def splits_traffic(self, model: str) -> bool:
+        """Whether the inputs of a request decide which version answers it, or whether another one does too."""
+        entry = self._entries.get(model)
+        return entry is not None and bool(entry.traffic.canary_share or entry.traffic.shadow_share)
 
     def is_shadowed(self, live: ServedModel, inputs_digest: Callable[[], bytes]) -> bool:
         """Whether the canary answers a request too that ``live`` has answered, and that named no version."""
@@ -159,8 +235,13 @@ class ModelRegistry:
             return False
         return entry.traffic.shadows(inputs_digest())
 
-    def _check_loaded(self) -> None:
-        if not self.loaded:
+    def check_listed(self) -> None:
+        """Send those away who ask before it is known which models there are.
+
+        Raises:
+            NotServing: it is not.
+        """
+        if not self._listed:
             raise NotServing("STARTING", "try again shortly", retry_after_s=1.0)
 
     def _is_canarys(self, model: str, inputs_digest: Callable[[], bytes]) -> bool:
@@ -172,53 +253,14 @@ class ModelRegistry:
 
     def _serving(self, record: VersionRecord) -> ServedModel:
         if record.loaded is None:
+            check_started(self.known(record.location.model))
             raise NotServable(
                 "MODEL_NOT_LOADED", f"{record.name} is {record.state.name.lower()}, not loaded. {record.reason}".strip()
             )
         return record.loaded
 
-    async def _start(self, entry: ModelEntry) -> None:
-        """Serve a model as its label file says."""
-        try:
-            kept = await asyncio.to_thread(self._store.read, entry.name)
-        except LabelFileError as error:
-            # Not the newest instead: it may be the one that its operator has rolled back.
-            entry.fault = str(error)
-            for unserved in entry.records.values():
-                unserved.reason = entry.fault
-            _log.error("%s is not served: %s", entry.name, error)
-            return
-        labels = {LIVE: LabelTarget(entry.newest_first[0].location.version)} if kept is None else dict(kept.labels)
-        if LIVE in labels:
-            await self._start_live(entry, labels.pop(LIVE))
-        for label, target in labels.items():
-            record = entry.records.get(target.version)
-            if record is not None and await self._loads(record):
-                entry.targets[label] = target
-            else:
-                _log.error("%s: label %s is dropped, version %d is not served", entry.name, label, target.version)
-        if kept is not None and CANARY in entry.targets:
-            entry.traffic = kept.traffic
-
-    async def _start_live(self, entry: ModelEntry, wanted: LabelTarget) -> None:
-        older = [record.location.version for record in entry.newest_first if record.location.version < wanted.version]
-        for version in dict.fromkeys([wanted.version, wanted.previous, *older]):
-            record = entry.records.get(version)
-            if record is not None and await self._loads(record):
-                entry.targets[LIVE] = wanted if version == wanted.version else LabelTarget(version)
-                return
-
-    async def _loads(self, record: VersionRecord) -> bool:
-        try:
-            await self.lifecycle.ensure_loaded(record)
-        except NotServable:
-            return False
-        return True
-
 
 def _why_nothing_is_live(entry: ModelEntry) -> str:
-    if entry.fault:
-        return entry.fault
     reasons = [record.reason for record in entry.newest_first if record.reason]
     if reasons:
         return f"no version of {entry.name!r} could be loaded: {reasons[0]}"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from explicate_bundle.repository import BundleLocation
 from explicate_server.explain.method import DRAWN, Method
 from explicate_server.modalities.modality import Modality
 from explicate_server.registry.golden_check import Trial
-from explicate_server.registry.label_store import LIVE, NO_TRAFFIC, LabelTarget, Traffic
+from explicate_server.registry.label_store import LIVE, NO_TRAFFIC, Assignment, LabelTarget, Traffic
 from explicate_server.runtime.batcher import Batcher
 from explicate_server.runtime.model_runtime import Runtime
 
@@ -146,6 +147,12 @@ class State(Enum):
     REMOVED = 6
 
 
+UNKNOWN_VERSION = 0
+"""In the place of the versions of a model whose folder cannot be read."""
+MISSING = "VERSION_NOT_FOUND"
+"""The code of a version that a label wants and the repository does not have."""
+
+
 @dataclass
 class VersionRecord:
     """What is known of one version in the repository."""
@@ -155,6 +162,9 @@ class VersionRecord:
     """Where the labels of its model point now."""
     state: State = State.AVAILABLE
     reason: str = ""
+    """Why it is in this state, for people."""
+    code: str = ""
+    """The same in one word of the error catalogue, for metrics; empty where nothing is wrong."""
     bundle: VerifiedBundle | None = None
     loaded: ServedModel | None = None
     """Who takes its requests; set while it is ready."""
@@ -166,7 +176,8 @@ class VersionRecord:
     @property
     def name(self) -> str:
         """Such as ``reviews/3``."""
-        return f"{self.location.model}/{self.location.version}"
+        version = self.location.version
+        return f"{self.location.model}/{version}" if version != UNKNOWN_VERSION else self.location.model
 
     @property
     def leases(self) -> int:
@@ -187,15 +198,23 @@ class VersionRecord:
 
 @dataclass
 class ModelEntry:
-    """One model: its versions, labels and traffic. A change of what is loaded or labelled holds ``lock``."""
+    """One model: its versions, labels and traffic. A change of what is loaded or labelled holds ``lock``.
+
+    ``targets`` is what is wanted: a label may point at a version that could not be loaded, and then nothing else
+    answers in its place.
+    """
 
     name: str
     records: dict[int, VersionRecord] = field(default_factory=dict)
     targets: dict[str, LabelTarget] = field(default_factory=dict)
     traffic: Traffic = NO_TRAFFIC
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    started: bool = False
+    """Whether everything its labels want was loaded or refused once."""
+    follows_newest: bool = True
+    """Whether "live" is the newest intact version, for no operator has moved or removed it."""
     fault: str = ""
-    """Why no version is served, even if its bundle is intact, until an operator moves a label."""
+    """Why its labels are not known; no version is live then, even if its bundle is intact."""
 
     def merge(self, locations: Iterable[BundleLocation]) -> tuple[list[VersionRecord], list[VersionRecord]]:
         """Take in what the repository has now; returns the records that are new, and those that have gone."""
@@ -203,7 +222,7 @@ class ModelEntry:
         new = [
             VersionRecord(location, self.targets)
             for version, location in sorted(by_version.items())
-            if version not in self.records
+            if version not in self.records or self.records[version].code == MISSING
         ]
         idle = (State.AVAILABLE, State.FAILED)
         gone = [
@@ -213,10 +232,54 @@ class ModelEntry:
         ]
         for record in new:
             self.records[record.location.version] = record
+        for version, location in by_version.items():
+            if self.records[version].state in idle:  # a link may lead elsewhere now
+                self.records[version].location = location
         for record in gone:
             record.state = State.REMOVED
             del self.records[record.location.version]
         return new, gone
+
+    def miss(self, repository: Path, error: OSError) -> list[VersionRecord]:
+        """Its folder cannot be listed: what is known stays, and a model of which nothing is known says so."""
+        known = self.records.keys() - {UNKNOWN_VERSION}
+        if known:
+            return []
+        reason = f"its folder cannot be listed: {error.strerror}"
+        location = BundleLocation(self.name, UNKNOWN_VERSION, repository / self.name)
+        record = VersionRecord(location, self.targets, State.FAILED, reason, "FILES_UNREADABLE")
+        self.records[UNKNOWN_VERSION] = record
+        return [record]
+
+    def take(self, labels: Mapping[str, LabelTarget], repository: Path) -> list[VersionRecord]:
+        """Want these labels; returns records of the versions among them that the repository does not have."""
+        self.targets.update(labels)
+        wanted = {target.version for target in labels.values()}
+        unknown = self.records.get(UNKNOWN_VERSION)
+        reason = unknown.reason if unknown else "it is not in the repository"
+        missing = [
+            VersionRecord(
+                BundleLocation(self.name, version, repository / self.name / str(version)),
+                self.targets,
+                State.FAILED,
+                reason,
+                MISSING,
+            )
+            for version in sorted(wanted - self.records.keys())
+        ]
+        self.records.update({record.location.version: record for record in missing})
+        return missing
+
+    @property
+    def assignment(self) -> Assignment:
+        """What operators have chosen, as far as it is known here."""
+        chosen = {name: target for name, target in self.targets.items() if name != LIVE or not self.follows_newest}
+        return Assignment(chosen, self.traffic, self.follows_newest)
+
+    @property
+    def unserved(self) -> list[VersionRecord]:
+        """Versions that are labelled and not loaded."""
+        return [record for record in self.newest_first if record.labels and record.loaded is None]
 
     @property
     def newest_first(self) -> list[VersionRecord]:

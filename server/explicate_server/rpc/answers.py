@@ -33,6 +33,7 @@ from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import Traffic
 from explicate_server.registry.loading import graph_bytes
 from explicate_server.registry.records import ModelEntry, ServedModel, VersionRecord
+from explicate_server.rpc.message_bytes import SLICE_NUMBERS, in_slices
 from explicate_server.rpc.option_messages import number_of, resolved_options
 
 # The last character that UTF-16 holds in one code unit: https://www.rfc-editor.org/rfc/rfc2781#section-2.1
@@ -58,6 +59,7 @@ def explanation(
         method_version=answer.options.method.version,
         options=resolved_options(answer.options),
         reused_evaluations=answer.reused_evaluations,
+        unspaced_scripts=answer.unspaced_scripts,
     )
     if with_features:
         message.features.extend(_features(value, answer.players))
@@ -167,31 +169,49 @@ def model_version(served: ServedModel) -> inference_messages.ModelVersion:
     )
 
 
-def predict_response(served: ServedModel, answer: PredictAnswer) -> inference_messages.PredictResponse:
-    """The answer to a Predict of inputs."""
+def predict_response(served: ServedModel, answer: PredictAnswer) -> inference_messages.PredictResponse | bytes:
+    """The answer to a Predict of inputs; the bytes of a large one, made in slices: whole it would be one long step."""
     scores = served.scales.scores(answer.answers)
-    return inference_messages.PredictResponse(
-        model=model_version(served),
-        predictions=[
-            _prediction(served, raw, row, encoded)
-            for raw, row, encoded in zip(answer.answers.tolist(), scores.tolist(), answer.encoded, strict=True)
-        ],
-        timing=_timing(answer.timings),
+
+    def predictions(rows: slice) -> list[inference_messages.Prediction]:
+        raw, encoded = answer.answers[rows].tolist(), answer.encoded[rows]
+        return [_prediction(served, *of_row) for of_row in zip(raw, scores[rows].tolist(), encoded, strict=True)]
+
+    return in_slices(
+        len(scores),
+        SLICE_NUMBERS // scores.shape[1],
+        lambda rows: inference_messages.PredictResponse(predictions=predictions(rows)),
+        inference_messages.PredictResponse(model=model_version(served), timing=_timing(answer.timings)),
     )
 
 
-def packed_response(served: ServedModel, answer: PackedAnswer) -> inference_messages.PredictResponse:
-    """The answer to a Predict of a table."""
+def packed_response(served: ServedModel, answer: PackedAnswer) -> inference_messages.PredictResponse | bytes:
+    """The answer to a Predict of a table; the bytes of a large one."""
     scores = served.scales.scores(answer.answers)
-    return inference_messages.PredictResponse(
-        model=model_version(served),
-        packed=inference_messages.PackedPredictions(
-            class_labels=served.bundle.manifest.class_labels,
-            scores=scores.ravel().tolist(),
-            unknown_category_columns=answer.unknown_category_columns,
+
+    def packed(rows: slice) -> inference_messages.PredictResponse:
+        some = inference_messages.PackedPredictions(scores=scores[rows].ravel().tolist())
+        return inference_messages.PredictResponse(packed=some)
+
+    return in_slices(
+        len(scores),
+        32 * SLICE_NUMBERS // scores.shape[1],
+        packed,
+        inference_messages.PredictResponse(
+            model=model_version(served),
+            packed=inference_messages.PackedPredictions(
+                class_labels=served.bundle.manifest.class_labels,
+                unknown_category_columns=answer.unknown_category_columns,
+            ),
+            timing=_timing(answer.timings),
         ),
-        timing=_timing(answer.timings),
     )
+
+
+def size(answer: ExplainAnswer) -> int:
+    """About how many steps the answer to an explanation takes to convert: its numbers, features and pixels."""
+    pixels = 0 if answer.segment_map is None else answer.segment_map.size
+    return answer.attribution.values.size + 2 * len(answer.players) + answer.prediction.size + pixels // 256
 
 
 def explain_response(

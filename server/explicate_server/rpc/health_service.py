@@ -1,7 +1,9 @@
 """What `grpc.health.v1` says: alive, ready, and ready for each model; and the watch over runtimes that hang.
 
-``""`` is liveness: SERVING from the first moment until the server drains. ``explicate.v1.InferenceService`` is
-readiness: SERVING while at least one model answers. ``explicate.v1.InferenceService/MODEL`` is one model's.
+``""`` is liveness: SERVING from the first moment until the server drains. ``explicate.v1.InferenceService/MODEL`` is
+SERVING while that model answers, also while others are still loaded. ``explicate.v1.InferenceService`` is readiness:
+SERVING once every model was started, while at least one answers. A balancer that sent traffic from the first model on
+would take the old server away before this one answers for the others.
 
 Strangers may ask for them, so that a name that is asked for is kept nowhere.
 """
@@ -34,11 +36,20 @@ class HealthReport(health_pb2_grpc.HealthServicer):
     """The health service, kept at what the registry and the runtimes really do."""
 
     def __init__(
-        self, live: Callable[[], Mapping[str, Batcher | None]], loaded: Batchers, *, stuck_batch_s: float
+        self,
+        live: Callable[[], Mapping[str, Batcher | None]],
+        loaded: Batchers,
+        *,
+        started: Callable[[], bool] = lambda: True,
+        stuck_batch_s: float,
     ) -> None:
-        """``live`` gives the batcher of the version that answers for each known model now, or None; ``loaded`` all."""
+        """``live`` gives the batcher of the version that answers for each known model now, or None; ``loaded`` all.
+
+        ``started`` tells whether every model was loaded or refused once.
+        """
         self._live = live
         self._loaded = loaded
+        self._started = started
         self._stuck_batch_s = stuck_batch_s
         self._told: dict[str, int] = {LIVENESS: _Status.SERVING}
         self._changed = asyncio.Event()
@@ -104,7 +115,7 @@ class HealthReport(health_pb2_grpc.HealthServicer):
         # A model that is known no more; the health protocol has a word for it.
         gone = [service for service in self._told if service.startswith(f"{INFERENCE}/") and service not in now]
         now |= dict.fromkeys(gone, _Status.SERVICE_UNKNOWN)
-        now |= dict.fromkeys((INFERENCE, MODELS), _status(bool(ready) and not self._draining))
+        now |= dict.fromkeys((INFERENCE, MODELS), _status(bool(ready) and self._started() and not self._draining))
         return now | {LIVENESS: _status(not self._draining)}
 
     def _is_stuck(self, batcher: Batcher) -> bool:

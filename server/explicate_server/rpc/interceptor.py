@@ -21,6 +21,7 @@ from explicate_server.call_record import CallRecord, current_call, request_id_of
 from explicate_server.errors import InvalidRequest, NotServing, ServerError
 from explicate_server.inference.admission import caller_of
 from explicate_server.rpc.error_catalogue import abort_with, is_internal
+from explicate_server.rpc.message_bytes import Reader
 from explicate_server.rpc.reception import Context, Reception, is_own
 from explicate_server.settings import Settings
 
@@ -51,9 +52,12 @@ class Calls:
         reception: what each passes first; it counts those in progress.
     """
 
-    def __init__(self, reception: Reception, ended: Callable[[CallRecord, str], None], settings: Settings) -> None:
+    def __init__(
+        self, reception: Reception, reader: Reader, ended: Callable[[CallRecord, str], None], settings: Settings
+    ) -> None:
         """``ended`` is told of every call, with its status code's name."""
         self.reception = reception
+        self._reader = reader
         self._ended = ended
         self._settings = settings
         self._draining = False
@@ -121,7 +125,7 @@ class Calls:
     # The frames of these two hold the request, those above must not: see `_forget_frames`.
 
     async def _answer(self, handler: Any, record: CallRecord, context: Context) -> bytes:
-        request = self._decode(handler, await self.reception.receive(record, context))
+        request = await self._decode(handler, await self.reception.receive(record, context))
         return self._encode(handler, await handler.unary_unary(request, context))
 
     async def _answer_all(self, handler: Any, record: CallRecord, context: Context) -> None:
@@ -168,33 +172,36 @@ class Calls:
             async with aclosing(self._requests(handler, record, context)) as requests:
                 yield requests
         else:
-            yield self._decode(handler, await self.reception.receive(record, context))
+            yield await self._decode(handler, await self.reception.receive(record, context))
 
     async def _requests(self, handler: Any, record: CallRecord, context: Context) -> AsyncGenerator[Message]:
         while (request := await self.reception.next_request(record, context)) is not None:
-            yield self._decode(handler, request)
+            yield await self._decode(handler, request)
 
-    def _decode(self, handler: Any, request: bytes) -> Message:
+    async def _decode(self, handler: Any, request: bytes) -> Message:
         """The request message. Deserialised here, because gRPC answers garbage with INTERNAL and no details.
 
         Raises:
-            InvalidRequest: the bytes are no such message.
+            InvalidRequest: the bytes are no such message, or show that it is over a limit.
         """
         try:
-            message: Message = handler.request_deserializer(request)
+            message = await self._reader.read(handler.request_deserializer, request)
         except (DecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest([], reason="MALFORMED_MESSAGE") from error
         if self._settings.log_inputs:
-            _log.info("request: %.*s", _MOST_LOGGED, MessageToJson(message, indent=None))
+            text = await self._reader.run(lambda: MessageToJson(message, indent=None)[:_MOST_LOGGED])
+            _log.info("request: %s", text)
         return message
 
-    def _encode(self, handler: Any, answer: Message) -> bytes:
-        """The bytes of an answer. Measured here, because gRPC would count one that it cannot send as sent.
+    def _encode(self, handler: Any, answer: Message | bytes) -> bytes:
+        """The bytes of an answer; a large one is bytes already.
+
+        Measured here, because gRPC would count one that it cannot send as sent.
 
         Raises:
             ServerError: they are more than a message may have.
         """
-        data: bytes = handler.response_serializer(answer)
+        data: bytes = answer if isinstance(answer, bytes) else handler.response_serializer(answer)
         most = self._settings.max_message_bytes
         if len(data) > most:
             raise ServerError("ANSWER_TOO_LARGE", f"it has {len(data):,} bytes, {most:,} are allowed; ask for less")

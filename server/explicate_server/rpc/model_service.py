@@ -1,5 +1,6 @@
 """ModelService: what is served, and what an operator changes of it."""
 
+import asyncio
 import base64
 import binascii
 from bisect import bisect_right
@@ -12,8 +13,9 @@ import grpc
 from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
 from explicate.v1.explanation_pb2 import ExplainOptions, Granularity, Masking
+from explicate_bundle.errors import BundleError
 from explicate_bundle.manifest import MODEL_NAME
-from explicate_server.call_record import note_change
+from explicate_server.call_record import caller_of_call, note_change
 from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.explain.methods import AUTO, methods_of
 from explicate_server.inference.shadow import Shadow
@@ -39,6 +41,7 @@ class ModelServicer(services.ModelServiceServicer):
 
     async def ListModels(self, request: messages.ListModelsRequest, context: _Context) -> messages.ListModelsResponse:
         """Every known version, the broken ones with their reason."""
+        self._registry.check_listed()
         size = request.page_size if request.HasField("page_size") else None
         records, next_page_token = _page(self._registry.records, size, request.page_token)
         return messages.ListModelsResponse(models=map(answers.model_status, records), next_page_token=next_page_token)
@@ -60,7 +63,7 @@ class ModelServicer(services.ModelServiceServicer):
             maskings=_numbers(Masking, record.loaded.modality.maskings) if record.loaded else [],
             default_options=self._default_options(record),
             limits=self._limits(record),
-            model_card=_model_card(record) or None,
+            model_card=await asyncio.to_thread(_model_card, record) or None,
             runtimes=[answers.runtime_trial(trial) for trial in record.loaded.trials] if record.loaded else [],
             labels=answers.model_labels(entry),
             traffic=answers.traffic(entry.traffic),
@@ -170,7 +173,7 @@ class ModelServicer(services.ModelServiceServicer):
         """States, then changes. A record is turned into a message when the reader is ready for it."""
         model = _model(request.model) if request.HasField("model") else None
         first = True
-        async with aclosing(self._registry.watches.changes()) as changes:
+        async with aclosing(self._registry.watches.changes(caller_of_call())) as changes:
             async for changed in changes:
                 records = self._registry.records if first else changed
                 chosen = [record for record in records if model in (None, record.location.model)]
@@ -240,7 +243,7 @@ def _expected(
 def _model_card(record: VersionRecord) -> str:
     try:
         return record.bundle.read_text("MODEL_CARD.md") if record.bundle else ""
-    except OSError:  # a version that serves may have lost its folder
+    except BundleError:  # a version that serves may have lost its folder
         return ""
 
 

@@ -20,6 +20,7 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from explicate.v1 import inference_service_pb2_grpc, model_service_pb2_grpc
+from explicate_server.address import Address, AddressInUseError, parse_address
 from explicate_server.rpc.health_service import HEALTH, INFERENCE, MODELS, HealthReport
 from explicate_server.rpc.inference_service import InferenceServicer
 from explicate_server.rpc.interceptor import Calls
@@ -84,6 +85,8 @@ def _check(cert: Path, key: Path, client_ca: Path | None) -> None:
     """gRPC takes any bytes and then fails handshake by handshake; Python's ssl says at once what is wrong."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for path in (cert, key, *([client_ca] if client_ca else [])):
+        if not path.is_file() and path.exists():  # to read a pipe would hold up the server for ever
+            raise ValueError(f"{path} is not a plain file")
         path.read_bytes()  # names the file where it is missing, which ssl does not
     try:
         context.load_cert_chain(cert, key, password=lambda: "")  # else a key with a password would ask the terminal
@@ -130,10 +133,11 @@ class Ports:
             own = calls.interceptor(on_admin_port=True)
             self._admin_server = grpc.aio.server(interceptors=[own], options=_options(settings))
             _add_services(self._admin_server, services, own=[MODELS])
-        self.admin_port: int | None = None
+        self.address = parse_address(settings.listen)
+        self.admin_address: Address | None = None
 
     async def start(self) -> int:
-        """Listen; returns the port for everybody.
+        """Listen; returns the port for everybody, which is 0 where it is a unix socket.
 
         Raises:
             PortError: an address cannot be bound, or the certificates cannot be used.
@@ -142,15 +146,20 @@ class Ports:
             credentials = server_credentials(self._settings)
         except (OSError, ValueError) as error:
             raise PortError(f"TLS cannot be set up: {error}") from None
-        port = _bind(self._server, self._settings.listen, "--listen", credentials)
+        self.address = _bind(self._server, self._settings.listen, "--listen", credentials)
         if self._admin_server is not None:
-            address = self._settings.admin_listen
-            self.admin_port = _bind(self._admin_server, address, "--admin-listen", credentials)
+            wanted = self._settings.admin_listen
+            self.admin_address = _bind(self._admin_server, wanted, "--admin-listen", credentials)
             await self._admin_server.start()
         await self._server.start()
         if warning := exposure(self._settings):
             _log.warning("%s", warning)
-        return port
+        return self.address.port
+
+    @property
+    def admin_port(self) -> int | None:
+        """The port for administration, where there is one."""
+        return self.admin_address.port if self.admin_address else None
 
     async def stop(self, grace_s: float) -> None:
         """End every call after ``grace_s`` seconds."""
@@ -165,13 +174,16 @@ def _add_services(server: grpc.aio.Server, services: Services, *, own: list[str]
     add_reflection(server, [*own, HEALTH])
 
 
-def _bind(server: grpc.aio.Server, address: str, flag: str, credentials: grpc.ServerCredentials | None) -> int:
+def _bind(server: grpc.aio.Server, text: str, flag: str, credentials: grpc.ServerCredentials | None) -> Address:
+    """Listen on an address; returns it with its port."""
+    address = parse_address(text)
     try:
-        if credentials is None:
-            return int(server.add_insecure_port(address))
-        return int(server.add_secure_port(address, credentials))
-    except RuntimeError:
-        raise PortError(f"cannot listen on {address}; is another server there? Try {flag}") from None
+        with address.claimed():
+            if credentials is None:
+                return address.at(int(server.add_insecure_port(str(address))))
+            return address.at(int(server.add_secure_port(str(address), credentials)))
+    except (AddressInUseError, RuntimeError) as error:
+        raise PortError(f"cannot listen on {address}: {error}. Try another {flag}") from None
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

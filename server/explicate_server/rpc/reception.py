@@ -6,7 +6,6 @@ is received, and a sender that never finishes cannot hold a place for ever.
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,19 +13,19 @@ from weakref import WeakValueDictionary
 
 import grpc
 
-from explicate_server.call_record import CallRecord, current_call
+from explicate_server.call_record import CallRecord, counted_as, current_call
 from explicate_server.errors import AccessDenied, InvalidRequest, Overloaded, ServerError
 from explicate_server.security.access import Access, caller_key
 from explicate_server.settings import Settings
+from explicate_server.shared_room import Lack, SharedRoom
 
 OWN_SERVICES = "explicate."
 AUTHORIZATION_KEY = "authorization"
 Context = grpc.aio.ServicerContext[Any, Any]
 _RETRY_AFTER_S = 1.0
-# Calls of health and reflection in progress, in all and of one caller. A watch takes about 30 kB, and every channel of
-# a client that balances by health holds one.
+# Calls of health and reflection in progress. A watch takes about 30 kB, and every channel of a client that balances by
+# health holds one.
 _MOST_FOREIGN = 1024
-_MOST_FOREIGN_OF_ONE = 256
 # A request of theirs is a name.
 _MOST_FOREIGN_BYTES = 1024
 # gRPC ends a call whose request it did not take one step of the loop later.
@@ -45,9 +44,9 @@ class Reception:
         self._access = access
         self._settings = settings
         self._lane = _Lane()
-        self.own = InFlight()
+        self.own = InFlight(settings.max_concurrent_calls)
         """Calls of our own services, which a drain waits for."""
-        self.foreign = InFlight()
+        self.foreign = InFlight(_MOST_FOREIGN)
         """Calls of health and reflection, which may go on for ever."""
 
     @contextmanager
@@ -56,7 +55,7 @@ class Reception:
 
         Raises:
             AccessDenied: it has no token with the right, or came to the wrong port.
-            Overloaded: too many calls are in progress, in all or of this caller.
+            Overloaded: too many calls are in progress, or too many of them are the caller's.
         """
         try:
             given = authorizations(context.invocation_metadata())
@@ -65,11 +64,8 @@ class Reception:
             record.caller = caller_key(error.token_name, record.caller)
             raise
         record.caller = caller_key(name, record.caller)
-        if is_own(record.method):
-            most, of_one, calls = self._settings.max_concurrent_calls, self._settings.max_concurrent_calls, self.own
-        else:
-            most, of_one, calls = _MOST_FOREIGN, _MOST_FOREIGN_OF_ONE, self.foreign
-        with calls.one_of(record.caller, most=most, of_one=of_one):
+        calls = self.own if is_own(record.method) else self.foreign
+        with calls.one_of(counted_as(record.caller)):
             yield
 
     async def receive(self, record: CallRecord, context: Context) -> bytes:
@@ -85,14 +81,14 @@ class Reception:
                 async with asyncio.timeout(within_s):
                     request = await context.read()
             else:
-                request = await self._lane.read(context, record.caller, within_s)
+                request = await self._lane.read(context, counted_as(record.caller), within_s)
         except TimeoutError:
             raise ServerError("REQUEST_TOO_SLOW", f"it had {within_s:g} s, less where others wait") from None
         if request is grpc.aio.EOF:
             # Also what gRPC says when the caller left, or when it refused the request itself: then it ends the call.
             await asyncio.sleep(_UNTIL_ENDED_S)
             raise InvalidRequest([], reason="MALFORMED_MESSAGE")
-        self._check_size(record, len(request))
+        self._measure(record, len(request))
         return bytes(request)
 
     async def next_request(self, record: CallRecord, context: Context) -> bytes | None:
@@ -104,10 +100,11 @@ class Reception:
             raise ServerError("REQUEST_TOO_SLOW", f"it had {self._settings.max_call_s:g} s") from None
         if request is grpc.aio.EOF:
             return None
-        self._check_size(record, len(request))
+        self._measure(record, len(request))
         return bytes(request)
 
-    def _check_size(self, record: CallRecord, size: int) -> None:
+    def _measure(self, record: CallRecord, size: int) -> None:
+        record.request_bytes = size
         most = self._settings.max_message_bytes if is_own(record.method) else _MOST_FOREIGN_BYTES
         if size > most:
             raise ServerError("MESSAGE_TOO_LARGE", f"the request has {size:,} bytes, {most:,} are allowed")
@@ -143,35 +140,41 @@ _grpc_log.addFilter(_RefusedByGrpc())
 
 
 class InFlight:
-    """Counts the calls in progress, in all and by caller, and tells when there are none."""
+    """The calls in progress, whose places callers share, and whether there are none.
 
-    def __init__(self) -> None:
-        self.count = 0
+    Attributes:
+        none: set while there are none.
+    """
+
+    def __init__(self, most: int) -> None:
         self.none = asyncio.Event()
         self.none.set()
-        self._by_caller: Counter[str] = Counter()
+        self._room = SharedRoom(most)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self._room.taken
 
     @contextmanager
-    def one_of(self, caller: str, *, most: int, of_one: int) -> Iterator[None]:
-        """Count one more of a caller for as long as the block lasts.
+    def one_of(self, caller: str) -> Iterator[None]:
+        """Count one more of a caller (see `counted_as`) for as long as the block lasts.
 
         Raises:
-            Overloaded: there are as many as there may be.
+            Overloaded: there are as many as there may be, in all or of the caller.
         """
-        for count, allowed, whose in ((self.count, most, "in all"), (self._by_caller[caller], of_one, "to one caller")):
-            if count >= allowed:
-                detail = f"{allowed:,} are allowed {whose}; come back later or ask another server"
-                raise Overloaded("TOO_MANY_CALLS", detail, retry_after_s=_RETRY_AFTER_S)
-        self.count += 1
-        self._by_caller[caller] += 1
+        missing = self._room.lack(caller)
+        if missing is Lack.SHARE:
+            detail = f"{self._room.held(caller):,} calls of yours are in progress; the rest is kept for others"
+            raise Overloaded("CALLER_LIMIT", detail, retry_after_s=_RETRY_AFTER_S)
+        if missing:
+            detail = f"{self._room.most:,} are allowed; come back later or ask another server"
+            raise Overloaded("TOO_MANY_CALLS", detail, retry_after_s=_RETRY_AFTER_S)
         self.none.clear()
         try:
-            yield
+            with self._room.place(caller):
+                yield
         finally:
-            self._by_caller[caller] -= 1
-            if not self._by_caller[caller]:
-                del self._by_caller[caller]
-            self.count -= 1
             if not self.count:
                 self.none.set()
 

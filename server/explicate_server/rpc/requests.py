@@ -1,6 +1,6 @@
 """Requests to domain: what cannot be understood is refused here, with the path of its field."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from hashlib import sha256
 from typing import Any
@@ -47,6 +47,15 @@ def _digest(inputs: Iterable[Message]) -> bytes:
 
 
 _BULK = inference_messages.PRIORITY_BULK
+
+
+def model_inputs(messages: Sequence[inference_messages.Input]) -> list[ModelInput]:
+    """The inputs of a request.
+
+    Raises:
+        InvalidRequest: as `model_input` does.
+    """
+    return [model_input(message, f"inputs[{index}]") for index, message in enumerate(messages)]
 
 
 def model_input(message: inference_messages.Input, field_path: str) -> ModelInput:

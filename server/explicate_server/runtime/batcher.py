@@ -10,6 +10,7 @@ import asyncio
 import copy
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from itertools import accumulate
@@ -21,7 +22,9 @@ from explicate_server import tracing
 from explicate_server.errors import ModelFault, NotServing, Overloaded, ServerError
 from explicate_server.runtime.batch_cost import BatchCost
 from explicate_server.runtime.model_runtime import Feeds, Runtime
-from explicate_server.runtime.queue import ClassStatistics, Entry, FairShares, Row, RowQueue, Ticket, rows_in
+from explicate_server.runtime.queue import ClassStatistics, Entry, Row, RowQueue, Ticket, rows_in
+from explicate_server.runtime.turns import FairShares, Turns
+from explicate_server.shared_room import Lack, lack
 
 Answer = NDArray[np.float32] | Exception
 """float32[count of the row, outputs], or what went wrong with it."""
@@ -76,6 +79,10 @@ class Priority(IntEnum):
 # What a class is sure of while a higher one keeps the model busy. A quarter lets an explanation go on, four times
 # slower, beside a load that would fill the machine.
 SHARES = {Priority.PREDICT: 0.0, Priority.EXPLAIN: 0.25, Priority.BULK: 0.05}
+# How many full batches a caller's predictions may be ahead of the explanations of others. With none, a prediction would
+# wait for a batch of each caller who explains; without a bound, who predicts without a pause would leave the others
+# what their class is sure of.
+_HEAD_START = {Priority.PREDICT: 1.0, Priority.EXPLAIN: 0.0}
 
 
 class Batcher:
@@ -84,6 +91,7 @@ class Batcher:
     Attributes:
         runtime: runs the batches.
         queues: the rows that wait, by class; for the thread that holds the lock.
+        turns: whose rows go next; for the same.
         cost: what a batch takes; the runtime's own bound in tokens when nothing was measured.
         statistics: sums since the start, by class.
         batch_s: running average of a batch's wall time, in seconds.
@@ -99,7 +107,10 @@ class Batcher:
         name: str,
         cost: BatchCost | None = None,
     ) -> None:
-        """``max_queued_rows`` bounds the rows that wait in a class; a class that is not in it is not bounded."""
+        """``max_queued_rows`` bounds the rows that wait in a class, which callers share as `shared_room` says.
+
+        A class that is not in it is not bounded.
+        """
         self.runtime = runtime
         self._collate = collate
         self._outputs = outputs
@@ -107,6 +118,7 @@ class Batcher:
         self._max_queued_rows = max_queued_rows
         self.queues = {priority: RowQueue() for priority in Priority}
         self._shares = FairShares([SHARES[priority] for priority in Priority])
+        self.turns = Turns()
         self._changed = threading.Condition()
         self._sequence = 0
         self._closed = False
@@ -124,24 +136,26 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, rows: Sequence[Row], *, priority: Priority, admitted: bool = False) -> Ticket:
-        """Queue rows; all or none of them are accepted.
+    def submit(self, rows: Sequence[Row], *, priority: Priority, caller: str = "", admitted: bool = False) -> Ticket:
+        """Queue rows of ``caller``; all or none of them are accepted.
 
         ``admitted`` rows are part of an explanation and pass the bound of their class. It was admitted as a whole
         before its first row, because refusing its tenth round would throw away nine; what it may have waiting at once
         is bounded by its window of chunks.
 
         Raises:
-            Overloaded: the queue cannot take them all; nothing was queued.
+            Overloaded: the queue cannot take them all, or the caller has its share of it; nothing was queued.
             NotServing: the batcher was closed.
         """
-        ticket = Ticket(sum(row.count for row in rows), self._outputs)
+        ticket = Ticket(sum(row.count for row in rows), self._outputs, caller)
         now_s = time.monotonic()
         with self._changed:
             if self._closed:
                 raise NotServing("MODEL_UNLOADED", "the model version is being unloaded", retry_after_s=1.0)
             if not admitted:
-                self._refuse_over_limit(ticket.remaining, priority)
+                self._refuse_over_limit(ticket, priority)
+            if rows:
+                self.turns.come(caller)
             queue, index = self.queues[priority], 0
             for row in rows:
                 queue.put(Entry(self._sequence, ticket, index, row, now_s))
@@ -178,6 +192,7 @@ class Batcher:
             if ticket.remaining:
                 for priority, queue in self.queues.items():
                     self.statistics[priority].dropped_rows += queue.drop(ticket)
+                self._end_turns([ticket.caller])
         self._finish([ticket])
 
     def close(self) -> None:
@@ -214,14 +229,24 @@ class Batcher:
         """Tickets that a caller waits for, or did not abandon."""
         return len(self._waiters)
 
-    def _refuse_over_limit(self, rows: int, priority: Priority) -> None:
-        waiting, most = self.queues[priority].rows, self._max_queued_rows.get(priority)
-        if most is None or waiting + rows <= most:
+    def _refuse_over_limit(self, ticket: Ticket, priority: Priority) -> None:
+        queue, rows, most = self.queues[priority], ticket.remaining, self._max_queued_rows.get(priority)
+        held = queue.held(ticket.caller)
+        missing = None if most is None else lack(rows, held=held, taken=queue.rows, most=most)
+        if missing is None:
             return
         done = self.statistics[priority]
         done.refused_rows += rows
         row_s = done.busy_s / done.rows if done.rows else 0.01
-        raise Overloaded("QUEUE_FULL", f"{waiting} rows are waiting already", retry_after_s=max(0.05, waiting * row_s))
+        retry_after_s = max(0.05, queue.rows * row_s)
+        if missing is Lack.SHARE:
+            detail = f"{held:,} rows of yours are waiting already; the rest is kept for others"
+            raise Overloaded("CALLER_LIMIT", detail, retry_after_s=retry_after_s)
+        raise Overloaded("QUEUE_FULL", f"{queue.rows:,} rows are waiting already", retry_after_s=retry_after_s)
+
+    def _end_turns(self, callers: Iterable[str]) -> None:
+        """Forget the turns of those who have no rows left."""
+        self.turns.leave([caller for caller in callers if not any(q.held(caller) for q in self.queues.values())])
 
     # The batcher's own threads from here on.
 
@@ -246,11 +271,32 @@ class Batcher:
         return True
 
     def _take(self) -> tuple[Priority, list[Entry]]:
-        priority = Priority(self._shares.choose([p for p, queue in self.queues.items() if queue.rows]))
-        batch = self.queues[priority].take(self.cost.most_rows)
+        waiting = [p for p, queue in self.queues.items() if queue.rows]
+        owed = self._shares.owed(waiting)
+        priority = self._next_class(waiting) if owed is None else Priority(owed)
+        queue, most_rows = self.queues[priority], self.cost.most_rows
+        batch = queue.take(self.turns.order(queue.parts(most_rows)), most_rows)
         waiting = [p for p, queue in self.queues.items() if queue.rows]
         self._shares.charge(priority, self.cost.seconds(rows_in(batch), _padded_length(batch)), waiting=waiting)
+        self._charge(batch)
         return priority, batch
+
+    def _next_class(self, waiting: Sequence[Priority]) -> Priority:
+        """The class of the caller whose turn it is; BULK when nothing else waits."""
+        urgent = [priority for priority in waiting if priority in _HEAD_START]
+        if len(urgent) < 2:
+            return waiting[0]
+        parts = {priority: self.queues[priority].parts(self.cost.most_rows) for priority in urgent}
+        return min(urgent, key=lambda priority: self.turns.first_end(parts[priority]) - _HEAD_START[priority])
+
+    def _charge(self, batch: Sequence[Entry]) -> None:
+        rows: Counter[str] = Counter()
+        for entry in batch:
+            rows[entry.ticket.caller] += entry.row.count
+        room = self.cost.most_rows(_padded_length(batch))
+        for caller, count in rows.items():
+            self.turns.charge(caller, count / room)
+        self._end_turns(rows)
 
     def _run(self, batch: list[Entry], priority: Priority) -> None:
         started_s = time.monotonic()

@@ -1,10 +1,9 @@
-"""Rows that wait for the model, grouped by length so that a batch needs little padding, and whose turn is next."""
+"""Rows that wait for the model, by caller, and grouped by length so that a batch needs little padding."""
 
-import math
 import time
 from bisect import bisect_left
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +39,9 @@ class Ticket:
     the rows marked done at any time.
     """
 
-    def __init__(self, rows: int, outputs: int) -> None:
+    def __init__(self, rows: int, outputs: int, caller: str = "") -> None:
+        self.caller = caller
+        """Whose rows they are, as shares are counted."""
         self.values = np.full((rows, outputs), np.nan)
         self.done = np.zeros(rows, dtype=np.bool_)
         self.queue_s = 0.0
@@ -72,14 +73,19 @@ class Entry:
 _Bucket = OrderedDict[Ticket, deque[Entry]]
 
 
-class RowQueue:
-    """The waiting rows of one priority class. Not thread-safe: the batcher holds its lock."""
+class CallerRows:
+    """The waiting rows of one caller.
+
+    Attributes:
+        rows: how many there are.
+        tokens: the sum of their lengths.
+        buckets: they by length, none of them empty.
+    """
 
     def __init__(self) -> None:
         self.rows = 0
-        """Rows waiting."""
+        self.tokens = 0
         self.buckets: dict[int, _Bucket] = {}
-        """They by length, none of them empty."""
 
     def put(self, entry: Entry) -> None:
         """Add a row at the end of its bucket."""
@@ -88,53 +94,125 @@ class RowQueue:
         if waiting is None:
             waiting = bucket[entry.ticket] = deque()
         waiting.append(entry)
-        self.rows += entry.row.count
+        self._count(entry, 1)
 
-    def take(self, most_rows: Callable[[int], int]) -> list[Entry]:
-        """The oldest row and those of about its length, ``most_rows(length)`` at most; empty if no row waits."""
-        if not self.buckets:
-            return []
-        anchor = min(self.buckets, key=lambda bucket: _first(self.buckets[bucket]).sequence)
-        room = max(1, most_rows(anchor * BUCKET_TOKENS))
-        batch: list[Entry] = []
-        for bucket in range(anchor, int(anchor * _SHORTEST_FRACTION) - 1, -1):
-            if room > 0 and bucket in self.buckets:
-                room = self._take_from(bucket, batch, room)
-        self.rows -= rows_in(batch)
-        return batch
+    @property
+    def oldest(self) -> int:
+        """The bucket of the oldest row."""
+        return min(self.buckets, key=lambda bucket: _first(self.buckets[bucket]).sequence)
+
+    def take(self, longest: int, batch: list[Entry], room: int) -> int:
+        """Move rows of this bucket, then of somewhat shorter ones, to the batch, so many at most; returns how many.
+
+        To an empty batch it moves one in any case.
+        """
+        before = self.rows
+        for bucket in range(longest, int(longest * _SHORTEST_FRACTION) - 1, -1):
+            left = room - (before - self.rows)
+            if left > 0 and bucket in self.buckets:
+                self._take_from(bucket, batch, left)
+        return before - self.rows
 
     def drop(self, ticket: Ticket) -> int:
-        """Remove the rows of a caller who left; returns how many there were."""
-        dropped = 0
+        """Remove the rows of a ticket; returns how many there were."""
+        before = self.rows
         for number, bucket in list(self.buckets.items()):
-            dropped += rows_in(bucket.pop(ticket, ()))
+            for entry in bucket.pop(ticket, ()):
+                self._count(entry, -1)
             if not bucket:
                 del self.buckets[number]
-        self.rows -= dropped
-        return dropped
+        return before - self.rows
 
-    def clear(self) -> list[Entry]:
-        """Remove and return everything."""
-        entries = [entry for bucket in self.buckets.values() for waiting in bucket.values() for entry in waiting]
-        self.buckets.clear()
-        self.rows = 0
-        return entries
+    def entries(self) -> list[Entry]:
+        """All of them."""
+        return [entry for bucket in self.buckets.values() for waiting in bucket.values() for entry in waiting]
 
-    def _take_from(self, number: int, batch: list[Entry], room: int) -> int:
-        """Move entries to the batch as long as there is room, one in any case; returns the room left."""
+    def _count(self, entry: Entry, sign: int) -> None:
+        self.rows += sign * entry.row.count
+        self.tokens += sign * entry.row.count * entry.row.length
+
+    def _take_from(self, number: int, batch: list[Entry], room: int) -> None:
+        """Move entries to the batch as long as there is room."""
         bucket = self.buckets[number]
         while bucket and room > 0:
             ticket, waiting = next(iter(bucket.items()))
             while waiting and room > 0:
                 if batch and waiting[0].row.count > room:
-                    return 0
+                    return
                 batch.append(waiting.popleft())
+                self._count(batch[-1], -1)
                 room -= batch[-1].row.count
             if not waiting:
                 del bucket[ticket]
         if not bucket:
             del self.buckets[number]
-        return room
+
+
+class RowQueue:
+    """The waiting rows of one priority class. Not thread-safe: the batcher holds its lock.
+
+    Attributes:
+        rows: how many there are.
+        callers: they by caller, those without any left out.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.callers: dict[str, CallerRows] = {}
+
+    def put(self, entry: Entry) -> None:
+        """Add a row behind those of its caller."""
+        self.callers.setdefault(entry.ticket.caller, CallerRows()).put(entry)
+        self.rows += entry.row.count
+
+    def held(self, caller: str) -> int:
+        """How many rows of a caller wait."""
+        return self.callers[caller].rows if caller in self.callers else 0
+
+    def parts(self, most_rows: Callable[[int], int]) -> dict[str, float]:
+        """What each caller has waiting as a part of a batch of ``most_rows(length)`` rows, at most a whole one."""
+        return {
+            caller: min(1.0, waiting.rows / max(1, most_rows(waiting.tokens // waiting.rows)))
+            for caller, waiting in self.callers.items()
+        }
+
+    def take(self, turns: Sequence[str], most_rows: Callable[[int], int]) -> list[Entry]:
+        """The oldest row of the first caller and those of about its length, ``most_rows(length)`` at most.
+
+        The others, in the order of their turns, fill what the first one leaves, each with as many rows as that one has
+        at most: a caller with one row does not wait until many of another's have gone through the model with it.
+        """
+        longest = self.callers[turns[0]].oldest
+        room = max(1, most_rows(longest * BUCKET_TOKENS))
+        share = room
+        batch: list[Entry] = []
+        for caller in turns:
+            if room > 0:
+                taken = self.callers[caller].take(longest, batch, min(room, share))
+                self._forget(caller)
+                room -= taken
+                share = min(share, taken) if caller == turns[0] else share
+        self.rows -= rows_in(batch)
+        return batch
+
+    def drop(self, ticket: Ticket) -> int:
+        """Remove the rows of a caller who left; returns how many there were."""
+        caller = ticket.caller
+        dropped = self.callers[caller].drop(ticket) if caller in self.callers else 0
+        self._forget(caller)
+        self.rows -= dropped
+        return dropped
+
+    def clear(self) -> list[Entry]:
+        """Remove and return everything."""
+        entries = [entry for waiting in self.callers.values() for entry in waiting.entries()]
+        self.callers.clear()
+        self.rows = 0
+        return entries
+
+    def _forget(self, caller: str) -> None:
+        if caller in self.callers and not self.callers[caller].buckets:
+            del self.callers[caller]
 
 
 def rows_in(entries: Iterable[Entry]) -> int:
@@ -144,43 +222,6 @@ def rows_in(entries: Iterable[Entry]) -> int:
 
 def _first(bucket: _Bucket) -> Entry:
     return next(iter(bucket.values()))[0]
-
-
-class FairShares:
-    """Which class has the next batch: the higher one first, while each lower one is sure of its share of model time.
-
-    Classes are numbered, the one that goes first is 0. Not thread-safe: the batcher holds its lock.
-
-    Each class has a balance in seconds of model time. A batch costs its class the part that it was not sure of, and
-    gives every other class its share of it; so over any time in which a class always waits, its balance stays bounded
-    and it gets its share, no less. A class that does not wait saves nothing up, and one that had the model to
-    itself is never more than one batch behind.
-    """
-
-    def __init__(self, shares: Sequence[float]) -> None:
-        """``shares[k]`` is the fraction of model time that class k is sure of while it waits; it may be 0."""
-        self._shares = shares
-        self._balances_s = [0.0] * len(shares)
-
-    def choose(self, waiting: Sequence[int]) -> int:
-        """The class to take the next batch from, of those that wait (at least one, in rising order)."""
-        for number in reversed(waiting):
-            if self._balances_s[number] > 0:
-                return number
-        return waiting[0]
-
-    def charge(self, chosen: int, cost_s: float, *, waiting: Collection[int]) -> None:
-        """Account for a batch when it is taken, so that two lanes that choose at once do not both pay the same debt.
-
-        ``cost_s`` is what the batch should take. ``waiting`` are the classes that still had rows when it was taken.
-        """
-        for number, share in enumerate(self._shares):
-            balance_s = self._balances_s[number]
-            if number == chosen:
-                self._balances_s[number] = max(balance_s, 0.0) - (1 - share) * cost_s
-            else:
-                most_s = math.inf if number in waiting else 0.0
-                self._balances_s[number] = min(most_s, balance_s + share * cost_s)
 
 
 # Upper bounds in seconds of the queue-time histogram: from less than one short batch to what a caller would give up at.

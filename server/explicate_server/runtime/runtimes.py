@@ -1,6 +1,5 @@
 """The runtimes a bundle can be loaded in: one file each, one line here, the default first."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -26,8 +25,3 @@ RUNTIMES: Mapping[str, Loader] = {
     "openvino": OpenVinoRuntime,
 }
 DEFAULT_RUNTIME = "onnxruntime"
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

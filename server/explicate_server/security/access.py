@@ -1,8 +1,8 @@
 """Whether a call may be made: its token, the token's rights, and the port it came to."""
 
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 
+from explicate_server.address import parse_address
 from explicate_server.errors import AccessDenied
 from explicate_server.security.tokens import ADMIN, OPEN, Need, Token, find_token, need
 from explicate_server.settings import Settings
@@ -15,7 +15,7 @@ def exposure(settings: Settings) -> str:
     if not settings.tokens and not settings.tls_client_ca:
         without.append("authentication (--tokens or --tls-client-ca)")
     warnings = [_exposed(grpc_addresses, without)]
-    if settings.metrics_listen.rpartition(":")[0]:  # without a host it is this machine's own
+    if settings.metrics_listen:
         firewall = "authentication, which metrics do not have: keep strangers out with a firewall"
         warnings.append(_exposed([settings.metrics_listen], ["encryption", firewall]))
     return "; ".join(filter(None, warnings))
@@ -30,11 +30,7 @@ def _exposed(addresses: Sequence[str], without: Sequence[str]) -> str:
 
 def is_local(address: str) -> bool:
     """Whether only this machine can reach an address to listen on."""
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or address.startswith("unix")
+    return parse_address(address).is_local
 
 
 def caller_key(token_name: str, address: str) -> str:

@@ -111,9 +111,11 @@ def check_rights(path: Path, *, what: str) -> None:
 
     Raises:
         OSError: there is no such file.
-        ValueError: others than its owner may write it.
+        ValueError: it is not a plain file, or others than its owner may write it.
     """
     mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):  # to read a pipe would hold up the server for ever
+        raise ValueError(f"{path} is not a plain file")
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ValueError(f"{path} can be changed by others than its owner; chmod 600 it ({what})")
     if mode & stat.S_IROTH:

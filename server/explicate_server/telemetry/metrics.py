@@ -5,7 +5,7 @@ asks. Label values come from fixed sets and from the repository, never from call
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
 from typing import Any
@@ -15,10 +15,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from explicate_server.address import Address
 from explicate_server.call_record import CallRecord
 from explicate_server.inference.admission import Admission
 from explicate_server.inference.evaluations import ValueStore
 from explicate_server.inference.explainer import Explained
+from explicate_server.registry.records import VersionRecord
 from explicate_server.runtime.batcher import Batchers
 from explicate_server.runtime.queue import QUEUE_BOUNDS_S, QueueTimes
 from explicate_server.telemetry.audit_log import AuditLog
@@ -114,6 +116,19 @@ def model_metrics(outcomes: Mapping[tuple[str, str, str], int], batchers: Batche
     yield from (done, loaded)
 
 
+def state_metrics(records: Callable[[], Iterable[VersionRecord]]) -> Iterator[Metric]:
+    """What each version in the repository is doing, and why if something is wrong, in a word of the error catalogue."""
+    states = GaugeMetricFamily(
+        "explicate_model_state",
+        "1 for the state of each version in the repository, with the reason of one that failed or waits.",
+        labels=["model", "version", "state", "reason"],
+    )
+    for record in records():
+        place = record.location
+        states.add_metric([place.model, str(place.version), record.state.name.lower(), record.code], 1)
+    yield states
+
+
 def store_metrics(store: ValueStore) -> Iterator[Metric]:
     """The values of coalitions that are kept."""
     yield GaugeMetricFamily("explicate_store_bytes", "Bytes of values kept for requests that repeat.", store.bytes)
@@ -154,7 +169,11 @@ class Metrics:
         )
         self._calls = self._counter("calls", "Calls that ended.", "method", "model", "version", "code")
         self._call_seconds = Histogram(
-            "explicate_call_seconds", "Seconds that calls took.", ["method"], buckets=_CALL_S, registry=self.registry
+            "explicate_call_seconds",
+            "Seconds that calls took.",
+            ["method", "model", "version"],
+            buckets=_CALL_S,
+            registry=self.registry,
         )
         self._of_calls: dict[tuple[str, str, int, str], tuple[Counter, Histogram]] = {}
         self._last_call_s: dict[tuple[str, int], float] = {}
@@ -167,26 +186,29 @@ class Metrics:
     def call_ended(self, record: CallRecord, code: str) -> None:
         """Count a call. A model is named only once a version of it answered: callers must not make up labels."""
         key = (record.method, record.model, record.version, code)
-        self._last_call_s[record.model, record.version] = time.monotonic()
         children = self._of_calls.get(key)
         if children is None:  # to look them up takes three times as long as to count
             self._forget_versions()
-            version = str(record.version) if record.model else UNKNOWN
-            calls = self._calls.labels(record.method, record.model or UNKNOWN, version, code)
-            children = self._of_calls[key] = (calls, self._call_seconds.labels(record.method))
+            answered = (record.model, str(record.version)) if record.model else (UNKNOWN, UNKNOWN)
+            calls = self._calls.labels(record.method, *answered, code)
+            children = self._of_calls[key] = (calls, self._call_seconds.labels(record.method, *answered))
+        self._last_call_s[record.model, record.version] = time.monotonic()
         children[0].inc()
         children[1].observe(record.seconds)
 
     def _forget_versions(self) -> None:
         """Drop the series of versions that are out of memory, so that there are not more with each one deployed."""
         loaded = {(model, version) for model, version, _ in self._batchers()}
-        now_s = time.monotonic()
-        for key in list(self._of_calls):
-            method, model, version, code = key
-            idle_s = now_s - self._last_call_s[model, version]
-            if model and (model, version) not in loaded and idle_s >= FORGET_S:
-                self._calls.remove(method, model, str(version), code)
-                del self._of_calls[key]
+        kept_s = time.monotonic() - FORGET_S
+        idle = (place for place, last_s in self._last_call_s.items() if last_s <= kept_s)
+        gone = {(model, version) for model, version in idle if model and (model, version) not in loaded}
+        for key in [key for key in self._of_calls if key[1:3] in gone]:
+            method, model, number, code = key
+            self._calls.remove(method, model, str(number), code)
+            self._call_seconds.remove(method, model, str(number))
+            del self._of_calls[key]
+        for place in gone:
+            del self._last_call_s[place]
 
     async def explained(self, told: Explained) -> None:
         """Count an explanation that was answered."""
@@ -204,20 +226,17 @@ class Metrics:
         self._evaluations.labels(method).inc(evaluations)
         self._reused.labels(method).inc(reused)
 
-    def listen(self, address: str) -> int:
-        """Serve HTTP on ``host:port`` from a thread of its own; returns the port.
+    def listen(self, address: Address) -> Address:
+        """Serve HTTP there from a thread of its own; returns the address with its port.
 
         Raises:
-            OSError: the address cannot be bound.
-            ValueError: it is not an address.
+            OSError, AddressInUseError: it cannot be bound.
         """
-        host, _, port = address.rpartition(":")
-        if not 0 <= int(port) < 1 << 16:
-            raise ValueError(address)
-        self._server = start_http_server(int(port), addr=host.strip("[]") or "127.0.0.1", registry=self.registry)
+        with address.claimed():
+            self._server = start_http_server(address.port, addr=address.host, registry=self.registry)
         server: Any = self._server[0]
         server.RequestHandlerClass.timeout = _SCRAPE_S
-        return int(server.server_port)
+        return address.at(int(server.server_port))
 
     def close(self) -> None:
         """Stop listening. Blocks until the thread has ended."""

@@ -394,11 +394,11 @@ def bad_request(*violations: tuple[str, str]) -> status_pb2.Status:
 
 
 @contextmanager
-def serve(state: CannedServer) -> Iterator[CannedServer]:
+def serve(state: CannedServer, address: str = "127.0.0.1:0") -> Iterator[CannedServer]:
     server = grpc.server(futures.ThreadPoolExecutor(4), options=_OPTIONS)
     add_InferenceServiceServicer_to_server(_Inference(state), server)
     add_ModelServiceServicer_to_server(_Models(state), server)
-    state.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    state.target = f"127.0.0.1:{server.add_insecure_port(address)}"
     server.start()
     try:
         yield state

@@ -1,4 +1,5 @@
-"""The full counts of the faults: swaps under load, loads in circles, mutated requests and bundles. `make soak` runs it.
+"""The full counts of the faults: swaps under load, loads in circles, mutated requests and bundles, and how long the
+largest messages hold the event loop. `make soak` runs it.
 
 Prints a line or two of figures for each, and ends with 1 when one of them is not what it must be.
 """
@@ -14,13 +15,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from support.faults.load_cycles import load_and_unload, load_mutated_bundles
+from support.faults.loop_holds import measure_holds, soaked_messages
 from support.faults.request_fuzzing import fuzz_requests
 from support.faults.soaked_repository import build_soaked_repository
 from support.faults.swapping import swap_under_load
 
 _SWAPS, _CALLERS, _QUIET_S = 100, 16, 60.0
 _CYCLES, _BUNDLES, _REQUESTS = 300, 2_000, 100_000
+_HOLDS = 5
 _MOST_P99_RATIO = 2.0
+_MOST_HOLD_S = 0.02
 _MOST_GROWTH = 0.05
 
 Soak = Callable[[Path, Path], tuple[Sequence[str], bool]]
@@ -53,7 +57,18 @@ def _requests(repository: Path, log: Path) -> tuple[Sequence[str], bool]:
     return [*figures.lines(), *bugs], figures.lived and not figures.bad and flat
 
 
-_SOAKS: dict[str, Soak] = {"swaps": _swaps, "cycles": _cycles, "bundles": _bundles, "requests": _requests}
+def _holds(repository: Path, _: Path) -> tuple[Sequence[str], bool]:
+    figures = asyncio.run(measure_holds(repository, soaked_messages(), times=_HOLDS))
+    return figures.lines(), figures.longest_s <= _MOST_HOLD_S
+
+
+_SOAKS: dict[str, Soak] = {
+    "swaps": _swaps,
+    "cycles": _cycles,
+    "bundles": _bundles,
+    "requests": _requests,
+    "holds": _holds,
+}
 
 
 def main() -> int:

@@ -1,6 +1,8 @@
 """Bundles on disk: what is not exactly what the manifest says is refused, by name; whatever the model reads."""
 
+import errno
 import hashlib
+import io
 import os
 import random
 import shutil
@@ -12,8 +14,8 @@ import numpy as np
 import pytest
 
 from explicate_bundle.bundle import VerifiedBundle, check_bundle, verify_bundle
-from explicate_bundle.errors import BundleError
-from explicate_bundle.repository import list_bundles
+from explicate_bundle.errors import BundleError, UnreadableError
+from explicate_bundle.repository import list_versions
 from support.bundle_edits import edit_arrays, edit_manifest
 from support.tiny_image_bundle import GOLDEN_SEGMENTS, pictures, png, tiny_images
 from support.tiny_table_bundle import TARGET_NAME, tiny_table
@@ -211,7 +213,7 @@ def test_a_kind_of_a_later_version_is_refused(folder: Path) -> None:
 def test_a_number_that_the_wire_cannot_hold_is_not_a_version(folder: Path, repository: Path) -> None:
     for name in ("2147483647", "2147483648", "99999999999999999999"):
         (folder.parent / name).mkdir()
-    assert [place.version for place in list_bundles(repository) if place.model == "tiny"] == [1, 2**31 - 1]
+    assert [place.version for place in list_versions(repository, "tiny")[0]] == [1, 2**31 - 1]
 
 
 def test_a_bundle_from_before_golden_attributions_is_read(folder: Path) -> None:
@@ -305,10 +307,24 @@ def test_symbolic_links_are_refused(folder: Path, tmp_path: Path) -> None:
         verify_bundle(link, model="tiny", version=1)
 
 
-def test_only_published_versions_are_listed(tmp_path: Path) -> None:
-    for name in ("good/1", "good/12", "good/01", "good/x", "good/-1", ".publishing-1/1", "UPPER/1", "..odd/2"):
-        (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "good" / "3").write_text("a file, no folder")
-    (tmp_path / "linked").symlink_to(tmp_path / "good")
-    (tmp_path / "good" / "4").symlink_to(tmp_path / "good" / "1")
-    assert [(place.model, place.version) for place in list_bundles(tmp_path)] == [("good", 1), ("good", 12)]
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize("name", ["", "manifest.json", "model.onnx", "golden.npz"])
+def test_a_disk_that_does_not_give_a_file_is_told_by_the_files_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int
+) -> None:
+    broken = folder / name
+    look, list_names, open_file = os.lstat, os.listdir, io.open
+
+    def failing(call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(path: Any, *arguments: Any, **named: Any) -> Any:
+            if not isinstance(path, int) and Path(path) == broken:
+                raise OSError(number, os.strerror(number), str(path))
+            return call(path, *arguments, **named)
+
+        return called
+
+    monkeypatch.setattr(os, "lstat", failing(look))
+    monkeypatch.setattr(os, "listdir", failing(list_names))
+    monkeypatch.setattr(io, "open", failing(open_file))
+    with pytest.raises(UnreadableError, match=f"{name or 'folder'} cannot be read: {os.strerror(number)}"):
+        verified(folder)

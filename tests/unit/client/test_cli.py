@@ -464,3 +464,25 @@ class TestTerminal:
         assert "16 evaluations" in written
         assert "16 evaluations" not in last
         assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")  # the cursor is shown again
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1"])
+def test_a_character_that_the_terminal_lacks_does_not_end_a_command(server, monkeypatch, encoding):
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("EXPLICATE_SERVER", server.target)
+    shown = Terminal(io.BytesIO(), encoding=encoding, write_through=True)
+    monkeypatch.setattr(sys, "stdout", shown)
+    assert main.main(["predict", "味道很好 🍜", "--format", "text"]) == 0
+    assert "\\u5473" in shown.buffer.getvalue().decode(encoding)
+
+
+def test_a_file_gets_utf8_whatever_the_code_page(server, monkeypatch):
+    monkeypatch.setenv("EXPLICATE_SERVER", server.target)
+    monkeypatch.delenv("PYTHONIOENCODING", raising=False)
+    written = io.TextIOWrapper(io.BytesIO(), encoding="cp1252", write_through=True)
+    monkeypatch.setattr(sys, "stdout", written)
+    assert main.main(["predict", "味道很好 🍜", "--format", "csv"]) == 0
+    assert "味道很好 🍜" in written.buffer.getvalue().decode("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 
@@ -93,7 +94,7 @@ def test_an_image_model_is_described(ask):
     [
         (explicate.Image("beach.png"), "input.image.content"),
         (explicate.Image(bytearray(b"x")), "input.image.content"),
-        (b"\x89PNG", "input.text"),
+        (b"\x89PNG", "input"),
     ],
 )
 def test_what_is_no_image_cannot_be_sent(ask, server, value, path):
@@ -105,8 +106,20 @@ def test_what_is_no_image_cannot_be_sent(ask, server, value, path):
 
 def test_bytes_and_paths_are_told_how_to_become_an_image(ask, tmp_path):
     for value in (b"\x89PNG", tmp_path):
-        with pytest.raises(explicate.InvalidArgument, match=r"explicate\.Image\(bytes\) or Image\.open\(path\)"):
+        with pytest.raises(
+            explicate.InvalidArgument, match=r"explicate\.Image\(bytes\) or explicate\.Image\.open\(path\)"
+        ):
             ask("predict", "animals", [value])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK", "F"])
+def test_a_picture_of_pil_is_an_image(ask, mode):
+    from PIL import Image
+
+    result = ask("explain", "animals", Image.new(mode, (8, 6)))
+    assert isinstance(result.image, explicate.Image)
+    with Image.open(io.BytesIO(result.image.content)) as sent:
+        assert sent.size == (8, 6)
 
 
 class TestOpen:

@@ -7,6 +7,8 @@ from google.protobuf.struct_pb2 import NULL_VALUE
 from google.rpc import error_details_pb2, status_pb2
 
 import explicate
+from explicate.cli.models import showing
+from explicate.model_info import ModelStatus
 from explicate.v1 import model_service_pb2 as model_pb
 from support.canned import canned_models
 from support.canned.canned_server import model_status
@@ -204,3 +206,9 @@ class TestCommands:
         code, out, err = explicate("models", "rollback", "reviews", "--expect", "4")
         assert (code, out) == (1, "")
         assert err == "explicate: the label is not where it was expected\n"
+
+
+def test_a_model_whose_folder_cannot_be_read_is_shown_without_a_version() -> None:
+    status = ModelStatus("reviews", 0, "failed", (), "its folder cannot be listed: Input/output error", "", "", "", "")
+    assert showing._cells(status)[:3] == ["reviews", "", "failed"]
+    assert showing._changed(status).endswith("reviews failed: its folder cannot be listed: Input/output error")

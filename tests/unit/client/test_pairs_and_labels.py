@@ -76,7 +76,7 @@ class TestPairs:
 
 class TestPairViews:
     def test_html_has_both_texts_each_with_its_own_colours(self, pair):
-        first, second = re.findall(r'<div class="text">(.*?)</div>', fragment(pair))
+        first, second = re.findall(r'<div class="text" dir="auto">(.*?)</div>', fragment(pair))
         strip = re.compile(r"<[^>]*>")
         assert (strip.sub("", first), strip.sub("", second)) == tuple(PAIR)
         # Values alternate in sign: of the first text's three words the second lowers, of the other's the first.

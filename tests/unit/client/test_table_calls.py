@@ -45,6 +45,32 @@ def test_numpy_and_pandas_values_are_plain_ones(ask, server):
     assert (second["job"], second["owner"]) == (MISSING, MISSING)
 
 
+def test_a_row_of_a_frame_is_a_row(ask, server):
+    frame = pd.DataFrame({"age": [34, 40], "income": [None, 2.0], "job": ["clerk", "cook"], "owner": [True, False]})
+    result = ask("explain", "credit", frame.iloc[0])
+    assert {**result.row, "income": None} == {"age": 34, "income": None, "job": "clerk", "owner": True}
+    assert math.isnan(result.row["income"])
+    ask("predict", "credit", [row for _, row in frame.iterrows()])
+    assert [each.tabular.cells["job"].category for each in server.requests[1].inputs] == ["clerk", "cook"]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (["a", "b"], "a pair of texts is a tuple"),
+        (np.zeros((4, 4, 3)), r"PIL\.Image\.fromarray"),
+        (3.5, "not float"),
+        (None, "not NoneType"),
+        (b"text", r"explicate\.Image\(bytes\)"),
+    ],
+)
+def test_what_is_no_input_is_told_the_form_to_give(ask, server, value, told):
+    with pytest.raises(explicate.InvalidArgument, match=told) as caught:
+        ask("predict", "credit", [value])
+    assert [field for field, _ in caught.value.violations] == ["inputs[0]"]
+    assert server.requests == []
+
+
 def test_nan_in_a_row_is_sent_for_the_server_to_refuse(ask, server):
     ask("predict", "credit", [{**ROW, "income": math.nan}])
     assert math.isnan(server.requests[0].inputs[0].tabular.cells["income"].number)

@@ -61,6 +61,20 @@ class TestShap:
         assert any("job = clerk" in text.get_text() for text in figure.axes[0].texts)
         assert "job" in shap.plots.force(converted).html()
 
+    @pytest.mark.parametrize("name", ["$a_{$", r"\$x$y$", "cost ($) and gain ($)"])
+    def test_dollars_in_names_and_values_are_no_formula(self, name):
+        import matplotlib.pyplot as plt
+        import shap
+
+        result = explained()
+        feature = explicate.Feature(column=name, values={name: "$b^$"})
+        features = (feature, *result.explanation.features[1:])
+        converted = replace(result, explanation=replace(result.explanation, features=features)).to_shap()
+        assert converted.data[0] == "$b^$"
+        for plot in (shap.plots.waterfall, shap.plots.bar):
+            plot(converted, show=False).figure.canvas.draw()  # mathtext would raise here
+            plt.close("all")
+
     def test_several_outputs_of_a_row_have_a_column_each(self):
         converted = explained(target=explicate.ALL).to_shap()
         assert converted[:, 1].values.tolist() == [0.01, -0.02, 0.03, -0.04]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
+from itertools import accumulate
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,9 +22,11 @@ from explicate.results import Contribution, Feature, Span
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.views import amounts, kinds, wording
 from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
+from explicate.views.characters import begun, characters
 from explicate.views.html import document, fragment
 from explicate.views.kinds.explained_text import feature_texts, segments
 from support.canned import canned_kinds
+from support.tokenizers_by_kind import TEXTS, texts
 
 
 def explained(text: str, **options) -> explicate.ExplainResult:
@@ -53,6 +59,20 @@ def repeated_word() -> explicate.ExplainResult:
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.usefixtures("drawn_nowhere")
 class TestShap:
+    @pytest.mark.parametrize("target", [None, explicate.ALL])
+    def test_a_text_without_a_visible_character_has_no_features(self, target):
+        converted = explained(" ", target=target).to_shap()
+        assert converted.values.shape == ((0,) if target is None else (0, 2))
+        assert list(converted.data) == []
+
+    def test_dollars_in_words_are_no_formula(self):
+        import shap
+
+        converted = explained("costs $a_{$ and $^$").to_shap()
+        assert "".join(converted.data) == "costs $a_{$ and $^$"
+        shap.plots.waterfall(converted, show=False).figure.canvas.draw()
+        assert "$a_{$" in shap.plots.text(converted, display=False)
+
     def test_one_output_has_one_number_per_word(self):
         converted = explained("soup was great").to_shap()
         assert converted.values.tolist() == [0.01, -0.02, 0.03]
@@ -148,12 +168,38 @@ def parsed(html: str) -> _VisibleText:
 HOSTILE = "<script>alert(1)</script> & \"quoted\" 'text' </div><img src=x onerror=alert(1)> é 汤 🍜"
 
 
+class TestJson:
+    def test_an_answer_is_one_line_of_valid_json_whatever_it_holds(self):
+        result = explained("soup\n\x07 “good”", target=explicate.ALL)
+        told = result.to_json()
+        assert told.isascii()
+        assert "\n" not in told
+        document = json.loads(told)
+        assert document["explanation"]["options"]["target"] == "all"
+        assert document["text"] == result.text
+        assert json.loads(result.explanation.to_json()) == document["explanation"]
+
+    def test_what_is_no_number_is_null(self):
+        result = explained("good soup")
+        attribution = replace(result.explanation.attributions[0], values=(math.nan, math.inf))
+        explanation = replace(result.explanation, attributions=(attribution,))
+        document = json.loads(explanation.to_json(), parse_constant=pytest.fail)
+        assert document["attributions"][0]["values"] == [None, None]
+
+
 class TestHtml:
+    def test_each_text_is_written_in_its_own_direction(self):
+        page = fragment(explained("שלום עולם"))
+        assert '<div class="text" dir="auto">' in page
+        assert "<bdi>" in page
+
     def test_text_is_shown_whole_and_nothing_of_it_is_markup(self):
         page = parsed(fragment(explained(HOSTILE)))
         assert page.sentence == HOSTILE
-        assert {tag for tag, _ in page.tags} <= {"style", "div", "h4", "p", "span"}
-        assert all(attribute in {"class", "style", "title"} for _, attributes in page.tags for attribute in attributes)
+        assert {tag for tag, _ in page.tags} <= {"style", "div", "h4", "p", "span", "bdi"}
+        assert all(
+            attribute in {"class", "style", "title", "dir"} for _, attributes in page.tags for attribute in attributes
+        )
 
     def test_tooltip_has_the_value_and_its_interval(self):
         titles = [
@@ -173,7 +219,7 @@ class TestHtml:
         html = fragment(replace(result, explanation=small))
         titles = [attributes["title"] for _, attributes in parsed(html).tags if "title" in attributes]
         assert titles == ["soup: +0.0010 (0.95 interval -0.0010 to +0.0030)", "was: -0.0020"]
-        assert "was -0.0020 · soup +0.0010 ± 0.0020" in html
+        assert "<bdi>was</bdi> -0.0020 · <bdi>soup</bdi> +0.0010 ± 0.0020" in html
 
     def test_header_says_what_was_done(self):
         html = fragment(explained("a b c d e f g"))
@@ -191,7 +237,7 @@ class TestHtml:
         features = (long, result.explanation.features[1])
         html = fragment(replace(result, explanation=replace(result.explanation, features=features)))
         shown = "so, so, so, so, so, so, so, so, so, so,…"
-        assert f">was -0.020 · {shown} +0.010 ± 0.020</p>" in html
+        assert f"><bdi>was</bdi> -0.020 · <bdi>{shown}</bdi> +0.010 ± 0.020</p>" in html
 
     def test_contrast_says_what_it_is_set_against(self):
         html = fragment(explained("soup", target=CONTRAST))
@@ -333,6 +379,26 @@ class TestWording:
         contribution = Contribution(Feature("x", (Span(0, 1),)), 0.2, 0.1, lower, upper)
         assert amounts.half_width(contribution) == words
 
+    @pytest.mark.parametrize(
+        ("scripts", "told"),
+        [
+            ((), ""),
+            (("Thai",), "Thai is written without spaces: its words are the model's tokens"),
+            (
+                ("Tai_Le", "Han", "Hiragana"),
+                "Tai Le, Han and Hiragana are written without spaces: their words are the model's tokens",
+            ),
+        ],
+    )
+    def test_words_that_are_tokens_are_told_in_every_view(self, scripts, told):
+        result = explained("ชานี้")
+        result = replace(result, explanation=replace(result.explanation, unspaced_scripts=scripts))
+        page, lines = unescape(fragment(result)), list(explanation_text.header(result))
+        assert [line for line in lines if "without spaces" in line] == [told] * bool(scripts)
+        assert page.count("without spaces") == bool(scripts)
+        assert told in page
+        assert ("unspaced_scripts" in result.to_json()) == bool(scripts)
+
     def test_fall_stands_beside_that_of_a_random_ranking(self):
         assert wording.quality(explained("soup was", quality="full"))[-1] == (
             "without the words that raise it most the output falls by 0.375 (random: 0.125),"
@@ -394,8 +460,32 @@ class TestText:
 
     @given(st.text())
     def test_nothing_commands_the_terminal(self, text):
-        assert tables.printable(text).isprintable()
+        joiners = str.maketrans("", "", "\u200c\u200d" + "".join(map(chr, range(0xE0020, 0xE0080))))
+        assert tables.printable(text).translate(joiners).isprintable()
         assert len(tables.printable(text)) == len(text)
+
+    def test_emoji_of_several_code_points_are_printed_whole(self):
+        assert tables.printable("👨‍👩‍👧 🏴󠁧󠁢󠁥󠁮󠁧󠁿 می\u200cخواهم") == "👨‍👩‍👧 🏴󠁧󠁢󠁥󠁮󠁧󠁿 می\u200cخواهم"
+        assert (
+            tables.printable("a\u202eb\x1b[31m\u2066")
+            == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}"
+        )
+
+    @pytest.mark.parametrize("text", TEXTS.values())
+    def test_no_view_cuts_a_text_inside_of_a_character(self, text):
+        text = tables.printable(text)
+        edges = {0, *(match.end() for match in regex.finditer(r"\X", text))}
+        assert "".join(characters(text)) == text
+        assert edges.issuperset(accumulate(map(len, characters(text))))
+        for length in range(len(text)):
+            assert len(begun(text, length)) <= length
+            assert len(begun(text, length)) in edges
+            cut = tables.shortened(text, length).removesuffix("…")
+            assert not cut or len(cut) in edges
+
+    @given(texts())
+    def test_characters_make_up_the_text(self, text):
+        assert "".join(characters(text)) == text
 
     @given(st.text(), st.integers(2, 30))
     def test_shortened_text_fits(self, text, width):

@@ -65,9 +65,10 @@ def test_the_command_is_one_that_the_server_takes(container: dict[str, Any]) -> 
     assert settings.max_connection_age_s > 0
 
 
-def test_environment_names_are_those_of_settings(container: dict[str, Any]) -> None:
-    environment = {each["name"]: "2" for each in container["env"]}
-    assert served_settings(container["args"], environment).threads == 2
+def test_threads_follow_the_limit_of_the_container(container: dict[str, Any]) -> None:
+    assert "env" not in container
+    assert served_settings(container["args"]).threads == 0, "the server reads the quota of its control group"
+    assert int(container["resources"]["limits"]["cpu"]) >= 1
 
 
 def test_nothing_runs_as_root_or_can_write_to_its_image(pod: dict[str, Any], container: dict[str, Any]) -> None:

@@ -1,19 +1,23 @@
 """Admission: limits in all and by caller, and nothing kept of callers who are done."""
 
+from contextlib import ExitStack
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from explicate_server.call_record import counted_as
 from explicate_server.errors import Overloaded
 from explicate_server.inference.admission import Admission, Seat, caller_of
 
 
 @pytest.fixture
 def admission() -> Admission:
-    return Admission(max_explanations=3, max_evaluations_per_caller=100)
+    return Admission(max_explanations=8, max_evaluations_per_caller=100)
 
 
-def test_explanations_over_the_limit_are_refused_until_one_ends(admission: Admission) -> None:
+def test_explanations_over_the_limit_are_refused_until_one_ends() -> None:
+    admission = Admission(max_explanations=3, max_evaluations_per_caller=100)
     with admission.explanation("a"), admission.explanation("b"):
         with admission.explanation("c"):
             with pytest.raises(Overloaded, match="3 explanations") as caught, admission.explanation("d"):
@@ -21,6 +25,21 @@ def test_explanations_over_the_limit_are_refused_until_one_ends(admission: Admis
             assert (caught.value.reason, caught.value.retry_after_s > 0) == ("TOO_MANY_EXPLANATIONS", True)
         with admission.explanation("d"):
             assert admission.in_progress == 3
+    assert admission.in_progress == 0
+
+
+def test_a_caller_has_half_of_the_seats_at_most_and_others_find_one(admission: Admission) -> None:
+    with ExitStack() as seats:
+        for _ in range(4):
+            seats.enter_context(admission.explanation("a"))
+        with pytest.raises(Overloaded, match="4 explanations of yours") as caught, admission.explanation("a"):
+            pass
+        assert caught.value.reason == "CALLER_LIMIT"
+        for caller in ("b", "b", "c", "d"):
+            seats.enter_context(admission.explanation(caller))
+        with pytest.raises(Overloaded) as caught, admission.explanation("e"):
+            pass
+        assert caught.value.reason == "TOO_MANY_EXPLANATIONS"
     assert admission.in_progress == 0
 
 
@@ -71,7 +90,7 @@ def test_an_explanation_that_fails_gives_its_place_back(admission: Admission) ->
 def test_whatever_comes_and_goes_a_caller_is_over_the_limit_only_with_one_explanation(
     steps: list[tuple[str, int, bool]],
 ) -> None:
-    admission = Admission(max_explanations=100, max_evaluations_per_caller=100)
+    admission = Admission(max_explanations=1000, max_evaluations_per_caller=100)
     open_blocks = []
     seats: list[tuple[str, Seat]] = []
     for caller, evaluations, leaves in steps:
@@ -108,3 +127,22 @@ def test_whatever_comes_and_goes_a_caller_is_over_the_limit_only_with_one_explan
 )
 def test_a_caller_is_its_address_without_the_port(peer: str, caller: str) -> None:
     assert caller_of(peer) == caller
+
+
+@pytest.mark.parametrize(
+    ("caller", "counted"),
+    [
+        ("ipv4:10.0.0.7", "ipv4:10.0.0.7"),
+        ("ipv6:%5B2001:db8:1:2:3:4:5:6%5D", "ipv6:2001:db8:1:2::/64"),
+        ("ipv6:[2001:db8:1:2::7]", "ipv6:2001:db8:1:2::/64"),
+        ("ipv6:[2001:db8:1:3::7]", "ipv6:2001:db8:1:3::/64"),
+        ("ipv6:%5Bfe80::7%25eth0%5D", "ipv6:fe80::/64"),
+        ("ipv6:%5B::1%5D", "ipv6:%5B::1%5D"),
+        ("ipv6:[::ffff:10.0.0.7]", "ipv4:10.0.0.7"),
+        ("ipv6:nonsense", "ipv6:nonsense"),
+        ("unix:", "unix:"),
+        ("token:shop", "token:shop"),
+    ],
+)
+def test_limits_count_an_address_of_ipv6_as_its_network(caller: str, counted: str) -> None:
+    assert counted_as(caller) == counted

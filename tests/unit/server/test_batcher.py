@@ -69,7 +69,7 @@ def runtime() -> GatedRuntime:
 @pytest.fixture
 async def batcher(runtime: GatedRuntime) -> AsyncIterator[Batcher]:
     batcher = Batcher(
-        runtime, collate, outputs=1, max_queued_rows={Priority.PREDICT: 32, Priority.BULK: 32}, name="test"
+        runtime, collate, outputs=1, max_queued_rows={Priority.PREDICT: 64, Priority.BULK: 64}, name="test"
     )
     yield batcher
     runtime.let_through(10_000)
@@ -256,7 +256,7 @@ async def test_statistics_tell_rows_padding_and_waits_of_each_class(batcher: Bat
 
 async def test_closing_answers_everyone_who_still_waits(runtime: GatedRuntime) -> None:
     batcher = Batcher(
-        runtime, collate, outputs=1, max_queued_rows={Priority.PREDICT: 32, Priority.BULK: 32}, name="closing"
+        runtime, collate, outputs=1, max_queued_rows={Priority.PREDICT: 64, Priority.BULK: 64}, name="closing"
     )
     await occupy(batcher, runtime)
     ticket = batcher.submit(rows_of(1), priority=Priority.EXPLAIN)
@@ -282,7 +282,7 @@ async def test_whatever_callers_do_each_gets_its_own_values_and_nothing_is_left(
         numbers = stream.choices([*range(1, 400), CRASH, NOT_FINITE], k=stream.randint(0, 12))
         rows = [row for number in numbers for row in rows_of(number, length=stream.randint(1, 40))]
         try:
-            ticket = batcher.submit(rows, priority=stream.choice(list(Priority)))
+            ticket = batcher.submit(rows, priority=stream.choice(list(Priority)), caller=stream.choice("abc"))
         except Overloaded:
             return
         try:
@@ -310,5 +310,6 @@ async def test_whatever_callers_do_each_gets_its_own_values_and_nothing_is_left(
         assert outcome is None or isinstance(outcome, asyncio.CancelledError)
     assert sum(batcher.queued_rows.values()) == 0
     assert batcher.waiting_tickets == 0
-    assert not any(queue.buckets for queue in batcher.queues.values())
+    assert not any(queue.callers for queue in batcher.queues.values())
+    assert batcher.turns.callers == []
     await asyncio.to_thread(batcher.close)

@@ -10,18 +10,16 @@ import pytest
 from explicate_server.errors import NotServable
 from explicate_server.registry.label_store import Assignment, LabelFileError, LabelStore, LabelTarget, Traffic
 
-KEPT = Assignment({"live": LabelTarget(3, previous=2), "canary": LabelTarget(4)}, Traffic(0.1, 0.5))
+KEPT = Assignment({"live": LabelTarget(3, previous=2), "canary": LabelTarget(4)}, Traffic(0.1, 0.5), False)
 
 
 def test_what_was_written_is_read_again_and_nothing_else_is_left(tmp_path: Path) -> None:
     store = LabelStore(tmp_path / "state")
     assert store.read("reviews") is None
-    assert not store.exists("reviews")
     store.check_writable("reviews")
-    assert not store.exists("reviews")
+    assert store.read("reviews") is None
     store.write("reviews", KEPT)
     assert store.read("reviews") == KEPT
-    assert store.exists("reviews")
     assert [path.name for path in (tmp_path / "state" / "reviews").iterdir()] == ["labels.json"]
 
 
@@ -74,14 +72,14 @@ def test_a_label_knows_the_newest_version_it_ever_pointed_at(tmp_path: Path) -> 
         target = target.moved_to(version)
     assert target == LabelTarget(1, previous=3, newest=4)
     assert target.moved_to(5) == LabelTarget(5, previous=1)
-    LabelStore(tmp_path).write("reviews", Assignment({"live": target}))
-    assert LabelStore(tmp_path).read("reviews") == Assignment({"live": target})
+    LabelStore(tmp_path).write("reviews", Assignment({"live": target}, follows_newest=False))
+    assert LabelStore(tmp_path).read("reviews") == Assignment({"live": target}, follows_newest=False)
 
 
 def test_two_servers_that_write_at_once_do_not_write_into_one_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, sync = Assignment({"live": LabelTarget(7)}), os.fsync
+    other, sync = Assignment({"live": LabelTarget(7)}, follows_newest=False), os.fsync
 
     def write_the_other_meanwhile(descriptor: int) -> None:
         monkeypatch.setattr(os, "fsync", sync)
@@ -115,3 +113,57 @@ def test_a_pipe_in_the_place_of_the_file_is_named_and_not_waited_for(tmp_path: P
     os.mkfifo(tmp_path / "reviews" / "labels.json")
     with pytest.raises(LabelFileError, match="not a plain file"):
         LabelStore(tmp_path).read("reviews")
+
+
+def test_a_change_is_made_in_what_the_file_says_and_only_that_is_new(tmp_path: Path) -> None:
+    store, canary = LabelStore(tmp_path), LabelTarget(4)
+    store.update("reviews", lambda kept: kept.with_label("canary", canary))
+    assert store.read("reviews") == Assignment({"canary": canary})  # "live" was not chosen by anybody
+    LabelStore(tmp_path).update("reviews", lambda kept: kept.with_label("live", LabelTarget(3, previous=2)))
+    store.update("reviews", lambda kept: kept.with_traffic(Traffic(0.1, 0.5)))
+    assert store.read("reviews") == KEPT
+    store.update("reviews", lambda kept: kept.with_label("canary", None))
+    assert store.read("reviews") == Assignment({"live": LabelTarget(3, previous=2)}, follows_newest=False)
+    store.update("reviews", lambda kept: kept.with_label("live", None))
+    assert store.read("reviews") == Assignment({}, follows_newest=False)
+
+
+def test_a_change_that_is_nothing_new_is_not_written(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path)
+    store.update("reviews", lambda kept: kept.with_traffic(Traffic()))
+    assert not (tmp_path / "reviews").exists()
+
+
+def test_a_file_of_before_without_live_says_that_it_was_removed(tmp_path: Path) -> None:
+    (tmp_path / "reviews").mkdir()
+    path = tmp_path / "reviews" / "labels.json"
+    path.write_text('{"format": 1, "labels": {"canary": {"version": 4}}}')
+    assert LabelStore(tmp_path).read("reviews") == Assignment({"canary": LabelTarget(4)}, follows_newest=False)
+    for wrong in ('"oldest", "labels": {}', '3, "labels": {}', '"newest", "labels": {"live": {"version": 1}}'):
+        path.write_text(f'{{"format": 1, "live": {wrong}}}')
+        with pytest.raises(LabelFileError, match='"live" is'):
+            LabelStore(tmp_path).read("reviews")
+
+
+def test_a_broken_file_is_replaced_only_where_that_was_asked_for(tmp_path: Path) -> None:
+    store, path = LabelStore(tmp_path), tmp_path / "reviews" / "labels.json"
+    path.parent.mkdir()
+    path.write_text("{")
+    with pytest.raises(NotServable, match="cannot be used") as caught:
+        store.update("reviews", lambda kept: kept.with_traffic(Traffic(1.0)))
+    assert (caught.value.reason, path.read_text()) == ("LABELS_UNREADABLE", "{")
+    store.update(
+        "reviews",
+        lambda kept: kept.with_label("live", LabelTarget(1)),
+        in_place_of_broken=Assignment({"canary": LabelTarget(4)}),
+    )
+    assert store.read("reviews") == Assignment({"live": LabelTarget(1), "canary": LabelTarget(4)}, follows_newest=False)
+
+
+def test_a_file_never_gets_more_labels_than_are_read_again(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path)
+    full = Assignment({f"label-{i}": LabelTarget(1) for i in range(16)})
+    store.write("reviews", full)
+    with pytest.raises(NotServable, match="remove one first") as caught:
+        store.update("reviews", lambda kept: kept.with_label("one-more", LabelTarget(1)))
+    assert (caught.value.reason, store.read("reviews")) == ("TOO_MANY_LABELS", full)

@@ -11,6 +11,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from test_batcher import GatedRuntime, collate, occupy, rows_of
 
+from explicate_server.address import AddressInUseError, parse_address
 from explicate_server.call_record import CallRecord
 from explicate_server.errors import Overloaded
 from explicate_server.inference.admission import Admission
@@ -125,7 +126,7 @@ async def test_names_keep_to_prometheus_rules(metrics: Metrics) -> None:
 
 
 async def test_the_port_is_given_back_and_a_bad_address_is_refused(metrics: Metrics) -> None:
-    port = metrics.listen("127.0.0.1:0")
+    port = metrics.listen(parse_address("127.0.0.1:0")).port
     with socket.create_connection(("127.0.0.1", port)):
         pass
     text = await asyncio.to_thread(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read())
@@ -133,25 +134,25 @@ async def test_the_port_is_given_back_and_a_bad_address_is_refused(metrics: Metr
     await asyncio.to_thread(metrics.close)
     with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
         pass
-    with pytest.raises(ValueError, match="70000"):
-        metrics.listen("127.0.0.1:70000")
-    with pytest.raises(ValueError, match="invalid literal"):
-        metrics.listen("localhost")
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(AddressInUseError, match="another server"):
+        metrics.listen(parse_address(f"127.0.0.1:{other.getsockname()[1]}"))
 
 
+@pytest.mark.parametrize("name", ["explicate_calls_total", "explicate_call_seconds_count"])
 async def test_versions_that_are_gone_leave_no_series_for_ever(
-    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     def versions() -> set[str]:
         text = generate_latest(metrics.registry).decode()
-        return {dict(labels)["version"] for name, labels in samples(text) if name == "explicate_calls_total"}
+        return {dict(labels)["version"] for sample, labels in samples(text) if sample == name}
 
-    def call(version: int) -> None:
+    def call(version: int, code: str = "OK") -> None:
         record = CallRecord("id", "Predict", model="tea", version=version)
-        metrics.call_ended(record, "OK")
+        metrics.call_ended(record, code)
 
     for version in (1, 2, 3):  # 3 is in memory
         call(version)
+    call(1, "CANCELLED")
     assert versions() == {"1", "2", "3"}  # still to be scraped
     monkeypatch.setattr("explicate_server.telemetry.metrics.FORGET_S", 0.0)
     call(4)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from explicate_bundle.repository import BundleLocation, list_versions
+from explicate_bundle.repository import BundleLocation
 from explicate_server.registry.label_store import LabelTarget
 from explicate_server.registry.records import ModelEntry, State
 
@@ -46,14 +46,3 @@ def test_versions_come_and_go_but_for_those_in_use(entry: ModelEntry) -> None:
     assert sorted(entry.records) == [1, 3, 4, 5]
     assert entry.merge(places(3, 5)) == ([], [])
     assert [record.location.version for record in entry.newest_first] == [5, 4, 3, 1]
-
-
-def test_only_real_versions_of_a_real_model_are_listed(tmp_path: Path) -> None:
-    for name in ("1", "12", "03", "x", ".4", "-5"):
-        (tmp_path / "tiny" / name).mkdir(parents=True)
-    (tmp_path / "tiny" / "7").write_text("no folder")
-    (tmp_path / "tiny" / "8").symlink_to(tmp_path / "tiny" / "1")
-    (tmp_path / "linked").symlink_to(tmp_path / "tiny")
-    assert [place.version for place in list_versions(tmp_path, "tiny")] == [1, 12]
-    for name in ("linked", "nobody", "..", "../" + tmp_path.name + "/tiny", "tiny/1", ""):
-        assert list_versions(tmp_path, name) == []

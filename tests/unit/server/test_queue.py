@@ -9,12 +9,16 @@ from explicate_server.runtime.queue import Entry, Row, RowQueue, Ticket
 MOST_TOKENS = 64
 
 
-def entry(sequence: int, length: int, ticket: Ticket | None = None) -> Entry:
-    return Entry(sequence, ticket or Ticket(1, 1), 0, Row(length, np.zeros((1, length))), 0.0)
+def entry(sequence: int, length: int, ticket: Ticket | None = None, *, caller: str = "") -> Entry:
+    return Entry(sequence, ticket or Ticket(1, 1, caller), 0, Row(length, np.zeros((1, length))), 0.0)
 
 
 def most_rows(length: int) -> int:
     return MOST_TOKENS // length
+
+
+def take(queue: RowQueue) -> list[Entry]:
+    return queue.take(list(queue.callers), most_rows) if queue.rows else []
 
 
 def sequences(batch: list[Entry]) -> list[int]:
@@ -25,16 +29,16 @@ def test_the_oldest_row_is_always_in_the_next_batch_however_long_it_is() -> None
     queue = RowQueue()
     for sequence, length in enumerate((8, 500, 8, 8)):
         queue.put(entry(sequence, length))
-    assert sequences(queue.take(most_rows)) == [0, 2, 3]
-    assert sequences(queue.take(most_rows)) == [1]
-    assert queue.take(most_rows) == []
+    assert sequences(take(queue)) == [0, 2, 3]
+    assert sequences(take(queue)) == [1]
+    assert take(queue) == []
 
 
 def test_a_batch_fills_up_with_shorter_rows_but_not_much_shorter_ones() -> None:
     queue = RowQueue()
     for sequence, length in enumerate((16, 12, 11, 17)):
         queue.put(entry(sequence, length))
-    assert sequences(queue.take(most_rows)) == [0, 1, 2]  # 11 shares the bucket of 12; 17 would make all rows longer
+    assert sequences(take(queue)) == [0, 1, 2]  # 11 shares the bucket of 12; 17 would make all rows longer
 
 
 def test_rows_of_a_ticket_that_left_are_gone_and_nobody_elses() -> None:
@@ -45,8 +49,8 @@ def test_rows_of_a_ticket_that_left_are_gone_and_nobody_elses() -> None:
     assert queue.drop(leaver) == 2
     assert queue.drop(leaver) == 0
     assert queue.rows == 2
-    assert sequences(queue.take(most_rows) + queue.take(most_rows)) == [1, 3]
-    assert not queue.buckets
+    assert sequences(take(queue) + take(queue)) == [1, 3]
+    assert not queue.callers
 
 
 @settings(max_examples=100)
@@ -66,7 +70,7 @@ def test_whatever_is_put_taken_and_dropped_each_row_leaves_once(steps: list[tupl
             for number in leaving:
                 del waiting[number]
         else:
-            batch = queue.take(most_rows)
+            batch = take(queue)
             lengths = [item.row.length for item in batch]
             assert bool(batch) == bool(waiting)
             if batch:

@@ -1,6 +1,7 @@
 """What the store of values keeps, and what it gives up when it is full."""
 
 import numpy as np
+import pytest
 
 from explicate_server.inference.evaluations import ValueStore, coalition_keys
 
@@ -86,3 +87,40 @@ def test_a_freed_bundle_takes_its_values_with_it_and_no_others() -> None:
     for key, kept in ((("digest", "text"), False), (("another digest", "text"), True)):
         with store.game(key) as game:
             assert bool(game.known) == kept
+
+
+def test_values_of_one_caller_are_not_told_to_another() -> None:
+    store = ValueStore(1 << 20)
+    with store.game(("digest", "text"), caller="a") as asked:
+        store.remember(asked, keys(0), VALUES)
+        with store.game(("digest", "text"), caller="b") as game:
+            assert game is not asked
+            assert not game.known
+    with store.game(("digest", "text"), caller="a") as again:
+        assert again is asked
+
+
+def test_a_caller_with_much_in_the_store_makes_room_from_its_own() -> None:
+    store = ValueStore(8 * size_of_one_game())
+    for caller, name in [("b", "theirs"), *(("a", number) for number in range(20))]:
+        with store.game(name, caller=caller) as game:
+            store.remember(game, keys(0), VALUES)
+    assert store.games == 8
+    with store.game("theirs", caller="b") as game:
+        assert game.known
+    for number, kept in ((12, False), (13, True), (19, True)):
+        with store.game(number, caller="a") as game:
+            assert bool(game.known) == kept, number
+
+
+def test_making_room_looks_at_no_more_games_than_it_drops(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ValueStore(500 * size_of_one_game())
+    dropped: list[object] = []
+    monkeypatch.setattr(store, "_drop", lambda place, drop=store._drop: (dropped.append(place), drop(place)))
+    with store.game("read all the time") as read:
+        store.remember(read, keys(0), VALUES)
+        for number in range(1000):
+            with store.game(number) as game:
+                store.remember(game, keys(0), VALUES)
+    assert [place for _, place in dropped] == list(range(501))  # type: ignore[misc]
+    assert store.games == 500

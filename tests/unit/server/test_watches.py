@@ -41,12 +41,32 @@ async def test_a_slow_reader_gets_the_newest_state_once() -> None:
 
 async def test_there_are_only_so_many_watches_and_closing_ends_them() -> None:
     watches = Watches()
-    many = [watches.changes() for _ in range(64)]
+    many = [watches.changes(caller) for caller in ["a"] * 32 + ["b"] * 16 + ["c"] * 8 + list("defghijk")]
     for changes in many:
         await anext(changes)
-    with pytest.raises(Overloaded):
-        await anext(watches.changes())
+    with pytest.raises(Overloaded) as caught:
+        await anext(watches.changes("l"))
+    assert caught.value.reason == "TOO_MANY_WATCHES"
     waiting = [asyncio.ensure_future(anext(changes)) for changes in many]
     await asyncio.sleep(0)
     watches.close()
     assert all(isinstance(end, NotServing) for end in await asyncio.gather(*waiting, return_exceptions=True))
+
+
+async def test_one_caller_has_half_of_the_watches_at_most() -> None:
+    watches = Watches()
+    many = [watches.changes("a") for _ in range(32)]
+    for changes in many:
+        await anext(changes)
+    with pytest.raises(Overloaded, match="32 watches of yours") as caught:
+        await anext(watches.changes("a"))
+    assert caught.value.reason == "CALLER_LIMIT"
+    other = watches.changes("b")
+    assert await anext(other) == []
+    for _ in range(2):  # beside another one it may have as many as it leaves free
+        await many.pop().aclose()
+    again = watches.changes("a")
+    assert await anext(again) == []
+    for changes in (*many, other, again):
+        await changes.aclose()
+    assert watches.open == 0

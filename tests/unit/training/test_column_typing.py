@@ -144,7 +144,9 @@ def test_infinite_numbers_are_missing_and_said() -> None:
     [
         ([1, 2, 3, 4] * 10, "classification"),
         ([0.5 * index for index in range(40)], "regression"),
-        ([str(index) for index in range(40)], "regression"),
+        ([str(index / 4) for index in range(40)], "regression"),
+        ([1.0, 2.0, 3.0, 4.0] * 10, "classification"),
+        (["2020-01-01", "unknown"] * 20, "classification"),
         (["a", "b"] * 20, "classification"),
     ],
 )

@@ -61,11 +61,20 @@ def test_interrupted_run_resumes_to_the_same_model(config: Any, imbalance: str, 
 @pytest.mark.parametrize(
     ("kind", "toml", "told"),
     [
-        ("text", "[data]\ntrain = '{data.train}'\nminimum_class_count = 3", ["read 206 rows of", "train", "texts: "]),
+        (
+            "text",
+            "[data]\ntrain = '{data.train}'\nminimum_class_count = 3",
+            ["reviews.csv: separator comma, UTF-8", "read 206 rows of", "train", "texts: "],
+        ),
         (
             "table",
             "[data]\ntable = '{data.table}'\nlabel_column = 'stays'",
-            ["columns: 2 number, 2 category, 1 boolean", "missing: ", "test           36 rows: "],
+            [
+                "customers.csv: separator comma, UTF-8",
+                "columns: 2 number, 2 category, 1 boolean",
+                "missing: ",
+                "test           36 rows: ",
+            ],
         ),
         (
             "image",

@@ -61,6 +61,8 @@ def test_run_directory_holds_all_that_export_needs(config: TableConfig, capfd: p
     assert (description["objective"], description["target_name"]) == ("classification", "stays")
     assert (description["labels"], description["base_model"]) == (["no", "yes"], "tabular-network")
     assert description["data_sha256"] == data["sha256"]
+    assert data["reading"] == ["customers.csv: separator comma, UTF-8"]
+    assert data["reading"][0] in (run / "report.html").read_text()
     assert description["tabular"]["columns"] == [
         {"name": "price", "type": "COLUMN_TYPE_NUMBER", "may_be_missing": True},
         {"name": "city", "type": "COLUMN_TYPE_CATEGORY", "categories": [MARKUP, "oslo", "rome"],

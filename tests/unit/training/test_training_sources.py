@@ -113,17 +113,22 @@ def test_labels_are_named_alike_whatever_type_holds_them(value: object, name: st
             "has no column 'review': set data.text_column to one of 'text', 'verdict'",
         ),
         ("a.csv", b"review,label\nx,good\n", "has no column 'verdict': set data.label_column"),
-        ("a.csv", b"", "has no column 'review'"),
+        ("a.csv", b"", "is empty: its first line must name the columns"),
         ("a.csv", b"review,verdict\nx,good\nwell, yes,bad\n", "line 3: 3 fields, but the header has 2: put quotes"),
         ("a.csv", b'review,verdict\n"x,good\n', "unexpected end of data: check its quotes"),
-        ("a.csv", b"review,verdict\ncaf\xe9,good\n", "is not UTF-8 text"),
+        (
+            "a.csv",
+            b"review,verdict\ncaf\xc3\xa9,good\nth\xc3\xa9,bad\nm\xe9,bad\n",
+            "line 4 is not UTF-8, as other lines are",
+        ),
         ("a.jsonl", b'{"review": "x", "verdict": "good"}\n{"review": \n', "line 2 is not JSON"),
-        ("a.jsonl", b"[1]\n", "line 1 is not a JSON object"),
+        ("a.jsonl", b"1\n", "line 1 is not a JSON object"),
+        ("a.jsonl", b"[1]\n", "row 1 is not a JSON object: give an object a line"),
         ("a.jsonl", b'{"review": 5, "verdict": "good"}\n', "train row 1: the column 'review' holds int, not text"),
         ("a.jsonl", b'{"review": "x", "verdict": ["good"]}\n', "train row 1: list is no label"),
-        ("a.jsonl", b"\xff\xfe\n", "is not UTF-8 text"),
+        ("a.jsonl", b"\xff\xfe\n", "cannot be read as UTF-16 with a byte order mark"),
         ("a.parquet", b"PAR", "is not a Parquet file"),
-        ("a.xlsx", b"", "is neither .csv"),
+        ("a.xls", b"", "is neither .csv"),
     ],
 )
 def test_unreadable_file_is_one_sentence(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
@@ -178,8 +183,7 @@ def test_given_files_of_a_table_become_those_splits_and_must_have_its_columns(tm
     ("content", "sentence"),
     [
         (b"a,b\n1,2\n", "has no column 'label': set data.label_column to one of 'a', 'b'"),
-        (b"a,a,label\n1,2,x\n", "the header must name each column, and each once"),
-        (b",label\n1,x\n", "the header must name each column, and each once"),
+        (b"a,a,label\n1,2,x\n", r"a\.csv, line 1 names the column 'a' 2 times \(places 1 and 2\): rename others"),
         (b"a,label\n", "data.table: .* has no rows"),
     ],
 )

@@ -29,9 +29,21 @@ def check_data(data: LabelledData, what: str, columns: Sequence[str], *, fixed: 
         do, them = ("do", "them") if len(fixed) > 1 else ("does", "it")
         listed = " and ".join(f"data.{name}" for name in fixed)
         raise UsageError(f"{listed} {do} not go with data.demo: leave {them} out")
+    _check_written(data)
     first, *_ = names = registered("names")
     task_named(data.task if data.task in names else first).check_label_options(data)  # "auto" is never several labels
     _check_columns_differ({**{f"data.{name}": getattr(data, name) for name in columns}, **data.columns_with_labels()})
+
+
+def _check_written(data: LabelledData) -> None:
+    if len(data.separator) > 1 or data.separator in ("\r", "\n", '"'):
+        raise UsageError(f'data.separator must be one character, such as ";" or "\\t", not {data.separator!r}')
+    try:
+        " ".encode(data.encoding or "utf-8")
+    except (LookupError, ValueError):  # unknown, none of text, or with a zero byte
+        raise UsageError(
+            f'data.encoding must be one that Python knows, such as "cp1252" or "utf-16", not {data.encoding!r}'
+        ) from None
 
 
 def _check_columns_differ(columns: Mapping[str, str]) -> None:

@@ -82,6 +82,18 @@ class LabelledData:
         "a cell without labels: missing (the row is left out) or none (no label applies)",
         choices=("missing", "none"),
     )
+    similar_labels: str = option(
+        "keep",
+        "classes that differ in case, blanks or width alone, such as yes and YES: keep them apart, or merge them into "
+        "the most frequent one",
+        choices=("keep", "merge"),
+    )
+    separator: str = option("", "of CSV: the character between cells; empty: found from the header")
+    quote: str = option(
+        "", "of CSV: the character around cells, or none; empty: found from the lines", choices=("", '"', "'", "none")
+    )
+    encoding: str = option("", "of CSV and JSON, such as cp1252; empty: found from the bytes")
+    sheet: str = option("", "of .xlsx: the name of the sheet; empty: the one with the columns")
     validation_fraction: float = option(0.15, "part of the training {counted} for validation", above=0, maximum=0.5)
     test_fraction: float = option(0.15, "part of the {counted} for the test, when none are given", above=0, maximum=0.5)
     minimum_class_count: int = option(10, "fewest {counted} that a class may have after cleaning", minimum=3)

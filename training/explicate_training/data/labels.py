@@ -5,12 +5,16 @@ What one class, any number of labels or a number mean for the data is said by th
 
 import math
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal  # Any: cells as they were read
 
 import numpy as np
 from numpy.typing import NDArray
+
+from explicate_training.config.sections import LabelledData
 
 Label = str | tuple[str, ...] | float
 """A class, any number of labels (sorted, each once), or a number."""
@@ -20,13 +24,16 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*|(?=\.\d))(\.\d*)?([eE][+-]?\d+)?")  # not 007: that is a code
 
 
+_TOLD_GROUPS = 5  # of similar names
+
+
 def sorted_labels(labels: set[str]) -> list[str]:
     """Labels in the order of their class index: whole numbers by value, then names by spelling."""
     return sorted(labels, key=lambda label: (0, int(label), label) if label.isdecimal() else (1, 0, label))
 
 
 def label_name(value: Any) -> str | None:
-    """The label that a cell means, None when it is missing; raises TypeError for lists, dicts and the like."""
+    """What a cell says as a word, None when it is missing; raises TypeError for lists, dicts and the like."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, bool):
@@ -36,6 +43,68 @@ def label_name(value: Any) -> str | None:
     if isinstance(value, str | int | float):
         return str(value).strip() or None
     raise TypeError(f"{type(value).__name__} is no label")
+
+
+_WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0*")  # pandas writes whole numbers so in a column with gaps
+_TRUTH = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}  # as Python, and as Excel and R write it
+_UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"  # at the ends of a name: marks without width
+
+
+def class_name(value: Any) -> str | None:
+    """The class or label that a cell means, the same from whatever file it comes; raises TypeError as `label_name`.
+
+    Names that look the same are the same: blanks and marks without width around them are left out, and accents are put
+    together with their letters (NFC). True of CSV is true of JSON and Parquet, and 1.0 is 1. "01" and "1.50" stay.
+    """
+    name = label_name(value)
+    if name is None:
+        return None
+    name = unicodedata.normalize("NFC", name).strip().strip(_UNSEEN).strip()
+    if whole := _WHOLE.fullmatch(name):
+        name = "0" if whole[1] == "-0" else whole[1]
+    return _TRUTH.get(name, name) or None
+
+
+def similar_names(counts: Mapping[str, int]) -> list[list[str]]:
+    """Names that differ in case, blanks or width (Ａ and A) alone, in groups of two or more, the commonest first."""
+    groups = defaultdict(list)
+    for name in sorted(counts, key=lambda name: (-counts[name], name)):
+        groups[" ".join(unicodedata.normalize("NFKC", name).casefold().split())].append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def settle_labels(
+    labels: Sequence[Label | None], options: LabelledData, tell: Callable[[str], None]
+) -> list[Label | None]:
+    """The labels of all rows, those with similar names merged into the most frequent one if the options say so.
+
+    `tell` hears of each group of similar names, with its counts. Columns of 0 and 1 are labels of their own.
+    """
+    if options.label_names():
+        return list(labels)
+    merge, column = options.similar_labels == "merge", options.label_column
+    counts = Counter(name for label in labels for name in _names(label))
+    groups = similar_names(counts)
+    for group in groups[:_TOLD_GROUPS]:
+        spelt = ", ".join(f"{name!r} {counts[name]:,}" for name in group)
+        what = f"are one class, {group[0]!r}" if merge else 'stay apart: data.similar_labels = "merge" makes them one'
+        tell(f"{column}: {spelt} differ in case, blanks or width alone and {what}")
+    if len(groups) > _TOLD_GROUPS:
+        tell(f"{column}: {len(groups) - _TOLD_GROUPS} groups more like these")
+    settled = {name: group[0] for group in groups for name in group} if merge else {}
+    return [_renamed(label, settled) for label in labels] if settled else list(labels)
+
+
+def _names(label: Label | None) -> Iterable[str]:
+    if isinstance(label, tuple):
+        return label
+    return (label,) if isinstance(label, str) else ()
+
+
+def _renamed(label: Label | None, names: Mapping[str, str]) -> Label | None:
+    if isinstance(label, tuple):
+        return tuple(sorted({names.get(name, name) for name in label}))
+    return names.get(label, label) if isinstance(label, str) else label
 
 
 def parse_number(cell: Any) -> float | None:

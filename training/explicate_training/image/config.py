@@ -26,7 +26,7 @@ class ImageDataConfig(LabelledData):
     images: str = option(
         "",
         "folder with a folder of images for each class (or train/, validation/, test/ with such folders), or a .csv, "
-        ".tsv, .jsonl or .parquet file with paths of images",
+        ".tsv, .json, .jsonl, .parquet or .xlsx file with paths of images",
         before="validation",
     )
     validation: str = option("", "validation images, given like images; empty: a part of images")

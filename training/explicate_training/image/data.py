@@ -4,7 +4,7 @@ Files are only named here; `image_cleaning` reads and judges them. Nothing outsi
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any  # labels and groups: objects
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from explicate.errors import UsageError
 from explicate_bundle.images import Pixels, UnreadableImage, encode_png
 from explicate_training.data.demos import DEMO_IMAGES
-from explicate_training.data.files import SPLIT_NAMES, Columns, DataFile, Wanted, data_files, read_file
-from explicate_training.data.labels import Label, Split
+from explicate_training.data.files import SPLIT_NAMES, Columns, DataFile, data_files, read_file
+from explicate_training.data.header import Tell, Wanted, quietly
+from explicate_training.data.labels import Label, Split, settle_labels
 from explicate_training.data.splits import LabelledSet
 from explicate_training.image.config import ImageDataConfig
 from explicate_training.tasks.registry import task_named
@@ -59,7 +60,7 @@ class ImageSource:
     group: str | None = None
 
 
-def list_images(config: ImageDataConfig) -> list[ImageSource]:
+def list_images(config: ImageDataConfig, tell: Tell = quietly) -> list[ImageSource]:
     """All images of the configured source, in its order: train, then validation and test if there are any.
 
     Raises UsageError when a folder or file is missing, has nothing usable, or names files outside its folder.
@@ -74,17 +75,20 @@ def list_images(config: ImageDataConfig) -> list[ImageSource]:
     found = [
         image
         for file in files
-        for image in _of_path(Path(file.path), file, config)
+        for image in _of_path(Path(file.path), file, config, tell)
         if image.split == file.split or image.split not in given
     ]
     if not any(image.split == "train" for image in found):
         raise UsageError(f"data.images: {config.images} has no images: give a folder with a folder for each class")
-    return found
+    settled = settle_labels([image.label for image in found], config, tell)
+    return [replace(image, label=label) for image, label in zip(found, settled, strict=True)]
 
 
-def _of_path(path: Path, file: DataFile, config: ImageDataConfig) -> list[ImageSource]:
+def _of_path(path: Path, file: DataFile, config: ImageDataConfig, tell: Tell) -> list[ImageSource]:
     if not path.is_dir():
-        return [image for part in read_file(file, _wanted(config)) for image in _of_file(part, path.parent, config)]
+        return [
+            image for part in read_file(file, _wanted(config), tell) for image in _of_file(part, path.parent, config)
+        ]
     for option, given in (("group_column", config.group_column), ("task", config.task != type(config).task)):
         if given:
             raise UsageError(

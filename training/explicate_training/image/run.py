@@ -20,7 +20,7 @@ from explicate_training.image.cleaning import REASONS, clean_images
 from explicate_training.image.config import AugmentationConfig, ImageConfig
 from explicate_training.image.data import ImageSet, list_images, read_content
 from explicate_training.image.model import load_image_model, load_processor
-from explicate_training.loop.run import Run
+from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import FetchedRows, Fitting, Outcome, fit, one_thread
 from explicate_training.report.report import data_lines, data_report, worst_rows
 from explicate_training.tasks.registry import task_named
@@ -74,10 +74,10 @@ class ImageRun(Run[ImageConfig, ImageSet]):
 
     template = "image_report.html.jinja"
 
-    def read(self) -> tuple[Task, ImageSet, str]:
+    def read(self, tell: Say) -> tuple[Task, ImageSet, str]:
         data = self.config.data
         self._processor = load_processor(self.config.model)
-        clean = clean_images(list_images(data), self._processor.preparation, data)
+        clean = clean_images(list_images(data, tell), self._processor.preparation, data)
         self._cleaning = clean.report
         return task_named(data.task), clean.images, clean.sha256
 
@@ -90,6 +90,7 @@ class ImageRun(Run[ImageConfig, ImageSet]):
             self.splits.by_name(),
             self.task,
             sha256=self.sha256,
+            reading=self.reading,
             reasons=REASONS,
             rows="images",
             test_duplicates_kept=kept,

@@ -36,7 +36,13 @@ class Run(ABC, Generic[AnyOf, Part]):
     def __init__(self, config: AnyOf, say: Say) -> None:
         """Reads, cleans and splits the data, and says so. Raises UsageError as its parts do."""
         self.config = config
-        self.task, data, self.sha256 = self.read()
+        self.reading: list[str] = []  # how the files were read
+
+        def tell(line: str) -> None:
+            self.reading.append(line)
+            say(line)
+
+        self.task, data, self.sha256 = self.read(tell)
         self.splits = split_data(data, self.task, config.data, seed=config.training.seed)
         parts = {name: part.labels.tolist() for name, part in self.splits.by_name().items()}
         self.labels = self.task.names(parts["train"])
@@ -49,8 +55,8 @@ class Run(ABC, Generic[AnyOf, Part]):
             say(line)
 
     @abstractmethod
-    def read(self) -> tuple[Task, Part, str]:
-        """The objective, the clean data and their digest."""
+    def read(self, tell: Say) -> tuple[Task, Part, str]:
+        """The objective, the clean data and their digest; `tell` hears how the files were read."""
 
     @abstractmethod
     def describe_data(self) -> tuple[dict[str, Any], list[str]]:

@@ -23,6 +23,7 @@ def data_report(
     task: Task,
     *,
     sha256: str,
+    reading: Sequence[str],
     reasons: Sequence[str],
     rows: str = "rows",
     **more: Any,
@@ -35,6 +36,7 @@ def data_report(
         splits: the parts of the clean data by name.
         task: what the labels are.
         sha256: the digest of the clean data.
+        reading: how each file was read.
         reasons: why rows may have been dropped.
         rows: what they were called before they were dropped.
         more: what else cleaning has to tell.
@@ -42,6 +44,7 @@ def data_report(
     return {
         "source": options.origin,
         "sha256": sha256,
+        "reading": list(reading),
         f"{rows}_read": {split: cleaning.read[split] for split in SPLITS if cleaning.read[split]},
         f"{rows}_dropped": {reason: cleaning.dropped[reason] for reason in reasons},
         **more,

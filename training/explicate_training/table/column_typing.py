@@ -9,10 +9,11 @@ from typing import Any  # cells as they were read
 
 from explicate.errors import UsageError
 from explicate_training.config.sections import Entries
-from explicate_training.data.labels import finite, label_name, objects, parse_number
+from explicate_training.data.header import Tell, quietly
+from explicate_training.data.labels import finite, label_name, objects, parse_number, settle_labels
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import BOOLEAN_CATEGORIES, Column, ColumnType, RawTable, Table
-from explicate_training.tasks.registry import task_named
+from explicate_training.tasks.registry import task_named, task_of_cells
 from explicate_training.tasks.task import Task
 
 ROW_NUMBERS = "counts the rows"
@@ -22,7 +23,6 @@ UNREADABLE = "holds neither numbers nor words"
 IGNORED = "the config says ignore"
 
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
-_REGRESSION_VALUES = 20  # a label with more distinct numbers is a quantity, not a class
 _NEARLY_ALL = 0.9  # part of numbers from which a column of words is suspected to be a column of numbers
 _OWN_VALUE_SHARE = 0.5  # distinct values by rows, from which words are names or free text
 _FEWEST_ROWS = 20  # with fewer, distinct values say little
@@ -36,14 +36,17 @@ class TypingReport:
     warnings: list[str] = field(default_factory=list)
 
 
-def type_table(raw: RawTable, config: TableDataConfig) -> tuple[Table, TypingReport]:
-    """Types all columns but the label's and the group's. Raises UsageError when a declared type does not hold."""
+def type_table(raw: RawTable, config: TableDataConfig, tell: Tell = quietly) -> tuple[Table, TypingReport]:
+    """Types all columns but the label's and the group's; `tell` hears how the label was read.
+
+    Raises UsageError when a declared type does not hold.
+    """
     report = TypingReport()
     words = {word.strip() for word in config.missing_values.split(",")} | {""}
     _check_names(raw, config)
     label_columns = list(config.columns_with_labels().values())
     label_cells = {name: [_cell(cell, words) for cell in raw.columns[name]] for name in label_columns}
-    task = _task(label_cells, config)
+    task = _task(label_cells, config, tell)
     columns = []
     for name, cells in raw.columns.items():
         if name not in (*label_columns, config.group_column):
@@ -58,6 +61,8 @@ def type_table(raw: RawTable, config: TableDataConfig) -> tuple[Table, TypingRep
         if any(group is None for group in groups):
             raise UsageError(f"data.group_column: some rows have no {config.group_column}: fill it, or take them out")
     labels = task.table_labels(label_cells, config)
+    if labels.dtype == object:  # names, not numbers
+        labels = objects(settle_labels(labels.tolist(), config, tell))
     return Table(task=task, columns=tuple(columns), labels=labels, groups=groups, splits=objects(raw.splits)), report
 
 
@@ -74,13 +79,12 @@ def _check_names(raw: RawTable, config: TableDataConfig) -> None:
             raise UsageError(f"{option}: the column {name!r} is not learnt from, so it is no player: take it out")
 
 
-def _task(columns: Mapping[str, list[Any]], config: TableDataConfig) -> Task:
-    """The configured one; "auto" is a regression when the label is a number with many values."""
+def _task(columns: Mapping[str, list[Any]], config: TableDataConfig, tell: Tell) -> Task:
+    """The configured one, or the one that the label's cells speak for."""
     if config.task != "auto":
         return task_named(config.task)
     cells = [cell for cell in columns[config.label_column] if cell is not None]
-    numbers = {parse_number(cell) for cell in cells}
-    return task_named("regression" if None not in numbers and len(numbers) > _REGRESSION_VALUES else "classification")
+    return task_of_cells(cells, [parse_number(cell) for cell in cells], config.label_column, tell)
 
 
 def _type_column(name: str, cells: list[Any], declared: Entries, report: TypingReport) -> Column | None:

@@ -30,14 +30,13 @@ class TableDataConfig(LabelledData):
     demo: str = option("", f"a named demo set instead of a file: {', '.join(DEMO_TABLES)}", choices=("", *DEMO_TABLES))
     table: str = option(
         "",
-        ".csv, .tsv, .jsonl or .parquet file with a header, or a Hugging Face dataset directory",
+        ".csv, .tsv, .json, .jsonl, .parquet or .xlsx file with a header, or a Hugging Face dataset directory",
         before="validation",
     )
     label_column: str = option("label", "name of the column to predict")
     task: str = option(
         "auto",
-        "classification, multi-label (any number of labels), regression, or auto: regression when the label is a "
-        "number with many values",
+        "classification, multi-label (any number of labels), regression, or auto: by the label, where it is clear",
         choices=("auto",),
         registered="names",
     )

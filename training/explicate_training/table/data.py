@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from explicate.errors import UsageError
 from explicate_training.data.demos import DEMO_TABLES
-from explicate_training.data.files import Columns, Wanted, read_files
+from explicate_training.data.files import Columns, read_files
+from explicate_training.data.header import Tell, Wanted, quietly
 from explicate_training.data.labels import Split
 from explicate_training.data.splits import LabelledSet, Rows
 from explicate_training.table.config import TableDataConfig
@@ -69,7 +70,7 @@ def _json_value(column: Column, value: Any) -> Any:
     return value
 
 
-def read_table(config: TableDataConfig) -> RawTable:
+def read_table(config: TableDataConfig, tell: Tell = quietly) -> RawTable:
     """The configured table; rows in the source's order: train, then validation and test if there are any.
 
     Raises UsageError when a file is missing or unreadable, or the files do not have the same columns.
@@ -80,7 +81,7 @@ def read_table(config: TableDataConfig) -> RawTable:
     required = config.columns_with_labels()
     if config.group_column:
         required["data.group_column"] = config.group_column
-    return _joined(read_files(config, Wanted(required, others=True)), config)
+    return _joined(read_files(config, Wanted(required, others=True), tell), config)
 
 
 def _joined(parts: list[Columns], config: TableDataConfig) -> RawTable:

@@ -41,8 +41,8 @@ class TableRun(Run[TableConfig, Table]):
     template = "table_report.html.jinja"
     tells_evaluation = False
 
-    def read(self) -> tuple[Task, Table, str]:
-        table, self._typing = type_table(read_table(self.config.data), self.config.data)
+    def read(self, tell: Say) -> tuple[Task, Table, str]:
+        table, self._typing = type_table(read_table(self.config.data, tell), self.config.data, tell)
         table.task.check_options(self.config.training)
         self._clean = clean_table(table, self.config.data)
         return table.task, self._clean.table, self._clean.sha256
@@ -65,6 +65,7 @@ class TableRun(Run[TableConfig, Table]):
             self.splits.by_name(),
             self.task,
             sha256=self.sha256,
+            reading=self.reading,
             reasons=REASONS,
             same_values_other_label=cleaning.other_label,
             columns=column_report(self._clean.table, self._schema),

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from explicate.errors import UsageError
 from explicate_training.config.sections import LabelledData, TrainingOptions
-from explicate_training.data.labels import label_name, parse_number, sorted_labels
+from explicate_training.data.labels import class_name, parse_number, sorted_labels
 from explicate_training.report import figures
 from explicate_training.tasks.task import (
     SMALL_TREE,
@@ -75,7 +75,7 @@ class Classification(Task):
     )
 
     def label(self, cells: Sequence[Any], options: LabelledData) -> str | None:
-        return label_name(cells[0])
+        return class_name(cells[0])
 
     def plain(self, label: str) -> str:
         return label

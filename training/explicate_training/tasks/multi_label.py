@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from explicate.errors import UsageError
 from explicate_training.config.sections import LabelledData, TrainingOptions
-from explicate_training.data.labels import label_name, sorted_labels
+from explicate_training.data.labels import class_name, sorted_labels
 from explicate_training.tasks.classification import Targets
 from explicate_training.tasks.task import (
     SMALL_TREE,
@@ -248,9 +248,9 @@ def _counts(labels: Sequence[LabelSet]) -> Counter[str]:
 def _label_set(cell: Any, options: LabelledData) -> LabelSet | None:
     """Several labels, sorted, each once; an empty list is none of them, and so is an empty cell if wanted."""
     if isinstance(cell, list | tuple | np.ndarray):
-        names = [label_name(one.item() if isinstance(one, np.generic) else one) for one in cell]
+        names = [class_name(one.item() if isinstance(one, np.generic) else one) for one in cell]
     else:
-        name = label_name(cell)
+        name = class_name(cell)
         if name is None:
             return () if options.empty_label == "none" else None
         separator = options.label_separator
@@ -262,7 +262,7 @@ def _label_set(cell: Any, options: LabelledData) -> LabelSet | None:
 
 def _flagged(names: Sequence[str], cells: Sequence[Any]) -> LabelSet | None:
     """The columns that say yes; None when one of them is missing."""
-    words = [label_name(cell) for cell in cells]
+    words = [class_name(cell) for cell in cells]
     flagged = []
     for name, word in zip(names, words, strict=True):
         if word is None:

@@ -65,10 +65,9 @@ class Regression(Task):
         name = label_name(cells[0])
         if name is None:
             return None
-        try:
-            value = float(name)
-        except ValueError:
-            raise ValueError(f"{name!r} is no number, and the task is a regression") from None
+        value = parse_number(cells[0])
+        if value is None:  # Python's float would take 1_000 and ٣
+            raise ValueError(f"{name!r} is no number, and the task is a regression")
         return value if math.isfinite(value) else None
 
     def table_labels(self, columns: Mapping[str, Sequence[Any]], options: LabelledData) -> NDArray[np.float64]:

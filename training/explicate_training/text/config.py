@@ -22,7 +22,7 @@ class DataConfig(LabelledData):
     demo: str = option("", "a named demo set instead of files: food-reviews", choices=("", *DEMO_TEXTS))
     train: str = option(
         "",
-        ".csv, .tsv, .jsonl or .parquet file with labelled texts, or a Hugging Face dataset directory",
+        ".csv, .tsv, .json, .jsonl, .parquet or .xlsx file with labelled texts, or a Hugging Face dataset directory",
         before="validation",
     )
     text_column: str = option("text", "name of the column with the text", before="label_column")

@@ -5,15 +5,16 @@ Values are judged here (a text must be a string), texts are judged by `cleaning`
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any  # arrays of objects
 
 from numpy.typing import NDArray
 
 from explicate.errors import UsageError
 from explicate_training.data.demos import DEMO_TEXTS
-from explicate_training.data.files import Columns, Wanted, read_files
-from explicate_training.data.labels import Label, Split, label_name
+from explicate_training.data.files import Columns, read_files
+from explicate_training.data.header import Tell, Wanted, quietly
+from explicate_training.data.labels import Label, Split, label_name, settle_labels
 from explicate_training.data.splits import LabelledSet
 from explicate_training.tasks.registry import task_named
 from explicate_training.text.config import DataConfig
@@ -38,7 +39,7 @@ class TextSet(LabelledSet):
     texts: NDArray[Any]  # object: tuple of one text or two
 
 
-def read_rows(config: DataConfig) -> list[RawRow]:
+def read_rows(config: DataConfig, tell: Tell = quietly) -> list[RawRow]:
     """All rows of the configured source, in its order: train, then validation and test if there are any.
 
     Raises UsageError when a file is missing or unreadable, lacks a column, or holds something else than texts in it.
@@ -52,11 +53,12 @@ def read_rows(config: DataConfig) -> list[RawRow]:
     required = {"data.text_column": config.text_column, **config.columns_with_labels()}
     if config.text_pair_column:
         required["data.text_pair_column"] = config.text_pair_column
-    rows = []
-    for part in read_files(config, Wanted(required)):
+    rows: list[RawRow] = []
+    for part in read_files(config, Wanted(required), tell):
         labels = task_named(config.task).read_labels(part.values, config, origin=f"{part.origin}, {part.split}")
         rows += _rows(part, config.text_column, config.text_pair_column, labels)
-    return rows
+    settled = settle_labels([row.label for row in rows], config, tell)
+    return [replace(row, label=label) for row, label in zip(rows, settled, strict=True)]
 
 
 def _rows(part: Columns, column: str, pair_column: str, labels: Sequence[Label | None]) -> list[RawRow]:

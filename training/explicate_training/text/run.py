@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate.v1.training_run_pb2 import TrainingRun
-from explicate_training.loop.run import Run
+from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, fit
 from explicate_training.report.report import data_lines, data_report, worst_rows
 from explicate_training.tasks.registry import task_named
@@ -27,9 +27,9 @@ class TextRun(Run[Config, TextSet]):
 
     template = "text_report.html.jinja"
 
-    def read(self) -> tuple[Task, TextSet, str]:
+    def read(self, tell: Say) -> tuple[Task, TextSet, str]:
         data = self.config.data
-        clean = clean_texts(read_rows(data), data)
+        clean = clean_texts(read_rows(data, tell), data)
         self._cleaning = clean.report
         return task_named(data.task), clean.texts, clean.sha256
 
@@ -41,6 +41,7 @@ class TextRun(Run[Config, TextSet]):
             self.splits.by_name(),
             self.task,
             sha256=self.sha256,
+            reading=self.reading,
             reasons=REASONS,
             near_identical_with_other_label=cleaning.near_with_other_label,
             near_duplicate_threshold=data.near_duplicate_threshold,

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import grpc
-import grpc.aio
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import NULL_VALUE
 from google.protobuf.wrappers_pb2 import StringValue, UInt32Value
@@ -20,7 +18,7 @@ from explicate._wire import decoding, option_fields
 from explicate._wire.encoding import TableColumns, input_message, set_choice, set_field, table_message, unicode_text
 from explicate._wire.option_fields import HEALTH_STATES, numbers_of
 from explicate.errors import UsageError, invalid_argument
-from explicate.inputs import File, Input, TextPair, noun_of
+from explicate.inputs import File, Input, TextPair, noun_of, plain_input
 from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic
 from explicate.options import ExplainOptions, Priority
 from explicate.results import ExplainResult, PackedResult, PredictResult
@@ -56,14 +54,20 @@ class Call(Generic[_Answer]):
         return (*(token or ()), *own) or None
 
 
-def methods(channel: grpc.Channel | grpc.aio.Channel) -> dict[str, Callable[..., Any]]:
-    """What sends each method on `channel`, by the method's name; Any: it depends on the name and on the channel."""
-    check = channel.unary_unary(
-        "/grpc.health.v1.Health/Check",
-        request_serializer=StringValue.SerializeToString,
-        response_deserializer=UInt32Value.FromString,
-    )
-    return {**vars(InferenceServiceStub(channel)), **vars(ModelServiceStub(channel)), "Check": check}
+class Connection:
+    """A channel with what sends each method on it, by the method's name."""
+
+    def __init__(self, channel: Any) -> None:  # Any: grpc.Channel or grpc.aio.Channel, as are their methods
+        self.channel = channel
+        self.methods: dict[str, Callable[..., Any]] = {
+            **vars(InferenceServiceStub(channel)),
+            **vars(ModelServiceStub(channel)),
+            "Check": channel.unary_unary(
+                "/grpc.health.v1.Health/Check",
+                request_serializer=StringValue.SerializeToString,
+                response_deserializer=UInt32Value.FromString,
+            ),
+        }
 
 
 def predict(
@@ -116,6 +120,7 @@ def explain(
     stream: bool = False,
 ) -> Call[ExplainResult]:
     """Explain one input, with a `stream` of answers or one; raises InvalidArgument for what cannot be sent."""
+    value = plain_input(value)
     spec = inference_pb.ExplainSpec(
         model=_model_ref(model, version, label),
         input=input_message(value, "input"),

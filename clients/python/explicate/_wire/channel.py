@@ -1,4 +1,4 @@
-"""How the clients' channels are set up: sizes, keepalive, retries, several addresses.
+"""How the clients' channels are set up: sizes, keepalive, several addresses, proxies, encryption.
 
 The server holds the other half of the keepalive pair: it must allow a ping every `KEEPALIVE_TIME_MS`.
 """
@@ -68,11 +68,14 @@ class Tls:
 
     ca: certificates that the server's must come from; the usual public ones when not given.
     cert, key: this client's own, for servers that ask for one; both or none.
+    server_name: the name that the server's certificate must have, where it is not the host of the target, such as
+        "models.internal" for a server that is asked at "localhost".
     """
 
     ca: str | Path | None = None
     cert: str | Path | None = None
     key: str | Path | None = None
+    server_name: str | None = None
 
     def __post_init__(self) -> None:
         if (self.cert is None) != (self.key is None):
@@ -146,42 +149,14 @@ KEEPALIVE_TIMEOUT_MS = 10_000
 FIRST_RECONNECT_BACKOFF_MS = 100
 MAX_RECONNECT_BACKOFF_MS = 2_000
 
-# Calls that change nothing and may therefore be sent again. gRPC does so only until the first message of an answer,
-# so a stream that has begun is never repeated.
-_RETRIED_METHODS = (
-    ("explicate.v1.InferenceService", "Predict"),
-    ("explicate.v1.InferenceService", "Explain"),
-    ("explicate.v1.InferenceService", "StreamExplain"),
-    ("explicate.v1.ModelService", "ListModels"),
-    ("explicate.v1.ModelService", "GetModel"),
-)
-
-# UNAVAILABLE only: a restart or a lost connection. An overloaded server is not helped by being asked again at once.
-# Four attempts wait about 0.1, 0.2 and 0.4 s between them: enough for a balancer to route around a server that stops,
-# and a server that is not there at all is still reported within a second.
-_RETRY_POLICY = {
-    "maxAttempts": 4,
-    "initialBackoff": "0.1s",
-    "maxBackoff": "2s",
-    "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"],
-}
-
-SERVICE_CONFIG = {
-    # With one address this is the same as gRPC's own choice; with several, calls are spread over all of them.
-    "loadBalancingConfig": [{"round_robin": {}}],
-    "methodConfig": [
-        {
-            "name": [{"service": service, "method": method} for service, method in _RETRIED_METHODS],
-            "retryPolicy": _RETRY_POLICY,
-        }
-    ],
-}
+# With one address this is the same as gRPC's own choice; with several, calls are spread over all of them. What is asked
+# again, and for how long, is the matter of `retries`.
+SERVICE_CONFIG: dict[str, list[dict[str, object]]] = {"loadBalancingConfig": [{"round_robin": {}}]}
 
 
-def channel_options() -> list[tuple[str, str | int]]:
+def channel_options(target: str, tls: Tls | bool) -> list[tuple[str, str | int]]:
     """Options for `grpc.insecure_channel`, `grpc.secure_channel` and their aio twins."""
-    return [
+    options: list[tuple[str, str | int]] = [
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.keepalive_time_ms", KEEPALIVE_TIME_MS),
@@ -191,3 +166,8 @@ def channel_options() -> list[tuple[str, str | int]]:
         ("grpc.max_reconnect_backoff_ms", MAX_RECONNECT_BACKOFF_MS),
         ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
     ]
+    if is_local(target):  # a proxy of the environment would read what never leaves the machine, the token too
+        options.append(("grpc.enable_http_proxy", 0))
+    if isinstance(tls, Tls) and tls.server_name:
+        options.append(("grpc.ssl_target_name_override", tls.server_name))
+    return options

@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import NULL_VALUE
 
 from explicate.errors import UsageError, invalid_argument
-from explicate.inputs import CellValue, Image, Input, TableRow, category, kind_of
+from explicate.inputs import CellValue, Image, Input, TableRow, category, kind_of, plain_input
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import table_pb2 as table_pb
 
@@ -68,8 +68,9 @@ TableColumns: TypeAlias = Mapping[str, Iterable[CellValue]] | Frame
 """Columns of equal length by name. In a column, None and NaN are missing."""
 
 
-def input_message(value: Input, path: str) -> inference_pb.Input:
+def input_message(given: Input, path: str) -> inference_pb.Input:
     """A text, a pair of texts, a row or an image; raises InvalidArgument for what cannot be sent."""
+    value = plain_input(given)
     if isinstance(value, Mapping):
         cells = _cells(value, f"{path}.tabular.cells")
         return inference_pb.Input(tabular=inference_pb.TabularInput(cells=cells))
@@ -77,11 +78,26 @@ def input_message(value: Input, path: str) -> inference_pb.Input:
         return inference_pb.Input(image=inference_pb.ImageInput(content=_content(value, f"{path}.image.content")))
     if isinstance(value, tuple):
         return inference_pb.Input(text=_pair(value, path))
+    if isinstance(value, str):
+        return inference_pb.Input(text=inference_pb.TextInput(text=unicode_text(value, f"{path}.text")))
+    raise invalid_argument(path, _form_of(value))
+
+
+def _form_of(value: object) -> str:
+    """What to give in place of a value that is not an input."""
     if isinstance(value, bytes | os.PathLike):
-        raise invalid_argument(
-            f"{path}.text", "must be a string; an image is explicate.Image(bytes) or Image.open(path)"
+        return "an image is explicate.Image(bytes) or explicate.Image.open(path), a text a string"
+    if isinstance(value, list):
+        return "one input is not a list; a pair of texts is a tuple, a row a dict from column to value"
+    if hasattr(value, "shape"):
+        return (
+            f"one input is not an array ({type(value).__name__}); a row is a dict from column to value, "
+            "an image PIL.Image.fromarray(pixels)"
         )
-    return inference_pb.Input(text=inference_pb.TextInput(text=unicode_text(value, f"{path}.text")))
+    return (
+        "must be a string, a tuple of two, a dict from column to value or an explicate.Image, "
+        f"not {type(value).__name__}"
+    )
 
 
 def table_message(columns: TableColumns) -> table_pb.Table:

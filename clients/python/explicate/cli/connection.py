@@ -40,12 +40,15 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_access_options(parser: argparse.ArgumentParser) -> None:
-    """--tls, --tls-ca, --tls-cert, --tls-key, --token-file and --allow-plain-token; absent ones are not set."""
+    """--tls and what belongs to it, --token-file and --allow-plain-token; absent ones are not set."""
     group = parser.add_argument_group("access", argument_default=argparse.SUPPRESS)
     group.add_argument("--tls", action="store_true", help="encrypt, and check the server by the usual certificates")
     group.add_argument("--tls-ca", metavar="FILE", help="encrypt, and check the server by these certificates (PEM)")
     group.add_argument("--tls-cert", metavar="FILE", help="this client's certificate, for servers that ask for one")
     group.add_argument("--tls-key", metavar="FILE", help="its key")
+    group.add_argument(
+        "--tls-server-name", metavar="NAME", help="the name in the server's certificate, if it is not the host asked"
+    )
     # Never the token itself: everybody on the machine can read the arguments of a process.
     group.add_argument("--token-file", metavar="FILE", help=f"file with the token (environment: {TOKEN_VARIABLE})")
     group.add_argument(
@@ -97,7 +100,11 @@ def connect(arguments: argparse.Namespace) -> Client:
 
 
 def _tls(arguments: argparse.Namespace) -> Tls | bool:
-    given = {name: value for name in ("ca", "cert", "key") if (value := getattr(arguments, f"tls_{name}", None))}
+    given = {
+        name: value
+        for name in ("ca", "cert", "key", "server_name")
+        if (value := getattr(arguments, f"tls_{name}", None))
+    }
     return Tls(**given) if given else "tls" in arguments
 
 

@@ -11,6 +11,7 @@ Exit codes: 0 ok, 1 some rows failed or the work could not be done, 2 wrong usag
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import traceback
@@ -113,6 +114,7 @@ def _add_debug(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own) and return its exit code."""
+    _set_up_streams()
     parser = build_parser()
     arguments = parser.parse_args(argv)
     if not hasattr(arguments, "run"):
@@ -131,6 +133,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f"explicate: {_sentence(error, arguments)}", file=sys.stderr)
         return _exit_code(error)
+
+
+def _set_up_streams() -> None:
+    """Let any text be printed: a file or pipe gets UTF-8, a terminal of another encoding \\u escapes for what it lacks.
+
+    Otherwise one character ends a command after all its work where the machine has a code page of old.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if not isinstance(stream, io.TextIOWrapper):  # a notebook's, or none at all
+            continue
+        if not stream.isatty() and "PYTHONIOENCODING" not in os.environ:
+            stream.reconfigure(encoding="utf-8")
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _sentence(error: Exception, arguments: argparse.Namespace) -> str:

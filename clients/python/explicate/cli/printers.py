@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from explicate import json_documents
 from explicate.cli import explanation_text, inputs, tables
-from explicate.cli import tables as json_lines
 from explicate.cli.inputs.asked import Asked, why
 from explicate.errors import ServerError
 from explicate.views import wording
@@ -68,13 +68,13 @@ def _predictions_as_json(answers: Iterable[Answer], _model: ModelDescription | N
             print(failure_as_json(asked, answer.outcome))
         else:
             document = {"input": asked.number, **asked.given}
-            print(json_lines.dumps({**document, "prediction": answer.outcome, "model": answer.model}))
+            print(json_documents.dumps({**document, "prediction": answer.outcome, "model": answer.model}))
 
 
 def failure_as_json(asked: Asked, error: ServerError) -> str:
     """The line of an input that does not have an answer."""
     cause = {"code": error.code, "reason": error.reason, "message": why(error)}
-    return json_lines.dumps({"input": asked.number, **asked.given, "error": cause})
+    return json_documents.dumps({"input": asked.number, **asked.given, "error": cause})
 
 
 def _predictions_as_csv(answers: Iterable[Answer], model: ModelDescription | None) -> None:
@@ -111,7 +111,7 @@ def _outcome_cells(answer: Answer, own: Sequence[str], model: ModelDescription) 
     if isinstance(outcome, ServerError):
         return [*[""] * (len(own) - 1), why(outcome)]
     if outcome.labels is not None:
-        told: list[object] = [json_lines.dumps(outcome.labels), *(score.probability for score in outcome.scores)]
+        told: list[object] = [json_documents.dumps(outcome.labels), *(score.probability for score in outcome.scores)]
     else:
         told = [getattr(outcome, name) for name in _outcome_columns(model)]
     return [*told, *([", ".join(outcome.unknown_category_columns)] if model.columns else []), ""]
@@ -158,7 +158,7 @@ def _plain_printer(top: int) -> ExplanationPrinter:
 
 def _explanation_as_json(asked: Asked, estimates: Iterator[ExplainResult]) -> ExplainResult:
     for result in estimates:
-        print(json_lines.dumps({"input": asked.number, **json_lines.document(result)}), flush=True)
+        print(json_documents.dumps({"input": asked.number, **json_documents.document(result)}), flush=True)
     return result
 
 
@@ -228,14 +228,14 @@ def _of_the_kinds(told: Explained, feature: Feature) -> Iterator[object]:
 def _predicted(prediction: Prediction) -> object:
     """The class, the value, or as JSON the list of labels."""
     if prediction.labels is not None:
-        return json_lines.dumps(prediction.labels)
+        return json_documents.dumps(prediction.labels)
     return prediction.label if prediction.value is None else prediction.value
 
 
 def _values(feature: Feature) -> object:
     """The value of a column; for a group of columns, all of them as JSON."""
     if len(feature.values) > 1:
-        return json_lines.dumps(feature.values)
+        return json_documents.dumps(feature.values)
     return next(iter(feature.values.values()), None)
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from explicate import json_documents
 from explicate.audit import AuditLine, attributions_sha256, input_sha256
 from explicate.cli import connection, inputs, tables
-from explicate.cli import tables as json_lines
 from explicate.errors import FailedPrecondition, InvalidArgument, NotFound, UsageError
 from explicate.inputs import Input
 
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
                 continue
             verdict = replay(client, line, value, tolerance=arguments.tolerance)
             repeated += verdict.verdict in _REPEATED
-            print(json_lines.dumps(verdict) if arguments.format == "json" else _shown(verdict))
+            print(json_documents.dumps(verdict) if arguments.format == "json" else _shown(verdict))
     if not found:
         chosen = arguments.line is not None or arguments.request_id is not None
         raise UsageError(f"{arguments.log} does not have {'such a' if chosen else 'any'} line")

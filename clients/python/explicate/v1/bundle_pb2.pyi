@@ -496,6 +496,7 @@ class GoldenAttributions(_message.Message):
     EVALUATIONS_PER_PLAYER_FIELD_NUMBER: _builtins.int
     TOLERANCE_FIELD_NUMBER: _builtins.int
     SEGMENTS_FIELD_NUMBER: _builtins.int
+    PLAYERS_VERSION_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """The method."""
     method_version: _builtins.str
@@ -508,6 +509,10 @@ class GoldenAttributions(_message.Message):
     """How closely they must be met: ||a - b|| / ||b|| of each input's attributions."""
     segments: _builtins.int
     """Segments of the grid; set for images."""
+    players_version: _builtins.int
+    """The number of the rules that found the words; set for texts, but in bundles from before there was a second one. A
+    server with other rules cannot compare, and does not.
+    """
     def __init__(
         self,
         *,
@@ -517,13 +522,19 @@ class GoldenAttributions(_message.Message):
         evaluations_per_player: _builtins.int = ...,
         tolerance: _builtins.float = ...,
         segments: _builtins.int | None = ...,
+        players_version: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_segments", b"_segments", "segments", b"segments"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_players_version", b"_players_version", "_segments", b"_segments", "players_version", b"players_version", "segments", b"segments"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_segments", b"_segments", "evaluations_per_player", b"evaluations_per_player", "method", b"method", "method_version", b"method_version", "seed", b"seed", "segments", b"segments", "tolerance", b"tolerance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_players_version", b"_players_version", "_segments", b"_segments", "evaluations_per_player", b"evaluations_per_player", "method", b"method", "method_version", b"method_version", "players_version", b"players_version", "seed", b"seed", "segments", b"segments", "tolerance", b"tolerance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__players_version: _TypeAlias = _typing.Literal["players_version"]  # noqa: Y015
+    _WhichOneofArgType__players_version: _TypeAlias = _typing.Literal["_players_version", b"_players_version"]  # noqa: Y015
     _WhichOneofReturnType__segments: _TypeAlias = _typing.Literal["segments"]  # noqa: Y015
     _WhichOneofArgType__segments: _TypeAlias = _typing.Literal["_segments", b"_segments"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__players_version) -> _WhichOneofReturnType__players_version | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__segments) -> _WhichOneofReturnType__segments | None: ...
 
 Global___GoldenAttributions: _TypeAlias = GoldenAttributions  # noqa: Y015

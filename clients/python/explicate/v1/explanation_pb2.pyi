@@ -29,9 +29,11 @@ class _GranularityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Granulari
     GRANULARITY_UNSPECIFIED: _Granularity.ValueType  # 0
     """Take the default."""
     GRANULARITY_WORD: _Granularity.ValueType  # 1
-    """Words, with the punctuation that touches them."""
+    """Words, with the punctuation that touches them. Those that share a token of the model are one; in scripts written
+    without spaces they are the model's tokens, see Explanation.unspaced_scripts.
+    """
     GRANULARITY_TOKEN: _Granularity.ValueType  # 2
-    """The model's own tokens."""
+    """The model's own tokens; those that share a character are one."""
     GRANULARITY_SENTENCE: _Granularity.ValueType  # 3
     """Sentences."""
     GRANULARITY_SLIC: _Granularity.ValueType  # 4
@@ -49,9 +51,11 @@ class Granularity(_Granularity, metaclass=_GranularityEnumTypeWrapper):
 GRANULARITY_UNSPECIFIED: Granularity.ValueType  # 0
 """Take the default."""
 GRANULARITY_WORD: Granularity.ValueType  # 1
-"""Words, with the punctuation that touches them."""
+"""Words, with the punctuation that touches them. Those that share a token of the model are one; in scripts written
+without spaces they are the model's tokens, see Explanation.unspaced_scripts.
+"""
 GRANULARITY_TOKEN: Granularity.ValueType  # 2
-"""The model's own tokens."""
+"""The model's own tokens; those that share a character are one."""
 GRANULARITY_SENTENCE: Granularity.ValueType  # 3
 """Sentences."""
 GRANULARITY_SLIC: Granularity.ValueType  # 4
@@ -536,6 +540,7 @@ class Explanation(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     REUSED_EVALUATIONS_FIELD_NUMBER: _builtins.int
     SEGMENT_MAP_FIELD_NUMBER: _builtins.int
+    UNSPACED_SCRIPTS_FIELD_NUMBER: _builtins.int
     evaluations: _builtins.int
     """Rows of the model that this explanation rests on, the prediction itself included. It does not depend on
     what other requests have asked.
@@ -549,7 +554,9 @@ class Explanation(_message.Message):
     method_version: _builtins.str
     """Version of the method's implementation; the same request, seed and version repeat the answer."""
     reused_evaluations: _builtins.int
-    """Of the evaluations, those whose values were known or under way from other requests for the same input."""
+    """Of the evaluations, those whose values were known or under way from the same caller's other requests for the same
+    input.
+    """
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:
         """The players, in reading order. Not repeated in every answer of a stream, see StreamExplainResponse."""
@@ -570,6 +577,13 @@ class Explanation(_message.Message):
     def segment_map(self) -> Global___SegmentMap:
         """Where the segments lie; set for images. Not repeated in every answer of a stream, see StreamExplainResponse."""
 
+    @_builtins.property
+    def unspaced_scripts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Scripts of the text that are written without spaces between words, by their names in Unicode, such as "Thai" or
+        "Han": in them the words are the model's tokens, and never part of a character. Empty for texts whose words are
+        seen, and for other granularities than GRANULARITY_WORD.
+        """
+
     def __init__(
         self,
         *,
@@ -584,10 +598,11 @@ class Explanation(_message.Message):
         options: Global___ExplainOptions | None = ...,
         reused_evaluations: _builtins.int = ...,
         segment_map: Global___SegmentMap | None = ...,
+        unspaced_scripts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "quality", b"quality", "segment_map", b"segment_map"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributions", b"attributions", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "method_version", b"method_version", "options", b"options", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "segment_map", b"segment_map", "stop_reason", b"stop_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributions", b"attributions", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "method_version", b"method_version", "options", b"options", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "segment_map", b"segment_map", "stop_reason", b"stop_reason", "unspaced_scripts", b"unspaced_scripts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -37,7 +37,7 @@ class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState
     MODEL_STATE_READY: _ModelState.ValueType  # 3
     """Serving."""
     MODEL_STATE_FAILED: _ModelState.ValueType  # 4
-    """Refused; the reason says why."""
+    """Refused, or not in the repository though a label wants it; the reason says why."""
     MODEL_STATE_UNLOADING: _ModelState.ValueType  # 5
     """Takes no new requests; it leaves the memory once those it answers are done."""
     MODEL_STATE_REMOVED: _ModelState.ValueType  # 6
@@ -55,7 +55,7 @@ MODEL_STATE_LOADING: ModelState.ValueType  # 2
 MODEL_STATE_READY: ModelState.ValueType  # 3
 """Serving."""
 MODEL_STATE_FAILED: ModelState.ValueType  # 4
-"""Refused; the reason says why."""
+"""Refused, or not in the repository though a label wants it; the reason says why."""
 MODEL_STATE_UNLOADING: ModelState.ValueType  # 5
 """Takes no new requests; it leaves the memory once those it answers are done."""
 MODEL_STATE_REMOVED: ModelState.ValueType  # 6
@@ -147,11 +147,11 @@ class ModelStatus(_message.Message):
     model: _builtins.str
     """The model's name."""
     version: _builtins.int
-    """The version."""
+    """The version; 0 if the folder of the model cannot be read, so that no version of it is known."""
     state: Global___ModelState.ValueType
     """Its state."""
     reason: _builtins.str
-    """Why it is in this state, if that needs saying: the reason of a failure."""
+    """Why it is in this state, if that needs saying: the reason of a failure, or what it waits for."""
     input_kind: _bundle_pb2.InputKind.ValueType
     """What it reads; unspecified if its manifest could not be read."""
     bundle_digest: _builtins.str
@@ -168,7 +168,9 @@ class ModelStatus(_message.Message):
     """What it predicts; unspecified if its manifest could not be read."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Labels that point at it, such as "live"."""
+        """Labels that point at it, such as "live". One that was refused keeps those that an operator gave it: nothing else
+        answers in its place.
+        """
 
     @_builtins.property
     def previous_of(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -28,9 +28,10 @@ if _version_not_supported:
 class ModelServiceStub(object):
     """ModelService tells what is served, and changes it while the server answers.
 
-    A label, such as "live", points at a version that is loaded. Requests that name no version go to "live". Changes to
-    one model happen one after the other; those of other models do not wait for them. A change that has begun runs to
-    its end even when its caller leaves.
+    A label, such as "live", moves only to a version that is loaded. After a restart it points where it did, also where
+    that version cannot be loaded any more: calls are then refused with the reason. Requests that name no version go to
+    "live". Changes to one model happen one after the other; those of other models do not wait for them. A change that has
+    begun runs to its end even when its caller leaves. Before a model is started there is no change, but UNAVAILABLE.
     """
 
     def __init__(self, channel):
@@ -89,9 +90,10 @@ class ModelServiceStub(object):
 class ModelServiceServicer(object):
     """ModelService tells what is served, and changes it while the server answers.
 
-    A label, such as "live", points at a version that is loaded. Requests that name no version go to "live". Changes to
-    one model happen one after the other; those of other models do not wait for them. A change that has begun runs to
-    its end even when its caller leaves.
+    A label, such as "live", moves only to a version that is loaded. After a restart it points where it did, also where
+    that version cannot be loaded any more: calls are then refused with the reason. Requests that name no version go to
+    "live". Changes to one model happen one after the other; those of other models do not wait for them. A change that has
+    begun runs to its end even when its caller leaves. Before a model is started there is no change, but UNAVAILABLE.
     """
 
     def ListModels(self, request, context):
@@ -218,9 +220,10 @@ def add_ModelServiceServicer_to_server(servicer, server):
 class ModelService(object):
     """ModelService tells what is served, and changes it while the server answers.
 
-    A label, such as "live", points at a version that is loaded. Requests that name no version go to "live". Changes to
-    one model happen one after the other; those of other models do not wait for them. A change that has begun runs to
-    its end even when its caller leaves.
+    A label, such as "live", moves only to a version that is loaded. After a restart it points where it did, also where
+    that version cannot be loaded any more: calls are then refused with the reason. Requests that name no version go to
+    "live". Changes to one model happen one after the other; those of other models do not wait for them. A change that has
+    begun runs to its end even when its caller leaves. Before a model is started there is no change, but UNAVAILABLE.
     """
 
     @staticmethod

@@ -29,9 +29,10 @@ GRPC_VERSION: str
 class ModelServiceStub:
     """ModelService tells what is served, and changes it while the server answers.
 
-    A label, such as "live", points at a version that is loaded. Requests that name no version go to "live". Changes to
-    one model happen one after the other; those of other models do not wait for them. A change that has begun runs to
-    its end even when its caller leaves.
+    A label, such as "live", moves only to a version that is loaded. After a restart it points where it did, also where
+    that version cannot be loaded any more: calls are then refused with the reason. Requests that name no version go to
+    "live". Changes to one model happen one after the other; those of other models do not wait for them. A change that has
+    begun runs to its end even when its caller leaves. Before a model is started there is no change, but UNAVAILABLE.
     """
 
     @_typing.overload
@@ -65,9 +66,10 @@ class ModelServiceStub:
 class ModelServiceAsyncStub(ModelServiceStub):
     """ModelService tells what is served, and changes it while the server answers.
 
-    A label, such as "live", points at a version that is loaded. Requests that name no version go to "live". Changes to
-    one model happen one after the other; those of other models do not wait for them. A change that has begun runs to
-    its end even when its caller leaves.
+    A label, such as "live", moves only to a version that is loaded. After a restart it points where it did, also where
+    that version cannot be loaded any more: calls are then refused with the reason. Requests that name no version go to
+    "live". Changes to one model happen one after the other; those of other models do not wait for them. A change that has
+    begun runs to its end even when its caller leaves. Before a model is started there is no change, but UNAVAILABLE.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -97,9 +99,10 @@ class ModelServiceAsyncStub(ModelServiceStub):
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """ModelService tells what is served, and changes it while the server answers.
 
-    A label, such as "live", points at a version that is loaded. Requests that name no version go to "live". Changes to
-    one model happen one after the other; those of other models do not wait for them. A change that has begun runs to
-    its end even when its caller leaves.
+    A label, such as "live", moves only to a version that is loaded. After a restart it points where it did, also where
+    that version cannot be loaded any more: calls are then refused with the reason. Requests that name no version go to
+    "live". Changes to one model happen one after the other; those of other models do not wait for them. A change that has
+    begun runs to its end even when its caller leaves. Before a model is started there is no change, but UNAVAILABLE.
     """
 
     @_abc_1.abstractmethod

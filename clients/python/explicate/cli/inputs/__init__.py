@@ -91,7 +91,7 @@ def read_file(path: Path) -> Input:
     """
     try:
         if path.suffix == ".json":
-            held = json.loads(path.read_text(encoding="utf-8"))
+            held = json.loads(path.read_text(encoding="utf-8-sig"))
             if isinstance(held, dict) and held.keys() == {"text", "text_pair"}:
                 return (str(held["text"]), str(held["text_pair"]))
             if isinstance(held, dict):
@@ -103,6 +103,6 @@ def read_file(path: Path) -> Input:
     except ValueError as error:
         raise UsageError(f"{path} is not JSON: {error}") from error
     try:
-        return content.decode("utf-8").removesuffix("\n")
+        return content.decode("utf-8-sig").removesuffix("\n")
     except UnicodeDecodeError:
         return Image(content, str(path))

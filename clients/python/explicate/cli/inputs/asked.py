@@ -8,32 +8,14 @@ import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from explicate.cli import tables
-from explicate.errors import InvalidArgument, ServerError, UsageError, invalid_argument
+from explicate.cli.inputs.text_files import opened
+from explicate.errors import InvalidArgument, ServerError, invalid_argument
 from explicate.inputs import Input
 from explicate.views import amounts
-
-STDIN = "-"
-
-
-@contextmanager
-def opened(name: str) -> Iterator[TextIO]:
-    """The file `name`, or stdin for "-"; raises UsageError for what cannot be read or is not UTF-8."""
-    try:
-        if name == STDIN:
-            yield sys.stdin
-        else:
-            with Path(name).open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
-                yield file
-    except OSError as error:
-        raise UsageError(f"cannot read {name}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"cannot read {name}: it is not UTF-8") from error
 
 
 def json_lines(name: str, example: str) -> Iterator[tuple[int, str, Mapping[str, Any] | InvalidArgument]]:
@@ -43,8 +25,9 @@ def json_lines(name: str, example: str) -> Iterator[tuple[int, str, Mapping[str,
     """
     with opened(name) as file:
         for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield number, line.rstrip("\r\n"), json_object(line, example)
+            given = line.removeprefix("\ufeff") if number == 1 else line  # stdin may begin with a mark
+            if given.strip():
+                yield number, given.rstrip("\r\n"), json_object(given, example)
 
 
 def json_object(line: str, example: str) -> Mapping[str, Any] | InvalidArgument:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from explicate.cli.inputs import asked as line_files
 from explicate.cli.inputs.asked import Asked, InputKind
+from explicate.cli.inputs.text_files import STDIN
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.inputs import MAX_IMAGE_BYTES, Image
 from explicate.views.canvas import pillow
@@ -137,7 +138,7 @@ def _json_images(name: str, max_bytes: int) -> Iterator[Asked]:
 
     A FILE is found from the folder that the lines' own file is in.
     """
-    folder = Path() if name == line_files.STDIN else Path(name).parent
+    folder = Path() if name == STDIN else Path(name).parent
     for number, line, given in line_files.json_lines(name, _EXAMPLE):
         if isinstance(given, InvalidArgument):
             yield _image(number, Image(b"", line), given)

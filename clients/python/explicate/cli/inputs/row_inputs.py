@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from explicate.cli import tables
 from explicate.cli.inputs import asked as line_files
+from explicate.cli.inputs import text_files
 from explicate.cli.inputs.asked import Asked, InputKind
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.inputs import CellValue, TableRow
@@ -48,7 +49,9 @@ class RowInputs(InputKind):
         """--csv and --row."""
         group = parser.add_argument_group("rows", "An empty cell, or null in JSON, is a missing value.")
         group.add_argument(
-            "--csv", metavar="FILE", help="read rows from a CSV file (UTF-8) with a line of column names"
+            "--csv",
+            metavar="FILE",
+            help="read rows from a CSV file with a line of column names (UTF-8, or UTF-16 with its mark)",
         )
         group.add_argument(
             "--row",
@@ -101,22 +104,16 @@ def _described(column: Column, width: int) -> str:
 
 
 def _csv_rows(name: str, columns: Sequence[Column]) -> Iterator[Asked]:
-    with line_files.opened(name) as file:
-        reader = csv.reader(file, strict=True)
+    with text_files.opened(name) as file:
         try:
-            header = next(reader, [])
-            if problem := _wrong_names(header, columns):
-                raise UsageError(f"{name} {problem}")
-            lines = (line for line in reader if line)
-            for number, line in enumerate(lines, start=1):
+            header, lines = text_files.read_csv(file, [column.name for column in columns])
+            if wrong := _wrong_names(header, columns):
+                raise UsageError(f"{name} {wrong}")
+            for number, (line, problem) in enumerate(lines, start=1):
                 written = dict(zip(header, line, strict=False))
-                if len(line) == len(header):
-                    yield _asked(number, written, columns)
-                else:
-                    problem = f"has {len(line)} cells where the line of column names has {len(header)}"
-                    yield _row(number, written, _refusal(problem))
+                yield _row(number, written, _refusal(problem)) if problem else _asked(number, written, columns)
         except csv.Error as error:
-            raise UsageError(f"{name} is not CSV: {error} in line {reader.line_num}") from error
+            raise UsageError(f"{name} is not CSV: {error}") from error
 
 
 def _of_held_out(given: Mapping[str, object] | InvalidArgument) -> Mapping[str, object] | InvalidArgument:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from explicate.cli.inputs import asked as line_files
-from explicate.cli.inputs.asked import STDIN, Asked, InputKind
+from explicate.cli.inputs.asked import Asked, InputKind
+from explicate.cli.inputs.text_files import STDIN, encoding_of
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.inputs import TextPair
 
@@ -57,7 +60,9 @@ class TextInputs(InputKind):
             action="append",
             help="the second text, for a model of pairs; one for each TEXT, in their order",
         )
-        parser.add_argument("--file", metavar="FILE", type=Path, help="read one text a line from FILE (UTF-8)")
+        parser.add_argument(
+            "--file", metavar="FILE", type=Path, help="read one text a line from FILE (UTF-8, or UTF-16 with its mark)"
+        )
 
     def add_player_options(self, group: argparse._ArgumentGroup) -> None:
         """--max-players."""
@@ -120,9 +125,29 @@ def _json_texts(name: str) -> Iterator[Asked]:
 
 
 def _lines(file: BinaryIO) -> Iterator[Asked]:
-    for number, line in enumerate(file, start=1):
+    first = file.readline()
+    try:
+        encoding = encoding_of(first)
+    except UsageError as error:
+        raise UsageError(f"cannot read the texts: {error}") from None
+    if encoding.startswith("utf-8"):
+        lines = chain([first.removeprefix(codecs.BOM_UTF8)], file)
         # What is not UTF-8 becomes lone surrogates, as in arguments; the client then refuses that one row by name.
-        yield _text(number, line.rstrip(b"\r\n").decode("utf-8", errors="surrogateescape"))
+        texts: Iterator[str] = (line.decode("utf-8", errors="surrogateescape") for line in lines)
+    else:
+        texts = _wide_lines(chain([first], file), encoding)
+    for number, text in enumerate(texts, start=1):
+        yield _text(number, text.rstrip("\r\n"))
+
+
+def _wide_lines(parts: Iterator[bytes], encoding: str) -> Iterator[str]:
+    """The lines of UTF-16 or UTF-32, of which a byte \\n ends no character."""
+    rest = ""
+    for part in codecs.iterdecode(parts, encoding, errors="replace"):
+        *lines, rest = (rest + part).split("\n")
+        yield from lines
+    if rest:
+        yield rest
 
 
 def _text(number: int, text: str, refusal: InvalidArgument | None = None) -> Asked:

@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from explicate import json_documents
 from explicate._wire.channel import DEFAULT_TIMEOUT_S
 from explicate.cli import connection
-from explicate.cli import tables as json_lines
 from explicate.model_info import ModelStatus, Switched
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def run_traffic(arguments: argparse.Namespace) -> int:
             f" and shadows {shares.shadow_share:.3g} of the others"
         )
     else:
-        print(json_lines.dumps(shares))
+        print(json_documents.dumps(shares))
     return 0
 
 
@@ -156,7 +156,7 @@ def _print_status(status: ModelStatus, arguments: argparse.Namespace) -> int:
     if arguments.format == "text":
         print(f"{status.model} version {status.version} is {status.state}{_served(status)}")
     else:
-        print(json_lines.dumps(status))
+        print(json_documents.dumps(status))
     return 0
 
 
@@ -166,7 +166,7 @@ def _print_switched(switched: Switched, arguments: argparse.Namespace) -> int:
         before = f", version {switched.previous_version} before" if switched.previous_version else ""
         print(f"{status.model}: {arguments.label} is version {status.version}{_served(status)}{before}")
     else:
-        print(json_lines.dumps(switched))
+        print(json_documents.dumps(switched))
     return 0
 
 

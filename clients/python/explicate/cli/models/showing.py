@@ -9,8 +9,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from explicate import json_documents
 from explicate.cli import tables
-from explicate.cli import tables as json_lines
 from explicate.cli.inputs import kind_of
 from explicate.cli.models.changing import add_action, add_shared_options, connect
 from explicate.errors import DeadlineExceeded
@@ -53,7 +53,7 @@ def run_list(arguments: argparse.Namespace) -> int:
         statuses = client.list_models()
     if arguments.format == "json":
         for status in statuses:
-            print(json_lines.dumps(status))
+            print(json_documents.dumps(status))
     elif arguments.format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerows([_LISTED, *map(_cells, statuses)])
@@ -65,7 +65,7 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 
 def _cells(status: ModelStatus) -> list[str]:
-    cells = {**vars(status), "labels": ", ".join(status.labels)}
+    cells = {**vars(status), "labels": ", ".join(status.labels), "version": status.version or ""}
     return [str(cells[name]) for name in _LISTED]
 
 
@@ -80,7 +80,7 @@ def run_show(arguments: argparse.Namespace) -> int:
         width = max(len(name) for name, _ in lines)
         print("\n".join(f"{name:<{width}}  {tables.printable(value)}" for name, value in lines))
     else:
-        print(json_lines.dumps(description))
+        print(json_documents.dumps(description))
     return 0
 
 
@@ -89,7 +89,7 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
     reads = kind_of(description)
     outputs = "logits" if description.class_labels else "values"
     lines = [
-        ("model", f"{status.model} version {status.version}"),
+        ("model", _named(status)),
         ("state", f"{status.state} {status.reason}".strip()),
         ("version labels", ", ".join(status.labels)),
         *_traffic(description),
@@ -168,7 +168,7 @@ def run_watch(arguments: argparse.Namespace) -> int:
             for changes in client.watch_models(arguments.name):
                 heard = True
                 for status in changes.statuses:
-                    print(_changed(status) if arguments.format == "text" else json_lines.dumps(status), flush=True)
+                    print(_changed(status) if arguments.format == "text" else json_documents.dumps(status), flush=True)
         except DeadlineExceeded:
             if not heard:
                 raise
@@ -178,6 +178,9 @@ def run_watch(arguments: argparse.Namespace) -> int:
 def _changed(status: ModelStatus) -> str:
     labels = f" [{', '.join(status.labels)}]" if status.labels else ""
     reason = f": {status.reason}" if status.reason else ""
-    return tables.printable(
-        f"{time.strftime('%H:%M:%S')}  {status.model} version {status.version} {status.state}{labels}{reason}"
-    )
+    return tables.printable(f"{time.strftime('%H:%M:%S')}  {_named(status)} {status.state}{labels}{reason}")
+
+
+def _named(status: ModelStatus) -> str:
+    """Model and version; the version is 0 where the model's folder cannot be read."""
+    return f"{status.model} version {status.version}" if status.version else status.model

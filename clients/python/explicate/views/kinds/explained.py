@@ -72,6 +72,11 @@ class Explained(ABC):
         """What of its input the model did not read; empty when it read all."""
         return ""
 
+    @property
+    def not_words(self) -> str:
+        """Which features are not what they are called, and why; empty when all are."""
+        return ""
+
     @staticmethod
     def not_as_given(answer: Prediction) -> str:  # noqa: ARG004 - most kinds are taken as they are
         """What the model could not take as it was given, by an answer of any kind; empty when it took all."""
@@ -118,7 +123,8 @@ class Explained(ABC):
         if contribution.half_width > 0:
             interval = amounts.interval(contribution, self.decimals)
         return (
-            f"<tr><td>{escape(contribution.feature.name)}</td><td>{escape(self.beside(contribution.feature))}</td>"
+            f'<tr><td dir="auto">{escape(contribution.feature.name)}</td>'
+            f'<td dir="auto">{escape(self.beside(contribution.feature))}</td>'
             f'<td class="side lowers">{_bar(strength) if strength < 0 else ""}</td>'
             f'<td class="side">{_bar(strength) if strength > 0 else ""}</td>'
             f'<td class="figure"><span{unsure}>{amounts.number(contribution.value, self.decimals)}</span></td>'

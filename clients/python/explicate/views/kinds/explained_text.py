@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from explicate.views import amounts
 from explicate.views.amounts import translucent
+from explicate.views.characters import begun
 from explicate.views.kinds.explained import Explained
 
 if TYPE_CHECKING:
@@ -61,6 +62,15 @@ class ExplainedText(Explained):
         return f"the {what} too long for the model: it read {usage.tokens_used} of {usage.tokens} tokens, {read}"
 
     @property
+    def not_words(self) -> str:
+        names = [script.replace("_", " ") for script in self.explanation.unspaced_scripts]
+        if not names:
+            return ""
+        listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+        said = "is written without spaces: its" if len(names) == 1 else "are written without spaces: their"
+        return f"{listed} {said} words are the model's tokens"
+
+    @property
     def texts(self) -> list[str]:
         """The text, or both of a pair."""
         pair = self.result.text_pair
@@ -91,12 +101,13 @@ class ExplainedText(Explained):
         contributions = self.explanation.contributions(output)
         scale = amounts.largest(self.explanation.attributions[output])
         texts = [
-            f'<div class="text">{"".join(self._piece(piece, contributions, scale) for piece in self.pieces(i))}</div>'
-            for i in range(len(self.texts))
+            f'<div class="text" dir="auto">'
+            f"{''.join(self._piece(piece, contributions, scale) for piece in self.pieces(number))}</div>"
+            for number in range(len(self.texts))
         ]
         # A phrase may hold commas, so they cannot part the phrases.
         figures = " · ".join(self._figures(contribution) for contribution in self.explanation.top(_LISTED, output))
-        return "".join(texts) + f'<p class="faint">{escape(figures)}</p>'
+        return "".join(texts) + f'<p class="faint" dir="auto">{figures}</p>'
 
     def _piece(self, piece: Segment, contributions: Sequence[Contribution], scale: float) -> str:
         if not piece.is_read:
@@ -112,12 +123,12 @@ class ExplainedText(Explained):
 
     def _figures(self, contribution: Contribution) -> str:
         text = contribution.feature.text
-        shown = text if len(text) <= _LISTED_CHARACTERS else f"{text[: _LISTED_CHARACTERS - 1].rstrip()}…"
+        shown = text if len(text) <= _LISTED_CHARACTERS else f"{begun(text, _LISTED_CHARACTERS - 1).rstrip()}…"
         value, half_width = (
             amounts.number(contribution.value, self.decimals),
             amounts.half_width(contribution, self.decimals),
         )
-        return f"{shown} {value} {half_width}".rstrip()
+        return f"<bdi>{escape(shown)}</bdi> {value} {half_width}".rstrip()
 
 
 @dataclass(frozen=True)

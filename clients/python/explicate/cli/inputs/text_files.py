@@ -1,0 +1,132 @@
+"""Text files as spreadsheets and scripts write them: their encoding by its mark, their separator by the header.
+
+Nothing is guessed: what has no mark is UTF-8, and of the usual separators that one counts which finds the columns that
+are looked for. `explicate train` reads more, with packages that the client does not need.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from explicate.errors import UsageError
+
+if TYPE_CHECKING:
+    import _csv
+
+STDIN = "-"
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_FOREIGN = {
+    b"\x1f\x8b": "it is compressed: unpack it first",
+    b"PK\x03\x04": "it is a spreadsheet or an archive: save it as CSV, or unpack it",
+    b"\xd0\xcf\x11\xe0": "it is an old Excel file: save it as CSV",
+    b"PAR1": "it is a Parquet file: save it as CSV",
+}
+_SEPARATORS = ",;\t|"
+_NO_NAME = re.compile(r"(Unnamed: \d+)?")  # the index of a pandas frame, and what stands behind the last separator
+_NOTHING = " \t\r\n\x1a"
+
+
+def encoding_of(first: bytes) -> str:
+    """The encoding of a file by its first bytes; raises UsageError when they are not those of a text."""
+    for start, why in _FOREIGN.items():
+        if first.startswith(start):
+            raise UsageError(why)
+    if encoding := next((encoding for mark, encoding in _MARKS.items() if first.startswith(mark)), ""):
+        return encoding
+    if b"\0" in first:
+        raise UsageError("it has zero bytes, as UTF-16 without a byte order mark has: save it as UTF-8")
+    return "utf-8"
+
+
+@contextmanager
+def opened(name: str) -> Iterator[TextIO]:
+    """The file `name`, or stdin for "-"; raises UsageError for what cannot be read or is not text."""
+    try:
+        if name == STDIN:
+            yield sys.stdin
+            return
+        with Path(name).open("rb") as file:
+            try:
+                encoding = encoding_of(file.peek(4)[:4])
+            except UsageError as error:
+                raise UsageError(f"cannot read {name}: {error}") from None
+            with io.TextIOWrapper(file, encoding=encoding, newline="") as text:
+                yield text
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {error.strerror}") from error
+    except UnicodeError as error:
+        raise UsageError(f"cannot read {name}: it is not {_told(error)}: save it as UTF-8") from error
+
+
+def _told(error: UnicodeError) -> str:
+    return getattr(error, "encoding", "UTF-8").upper()
+
+
+def read_csv(file: TextIO, known: Collection[str]) -> tuple[list[str], Iterator[tuple[list[str], str]]]:
+    """The names of a CSV file's columns, and each line that is not empty: its cells, and what is wrong with them or "".
+
+    Columns without a name are left out, blanks around names are not part of them, and a line's empty cells beyond the
+    header are left out. The separator is that of a first line "sep=;", or the one that finds most of the `known` names.
+
+    Raises csv.Error, with the line of the file, now and while the lines are read.
+    """
+    before, first, separator = 0, "", ""
+    for line in file:
+        if line[:4].lower() == "sep=" and len(note := line.rstrip("\r\n")) == 5:
+            separator = note[4]
+        elif line.strip(_NOTHING) and (not line.startswith("#") or _found(line, known)):
+            first = line
+            break
+        before += 1
+    separator = separator or max(_SEPARATORS, key=lambda one: _found(first, known, one))
+    spaced = separator in first and first.count(separator) == first.count(f"{separator} ")
+    reader = csv.reader(chain([first], file), delimiter=separator, skipinitialspace=spaced, strict=True)
+    lines = _numbered(reader, before)
+    header = _names(next(lines, []), known)
+    kept = [place for place, name in enumerate(header) if not _NO_NAME.fullmatch(name)]
+    return [header[place] for place in kept], _cells(lines, len(header), kept)
+
+
+def _numbered(reader: _csv.Reader, before: int) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise csv.Error(f"{error} in line {before + reader.line_num}") from None
+
+
+def _cells(lines: Iterator[list[str]], width: int, kept: Sequence[int]) -> Iterator[tuple[list[str], str]]:
+    for line in lines:
+        if not line or (len(line) == 1 < width and not line[0].strip(_NOTHING)):
+            continue
+        fits = len(line) >= width and not any(cell.strip(_NOTHING) for cell in line[width:])
+        problem = "" if fits else f"has {len(line)} cells where the line of column names has {width}"
+        yield [line[place] for place in kept if place < len(line)], problem
+
+
+def _found(line: str, known: Collection[str], separator: str = "") -> int:
+    """How many of the known names a line has, with a separator or the best one."""
+    if not separator:
+        return max(_found(line, known, one) for one in _SEPARATORS)
+    return len(set(known) & set(_names(next(csv.reader([line], delimiter=separator), []), known)))
+
+
+def _names(cells: Sequence[str], known: Collection[str]) -> list[str]:
+    """Names without what surrounds them, unless a known one has it: blanks, and of the first a mark or a #."""
+    cleaned = [cell.strip() for cell in cells]
+    cleaned[:1] = [name.lstrip("\ufeff#").strip() for name in cleaned[:1]]
+    return [cell if cell in known else name for cell, name in zip(cells, cleaned, strict=True)]

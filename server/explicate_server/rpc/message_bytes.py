@@ -1,0 +1,295 @@
+"""From the bytes of a request to its message, refused by what they already show, and from a large answer to its bytes.
+
+A message of 16 MiB can hold a row of 600,000 cells, which takes protobuf seconds to read, with the interpreter to
+itself. So a large one is first walked over without being read, in a thread, as far as the first thing that is over a
+limit; then it is read a slice after the other, between which the event loop has its turn. Answers are written so too.
+https://protobuf.dev/programming-guides/encoding/
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import DecodeError, Message
+
+from explicate.v1 import inference_service_pb2 as messages
+from explicate.v1 import table_pb2
+from explicate_server.call_record import caller_of_call
+from explicate_server.errors import InvalidRequest, Violation
+from explicate_server.inference.workers import Workers
+from explicate_server.runtime.batcher import Priority
+from explicate_server.settings import Settings
+
+# Reading this much takes less than a millisecond, whatever it is.
+MOST_INLINE_BYTES = 32 << 10
+# A slice: half a millisecond of texts or numbers, 3 ms of cells.
+_SLICE_BYTES = 256 << 10
+# Names and numbers only: nothing that a caller may say to ModelService is longer.
+_MOST_OTHER_BYTES = 64 << 10
+# Of a row or a table; no bundle has more.
+_MOST_COLUMNS = 10_000
+# Fields that are not ours, and those that have no reason to come again and again; each column has a name.
+_MOST_STRAY_FIELDS = 4 * _MOST_COLUMNS
+_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_LAST_BYTE = 0x80  # a varint's bytes are below this where it ends
+
+_Parse = Callable[[bytes], Message]
+_Field = tuple[int, int, int, int]
+"""Number of a field, and where it begins, where its value begins and where that ends."""
+
+
+class Reader:
+    """Reads the requests of one server."""
+
+    def __init__(self, settings: Settings, workers: Workers) -> None:
+        self._limits = _Limits(settings.max_inputs, settings.max_text_bytes, settings.max_image_bytes)
+        self._workers = workers
+
+    async def read(self, parse: _Parse, data: bytes) -> Message:
+        """The message that ``parse``, the `FromString` of its class, reads of the bytes.
+
+        Raises:
+            InvalidRequest: its bytes show that it is over a limit.
+            DecodeError, UnicodeDecodeError: they are no such message.
+        """
+        if len(data) <= MOST_INLINE_BYTES:
+            return parse(data)
+        return await self.run(lambda: self._read(parse, data))
+
+    async def run(self, step: Callable[[], Any]) -> Any:
+        """Do something with a large message in a thread."""
+        return await self._workers.predict.run(step, caller=caller_of_call(), priority=Priority.PREDICT)
+
+    def _read(self, parse: _Parse, data: bytes) -> Message:
+        walk = _Walk(data, self._limits)
+        if parse == messages.PredictRequest.FromString:
+            message = messages.PredictRequest()
+            for piece in list(walk.predict()):  # all of it is checked before any of it is read
+                message.MergeFromString(piece)
+            return message
+        if parse in (messages.ExplainRequest.FromString, messages.StreamExplainRequest.FromString):
+            walk.explain()
+        elif len(data) > _MOST_OTHER_BYTES:
+            _refuse("request", f"has {len(data):,} bytes; at most {_MOST_OTHER_BYTES:,} are taken by this call")
+        return parse(data)
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What one request may hold: inputs or rows, bytes of each text, and of each image."""
+
+    inputs: int
+    text_bytes: int
+    image_bytes: int
+
+
+def _numbers(kind: Descriptor, *names: str) -> tuple[int, ...]:
+    return tuple(kind.fields_by_name[name].number for name in names)
+
+
+_INPUTS, _TABLE = _numbers(messages.PredictRequest.DESCRIPTOR, "inputs", "table")
+(_SPEC,) = _numbers(messages.ExplainRequest.DESCRIPTOR, "spec")
+(_INPUT,) = _numbers(messages.ExplainSpec.DESCRIPTOR, "input")
+_TEXT, _ROW, _IMAGE = _numbers(messages.Input.DESCRIPTOR, "text", "tabular", "image")
+_FIRST, _SECOND = _numbers(messages.TextInput.DESCRIPTOR, "text", "text_pair")
+(_CELLS,) = _numbers(messages.TabularInput.DESCRIPTOR, "cells")
+(_CONTENT,) = _numbers(messages.ImageInput.DESCRIPTOR, "content")
+_ROWS, _COLUMNS = _numbers(table_pb2.Table.DESCRIPTOR, "rows", "columns")
+_NUMBERS, _CATEGORIES = _numbers(table_pb2.TableColumn.DESCRIPTOR, "numbers", "categories")
+(_VALUES,) = _numbers(table_pb2.NumberValues.DESCRIPTOR, "values")
+_NAMES, _CODES = _numbers(table_pb2.CategoryValues.DESCRIPTOR, "names", "codes")
+
+
+class _Walk:
+    """Goes over the bytes of a message, field by field, and refuses what is over a limit as soon as it shows.
+
+    What comes in several parts, as the encoding allows for every message, is counted over all of them.
+    """
+
+    def __init__(self, data: bytes, limits: _Limits) -> None:
+        self._data = data
+        self._limits = limits
+        self._counted: Counter[str] = Counter()
+
+    def predict(self) -> Iterator[bytes]:
+        """The bytes of a PredictRequest in slices, which read one after the other into one message are all of it."""
+        first = 0
+        for number, begin, start, end in self._fields(0, len(self._data)):
+            if number == _INPUTS:
+                self._input(start, end, f"inputs[{self._counted['inputs']}]")
+                self._count("inputs", self._limits.inputs, "inputs")
+            elif number == _TABLE:
+                yield self._data[first:begin]
+                yield from self._table(start, end)
+                first = end
+            else:
+                self._stray()
+            if end - first >= _SLICE_BYTES:
+                yield self._data[first:end]
+                first = end
+        yield self._data[first:]
+
+    def explain(self) -> None:
+        """Check an ExplainRequest or a StreamExplainRequest, whose fields are the same."""
+        for spec in self._wanted(0, len(self._data), _SPEC):
+            for value in self._wanted(*spec[2:], _INPUT):
+                self._input(*value[2:], "input")
+
+    def _input(self, start: int, end: int, path: str) -> None:
+        for number, _, first, last in self._wanted(start, end, _TEXT, _ROW, _IMAGE):
+            if number == _ROW:
+                self._cells(first, last, path)
+            elif number == _TEXT:
+                for part, _, begin, stop in self._wanted(first, last, _FIRST, _SECOND):
+                    self._text(f"{path}.text" if part == _FIRST else f"{path}.text.text_pair", stop - begin)
+            else:
+                for _, _, begin, stop in self._wanted(first, last, _CONTENT):
+                    self._image(f"{path}.image.content", stop - begin)
+            self._counted[path] += 1
+
+    def _cells(self, start: int, end: int, path: str) -> None:
+        if end - start <= MOST_INLINE_BYTES and not self._counted[path]:
+            return  # too few to take time
+        for _ in self._fields(start, end):
+            self._count(f"{path}.tabular.cells", _MOST_COLUMNS, "cells")
+
+    def _text(self, path: str, size: int) -> None:
+        if size > self._limits.text_bytes:
+            _refuse(path, f"is {size:,} bytes of UTF-8; at most {self._limits.text_bytes:,} are accepted")
+
+    def _image(self, path: str, size: int) -> None:
+        if size > self._limits.image_bytes:
+            _refuse(path, f"has {size:,} bytes; at most {self._limits.image_bytes:,} are accepted")
+
+    def _table(self, start: int, end: int) -> Iterator[bytes]:
+        """A table as fields of the request that hold some of its columns each."""
+        first = start
+        for number, _, begin, stop in self._fields(start, end):
+            if number == _COLUMNS:
+                self._column(begin, stop, f"table.columns[{self._counted['table.columns']}]")
+                self._count("table.columns", _MOST_COLUMNS, "columns")
+            else:
+                self._stray()
+                if number == _ROWS:
+                    self._rows(_varint(self._data, begin, stop)[0])
+            if stop - first >= _SLICE_BYTES:
+                yield _length_field(_TABLE, self._data[first:stop])
+                first = stop
+        yield _length_field(_TABLE, self._data[first:end])
+
+    def _rows(self, rows: int) -> None:
+        if self._limits.inputs < rows < 1 << 31:  # a negative number is a larger one here, and refused later
+            _refuse("table.rows", f"has {rows:,} rows; give 1 to {self._limits.inputs:,} in one call")
+
+    def _column(self, start: int, end: int, path: str) -> None:
+        if end - start <= self._limits.inputs:
+            return  # a value takes a byte at least
+        for number, _, first, last in self._wanted(start, end, _NUMBERS, _CATEGORIES):
+            values = (_VALUES,) if number == _NUMBERS else (_CODES, _NAMES)
+            for part, begin, at, stop in self._wanted(first, last, *values):
+                if number == _NUMBERS:
+                    packed = (stop - at) // 8 if self._data[begin] & 7 == _LENGTH else 1
+                    self._count(f"{path}.numbers.values", self._limits.inputs, "values", packed)
+                elif part == _NAMES:
+                    self._count(f"{path}.categories.names", self._limits.inputs, "names")
+                else:
+                    self._count(f"{path}.categories.codes", self._limits.inputs, "codes", self._varints(at, stop))
+
+    def _varints(self, start: int, end: int) -> int:
+        """How many numbers are packed there."""
+        return int(np.count_nonzero(np.frombuffer(self._data, np.uint8, end - start, start) < _LAST_BYTE))
+
+    def _count(self, path: str, most: int, what: str, places: int = 1) -> None:
+        self._counted[path] += places
+        if self._counted[path] > most:
+            _refuse(path, f"has more than {most:,} {what}; give at most that many in one call")
+
+    def _stray(self) -> None:
+        self._count("request", _MOST_STRAY_FIELDS, "fields that are not repeated")
+
+    def _wanted(self, start: int, end: int, *numbers: int) -> Iterator[_Field]:
+        """The fields with these numbers; how many others there are is bounded."""
+        for field in self._fields(start, end):
+            if field[0] in numbers:
+                yield field
+            else:
+                self._stray()
+
+    def _fields(self, start: int, end: int) -> Iterator[_Field]:
+        """The fields between two places of the bytes.
+
+        Raises:
+            DecodeError: that is no message.
+        """
+        data, at = self._data, start
+        while at < end:
+            begin = at
+            tag, at = _varint(data, at, end)
+            number, kind = tag >> 3, tag & 7
+            if kind == _LENGTH:
+                length, at = _varint(data, at, end)
+                last = at + length
+            elif kind == _VARINT:
+                _, last = _varint(data, at, end)
+            elif kind in (_FIXED64, _FIXED32):
+                last = at + (8 if kind == _FIXED64 else 4)
+            else:  # groups, which no message of ours has
+                raise DecodeError(f"wire type {kind}")
+            if last > end or not number:
+                raise DecodeError("a field goes beyond its message")
+            yield number, begin, at, last
+            at = last
+
+
+def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """The number that begins at a place, and the place after it."""
+    value = shift = 0
+    while at < end and shift < 64:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < _LAST_BYTE:
+            return value, at
+        shift += 7
+    raise DecodeError("a number does not end")
+
+
+def _length_field(number: int, value: bytes) -> bytes:
+    """A field with these bytes as its value."""
+    head = bytearray([number << 3 | _LENGTH])
+    length = len(value)
+    while length >= _LAST_BYTE:
+        head.append(length & 0x7F | _LAST_BYTE)
+        length >>= 7
+    head.append(length)
+    return bytes(head) + value
+
+
+def _refuse(path: str, problem: str) -> NoReturn:
+    raise InvalidRequest([Violation(path, problem)])
+
+
+# Numbers of an answer that become one slice of its bytes: about a millisecond for scores with labels.
+SLICE_NUMBERS = 512
+
+
+def in_slices(
+    rows: int,
+    most: int,
+    part: Callable[[slice], messages.PredictResponse],
+    rest: messages.PredictResponse,
+) -> messages.PredictResponse | bytes:
+    """An answer of ``rest`` and the parts for some rows each; its bytes if there are several.
+
+    Bytes of messages one after the other are those of the message that all of them merge into:
+    https://protobuf.dev/programming-guides/encoding/#last-one-wins
+    """
+    most = max(1, most)
+    if rows <= most:
+        rest.MergeFrom(part(slice(rows)))
+        return rest
+    parts = [part(slice(first, first + most)).SerializeToString() for first in range(0, rows, most)]
+    return b"".join([rest.SerializeToString(), *parts])
