@@ -60,7 +60,7 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
     status: Any = rpc_status.from_call(error)  # type: ignore[arg-type]
     info = error_details_pb2.ErrorInfo()
     assert any(detail.Unpack(info) for detail in status.details)
-    return info.reason
+    return str(info.reason)
 
 
 async def test_what_one_token_has_asked_costs_another_all_of_its_rows(tiny_repository: Path, tmp_path: Path) -> None:

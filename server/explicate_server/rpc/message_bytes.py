@@ -9,7 +9,7 @@ https://protobuf.dev/programming-guides/encoding/
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn, TypeVar
 
 import numpy as np
 from google.protobuf.descriptor import Descriptor
@@ -36,6 +36,7 @@ _MOST_STRAY_FIELDS = 4 * _MOST_COLUMNS
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _LAST_BYTE = 0x80  # a varint's bytes are below this where it ends
 
+_T = TypeVar("_T")
 _Parse = Callable[[bytes], Message]
 _Field = tuple[int, int, int, int]
 """Number of a field, and where it begins, where its value begins and where that ends."""
@@ -59,7 +60,7 @@ class Reader:
             return parse(data)
         return await self.run(lambda: self._read(parse, data))
 
-    async def run(self, step: Callable[[], Any]) -> Any:
+    async def run(self, step: Callable[[], _T]) -> _T:
         """Do something with a large message in a thread."""
         return await self._workers.predict.run(step, caller=caller_of_call(), priority=Priority.PREDICT)
 

@@ -107,7 +107,8 @@ async def measure_holds(repository: Path, kinds: Mapping[str, Message], *, times
             for _ in range(times):
                 for kind, (method, request) in kinds.items():
                     await asyncio.to_thread(longest_s)
-                    call: Any = channel.unary_unary(_SERVICE + method)(request)
+                    send: Any = channel.unary_unary(_SERVICE + method)
+                    call = send(request)
                     figures.codes[kind] = (await call.code()).name
                     await asyncio.sleep(_QUIET_S)  # what is thrown away afterwards counts too
                     figures.seconds[kind].append(await asyncio.to_thread(longest_s))

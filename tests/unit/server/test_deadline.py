@@ -68,7 +68,8 @@ async def test_the_time_of_a_hand_over_is_the_wait_and_not_the_step() -> None:
 
 
 async def test_threads_take_one_step_of_each_caller_in_turn_and_bulk_apart() -> None:
-    workers, done = Workers(), []
+    workers = Workers()
+    done: list[tuple[str, Priority]] = []
     begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
 
     def hold() -> None:

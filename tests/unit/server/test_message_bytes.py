@@ -69,7 +69,9 @@ _LONG_TEXT = messages.Input(text=messages.TextInput(text="tea " * 20_000))
 _LONG_PAIR = messages.Input(text=messages.TextInput(text="tea", text_pair="tea " * 20_000))
 _LARGE_IMAGE = messages.Input(image=messages.ImageInput(content=bytes(9 << 20)))
 _NAMES = {"names": [f"n{number}" for number in range(20_000)], "codes": [0]}
-_OF_MANY_ROWS = table_pb2.Table(rows=9_000, columns=[table_pb2.TableColumn(numbers={"values": [1.0] * 9_000})])
+_OF_MANY_ROWS = table_pb2.Table(
+    rows=9_000, columns=[table_pb2.TableColumn(numbers=table_pb2.NumberValues(values=[1.0] * 9_000))]
+)
 
 
 @pytest.mark.parametrize(
@@ -107,9 +109,7 @@ async def test_what_bytes_show_to_be_over_a_limit_is_refused_and_never_read(
     given_bytes = data if isinstance(data, bytes) else data.SerializeToString()
     monkeypatch.setattr(message_bytes, "messages", _Unread(messages))
     with pytest.raises(InvalidRequest) as caught:
-        await reader.read(
-            kind.FromString if kind is not _PREDICT else message_bytes.messages.PredictRequest.FromString, given_bytes
-        )
+        await reader.read(kind.FromString if kind is not _PREDICT else _UnreadPredict.FromString, given_bytes)
     assert [violation.field for violation in caught.value.violations] == [path]
 
 
@@ -158,7 +158,7 @@ async def test_a_large_message_is_read_by_a_thread_a_slice_at_a_time(
             slices.append((len(data), threading.current_thread() is threading.main_thread()))
 
     noted = _Unread(messages)
-    noted.PredictRequest = Noting
+    noted.PredictRequest = Noting  # type: ignore[assignment]
     monkeypatch.setattr(message_bytes, "messages", noted)
     rows = messages.PredictRequest(inputs=[a_row(500)] * 1000).SerializeToString()
     columns = a_table(**{f"b{number}": {"numbers": {"values": [0.5] * 1024}} for number in range(1000)})

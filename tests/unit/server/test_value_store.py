@@ -1,5 +1,7 @@
 """What the store of values keeps, and what it gives up when it is full."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -115,12 +117,18 @@ def test_a_caller_with_much_in_the_store_makes_room_from_its_own() -> None:
 
 def test_making_room_looks_at_no_more_games_than_it_drops(monkeypatch: pytest.MonkeyPatch) -> None:
     store = ValueStore(500 * size_of_one_game())
-    dropped: list[object] = []
-    monkeypatch.setattr(store, "_drop", lambda place, drop=store._drop: (dropped.append(place), drop(place)))
+    dropped: list[Any] = []
+    drop = store._drop
+
+    def noted(place: Any) -> None:
+        dropped.append(place)
+        drop(place)
+
+    monkeypatch.setattr(store, "_drop", noted)
     with store.game("read all the time") as read:
         store.remember(read, keys(0), VALUES)
         for number in range(1000):
             with store.game(number) as game:
                 store.remember(game, keys(0), VALUES)
-    assert [place for _, place in dropped] == list(range(501))  # type: ignore[misc]
+    assert [number for _, number in dropped] == list(range(501))
     assert store.games == 500
