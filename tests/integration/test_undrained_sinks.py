@@ -24,7 +24,7 @@ async def test_a_server_whose_log_nobody_reads_answers_drains_and_exits(tiny_rep
         process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(process.wait, 60) == 0
         assert process.stderr is not None
-        assert "serving 1 model(s)" in process.stderr.read()
+        assert "serving 1 version(s)" in process.stderr.read()
 
 
 async def test_an_audit_log_on_a_disk_that_hangs_counts_each_line_it_does_not_write(
