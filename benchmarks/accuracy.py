@@ -22,6 +22,7 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from benchmarks.accuracy_methods import METHODS, Attributor, Floats, Game
+from benchmarks.stopping import ToleranceStops, TopKStops, measure_tolerance, measure_top_k, print_stops
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "data" / "golden"
 FILES = {"text": "distilbert_imdb_14_tokens.npz", "image": "resnet18_imagenet_14_superpixels.npz"}
@@ -48,10 +49,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=2, help="seeds per game (default: 2)")
     parser.add_argument("--games", choices=FILES, nargs="+", default=list(FILES), help="which games (default: all)")
+    parser.add_argument("--stops", action="store_true", help="measure early stops instead: coverage, wrong top k")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw error against rows per player")
     arguments = parser.parse_args()
     if not GOLDEN.exists():
         sys.exit(f"The exact games are not in {GOLDEN}; put them there to run this benchmark.")
+    if arguments.stops:
+        measure_stops(arguments.games, seeds=arguments.seeds)
+        return
     figures: list[Accuracy] = []
     # Small matrices: on busy cores several BLAS threads are a hundred times slower, for every method here.
     with threadpool_limits(limits=1, user_api="blas"):
@@ -68,10 +73,28 @@ def main() -> None:
         plot(figures, arguments.plot)
 
 
+def measure_stops(chosen: Sequence[str], *, seeds: int) -> None:
+    """Print what holds at the stops of our methods that stop by themselves."""
+    tolerance: list[ToleranceStops] = []
+    top_k: list[TopKStops] = []
+    with threadpool_limits(limits=1, user_api="blas"):
+        for games in chosen:
+            tables, n = exact_games(games)
+            played, truths = [_game(table, n) for table in tables], [shapley_values(table, n) for table in tables]
+            tolerance += measure_tolerance(games, played, truths, seeds)
+            top_k += measure_top_k(games, played, truths, seeds)
+    print_stops(tolerance, top_k)
+
+
+def exact_games(games: str) -> tuple[Floats, int]:
+    """All values of all games of one set, float64[games, 2^n], and n."""
+    data = np.load(GOLDEN / FILES[games])
+    return data["V"].astype(np.float64), int(data["n"])
+
+
 def measure(games: str, *, seeds: Sequence[int]) -> list[Accuracy]:
     """All methods at all budgets on one set of games; progress on stderr."""
-    data = np.load(GOLDEN / FILES[games])
-    tables, n = data["V"].astype(np.float64), int(data["n"])
+    tables, n = exact_games(games)
     truths = [shapley_values(table, n) for table in tables]
     figures = []
     for name, attribute in METHODS.items():

@@ -1,42 +1,34 @@
 """The columns of a table: which place each has in a model row, and how its values become numbers.
 
-A model row is float64[columns]: the number columns in the schema's order, NaN where missing, then the codes of the
-other columns in theirs: 0 for a category that is not known, 1 for missing, 2 + k for the k-th category. Both what the
-graph takes as float32 and what it takes as int64 are exact in it.
+A model row is float64[columns]: the number and date columns in the schema's order, NaN where missing, then the codes
+of the other columns in theirs: 0 for a category that is not known, 1 for missing, 2 + k for the k-th category. Both
+what the graph takes as float32 and what it takes as int64 are exact in it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from types import NoneType
 from typing import Any  # JSON values
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate.v1.bundle_pb2 import COLUMN_TYPE_BOOLEAN, COLUMN_TYPE_NUMBER, TabularSchema
+from explicate.v1.bundle_pb2 import COLUMN_TYPE_DATE, COLUMN_TYPE_NUMBER, TabularSchema
+from explicate_bundle.cells.cell_readers import LARGEST_NUMBER, CellError, CellReader, NumberCells, cell_reader
 from explicate_bundle.model_inputs import CellValue, TabularInput
 
 UNKNOWN_CODE, MISSING_CODE, FIRST_CATEGORY_CODE = 0, 1, 2
-LARGEST_NUMBER = float(np.finfo(np.float32).max)
 NUMBERS_NAME, CODES_NAME = "numbers", "codes"
 """The graph's inputs."""
-_CATEGORIES_NAMED = 8
-
-
-class CellError(ValueError):
-    """A row of a file does not fit the columns; the message names the column."""
-
-
-class TooLargeError(CellError):
-    """A number is beyond what the graph's 32-bit inputs hold; a server refuses such rows."""
+NUMERIC_TYPES = (COLUMN_TYPE_NUMBER, COLUMN_TYPE_DATE)
+"""The types of columns whose values are numbers of a model row; those of all others are codes."""
 
 
 @dataclass(frozen=True)
 class TableRows:
     """Rows in the graph's form."""
 
-    numbers: NDArray[np.float32]  # [rows, number columns], NaN where missing
+    numbers: NDArray[np.float32]  # [rows, number and date columns], NaN where missing
     codes: NDArray[np.int64]  # [rows, other columns]
 
     def __len__(self) -> int:
@@ -60,34 +52,34 @@ class TableRows:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, its place in a model row, and its codes by category; None for a number column."""
+    """One column: its name, its place in a model row, its codes by category (None where values are numbers)."""
 
     name: str
     place: int
     codes: Mapping[str, int] | None
+    cells: CellReader
 
     def number_of(self, value: CellValue) -> float:
-        """The number in the model row for a value that has no :meth:`problem`."""
+        """The number in the model row for a value; raises CellError for one that has a :meth:`problem`."""
+        read = self.cells.read(value)
         if self.codes is None:
-            return float("nan") if value is None else float(value)
-        return MISSING_CODE if value is None else self.codes.get(str(value), UNKNOWN_CODE)
+            return float("nan") if read is None else float(read)
+        return MISSING_CODE if read is None else self.codes.get(str(read), UNKNOWN_CODE)
 
     def numbers_of(self, values: Sequence[CellValue]) -> NDArray[np.float64] | None:
         """What :meth:`number_of` gives for each value, float64[values]; None when one has a :meth:`problem`."""
-        if not set(map(type, values)) <= {NoneType, float if self.codes is None else str}:
+        if isinstance(self.cells, NumberCells) and set(map(type, values)) <= {NoneType, float}:
+            numbers = np.array(values, dtype=np.float64)  # None becomes NaN
+            too_many_nan = np.count_nonzero(np.isnan(numbers)) > values.count(None)
+            return None if too_many_nan or (np.abs(numbers) > LARGEST_NUMBER).any() else numbers
+        found: dict[CellValue, float] = {}
+        found.update((self.codes or {}).items())
+        try:
+            for value in set(values) - found.keys():  # values repeat
+                found[value] = self.number_of(value)
+        except CellError:
             return None
-        if self.codes is not None:
-            codes: dict[CellValue, int] = {None: MISSING_CODE}
-            codes.update(self.codes.items())
-            return np.array([codes.get(value, UNKNOWN_CODE) for value in values], dtype=np.float64)
-        numbers = np.array(values, dtype=np.float64)  # None becomes NaN
-        too_many_nan = np.count_nonzero(np.isnan(numbers)) > values.count(None)
-        return None if too_many_nan or (np.abs(numbers) > LARGEST_NUMBER).any() else numbers
-
-    def codes_of(self, names: Sequence[str]) -> NDArray[np.int64]:
-        """The codes of categories by name, int64[names + 1], with the one of a missing value behind them."""
-        codes = self.codes or {}
-        return np.array([*(codes.get(name, UNKNOWN_CODE) for name in names), MISSING_CODE], dtype=np.int64)
+        return np.array([found[value] for value in values], dtype=np.float64)
 
     def value_of(self, number: float) -> CellValue:
         """A value that becomes the number."""
@@ -98,20 +90,15 @@ class Column:
 
     def problem(self, value: CellValue) -> str | None:
         """What is wrong with a value, in a sentence; None when nothing is."""
-        if value is None:
-            return None
-        if self.codes is None:
-            return "is a category; this column takes numbers" if isinstance(value, str) else number_problem(value)
-        return None if isinstance(value, str) else f"is a number; this column takes categories, {self._some_categories}"
+        try:
+            self.cells.read(value)
+        except CellError as error:
+            return str(error)
+        return None
 
     @property
     def _unknown_name(self) -> str:
         return "?" * (1 + max(map(len, self.codes or ()), default=0))
-
-    @property
-    def _some_categories(self) -> str:
-        names = [repr(name) for name in self.codes or ()]
-        return ", ".join([*names[:_CATEGORIES_NAMED], "…"] if len(names) > _CATEGORIES_NAMED else names)
 
 
 class TableColumns:
@@ -121,19 +108,23 @@ class TableColumns:
         all: in the schema's order.
         by_name: the same by name.
         category_counts: how many categories each of the other columns has.
-        numbers: how many number columns there are; a model row begins with them.
+        numbers: how many columns of numbers and dates there are; a model row begins with them.
         players: names of columns and groups in the order of their first column.
         owners: intp[columns], the player that each place of a model row belongs to.
     """
 
     def __init__(self, schema: TabularSchema) -> None:
-        is_number = np.array([column.type == COLUMN_TYPE_NUMBER for column in schema.columns], dtype=np.bool_)
+        is_number = np.array([column.type in NUMERIC_TYPES for column in schema.columns], dtype=np.bool_)
         places = np.argsort(np.argsort(~is_number, kind="stable"))
         self.all = tuple(
-            Column(column.name, int(place), None if number else category_codes(column.categories))
+            Column(
+                column.name,
+                int(place),
+                None if number else category_codes(column.categories),
+                cell_reader(column, schema.missing_words),
+            )
             for column, place, number in zip(schema.columns, places, is_number, strict=True)
         )
-        self._booleans = {column.name for column in schema.columns if column.type == COLUMN_TYPE_BOOLEAN}
         self.by_name = {column.name: column for column in self.all}
         self.numbers = int(is_number.sum())
         self.category_counts = tuple(len(column.codes) for column in self.all if column.codes is not None)
@@ -167,34 +158,28 @@ class TableColumns:
         return values
 
     def encoded(self, rows: Sequence[Mapping[str, Any]]) -> TableRows:
-        """Rows of a file: a number, the name of a category, true or false, or None where missing, by column.
+        """Rows of a file: a number, a text, true or false, or None where missing, by column.
 
         Raises:
             CellError: a row lacks a column or has another one, or a cell is not of its column's type.
             TooLargeError: a number is too large.
         """
-        values = np.stack([self.row_of(self._read_cells(row)) for row in rows])
+        values = np.stack([self._row_of_file(row) for row in rows])
         return TableRows(values[:, : self.numbers].astype(np.float32), values[:, self.numbers :].astype(np.int64))
 
-    def _read_cells(self, row: Mapping[str, Any]) -> dict[str, CellValue]:
+    def _row_of_file(self, row: Mapping[str, Any]) -> NDArray[np.float64]:
         if wrong := sorted(self.by_name.keys() ^ row.keys()):
             raise CellError(
                 f"the column {wrong[0]!r} is {'missing' if wrong[0] in self.by_name else 'not in the schema'}"
             )
-        return {name: self._read_cell(column, row[name]) for name, column in self.by_name.items()}
-
-    def _read_cell(self, column: Column, value: Any) -> CellValue:
-        if value is None or (isinstance(value, str) and column.codes is not None):
-            return value
-        if column.codes is not None:
-            if isinstance(value, bool) and column.name in self._booleans:
-                return "true" if value else "false"
-            raise CellError(f"{column.name!r} is a column of categories and holds {value!r}")
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise CellError(f"{column.name!r} is a number column and holds {value!r}")
-        if abs(value) > LARGEST_NUMBER or not isfinite(value):  # whole numbers may be beyond all floats
-            raise TooLargeError(f"{column.name!r} holds {value!r}, which the model's 32-bit numbers cannot")
-        return float(value)
+        values = np.empty(len(self.all))
+        for column in self.all:
+            cell = row[column.name]
+            try:
+                values[column.place] = column.number_of(("false", "true")[cell] if isinstance(cell, bool) else cell)
+            except CellError as error:
+                raise type(error)(f"{column.name!r} {error}") from None
+        return values
 
     def inputs_of(self, rows: TableRows) -> tuple[TabularInput, ...]:
         """Inputs whose cells make these rows."""
@@ -225,15 +210,6 @@ class TableColumns:
         categories = np.array(self.category_counts, dtype=np.int64)
         known = (codes >= 0).all() and (codes < FIRST_CATEGORY_CODE + categories).all()
         return bool(known and not np.isinf(numbers).any())
-
-
-def number_problem(value: float) -> str | None:
-    """What is wrong with a number, in a sentence; None when nothing is."""
-    if value != value:
-        return "is NaN; say that a value is missing with missing = true"
-    if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
-        return f"is {value:g}; the model reads numbers from {-LARGEST_NUMBER:.4g} to {LARGEST_NUMBER:.4g}"
-    return None
 
 
 def category_codes(categories: Sequence[str]) -> dict[str, int]:

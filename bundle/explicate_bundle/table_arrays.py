@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TabularSchema
-from explicate_bundle.columns import FIRST_CATEGORY_CODE, LARGEST_NUMBER, TableColumns
+from explicate_bundle.cells.cell_readers import LARGEST_NUMBER
+from explicate_bundle.columns import FIRST_CATEGORY_CODE, TableColumns
 from explicate_bundle.errors import BundleError
 from explicate_bundle.files.array_files import opened_arrays
 

@@ -9,7 +9,7 @@ Turn a finished training run into a bundle that `explicate serve` can load.
 
 The model becomes an ONNX graph (dynamic batch and length). Its answers are compared with torch's on held-out texts,
 rows or images, in batches and alone; when a logit differs by more than 1e-4 (a regression's value by more than 1e-4
-of the target's spread), nothing is published.
+of the target's spread), nothing is published. A model that is not better than always the same answer is refused, too.
 The bundle appears in DIR/MODEL/VERSION/ by one rename, whole or not at all: model.onnx, tokenizer.json (texts) or
 background.npz and lime.npz (tables), golden.npz (inputs with torch's answers and with attributions, which a server
 checks), manifest.json (digests of all files, schema, metrics, provenance) and MODEL_CARD.md. Published versions never
@@ -18,7 +18,8 @@ change.
 
 _EPILOG = """\
 Prints the bundle's folder on stdout and what it does on stderr.
-Exit codes: 0 published, 1 refused (the graph differs from torch, or cannot be made), 2 wrong usage.
+Exit codes: 0 published, 1 refused (the model learnt nothing, the graph differs from torch or cannot be made), 2 wrong
+usage.
 
 examples:
   explicate export runs/reviews --repository repository
@@ -57,6 +58,11 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         type=Path,
         help="private key (PEM, elliptic curve) to sign the bundle with, for servers that run with --verify-key",
     )
+    parser.add_argument(
+        "--allow-trivial",
+        action="store_true",
+        help="publish a model even if it was not shown to be better than always the same answer",
+    )
     parser.set_defaults(run=run, extra="export")
 
 
@@ -72,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
     from explicate_export.export import ExportOptions, export_run
 
-    options = ExportOptions(model, args.version, args.compare, args.sign_key)
+    options = ExportOptions(model, args.version, args.compare, args.sign_key, args.allow_trivial)
     path = export_run(args.run_directory, args.repository, options, say=_say)
     _say(f"published; next: explicate serve --repository {args.repository}")
     print(path)

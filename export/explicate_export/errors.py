@@ -2,6 +2,7 @@
 
 ExplicateError
 ├── UsageError           the run directory, the name or the version is wrong: mend what was given
+├── TrivialModel         the model is not better than always the same answer: train again, or ask for it anyway
 ├── ConversionError      the architecture cannot become a graph with positions as an input: use another base model
 ├── ParityError          the graph answers differently from torch, or from what training wrote: nothing was published
 └── PublicationError     the repository could not take the bundle: mend the folder, or choose another version
@@ -9,7 +10,19 @@ ExplicateError
 
 from explicate.errors import ExplicateError, UsageError
 
-__all__ = ["ConversionError", "ExplicateError", "ParityError", "PublicationError", "UsageError", "first_line"]
+__all__ = [
+    "ConversionError",
+    "ExplicateError",
+    "ParityError",
+    "PublicationError",
+    "TrivialModel",
+    "UsageError",
+    "first_line",
+]
+
+
+class TrivialModel(ExplicateError):
+    """The model was not shown to know more than the answer that is the same for all inputs."""
 
 
 class ConversionError(ExplicateError):

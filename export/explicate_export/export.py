@@ -9,9 +9,9 @@ from explicate_bundle.errors import SignatureError
 from explicate_bundle.signatures import check_sign_key
 from explicate_bundle.writing import FORMAT_VERSION, GRAPH_NAME, MODEL_CARD_NAME
 from explicate_export.conversion import BundleParts, ModelExport, Say, convert
-from explicate_export.errors import UsageError
+from explicate_export.errors import TrivialModel, UsageError
 from explicate_export.image.conversion import ImageExport
-from explicate_export.model_card import model_card, scalar_metrics
+from explicate_export.model_card import metric_intervals, model_card, scalar_metrics
 from explicate_export.publish import check_target, stage_bundle
 from explicate_export.table.conversion import TableExport
 from explicate_export.text.conversion import TextExport
@@ -21,9 +21,18 @@ EXPORTS: dict[str, type[ModelExport]] = {"text": TextExport, "table": TableExpor
 """By the name of what a model reads; a new kind is one entry."""
 
 
-def open_run(directory: Path, say: Say) -> ModelExport:
-    """Reads a run directory and loads its model; raises UsageError, naming the file that is missing or wrong."""
+def open_run(directory: Path, say: Say, *, allow_trivial: bool = True) -> ModelExport:
+    """Reads a run directory and loads its model.
+
+    Raises UsageError, naming the file that is missing or wrong, and TrivialModel if that is not allowed.
+    """
     run = read_run(directory)
+    verdict = run.record.verdict
+    if run.record.HasField("verdict") and not verdict.learnt and not allow_trivial:
+        raise TrivialModel(
+            f"the model of {directory} is not better than {verdict.rivals[0].name} ({verdict.sentence}): train again "
+            "with more data, more epochs or another learning rate, or publish it all the same with --allow-trivial"
+        )
     return EXPORTS[run.kind.reads.name](run, say)
 
 
@@ -38,12 +47,13 @@ class ExportOptions:
     version: int | None = None
     compared_inputs: int = DEFAULT_COMPARED_INPUTS
     sign_key: Path | None = None
+    allow_trivial: bool = False  # publish a model that was not shown to have learnt anything
 
 
 def export_run(run_directory: Path, repository: Path, options: ExportOptions, *, say: Say = lambda _: None) -> Path:
     """Converts, compares and publishes; returns the bundle's folder. `say` gets a line for each step.
 
-    Raises UsageError (the run, name or version), ConversionError, ParityError or PublicationError.
+    Raises UsageError (the run, name or version), TrivialModel, ConversionError, ParityError or PublicationError.
     """
     check_target(repository, options.model, version=options.version)
     if options.sign_key is not None:
@@ -51,7 +61,7 @@ def export_run(run_directory: Path, repository: Path, options: ExportOptions, *,
             check_sign_key(options.sign_key)
         except SignatureError as error:
             raise UsageError(f"{error} (--sign-key)") from None
-    model = open_run(run_directory, say)
+    model = open_run(run_directory, say, allow_trivial=options.allow_trivial)
     with stage_bundle(repository, options.model, version=options.version, sign_key=options.sign_key) as staged:
         parts = convert(model, staged.folder, compared_inputs=options.compared_inputs, say=say)
         manifest = _manifest(model.run, parts)
@@ -88,6 +98,9 @@ def _manifest(run: FinishedRun, parts: BundleParts) -> bundle_pb2.Bundle:
             max_logit_difference=parts.parity.absolute_difference,
         ),
         metrics=scalar_metrics(run.test_metrics),
+        metric_intervals=metric_intervals(run.test_metrics),
+        verdict=run.record.verdict if run.record.HasField("verdict") else None,
+        logit_offsets=run.record.logit_offsets,
     )
     manifest.MergeFrom(parts.manifest)
     manifest.create_time.GetCurrentTime()

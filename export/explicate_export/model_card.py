@@ -22,6 +22,7 @@ def model_card(model: str, run: FinishedRun, manifest: bundle_pb2.Bundle, parts:
     sections = (
         f"# {model}\n\n{summary} {card.origin} Exported to ONNX in {manifest.precision}.",
         *card.sections,
+        _verdict(run),
         _data(run),
         _metrics(run),
         _uses(run, card),
@@ -49,17 +50,82 @@ def _data(run: FinishedRun) -> str:
     return "\n".join([*lines, *as_list(rest)])
 
 
+def metric_intervals(test_metrics: Mapping[str, Any]) -> dict[str, bundle_pb2.Interval]:
+    """Where the metrics lie, of those that are one finite number."""
+    return {
+        name: bundle_pb2.Interval(lower=ends[0], upper=ends[1])
+        for name in scalar_metrics(test_metrics)
+        if (ends := _ends(test_metrics, name))
+    }
+
+
+def _ends(metrics: Mapping[str, Any], *path: str) -> tuple[float, float] | None:
+    """The interval of a metric, or of a metric of a class: path "per_class", label, name."""
+    found: Any = metrics.get("intervals")
+    for name in path:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    if isinstance(found, list) and len(found) == 2 and all(isinstance(end, int | float) for end in found):
+        return float(found[0]), float(found[1])
+    return None
+
+
+def _verdict(run: FinishedRun) -> str:
+    lines = ["## Verdict", ""]
+    if not run.record.HasField("verdict"):
+        return "\n".join([*lines, "The run does not say how the model compares with others."])
+    verdict = run.record.verdict
+    rows: list[tuple[str, str, str]] = [("this model", _within(verdict.value, _interval(verdict, "interval")), "")]
+    rows += [
+        (
+            code(rival.name),
+            _within(rival.value, _interval(rival, "interval")),
+            _within(rival.difference, _interval(rival, "difference_interval")),
+        )
+        for rival in verdict.rivals
+    ]
+    better = "below 0 it is worse" if not verdict.smaller_is_better else "smaller is better, below 0 it is worse"
+    lines += [code(verdict.sentence), ""]
+    lines += table(("model", f"test {verdict.title}", f"by how much this model is better ({better})"), rows)
+    if run.record.logit_offsets:
+        told = zip(run.labels, run.record.logit_offsets, strict=True)
+        offsets = ", ".join(f"{code(label)} {offset:+.2f}" for label, offset in told)
+        lines += [
+            "",
+            f"So that rare classes are answered, too, offsets were added to the logits: {offsets}. They are part of "
+            "the graph, so probabilities are those of data in which rare classes are more frequent.",
+        ]
+    return "\n".join(lines)
+
+
+def _interval(message: Any, field: str) -> tuple[float, float] | None:
+    ends = getattr(message, field)
+    return (ends.lower, ends.upper) if message.HasField(field) else None
+
+
+def _within(value: float, ends: tuple[float, float] | None) -> str:
+    return f"{value:.4g}" + (f" [{ends[0]:.4g}, {ends[1]:.4g}]" if ends else "")
+
+
 def _metrics(run: FinishedRun) -> str:
     lines = ["## Metrics on the held-out test split", ""]
-    scalars = scalar_metrics(run.test_metrics)
-    lines += table(("metric", "value"), [(name, f"{value:.4g}") for name, value in scalars.items()])
-    per_class = run.test_metrics.get("per_class")
+    metrics = run.test_metrics
+    told = [(name, _within(value, _ends(metrics, name))) for name, value in scalar_metrics(metrics).items()]
+    lines += table(("metric", "value [95 % interval]"), told)
+    per_class = metrics.get("per_class")
     if isinstance(per_class, Mapping) and per_class:
         columns = list(dict.fromkeys(name for values in per_class.values() for name in values))
-        rows = [(label, *(number(values.get(name)) for name in columns)) for label, values in per_class.items()]
+        rows = [
+            (label, *(_of_class(metrics, label, name, values.get(name)) for name in columns))
+            for label, values in per_class.items()
+        ]
         what = run.objective.per_output
         lines += ["", f"Per {what}:", "", *table((what, *columns), rows)]
     return "\n".join(lines)
+
+
+def _of_class(metrics: Mapping[str, Any], label: str, name: str, value: Any) -> str:
+    ends = _ends(metrics, "per_class", label, name)
+    return _within(value, ends) if ends and isinstance(value, int | float) else number(value)
 
 
 def _uses(run: FinishedRun, card: CardText) -> str:

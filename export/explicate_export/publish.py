@@ -216,4 +216,5 @@ def _taken(repository: Path, model: str, version: int) -> str:
 
 
 def _cannot_write(path: Path, error: OSError) -> PublicationError:
-    return PublicationError(f"cannot write in {path} ({error.strerror or error}): check its rights and the disk")
+    code = f", errno {error.errno}" if error.errno else ""
+    return PublicationError(f"cannot write in {path} ({error.strerror or error}{code}): check its rights and the disk")

@@ -14,12 +14,11 @@ from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
 from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
-from explicate_bundle.input_kind import ModelKind, kind_named
+from explicate_bundle.draft import draft_checks, draft_manifest, kind_of_run, named_base
+from explicate_bundle.input_kind import ModelKind
 from explicate_bundle.kinds.kind import Check
-from explicate_bundle.manifest import checks
 from explicate_bundle.model_inputs import ModelInput
 from explicate_bundle.objective import OBJECTIVES
-from explicate_bundle.writing import FORMAT_VERSION, GOLDEN_NAME, GRAPH_NAME
 from explicate_export.errors import UsageError, first_line
 from explicate_export.objectives import EXPORT_OBJECTIVES, ExportObjective
 
@@ -53,7 +52,7 @@ class FinishedRun:
     @property
     def kind(self) -> ModelKind:
         """What the model reads and predicts."""
-        kind = kind_named(f"{self.record.WhichOneof('schema')}-{self.record.objective}")
+        kind = kind_of_run(self.record)
         assert kind is not None
         return kind
 
@@ -79,21 +78,12 @@ class FinishedRun:
 
     @property
     def base_model(self) -> str:
-        """What was fine-tuned: a name of a hub, or the name of a folder, without the way to it on this machine."""
-        name = self.record.base_model
-        return Path(name).name if name.startswith(("/", ".", "~")) else name
+        """What was fine-tuned."""
+        return named_base(self.record)
 
     def manifest(self) -> bundle_pb2.Bundle:
         """What a bundle says of the model before anything is measured: kind, labels or target, schema, base model."""
-        record, field = self.record, self.kind.reads.field
-        return bundle_pb2.Bundle(
-            input_kind=self.kind.reads.number,  # type: ignore[arg-type]  # numbers, which the stubs know by other names
-            objective=self.kind.predicts.number,  # type: ignore[arg-type]
-            class_labels=record.labels,
-            target_name=None if self.kind.predicts.least_labels else record.target_name,
-            **{field: getattr(record, field)},
-            provenance=bundle_pb2.Provenance(base_model=self.base_model),
-        )
+        return draft_manifest(self.record, self.kind)
 
     def check_outputs(self, outputs: int, names: Mapping[int, str] | None = None) -> None:
         """Raises UsageError if the model has another number of outputs than the record, or orders them otherwise."""
@@ -124,7 +114,7 @@ def read_run(directory: Path) -> FinishedRun:
     if not isinstance(test_metrics, dict):
         raise UsageError(f"{metrics}: 'test' is missing or not an object: {UNFINISHED}")
     run = FinishedRun(directory, record, test_metrics, _read_object(directory / "data.json"))
-    for holds, otherwise in checks(_draft(run), model="draft", version=1):
+    for holds, otherwise in draft_checks(record, run.kind):
         if not holds:
             raise UsageError(f"{path} describes a model that no server takes ({otherwise}): train again")
     return run
@@ -139,21 +129,13 @@ def _record_checks(record: TrainingRun) -> Iterator[Check]:
     for name in ("data_sha256", "target_name", "base_model"):
         yield bool(getattr(record, name)), f"{name!r} is missing"
     yield all(record.labels), "a label is empty"
+    if record.HasField("verdict"):
+        yield bool(record.verdict.rivals), "'verdict' compares with nothing"
+    yield len(record.logit_offsets) in (0, len(record.labels)), "'logit_offsets' are not one for each label"
     if record.HasField("target_scale"):
         mean, spread = record.target_scale.mean, record.target_scale.spread
         finite = isfinite(mean) and isfinite(spread) and spread > 0
         yield finite, "target_scale must be finite, its spread above 0"
-
-
-def _draft(run: FinishedRun) -> bundle_pb2.Bundle:
-    """A manifest in which all is right that the record does not say."""
-    draft = bundle_pb2.Bundle(format_version=FORMAT_VERSION, model="draft", version=1, golden_tolerance=1)
-    draft.MergeFrom(run.manifest())
-    if draft.HasField("text"):
-        draft.text.inputs.extend(("input_ids", "attention_mask"))
-    for name in (GRAPH_NAME, GOLDEN_NAME, *run.kind.reads.files(draft)):
-        draft.files.add(name=name)
-    return draft
 
 
 def check_files(directory: Path, names: Sequence[str]) -> None:

@@ -19,7 +19,6 @@ from explicate_bundle.signatures import check_verify_key
 from explicate_server import tracing
 from explicate_server.address import AddressInUseError, parse_address
 from explicate_server.call_record import CallRecord
-from explicate_server.explain.methods import METHODS
 from explicate_server.inference.admission import Admission
 from explicate_server.inference.explainer import Explainer, Observer
 from explicate_server.inference.predictor import Predictor
@@ -46,7 +45,6 @@ from explicate_server.telemetry.metrics import Metrics, model_metrics, state_met
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-_PREPARATIONS = [method.prepare for method in METHODS.values()]
 # How long a thread that computes in Python may keep the others from the interpreter. At the default of 5 ms a lane that
 # is done waits for the event loop before its next batch can start: 2 % of the rows a second, 32 callers, 2 cores.
 SWITCH_INTERVAL_S = 0.0005
@@ -125,7 +123,7 @@ class Server:
         watching = self._settings.model_control == "watch"
         starting = self.registry.load_repository(all_chosen=not watching)
         try:
-            await asyncio.gather(starting, *map(asyncio.to_thread, _PREPARATIONS))
+            await starting
         except OSError as error:
             raise StartError(f"cannot read the repository {repository}: {error.strerror}") from None
         except LookupError as error:

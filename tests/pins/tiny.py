@@ -112,7 +112,7 @@ def write_training(name: str, folder: Path) -> Path:
     settings.get("data.columns", {}).pop(column, None)
     if objective == "regression":
         settings["training"] = {**settings["training"], "loss": "huber"}
-    sections = {"data": data, **settings}
+    sections = {"data": data, **settings, "output": {"explained": 6}}
     lines = []
     for section, values in sections.items():
         lines += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()), ""]

@@ -21,7 +21,7 @@ from explicate_training.config.sections import TrainingOptions
 from explicate_training.tasks.classification import Classification
 from explicate_training.tasks.registry import register, registered
 from explicate_training.tasks.regression import Regression
-from explicate_training.tasks.task import Drawing, Evaluation, FitTrees, Loss, Metrics, Mistakes, Outputs
+from explicate_training.tasks.task import Drawing, Evaluation, FitBaseline, Loss, Metrics, Mistakes, Outputs, Task
 
 NAME = "ordinal"
 _TITLES = {"accuracy": "accuracy", "rank_mae": "mean distance in ranks"}
@@ -41,6 +41,9 @@ class Ordinal(Classification):
     score = ("rank_mae", "mean distance in ranks")
     curves = table_curves = shown = titles = _TITLES
     class_titles: ClassVar = {}
+    decided_metrics = ()
+    imbalanced_metric = decision_metric = ""
+    resampled = Task.resampled
 
     def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         def loss(outputs: Any, labels: Tensor, **_: Any) -> Tensor:
@@ -59,7 +62,7 @@ class Ordinal(Classification):
             "rank_mae": float(np.abs(ranks(outputs) - targets).mean()),
         }
 
-    def trees(self, fit: FitTrees, parts: Sequence[Any], *, classes: int) -> dict[str, NDArray[np.float64]]:
+    def baseline(self, fit: FitBaseline, parts: Sequence[Any], *, classes: int) -> dict[str, NDArray[np.float64]]:
         return fit(*parts, classes=0)
 
     def leakage(self, values: NDArray[np.float32], targets: NDArray[Any]) -> float | None:

@@ -28,7 +28,7 @@ class Interruption(StepProgress):
 
 def to_folder(config: Any, name: str) -> Any:
     """The same run, to another folder beside its own."""
-    return replace(config, output=OutputConfig(str(Path(config.output.directory).parent / name)))
+    return replace(config, output=OutputConfig(str(Path(config.output.directory).parent / name), explained=0))
 
 
 def weights(run: Path) -> dict[str, np.ndarray[Any, Any]]:

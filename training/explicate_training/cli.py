@@ -11,6 +11,9 @@ number. Tables: trains a network to predict one column from the others, or sever
 fine-tunes a Hugging Face image classifier, or trains a small new one. It cleans the data and says what it
 dropped, splits it into train, validation and test so that no text, row or image stands in two of them,
 trains, and measures on the test part.
+The last line is a verdict: how the model compares, by AUROC or R², with always the same answer and with a
+simple model (TF-IDF and a linear model for texts, gradient-boosted trees for tables, nearest neighbours for
+images), with 95 % intervals. `explicate export` refuses a model that has not learnt anything.
 The same seed gives the same model on the same machine."""
 
 _EXAMPLES = """examples:
@@ -48,7 +51,8 @@ a small config for a table; columns are typed by what they hold:
   # similar_labels = "merge"  # yes, Yes and YES are one class
   group_column = "household"  # optional: a household never stands in two splits
   [data.columns]              # optional, where the type found is not the one meant
-  area_code = "category"      # number, category, boolean, ordinal, ignore
+  area_code = "category"      # number, date, category, boolean, ordinal, ignore
+  price = "number 1.234,5"    # with an example of how it is written, where that is not clear
   size = ["small", "large"]   # ordinal, in this order
   [data.groups]               # optional: columns that are explained as one
   address = ["city", "street"]
@@ -132,7 +136,5 @@ def run(args: argparse.Namespace) -> int:
     from explicate_training.train import train
 
     directory = train(config, resume=args.resume, restart=args.restart)
-    print(f"the run is in {directory}; its report: {directory / 'report.html'}", file=sys.stderr)
-    print(f"next: explicate export {directory} --repository repository", file=sys.stderr)
     print(directory)
     return 0

@@ -2,12 +2,20 @@
 
 While a run `runs/reviews` works, its config and checkpoints are in `runs/.reviews.unfinished`. When all is done the
 finished folder is renamed to its name in one step, so an interrupted run never looks complete.
+
+A run holds the lock on `runs/.reviews.lock` while it works. The operating system drops the lock when the process ends,
+however it ends, so what a dead run left never stands in the way of the next one.
 """
 
+import errno
+import fcntl
 import json
+import os
 import platform
+import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any  # JSON values
@@ -15,10 +23,18 @@ from typing import Any  # JSON values
 import numpy as np
 from google.protobuf import json_format
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from explicate.errors import ExplicateError, UsageError
 from explicate.v1.training_run_pb2 import TrainingRun
 
+_OWNER_BYTES = 200
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some network file systems: then nothing is locked
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+_OS_CODE = re.compile(r"\b(?:Os \{ code: |os error )(\d+)")  # of Rust
+_TORCH_WRITES = ("PytorchStreamWriter", "inline_container")
+_TRIED_BYTES = 1 << 20
+_WEIGHTS = "model.safetensors"
 _LAST_FILE = "trainer_state.json"  # what the Trainer writes last into a checkpoint
 _TOOLS = ("explicate", "torch", "transformers", "tokenizers", "accelerate", "numpy", "scikit-learn")
 
@@ -36,6 +52,46 @@ class RunDirectory:
             return
         if output.exists() or output.is_symlink():
             raise UsageError(f"{output} exists already: choose another folder with --output, or remove it first")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the run directory, so that no other run writes to it; raises UsageError when another one does."""
+        lock = self.output.parent / f".{self.output.name}.lock"
+        try:
+            self.output.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = self._take(lock)
+        except OSError as error:
+            raise self._cannot_write(error) from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    def _take(self, lock: Path) -> int:
+        while True:
+            descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = os.read(descriptor, _OWNER_BYTES).decode(errors="replace")
+                os.close(descriptor)
+                raise UsageError(
+                    f"another run{f' ({owner})' if owner else ''} is writing to {self.output}: wait until it ends, "
+                    "stop it, or choose another folder with --output"
+                ) from None
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    os.close(descriptor)
+                    raise
+            if os.fstat(descriptor).st_nlink:  # the run before may have removed the file since it was opened
+                os.truncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode()[:_OWNER_BYTES])
+                return descriptor
+            os.close(descriptor)
+
+    def _cannot_write(self, error: OSError) -> UsageError:
+        return UsageError(f"cannot write to {self.output.parent}: {error.strerror}: choose another --output")
 
     def has_checkpoint(self) -> bool:
         """Whether an interrupted run left something to go on from."""
@@ -75,10 +131,26 @@ class RunDirectory:
             self.checkpoints.mkdir(parents=True)
             identity_file.write_text(identity, encoding="utf-8")
         except OSError as error:
-            raise UsageError(
-                f"cannot write to {self.output.parent}: {error.strerror}: choose another --output"
-            ) from None
+            raise self._cannot_write(error) from None
         return False
+
+    @contextmanager
+    def written(self) -> Iterator[None]:
+        """Turns what libraries raise when a file cannot be written into an ExplicateError with the file and the reason.
+
+        safetensors and torch raise errors of their own, torch's without the reason.
+        """
+        try:
+            yield
+        except (OSError, RuntimeError, SafetensorError) as error:
+            failed = _failed_write(error, self.work)
+            if failed is None:
+                raise
+            path, reason = failed
+            again = "; --resume goes on from the last checkpoint" if self.has_checkpoint() else ""
+            raise ExplicateError(
+                f"cannot write {path} ({reason}): make room, or choose another --output{again}"
+            ) from error
 
     def publish(self) -> Path:
         """Renames the finished folder to the output and removes the rest."""
@@ -129,3 +201,36 @@ def tool_versions(also: Iterable[str] = ()) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def _failed_write(error: Exception, folder: Path) -> tuple[Path, str] | None:
+    """Which file of a folder could not be written and why; None if the error is about something else."""
+    newest = max((path for path in folder.rglob("*") if path.is_file()), key=_written_ns, default=folder)
+    if isinstance(error, OSError):
+        path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else newest
+        if error.errno is None or not (error.errno in _NO_ROOM or path.is_relative_to(folder)):
+            return None
+        return path, _reason(error.errno)
+    if isinstance(error, SafetensorError) and (code := _OS_CODE.search(str(error))):
+        return newest.with_name(_WEIGHTS), _reason(int(code[1]))  # which it takes away; config.json comes before it
+    if isinstance(error, RuntimeError) and any(name in str(error) for name in _TORCH_WRITES):
+        return newest, _why_not(newest)
+    return None
+
+
+def _written_ns(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def _why_not(path: Path) -> str:
+    """Why a file cannot grow, by trying: its content is cut off already."""
+    try:
+        with path.open("ab") as file:
+            file.write(bytes(_TRIED_BYTES))
+    except OSError as error:
+        return _reason(error.errno or 0)
+    return "its end could not be written"
+
+
+def _reason(code: int) -> str:
+    return f"{os.strerror(code)}, errno {code}"

@@ -42,14 +42,30 @@ def train(
 
     Raises:
         UsageError: the config, the data or the base model is wrong, or a run stands in the way.
-        ExplicateError: the training diverged or the run directory could not be made.
+        ExplicateError: the training diverged, or a file could not be written.
     """
     progress = progress or StepProgress()
     directory = RunDirectory(Path(config.output.directory))
-    run = prepare_data(config, progress.say)
-    run.load()
-    identity = f"{format_config(config)}\n# data {run.sha256}\n"
-    resuming = directory.start(identity, resume=resume, restart=restart)
+    with directory.locked():
+        run = prepare_data(config, progress.say)
+        run.load()
+        run.check_servable()
+        identity = f"{format_config(config)}\n# data {run.sha256}\n"
+        resuming = directory.start(identity, resume=resume, restart=restart)
+        with directory.written():
+            _train_and_finish(run, directory, progress, resuming=resuming)
+        output = directory.publish()
+    progress.say(f"the run is in {output}; its report: {output / 'report.html'}")
+    if run.verdict.learnt:
+        progress.say(f"next: explicate export {output} --repository repository")
+    progress.say(f"VERDICT: {run.verdict.sentence}{'' if run.verdict.learnt else _REFUSED}")
+    return output
+
+
+_REFUSED = "; explicate export refuses it unless --allow-trivial is given"
+
+
+def _train_and_finish(run: Run[Any, Any], directory: RunDirectory, progress: StepProgress, *, resuming: bool) -> None:
     progress.say(f"{'going on with' if resuming else 'training'} {run.plan()}")
     try:
         outcome = run.train(checkpoints=directory.checkpoints, resume=resuming, progress=progress)
@@ -67,4 +83,3 @@ def train(
     )
     directory.finished.mkdir()
     run.finish(directory.finished, outcome, progress.say)
-    return directory.publish()

@@ -1,7 +1,7 @@
 """Bundles of models that read rows of a table.
 
-``golden.npz`` holds ``numbers`` float32[rows, number columns] and ``codes`` int64[rows, other columns] in the graph's
-form (see `TabularSchema`).
+``golden.npz`` holds ``numbers`` float32[rows, number and date columns] and ``codes`` int64[rows, other columns] in the
+graph's form (see `TabularSchema`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.columns import TableColumns, TableRows
+from explicate_bundle.cells.date_notation import DateNotation
+from explicate_bundle.cells.number_notation import NumberNotation
+from explicate_bundle.columns import NUMERIC_TYPES, TableColumns, TableRows
 from explicate_bundle.errors import BundleError
 from explicate_bundle.kinds.kind import Arrays, Check
 from explicate_bundle.model_inputs import ModelInput, TabularInput
@@ -22,6 +24,7 @@ from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
 _MAX_COLUMNS = 10_000
 _MAX_BACKGROUND_ROWS = 1024
 _BOOLEAN = ["false", "true"]
+_DATE = bundle_pb2.COLUMN_TYPE_DATE
 
 
 class TableKind:
@@ -76,7 +79,8 @@ def _column_checks(column: bundle_pb2.ColumnSchema, path: str) -> Iterator[Check
     categories = list(column.categories)
     yield bool(column.name), "a name in tabular.columns is empty"
     yield len(set(categories)) == len(categories), f"categories of {path} repeat"
-    if column.type == bundle_pb2.COLUMN_TYPE_NUMBER:
+    yield from _notation_checks(column, path)
+    if column.type in NUMERIC_TYPES:
         yield not categories, f"{path} has numbers and categories"
     elif column.type == bundle_pb2.COLUMN_TYPE_BOOLEAN:
         yield categories == _BOOLEAN, f"categories of {path} are {categories}, not {_BOOLEAN}"
@@ -84,6 +88,18 @@ def _column_checks(column: bundle_pb2.ColumnSchema, path: str) -> Iterator[Check
         known = column.type in (bundle_pb2.COLUMN_TYPE_CATEGORY, bundle_pb2.COLUMN_TYPE_ORDINAL)
         yield known, f"type {column.type} of {path} is not known"
         yield bool(categories), f"{path} has no categories"
+
+
+def _notation_checks(column: bundle_pb2.ColumnSchema, path: str) -> Iterator[Check]:
+    is_date, is_number = (column.type == wanted for wanted in (_DATE, bundle_pb2.COLUMN_TYPE_NUMBER))
+    yield column.HasField("date_notation") == is_date, f"{path} is a date, or has date_notation, without the other"
+    yield is_number or not column.HasField("number_notation"), f"{path} has number_notation and is not a number"
+    if column.HasField("number_notation"):
+        for fault in NumberNotation.of(column.number_notation).faults():
+            yield False, f"number_notation.{fault} in {path}"
+    if is_date:
+        for fault in DateNotation.of(column.date_notation).faults():
+            yield False, f"date_notation.{fault} in {path}"
 
 
 TABLE = TableKind()

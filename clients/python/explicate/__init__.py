@@ -48,11 +48,13 @@ from explicate.model_info import (
     ModelDescription,
     ModelLabel,
     ModelStatus,
+    Rival,
     RuntimeTrial,
     ServingLimits,
     ShadowReport,
     Switched,
     Traffic,
+    Verdict,
 )
 from explicate.options import ALL, Contrast, ExplainOptions
 from explicate.results import (
@@ -120,6 +122,7 @@ __all__ = [
     "Prediction",
     "Quality",
     "ResolvedOptions",
+    "Rival",
     "RuntimeTrial",
     "SegmentMap",
     "ServerError",
@@ -135,6 +138,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "UsageError",
+    "Verdict",
     "rows_to_shap",
 ]
 

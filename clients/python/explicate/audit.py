@@ -13,10 +13,11 @@ import math
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, cast
 
 from explicate.errors import UsageError
-from explicate.inputs import CellValue, File, Image, Input
+from explicate.inputs import CellValue, File, GivenValue, Image, Input
 from explicate.options import ALL, Contrast, ExplainOptions, Target
 from explicate.results import Explanation
 
@@ -128,7 +129,9 @@ def _digest(value: Input) -> bytes:
     return hashlib.sha256(json.dumps(cells, sort_keys=True).encode("ascii")).digest()
 
 
-def _cell(value: CellValue) -> float | str | None:
+def _cell(value: GivenValue) -> float | str | None:
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, bool):
         return "true" if value else "false"
     return float(value) if isinstance(value, int | float) else value

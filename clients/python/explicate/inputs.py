@@ -7,6 +7,7 @@ import numbers
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Self, TypeAlias
 
@@ -16,9 +17,13 @@ MAX_IMAGE_BYTES: Final = 8 * 1024 * 1024
 """Bytes of an image file that a server takes unless it was set otherwise."""
 
 CellValue: TypeAlias = float | int | str | bool | None
-"""A value of a column: a number, a category by its name, true or false, or None for missing; also NumPy's numbers."""
+"""A value of a column: a number, a category by its name, true or false, or None for missing; also NumPy's numbers, and
+numbers and dates as text, as the model's training file writes them."""
 
-TableRow: TypeAlias = Mapping[str, CellValue]
+GivenValue: TypeAlias = CellValue | date
+"""The same, or a date with or without a time, which is sent as text."""
+
+TableRow: TypeAlias = Mapping[str, GivenValue]
 """A row of a table: every column of the model by name, and no other."""
 
 
@@ -115,11 +120,13 @@ def kind_of(cell_type: type) -> Literal["number", "category", "missing"] | None:
     """How a value of this type is sent; None if it cannot be a cell. A NaN has the type of a number."""
     if cell_type is type(None) or cell_type.__name__ in _MISSING_TYPES:
         return "missing"
-    if issubclass(cell_type, str | bool) or cell_type.__name__ in ("bool", "bool_"):  # the last two are NumPy's
+    if issubclass(cell_type, str | bool | date) or cell_type.__name__ in ("bool", "bool_"):  # the last two are NumPy's
         return "category"
     return "number" if issubclass(cell_type, numbers.Real) else None
 
 
 def category(value: object) -> str:
-    """The name of a category; a truth value is "true" or "false"."""
+    """The name of a category; a truth value is "true" or "false", a date "2020-12-31" or "2020-12-31T23:59:00"."""
+    if isinstance(value, date):
+        return value.isoformat()
     return value if isinstance(value, str) else str(bool(value)).lower()

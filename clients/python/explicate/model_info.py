@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from explicate.inputs import ONLY_SOME_KINDS
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,11 @@ class RuntimeTrial:
 class Column:
     """A column of the table that a model reads.
 
-    type: "number", "category", "boolean" or "ordinal". categories: their names, in their order for an ordinal column;
-    empty for a number. group: columns of one group are explained together; empty for a column on its own.
-    may_be_missing: whether values were missing in the training data.
+    type: "number", "date", "category", "boolean" or "ordinal". categories: their names, in their order for an ordinal
+    column; empty for a number or a date. group: columns of one group are explained together; empty for a column on its
+    own. may_be_missing: whether values were missing in the training data. written: an example of how texts of a number
+    or a date are read, such as "1.234,5"; empty for numbers as programs write them. missing_words: texts that mean a
+    missing value.
     """
 
     name: str
@@ -123,6 +128,8 @@ class Column:
     categories: tuple[str, ...]
     group: str
     may_be_missing: bool
+    written: str = field(default="", metadata=ONLY_SOME_KINDS)
+    missing_words: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
 
 
 @dataclass(frozen=True)
@@ -142,10 +149,47 @@ class ServingLimits:
 
 
 @dataclass(frozen=True)
+class Rival:
+    """A model that another was compared with, on the same test rows.
+
+    value: of the verdict's metric. difference: by how much the model is better, below 0 if it is worse. interval,
+    difference_interval: where they lie; None if that is not known.
+    """
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None
+    difference: float
+    difference_interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a model compares, on its test split, with one that always answers the same and with a simple one.
+
+    metric, title: what it was measured by, such as "auroc" and "AUROC". learnt: whether it is better than always the
+    same answer. rows: of the test split. confidence: of the intervals. sentence: all of it in words.
+    """
+
+    metric: str
+    title: str
+    smaller_is_better: bool
+    value: float
+    interval: tuple[float, float] | None
+    rivals: tuple[Rival, ...]
+    learnt: bool
+    rows: int
+    confidence: float
+    sentence: str
+
+
+@dataclass(frozen=True)
 class ModelDescription:
     """One version in full: what it predicts, how it did on its test split, and what may be asked of it.
 
     precision: of model.onnx; `status.precision` is what is served. metrics: on the held-out test split, by name.
+    metric_intervals: where they lie, with the verdict's confidence. verdict: what the model is worth beside others;
+    None if its training did not say. logit_offsets: what training added to the logits for rare classes, in the graph.
     granularities, maskings: what the players may be, and how their absence is expressed, the default first.
     model_card: Markdown. runtimes: those that were tried on the server's machine, the one that serves first.
     max_tokens: of a text. columns: of a table. background_rows: how many rows replace absent columns in an explanation.
@@ -177,3 +221,6 @@ class ModelDescription:
     labels: tuple[ModelLabel, ...] = ()
     traffic: Traffic = Traffic(0.0, 0.0)
     shadow: ShadowReport | None = None
+    verdict: Verdict | None = None
+    metric_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    logit_offsets: tuple[float, ...] = ()

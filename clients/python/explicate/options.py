@@ -20,7 +20,9 @@ ALL: Final = AllClasses.ALL
 """As a target: explain every class, from the same evaluations."""
 
 ClassChoice: TypeAlias = int | str
-"""A class by its index, from 0, or by its label."""
+"""A class by its index, from 0, or by its label, a string also where it is a number: "2". An index that is the number
+of another class's label is refused, as either could be meant.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,23 +40,12 @@ Masking: TypeAlias = Literal["attention", "mask-token", "delete", "background", 
 QualityLevel: TypeAlias = Literal["basic", "full"]
 Priority: TypeAlias = Literal["interactive", "bulk"]
 
-METHODS: Final = {
-    "auto": "exact-shap for a short text or a few columns, else kernel-shap (default)",
-    "exact-shap": "Shapley values from all 2^n combinations of n words, columns or segments",
-    "kernel-shap": "Shapley values estimated from a sample, with intervals",
-    "permutation-shap": "Shapley values from words that join in random orders, with intervals",
-    "partition-shap": "Owen values: neighbours share what they do together; n² rows or more",
-    "occlusion": "what is lost without each single word; the cheapest, n rows",
-    "lime": "the numbers of the lime library, seed for seed",
-    "lime-stratified": "lime's model on a steadier sample: no row twice, every size in its share",
-}
-"""The methods of this release and what each is for; `ModelDescription.methods` has those of a server."""
-
 
 class ExplainOptions(TypedDict, total=False):
     """Keyword arguments of `explain` and `stream_explain`; None means the same as leaving it out.
 
-    method: one of `explicate.options.METHODS`. Default: "auto".
+    method: one that `get_model(name).methods` lists, or "auto", the default: exact-shap where all combinations fit the
+        budget, else kernel-shap.
     target: a class by index or label, `explicate.ALL`, or an `explicate.Contrast`. Default: the predicted class.
     output_space: the scale that is explained, "probability", "logit", or "value" for a regression, which has no other.
         Default: "logit" for a contrast, else "probability".
@@ -69,12 +60,13 @@ class ExplainOptions(TypedDict, total=False):
         column for kernel-shap and permutation-shap, 1000 for lime (for a table 5000, each one row), as many as the
         other methods take.
     min_evaluations: rows before `tolerance` may stop the work. Default: 8 per word.
-    tolerance: stop once the widest interval's half-width is below this fraction of the range of the attributions,
-        in (0, 1]; 0 never stops early. Default: 0.2 for kernel-shap and permutation-shap, else 0.
-    confidence: coverage of the intervals, in [0.5, 0.999]. Default: 0.95.
+    tolerance: stop once the widest interval's half-width is below this fraction of the range of the attributions and
+        0, in (0, 1]; 0 never stops early. Default: 0.2 for kernel-shap and permutation-shap, else 0.
+    confidence: coverage of the intervals, each of its own feature, in [0.5, 0.999]. Default: 0.95.
     time_limit_s: seconds the explanation may take; the best answer so far is given when they are over.
     seed: of all random choices, from 0. Same seed, same answer. Default: 0.
-    top_k: stop once it is certain which `top_k` words weigh most, from 1. Default: never stop for that.
+    top_k: stop once it is certain, at .975 or `confidence` if that is higher, which `top_k` words weigh most, from 1.
+        Default: never stop for that.
     quality: "full" adds comprehensiveness and sufficiency, for at most twenty more rows. Default: "basic".
     max_players: a text of more words than this, from 2 to 1024, is grouped into phrases first. Default: as many as
         `max_evaluations` has 8 rows for, at least 64.

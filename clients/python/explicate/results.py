@@ -259,11 +259,15 @@ class Quality:
     """How far the numbers can be trusted; None where a measure does not apply or was not asked for.
 
     additivity_gap: |sum of values + baseline - instance|, the largest over outputs.
-    held_out_r_squared: R squared of the additive fit on coalitions it had not seen, the smallest over outputs.
-    split_half_spearman: rank correlation of the attributions from two halves of the coalitions, stepped up to all.
-    infidelity: squared error of what absent features should take away, as a fraction of its mean square; 0 is best.
-    largest_interval_ratio: half-width of the widest interval over the range of the attributions.
-    certain_top_k: how many of the strongest features are certain to be the strongest.
+    held_out_r_squared: R squared of the additive fit on coalitions it had not seen, the smallest over outputs; at most
+        1, 0 or less where the fit does no better than a constant.
+    split_half_spearman: rank correlation of the attributions from two halves of the coalitions, stepped up to all; from
+        -1 to 1.
+    infidelity: squared error of what absent features should take away, as a fraction of its mean square; 0 is best,
+        above 1 is worse than saying nothing.
+    largest_interval_ratio: half-width of the widest interval over the range of the attributions and 0.
+    certain_top_k: how many of the strongest features are certain to be the strongest, at .975 or `confidence` if that
+        is higher; None where all are known to be of one size.
     comprehensiveness: the fall without the top features, high is good; with quality "full" only.
     sufficiency: the fall with the top features alone, low is good; with quality "full" only.
     """
@@ -310,7 +314,8 @@ class Explanation(JsonAnswer):
 
     evaluations: rows of the model that it rests on, for a table each the mean over the background rows.
     reused_evaluations: those of them that other requests had already paid for.
-    stop_reason: "tolerance", "top-k", "budget", "deadline", "exact", or "running" for an answer that is not the last.
+    stop_reason: "tolerance", "top-k", "budget", "deadline", "exact", "complete" (its sample is used up), or "running"
+        for an answer that is not the last.
     segment_map: where the segments of an image lie, else None.
     unspaced_scripts: scripts of the text that are written without spaces, such as "Thai": in them the words are the
     model's tokens.

@@ -11,15 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.cells.cell_readers import CellError, TooLargeError
+from explicate_bundle.cells.date_notation import DateNotation
+from explicate_bundle.cells.number_notation import NumberNotation
 from explicate_bundle.columns import (
     CODES_NAME,
     MISSING_CODE,
     NUMBERS_NAME,
     UNKNOWN_CODE,
-    CellError,
     TableColumns,
     TableRows,
-    TooLargeError,
 )
 from explicate_bundle.errors import BundleError
 from explicate_bundle.model_inputs import ModelInput, TabularInput
@@ -250,14 +251,28 @@ def _columns_section(schema: bundle_pb2.TabularSchema) -> str:
         (
             column.name,
             bundle_pb2.ColumnType.Name(column.type).removeprefix("COLUMN_TYPE_").lower(),
-            _categories(column),
+            _written(column) or _categories(column),
             column.group,
             "yes" if column.may_be_missing else "no",
         )
         for column in schema.columns
     ]
-    head = ("column", "type", "categories", "group", "missing in training")
-    return "\n".join(["## Columns", "", *table(head, rows)])
+    head = ("column", "type", "categories, or how it is written", "group", "missing in training")
+    lines = ["## Columns", "", *table(head, rows)]
+    if schema.left_out:
+        lines += ["", "Not read:", "", *table(("column", "why"), [(one.name, one.reason) for one in schema.left_out])]
+    return "\n".join(lines)
+
+
+def _written(column: bundle_pb2.ColumnSchema) -> str:
+    """How texts of a number or date column are read, by an example; "" for another column or a plain number."""
+    notation: NumberNotation | DateNotation | None = None
+    if column.HasField("number_notation"):
+        notation = NumberNotation.of(column.number_notation)
+    elif column.HasField("date_notation"):
+        notation = DateNotation.of(column.date_notation)
+    marks = [f"{plain(word)} is missing" for word in column.missing_words]
+    return "; ".join([*([plain(notation.example)] if notation else []), *marks])
 
 
 def _categories(column: bundle_pb2.ColumnSchema) -> str:

@@ -20,6 +20,7 @@ from explicate_export.parity import largest
 from explicate_export.training_run import FinishedRun
 from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.runtime.queue import Row
+from explicate_training.text.positions import OTHER_BASE, UnknownPositions, first_position
 
 Texts = tuple[str, ...]
 """One text, or the two of a pair."""
@@ -67,10 +68,7 @@ def measure_token_dropping(
 
 
 _REFERENCE_BATCH_ROWS = 32
-# Two computations of one thing in float32 differ by 1e-6 or so; another position's embedding changes logits far more.
-_SAME_LOGITS = 1e-5
 _SAMPLE_ROWS, _SAMPLE_TOKENS = 2, 7  # any sizes above 1 will do
-_OTHER_BASE = "train with another base model, such as BERT, RoBERTa, DistilBERT or ELECTRA"
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def graph_source(trained: TextModel, schema: bundle_pb2.TextSchema, output_name:
         samples={name: samples[name] for name in schema.inputs},
         dynamic_axes={0: "batch", 1: "length"},
         output_name=output_name,
-        advice=_OTHER_BASE,
+        advice=OTHER_BASE,
     )
 
 
@@ -164,44 +162,28 @@ def _sample_inputs(first_position: int) -> dict[str, torch.Tensor]:
 def text_schema(trained: TextModel, sample: Texts) -> bundle_pb2.TextSchema:
     """How texts become inputs of this model; `token_dropping` is left false, to be measured on the graph."""
     parameters = inspect.signature(trained.model.forward).parameters
-    if "position_ids" not in parameters:
-        raise ConversionError(
-            f"{trained.architecture} takes no position_ids, and explanations need them: {_OTHER_BASE}"
-        )
     config, tokenizer = trained.model.config, trained.tokenizer
+    padding_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    first = _first_position(trained, sample, padding_id)
+    _check_length(trained, first)
     inputs = ["input_ids", "attention_mask", "position_ids"]
     if "token_type_ids" in parameters and (getattr(config, "type_vocab_size", 0) or 0) > 1:
         inputs.append("token_type_ids")
-    padding_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    first_position = _first_position(trained, sample, padding_id)
-    _check_length(trained, first_position)
     return bundle_pb2.TextSchema(
         max_tokens=trained.max_tokens,
         inputs=inputs,
-        first_position=first_position,
+        first_position=first,
         padding_id=padding_id,
         mask_id=tokenizer.mask_token_id,
         pairs=len(sample) == 2,
     )
 
 
-@torch.no_grad()
 def _first_position(trained: TextModel, sample: Texts, padding_id: int) -> int:
-    """The position that the model gives its first token when it is left to number them itself."""
-    inputs = trained.tokenise([sample])
-    own = trained.model(**inputs).logits
-    counted = torch.arange(inputs["input_ids"].shape[1])[None]
-    differences = {
-        first: float((trained.model(**inputs, position_ids=counted + first).logits - own).abs().max())
-        for first in (0, padding_id + 1)  # BERT; RoBERTa
-    }
-    closest = min(differences, key=differences.__getitem__)
-    if differences[closest] <= _SAME_LOGITS:
-        return closest
-    raise ConversionError(
-        f"{trained.architecture} does not number its tokens from 0 or from its padding index + 1, "
-        "so position_ids cannot stand in for its own numbering: train with another base model, such as BERT"
-    )
+    try:
+        return first_position(trained.model, trained.tokenise([sample]), padding_id)
+    except UnknownPositions as error:
+        raise ConversionError(str(error)) from None
 
 
 def _check_length(trained: TextModel, first_position: int) -> None:

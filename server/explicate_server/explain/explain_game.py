@@ -206,6 +206,6 @@ def _explanation(run: ExplanationRun, game: GameInfo, *, squeeze: bool) -> GameE
         rounds=run.rounds,
         stop_reason=run.stop_reason,
         converged=run.converged,
-        quality=_on_one_thread(run.quality, game.full),
+        quality=_on_one_thread(run.quality, game),
         groups=attribution.groups,
     )

@@ -65,9 +65,13 @@ class Estimator(Protocol):
 
         Returns:
             Coalitions bool[m, n], or numbers of drawn rows. No coalition comes twice, nor the full one, nor, for
-            methods that know v(∅) beforehand, the empty one. m is 0 when `count` is too small for the method (one row
-            of a pair); None means that nothing is left to ask.
+            methods that know v(∅) beforehand, the empty one. m is 0 when `count` or the method's own budget is too
+            small to go on (one row of a pair); None means that nothing is left to ask.
         """
+
+    @property
+    def rows_left(self) -> int:
+        """The most rows that can still be asked for, whatever the budget; 0 when nothing is left to ask."""
 
     def tell(self, values: Floats, evaluated: Booleans | None = None) -> None:
         """The values of the rows of the last `ask`, in their order.

@@ -38,7 +38,6 @@ class Method:
         needs_empty: whether v(∅) must be known before.
         refines: whether games of too many players are grouped and refined where the weight is.
         round_rows: see RunSettings.round_rows.
-        prepare: loads what its first explanation would otherwise wait for.
         differs: the fields that have another value for a kind of input, by its name.
     """
 
@@ -57,7 +56,6 @@ class Method:
     needs_empty: bool = True
     refines: bool = False
     round_rows: int | None = None
-    prepare: Callable[[], object] = lambda: None
     differs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def of(self, reads: str) -> "Method":

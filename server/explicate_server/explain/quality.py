@@ -13,8 +13,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices, certain_top, interval_ratios
+from explicate_server.explain.attribution import (
+    Attribution,
+    Booleans,
+    Floats,
+    Indices,
+    certain_top,
+    interval_ratios,
+    ranks_nothing,
+)
+from explicate_server.explain.game import GameInfo
 from explicate_server.explain.groups import gathered, spread
+from explicate_server.explain.statistics.least_squares import VALUE_ROUNDING
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 # Second half of the random stream's key, apart from those of the estimators, which are small numbers.
@@ -111,12 +121,15 @@ class Quality:
 
     Attributes:
         additivity_gap: |Σ values + baseline − v(N)|, the largest; None for methods that do not promise additivity.
-        held_out_r_squared: of the additive model on coalitions it was not fitted to, the smallest.
-        split_half_spearman: of the values from two halves of the coalitions, stepped up to the whole, the smallest.
+        held_out_r_squared: of the additive model on coalitions it was not fitted to, beside the ends, the smallest; at
+            most 1, and 0 or less where it does no better than a constant.
+        split_half_spearman: of the values from two halves of the coalitions, stepped up to the whole, the smallest;
+            from -1 to 1.
         infidelity: mean squared error of what the absent players' values sum to against what the output lost, over the
-            mean square of the latter; the largest.
-        largest_interval_ratio: the widest half-width over the range of the values, the largest.
-        certain_top_k: the most k for which it is certain which k players have the largest values by size, the smallest.
+            mean square of the latter; the largest. From 0; above 1 where the sums do worse than saying nothing.
+        largest_interval_ratio: the widest half-width over the range of the values and 0, the largest; from 0.
+        certain_top_k: the most k for which it is certain which k players have the largest values by size, the smallest,
+            from 0 to n; None where all are known to be equal, so that none is the strongest.
         comprehensiveness, sufficiency: see `FaithfulnessCheck`; None unless their rows were evaluated.
     """
 
@@ -131,22 +144,22 @@ class Quality:
 
 
 def basic_quality(
-    attribution: Attribution, *, full: Floats, halves: tuple[Floats, Floats] | None, record: Record
+    attribution: Attribution, *, game: GameInfo, halves: tuple[Floats, Floats] | None, record: Record
 ) -> Quality:
     """The figures that cost no further rows.
 
     Args:
         attribution: the explanation.
-        full: float64[outputs], v(N).
+        game: what was explained, with its ends.
         halves: what the estimator's `halves` gave.
         record: the rows evaluated.
     """
     ratios = interval_ratios(attribution)
     return Quality(
-        additivity_gap=_worst(np.array([attribution.additivity_gap(full)]), np.max),
+        additivity_gap=_worst(np.array([attribution.additivity_gap(game.full)]), np.max),
         held_out_r_squared=_worst(attribution.held_out_r_squared, np.min),
         split_half_spearman=None if halves is None else _worst(split_half_spearman(*halves), np.min),
-        infidelity=_worst(infidelity(attribution, full=full, record=record), np.max),
+        infidelity=_worst(infidelity(attribution, game=game, record=record), np.max),
         largest_interval_ratio=None if np.isinf(ratios).any() else _worst(ratios, np.max),
         certain_top_k=certain_top_k(attribution),
     )
@@ -167,46 +180,63 @@ def spearman(first: Floats, second: Floats) -> Floats:
     """Rank correlations of the rows of float64[m, n], ties at their mean rank, float64[m]; NaN where undefined."""
     if first.shape[1] < LEAST_PLAYERS_TO_RANK or not len(first):
         return np.full(len(first), np.nan)
-    ranks = [np.stack([_ranks(row) for row in values]) for values in (first, second)]
+    ranks = [_ranks(values) for values in (first, second)]
     centred = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
     norms = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
     products = (centred[0] * centred[1]).sum(axis=1)
     return np.asarray(np.divide(products, norms, out=np.full(len(first), np.nan), where=norms > 0))
 
 
-def infidelity(attribution: Attribution, *, full: Floats, record: Record) -> Floats:
+def infidelity(attribution: Attribution, *, game: GameInfo, record: Record) -> Floats:
     """Mean ((Σ values of absent players) − (v(N) − v(S)))² over mean (v(N) − v(S))², float64[outputs].
 
     Yeh et al., On the (In)fidelity and Sensitivity of Explanations, NeurIPS 2019, with the coalitions evaluated as the
-    perturbations. Needs no baseline, so that it says the same of lime. NaN where no evaluated row lost anything.
+    perturbations. Where v(∅) is known, ∅ counts as much as a size of coalitions: an output that any one player upholds
+    alone loses nearly nothing in all the others, and the figure would be a ratio to that. Needs no v(∅) otherwise, so
+    that it says the same of lime. NaN where no row lost more than what float32 rounds off.
     """
     rows = record.rows()
     if rows is None:
-        return np.full(len(full), np.nan)
+        return np.full(game.n_outputs, np.nan)
     present, whole = gathered(rows[0], attribution.groups)
-    lost = full - rows[1][whole]  # [m, outputs]
+    lost = game.full - rows[1][whole]  # [m, outputs]
     said = (~present[whole]).astype(np.float64) @ attribution.values.T
-    squares = (lost**2).sum(axis=0)
-    scale = np.abs(rows[1]).max(axis=0, initial=0.0) + np.abs(full)
-    defined = squares > len(lost) * (np.finfo(np.float64).eps * scale) ** 2
-    errors = ((said - lost) ** 2).sum(axis=0)
-    return np.asarray(np.divide(errors, squares, out=np.full(len(full), np.nan), where=defined))
+    weights = np.ones(len(lost))
+    if not np.isnan(game.empty).any():
+        lost = np.concatenate((lost, [game.full - game.empty]))
+        said = np.concatenate((said, [attribution.values.sum(axis=1)]))
+        weights = np.append(weights, max(len(weights), 1) / max(present.shape[1] - 1, 1))
+    squares, errors = weights @ lost**2, weights @ (said - lost) ** 2
+    scale = np.abs(rows[1]).max(axis=0, initial=0.0) + np.abs(game.full)
+    defined = squares > weights.sum() * (VALUE_ROUNDING * scale) ** 2
+    return np.asarray(np.divide(errors, squares, out=np.full(game.n_outputs, np.nan), where=defined))
 
 
 def certain_top_k(attribution: Attribution) -> int | None:
     """The most k for which the first k players are certain, see `Quality`."""
-    if not attribution.values.shape[1] or np.isnan(attribution.upper).any():
+    if not attribution.values.shape[1] or np.isnan(attribution.certain_half_widths).any():
         return None
-    certain = certain_top(attribution)[:, :-1]  # the last needs no proof, unless the one before it has one
+    ranked = ~ranks_nothing(attribution)
+    if not ranked.any():
+        return None
+    certain = certain_top(attribution)[ranked, :-1]  # the last needs no proof, unless the one before it has one
     n = attribution.values.shape[1]
     counts = [int(np.flatnonzero(row).max(initial=-1)) + 1 for row in certain]
     return min(n if count == n - 1 else count for count in counts)
 
 
 def _ranks(values: Floats) -> Floats:
-    """Ranks from 0, float64[n], equal values sharing the mean of theirs."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Floats = (np.cumsum(counts) - (counts + 1) / 2)[places]
+    """Ranks from 0 within each row of float64[m, n], equal values sharing the mean of theirs."""
+    order = np.argsort(values, axis=1)
+    ascending = np.take_along_axis(values, order, axis=1)
+    places = np.arange(values.shape[1])
+    steps = np.diff(ascending, axis=1) > 0  # between values that differ
+    edge = np.ones((len(values), 1), np.bool_)
+    first = np.maximum.accumulate(np.where(np.hstack((edge, steps)), places, 0), axis=1)
+    last = np.where(np.hstack((steps, edge)), places, places[-1])
+    last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+    ranks = np.empty_like(values)
+    np.put_along_axis(ranks, order, (first + last) / 2, axis=1)
     return ranks
 
 

@@ -66,15 +66,20 @@ class Refinement:
         self._stage = self._staged(first_groups, first_rows, last=False)
         self._speaker = self._stage
 
+    @property
+    def rows_left(self) -> int:
+        """Those of the stage, and before the last one also the share of that."""
+        return self._stage.estimator.rows_left + (0 if self._stage.last else self._last_rows)
+
     def ask(self, count: int) -> Asked | None:
         """Up to `count` rows of the current stage, or of the last one when the first has had its share."""
         while True:
             stage = self._stage
             rows_left = stage.rows - stage.told
-            coalitions = stage.estimator.ask(min(count, rows_left)) if rows_left > 0 else None
+            coalitions = stage.estimator.ask(max(0, min(count, rows_left)))
             if coalitions is None or (not len(coalitions) and rows_left <= count):
                 if stage.last:
-                    return coalitions
+                    return None if coalitions is None else np.zeros((0, self._game.n_players), np.bool_)
                 values = stage.estimator.estimate().values
                 groups = recut(stage.groups, values, self._max_groups, self._game.breaks)
                 self._stage = self._staged(groups, self._last_rows, last=True)

@@ -5,7 +5,7 @@ Sans I/O: the caller evaluates the coalitions that `next_round` gives, and tells
     run = ExplanationRun(estimator, settings=settings, spent=2)
     while (coalitions := run.next_round(seconds_left)) is not None:
         run.tell(evaluate(coalitions))
-    run.attribution, run.stop_reason, run.converged, run.quality(full)
+    run.attribution, run.stop_reason, run.converged, run.quality(game)
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from enum import Enum
 import numpy as np
 
 from explicate_server.explain.attribution import Attribution, Booleans, Floats, certain_top, within_tolerance
-from explicate_server.explain.game import Asked, Estimator, NonFiniteValueError
+from explicate_server.explain.game import Asked, Estimator, GameInfo, NonFiniteValueError
 from explicate_server.explain.quality import Quality, Record, basic_quality
 
 # The part of the time left that a round may plan to use: the last solve and the answer need some too.
@@ -32,6 +32,7 @@ class StopReason(Enum):
     BUDGET = "budget"
     DEADLINE = "deadline"
     EXACT = "exact"
+    COMPLETE = "complete"  # every row that the method wants was evaluated; they are fewer than the budget
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +99,9 @@ class ExplanationRun:
         """
         return self._goal() is not None
 
-    def quality(self, full: Floats) -> Quality:
-        """How far the current estimate can be trusted; `full` is v(N), float64[outputs]."""
-        return basic_quality(self.attribution, full=full, halves=self._estimator.halves(), record=self._record)
+    def quality(self, game: GameInfo) -> Quality:
+        """How far the current estimate of the game can be trusted."""
+        return basic_quality(self.attribution, game=game, halves=self._estimator.halves(), record=self._record)
 
     def next_round(self, seconds_left: float | None = None) -> Asked | None:
         """What to evaluate next, m coalitions or rows, or None when the run is over.
@@ -116,7 +117,13 @@ class ExplanationRun:
         if goal is not None:
             self.stop_reason = goal
             return None
-        wanted = max(self._next_count(), 0)
+        rows_left = self._estimator.rows_left
+        if not rows_left:
+            self.stop_reason = (
+                StopReason.COMPLETE if self.evaluations < self._settings.max_evaluations else StopReason.BUDGET
+            )
+            return None
+        wanted = min(max(self._next_count(), 0), rows_left)
         count = min(wanted, self._affordable(seconds_left))
         self.cut_by_clock |= count < wanted
         if count < LEAST_SHARE_OF_ROUND * wanted:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.explain.game import Asked
+from explicate_server.inference.explain_options import Outputs
 from explicate_server.registry.records import Scales
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.queue import Row, Ticket
@@ -66,6 +67,11 @@ _CHUNK_NUMBERS = 1 << 18
 _FLIGHTS_WAITING = 2
 
 RowsOf = Callable[[Asked], Awaitable[list[Row]]]
+_Explained = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def _everything(kept: NDArray[np.float64]) -> NDArray[np.float64]:
+    return kept
 
 
 class GameValues:
@@ -255,15 +261,21 @@ class Evaluations:
         """Different coalitions that this explanation rests on."""
         return len(self._own)
 
-    async def of(self, coalitions: Asked, priority: Priority) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Values float64[m, width] of bool[m, n] (see `Scales`), and bool[m] which of them there was time for.
+    async def of(
+        self, coalitions: Asked, priority: Priority, outputs: Outputs | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Values of bool[m, n], and bool[m] which of them there was time for.
+
+        The values are the explained ``outputs``, float64[m, explained]; without any all that is kept of a coalition,
+        float64[m, width] (see `Scales`). Of a thousand classes on two scales that is two thousand times as much.
 
         Raises:
             ModelFault: the model failed on one of them.
             NotServing: the model is being unloaded.
         """
         keys = coalition_keys(coalitions)
-        values = np.zeros((len(coalitions), self._scales.width))
+        explained = _everything if outputs is None else outputs.of
+        values = np.zeros((len(coalitions), explained(np.zeros((0, self._scales.width))).shape[1]))
         evaluated = np.zeros(len(coalitions), dtype=np.bool_)
         chunks = deque(range(0, len(coalitions), self._chunk))
         waits: deque[_Wait] = deque()
@@ -272,11 +284,11 @@ class Evaluations:
                 # Time that was left a line above may be over here; without a flight to wait for, go on all the same.
                 if chunks and len(waits) < _FLIGHTS_WAITING and (not waits or self._seconds_left() > 0):
                     chunk = range(chunks[0], min(chunks.popleft() + self._chunk, len(coalitions)))
-                    self._take_known(chunk, keys, values, evaluated)
+                    self._take_known(chunk, keys, values, evaluated, explained)
                     waits.extend(self._send(coalitions, [row for row in chunk if not evaluated[row]], keys, priority))
                 else:
                     await asyncio.wait({waits[0].flight.landed}, timeout=max(0.0, self._seconds_left()))
-                    self._collect(waits[0], values, evaluated)
+                    self._collect(waits[0], values, evaluated, explained)
                     self._leave(waits.popleft().flight)
         finally:
             for wait in waits:
@@ -284,13 +296,19 @@ class Evaluations:
         return values, evaluated
 
     def _take_known(
-        self, chunk: range, keys: list[bytes], values: NDArray[np.float64], evaluated: NDArray[np.bool_]
+        self,
+        chunk: range,
+        keys: list[bytes],
+        values: NDArray[np.float64],
+        evaluated: NDArray[np.bool_],
+        explained: _Explained,
     ) -> None:
-        for row in chunk:
-            value = self._game.known.get(keys[row])
-            if value is not None:
-                values[row], evaluated[row] = value, True
-                self._count(keys[row], reused=True)
+        known = {row: value for row in chunk if (value := self._game.known.get(keys[row])) is not None}
+        if known:
+            rows = list(known)
+            values[rows], evaluated[rows] = explained(np.stack(list(known.values()))), True
+        for row in known:
+            self._count(keys[row], reused=True)
 
     def _send(self, coalitions: Asked, rows: list[int], keys: list[bytes], priority: Priority) -> list[_Wait]:
         """Join the flights that carry some of the rows, and send the others off in a new one."""
@@ -349,7 +367,9 @@ class Evaluations:
             if self._game.under_way.get(key) is flight:
                 del self._game.under_way[key]
 
-    def _collect(self, wait: _Wait, values: NDArray[np.float64], evaluated: NDArray[np.bool_]) -> None:
+    def _collect(
+        self, wait: _Wait, values: NDArray[np.float64], evaluated: NDArray[np.bool_], explained: _Explained
+    ) -> None:
         """Take the coalitions that are done.
 
         Raises:
@@ -359,7 +379,7 @@ class Evaluations:
         if ticket is not None:
             done, means = self._means(ticket, [flight.places[key] for key in wait.keys])
             rows = np.array(wait.rows)
-            values[rows[done]] = means
+            values[rows[done]] = explained(means)
             evaluated[rows] = done
             self._timings.add(ticket)
             for place in np.flatnonzero(done):

@@ -226,9 +226,9 @@ class ExplainCall:
         work = _Work(encoded, game, options, prediction, outputs, information, run, evaluations)
         while (coalitions := await self._fit(run.next_round, self._deadline.seconds_left())) is not None:
             with tracing.span("round", number=run.rounds + 1, coalitions=len(coalitions)) as span:
-                values, evaluated = await evaluations.of(coalitions, self._priority)
+                values, evaluated = await evaluations.of(coalitions, self._priority, outputs)
                 span.set(evaluated=int(evaluated.sum()))
-                await self._fit(work.tell, values, evaluated)
+                await self._fit(run.tell, values, evaluated)
             work.unevaluated = int((~evaluated).sum())
             if work.unevaluated:
                 run.stop(StopReason.DEADLINE)
@@ -249,13 +249,13 @@ class ExplainCall:
         there is time for their rows.
         """
         information, run = work.information, work.run
-        quality = await self._fit(run.quality, information.full)
+        quality = await self._fit(run.quality, information)
         # Drawn rows have no coalition without exactly one player.
         if not final or work.options.quality != "full" or information.drawn is not None:
             return quality
         check = FaithfulnessCheck(run.attribution, seed=information.seed)
-        values, evaluated = await work.evaluations.of(check.coalitions, self._priority)
-        return check.added_to(quality, work.outputs.of(values), information.full) if evaluated.all() else quality
+        values, evaluated = await work.evaluations.of(check.coalitions, self._priority, work.outputs)
+        return check.added_to(quality, values, information.full) if evaluated.all() else quality
 
     async def _endpoints(
         self, game: Game, evaluations: Evaluations, method: Method
@@ -300,10 +300,6 @@ class _Work:
     run: ExplanationRun
     evaluations: Evaluations
     unevaluated: int = 0
-
-    def tell(self, values: NDArray[np.float64], evaluated: NDArray[np.bool_]) -> None:
-        """Values float64[m, width] of the coalitions asked last, and bool[m] which were evaluated."""
-        self.run.tell(self.outputs.of(values), evaluated)
 
     def answer(self, quality: Quality, timings: Timings, *, final: bool) -> ExplainAnswer:
         """What is known now."""

@@ -63,10 +63,27 @@ def _contrast_violations(contrast: Contrast, labels: Sequence[str], path: str) -
 def _class_violations(name: ClassName, labels: Sequence[str], path: str) -> list[Violation]:
     if isinstance(name, int) and not 0 <= name < len(labels):
         return [Violation(f"{path}.index", f"is {name}; the model has classes 0 to {len(labels) - 1}")]
+    if isinstance(name, int) and (namesake := _namesake(name, labels)) is not None:
+        problem = (
+            f"is {name}: the index of class {labels[name]!r}, and the name of class {namesake!r}; name it by its label"
+        )
+        return [Violation(f"{path}.index", problem)]
     if isinstance(name, str) and name not in labels:
         known = ", ".join(repr(label) for label in labels[:20])
         return [Violation(f"{path}.label", f"{name!r} is not a class; there are {known}")]
     return []
+
+
+def _namesake(index: int, labels: Sequence[str]) -> str | None:
+    """The label of another class that reads as the number of this index: nobody can tell which of the two is meant."""
+    for other, label in enumerate(labels):
+        try:
+            same = float(label) == index
+        except ValueError:
+            continue
+        if same and other != index:
+            return label
+    return None
 
 
 def class_index(name: ClassName | None, labels: Sequence[str]) -> int:
@@ -116,12 +133,22 @@ class Outputs:
 PLAYERS_WORTH_GROUPING = 64
 ROWS_THAT_TELL_A_PLAYER = 8
 _MIN_EVALUATIONS = 4
-# Coalitions times players of one explanation: a fit holds several arrays of this many float64, 64 MiB each.
+# Coalitions of one explanation times (players + `_CELLS_PER_OUTPUT` outputs): a fit holds that many more arrays of what
+# it is told than of coalitions. With 1,000 outputs that is 2,000 evaluations, for which a fit takes .05 to .17 s and
+# up to 140 MB (`python -m benchmarks.fit_cost`); without the bound 16,384 took 3 s and 1.3 GB.
 _MAX_CELLS = 1 << 23
+_CELLS_PER_OUTPUT = 4
+# Players times outputs: 4 MB of attributions with their errors and intervals.
+_MAX_ATTRIBUTIONS = 1 << 17
 # More players than this make the fit, not the model, the cost (n² numbers, n³ work).
 MAX_PLAYERS = 1024
 _CONFIDENCE_RANGE = (0.5, 0.999)
 _DEFAULT_SEGMENTS = 49
+
+
+def most_evaluations(players: int, outputs: int) -> int:
+    """The largest budget that memory and a fit's time allow, whatever the server's own limit is."""
+    return _MAX_CELLS // (players + _CELLS_PER_OUTPUT * outputs)
 
 
 @dataclass(frozen=True)
@@ -191,17 +218,30 @@ class CheckedOptions:
         """About how many players there are to be; None where their number is not chosen."""
         return self.given.segments or _DEFAULT_SEGMENTS if self.granularity in self.choices.counted else None
 
+    @property
+    def _outputs(self) -> int:
+        """How many outputs are explained."""
+        return len(self.choices.labels) if self.given.target.all else 1
+
     def for_players(self, players: int) -> ResolvedOptions:
         """The method that "auto" means, and what was left open and follows from it or from the number of players.
 
         Raises:
-            InvalidRequest: the evaluations asked for are too many for the number of players, or too few for the method.
+            InvalidRequest: the evaluations asked for are too many for the number of players and outputs, or too few for
+                the method; or there are too many of these.
         """
         given, spaces = self.given, self.choices.scales.spaces
         method = _method(given, self.choices, players)
         maximum = self._max_evaluations(method, players)
-        max_players = given.max_players or max(PLAYERS_WORTH_GROUPING, maximum // ROWS_THAT_TELL_A_PLAYER)
+        worthwhile = max(PLAYERS_WORTH_GROUPING, maximum // ROWS_THAT_TELL_A_PLAYER)
+        max_players = given.max_players or max(2, min(worthwhile, _MAX_ATTRIBUTIONS // self._outputs))
         attributed = min(players, max_players) if method.refines else players
+        if attributed * self._outputs > _MAX_ATTRIBUTIONS:
+            problem = (
+                f"is all {self._outputs:,} classes, for {attributed:,} players each; an answer has at most "
+                f"{_MAX_ATTRIBUTIONS:,} attributions: explain one class, or a shorter input"
+            )
+            raise InvalidRequest([Violation("options.target", problem)])
         return ResolvedOptions(
             method=method,
             target=given.target,
@@ -222,9 +262,10 @@ class CheckedOptions:
 
     def _max_evaluations(self, method: Method, players: int) -> int:
         given = self.given
-        most = _MAX_CELLS // max(1, players)
+        most = most_evaluations(players, self._outputs)
         if given.max_evaluations and given.max_evaluations > most:
-            problem = f"is {given.max_evaluations:,}; at most {most:,} are possible for {players:,} players"
+            explained = f"{players:,} players" + (f" and {self._outputs:,} classes" if self._outputs > 1 else "")
+            problem = f"is {given.max_evaluations:,}; at most {most:,} are possible for {explained}"
             raise InvalidRequest([Violation("options.max_evaluations", problem)])
         paid = min(players, given.max_players or PLAYERS_WORTH_GROUPING) if method.refines else players
         default = max(_MIN_EVALUATIONS, method.default_max_evaluations(paid))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_bundle.columns import LARGEST_NUMBER, Column, TableColumns, number_problem
+from explicate_bundle.cells.cell_readers import LARGEST_NUMBER, NumberCells
+from explicate_bundle.columns import Column, TableColumns
 from explicate_server.errors import Violation
 
 _MISSING = -1
@@ -14,14 +15,14 @@ _MISSING = -1
 
 @dataclass(frozen=True)
 class NumberValues:
-    """Values of a number column, float64[rows], NaN where missing."""
+    """Numbers, float64[rows], NaN where missing."""
 
     values: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class CategoryValues:
-    """Values of another column: the names that occur, and for each row, int64[rows], which one; −1 where missing."""
+    """Texts: those that occur, and for each row, int64[rows], which one; −1 where missing."""
 
     names: Sequence[str]
     codes: NDArray[np.int64]
@@ -60,13 +61,21 @@ def encode_columns(table: PackedTable, columns: TableColumns) -> NDArray[np.floa
     rows = np.empty((table.rows, len(columns.all)))
     for name, values in table.columns:
         column = columns.by_name[name]
-        if values is not None and _all_missing(values):
-            rows[:, column.place] = column.number_of(None)
-        elif isinstance(values, NumberValues):
-            rows[:, column.place] = values.values
+        if isinstance(values, NumberValues):
+            rows[:, column.place] = _of_numbers(values, column)
         elif isinstance(values, CategoryValues):
-            rows[:, column.place] = column.codes_of(values.names)[values.codes]  # −1, missing, is the last
+            numbers = np.full(len(values.names) + 1, column.number_of(None))  # −1, missing, is the last
+            for place in _used(values):
+                numbers[place] = column.number_of(values.names[place])
+            rows[:, column.place] = numbers[values.codes]
     return rows
+
+
+def _of_numbers(values: NumberValues, column: Column) -> NDArray[np.float64]:
+    if isinstance(column.cells, NumberCells):
+        return values.values
+    different, places = np.unique(values.values, return_inverse=True)  # all NaN are one value
+    return np.array([column.number_of(None if np.isnan(one) else one) for one in different.tolist()])[places]
 
 
 def _problems(column: Column, values: NumberValues | CategoryValues | None, rows: int) -> Iterator[tuple[str, str]]:
@@ -74,27 +83,36 @@ def _problems(column: Column, values: NumberValues | CategoryValues | None, rows
     if values is None:
         yield "", "has no values; set numbers or categories"
     elif isinstance(values, NumberValues):
-        if column.codes is not None and not _all_missing(values):
-            yield "", "has numbers; this column takes categories"
         yield from _length_problems(".numbers.values", len(values.values), rows)
-        for row in np.flatnonzero(np.abs(values.values) > LARGEST_NUMBER)[:1]:  # NaN is missing, and not larger
-            yield f".numbers.values[{row}]", number_problem(float(values.values[row])) or ""
+        for row in _suspects(values, column):
+            if problem := column.problem(float(values.values[row])):
+                yield f".numbers.values[{row}]", problem
     else:
-        if column.codes is None and not _all_missing(values):
-            yield "", "has categories; this column takes numbers"
         yield from _length_problems(".categories.codes", len(values.codes), rows)
         for row in np.flatnonzero((values.codes < _MISSING) | (values.codes >= len(values.names)))[:1]:
             yield (
                 f".categories.codes[{row}]",
                 f"is {values.codes[row]}; there are {len(values.names)} names, and −1 is missing",
             )
+            return
+        for place in _used(values):
+            if problem := column.problem(values.names[place]):
+                yield f".categories.names[{place}]", problem
 
 
-def _all_missing(values: NumberValues | CategoryValues) -> bool:
-    """Whether no row has a value: such a column looks the same in both forms, and a caller cannot tell its type."""
-    if isinstance(values, NumberValues):
-        return bool(np.isnan(values.values).all())
-    return bool((values.codes == _MISSING).all())
+def _used(values: CategoryValues) -> list[int]:
+    """Places of the names that rows have: one that none has does no harm."""
+    places: list[int] = np.unique(values.codes[values.codes != _MISSING]).tolist()
+    return places
+
+
+def _suspects(values: NumberValues, column: Column) -> Sequence[int]:
+    """Rows whose number may have a problem: the first of each different number; NaN is missing, and has none."""
+    if isinstance(column.cells, NumberCells):
+        beyond: list[int] = np.flatnonzero(np.abs(values.values) > LARGEST_NUMBER)[:1].tolist()
+        return beyond
+    different, first = np.unique(values.values, return_index=True)
+    return sorted(first[~np.isnan(different)].tolist())
 
 
 def _length_problems(path: str, values: int, rows: int) -> Iterator[tuple[str, str]]:

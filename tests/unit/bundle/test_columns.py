@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from explicate.v1 import bundle_pb2
-from explicate_bundle.columns import CellError, TableColumns, TableRows
+from explicate_bundle.cells.cell_readers import CellError
+from explicate_bundle.columns import TableColumns, TableRows
 from support.tiny_table_run import COLUMNS, category, number
 
 ROW = {"city": "Köln", "age": 30, "member": True, "income": 1.5, "size": "large", "distance": -2}
@@ -55,13 +56,13 @@ def test_input_without_columns_is_empty_and_not_fed(
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ({"age": "thirty"}, "'age' is a number column"),
-        ({"age": True}, "'age' is a number column"),
-        ({"age": 1e308}, "32-bit"),
-        ({"age": math.inf}, "32-bit"),
-        ({"age": math.nan}, "32-bit"),
-        ({"city": 3}, "'city' is a column of categories"),
-        ({"size": False}, "'size' is a column of categories"),
+        ({"age": "thirty"}, "'age' is 'thirty'; this column takes numbers, such as 1234.5"),
+        ({"age": True}, "'age' is 'true'; this column takes numbers"),
+        ({"age": 1e308}, "'age' is 1e\\+308; the model reads numbers from"),
+        ({"age": 10**400}, "'age' is inf; the model reads numbers from"),
+        ({"age": math.inf}, "'age' is inf"),
+        ({"age": math.nan}, "'age' is NaN"),
+        ({"city": 3}, "'city' is a number; this column takes categories, 'Ghent', 'Köln'"),
         ({"wage": 3}, "'wage' is not in the schema"),
     ],
 )

@@ -14,7 +14,6 @@ from grpc import StatusCode
 
 from explicate.cli import explanation_options, main
 from explicate.errors import UsageError, invalid_argument
-from explicate.options import METHODS
 from explicate.v1 import explanation_pb2 as pb
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
@@ -189,11 +188,10 @@ class TestExplain:
             0,
         ]
 
-    def test_help_names_every_method(self, capsys):
+    def test_help_says_where_the_methods_of_a_model_are_listed(self, capsys):
         with pytest.raises(SystemExit):
             main.main(["explain", "--help"])
-        out = capsys.readouterr().out
-        assert all(f"\n    {name} " in out for name in METHODS)
+        assert "`explicate models show` lists" in " ".join(capsys.readouterr().out.split())
 
     def test_stream_prints_every_estimate_as_json(self, explicate):
         _, out, _ = explicate("explain", "--stream", "soup was")

@@ -44,6 +44,8 @@ def with_separator(separator: str) -> str:
         ",age,income,job,owner\n0,34,1.5,Bürokraft,true\n1,60,2,clerk,false\n",
         "Unnamed: 0,age,income,job,owner\n0,34,1.5,Bürokraft,true\n1,60,2,clerk,false\n",
         PLAIN.replace("\n", "\r\n") + "  \r\n\x1a",
+        gzip.compress(PLAIN.encode()),
+        gzip.compress(PLAIN.encode("utf-16")),
     ],
 )
 def test_a_csv_file_is_read_whatever_wrote_it(explicate, tmp_path, content):
@@ -54,14 +56,20 @@ def test_a_csv_file_is_read_whatever_wrote_it(explicate, tmp_path, content):
     assert [document["row"] for document in documents(out)] == ROWS
 
 
+def test_a_csv_file_that_is_not_utf_8_is_read_as_windows_1252_and_it_is_said(explicate, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(PLAIN.encode("cp1252"))
+    code, out, err = explicate("predict", *CREDIT, "--csv", str(path))
+    assert (code, err) == (0, f"explicate: note: {path} is not UTF-8: it is read as Windows-1252\n")
+    assert [document["row"] for document in documents(out)] == ROWS
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(PLAIN.encode()), "it is compressed: unpack it first"),
         (b"PK\x03\x04", "it is a spreadsheet or an archive: save it as CSV, or unpack it"),
         (b"PAR1", "it is a Parquet file: save it as CSV"),
         (PLAIN.encode("utf-16-le"), "it has zero bytes, as UTF-16 without a byte order mark has: save it as UTF-8"),
-        (PLAIN.encode("latin-1"), "it is not UTF-8: save it as UTF-8"),
         (f'# a note\n{PLAIN}"1,2', "is not CSV: unexpected end of data in line 5"),
         (with_separator("~"), "lacks the columns age, income, job, owner and has the column age~income"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date, datetime
 from decimal import Decimal
 
 import numpy as np
@@ -11,8 +12,11 @@ import pytest
 from google.protobuf.struct_pb2 import NULL_VALUE
 
 import explicate
+from explicate import audit
+from explicate._wire.encoding import input_message, table_message
 from explicate.v1 import explanation_pb2 as explanation_pb
 from explicate.v1 import table_pb2 as table_pb
+from explicate_bundle.model_inputs import TabularInput
 from support.canned.canned_server import word_value
 from support.canned.canned_tables import TARGET
 
@@ -231,3 +235,13 @@ def test_a_regression_is_described_by_its_target(ask):
     description = ask("get_model", "progression")
     assert (description.status.kind, description.target_name) == ("tabular-regression", TARGET)
     assert description.class_labels == ()
+
+
+def test_dates_are_sent_as_text_and_digested_as_sent():
+    row = {"age": 34, "income": date(2020, 12, 31), "job": datetime(2020, 12, 31, 23, 59), "owner": True}
+    sent = input_message(row, "input").tabular.cells
+    assert (sent["income"].category, sent["job"].category) == ("2020-12-31", "2020-12-31T23:59:00")
+    cells = {"age": 34.0, "income": "2020-12-31", "job": "2020-12-31T23:59:00", "owner": "true"}
+    assert audit._digest(row) == TabularInput(cells).digest
+    column = table_message({"when": [date(2020, 12, 31), None]}).columns[0].categories
+    assert (list(column.names), list(column.codes)) == (["2020-12-31"], [0, -1])

@@ -323,6 +323,7 @@ class TestWording:
             ("tolerance", "stopped: intervals narrow enough"),
             ("top-k", "stopped: certain which 3 words weigh most"),
             ("budget", "stopped: evaluations used up"),
+            ("complete", "stopped: all rows of the sample evaluated"),
             ("deadline", "stopped: out of time, best answer so far"),
             ("exact", "stopped: the values are exact"),
             ("running", "still running"),
@@ -335,7 +336,7 @@ class TestWording:
     def test_every_stop_reason_has_its_words(self):
         reasons = numbers_of(explanation_pb.StopReason)
         known = {wording.stop_reason(stopped(explained("soup", top_k=1), reason)) for reason in reasons}
-        assert len(known) == len(reasons) == 6
+        assert len(known) == len(reasons) == 7
         assert not {f"stopped: {reason}" for reason in reasons} & known
 
     @pytest.mark.parametrize(
@@ -348,6 +349,20 @@ class TestWording:
     )
     def test_certainty_of_the_strongest_is_told(self, certain, words):
         assert wording.quality(with_quality(explained("soup"), certain_top_k=certain))[0].endswith(f"; {words}")
+
+    def test_words_that_weigh_nothing_are_not_called_certain(self):
+        result = stopped(explained("soup was", top_k=2), "top-k")
+        nothing = tuple(replace(one, values=(0.0,) * 2) for one in result.explanation.attributions)
+        result = replace(result, explanation=replace(result.explanation, attributions=nothing))
+        assert wording.stop_reason(result) == "stopped: certain that no word weighs anything"
+
+    @pytest.mark.parametrize(
+        ("figure", "words"),
+        [(0.953, "R² 0.95"), (0.0, "no better than a constant"), (-1957.0, "no better than a constant")],
+    )
+    def test_the_additive_fit_is_told_as_far_as_it_is_a_fit(self, figure, words):
+        told = wording.quality(with_quality(explained("soup"), held_out_r_squared=figure))[-1]
+        assert told == f"additive fit on unseen combinations: {words}"
 
     def test_exact_values_are_not_called_uncertain(self):
         assert wording.quality(

@@ -1,10 +1,12 @@
 """Accuracy of kernel-shap on games of real models with all coalitions known: the figures the engine exists for."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from explicate_server.explain import GameExplanation, explain_game
+from explicate_server.explain import GameExplanation, StopReason, explain_game
 from support.exact_games import GOLDEN, TableGame, golden_games, relative_error
 
 pytestmark = [
@@ -77,3 +79,26 @@ def test_image_games_are_met_with_honest_intervals() -> None:
 def test_all_coalitions_of_a_real_game_give_its_shapley_values(text_games: list[TableGame]) -> None:
     explanation = explain_game(text_games[0], 14, max_evaluations=2**14)
     assert explanation.values == pytest.approx(text_games[0].shapley_values, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["distilbert_imdb_14_tokens.npz", "resnet18_imagenet_14_superpixels.npz"])
+@pytest.mark.parametrize("method", ["kernel-shap", "permutation-shap"])
+def test_real_games_are_covered_where_a_reader_looks_first(method: str, name: str) -> None:
+    """At a stop by the default tolerance: the intervals of the players with the largest values, with four seeds."""
+    covered, wrong = [], []
+    for game, seed in product(golden_games(name), range(4)):
+        truth = game.shapley_values
+        by_size = np.argsort(-np.abs(truth))
+        explanation = explain_game(game, 14, method=method, seed=seed, tolerance=0.2)
+        if explanation.stop_reason is StopReason.TOLERANCE:
+            inside = (explanation.lower <= truth) & (truth <= explanation.upper)
+            strongest = np.argsort(-np.abs(explanation.values))
+            covered.append((inside[strongest[0]], inside[strongest[:3]].mean()))
+        for k in (1, 2):
+            certain = explain_game(game, 14, method=method, seed=seed, top_k=k, confidence=0.5)
+            if certain.stop_reason is StopReason.TOP_K:
+                wrong.append(set(by_size[:k]) != set(np.argsort(-np.abs(certain.values))[:k]))
+    assert len(covered) >= 40
+    assert (np.mean(covered, axis=0) >= 0.93).all()
+    assert len(wrong) >= 40
+    assert np.mean(wrong) <= 0.02

@@ -274,6 +274,9 @@ def test_held_out_r_squared_is_that_of_refits_without_the_pair() -> None:
         differences = (values[::2] - values[1::2])[kept]
         phi = np.linalg.lstsq(rows, np.append(roots * differences, 1e6 * (full - empty)))[0]
         errors += list(values[2 * pair : 2 * pair + 2] - empty - coalitions[2 * pair : 2 * pair + 2] @ phi)
+    # The ends are met, and count as much as the coalitions of one player and of all but one.
+    values, errors = np.append(values, [empty, full]), [*errors, 0.0, 0.0]
+    weights = np.append(weights, np.full(2, weights[sizes == 1].sum() / 2))
     mean = np.average(values, weights=weights)
     expected = 1 - (weights @ np.square(errors)) / (weights @ (values - mean) ** 2)
     assert computed == pytest.approx(expected, abs=1e-6)

@@ -16,13 +16,15 @@ from explicate_server.explain import (
     RunSettings,
     StopReason,
 )
+from explicate_server.explain.attribution import CERTAINTY
 from explicate_server.explain.estimators.kernel_shap import KernelShap
 from support.exact_games import TableGame, model_like_game, random_game
 
 
-def run_of(game: TableGame, **settings: float) -> ExplanationRun:
+def run_of(game: TableGame, *, confidence: float = 0.95, **settings: float) -> ExplanationRun:
     ends = game.table[[0, -1]]
-    estimator = KernelShap(GameInfo(n_players=game.n_players, empty=ends[:1], full=ends[1:]))
+    information = GameInfo(n_players=game.n_players, empty=ends[:1], full=ends[1:], confidence=confidence)
+    estimator = KernelShap(information)
     defaults = {"max_evaluations": 320, "min_evaluations": 80, "tolerance": 0.0}
     return ExplanationRun(estimator, settings=RunSettings(**{**defaults, **settings}), spent=2)
 
@@ -84,7 +86,7 @@ def test_tolerance_holds_for_every_output() -> None:
 
 def test_top_k_stops_at_the_first_round_where_the_intervals_of_the_first_k_are_clear_of_all_others() -> None:
     game = model_like_game(10, seed=16)
-    run = run_of(game, top_k=2)
+    run = run_of(game, top_k=2, confidence=CERTAINTY)
     certain = []
     while (coalitions := run.next_round()) is not None:
         run.tell(game(coalitions)[:, None])
@@ -98,6 +100,19 @@ def test_top_k_stops_at_the_first_round_where_the_intervals_of_the_first_k_are_c
     assert certain == [False] * (len(certain) - 1) + [True]
     assert len(certain) > 1
     assert set(np.argsort(-np.abs(game.shapley_values))[:2]) == {first, second}
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.8, 0.95])
+def test_top_k_is_as_certain_as_it_says_whatever_narrower_intervals_were_asked_for(confidence: float) -> None:
+    runs = [(run_of(game, top_k=2, confidence=level), game) for level in (confidence, CERTAINTY)
+            for game in (model_like_game(10, seed=seed) for seed in range(12))]  # fmt: skip
+    outcomes = [(play(run, game), run.stop_reason) for run, game in runs]
+    assert outcomes[:12] == outcomes[12:]
+    assert StopReason.TOP_K in {reason for _, reason in outcomes}
+    # Wider intervals than those of certainty are not overruled by it.
+    wide = run_of(model_like_game(10, seed=16), top_k=2, confidence=0.999)
+    play(wide, model_like_game(10, seed=16))
+    assert np.array_equal(wide.attribution.certain_half_widths, wide.attribution.half_widths)
 
 
 def test_top_k_waits_for_min_evaluations_and_for_every_output() -> None:
@@ -238,7 +253,72 @@ def test_lime_comes_in_rounds_of_its_own() -> None:
         run.tell(coalitions.mean(axis=1, keepdims=True))
         rows.append(len(coalitions))
     assert rows[:3] == [250, 250, 250]
-    assert run.stop_reason is StopReason.BUDGET
+    assert run.evaluations < 1000, "rows that repeat are not asked again"
+    assert run.stop_reason is StopReason.COMPLETE
+
+
+@pytest.mark.parametrize("seconds_a_row", [0.001, 0.3, 2.0])
+def test_a_sample_that_is_used_up_is_complete_however_slow_its_rows_are(seconds_a_row: float) -> None:
+    """Two players have four coalitions, whatever lime's 1,000 rows take: the clock has cut nothing."""
+    method = METHODS["lime"]
+    run = method.start(
+        GameInfo(n_players=2, empty=np.array([np.nan]), full=np.ones(1)), method.settings(2), max_players=2, spent=1
+    )
+    seconds_left = 30.0
+    while (coalitions := run.next_round(seconds_left)) is not None:
+        run.tell(coalitions.mean(axis=1, keepdims=True))
+        seconds_left -= seconds_a_row * len(coalitions)
+    assert run.evaluations == 4
+    assert (run.stop_reason, run.cut_by_clock, run.converged) == (StopReason.COMPLETE, False, False)
+    free = method.start(
+        GameInfo(n_players=2, empty=np.array([np.nan]), full=np.ones(1)), method.settings(2), max_players=2, spent=1
+    )
+    while (coalitions := free.next_round()) is not None:
+        free.tell(coalitions.mean(axis=1, keepdims=True))
+    np.testing.assert_array_equal(run.attribution.values, free.attribution.values)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_knows_when_nothing_is_left_before_the_clock_is_asked(name: str) -> None:
+    game, n = random_game(4, seed=0), 4
+    method = METHODS[name]
+    information = GameInfo(n_players=n, empty=game.table[:1], full=game.table[-1:])
+    spent = 2 if method.needs_empty else 1
+    estimator = method.build(information, 1000)
+    asked = 0
+    while estimator.rows_left:
+        coalitions = estimator.ask(1000)
+        assert coalitions is not None
+        assert 0 < len(coalitions) <= estimator.rows_left + len(coalitions)
+        asked += len(coalitions)
+        estimator.tell(game(coalitions)[:, None])
+    assert estimator.ask(1000) is None
+    run = method.start(information, method.settings(n, max_evaluations=1000), max_players=n, spent=spent)
+    while (coalitions := run.next_round(1000.0)) is not None:
+        run.tell(game(coalitions)[:, None])
+    assert run.evaluations == asked + spent
+    # However little time is left now, nothing was cut.
+    assert run.next_round(0.0) is None
+    assert run.stop_reason in (StopReason.EXACT, StopReason.COMPLETE)
+    assert not run.cut_by_clock
+
+
+def test_a_last_round_is_not_cut_if_there_is_time_for_the_rows_that_are_left() -> None:
+    method = METHODS["lime"]
+    information = GameInfo(n_players=9, empty=np.array([np.nan]), full=np.ones(1))
+    run = method.start(information, method.settings(9), max_players=9, spent=1)
+    rows = []
+    # A second for each row; in the end there is time for 240 of a round of 250, and fewer are left.
+    for seconds_left in (1000.0, 750.0, 240 / 0.9):
+        coalitions = run.next_round(seconds_left)
+        if coalitions is None:
+            break
+        run.tell(coalitions.mean(axis=1, keepdims=True))
+        rows.append(len(coalitions))
+    assert rows[0] == 250
+    assert len(rows) == 2
+    assert rows[1] < 250
+    assert (run.stop_reason, run.cut_by_clock) == (StopReason.COMPLETE, False)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,5 +1,6 @@
 """permutation-shap against enumeration and against shap's PermutationExplainer on the same orders."""
 
+from itertools import product
 from types import ModuleType
 
 import numpy as np
@@ -103,7 +104,34 @@ def test_intervals_cover_as_often_as_they_say(budget: int) -> None:
     assert 0.91 <= np.mean(covered) <= 0.99
 
 
-def test_standard_errors_draw_each_players_variance_towards_the_mean_one() -> None:
+def test_intervals_cover_the_strongest_players_at_a_stop_by_tolerance() -> None:
+    """A player that matters more also varies more: drawn towards the mean variance these are .87 and .91."""
+    covered = []
+    for number, seed in product(range(40), range(6)):
+        game = model_like_game(10, seed=number)
+        explanation = explain_game(game, 10, method="permutation-shap", seed=seed, tolerance=0.4, max_evaluations=600)
+        assert explanation.stop_reason is StopReason.TOLERANCE
+        inside = (explanation.lower <= game.shapley_values) & (game.shapley_values <= explanation.upper)
+        strongest = np.argsort(-np.abs(explanation.values))
+        covered.append((inside[strongest[0]], inside[strongest[:3]].mean()))
+    top_one, top_three = np.mean(covered, axis=0)
+    assert top_one >= 0.93
+    assert top_three >= 0.93
+
+
+def test_the_orders_are_bounded_where_few_coalitions_are_left_to_meet() -> None:
+    """Ten players have 252 coalitions of five: hundreds of orders would go by before the last one is met by chance."""
+    game = model_like_game(10, seed=0)
+    ends = game(np.array([[False] * 10, [True] * 10]))
+    estimator = PermutationShap(GameInfo(n_players=10, empty=ends[:1], full=ends[1:], seed=0), 1024)
+    ask_all(estimator, game, [1022])
+    assert estimator.rows_left == 0
+    assert len(estimator._orders) <= 2 * 1024 / 18
+    assert estimator.estimate().exact
+    assert estimator.estimate().values[0] == pytest.approx(game.shapley_values, abs=1e-12)
+
+
+def test_standard_errors_draw_each_players_variance_towards_what_its_value_lets_expect() -> None:
     n, budget, seed = 6, 40, 2
     game = model_like_game(n, seed=0)
     explanation = explain_game(game, n, method="permutation-shap", max_evaluations=budget, seed=seed)
@@ -119,8 +147,9 @@ def test_standard_errors_draw_each_players_variance_towards_the_mean_one() -> No
             present = joined
         contributions.append(added)
     own, shared = len(contributions) - 1, 4
-    variances = np.var(contributions, axis=0, ddof=1)
-    errors = np.sqrt((own * variances + shared * variances.mean()) / (own + shared) / len(contributions))
+    variances, sizes = np.var(contributions, axis=0, ddof=1), np.abs(np.mean(contributions, axis=0))
+    expected = variances.mean() * (0.5 + 0.5 * sizes / sizes.mean())
+    errors = np.sqrt((own * variances + shared * expected) / (own + shared) / len(contributions))
     assert explanation.standard_errors == pytest.approx(errors, abs=1e-12)
     half_widths = student_t.ppf(0.975, own + shared) * errors
     assert explanation.upper - explanation.values == pytest.approx(half_widths, abs=1e-12)

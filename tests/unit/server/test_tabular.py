@@ -44,7 +44,7 @@ def test_missing_values_and_unknown_categories_have_codes_of_their_own(modality:
     missing = modality.collate([modality.encode(TabularInput(dict.fromkeys(GOOD))).row])
     assert np.isnan(missing["numbers"]).all()
     assert missing["codes"].tolist() == [[1, 1, 1]]
-    unknown = modality.encode(TabularInput({**GOOD, "rating": "splendid", "purpose": ""}))
+    unknown = modality.encode(TabularInput({**GOOD, "rating": "splendid", "purpose": "cars"}))
     assert modality.collate([unknown.row])["codes"].tolist() == [[0, 3, 0]]
     assert unknown.unknown_category_columns == ["purpose", "rating"]
     assert modality.encode(TabularInput(GOOD)).unknown_category_columns == []
@@ -84,9 +84,9 @@ def test_an_input_without_columns_does_not_exist(kept: int, input_name: str) -> 
 @pytest.mark.parametrize(
     ("change", "column", "problem"),
     [
-        ({"income": "much"}, "income", "is a category; this column takes numbers"),
+        ({"income": "much"}, "income", "is 'much'; this column takes numbers, such as 1234.5"),
         ({"purpose": 3.0}, "purpose", "is a number; this column takes categories, 'car', 'home', 'study'"),
-        ({"owner": 1.0}, "owner", "takes categories, 'false', 'true'"),
+        ({"owner": 2.0}, "owner", "is 2; this column takes true and false"),
         ({"income": float("nan")}, "income", "is NaN; say that a value is missing with missing = true"),
         ({"income": float("inf")}, "income", "is inf; the model reads numbers from -3.403e+38 to 3.403e+38"),
         ({"age": float("-inf")}, "age", "is -inf"),

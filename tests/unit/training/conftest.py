@@ -55,7 +55,7 @@ def text_config(base: Path, reviews: Path, tmp_path: Path) -> Config:
             class_weights="balanced",
             label_smoothing=0.05,
         ),
-        output=OutputConfig(str(tmp_path / "run")),
+        output=OutputConfig(str(tmp_path / "run"), explained=0),
     )
 
 
@@ -88,7 +88,7 @@ def table_config(customers: Path, tmp_path: Path) -> TableConfig:
         ),
         model=TableModelConfig(width=16, blocks=1, members=2),
         training=TableTrainingConfig(epochs=6, batch_size=32, learning_rate=1e-2),
-        output=OutputConfig(str(tmp_path / "run")),
+        output=OutputConfig(str(tmp_path / "run"), explained=0),
     )
 
 
@@ -111,5 +111,5 @@ def image_config(shapes: Path, bases: Path, tmp_path: Path) -> ImageConfig:
         data=ImageDataConfig(images=str(shapes)),
         model=ImageModelConfig(base=str(bases / "resnet")),
         training=ImageTrainingConfig(epochs=2, batch_size=16, learning_rate=5e-3, precision="fp32"),
-        output=OutputConfig(str(tmp_path / "run")),
+        output=OutputConfig(str(tmp_path / "run"), explained=0),
     )

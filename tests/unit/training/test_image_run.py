@@ -241,7 +241,7 @@ def test_the_digits_are_told_apart(tmp_path: Path) -> None:
     config = load_config("digits")
     assert isinstance(config, ImageConfig)
     assert config.augmentation.flip == 0
-    run = train(replace(config, output=OutputConfig(str(tmp_path / "run"))))
+    run = train(replace(config, output=OutputConfig(str(tmp_path / "run"), explained=0)))
     assert json.loads((run / "metrics.json").read_text())["test"]["accuracy"] >= 0.97
 
 
@@ -251,7 +251,7 @@ def test_the_last_image_of_an_epoch_is_not_normalised_alone(shapes: Path, tmp_pa
         data=ImageDataConfig(images=str(shapes)),
         model=ImageModelConfig(architecture="resnet", image_size=32, width=8, depth=4),
         training=ImageTrainingConfig(epochs=1, batch_size=13, precision="fp32"),
-        output=OutputConfig(str(tmp_path / "run")),
+        output=OutputConfig(str(tmp_path / "run"), explained=0),
     )
     run = train(config)
     assert json.loads((run / "data.json").read_text())["splits"]["train"]["images"] == 66

@@ -46,7 +46,7 @@ def config(rows: Path, tmp_path: Path) -> ImageConfig:
         data=ImageDataConfig(images=str(rows), label_column="labels", task="multi-label"),
         model=ImageModelConfig(architecture="resnet", image_size=EDGE, width=8, depth=2),
         training=ImageTrainingConfig(epochs=6, batch_size=16, learning_rate=1e-2, precision="fp32"),
-        output=OutputConfig(str(tmp_path / "run")),
+        output=OutputConfig(str(tmp_path / "run"), explained=0),
     )
 
 

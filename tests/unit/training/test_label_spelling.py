@@ -124,8 +124,8 @@ def typed(labels: list[Any], **options: Any) -> tuple[str, list[str]]:
         ([f"2020-01-{day + 1:02d}" for day in range(30)], "dates, such as '2020-01-01': make a column of"),
         ([f"{day + 1}.1.2020" for day in range(30)], "dates, such as '1.1.2020'"),
         ([date(2020, 1, 1), date(2020, 1, 2)] * 4, "dates, such as '2020-01-01'"),
-        ([f"{number},5" for number in range(40)], "numbers, but 40 cells are not written as such, '0,5' for one: add"),
-        ([f"$ {number}" for number in range(40)], "numbers, but 40 cells are not written as such, '$ 0' for one"),
+        ([f"$ {number}" for number in range(40)], "40 different whole numbers: set data.task"),
+        ([f"{number},5 {'kg' if number else 'g'}" for number in range(40)], "numbers, but 40 cells are not written as"),
         ([*(number / 4 for number in range(58)), "-3 kg", "7 %"], "numbers, but 2 cells are not written as such"),
     ],
 )  # fmt: skip

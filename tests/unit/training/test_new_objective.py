@@ -51,6 +51,7 @@ def config_file(tmp_path: Path) -> Path:
         best_metric = "rank_mae"
         [output]
         directory = "{tmp_path / "run"}"
+        explained = 6
         """,
         encoding="utf-8",
     )

@@ -36,7 +36,7 @@ def text_config(base: Path, folder: Path, data: DataConfig, **training: Any) -> 
         data=data,
         model=ModelConfig(base=str(base), max_tokens=32),
         training=TrainingConfig(**settings),
-        output=OutputConfig(str(folder / "run")),
+        output=OutputConfig(str(folder / "run"), explained=0),
     )
 
 
@@ -137,7 +137,7 @@ def test_a_run_on_a_table_learns_several_labels(tmp_path: Path, as_columns: bool
         ),
         model=TableModelConfig(width=16, blocks=1, members=2, bins=4),
         training=TableTrainingConfig(epochs=15, learning_rate=0.01, imbalance="class-weights"),
-        output=OutputConfig(str(tmp_path / "run")),
+        output=OutputConfig(str(tmp_path / "run"), explained=0),
     )
     run = train(config)
     assert parse_config((run / "config.toml").read_text()) == config

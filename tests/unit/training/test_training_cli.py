@@ -60,7 +60,9 @@ def test_only_the_run_directory_goes_to_stdout(tmp_path: Path, capsys: pytest.Ca
     assert main(["train", str(tmp_path / "a.toml"), "--output", str(output), "--seed", "7"]) == 0
     said = capsys.readouterr()
     assert said.out == f"{output}\n"
-    assert f"next: explicate export {output} --repository" in said.err
+    *_, place, verdict = said.err.splitlines()
+    assert place == f"the run is in {output}; its report: {output / 'report.html'}"
+    assert verdict.startswith("VERDICT: not shown to have learnt anything: ")  # of 60 texts, in one epoch
     assert "seed = 7" in (output / "config.toml").read_text()
 
 

@@ -101,7 +101,10 @@ def test_unknown_config_names_the_ready_ones() -> None:
         ("[data]\ndemo = 'credit'\ntest = 'a.csv'", "data.validation and data.test do not go with data.demo"),
         ("[data]\ntable = 'a.csv'\ncolumns = 3", "data.columns must be a section, not 3"),
         ("[data]\ntable = 'a.csv'\n[data.columns]\na = 3", "data.columns.a must be a string or a list of strings"),
-        ("[data]\ntable = 'a.csv'\n[data.columns]\na = 'text'", "data.columns.a must be one of 'number', 'category'"),
+        (
+            "[data]\ntable = 'a.csv'\n[data.columns]\na = 'text'",
+            "data.columns.a must be one of 'number', 'date', 'category'",
+        ),
         ("[data]\ntable = 'a.csv'\n[data.columns]\na = ['x']", "data.columns.a must list at least two categories"),
         ("[data]\ntable = 'a.csv'\n[data.columns]\nlabel = 'number'", "data.columns.label is the label"),
         ("[data]\ntable = 'a.csv'\n[data.groups]\ng = 'a'", "data.groups.g must be a list of columns"),

@@ -144,9 +144,16 @@ class TrainingOptions:
     best_metric: str = option(
         "auto",
         "validation metric that chooses the best checkpoint: loss; accuracy, f1_macro, auroc of classes; f1_micro, "
-        "f1_macro, auroc, average_precision, subset_accuracy of labels; r2, mae, rmse; auto: f1_macro or mae",
+        "f1_macro, auroc, average_precision, subset_accuracy of labels; r2, mae, rmse; auto: f1_macro, auroc where "
+        "classes are imbalanced, or mae",
         choices=("auto", "loss"),
         registered="metrics",
+    )
+    rare_classes: str = option(
+        "auto",
+        "auto: where one class is twice as frequent as another, the logits get offsets that the validation chooses for "
+        "macro F1, so that rare classes are answered, too; plain: they do not",
+        choices=("auto", "plain"),
     )
     early_stopping_patience: int = option(3, "validations without a better one before it stops; 0: never", minimum=0)
     loss: str = option(
@@ -167,6 +174,8 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class OutputConfig:
-    """Where the finished run goes."""
+    """Where the finished run goes, and what its report explains."""
 
     directory: str = option("", "the run directory, from the current directory; empty: runs/<name of this file>")
+    explained: int = option(40, "test rows that the report explains, for what counts over all; 0: none", minimum=0)
+    explain_seconds: float = option(60.0, "after which no more rows are explained", above=0)

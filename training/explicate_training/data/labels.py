@@ -14,15 +14,13 @@ from typing import Any, Literal  # Any: cells as they were read
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.cells.number_notation import PLAIN
 from explicate_training.config.sections import LabelledData
 
 Label = str | tuple[str, ...] | float
 """A class, any number of labels (sorted, each once), or a number."""
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-
-_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*|(?=\.\d))(\.\d*)?([eE][+-]?\d+)?")  # not 007: that is a code
-
 
 _TOLD_GROUPS = 5  # of similar names
 
@@ -113,9 +111,7 @@ def parse_number(cell: Any) -> float | None:
         return None
     if isinstance(cell, int | float | Decimal):
         return float(cell)
-    if isinstance(cell, str) and _NUMBER.fullmatch(cell.strip()):
-        return float(cell)
-    return None
+    return PLAIN.parse(cell) if isinstance(cell, str) else None
 
 
 def finite(numbers: Sequence[float | None]) -> NDArray[np.float64]:

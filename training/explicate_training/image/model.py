@@ -26,6 +26,7 @@ from explicate.errors import UsageError
 from explicate_bundle.images import Pixels, Preparation
 from explicate_training.image.config import ImageModelConfig
 from explicate_training.image.processor import ImageProcessor, read_processor
+from explicate_training.loop.pretrained import cannot_load
 
 _PREDICTION_ROWS = 64
 _NEW_VIT_PATCH, _NEW_VIT_HEAD = 4, 16
@@ -169,10 +170,12 @@ def _name_outputs(settings: Any, outputs: Sequence[str], problem_type: str) -> N
 
 
 def _cannot_load(base: str, error: Exception) -> str:
-    reason = " ".join(str(error).split()).split(". ")[0]
-    return (
-        f"model.base: cannot load {base!r} ({reason}): give a directory with config.json, model.safetensors and "
-        "preprocessor_config.json, a hub name that can be reached, or set model.architecture instead"
+    return cannot_load(
+        base,
+        error,
+        model_class="AutoModelForImageClassification",
+        advice="give a directory with config.json, model.safetensors and preprocessor_config.json, a hub name that can "
+        "be reached, or set model.architecture instead",
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import ImageSchema, Resampling
@@ -19,10 +19,14 @@ from explicate_training.image.augmentation import Draw, DrawOrder, augment
 from explicate_training.image.cleaning import REASONS, clean_images
 from explicate_training.image.config import AugmentationConfig, ImageConfig
 from explicate_training.image.data import ImageSet, list_images, read_content
+from explicate_training.image.game import image_game
 from explicate_training.image.model import load_image_model, load_processor
+from explicate_training.image.neighbours import neighbour_outputs, shrink
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import FetchedRows, Fitting, Outcome, fit, one_thread
+from explicate_training.report.explanations import Game
 from explicate_training.report.report import data_lines, data_report, worst_rows
+from explicate_training.report.slices import thirds
 from explicate_training.tasks.registry import task_named
 from explicate_training.tasks.task import Evaluation, Task
 
@@ -73,6 +77,7 @@ class ImageRun(Run[ImageConfig, ImageSet]):
     """A run that trains a model of images."""
 
     template = "image_report.html.jinja"
+    baseline = "nearest neighbours"
 
     def read(self, tell: Say) -> tuple[Task, ImageSet, str]:
         data = self.config.data
@@ -168,6 +173,25 @@ class ImageRun(Run[ImageConfig, ImageSet]):
     @property
     def _is_small(self) -> bool:
         return self._model.operations() * self.config.training.batch_size < _OPERATIONS_TO_SHARE
+
+    @property
+    def network(self) -> nn.Module:
+        return self._model.network
+
+    def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
+        parts = [shrink(part.pixels, part.places, self.targets[name]) for name, part in self.splits.by_name().items()]
+        return self.task.baseline(neighbour_outputs, parts, classes=len(self.labels))
+
+    def game(self, row: int) -> Game | None:
+        test = self.splits.test
+        with one_thread(when=self._is_small):
+            return image_game(self._model, np.asarray(test.pixels[test.places[row]]))
+
+    def groups(self) -> dict[str, NDArray[np.bool_]]:
+        """By brightness."""
+        test = self.splits.test
+        brightness = np.array([float(test.pixels[place].mean()) for place in test.places])
+        return dict(thirds(brightness, ("darkest third", "middle third", "brightest third")))
 
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")

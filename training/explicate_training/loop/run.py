@@ -1,23 +1,36 @@
 """What every run does at its stages, whatever it reads: data, model, training, evaluation, files."""
 
+import math
+import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar  # Any: JSON values; targets of any number type
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
+from explicate.errors import UsageError
+from explicate.v1.bundle_pb2 import Verdict
 from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
+from explicate_bundle.draft import draft_checks, kind_of_run
 from explicate_training.config.config_file import AnyConfig, format_config
+from explicate_training.config.sections import LabelledData
 from explicate_training.data.splits import Part, split_data
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Fitting, Outcome
+from explicate_training.loop.verdict import always_alike, judged, verdict
+from explicate_training.report.explanations import Explanations, Game, explain_rows
 from explicate_training.report.report import write_report
+from explicate_training.report.slices import slices
 from explicate_training.run_directory import tool_versions, write_held_out, write_json, write_run
+from explicate_training.tasks.decision import decision_offsets, fold_offsets, shift_bias
 from explicate_training.tasks.task import Evaluation, Task
 
+_SAME_LOGITS = 1e-3
+_FEW_ROWS = 50
 AnyOf = TypeVar("AnyOf", bound=AnyConfig)
 Say = Callable[[str], None]
 
@@ -27,15 +40,18 @@ class Run(ABC, Generic[AnyOf, Part]):
 
     Attributes:
         template: what makes the report.
+        baseline: the simple model that the trained one is compared with.
         tells_evaluation: whether evaluating takes so long that it is worth a line.
     """
 
     template: ClassVar[str]
+    baseline: ClassVar[str]
     tells_evaluation: ClassVar[bool] = True
 
     def __init__(self, config: AnyOf, say: Say) -> None:
         """Reads, cleans and splits the data, and says so. Raises UsageError as its parts do."""
         self.config = config
+        self.say = say
         self.reading: list[str] = []  # how the files were read
 
         def tell(line: str) -> None:
@@ -51,8 +67,16 @@ class Run(ABC, Generic[AnyOf, Part]):
         }
         self.scale = self.task.scale(self.targets["train"])
         self.report, lines = self.describe_data()
+        self.offsets: NDArray[np.float64] | None = None  # of the logits, for rare classes
+        if few := few_rows({name: len(part) for name, part in parts.items()}, config.data):
+            self.warn(few)
+            lines.append(f"note: {few}")
         for line in lines:
             say(line)
+
+    def warn(self, sentence: str) -> None:
+        """Adds a note to data.json and the report."""
+        self.report["warnings"] = [*self.report.get("warnings", []), sentence]
 
     @abstractmethod
     def read(self, tell: Say) -> tuple[Task, Part, str]:
@@ -98,13 +122,22 @@ class Run(ABC, Generic[AnyOf, Part]):
     def packages(self) -> list[str]:
         """Packages that the data or the model came from."""
 
-    def compare(self, say: Say) -> dict[str, Any]:  # noqa: ARG002 - says how long it took
-        """Metrics of other models on the same splits, by their name."""
-        return {}
+    @property
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """The trained model, with a layer that makes the outputs."""
 
-    def result_lines(self, metrics: dict[str, Any]) -> list[str]:
-        """The metrics for the terminal."""
-        return self.task.lines(metrics, counted=self.config.data.counted)
+    @abstractmethod
+    def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
+        """What the simple model answers on "validation" and "test", float64 [rows, outputs]."""
+
+    @abstractmethod
+    def game(self, row: int) -> Game | None:
+        """A test row as a game of its parts; None if it has none."""
+
+    def groups(self) -> dict[str, NDArray[np.bool_]]:
+        """Groups of test rows to measure apart, bool [rows] each, by what they are."""
+        return {}
 
     def shown(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002 - what it shows of the answers
         """What the report shows besides."""
@@ -119,6 +152,18 @@ class Run(ABC, Generic[AnyOf, Part]):
         targets, training = self.targets["train"], self.config.training
         return self.fit(Fitting(self.task, training, self.labels, targets, self.scale, checkpoints, resume, progress))
 
+    def check_servable(self) -> None:
+        """Raises UsageError if no server would take the model once it is trained."""
+        record = self.describe_model()
+        record.MergeFrom(self._predicts())
+        kind = kind_of_run(record)
+        for holds, otherwise in draft_checks(record, kind) if kind else ():
+            if not holds:
+                raise UsageError(f"no server would take such a model ({otherwise}), so it is not trained")
+
+    def _predicts(self) -> TrainingRun:
+        return TrainingRun(objective=self.task.name, labels=self.labels, target_name=self.config.data.target_name)
+
     def standard_targets(self, name: str) -> NDArray[Any]:
         """The targets of a split as the loss compares with them."""
         return self.task.standard(self.targets[name], self.scale)
@@ -126,16 +171,17 @@ class Run(ABC, Generic[AnyOf, Part]):
     def finish(self, folder: Path, outcome: Outcome, say: Say) -> None:
         """Evaluates and writes everything into the run's finished folder, which exists."""
         begin_s = time.monotonic()
-        evaluations = {name: self.evaluate(name, self.predict(name)) for name in ("validation", "test")}
+        evaluations = {"validation": self._decided(self.evaluate("validation", self.predict("validation")))}
+        evaluations["test"] = self.evaluate("test", self.predict("test"))
         if self.tells_evaluation:
             say(f"evaluated in {duration(time.monotonic() - begin_s)}, fp32")
-        metrics: dict[str, Any] = {name: evaluation.metrics for name, evaluation in evaluations.items()}
-        metrics |= self.compare(say)
-        for line in self.result_lines(metrics):
+        metrics, found = self._compared(evaluations)
+        for line in self.task.lines(metrics, counted=self.config.data.counted):
             say(line)
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         self.write_model(folder)
         rows = list(self.held_out(folder))
+        self.verdict = found
         write_held_out(folder, rows, self.held_out_outputs(evaluations["test"].outputs))
         description, config_toml = self._description(outcome), format_config(self.config)
         (folder / "config.toml").write_text(config_toml, encoding="utf-8")
@@ -143,6 +189,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             write_json(folder / f"{name}.json", content)
         write_run(folder, description)
         test, counted = evaluations["test"], self.config.data.counted
+        word, large_is_bad = self.task.sliced
         write_report(
             folder / "report.html",
             self.template,
@@ -154,8 +201,67 @@ class Run(ABC, Generic[AnyOf, Part]):
             counted=counted,
             data=self.report,
             config_toml=config_toml,
+            title=Path(self.config.data.origin).stem,
+            explanations=self._explanations(test),
+            slices=slices(self.groups(), self.task.sliced_by_row(test, self.labels), large_is_bad=large_is_bad),
+            sliced=word,
+            thresholds=self.task.thresholds(test, self.labels),
+            baseline=(self.baseline, metrics[_key(self.baseline)]["test"]),
             **self.shown(test),
         )
+
+    def _explanations(self, test: Evaluation) -> Explanations:
+        output = self.config.output
+        found = explain_rows(
+            self.game,
+            self.task,
+            test,
+            self.labels,
+            target_name=self.config.data.target_name,
+            count=output.explained,
+            limit_s=output.explain_seconds,
+            seed=self.config.training.seed,
+        )
+        if output.explained:
+            few = "" if found.rows == found.wanted else f" of {found.wanted:,}: output.explain_seconds were over"
+            self.say(f"explained {found.rows:,} test {self.config.data.counted}{few} in {duration(found.seconds)}")
+        return found
+
+    def _decided(self, validation: Evaluation) -> Evaluation:
+        """Adds offsets to the model's logits where rare classes gain by it; the answers to the validation then."""
+        if self.config.training.rare_classes == "plain":
+            return validation
+        offsets = decision_offsets(self.task, validation, self.targets["train"], self.labels)
+        layer = None if offsets is None else fold_offsets(self.network, offsets)
+        if offsets is None or layer is None:
+            return validation
+        moved = self.evaluate("validation", self.predict("validation"))
+        if not np.allclose(moved.outputs, validation.outputs + offsets, atol=_SAME_LOGITS):
+            shift_bias(layer, -offsets)  # not the layer that makes the logits, then
+            return validation
+        self.offsets, metric = offsets, self.task.decision_metric
+        before, after = (one.metrics[metric] for one in (validation, moved))
+        self.say(
+            f"rare classes: offsets of the logits take the validation's {self.task.titles[metric]} from {before:.3f} "
+            f'to {after:.3f} (training.rare_classes = "plain" leaves them out)'
+        )
+        return moved
+
+    def _compared(self, evaluations: Mapping[str, Evaluation]) -> tuple[dict[str, Any], Verdict]:
+        """Metrics with intervals, those of the simple model, and how the two and a trivial one compare."""
+        begin_s = time.monotonic()
+        outputs = self.fit_baseline()
+        self.say(f"fitted {self.baseline} to compare with in {duration(time.monotonic() - begin_s)}")
+        theirs = {name: self.evaluate(name, answers) for name, answers in outputs.items()}
+        task, labels, test, counted = self.task, self.labels, evaluations["test"], self.config.data.counted
+        model, simple = judged("", task, test, labels), judged(self.baseline, task, theirs["test"], labels)
+        trivial = always_alike(task, self.targets["train"], test, labels, counted=counted)
+        metrics = {
+            "validation": evaluations["validation"].metrics,
+            "test": model.metrics(labels),
+            _key(self.baseline): {"validation": theirs["validation"].metrics, "test": simple.metrics(labels)},
+        }
+        return metrics, verdict(task, model, [trivial, simple], counted=counted)
 
     def evaluate(self, name: str, outputs: NDArray[np.floating[Any]]) -> Evaluation:
         """Answers to a split with their metrics."""
@@ -164,16 +270,16 @@ class Run(ABC, Generic[AnyOf, Part]):
     def _description(self, outcome: Outcome) -> TrainingRun:
         """The content of run.json."""
         record = self.describe_model()
+        record.MergeFrom(self._predicts())
         record.MergeFrom(
             TrainingRun(
-                objective=self.task.name,
-                labels=self.labels,
-                target_name=self.config.data.target_name,
                 seed=self.config.training.seed,
                 data_sha256=self.sha256,
                 tool_versions=tool_versions(self.packages()),
                 precision=outcome.precision,
                 train_s=round(outcome.train_s, 1),
+                verdict=self.verdict,
+                logit_offsets=[] if self.offsets is None else self.offsets.tolist(),
             )
         )
         return record
@@ -181,3 +287,24 @@ class Run(ABC, Generic[AnyOf, Part]):
     def target_scale(self) -> TargetScale | None:
         """What takes answers in standard deviations to the unit of the target; None for classes and labels."""
         return None if self.labels else TargetScale(mean=self.scale.mean, spread=self.scale.spread)
+
+
+def few_rows(rows: Mapping[str, int], data: LabelledData) -> str:
+    """A warning of splits that are too small to measure on, and the remedy; empty if there are none."""
+    small = {name: rows[name] for name in ("validation", "test") if rows[name] < _FEW_ROWS}
+    if not small:
+        return ""
+    listed = " and ".join(f"{count} {name} {data.counted}" for name, count in small.items())
+    own = [f"data.{name}_fraction" for name in small if not getattr(data, name)]
+    fewest = min(small.values())
+    half = 1.96 * math.sqrt(0.25 / fewest)  # of the normal interval of a share of one half
+    larger = f", or give larger parts with {' and '.join(own)}" if own else ""
+    return (
+        f"there are only {listed}: a share that is measured on {fewest} may be off by {min(half, 1):.2f}; add "
+        f"{data.counted}{larger}"
+    )
+
+
+def _key(name: str) -> str:
+    """Of a model in metrics.json."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower())

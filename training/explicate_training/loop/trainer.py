@@ -28,11 +28,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
-from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainingArguments
+from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from explicate.errors import ExplicateError, UsageError
 from explicate_training.config.sections import TrainingOptions
+from explicate_training.loop.checkpoints import CheckpointRule, Patience, checkpoint_rule
 from explicate_training.tasks.task import TargetScale, Task
 
 
@@ -172,9 +173,10 @@ class BalancedOrder(EpochOrder):
 
 
 class _Trainer(Trainer):
-    """The Trainer with an order of training rows of ours."""
+    """The Trainer with an order of training rows, and a rule for the best checkpoint, of ours."""
 
     order: EpochOrder
+    rule: CheckpointRule
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         rows: Any = self.train_dataset
@@ -187,6 +189,14 @@ class _Trainer(Trainer):
         )
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:  # noqa: ARG002 - the Trainer's
+        """Whether this look is the best so far; its own rule keeps the first of equal ones."""
+        best = self.rule.newest_is_best(self.state.log_history)  # which a resumed run has in full
+        if best:
+            self.state.best_metric = metrics[f"eval_{self.rule.metric}"]
+            self.state.best_global_step = self.state.global_step
+        return best
 
 
 class FetchedRows(Dataset[Any]):
@@ -242,17 +252,19 @@ def fit(
         return task.validate(task.in_unit(outputs, scale), task.in_unit(wanted, scale), labels)
 
     patience = config.early_stopping_patience
+    imbalanced = task.imbalanced(fitting.targets, len(labels))
+    rule = checkpoint_rule(task, config, imbalanced=imbalanced)
     trainer = _Trainer(
         model=model,
-        args=_arguments(fitting, rows=len(order), evaluation_rows=evaluation_rows),
+        args=_arguments(fitting, rule, rows=len(order), evaluation_rows=evaluation_rows),
         data_collator=collate,
         train_dataset=train,
         eval_dataset=validation,
         compute_loss_func=task.loss(fitting.targets, len(task.outputs(labels)), config),
         compute_metrics=metrics,
-        callbacks=[fitting.callback, *([EarlyStoppingCallback(patience)] if patience else [])],
+        callbacks=[fitting.callback, *([Patience(patience)] if patience else [])],
     )
-    trainer.order = order
+    trainer.order, trainer.rule = order, rule
     return _run(trainer, resume=fitting.resume)
 
 
@@ -276,10 +288,9 @@ def _run(trainer: Trainer, *, resume: bool) -> Outcome:
     )
 
 
-def _arguments(fitting: Fitting, *, rows: int, evaluation_rows: int) -> TrainingArguments:
+def _arguments(fitting: Fitting, rule: CheckpointRule, *, rows: int, evaluation_rows: int) -> TrainingArguments:
     """The Trainer's arguments for a number of training rows."""
-    task, config = fitting.task, fitting.config
-    best_metric = task.default_metric if config.best_metric == "auto" else config.best_metric
+    config = fitting.config
     steps_per_epoch = math.ceil(rows / config.batch_size)
     steps = steps_per_epoch * config.epochs
     steps_per_evaluation = max(1, math.ceil(steps_per_epoch / config.evaluations_per_epoch))
@@ -306,8 +317,8 @@ def _arguments(fitting: Fitting, *, rows: int, evaluation_rows: int) -> Training
         save_steps=steps_per_evaluation,
         save_total_limit=1,  # besides the best
         load_best_model_at_end=True,
-        metric_for_best_model=f"eval_{best_metric}",
-        greater_is_better=best_metric not in ("loss", *task.errors),
+        metric_for_best_model=f"eval_{rule.metric}",
+        greater_is_better=not rule.smaller_is_better,
         restore_callback_states_from_checkpoint=True,
         logging_strategy="steps",
         logging_steps=max(1, steps // _LOGS_PER_RUN),

@@ -10,8 +10,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
 _TRAIN, _VALIDATION, _BEST, _GREY = "#5b7db1", "#c0504d", "#4a8a4a", "#888888"
+_MOST_CURVES = 8
 _MAX_NAMED_CLASSES = 30  # beyond that a confusion matrix has no room for names and numbers
 # Letters stay letters, drawn by the browser, which has fonts for every script that a label may be in. The salt makes
 # the drawing's ids the same in every run.
@@ -94,6 +96,67 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], *, counted: str = "texts
         upper.legend(frameon=False, loc="upper left", fontsize=9)
         lower.bar(middles, [one.count for one in filled], width, color=_GREY)
         lower.set(xlabel="confidence (probability of the predicted class)", ylabel=counted)
+        return _svg(figure)
+
+
+def ranking_curves(
+    ranked: Mapping[str, tuple[NDArray[np.float64], NDArray[np.bool_]]], *, threshold: float | None
+) -> str:
+    """ROC and precision-recall curves of scores float64 [rows] against which rows are positive, by name.
+
+    Those of at most eight names, with the area under each curve. threshold: where each has a dot; None for no dots.
+    Fawcett, An introduction to ROC analysis (2006); average precision as scikit-learn defines it.
+    """
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(8.6, 4.2), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        drawn = [(name, *pair) for name, pair in ranked.items() if 0 < pair[1].sum() < len(pair[1])][:_MOST_CURVES]
+        for name, scores, positive in drawn:
+            _ranking(left, right, _plain(name) if len(drawn) > 1 else "", scores, positive, threshold)
+        left.plot([0, 1], [0, 1], "--", color=_GREY, linewidth=1)
+        left.set(xlabel="false positive rate", ylabel="true positive rate (recall)", xlim=(-0.01, 1), ylim=(0, 1.01))
+        right.set(xlabel="recall", ylabel="precision", xlim=(-0.01, 1), ylim=(0, 1.02))
+        for axes in (left, right):
+            if drawn:
+                axes.legend(frameon=False, fontsize=8)
+        return _svg(figure)
+
+
+def _ranking(
+    left: mpl.axes.Axes,
+    right: mpl.axes.Axes,
+    name: str,
+    scores: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    threshold: float | None,
+) -> None:
+    false_rate, true_rate, _ = roc_curve(positive, scores)
+    precision, recall, _ = precision_recall_curve(positive, scores)
+    (line,) = left.plot(false_rate, true_rate, label=f"{name} area {auc(false_rate, true_rate):.3f}".strip())
+    average = average_precision_score(positive, scores)
+    right.plot(recall, precision, label=f"{name} average precision {average:.3f}".strip(), color=line.get_color())
+    if threshold is not None:
+        answered = scores >= threshold
+        hit = (answered & positive).sum()
+        left.plot(
+            [(answered & ~positive).sum() / (~positive).sum()], [hit / positive.sum()], "o", color=line.get_color()
+        )
+        right.plot([hit / positive.sum()], [hit / max(answered.sum(), 1)], "o", color=line.get_color())
+
+
+def importance_bars(named: Sequence[tuple[str, float, float, float]], *, axis: str) -> str:
+    """Means with their intervals (name, value, lower, upper) as bars, the first on top. axis: means of what."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(6.4, 0.9 + 0.28 * len(named)), layout="constrained")
+        axes = figure.add_subplot()
+        places = range(len(named))
+        values = np.array([value for _, value, _, _ in named])
+        ends = np.array([[value - lower, upper - value] for _, value, lower, upper in named]).T
+        axes.barh(places, values, color=_TRAIN, height=0.65)
+        axes.errorbar(values, places, xerr=np.maximum(ends, 0), fmt="none", ecolor="#222222", elinewidth=1, capsize=2)
+        axes.set_yticks(places, [_plain(name) for name, *_ in named])
+        axes.invert_yaxis()
+        axes.set(xlabel=axis, xlim=(0, None))
         return _svg(figure)
 
 

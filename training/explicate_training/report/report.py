@@ -8,12 +8,16 @@ from typing import Any  # JSON values
 import jinja2
 import numpy as np
 
+from explicate.views import html
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.cleaning import CleaningReport
 from explicate_training.data.labels import SPLITS
 from explicate_training.data.splits import LabelledSet
 from explicate_training.report import figures
+from explicate_training.report.explanations import Explanations
 from explicate_training.tasks.task import Drawing, Evaluation, Task
+
+_MOST_SHOWN = 15  # parts in the drawing of what counts
 
 
 def data_report(
@@ -108,6 +112,7 @@ def write_report(
     metrics: Mapping[str, Any],
     curves: Mapping[str, str],
     drawings: Sequence[Drawing],
+    explanations: Explanations,
     **shown: Any,
 ) -> None:
     """Writes report.html. Strings of the user are escaped: none of them can become markup.
@@ -118,6 +123,7 @@ def write_report(
         metrics: the content of metrics.json: by split, with "history" and "best_step" of the training.
         curves: titles of the two metrics that are drawn over the steps, by name.
         drawings: of the answers on the test part.
+        explanations: of test rows.
         shown: what else the template shows.
     """
     environment = jinja2.Environment(
@@ -128,16 +134,25 @@ def write_report(
         lstrip_blocks=True,
     )
     history, best_step = metrics["history"], metrics["best_step"]
-    html = environment.get_template(template).render(
+    page = environment.get_template(template).render(
         loss_curves=_data_uri(figures.loss_curves(history, best_step)),
         metric_curves=_data_uri(figures.metric_curves(history, best_step, curves)),
         drawings=[(_data_uri(drawing.svg), drawing.about) for drawing in drawings],
+        explanations=explanations,
+        importance=_importance(explanations),
+        view_style=html.STYLE,
         validation=metrics["validation"],
         test=metrics["test"],
         **shown,
     )
     # A lone surrogate cannot be in a cleaned text; dropped examples may be anything.
-    path.write_text(html, encoding="utf-8", errors="replace")
+    path.write_text(page, encoding="utf-8", errors="replace")
+
+
+def _importance(explanations: Explanations) -> str:
+    """A drawing of what counts most over all explained rows, as an address; empty when too few rows tell it."""
+    strongest = [(one.name, one.value, one.lower, one.upper) for one in explanations.importance[:_MOST_SHOWN]]
+    return _data_uri(figures.importance_bars(strongest, axis="mean of |value|, 95 % interval")) if strongest else ""
 
 
 def _data_uri(svg: str) -> str:

@@ -4,45 +4,58 @@ They get their chance: of a few learning rates and tree sizes, and of all number
 the best, as they choose the network's checkpoint.
 """
 
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice, product
 from typing import Any  # scikit-learn's estimators
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from explicate_bundle.columns import TableRows
+from explicate_training.table.date_parts import DatePlaces
 from explicate_training.table.fitting import TableExamples
+from explicate_training.tasks.task import baseline_loss
 
 _LEARNING_RATES, _LEAVES, _TREES = (0.03, 0.1), (6, 31), 200
 _MOST_CATEGORIES = 250  # that these trees tell apart; columns with more are read as numbers
 
 
 def boosted_trees_outputs(
-    train: TableExamples, validation: TableExamples, test: TableExamples, *, classes: int, seed: int
+    train: TableExamples,
+    validation: TableExamples,
+    test: TableExamples,
+    *,
+    classes: int,
+    seed: int,
+    dates: DatePlaces,
 ) -> dict[str, NDArray[np.float64]]:
     """What the best trees answer on "validation" and "test": log-probabilities float64 [rows, classes].
 
-    Without classes they answer values [rows, 1].
+    Without classes they answer values [rows, 1]. They read of the `dates` what the network reads.
     """
+    train, validation, test = (_with_date_parts(examples, dates) for examples in (train, validation, test))
     fitted = [
         _fit(train, classes, learning_rate=rate, leaves=leaves, seed=seed)
         for rate, leaves in product(_LEARNING_RATES, _LEAVES)
     ]
-    best = min(
-        (
-            (_loss(outputs, validation.targets, classes), which, trees)
-            for which, estimator in enumerate(fitted)
-            for trees, outputs in enumerate(_staged(estimator, validation.encoded, classes))
-        ),
-        key=lambda one: one[0],
+    # One stage at a time: all of them of a table with many rows and classes are too many to keep.
+    _, which, trees = min(
+        (baseline_loss(outputs, validation.targets, classes), which, trees)
+        for which, estimator in enumerate(fitted)
+        for trees, outputs in enumerate(_staged(estimator, validation.encoded, classes))
     )
-    _, which, trees = best
     return {
-        name: _staged(fitted[which], examples.encoded, classes)[trees]
+        name: next(islice(_staged(fitted[which], examples.encoded, classes), trees, None))
         for name, examples in (("validation", validation), ("test", test))
     }
+
+
+def _with_date_parts(examples: TableExamples, dates: DatePlaces) -> TableExamples:
+    numbers = dates.expanded(torch.from_numpy(examples.encoded.numbers)).numpy()
+    return replace(examples, encoded=replace(examples.encoded, numbers=numbers))
 
 
 def _fit(train: TableExamples, classes: int, *, learning_rate: float, leaves: int, seed: int) -> Any:
@@ -58,18 +71,13 @@ def _fit(train: TableExamples, classes: int, *, learning_rate: float, leaves: in
     return estimator.fit(_matrix(train.encoded), train.targets)
 
 
-def _staged(estimator: Any, encoded: TableRows, classes: int) -> Sequence[NDArray[np.float64]]:
-    """Outputs after each tree."""
+def _staged(estimator: Any, encoded: TableRows, classes: int) -> Iterator[NDArray[np.float64]]:
+    """Outputs after each tree, which are not kept."""
     matrix = _matrix(encoded)
     if not classes:
-        return [values[:, np.newaxis] for values in estimator.staged_predict(matrix)]
-    return [np.log(np.maximum(share, 1e-12)) for share in estimator.staged_predict_proba(matrix)]
-
-
-def _loss(outputs: NDArray[np.float64], targets: NDArray[Any], classes: int) -> float:
-    if not classes:
-        return float(np.square(outputs[:, 0] - targets).mean())
-    return float(-outputs[np.arange(len(targets)), targets].mean())
+        yield from (values[:, np.newaxis] for values in estimator.staged_predict(matrix))
+    else:
+        yield from (np.log(np.maximum(share, 1e-12)) for share in estimator.staged_predict_proba(matrix))
 
 
 def _matrix(encoded: TableRows) -> NDArray[np.float64]:

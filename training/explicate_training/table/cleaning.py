@@ -66,6 +66,7 @@ def _without_duplicates(table: Table, config: TableDataConfig, report: TableClea
     frame = pandas.DataFrame({place: column.values for place, column in enumerate(table.columns)})
     if table.groups is not None:
         frame["group"] = table.groups
+    frame["left out"] = table.left_out_cells
     alike = twins(splits, pandas.util.hash_pandas_object(frame, index=False).tolist())
     frame["label"] = list(map(str, table.labels))
     same = twins(splits, pandas.util.hash_pandas_object(frame, index=False).tolist())

@@ -16,7 +16,9 @@ from explicate_training.config.sections import (
 )
 from explicate_training.data.demos import DEMO_TABLES
 
-DECLARABLE_TYPES = ("number", "category", "boolean", "ordinal", "ignore")
+DECLARABLE_TYPES = ("number", "date", "category", "boolean", "ordinal", "ignore")
+WRITTEN_TYPES = ("number", "date")
+"""Types that may be declared with an example of how they are written: "number 1.234,5", "date 31.12.2020"."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,15 @@ class TableDataConfig(LabelledData):
         20, "rows of the summary of the training data that stands for absent columns", minimum=1, maximum=1000
     )
     columns: Entries = entries_option(
-        'types where the data would be read otherwise: name = "number", "category", "boolean", "ordinal", "ignore", '
-        'or the categories in their order, ["low", "high"]'
+        'types where the data would be read otherwise: name = "number", "date", "category", "boolean", "ordinal", '
+        '"ignore", with an example of how they are written "number 1.234,5", "date 31.12.2020", or the categories in '
+        'their order, ["low", "high"]'
     )
     groups: Entries = entries_option('columns that are explained as one: name = ["column", "column"]')
+
+    def missing_words(self) -> list[str]:
+        """The words that mean a missing value, besides the empty cell."""
+        return [word.strip() for word in self.missing_values.split(",") if word.strip()]
 
 
 @dataclass(frozen=True)
@@ -143,9 +150,18 @@ class TableConfig:
         _check_groups(data)
 
 
+def declared_type(declared: str | list[str] | None) -> tuple[str | list[str] | None, str]:
+    """What data.columns says of a column: its type or its categories, and an example of how it is written or ""."""
+    if isinstance(declared, str):
+        kind, _, example = declared.partition(" ")
+        if kind in WRITTEN_TYPES:
+            return kind, example.strip()
+    return declared, ""
+
+
 def _check_columns(columns: Entries) -> None:
     for name, declared in columns.items():
-        if isinstance(declared, str) and declared not in DECLARABLE_TYPES:
+        if isinstance(declared, str) and declared_type(declared)[0] not in DECLARABLE_TYPES:
             known = ", ".join(map(repr, DECLARABLE_TYPES))
             raise UsageError(f"data.columns.{name} must be one of {known} or a list of categories, not {declared!r}")
         if isinstance(declared, list) and (len(declared) < 2 or len(set(declared)) < len(declared)):

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.errors import UsageError
+from explicate_bundle.cells.date_notation import DateNotation, date_text
+from explicate_bundle.cells.number_notation import NumberNotation
 from explicate_training.data.demos import DEMO_TABLES
 from explicate_training.data.files import Columns, read_files
 from explicate_training.data.header import Tell, Wanted, quietly
@@ -16,7 +18,9 @@ from explicate_training.data.splits import LabelledSet, Rows
 from explicate_training.table.config import TableDataConfig
 from explicate_training.tasks.task import Task
 
-ColumnType = Literal["number", "category", "boolean", "ordinal"]
+ColumnType = Literal["number", "date", "category", "boolean", "ordinal"]
+NUMERIC_TYPES = ("number", "date")
+"""Types whose values are numbers of the network's input; those of all others are codes."""
 BOOLEAN_CATEGORIES = ("false", "true")
 
 
@@ -35,8 +39,12 @@ class Column:
 
     name: str
     type: ColumnType
-    values: NDArray[Any]  # float64 with NaN of numbers, else object: str, or None where missing
+    values: NDArray[Any]  # float64 with NaN of numbers and dates (days since 1970), else object: str, or None
     order: tuple[str, ...] = ()  # the categories, of a boolean or ordinal column
+    notation: NumberNotation | DateNotation | None = None  # how its texts are read; None: as any number or word
+    missing_words: tuple[str, ...] = ()  # that mean missing, besides the table's
+    why: str = ""  # it has its type
+    example: str = ""  # a cell as it is written, of a number or date
 
     def missing(self) -> NDArray[np.bool_]:
         """Where values are missing, bool [rows]."""
@@ -49,11 +57,12 @@ class Table(LabelledSet):
 
     task: Task
     columns: tuple[Column, ...]
+    left_out_cells: NDArray[np.uint64]  # of each row a hash of the cells that tell rows apart and are not learnt from
 
     def take(self, rows: Rows | NDArray[np.bool_]) -> Self:
         """These rows, by number or by mask."""
         columns = tuple(replace(column, values=column.values[rows]) for column in self.columns)
-        return replace(super().take(rows), columns=columns)
+        return replace(super().take(rows), columns=columns, left_out_cells=self.left_out_cells[rows])
 
     def row(self, number: int) -> dict[str, Any]:
         """One row as JSON values by column name: numbers, strings, true or false, None where missing."""
@@ -61,6 +70,8 @@ class Table(LabelledSet):
 
 
 def _json_value(column: Column, value: Any) -> Any:
+    if column.type == "date":
+        return None if np.isnan(value) else date_text(value)
     if column.type == "number":
         if np.isnan(value):
             return None

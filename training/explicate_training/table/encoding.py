@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.cells.date_notation import DateNotation
+from explicate_bundle.cells.number_notation import NumberNotation
 from explicate_bundle.columns import MISSING_CODE, UNKNOWN_CODE, TableRows, category_codes
 from explicate_training.table.config import TableDataConfig
-from explicate_training.table.data import Column, ColumnType, Table
+from explicate_training.table.data import NUMERIC_TYPES, Column, ColumnType, Table
+from explicate_training.table.date_parts import DatePlaces
 
 _LARGEST_NUMBER = 1e30  # as the network bends larger ones
 
@@ -24,11 +27,29 @@ class ColumnSchema:
     categories: tuple[str, ...]  # empty for numbers
     group: str  # columns with the same group are explained as one; empty: on its own
     may_be_missing: bool
+    notation: NumberNotation | DateNotation | None = None
+    missing_words: tuple[str, ...] = ()
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether its values are numbers of the network's input, and not codes."""
+        return self.type in NUMERIC_TYPES
 
     def as_message(self) -> bundle_pb2.ColumnSchema:
         """As run.json and the bundle list it."""
-        column_type = bundle_pb2.ColumnType.Value(f"COLUMN_TYPE_{self.type.upper()}")
-        return bundle_pb2.ColumnSchema(**{**vars(self), "type": column_type, "group": self.group or None})
+        message = bundle_pb2.ColumnSchema(
+            name=self.name,
+            type=bundle_pb2.ColumnType.Value(f"COLUMN_TYPE_{self.type.upper()}"),
+            categories=self.categories,
+            group=self.group or None,
+            may_be_missing=self.may_be_missing,
+            missing_words=self.missing_words,
+        )
+        if isinstance(self.notation, NumberNotation):
+            message.number_notation.CopyFrom(self.notation.as_message())
+        elif self.notation is not None:
+            message.date_notation.CopyFrom(self.notation.as_message())
+        return message
 
 
 def learn_schema(train: Table, config: TableDataConfig) -> list[ColumnSchema]:
@@ -41,6 +62,8 @@ def learn_schema(train: Table, config: TableDataConfig) -> list[ColumnSchema]:
             _categories(column, config.maximum_categories),
             group_of.get(column.name, ""),
             bool(column.missing().any()),
+            column.notation,
+            column.missing_words,
         )
         for column in train.columns
     ]
@@ -48,8 +71,8 @@ def learn_schema(train: Table, config: TableDataConfig) -> list[ColumnSchema]:
 
 def encode(table: Table, schema: Sequence[ColumnSchema]) -> TableRows:
     """A table in the network's form; categories that the schema does not know have code 0."""
-    numbers = [column.values for column in table.columns if column.type == "number"]
-    codes = [_codes(column, one) for column, one in zip(table.columns, schema, strict=True) if one.type != "number"]
+    numbers = [column.values for column in table.columns if column.type in NUMERIC_TYPES]
+    codes = [_codes(column, one) for column, one in zip(table.columns, schema, strict=True) if not one.is_numeric]
     stacked = np.stack(numbers, axis=1) if numbers else np.empty((len(table), 0))
     return TableRows(
         np.clip(stacked, -_LARGEST_NUMBER, _LARGEST_NUMBER).astype(np.float32),
@@ -57,9 +80,16 @@ def encode(table: Table, schema: Sequence[ColumnSchema]) -> TableRows:
     )
 
 
+def date_places(schema: Sequence[ColumnSchema]) -> DatePlaces:
+    """Which of the network's numbers are dates."""
+    numeric = [one for one in schema if one.is_numeric]
+    times = [isinstance(one.notation, DateNotation) and one.notation.time for one in numeric]
+    return DatePlaces.of([one.type for one in numeric], times)
+
+
 def _categories(column: Column, maximum: int) -> tuple[str, ...]:
     """The declared ones, or those found, sorted; the most frequent when there are too many."""
-    if column.type == "number" or column.order:
+    if column.type in NUMERIC_TYPES or column.order:
         return column.order
     counts = Counter(value for value in column.values if value is not None)
     frequent = sorted(counts, key=lambda name: (-counts[name], name))[:maximum]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from explicate_bundle.columns import UNKNOWN_CODE, TableRows
 from explicate_training.loop.trainer import BalancedOrder, FetchedRows, Fitting, Outcome, fit
 from explicate_training.table.config import TableModelConfig, TableTrainingConfig
-from explicate_training.table.encoding import ColumnSchema
+from explicate_training.table.encoding import ColumnSchema, date_places
 from explicate_training.table.network import TabularNetwork, TabularNetworkConfig
 from explicate_training.tasks.task import TargetScale
 
@@ -33,11 +33,12 @@ def new_network(
 
     It answers in the unit of `scale`, at first around its mean.
     """
+    dates = date_places(schema)
     torch.manual_seed(seed)
     network = TabularNetwork(
         TabularNetworkConfig(
             number_columns=train.numbers.shape[1],
-            category_counts=tuple(len(column.categories) for column in schema if column.type != "number"),
+            category_counts=tuple(len(column.categories) for column in schema if not column.is_numeric),
             outputs=outputs,
             bins=config.bins,
             embedding_size=config.embedding_size,
@@ -45,10 +46,13 @@ def new_network(
             blocks=config.blocks,
             members=config.members,
             dropout=config.dropout,
+            date_columns=dates.dates,
+            timed_columns=dates.timed,
         )
     )
     if train.numbers.shape[1]:
-        statistics = [number_statistics(column, config.bins) for column in train.numbers.T]
+        numbers = dates.expanded(torch.from_numpy(train.numbers)).numpy()
+        statistics = [number_statistics(column, config.bins) for column in numbers.T]
         centres, scales, edges = (torch.from_numpy(np.stack(part)) for part in zip(*statistics, strict=True))
         network.set_number_statistics(centres, scales, edges)
     network.set_target_statistics(scale.mean, scale.spread)

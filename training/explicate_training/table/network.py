@@ -5,22 +5,25 @@ exported cannot drift from what was trained. It imports torch and safetensors on
 
 A number column enters as a smoothly clipped scaled value and as a piecewise linear encoding between quantiles of the
 training data (Gorishniy, Rubachev, Babenko 2022, "On Embeddings for Numerical Features in Tabular Deep Learning"); the
-encoding's weights begin at zero, so a column acts linearly until the data says otherwise. Any other column is an
-embedding of its codes. Then a few residual networks ("members") with weights of their own read the same embeddings,
-each beside a linear path; the answer is the mean of theirs, which is worth more on small tables than one wide network
-(compare Gorishniy, Kotelnikov, Babenko 2024, "TabM"). Rows never meet: no batch norm.
+encoding's weights begin at zero, so a column acts linearly until the data says otherwise. A date enters as several
+numbers (`date_parts`), any other column as an embedding of its codes. Then a few residual networks ("members") with
+weights of their own read the same embeddings, each beside a linear path; the answer is the mean of theirs, which is
+worth more on small tables than one wide network (compare Gorishniy, Kotelnikov, Babenko 2024, "TabM"). Rows never meet:
+no batch norm.
 """
 
 import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any  # JSON values
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from explicate_bundle.columns import FIRST_CATEGORY_CODE, MISSING_CODE, UNKNOWN_CODE
+from explicate_training.table.date_parts import DatePlaces
 
 _LARGEST_NUMBER = 1e30  # beyond it float32 arithmetic would overflow
 _CLIP = 3.0  # scaled values beyond it are bent towards it; RealMLP's constant (Holzmüller and others 2024)
@@ -31,7 +34,7 @@ _CONFIG_FILE, _WEIGHTS_FILE = "config.json", "model.safetensors"
 class TabularNetworkConfig:
     """The shape of a network."""
 
-    number_columns: int
+    number_columns: int  # and date columns
     category_counts: tuple[int, ...]  # of each other column, without unknown and missing
     outputs: int  # classes, or 1 for regression
     bins: int = 16  # of the piecewise linear encoding
@@ -40,19 +43,32 @@ class TabularNetworkConfig:
     blocks: int = 2
     members: int = 4
     dropout: float = 0.1
+    date_columns: tuple[int, ...] = ()  # places among the number columns
+    timed_columns: tuple[int, ...] = ()  # those of them that have times of the day
+
+    @property
+    def dates(self) -> DatePlaces:
+        """The dates among the number columns."""
+        return DatePlaces(self.date_columns, self.timed_columns)
+
+    @property
+    def number_features(self) -> int:
+        """Numbers that the network reads: the number columns and the parts of the dates."""
+        return self.number_columns + self.dates.added
 
 
 class TabularNetwork(nn.Module):
     """Rows of a table to outputs, float32 [batch, outputs]: logits, or one value in the target's own unit.
 
-    Inputs: `numbers` float32 [batch, number columns], NaN where missing; `codes` int64 [batch, other columns], 0 for a
-    category that is not known, 1 for missing, 2 + k for the k-th category. An input without columns is not read.
+    Inputs: `numbers` float32 [batch, number and date columns], NaN where missing, dates as days since 1970-01-01;
+    `codes` int64 [batch, other columns], 0 for a category that is not known, 1 for missing, 2 + k for the k-th one. An
+    input without columns is not read.
     """
 
     def __init__(self, config: TabularNetworkConfig) -> None:
         super().__init__()
         self.config = config
-        columns = config.number_columns + len(config.category_counts)
+        columns = config.number_features + len(config.category_counts)
         size = columns * config.embedding_size
         self.numbers = _NumberEmbedding(config) if config.number_columns else None
         self.codes = _CodeEmbedding(config) if config.category_counts else None
@@ -77,7 +93,7 @@ class TabularNetwork(nn.Module):
         """
         parts = []
         if self.numbers is not None:
-            parts.append(self.numbers(numbers))
+            parts.append(self.numbers(self.config.dates.expanded(numbers)))
         if self.codes is not None:
             parts.append(self.codes(codes))
         row = torch.cat(parts, dim=1).flatten(1)  # [batch, columns * embedding_size]
@@ -88,10 +104,10 @@ class TabularNetwork(nn.Module):
         return answers
 
     def set_number_statistics(self, centres: Tensor, scales: Tensor, edges: Tensor) -> None:
-        """Sets what the training data says of the number columns.
+        """Sets what the training data says of the numbers that the network reads, dates expanded (`DatePlaces`).
 
-        `centres` float [columns] replaces missing values, `scales` float [columns] > 0 is their spread, `edges`
-        float [columns, bins + 1] bounds the bins, rising; where two are equal the bin is unused.
+        `centres` float [numbers] replaces missing values, `scales` float [numbers] > 0 is their spread, `edges`
+        float [numbers, bins + 1] bounds the bins, rising; where two are equal the bin is unused.
         """
         if self.numbers is not None:
             self.numbers.set_statistics(centres, scales, edges)
@@ -111,7 +127,7 @@ class _NumberEmbedding(nn.Module):
 
     def __init__(self, config: TabularNetworkConfig) -> None:
         super().__init__()
-        columns, size = config.number_columns, config.embedding_size
+        columns, size = config.number_features, config.embedding_size
         self.register_buffer("centres", torch.zeros(columns))
         self.register_buffer("inverse_scales", torch.ones(columns))
         self.register_buffer("bin_starts", torch.zeros(columns, config.bins))
@@ -216,7 +232,8 @@ def load_network(model_directory: Path) -> TabularNetwork:
     values = json.loads((model_directory / _CONFIG_FILE).read_text(encoding="utf-8"))
     if values.pop("architecture", None) != "tabular-network":
         raise ValueError(f"{model_directory} does not hold a tabular network")
-    config = TabularNetworkConfig(**{**values, "category_counts": tuple(values["category_counts"])})
+    lists: dict[str, Any] = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    config = TabularNetworkConfig(**{**values, **lists})
     network = TabularNetwork(config)
     network.load_state_dict(load_file(model_directory / _WEIGHTS_FILE))
     return network.eval()

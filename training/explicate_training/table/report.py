@@ -13,6 +13,8 @@ from typing import Any  # JSON values
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.cells.cell_readers import shown
+from explicate_bundle.cells.date_notation import date_text
 from explicate_bundle.columns import TableRows
 from explicate_training.table.data import Column, Table
 from explicate_training.table.encoding import ColumnSchema
@@ -43,7 +45,7 @@ def leakage_suspects(
     suspects = []
     numbers, codes = iter(encoded.numbers.T), iter(encoded.codes.T)
     for column in schema:
-        values = next(numbers) if column.type == "number" else next(codes).astype(np.float32)
+        values = next(numbers) if column.is_numeric else next(codes).astype(np.float32)
         score = task.leakage(values[rows, np.newaxis], targets[rows])
         if score is not None and score >= threshold:
             suspects.append(Suspect(column.name, task.score[1], round(score, 4)))
@@ -59,24 +61,35 @@ def column_report(table: Table, schema: Sequence[ColumnSchema]) -> list[dict[str
         {
             "name": column.name,
             "type": column.type,
+            "why": column.why,
             "missing": int(column.missing().sum()),
+            "example": column.example or _first(column),
             "values": _values(column, known),
         }
         for column, known in zip(table.columns, schema, strict=True)
     ]
 
 
-def column_lines(report: Mapping[str, Any]) -> list[str]:
-    """The same for the terminal, with what was left out and what is doubted."""
-    types = Counter(column["type"] for column in report["columns"])
+def column_lines(report: Mapping[str, Any], unread: Mapping[str, str], rows: int) -> list[str]:
+    """The same for the terminal, a line for each column of the table; `unread`: why the model does not read some."""
+    columns = report["columns"]
+    types = Counter(column["type"] for column in columns)
     lines = [f"columns: {', '.join(f'{count} {kind}' for kind, count in types.items())}"]
-    lines += [f"  left out: {name}, which {reason}" for name, reason in report["columns_left_out"].items()]
-    missing = {column["name"]: column["missing"] for column in report["columns"] if column["missing"]}
-    most = sorted(missing.items(), key=lambda one: -one[1])
-    if most:
-        more = f" and {len(most) - _SHOWN_VALUES} columns more" if len(most) > _SHOWN_VALUES else ""
-        lines.append(f"missing: {', '.join(f'{name} {count:,}' for name, count in most[:_SHOWN_VALUES])}{more}")
+    width = max(map(len, [*unread, *(column["name"] for column in columns)]))
+    for column in columns:
+        missing = f"{column['missing'] / rows:.1%} missing, " if column["missing"] else ""
+        example = shown(column["example"])
+        lines.append(f"  {column['name']:<{width}}  {column['type']:<8}  {missing}such as {example}; {column['why']}")
+    lines += [f"  {name:<{width}}  not read  {reason}" for name, reason in unread.items()]
     return lines + [f"note: {warning}" for warning in report["warnings"]]
+
+
+def _first(column: Column) -> str:
+    """The first value that is not missing, as text."""
+    known = column.values[~column.missing()]
+    if not len(known):
+        return ""
+    return f"{known[0]:.10g}" if column.type == "number" else str(known[0])
 
 
 def suspicion(suspect: Suspect) -> str:
@@ -88,6 +101,9 @@ def suspicion(suspect: Suspect) -> str:
 
 
 def _values(column: Column, schema: ColumnSchema) -> str:
+    if column.type == "date":
+        days = column.values[~np.isnan(column.values)]
+        return f"{date_text(days.min())} to {date_text(days.max())}" if len(days) else ""
     if column.type == "number":
         known = column.values[~np.isnan(column.values)]
         return f"{known.min():.4g} to {known.max():.4g}, median {np.median(known):.4g}" if len(known) else ""

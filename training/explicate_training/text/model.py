@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, set_seed
 
 from explicate.errors import UsageError
+from explicate_training.loop.pretrained import cannot_load
 from explicate_training.loop.trainer import EpochOrder
 from explicate_training.text.config import ModelConfig
+from explicate_training.text.positions import UnknownPositions, first_position
 
 _BATCHES_SORTED_TOGETHER = 50
 
@@ -61,6 +63,20 @@ _DROPOUT_NAMES = (
 # Families that number positions from padding index + 1, and so have that many fewer.
 _OFFSET_POSITIONS = ("camembert", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod")
 _PREDICTION_ROWS = 64
+_ADVICE = (
+    "give a directory with config.json, model.safetensors and tokenizer files, a hub name that can be reached, or "
+    "minilm-l6"
+)
+_SHOWN_UNKNOWN, _SHOWN_CHARACTERS = 3, 20
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How much of some texts a model sees."""
+
+    truncated: int  # rows longer than it reads
+    unknown_share: float  # of the tokens read, special ones not counted
+    unknown: tuple[str, ...]  # some of what is not known
 
 
 @dataclass(frozen=True)
@@ -70,16 +86,36 @@ class TextModel:
     model: PreTrainedModel
     tokenizer: Any
     max_tokens: int  # special tokens included
+    limit: int = 0  # tokens that it could read
 
     def encode(self, rows: Sequence[Sequence[str]]) -> list[dict[str, list[int]]]:
         """The model's inputs for each row of one text or two, cut to max_tokens (the longer text first), not padded."""
         columns = self.tokenizer(*_columns(rows), truncation=True, max_length=self.max_tokens)
         return [{name: column[row] for name, column in columns.items()} for row in range(len(rows))]
 
-    def count_truncated(self, encoded: Sequence[Mapping[str, list[int]]], rows: Sequence[Sequence[str]]) -> int:
-        """How many rows are longer than the model reads."""
+    def reading(self, encoded: Sequence[Mapping[str, list[int]]], rows: Sequence[Sequence[str]]) -> "Reading":
+        """How much of the rows it sees."""
         full = [texts for row, texts in zip(encoded, rows, strict=True) if len(row["input_ids"]) == self.max_tokens]
-        return sum(len(ids) > self.max_tokens for ids in self.tokenizer(*_columns(full))["input_ids"]) if full else 0
+        whole = self.tokenizer(*_columns(full))["input_ids"] if full else []
+        special, unknown_id = set(self.tokenizer.all_special_ids), self.tokenizer.unk_token_id
+        tokens = unknown = 0
+        examples: dict[str, None] = {}
+        for row, texts in zip(encoded, rows, strict=True):
+            ids = np.array(row["input_ids"])
+            missed = int((ids == unknown_id).sum()) if unknown_id is not None else 0
+            tokens += len(ids) - int(np.isin(ids, [*special]).sum()) + missed
+            unknown += missed
+            if missed and len(examples) < _SHOWN_UNKNOWN:
+                examples.update(dict.fromkeys(self._unknown_words(texts)))
+        truncated = sum(len(ids) > self.max_tokens for ids in whole)
+        return Reading(truncated, unknown / max(tokens, 1), tuple(examples)[:_SHOWN_UNKNOWN])
+
+    def _unknown_words(self, texts: Sequence[str]) -> Iterator[str]:
+        for text in texts:
+            encoding = self.tokenizer(text, truncation=True, max_length=self.max_tokens, return_offsets_mapping=True)
+            for token, (start, stop) in zip(encoding["input_ids"], encoding["offset_mapping"], strict=True):
+                if token == self.tokenizer.unk_token_id and stop > start:
+                    yield text[start:stop][:_SHOWN_CHARACTERS]
 
     def save(self, directory: Path) -> None:
         """Writes config.json, model.safetensors and the tokenizer's files."""
@@ -139,13 +175,12 @@ def load_text_model(
             dtype=torch.float32,
             ignore_mismatched_sizes=True,  # a classifier for other classes gets a new last layer
         )
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split()).split(". ")[0]
+    except (OSError, ValueError, KeyError, ImportError) as error:
         raise UsageError(
-            f"model.base: cannot load {config.base!r} ({reason}): give a directory with config.json, "
-            "model.safetensors and tokenizer files, a hub name that can be reached, or minilm-l6"
+            cannot_load(config.base, error, model_class="AutoModelForSequenceClassification", advice=_ADVICE)
         ) from error
-    return TextModel(model, tokenizer, config.max_tokens)
+    _check_positions(config, model, tokenizer)
+    return TextModel(model, tokenizer, config.max_tokens, _limit(settings, tokenizer, config.max_tokens))
 
 
 def resolve_base(base: str) -> str:
@@ -171,9 +206,40 @@ def _check(config: ModelConfig, settings: Any, tokenizer: Any) -> None:
         raise UsageError(f"model.base: {config.base} has no fast tokenizer (tokenizer.json), and the server needs one")
     if tokenizer.pad_token is None:
         raise UsageError(f"model.base: {config.base} has no padding token: choose an encoder such as BERT or RoBERTa")
-    positions = getattr(settings, "max_position_embeddings", None) or config.max_tokens
-    if settings.model_type in _OFFSET_POSITIONS:
-        positions -= settings.pad_token_id + 1
-    limit = min(positions, tokenizer.model_max_length)
+    size, known = len(tokenizer), getattr(settings, "vocab_size", None) or len(tokenizer)
+    if size <= len(tokenizer.all_special_ids):  # what transformers makes of a folder without tokenizer files
+        raise UsageError(
+            f"model.base: {config.base} has no vocabulary: put the tokenizer's files beside the model (tokenizer.json, "
+            "or vocab.txt)"
+        )
+    if size > known:
+        raise UsageError(
+            f"model.base: the tokenizer of {config.base} has {size:,} tokens and its model {known:,}: put the files of "
+            "one model into one directory"
+        )
+    limit = _limit(settings, tokenizer, config.max_tokens)
     if config.max_tokens > limit:
         raise UsageError(f"model.max_tokens is {config.max_tokens}, but {config.base} reads {limit} at most: lower it")
+
+
+def _limit(settings: Any, tokenizer: Any, otherwise: int) -> int:
+    """Tokens that a model reads at most; of one that does not say, as many as it is asked to."""
+    positions = getattr(settings, "max_position_embeddings", None) or otherwise
+    if positions < 0:  # XLNet's, which has no bound
+        positions = otherwise
+    if settings.model_type in _OFFSET_POSITIONS:
+        positions -= settings.pad_token_id + 1
+    return int(min(positions, tokenizer.model_max_length))
+
+
+def _check_positions(config: ModelConfig, model: PreTrainedModel, tokenizer: Any) -> None:
+    """Raises UsageError when the model could not be exported once it is trained."""
+    model.train(False)
+    sample = tokenizer(["this is a text"], truncation=True, max_length=config.max_tokens, return_tensors="pt")
+    try:
+        first_position(model, sample, tokenizer.pad_token_id)
+    except UnknownPositions as error:
+        raise UsageError(f"model.base: {config.base} cannot be exported, as {error}") from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"model.base: {config.base} does not read a text on its own ({reason})") from None

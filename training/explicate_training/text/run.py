@@ -6,19 +6,25 @@ from typing import Any  # JSON values
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, fit
+from explicate_training.report.explanations import Game
 from explicate_training.report.report import data_lines, data_report, worst_rows
+from explicate_training.report.slices import thirds
 from explicate_training.tasks.registry import task_named
 from explicate_training.tasks.task import Evaluation, Task
 from explicate_training.text.cleaning import NEAR, REASONS, clean_texts
 from explicate_training.text.config import Config
 from explicate_training.text.data import TextSet, read_rows
-from explicate_training.text.model import LengthGroupedOrder, load_text_model
+from explicate_training.text.game import text_game
+from explicate_training.text.model import LengthGroupedOrder, Reading, TextModel, load_text_model
+from explicate_training.text.tfidf import linear_outputs, weigh
 
+_MUCH_CUT, _MUCH_UNKNOWN = 0.05, 0.02  # shares from which it is worth a note
 _WORST_MISTAKES, _SHOWN_CHARACTERS = 15, 700
 
 
@@ -26,6 +32,7 @@ class TextRun(Run[Config, TextSet]):
     """A run that fine-tunes a model of texts."""
 
     template = "text_report.html.jinja"
+    baseline = "TF-IDF and a linear model"
 
     def read(self, tell: Say) -> tuple[Task, TextSet, str]:
         data = self.config.data
@@ -75,6 +82,30 @@ class TextRun(Run[Config, TextSet]):
             problem_type=self.task.problem_type,
         )
         self._encoded = {name: self._model.encode(part.texts.tolist()) for name, part in self.splits.by_name().items()}
+        self._tell_reading()
+
+    def _tell_reading(self) -> None:
+        """Notes how many texts of each split the model reads in part only, and how many tokens it does not know."""
+        read = {}
+        for name, part in self.splits.by_name().items():
+            read[name] = self._model.reading(self._encoded[name], part.texts.tolist())
+            split = self.report["splits"][name]
+            self.report["splits"][name] = {
+                "texts": split["texts"],
+                "truncated": read[name].truncated,
+                "unknown_tokens": round(read[name].unknown_share, 4),
+                **split,
+            }
+        texts = sum(map(len, self._encoded.values()))
+        truncated = sum(one.truncated for one in read.values())
+        words = "pairs" if self.config.data.text_pair_column else "texts"
+        self.say(
+            f"tokens: {truncated:,} of {texts:,} {words} ({truncated / texts:.1%}) are longer than "
+            f"{self.config.model.max_tokens} and cut; {read['train'].unknown_share:.1%} are unknown to the tokenizer"
+        )
+        for sentence in reading_warnings(self._model, truncated / texts, read["train"]):
+            self.warn(sentence)
+            self.say(f"note: {sentence}")
 
     def plan(self) -> str:
         model, training = self.config.model, self.config.training
@@ -106,12 +137,25 @@ class TextRun(Run[Config, TextSet]):
     def predict(self, name: str) -> NDArray[np.floating[Any]]:
         return self.task.in_unit(self._model.predict(self._encoded[name]), self.scale)
 
+    @property
+    def network(self) -> nn.Module:
+        return self._model.model
+
+    def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
+        texts = {name: part.texts.tolist() for name, part in self.splits.by_name().items()}
+        return self.task.baseline(linear_outputs, weigh(texts, self.targets), classes=len(self.labels))
+
+    def game(self, row: int) -> Game | None:
+        return text_game(self._model, self.splits.test.texts[row])
+
+    def groups(self) -> dict[str, NDArray[np.bool_]]:
+        """By length."""
+        words = np.array([sum(len(text.split()) for text in texts) for texts in self.splits.test.texts], dtype=float)
+        return {
+            f"{name} words": rows for name, rows in thirds(words, ("shortest third", "middle third", "longest third"))
+        }
+
     def write_model(self, folder: Path) -> None:
-        """Writes the model, and notes how many texts of each split it reads in part only."""
-        for name, part in self.splits.by_name().items():
-            split = self.report["splits"][name]
-            truncated = self._model.count_truncated(self._encoded[name], part.texts.tolist())
-            self.report["splits"][name] = {"texts": split["texts"], "truncated": truncated, **split}
         self._model.save(folder / "model")
 
     def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
@@ -147,3 +191,19 @@ class TextRun(Run[Config, TextSet]):
 
 def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + " …"
+
+
+def reading_warnings(model: TextModel, truncated: float, train: Reading) -> list[str]:
+    """What to do when a model sees much less of the texts than there is; shares of texts, and of tokens."""
+    warnings = []
+    if truncated >= _MUCH_CUT:
+        more = f"raise model.max_tokens (up to {model.limit:,})" if model.limit > model.max_tokens else ""
+        remedy = more or "choose a base that reads more, or divide the texts"
+        warnings.append(f"{truncated:.0%} of the texts are cut at {model.max_tokens} tokens, the rest unread: {remedy}")
+    if train.unknown_share >= _MUCH_UNKNOWN:
+        such = f", such as {', '.join(map(repr, train.unknown))}" if train.unknown else ""
+        warnings.append(
+            f"{train.unknown_share:.0%} of the tokens are unknown to the base model{such}: choose a base that knows "
+            "the language, such as a multilingual one"
+        )
+    return warnings

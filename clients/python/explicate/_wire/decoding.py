@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from struct import calcsize, unpack
+from typing import Literal
 
 from explicate import model_info, results
 from explicate._wire import option_fields
@@ -47,7 +48,7 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         base_model=bundle.provenance.base_model,
         model_card=response.model_card,
         runtimes=tuple(_runtime_trial(trial) for trial in response.runtimes),
-        columns=tuple(_column(column) for column in bundle.tabular.columns),
+        columns=tuple(_column(column, bundle.tabular.missing_words) for column in bundle.tabular.columns),
         background_rows=bundle.tabular.background_rows,
         target_name=bundle.target_name,
         pairs=bundle.text.pairs,
@@ -57,6 +58,9 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         labels=tuple(copied(model_info.ModelLabel, label) for label in response.labels),
         traffic=traffic(response.traffic),
         shadow=copied(model_info.ShadowReport, response.shadow) if response.HasField("shadow") else None,
+        verdict=_verdict(bundle.verdict) if bundle.HasField("verdict") else None,
+        metric_intervals={name: (ends.lower, ends.upper) for name, ends in bundle.metric_intervals.items()},
+        logit_offsets=tuple(bundle.logit_offsets),
     )
 
 
@@ -77,8 +81,51 @@ def changes(response: model_pb.WatchModelsResponse) -> model_info.ModelChanges:
     return model_info.ModelChanges(tuple(map(model_status, response.models)), response.snapshot)
 
 
-def _column(column: bundle_pb.ColumnSchema) -> model_info.Column:
-    return copied(model_info.Column, column, type=name_of(bundle_pb.ColumnType, column.type))
+def _verdict(verdict: bundle_pb.Verdict) -> model_info.Verdict:
+    rivals = tuple(
+        copied(
+            model_info.Rival,
+            rival,
+            interval=_ends(rival, "interval"),
+            difference_interval=_ends(rival, "difference_interval"),
+        )
+        for rival in verdict.rivals
+    )
+    return copied(model_info.Verdict, verdict, rivals=rivals, interval=_ends(verdict, "interval"))
+
+
+def _ends(
+    message: bundle_pb.Verdict | bundle_pb.Rival, name: Literal["interval", "difference_interval"]
+) -> tuple[float, float] | None:
+    ends: bundle_pb.Interval = getattr(message, name)
+    return (ends.lower, ends.upper) if message.HasField(name) else None  # type: ignore[arg-type]  # a field's name
+
+
+def _column(column: bundle_pb.ColumnSchema, missing_words: Iterable[str]) -> model_info.Column:
+    return copied(
+        model_info.Column,
+        column,
+        type=name_of(bundle_pb.ColumnType, column.type),
+        written=_written(column),
+        missing_words=(*missing_words, *column.missing_words),
+    )
+
+
+_DATES = {
+    bundle_pb.DATE_ORDER_YEAR_FIRST: "2020-12-31",
+    bundle_pb.DATE_ORDER_DAY_FIRST: "31.12.2020",
+    bundle_pb.DATE_ORDER_MONTH_FIRST: "12/31/2020",
+}
+
+
+def _written(column: bundle_pb.ColumnSchema) -> str:
+    """How texts of a number or a date are read, by an example; empty for numbers as programs write them."""
+    if column.HasField("date_notation"):
+        return _DATES.get(column.date_notation.order, "") + (" 23:59" if column.date_notation.time else "")
+    if not column.HasField("number_notation"):
+        return ""
+    notation = column.number_notation
+    return f"1{notation.thousands}234{notation.decimal or '.'}5 {notation.unit}".strip()
 
 
 def model_status(status: model_pb.ModelStatus) -> model_info.ModelStatus:

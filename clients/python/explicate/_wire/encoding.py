@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import NULL_VALUE
 
 from explicate.errors import UsageError, invalid_argument
-from explicate.inputs import CellValue, Image, Input, TableRow, category, kind_of, plain_input
+from explicate.inputs import GivenValue, Image, Input, TableRow, category, kind_of, plain_input
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import table_pb2 as table_pb
 
@@ -64,7 +64,7 @@ class Frame(Protocol):
     def __getitem__(self, name: str, /) -> Iterable[Any]: ...
 
 
-TableColumns: TypeAlias = Mapping[str, Iterable[CellValue]] | Frame
+TableColumns: TypeAlias = Mapping[str, Iterable[GivenValue]] | Frame
 """Columns of equal length by name. In a column, None and NaN are missing."""
 
 
@@ -199,4 +199,6 @@ def _category_or_missing(value: object, name: str, path: str) -> str | None:
 
 
 def _what_it_may_be(cell_type: type) -> str:
-    return f"must be numbers, strings, true and false, or None where a value is missing, not {cell_type.__name__}"
+    return (
+        f"must be numbers, strings, dates, true and false, or None where a value is missing, not {cell_type.__name__}"
+    )

@@ -9,7 +9,6 @@ from explicate.cli import inputs
 from explicate.errors import ServerError, UsageError
 from explicate.options import (
     ALL,
-    METHODS,
     Contrast,
     ExplainOptions,
     Granularity,
@@ -19,9 +18,7 @@ from explicate.options import (
     Target,
 )
 
-_HOW = "The server decides what you leave out; the answer says what it chose. Methods:\n" + "\n".join(
-    f"  {name:<17} {text}" for name, text in METHODS.items()
-)
+_HOW = "The server decides what you leave out; the answer says what it chose."
 
 
 # The flags of fields that are not named like them.
@@ -68,7 +65,12 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_how(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--method", metavar="NAME", help="one of these (default: auto)")
+    group.add_argument(
+        "--method",
+        metavar="NAME",
+        help="kernel-shap or another that `explicate models show` lists (default: auto, which is exact-shap for a short"
+        " text or a few columns, else kernel-shap)",
+    )
     group.add_argument(
         "--masking",
         choices=get_args(Masking),

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65xplicate/v1/bundle.proto\x12\x0c\x65xplicate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x06\n\x06\x42undle\x12\x16\n\x0e\x66ormat_version\x18\x01 \x01(\x05\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12)\n\x04kind\x18\x04 \x01(\x0e\x32\x17.explicate.v1.ModelKindB\x02\x18\x01\x12\x14\n\x0c\x63lass_labels\x18\x05 \x03(\t\x12&\n\x04text\x18\x06 \x01(\x0b\x32\x18.explicate.v1.TextSchema\x12\x11\n\tprecision\x18\x07 \x01(\t\x12\'\n\x05\x66iles\x18\x08 \x03(\x0b\x32\x18.explicate.v1.BundleFile\x12\x18\n\x10golden_tolerance\x18\t \x01(\x01\x12,\n\nprovenance\x18\n \x01(\x0b\x32\x18.explicate.v1.Provenance\x12\x32\n\x07metrics\x18\x0b \x03(\x0b\x32!.explicate.v1.Bundle.MetricsEntry\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x13golden_attributions\x18\r \x01(\x0b\x32 .explicate.v1.GoldenAttributions\x12%\n\x18golden_reduced_tolerance\x18\x0e \x01(\x01H\x00\x88\x01\x01\x12,\n\x07tabular\x18\x0f \x01(\x0b\x32\x1b.explicate.v1.TabularSchema\x12\x18\n\x0btarget_name\x18\x10 \x01(\tH\x01\x88\x01\x01\x12(\n\x05image\x18\x11 \x01(\x0b\x32\x19.explicate.v1.ImageSchema\x12+\n\ninput_kind\x18\x12 \x01(\x0e\x32\x17.explicate.v1.InputKind\x12*\n\tobjective\x18\x13 \x01(\x0e\x32\x17.explicate.v1.Objective\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x1b\n\x19_golden_reduced_toleranceB\x0e\n\x0c_target_name\"\xb0\x01\n\x0bImageSchema\x12\r\n\x05width\x18\x01 \x01(\x05\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12\x1a\n\rshortest_edge\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12,\n\nresampling\x18\x04 \x01(\x0e\x32\x18.explicate.v1.Resampling\x12\x17\n\npatch_size\x18\x05 \x01(\x05H\x01\x88\x01\x01\x42\x10\n\x0e_shortest_edgeB\r\n\x0b_patch_size\"n\n\rTabularSchema\x12+\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x1a.explicate.v1.ColumnSchema\x12\x17\n\x0f\x62\x61\x63kground_rows\x18\x02 \x01(\x05\x12\x17\n\x0flime_statistics\x18\x03 \x01(\x08\"\x8e\x01\n\x0c\x43olumnSchema\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04type\x18\x02 \x01(\x0e\x32\x18.explicate.v1.ColumnType\x12\x12\n\ncategories\x18\x03 \x03(\t\x12\x12\n\x05group\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x16\n\x0emay_be_missing\x18\x05 \x01(\x08\x42\x08\n\x06_group\"\xd3\x01\n\x12GoldenAttributions\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x16\n\x0emethod_version\x18\x02 \x01(\t\x12\x0c\n\x04seed\x18\x03 \x01(\r\x12\x1e\n\x16\x65valuations_per_player\x18\x04 \x01(\x05\x12\x11\n\ttolerance\x18\x05 \x01(\x01\x12\x15\n\x08segments\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x1c\n\x0fplayers_version\x18\x16 \x01(\x05H\x01\x88\x01\x01\x42\x0b\n\t_segmentsB\x12\n\x10_players_version\"\xa5\x01\n\nTextSchema\x12\x12\n\nmax_tokens\x18\x01 \x01(\x05\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x16\n\x0e\x66irst_position\x18\x03 \x01(\x05\x12\x12\n\npadding_id\x18\x04 \x01(\x03\x12\x14\n\x07mask_id\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\x0etoken_dropping\x18\x06 \x01(\x08\x12\r\n\x05pairs\x18\x07 \x01(\x08\x42\n\n\x08_mask_id\">\n\nBundleFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\"\xd9\x01\n\nProvenance\x12\x12\n\nbase_model\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x61ta_sha256\x18\x02 \x01(\t\x12\x0c\n\x04seed\x18\x03 \x01(\r\x12\x41\n\rtool_versions\x18\x04 \x03(\x0b\x32*.explicate.v1.Provenance.ToolVersionsEntry\x12\x1c\n\x14max_logit_difference\x18\x05 \x01(\x01\x1a\x33\n\x11ToolVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*j\n\tInputKind\x12\x1a\n\x16INPUT_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fINPUT_KIND_TEXT\x10\x01\x12\x16\n\x12INPUT_KIND_TABULAR\x10\x02\x12\x14\n\x10INPUT_KIND_IMAGE\x10\x03*y\n\tObjective\x12\x19\n\x15OBJECTIVE_UNSPECIFIED\x10\x00\x12\x1c\n\x18OBJECTIVE_CLASSIFICATION\x10\x01\x12\x19\n\x15OBJECTIVE_MULTI_LABEL\x10\x02\x12\x18\n\x14OBJECTIVE_REGRESSION\x10\x03*\x89\x01\n\nResampling\x12\x1a\n\x16RESAMPLING_UNSPECIFIED\x10\x00\x12\x16\n\x12RESAMPLING_NEAREST\x10\x01\x12\x17\n\x13RESAMPLING_BILINEAR\x10\x02\x12\x16\n\x12RESAMPLING_BICUBIC\x10\x03\x12\x16\n\x12RESAMPLING_LANCZOS\x10\x04*\x8d\x01\n\nColumnType\x12\x1b\n\x17\x43OLUMN_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43OLUMN_TYPE_NUMBER\x10\x01\x12\x18\n\x14\x43OLUMN_TYPE_CATEGORY\x10\x02\x12\x17\n\x13\x43OLUMN_TYPE_BOOLEAN\x10\x03\x12\x17\n\x13\x43OLUMN_TYPE_ORDINAL\x10\x04*\xe2\x02\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\"\n\x1eMODEL_KIND_TEXT_CLASSIFICATION\x10\x01\x12%\n!MODEL_KIND_TABULAR_CLASSIFICATION\x10\x02\x12!\n\x1dMODEL_KIND_TABULAR_REGRESSION\x10\x03\x12#\n\x1fMODEL_KIND_IMAGE_CLASSIFICATION\x10\x04\x12\x1e\n\x1aMODEL_KIND_TEXT_REGRESSION\x10\x05\x12\x1f\n\x1bMODEL_KIND_TEXT_MULTI_LABEL\x10\x06\x12\"\n\x1eMODEL_KIND_TABULAR_MULTI_LABEL\x10\x07\x12 \n\x1cMODEL_KIND_IMAGE_MULTI_LABEL\x10\x08\x12\x1f\n\x1bMODEL_KIND_IMAGE_REGRESSION\x10\tB<\n\x10\x64\x65v.explicate.v1P\x01Z&explicate.dev/explicate/v1;explicatev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65xplicate/v1/bundle.proto\x12\x0c\x65xplicate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf4\x07\n\x06\x42undle\x12\x16\n\x0e\x66ormat_version\x18\x01 \x01(\x05\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12)\n\x04kind\x18\x04 \x01(\x0e\x32\x17.explicate.v1.ModelKindB\x02\x18\x01\x12\x14\n\x0c\x63lass_labels\x18\x05 \x03(\t\x12&\n\x04text\x18\x06 \x01(\x0b\x32\x18.explicate.v1.TextSchema\x12\x11\n\tprecision\x18\x07 \x01(\t\x12\'\n\x05\x66iles\x18\x08 \x03(\x0b\x32\x18.explicate.v1.BundleFile\x12\x18\n\x10golden_tolerance\x18\t \x01(\x01\x12,\n\nprovenance\x18\n \x01(\x0b\x32\x18.explicate.v1.Provenance\x12\x32\n\x07metrics\x18\x0b \x03(\x0b\x32!.explicate.v1.Bundle.MetricsEntry\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x13golden_attributions\x18\r \x01(\x0b\x32 .explicate.v1.GoldenAttributions\x12%\n\x18golden_reduced_tolerance\x18\x0e \x01(\x01H\x00\x88\x01\x01\x12,\n\x07tabular\x18\x0f \x01(\x0b\x32\x1b.explicate.v1.TabularSchema\x12\x18\n\x0btarget_name\x18\x10 \x01(\tH\x01\x88\x01\x01\x12(\n\x05image\x18\x11 \x01(\x0b\x32\x19.explicate.v1.ImageSchema\x12+\n\ninput_kind\x18\x12 \x01(\x0e\x32\x17.explicate.v1.InputKind\x12*\n\tobjective\x18\x13 \x01(\x0e\x32\x17.explicate.v1.Objective\x12&\n\x07verdict\x18\x14 \x01(\x0b\x32\x15.explicate.v1.Verdict\x12\x43\n\x10metric_intervals\x18\x15 \x03(\x0b\x32).explicate.v1.Bundle.MetricIntervalsEntry\x12\x15\n\rlogit_offsets\x18\x16 \x03(\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1aN\n\x14MetricIntervalsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.explicate.v1.Interval:\x02\x38\x01\x42\x1b\n\x19_golden_reduced_toleranceB\x0e\n\x0c_target_name\"(\n\x08Interval\x12\r\n\x05lower\x18\x01 \x01(\x01\x12\r\n\x05upper\x18\x02 \x01(\x01\"\xe5\x01\n\x07Verdict\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x19\n\x11smaller_is_better\x18\x03 \x01(\x08\x12\r\n\x05value\x18\x04 \x01(\x01\x12(\n\x08interval\x18\x05 \x01(\x0b\x32\x16.explicate.v1.Interval\x12#\n\x06rivals\x18\x06 \x03(\x0b\x32\x13.explicate.v1.Rival\x12\x0e\n\x06learnt\x18\x07 \x01(\x08\x12\x0c\n\x04rows\x18\x08 \x01(\x03\x12\x12\n\nconfidence\x18\t \x01(\x01\x12\x10\n\x08sentence\x18\n \x01(\t\"\x97\x01\n\x05Rival\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12(\n\x08interval\x18\x03 \x01(\x0b\x32\x16.explicate.v1.Interval\x12\x12\n\ndifference\x18\x04 \x01(\x01\x12\x33\n\x13\x64ifference_interval\x18\x05 \x01(\x0b\x32\x16.explicate.v1.Interval\"\xb0\x01\n\x0bImageSchema\x12\r\n\x05width\x18\x01 \x01(\x05\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12\x1a\n\rshortest_edge\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12,\n\nresampling\x18\x04 \x01(\x0e\x32\x18.explicate.v1.Resampling\x12\x17\n\npatch_size\x18\x05 \x01(\x05H\x01\x88\x01\x01\x42\x10\n\x0e_shortest_edgeB\r\n\x0b_patch_size\"\xb4\x01\n\rTabularSchema\x12+\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x1a.explicate.v1.ColumnSchema\x12\x17\n\x0f\x62\x61\x63kground_rows\x18\x02 \x01(\x05\x12\x17\n\x0flime_statistics\x18\x03 \x01(\x08\x12\x15\n\rmissing_words\x18\x04 \x03(\t\x12-\n\x08left_out\x18\x05 \x03(\x0b\x32\x1b.explicate.v1.LeftOutColumn\"-\n\rLeftOutColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"W\n\x0eNumberNotation\x12\x0f\n\x07\x64\x65\x63imal\x18\x01 \x01(\t\x12\x11\n\tthousands\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x13\n\x0bparentheses\x18\x04 \x01(\x08\"D\n\x0c\x44\x61teNotation\x12&\n\x05order\x18\x01 \x01(\x0e\x32\x17.explicate.v1.DateOrder\x12\x0c\n\x04time\x18\x02 \x01(\x08\"\x8f\x02\n\x0c\x43olumnSchema\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04type\x18\x02 \x01(\x0e\x32\x18.explicate.v1.ColumnType\x12\x12\n\ncategories\x18\x03 \x03(\t\x12\x12\n\x05group\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x16\n\x0emay_be_missing\x18\x05 \x01(\x08\x12\x35\n\x0fnumber_notation\x18\x06 \x01(\x0b\x32\x1c.explicate.v1.NumberNotation\x12\x31\n\rdate_notation\x18\x07 \x01(\x0b\x32\x1a.explicate.v1.DateNotation\x12\x15\n\rmissing_words\x18\x08 \x03(\tB\x08\n\x06_group\"\xd3\x01\n\x12GoldenAttributions\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x16\n\x0emethod_version\x18\x02 \x01(\t\x12\x0c\n\x04seed\x18\x03 \x01(\r\x12\x1e\n\x16\x65valuations_per_player\x18\x04 \x01(\x05\x12\x11\n\ttolerance\x18\x05 \x01(\x01\x12\x15\n\x08segments\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x1c\n\x0fplayers_version\x18\x16 \x01(\x05H\x01\x88\x01\x01\x42\x0b\n\t_segmentsB\x12\n\x10_players_version\"\xa5\x01\n\nTextSchema\x12\x12\n\nmax_tokens\x18\x01 \x01(\x05\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x16\n\x0e\x66irst_position\x18\x03 \x01(\x05\x12\x12\n\npadding_id\x18\x04 \x01(\x03\x12\x14\n\x07mask_id\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\x0etoken_dropping\x18\x06 \x01(\x08\x12\r\n\x05pairs\x18\x07 \x01(\x08\x42\n\n\x08_mask_id\">\n\nBundleFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\"\xd9\x01\n\nProvenance\x12\x12\n\nbase_model\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x61ta_sha256\x18\x02 \x01(\t\x12\x0c\n\x04seed\x18\x03 \x01(\r\x12\x41\n\rtool_versions\x18\x04 \x03(\x0b\x32*.explicate.v1.Provenance.ToolVersionsEntry\x12\x1c\n\x14max_logit_difference\x18\x05 \x01(\x01\x1a\x33\n\x11ToolVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*j\n\tInputKind\x12\x1a\n\x16INPUT_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fINPUT_KIND_TEXT\x10\x01\x12\x16\n\x12INPUT_KIND_TABULAR\x10\x02\x12\x14\n\x10INPUT_KIND_IMAGE\x10\x03*y\n\tObjective\x12\x19\n\x15OBJECTIVE_UNSPECIFIED\x10\x00\x12\x1c\n\x18OBJECTIVE_CLASSIFICATION\x10\x01\x12\x19\n\x15OBJECTIVE_MULTI_LABEL\x10\x02\x12\x18\n\x14OBJECTIVE_REGRESSION\x10\x03*\x89\x01\n\nResampling\x12\x1a\n\x16RESAMPLING_UNSPECIFIED\x10\x00\x12\x16\n\x12RESAMPLING_NEAREST\x10\x01\x12\x17\n\x13RESAMPLING_BILINEAR\x10\x02\x12\x16\n\x12RESAMPLING_BICUBIC\x10\x03\x12\x16\n\x12RESAMPLING_LANCZOS\x10\x04*x\n\tDateOrder\x12\x1a\n\x16\x44\x41TE_ORDER_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x41TE_ORDER_YEAR_FIRST\x10\x01\x12\x18\n\x14\x44\x41TE_ORDER_DAY_FIRST\x10\x02\x12\x1a\n\x16\x44\x41TE_ORDER_MONTH_FIRST\x10\x03*\xa3\x01\n\nColumnType\x12\x1b\n\x17\x43OLUMN_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43OLUMN_TYPE_NUMBER\x10\x01\x12\x18\n\x14\x43OLUMN_TYPE_CATEGORY\x10\x02\x12\x17\n\x13\x43OLUMN_TYPE_BOOLEAN\x10\x03\x12\x17\n\x13\x43OLUMN_TYPE_ORDINAL\x10\x04\x12\x14\n\x10\x43OLUMN_TYPE_DATE\x10\x05*\xe2\x02\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\"\n\x1eMODEL_KIND_TEXT_CLASSIFICATION\x10\x01\x12%\n!MODEL_KIND_TABULAR_CLASSIFICATION\x10\x02\x12!\n\x1dMODEL_KIND_TABULAR_REGRESSION\x10\x03\x12#\n\x1fMODEL_KIND_IMAGE_CLASSIFICATION\x10\x04\x12\x1e\n\x1aMODEL_KIND_TEXT_REGRESSION\x10\x05\x12\x1f\n\x1bMODEL_KIND_TEXT_MULTI_LABEL\x10\x06\x12\"\n\x1eMODEL_KIND_TABULAR_MULTI_LABEL\x10\x07\x12 \n\x1cMODEL_KIND_IMAGE_MULTI_LABEL\x10\x08\x12\x1f\n\x1bMODEL_KIND_IMAGE_REGRESSION\x10\tB<\n\x10\x64\x65v.explicate.v1P\x01Z&explicate.dev/explicate/v1;explicatev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,38 +35,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.explicate.v1P\001Z&explicate.dev/explicate/v1;explicatev1'
   _globals['_BUNDLE_METRICSENTRY']._loaded_options = None
   _globals['_BUNDLE_METRICSENTRY']._serialized_options = b'8\001'
+  _globals['_BUNDLE_METRICINTERVALSENTRY']._loaded_options = None
+  _globals['_BUNDLE_METRICINTERVALSENTRY']._serialized_options = b'8\001'
   _globals['_BUNDLE'].fields_by_name['kind']._loaded_options = None
   _globals['_BUNDLE'].fields_by_name['kind']._serialized_options = b'\030\001'
   _globals['_PROVENANCE_TOOLVERSIONSENTRY']._loaded_options = None
   _globals['_PROVENANCE_TOOLVERSIONSENTRY']._serialized_options = b'8\001'
-  _globals['_INPUTKIND']._serialized_start=1981
-  _globals['_INPUTKIND']._serialized_end=2087
-  _globals['_OBJECTIVE']._serialized_start=2089
-  _globals['_OBJECTIVE']._serialized_end=2210
-  _globals['_RESAMPLING']._serialized_start=2213
-  _globals['_RESAMPLING']._serialized_end=2350
-  _globals['_COLUMNTYPE']._serialized_start=2353
-  _globals['_COLUMNTYPE']._serialized_end=2494
-  _globals['_MODELKIND']._serialized_start=2497
-  _globals['_MODELKIND']._serialized_end=2851
+  _globals['_INPUTKIND']._serialized_start=3027
+  _globals['_INPUTKIND']._serialized_end=3133
+  _globals['_OBJECTIVE']._serialized_start=3135
+  _globals['_OBJECTIVE']._serialized_end=3256
+  _globals['_RESAMPLING']._serialized_start=3259
+  _globals['_RESAMPLING']._serialized_end=3396
+  _globals['_DATEORDER']._serialized_start=3398
+  _globals['_DATEORDER']._serialized_end=3518
+  _globals['_COLUMNTYPE']._serialized_start=3521
+  _globals['_COLUMNTYPE']._serialized_end=3684
+  _globals['_MODELKIND']._serialized_start=3687
+  _globals['_MODELKIND']._serialized_end=4041
   _globals['_BUNDLE']._serialized_start=77
-  _globals['_BUNDLE']._serialized_end=877
-  _globals['_BUNDLE_METRICSENTRY']._serialized_start=786
-  _globals['_BUNDLE_METRICSENTRY']._serialized_end=832
-  _globals['_IMAGESCHEMA']._serialized_start=880
-  _globals['_IMAGESCHEMA']._serialized_end=1056
-  _globals['_TABULARSCHEMA']._serialized_start=1058
-  _globals['_TABULARSCHEMA']._serialized_end=1168
-  _globals['_COLUMNSCHEMA']._serialized_start=1171
-  _globals['_COLUMNSCHEMA']._serialized_end=1313
-  _globals['_GOLDENATTRIBUTIONS']._serialized_start=1316
-  _globals['_GOLDENATTRIBUTIONS']._serialized_end=1527
-  _globals['_TEXTSCHEMA']._serialized_start=1530
-  _globals['_TEXTSCHEMA']._serialized_end=1695
-  _globals['_BUNDLEFILE']._serialized_start=1697
-  _globals['_BUNDLEFILE']._serialized_end=1759
-  _globals['_PROVENANCE']._serialized_start=1762
-  _globals['_PROVENANCE']._serialized_end=1979
-  _globals['_PROVENANCE_TOOLVERSIONSENTRY']._serialized_start=1928
-  _globals['_PROVENANCE_TOOLVERSIONSENTRY']._serialized_end=1979
+  _globals['_BUNDLE']._serialized_end=1089
+  _globals['_BUNDLE_METRICSENTRY']._serialized_start=918
+  _globals['_BUNDLE_METRICSENTRY']._serialized_end=964
+  _globals['_BUNDLE_METRICINTERVALSENTRY']._serialized_start=966
+  _globals['_BUNDLE_METRICINTERVALSENTRY']._serialized_end=1044
+  _globals['_INTERVAL']._serialized_start=1091
+  _globals['_INTERVAL']._serialized_end=1131
+  _globals['_VERDICT']._serialized_start=1134
+  _globals['_VERDICT']._serialized_end=1363
+  _globals['_RIVAL']._serialized_start=1366
+  _globals['_RIVAL']._serialized_end=1517
+  _globals['_IMAGESCHEMA']._serialized_start=1520
+  _globals['_IMAGESCHEMA']._serialized_end=1696
+  _globals['_TABULARSCHEMA']._serialized_start=1699
+  _globals['_TABULARSCHEMA']._serialized_end=1879
+  _globals['_LEFTOUTCOLUMN']._serialized_start=1881
+  _globals['_LEFTOUTCOLUMN']._serialized_end=1926
+  _globals['_NUMBERNOTATION']._serialized_start=1928
+  _globals['_NUMBERNOTATION']._serialized_end=2015
+  _globals['_DATENOTATION']._serialized_start=2017
+  _globals['_DATENOTATION']._serialized_end=2085
+  _globals['_COLUMNSCHEMA']._serialized_start=2088
+  _globals['_COLUMNSCHEMA']._serialized_end=2359
+  _globals['_GOLDENATTRIBUTIONS']._serialized_start=2362
+  _globals['_GOLDENATTRIBUTIONS']._serialized_end=2573
+  _globals['_TEXTSCHEMA']._serialized_start=2576
+  _globals['_TEXTSCHEMA']._serialized_end=2741
+  _globals['_BUNDLEFILE']._serialized_start=2743
+  _globals['_BUNDLEFILE']._serialized_end=2805
+  _globals['_PROVENANCE']._serialized_start=2808
+  _globals['_PROVENANCE']._serialized_end=3025
+  _globals['_PROVENANCE_TOOLVERSIONSENTRY']._serialized_start=2974
+  _globals['_PROVENANCE_TOOLVERSIONSENTRY']._serialized_end=3025
 # @@protoc_insertion_point(module_scope)

@@ -113,6 +113,34 @@ RESAMPLING_LANCZOS: Resampling.ValueType  # 4
 """Lanczos' windowed sinc."""
 Global___Resampling: _TypeAlias = Resampling  # noqa: Y015
 
+class _DateOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DateOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DateOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DATE_ORDER_UNSPECIFIED: _DateOrder.ValueType  # 0
+    """Never valid in a bundle."""
+    DATE_ORDER_YEAR_FIRST: _DateOrder.ValueType  # 1
+    """2020-12-31."""
+    DATE_ORDER_DAY_FIRST: _DateOrder.ValueType  # 2
+    """31.12.2020."""
+    DATE_ORDER_MONTH_FIRST: _DateOrder.ValueType  # 3
+    """12/31/2020."""
+
+class DateOrder(_DateOrder, metaclass=_DateOrderEnumTypeWrapper):
+    """DateOrder is the order of a date's parts."""
+
+DATE_ORDER_UNSPECIFIED: DateOrder.ValueType  # 0
+"""Never valid in a bundle."""
+DATE_ORDER_YEAR_FIRST: DateOrder.ValueType  # 1
+"""2020-12-31."""
+DATE_ORDER_DAY_FIRST: DateOrder.ValueType  # 2
+"""31.12.2020."""
+DATE_ORDER_MONTH_FIRST: DateOrder.ValueType  # 3
+"""12/31/2020."""
+Global___DateOrder: _TypeAlias = DateOrder  # noqa: Y015
+
 class _ColumnType:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -129,6 +157,8 @@ class _ColumnTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ColumnType
     """True or false."""
     COLUMN_TYPE_ORDINAL: _ColumnType.ValueType  # 4
     """One of several names with an order."""
+    COLUMN_TYPE_DATE: _ColumnType.ValueType  # 5
+    """A date, with or without a time: a number column of the graph, see DateNotation."""
 
 class ColumnType(_ColumnType, metaclass=_ColumnTypeEnumTypeWrapper):
     """ColumnType is the type of a column."""
@@ -143,6 +173,8 @@ COLUMN_TYPE_BOOLEAN: ColumnType.ValueType  # 3
 """True or false."""
 COLUMN_TYPE_ORDINAL: ColumnType.ValueType  # 4
 """One of several names with an order."""
+COLUMN_TYPE_DATE: ColumnType.ValueType  # 5
+"""A date, with or without a time: a number column of the graph, see DateNotation."""
 Global___ColumnType: _TypeAlias = ColumnType  # noqa: Y015
 
 class _ModelKind:
@@ -225,6 +257,27 @@ class Bundle(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class MetricIntervalsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___Interval: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___Interval | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     FORMAT_VERSION_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
@@ -244,6 +297,9 @@ class Bundle(_message.Message):
     IMAGE_FIELD_NUMBER: _builtins.int
     INPUT_KIND_FIELD_NUMBER: _builtins.int
     OBJECTIVE_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    METRIC_INTERVALS_FIELD_NUMBER: _builtins.int
+    LOGIT_OFFSETS_FIELD_NUMBER: _builtins.int
     format_version: _builtins.int
     """Version of this format: 1."""
     model: _builtins.str
@@ -312,6 +368,20 @@ class Bundle(_message.Message):
     def image(self) -> Global___ImageSchema:
         """How images become model inputs; set for image models."""
 
+    @_builtins.property
+    def verdict(self) -> Global___Verdict:
+        """How the model compares with trivial and simple ones on the held-out test split; unset if training did not say."""
+
+    @_builtins.property
+    def metric_intervals(self) -> _containers.MessageMap[_builtins.str, Global___Interval]:
+        """Where each of `metrics` lies with the verdict's confidence, by name; those that have no interval are left out."""
+
+    @_builtins.property
+    def logit_offsets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """What training added to each logit, by index, after it had chosen the weights, so that rare classes are answered, too.
+        They are part of the graph. Empty: nothing was added.
+        """
+
     def __init__(
         self,
         *,
@@ -334,10 +404,13 @@ class Bundle(_message.Message):
         image: Global___ImageSchema | None = ...,
         input_kind: Global___InputKind.ValueType = ...,
         objective: Global___Objective.ValueType = ...,
+        verdict: Global___Verdict | None = ...,
+        metric_intervals: _abc.Mapping[_builtins.str, Global___Interval] | None = ...,
+        logit_offsets: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "create_time", b"create_time", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "image", b"image", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "create_time", b"create_time", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "image", b"image", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "input_kind", b"input_kind", "kind", b"kind", "metrics", b"metrics", "model", b"model", "objective", b"objective", "precision", b"precision", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "input_kind", b"input_kind", "kind", b"kind", "logit_offsets", b"logit_offsets", "metric_intervals", b"metric_intervals", "metrics", b"metrics", "model", b"model", "objective", b"objective", "precision", b"precision", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["golden_reduced_tolerance"]  # noqa: Y015
     _WhichOneofArgType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance"]  # noqa: Y015
@@ -349,6 +422,138 @@ class Bundle(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__target_name) -> _WhichOneofReturnType__target_name | None: ...
 
 Global___Bundle: _TypeAlias = Bundle  # noqa: Y015
+
+@_typing.final
+class Interval(_message.Message):
+    """Interval is a range that a figure lies in with some confidence."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOWER_FIELD_NUMBER: _builtins.int
+    UPPER_FIELD_NUMBER: _builtins.int
+    lower: _builtins.float
+    """Its lower end."""
+    upper: _builtins.float
+    """Its upper end."""
+    def __init__(
+        self,
+        *,
+        lower: _builtins.float = ...,
+        upper: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lower", b"lower", "upper", b"upper"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Interval: _TypeAlias = Interval  # noqa: Y015
+
+@_typing.final
+class Verdict(_message.Message):
+    """Verdict says what a model is worth beside two others, measured by one metric on the same rows of the test split. Its
+    intervals are the percentiles of a bootstrap over these rows.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METRIC_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    SMALLER_IS_BETTER_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    RIVALS_FIELD_NUMBER: _builtins.int
+    LEARNT_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    metric: _builtins.str
+    """The metric's name, such as "auroc" or "r2"."""
+    title: _builtins.str
+    """The same for people, such as "AUROC"."""
+    smaller_is_better: _builtins.bool
+    """Whether smaller is better."""
+    value: _builtins.float
+    """The model's value."""
+    learnt: _builtins.bool
+    """Whether it is better than always the same answer: the interval of that difference is on one side of 0."""
+    rows: _builtins.int
+    """Rows of the test split."""
+    confidence: _builtins.float
+    """Of the intervals, such as 0.95."""
+    sentence: _builtins.str
+    """All of it in a sentence."""
+    @_builtins.property
+    def interval(self) -> Global___Interval:
+        """Where it lies; unset if that is not known."""
+
+    @_builtins.property
+    def rivals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rival]:
+        """The models that it is compared with: first one that always answers the same, then a simple one."""
+
+    def __init__(
+        self,
+        *,
+        metric: _builtins.str = ...,
+        title: _builtins.str = ...,
+        smaller_is_better: _builtins.bool = ...,
+        value: _builtins.float = ...,
+        interval: Global___Interval | None = ...,
+        rivals: _abc.Iterable[Global___Rival] | None = ...,
+        learnt: _builtins.bool = ...,
+        rows: _builtins.int = ...,
+        confidence: _builtins.float = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "interval", b"interval", "learnt", b"learnt", "metric", b"metric", "rivals", b"rivals", "rows", b"rows", "sentence", b"sentence", "smaller_is_better", b"smaller_is_better", "title", b"title", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
+@_typing.final
+class Rival(_message.Message):
+    """Rival is a model that another is compared with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_INTERVAL_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What it is, such as "TF-IDF with logistic regression"."""
+    value: _builtins.float
+    """Its value of the metric."""
+    difference: _builtins.float
+    """By how much the model is better; below 0 if it is worse."""
+    @_builtins.property
+    def interval(self) -> Global___Interval:
+        """Where that lies; unset if that is not known."""
+
+    @_builtins.property
+    def difference_interval(self) -> Global___Interval:
+        """Where that lies; unset if that is not known."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.float = ...,
+        interval: Global___Interval | None = ...,
+        difference: _builtins.float = ...,
+        difference_interval: Global___Interval | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["difference_interval", b"difference_interval", "interval", b"interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference", "difference_interval", b"difference_interval", "interval", b"interval", "name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rival: _TypeAlias = Rival  # noqa: Y015
 
 @_typing.final
 class ImageSchema(_message.Message):
@@ -403,9 +608,9 @@ Global___ImageSchema: _TypeAlias = ImageSchema  # noqa: Y015
 @_typing.final
 class TabularSchema(_message.Message):
     """TabularSchema says how a row of a table becomes the inputs of model.onnx. The graph has the input "numbers",
-    float32 [batch, number columns], NaN where missing, and the input "codes", int64 [batch, other columns]: 0 for a
-    category that is not known, 1 for missing, 2 + k for the k-th category. An input without columns does not exist.
-    Both have the columns in the schema's order. Imputing, scaling and encoding happen in the graph.
+    float32 [batch, number and date columns], NaN where missing, and the input "codes", int64 [batch, other columns]: 0
+    for a category that is not known, 1 for missing, 2 + k for the k-th category. An input without columns does not
+    exist. Both have the columns in the schema's order. Imputing, scaling and encoding happen in the graph.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -413,6 +618,8 @@ class TabularSchema(_message.Message):
     COLUMNS_FIELD_NUMBER: _builtins.int
     BACKGROUND_ROWS_FIELD_NUMBER: _builtins.int
     LIME_STATISTICS_FIELD_NUMBER: _builtins.int
+    MISSING_WORDS_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
     background_rows: _builtins.int
     """Rows of background.npz that stand for absent columns (arrays "numbers" and "codes" in the graph's form, and
     "weights", float64, which sum to 1).
@@ -423,20 +630,120 @@ class TabularSchema(_message.Message):
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnSchema]:
         """The columns, in the order of the training data."""
 
+    @_builtins.property
+    def missing_words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Words that mean a missing value in every column, besides the empty one."""
+
+    @_builtins.property
+    def left_out(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeftOutColumn]:
+        """Columns of the training file that the model does not read: labels, groups, ids, row numbers."""
+
     def __init__(
         self,
         *,
         columns: _abc.Iterable[Global___ColumnSchema] | None = ...,
         background_rows: _builtins.int = ...,
         lime_statistics: _builtins.bool = ...,
+        missing_words: _abc.Iterable[_builtins.str] | None = ...,
+        left_out: _abc.Iterable[Global___LeftOutColumn] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["background_rows", b"background_rows", "columns", b"columns", "lime_statistics", b"lime_statistics"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background_rows", b"background_rows", "columns", b"columns", "left_out", b"left_out", "lime_statistics", b"lime_statistics", "missing_words", b"missing_words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TabularSchema: _TypeAlias = TabularSchema  # noqa: Y015
+
+@_typing.final
+class LeftOutColumn(_message.Message):
+    """LeftOutColumn is a column of the training file that the model does not read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    reason: _builtins.str
+    """Why, such as "is the label"."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeftOutColumn: _TypeAlias = LeftOutColumn  # noqa: Y015
+
+@_typing.final
+class NumberNotation(_message.Message):
+    """NumberNotation says how the training file writes the numbers of a column. Texts of the column are read by it, in
+    training and in serving alike.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECIMAL_FIELD_NUMBER: _builtins.int
+    THOUSANDS_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    PARENTHESES_FIELD_NUMBER: _builtins.int
+    decimal: _builtins.str
+    """The decimal mark, "." or ","."""
+    thousands: _builtins.str
+    """What stands between thousands: ".", ",", "'" or " " (any space); empty: nothing."""
+    unit: _builtins.str
+    """The unit around the numbers, before or after them or left out, such as "$", "kg" or "%"; 12% is 12."""
+    parentheses: _builtins.bool
+    """Whether (12.5) is -12.5."""
+    def __init__(
+        self,
+        *,
+        decimal: _builtins.str = ...,
+        thousands: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        parentheses: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decimal", b"decimal", "parentheses", b"parentheses", "thousands", b"thousands", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NumberNotation: _TypeAlias = NumberNotation  # noqa: Y015
+
+@_typing.final
+class DateNotation(_message.Message):
+    """DateNotation says how the training file writes the dates of a column, and what the graph reads of them: days since
+    1970-01-01, with the time of the day as their fraction. Texts that begin with the year are read in every notation.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    order: Global___DateOrder.ValueType
+    """Order of day, month and year in figures."""
+    time: _builtins.bool
+    """Whether the graph reads the time of the day."""
+    def __init__(
+        self,
+        *,
+        order: Global___DateOrder.ValueType = ...,
+        time: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DateNotation: _TypeAlias = DateNotation  # noqa: Y015
 
 @_typing.final
 class ColumnSchema(_message.Message):
@@ -449,6 +756,9 @@ class ColumnSchema(_message.Message):
     CATEGORIES_FIELD_NUMBER: _builtins.int
     GROUP_FIELD_NUMBER: _builtins.int
     MAY_BE_MISSING_FIELD_NUMBER: _builtins.int
+    NUMBER_NOTATION_FIELD_NUMBER: _builtins.int
+    DATE_NOTATION_FIELD_NUMBER: _builtins.int
+    MISSING_WORDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     type: Global___ColumnType.ValueType
@@ -463,6 +773,18 @@ class ColumnSchema(_message.Message):
         a number column.
         """
 
+    @_builtins.property
+    def number_notation(self) -> Global___NumberNotation:
+        """How texts of a number column are read; unset: as 1234.5."""
+
+    @_builtins.property
+    def date_notation(self) -> Global___DateNotation:
+        """How texts of a date column are read; set for one."""
+
+    @_builtins.property
+    def missing_words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Words that mean a missing value in this column, besides those of the table, such as "-"."""
+
     def __init__(
         self,
         *,
@@ -471,10 +793,13 @@ class ColumnSchema(_message.Message):
         categories: _abc.Iterable[_builtins.str] | None = ...,
         group: _builtins.str | None = ...,
         may_be_missing: _builtins.bool = ...,
+        number_notation: Global___NumberNotation | None = ...,
+        date_notation: Global___DateNotation | None = ...,
+        missing_words: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_group", b"_group", "group", b"group"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_group", b"_group", "date_notation", b"date_notation", "group", b"group", "number_notation", b"number_notation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group", b"_group", "categories", b"categories", "group", b"group", "may_be_missing", b"may_be_missing", "name", b"name", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group", b"_group", "categories", b"categories", "date_notation", b"date_notation", "group", b"group", "may_be_missing", b"may_be_missing", "missing_words", b"missing_words", "name", b"name", "number_notation", b"number_notation", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__group: _TypeAlias = _typing.Literal["group"]  # noqa: Y015
     _WhichOneofArgType__group: _TypeAlias = _typing.Literal["_group", b"_group"]  # noqa: Y015

@@ -224,6 +224,10 @@ class _StopReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StopReason
     """An intermediate answer of StreamExplain; more follow."""
     STOP_REASON_TOP_K: _StopReason.ValueType  # 6
     """It is certain which features are the top_k."""
+    STOP_REASON_COMPLETE: _StopReason.ValueType  # 7
+    """Every row that the method wants was evaluated, and they are fewer than max_evaluations: "lime" draws rows more than
+    once. The values are those of its whole sample, which is not every coalition.
+    """
 
 class StopReason(_StopReason, metaclass=_StopReasonEnumTypeWrapper):
     """StopReason is why an explanation stopped."""
@@ -242,6 +246,10 @@ STOP_REASON_RUNNING: StopReason.ValueType  # 5
 """An intermediate answer of StreamExplain; more follow."""
 STOP_REASON_TOP_K: StopReason.ValueType  # 6
 """It is certain which features are the top_k."""
+STOP_REASON_COMPLETE: StopReason.ValueType  # 7
+"""Every row that the method wants was evaluated, and they are fewer than max_evaluations: "lime" draws rows more than
+once. The values are those of its whole sample, which is not every coalition.
+"""
 Global___StopReason: _TypeAlias = StopReason  # noqa: Y015
 
 @_typing.final
@@ -294,11 +302,13 @@ class ExplainOptions(_message.Message):
     players.
     """
     tolerance: _builtins.float
-    """Stop once the widest confidence interval's half-width is below this fraction of the range of the attributions, in
-    (0, 1]; 0 never stops early.
+    """Stop once the widest confidence interval's half-width is below this fraction of the range of the attributions and 0,
+    in (0, 1]; 0 never stops early.
     """
     confidence: _builtins.float
-    """Coverage of the confidence intervals, in [0.5, 0.999]."""
+    """Coverage of the confidence intervals, in [0.5, 0.999]. Each interval holds for its own feature: all of an answer hold
+    at once less often.
+    """
     time_limit_seconds: _builtins.float
     """Seconds the explanation may take, above 0. The call's deadline bounds it too, and the best answer so far is given
     when time runs out. Default: the server's limit.
@@ -306,8 +316,8 @@ class ExplainOptions(_message.Message):
     seed: _builtins.int
     """Seed of all random choices. Same seed, same answer."""
     top_k: _builtins.int
-    """Stop once it is certain which `top_k` features have the largest attributions by size: their
-    intervals are clear of all others. From 1; default: never stop for that.
+    """Stop once it is certain which `top_k` features have the largest attributions by size: their intervals are clear of
+    all others, at a level of their own, .975, or at `confidence` if that is higher. From 1; default: never stop for that.
     """
     quality: Global___QualityLevel.ValueType
     """How much is said of the explanation's quality."""
@@ -419,7 +429,7 @@ class Target(_message.Message):
     ALL_FIELD_NUMBER: _builtins.int
     CONTRAST_FIELD_NUMBER: _builtins.int
     index: _builtins.int
-    """A class by its index, from 0."""
+    """A class by its index, from 0. Refused where another class has this number as its label: either could be meant."""
     label: _builtins.str
     """A class by its label."""
     @_builtins.property
@@ -504,7 +514,7 @@ class ClassSelector(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     index: _builtins.int
-    """By its index, from 0."""
+    """By its index, from 0, which must not be the label of another class."""
     label: _builtins.str
     """By its label."""
     def __init__(
@@ -943,22 +953,27 @@ class Quality(_message.Message):
     promise additivity ("lime", "lime-stratified", "occlusion").
     """
     held_out_r_squared: _builtins.float
-    """R squared of the additive fit on coalitions that the fit had not seen (leave one out), the smallest
-    over outputs; at most 1, negative when the fit is worse than the mean. Unset when it is undefined.
+    """R squared of the additive fit on coalitions that the fit had not seen (leave one out), the output without and with
+    all features among them, the smallest over outputs; at most 1, 0 or less when the fit does no better than a constant.
+    Unset when it is undefined: with too few coalitions, or when all outputs are equal.
     """
     split_half_spearman: _builtins.float
     """Spearman correlation of the attributions from two halves of the coalitions, stepped up to the whole
-    (Spearman-Brown); the smallest over outputs. Unset when there are too few coalitions.
+    (Spearman-Brown), from -1 to 1; the smallest over outputs. Unset when there are too few coalitions.
     """
     infidelity: _builtins.float
     """Mean squared error of "what the absent features add" against what the output lost, over the coalitions
-    evaluated, as a fraction of its mean square; the largest over outputs. 0 is best.
+    evaluated, as a fraction of its mean square; the largest over outputs. 0 is best, above 1 is worse than saying
+    nothing. Unset when no coalition changed the output.
     """
     largest_interval_ratio: _builtins.float
-    """Half-width of the widest confidence interval over the range of the attributions, the largest over outputs."""
+    """Half-width of the widest confidence interval over the range of the attributions and 0, the largest over outputs; from
+    0. Unset without intervals, and when all attributions are 0 and their intervals are not.
+    """
     certain_top_k: _builtins.int
     """How many of the features with the largest attributions by size are certain to be the largest: the most k for
-    which the intervals of the first k are clear of all others; the smallest over outputs. Unset without intervals.
+    which the intervals of the first k are clear of all others (see `top_k`); the smallest over outputs. Unset without
+    intervals, and when all attributions are known to be of one size, so that none is the strongest.
     """
     @_builtins.property
     def comprehensiveness(self) -> Global___Faithfulness:

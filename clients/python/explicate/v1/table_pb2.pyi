@@ -31,7 +31,9 @@ class Cell(_message.Message):
     number: _builtins.float
     """A number; NaN and infinities are refused."""
     category: _builtins.str
-    """A category by its name. One the model was not trained on is answered as unknown, and the answer says so."""
+    """A category by its name, or a number or a date as text. A category that the model was not trained on is answered
+    as unknown, and the answer says so; a text that is not a number or date as the column writes them is refused.
+    """
     missing: _struct_pb2.NullValue.ValueType
     """The value is missing."""
     def __init__(
@@ -92,11 +94,11 @@ class TableColumn(_message.Message):
     """Its name, as the model's schema has it."""
     @_builtins.property
     def numbers(self) -> Global___NumberValues:
-        """Of a number column."""
+        """As Cell.number."""
 
     @_builtins.property
     def categories(self) -> Global___CategoryValues:
-        """Of a category, boolean or ordinal column."""
+        """As Cell.category."""
 
     def __init__(
         self,
@@ -117,7 +119,7 @@ Global___TableColumn: _TypeAlias = TableColumn  # noqa: Y015
 
 @_typing.final
 class NumberValues(_message.Message):
-    """NumberValues are the values of a number column."""
+    """NumberValues are numbers."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -141,7 +143,7 @@ Global___NumberValues: _TypeAlias = NumberValues  # noqa: Y015
 
 @_typing.final
 class CategoryValues(_message.Message):
-    """CategoryValues are the values of a category, boolean or ordinal column."""
+    """CategoryValues are texts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -149,7 +151,7 @@ class CategoryValues(_message.Message):
     CODES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the categories that occur."""
+        """The texts that occur: names of categories, or numbers or dates as text."""
 
     @_builtins.property
     def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:

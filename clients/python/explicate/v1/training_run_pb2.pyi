@@ -61,6 +61,8 @@ class TrainingRun(_message.Message):
     TOOL_VERSIONS_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
     TRAIN_S_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    LOGIT_OFFSETS_FIELD_NUMBER: _builtins.int
     objective: _builtins.str
     """Required. What the model predicts: "classification", "multi-label" or "regression"."""
     target_name: _builtins.str
@@ -103,6 +105,16 @@ class TrainingRun(_message.Message):
     def tool_versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Versions of the tools that trained the model, by package name."""
 
+    @_builtins.property
+    def verdict(self) -> _bundle_pb2.Verdict:
+        """How the model compares with trivial and simple ones on the test part."""
+
+    @_builtins.property
+    def logit_offsets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """What was added to each logit, by index, after the weights were chosen, so that rare classes are answered, too. The
+        model that was saved has them in it.
+        """
+
     def __init__(
         self,
         *,
@@ -120,10 +132,12 @@ class TrainingRun(_message.Message):
         tool_versions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         precision: _builtins.str = ...,
         train_s: _builtins.float = ...,
+        verdict: _bundle_pb2.Verdict | None = ...,
+        logit_offsets: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "image", b"image", "normalisation", b"normalisation", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_scale", b"target_scale", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "image", b"image", "normalisation", b"normalisation", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_scale", b"target_scale", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "base_model", b"base_model", "data_sha256", b"data_sha256", "image", b"image", "labels", b"labels", "normalisation", b"normalisation", "objective", b"objective", "precision", b"precision", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_name", b"target_name", "target_scale", b"target_scale", "text", b"text", "tool_versions", b"tool_versions", "train_s", b"train_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "base_model", b"base_model", "data_sha256", b"data_sha256", "image", b"image", "labels", b"labels", "logit_offsets", b"logit_offsets", "normalisation", b"normalisation", "objective", b"objective", "precision", b"precision", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_name", b"target_name", "target_scale", b"target_scale", "text", b"text", "tool_versions", b"tool_versions", "train_s", b"train_s", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015

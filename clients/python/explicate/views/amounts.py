@@ -8,6 +8,7 @@ They are the ends of ColorBrewer's PuOr and RdBu scales, told apart with every c
 from __future__ import annotations
 
 import math
+from datetime import date
 from typing import TYPE_CHECKING
 
 RAISES_RGB = (230, 97, 1)
@@ -28,7 +29,7 @@ def translucent(strength: float, most: float = _BEHIND_TEXT_OPACITY) -> str:
 
 
 if TYPE_CHECKING:
-    from explicate.inputs import CellValue, TableRow
+    from explicate.inputs import GivenValue, TableRow
     from explicate.results import Attribution, Contribution, ExplainResult
 
 _MOST_DECIMALS = 6  # of probabilities and logits, which float32 models know no finer
@@ -79,14 +80,16 @@ def largest(attribution: Attribution) -> float:
     return max((abs(value) for value in attribution.values if not math.isnan(value)), default=0.0) or 1.0
 
 
-def cell(value: CellValue) -> str:
-    """A value of a column as a table shows it, such as "34", "clerk" or "missing"."""
+def cell(value: GivenValue) -> str:
+    """A value of a column as a table shows it, such as "34", "clerk", "2020-12-31" or "missing"."""
     if value is None:
         return "missing"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
         return value
+    if isinstance(value, date):
+        return value.isoformat()
     return f"{value:.0f}" if 1e6 <= abs(value) < 1e15 else f"{value:.6g}"
 
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from explicate.results import ExplainResult
 
 # Scoped by class name, because a notebook shows many outputs on one page. "inherit" takes the notebook's theme.
-_STYLE = """<style>
-.explicate{font-family:system-ui,sans-serif;font-size:14px;line-height:1.45;color:inherit;max-width:60em;padding:.5em 0}
+STYLE = """<style>
+.explicate{font-family:system-ui,sans-serif;font-size:14px;line-height:1.45;color:inherit;
+max-width:60em;padding:.5em 0;overflow-x:auto}
 .explicate h4{font-size:1.1em;font-weight:600;margin:0 0 .15em}
 .explicate p{margin:.1em 0}
 .explicate .output{margin-top:.8em}
@@ -34,9 +35,10 @@ _STYLE = """<style>
 .explicate .key{display:inline-block;border-radius:3px;padding:0 .4em;margin-right:.3em}
 .explicate table{border-collapse:collapse;margin:.5em 0;color:inherit}
 .explicate th{text-align:left;font-weight:600;opacity:.8;font-size:.9em}
-.explicate th,.explicate td{padding:.15em .7em;border:0;overflow-wrap:anywhere;background-color:transparent}
+.explicate th,.explicate td{padding:.15em .7em;border:0;overflow-wrap:break-word;background-color:transparent}
 .explicate td.figure,.explicate th.figure{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .explicate .side{min-width:8em;padding:.15em 0}
+@media(max-width:32em){.explicate .side{min-width:3em}.explicate th,.explicate td{padding:.15em .35em}}
 .explicate .bar{display:block;height:1.1em;border-radius:2px}
 .explicate .lowers .bar{margin-left:auto}
 .explicate svg{display:block;max-width:100%;height:auto;margin:.5em 0}
@@ -47,7 +49,17 @@ _STYLE = """<style>
 
 def fragment(result: ExplainResult) -> str:
     """One explanation as a `<div>` with its own style, to be set into any page."""
-    return f'{_STYLE}<div class="explicate">{_body(result)}</div>'
+    return f'{STYLE}<div class="explicate">{_body(result)}</div>'
+
+
+def drawing(result: ExplainResult, output: int = 0, *, most: int | None = None) -> str:
+    """The input alone, coloured by what each part adds to one output; the page that it is set into needs `STYLE`.
+
+    most: of a table only so many of its strongest columns.
+    """
+    told = explained(result)
+    drawn = told.table(output, most=most) if told.has_figures else told.drawer()(output)
+    return f'<div class="explicate">{drawn}</div>'
 
 
 def document(results: Sequence[ExplainResult], title: str = "Explanations") -> str:
@@ -56,7 +68,7 @@ def document(results: Sequence[ExplainResult], title: str = "Explanations") -> s
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="color-scheme" content="light dark"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title>{_STYLE}</head><body>{sections}</body></html>\n"
+        f"<title>{escape(title)}</title>{STYLE}</head><body>{sections}</body></html>\n"
     )
 
 

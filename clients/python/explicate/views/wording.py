@@ -19,6 +19,7 @@ _STOP_REASONS = {
     "budget": "stopped: evaluations used up",
     "deadline": "stopped: out of time, best answer so far",
     "exact": "stopped: the values are exact",
+    "complete": "stopped: all rows of the sample evaluated",
     "running": "still running",
 }
 
@@ -68,6 +69,8 @@ def method(result: ExplainResult) -> str:
 def stop_reason(result: ExplainResult) -> str:
     """Why the work stopped, in words."""
     explanation = result.explanation
+    if explanation.stop_reason == "top-k" and not any(any(one.values) for one in explanation.attributions):
+        return f"stopped: certain that no {explained(result).noun} weighs anything"
     words = _STOP_REASONS.get(explanation.stop_reason, f"stopped: {explanation.stop_reason}")
     return words.format(top_k=explanation.options.top_k, features=explained(result).nouns)
 
@@ -99,7 +102,8 @@ def _precision(told: Explained) -> Iterator[str]:
 def _fit(result: ExplainResult) -> Iterator[str]:
     measures = result.explanation.quality
     if _known(measures.held_out_r_squared):
-        yield f"additive fit on unseen combinations: R² {measures.held_out_r_squared:.2f}"
+        fit = measures.held_out_r_squared
+        yield f"additive fit on unseen combinations: {f'R² {fit:.2f}' if fit > 0 else 'no better than a constant'}"
     if _known(measures.split_half_spearman):
         yield f"two halves of the sample agree {measures.split_half_spearman:.2f}"
 

@@ -30,6 +30,11 @@ class ExactShap:
         self._table[0], self._table[-1] = game.empty, game.full
         self._asked: Indices = np.zeros(0, np.intp)
 
+    @property
+    def rows_left(self) -> int:
+        """Those of `kernel-shap`: all coalitions not asked yet."""
+        return self._sampled.rows_left
+
     def ask(self, count: int) -> Booleans | None:
         """Up to `count` coalitions, each followed by its complement."""
         coalitions = self._sampled.ask(count)

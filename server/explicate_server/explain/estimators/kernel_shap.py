@@ -14,6 +14,7 @@ from explicate_server.explain.attribution import Attribution, Booleans, Floats, 
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.method import LEAST_EVALUATIONS, Method
 from explicate_server.explain.statistics.coalitions import PairSampler
+from explicate_server.explain.statistics.least_squares import VALUE_ROUNDING
 from explicate_server.explain.statistics.pair_regression import PairFit, PairRegression
 from explicate_server.explain.statistics.surrogate import fit_surrogate
 
@@ -27,8 +28,12 @@ SURROGATE_FROM_EVALUATIONS_PER_PLAYER = 4
 SURROGATE_LEAST_GAIN = 0.05
 # Beyond this many players its coalitions are too far apart to tell it anything.
 SURROGATE_MAX_PLAYERS = 64
+# Beyond this many outputs, which share one kernel, it would cost more than all the rest of the fit.
+SURROGATE_MAX_OUTPUTS = 64
 # Fewer pairs than this have no halves worth a fit.
 LEAST_PAIRS_TO_HALVE = 4
+# Without the only pair there is nothing to fit.
+LEAST_HELD_OUT_PAIRS = 2
 # Left-out errors below this fraction of the differences are rounding; there is nothing left to model.
 ROUNDING = 1e-10
 
@@ -66,6 +71,11 @@ class KernelShap:
         nothing = np.zeros((0, game.n_outputs))
         self._pairs = _Pairs(np.zeros((0, game.n_players), np.bool_), np.zeros(0, np.intp), nothing, nothing)
         self._asked: tuple[Booleans, Indices] | None = None
+
+    @property
+    def rows_left(self) -> int:
+        """Both coalitions of every pair not asked yet."""
+        return 2 * self._sampler.pairs_left
 
     def ask(self, count: int) -> Booleans | None:
         """Up to `count` rows, each coalition followed by its complement."""
@@ -140,7 +150,8 @@ class KernelShap:
         penalised = not exact and self._penalised(pairs)
         fit = regression.fit(pairs.differences, delta, penalised=penalised)
         held_out = self._held_out_r_squared(regression, fit)
-        if not exact and n <= SURROGATE_MAX_PLAYERS and per_player >= SURROGATE_FROM_EVALUATIONS_PER_PLAYER:
+        small = n <= SURROGATE_MAX_PLAYERS and self._game.n_outputs <= SURROGATE_MAX_OUTPUTS
+        if not exact and small and per_player >= SURROGATE_FROM_EVALUATIONS_PER_PLAYER:
             fit = _with_surrogates(regression, fit, pairs.differences, delta, penalised=penalised)
         return fit.values, fit.standard_errors, fit.degrees_of_freedom, held_out
 
@@ -149,11 +160,21 @@ class KernelShap:
 
         With e the left-out error of v(S) − v(N∖S) and s that of v(S) + v(N∖S), the two coalitions' squared errors sum
         to (e² + s²) / 2. Additive models all say v(∅) + v(N) for the sum, so s shows what pairing hides from the fit.
+        The ends, a pair that the model meets, count as much as the pairs of single players: where any one player
+        upholds the output alone, all other values are nearly equal, and their spread is nothing to hold errors against.
         """
-        sums, differences, weights = self._pairs.sums, self._pairs.differences, regression.weights
-        errors = (fit.left_out_residuals**2).sum(axis=0) + weights @ (sums - self._game.empty - self._game.full) ** 2
-        spread = weights @ (differences**2 + (sums - np.average(sums, axis=0, weights=weights)) ** 2)
-        defined = spread > len(sums) * (np.finfo(np.float64).eps * np.abs(sums).max(axis=0)) ** 2
+        game, pairs, weights = self._game, self._pairs, regression.weights
+        if len(pairs) < LEAST_HELD_OUT_PAIRS:
+            return np.full(game.n_outputs, np.nan)
+        ends_sum, ends_difference = game.full + game.empty, game.full - game.empty
+        ends_weight = float(weights[pairs.levels == 0].sum())
+        total = weights.sum() + ends_weight
+        mean_sum = (weights @ pairs.sums + ends_weight * ends_sum) / total
+        errors = (fit.left_out_residuals**2).sum(axis=0) + weights @ (pairs.sums - ends_sum) ** 2
+        spread = weights @ pairs.differences**2 + weights @ (pairs.sums - mean_sum) ** 2
+        spread += ends_weight * (ends_difference**2 + (ends_sum - mean_sum) ** 2)
+        scale = np.maximum(np.abs(pairs.sums).max(axis=0), np.abs(ends_sum))
+        defined = spread > total * (VALUE_ROUNDING * scale) ** 2
         return np.where(defined, 1 - errors / np.where(defined, spread, 1.0), np.nan)
 
 
@@ -188,7 +209,7 @@ def _with_surrogates(
 
 METHOD = Method(
     name="kernel-shap",
-    version="2",
+    version="3",
     build=lambda game, _max_evaluations: KernelShap(game),
     default_max_evaluations=lambda n: max(32 * n, LEAST_EVALUATIONS),
     default_tolerance=0.2,

@@ -1,14 +1,15 @@
-"""LIME, replaying the sample and the fit of lime 0.2.0.1 to the last digits.
+"""LIME, with the sample and the numbers of lime 0.2.0.1.
 
 Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016; lime/lime_text.py, lime/lime_image.py,
 lime/lime_tabular.py and lime/lime_base.py. The sample has `max_evaluations` rows, of which row 0 is the input itself.
 Rows of texts and images are coalitions. Rows of tables are drawn by the game, which knows how the columns are spread,
 and asked by their numbers: many of them share a coalition but no two share an answer, because every absent column has
-another random value. The fit (see local_model.py) is done by `lime.lime_base.LimeBase` itself, with all players: what
-the library does by default when it is asked for as many features as there are.
+another random value. The fit (see local_model.py) has all players: what the library does by default when it is asked
+for as many features as there are. All outputs are fitted at once, where `lime.lime_base.LimeBase` fits one after the
+other: .017 s against 1.4 for 1,000 rows, 200 players and 20 outputs, to the same numbers (1e-13).
 
 Rows that repeat are asked once. Stopped early, the fit takes the prefix of the sample that was reached. Standard
-errors and held-out R² are not lime's: they come from the same ridge regression, solved again with leverages.
+errors and held-out R² are not lime's: they come from the leverages of the same ridge regression.
 
 For images, the library has two faults that are not replayed. It hands `random_seed` to a segmentation of scikit-image
 that now has another name for it and then uses no seed at all. And it numbers segments from 0 even if the segmentation
@@ -131,11 +132,8 @@ class Lime(FixedSample):
             return constant_model(game)
         presence, targets = self._presence_and_targets(rows)
         weights = self._sample.weights(presence)
-        values, intercepts = _library_fit(presence, targets, weights, game.seed)
         model = fit_local_model(presence, targets, weights)
-        # lime's own values, with the errors of the same regression.
-        held_out = self._held_out_r_squared(rows, model)
-        model = replace(model, values=values, intercepts=intercepts, held_out_r_squared=held_out)
+        model = replace(model, held_out_r_squared=self._held_out_r_squared(rows, model))
         return model.attribution(game.confidence)
 
     def halves(self) -> tuple[Floats, Floats] | None:
@@ -171,42 +169,18 @@ class Lime(FixedSample):
         return fit_local_model(presence, targets, repetitions * self._sample.weights(presence)).held_out_r_squared
 
 
-def load_library() -> object:
-    """The class that does lime's fit. It brings scikit-learn: a second that other methods need not pay."""
-    from lime.lime_base import LimeBase
-
-    return LimeBase
-
-
-def _library_fit(presence: Floats, targets: Floats, weights: Floats, seed: int) -> tuple[Floats, Floats]:
-    """Coefficients float64[outputs, n] and intercepts float64[outputs] as lime itself fits them."""
-    from lime.lime_base import LimeBase
-
-    n_players = presence.shape[1]
-    base = LimeBase(lambda distances: distances, random_state=np.random.RandomState(seed))  # they are weights already
-    values = np.empty((targets.shape[1], n_players))
-    intercepts = np.empty(targets.shape[1])
-    for output in range(targets.shape[1]):
-        intercepts[output], coefficients, _, _ = base.explain_instance_with_data(
-            presence, targets, weights, output, n_players, feature_selection="none"
-        )
-        players, of_players = zip(*coefficients, strict=True)
-        values[output, list(players)] = of_players
-    return values, intercepts
-
-
 def _built(sample: Callable[[GameInfo, int], LimeSample]) -> Callable[[GameInfo, int], Lime]:
     return lambda game, max_evaluations: Lime(game, sample(game, max_evaluations))
 
 
 METHOD = Method(
     name="lime",
+    version="2",
     build=_built(text_sample),
     default_max_evaluations=lambda _n: 1000,
     additive=False,
     needs_empty=False,
     round_rows=250,  # four updates of the default sample
-    prepare=load_library,
     differs={
         "text": {"players": "distinct-words", "default_masking": "delete"},
         "image": {

@@ -104,6 +104,7 @@ def _lacking(n_players: int, absent: int, seed: int) -> Iterator[Booleans]:
 
 METHOD = Method(
     name="lime-stratified",
+    version="2",
     build=LimeStratified,
     default_max_evaluations=lambda _n: 1000,
     additive=False,

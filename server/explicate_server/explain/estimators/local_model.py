@@ -73,12 +73,13 @@ def fit_local_model(
     mean_presence = np.average(presence, axis=0, weights=weights)
     mean_targets = np.average(targets, axis=0, weights=weights)
     # Centring takes the intercept out, which carries no penalty.
-    design = Design(roots * (presence - mean_presence))
+    # The penalty is large beside the rounding of any direction, so that none is left out, as none is in lime's fit.
+    design = Design(roots * (presence - mean_presence), rank_tolerance=0.0)
     fit = design.fit(roots * (targets - mean_targets), RIDGE_PENALTY, offset_leverages=weights / weights.sum())
     if len(presence) < LEAST_HELD_OUT_COALITIONS:
         held_out = np.full(targets.shape[1], np.nan)
     else:
-        held_out = r_squared(targets, fit.left_out_residuals / roots, weights)
+        held_out = r_squared(targets, (fit.left_out_residuals**2).sum(axis=0), weights)
     return LocalModel(
         values=fit.coefficients.T,
         intercepts=mean_targets - mean_presence @ fit.coefficients,

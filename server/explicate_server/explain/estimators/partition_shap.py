@@ -123,13 +123,18 @@ class PartitionShap:
         if game.n_players:
             self._add([_Run(0, game.n_players, nobody, game.empty, game.full, 1.0)])
 
+    @property
+    def rows_left(self) -> int:
+        """Down to the end of the tree from the runs that are open."""
+        return sum(self._tree[run.start, run.end].rows for run in self._open)
+
     def ask(self, count: int) -> Booleans | None:
         """Each part of the open runs alone: of all runs if the budget reaches to the end, else of the first ones."""
         if not self._open:
             return None
         by_contribution = sorted(self._open, key=lambda run: -run.importance)
         n_runs = min(count, self._rows_left) // 2
-        if sum(self._tree[run.start, run.end].rows for run in self._open) > self._rows_left:
+        if self.rows_left > self._rows_left:
             n_runs = min(n_runs, max(LEAST_CUTS, int(SHARE_OF_ROWS_LEFT * self._rows_left / 2)))
         self._asked, self._open = by_contribution[:n_runs], by_contribution[n_runs:]
         self._rows_left -= 2 * len(self._asked)

@@ -34,6 +34,11 @@ class FixedSample:
             self._values[0], self._known[0] = first_value, True
             self._told = self._asked = 1
 
+    @property
+    def rows_left(self) -> int:
+        """The rest of the sample."""
+        return len(self._all_asked) - self._asked
+
     def ask(self, count: int) -> Asked | None:
         """The next `count` of the sample."""
         if self._asked == len(self._all_asked):
@@ -77,9 +82,9 @@ class PairSampler:
         self._left = sum(self.total_pairs)
 
     @property
-    def pairs_left(self) -> bool:
-        """Whether there are pairs that were not drawn yet."""
-        return self._left > 0
+    def pairs_left(self) -> int:
+        """How many pairs were not drawn yet."""
+        return self._left
 
     def draw(self, count: int) -> tuple[Booleans, Indices]:
         """The next `count` pairs, fewer when fewer are left.

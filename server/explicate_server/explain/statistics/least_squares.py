@@ -1,29 +1,38 @@
 """Weighted linear regression with leverages and HC3 standard errors, plain or with a ridge penalty.
 
 Notation: B float64[m, n] the weighted design (each row times the root of its weight), y float64[m] the weighted
-targets, λ the penalty, H = (BᵀB + λI)⁺, coefficients H Bᵀ y, leverages h = diag(B H Bᵀ). Directions that B does not
-reach get the coefficient 0.
+targets, λ the penalty, H = (BᵀB + λI)⁺, coefficients H Bᵀ y, leverages h = diag(B H Bᵀ). Directions that count as not
+reached by B get the coefficient 0.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from explicate_server.explain.attribution import Floats
 
+# Models answer in float32: differences below this fraction of the values say nothing.
+VALUE_ROUNDING = float(np.finfo(np.float32).eps)
 
-def r_squared(values: Floats, errors: Floats, weights: Floats) -> Floats:
-    """1 − Σ w e² / Σ w (v − v̄)² per output, float64[outputs]; NaN where all values are equal but for rounding.
+
+def r_squared(
+    values: Floats, squared_errors: Floats, weights: Floats, *, met: Sequence[Floats] = (), met_weight: float = 0.0
+) -> Floats:
+    """1 − Σ w e² / Σ w (v − v̄)² per output, float64[outputs]; NaN where all values are equal but for float32 rounding.
 
     Args:
         values: float64[m, outputs], v.
-        errors: float64[m, outputs], e, of the model's predictions.
+        squared_errors: float64[outputs], Σ w e² of the model's predictions.
         weights: float64[m], w.
+        met: further values, each float64[outputs], that the model meets without an error.
+        met_weight: of each of these.
     """
-    spread = weights @ (values - np.average(values, axis=0, weights=weights)) ** 2
-    rounding = (np.finfo(np.float64).eps * np.abs(values).max(axis=0)) ** 2 * weights.sum()
-    defined = spread > rounding
-    return np.where(defined, 1 - (weights @ errors**2) / np.where(defined, spread, 1.0), np.nan)
+    total = weights.sum() + met_weight * len(met)
+    mean = (weights @ values + met_weight * sum(met)) / total
+    spread = weights @ (values - mean) ** 2 + met_weight * sum((value - mean) ** 2 for value in met)
+    defined = spread > (VALUE_ROUNDING * np.abs(values).max(axis=0)) ** 2 * total
+    return np.where(defined, 1 - squared_errors / np.where(defined, spread, 1.0), np.nan)
 
 
 # Eigenvalues of BᵀB below this fraction of the largest one count as directions that B does not reach.
@@ -62,11 +71,14 @@ class LinearFit:
 class Design:
     """A weighted design, decomposed once for any number of targets and penalties."""
 
-    def __init__(self, rows: Floats) -> None:
-        """Take B, float64[m, n]."""
+    def __init__(self, rows: Floats, *, rank_tolerance: float = RELATIVE_RANK_TOLERANCE) -> None:
+        """Take B, float64[m, n]; see `RELATIVE_RANK_TOLERANCE`. 0 for fits with a penalty that rounding cannot match:
+        a direction that few rows reach a little has its part in such a fit, 3e-6 of an answer of 1,000 players.
+        """
         self.rows = rows
         eigenvalues, vectors = np.linalg.eigh(rows.T @ rows)
-        reached = eigenvalues > RELATIVE_RANK_TOLERANCE * eigenvalues[-1]
+        eigenvalues = np.maximum(eigenvalues, 0.0)
+        reached = (eigenvalues > rank_tolerance * eigenvalues[-1]) | (rank_tolerance == 0)
         self.eigenvalues = eigenvalues[reached]  # [rank]
         self.vectors = vectors[:, reached]  # [n, rank]
 
@@ -100,19 +112,21 @@ class Design:
         residuals = targets - self.rows @ coefficients
         return LinearFit(coefficients, residuals, np.minimum(leverages, MAX_LEVERAGE), influence)
 
-    def cross_validated_penalty(self, targets: Floats) -> float:
-        """The λ that minimises the generalised cross-validation error for y, float64[m]; 0 is tried too.
+    def cross_validated_penalties(self, targets: Floats) -> Floats:
+        """The λ of each output, float64[outputs], that minimises its generalised cross-validation error for y,
+        float64[m, outputs]; 0 is tried too.
 
         GCV(λ) = (‖y − ŷ‖² / m) / (1 − tr(B H Bᵀ) / m)². Golub, Heath & Wahba, Technometrics 1979.
         """
         fractions = np.concatenate(([0.0], PENALTY_GRID)) if self.overdetermined else PENALTY_GRID
         penalties = fractions * self.eigenvalues[-1]
-        squared_projections = (self.vectors.T @ (self.rows.T @ targets)) ** 2 / self.eigenvalues  # [rank]
-        outside = max(float(targets @ targets - squared_projections.sum()), 0.0)
+        projections = self.vectors.T @ (self.rows.T @ targets)
+        squared_projections = projections**2 / self.eigenvalues[:, None]  # [rank, outputs]
+        outside = np.maximum(np.einsum("mo,mo->o", targets, targets) - squared_projections.sum(axis=0), 0.0)
         kept = self.eigenvalues / (self.eigenvalues + penalties[:, None])  # [penalties, rank]
-        residual = outside + ((1 - kept) ** 2) @ squared_projections
+        residual = outside + ((1 - kept) ** 2) @ squared_projections  # [penalties, outputs]
         free = len(targets) - kept.sum(axis=1)
-        return float(penalties[np.argmin(residual / np.maximum(free, 1e-9) ** 2)])
+        return np.asarray(penalties[np.argmin(residual / np.maximum(free, 1e-9)[:, None] ** 2, axis=0)])
 
 
 def sandwich_variances(fit: LinearFit, row_factors: Floats | None = None) -> Floats:

@@ -66,7 +66,7 @@ class PairRegression:
         )
         penalties = np.zeros(len(deltas))
         if penalised:
-            penalties = np.array([self._design.cross_validated_penalty(column) for column in targets.T])
+            penalties = self._design.cross_validated_penalties(targets)
             least_variances = self._least_variances(targets)
         for penalty in np.unique(penalties).tolist():
             outputs = np.flatnonzero(penalties == penalty)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from explicate.cli import tables
@@ -25,6 +26,7 @@ _SHOWN_CATEGORIES = 6  # of each column; --format json has all
 _SHOWN_CHARACTERS = 40  # of a wrong value
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _EXAMPLE = '{"age": 34}'
+_PLAIN_NUMBER = re.compile(r"[+-]?(?:0|[1-9][0-9]*|(?=\.[0-9]))(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")  # as servers read it
 
 
 class RowInputs(InputKind):
@@ -51,7 +53,8 @@ class RowInputs(InputKind):
         group.add_argument(
             "--csv",
             metavar="FILE",
-            help="read rows from a CSV file with a line of column names (UTF-8, or UTF-16 with its mark)",
+            help="read rows from a CSV file with a line of column names; columns that the model does not read are left "
+            "out, so it may be the training file",
         )
         group.add_argument(
             "--row",
@@ -65,17 +68,17 @@ class RowInputs(InputKind):
 
         Raises UsageError for a CSV file without the model's columns.
         """
-        columns = model.columns if model else ()
+        rows = _Rows(model.columns if model else ())
         if arguments.csv:
-            yield from _csv_rows(arguments.csv, columns)
+            yield from rows.of_csv(arguments.csv)
         elif arguments.jsonl:
             for number, _, given in line_files.json_lines(arguments.jsonl, _EXAMPLE):
-                yield _asked(number, _of_held_out(given), columns)
+                yield rows.asked(number, _of_held_out(given))
         else:
             for number, written in enumerate(arguments.row, start=1):
                 is_json = written.lstrip().startswith("{")
                 row = _of_held_out(line_files.json_object(written, _EXAMPLE)) if is_json else _pairs(written)
-                yield _asked(number, row, columns)
+                yield rows.asked(number, row)
 
     def columns(self, model: ModelDescription) -> tuple[str, ...]:
         return tuple(column.name for column in model.columns)
@@ -91,7 +94,7 @@ class RowInputs(InputKind):
 
 def _described(column: Column, width: int) -> str:
     """One column, such as "job  category: clerk, driver (2); may be missing"."""
-    facts = [column.type]
+    facts = [f"{column.type}, written like {column.written}" if column.written else column.type]
     if column.categories and column.type != "boolean":
         shown = ", ".join(column.categories[:_SHOWN_CATEGORIES])
         more = len(column.categories) - _SHOWN_CATEGORIES
@@ -103,17 +106,51 @@ def _described(column: Column, width: int) -> str:
     return f"{column.name}{' ' * (width - tables.display_width(column.name))}  {'; '.join(facts)}"
 
 
-def _csv_rows(name: str, columns: Sequence[Column]) -> Iterator[Asked]:
-    with text_files.opened(name) as file:
-        try:
-            header, lines = text_files.read_csv(file, [column.name for column in columns])
-            if wrong := _wrong_names(header, columns):
-                raise UsageError(f"{name} {wrong}")
-            for number, (line, problem) in enumerate(lines, start=1):
-                written = dict(zip(header, line, strict=False))
-                yield _row(number, written, _refusal(problem)) if problem else _asked(number, written, columns)
-        except csv.Error as error:
-            raise UsageError(f"{name} is not CSV: {error}") from error
+class _Rows:
+    """Reads rows for the columns of a model; says once which other columns it leaves out."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns = columns
+        self._names = {column.name for column in columns}
+        self._noted: set[str] = set()
+
+    def of_csv(self, name: str) -> Iterator[Asked]:
+        """The rows of a CSV file; raises UsageError for one without the model's columns."""
+        with text_files.opened(name, trained_on=True) as file:
+            try:
+                header, lines = text_files.read_csv(file, self._names)
+                if wrong := _wrong_names(header, self._columns):
+                    raise UsageError(f"{name} {wrong}")
+                self._note(header)
+                for number, (line, problem) in enumerate(lines, start=1):
+                    written = dict(zip(header, line, strict=False))
+                    yield _row(number, written, _refusal(problem)) if problem else self.asked(number, written)
+            except csv.Error as error:
+                raise UsageError(f"{name} is not CSV: {error}") from error
+
+    def asked(self, number: int, given: Mapping[str, object] | InvalidArgument) -> Asked:
+        """One row; without the columns that the model does not read."""
+        if isinstance(given, InvalidArgument):
+            return _row(number, {}, given)
+        written = {name: _as_written(value) for name, value in given.items()}
+        if problem := _wrong_names(list(given), self._columns):
+            return _row(number, written, _refusal(problem))
+        self._note(given)
+        row: dict[str, CellValue] = {}
+        problems: list[str] = []
+        for column in self._columns:
+            try:
+                row[column.name] = cell_value(given[column.name], column)
+            except InvalidArgument as error:
+                problems.append(error.violations[0][1])
+        return _row(number, written, _refusal("; ".join(problems))) if problems else _row(number, row)
+
+    def _note(self, names: Iterable[str]) -> None:
+        others = [name for name in names if name not in self._names and name not in self._noted]
+        if others:
+            them = "it" if len(others) == 1 else "them"
+            print(f"explicate: note: {_some(others)} left out: the model does not read {them}", file=sys.stderr)
+            self._noted.update(others)
 
 
 def _of_held_out(given: Mapping[str, object] | InvalidArgument) -> Mapping[str, object] | InvalidArgument:
@@ -132,22 +169,6 @@ def _pairs(given: str) -> Mapping[str, object] | InvalidArgument:
     return row
 
 
-def _asked(number: int, given: Mapping[str, object] | InvalidArgument, columns: Sequence[Column]) -> Asked:
-    if isinstance(given, InvalidArgument):
-        return _row(number, {}, given)
-    written = {name: _as_written(value) for name, value in given.items()}
-    if problem := _wrong_names(list(given), columns):
-        return _row(number, written, _refusal(problem))
-    row: dict[str, CellValue] = {}
-    problems: list[str] = []
-    for column in columns:
-        try:
-            row[column.name] = cell_value(given[column.name], column)
-        except InvalidArgument as error:
-            problems.append(error.violations[0][1])
-    return _row(number, written, _refusal("; ".join(problems))) if problems else _row(number, row)
-
-
 def _as_written(value: object) -> CellValue:
     """What was written, for a row that is shown as it was."""
     return value if value is None or isinstance(value, str | bool | int | float) else json.dumps(value)
@@ -156,10 +177,12 @@ def _as_written(value: object) -> CellValue:
 def _wrong_names(names: Sequence[str], columns: Sequence[Column]) -> str:
     """What is wrong with the names of a row's columns, such as "lacks the column age"; empty when they are right."""
     known = [column.name for column in columns]
+    lacking = [name for name in known if name not in names]
+    others = [name for name in names if name not in known] if lacking else []  # one may be misspelt
     problems = [
-        ("lacks", [name for name in known if name not in names], ""),
-        ("has", [name for name in names if name not in known], " too many (leave out what is not the model's)"),
-        ("has", sorted({name for name in names if names.count(name) > 1}), " twice"),
+        ("lacks", lacking, ""),
+        ("has", others, ", which the model does not read"),
+        ("has", sorted({name for name in known if names.count(name) > 1}), " twice"),
     ]
     return " and ".join(f"{verb} {_some(wrong)}{how}" for verb, wrong, how in problems if wrong)
 
@@ -173,13 +196,14 @@ def _some(names: Sequence[str]) -> str:
 def cell_value(written: object, column: Column) -> CellValue:
     """The value for `column` of a string, or of what JSON has; raises InvalidArgument when it does not fit.
 
-    An empty string and JSON's null are missing. A category's name may be a number.
+    An empty string, a word that means missing, and JSON's null are missing. Texts of numbers and dates that are not
+    written as programs write numbers are left to the server, which knows how the training file writes them.
     """
-    if written is None or (isinstance(written, str) and not written.strip()):
+    if written is None or (isinstance(written, str) and written.strip() in ("", *column.missing_words)):
         return None
     if isinstance(written, list | dict):
         raise _wrong_value(written, column, "not a value")
-    if column.type == "number":
+    if column.type in ("number", "date"):
         return _number(written, column)
     if column.type == "boolean":
         if (truth := _TRUTH.get(str(written).strip().lower())) is None:
@@ -188,17 +212,15 @@ def cell_value(written: object, column: Column) -> CellValue:
     return str(written).lower() if isinstance(written, bool) else str(written)
 
 
-def _number(written: object, column: Column) -> float | int:
-    text = str(written)
-    plain = "" if isinstance(written, bool) or "_" in text else text  # Python would take 1_000 for a number
-    try:
-        number = float(plain)
-    except ValueError:
-        raise _wrong_value(written, column, "not a number") from None
-    if not math.isfinite(number):
-        problem = "not a finite number; leave the cell empty where the value is missing"
-        raise _wrong_value(written, column, problem)
-    return int(plain) if plain.strip().lstrip("+-").isdecimal() else number  # shown again as it was written
+def _number(written: object, column: Column) -> CellValue:
+    if isinstance(written, bool):
+        raise _wrong_value(written, column, "not a number")
+    if isinstance(written, int | float):
+        return written
+    text = str(written).strip()
+    if column.written or not _PLAIN_NUMBER.fullmatch(text):
+        return text
+    return int(text) if text.lstrip("+-").isdecimal() else float(text)  # shown again as it was written
 
 
 def _wrong_value(written: object, column: Column, problem: str) -> InvalidArgument:

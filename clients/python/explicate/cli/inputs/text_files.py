@@ -1,13 +1,15 @@
 """Text files as spreadsheets and scripts write them: their encoding by its mark, their separator by the header.
 
-Nothing is guessed: what has no mark is UTF-8, and of the usual separators that one counts which finds the columns that
-are looked for. `explicate train` reads more, with packages that the client does not need.
+What has no mark is UTF-8, and of the usual separators that one counts which finds the columns that are looked for. The
+file that a model was trained on may also be compressed, or be in Windows-1252, which is then said. `explicate train`
+reads more, with packages that the client does not need.
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
+import gzip
 import io
 import re
 import sys
@@ -30,8 +32,10 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+_GZIP = b"\x1f\x8b"
+_BLOCK_BYTES = 1 << 20
 _FOREIGN = {
-    b"\x1f\x8b": "it is compressed: unpack it first",
+    _GZIP: "it is compressed: unpack it first",
     b"PK\x03\x04": "it is a spreadsheet or an archive: save it as CSV, or unpack it",
     b"\xd0\xcf\x11\xe0": "it is an old Excel file: save it as CSV",
     b"PAR1": "it is a Parquet file: save it as CSV",
@@ -54,23 +58,53 @@ def encoding_of(first: bytes) -> str:
 
 
 @contextmanager
-def opened(name: str) -> Iterator[TextIO]:
-    """The file `name`, or stdin for "-"; raises UsageError for what cannot be read or is not text."""
+def opened(name: str, *, trained_on: bool = False) -> Iterator[TextIO]:
+    """The file `name`, or stdin for "-"; raises UsageError for what cannot be read or is not text.
+
+    `trained_on`: it may be what a model was trained on, so it may be compressed, or be in Windows-1252.
+    """
     try:
         if name == STDIN:
             yield sys.stdin
             return
-        with Path(name).open("rb") as file:
+        with _opened_bytes(Path(name), unpack=trained_on) as file:
             try:
                 encoding = encoding_of(file.peek(4)[:4])
             except UsageError as error:
                 raise UsageError(f"cannot read {name}: {error}") from None
+            if trained_on and encoding == "utf-8" and not _is_utf8(file):
+                print(f"explicate: note: {name} is not UTF-8: it is read as Windows-1252", file=sys.stderr)
+                encoding = "cp1252"
             with io.TextIOWrapper(file, encoding=encoding, newline="") as text:
                 yield text
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror}") from error
     except UnicodeError as error:
         raise UsageError(f"cannot read {name}: it is not {_told(error)}: save it as UTF-8") from error
+
+
+def _opened_bytes(path: Path, *, unpack: bool) -> gzip.GzipFile | io.BufferedReader:
+    file = path.open("rb")
+    if not (unpack and file.peek(2)[:2] == _GZIP):
+        return file
+    file.close()
+    return gzip.GzipFile(path)
+
+
+def _is_utf8(file: gzip.GzipFile | io.BufferedReader) -> bool:
+    """Whether all of a file is; one that can be read only once is taken to be."""
+    if not file.seekable():
+        return True
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        while block := file.read(_BLOCK_BYTES):
+            decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    finally:
+        file.seek(0)
+    return True
 
 
 def _told(error: UnicodeError) -> str:

@@ -109,7 +109,16 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
         ("", f"{limits.max_evaluations_per_caller:,} at most in progress per caller"),
         ("seconds per call", f"{limits.max_call_s:g} at most"),
     ]
-    return lines + [(f"test {name}", f"{value:.4g}") for name, value in sorted(description.metrics.items())]
+    if description.verdict is not None:
+        lines.append(("verdict", description.verdict.sentence))
+    return lines + [
+        (f"test {name}", f"{value:.4g}{_within(description.metric_intervals.get(name))}")
+        for name, value in sorted(description.metrics.items())
+    ]
+
+
+def _within(ends: tuple[float, float] | None) -> str:
+    return f" [{ends[0]:.4g}, {ends[1]:.4g}]" if ends else ""
 
 
 def _traffic(description: ModelDescription) -> list[tuple[str, str]]:

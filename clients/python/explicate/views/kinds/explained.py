@@ -108,9 +108,9 @@ class Explained(ABC):
 
     def table(self, output: int, *, most: int | None = None) -> str:
         """One output's features as an HTML table, the strongest first; at most `most`, else all."""
-        figures = (
-            f'<th class="figure">adds</th><th class="figure">{self.explanation.options.confidence:.3g} interval</th>'
-        )
+        figures = '<th class="figure">adds</th>'
+        if any(contribution.half_width > 0 for contribution in self.explanation.contributions(output)):
+            figures += f'<th class="figure">{self.explanation.options.confidence:.3g} interval</th>'
         head = f"<th>{escape(self.noun)}</th><th>{self.beside_heading}</th><th></th><th></th>{figures}"
         scale = amounts.largest(self.explanation.attributions[output])
         shown = self.explanation.top(len(self.explanation.features) if most is None else most, output)

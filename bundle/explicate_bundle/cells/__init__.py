@@ -1,0 +1,1 @@
+"""How the cells of a table's columns are read: one rule for training and for serving."""
