@@ -256,7 +256,6 @@ async def test_a_client_that_pings_all_the_time_is_disconnected(tiny_repository:
         ({"listen": "unix:/run/explicate"}, ""),
         ({"listen": "127.evil.example:1"}, "127.evil.example:1: .*"),
         ({"metrics_listen": "127.0.0.1:9500"}, ""),
-        ({"metrics_listen": "127.0.0.1:9500"}, ""),
         ({"metrics_listen": "0.0.0.0:9500"}, "0.0.0.0:9500: open to the network without encryption and .*metrics.*"),
         ({"metrics_listen": "[::]:9500", "tokens": "t", "tls_cert": "c", "tls_key": "k"}, r"\[::\]:9500: .*metrics.*"),
         ({"listen": "0.0.0.0:1", "metrics_listen": "0.0.0.0:2"}, "0.0.0.0:1: .*; 0.0.0.0:2: .*"),
