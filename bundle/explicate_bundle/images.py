@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.files import image_headers
 from explicate_bundle.files.image_headers import FORMATS, HeaderError, canvas_of, image_format
 
 # Pillow's own bound only warns at first, and is not the operator's. Every file goes through ours before it is decoded.
@@ -177,6 +178,7 @@ def _decoded(content: bytes, max_pixels: int) -> tuple[Image.Image, int]:
         image = Image.open(io.BytesIO(content), formats=(name.upper(),))
         _check_size(image.size, max_pixels)
         _check_tiles(image, max_pixels)
+        _check_scans(image.size, canvas.scans)
         frames = int(getattr(image, "n_frames", 1)) if canvas.frames is None else canvas.frames
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
@@ -193,6 +195,13 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
         raise UnreadableImage(f"declares {width:,} x {height:,} pixels; at most {max_pixels:,} are accepted")
+
+
+def _check_scans(size: tuple[int, int], scans: int) -> None:
+    width, height = size
+    most = image_headers.MOST_SCANNED_PIXELS
+    if scans * width * height > most:
+        raise UnreadableImage(f"has {scans} scans of {width:,} x {height:,} pixels; at most {most:,} in all are read")
 
 
 def _check_tiles(image: Image.Image, max_pixels: int) -> None:

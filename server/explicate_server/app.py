@@ -30,10 +30,11 @@ from explicate_server.registry.poll import RepositoryPoll
 from explicate_server.registry.records import UNKNOWN_VERSION, VersionRecord
 from explicate_server.rpc.health_service import HealthReport
 from explicate_server.rpc.inference_service import InferenceServicer
-from explicate_server.rpc.interceptor import CallsInterceptor, Reception
+from explicate_server.rpc.interceptor import Calls
 from explicate_server.rpc.message_bytes import Reader
 from explicate_server.rpc.model_service import ModelServicer
 from explicate_server.rpc.ports import PortError, Ports, Services
+from explicate_server.rpc.reception import Reception, is_own
 from explicate_server.runtime.batcher import Batcher
 from explicate_server.security.access import Access
 from explicate_server.security.tokens import Reloaded, Token, read_tokens
@@ -74,9 +75,8 @@ class Server:
         observers: list[Observer] = [self.metrics, *([self.audit] if self.audit else [])]
         self.metrics_port: int | None = None
         access = Access(_tokens(settings), admin_apart=bool(settings.admin_listen))
-        reception = Reception(access, max_calls=settings.max_concurrent_calls, max_receive_s=settings.max_call_s)
         reader = Reader(settings, self.workers)
-        self.calls = CallsInterceptor(reception, reader, self._call_ended, log_requests=settings.log_inputs)
+        self.calls = Calls(Reception(access, settings), reader, self._call_ended, settings)
         self.health = HealthReport(
             self._live_batchers,
             self._batchers,
@@ -91,8 +91,8 @@ class Server:
         predictor = Predictor(settings, self.workers)
         self.shadow = Shadow(self.registry, predictor, explainer, settings)
         inference = InferenceServicer(self.registry, predictor, explainer, self.shadow, self.workers, settings)
-        services = Services(inference, ModelServicer(self.registry, self.shadow, settings), self.health.servicer)
-        self.ports = Ports(settings, services, access=access, calls=self.calls)
+        services = Services(inference, ModelServicer(self.registry, self.shadow, settings), self.health)
+        self.ports = Ports(settings, services, self.calls)
 
     async def start(self) -> int:
         """Listen, not serving yet; returns the port.
@@ -171,7 +171,9 @@ class Server:
 
     def _call_ended(self, record: CallRecord, code: str) -> None:
         self.metrics.call_ended(record, code)
-        # Who changed what is served is always in the log, and who tried to.
+        # Who changed what is served is always in the log, and who tried to. Watches of health all end by being left.
+        if not is_own(record.method) and self._settings.log_calls != "all":
+            return
         if code != "OK" or record.change or self._settings.log_calls == "all":
             log_call(record, code)
 

@@ -28,9 +28,9 @@ class CallRecord:
         caller: who it is, for logs: the name of a token, or the peer without its port.
         model: the model that answers; empty until a version of it was leased.
         version: the version that answers, or 0.
-        admitted_as: who the limit of calls counts it for; None until it was let in.
-        request_bytes: size of its request, once it is there.
         change: what an operator's call is to change, in words for the log; empty for other calls.
+        request_bytes: size of its request, once it is there.
+        refused_by_grpc: whether gRPC did not take its request.
     """
 
     request_id: str
@@ -40,8 +40,8 @@ class CallRecord:
     model: str = ""
     version: int = 0
     change: str = ""
-    admitted_as: str | None = None
     request_bytes: int = 0
+    refused_by_grpc: bool = False
     started_s: float = field(default_factory=time.monotonic)
 
     @property

@@ -12,11 +12,12 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+import explicate
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import model_service_pb2
 from explicate_server.security.access import exposure
 from explicate_server.settings import Settings
-from support.harness import TEXT, explain_input, gate, predict_request, running_server, text_input, until
+from support.harness import TEXT, Running, explain_input, gate, predict_request, running_server, text_input, until
 
 _EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 _KINDS = {"model.model": "model's name", "model.label": "label"}
@@ -69,15 +70,67 @@ async def test_a_request_that_never_arrives_loses_its_place(tiny_repository: Any
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+def reason(error: grpc.aio.AioRpcError) -> str:
+    """The reason of its ErrorInfo; empty without one."""
+    status: Any = rpc_status.from_call(error)  # type: ignore[arg-type]
+    info = error_details_pb2.ErrorInfo()
+    return info.reason if status is not None and status.details[0].Unpack(info) else ""
+
+
+def counted(running: Running) -> dict[tuple[str, str], float]:
+    """Calls that ended, by method without its service, and code."""
+    return {
+        (sample.labels["method"].rpartition("/")[2], sample.labels["code"]): sample.value
+        for family in running.server.metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "explicate_calls_total"
+    }
+
+
 async def test_a_message_over_the_limit_is_refused_compressed_or_not(tiny_repository: Any) -> None:
-    zeros = bytes(2 << 20)  # a thousandth of it when compressed
-    async with running_server(tiny_repository, max_message_bytes=1 << 20) as running:
-        for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip, grpc.Compression.Deflate):
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await running.channel.unary_unary(_PREDICT)(zeros, compression=compression)
-            assert caught.value.code() is _EXHAUSTED, compression
+    most = 1 << 20
+    async with running_server(tiny_repository, max_message_bytes=most) as running:
+        # Zeros are a thousandth of it when compressed. What is over by more than an eighth is refused by gRPC itself.
+        for size, said in ((most + 1, "MESSAGE_TOO_LARGE"), (2 * most, "")):
+            for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip, grpc.Compression.Deflate):
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await running.channel.unary_unary(_PREDICT)(bytes(size), compression=compression)
+                assert caught.value.code() is _EXHAUSTED, compression
+                assert reason(caught.value) == said, compression
+        await until(lambda: counted(running) == {("Predict", "RESOURCE_EXHAUSTED"): 6})
         request = predict_request(TEXT)
         assert (await running.inference.Predict(request, compression=grpc.Compression.Gzip)).predictions
+        async with explicate.AsyncClient(running.target) as client:  # to it both are the same error
+            for size in (most + 1, 2 * most):
+                with pytest.raises(explicate.MessageTooLarge):
+                    await client.predict("tiny", ["x" * size])
+
+
+async def test_an_answer_over_the_limit_is_an_error_with_a_reason_and_counted_as_one(tiny_repository: Any) -> None:
+    async with running_server(tiny_repository, max_message_bytes=1024) as running:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await running.inference.Predict(predict_request(*["tea"] * 64))
+        assert (caught.value.code(), reason(caught.value)) == (_EXHAUSTED, "ANSWER_TOO_LARGE")
+        await until(lambda: counted(running) == {("Predict", "RESOURCE_EXHAUSTED"): 1})
+
+
+async def test_calls_that_do_not_exist_and_deadlines_that_pass_are_counted_as_what_they_are(
+    tiny_repository: Any,
+) -> None:
+    async with running_server(tiny_repository) as running:
+        for method in ("/no.Such/Call", "/explicate.v1.InferenceService/Guess", "no slash"):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await running.channel.unary_unary(method)(b"")
+            assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            assert reason(caught.value) == "UNKNOWN_CALL"
+        with pytest.raises(grpc.aio.AioRpcError):
+            await running.channel.stream_unary(_PREDICT)(timeout=0.1)  # never sends its request
+        ends = {("unknown", "UNIMPLEMENTED"): 3, ("Predict", "DEADLINE_EXCEEDED"): 1}
+        await until(lambda: counted(running) == ends)
+        left = running.channel.stream_unary(_PREDICT)()
+        await until(lambda: running.server.calls.in_flight == 1)
+        left.cancel()
+        await until(lambda: counted(running) == {**ends, ("Predict", "CANCELLED"): 1})
 
 
 async def test_inputs_texts_and_evaluations_over_the_limit_are_refused(tiny_repository: Any) -> None:
@@ -201,6 +254,11 @@ async def test_a_client_that_pings_all_the_time_is_disconnected(tiny_repository:
         ({"listen": "127.0.0.1:8500"}, ""),
         ({"listen": "localhost:8500", "admin_listen": "[::1]:8600"}, ""),
         ({"listen": "unix:/run/explicate"}, ""),
+        ({"listen": "127.evil.example:1"}, "127.evil.example:1: .*"),
+        ({"metrics_listen": "127.0.0.1:9500"}, ""),
+        ({"metrics_listen": "0.0.0.0:9500"}, "0.0.0.0:9500: open to the network without encryption and .*metrics.*"),
+        ({"metrics_listen": "[::]:9500", "tokens": "t", "tls_cert": "c", "tls_key": "k"}, r"\[::\]:9500: .*metrics.*"),
+        ({"listen": "0.0.0.0:1", "metrics_listen": "0.0.0.0:2"}, "0.0.0.0:1: .*; 0.0.0.0:2: .*"),
         ({"listen": "0.0.0.0:1"}, "0.0.0.0:1: open to the network without encryption .* and without authentication .*"),
         ({"listen": "[::]:1", "tokens": "t"}, r"\[::\]:1: open to the network without encryption .*"),
         ({"listen": "127.0.0.1:1", "admin_listen": "10.0.0.1:2", "tls_cert": "c", "tls_key": "k"}, "10.0.0.1:2: .*"),

@@ -12,7 +12,7 @@ import explicate
 from explicate_server.app import StartError
 from explicate_server.security.tokens import new_token
 from support.certificates import Authority
-from support.harness import TEXT, running_server
+from support.harness import TEXT, running_server, until
 
 
 def tls_settings(authority: Authority, *, client_ca: Path | None = None, expired: bool = False) -> dict[str, Any]:
@@ -78,12 +78,15 @@ async def test_new_certificates_are_used_without_a_restart_and_broken_ones_are_n
         async with explicate.AsyncClient(running.target, tls=trusts_old) as connected:
             await connected.list_models()
             shutil.copy(__file__, cert)  # no certificate
+            await until(lambda: "the TLS certificates changed and cannot be used" in caplog.text)
             assert await answers(running.target, trusts_old)
-            assert "the TLS certificates changed and cannot be used" in caplog.text
+            caplog.clear()
             issued = new.issue("server")
             shutil.copy(issued.cert, cert)  # now the certificate does not fit the old key
+            await until(lambda: "the TLS certificates changed and cannot be used" in caplog.text)
             assert await answers(running.target, trusts_old)
             shutil.copy(issued.key, key)
+            await until(lambda: "the TLS certificates changed and are in use" in caplog.text)
             assert await answers(running.target, trusts_new)
             assert not await answers(running.target, trusts_old)
             await connected.list_models()  # a connection that was made before stays

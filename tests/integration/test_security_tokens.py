@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -181,24 +182,47 @@ async def test_tokens_are_read_again_and_a_broken_file_changes_nothing(
             error = await outcome(running.channel, "explicate.v1.ModelService/ListModels", metadata)
             return error is None
 
+        async def until_noticed(change: str) -> None:
+            await until(lambda: change in caplog.text)
+            caplog.clear()
+
         assert await is_known("predict")
         token_file.write(without="predict")
+        await until_noticed("the tokens changed and are in use")
         assert not await is_known("predict")
         assert await is_known("explain")
-        token_file.path.write_text("explain  everything\n")
-        assert await is_known("explain")
-        assert await is_known("all")
+        for spoil in (
+            lambda: token_file.path.write_text("explain  everything\n"),
+            lambda: token_file.path.chmod(0o622),  # others may write: whoever did has all rights
+            token_file.path.unlink,
+        ):
+            token_file.write()
+            await until_noticed("the tokens changed and are in use")
+            spoil()
+            await until_noticed("so the last good ones stay")
+            assert await is_known("explain")
+            assert await is_known("all")
         token_file.write()
-        token_file.path.chmod(0o622)  # others may write: whoever did has all rights
-        token_file.path.write_text("")
-        assert await is_known("explain")
-        token_file.path.unlink()
-        assert await is_known("explain")
-        token_file.write()
+        await until_noticed("the tokens changed and are in use")
         assert await is_known("predict")
-    changes = [record for record in caplog.records if record.name == "explicate_server.security.tokens"]
-    assert sum(record.levelname == "ERROR" for record in changes) >= 3
-    assert "line 1" in caplog.text
+
+
+async def test_a_token_file_on_a_disk_that_hangs_holds_up_no_call(
+    tiny_repository: Path, token_file: TokenFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    hangs = threading.Event()
+    async with guarded(tiny_repository, token_file) as running:
+
+        def hang(_: object) -> None:
+            hangs.set()
+            goes_on.wait(60)
+
+        monkeypatch.setattr("explicate_server.security.tokens._identity", hang)
+        await asyncio.to_thread(hangs.wait, 60)
+        metadata = bearer(token_file.secrets["predict"])
+        assert (await running.inference.Predict(predict_request(TEXT), metadata=metadata)).predictions
+        goes_on.set()
 
 
 async def test_limits_count_callers_by_token(tiny_repository: Path, token_file: TokenFile) -> None:
@@ -259,3 +283,21 @@ async def test_administration_is_answered_on_its_own_port_only(tiny_repository: 
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await services.InferenceServiceStub(admin).Predict(predict_request(TEXT), metadata=metadata)
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("first", ["main", "admin"])
+async def test_each_port_answers_its_own_calls_whichever_was_asked_first(tiny_repository: Path, first: str) -> None:
+    """A method that one port has answered is not thereby known on the other one."""
+    load = "explicate.v1.ModelService/LoadModel"
+    async with running_server(tiny_repository, admin_listen="127.0.0.1:0") as running, admin_channel(running) as admin:
+        channels = {"main": running.channel, "admin": admin}
+        for name in (first, *(channels.keys() - {first}), first):
+            predict = services.InferenceServiceStub(channels[name]).Predict(predict_request(TEXT))
+            if name == "main":
+                assert (await predict).predictions
+            else:
+                assert await predict.code() is grpc.StatusCode.UNIMPLEMENTED
+            error = await outcome(channels[name], load, None)
+            assert error is not None
+            expected = grpc.StatusCode.PERMISSION_DENIED if name == "main" else grpc.StatusCode.INVALID_ARGUMENT
+            assert error.code() is expected, name

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 # Pictures are counted up to the first, and blocks of a GIF up to the second: milliseconds, whatever the file.
 MOST_FRAMES = 1000
 _MOST_BLOCKS = 200_000
-# Each scan of a progressive JPEG goes over the whole picture; encoders write about ten.
+# Each scan of a progressive JPEG goes over the whole picture, and nothing can stop a decoder; encoders write about ten.
+# 31 million pixels took 2.3 s in 10 scans and 6.8 s in 30, a file of 10 MB.
 MOST_SCANS = 100
+MOST_SCANNED_PIXELS = 600_000_000
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -35,10 +37,15 @@ class HeaderError(Exception):
 
 @dataclass(frozen=True)
 class Canvas:
-    """The size in pixels that a file declares, and how many pictures it has; None where Pillow tells."""
+    """The size in pixels that a file declares, and how many pictures it has; None where Pillow tells.
+
+    Attributes:
+        scans: how often its decoder goes over the picture.
+    """
 
     size: tuple[int, int] | None = None
     frames: int | None = None
+    scans: int = 1
 
 
 def image_format(content: bytes) -> str | None:
@@ -55,14 +62,15 @@ def canvas_of(content: bytes, name: str) -> Canvas:
         HeaderError: it breaks off, or would take too long to decode.
     """
     # A marker cannot occur within a scan: there 0xff is followed by 0.
-    if name == "JPEG" and content.count(b"\xff\xda") > MOST_SCANS:
+    scans = content.count(b"\xff\xda") if name == "JPEG" else 1
+    if scans > MOST_SCANS:
         raise HeaderError(f"has more than {MOST_SCANS} scans")
     try:
         if name == "GIF":
             return _gif_canvas(content)
         if name == "WebP":
             return Canvas(size=_webp_size(content))
-        return Canvas(frames=_tiff_frames(content)) if name == "TIFF" else Canvas()
+        return Canvas(frames=_tiff_frames(content)) if name == "TIFF" else Canvas(scans=scans)
     except (struct.error, IndexError) as error:
         raise HeaderError("breaks off in its header") from error
 

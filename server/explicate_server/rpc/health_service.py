@@ -4,26 +4,36 @@
 SERVING while that model answers, also while others are still loaded. ``explicate.v1.InferenceService`` is readiness:
 SERVING once every model was started, while at least one answers. A balancer that sent traffic from the first model on
 would take the old server away before this one answers for the others.
+
+Strangers may ask for them, so that a name that is asked for is kept nowhere.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
-from grpc_health.v1 import health, health_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from explicate_server.rpc.ports import INFERENCE, MODELS
+from explicate.v1 import inference_service_pb2, model_service_pb2
+from explicate_bundle.manifest import MODEL_NAME
+from explicate_server.errors import NotFound
+from explicate_server.rpc.reception import Context
 from explicate_server.runtime.batcher import Batcher, Batchers
 
 _log = logging.getLogger(__name__)
+_messages: Any = health_pb2
 _Status = health_pb2.HealthCheckResponse
+INFERENCE = inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
+MODELS = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
+HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 LIVENESS = ""
 # How long health may lag behind what happens to the models.
 _INTERVAL_S = 0.25
 
 
-class HealthReport:
-    """Keeps the health service at what the registry and the runtimes really do."""
+class HealthReport(health_pb2_grpc.HealthServicer):
+    """The health service, kept at what the registry and the runtimes really do."""
 
     def __init__(
         self,
@@ -37,12 +47,12 @@ class HealthReport:
 
         ``started`` tells whether every model was loaded or refused once.
         """
-        self.servicer = health.aio.HealthServicer()
         self._live = live
         self._loaded = loaded
         self._started = started
         self._stuck_batch_s = stuck_batch_s
-        self._told: dict[str, int] = {}
+        self._told: dict[str, int] = {LIVENESS: _Status.SERVING}
+        self._changed = asyncio.Event()
         self._stuck: set[str] = set()
         self._draining = False
         self._watch: asyncio.Task[None] | None = None
@@ -65,10 +75,37 @@ class HealthReport:
 
     async def refresh(self) -> None:
         """Tell what changed since the last time."""
-        for service, status in self._now().items():
-            if self._told.get(service) != status:
-                self._told[service] = status
-                await self.servicer.set(service, status)
+        now = self._now()
+        if now != self._told:
+            self._told = now
+            changed, self._changed = self._changed, asyncio.Event()
+            changed.set()
+
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
+        """The status of a service."""
+        if request.service not in self._told:
+            raise _not_found(request.service)
+        return _Status(status=self._told[request.service])
+
+    async def List(self, request: Any, context: Context) -> Any:  # messages that the published types do not have yet
+        """The status of every service."""
+        statuses = {service: _Status(status=status) for service, status in self._told.items()}
+        return _messages.HealthListResponse(statuses=statuses)
+
+    async def Watch(
+        self, request: health_pb2.HealthCheckRequest, context: Context
+    ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+        """The status of a service now, and whenever it changes; of a model that may yet come too."""
+        if request.service not in self._told and not _may_come(request.service):
+            raise _not_found(request.service)
+        told = None
+        while True:
+            changed = self._changed
+            status = self._told.get(request.service, _Status.SERVICE_UNKNOWN)
+            if status != told:
+                yield _Status(status=status)
+                told = status
+            await changed.wait()
 
     def _now(self) -> dict[str, int]:
         live = self._live()
@@ -98,6 +135,16 @@ class HealthReport:
         while True:
             await asyncio.sleep(_INTERVAL_S)
             await self.refresh()
+
+
+def _may_come(service: str) -> bool:
+    owner, _, model = service.rpartition("/")
+    return owner == INFERENCE and MODEL_NAME.fullmatch(model) is not None
+
+
+def _not_found(service: str) -> NotFound:
+    known = f'it knows "", {INFERENCE}, {MODELS} and {INFERENCE}/MODEL'
+    return NotFound("SERVICE_NOT_FOUND", known, resource_type="service", resource_name=service)
 
 
 def _status(serving: bool) -> int:

@@ -23,8 +23,9 @@ from explicate_server.registry.label_store import LABEL_NAME
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.records import ServedModel
 from explicate_server.rpc import answers, option_messages, requests
-from explicate_server.rpc.interceptor import Pacer, time_left_s
+from explicate_server.rpc.interceptor import time_left_s
 from explicate_server.rpc.requests import InputsDigest
+from explicate_server.rpc.streaming import Pacer, newest
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
 
@@ -106,18 +107,26 @@ class InferenceServicer(services.InferenceServiceServicer):
     async def StreamExplain(
         self, request: messages.StreamExplainRequest, context: _Context
     ) -> AsyncIterator[Any]:  # StreamExplainResponse, or its bytes
-        """Estimates as they grow; the last one is final."""
+        """Estimates as they grow; the last one is final. A caller who reads slowly gets fewer of them."""
+        known: Sequence[Player] | None = None  # by the caller
+        async with aclosing(newest(self._estimates(request, context))) as estimates:
+            async for served, value, answer in estimates:
+                new = answer.final or answer.players != known
+                convert = partial(answers.stream_explain_response, with_features=new)
+                yield await self._apart(convert, served, value, answer, cost=answers.size(answer))
+                known = answer.players
+
+    async def _estimates(
+        self, request: messages.StreamExplainRequest, context: _Context
+    ) -> AsyncGenerator[tuple[ServedModel, ModelInput, ExplainAnswer]]:
+        """Holds the version and the place of the explanation as long as it computes, whoever reads what it gives."""
         pacer = Pacer(STREAM_INTERVAL_S)
         digest = await self._digest(request, request.spec.model)
-        known: Sequence[Player] | None = None  # by the caller
         with self._lease(request.spec.model, digest) as served:
             value = await self._value(request.spec)
             async with aclosing(self._answers(served, value, request, digest, context, pacer.due)) as steps:
                 async for answer in steps:
-                    new = answer.final or answer.players != known
-                    convert = partial(answers.stream_explain_response, with_features=new)
-                    yield await self._apart(convert, served, value, answer, cost=answers.size(answer))
-                    known = answer.players
+                    yield served, value, answer
 
     async def _value(self, spec: messages.ExplainSpec) -> ModelInput:
         cost = request_bytes() // _BYTES_OF_STEP

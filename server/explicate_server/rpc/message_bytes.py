@@ -7,12 +7,12 @@ https://protobuf.dev/programming-guides/encoding/
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from explicate.v1 import inference_service_pb2 as messages
@@ -46,7 +46,8 @@ class Reader:
     """Reads the requests of one server."""
 
     def __init__(self, settings: Settings, workers: Workers) -> None:
-        self._limits = _Limits(settings.max_inputs, settings.max_text_bytes, settings.max_image_bytes)
+        value_bytes = {number: getattr(settings, f"max_{kind.name}_bytes") for number, kind in _WHOLE_KINDS.items()}
+        self._limits = _Limits(settings.max_inputs, value_bytes)
         self._workers = workers
 
     async def read(self, parse: _Parse, data: bytes) -> Message:
@@ -80,11 +81,10 @@ class Reader:
 
 @dataclass(frozen=True)
 class _Limits:
-    """What one request may hold: inputs or rows, bytes of each text, and of each image."""
+    """What one request may hold: inputs or rows, and bytes of each value of the kinds of `_WHOLE_KINDS`."""
 
     inputs: int
-    text_bytes: int
-    image_bytes: int
+    value_bytes: Mapping[int, int]
 
 
 def _numbers(kind: Descriptor, *names: str) -> tuple[int, ...]:
@@ -94,14 +94,14 @@ def _numbers(kind: Descriptor, *names: str) -> tuple[int, ...]:
 _INPUTS, _TABLE = _numbers(messages.PredictRequest.DESCRIPTOR, "inputs", "table")
 (_SPEC,) = _numbers(messages.ExplainRequest.DESCRIPTOR, "spec")
 (_INPUT,) = _numbers(messages.ExplainSpec.DESCRIPTOR, "input")
-_TEXT, _ROW, _IMAGE = _numbers(messages.Input.DESCRIPTOR, "text", "tabular", "image")
-_FIRST, _SECOND = _numbers(messages.TextInput.DESCRIPTOR, "text", "text_pair")
+(_ROW,) = _numbers(messages.Input.DESCRIPTOR, "tabular")
 (_CELLS,) = _numbers(messages.TabularInput.DESCRIPTOR, "cells")
-(_CONTENT,) = _numbers(messages.ImageInput.DESCRIPTOR, "content")
 _ROWS, _COLUMNS = _numbers(table_pb2.Table.DESCRIPTOR, "rows", "columns")
 _NUMBERS, _CATEGORIES = _numbers(table_pb2.TableColumn.DESCRIPTOR, "numbers", "categories")
 (_VALUES,) = _numbers(table_pb2.NumberValues.DESCRIPTOR, "values")
 _NAMES, _CODES = _numbers(table_pb2.CategoryValues.DESCRIPTOR, "names", "codes")
+# The kinds of input whose values are strings or bytes, each with a limit of its own in the settings.
+_WHOLE_KINDS = {kind.number: kind for kind in messages.Input.DESCRIPTOR.fields if kind.number != _ROW}
 
 
 class _Walk:
@@ -140,15 +140,11 @@ class _Walk:
                 self._input(*value[2:], "input")
 
     def _input(self, start: int, end: int, path: str) -> None:
-        for number, _, first, last in self._wanted(start, end, _TEXT, _ROW, _IMAGE):
+        for number, _, first, last in self._wanted(start, end, _ROW, *_WHOLE_KINDS):
             if number == _ROW:
                 self._cells(first, last, path)
-            elif number == _TEXT:
-                for part, _, begin, stop in self._wanted(first, last, _FIRST, _SECOND):
-                    self._text(f"{path}.text" if part == _FIRST else f"{path}.text.text_pair", stop - begin)
             else:
-                for _, _, begin, stop in self._wanted(first, last, _CONTENT):
-                    self._image(f"{path}.image.content", stop - begin)
+                self._values(_WHOLE_KINDS[number], first, last, path)
             self._counted[path] += 1
 
     def _cells(self, start: int, end: int, path: str) -> None:
@@ -157,13 +153,16 @@ class _Walk:
         for _ in self._fields(start, end):
             self._count(f"{path}.tabular.cells", _MOST_COLUMNS, "cells")
 
-    def _text(self, path: str, size: int) -> None:
-        if size > self._limits.text_bytes:
-            _refuse(path, f"is {size:,} bytes of UTF-8; at most {self._limits.text_bytes:,} are accepted")
-
-    def _image(self, path: str, size: int) -> None:
-        if size > self._limits.image_bytes:
-            _refuse(path, f"has {size:,} bytes; at most {self._limits.image_bytes:,} are accepted")
+    def _values(self, kind: Any, start: int, end: int, path: str) -> None:
+        """Check the strings and bytes of an input; ``kind`` is the descriptor of its field."""
+        most = self._limits.value_bytes[kind.number]
+        fields: Mapping[int, FieldDescriptor] = kind.message_type.fields_by_number
+        for number, _, first, last in self._wanted(start, end, *fields):
+            if last - first > most:
+                name, is_text = fields[number].name, fields[number].type == FieldDescriptor.TYPE_STRING
+                has = f"is {last - first:,} bytes of UTF-8" if is_text else f"has {last - first:,} bytes"
+                at = f"{path}.{kind.name}" if name == kind.name else f"{path}.{kind.name}.{name}"
+                _refuse(at, f"{has}; at most {most:,} are accepted")
 
     def _table(self, start: int, end: int) -> Iterator[bytes]:
         """A table as fields of the request that hold some of its columns each."""

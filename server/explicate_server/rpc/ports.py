@@ -2,39 +2,30 @@
 
 Both are gRPC servers with the same servicers, limits and certificates. The second one answers no predictions.
 
-The same rules for the services that are not our own, health and reflection, and the mark of the admin port.
-
-Their handlers come from gRPC's own packages. A refused call gets another handler, which refuses it.
-
 Server reflection, as grpc.reflection.v1 and, for older tools, as v1alpha: the same service under two names.
 
 grpcio-reflection serves v1alpha only. The messages of both are the same to the byte, so one servicer answers both:
 https://github.com/grpc/grpc-proto/blob/master/grpc/reflection/v1/reflection.proto
 """
 
-from __future__ import annotations  # grpcio's handler class takes type arguments in its stubs only
-
 import logging
 import ssl
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format
-from grpc_health.v1 import health, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from explicate.v1 import inference_service_pb2, inference_service_pb2_grpc, model_service_pb2, model_service_pb2_grpc
+from explicate.v1 import inference_service_pb2_grpc, model_service_pb2_grpc
 from explicate_server.address import Address, AddressInUseError, parse_address
-from explicate_server.errors import ServerError
-from explicate_server.rpc.error_catalogue import abort_with
+from explicate_server.rpc.health_service import HEALTH, INFERENCE, MODELS, HealthReport
 from explicate_server.rpc.inference_service import InferenceServicer
-from explicate_server.rpc.interceptor import OWN_SERVICES, CallsInterceptor, authorizations
+from explicate_server.rpc.interceptor import Calls
 from explicate_server.rpc.model_service import ModelServicer
-from explicate_server.security.access import Access, exposure, on_admin_port
+from explicate_server.security.access import exposure
 from explicate_server.security.tokens import Reloaded, check_rights
 from explicate_server.settings import Settings
 
@@ -65,50 +56,6 @@ def _describe_v1() -> None:
         reflection_pb2.DESCRIPTOR.CopyToProto(alpha)
         stable = json_format.MessageToJson(alpha).replace("v1alpha", "v1")  # in names of messages and of the file
         pool.Add(json_format.Parse(stable, descriptor_pb2.FileDescriptorProto()))
-
-
-_Continuation = Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]]
-
-
-class ForeignAccess(grpc.aio.ServerInterceptor):
-    """Lets calls of other services in, or not; our own have their reception."""
-
-    def __init__(self, access: Access) -> None:
-        self._access = access
-
-    async def intercept_service(
-        self, continuation: _Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """gRPC's hook."""
-        handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        if handler is None or method.startswith(OWN_SERVICES):
-            return handler
-        try:
-            self._access.check(method, authorizations(handler_call_details.invocation_metadata))
-        except ServerError as error:
-            return _refusal(error)
-        return handler
-
-
-class AdminPort(grpc.aio.ServerInterceptor):
-    """Marks every call of the server it belongs to as one that came to the admin port."""
-
-    async def intercept_service(
-        self, continuation: _Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """gRPC's hook; it runs in the task, and so in the context, that answers the call."""
-        on_admin_port.set(True)
-        return await continuation(handler_call_details)
-
-
-def _refusal(error: ServerError) -> grpc.RpcMethodHandler[Any, Any]:
-    async def refuse(_: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
-        await abort_with(context, error, uuid.uuid4().hex)
-        yield b""  # never reached; makes this the generator that gRPC expects
-
-    # A stream of requests fits calls of all four kinds, and none is read.
-    return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
@@ -152,12 +99,11 @@ def _check(cert: Path, key: Path, client_ca: Path | None) -> None:
         raise ValueError(f"{client_ca} holds no certificates: {error}") from None
 
 
-INFERENCE = inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
-MODELS = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 # Calls over those in progress that may wait for the event loop to take them. From 1,000 on gRPC ends some at random
 # as CANCELLED, which tells nobody to come back: 217 of 2,000 that came at once from 100 connections. Those that are
 # taken and too many are refused by the reception, with RetryInfo.
 _MORE_PENDING = 4096
+_C_INT = (1 << 31) - 1
 _log = logging.getLogger(__name__)
 
 
@@ -171,21 +117,21 @@ class Services:
 
     inference: InferenceServicer
     models: ModelServicer
-    health: health.aio.HealthServicer
+    health: HealthReport
 
 
 class Ports:
     """Opens the ports. Create and use it on a running event loop."""
 
-    def __init__(self, settings: Settings, services: Services, *, access: Access, calls: CallsInterceptor) -> None:
+    def __init__(self, settings: Settings, services: Services, calls: Calls) -> None:
         self._settings = settings
-        foreign = ForeignAccess(access)
-        self._server = grpc.aio.server(interceptors=[foreign, calls], options=_options(settings))
+        self._server = grpc.aio.server(interceptors=[calls.interceptor()], options=_options(settings))
         inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(services.inference, self._server)
         _add_services(self._server, services, own=[INFERENCE, MODELS])
         self._admin_server: grpc.aio.Server | None = None
         if settings.admin_listen:
-            self._admin_server = grpc.aio.server(interceptors=[AdminPort(), foreign, calls], options=_options(settings))
+            own = calls.interceptor(on_admin_port=True)
+            self._admin_server = grpc.aio.server(interceptors=[own], options=_options(settings))
             _add_services(self._admin_server, services, own=[MODELS])
         self.address = parse_address(settings.listen)
         self.admin_address: Address | None = None
@@ -225,7 +171,7 @@ class Ports:
 def _add_services(server: grpc.aio.Server, services: Services, *, own: list[str]) -> None:
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(services.models, server)
     health_pb2_grpc.add_HealthServicer_to_server(services.health, server)
-    add_reflection(server, [*own, health.SERVICE_NAME])
+    add_reflection(server, [*own, HEALTH])
 
 
 def _bind(server: grpc.aio.Server, text: str, flag: str, credentials: grpc.ServerCredentials | None) -> Address:
@@ -243,8 +189,12 @@ def _bind(server: grpc.aio.Server, text: str, flag: str, credentials: grpc.Serve
 def _options(settings: Settings) -> list[tuple[str, int]]:
     options = [
         ("grpc.so_reuseport", 0),  # else a second server binds the same port without a word
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.max_send_message_length", settings.max_message_bytes),
+        # The reception measures requests, and says what is wrong; gRPC ends larger ones at their first bytes, and
+        # without details.
+        ("grpc.max_receive_message_length", min(settings.max_message_bytes * 9 // 8, _C_INT)),
+        ("grpc.max_send_message_length", -1),  # measured before it is handed over
+        # A call may have 64 KiB on its way before it is let in; with probing that grows to megabytes of each stranger.
+        ("grpc.http2.bdp_probe", 0),
         # The client pings every 30 s during a call; gRPC's default of 5 minutes would take that for abuse.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_time_ms", 60_000),

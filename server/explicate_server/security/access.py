@@ -1,10 +1,6 @@
-"""Whether a call may be made: its token, the token's rights, and the port it came to.
-
-The surface sets the port for the task that answers the call; what the task starts (`asyncio.to_thread`) sees it too.
-"""
+"""Whether a call may be made: its token, the token's rights, and the port it came to."""
 
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 
 from explicate_server.address import parse_address
 from explicate_server.errors import AccessDenied
@@ -13,24 +9,28 @@ from explicate_server.settings import Settings
 
 
 def exposure(settings: Settings) -> str:
-    """One warning for the log; empty when nothing is exposed, or what is has both TLS and a way to know its callers."""
-    addresses = [address for address in (settings.listen, settings.admin_listen) if address and not is_local(address)]
-    if not addresses:
-        return ""
-    missing = []
-    if not settings.tls_cert:
-        missing.append("encryption (--tls-cert, --tls-key)")
+    """A warning for the log: each address that others can reach without TLS, or without a way to know its callers."""
+    grpc_addresses = [address for address in (settings.listen, settings.admin_listen) if address]
+    without = [] if settings.tls_cert else ["encryption (--tls-cert, --tls-key)"]
     if not settings.tokens and not settings.tls_client_ca:
-        missing.append("authentication (--tokens or --tls-client-ca)")
-    return f"{' and '.join(addresses)}: open to the network without {' and without '.join(missing)}" if missing else ""
+        without.append("authentication (--tokens or --tls-client-ca)")
+    warnings = [_exposed(grpc_addresses, without)]
+    if settings.metrics_listen:
+        firewall = "authentication, which metrics do not have: keep strangers out with a firewall"
+        warnings.append(_exposed([settings.metrics_listen], ["encryption", firewall]))
+    return "; ".join(filter(None, warnings))
+
+
+def _exposed(addresses: Sequence[str], without: Sequence[str]) -> str:
+    open_ones = [address for address in addresses if not is_local(address)]
+    if not open_ones or not without:
+        return ""
+    return f"{' and '.join(open_ones)}: open to the network without {' and without '.join(without)}"
 
 
 def is_local(address: str) -> bool:
     """Whether only this machine can reach an address to listen on."""
     return parse_address(address).is_local
-
-
-on_admin_port: ContextVar[bool] = ContextVar("on_admin_port", default=False)
 
 
 def caller_key(token_name: str, address: str) -> str:
@@ -53,18 +53,19 @@ class Access:
         self._tokens = tokens
         self._admin_apart = admin_apart
 
-    def check(self, method: str, authorizations: Sequence[str]) -> str:
+    def check(self, method: str, authorizations: Sequence[str], *, on_admin_port: bool = False) -> str:
         """Let a call in; returns the name of its token, empty if no token is needed.
 
         Args:
-            method: gRPC's name of it, ``/package.Service/Method``.
+            method: ``package.Service/Method``.
             authorizations: all values of the metadata entry ``authorization``.
+            on_admin_port: whether it came to the port for administration.
 
         Raises:
             AccessDenied: no token, a wrong one, one without the right; or the call belongs to the other port.
         """
         needed = need(method)
-        if needed == ADMIN and self._admin_apart and not on_admin_port.get():
+        if needed == ADMIN and self._admin_apart and not on_admin_port:
             raise AccessDenied("ADMIN_PORT_ONLY", "ask the address that the operator gave to --admin-listen")
         if self._tokens is None or needed == OPEN:
             return ""

@@ -20,19 +20,28 @@ import re
 import secrets
 import stat
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import ref
 
 _T = TypeVar("_T")
+# How long a changed file may go unnoticed.
+LOOK_INTERVAL_S = 0.5
 
 
 class Reloaded(Generic[_T]):
-    """A value that follows its files. For any thread."""
+    """A value that follows its files. For any thread.
 
-    def __init__(self, read: Callable[[], _T], paths: Sequence[Path], *, what: str) -> None:
+    A thread looks at them, so that a file on a disk that hangs holds up no call. It ends with this object.
+    """
+
+    def __init__(
+        self, read: Callable[[], _T], paths: Sequence[Path], *, what: str, interval_s: float = LOOK_INTERVAL_S
+    ) -> None:
         """Read once; ``what`` names the value in the log.
 
         Raises:
@@ -41,19 +50,22 @@ class Reloaded(Generic[_T]):
         self._read = read
         self._paths = paths
         self._what = what
-        self._lock = threading.Lock()
         # Taken before reading: files that change meanwhile look changed the next time.
         self._seen = self._look()
         self._value = read()
+        follow = threading.Thread(target=_follow, args=(ref(self), interval_s), name="follow files", daemon=True)
+        follow.start()
 
     def value(self) -> _T:
-        """The newest value that could be read. Costs a look at each file, a few µs."""
-        with self._lock:
-            seen = self._look()
-            if seen != self._seen:
-                self._seen = seen
-                self._reload()
-            return self._value
+        """The newest value that could be read."""
+        return self._value
+
+    def look(self) -> None:
+        """Read again if a file has changed."""
+        seen = self._look()
+        if seen != self._seen:
+            self._seen = seen
+            self._reload()
 
     def _reload(self) -> None:
         try:
@@ -63,16 +75,26 @@ class Reloaded(Generic[_T]):
         else:
             _log.info("%s changed and are in use", self._what)
 
-    def _look(self) -> list[tuple[int, int, int] | None]:
+    def _look(self) -> list[tuple[int, ...] | None]:
         return [_identity(path) for path in self._paths]
 
 
-def _identity(path: Path) -> tuple[int, int, int] | None:
+def _follow(reloaded: "ref[Reloaded[Any]]", interval_s: float) -> None:
+    while True:
+        time.sleep(interval_s)
+        alive = reloaded()
+        if alive is None:
+            return
+        alive.look()
+        del alive  # while it sleeps nobody but its owner holds it
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
     try:
         status = path.stat()  # follows links: orchestrators swap one to replace a secret
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode
 
 
 def _cause(error: OSError | ValueError) -> str:

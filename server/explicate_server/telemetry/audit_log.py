@@ -1,8 +1,10 @@
 """The audit log: one line of JSON for each explanation that was answered, enough to ask for it again.
 
-A line is in the file before the answer leaves. When the file cannot take it, the answer leaves all the same: the loss
-is counted, and the log says when it began and when it was over. The file may be renamed at any time, as logrotate does;
-the next line goes to a new one.
+A line is in the file before the answer leaves, but for a disk that takes longer than a second: then the answer leaves,
+and its line is written after it. A line that the file cannot take is lost, and so is one for which no more can wait:
+the loss is counted, and the log says when it began and when it was over. None is lost in another way but with the
+process: one that ends without writing what waits says how many lines that were. The file may be renamed at any time, as
+logrotate does; the next line goes to a new one.
 """
 
 import asyncio
@@ -10,9 +12,10 @@ import errno
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from functools import cache, partial
 from hashlib import sha256
@@ -28,6 +31,8 @@ from explicate_server.telemetry.logs import utc
 
 # An answer waits this long for its line; a disk that hangs must not hold up the server.
 _PATIENCE_S = 1.0
+# What the end of the server waits for such a disk.
+_PATIENCE_AT_END_S = 5.0
 # Lines that may wait for a disk that hangs, each of some kilobytes; those beyond are lost.
 _MOST_WAITING = 1024
 # Attributions of more numbers are told by their digest only: 100 classes of 1,024 words would be a line of 2 MB.
@@ -57,6 +62,7 @@ class AuditLog:
         self._torn = False
         self._failing = False
         self._waiting = 0
+        self._counting = threading.Lock()  # the event loop and the writer count
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="audit")
 
     async def explained(self, told: Explained) -> None:
@@ -69,32 +75,37 @@ class AuditLog:
 
     async def _append_made(self, made: Callable[[], Mapping[str, Any]]) -> None:
         """The same with the entry made by the writer's thread: an image of 8 MiB as JSON takes 40 ms."""
-        if self._waiting >= _MOST_WAITING:
-            self._lose(1, f"{self._waiting} lines wait for the disk")
+        with self._counting:
+            full = self._waiting >= _MOST_WAITING
+            self._waiting += not full
+        if full:
+            self._lose(1, f"{_MOST_WAITING} lines wait for the disk")
             return
-        self._waiting += 1
         written = self._writer.submit(self._append, made)
-        written.add_done_callback(self._done)
         await asyncio.wait({asyncio.wrap_future(written)}, timeout=_PATIENCE_S)
 
-    def close(self) -> None:
-        """Write what waits and close the file. Blocks."""
-        self._writer.shutdown(wait=True)
+    def close(self, patience_s: float = _PATIENCE_AT_END_S) -> None:
+        """Write what waits and close the file. Blocks, for a disk that hangs not longer than ``patience_s``."""
+        closed = threading.Thread(target=self._writer.shutdown, daemon=True)
+        closed.start()
+        closed.join(patience_s)
+        if closed.is_alive():
+            self._lose(self._waiting, f"the disk hangs, and the server stops with {self._waiting} lines unwritten")
+            return
         os.close(self._file)
 
     # The writer's own thread from here on.
 
-    def _done(self, _: "Future[None]") -> None:
-        self._waiting -= 1
-
     def _append(self, made: Callable[[], Mapping[str, Any]]) -> None:
-        line = json.dumps(made(), ensure_ascii=True).encode("ascii")
         try:
             self._reopen_if_renamed()
-            self._write_whole(line)
+            self._write_whole(json.dumps(made(), ensure_ascii=True).encode("ascii"))
         except OSError as error:
             self._lose(1, error.strerror or str(error))
             return
+        finally:
+            with self._counting:
+                self._waiting -= 1
         self.written += 1
         if self._failing:
             self._failing = False
@@ -109,7 +120,8 @@ class AuditLog:
             raise OSError(errno.ENOSPC, f"{count} of {len(data)} bytes were written")
 
     def _lose(self, lines: int, why: str) -> None:
-        self.lost += lines
+        with self._counting:
+            self.lost += lines
         if not self._failing:  # once, not for each line: the log may be on the same disk
             self._failing = True
             _log.error("lines of the audit log %s are being lost: %s", self._path, why)

@@ -7,10 +7,10 @@ for it.
 import json
 import logging
 import os
-import sys
 import time
 
 from explicate_server.call_record import CallRecord, current_call
+from explicate_server.telemetry.log_writer import QueuedHandler, stderr_that_never_blocks
 
 FORMATS = ("text", "json")
 CALLS = ("errors", "all")
@@ -20,12 +20,21 @@ _log = logging.getLogger(__name__)
 
 
 def configure(log_format: str) -> None:
-    """Send everything from INFO on to stderr, as one of FORMATS. For JSON it comes before gRPC is imported."""
-    handler = logging.StreamHandler(sys.stderr)
-    if log_format == "json":  # gRPC's C code writes lines of its own, one for each connection that fails at TLS
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    """Send everything from INFO on to stderr, as one of FORMATS. To be called before gRPC is imported."""
+    handler = QueuedHandler(stderr_that_never_blocks())
+    # gRPC's C code writes lines of its own, one for each connection that breaks the protocol: any number, of strangers.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def lost_lines() -> dict[str, int]:
+    """Lines that the log does not have, by why: nobody read it, or many were alike."""
+    handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, QueuedHandler)]
+    return {
+        "unread": sum(handler.dropped for handler in handlers),
+        "alike": sum(handler.repeated for handler in handlers),
+    }
 
 
 def log_call(record: CallRecord, code: str) -> None:
@@ -41,25 +50,40 @@ def log_call(record: CallRecord, code: str) -> None:
         **({"change": record.change} if record.change else {}),
     }
     about = f" by {record.model}/{record.version}" if record.model else f" ({record.change})" if record.change else ""
+    # A caller who fails a thousand times a second has some of the lines; a change of what is served has its own always.
+    alike = None if record.change else (record.method, record.caller, code)
     _log.log(
         level,
         "%s from %s%s: %s in %.1f ms",
         *(record.method, record.caller, about, code, 1e3 * record.seconds),
-        extra={"fields": fields},
+        extra={"fields": fields, "alike": alike},
     )
 
 
 class TextFormatter(logging.Formatter):
-    """Time, level, logger, message and request id; a line break in a message cannot forge another line."""
+    """Time, level, logger, message and request id; a trace follows, indented.
+
+    Nothing in a message or a trace can forge a line, turn the text around or give orders to a terminal.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - as logging names it
-        """The first line; a trace follows it."""
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end, and those of a trace."""
         call = current_call.get()
-        line = super().formatMessage(record) + (f" [{call.request_id}]" if call else "")
-        return line.replace("\r", "\\r").replace("\n", "\\n")
+        record.message = record.getMessage()
+        record.asctime = self.formatTime(record)
+        line = self.formatMessage(record) + (f" [{call.request_id}]" if call else "")
+        trace = self.formatException(record.exc_info).split("\n") if record.exc_info else []
+        return "\n    ".join(map(_visible, [line, *trace]))
+
+
+def _visible(text: str) -> str:
+    """The text with escapes for characters that show nothing themselves: controls, separators, marks of direction."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 class JsonFormatter(logging.Formatter):
@@ -77,7 +101,7 @@ class JsonFormatter(logging.Formatter):
             **getattr(record, "fields", {}),
             **({"trace": self.formatException(record.exc_info)} if record.exc_info else {}),
         }
-        return json.dumps(event, ensure_ascii=True, default=str)
+        return json.dumps(event, ensure_ascii=True, default=str).replace("\x7f", "\\u007f")
 
 
 def utc(seconds: float) -> str:

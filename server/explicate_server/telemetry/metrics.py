@@ -4,6 +4,7 @@ The batchers, the admission, the registry and the stores keep plain sums of thei
 asks. Label values come from fixed sets and from the repository, never from callers.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
@@ -23,6 +24,7 @@ from explicate_server.registry.records import VersionRecord
 from explicate_server.runtime.batcher import Batchers
 from explicate_server.runtime.queue import QUEUE_BOUNDS_S, QueueTimes
 from explicate_server.telemetry.audit_log import AuditLog
+from explicate_server.telemetry.logs import lost_lines
 
 _LABELS = ("model", "version", "priority")
 # A sum of ClassStatistics, its metric and what it means. Prometheus adds _total.
@@ -91,6 +93,14 @@ def _audit(audit: AuditLog | None) -> Iterator[Metric]:
     yield CounterMetricFamily("explicate_audit_lost_lines", "Lines that the audit log does not have.", lost)
 
 
+def _log() -> Iterator[Metric]:
+    """The log."""
+    lost = CounterMetricFamily("explicate_log_lost_lines", "Lines that the log does not have.", labels=["reason"])
+    for reason, count in lost_lines().items():
+        lost.add_metric([reason], count)
+    yield lost
+
+
 def model_metrics(outcomes: Mapping[tuple[str, str, str], int], batchers: Batchers) -> Iterator[Metric]:
     """What was done to models, by model, operation and outcome (see ``Lifecycle``), and which versions serve."""
     done = CounterMetricFamily(
@@ -130,8 +140,12 @@ def _buckets(times: QueueTimes) -> Sequence[tuple[str, float]]:
     return list(zip(bounds, accumulate(times.counts), strict=True))
 
 
+# A scraper that does not read its answer loses its thread's place after so long.
+_SCRAPE_S = 10.0
 # Upper bounds in seconds: from a single row of a table to the longest call that is allowed by default.
 _CALL_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+# How long the counts of a version that left the memory can still be scraped after its last call.
+FORGET_S = 900.0
 # The model and version of a call that no version answered.
 UNKNOWN = "unknown"
 
@@ -146,6 +160,8 @@ class Metrics:
         self.add(partial(_batches, batchers))
         self.add(partial(_admission, admission))
         self.add(partial(_audit, audit))
+        self.add(_log)
+        self._batchers = batchers
         self._ended = self._counter("explanations", "Explanations answered.", "method", "stop_reason")
         self._evaluations = self._counter("explanation_evaluations", "Evaluations that explanations rest on.", "method")
         self._reused = self._counter(
@@ -160,6 +176,7 @@ class Metrics:
             registry=self.registry,
         )
         self._of_calls: dict[tuple[str, str, int, str], tuple[Counter, Histogram]] = {}
+        self._last_call_s: dict[tuple[str, int], float] = {}
         self._server: tuple[Any, Any] | None = None
 
     def add(self, read: Callable[[], Iterator[Metric]]) -> None:
@@ -171,11 +188,27 @@ class Metrics:
         key = (record.method, record.model, record.version, code)
         children = self._of_calls.get(key)
         if children is None:  # to look them up takes three times as long as to count
+            self._forget_versions()
             answered = (record.model, str(record.version)) if record.model else (UNKNOWN, UNKNOWN)
             calls = self._calls.labels(record.method, *answered, code)
             children = self._of_calls[key] = (calls, self._call_seconds.labels(record.method, *answered))
+        self._last_call_s[record.model, record.version] = time.monotonic()
         children[0].inc()
         children[1].observe(record.seconds)
+
+    def _forget_versions(self) -> None:
+        """Drop the series of versions that are out of memory, so that there are not more with each one deployed."""
+        loaded = {(model, version) for model, version, _ in self._batchers()}
+        kept_s = time.monotonic() - FORGET_S
+        idle = (place for place, last_s in self._last_call_s.items() if last_s <= kept_s)
+        gone = {(model, version) for model, version in idle if model and (model, version) not in loaded}
+        for key in [key for key in self._of_calls if key[1:3] in gone]:
+            method, model, number, code = key
+            self._calls.remove(method, model, str(number), code)
+            self._call_seconds.remove(method, model, str(number))
+            del self._of_calls[key]
+        for place in gone:
+            del self._last_call_s[place]
 
     async def explained(self, told: Explained) -> None:
         """Count an explanation that was answered."""
@@ -201,7 +234,9 @@ class Metrics:
         """
         with address.claimed():
             self._server = start_http_server(address.port, addr=address.host, registry=self.registry)
-        return address.at(int(self._server[0].server_port))
+        server: Any = self._server[0]
+        server.RequestHandlerClass.timeout = _SCRAPE_S
+        return address.at(int(server.server_port))
 
     def close(self) -> None:
         """Stop listening. Blocks until the thread has ended."""

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.files import image_headers
 from explicate_bundle.files.image_headers import MOST_FRAMES, MOST_SCANS
 from explicate_bundle.images import (
     MAX_EDGE,
@@ -365,6 +366,15 @@ def test_a_jpeg_that_goes_over_its_picture_again_and_again_is_refused() -> None:
     repeated = content[:-2] + scan * (MOST_SCANS - whole)
     assert read(repeated + b"\xff\xd9").size == (WIDTH, HEIGHT)
     assert refusal(repeated + scan + b"\xff\xd9") == "is a JPEG file that has more than 100 scans"
+
+
+def test_a_large_jpeg_may_have_fewer_scans_than_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = LOSSY["jpeg-progressive"]
+    work = content.count(b"\xff\xda") * WIDTH * HEIGHT
+    monkeypatch.setattr(image_headers, "MOST_SCANNED_PIXELS", work)
+    assert read(content).size == (WIDTH, HEIGHT)
+    monkeypatch.setattr(image_headers, "MOST_SCANNED_PIXELS", work - 1)
+    assert f"scans of {WIDTH} x {HEIGHT} pixels; at most {work - 1:,} in all" in refusal(content)
 
 
 _DAMAGED = """

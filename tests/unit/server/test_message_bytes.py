@@ -212,7 +212,8 @@ _requests = st.builds(
 def sliced(data: bytes, slice_bytes: int, monkeypatch: pytest.MonkeyPatch) -> messages.PredictRequest:
     monkeypatch.setattr(message_bytes, "_SLICE_BYTES", slice_bytes)
     message = messages.PredictRequest()
-    for piece in message_bytes._Walk(data, message_bytes._Limits(1024, 65_536, 1 << 20)).predict():
+    limits = message_bytes._Limits(1024, dict.fromkeys(message_bytes._WHOLE_KINDS, 1 << 20))
+    for piece in message_bytes._Walk(data, limits).predict():
         message.MergeFromString(piece)
     return message
 

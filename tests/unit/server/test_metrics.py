@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from test_batcher import GatedRuntime, collate, occupy, rows_of
 
 from explicate_server.address import AddressInUseError, parse_address
+from explicate_server.call_record import CallRecord
 from explicate_server.errors import Overloaded
 from explicate_server.inference.admission import Admission
 from explicate_server.runtime.batcher import Batcher, Priority
@@ -135,3 +136,26 @@ async def test_the_port_is_given_back_and_a_bad_address_is_refused(metrics: Metr
         pass
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(AddressInUseError, match="another server"):
         metrics.listen(parse_address(f"127.0.0.1:{other.getsockname()[1]}"))
+
+
+@pytest.mark.parametrize("name", ["explicate_calls_total", "explicate_call_seconds_count"])
+async def test_versions_that_are_gone_leave_no_series_for_ever(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def versions() -> set[str]:
+        text = generate_latest(metrics.registry).decode()
+        return {dict(labels)["version"] for sample, labels in samples(text) if sample == name}
+
+    def call(version: int, code: str = "OK") -> None:
+        record = CallRecord("id", "Predict", model="tea", version=version)
+        metrics.call_ended(record, code)
+
+    for version in (1, 2, 3):  # 3 is in memory
+        call(version)
+    call(1, "CANCELLED")
+    assert versions() == {"1", "2", "3"}  # still to be scraped
+    monkeypatch.setattr("explicate_server.telemetry.metrics.FORGET_S", 0.0)
+    call(4)
+    assert versions() == {"3", "4"}
+    call(1)  # back again
+    assert versions() == {"1", "3"}

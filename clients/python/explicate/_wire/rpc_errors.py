@@ -35,6 +35,12 @@ _CLASS_OF_CODE: dict[grpc.StatusCode, type[ServerError]] = {
     grpc.StatusCode.INTERNAL: errors.InternalError,
 }
 
+# Unlike the other RESOURCE_EXHAUSTED, coming back later does not help.
+_CLASS_OF_REASON: dict[str, type[ServerError]] = {
+    "MESSAGE_TOO_LARGE": errors.MessageTooLarge,
+    "ANSWER_TOO_LARGE": errors.MessageTooLarge,
+}
+
 
 class _Failure(Protocol):
     """What the sync and the aio flavour of a failed call have in common."""
@@ -52,8 +58,8 @@ def from_rpc_error(error: grpc.RpcError, target: str) -> ServerError:
     status = _rich_status(failure)
     if status is None:
         return _from_grpc_itself(code, text, target)
-    kind = _CLASS_OF_CODE.get(code, ServerError)
     details = _details(code, status)
+    kind = _CLASS_OF_REASON.get(details.reason) or _CLASS_OF_CODE.get(code, ServerError)
     return kind(_message(status.message or text, details), details)
 
 
