@@ -15,7 +15,7 @@ from explicate.v1.bundle_pb2 import TabularSchema
 from explicate_bundle.columns import TableColumns
 from explicate_training.data.labels import Split
 from explicate_training.table.cleaning import clean_table
-from explicate_training.table.column_typing import TypingReport, type_table
+from explicate_training.table.column_types.column_typing import TypingReport, type_table
 from explicate_training.table.config import TableConfig, TableDataConfig
 from explicate_training.table.data import Column, RawTable, Table, read_table
 from explicate_training.table.date_parts import DatePlaces, calendar

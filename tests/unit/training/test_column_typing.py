@@ -8,7 +8,7 @@ import pytest
 
 from explicate.errors import UsageError
 from explicate_training.data.labels import parse_number
-from explicate_training.table.column_typing import type_table
+from explicate_training.table.column_types.column_typing import type_table
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import RawTable
 from explicate_training.table.encoding import encode, learn_schema

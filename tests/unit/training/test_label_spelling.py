@@ -15,7 +15,7 @@ from explicate.errors import UsageError
 from explicate_training.data.labels import class_name, settle_labels
 from explicate_training.image.config import ImageDataConfig
 from explicate_training.image.data import list_images
-from explicate_training.table.column_typing import type_table
+from explicate_training.table.column_types.column_typing import type_table
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import RawTable, read_table
 from explicate_training.tasks.registry import task_named

@@ -11,7 +11,7 @@ from explicate.errors import UsageError
 from explicate_training.data.labels import Split
 from explicate_training.data.splits import Splits, split_data
 from explicate_training.table.cleaning import CleanTable, clean_table
-from explicate_training.table.column_typing import type_table
+from explicate_training.table.column_types.column_typing import type_table
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import RawTable, Table
 from explicate_training.table.encoding import encode, learn_schema

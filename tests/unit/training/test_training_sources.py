@@ -10,7 +10,7 @@ import pytest
 
 from explicate.errors import UsageError
 from explicate_training.data.labels import SPLITS, label_name
-from explicate_training.table.column_typing import type_table
+from explicate_training.table.column_types.column_typing import type_table
 from explicate_training.table.config import TableDataConfig
 from explicate_training.table.data import read_table
 from explicate_training.text.config import DataConfig

@@ -24,7 +24,7 @@ from explicate_training.report.slices import thirds
 from explicate_training.table.background import lime_statistics, summarise
 from explicate_training.table.boosted_trees import boosted_trees_outputs
 from explicate_training.table.cleaning import REASONS, clean_table
-from explicate_training.table.column_typing import type_table
+from explicate_training.table.column_types.column_typing import type_table
 from explicate_training.table.config import TableConfig
 from explicate_training.table.data import Table, read_table
 from explicate_training.table.encoding import date_places, encode, learn_schema

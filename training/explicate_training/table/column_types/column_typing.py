@@ -22,10 +22,10 @@ from explicate_bundle.cells.date_notation import DateNotation, days_of
 from explicate_bundle.cells.number_notation import PLAIN
 from explicate_training.data.header import Tell, quietly
 from explicate_training.data.labels import finite, label_name, objects, parse_number, settle_labels
+from explicate_training.table.column_types.identifiers import ROW_NUMBERS, of_numbers, of_texts
+from explicate_training.table.column_types.notations import Reading, is_some_number, number_reading, reading_of, settled
 from explicate_training.table.config import TableDataConfig, declared_type
 from explicate_training.table.data import BOOLEAN_CATEGORIES, NUMERIC_TYPES, Column, RawTable, Table
-from explicate_training.table.identifiers import ROW_NUMBERS, of_numbers, of_texts
-from explicate_training.table.notations import Reading, is_some_number, number_reading, reading_of, settled
 from explicate_training.tasks.registry import task_named, task_of_cells
 from explicate_training.tasks.task import Task
 
