@@ -17,8 +17,18 @@ def code(text: str) -> str:
 
 
 def number(value: object) -> str:
-    """Four digits of a number, nothing for None."""
-    return f"{value:.4g}" if isinstance(value, int | float) else "" if value is None else str(value)
+    """Four digits of a number, more only of a whole part, which has commas; nothing for None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "" if value is None else str(value)
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+_ABBREVIATIONS = {"auroc": "AUROC", "f1": "F1", "mae": "mean absolute error", "rmse": "RMSE", "sha256": "SHA-256"}
+
+
+def words(key: str) -> str:
+    """The key of a JSON file as people would write it: "f1_macro" is "F1 macro"."""
+    return " ".join(_ABBREVIATIONS.get(word, word) for word in key.split("_"))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -28,14 +38,19 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def as_list(value: Mapping[str, Any], indent: str = "") -> Iterable[str]:
-    """The lines of a list; mappings become lists inside it, and lists of mappings have a line for each."""
+    """The lines of a list; mappings become lists inside it, and lists of mappings have a line for each.
+
+    Keys are written as words at the top only: further in they may be labels or names of columns.
+    """
     for name, entry in value.items():
+        key = plain(name) if indent else words(plain(name))
         if isinstance(entry, Mapping):
-            yield f"{indent}- {plain(name)}:"
+            yield f"{indent}- {key}:"
             yield from as_list(entry, indent + "  ")
         elif isinstance(entry, list) and entry and all(isinstance(one, Mapping) for one in entry):
-            yield f"{indent}- {plain(name)}:"
+            yield f"{indent}- {key}:"
             for one in entry:
-                yield f"{indent}  - " + ", ".join(f"{plain(key)} {plain(value)}" for key, value in one.items())
+                yield f"{indent}  - " + ", ".join(f"{plain(part)} {plain(told)}" for part, told in one.items())
         else:
-            yield f"{indent}- {plain(name)}: {plain(entry)}"
+            is_number = isinstance(entry, int | float) and not isinstance(entry, bool)
+            yield f"{indent}- {key}: {number(entry) if is_number else plain(entry)}"

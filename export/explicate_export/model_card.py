@@ -7,7 +7,7 @@ from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
 from explicate_export.conversion import BundleParts, CardText
-from explicate_export.markdown import as_list, code, number, table
+from explicate_export.markdown import as_list, code, number, table, words
 from explicate_export.parity import MAX_DIFFERENCE
 from explicate_export.training_run import FinishedRun
 
@@ -103,13 +103,13 @@ def _interval(message: Any, field: str) -> tuple[float, float] | None:
 
 
 def _within(value: float, ends: tuple[float, float] | None) -> str:
-    return f"{value:.4g}" + (f" [{ends[0]:.4g}, {ends[1]:.4g}]" if ends else "")
+    return number(value) + (f" [{number(ends[0])}, {number(ends[1])}]" if ends else "")
 
 
 def _metrics(run: FinishedRun) -> str:
     lines = ["## Metrics on the held-out test split", ""]
     metrics = run.test_metrics
-    told = [(name, _within(value, _ends(metrics, name))) for name, value in scalar_metrics(metrics).items()]
+    told = [(words(name), _within(value, _ends(metrics, name))) for name, value in scalar_metrics(metrics).items()]
     lines += table(("metric", "value [95 % interval]"), told)
     per_class = metrics.get("per_class")
     if isinstance(per_class, Mapping) and per_class:
@@ -119,7 +119,7 @@ def _metrics(run: FinishedRun) -> str:
             for label, values in per_class.items()
         ]
         what = run.objective.per_output
-        lines += ["", f"Per {what}:", "", *table((what, *columns), rows)]
+        lines += ["", f"Per {what}:", "", *table((what, *map(words, columns)), rows)]
     return "\n".join(lines)
 
 

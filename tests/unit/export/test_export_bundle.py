@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from explicate.v1 import bundle_pb2
 from explicate_bundle.bundle import verify_bundle
 from explicate_bundle.model_inputs import TextInput
-from explicate_export.markdown import as_list
+from explicate_export.markdown import as_list, number, words
 from explicate_export.parity import Graph
 from explicate_export.text.conversion import choose_excerpts, choose_golden
 from explicate_server.modalities.encoded_text import EncodedText
@@ -120,15 +120,27 @@ def test_model_card_names_what_a_reader_needs(bundle: Path, manifest: bundle_pb2
     assert f"{manifest.provenance.max_logit_difference:.1e}" in card
 
 
+def test_numbers_and_keys_of_the_card_are_written_as_people_write_them() -> None:
+    assert [number(one) for one in (20_000, 1234.5, 0.00012345, 3, True, None)] == [
+        *("20,000", "1,234", "0.0001234", "3", "True", ""),
+    ]
+    assert [words(key) for key in ("f1_macro", "auroc", "calibration_error")] == [
+        "F1 macro",
+        "AUROC",
+        "calibration error",
+    ]
+
+
 def test_lists_of_the_card_have_a_line_for_each_thing() -> None:
-    report = {"rows": {"train": 3}, "columns": [{"name": "a\nb", "missing": 1}, {"name": "c"}], "left_out": []}
+    columns = [{"name": "a\nb", "missing": 1}, {"name": "c"}]
+    report = {"rows_read": {"in_train": 30_000}, "columns": columns, "left_out": []}
     assert list(as_list(report)) == [
-        "- rows:",
-        "  - train: 3",
+        "- rows read:",
+        "  - in_train: 30,000",
         "- columns:",
         "  - name a b, missing 1",
         "  - name c",
-        "- left_out: []",
+        "- left out: []",
     ]
 
 
