@@ -233,7 +233,7 @@ def _result(
         output, name, start, score, tuple(values.tolist()), unknown, unknown, unknown
     )  # fmt: skip
     options = ResolvedOptions(
-        "permutation-shap", None, "", game.granularity, "", 0, 0, 0.0, 0.95, 0.0, 0, None, "basic", None
+        "", None, "", game.granularity, "", 0, 0, 0.0, 0.95, 0.0, 0, None, "basic", None
     )  # fmt: skip
     given = {"text": "", "row": None, **game.given}
     explanation = explicate.Explanation(
