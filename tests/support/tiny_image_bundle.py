@@ -25,6 +25,7 @@ from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import Golden, write_golden
 from explicate_bundle.model_inputs import ImageInput
 from explicate_bundle.writing import describe_files
+from explicate_server.explain.methods import METHODS
 
 LABELS = ("cat", "dog", "bird")
 TARGET_NAME = "age in years"
@@ -128,7 +129,7 @@ class TinyImages:
             golden_reduced_tolerance=0.1,
             golden_attributions=bundle_pb2.GoldenAttributions(
                 method="permutation-shap",
-                method_version="1",
+                method_version=METHODS["permutation-shap"].version,
                 evaluations_per_player=64,
                 tolerance=0.01,
                 segments=GOLDEN_SEGMENTS,

@@ -30,6 +30,7 @@ from explicate_bundle.columns import TableColumns, TableRows
 from explicate_bundle.golden import Golden, write_golden
 from explicate_bundle.table_arrays import Background, LimeStatistics, write_background, write_lime_statistics
 from explicate_bundle.writing import describe_files
+from explicate_server.explain.methods import METHODS
 from explicate_training.table.background import lime_statistics
 
 LABELS = ("paid", "default", "late")
@@ -189,7 +190,10 @@ class TinyTable:
             golden_tolerance=1e-4,
             golden_reduced_tolerance=0.05,
             golden_attributions=bundle_pb2.GoldenAttributions(
-                method="permutation-shap", method_version="1", evaluations_per_player=64, tolerance=0.01
+                method="permutation-shap",
+                method_version=METHODS["permutation-shap"].version,
+                evaluations_per_player=64,
+                tolerance=0.01,
             ),
         )
         if not self._golden().attributions:

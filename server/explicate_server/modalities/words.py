@@ -37,7 +37,8 @@ _OF_SCRIPT = {
 _BARE = r"(?![\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}])"  # there is no accent on what was before
 _GAP = rf"(?:[\t-\r\x1c-\x1f\x85\u2028\u2029]|\s{_BARE})"
 _CORE = r"[\p{L}\p{M}\p{N}\p{Co}\p{Cn}]"  # what is no punctuation, symbol, control or format character
-_SHARED = "".join(rf"\p{{scx={script}}}" for script in _UNSPACED_SCRIPTS)  # "ー" is of two scripts
+# "ー" is of two scripts; the tone marks that Bopomofo shares with Latin, such as "ˇ", are not meant.
+_SHARED = "".join(rf"\p{{{'Script' if script == 'Bopomofo' else 'scx'}={script}}}" for script in _UNSPACED_SCRIPTS)
 _UNSPACED = rf"(?={_CORE})(?=[{_SHARED}])\X"
 _LETTER = rf"(?={_CORE})(?![{_SHARED}])\X"
 _MARK = rf"(?!{_CORE}|{_GAP})\X"

@@ -113,7 +113,7 @@ def test_message_over_the_limit_says_to_send_less(ask):
         ("predict", ("rev\udfff", ["a"]), {}, "model.model"),
         ("predict", ("reviews", ["a"]), {"label": "\udc80"}, "model.label"),
         ("predict", ("reviews", ["a"]), {"version": 2**63}, "model.version"),
-        ("predict", ("reviews", ["a", None]), {}, "inputs[1].text"),
+        ("predict", ("reviews", ["a", None]), {}, "inputs[1]"),
         ("explain", ("reviews", "\udc80"), {}, "input.text"),
         ("explain", ("reviews", "a"), {"seed": -1}, "options.seed"),
         ("explain", ("reviews", "a"), {"max_evaluations": 2**31}, "options.max_evaluations"),

@@ -68,7 +68,8 @@ class PermutationShap:
         while len(self._coalitions) < self._asked + count and self._add_order():
             pass
         start, self._asked = self._asked, min(self._asked + count, len(self._coalitions))
-        return self._coalitions[start : self._asked]
+        # None where rows are left, but not enough of them for another order.
+        return self._coalitions[start : self._asked] if self._asked > start else None
 
     def tell(self, values: Floats, evaluated: Booleans | None = None) -> None:
         """Take in the values of the coalitions asked last."""
