@@ -88,7 +88,7 @@ def _train_and_export(name: str, folder: Path) -> str:
     (ignored,) = set(LABELS.values()) - {LABELS[name]}
     (folder / f"{name}.toml").write_text(_CONFIG.format(label=LABELS[name], ignored=ignored), encoding="utf-8")
     assert _explicate("train", f"{name}.toml", "--output", name, directory=folder).strip() == name
-    return _explicate("export", name, "--repository", "repository", directory=folder).strip()
+    return _explicate("export", name, "--repository", "repository", "--allow-trivial", directory=folder).strip()
 
 
 @pytest.fixture(scope="module")

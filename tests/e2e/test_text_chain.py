@@ -59,7 +59,9 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained = explicate("train", "small.toml", "--output", "run", directory=folder)
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.strip() == "run"
-    exported = explicate("export", "run", "--repository", "repository", "--name", "reviews", directory=folder)
+    exported = explicate(
+        "export", "run", "--repository", "repository", "--name", "reviews", "--allow-trivial", directory=folder
+    )
     assert exported.returncode == 0, exported.stderr
     assert exported.stdout.strip() == "repository/reviews/1"
     return folder
