@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,15 @@ def test_a_server_whose_address_cannot_be_printed_serves_all_the_same(tiny_repos
     assert "Exception ignored" not in rest
 
 
+@pytest.fixture
+def hangups_count() -> Iterator[None]:
+    """Whoever runs the tests under nohup has them ignored, and so would the server."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangups_count")
 async def test_a_hangup_drains_as_sigterm_does(tiny_repository: Path) -> None:
     with server_process(tiny_repository) as (process, address):
         async with grpc.aio.insecure_channel(address) as channel:
