@@ -148,7 +148,7 @@ def test_no_attributions_where_they_would_slow_every_load(
 
 def test_model_card_names_what_a_reader_needs(bundles: Bundles) -> None:
     card = (bundles["mixed"].folder / "MODEL_CARD.md").read_text(encoding="utf-8")
-    for needed in ("# mixed\n", "predicts `left`", "`no`, `yes`", "| auroc | 0.75 |", "Intended use", "in a logit"):
+    for needed in ("# mixed\n", "predicts `left`", "`no`, `yes`", "| AUROC | 0.75 |", "Intended use", "in a logit"):
         assert needed in card
     assert "| city | category | Ghent, Köln, São Paulo | place | yes |" in card
     assert "| age | number |  |  | no |" in card
