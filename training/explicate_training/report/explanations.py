@@ -19,7 +19,7 @@ from explicate.views import html
 from explicate_training.tasks.resampling import RESAMPLES, draws, interval
 from explicate_training.tasks.task import Evaluation, Task
 
-_EVALUATIONS = 400  # of one row, unless a single pair of orders needs more
+_EVALUATIONS = 200  # of one row, unless a single pair of orders needs more
 _EXACT_PLAYERS = 8  # up to so many all coalitions are asked
 _MOST_EXAMPLES = 8  # classes with an example
 _MOST_MISTAKES = 5
