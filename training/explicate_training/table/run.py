@@ -1,7 +1,7 @@
 """What a run on a table does at each stage."""
 
 from collections.abc import Iterable
-from functools import partial
+from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
 from typing import Any  # JSON values
@@ -13,7 +13,7 @@ from torch import nn
 from explicate.v1.bundle_pb2 import LeftOutColumn, TabularSchema
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.cells.date_notation import date_text
-from explicate_bundle.columns import FIRST_CATEGORY_CODE
+from explicate_bundle.columns import FIRST_CATEGORY_CODE, TableRows
 from explicate_bundle.table_arrays import write_background, write_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
 from explicate_training.loop.run import Run, Say
@@ -126,11 +126,16 @@ class TableRun(Run[TableConfig, Table]):
         return table_game(
             self._examples["test"].encoded[[row]],
             self.splits.test.row(row),
-            self._places(),
-            background_rows(self._examples["train"].encoded, seed=self.config.training.seed),
+            self._places,
+            self._background,
             partial(predict_table, self._network),
         )
 
+    @cached_property
+    def _background(self) -> TableRows:
+        return background_rows(self._examples["train"].encoded, seed=self.config.training.seed)
+
+    @cached_property
     def _places(self) -> list[tuple[str, list[int], list[int]]]:
         """Where each column is among the encoded numbers and codes."""
         numbers, codes = count(), count()
@@ -143,15 +148,15 @@ class TableRun(Run[TableConfig, Table]):
         """By category, and by thirds of each number."""
         found: dict[str, NDArray[np.bool_]] = {}
         for column in self.splits.test.columns:
+            parts: Iterable[tuple[str, NDArray[np.bool_]]]
             if column.type == "date":
                 parts = thirds(column.values, ("early", "middle", "late"), date_text)
-                found |= {f"{column.name}: {name}": rows for name, rows in parts}
             elif column.type == "number":
                 parts = thirds(column.values, ("low", "middle", "high"))
-                found |= {f"{column.name}: {name}": rows for name, rows in parts}
             else:
                 names = dict.fromkeys(value for value in column.values if value is not None)
-                found |= {f"{column.name}: {name}": column.values == name for name in names}
+                parts = ((name, column.values == name) for name in names)
+            found |= {f"{column.name}: {name}": rows for name, rows in parts}
             found[f"{column.name}: missing"] = column.missing()
         return found
 

@@ -87,7 +87,7 @@ def predict(
         raise UsageError("inputs must be a list of rows; for a whole table write predict_table(model, table)")
     request = inference_pb.PredictRequest(
         model=_model_ref(model, version, label),
-        inputs=[input_message(value, f"inputs[{i}]") for i, value in enumerate(inputs)],
+        inputs=[input_message(plain_input(value), f"inputs[{i}]") for i, value in enumerate(inputs)],
     )
     _set_priority(request, priority)
     return Call("Predict", request, decoding.predict_result, request_id)

@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import NULL_VALUE
 
 from explicate.errors import UsageError, invalid_argument
-from explicate.inputs import GivenValue, Image, Input, TableRow, category, kind_of, plain_input
+from explicate.inputs import GivenValue, Image, Input, TableRow, category, kind_of
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import table_pb2 as table_pb
 
@@ -68,9 +68,8 @@ TableColumns: TypeAlias = Mapping[str, Iterable[GivenValue]] | Frame
 """Columns of equal length by name. In a column, None and NaN are missing."""
 
 
-def input_message(given: Input, path: str) -> inference_pb.Input:
+def input_message(value: Input, path: str) -> inference_pb.Input:
     """A text, a pair of texts, a row or an image; raises InvalidArgument for what cannot be sent."""
-    value = plain_input(given)
     if isinstance(value, Mapping):
         cells = _cells(value, f"{path}.tabular.cells")
         return inference_pb.Input(tabular=inference_pb.TabularInput(cells=cells))
