@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from explicate.cli.inputs.text_files import MARKS
 from explicate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,14 +33,6 @@ _FOREIGN = {
 """What is no text, by its first bytes."""
 _MOST_TIMES, _ALWAYS_BYTES = 100, 64 * 2**20  # bytes of a .gz against those it unpacks to; text packs 3 to 20 times
 
-# Longest first: the mark of UTF-32 begins with that of UTF-16.
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig", "UTF-8"),
-    (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
-    (codecs.BOM_UTF32_BE, "utf-32", "UTF-32"),
-    (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
-    (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
-)
 _WESTERN = "cp1252"  # what is taken of equally good ones, as browsers do; it holds all that Latin-1 prints
 _LEGACY = {
     _WESTERN: "Windows-1252", "cp1250": "Windows-1250", "cp1251": "Windows-1251", "koi8_r": "KOI8-R",
@@ -119,9 +112,9 @@ def find_encoding(path: Path, given: str) -> Encoding:
         return Encoding("utf-8-sig" if name == "utf-8" else name, f"{given}, as the config says")
     with open_bytes(path) as file:
         first = file.read(_SAMPLE_BYTES)
-        for mark, name, told in _MARKS:
+        for mark, name in MARKS.items():
             if first.startswith(mark):
-                return Encoding(name, f"{told} with a byte order mark")
+                return Encoding(name, f"{name.removesuffix('-sig').upper()} with a byte order mark")
         if zeros := _zeros(first):
             return Encoding(f"utf-16-{zeros}", "UTF-16 without a byte order mark, by its zero bytes")
         sample, lines_before = _from_first_special(file, first)

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     import _csv
 
 STDIN = "-"
-_MARKS = {
+MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+"""Python's name of the encoding by its byte order mark, the longer marks first."""
 _GZIP = b"\x1f\x8b"
 _BLOCK_BYTES = 1 << 20
 _FOREIGN = {
@@ -50,7 +51,7 @@ def encoding_of(first: bytes) -> str:
     for start, why in _FOREIGN.items():
         if first.startswith(start):
             raise UsageError(why)
-    if encoding := next((encoding for mark, encoding in _MARKS.items() if first.startswith(mark)), ""):
+    if encoding := next((encoding for mark, encoding in MARKS.items() if first.startswith(mark)), ""):
         return encoding
     if b"\0" in first:
         raise UsageError("it has zero bytes, as UTF-16 without a byte order mark has: save it as UTF-8")
