@@ -131,4 +131,7 @@ def _form(mistakes: str) -> str:
     """The mistakes without what they are, which depends on the weights: each different line once."""
     blank = re.sub(r"(<(?:td|figcaption)\b[^>]*>).*?(?=</)", r"\1…", mistakes)
     blank = re.sub(r' (alt|title)="[^"]*"', r' \1="…"', blank)
+    # Its parts, their order and colours are of the weights; the pages of `explicate explain` hold how it is drawn.
+    blank = re.sub(r'(?m)(?<=^<div class="explicate">).*', "…", blank)
+    blank = re.sub(r'(?m)^<h3 dir="auto">true: .*\n<p class="quiet">.* without any part, .*\n', "", blank)
     return "".join(dict.fromkeys(blank.splitlines(keepends=True)))
