@@ -440,8 +440,8 @@ class ModelVariant(_message.Message):
     PRECISION_FIELD_NUMBER: _builtins.int
     FILE_FIELD_NUMBER: _builtins.int
     OUTPUT_TOLERANCE_FIELD_NUMBER: _builtins.int
-    ATTRIBUTION_TOLERANCE_FIELD_NUMBER: _builtins.int
     OUTPUT_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    ATTRIBUTION_TOLERANCE_FIELD_NUMBER: _builtins.int
     ATTRIBUTION_DIFFERENCE_FIELD_NUMBER: _builtins.int
     ORDERED_PAIRS_FIELD_NUMBER: _builtins.int
     precision: _builtins.str
@@ -452,12 +452,12 @@ class ModelVariant(_message.Message):
     """How closely the golden outputs must be met: the largest absolute difference of a probability, or of a regression's
     value.
     """
+    output_difference: _builtins.float
+    """What export measured of that on its own machine."""
     attribution_tolerance: _builtins.float
     """How closely the golden attributions must be met: ||a - b|| / ||b|| of each input's."""
-    output_difference: _builtins.float
-    """The largest difference of a golden output from model.onnx's at export, as in output_tolerance."""
     attribution_difference: _builtins.float
-    """The largest difference of an input's golden attributions from model.onnx's at export, as in attribution_tolerance."""
+    """What export measured of that on its own machine."""
     ordered_pairs: _builtins.int
     """Pairs of players of one input whose intervals do not overlap in model.onnx's precision: the variant has each of
     them in the same order.
@@ -468,8 +468,8 @@ class ModelVariant(_message.Message):
         precision: _builtins.str = ...,
         file: _builtins.str = ...,
         output_tolerance: _builtins.float = ...,
-        attribution_tolerance: _builtins.float = ...,
         output_difference: _builtins.float = ...,
+        attribution_tolerance: _builtins.float = ...,
         attribution_difference: _builtins.float = ...,
         ordered_pairs: _builtins.int = ...,
     ) -> None: ...
