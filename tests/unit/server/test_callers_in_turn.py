@@ -11,6 +11,7 @@ from test_batcher import GatedRuntime, collate, occupy, rows_of
 
 from explicate_server.errors import Overloaded
 from explicate_server.runtime.batcher import Batcher, Priority
+from explicate_server.runtime.instance import Instance
 from explicate_server.runtime.turns import Turns
 
 _A, _B = 1, 2  # what rows of these callers hold; a batch has 8 of them
@@ -23,7 +24,7 @@ def runtime() -> GatedRuntime:
 
 @pytest.fixture
 async def batcher(runtime: GatedRuntime) -> AsyncIterator[Batcher]:
-    batcher = Batcher(runtime, collate, outputs=1, max_queued_rows={Priority.PREDICT: 1024}, name="callers")
+    batcher = Batcher([Instance(runtime)], collate, outputs=1, max_queued_rows={Priority.PREDICT: 1024}, name="callers")
     yield batcher
     runtime.let_through(10_000)
     await asyncio.to_thread(batcher.close)
