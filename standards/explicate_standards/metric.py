@@ -90,9 +90,11 @@ class Metric:
         statistics: what is told of them, the main one first.
         rows: about how many coalitions an input of n players takes beside those that all metrics share.
         sentence: what the figures say, in one sentence; they all have a value.
+        other_games: how many explanations of other games it takes, such as of a changed input.
         most_inputs: on how many inputs it is measured at most; None: on all.
         short_inputs: whether these are those of the fewest players.
         lacks: why a model cannot be measured by it; empty where it can.
+        undefined: why it says nothing where it is not defined on any of the inputs.
     """
 
     id: str
@@ -102,9 +104,11 @@ class Metric:
     statistics: tuple[Statistic, ...]
     rows: Callable[[int], float]
     sentence: Callable[[Told], str]
+    other_games: int = 0
     most_inputs: int | None = None
     short_inputs: bool = False
     lacks: Callable[["EvaluatedModel"], str] = _nothing_missing
+    undefined: str = "it is not defined on any of these inputs"
 
 
 def said(figure: Figure, decimals: int = 2) -> str:

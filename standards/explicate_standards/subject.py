@@ -62,7 +62,8 @@ class Subject:
         self._granularity = granularity
         self._known: dict[bytes, Floats] = {}
         self._explained: dict[tuple[str, Effort], GameExplanation] = {}
-        self.evaluated = 0
+        self._related: list[Subject] = []
+        self._evaluations = 0
 
     @cached_property
     def game(self) -> Game:
@@ -107,7 +108,7 @@ class Subject:
             chunk = places[first : first + _CHUNK]
             values = self._evaluated(coalitions[chunk])
             self._known.update(zip([keys[place] for place in chunk], values, strict=True))
-        self.evaluated += len(places)
+        self._evaluations += len(places)
         width = self.model.scales.width
         return np.stack([self._known[key] for key in keys]) if keys else np.zeros((0, width))
 
@@ -163,6 +164,12 @@ class Subject:
         )
 
     @property
+    def rows_evaluated(self) -> int:
+        """Rows that went through a model for it, and for the subjects that were made of it."""
+        own = self._evaluations * len(self.game.weights) if self._evaluations else 0
+        return own + sum(subject.rows_evaluated for subject in self._related)
+
+    @property
     def attributions(self) -> Floats:
         """Of each player, float64[n], of the explanation as served; a group's are spread evenly over its members."""
         explanation = self.explained()
@@ -179,8 +186,13 @@ class Subject:
         """Another input in the place of this one, whose explanation is of the same output."""
         row = LabelledInput(self.row.place, value, self.row.label, self.row.line)
         granularity = granularity or self._granularity
-        return Subject(self.model, row, self.number, granularity=granularity, output=self.output)
+        return self._relate(self.model, row, granularity)
 
     def under(self, model: EvaluatedModel) -> "Subject":
         """The same input under another model, explained for the same output."""
-        return Subject(model, self.row, self.number, granularity=self._granularity, output=self.output)
+        return self._relate(model, self.row, self._granularity)
+
+    def _relate(self, model: EvaluatedModel, row: LabelledInput, granularity: str | None) -> "Subject":
+        made = Subject(model, row, self.number, granularity=granularity, output=self.output)
+        self._related.append(made)
+        return made

@@ -152,8 +152,8 @@ def _comprehensiveness_sentence(told: Told) -> str:
 
 def _sufficiency_sentence(told: Told) -> str:
     return (
-        "With the parts that the explanation names first alone the fall of the answer differs from that with as many "
-        f"random parts alone by {said(told[''], 3)}; below 0 they carry more of it."
+        f"With only the parts left that the explanation names first the answer falls by {said(told[''], 3)} more than "
+        "with as many random ones left; below 0 it falls less, so they carry more of it."
     )
 
 

@@ -78,4 +78,5 @@ METRIC = Metric(
     rows=lambda _n: len(RATIOS) * DRAWS,
     sentence=_sentence,
     lacks=_lacks,
+    undefined="no row has a label and two parts",
 )

@@ -59,5 +59,6 @@ METRIC = Metric(
     measure=measure,
     statistics=(Statistic(key="above_chance", better="higher"),),
     rows=lambda _n: 0.0,
+    undefined="no row has a rationale that leaves a part out",
     sentence=_sentence,
 )

@@ -23,7 +23,6 @@ INPUTS = 30
 _TRIED = 4 * EDITS
 _FEWEST_PLAYERS = 3
 _STREAM = 3
-_ROWS = 10.0  # a player, of an explanation at the server's defaults
 
 
 def measure(subject: Subject) -> Measured:
@@ -74,7 +73,9 @@ METRIC = Metric(
         Statistic(key="spearman", better="higher"),
         Statistic(name="top1_kept", key="top1", better="higher"),
     ),
-    rows=lambda n: EDITS * _ROWS * n,
+    undefined="no edit keeps the parts of an input and changes what the model sees of it",
+    rows=lambda _n: 0.0,
+    other_games=EDITS,
     sentence=_sentence,
     most_inputs=INPUTS,
 )
