@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any  # the values of options
 
 from explicate.errors import UsageError
-from explicate_training.config.sections import LabelledData, Rule, rule_of
+from explicate_training.config.sections import LabelledData, Rule, TrainingOptions, rule_of
 from explicate_training.tasks.registry import registered, task_named
 
 
@@ -61,6 +61,16 @@ def check_values(config: Any) -> None:
         values = getattr(config, section.name)
         for declared in fields(values):
             _check_value(f"{section.name}.{declared.name}", getattr(values, declared.name), rule_of(declared))
+
+
+def check_layers(training: TrainingOptions, missing: str) -> None:
+    """Raises UsageError when layers are to learn more slowly, or later, where there is nothing that these could keep.
+
+    `missing` says why there is not, and what to do.
+    """
+    for name in ("layer_lr_decay", "gradual_unfreezing"):
+        if getattr(training, name) != getattr(TrainingOptions, name):
+            raise UsageError(f"training.{name} is for the layers of a model that has learnt already, but {missing}")
 
 
 def _check_value(key: str, value: Any, rule: Rule) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from explicate.errors import UsageError
-from explicate_training.config.checks import check_data, check_values
+from explicate_training.config.checks import check_data, check_layers, check_values
 from explicate_training.config.sections import LabelledData, OutputConfig, TrainingOptions, option
 from explicate_training.data.demos import DEMO_IMAGES
 from explicate_training.tasks.registry import task_named
@@ -125,6 +125,10 @@ class ImageConfig:
             raise UsageError(
                 "model.trained is head, but a new model has learnt nothing yet: train all, or set model.base"
             )
+        if model.architecture:
+            check_layers(self.training, "this one is new: leave it out, or set model.base")
+        if model.trained == "head":
+            check_layers(self.training, "model.trained is head, which freezes them: leave one of the two out")
         # A stage that halves a single pixel learns nothing, and torch's bf16 gradients of it are of memory that nobody
         # wrote.
         if model.architecture == "resnet" and 2**model.depth >= model.image_size:
