@@ -63,6 +63,22 @@ def check_values(config: Any) -> None:
             _check_value(f"{section.name}.{declared.name}", getattr(values, declared.name), rule_of(declared))
 
 
+def check_forgetting(training: TrainingOptions, *keys: str) -> None:
+    """Raises UsageError when the section does not say what is measured for forgetting; `keys` are those it may have."""
+    given = training.forgetting
+    if given and not keys:
+        raise UsageError(
+            "training.forgetting is for a model that has learnt already, but a table's network is new: leave it out"
+        )
+    for key, value in given.items():
+        if key not in keys:
+            raise UsageError(f"training.forgetting.{key} is not an option: known are {', '.join(keys)}")
+        if not isinstance(value, str) or not value:
+            raise UsageError(f"training.forgetting.{key} must be a string that is not empty, not {value!r}")
+    if given and "data" not in given:
+        raise UsageError("training.forgetting.data must be set: the data of another task")
+
+
 def check_layers(training: TrainingOptions, missing: str) -> None:
     """Raises UsageError when layers are to learn more slowly, or later, where there is nothing that these could keep.
 

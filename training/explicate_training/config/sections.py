@@ -176,6 +176,11 @@ class TrainingOptions:
         1.0, "error, in standard deviations of the target, from which huber grows linearly", above=0, maximum=1e6
     )
 
+    forgetting: Entries = entries_option(
+        "another task, on which a linear probe of the model's features is measured before the training and after it: "
+        'data = "topics.csv", label = "topic", and of texts text = "text"'
+    )
+
     @property
     def rebalancing(self) -> str:
         """What helps rare classes: "class-weights", "over-sampling", "under-sampling" or "none"."""

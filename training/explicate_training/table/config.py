@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from explicate.errors import UsageError
-from explicate_training.config.checks import check_data, check_layers, check_values
+from explicate_training.config.checks import check_data, check_forgetting, check_layers, check_values
 from explicate_training.config.sections import (
     Entries,
     LabelledData,
@@ -142,6 +142,7 @@ class TableConfig:
         """Raises UsageError, naming the option, when a value is out of its range or two options do not go together."""
         check_values(self)
         data = self.data
+        check_forgetting(self.training)
         check_layers(self.training, "a table's network is new: leave it out")
         check_data(data, "the file to learn from", ("group_column",))
         for name in data.columns_with_labels().values():
