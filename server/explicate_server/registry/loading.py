@@ -11,25 +11,30 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_bundle.errors import BundleError, UnreadableError
 from explicate_bundle.repository import BundleLocation
+from explicate_server.device import Device
 from explicate_server.errors import NotServable
 from explicate_server.modalities.modalities import open_modality
 from explicate_server.modalities.modality import Modality
+from explicate_server.registry.device_sessions import open_sessions
+from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.memory import Memory
 from explicate_server.registry.records import ServedModel
 from explicate_server.registry.runtime_choice import NoRuntime, choose_runtime
-from explicate_server.runtime.batch_cost import BatchCost, calibrate
+from explicate_server.runtime.batch_cost import calibrate
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.cores import usable_cores
+from explicate_server.runtime.devices.device_kinds import loaders_on, place
+from explicate_server.runtime.instance import Instance
 from explicate_server.runtime.model_runtime import Runtime
 from explicate_server.runtime.nvml import open_nvml
-from explicate_server.runtime.onnx_runtime import _providers
-from explicate_server.runtime.runtimes import RUNTIMES, Loader
+from explicate_server.runtime.runtimes import Loader
 from explicate_server.settings import Settings
 
 # Failures whose message says all there is to say; the others leave a trace in the log.
@@ -44,13 +49,20 @@ class BundleLoader:
     """Makes a :class:`ServedModel` of a bundle.
 
     Attributes:
-        memory: what may still be taken of it.
+        placement: the devices that each model is loaded on.
+        memory: what may still be taken of the machine's and of theirs.
     """
 
     def __init__(self, settings: Settings, memory: Memory | None = None) -> None:
-        """``memory`` is this machine's, and that of its devices, unless given."""
+        """Find out which devices can be used; ``memory`` is this machine's, and that of its devices, unless given.
+
+        Raises:
+            DeviceUnavailable: one that was asked for by name cannot.
+        """
         self._settings = settings
-        self.memory = memory or Memory.of(settings, open_nvml(), _cuda_numbers(settings))
+        self.placement = place(settings.device, runtime=settings.runtime)
+        numbers = [device.number for device in self.placement.devices if device.number is not None]
+        self.memory = memory or Memory.of(settings, open_nvml(), numbers)
         at_once = settings.max_loads
         self._quiet = ThreadPoolExecutor(at_once, thread_name_prefix="load", initializer=_yield_to_traffic)
         self._ordinary = ThreadPoolExecutor(at_once, thread_name_prefix="session")
@@ -81,19 +93,14 @@ class BundleLoader:
         settings = self._settings
         await self._run(bundle.check_contents)
         modality = await self._run(open_modality, bundle, settings)
-        runtime, trials = await self._run(
-            choose_runtime,
-            bundle,
-            modality,
-            runtime=settings.runtime,
-            threads=settings.threads or usable_cores(),
-            loaders=self._loaders(),
-        )
-        async with self._measuring:  # two that are measured at once would each seem half as fast
-            cost = await self._run(_batch_cost, bundle, modality, runtime)
         manifest = bundle.manifest
+        name = f"{manifest.model}/{manifest.version}"
+        choose = partial(self._choose, bundle, modality)
+        sessions = await self._run(open_sessions, self.placement.devices, choose, name=name)
+        async with self._measuring:  # two that are measured at once would each seem half as fast
+            instances = [await self._run(_measured, bundle, modality, runtime) for runtime in sessions.runtimes]
         batcher = Batcher(
-            runtime,
+            instances,
             modality.collate,
             outputs=bundle.kind.predicts.outputs(len(manifest.class_labels)),
             max_queued_rows={
@@ -101,9 +108,21 @@ class BundleLoader:
                 Priority.BULK: settings.rows_that_may_wait(settings.max_queued_bulk_rows, modality.row_bytes),
             },
             name=f"{manifest.model}-{manifest.version}",
-            cost=cost,
         )
-        return ServedModel(bundle, modality, runtime, batcher, trials)
+        return ServedModel(bundle, modality, batcher, sessions)
+
+    def _choose(
+        self, bundle: VerifiedBundle, modality: Modality, device: Device, like: Runtime | None
+    ) -> tuple[Runtime, list[Trial]]:
+        """The best runtime on a device; where the model has one already, the same on this device."""
+        settings = self._settings
+        return choose_runtime(
+            bundle,
+            modality,
+            runtime=like.name.rpartition("-")[0] if like else settings.runtime,
+            threads=settings.threads or usable_cores(),
+            loaders=self._loaders(device),
+        )
 
     def close(self) -> None:
         """Begin no more work; what has begun is not waited for."""
@@ -113,8 +132,9 @@ class BundleLoader:
     async def _run(self, function: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._quiet, lambda: function(*arguments, **named))
 
-    def _loaders(self) -> Mapping[str, Loader]:
-        return {name: _InThread(self._ordinary, loader) for name, loader in RUNTIMES.items()}
+    def _loaders(self, device: Device) -> Mapping[str, Loader]:
+        loaders = loaders_on(device, self.placement, memory_bytes=self._settings.device_memory_bytes)
+        return {name: _InThread(self._ordinary, loader) for name, loader in loaders.items()}
 
 
 class _InThread:
@@ -126,11 +146,6 @@ class _InThread:
 
     def __call__(self, model_path: Path, *, threads: int, reduced: bool) -> Runtime:
         return self._threads.submit(self._loader, model_path, threads=threads, reduced=reduced).result()
-
-
-def _cuda_numbers(settings: Settings) -> list[int]:
-    """The devices that sessions take memory of."""
-    return [0] if settings.runtime != "openvino" and len(_providers()) > 1 else []
 
 
 def graph_bytes(bundle: VerifiedBundle) -> int:
@@ -160,12 +175,13 @@ def _yield_to_traffic() -> None:
         _log.info("loads run at ordinary priority: %s", error)
 
 
-def _batch_cost(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> BatchCost:
-    """What batches take on this device, measured with a golden input."""
+def _measured(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> Instance:
+    """A session with what its batches take, measured with a golden input."""
     row = modality.encode(bundle.golden().inputs[-1]).row
-    return calibrate(
+    cost = calibrate(
         lambda batch: runtime.run(modality.collate(batch)),
         lambda length: modality.stretched(row, length),
         batch_tokens=modality.batch_tokens(runtime),
         max_length=modality.max_length,
     )
+    return Instance(runtime, cost)

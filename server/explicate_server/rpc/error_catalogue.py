@@ -81,6 +81,8 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "REQUEST_TOO_SLOW": CatalogueEntry(_C.DEADLINE_EXCEEDED, "the request did not arrive in time"),
     "NO_TIME_TO_EXPLAIN": CatalogueEntry(_C.DEADLINE_EXCEEDED, "the deadline left no time for an explanation"),
     "DEADLINE_PASSED": CatalogueEntry(_C.DEADLINE_EXCEEDED, "the deadline left no time for an answer"),
+    "DEVICE_LOST": CatalogueEntry(_C.UNAVAILABLE, "no device is left that could run the model"),
+    "DEVICE_OUT_OF_MEMORY": CatalogueEntry(_C.RESOURCE_EXHAUSTED, "the device has too little memory for this input"),
     "MODEL_OUTPUT_NOT_FINITE": CatalogueEntry(_C.INTERNAL, "the model gave no usable answer for this input"),
     "MODEL_RUN_FAILED": CatalogueEntry(_C.INTERNAL, "the model failed on this input"),
     "INTERNAL": CatalogueEntry(_C.INTERNAL, "an error inside the server; its log has the request id"),

@@ -17,6 +17,7 @@ from explicate_server.call_record import CallRecord
 from explicate_server.errors import Overloaded
 from explicate_server.inference.admission import Admission
 from explicate_server.runtime.batcher import Batcher, Priority
+from explicate_server.runtime.instance import Instance
 from explicate_server.runtime.nvml import Nvml
 from explicate_server.telemetry.metrics import Metrics, device_metrics
 from support.fake_nvml import FakeCard, FakeNvml
@@ -44,7 +45,7 @@ async def runtime() -> GatedRuntime:
 
 @pytest.fixture
 async def batcher(runtime: GatedRuntime) -> AsyncIterator[Batcher]:
-    batcher = Batcher(runtime, collate, outputs=1, max_queued_rows={Priority.PREDICT: 4}, name="metrics")
+    batcher = Batcher([Instance(runtime)], collate, outputs=1, max_queued_rows={Priority.PREDICT: 4}, name="metrics")
     yield batcher
     runtime.let_through(1000)
     await asyncio.to_thread(batcher.close)
