@@ -20,7 +20,7 @@ class ModelStatus:
         not be read.
     runtime, precision: what serves it, such as "onnxruntime-cpu" and "fp32"; empty unless it is ready.
     leases: requests that it answers now. graph_bytes: size of its graph's file; in memory it takes at least about that.
-    previous_of: labels that a rollback would move to it.
+    previous_of: labels that a rollback would move to it. devices: that serve it, such as "cpu" or "cuda:1".
     """
 
     model: str
@@ -35,6 +35,7 @@ class ModelStatus:
     leases: int = 0
     graph_bytes: int = 0
     previous_of: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,24 @@ class RuntimeTrial:
     logit_difference: float | None
     attribution_difference: float | None
     row_s: float | None
+
+
+@dataclass(frozen=True)
+class ModelDevice:
+    """What one device does for a version.
+
+    device: such as "cuda:1". reason: why it does not serve it; empty if it does. nodes: of the graph as it runs there,
+    cpu_nodes: those of them that the CPU runs for it; None where that is not known. lanes: batches at once.
+    out_of_memory: batches that did not fit in its memory and were run in halves.
+    """
+
+    device: str
+    serves: bool
+    reason: str
+    nodes: int | None
+    cpu_nodes: int | None
+    lanes: int
+    out_of_memory: int
 
 
 @dataclass(frozen=True)
@@ -196,6 +215,7 @@ class ModelDescription:
     target_name: what a regression predicts. pairs: whether it reads pairs of texts. image_width, image_height: pixels
     that it reads of an image. patch_size: edge of the patches that it reads them in, if it does. What does not apply to
     the kind is empty or 0.
+    devices: that it was to be loaded on, those that serve it first. device_reason: why it is not on another kind.
     labels, traffic: where the model's labels point, and what its canary gets. shadow: what was found so far.
     """
 
@@ -224,3 +244,5 @@ class ModelDescription:
     verdict: Verdict | None = None
     metric_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     logit_offsets: tuple[float, ...] = ()
+    devices: tuple[ModelDevice, ...] = ()
+    device_reason: str = ""

@@ -190,6 +190,15 @@ class VersionRecord:
         return f"{self.location.model}/{version}" if version != UNKNOWN_VERSION else self.location.model
 
     @property
+    def standing(self) -> tuple[State, str, str]:
+        """State, reason and code as they are told: one that is ready has failed once its last device was lost."""
+        lost = self.loaded.batcher.lost if self.loaded else {}
+        reason = "; ".join([*([self.reason] if self.reason else []), *(f"{name}: {why}" for name, why in lost.items())])
+        if self.loaded and len(lost) == len(self.loaded.batcher.instances):
+            return State.FAILED, reason, "DEVICE_LOST"
+        return self.state, reason, self.code
+
+    @property
     def leases(self) -> int:
         """Requests that it answers now."""
         answering = self.loaded or (self.leaving() if self.leaving else None)

@@ -48,6 +48,8 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         base_model=bundle.provenance.base_model,
         model_card=response.model_card,
         runtimes=tuple(_runtime_trial(trial) for trial in response.runtimes),
+        devices=tuple(copied(model_info.ModelDevice, device) for device in response.devices),
+        device_reason=response.device_reason,
         columns=tuple(_column(column, bundle.tabular.missing_words) for column in bundle.tabular.columns),
         background_rows=bundle.tabular.background_rows,
         target_name=bundle.target_name,
