@@ -79,6 +79,12 @@ def with_seed(config: AnyConfig, seed: int) -> AnyConfig:
     return replace(config, training=training)
 
 
+def with_device(config: AnyConfig, device: str) -> AnyConfig:
+    """The config with another device."""
+    training: Any = replace(config.training, device=device)
+    return replace(config, training=training)
+
+
 def format_config(config: AnyConfig) -> str:
     """The whole config as TOML; `parse_config` gives it back."""
     document = tomlkit.document()

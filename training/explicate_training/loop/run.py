@@ -19,6 +19,7 @@ from explicate_bundle.draft import draft_checks, kind_of_run
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.splits import Part, split_data
+from explicate_training.loop.device import placement
 from explicate_training.loop.forgetting import Forgetting, Remembered, forgetting_line
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Fitting, Outcome
@@ -288,6 +289,7 @@ class Run(ABC, Generic[AnyOf, Part]):
                 data_sha256=self.sha256,
                 tool_versions=tool_versions(self.packages()),
                 precision=outcome.precision,
+                device=placement(self.config.training).name,
                 train_s=round(outcome.train_s, 1),
                 verdict=self.verdict,
                 logit_offsets=[] if self.offsets is None else self.offsets.tolist(),
