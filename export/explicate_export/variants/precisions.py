@@ -48,7 +48,10 @@ def _half(model: Any, path: Path, *, kept: Sequence[str] = ()) -> None:
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
     blocked = [*DEFAULT_OP_BLOCK_LIST, *kept]
-    _save(convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True, op_block_list=blocked), path)
+    half = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True, op_block_list=blocked)
+    for number, node in enumerate(half.graph.node):  # a weight that two operators keep in fp32 gives two nodes one name
+        node.name = f"{node.op_type}_{number}"
+    _save(half, path)
 
 
 def _dynamic(model: Any, path: Path) -> None:
