@@ -118,8 +118,8 @@ class RuntimeTrial:
 class ModelVariant:
     """The model in another precision, in the same bundle; `status.precision` says which one serves.
 
-    output_tolerance, attribution_tolerance: what it may be off by on the golden inputs, in a probability or value and as
-    a fraction of an input's attributions. output_difference, attribution_difference: what export measured of that.
+    output_tolerance, attribution_tolerance: what it may be off by on the golden inputs, in a probability or value and
+    as a fraction of an input's attributions. output_difference, attribution_difference: what export measured of that.
     ordered_pairs: pairs of players that fp32 tells apart, and that have the same order in it.
     """
 

@@ -48,9 +48,11 @@ def _half(model: Any, path: Path, *, kept: Sequence[str] = ()) -> None:
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
     blocked = [*DEFAULT_OP_BLOCK_LIST, *kept]
-    half = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True, op_block_list=blocked)
-    for number, node in enumerate(half.graph.node):  # a weight that two operators keep in fp32 gives two nodes one name
-        node.name = f"{node.op_type}_{number}"
+    half = convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked)
+    del half.graph.value_info[:]
+    nodes = {tuple(node.output): node for node in half.graph.node}  # a weight that two operators keep is cast twice
+    del half.graph.node[:]
+    half.graph.node.extend(nodes.values())
     _save(half, path)
 
 
