@@ -139,6 +139,16 @@ class Settings:
     memory_reserve_bytes: int = _setting(
         256 << 20, "memory that must stay free beside a model being loaded; 0: it is not looked at", minimum=0
     )
+    device_reserve_bytes: int = _setting(
+        256 << 20,
+        "the same of each GPU's own memory, where its driver tells how much is free; 0: it is not looked at",
+        minimum=0,
+    )
+    swap_in_place: bool = _setting(
+        False,
+        "where memory holds one version of a model only: unload what a label leaves before the next is loaded; calls "
+        "get UNAVAILABLE meanwhile, and it comes back if the next is refused; switches --keep-previous off",
+    )
     max_loads: int = _setting(
         2, "versions loaded side by side, at the start too; each takes a core and its memory", minimum=1, maximum=64
     )

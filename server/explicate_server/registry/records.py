@@ -206,6 +206,15 @@ class VersionRecord:
         return sorted(label for label, target in self.targets.items() if target.previous == self.location.version)
 
 
+@dataclass(frozen=True)
+class InPlace:
+    """A swap that unloads before it loads: who has left, who comes, and when to ask again."""
+
+    leaving: VersionRecord
+    coming: VersionRecord
+    retry_after_s: float
+
+
 @dataclass
 class ModelEntry:
     """One model: its versions, labels and traffic. A change of what is loaded or labelled holds ``lock``.
@@ -225,6 +234,8 @@ class ModelEntry:
     """Whether "live" is the newest intact version, for no operator has moved or removed it."""
     fault: str = ""
     """Why its labels are not known; no version is live then, even if its bundle is intact."""
+    in_place: InPlace | None = None
+    """The swap that keeps a labelled version from answering now."""
 
     def merge(self, locations: Iterable[BundleLocation]) -> tuple[list[VersionRecord], list[VersionRecord]]:
         """Take in what the repository has now; returns the records that are new, and those that have gone."""
