@@ -101,7 +101,8 @@ class RuntimeTrial:
     """How a runtime did with the bundle's golden inputs on the server's machine; None for what was not measured.
 
     reason: why it did not pass. logit_difference: the largest, absolute. attribution_difference: the largest,
-    relative. row_s: seconds of model time for one row, median.
+    relative. row_s: seconds of model time for one row, median. score_difference: the largest of a probability or value,
+    absolute; of a variant of model.onnx only.
     """
 
     runtime: str
@@ -111,6 +112,25 @@ class RuntimeTrial:
     logit_difference: float | None
     attribution_difference: float | None
     row_s: float | None
+    score_difference: float | None = field(default=None, metadata=ONLY_SOME_KINDS)
+
+
+@dataclass(frozen=True)
+class ModelVariant:
+    """The model in another precision, in the same bundle; `status.precision` says which one serves.
+
+    output_tolerance, attribution_tolerance: what it may be off by on the golden inputs, in a probability or value and
+    as a fraction of an input's attributions. output_difference, attribution_difference: what export measured of that.
+    ordered_pairs: pairs of players that fp32 tells apart, and that have the same order in it.
+    """
+
+    precision: str
+    size_bytes: int
+    output_tolerance: float
+    output_difference: float
+    attribution_tolerance: float
+    attribution_difference: float
+    ordered_pairs: int
 
 
 @dataclass(frozen=True)
@@ -210,7 +230,8 @@ class ModelDescription:
     metric_intervals: where they lie, with the verdict's confidence. verdict: what the model is worth beside others;
     None if its training did not say. logit_offsets: what training added to the logits for rare classes, in the graph.
     granularities, maskings: what the players may be, and how their absence is expressed, the default first.
-    model_card: Markdown. runtimes: those that were tried on the server's machine, the one that serves first.
+    variants: the model in other precisions. model_card: Markdown.
+    runtimes: those that were tried on the server's machine, the one that serves first.
     max_tokens: of a text. columns: of a table. background_rows: how many rows replace absent columns in an explanation.
     target_name: what a regression predicts. pairs: whether it reads pairs of texts. image_width, image_height: pixels
     that it reads of an image. patch_size: edge of the patches that it reads them in, if it does. What does not apply to
@@ -246,3 +267,4 @@ class ModelDescription:
     logit_offsets: tuple[float, ...] = ()
     devices: tuple[ModelDevice, ...] = ()
     device_reason: str = ""
+    variants: tuple[ModelVariant, ...] = field(default=(), metadata=ONLY_SOME_KINDS)

@@ -122,6 +122,8 @@ class BundleLoader:
             runtime=like.name.rpartition("-")[0] if like else settings.runtime,
             threads=settings.threads or usable_cores(),
             loaders=self._loaders(device),
+            precision=like.precision if like else settings.precision,
+            device=device,
         )
 
     def close(self) -> None:

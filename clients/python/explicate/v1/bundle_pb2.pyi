@@ -453,7 +453,7 @@ class ModelVariant(_message.Message):
     precision: _builtins.str
     """Its numeric precision: "fp16", "bf16" or "int8"."""
     file: _builtins.str
-    """Its file: one of `files`, which say its size and digest."""
+    """Its file, such as "model.fp16.onnx": one of `files`, which say its size and digest."""
     output_tolerance: _builtins.float
     """How closely the golden outputs must be met: the largest absolute difference of a probability, or of a regression's
     value.

@@ -14,7 +14,14 @@ from explicate.cli import tables
 from explicate.cli.inputs import kind_of
 from explicate.cli.models.changing import add_action, add_shared_options, connect
 from explicate.errors import DeadlineExceeded
-from explicate.model_info import ModelDescription, ModelDevice, ModelStatus, RuntimeTrial, ShadowReport
+from explicate.model_info import (
+    ModelDescription,
+    ModelDevice,
+    ModelStatus,
+    ModelVariant,
+    RuntimeTrial,
+    ShadowReport,
+)
 
 if TYPE_CHECKING:
     from explicate.cli.models.changing import Actions
@@ -100,6 +107,7 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
         ("runtime", f"{status.runtime} {status.precision}".strip()),
         *(("tried" if i == 0 else "", _trial(trial, outputs)) for i, trial in enumerate(description.runtimes)),
         *_devices(description),
+        *(("variants" if i == 0 else "", _variant(each)) for i, each in enumerate(description.variants)),
         *([("base model", description.base_model)] if description.base_model else []),
         ("bundle digest", status.bundle_digest),
         ("methods", ", ".join(description.methods)),
@@ -186,10 +194,20 @@ def _trial(trial: RuntimeTrial, outputs: str) -> str:
         figures.append(f"{trial.row_s * 1e3:.2f} ms a row")
     if trial.logit_difference is not None:
         figures.append(f"{outputs} within {trial.logit_difference:.1e}")
+    if trial.score_difference is not None:
+        figures.append(f"{'probabilities' if outputs == 'logits' else outputs} within {trial.score_difference:.1e}")
     if trial.attribution_difference is not None:
         figures.append(f"attributions within {trial.attribution_difference:.2%}")
     verdict = [] if trial.passed else [f"refused: {trial.reason}"]
     return f"{trial.runtime} {trial.precision}: {', '.join(verdict + figures) or 'passed'}"
+
+
+def _variant(variant: ModelVariant) -> str:
+    """What the bundle has besides, such as "int8 22.9 MB: outputs within 1.0e-03, attributions within 0.60%"."""
+    return (
+        f"{variant.precision} {variant.size_bytes / 1e6:.1f} MB: outputs within {variant.output_difference:.1e}, "
+        f"attributions within {variant.attribution_difference:.2%} at export"
+    )
 
 
 def run_watch(arguments: argparse.Namespace) -> int:
