@@ -31,6 +31,7 @@ COMMAND_GROUP = "explicate.commands"
 _HEADINGS = {
     "training": "Make a model",
     "export": "Publish it as a bundle",
+    "standards": "Measure it",
     "server": "Serve it",
     "client": "Ask a server",
 }
