@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from explicate.errors import UsageError
-from explicate_bundle.word_swaps import Swaps, WordFinder, cased
+from explicate_bundle.players.word_swaps import Swaps, WordFinder, cased
 from explicate_training.interpretability.texts.marks import Lexicon, Mark, RationaleColumn, player_targets
 from explicate_training.interpretability.texts.word_lists import read_lexicon, read_word_lists
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from explicate.errors import UsageError
-from explicate_bundle.word_swaps import folded
+from explicate_bundle.players.word_swaps import folded
 
 _FILE = re.compile(r"[/\\]|\.(?:txt|tsv|csv|lst|words)$")
 
