@@ -4,10 +4,12 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any, TypeVar, cast  # Any: configs of any kind
 
 from explicate_training.config.sections import rule_of
+from explicate_training.interpretability.additivity import Additivity
+from explicate_training.interpretability.consistency import Consistency
 from explicate_training.interpretability.masked_rows import MaskedRows
 from explicate_training.interpretability.term import Term
 
-TERMS: tuple[type[Term], ...] = (MaskedRows,)
+TERMS: tuple[type[Term], ...] = (MaskedRows, Additivity, Consistency)
 """In the order in which the section lists their keys and a step asks them; the first that hides players decides."""
 
 AnyTerm = TypeVar("AnyTerm", bound=Term)

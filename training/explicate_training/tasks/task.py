@@ -247,6 +247,17 @@ class Task(ABC):
     def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         """The loss of a model with a number of outputs; `targets` are those of all training rows."""
 
+    def centred(self, logits: Tensor) -> Tensor:
+        """Answers float [rows, outputs] without what does not count, such as what is added to all logits of a class."""
+        return logits
+
+    def divergence(self, whole: Tensor, masked: Tensor) -> Tensor:
+        """How far answers to masked rows are from those to the whole rows, float [rows, outputs] each, on average.
+
+        In nats; of numbers as normal distributions of the variance that the loss has it in, 1.
+        """
+        return (whole - masked).square().sum(dim=1).mean() / 2
+
     # Evaluation
 
     @abstractmethod
