@@ -50,6 +50,7 @@ def train(
         run = prepare_data(config, progress.say)
         run.load()
         run.check_servable()
+        run.start_terms()
         identity = f"{format_config(config)}\n# data {run.sha256}\n"
         resuming = directory.start(identity, resume=resume, restart=restart)
         with directory.written():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.images import DEFAULT_SEGMENTS
 from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.method import DRAWN, MAX_SEED, Method
 from explicate_server.explain.methods import AUTO, NAMES, chosen, methods_of
@@ -143,7 +144,6 @@ _MAX_ATTRIBUTIONS = 1 << 17
 # More players than this make the fit, not the model, the cost (n² numbers, n³ work).
 MAX_PLAYERS = 1024
 _CONFIDENCE_RANGE = (0.5, 0.999)
-_DEFAULT_SEGMENTS = 49
 
 
 def most_evaluations(players: int, outputs: int) -> int:
@@ -216,7 +216,7 @@ class CheckedOptions:
     @property
     def segments(self) -> int | None:
         """About how many players there are to be; None where their number is not chosen."""
-        return self.given.segments or _DEFAULT_SEGMENTS if self.granularity in self.choices.counted else None
+        return self.given.segments or DEFAULT_SEGMENTS if self.granularity in self.choices.counted else None
 
     @property
     def _outputs(self) -> int:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from explicate_bundle.columns import UNKNOWN_CODE, TableRows
-from explicate_training.loop.trainer import BalancedOrder, FetchedRows, Fitting, Outcome, fit
+from explicate_training.loop.rows import BalancedOrder, FetchedRows
+from explicate_training.loop.trainer import Fitting, Outcome, fit
 from explicate_training.table.config import TableModelConfig, TableTrainingConfig
 from explicate_training.table.encoding import ColumnSchema, date_places
 from explicate_training.table.network import TabularNetwork, TabularNetworkConfig

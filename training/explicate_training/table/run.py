@@ -14,8 +14,9 @@ from explicate.v1.bundle_pb2 import LeftOutColumn, TabularSchema
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.cells.date_notation import date_text
 from explicate_bundle.columns import FIRST_CATEGORY_CODE, TableRows
-from explicate_bundle.table_arrays import write_background, write_lime_statistics
+from explicate_bundle.table_arrays import Background, write_background, write_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
+from explicate_training.interpretability.players import Players
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, one_thread
 from explicate_training.report.explanations import Game
@@ -30,6 +31,7 @@ from explicate_training.table.data import Table, read_table
 from explicate_training.table.encoding import date_places, encode, learn_schema
 from explicate_training.table.fitting import TableExamples, fit_table, new_network, predict_table
 from explicate_training.table.game import background_rows, table_game
+from explicate_training.table.masking import ColumnPlayers
 from explicate_training.table.network import save_network
 from explicate_training.table.report import column_lines, column_report, leakage_suspects, suspicion
 from explicate_training.tasks.task import TargetScale, Task
@@ -162,15 +164,22 @@ class TableRun(Run[TableConfig, Table]):
 
     def write_model(self, folder: Path) -> None:
         """Writes the network, and what explanations need to know of the training rows."""
-        config, train = self.config, self._examples["train"].encoded
+        train = self._examples["train"].encoded
         save_network(self._network, folder / "model")
-        background = summarise(
-            train, config.data.background_rows, seed=config.training.seed, dates=date_places(self._schema).dates
-        )
-        self._background_rows = len(background.weights)
-        write_background(folder / BACKGROUND_NAME, background)
+        self._background_rows = len(self._summary.weights)
+        write_background(folder / BACKGROUND_NAME, self._summary)
         counts = [FIRST_CATEGORY_CODE + len(column.categories) for column in self._schema if not column.is_numeric]
         write_lime_statistics(folder / LIME_NAME, lime_statistics(train.numbers, train.codes, counts))
+
+    @cached_property
+    def _summary(self) -> Background:
+        """What stands for absent columns."""
+        config, train = self.config, self._examples["train"].encoded
+        dates = date_places(self._schema).dates
+        return summarise(train, config.data.background_rows, seed=config.training.seed, dates=dates)
+
+    def players(self) -> Players:
+        return ColumnPlayers(self.describe_model().tabular, self._summary)
 
     def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
         test, field = self.splits.test, self.task.label_field
