@@ -5,9 +5,12 @@ from typing import Any, TypeVar, cast  # Any: configs of any kind
 
 from explicate_training.config.sections import rule_of
 from explicate_training.interpretability.masked_rows import MaskedRows
+from explicate_training.interpretability.tables.forbidden_columns import ForbiddenColumns
+from explicate_training.interpretability.tables.network_form import NetworkForm
+from explicate_training.interpretability.tables.sparsity import Sparsity
 from explicate_training.interpretability.term import Term
 
-TERMS: tuple[type[Term], ...] = (MaskedRows,)
+TERMS: tuple[type[Term], ...] = (MaskedRows, ForbiddenColumns, NetworkForm, Sparsity)
 """In the order in which the section lists their keys and a step asks them; the first that hides players decides."""
 
 AnyTerm = TypeVar("AnyTerm", bound=Term)

@@ -1,7 +1,6 @@
 """From a schema and what `[interpretability]` asks for to the shape of a network: its terms, and what is monotone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,30 +8,12 @@ from numpy.typing import NDArray
 from explicate.errors import UsageError
 from explicate.v1 import bundle_pb2
 from explicate_bundle.columns import TableRows
+from explicate_training.config.sections import Entries
+from explicate_training.interpretability.tables.network_form import PAIRS, NetworkForm
 from explicate_training.table.encoding import ColumnSchema, date_places
 from explicate_training.table.forms.additive_network import AdditiveNetworkConfig, MonotoneFeature
 from explicate_training.table.forms.pairs import strongest_pairs
 from explicate_training.table.network import TabularNetworkConfig
-
-DIRECTIONS = ("increasing", "decreasing")
-FREE, PAIRS, ADDITIVE = FORMS = ("free", "pairs", "additive")
-_IN_SCHEMA = {
-    FREE: bundle_pb2.TABULAR_FORM_UNSPECIFIED,
-    PAIRS: bundle_pb2.TABULAR_FORM_PAIRS,
-    ADDITIVE: bundle_pb2.TABULAR_FORM_ADDITIVE,
-}
-
-
-@dataclass(frozen=True)
-class WantedForm:
-    """What is wanted of a table's network: `form`, at most so many `pairs`, and `monotone` directions by column.
-
-    A direction is "increasing" or "decreasing", and of classes may name one: "increasing good".
-    """
-
-    form: str = FREE
-    pairs: int = 0
-    monotone: Mapping[str, str] | None = None
 
 
 def players_of(schema: Sequence[ColumnSchema]) -> dict[str, list[int]]:
@@ -59,7 +40,7 @@ def features_of(schema: Sequence[ColumnSchema]) -> list[list[int]]:
 
 
 def monotone_claims(
-    monotone: Mapping[str, str], schema: Sequence[ColumnSchema], labels: Sequence[str], *, classes: bool
+    monotone: Entries, schema: Sequence[ColumnSchema], labels: Sequence[str], *, classes: bool
 ) -> dict[str, bundle_pb2.Monotone]:
     """What is promised of each column; of two classes, where none is named, it is the probability of the second.
 
@@ -76,7 +57,7 @@ def monotone_claims(
         if by_name[name].type != "number":
             kind = by_name[name].type
             raise UsageError(f"{option}: {name!r} is a {kind} column, and only numbers rise and fall: leave it out")
-        direction, _, label = wanted.partition(" ")
+        direction, _, label = str(wanted).partition(" ")
         claim = bundle_pb2.Monotone(decreasing=direction == "decreasing")
         if classes:
             claim.label = _class(label.strip(), labels, option)
@@ -96,7 +77,7 @@ def _class(label: str, labels: Sequence[str], option: str) -> str:
 
 
 def shape_of(
-    wanted: WantedForm,
+    wanted: NetworkForm,
     columns: TabularNetworkConfig,
     schema: Sequence[ColumnSchema],
     claims: Mapping[str, bundle_pb2.Monotone],
@@ -129,6 +110,19 @@ def shape_of(
     return AdditiveNetworkConfig(columns, (*terms, *kept), len(terms), monotone)
 
 
+def monotone_signs(
+    schema: Sequence[ColumnSchema], claims: Mapping[str, bundle_pb2.Monotone], labels: Sequence[str]
+) -> dict[int, int]:
+    """For the places of numbers whether they raise (1) or lower (-1) the answer, of two classes the second one's.
+
+    Empty for more classes: no trees of scikit-learn promise that.
+    """
+    if len(labels) > 2 and any(claim.HasField("label") for claim in claims.values()):
+        return {}
+    numbers = [column.name for column in schema if column.is_numeric]
+    return {place: _monotone(place, claims[name], labels).sign for place, name in enumerate(numbers) if name in claims}
+
+
 def _outputs(term: Sequence[int], monotone: Sequence[MonotoneFeature]) -> set[int]:
     return {one.output for one in monotone if one.feature in term}
 
@@ -158,7 +152,7 @@ def describe(
             column.monotone.CopyFrom(claims[column.name])
     if shape is None:
         return
-    schema.form = _IN_SCHEMA[ADDITIVE if shape.additive else PAIRS]
+    schema.form = bundle_pb2.TABULAR_FORM_ADDITIVE if shape.additive else bundle_pb2.TABULAR_FORM_PAIRS
     schema.contributions = shape.additive
     names = {tuple(f for c in places for f in features_of(columns)[c]): n for n, places in players_of(columns).items()}
     for term in shape.terms[shape.players :]:
