@@ -1,4 +1,4 @@
-"""Who may import whom: client <- bundle <- {server, training} <- export; a thin client, a server without torch."""
+"""Who may import whom: client <- bundle <- {server, training} <- export <- studies; a thin client, a server without torch."""
 
 import ast
 import sys
@@ -16,13 +16,15 @@ PACKAGES = {
     "explicate_server": ROOT / "server" / "explicate_server",
     "explicate_training": ROOT / "training" / "explicate_training",
     "explicate_export": ROOT / "export" / "explicate_export",
+    "explicate_studies": ROOT / "studies" / "explicate_studies",
 }
-OURS = {"explicate_bundle", "explicate_server", "explicate_training", "explicate_export"}
+OURS = {"explicate_bundle", "explicate_server", "explicate_training", "explicate_export", "explicate_studies"}
 FORBIDDEN = {
     "explicate": {*OURS, "torch", "transformers", "onnxruntime"},
-    "explicate_server": {"explicate_training", "explicate_export", "torch", "transformers", "datasets", "pickle"},
-    "explicate_training": {"explicate_server", "explicate_export", "pickle"},
-    "explicate_export": {"explicate_training", "pickle"},
+    "explicate_server": {"explicate_training", "explicate_export", "explicate_studies", "torch", "transformers", "datasets", "pickle"},
+    "explicate_training": {"explicate_server", "explicate_export", "explicate_studies", "pickle"},
+    "explicate_export": {"explicate_training", "explicate_studies", "pickle"},
+    "explicate_studies": {"pickle"},
 }
 # What must be the same in training and export, two modules that import little: the network for tables, and how a text
 # model numbers its tokens.
