@@ -26,9 +26,15 @@ FORBIDDEN = {
     "explicate_export": {"explicate_training", "explicate_studies", "pickle"},
     "explicate_studies": {"pickle"},
 }
-# What must be the same in training and export, two modules that import little: the network for tables, and how a text
-# model numbers its tokens.
-ALLOWED = {"explicate_export": {"explicate_training.table.network", "explicate_training.text.positions"}}
+# What must be the same in training and export, modules that import little: the network for tables, how a text model
+# numbers its tokens, and what is taken out of a model.
+ALLOWED = {
+    "explicate_export": {
+        "explicate_training.loop.pruned",
+        "explicate_training.table.network",
+        "explicate_training.text.positions",
+    }
+}
 # All that a bundle needs, so that whatever has a graph can write one, and whatever has a file can check it. What signs
 # is an extra, imported where it is used.
 OF_THE_BUNDLE = {
