@@ -114,7 +114,7 @@ def _study(config: Any, space: Any, options: Any, folder: Path) -> int:
         subject = prepare(config, folder, options, KNOWN_FIGURES, to_stderr)
         study = Study(subject, space, measure, to_stderr)
         for tried in study.run():
-            figures = "".join(f", {name} {figure.told('.2f')}" for name, figure in tried.figures.items())
+            figures = "".join(f", {name} {one.told('.2f')}" for name, one in tried.figures.items() if "." not in name)
             to_stderr(
                 f"trial {tried.number}: {subject.goals.metric} {tried.metric.told()}{figures}, {tried.seconds:.0f} s"
             )

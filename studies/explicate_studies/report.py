@@ -187,8 +187,10 @@ def _shown(one: Measured, form: str) -> tuple[str, str]:
 
 
 def _figure_names(tried: Sequence[Tried]) -> list[str]:
-    """Those that all trials have."""
-    return [name for name in (tried[0].figures if tried else ()) if all(name in one.figures for one in tried)]
+    """What is told of all trials: main figures, and those that have a floor."""
+    known = tried[0].figures if tried else ()
+    told_of = [name for name in known if "." not in name or name in tried[0].shortfalls]
+    return [name for name in told_of if all(name in one.figures for one in tried)]
 
 
 def _test(chosen: Tried, metric: str, goals: Goals) -> str:

@@ -161,6 +161,8 @@ def run_trial(subject: Subject, trial: optuna.Trial, point: Point, measure: Meas
     metric = _measured(found, subject.metric)
     figures = dict(measure(output, subject.rows, subject.options)) if subject.options.explains else {}
     seconds = round(time.monotonic() - begin_s, 1)
+    if subject.goals.cost and subject.goals.cost not in figures:
+        raise ExplicateError(f"{subject.goals.cost} is undefined for this run: no validation row has a part to explain")
     tried = Tried(trial.number, point, metric, figures, run=str(output), seconds=seconds)
     return replace(tried, shortfalls=_shortfalls(subject.options.floors, found, figures))
 

@@ -51,9 +51,7 @@ def test_every_recipe_has_its_steps() -> None:
     assert set(re.findall(r"^## (An? .*)$", RECIPES, flags=re.MULTILINE)) == set(counts)
 
 
-_PLACES = (
-    r"`((?:protos|server/explicate|clients/python|bundle/explicate|training/explicate|export/explicate|tests)[\w./]+)`"
-)
+_PLACES = r"`((?:protos|server/explicate|clients/python|bundle/explicate|training/explicate|export/explicate|standards/explicate|tests)[\w./]+)`"
 
 
 @pytest.mark.parametrize("path", re.findall(_PLACES, RECIPES))
@@ -196,6 +194,7 @@ IMAGE_FILES = [
     "explicate_server.rpc.model_service",
     "explicate_server.rpc.requests",
     "explicate_server.settings",
+    "explicate_standards.image.evaluated",
     "explicate_training.cli",
     "explicate_training.config.config_file",
     "explicate_training.data.demos",

@@ -32,6 +32,7 @@ _HEADINGS = {
     "training": "Make a model",
     "studies": "Make a model",
     "export": "Publish it as a bundle",
+    "standards": "Measure it",
     "server": "Serve it",
     "client": "Ask a server",
 }
