@@ -1,4 +1,7 @@
-"""Who may import whom: client <- bundle <- {server <- standards, training} <- export <- studies; no torch in a server."""
+"""Who may import whom: client <- bundle <- {server <- standards, training} <- export <- studies.
+
+A thin client, a server without torch.
+"""
 
 import ast
 import sys
