@@ -114,8 +114,8 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Writes the model, and what else explanations need."""
 
     @abstractmethod
-    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:
-        """The test rows as held_out.jsonl has them; what is not JSON goes into files of the folder."""
+    def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:
+        """The rows of a split as held_out.jsonl has them; what is not JSON goes into files of the folder."""
 
     def held_out_outputs(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """The model's answers to the test rows as `held_out` wrote them, of its answers to the rows themselves."""

@@ -250,11 +250,11 @@ class TableRun(Run[TableConfig, Table]):
     def players(self) -> Players:
         return ColumnPlayers(self.describe_model().tabular, self._summary)
 
-    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
-        test, field = self.splits.test, self.task.label_field
-        for number, label in enumerate(test.labels):
+    def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
+        part, field = self.splits.by_name()[split], self.task.label_field
+        for number, label in enumerate(part.labels):
             # A number is the "label" of a row, too.
-            yield {"row": test.row(number), "label" if field == "value" else field: self.task.plain(label)}
+            yield {"row": part.row(number), "label" if field == "value" else field: self.task.plain(label)}
 
     def describe_model(self) -> TrainingRun:
         data = self.config.data

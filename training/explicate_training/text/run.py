@@ -202,9 +202,9 @@ class TextRun(Run[Config, TextSet]):
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")
 
-    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
-        test = self.splits.test
-        for texts, label in zip(test.texts, test.labels, strict=True):
+    def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
+        part = self.splits.by_name()[split]
+        for texts, label in zip(part.texts, part.labels, strict=True):
             yield {
                 **dict(zip(("text", "text_pair"), texts, strict=False)),
                 self.task.label_field: self.task.plain(label),
