@@ -163,8 +163,8 @@ def _interpretability(manifest: bundle_pb2.Bundle) -> list[str]:
     ]
     about = (
         f"Measured on {measured.inputs:,} held-out inputs through the exported graph ({measured.runtime}), with "
-        f"kernel-shap at a server's defaults. In brackets: {measured.confidence:.0%} intervals, by a bootstrap over the "
-        "inputs."
+        f"kernel-shap at a server's defaults. In brackets: {measured.confidence:.0%} intervals, by a bootstrap over "
+        "the inputs."
     )
     lines = ["## How well it can be explained", "", about, "", *table(("metric", "figures", "what they say"), rows)]
     return ["\n".join(lines)]

@@ -1,6 +1,6 @@
 """The drawings of an evaluation, each as an SVG: no library, so that whoever can measure a bundle can draw it.
 
-In the colours of a run's report, on white, with letters that stay letters.
+In the colours of a run's report, with letters that stay letters, and without ids or styles that could clash.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,7 +33,7 @@ class Line:
 
 
 def curves(title: str, lines: Sequence[Line], *, x: str, y: str) -> str:
-    """Lines over one pair of axes."""
+    """Lines over one pair of axes; the title also says what is drawn to who cannot see it."""
     xs = [value for line in lines for value in line.x]
     ys = [0.0, *(value for line in lines for value in (*line.y, *line.lower, *line.upper))]
     panel = _Panel(0.0, max(xs), min(ys), max(ys))
@@ -47,7 +47,7 @@ def curves(title: str, lines: Sequence[Line], *, x: str, y: str) -> str:
             parts.append(_stroke(a, panel.y(low), a, panel.y(high), line.color))
             parts.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.6" fill="{line.color}"/>')
         parts.append(_legend(number, line.name, line.color))
-    return _svg(parts)
+    return _svg(title, parts)
 
 
 def histogram(title: str, values: Floats, *, x: str, y: str, marks: Sequence[tuple[str, float]]) -> str:
@@ -66,7 +66,7 @@ def histogram(title: str, values: Floats, *, x: str, y: str, marks: Sequence[tup
         color = (OTHER, MARK)[number % 2]
         parts.append(_stroke(panel.x(value), panel.y(0), panel.x(value), _TOP, color, dash="4 3"))
         parts.append(_legend(number, name, color))
-    return _svg(parts)
+    return _svg(title, parts)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ class _Panel:
             _stroke(_LEFT, _HEIGHT - _BOTTOM, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM, INK),
             _stroke(_LEFT, _TOP, _LEFT, _HEIGHT - _BOTTOM, INK),
             _text((_LEFT + _WIDTH) / 2, _HEIGHT - 8, x, anchor="middle"),
-            f'<g transform="translate(12 {(_TOP + _HEIGHT - _BOTTOM) / 2}) rotate(-90)">{_text(0, 0, y, anchor="middle")}</g>',
+            f'<g transform="translate(12 {(_TOP + _HEIGHT - _BOTTOM) / 2}) rotate(-90)">',
+            f"{_text(0, 0, y, anchor='middle')}</g>",
         ]
         for value in _ticks(self.least_x, self.most_x):
             parts.append(_text(self.x(value), _HEIGHT - _BOTTOM + 13, f"{value:g}", anchor="middle", size=9))
@@ -137,8 +138,11 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", size: int = 1
     )
 
 
-def _svg(parts: Iterable[str]) -> str:
+def _svg(title: str, parts: Iterable[str]) -> str:
+    """On white, as the report's other drawings are, so that the ink is seen on a dark page, too."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" '
-        f'font-family="system-ui, sans-serif">{"".join(parts)}</svg>'
+        f'role="img" aria-label="{escape(title)}" style="max-width:100%;height:auto" '
+        f'font-family="system-ui, sans-serif"><rect width="100%" height="100%" rx="4" fill="#fff"/>'
+        f"{''.join(parts)}</svg>"
     )

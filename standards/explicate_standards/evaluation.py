@@ -86,11 +86,6 @@ class MetricResult:
         """What it says, or why it says nothing."""
         return self.metric.sentence(self.figures) if not self.missing else f"Not measured: {self.missing}."
 
-    @property
-    def known(self) -> list[Figure]:
-        """The figures that have a value."""
-        return [figure for figure in self.figures.values() if figure.value is not None]
-
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -220,8 +215,7 @@ def _coalitions(n: int, metrics: Sequence[Metric]) -> float:
 
 def _result(metric: Metric, measured: Sequence[Mapping[str, Measured]]) -> MetricResult:
     found = figures(metric, [of_input[metric.id] for of_input in measured if metric.id in of_input])
-    nothing = all(figure.value is None for figure in found.values())
-    return MetricResult(metric, found, metric.undefined if nothing else "")
+    return MetricResult(metric, found, "" if found else metric.undefined)
 
 
 def _rows_per_s(model: EvaluatedModel, rows: HeldOutRows, players: Sequence[int]) -> float:

@@ -79,7 +79,8 @@ def read_rows(path: Path, model: EvaluatedModel, *, count: int, seed: int = 0) -
     content = _content(path)
     lines = list(_lines(path, content))
     order = np.random.Generator(np.random.Philox(seed)).permutation(len(lines))
-    kind, inputs, unusable = kind_of(model), [], 0
+    kind, unusable = kind_of(model), 0
+    inputs: list[LabelledInput] = []
     for index in order.tolist():
         if len(inputs) == count:
             break

@@ -3,9 +3,7 @@
 `interpretability.json` has all of it, with the figures of each input, so that two runs can be compared input by input.
 """
 
-import base64
 import json
-import os
 from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
@@ -39,7 +37,7 @@ def add_to_run(directory: Path, evaluation: Evaluation, *, say: Callable[[str], 
 
 def _add_to_metrics(path: Path, evaluation: Evaluation) -> None:
     metrics = json.loads(path.read_text(encoding="utf-8"))
-    known = [figure for result in evaluation.results for figure in result.known]
+    known = [figure for result in evaluation.results for figure in result.figures.values()]
     metrics["interpretability"] = {
         "inputs": len(evaluation.rows.inputs),
         **{figure.name: figure.value for figure in known},
@@ -63,7 +61,7 @@ def _replace(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     aside = path.with_name(f".{path.name}.new")
     aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def section(evaluation: Evaluation) -> str:
@@ -71,10 +69,7 @@ def section(evaluation: Evaluation) -> str:
     what = evaluation.model.kind.reads.plural
     inputs = f"{len(evaluation.rows.inputs):,} test {what}"
     rows = "\n".join(_row(result) for result in evaluation.results)
-    figures = "\n".join(
-        f'<figure><img class="drawing" src="{_address(svg)}" alt="{escape(about)}"></figure>'
-        for svg, about in _drawn(evaluation)
-    )
+    figures = "\n".join(f"<figure>{drawing}</figure>" for drawing in _drawn(evaluation))
     return f"""<h2>How well it can be explained</h2>
 <p class="quiet">Measured on {inputs} through the exported graph, as a server explains it: kernel-shap at its defaults.
 In brackets 95 % intervals, by a bootstrap over these {what} (2,000 draws).</p>
@@ -94,7 +89,7 @@ def _row(result: MetricResult) -> str:
         figures = "<br>".join(
             f"{escape(_own_name(result, one.name))} {one.value:.3f} "
             f'<span class="quiet">[{one.lower:.3f}, {one.upper:.3f}]</span>'
-            for one in result.known
+            for one in result.figures.values()
         )
     title, sentence = escape(result.metric.title), escape(result.sentence)
     return f'  <tr><td>{title}</td><td class="number">{figures}</td><td>{sentence}</td></tr>'
@@ -104,8 +99,8 @@ def _own_name(result: MetricResult, name: str) -> str:
     return name.removeprefix(result.metric.id).lstrip(".").replace("_", " ")
 
 
-def _drawn(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
-    """Drawings, each with what it shows in words."""
+def _drawn(evaluation: Evaluation) -> Iterator[str]:
+    """Deletion curves beside random ones, what explanations cost, and how wide their intervals are."""
     for metric, title, x in (
         (comprehensiveness.COMPREHENSIVENESS, "Without the parts named first", "share of the parts removed"),
         (comprehensiveness.SUFFICIENCY, "With these parts alone", "share of the parts kept"),
@@ -116,27 +111,17 @@ def _drawn(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
                 _line("by the explanation", curves[0], drawings.OURS, dashed=False),
                 _line("at random", curves[1], drawings.GREY, dashed=True),
             ]
-            yield (
-                drawings.curves(title, lines, x=x, y="fall of the answer"),
-                f"{title}: fall of the answer, and at random",
-            )
+            yield drawings.curves(title, lines, x=x, y="fall of the answer")
     id_, what = evaluations_per_player.METRIC.id, evaluation.model.kind.reads.plural
     rows = _numbers(evaluation, id_, "per_player")
     if len(rows):
         marks = [("median", float(np.median(rows))), ("90th percentile", float(np.quantile(rows, 0.9)))]
-        yield (
-            drawings.histogram("Model rows a part, to a tenth", rows, x="rows for each part", y=what, marks=marks),
-            "How many model rows explanations take for each part of the input",
-        )
+        title = "Model rows to intervals of a tenth"
+        yield drawings.histogram(title, rows, x="rows for each part", y=what, marks=marks)
     widths = _numbers(evaluation, id_, "served_interval")
     if len(widths):
         marks = [("median", float(np.median(widths)))]
-        yield (
-            drawings.histogram(
-                "Widest interval as served", widths, x="share of the values' range", y=what, marks=marks
-            ),
-            "How wide the widest interval of an explanation is at a server's defaults",
-        )
+        yield drawings.histogram("Widest interval as served", widths, x="share of the range", y=what, marks=marks)
 
 
 def _line(name: str, curve: Floats, color: str, *, dashed: bool) -> drawings.Line:
@@ -144,9 +129,9 @@ def _line(name: str, curve: Floats, color: str, *, dashed: bool) -> drawings.Lin
     return drawings.Line(
         name,
         SHARES,
-        [point.value or 0.0 for point in points],
-        [point.lower or 0.0 for point in points],
-        [point.upper or 0.0 for point in points],
+        [point.value for point in points if point],
+        [point.lower for point in points if point],
+        [point.upper for point in points if point],
         color,
         dashed,
     )
@@ -160,8 +145,3 @@ def _matrix(evaluation: Evaluation, metric_id: str, key: str) -> Floats:
 def _numbers(evaluation: Evaluation, metric_id: str, key: str) -> Floats:
     found: list[Any] = [of_input[metric_id].get(key) for of_input in evaluation.measured if metric_id in of_input]
     return np.array([number for number in found if number is not None], dtype=np.float64)
-
-
-def _address(svg: str) -> str:
-    """A drawing as the address of a picture: apart from the page, so that its styles cannot clash."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

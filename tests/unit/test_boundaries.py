@@ -1,4 +1,4 @@
-"""Who may import whom: client <- bundle <- {server <- standards, training} <- export; a thin client, a server without torch."""
+"""Who may import whom: client <- bundle <- {server <- standards, training} <- export; a server without torch."""
 
 import ast
 import sys

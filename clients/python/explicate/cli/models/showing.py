@@ -120,9 +120,8 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
 
 def _interpretability(measured: Interpretability) -> list[tuple[str, str]]:
     """The main figure of each metric, with what it says, or why it was not measured."""
-    lines = [
-        ("explainability", f"measured on {measured.inputs:,} held-out inputs, {measured.confidence:.0%} intervals")
-    ]
+    about = f"measured on {measured.inputs:,} held-out inputs, {measured.confidence:.0%} intervals"
+    lines = [("interpretability", about)]
     for metric in measured.metrics:
         if metric.figures:
             first = metric.figures[0]
