@@ -113,8 +113,7 @@ class Metric:
 def said(told: Told, name: str = "", decimals: int = 2) -> str:
     """A figure with its interval, as sentences have it, such as "0.84 [0.81, 0.87]"; a dash where it is not known."""
     figure = told.get(name)
-    return (
-        "–"
-        if figure is None
-        else f"{figure.value:.{decimals}f} [{figure.lower:.{decimals}f}, {figure.upper:.{decimals}f}]"
-    )
+    if figure is None:
+        return "–"
+    value, lower, upper = (f"{number:.{decimals}f}" for number in (figure.value, figure.lower, figure.upper))
+    return f"{value} [{lower}, {upper}]"

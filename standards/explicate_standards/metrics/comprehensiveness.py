@@ -145,15 +145,15 @@ def _best_distinct(coalitions: NDArray[np.bool_], totals: Floats) -> Iterator[in
 
 def _comprehensiveness_sentence(told: Told) -> str:
     return (
-        f"Without the parts that the explanation names first the answer falls by {said(told, decimals=3)} more than without "
-        "as many parts drawn at random."
+        f"Without the parts that the explanation names first the answer falls by {said(told, decimals=3)} more than "
+        "without as many parts drawn at random."
     )
 
 
 def _sufficiency_sentence(told: Told) -> str:
     return (
-        f"With only the parts left that the explanation names first the answer falls by {said(told, decimals=3)} more than "
-        "with as many random ones left; below 0 it falls less, so they carry more of it."
+        f"With only the parts left that the explanation names first the answer falls by {said(told, decimals=3)} more "
+        "than with as many random ones left; below 0 it falls less, so they carry more of it."
     )
 
 

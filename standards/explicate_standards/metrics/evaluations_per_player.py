@@ -35,8 +35,8 @@ def measure(subject: Subject) -> Measured:
 def _sentence(told: Told) -> str:
     return (
         f"An explanation with intervals of a tenth takes {said(told, 'median', 1)} model rows for each part of the "
-        f"input at the median and {said(told, 'p90', 1)} at the 90th percentile; a share of {said(told, 'at_cap')} ends "
-        "at the budget."
+        f"input at the median and {said(told, 'p90', 1)} at the 90th percentile; a share of {said(told, 'at_cap')} "
+        "ends at the budget."
     )
 
 
