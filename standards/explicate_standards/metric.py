@@ -91,7 +91,7 @@ class Metric:
         sentence: what the figures say, in one sentence; there is at least one.
         other_games: how many explanations of other games it takes, such as of a changed input.
         most_inputs: on how many inputs it is measured at most; None: on all.
-        short_inputs: whether these are those of the fewest players.
+        short_inputs: whether these are the shortest ones, of 20 players at most.
         lacks: why a model cannot be measured by it; empty where it can.
         undefined: why it says nothing where it is not defined on any of the inputs.
     """

@@ -205,4 +205,5 @@ NORMALISED = Metric(
     sentence=_normalised_sentence,
     most_inputs=SHORT_INPUTS,
     short_inputs=True,
+    undefined="no input has 3 to 20 parts, or the model answers alike whatever is removed",
 )
