@@ -109,7 +109,7 @@ def label_of(line: Mapping[str, Any], model: EvaluatedModel) -> Label | None:
         return None
     if not model.kind.predicts.least_labels:
         return _number(given)
-    if isinstance(given, list):
+    if isinstance(given, list) and model.kind.predicts.answer == "labels":
         return tuple(_index(each, model) for each in given)
     return _index(given, model)
 
