@@ -17,8 +17,15 @@ GOLDEN_NAME = "golden.npz"
 BACKGROUND_NAME = "background.npz"
 LIME_NAME = "lime.npz"
 MODEL_CARD_NAME = "MODEL_CARD.md"
+VARIANT_PRECISIONS = ("fp16", "bf16", "int8")
+"""What a variant of model.onnx may compute in; see ModelVariant."""
 
 _READ_BYTES = 1 << 20
+
+
+def variant_name(precision: str) -> str:
+    """The file of a variant, such as "model.fp16.onnx"."""
+    return f"{Path(GRAPH_NAME).stem}.{precision}{Path(GRAPH_NAME).suffix}"
 
 
 def describe_files(folder: Path, names: Iterable[str]) -> list[bundle_pb2.BundleFile]:

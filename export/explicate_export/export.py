@@ -1,6 +1,7 @@
 """From a run directory to a published bundle, step by step; nothing is published unless every comparison holds."""
 
 import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,7 @@ class ExportOptions:
     compared_inputs: int = DEFAULT_COMPARED_INPUTS
     sign_key: Path | None = None
     allow_trivial: bool = False  # publish a model that was not shown to have learnt anything
+    variants: Sequence[str] | None = None  # precisions of model.onnx to make besides; None: what the kind of model gets
     evaluated_inputs: int | None = None  # on how many to measure how well it can be explained; None: that is left out
 
 
@@ -70,7 +72,9 @@ def export_run(run_directory: Path, repository: Path, options: ExportOptions, *,
             raise UsageError(f"{error} (--sign-key)") from None
     model = open_run(run_directory, say, allow_trivial=options.allow_trivial)
     with stage_bundle(repository, options.model, version=options.version, sign_key=options.sign_key) as staged:
-        parts = convert(model, staged.folder, compared_inputs=options.compared_inputs, say=say)
+        parts = convert(
+            model, staged.folder, compared_inputs=options.compared_inputs, variants=options.variants, say=say
+        )
         manifest = _manifest(model.run, parts)
         evaluation = _evaluated(model.run, staged.folder, manifest, options, say)
         card = model_card(options.model, model.run, manifest, parts)

@@ -10,6 +10,7 @@ from explicate_export.conversion import BundleParts, CardText
 from explicate_export.markdown import as_list, code, number, table, words
 from explicate_export.parity import MAX_DIFFERENCE
 from explicate_export.training_run import FinishedRun
+from explicate_export.variants.verification import ATTRIBUTION_TOLERANCE, MOST_SIZE, OUTPUT_TOLERANCE
 
 # Of data.json, what a bundle does not carry on: rows of the data, which may be about people.
 _KEPT_IN_THE_RUN = ("examples_dropped",)
@@ -29,6 +30,7 @@ def model_card(model: str, run: FinishedRun, manifest: bundle_pb2.Bundle, parts:
         _explanations(card),
         *_interpretability(manifest),
         _fidelity(manifest, parts),
+        *_variants(parts),
         _reproduction(run, manifest),
     )
     return "\n\n".join(sections) + "\n"
@@ -208,6 +210,26 @@ def _attribution_limit(manifest: bundle_pb2.Bundle) -> str:
     if not manifest.HasField("golden_attributions"):
         return ""
     return f", or whose attributions are off by more than {manifest.golden_attributions.tolerance:.0%}"
+
+
+def _variants(parts: BundleParts) -> list[str]:
+    """What else was made of model.onnx, kept or not; no section if nothing was tried."""
+    if not parts.variants:
+        return []
+    rows = [
+        (attempt.precision, attempt.how, attempt.outcome, "; ".join(attempt.faults) or attempt.figures)
+        for attempt in parts.variants
+    ]
+    lines = [
+        "## Variants",
+        "",
+        "`model.onnx` in other precisions. One is kept if it answers and explains the golden inputs as `model.onnx` "
+        f"does: within {OUTPUT_TOLERANCE:g} {parts.variants[0].words} and {ATTRIBUTION_TOLERANCE:.0%} of an input's "
+        f"attributions, with all pairs in order that `model.onnx` tells apart, at {MOST_SIZE:g} of its size at most.",
+        "",
+        *table(("precision", "how", "", "measured"), rows),
+    ]
+    return ["\n".join(lines)]
 
 
 def _reproduction(run: FinishedRun, manifest: bundle_pb2.Bundle) -> str:

@@ -69,6 +69,7 @@ class GatedRuntime:
     def __init__(self, inner: Runtime) -> None:
         self._inner = inner
         self.name, self.batch_tokens, self.lanes = inner.name, inner.batch_tokens, inner.lanes
+        self.device, self.nodes, self.cpu_nodes = inner.device, inner.nodes, inner.cpu_nodes
         self.rows_run = 0
         self.fail = False
         self._loop = asyncio.get_running_loop()
@@ -92,10 +93,10 @@ class GatedRuntime:
 
 def gate(running: Running, model: str = "tiny", *, served: ServedModel | None = None) -> GatedRuntime:
     """Put a gate before a served model, or before this version of one."""
-    batcher = (served or running.served(model)).batcher
-    gated = GatedRuntime(batcher.runtime)
-    batcher.runtime = gated
-    batcher.cost = BatchCost.unmeasured(gated.batch_tokens)  # which rows share a batch is not to depend on the machine
+    (instance,) = (served or running.served(model)).batcher.instances
+    gated = GatedRuntime(instance.runtime)
+    instance.runtime = gated
+    instance.cost = BatchCost.unmeasured(gated.batch_tokens)  # which rows share a batch is not to depend on the machine
     return gated
 
 

@@ -7,6 +7,7 @@ from typing import Any  # runs of any kind
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.image.config import ImageConfig
 from explicate_training.image.run import ImageRun
+from explicate_training.loop.optimisers import told
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.run import Run
 from explicate_training.loop.trainer import quieten_libraries
@@ -67,6 +68,8 @@ _REFUSED = "; explicate export refuses it unless --allow-trivial is given"
 
 def _train_and_finish(run: Run[Any, Any], directory: RunDirectory, progress: StepProgress, *, resuming: bool) -> None:
     progress.say(f"{'going on with' if resuming else 'training'} {run.plan()}")
+    for line in told(run.network, run.config.training):
+        progress.say(line)
     try:
         outcome = run.train(checkpoints=directory.checkpoints, resume=resuming, progress=progress)
     except KeyboardInterrupt:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from explicate.v1.bundle_pb2 import GoldenAttributions
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.model_inputs import ModelInput
-from explicate_server.explain.explain_game import explain_game
+from explicate_bundle.objective import Objective
+from explicate_server.explain.explain_game import GameExplanation, explain_game
 from explicate_server.explain.methods import METHODS
 from explicate_server.modalities.modality import Modality
 from explicate_server.runtime.model_runtime import Runtime, run_rows
@@ -37,8 +38,8 @@ def comparable(recipe: GoldenAttributions, modality: Modality) -> bool:
 
 def attribute(
     value: ModelInput, output: int, *, recipe: GoldenAttributions, modality: Modality, evaluate: Evaluate
-) -> NDArray[np.float64]:
-    """float64[players], what each word, column or cell of a grid adds to one of the graph's outputs.
+) -> GameExplanation:
+    """What each word, column or cell of a grid adds to one of the graph's outputs; its arrays are float64[players].
 
     Args:
         value: a golden input.
@@ -56,14 +57,13 @@ def attribute(
         answers = evaluate(game.rows(coalitions))[:, output].astype(np.float64)
         return answers.reshape(len(coalitions), -1) @ game.weights
 
-    explanation = explain_game(
+    return explain_game(
         values,
         players,
         method=recipe.method,
         seed=recipe.seed,
         max_evaluations=max(_LEAST_EVALUATIONS, recipe.evaluations_per_player * players),
     )
-    return explanation.values
 
 
 def relative_difference(values: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
@@ -72,6 +72,12 @@ def relative_difference(values: NDArray[np.float64], expected: NDArray[np.float6
         return float("inf")
     difference, norm = np.linalg.norm(values - expected), np.linalg.norm(expected)
     return float(difference / norm) if norm > 0 else float("inf" if difference > 0 else 0)
+
+
+def score_difference(answers: NDArray[np.float32], expected: NDArray[np.float32], objective: Objective) -> float:
+    """The largest absolute difference of what callers are told: a probability, or a value; NaN if one is not finite."""
+    told, known = (objective.scores(each.astype(np.float64)) for each in (answers, expected))
+    return float(np.abs(told - known).max())
 
 
 _log = logging.getLogger(__name__)
@@ -154,14 +160,14 @@ class GoldenCheck:
     def _attribution_differences(self, runtime: Runtime) -> Iterator[float]:
         golden = self._golden
         for index, expected in golden.attributions.items():
-            values = attribute(
+            explanation = attribute(
                 golden.inputs[index],
                 int(golden.outputs[index].argmax()),
                 recipe=self._recipe,
                 modality=self._modality,
                 evaluate=lambda rows: self.answers(runtime, rows),
             )
-            yield relative_difference(values, expected)
+            yield relative_difference(explanation.values, expected)
 
 
 def _refusal(what: str, difference: float, trial: Trial, allowed: float) -> str:

@@ -17,6 +17,7 @@ from explicate_bundle.objective import CLASSIFICATION, Objective
 from explicate_bundle.repository import BundleLocation
 from explicate_server.explain.method import DRAWN, Method
 from explicate_server.modalities.modality import Modality
+from explicate_server.registry.device_sessions import Sessions
 from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import LIVE, NO_TRAFFIC, Assignment, LabelTarget, Traffic
 from explicate_server.runtime.batcher import Batcher
@@ -97,10 +98,9 @@ class ServedModel:
 
     bundle: VerifiedBundle
     modality: Modality
-    runtime: Runtime
     batcher: Batcher
-    trials: Sequence[Trial] = ()
-    """How the runtimes did that were tried, the one that serves first."""
+    sessions: Sessions
+    """What it was loaded in, on which devices; `batcher` tells which of them still answer."""
     leases: int = 0
     """Requests that it answers now."""
     idle: asyncio.Event = field(default_factory=_set_event, repr=False)
@@ -117,6 +117,16 @@ class ServedModel:
             self.leases -= 1
             if not self.leases:
                 self.idle.set()
+
+    @property
+    def runtime(self) -> Runtime:
+        """The session on the first device; the others are in the same runtime and precision."""
+        return self.sessions.runtimes[0]
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """How the runtimes did that were tried, the one that serves first."""
+        return self.sessions.trials
 
     @cached_property
     def labels(self) -> Sequence[str]:
@@ -196,6 +206,15 @@ class VersionRecord:
         return sorted(label for label, target in self.targets.items() if target.previous == self.location.version)
 
 
+@dataclass(frozen=True)
+class InPlace:
+    """A swap that unloads before it loads: who has left, who comes, and when to ask again."""
+
+    leaving: VersionRecord
+    coming: VersionRecord
+    retry_after_s: float
+
+
 @dataclass
 class ModelEntry:
     """One model: its versions, labels and traffic. A change of what is loaded or labelled holds ``lock``.
@@ -215,6 +234,8 @@ class ModelEntry:
     """Whether "live" is the newest intact version, for no operator has moved or removed it."""
     fault: str = ""
     """Why its labels are not known; no version is live then, even if its bundle is intact."""
+    in_place: InPlace | None = None
+    """The swap that keeps a labelled version from answering now."""
 
     def merge(self, locations: Iterable[BundleLocation]) -> tuple[list[VersionRecord], list[VersionRecord]]:
         """Take in what the repository has now; returns the records that are new, and those that have gone."""

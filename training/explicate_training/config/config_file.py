@@ -169,6 +169,10 @@ def _with_absolute_paths(config: AnyConfig, *, folder: Path, stem: str) -> AnyCo
         "data": replace(data, **paths),
         "output": replace(config.output, directory=config.output.directory or f"runs/{stem}"),
     }
+    if (probed := config.training.forgetting) and isinstance(probed.get("data"), str):
+        training: Any = config.training
+        path = str((folder / Path(str(probed["data"])).expanduser()).resolve())
+        values["training"] = replace(training, forgetting={**probed, "data": path})
     model: Any = config.model
     base = getattr(model, "base", "")
     # What is no folder here stays as written: a hub name, or a name of ours.

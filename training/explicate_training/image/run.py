@@ -19,9 +19,11 @@ from explicate_training.image.augmentation import Draw, DrawOrder, augment
 from explicate_training.image.cleaning import REASONS, clean_images
 from explicate_training.image.config import AugmentationConfig, ImageConfig
 from explicate_training.image.data import ImageSet, list_images, read_content
+from explicate_training.image.forgetting import earlier_images, probe_of_images
 from explicate_training.image.game import image_game
 from explicate_training.image.model import load_image_model, load_processor
 from explicate_training.image.neighbours import neighbour_outputs, shrink
+from explicate_training.loop.forgetting import Remembered
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import FetchedRows, Fitting, Outcome, fit, one_thread
 from explicate_training.report.explanations import Game
@@ -125,6 +127,20 @@ class ImageRun(Run[ImageConfig, ImageSet]):
                 "training.batch_size is 1, but this model normalises over the images of a batch (BatchNorm): use 2 or "
                 "more"
             )
+        probe = probe_of_images(self.config, self._model)
+        earlier = earlier_images(
+            self.config,
+            self.splits.train,
+            self.task,
+            self.labels,
+            model=self._model,
+            answers=lambda pixels: self._answers(pixels, np.arange(len(pixels))),
+            say=self.say,
+        )
+        self._remembered = [one for one in (probe, earlier) if one]
+
+    def remembered(self) -> list[Remembered]:
+        return self._remembered
 
     def plan(self) -> str:
         training, preparation = self.config.training, self._processor.preparation
@@ -167,8 +183,11 @@ class ImageRun(Run[ImageConfig, ImageSet]):
 
     def predict(self, name: str) -> NDArray[np.floating[Any]]:
         images = self.splits.by_name()[name]
+        return self._answers(images.pixels, images.places)
+
+    def _answers(self, pixels: Pixels, places: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
         with one_thread(when=self._is_small):
-            return self.task.in_unit(self._model.predict(images.pixels, images.places), self.scale)
+            return self.task.in_unit(self._model.predict(pixels, places), self.scale)
 
     @property
     def _is_small(self) -> bool:
@@ -215,9 +234,7 @@ class ImageRun(Run[ImageConfig, ImageSet]):
         if self._smaller:
             outputs = outputs.copy()
             pixels = np.stack([*self._smaller.values()])
-            with one_thread(when=self._is_small):
-                answers = self._model.predict(pixels, np.arange(len(pixels)))
-            outputs[list(self._smaller)] = self.task.in_unit(answers, self.scale)
+            outputs[list(self._smaller)] = self._answers(pixels, np.arange(len(pixels)))
         return outputs
 
     def describe_model(self) -> TrainingRun:

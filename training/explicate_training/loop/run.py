@@ -19,6 +19,7 @@ from explicate_bundle.draft import draft_checks, kind_of_run
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.splits import Part, split_data
+from explicate_training.loop.forgetting import Forgetting, Remembered, forgetting_line
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Fitting, Outcome
 from explicate_training.loop.verdict import always_alike, judged, verdict
@@ -147,9 +148,14 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Titles of the validation metrics that the report draws, by name."""
         return dict(self.task.curves)
 
+    def remembered(self) -> list[Remembered]:
+        """What is measured before the training and after it, to tell what the model forgot; after `load`."""
+        return []
+
     def train(self, *, checkpoints: Path, resume: bool, progress: StepProgress) -> Outcome:
         """Trains the model. Raises ExplicateError when it diverges."""
         targets, training = self.targets["train"], self.config.training
+        self._forgetting = Forgetting(self.remembered())
         return self.fit(Fitting(self.task, training, self.labels, targets, self.scale, checkpoints, resume, progress))
 
     def check_servable(self) -> None:
@@ -173,11 +179,15 @@ class Run(ABC, Generic[AnyOf, Part]):
         begin_s = time.monotonic()
         evaluations = {"validation": self._decided(self.evaluate("validation", self.predict("validation")))}
         evaluations["test"] = self.evaluate("test", self.predict("test"))
+        forgotten = self._forgetting.after()
         if self.tells_evaluation:
             say(f"evaluated in {duration(time.monotonic() - begin_s)}, fp32")
         metrics, found = self._compared(evaluations)
         for line in self.task.lines(metrics, counted=self.config.data.counted):
             say(line)
+        for one in forgotten.values():
+            say(forgetting_line(one))
+        metrics |= {"forgetting": forgotten} if forgotten else {}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         self.write_model(folder)
         rows = list(self.held_out(folder))
@@ -205,6 +215,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             explanations=self._explanations(test),
             slices=slices(self.groups(), self.task.sliced_by_row(test, self.labels), large_is_bad=large_is_bad),
             sliced=word,
+            forgetting=forgotten,
             thresholds=self.task.thresholds(test, self.labels),
             baseline=(self.baseline, metrics[_key(self.baseline)]["test"]),
             **self.shown(test),

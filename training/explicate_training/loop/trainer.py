@@ -34,6 +34,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from explicate.errors import ExplicateError, UsageError
 from explicate_training.config.sections import TrainingOptions
 from explicate_training.loop.checkpoints import CheckpointRule, Patience, checkpoint_rule
+from explicate_training.loop.optimisers import trainer_options, unfreezing, weight_groups
 from explicate_training.tasks.task import TargetScale, Task
 
 
@@ -177,6 +178,18 @@ class _Trainer(Trainer):
 
     order: EpochOrder
     rule: CheckpointRule
+    options: TrainingOptions
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """As the Trainer's own, with our groups of weights."""
+        trained = self.model if model is None else model
+        assert trained is not None
+        if self.optimizer is None:
+            made, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            groups = weight_groups(trained, self.options, self.get_decay_parameter_names(trained))
+            self.optimizer = made(groups, **options)
+        optimiser: torch.optim.Optimizer = self.optimizer
+        return optimiser
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         rows: Any = self.train_dataset
@@ -262,9 +275,13 @@ def fit(
         eval_dataset=validation,
         compute_loss_func=task.loss(fitting.targets, len(task.outputs(labels)), config),
         compute_metrics=metrics,
-        callbacks=[fitting.callback, *([Patience(patience)] if patience else [])],
+        callbacks=[
+            fitting.callback,
+            *([Patience(patience)] if patience else []),
+            *unfreezing(model, config, math.ceil(len(order) / config.batch_size)),
+        ],
     )
-    trainer.order, trainer.rule = order, rule
+    trainer.order, trainer.rule, trainer.options = order, rule, config
     return _run(trainer, resume=fitting.resume)
 
 
@@ -303,6 +320,7 @@ def _arguments(fitting: Fitting, rule: CheckpointRule, *, rows: int, evaluation_
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.batch_size,
         per_device_eval_batch_size=evaluation_rows,
+        **trainer_options(config),
         learning_rate=config.learning_rate,
         lr_scheduler_type="constant_with_warmup" if config.schedule == "constant" else config.schedule,
         warmup_steps=math.ceil(config.warmup_fraction * steps),

@@ -1,6 +1,6 @@
 """What a run on texts, or on pairs of texts, does at each stage."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any  # JSON values
 
@@ -10,6 +10,7 @@ from torch import nn
 
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate.v1.training_run_pb2 import TrainingRun
+from explicate_training.loop.forgetting import Remembered
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, fit
 from explicate_training.report.explanations import Game
@@ -20,6 +21,7 @@ from explicate_training.tasks.task import Evaluation, Task
 from explicate_training.text.cleaning import NEAR, REASONS, clean_texts
 from explicate_training.text.config import Config
 from explicate_training.text.data import TextSet, read_rows
+from explicate_training.text.forgetting import earlier_texts, probe_of_texts
 from explicate_training.text.game import text_game
 from explicate_training.text.model import LengthGroupedOrder, Reading, TextModel, load_text_model
 from explicate_training.text.tfidf import linear_outputs, weigh
@@ -83,6 +85,18 @@ class TextRun(Run[Config, TextSet]):
         )
         self._encoded = {name: self._model.encode(part.texts.tolist()) for name, part in self.splits.by_name().items()}
         self._tell_reading()
+        probe = probe_of_texts(self.config, self._model)
+        earlier = earlier_texts(
+            self.config, self.splits.train, self.task, self.labels, answers=self._answers, say=self.say
+        )
+        self._remembered = [one for one in (probe, earlier) if one]
+
+    def remembered(self) -> list[Remembered]:
+        return self._remembered
+
+    def _answers(self, rows: Sequence[Sequence[str]]) -> NDArray[np.floating[Any]]:
+        """The model's to texts of no split, in the unit of the target."""
+        return self.task.in_unit(self._model.predict(self._model.encode(rows)), self.scale)
 
     def _tell_reading(self) -> None:
         """Notes how many texts of each split the model reads in part only, and how many tokens it does not know."""

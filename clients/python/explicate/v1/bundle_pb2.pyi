@@ -300,6 +300,7 @@ class Bundle(_message.Message):
     VERDICT_FIELD_NUMBER: _builtins.int
     METRIC_INTERVALS_FIELD_NUMBER: _builtins.int
     LOGIT_OFFSETS_FIELD_NUMBER: _builtins.int
+    VARIANTS_FIELD_NUMBER: _builtins.int
     INTERPRETABILITY_FIELD_NUMBER: _builtins.int
     format_version: _builtins.int
     """Version of this format: 1."""
@@ -384,6 +385,12 @@ class Bundle(_message.Message):
         """
 
     @_builtins.property
+    def variants(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelVariant]:
+        """The same graph in other precisions, each in a file of its own beside model.onnx. A server takes one where it suits the
+        device and meets the golden inputs there; every answer names the precision that served.
+        """
+
+    @_builtins.property
     def interpretability(self) -> Global___Interpretability:
         """How well the model can be explained, measured on held-out inputs at export; unset if that was not measured."""
 
@@ -412,11 +419,12 @@ class Bundle(_message.Message):
         verdict: Global___Verdict | None = ...,
         metric_intervals: _abc.Mapping[_builtins.str, Global___Interval] | None = ...,
         logit_offsets: _abc.Iterable[_builtins.float] | None = ...,
+        variants: _abc.Iterable[Global___ModelVariant] | None = ...,
         interpretability: Global___Interpretability | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "create_time", b"create_time", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "image", b"image", "interpretability", b"interpretability", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "input_kind", b"input_kind", "interpretability", b"interpretability", "kind", b"kind", "logit_offsets", b"logit_offsets", "metric_intervals", b"metric_intervals", "metrics", b"metrics", "model", b"model", "objective", b"objective", "precision", b"precision", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "input_kind", b"input_kind", "interpretability", b"interpretability", "kind", b"kind", "logit_offsets", b"logit_offsets", "metric_intervals", b"metric_intervals", "metrics", b"metrics", "model", b"model", "objective", b"objective", "precision", b"precision", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "variants", b"variants", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["golden_reduced_tolerance"]  # noqa: Y015
     _WhichOneofArgType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance"]  # noqa: Y015
@@ -428,6 +436,56 @@ class Bundle(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__target_name) -> _WhichOneofReturnType__target_name | None: ...
 
 Global___Bundle: _TypeAlias = Bundle  # noqa: Y015
+
+@_typing.final
+class ModelVariant(_message.Message):
+    """ModelVariant is the graph in another precision. Its inputs and its output have the names and types of model.onnx."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRECISION_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    OUTPUT_TOLERANCE_FIELD_NUMBER: _builtins.int
+    OUTPUT_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    ATTRIBUTION_TOLERANCE_FIELD_NUMBER: _builtins.int
+    ATTRIBUTION_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    ORDERED_PAIRS_FIELD_NUMBER: _builtins.int
+    precision: _builtins.str
+    """Its numeric precision: "fp16", "bf16" or "int8"."""
+    file: _builtins.str
+    """Its file: one of `files`, which say its size and digest."""
+    output_tolerance: _builtins.float
+    """How closely the golden outputs must be met: the largest absolute difference of a probability, or of a regression's
+    value.
+    """
+    output_difference: _builtins.float
+    """What export measured of that on its own machine."""
+    attribution_tolerance: _builtins.float
+    """How closely the golden attributions must be met: ||a - b|| / ||b|| of each input's."""
+    attribution_difference: _builtins.float
+    """What export measured of that on its own machine."""
+    ordered_pairs: _builtins.int
+    """Pairs of players of one input whose intervals do not overlap in model.onnx's precision: the variant has each of
+    them in the same order.
+    """
+    def __init__(
+        self,
+        *,
+        precision: _builtins.str = ...,
+        file: _builtins.str = ...,
+        output_tolerance: _builtins.float = ...,
+        output_difference: _builtins.float = ...,
+        attribution_tolerance: _builtins.float = ...,
+        attribution_difference: _builtins.float = ...,
+        ordered_pairs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribution_difference", b"attribution_difference", "attribution_tolerance", b"attribution_tolerance", "file", b"file", "ordered_pairs", b"ordered_pairs", "output_difference", b"output_difference", "output_tolerance", b"output_tolerance", "precision", b"precision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelVariant: _TypeAlias = ModelVariant  # noqa: Y015
 
 @_typing.final
 class Interpretability(_message.Message):
