@@ -53,7 +53,10 @@ def test_every_recipe_has_its_steps() -> None:
     assert set(re.findall(r"^## (An? .*)$", RECIPES, flags=re.MULTILINE)) == set(counts)
 
 
-_PLACES = r"`((?:protos|server/explicate|clients/python|bundle/explicate|training/explicate|export/explicate|standards/explicate|tests)[\w./]+)`"
+_PLACES = (
+    r"`((?:protos|server/explicate|clients/python|bundle/explicate|training/explicate|standards/explicate"
+    r"|export/explicate|tests)[\w./]+)`"
+)
 
 
 @pytest.mark.parametrize("path", re.findall(_PLACES, RECIPES))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from explicate.inputs import ONLY_SOME_KINDS
+from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE
 
 
 @dataclass(frozen=True)
@@ -223,6 +223,50 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class InterpretabilityFigure:
+    """A statistic of a metric over held-out inputs, such as "additive_r2.median".
+
+    interval: where it lies. inputs: how many it rests on.
+    """
+
+    name: str
+    value: float
+    interval: tuple[float, float]
+    inputs: int
+
+
+@dataclass(frozen=True)
+class InterpretabilityMetric:
+    """One metric: its figures, the main one first, and in a sentence what they say.
+
+    missing: why it could not be measured; empty where it was, and then there are no figures.
+    """
+
+    id: str
+    title: str
+    sentence: str
+    figures: tuple[InterpretabilityFigure, ...]
+    missing: str
+
+
+@dataclass(frozen=True)
+class Interpretability:
+    """How well a model can be explained, as its export measured it on so many held-out inputs.
+
+    rows_sha256: of the file that they were drawn from. confidence: of the intervals. evaluator_version: of the metrics;
+    figures of two versions are not comparable. runtime: what ran the model, and its precision.
+    """
+
+    metrics: tuple[InterpretabilityMetric, ...]
+    inputs: int
+    rows_sha256: str
+    seed: int
+    confidence: float
+    evaluator_version: str
+    runtime: str
+
+
+@dataclass(frozen=True)
 class ModelDescription:
     """One version in full: what it predicts, how it did on its test split, and what may be asked of it.
 
@@ -238,6 +282,7 @@ class ModelDescription:
     the kind is empty or 0.
     devices: that it was to be loaded on, those that serve it first. device_reason: why it is not on another kind.
     labels, traffic: where the model's labels point, and what its canary gets. shadow: what was found so far.
+    interpretability: how well it can be explained; None if its export did not measure that.
     """
 
     status: ModelStatus
@@ -268,3 +313,4 @@ class ModelDescription:
     devices: tuple[ModelDevice, ...] = ()
     device_reason: str = ""
     variants: tuple[ModelVariant, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
+    interpretability: Interpretability | None = field(default=None, metadata=UNLESS_NONE)

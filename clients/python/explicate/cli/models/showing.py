@@ -15,6 +15,7 @@ from explicate.cli.inputs import kind_of
 from explicate.cli.models.changing import add_action, add_shared_options, connect
 from explicate.errors import DeadlineExceeded
 from explicate.model_info import (
+    Interpretability,
     ModelDescription,
     ModelDevice,
     ModelStatus,
@@ -121,10 +122,24 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
     ]
     if description.verdict is not None:
         lines.append(("verdict", description.verdict.sentence))
-    return lines + [
+    lines += [
         (f"test {name}", f"{value:.4g}{_within(description.metric_intervals.get(name))}")
         for name, value in sorted(description.metrics.items())
     ]
+    return lines + (_interpretability(description.interpretability) if description.interpretability else [])
+
+
+def _interpretability(measured: Interpretability) -> list[tuple[str, str]]:
+    """The main figure of each metric, with what it says, or why it was not measured."""
+    about = f"measured on {measured.inputs:,} held-out inputs, {measured.confidence:.0%} intervals"
+    lines = [("interpretability", about)]
+    for metric in measured.metrics:
+        if metric.figures:
+            first = metric.figures[0]
+            lines.append((first.name, f"{first.value:.4g}{_within(first.interval)}"))
+        else:
+            lines.append((metric.id, f"not measured: {metric.missing}"))
+    return lines
 
 
 def _within(ends: tuple[float, float] | None) -> str:
