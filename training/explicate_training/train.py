@@ -32,7 +32,12 @@ def prepare_data(config: AnyConfig, say: Callable[[str], None]) -> Run[Any, Any]
 
 
 def train(
-    config: AnyConfig, *, resume: bool = False, restart: bool = False, progress: StepProgress | None = None
+    config: AnyConfig,
+    *,
+    resume: bool = False,
+    restart: bool = False,
+    progress: StepProgress | None = None,
+    watch: Callable[[Run[Any, Any]], None] | None = None,
 ) -> Path:
     """Trains and evaluates a model and returns its finished run directory, `config.output.directory`.
 
@@ -41,6 +46,7 @@ def train(
         resume: go on from the last checkpoint of an interrupted run with the same config and data.
         restart: throw an interrupted run away.
         progress: who is told how it goes; by default stderr.
+        watch: is shown the run when all of it is known, before its directory appears.
 
     Raises:
         UsageError: the config, the data or the base model is wrong, or a run stands in the way.
@@ -54,10 +60,13 @@ def train(
         run = prepare_data(config, progress.say)
         run.load()
         run.check_servable()
+        run.start_terms()
         identity = f"{format_config(config)}\n# data {run.sha256}\n"
         resuming = directory.start(identity, resume=resume, restart=restart)
         with directory.written():
             _train_and_finish(run, directory, progress, resuming=resuming)
+            if watch is not None:
+                watch(run)
         output = directory.publish()
     progress.say(f"the run is in {output}; its report: {output / 'report.html'}")
     if run.verdict.learnt:
