@@ -239,6 +239,7 @@ async def _shap_of_a_text(subject: Subject, client: AsyncClient, model: TorchMod
     text = words(12 if subject.short else 50, seed=3)
     predicted = (await client.predict(subject.name, [text])).predictions[0]
     explainer = shap.Explainer(model.probabilities_of_texts, shap.maskers.Text(model.tokenizer))
+    await asyncio.to_thread(explainer, [words(4)], silent=True)  # what it compiles at its first call is not counted
     values, shap_s = await asyncio.to_thread(_timed, lambda: explainer([text], silent=True).values[0])
     theirs = np.asarray(values, dtype=np.float64)[1:-1, predicted.index]  # without the special tokens
     fixed: dict[str, Any] = {"target": predicted.label, "max_players": 1024, "tolerance": 0.0, **_SHAP_GAME}
@@ -268,6 +269,7 @@ async def _shap_of_an_image(subject: Subject, client: AsyncClient, model: TorchM
     pixels = model.pixels(subject.run / subject._held_out[0]["image"])
     masker = shap.maskers.Image(np.full(pixels.shape, 128.0))
     explainer = shap.Explainer(model.probabilities_of_pixels, masker)
+    await asyncio.to_thread(explainer, pixels[None], max_evals=50, silent=True)
     _, shap_s = await asyncio.to_thread(_timed, lambda: explainer(pixels[None], silent=True))
     begun_s = time.perf_counter()
     await client.explain(subject.name, picture, masking="grey", seed=_SEEDS)
@@ -284,6 +286,7 @@ async def _shap_of_a_row(subject: Subject, client: AsyncClient, model: TorchMode
         return model.probabilities_of_numbers(rows, number_columns)
 
     explainer = shap.Explainer(answer, table[:20])
+    await asyncio.to_thread(explainer, table[21:22], silent=True)
     _, shap_s = await asyncio.to_thread(_timed, lambda: explainer(table[20:21], silent=True))
     begun_s = time.perf_counter()
     await client.explain(subject.name, subject.one(20), seed=_SEEDS)
