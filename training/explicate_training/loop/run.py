@@ -74,6 +74,7 @@ class Run(ABC, Generic[AnyOf, Part]):
         self.report, lines = self.describe_data()
         self.offsets: NDArray[np.float64] | None = None  # of the logits, for rare classes
         self.step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]
+        self.term_figures: dict[str, Any] = {}  # what terms of [interpretability] measured on validation rows
         if few := few_rows({name: len(part) for name, part in parts.items()}, config.data):
             self.warn(few)
             lines.append(f"note: {few}")
