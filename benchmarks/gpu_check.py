@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from explicate import AsyncClient
 from explicate_export.export import ExportOptions, export_run
 from explicate_server.app import Server, StartError
-from explicate_server.runtime.onnx_runtime import has_cuda_driver
+from explicate_server.runtime.devices.cuda import has_cuda_driver
 from explicate_server.settings import Settings
 
 NO_GPU = 4  # exit code

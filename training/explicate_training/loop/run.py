@@ -23,6 +23,8 @@ from explicate_training.interpretability.masked_rows import MaskedRows
 from explicate_training.interpretability.players import Players
 from explicate_training.interpretability.step_loss import StepLoss
 from explicate_training.interpretability.terms import active_terms, term_of
+from explicate_training.loop.device import placement
+from explicate_training.loop.forgetting import Forgetting, Remembered, forgetting_line
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Fitting, Outcome
 from explicate_training.loop.verdict import always_alike, judged, verdict
@@ -112,8 +114,8 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Writes the model, and what else explanations need."""
 
     @abstractmethod
-    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:
-        """The test rows as held_out.jsonl has them; what is not JSON goes into files of the folder."""
+    def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:
+        """The rows of a split as held_out.jsonl has them; what is not JSON goes into files of the folder."""
 
     def held_out_outputs(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """The model's answers to the test rows as `held_out` wrote them, of its answers to the rows themselves."""
@@ -156,9 +158,14 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Titles of the validation metrics that the report draws, by name."""
         return dict(self.task.curves)
 
+    def remembered(self) -> list[Remembered]:
+        """What is measured before the training and after it, to tell what the model forgot; after `load`."""
+        return []
+
     def train(self, *, checkpoints: Path, resume: bool, progress: StepProgress) -> Outcome:
         """Trains the model. Raises ExplicateError when it diverges."""
         targets, training = self.targets["train"], self.config.training
+        self._forgetting = Forgetting(self.remembered())
         fitting = Fitting(
             self.task,
             training,
@@ -210,11 +217,15 @@ class Run(ABC, Generic[AnyOf, Part]):
         begin_s = time.monotonic()
         evaluations = {"validation": self._decided(self.evaluate("validation", self.predict("validation")))}
         evaluations["test"] = self.evaluate("test", self.predict("test"))
+        forgotten = self._forgetting.after()
         if self.tells_evaluation:
             say(f"evaluated in {duration(time.monotonic() - begin_s)}, fp32")
         metrics, found = self._compared(evaluations)
         for line in self.task.lines(metrics, counted=self.config.data.counted):
             say(line)
+        for one in forgotten.values():
+            say(forgetting_line(one))
+        metrics |= {"forgetting": forgotten} if forgotten else {}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         self.write_model(folder)
         rows = list(self.held_out(folder))
@@ -242,6 +253,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             explanations=self._explanations(test),
             slices=slices(self.groups(), self.task.sliced_by_row(test, self.labels), large_is_bad=large_is_bad),
             sliced=word,
+            forgetting=forgotten,
             thresholds=self.task.thresholds(test, self.labels),
             baseline=(self.baseline, metrics[_key(self.baseline)]["test"]),
             **self.shown(test),
@@ -314,6 +326,7 @@ class Run(ABC, Generic[AnyOf, Part]):
                 data_sha256=self.sha256,
                 tool_versions=tool_versions(self.packages()),
                 precision=outcome.precision,
+                device=placement(self.config.training).name,
                 train_s=round(outcome.train_s, 1),
                 verdict=self.verdict,
                 logit_offsets=[] if self.offsets is None else self.offsets.tolist(),

@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_training.interpretability.players import Players
+from explicate_training.loop.forgetting import Remembered
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, fit
 from explicate_training.report.explanations import Game
@@ -23,6 +24,7 @@ from explicate_training.tasks.task import Evaluation, Task
 from explicate_training.text.cleaning import NEAR, REASONS, clean_texts
 from explicate_training.text.config import Config
 from explicate_training.text.data import TextSet, read_rows
+from explicate_training.text.forgetting import earlier_texts, probe_of_texts
 from explicate_training.text.game import text_game
 from explicate_training.text.masking import OWNERS, TextPlayers, token_owners
 from explicate_training.text.model import LengthGroupedOrder, Reading, TextModel, load_text_model
@@ -87,6 +89,18 @@ class TextRun(Run[Config, TextSet]):
         )
         self._encoded = {name: self._model.encode(part.texts.tolist()) for name, part in self.splits.by_name().items()}
         self._tell_reading()
+        probe = probe_of_texts(self.config, self._model)
+        earlier = earlier_texts(
+            self.config, self.splits.train, self.task, self.labels, answers=self._answers, say=self.say
+        )
+        self._remembered = [one for one in (probe, earlier) if one]
+
+    def remembered(self) -> list[Remembered]:
+        return self._remembered
+
+    def _answers(self, rows: Sequence[Sequence[str]]) -> NDArray[np.floating[Any]]:
+        """The model's to texts of no split, in the unit of the target."""
+        return self.task.in_unit(self._model.predict(self._model.encode(rows)), self.scale)
 
     def _tell_reading(self) -> None:
         """Notes how many texts of each split the model reads in part only, and how many tokens it does not know."""
@@ -188,9 +202,9 @@ class TextRun(Run[Config, TextSet]):
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")
 
-    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
-        test = self.splits.test
-        for texts, label in zip(test.texts, test.labels, strict=True):
+    def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
+        part = self.splits.by_name()[split]
+        for texts, label in zip(part.texts, part.labels, strict=True):
             yield {
                 **dict(zip(("text", "text_pair"), texts, strict=False)),
                 self.task.label_field: self.task.plain(label),
