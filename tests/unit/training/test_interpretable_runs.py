@@ -42,7 +42,9 @@ def test_a_run_with_the_section_is_validated_on_masked_rows_too_and_resumes_to_t
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_section_with_everything_off_is_no_section(config: Any) -> None:
     plain = train(to_folder(config, "plain"))
-    section = parse_config('[data]\ntrain = "a.csv"\n[interpretability]\nmasked_fraction = 0').interpretability
+    section = parse_config(
+        '[data]\ntrain = "a.csv"\n[interpretability]\nmasked_fraction = 0\nadditivity = 0'
+    ).interpretability
     off = train(to_folder(replace(config, interpretability=section), "off"))
     for name in ("metrics.json", "model/model.safetensors"):
         assert (plain / name).read_bytes() == (off / name).read_bytes()

@@ -16,7 +16,7 @@ import torch
 from explicate.errors import UsageError
 from explicate_bundle.players.word_swaps import Swaps
 from explicate_training.config.config_file import format_config, load_config, parse_config
-from explicate_training.interpretability.terms import InterpretabilityConfig
+from explicate_training.interpretability.terms import InterpretabilityConfig, absent
 from explicate_training.interpretability.texts.forbidden_words import SwappedTexts, gap_and_flips, gaps
 from explicate_training.interpretability.texts.rationale_head import RationaleHead
 from explicate_training.loop.progress import StepProgress
@@ -30,7 +30,9 @@ from support.training_runs import to_folder, weights
 
 
 def section(**keys: Any) -> Any:
-    return InterpretabilityConfig(**{"masked_fraction": 0.0, **keys})
+    """The section with these keys, all else off."""
+    off: Any = absent()
+    return replace(off, **keys)
 
 
 def write_rows(path: Path, header: list[str], rows: list[list[str]]) -> Path:
@@ -332,7 +334,7 @@ def test_gap_and_flips_count_each_row_once_by_hand() -> None:
     }
     run = SimpleNamespace(
         task=task_named("classification"),
-        logits=lambda rows: np.array([logits.get(text, (1.0, 0.0)) for (text,) in rows], dtype=np.float32),
+        logits=lambda rows: np.array([logits[text] for (text,) in rows], dtype=np.float32),
     )
     found = gap_and_flips(run, Swaps([("a", "b", "c")]), [("a",), ("none",), ("c",)], seed=0)
     # a: (1, -1) to b (-1, 1), 2 and a flip, and to c (.5, -.5), .5; c: (.5, -.5) to a, .5, and to b, 1.5 and a flip.

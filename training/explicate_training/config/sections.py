@@ -161,6 +161,9 @@ class TrainingOptions:
     weight_decay: float = option(0.01, "weight decay", minimum=0, maximum=1)
     max_gradient_norm: float = option(1.0, "longer gradients are shortened to this norm", above=0, maximum=1e6)
     label_smoothing: float = option(0.0, "part of the target spread over all classes", minimum=0, below=1)
+    device: str = option(
+        "auto", "what trains: cpu, cuda (one GPU), or auto: a GPU when there is one", choices=("auto", "cpu", "cuda")
+    )
     precision: str = option(
         "auto", "fp32, bf16, or auto: bf16 where the hardware has it", choices=("auto", "bf16", "fp32")
     )

@@ -233,12 +233,12 @@ class ImageRun(Run[ImageConfig, ImageSet]):
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")
 
-    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:
-        """The test images, which become upright PNG files, with their labels."""
+    def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:
+        """The images of a split, which become upright PNG files, with their labels."""
         (folder / "held_out").mkdir()
         self._smaller: dict[int, NDArray[np.uint8]] = {}
-        test = self.splits.test
-        for number, (content, label) in enumerate(zip(test.contents, test.labels, strict=True)):
+        part = self.splits.by_name()[split]
+        for number, (content, label) in enumerate(zip(part.contents, part.labels, strict=True)):
             image = decode(read_content(content))
             if max(image.size) > _HELD_OUT_EDGE:
                 image.thumbnail((_HELD_OUT_EDGE, _HELD_OUT_EDGE), Image.Resampling.LANCZOS)

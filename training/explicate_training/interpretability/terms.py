@@ -4,12 +4,26 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any, TypeVar, cast  # Any: configs of any kind
 
 from explicate_training.config.sections import rule_of
+from explicate_training.interpretability.additivity import Additivity
+from explicate_training.interpretability.consistency import Consistency
 from explicate_training.interpretability.masked_rows import MaskedRows
+from explicate_training.interpretability.tables.forbidden_columns import ForbiddenColumns
+from explicate_training.interpretability.tables.network_form import NetworkForm
+from explicate_training.interpretability.tables.sparsity import Sparsity
 from explicate_training.interpretability.term import Term
 from explicate_training.interpretability.texts.forbidden_words import ForbiddenWords
 from explicate_training.interpretability.texts.rationale_head import Rationales
 
-TERMS: tuple[type[Term], ...] = (MaskedRows, Rationales, ForbiddenWords)
+TERMS: tuple[type[Term], ...] = (
+    MaskedRows,
+    Additivity,
+    Consistency,
+    Rationales,
+    ForbiddenWords,
+    ForbiddenColumns,
+    NetworkForm,
+    Sparsity,
+)
 """In the order in which the section lists their keys and a step asks them; the first that hides players decides.
 
 A key may be that of two terms, such as `forbidden` of texts and of tables: the first says what it means.

@@ -23,6 +23,7 @@ from explicate_training.interpretability.masked_rows import MaskedRows
 from explicate_training.interpretability.players import Players
 from explicate_training.interpretability.step_loss import StepLoss
 from explicate_training.interpretability.terms import active_terms, term_of
+from explicate_training.loop.device import placement
 from explicate_training.loop.forgetting import Forgetting, Remembered, forgetting_line
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Fitting, Outcome
@@ -114,8 +115,8 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Writes the model, and what else explanations need."""
 
     @abstractmethod
-    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:
-        """The test rows as held_out.jsonl has them; what is not JSON goes into files of the folder."""
+    def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:
+        """The rows of a split as held_out.jsonl has them; what is not JSON goes into files of the folder."""
 
     def held_out_outputs(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """The model's answers to the test rows as `held_out` wrote them, of its answers to the rows themselves."""
@@ -326,6 +327,7 @@ class Run(ABC, Generic[AnyOf, Part]):
                 data_sha256=self.sha256,
                 tool_versions=tool_versions(self.packages()),
                 precision=outcome.precision,
+                device=placement(self.config.training).name,
                 train_s=round(outcome.train_s, 1),
                 verdict=self.verdict,
                 logit_offsets=[] if self.offsets is None else self.offsets.tolist(),

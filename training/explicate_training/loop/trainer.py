@@ -27,10 +27,11 @@ from torch.utils.data import DataLoader
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from explicate.errors import ExplicateError, UsageError
+from explicate.errors import ExplicateError
 from explicate_training.config.sections import TrainingOptions
 from explicate_training.interpretability.step_loss import StepLoss
 from explicate_training.loop.checkpoints import CheckpointRule, Patience, checkpoint_rule
+from explicate_training.loop.device import placement
 from explicate_training.loop.optimisers import trainer_options, unfreezing, weight_groups
 from explicate_training.loop.rows import EpochOrder
 from explicate_training.tasks.task import TargetScale, Task
@@ -59,38 +60,6 @@ def one_thread(*, when: bool) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
-
-
-def training_device() -> str:
-    """ "cuda", "mps" or "cpu": what the Trainer takes, too."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def use_bf16(wanted: str) -> bool:
-    """Resolves "auto", "bf16" or "fp32" for this machine. Raises UsageError when bf16 is wanted and not possible."""
-    if wanted == "auto":
-        return bf16_pays()
-    device = training_device()
-    if wanted == "bf16" and (device == "mps" or (device == "cuda" and not torch.cuda.is_bf16_supported())):
-        raise UsageError(f"training.precision is bf16, which this {device} device does not do: use auto or fp32")
-    return wanted == "bf16"
-
-
-def bf16_pays() -> bool:
-    """Whether the device that will train has bf16 arithmetic.
-
-    On a CPU that means AMX or AVX512-BF16: with the latter a step of MiniLM-L6 took 0.25 ms a token against 0.55 ms in
-    fp32; without either, bf16 is emulated and slower.
-    """
-    device = training_device()
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    if device == "mps" or not hasattr(torch.cpu, "get_capabilities"):  # an older torch does not tell
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
 _LOGS_PER_RUN = 100  # points of the loss curve
@@ -298,12 +267,13 @@ def _arguments(fitting: Fitting, rule: CheckpointRule, *, rows: int, evaluation_
     steps_per_epoch = math.ceil(rows / config.batch_size)
     steps = steps_per_epoch * config.epochs
     steps_per_evaluation = max(1, math.ceil(steps_per_epoch / config.evaluations_per_epoch))
-    return TrainingArguments(
+    place = placement(config)
+    arguments = TrainingArguments(
         output_dir=str(fitting.checkpoints),
         seed=config.seed,
-        use_cpu=training_device() == "cpu",
+        use_cpu=place.device == "cpu",
         # CUDA needs to be told to add in a fixed order; a CPU does so anyway.
-        full_determinism=training_device() == "cuda",
+        full_determinism=place.device == "cuda",
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.batch_size,
         per_device_eval_batch_size=evaluation_rows,
@@ -313,7 +283,7 @@ def _arguments(fitting: Fitting, rule: CheckpointRule, *, rows: int, evaluation_
         warmup_steps=math.ceil(config.warmup_fraction * steps),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_gradient_norm,
-        bf16=use_bf16(config.precision),
+        bf16=place.bf16,
         remove_unused_columns=False,
         average_tokens_across_devices=False,  # our loss is a mean already
         eval_strategy="steps",
@@ -328,11 +298,14 @@ def _arguments(fitting: Fitting, rule: CheckpointRule, *, rows: int, evaluation_
         logging_strategy="steps",
         logging_steps=max(1, steps // _LOGS_PER_RUN),
         logging_first_step=True,
-        dataloader_pin_memory=training_device() == "cuda",
+        dataloader_pin_memory=place.device == "cuda",
         disable_tqdm=True,
         report_to="none",
         log_level="error",
     )
+    if arguments.n_gpu > 1:  # or a step would be of so many batches, with one copy of the model in each GPU
+        arguments._n_gpu = 1
+    return arguments
 
 
 def _history(log: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:

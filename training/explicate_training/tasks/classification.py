@@ -58,6 +58,7 @@ class Classification(Task):
     # F1 is that of the majority answer until a rare class wins somewhere; how rows are ranked shows sooner and surer.
     imbalanced_metric = "auroc"
     decided_metrics = ("accuracy", "f1_macro")
+    one_of_classes = True
     decision_metric = "f1_macro"
     imbalances = ("none", "class-weights", "over-sampling", "under-sampling")
     problem_type = "single_label_classification"

@@ -91,6 +91,7 @@ class Task(ABC):
     errors: ClassVar[tuple[str, ...]] = ()  # metrics that are better when smaller, besides the loss
     imbalances: ClassVar[tuple[str, ...]] = ("none",)  # what may be done about rare classes
     smooths_labels: ClassVar[bool] = True  # whether training.label_smoothing makes sense
+    one_of_classes: ClassVar[bool] = False  # whether outputs are classes, one of which is right
     problem_type: ClassVar[str]  # what transformers calls it
     score: ClassVar[tuple[str, str]]  # name and title of the metric that compares models, and finds suspicious columns
     spare_score: ClassVar[tuple[str, str]]  # that compares them where the first is undefined

@@ -255,9 +255,9 @@ class TextRun(Run[Config, TextSet]):
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")
 
-    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
-        test = self.splits.test
-        for texts, label, marks in zip(test.texts, test.labels, self.rationales("test"), strict=True):
+    def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
+        part = self.splits.by_name()[split]
+        for texts, label, marks in zip(part.texts, part.labels, self.rationales(split), strict=True):
             named = [[mark.start, mark.stop] for mark in marks or () if mark.text == 0]
             yield {
                 **dict(zip(("text", "text_pair"), texts, strict=False)),

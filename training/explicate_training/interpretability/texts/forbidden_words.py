@@ -51,7 +51,7 @@ class ForbiddenWords(Term):
     title = "gap between the answers to texts and to the same with forbidden words swapped, in logits"
     about = "the answer shall be the same whichever word of a list is in a text"
 
-    forbidden: Names = option(
+    forbidden: Names = option(  # noqa: RUF009 - a tuple
         (),
         "what the label must not depend on: columns of a table; of texts words, which are swapped for each other, or "
         "files with a list of them",
