@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from explicate.v1.bundle_pb2 import TextSchema, WordList
 from explicate.v1.training_run_pb2 import TrainingRun
-from explicate_training.interpretability.players import Players
+from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.terms import term_of
 from explicate_training.interpretability.texts.forbidden_words import OPTION as FORBIDDEN
 from explicate_training.interpretability.texts.forbidden_words import ForbiddenWords
@@ -230,6 +230,16 @@ class TextRun(Run[Config, TextSet]):
             lexicon, path = self._lexicon, self._rationales.rationales
             return lexicon.marks_of_all(texts, path) if train else [lexicon.marks(one) for one in texts]
         return [None] * len(part) if part.rationales is None else part.rationales.tolist()
+
+    def batch_of(self, name: str, rows: Sequence[int]) -> Batch:
+        encoded, texts = self._encoded[name], self.splits.by_name()[name].texts
+        owners = token_owners(self._model, [texts[row] for row in rows])
+        return self._collate([{**encoded[row], OWNERS: own} for row, own in zip(rows, owners, strict=True)])
+
+    def answers_to(self, inputs: Batch) -> NDArray[np.floating[Any]]:
+        model = self._model.model.train(False)
+        logits = model(**{name: values.to(model.device) for name, values in inputs.items()}).logits
+        return self.task.in_unit(logits.float().cpu().numpy(), self.scale)
 
     def predict(self, name: str) -> NDArray[np.floating[Any]]:
         return self.task.in_unit(self._model.predict(self._encoded[name]), self.scale)
