@@ -70,6 +70,7 @@ def publish_table(
     labels: Sequence[str] = (),
     spread: bool = False,
     schema: Sequence[ColumnSchema] = (),
+    interpretability: bundle_pb2.Interpretability | None = None,
 ) -> Path:
     """A bundle over number columns c0, c1, … or those of a schema; without labels it is a regression."""
     folder = repository / model / "1"
@@ -82,6 +83,7 @@ def publish_table(
     write_background(folder / "background.npz", Background(rows, np.zeros((len(rows), 0), np.int64), weights))
     named = list(schema) or [ColumnSchema(name=f"c{number}", type=COLUMN_TYPE_NUMBER) for number in range(columns)]
     manifest = _manifest(model, "TABULAR", labels)
+    manifest.MergeFrom(bundle_pb2.Bundle(interpretability=interpretability))
     manifest.tabular.CopyFrom(bundle_pb2.TabularSchema(columns=named, background_rows=len(rows)))
     golden = np.random.Generator(np.random.Philox(9)).normal(size=(4, columns)).astype(np.float32)
     outputs = OnnxRuntime(folder / "model.onnx", threads=1).run({"numbers": golden})
