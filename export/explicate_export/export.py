@@ -8,7 +8,7 @@ from pathlib import Path
 from explicate.v1 import bundle_pb2
 from explicate_bundle.errors import SignatureError
 from explicate_bundle.signatures import check_sign_key
-from explicate_bundle.writing import FORMAT_VERSION, GRAPH_NAME, MODEL_CARD_NAME
+from explicate_bundle.writing import FORMAT_VERSION, GRAPH_NAME, GRAPH_PRECISION, MODEL_CARD_NAME
 from explicate_export.conversion import BundleParts, ModelExport, Say, convert
 from explicate_export.errors import TrivialModel, UsageError
 from explicate_export.image.conversion import ImageExport
@@ -100,7 +100,6 @@ def _evaluated(
     return evaluation
 
 
-_PRECISION = "fp32"
 _TOOLS = (
     "explicate",
     "numpy",
@@ -119,7 +118,7 @@ def _manifest(run: FinishedRun, parts: BundleParts) -> bundle_pb2.Bundle:
     """The manifest but for the model's name, version and files, which publication fills in."""
     manifest = bundle_pb2.Bundle(
         format_version=FORMAT_VERSION,
-        precision=_PRECISION,
+        precision=GRAPH_PRECISION,
         provenance=bundle_pb2.Provenance(
             data_sha256=run.record.data_sha256,
             seed=run.record.seed,
