@@ -3,12 +3,11 @@
 import re
 from collections.abc import Iterator
 from math import isfinite
-from pathlib import Path
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.input_kind import INPUT_KINDS, ModelKind, kind_of
 from explicate_bundle.kinds.kind import Check
-from explicate_bundle.writing import FORMAT_VERSION, GOLDEN_NAME, GRAPH_NAME, VARIANT_PRECISIONS
+from explicate_bundle.writing import FORMAT_VERSION, GOLDEN_NAME, GRAPH_NAME, VARIANT_PRECISIONS, variant_name
 
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """The rule that bundle.proto states for Bundle.model."""
@@ -72,20 +71,19 @@ def _file_checks(manifest: bundle_pb2.Bundle, *required: str) -> Iterator[Check]
 
 
 def _variant_checks(manifest: bundle_pb2.Bundle) -> Iterator[Check]:
-    """After those of the files: a variant's file is a plain name, and a graph whose weights are all in it."""
+    """What must hold of the variants."""
     names = [file.name for file in manifest.files]
-    for key in ("precision", "file"):
-        told = [getattr(variant, key) for variant in manifest.variants]
-        yield len(set(told)) == len(told), f"a {key} in variants repeats"
+    precisions = [variant.precision for variant in manifest.variants]
+    yield len(set(precisions)) == len(precisions), "precisions in variants repeat"
     golden = manifest.HasField("golden_attributions")
     yield golden or not manifest.variants, "variants are listed without golden_attributions to hold them to"
     for variant in manifest.variants:
         path = f"variants[{variant.precision}]"
         known = variant.precision in VARIANT_PRECISIONS and variant.precision != manifest.precision
         yield known, f"precision {variant.precision!r} in variants is not known, or is model.onnx's own"
-        yield variant.file in names, f"{path}.file is {variant.file!r}, which files do not list"
-        is_graph = Path(variant.file).suffix == Path(GRAPH_NAME).suffix and variant.file != GRAPH_NAME
-        yield is_graph, f"{path}.file is {variant.file!r}, which is not a graph of its own"
+        name = variant_name(variant.precision)
+        yield variant.file == name, f"{path}.file is {variant.file!r}, not {name!r}"
+        yield name in names, f"files do not list {name}, which variants do"
         for what in ("output", "attribution"):
             allowed, found = (getattr(variant, f"{what}_{part}") for part in ("tolerance", "difference"))
             yield isfinite(allowed) and allowed > 0, f"{path}.{what}_tolerance is {allowed}, not a number above 0"

@@ -55,6 +55,13 @@ class Settings:
     device_memory_bytes: int = _setting(
         0, "memory of a device that one model's session may take; 0: as much as there is", minimum=0
     )
+    precision: str = _setting(
+        "auto",
+        "what models compute in: fp32, as model.onnx is written; fp16 or int8, a variant that each bundle must have "
+        "then; or auto: fp16 on a GPU, int8 on a CPU where it is faster, if the bundle has it and it gives the golden "
+        "answers here, else fp32",
+        choices=("auto", "fp32", "fp16", "int8"),
+    )
     threads: int = _setting(
         0, "threads that run one model; 0: one a core, as far as the cgroup allows", minimum=0, maximum=_C_INT
     )

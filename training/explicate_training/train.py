@@ -7,6 +7,7 @@ from typing import Any  # runs of any kind
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.image.config import ImageConfig
 from explicate_training.image.run import ImageRun
+from explicate_training.loop.device import placement
 from explicate_training.loop.optimisers import told
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.run import Run
@@ -52,11 +53,14 @@ def train(
         ExplicateError: the training diverged, or a file could not be written.
     """
     progress = progress or StepProgress()
+    place = placement(config.training)  # before the data are read: the device may not be there
     directory = RunDirectory(Path(config.output.directory))
     with directory.locked():
+        progress.say(f"trains {place}")
         run = prepare_data(config, progress.say)
         run.load()
         run.check_servable()
+        run.start_terms()
         identity = f"{format_config(config)}\n# data {run.sha256}\n"
         resuming = directory.start(identity, resume=resume, restart=restart)
         with directory.written():

@@ -48,7 +48,12 @@ def _half(model: Any, path: Path, *, kept: Sequence[str] = ()) -> None:
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
     blocked = [*DEFAULT_OP_BLOCK_LIST, *kept]
-    _save(convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True, op_block_list=blocked), path)
+    half = convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked)
+    del half.graph.value_info[:]
+    nodes = {tuple(node.output): node for node in half.graph.node}  # a weight that two operators keep is cast twice
+    del half.graph.node[:]
+    half.graph.node.extend(nodes.values())
+    _save(half, path)
 
 
 def _dynamic(model: Any, path: Path) -> None:

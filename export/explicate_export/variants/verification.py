@@ -27,6 +27,7 @@ OUTPUT_TOLERANCE = 5e-3
 """Of a probability, or of the spread of a regression's target."""
 ATTRIBUTION_TOLERANCE = 0.02
 """||a - b|| / ||b|| of an input's attributions."""
+_MOST_SAID = 160  # characters of an error of onnx's tools
 MOST_SIZE = 0.52
 """Of model.onnx. A variant that is larger is not worth a file."""
 
@@ -151,7 +152,8 @@ def _attempt(subject: Subject, precision: str, way: Way, path: Path) -> Attempt:
             write_variant(subject.graph, way, path)
             return _measured(subject, precision, way, path)
     except Exception as error:  # onnx's tools and the runtime raise whatever their parts raise
-        return Attempt(precision, way.how, subject.words, f"onnxruntime cannot make or run it ({first_line(error)})")
+        said = first_line(error).replace(str(path), path.name)[:_MOST_SAID]
+        return Attempt(precision, way.how, subject.words, f"onnxruntime cannot make or run it ({said})")
 
 
 def _measured(subject: Subject, precision: str, way: Way, path: Path) -> Attempt:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate.v1.bundle_pb2 import GoldenAttributions
+from explicate.v1.bundle_pb2 import GoldenAttributions, ModelVariant
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.model_inputs import ModelInput
 from explicate_bundle.objective import Objective
@@ -94,6 +94,7 @@ class Trial:
         logit_difference: largest absolute difference of a golden logit or value; None when it did not get that far.
         attribution_difference: largest relative difference of an input's attributions; None when not compared.
         seconds_per_row: model time of one golden row, median of the rounds; None when it was not timed.
+        score_difference: largest absolute difference of a golden probability or value; None but for a variant.
     """
 
     runtime: str
@@ -102,6 +103,7 @@ class Trial:
     logit_difference: float | None = None
     attribution_difference: float | None = None
     seconds_per_row: float | None = None
+    score_difference: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -120,6 +122,7 @@ class GoldenCheck:
         """
         self._manifest = manifest = bundle.manifest
         self._modality = modality
+        self._objective = bundle.kind.predicts
         self._golden = bundle.golden()
         self.rows = [modality.encode(value).row for value in self._golden.inputs]
         self._recipe = recipe = manifest.golden_attributions
@@ -136,19 +139,35 @@ class GoldenCheck:
         """Whether a lower precision than the bundle's may serve it."""
         return self._manifest.golden_reduced_tolerance > 0
 
-    def judge(self, runtime: Runtime) -> Trial:
-        """Compare the runtime's answers with the golden ones."""
-        trial = Trial(runtime.name, runtime.precision)
-        same = runtime.precision == self._manifest.precision
-        allowed = self._manifest.golden_tolerance if same else self._manifest.golden_reduced_tolerance
-        difference = float(np.abs(self.answers(runtime, self.rows) - self._golden.outputs).max())
-        trial = replace(trial, logit_difference=difference)
+    def judge(self, runtime: Runtime, variant: ModelVariant | None = None) -> Trial:
+        """Compare the runtime's answers with the golden ones; as closely as a variant says, if it has loaded one."""
+        answers, golden = self.answers(runtime, self.rows), self._golden.outputs
+        trial = Trial(runtime.name, runtime.precision, logit_difference=float(np.abs(answers - golden).max()))
+        if variant is not None:
+            trial = replace(trial, score_difference=score_difference(answers, golden, self._objective))
+        difference, allowed = self._output_difference(trial, variant)
         if not difference <= allowed:
             return replace(trial, reason=_refusal("outputs", difference, trial, allowed))
-        if not self._attributes:
-            return trial
-        difference, allowed = max(self._attribution_differences(runtime)), self._recipe.tolerance
+        if self._attributes:
+            return self._judge_attributions(runtime, trial, variant)
+        if variant is not None:
+            return replace(trial, reason=f"{trial.precision} cannot be held to golden attributions of another engine")
+        return trial
+
+    def _output_difference(self, trial: Trial, variant: ModelVariant | None) -> tuple[float, float]:
+        """What the outputs are off by, and may be."""
+        if variant is not None:
+            assert trial.score_difference is not None
+            return trial.score_difference, variant.output_tolerance
+        assert trial.logit_difference is not None
+        same = trial.precision == self._manifest.precision
+        allowed = self._manifest.golden_tolerance if same else self._manifest.golden_reduced_tolerance
+        return trial.logit_difference, allowed
+
+    def _judge_attributions(self, runtime: Runtime, trial: Trial, variant: ModelVariant | None) -> Trial:
+        difference = max(self._attribution_differences(runtime))
         trial = replace(trial, attribution_difference=difference)
+        allowed = self._recipe.tolerance if variant is None else variant.attribution_tolerance
         if not difference <= allowed:
             return replace(trial, reason=_refusal("attributions", difference, trial, allowed))
         return trial

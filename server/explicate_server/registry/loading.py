@@ -96,7 +96,7 @@ class BundleLoader:
         manifest = bundle.manifest
         name = f"{manifest.model}/{manifest.version}"
         choose = partial(self._choose, bundle, modality)
-        sessions = await self._run(open_sessions, self.placement.devices, choose, name=name)
+        sessions = await self._run(open_sessions, self.placement, choose, name=name)
         async with self._measuring:  # two that are measured at once would each seem half as fast
             instances = [await self._run(_measured, bundle, modality, runtime) for runtime in sessions.runtimes]
         batcher = Batcher(
@@ -122,6 +122,8 @@ class BundleLoader:
             runtime=like.name.rpartition("-")[0] if like else settings.runtime,
             threads=settings.threads or usable_cores(),
             loaders=self._loaders(device),
+            precision=like.precision if like else settings.precision,
+            device=device,
         )
 
     def close(self) -> None:

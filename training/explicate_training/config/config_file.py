@@ -11,7 +11,7 @@ from typing import Any  # TOML values
 import tomlkit
 
 from explicate.errors import UsageError
-from explicate_training.config.sections import about_option, options_of
+from explicate_training.config.sections import about_option, options_of, rule_of
 from explicate_training.image.config import ImageConfig
 from explicate_training.table.config import TableConfig
 from explicate_training.text.config import Config
@@ -23,7 +23,14 @@ KINDS: Mapping[str, type[AnyConfig]] = {"table": TableConfig, "image": ImageConf
 TUNE_SECTION = "tune"
 """Of a file, what `explicate tune` varies; a run does not read it."""
 
-_TYPE_NAMES = {str: "a string", int: "a whole number", float: "a number", dict: "a section"}
+_TYPE_NAMES = {
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    tuple: "a list of strings",
+    dict: "a section",
+}
 _EXAMPLE_WIDTH = 44  # column where the example's comments begin
 
 
@@ -91,16 +98,25 @@ def with_seed(config: AnyConfig, seed: int) -> AnyConfig:
     return replace(config, training=training)
 
 
+def with_device(config: AnyConfig, device: str) -> AnyConfig:
+    """The config with another device."""
+    training: Any = replace(config.training, device=device)
+    return replace(config, training=training)
+
+
 def format_config(config: AnyConfig) -> str:
-    """The whole config as TOML; `parse_config` gives it back."""
+    """The whole config as TOML; `parse_config` gives it back. A section that may be left out, and is, stays out."""
     document = tomlkit.document()
+    absent = type(config)()
     for section in fields(config):
         table = tomlkit.table()
         values = getattr(config, section.name)
+        if values == getattr(absent, section.name) != type(values)():
+            continue
         for declared in options_of(values):
             value = getattr(values, declared.name)
             if value != {}:
-                table.add(declared.name, value)
+                table.add(declared.name, _plain(value))
         document.add(section.name, table)
     return tomlkit.dumps(document)
 
@@ -111,7 +127,7 @@ def example_config(kind: str = "text") -> str:
     lines = ["# A training run for `explicate train`. Every option stands here with its default; leave out what fits."]
     lines += ["# Paths are taken from this file's folder."]
     for section in fields(config):
-        values = getattr(config, section.name)
+        values = type(getattr(config, section.name))()
         lines += ["", f"[{section.name}]  # {(type(values).__doc__ or '').splitlines()[0]}"]
         inner = []
         for declared in options_of(values):
@@ -120,10 +136,14 @@ def example_config(kind: str = "text") -> str:
                 inner += ["", f"[{section.name}.{declared.name}]", f"# {about}"]
                 continue
             value = config.example.get(f"{section.name}.{declared.name}", value)
-            setting = f"{declared.name} = {tomlkit.item(value).as_string()}"
+            setting = f"{declared.name} = {tomlkit.item(_plain(value)).as_string()}"
             lines.append(f"{setting:<{_EXAMPLE_WIDTH}}# {about}")
         lines += inner
     return "\n".join(lines) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _kind(document: dict[str, Any]) -> type[AnyConfig]:
@@ -141,11 +161,17 @@ def _read(path: Path) -> str:
 
 
 def _section(kind: type[AnyConfig], name: str, values: Any) -> Any:
-    defaults = getattr(kind(), name)
+    defaults = type(getattr(kind(), name))()
     if not isinstance(values, dict):
         raise UsageError(f"{name} must be a section, written [{name}]")
     known = _known(f"{name}.", values, {declared.name for declared in fields(defaults)})
-    typed = {key: _typed(f"{name}.{key}", value, type(getattr(defaults, key))) for key, value in known.items()}
+    numbers = {declared.name for declared in fields(defaults) if rule_of(declared).numbers}
+    typed = {
+        key: _numbers(f"{name}.{key}", value)
+        if key in numbers
+        else _typed(f"{name}.{key}", value, type(getattr(defaults, key)))
+        for key, value in known.items()
+    }
     return replace(defaults, **typed)
 
 
@@ -158,9 +184,17 @@ def _known(prefix: str, values: dict[str, Any], names: set[str]) -> dict[str, An
     return values
 
 
+def _numbers(key: str, value: Any) -> dict[str, float]:
+    if type(value) is not dict:
+        raise UsageError(f"{key} must be {_TYPE_NAMES[dict]}, not {value!r}")
+    return {name: _typed(f"{key}.{name}", number, float) for name, number in value.items()}
+
+
 def _typed(key: str, value: Any, wanted: type) -> Any:
     if wanted is float and type(value) is int:
         return float(value)
+    if wanted is tuple and type(value) is list and all(type(one) is str for one in value):
+        return tuple(value)
     if type(value) is not wanted:  # not isinstance: TOML's true is no whole number
         raise UsageError(f"{key} must be {_TYPE_NAMES[wanted]}, not {value!r}")
     entries = value if isinstance(value, dict) else {}
