@@ -3,7 +3,7 @@
 Texts: 4,000 food reviews, fine-tuned by cross-entropy, by each term of `[interpretability]` alone, and by its defaults;
 judged on 1,000 other reviews. Tables: credit, churn and hdma in the forms free, pairs, additive and monotone. Each run
 is kept as JSON in benchmarks/results/interpretability, so that a run that was cut off goes on with the next one. It
-says first how long it will take; `--rehearse` does all of it with a tiny model in a minute or two, to see that it works.
+says first how long it will take; `--rehearse` does all of it with a tiny model in a minute or two: does it work?
 """
 
 import argparse
@@ -22,6 +22,7 @@ from benchmarks.interpretability_runs import (
     TABLES,
     Size,
     Variant,
+    config_of,
     keep,
     known_record,
     measure_run,
@@ -72,6 +73,7 @@ def run_all(wanted: Sequence[Variant], size: Size) -> list[dict[str, Any]]:
     """Runs what is not known yet, and tells how long the rest takes."""
     records, left = [], []
     for one in wanted:
+        config_of(one, size)  # a wrong one is told before hours of training
         known = known_record(one, size)
         records += [known] if known else []
         left += [] if known else [one]

@@ -1,8 +1,8 @@
 """What the runs of `benchmarks.interpretability` say: each line that was asked for, met or with its figure.
 
-Differences are paired: the same inputs, in the same order, by two variants. An interval is a bootstrap over inputs (2,000
-draws); in each draw a statistic is taken seed by seed, and its mean over the seeds is what is told. So an interval says
-how far other inputs would move it; how far seeds are apart is told beside it.
+Differences are paired: the same inputs, in the same order, by two variants. An interval is a bootstrap over inputs
+(2,000 draws); in each draw a statistic is taken seed by seed, and its mean over the seeds is what is told. So an
+interval says how far other inputs would move it; how far seeds are apart is told beside it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -87,11 +87,8 @@ def figures_of(record: Record, metric: str, key: str) -> Floats:
 
 def right(record: Record) -> Floats:
     """Of each test row whether it is answered rightly, 0 or 1."""
-    answers = np.array(record["test"]["outputs"]).argmax(axis=1)
-    labels = record["labels"]
-    return np.array(
-        [labels[answer] == label for answer, label in zip(answers, record["test"]["label"], strict=True)], float
-    )
+    test, labels = record["test"], np.array(record["labels"])
+    return (labels[np.array(test["outputs"]).argmax(axis=1)] == np.array(test["label"])).astype(np.float64)
 
 
 def understood(record: Record) -> Floats:
@@ -203,19 +200,18 @@ def auroc_difference(pairs: Sequence[tuple[Record, Record]]) -> tuple[float, flo
     for ours, theirs in pairs:
         positive = np.array([label == ours["labels"][1] for label in ours["test"]["label"]])
         counts = np.apply_along_axis(np.bincount, 1, draws(len(positive)), minlength=len(positive))
-        whole = np.ones((1, len(positive)))
-        first, second = (
-            auroc(
-                np.diff(np.array(one["test"]["outputs"])[:, :2], axis=1)[:, 0],
-                positive,
-                np.concatenate([whole, counts]),
-            )
-            for one in (ours, theirs)
-        )
+        counts = np.concatenate([np.ones((1, len(positive)), dtype=counts.dtype), counts])
+        first, second = (auroc(_margins(one), positive, counts) for one in (ours, theirs))
         of_seeds.append(float(first[0] - second[0]))
         samples.append(first[1:] - second[1:])
     lower, upper = np.quantile(np.mean(samples, axis=0), [0.025, 0.975]).tolist()
     return float(np.mean(of_seeds)), lower, upper, f"seeds {', '.join(f'{one:+.3f}' for one in of_seeds)}"
+
+
+def _margins(record: Record) -> Floats:
+    """How much the second class is preferred to the first, float64 [test rows]."""
+    outputs = np.array(record["test"]["outputs"], dtype=np.float64)
+    return np.asarray(outputs[:, 1] - outputs[:, 0])
 
 
 def auroc(scores: Floats, positive: NDArray[np.bool_], counts: Floats) -> Floats:
@@ -246,8 +242,11 @@ def told_table(lines: Sequence[Line]) -> str:
 
 def absolute_table(records: Records) -> str:
     """What each variant of texts has by itself: means over seeds."""
-    head = "| variant | accuracy | masked accuracy | additive R² median | evaluations a player, median / p90 | sufficiency − random | plausibility | negation | training s |"
-    rows = [head, "|---|---|---|---|---|---|---|---|---|"]
+    titles = (
+        "variant", "accuracy", "masked accuracy", "additive R² median", "evaluations a player, median / p90",
+        "sufficiency − random", "plausibility", "negation", "training s",
+    )  # fmt: skip
+    rows = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
     for name in records.names(_TEXT):
         found = records.of(_TEXT, name)
 
@@ -260,7 +259,8 @@ def absolute_table(records: Records) -> str:
 
         cost = figure("evaluations_per_player", "per_player")
         cells = [
-            over(right, mean), over(figure("masked_accuracy", "mean"), mean), over(figure("additive_r2", "default"), median),
+            over(right, mean), over(figure("masked_accuracy", "mean"), mean),
+            over(figure("additive_r2", "default"), median),
             f"{over(cost, median)} / {over(cost, p90)}", over(figure("sufficiency", "gain"), mean),
             over(figure("plausibility", "above_chance"), mean), over(understood, mean),
             f"{np.mean([one['train_s'] for one in found]):.0f}",

@@ -1,4 +1,4 @@
-"""The pictures of `benchmarks.interpretability`: accuracy against the cost of an explanation, for light and dark pages."""
+"""The pictures of `benchmarks.interpretability`: accuracy against the cost of an explanation, light and dark."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,8 +1,8 @@
 """The runs of `benchmarks.interpretability`: which variants there are, and what is measured of one of them.
 
-A run is trained, exported and measured as any user would do it, and becomes one JSON file: the answers on its test rows,
-the figures of each explained input, whether negations are understood, and how long training took. Variants differ in
-`[interpretability]` alone.
+A run is trained, exported and measured as any user would do it, and becomes one JSON file: the answers on its test
+rows, the figures of each explained input, whether negations are understood, and how long training took. Variants
+differ in `[interpretability]` alone.
 """
 
 import csv

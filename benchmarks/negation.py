@@ -1,8 +1,8 @@
 """Whether a model of reviews understands "not": praise that is denied must be worse praise.
 
-Additivity must not make a bag of words. Each case is a sentence from a template with a word of praise, and the same with
-the word denied; it is understood if the probability of the label that praises falls. (A test of the kind of CheckList,
-Ribeiro and others, ACL 2020.)
+Additivity must not make a bag of words. Each case is a sentence from a template with a word of praise, and the same
+with the word denied; it is understood if the label that praises loses by it. (A test of the kind of CheckList, Ribeiro
+and others, ACL 2020.)
 """
 
 from itertools import product

@@ -74,6 +74,7 @@ class Run(ABC, Generic[AnyOf, Part]):
         self.scale = self.task.scale(self.targets["train"])
         self.report, lines = self.describe_data()
         self.offsets: NDArray[np.float64] | None = None  # of the logits, for rare classes
+        self.measured: dict[str, Any] = {}  # by terms after the training, by their names; into metrics.json
         self.step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]
         if few := few_rows({name: len(part) for name, part in parts.items()}, config.data):
             self.warn(few)
@@ -226,6 +227,7 @@ class Run(ABC, Generic[AnyOf, Part]):
         for one in forgotten.values():
             say(forgetting_line(one))
         metrics |= {"forgetting": forgotten} if forgotten else {}
+        metrics |= {"terms": self.measured} if self.measured else {}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         self.write_model(folder)
         rows = list(self.held_out(folder))
