@@ -72,8 +72,8 @@ class Pruning(Term):
             if share and kind not in found:
                 other = f"; it has {' and '.join(sorted(found))}" if found else ""
                 raise UsageError(
-                    f"interpretability.pruning.{kind}: this model has no {kind} that could be taken out{other}, so leave "
-                    "it out"
+                    f"interpretability.pruning.{kind}: this model has no {kind} that could be taken out{other}, so "
+                    "leave it out"
                 )
         return None
 
