@@ -139,7 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = size.folder.with_name("interpretability-rehearsal")
         shutil.rmtree(folder, ignore_errors=True)
         size = rehearsal(folder)
-    wanted = variants(arguments.only, names, 1 if arguments.rehearse else arguments.seeds)
+    seeds, tables = (1, TABLES[:1]) if arguments.rehearse else (arguments.seeds, TABLES)
+    wanted = variants(arguments.only, names, seeds, tables)
     if not wanted:
         parser.error(f"there is no variant of {arguments.variants}")
     records = run_all(wanted, size)

@@ -91,14 +91,14 @@ class Variant:
         return f"{self.data}-{self.name}-{self.seed}"
 
 
-def variants(only: str, names: Sequence[str], seeds: int) -> list[Variant]:
+def variants(only: str, names: Sequence[str], seeds: int, tables: Sequence[str] = TABLES) -> list[Variant]:
     """All runs, seed by seed, so that a part of them is a fair comparison already."""
     found = []
     for seed in range(seeds):
         if only != "tables":
             found += [Variant(_TEXT, name, seed) for name in TEXT_VARIANTS]
         if only != "text":
-            found += [Variant(data, name, seed) for data in TABLES for name in TABLE_VARIANTS]
+            found += [Variant(data, name, seed) for data in tables for name in TABLE_VARIANTS]
     return [one for one in found if not names or one.name in names]
 
 
