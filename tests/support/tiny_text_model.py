@@ -55,7 +55,7 @@ def write_tiny_text_model(directory: Path, *, labels: Sequence[str] = ("other", 
         torch.manual_seed(seed)
         model = BertForSequenceClassification(_config(labels, vocabulary_size=len(tokenizer)))
     model.train(False)
-    _spread_logits(model, tokenizer, seed)
+    spread_logits(model, tokenizer, seed)
     tokenizer.save_pretrained(directory)
     model.save_pretrained(directory)
 
@@ -100,7 +100,7 @@ def _config(labels: Sequence[str], *, vocabulary_size: int) -> BertConfig:
 
 
 @torch.no_grad()
-def _spread_logits(model: BertForSequenceClassification, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
+def spread_logits(model: BertForSequenceClassification, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
     """Rescales the last layer so that each logit has mean 0 and the wanted spread over random texts."""
     stream = random.Random(seed)
     texts = [" ".join(stream.choices(WORDS, k=stream.randint(3, 30))) for _ in range(64)]
