@@ -29,6 +29,7 @@ usage.
 examples:
   explicate export runs/reviews --repository repository
   explicate export runs/reviews --repository repository --name food-reviews --version 3
+  explicate export runs/reviews --repository repository --evaluate --evaluate-inputs 50
   explicate export runs/reviews --repository repository --variants fp16,int8
   explicate serve --repository repository
 """
@@ -70,6 +71,18 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="publish a model even if it was not shown to be better than always the same answer",
     )
     parser.add_argument(
+        "--evaluate",
+        action="store_true",
+        help="measure how well the model can be explained (`explicate evaluate`), for manifest, card and report",
+    )
+    parser.add_argument(
+        "--evaluate-inputs",
+        metavar="N",
+        type=int,
+        default=200,
+        help="held-out inputs to measure that on (default: %(default)s)",
+    )
+    parser.add_argument(
         "--variants",
         metavar="auto|none|NAMES",
         default="auto",
@@ -86,13 +99,16 @@ def run(args: argparse.Namespace) -> int:
 
     if args.compare < 1:
         raise UsageError(f"--compare must be at least 1, not {args.compare}")
+    if args.evaluate_inputs < 1:
+        raise UsageError(f"--evaluate-inputs must be at least 1, not {args.evaluate_inputs}")
     model = args.name or args.run_directory.resolve().name
     check_target(args.repository, model, version=args.version)
     variants = _variants(args.variants)
 
     from explicate_export.export import ExportOptions, export_run
 
-    options = ExportOptions(model, args.version, args.compare, args.sign_key, args.allow_trivial, variants)
+    evaluated = args.evaluate_inputs if args.evaluate else None
+    options = ExportOptions(model, args.version, args.compare, args.sign_key, args.allow_trivial, variants, evaluated)
     path = export_run(args.run_directory, args.repository, options, say=_say)
     _say(f"published; next: explicate serve --repository {args.repository}")
     print(path)

@@ -17,6 +17,12 @@ from explicate_export.publish import check_target, stage_bundle
 from explicate_export.table.conversion import TableExport
 from explicate_export.text.conversion import TextExport
 from explicate_export.training_run import FinishedRun, read_run
+from explicate_standards.evaluated_model import open_staged
+from explicate_standards.evaluation import Evaluation, chosen_metrics
+from explicate_standards.held_out_rows import read_rows, rows_of_run
+from explicate_standards.measuring import measure
+from explicate_standards.run_report import add_to_run
+from explicate_standards.told import as_message
 
 EXPORTS: dict[str, type[ModelExport]] = {"text": TextExport, "table": TableExport, "image": ImageExport}
 """By the name of what a model reads; a new kind is one entry."""
@@ -50,6 +56,7 @@ class ExportOptions:
     sign_key: Path | None = None
     allow_trivial: bool = False  # publish a model that was not shown to have learnt anything
     variants: Sequence[str] | None = None  # precisions of model.onnx to make besides; None: what the kind of model gets
+    evaluated_inputs: int | None = None  # on how many to measure how well it can be explained; None: that is left out
 
 
 def export_run(run_directory: Path, repository: Path, options: ExportOptions, *, say: Say = lambda _: None) -> Path:
@@ -69,10 +76,27 @@ def export_run(run_directory: Path, repository: Path, options: ExportOptions, *,
             model, staged.folder, compared_inputs=options.compared_inputs, variants=options.variants, say=say
         )
         manifest = _manifest(model.run, parts)
+        evaluation = _evaluated(model.run, staged.folder, manifest, options, say)
         card = model_card(options.model, model.run, manifest, parts)
         (staged.folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
         say(f"model.onnx is {(staged.folder / GRAPH_NAME).stat().st_size / 1e6:.1f} MB")
-        return staged.publish(manifest)
+        published = staged.publish(manifest)
+    if evaluation is not None:
+        add_to_run(run_directory, evaluation, say=say)
+    return published
+
+
+def _evaluated(
+    run: FinishedRun, folder: Path, manifest: bundle_pb2.Bundle, options: ExportOptions, say: Say
+) -> Evaluation | None:
+    """How well the staged model can be explained, which the manifest then says; None if that was not asked for."""
+    if options.evaluated_inputs is None:
+        return None
+    model = open_staged(folder, manifest)
+    rows = read_rows(rows_of_run(run.directory), model, count=options.evaluated_inputs)
+    evaluation = measure(model, rows, chosen_metrics(None), say=say)
+    manifest.interpretability.CopyFrom(as_message(evaluation))
+    return evaluation
 
 
 _TOOLS = (

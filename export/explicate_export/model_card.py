@@ -28,6 +28,7 @@ def model_card(model: str, run: FinishedRun, manifest: bundle_pb2.Bundle, parts:
         _metrics(run),
         _uses(run, card),
         _explanations(card),
+        *_interpretability(manifest),
         _fidelity(manifest, parts),
         *_variants(parts),
         _reproduction(run, manifest),
@@ -151,6 +152,33 @@ def _explanations(card: CardText) -> str:
             card.absence,
         ]
     )
+
+
+def _interpretability(manifest: bundle_pb2.Bundle) -> list[str]:
+    """The section on how well the model can be explained, if that was measured."""
+    if not manifest.HasField("interpretability"):
+        return []
+    measured = manifest.interpretability
+    rows = [
+        (metric.title, _figures(metric), metric.sentence or f"Not measured: {metric.missing}.")
+        for metric in measured.metrics
+    ]
+    about = (
+        f"Measured on {measured.inputs:,} held-out inputs through the exported graph ({measured.runtime}), with "
+        f"kernel-shap at a server's defaults. In brackets: {measured.confidence:.0%} intervals, by a bootstrap over "
+        "the inputs."
+    )
+    lines = ["## How well it can be explained", "", about, "", *table(("metric", "figures", "what they say"), rows)]
+    return ["\n".join(lines)]
+
+
+def _figures(metric: bundle_pb2.InterpretabilityMetric) -> str:
+    """The figures of a metric in one cell, each by its own name."""
+    told = (
+        (one.name.removeprefix(metric.id).lstrip("."), _within(one.value, (one.interval.lower, one.interval.upper)))
+        for one in metric.figures
+    )
+    return "; ".join(f"{words(name)} {value}".strip() for name, value in told) or "–"
 
 
 def _fidelity(manifest: bundle_pb2.Bundle, parts: BundleParts) -> str:

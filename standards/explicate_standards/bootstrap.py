@@ -18,15 +18,15 @@ CONFIDENCE = 0.95
 _CELLS_AT_ONCE = 2_000_000  # draws x inputs held at a time: 16 MB
 
 
-def figure(name: str, figures: Floats, reduce: Reduce) -> Figure:
-    """A statistic of float64[inputs] with its interval; without any input it has no value."""
+def figure(name: str, figures: Floats, reduce: Reduce) -> Figure | None:
+    """A statistic of float64[inputs] with its interval; None without any input."""
     if not len(figures):
-        return Figure(name, None, None, None, 0)
+        return None
     lower, upper = _ends(_resampled(figures, reduce))
     return Figure(name, float(reduce(figures)), lower, upper, len(figures))
 
 
-def difference(name: str, first: Floats, second: Floats, reduce: Reduce) -> Figure:
+def difference(name: str, first: Floats, second: Floats, reduce: Reduce) -> Figure | None:
     """By how much a statistic of `first` is above that of `second`, both float64[inputs] of the same inputs.
 
     Paired: both are resampled by the same draws, so what makes an input hard for both takes nothing from the
@@ -35,17 +35,18 @@ def difference(name: str, first: Floats, second: Floats, reduce: Reduce) -> Figu
     if len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} inputs cannot be paired")
     if not len(first):
-        return Figure(name, None, None, None, 0)
+        return None
     lower, upper = _ends(_resampled(first, reduce) - _resampled(second, reduce))
     return Figure(name, float(reduce(first) - reduce(second)), lower, upper, len(first))
 
 
 def figures(metric: Metric, measured: Sequence[Measured]) -> dict[str, Figure]:
-    """All that is told of a metric, by the statistics' own names."""
-    return {statistic.name: _told(metric.id, statistic, measured) for statistic in metric.statistics}
+    """What is told of a metric, by the statistics' own names; those that no input defines are left out."""
+    told = {statistic.name: _told(metric.id, statistic, measured) for statistic in metric.statistics}
+    return {name: known for name, known in told.items() if known is not None}
 
 
-def _told(metric_id: str, statistic: Statistic, measured: Sequence[Measured]) -> Figure:
+def _told(metric_id: str, statistic: Statistic, measured: Sequence[Measured]) -> Figure | None:
     known = [value for of_input in measured if isinstance(value := of_input.get(statistic.key), float)]
     name = f"{metric_id}.{statistic.name}" if statistic.name else metric_id
     return figure(name, np.array(known, dtype=np.float64), statistic.reduce)

@@ -25,7 +25,8 @@ from explicate_standards.subject import SEED, Subject
 DEFAULT_INPUTS = 200
 # Rows a player of an explanation at the server's defaults, which most metrics share.
 _SHARED_ROWS = 10.0
-_FEWEST_SHORT_PLAYERS = 3
+# A search over the removal orders of a longer input takes as many rows as all else together.
+_SHORT_PLAYERS = range(3, 21)
 # The model's speed is measured on about this many rows, of inputs of all lengths, or for this long.
 _TIMED_INPUTS = 12
 _TIMED_COALITIONS = 16
@@ -43,7 +44,7 @@ class Plan:
         metrics: those that the model can be measured by.
         missing: why it cannot be measured by the others, by id.
         players: of each input, in the order of the rows.
-        short: places in that order of the inputs with the fewest players.
+        short: places in that order of the inputs with few players, the fewest first.
         rows: about how many rows go through the model.
         rows_per_s: how many do so in a second, as measured now.
     """
@@ -86,11 +87,6 @@ class MetricResult:
         """What it says, or why it says nothing."""
         return self.metric.sentence(self.figures) if not self.missing else f"Not measured: {self.missing}."
 
-    @property
-    def known(self) -> list[Figure]:
-        """The figures that have a value."""
-        return [figure for figure in self.figures.values() if figure.value is not None]
-
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -120,9 +116,7 @@ def plan(model: EvaluatedModel, rows: HeldOutRows, metrics: Sequence[Metric]) ->
     missing = {metric.id: why for metric in metrics if (why := metric.lacks(model))}
     able = tuple(metric for metric in metrics if metric.id not in missing)
     players = tuple(Subject(model, row, number).n for number, row in enumerate(rows.inputs))
-    short = tuple(
-        number for number in np.argsort(players, kind="stable").tolist() if players[number] >= _FEWEST_SHORT_PLAYERS
-    )
+    short = tuple(number for number in np.argsort(players, kind="stable").tolist() if players[number] in _SHORT_PLAYERS)
     coalitions = sum(
         _coalitions(n, [metric for metric in able if _chosen(metric, number, short)])
         for number, n in enumerate(players)
@@ -220,8 +214,7 @@ def _coalitions(n: int, metrics: Sequence[Metric]) -> float:
 
 def _result(metric: Metric, measured: Sequence[Mapping[str, Measured]]) -> MetricResult:
     found = figures(metric, [of_input[metric.id] for of_input in measured if metric.id in of_input])
-    nothing = all(figure.value is None for figure in found.values())
-    return MetricResult(metric, found, metric.undefined if nothing else "")
+    return MetricResult(metric, found, "" if found else metric.undefined)
 
 
 def _rows_per_s(model: EvaluatedModel, rows: HeldOutRows, players: Sequence[int]) -> float:

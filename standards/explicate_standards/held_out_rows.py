@@ -79,7 +79,8 @@ def read_rows(path: Path, model: EvaluatedModel, *, count: int, seed: int = 0) -
     content = _content(path)
     lines = list(_lines(path, content))
     order = np.random.Generator(np.random.Philox(seed)).permutation(len(lines))
-    kind, inputs, unusable = kind_of(model), [], 0
+    kind, unusable = kind_of(model), 0
+    inputs: list[LabelledInput] = []
     for index in order.tolist():
         if len(inputs) == count:
             break
@@ -108,7 +109,7 @@ def label_of(line: Mapping[str, Any], model: EvaluatedModel) -> Label | None:
         return None
     if not model.kind.predicts.least_labels:
         return _number(given)
-    if isinstance(given, list):
+    if isinstance(given, list) and model.kind.predicts.answer == "labels":
         return tuple(_index(each, model) for each in given)
     return _index(given, model)
 

@@ -58,20 +58,19 @@ class Figure:
 
     Attributes:
         name: such as "additive_r2.median".
-        value: None where no input defines it.
-        lower, upper: ends of the interval; None with the value.
+        lower, upper: ends of the interval.
         inputs: how many it rests on.
     """
 
     name: str
-    value: float | None
-    lower: float | None
-    upper: float | None
+    value: float
+    lower: float
+    upper: float
     inputs: int
 
 
 Told = Mapping[str, Figure]
-"""Figures of one metric by the statistics' own names, the main one under ""."""
+"""Figures of one metric by the statistics' own names, in their order; those that no input defines are left out."""
 
 
 def _nothing_missing(_model: "EvaluatedModel") -> str:
@@ -89,10 +88,10 @@ class Metric:
         measure: the figures of an input; at most as many rows through the model as `rows` says, about.
         statistics: what is told of them, the main one first.
         rows: about how many coalitions an input of n players takes beside those that all metrics share.
-        sentence: what the figures say, in one sentence; they all have a value.
+        sentence: what the figures say, in one sentence; there is at least one.
         other_games: how many explanations of other games it takes, such as of a changed input.
         most_inputs: on how many inputs it is measured at most; None: on all.
-        short_inputs: whether these are those of the fewest players.
+        short_inputs: whether these are the shortest ones, of 20 players at most.
         lacks: why a model cannot be measured by it; empty where it can.
         undefined: why it says nothing where it is not defined on any of the inputs.
     """
@@ -111,8 +110,10 @@ class Metric:
     undefined: str = "it is not defined on any of these inputs"
 
 
-def said(figure: Figure, decimals: int = 2) -> str:
-    """A figure with its interval, as tables and sentences have it, such as "0.84 [0.81, 0.87]"."""
-    if figure.value is None or figure.lower is None or figure.upper is None:
+def said(told: Told, name: str = "", decimals: int = 2) -> str:
+    """A figure with its interval, as sentences have it, such as "0.84 [0.81, 0.87]"; a dash where it is not known."""
+    figure = told.get(name)
+    if figure is None:
         return "–"
-    return f"{figure.value:.{decimals}f} [{figure.lower:.{decimals}f}, {figure.upper:.{decimals}f}]"
+    value, lower, upper = (f"{number:.{decimals}f}" for number in (figure.value, figure.lower, figure.upper))
+    return f"{value} [{lower}, {upper}]"

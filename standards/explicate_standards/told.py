@@ -23,13 +23,13 @@ def as_table(evaluation: Evaluation) -> str:
 def _lines(result: MetricResult) -> Iterator[tuple[str, str, str, str]]:
     if result.missing:
         yield result.metric.id, "–", "not measured", ""
-    for figure in result.known:
+    for figure in result.figures.values():
         ends = f"[{_number(figure.lower)}, {_number(figure.upper)}]"
         yield figure.name, _number(figure.value), ends, str(figure.inputs)
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def _number(value: float) -> str:
+    return f"{value:.3f}"
 
 
 def as_document(evaluation: Evaluation) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def _metric(result: MetricResult) -> dict[str, Any]:
     told: dict[str, Any] = {"id": result.metric.id, "title": result.metric.title}
     if result.missing:
         return {**told, "missing": result.missing}
-    return {**told, "sentence": result.sentence, "figures": {one.name: _figure(one) for one in result.known}}
+    return {**told, "sentence": result.sentence, "figures": {one.name: _figure(one) for one in result.figures.values()}}
 
 
 def _figure(figure: Figure) -> dict[str, Any]:
@@ -87,6 +87,6 @@ def _metric_message(result: MetricResult) -> bundle_pb2.InterpretabilityMetric:
                 interval=bundle_pb2.Interval(lower=figure.lower, upper=figure.upper),
                 inputs=figure.inputs,
             )
-            for figure in result.known
+            for figure in result.figures.values()
         ],
     )

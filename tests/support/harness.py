@@ -50,7 +50,9 @@ class Running:
 @asynccontextmanager
 async def running_server(repository: Path, **changes: Any) -> AsyncIterator[Running]:
     """Start, load, and at the end drain and stop a server on a free port."""
-    settings = Settings(repository=repository, **{"listen": "127.0.0.1:0", "threads": 1, "drain_s": 5.0, **changes})
+    settings = Settings(
+        repository=repository, **{"listen": "127.0.0.1:0", "device": "cpu", "threads": 1, "drain_s": 5.0, **changes}
+    )
     server = Server(settings)
     port = await server.start()
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from explicate.inputs import ONLY_SOME_KINDS
+from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ModelStatus:
         not be read.
     runtime, precision: what serves it, such as "onnxruntime-cpu" and "fp32"; empty unless it is ready.
     leases: requests that it answers now. graph_bytes: size of its graph's file; in memory it takes at least about that.
-    previous_of: labels that a rollback would move to it.
+    previous_of: labels that a rollback would move to it. devices: that serve it, such as "cpu" or "cuda:1".
     """
 
     model: str
@@ -35,6 +35,7 @@ class ModelStatus:
     leases: int = 0
     graph_bytes: int = 0
     previous_of: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,24 @@ class ModelVariant:
 
 
 @dataclass(frozen=True)
+class ModelDevice:
+    """What one device does for a version.
+
+    device: such as "cuda:1". reason: why it does not serve it; empty if it does. nodes: of the graph as it runs there,
+    cpu_nodes: those of them that the CPU runs for it; None where that is not known. lanes: batches at once.
+    out_of_memory: batches that did not fit in its memory and were run in halves.
+    """
+
+    device: str
+    serves: bool
+    reason: str
+    nodes: int | None
+    cpu_nodes: int | None
+    lanes: int
+    out_of_memory: int
+
+
+@dataclass(frozen=True)
 class Column:
     """A column of the table that a model reads.
 
@@ -204,6 +223,50 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class InterpretabilityFigure:
+    """A statistic of a metric over held-out inputs, such as "additive_r2.median".
+
+    interval: where it lies. inputs: how many it rests on.
+    """
+
+    name: str
+    value: float
+    interval: tuple[float, float]
+    inputs: int
+
+
+@dataclass(frozen=True)
+class InterpretabilityMetric:
+    """One metric: its figures, the main one first, and in a sentence what they say.
+
+    missing: why it could not be measured; empty where it was, and then there are no figures.
+    """
+
+    id: str
+    title: str
+    sentence: str
+    figures: tuple[InterpretabilityFigure, ...]
+    missing: str
+
+
+@dataclass(frozen=True)
+class Interpretability:
+    """How well a model can be explained, as its export measured it on so many held-out inputs.
+
+    rows_sha256: of the file that they were drawn from. confidence: of the intervals. evaluator_version: of the metrics;
+    figures of two versions are not comparable. runtime: what ran the model, and its precision.
+    """
+
+    metrics: tuple[InterpretabilityMetric, ...]
+    inputs: int
+    rows_sha256: str
+    seed: int
+    confidence: float
+    evaluator_version: str
+    runtime: str
+
+
+@dataclass(frozen=True)
 class ModelDescription:
     """One version in full: what it predicts, how it did on its test split, and what may be asked of it.
 
@@ -217,7 +280,9 @@ class ModelDescription:
     target_name: what a regression predicts. pairs: whether it reads pairs of texts. image_width, image_height: pixels
     that it reads of an image. patch_size: edge of the patches that it reads them in, if it does. What does not apply to
     the kind is empty or 0.
+    devices: that it was to be loaded on, those that serve it first. device_reason: why it is not on another kind.
     labels, traffic: where the model's labels point, and what its canary gets. shadow: what was found so far.
+    interpretability: how well it can be explained; None if its export did not measure that.
     """
 
     status: ModelStatus
@@ -245,4 +310,7 @@ class ModelDescription:
     verdict: Verdict | None = None
     metric_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     logit_offsets: tuple[float, ...] = ()
+    devices: tuple[ModelDevice, ...] = ()
+    device_reason: str = ""
     variants: tuple[ModelVariant, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
+    interpretability: Interpretability | None = field(default=None, metadata=UNLESS_NONE)

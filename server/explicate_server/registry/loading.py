@@ -96,7 +96,7 @@ class BundleLoader:
         manifest = bundle.manifest
         name = f"{manifest.model}/{manifest.version}"
         choose = partial(self._choose, bundle, modality)
-        sessions = await self._run(open_sessions, self.placement.devices, choose, name=name)
+        sessions = await self._run(open_sessions, self.placement, choose, name=name)
         async with self._measuring:  # two that are measured at once would each seem half as fast
             instances = [await self._run(_measured, bundle, modality, runtime) for runtime in sessions.runtimes]
         batcher = Batcher(

@@ -67,7 +67,8 @@ class Scales:
 
 @dataclass(frozen=True)
 class Choices:
-    """What may be asked about a model; see ``Modality`` for maskings, granularities and those that are ``counted``.
+    """What may be asked about a model; see ``Modality`` for maskings, granularities, those that are ``counted``, and
+    whether it ``adds_up``.
 
     Attributes:
         labels: of the outputs; a regression has one, the name of its target.
@@ -80,10 +81,12 @@ class Choices:
     granularities: Sequence[str]
     reads: str
     counted: Sequence[str] = ()
+    adds_up: bool = False
 
     def fits(self, method: Method) -> bool:
-        """Whether a method of the model's kind of input can explain it: one draws from what its bundle may lack."""
-        return not method.drawn or DRAWN in self.maskings
+        """Whether a method can explain the model: it may be of other kinds of input, or need what a bundle may lack."""
+        reads = method.reads is None or self.reads in method.reads
+        return reads and (not method.drawn or DRAWN in self.maskings) and (not method.adds or self.adds_up)
 
 
 def _set_event() -> asyncio.Event:
@@ -143,7 +146,8 @@ class ServedModel:
         """What may be asked about it."""
         modality, reads = self.modality, self.bundle.kind.reads.name
         maskings, granularities = modality.maskings, modality.granularities
-        return Choices(self.labels, self.scales, maskings, granularities, reads, modality.counted)
+        counted, adds_up = modality.counted, modality.adds_up
+        return Choices(self.labels, self.scales, maskings, granularities, reads, counted, adds_up)
 
 
 class State(Enum):
@@ -188,6 +192,15 @@ class VersionRecord:
         """Such as ``reviews/3``."""
         version = self.location.version
         return f"{self.location.model}/{version}" if version != UNKNOWN_VERSION else self.location.model
+
+    @property
+    def standing(self) -> tuple[State, str, str]:
+        """State, reason and code as they are told: one that is ready has failed once its last device was lost."""
+        lost = self.loaded.batcher.lost if self.loaded else {}
+        reason = "; ".join([*([self.reason] if self.reason else []), *(f"{name}: {why}" for name, why in lost.items())])
+        if self.loaded and len(lost) == len(self.loaded.batcher.instances):
+            return State.FAILED, reason, "DEVICE_LOST"
+        return self.state, reason, self.code
 
     @property
     def leases(self) -> int:

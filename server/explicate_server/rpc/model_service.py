@@ -65,6 +65,8 @@ class ModelServicer(services.ModelServiceServicer):
             limits=self._limits(record),
             model_card=await asyncio.to_thread(_model_card, record) or None,
             runtimes=[answers.runtime_trial(trial) for trial in record.loaded.trials] if record.loaded else [],
+            devices=answers.model_devices(record.loaded) if record.loaded else [],
+            device_reason=(record.loaded.sessions.reason or None) if record.loaded else None,
             labels=answers.model_labels(entry),
             traffic=answers.traffic(entry.traffic),
             shadow=answers.shadow_report(self._shadow.report(model)),
@@ -252,8 +254,10 @@ def _numbers(enum: Any, names: Sequence[str]) -> list[Any]:
 
 
 def _methods(record: VersionRecord) -> list[str]:
-    """The methods that explain the model; all there are as long as it is not loaded."""
+    """The methods that explain the model; all there are as long as it is not loaded, but those of additive models."""
     if record.bundle is None:
         return []
     served, methods = record.loaded, methods_of(record.bundle.kind.reads.name)
-    return [AUTO, *(name for name, method in methods.items() if served is None or served.choices.fits(method))]
+    adds_up = record.bundle.manifest.tabular.contributions
+    fits = served.choices.fits if served else lambda method: adds_up or not method.adds
+    return [AUTO, *(name for name, method in methods.items() if fits(method))]

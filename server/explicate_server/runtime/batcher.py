@@ -202,9 +202,14 @@ class Batcher:
         return [instance for instance in self.instances if not instance.lost]
 
     @property
+    def lost(self) -> dict[str, str]:
+        """Devices that answer no more, with why. For any thread."""
+        return {instance.name: instance.lost for instance in self.instances if instance.lost}
+
+    @property
     def _why_none(self) -> str:
         """Why no device is left."""
-        return "; ".join(f"{instance.name}: {instance.lost}" for instance in self.instances)
+        return "; ".join(f"{name}: {reason}" for name, reason in self.lost.items())
 
     @property
     def waiting_tickets(self) -> int:

@@ -125,8 +125,8 @@ def state_metrics(records: Callable[[], Iterable[VersionRecord]]) -> Iterator[Me
         labels=["model", "version", "state", "reason"],
     )
     for record in records():
-        place = record.location
-        states.add_metric([place.model, str(place.version), record.state.name.lower(), record.code], 1)
+        place, (state, _, code) = record.location, record.standing
+        states.add_metric([place.model, str(place.version), state.name.lower(), code], 1)
     yield states
 
 

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar  # JSON values
+from typing import Any  # JSON values
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ _MOST_EDITS = 20
 class ImageKind(EvaluatedKind):
     """Image files."""
 
-    edits_are: ClassVar[str] = f"noise with a standard deviation of {NOISE:g} of a pixel's range"
+    edits_are = f"noise with a standard deviation of {NOISE:g} of a pixel's range"
 
     def read(self, line: Mapping[str, Any], model: EvaluatedModel, folder: Path) -> ModelInput | None:  # noqa: ARG002
         """The bytes of the file that "image" names, below the folder."""

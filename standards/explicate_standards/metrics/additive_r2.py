@@ -32,8 +32,8 @@ def additive_r2(subject: Subject, space: str) -> float | None:
 
 def _sentence(told: Told) -> str:
     return (
-        f"For half of the inputs adding up the parts' effects explains at least {said(told['median'])} of what the "
-        f"model does with any of them missing, for nine in ten at least {said(told['p10'])}."
+        f"For half of the inputs adding up the parts' effects explains at least {said(told, 'median')} of what the "
+        f"model does with any of them missing, for nine in ten at least {said(told, 'p10')}."
     )
 
 

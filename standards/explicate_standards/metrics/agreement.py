@@ -52,8 +52,8 @@ def shared_top(first: Floats, second: Floats) -> float:
 
 def _sentence(told: Told) -> str:
     return (
-        f"Lime orders the parts as kernel-shap does with a rank correlation of {said(told[''])}, and shares "
-        f"{said(told['top3'])} of its strongest three."
+        f"Lime orders the parts as kernel-shap does with a rank correlation of {said(told)}, and shares "
+        f"{said(told, 'top3')} of its strongest three."
     )
 
 

@@ -145,22 +145,22 @@ def _best_distinct(coalitions: NDArray[np.bool_], totals: Floats) -> Iterator[in
 
 def _comprehensiveness_sentence(told: Told) -> str:
     return (
-        f"Without the parts that the explanation names first the answer falls by {said(told[''], 3)} more than without "
-        "as many parts drawn at random."
+        f"Without the parts that the explanation names first the answer falls by {said(told, decimals=3)} more than "
+        "without as many parts drawn at random."
     )
 
 
 def _sufficiency_sentence(told: Told) -> str:
     return (
-        f"With only the parts left that the explanation names first the answer falls by {said(told[''], 3)} more than "
-        "with as many random ones left; below 0 it falls less, so they carry more of it."
+        f"With only the parts left that the explanation names first the answer falls by {said(told, decimals=3)} more "
+        "than with as many random ones left; below 0 it falls less, so they carry more of it."
     )
 
 
 def _normalised_sentence(told: Told) -> str:
     return (
         f"Between the least and the most that removal can do to this model, removing the named parts first does "
-        f"{said(told[''])}, and removing them last {said(told['sufficiency'])}."
+        f"{said(told)}, and removing them last {said(told, 'sufficiency')}."
     )
 
 
@@ -205,4 +205,5 @@ NORMALISED = Metric(
     sentence=_normalised_sentence,
     most_inputs=SHORT_INPUTS,
     short_inputs=True,
+    undefined="no input has 3 to 20 parts, or the model answers alike whatever is removed",
 )

@@ -34,7 +34,7 @@ def _lacks(model: EvaluatedModel) -> str:
 
 
 def _sentence(told: Told) -> str:
-    return f"Of the trials of what the bundle claims of the model {said(told[''], 4)} break the claim."
+    return f"Of the trials of what the bundle claims of the model {said(told, decimals=4)} break the claim."
 
 
 METRIC = Metric(

@@ -31,8 +31,8 @@ def effective_number(values: Floats) -> float | None:
 
 def _sentence(told: Told) -> str:
     return (
-        f"At the median an explanation rests on {said(told['median'], 1)} parts of the input, as if these counted "
-        f"alike and the others not at all: {said(told['share'])} of all parts."
+        f"At the median an explanation rests on {said(told, 'median', 1)} parts of the input, as if these counted "
+        f"alike and the others not at all: {said(told, 'share')} of all parts."
     )
 
 

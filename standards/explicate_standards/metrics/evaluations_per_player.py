@@ -20,23 +20,23 @@ _EXPECTED_ROWS = 12.0
 
 
 def measure(subject: Subject) -> Measured:
-    """Rows for each player, whether the budget ended it, and how wide the widest interval then was."""
+    """Rows for each player, whether the budget ended it, and the widest interval of an explanation at the defaults."""
     if not subject.n:
         return {}
     explanation = subject.explained(CHEAP)
-    ratio = explanation.quality.largest_interval_ratio
+    served = subject.explained().quality.largest_interval_ratio
     return {
         "per_player": explanation.evaluations / subject.n,
         "at_cap": float(explanation.stop_reason is StopReason.BUDGET and not explanation.converged),
-        **({} if ratio is None else {"interval_ratio": float(ratio)}),
+        **({} if served is None else {"served_interval": float(served)}),
     }
 
 
 def _sentence(told: Told) -> str:
     return (
-        f"An explanation with intervals of a tenth takes {said(told['median'], 1)} model rows for each part of the "
-        f"input at the median and {said(told['p90'], 1)} at the 90th percentile; {said(told['at_cap'])} of them end at "
-        "the budget."
+        f"An explanation with intervals of a tenth takes {said(told, 'median', 1)} model rows for each part of the "
+        f"input at the median and {said(told, 'p90', 1)} at the 90th percentile; a share of {said(told, 'at_cap')} "
+        "ends at the budget."
     )
 
 

@@ -60,8 +60,8 @@ def _lacks(model: EvaluatedModel) -> str:
 
 def _sentence(told: Told) -> str:
     return (
-        f"With a tenth to nine tenths of its input removed at random the model is right {said(told[''])} of the time, "
-        f"and {said(told['none_removed'])} with nothing removed."
+        f"With a tenth to nine tenths of its input removed at random the model is right {said(told)} of the time, "
+        f"and {said(told, 'none_removed')} with nothing removed."
     )
 
 

@@ -48,7 +48,7 @@ def average_precision(scores: Floats, named: NDArray[np.bool_]) -> float:
 def _sentence(told: Told) -> str:
     return (
         f"Of the way from a random order to the one that puts everything first that people named, the explanations go "
-        f"{said(told[''])}."
+        f"{said(told)}."
     )
 
 

@@ -107,8 +107,8 @@ def last_weights(model: Any) -> Iterator[str]:
 
 def _sentence(told: Told) -> str:
     return (
-        f"The explanations' orders resemble those of the same model with a random last layer by "
-        f"{said(told['last_layer'])} and with random weights throughout by {said(told['all_weights'])}; 1 would mean "
+        f"Explanations resemble those of the same model with a random last layer by "
+        f"{said(told, 'last_layer')} and with random weights throughout by {said(told, 'all_weights')}; 1 would mean "
         "that they do not depend on what was learnt."
     )
 

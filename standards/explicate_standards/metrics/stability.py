@@ -59,8 +59,8 @@ def _compared(base: Subject, edited: Subject) -> tuple[float, bool]:
 
 def _sentence(told: Told) -> str:
     return (
-        f"When an input changes so little that its label stays, the order of the parts correlates by {said(told[''])} "
-        f"with what it was, and the strongest part stays the strongest in {said(told['top1_kept'])} of the cases."
+        f"When an input changes so little that its label stays, the order of the parts correlates by {said(told)} "
+        f"with what it was, and the strongest part stays the strongest in {said(told, 'top1_kept')} of the cases."
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar  # JSON values
+from typing import Any  # JSON values
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ _ROUNDING = 1e-6  # of the answers, which float32 does not know finer
 class TableKind(EvaluatedKind):
     """Rows of a table."""
 
-    edits_are: ClassVar[str] = f"noise of {NOISE:g} standard deviations in each number"
+    edits_are = f"noise of {NOISE:g} standard deviations in each number"
 
     def read(self, line: Mapping[str, Any], model: EvaluatedModel, folder: Path) -> ModelInput | None:  # noqa: ARG002
         """Of "row", with cells as the training file had them."""
@@ -104,7 +104,8 @@ def _steps_against(subject: Subject, column: ColumnSchema) -> list[bool]:
     if claim.HasField("label"):
         scores = scores[:, [model.labels.index(claim.label)]]
     steps = np.diff(scores, axis=0) * (-1 if claim.decreasing else 1)
-    return [bool(broken) for broken in (steps < -_ROUNDING * max(1.0, float(np.abs(scores).max()))).any(axis=1)]
+    rounding = _ROUNDING * max(1.0, float(np.abs(scores).max()))
+    return [bool(worst < -rounding) for worst in steps.min(axis=1).tolist()]
 
 
 def _grid(model: EvaluatedModel, name: str) -> list[float]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar  # JSON values
+from typing import Any  # JSON values
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ _SHORTEST_TYPO = 5  # letters of a word in which two may change places and it is
 class TextKind(EvaluatedKind):
     """Texts and pairs of texts."""
 
-    edits_are: ClassVar[str] = "one word with two letters exchanged, or another word for the same"
+    edits_are = "one word with two letters exchanged, or another word for the same"
 
     def read(self, line: Mapping[str, Any], model: EvaluatedModel, folder: Path) -> ModelInput | None:  # noqa: ARG002
         """Of "text", and "text_pair" where the model reads pairs."""

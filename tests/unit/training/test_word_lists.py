@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from explicate.errors import UsageError
+from explicate_bundle.players.word_swaps import Swaps, WordFinder, cased
 from explicate_training.interpretability.texts.marks import Lexicon, Mark, RationaleColumn, player_targets
-from explicate_training.interpretability.texts.swaps import Swaps, cased
-from explicate_training.interpretability.texts.word_lists import WordFinder, read_lexicon, read_word_lists
+from explicate_training.interpretability.texts.word_lists import read_lexicon, read_word_lists
 
 COLUMN = RationaleColumn("why", ",")
 

@@ -93,7 +93,7 @@ def _check_value(key: str, value: Any, rule: Rule) -> None:
     choices = (*rule.choices, *(registered(rule.registered) if rule.registered else ()))
     if choices and value not in choices:
         raise UsageError(f"{key} must be one of {', '.join(map(repr, choices))}, not {value!r}")
-    if isinstance(value, str | dict):
+    if isinstance(value, str | dict | tuple):
         return
     for holds, wanted in (
         (value >= rule.minimum, f"at least {rule.minimum:g}"),

@@ -89,7 +89,7 @@ class GradualUnfreezing(TrainerCallback):
     A function of the step alone, so that a resumed run goes on as the uninterrupted one would have.
     """
 
-    distances: Mapping[str, int]
+    distances: Mapping[str, int]  # weights that it does not name, such as those of terms, learn from the start
     epochs: float
     steps_per_epoch: int
 
@@ -117,7 +117,7 @@ class GradualUnfreezing(TrainerCallback):
             return
         self._trained = reached
         for name, weight in self._learns.items():
-            weight.requires_grad_(self.distances[name] <= reached)
+            weight.requires_grad_(self.distances.get(name, 0) <= reached)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Leaves the model as it was given."""

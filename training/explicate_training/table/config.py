@@ -15,6 +15,7 @@ from explicate_training.config.sections import (
     option,
 )
 from explicate_training.data.demos import DEMO_TABLES
+from explicate_training.interpretability.terms import Interpretability, absent, check_terms
 
 DECLARABLE_TYPES = ("number", "date", "category", "boolean", "ordinal", "ignore")
 WRITTEN_TYPES = ("number", "date")
@@ -131,16 +132,19 @@ class TableTrainingConfig(TrainingOptions):
 class TableConfig:
     """All options of a training run on a table, by the sections of its TOML file."""
 
+    kind: ClassVar[str] = "table"
     example: ClassVar[Mapping[str, str]] = {"data.table": "customers.csv"}
 
     data: TableDataConfig = field(default_factory=TableDataConfig)
     model: TableModelConfig = field(default_factory=TableModelConfig)
     training: TableTrainingConfig = field(default_factory=TableTrainingConfig)
+    interpretability: Interpretability = field(default_factory=absent)
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def check(self) -> None:
         """Raises UsageError, naming the option, when a value is out of its range or two options do not go together."""
         check_values(self)
+        check_terms(self)
         data = self.data
         check_forgetting(self.training)
         check_layers(self.training, "a table's network is new: leave it out")

@@ -10,7 +10,7 @@ import unicodedata
 
 from datasketch import MinHash, MinHashLSH
 
-from explicate_training.interpretability.texts.word_lists import UNSPACED
+from explicate_bundle.players.word_swaps import UNSPACED
 
 _PERMUTATIONS = 128
 _HIGHEST_MISS = 1e-6

@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from explicate.errors import UsageError
 from explicate_training.loop.pretrained import cannot_load, model_folder
-from explicate_training.loop.trainer import EpochOrder
+from explicate_training.loop.rows import EpochOrder
 from explicate_training.text.config import ModelConfig
 from explicate_training.text.positions import UnknownPositions, first_position
 
@@ -87,6 +87,7 @@ class TextModel:
     tokenizer: Any
     max_tokens: int  # special tokens included
     limit: int = 0  # tokens that it could read
+    first_position: int = 0  # of the first token of a text
 
     def encode(self, rows: Sequence[Sequence[str]]) -> list[dict[str, list[int]]]:
         """The model's inputs for each row of one text or two, cut to max_tokens (the longer text first), not padded."""
@@ -197,8 +198,8 @@ def load_text_model(
         raise UsageError(
             cannot_load(config.base, error, model_class="AutoModelForSequenceClassification", advice=_ADVICE)
         ) from error
-    _check_positions(config, model, tokenizer)
-    return TextModel(model, tokenizer, config.max_tokens, _limit(settings, tokenizer, config.max_tokens))
+    first = _first_position(config, model, tokenizer)
+    return TextModel(model, tokenizer, config.max_tokens, _limit(settings, tokenizer, config.max_tokens), first)
 
 
 def resolve_base(base: str) -> str:
@@ -253,12 +254,12 @@ def _limit(settings: Any, tokenizer: Any, otherwise: int) -> int:
     return int(min(positions, tokenizer.model_max_length))
 
 
-def _check_positions(config: ModelConfig, model: PreTrainedModel, tokenizer: Any) -> None:
-    """Raises UsageError when the model could not be exported once it is trained."""
+def _first_position(config: ModelConfig, model: PreTrainedModel, tokenizer: Any) -> int:
+    """The position of a text's first token. Raises UsageError when it could not be exported once it is trained."""
     model.train(False)
     sample = tokenizer(["this is a text"], truncation=True, max_length=config.max_tokens, return_tensors="pt")
     try:
-        first_position(model, sample, tokenizer.pad_token_id)
+        return first_position(model, sample, tokenizer.pad_token_id)
     except UnknownPositions as error:
         raise UsageError(f"model.base: {config.base} cannot be exported, as {error}") from None
     except (TypeError, ValueError, RuntimeError) as error:

@@ -113,6 +113,30 @@ RESAMPLING_LANCZOS: Resampling.ValueType  # 4
 """Lanczos' windowed sinc."""
 Global___Resampling: _TypeAlias = Resampling  # noqa: Y015
 
+class _TabularForm:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TabularFormEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TabularForm.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TABULAR_FORM_UNSPECIFIED: _TabularForm.ValueType  # 0
+    """All: any function of the columns."""
+    TABULAR_FORM_ADDITIVE: _TabularForm.ValueType  # 1
+    """None: a sum of one function for each column or group of columns."""
+    TABULAR_FORM_PAIRS: _TabularForm.ValueType  # 2
+    """Some: such a sum, and one function for each of a few pairs."""
+
+class TabularForm(_TabularForm, metaclass=_TabularFormEnumTypeWrapper):
+    """TabularForm is which columns a network lets work together."""
+
+TABULAR_FORM_UNSPECIFIED: TabularForm.ValueType  # 0
+"""All: any function of the columns."""
+TABULAR_FORM_ADDITIVE: TabularForm.ValueType  # 1
+"""None: a sum of one function for each column or group of columns."""
+TABULAR_FORM_PAIRS: TabularForm.ValueType  # 2
+"""Some: such a sum, and one function for each of a few pairs."""
+Global___TabularForm: _TypeAlias = TabularForm  # noqa: Y015
+
 class _DateOrder:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -811,12 +835,22 @@ class TabularSchema(_message.Message):
     LIME_STATISTICS_FIELD_NUMBER: _builtins.int
     MISSING_WORDS_FIELD_NUMBER: _builtins.int
     LEFT_OUT_FIELD_NUMBER: _builtins.int
+    CONTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
     background_rows: _builtins.int
     """Rows of background.npz that stand for absent columns (arrays "numbers" and "codes" in the graph's form, and
     "weights", float64, which sum to 1).
     """
     lime_statistics: _builtins.bool
     """Whether lime.npz holds the statistics of the training data that "lime" draws its samples from."""
+    contributions: _builtins.bool
+    """Whether the graph has a second output "contributions", float32 [batch, players, outputs]: what each column or group
+    of columns adds to the outputs, in the order of the players of an explanation. With one constant for each output
+    besides, they sum to the first output, and each depends on its own columns alone. A server checks both at load.
+    """
+    form: Global___TabularForm.ValueType
+    """Which columns the network lets work together."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnSchema]:
         """The columns, in the order of the training data."""
@@ -827,7 +861,11 @@ class TabularSchema(_message.Message):
 
     @_builtins.property
     def left_out(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeftOutColumn]:
-        """Columns of the training file that the model does not read: labels, groups, ids, row numbers."""
+        """Columns of the training file that the model does not read: labels, groups, ids, row numbers, forbidden ones."""
+
+    @_builtins.property
+    def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnPair]:
+        """The pairs of TABULAR_FORM_PAIRS, the strongest first."""
 
     def __init__(
         self,
@@ -837,14 +875,71 @@ class TabularSchema(_message.Message):
         lime_statistics: _builtins.bool = ...,
         missing_words: _abc.Iterable[_builtins.str] | None = ...,
         left_out: _abc.Iterable[Global___LeftOutColumn] | None = ...,
+        contributions: _builtins.bool = ...,
+        form: Global___TabularForm.ValueType = ...,
+        pairs: _abc.Iterable[Global___ColumnPair] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["background_rows", b"background_rows", "columns", b"columns", "left_out", b"left_out", "lime_statistics", b"lime_statistics", "missing_words", b"missing_words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background_rows", b"background_rows", "columns", b"columns", "contributions", b"contributions", "form", b"form", "left_out", b"left_out", "lime_statistics", b"lime_statistics", "missing_words", b"missing_words", "pairs", b"pairs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TabularSchema: _TypeAlias = TabularSchema  # noqa: Y015
+
+@_typing.final
+class ColumnPair(_message.Message):
+    """ColumnPair is two columns, or groups of columns, that a network lets work together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    first: _builtins.str
+    """The name of one."""
+    second: _builtins.str
+    """The name of the other."""
+    def __init__(
+        self,
+        *,
+        first: _builtins.str = ...,
+        second: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "second", b"second"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ColumnPair: _TypeAlias = ColumnPair  # noqa: Y015
+
+@_typing.final
+class Monotone(_message.Message):
+    """Monotone says that an output never falls, or never rises, as a column's number rises and all else stays as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECREASING_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    decreasing: _builtins.bool
+    """Whether it never rises; otherwise it never falls."""
+    label: _builtins.str
+    """The class whose probability it is. Unset for a regression, and for several labels, where it is all of them."""
+    def __init__(
+        self,
+        *,
+        decreasing: _builtins.bool = ...,
+        label: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "label", b"label"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "decreasing", b"decreasing", "label", b"label"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__label: _TypeAlias = _typing.Literal["label"]  # noqa: Y015
+    _WhichOneofArgType__label: _TypeAlias = _typing.Literal["_label", b"_label"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__label) -> _WhichOneofReturnType__label | None: ...
+
+Global___Monotone: _TypeAlias = Monotone  # noqa: Y015
 
 @_typing.final
 class LeftOutColumn(_message.Message):
@@ -854,19 +949,25 @@ class LeftOutColumn(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    FORBIDDEN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     reason: _builtins.str
     """Why, such as "is the label"."""
+    forbidden: _builtins.bool
+    """Whether the model must not use it: it was taken from what the model learns from. Requests may give it all the same;
+    it changes nothing, and explanations say so with an attribution of 0.
+    """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         reason: _builtins.str = ...,
+        forbidden: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forbidden", b"forbidden", "name", b"name", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -950,6 +1051,7 @@ class ColumnSchema(_message.Message):
     NUMBER_NOTATION_FIELD_NUMBER: _builtins.int
     DATE_NOTATION_FIELD_NUMBER: _builtins.int
     MISSING_WORDS_FIELD_NUMBER: _builtins.int
+    MONOTONE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     type: Global___ColumnType.ValueType
@@ -976,6 +1078,10 @@ class ColumnSchema(_message.Message):
     def missing_words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Words that mean a missing value in this column, besides those of the table, such as "-"."""
 
+    @_builtins.property
+    def monotone(self) -> Global___Monotone:
+        """What the network promises of a number column, by how it is made; unset: nothing. A server checks it at load."""
+
     def __init__(
         self,
         *,
@@ -987,10 +1093,11 @@ class ColumnSchema(_message.Message):
         number_notation: Global___NumberNotation | None = ...,
         date_notation: Global___DateNotation | None = ...,
         missing_words: _abc.Iterable[_builtins.str] | None = ...,
+        monotone: Global___Monotone | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_group", b"_group", "date_notation", b"date_notation", "group", b"group", "number_notation", b"number_notation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_group", b"_group", "date_notation", b"date_notation", "group", b"group", "monotone", b"monotone", "number_notation", b"number_notation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group", b"_group", "categories", b"categories", "date_notation", b"date_notation", "group", b"group", "may_be_missing", b"may_be_missing", "missing_words", b"missing_words", "name", b"name", "number_notation", b"number_notation", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group", b"_group", "categories", b"categories", "date_notation", b"date_notation", "group", b"group", "may_be_missing", b"may_be_missing", "missing_words", b"missing_words", "monotone", b"monotone", "name", b"name", "number_notation", b"number_notation", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__group: _TypeAlias = _typing.Literal["group"]  # noqa: Y015
     _WhichOneofArgType__group: _TypeAlias = _typing.Literal["_group", b"_group"]  # noqa: Y015
@@ -1068,6 +1175,7 @@ class TextSchema(_message.Message):
     MASK_ID_FIELD_NUMBER: _builtins.int
     TOKEN_DROPPING_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
+    FORBIDDEN_FIELD_NUMBER: _builtins.int
     max_tokens: _builtins.int
     """Tokens the model reads at most, special tokens included."""
     first_position: _builtins.int
@@ -1088,6 +1196,10 @@ class TextSchema(_message.Message):
         "position_ids" and "token_type_ids".
         """
 
+    @_builtins.property
+    def forbidden(self) -> _containers.RepeatedCompositeFieldContainer[Global___WordList]:
+        """Lists of words, within which the model was trained to answer alike whichever is in a text."""
+
     def __init__(
         self,
         *,
@@ -1098,16 +1210,41 @@ class TextSchema(_message.Message):
         mask_id: _builtins.int | None = ...,
         token_dropping: _builtins.bool = ...,
         pairs: _builtins.bool = ...,
+        forbidden: _abc.Iterable[Global___WordList] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id", "mask_id", b"mask_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id", "first_position", b"first_position", "inputs", b"inputs", "mask_id", b"mask_id", "max_tokens", b"max_tokens", "padding_id", b"padding_id", "pairs", b"pairs", "token_dropping", b"token_dropping"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id", "first_position", b"first_position", "forbidden", b"forbidden", "inputs", b"inputs", "mask_id", b"mask_id", "max_tokens", b"max_tokens", "padding_id", b"padding_id", "pairs", b"pairs", "token_dropping", b"token_dropping"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__mask_id: _TypeAlias = _typing.Literal["mask_id"]  # noqa: Y015
     _WhichOneofArgType__mask_id: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mask_id) -> _WhichOneofReturnType__mask_id | None: ...
 
 Global___TextSchema: _TypeAlias = TextSchema  # noqa: Y015
+
+@_typing.final
+class WordList(_message.Message):
+    """WordList is words that may take each other's place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The words, at least two, whatever their case."""
+
+    def __init__(
+        self,
+        *,
+        words: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WordList: _TypeAlias = WordList  # noqa: Y015
 
 @_typing.final
 class BundleFile(_message.Message):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple  # Any: a cell of a file
 
 from explicate.errors import UsageError
-from explicate_training.interpretability.texts.word_lists import WordFinder
+from explicate_bundle.players.word_swaps import WordFinder
 
 OPTION = "interpretability.rationales"
 _SHOWN_CHARACTERS = 60

@@ -1,64 +1,13 @@
-"""Words of a config or a file, and where they are in a text: as whole words, whatever their case.
-
-In scripts that have no spaces between words, and of what begins with a sign such as ":)", any place will do.
-"""
+"""Words that a config or a file lists: lexicons, and lists of words that may take each other's place."""
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from explicate.errors import UsageError
+from explicate_bundle.players.word_swaps import folded
 
-UNSPACED = re.compile(r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff])")
-"""Scripts written without spaces: Thai, Lao, Myanmar, Khmer, kana, Han."""
-_TOKEN = re.compile(r"\w+")  # so that Anna is found in Anna's
 _FILE = re.compile(r"[/\\]|\.(?:txt|tsv|csv|lst|words)$")
-
-
-class Found(NamedTuple):
-    """A word of a list in a text: characters [start, stop)."""
-
-    start: int
-    stop: int
-    word: str  # as the list has it, folded
-
-
-class WordFinder:
-    """Finds the words and phrases of a list; where two overlap the one that begins first, then the longer."""
-
-    def __init__(self, words: Iterable[str]) -> None:
-        self._by_first: dict[str, list[str]] = defaultdict(list)  # words, by the first token of each
-        self._anywhere: list[str] = []
-        for word in dict.fromkeys(folded(one) for one in words):
-            first = _TOKEN.match(word)
-            if first is None or UNSPACED.search(word):
-                self._anywhere.append(word)
-            else:
-                self._by_first[first[0]].append(word)
-
-    def find(self, text: str) -> list[Found]:
-        """Where they are, in order, without overlaps."""
-        places = []
-        for token in _TOKEN.finditer(text):
-            start = token.start()
-            for word in self._by_first.get(token[0].casefold(), ()):
-                stop = max(start + len(word), token.end())
-                if text[start:stop].casefold() == word and not _TOKEN.match(text[stop : stop + 1]):
-                    places.append(Found(start, stop, word))
-        for word in self._anywhere:
-            places += [Found(*one.span(), word) for one in re.finditer(re.escape(word), text, re.IGNORECASE)]
-        kept: list[Found] = []
-        for found in sorted(places, key=lambda one: (one.start, -one.stop)):
-            if not kept or found.start >= kept[-1].stop:
-                kept.append(found)
-        return kept
-
-
-def folded(word: str) -> str:
-    """A word as it is compared."""
-    return " ".join(word.split()).casefold()
 
 
 def names_file(entry: str) -> bool:
