@@ -8,7 +8,7 @@ what the graph takes as float32 and what it takes as int64 are exact in it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any  # JSON values
+from typing import Any, TypeVar  # Any: JSON values
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from explicate.v1.bundle_pb2 import COLUMN_TYPE_DATE, COLUMN_TYPE_NUMBER, Tabula
 from explicate_bundle.cells.cell_readers import LARGEST_NUMBER, CellError, CellReader, NumberCells, cell_reader
 from explicate_bundle.model_inputs import CellValue, TabularInput
 
+AnyCell = TypeVar("AnyCell")
 UNKNOWN_CODE, MISSING_CODE, FIRST_CATEGORY_CODE = 0, 1, 2
 NUMBERS_NAME, CODES_NAME = "numbers", "codes"
 """The graph's inputs."""
@@ -111,6 +112,7 @@ class TableColumns:
         numbers: how many columns of numbers and dates there are; a model row begins with them.
         players: names of columns and groups in the order of their first column.
         owners: intp[columns], the player that each place of a model row belongs to.
+        ignored: names of forbidden columns, which rows may have besides and the model does not read.
     """
 
     def __init__(self, schema: TabularSchema) -> None:
@@ -136,6 +138,11 @@ class TableColumns:
         self.owners = np.zeros(len(self.all), dtype=np.intp)
         for player, (_, columns) in enumerate(self.players):
             self.owners[[column.place for column in columns]] = player
+        self.ignored = tuple(column.name for column in schema.left_out if column.forbidden)
+
+    def read(self, cells: Mapping[str, AnyCell]) -> Mapping[str, AnyCell]:
+        """Cells of a row without those of ignored columns."""
+        return {name: cell for name, cell in cells.items() if name not in self.ignored} if self.ignored else cells
 
     def row_of(self, cells: Mapping[str, CellValue]) -> NDArray[np.float64]:
         """The model row float64[columns] of cells that have no problem."""
@@ -147,7 +154,7 @@ class TableColumns:
     def rows_of(self, rows: Sequence[Mapping[str, CellValue]]) -> NDArray[np.float64] | None:
         """Model rows float64[rows, columns], a column at a time; None when a row or a value has a problem."""
         names = self.by_name.keys()
-        if any(cells.keys() != names for cells in rows):
+        if any(self.read(cells).keys() != names for cells in rows):
             return None
         values = np.empty((len(rows), len(self.all)))
         for column in self.all:
@@ -168,7 +175,7 @@ class TableColumns:
         return TableRows(values[:, : self.numbers].astype(np.float32), values[:, self.numbers :].astype(np.int64))
 
     def _row_of_file(self, row: Mapping[str, Any]) -> NDArray[np.float64]:
-        if wrong := sorted(self.by_name.keys() ^ row.keys()):
+        if wrong := sorted(self.by_name.keys() ^ self.read(row).keys()):
             raise CellError(
                 f"the column {wrong[0]!r} is {'missing' if wrong[0] in self.by_name else 'not in the schema'}"
             )

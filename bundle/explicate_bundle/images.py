@@ -1,18 +1,21 @@
 """Image files to the pixels that a model reads: the same steps in training, export and server.
 
+And what is seen where segments of an image are absent, in explanations and in training alike.
+
 The size that a file declares is held against the limit before a pixel is decoded, and only the first picture of a file
 is. Decoding takes up to 12 bytes of memory for each pixel, of a WebP 17 (measured with 32 million pixels).
 """
 
 import io
 import logging
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any  # pixels of several types
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.files import image_headers
@@ -246,3 +249,42 @@ def _finite(values: NDArray[Any]) -> NDArray[np.float64]:
 
 def _from_grey(values: Pixels) -> Image.Image:
     return Image.fromarray(values).convert("RGB")
+
+
+MASKINGS = ("mean", "blur", "grey")
+"""What an absent segment shows, the default first: its mean colour, the image blurred, or grey."""
+# More players than this make the fit, not the model, the cost; see MAX_PLAYERS of the server's options.
+MAX_SEGMENTS = 1024
+DEFAULT_SEGMENTS = 49
+"""How many a caller gets who says nothing."""
+_GREY = 128
+# Standard deviation of the blur, as a part of the shorter edge: what a segment showed cannot be made out any more.
+_BLUR = 0.1
+SegmentMap = NDArray[np.intp]  # [height, width], the segment of each pixel
+
+
+def grid(height: int, width: int, *, rows: int, columns: int) -> SegmentMap:
+    """Rectangles, row after row; those of a row differ by one pixel at most."""
+    row_of, column_of = np.arange(height) * rows // height, np.arange(width) * columns // width
+    return np.asarray(row_of[:, np.newaxis] * columns + column_of, dtype=np.intp)
+
+
+def even_grid(height: int, width: int, segments: int) -> SegmentMap:
+    """About this many cells, as square as possible."""
+    rows = min(height, segments, max(1, round(math.sqrt(segments * height / width))))
+    columns = min(width, max(1, round(segments / rows)), MAX_SEGMENTS // rows)
+    return grid(height, width, rows=rows, columns=columns)
+
+
+def hidden_pixels(pixels: Pixels, segment_map: NDArray[np.intp], masking: str) -> Pixels:
+    """uint8[height, width, 3], what is seen where players are absent."""
+    if masking == "grey":
+        return np.full_like(pixels, _GREY)
+    if masking == "blur":
+        radius = _BLUR * min(pixels.shape[:2])
+        return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
+    # Cut to whole numbers, not rounded, as lime's own array of uint8 does.
+    segments = segment_map.ravel()
+    sums = [np.bincount(segments, weights=channel.ravel()) for channel in np.moveaxis(pixels, 2, 0)]
+    means = np.stack(sums, axis=1) / np.bincount(segments)[:, np.newaxis]
+    return means.astype(np.uint8)[segment_map]

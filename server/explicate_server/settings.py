@@ -55,6 +55,13 @@ class Settings:
     device_memory_bytes: int = _setting(
         0, "memory of a device that one model's session may take; 0: as much as there is", minimum=0
     )
+    precision: str = _setting(
+        "auto",
+        "what models compute in: fp32, as model.onnx is written; fp16 or int8, a variant that each bundle must have "
+        "then; or auto: fp16 on a GPU, int8 on a CPU where it is faster, if the bundle has it and it gives the golden "
+        "answers here, else fp32",
+        choices=("auto", "fp32", "fp16", "int8"),
+    )
     threads: int = _setting(
         0, "threads that run one model; 0: one a core, as far as the cgroup allows", minimum=0, maximum=_C_INT
     )
@@ -131,6 +138,16 @@ class Settings:
     keep_previous: bool = _setting(True, "keep the version before the live one loaded, to roll back at once")
     memory_reserve_bytes: int = _setting(
         256 << 20, "memory that must stay free beside a model being loaded; 0: it is not looked at", minimum=0
+    )
+    device_reserve_bytes: int = _setting(
+        256 << 20,
+        "the same of each GPU's own memory, where its driver tells how much is free; 0: it is not looked at",
+        minimum=0,
+    )
+    swap_in_place: bool = _setting(
+        False,
+        "where memory holds one version of a model only: unload what a label leaves before the next is loaded; calls "
+        "get UNAVAILABLE meanwhile, and it comes back if the next is refused; switches --keep-previous off",
     )
     max_loads: int = _setting(
         2, "versions loaded side by side, at the start too; each takes a core and its memory", minimum=1, maximum=64

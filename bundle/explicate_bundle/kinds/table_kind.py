@@ -50,6 +50,11 @@ class TableKind:
         yield 1 <= rows <= _MAX_BACKGROUND_ROWS, f"tabular.background_rows is {rows}"
         for column in columns:
             yield from _column_checks(column, f"tabular.columns[{column.name}]")
+        names = {column.name for column in columns}
+        for left_out in manifest.tabular.left_out:
+            apart = not left_out.forbidden or left_out.name not in names
+            yield apart, f"tabular.left_out forbids {left_out.name!r}, which the model reads"
+        yield from _form_checks(manifest)
 
     def check_contents(self, folder: Path, manifest: bundle_pb2.Bundle) -> None:
         """Background and statistics are of the manifest's columns."""
@@ -73,6 +78,21 @@ class TableKind:
         if not columns.fits(rows.numbers, rows.codes):
             raise BundleError("golden.npz has rows that are not of the manifest's columns")
         return columns.inputs_of(rows)
+
+
+def _form_checks(manifest: bundle_pb2.Bundle) -> Iterator[Check]:
+    tabular = manifest.tabular
+    yield tabular.form in bundle_pb2.TabularForm.values(), f"tabular.form {tabular.form} is not known"
+    additive = tabular.form == bundle_pb2.TABULAR_FORM_ADDITIVE
+    yield additive or not tabular.contributions, "tabular.contributions without tabular.form TABULAR_FORM_ADDITIVE"
+    for column in tabular.columns:
+        if not column.HasField("monotone"):
+            continue
+        path, label = f"tabular.columns[{column.name}].monotone", column.monotone.label
+        yield column.type == bundle_pb2.COLUMN_TYPE_NUMBER, f"{path} is set, but the column is not of numbers"
+        classes = manifest.objective == bundle_pb2.OBJECTIVE_CLASSIFICATION
+        yield column.monotone.HasField("label") == classes, f"{path}.label is for classes, and needed there"
+        yield not classes or label in manifest.class_labels, f"{path}.label {label!r} is not a class"
 
 
 def _column_checks(column: bundle_pb2.ColumnSchema, path: str) -> Iterator[Check]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.model_inputs import ModelInput, TextInput
+from explicate_bundle.players.words import words
 from explicate_bundle.writing import TOKENIZER_NAME
 from explicate_export.conversion import AnswerRows, CardText, ModelExport, Say
 from explicate_export.errors import UsageError
@@ -22,7 +23,6 @@ from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, Held
 from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.modalities.text import TextModality
-from explicate_server.modalities.words import words
 
 GOLDEN_TEXTS = 32
 # Four times 8 · 12 short rows: about 0.3 s of every load with MiniLM-L6 on two cores.

@@ -117,6 +117,12 @@ class Attribution:
             exact=True,
         )
 
+    def with_nothing_for(self, players: int) -> "Attribution":
+        """The same with so many players more behind the others, whose value is known to be 0."""
+        nothing = np.zeros((len(self.values), players))
+        names = ("values", "standard_errors", "half_widths", "certain_half_widths")
+        return replace(self, **{name: np.hstack((getattr(self, name), nothing)) for name in names})
+
     def additivity_gap(self, full: Floats) -> float:
         """|Σ values + baseline − v(N)|, the largest over outputs; NaN for methods that do not promise additivity."""
         if not self.additive:

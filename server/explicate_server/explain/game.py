@@ -18,6 +18,7 @@ ValueError                  wrong arguments
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from explicate_server.explain.added_game import AddedGame
 from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
 
 
@@ -113,6 +114,7 @@ class GameInfo:
             known of it.
         drawn: bool[rows, n], which players are present in the rows that the game has drawn itself, the first row the
             input itself; they are asked by number. None where coalitions are asked for.
+        added: the game itself where its model tells what each player adds, so that it need not be asked; else None.
     """
 
     n_players: int
@@ -122,6 +124,7 @@ class GameInfo:
     confidence: float = 0.95
     breaks: Indices | None = None
     drawn: Booleans | None = None
+    added: AddedGame | None = None
 
     @property
     def n_outputs(self) -> int:

@@ -34,6 +34,8 @@ class Method:
         default_min_evaluations: rows before the tolerance may stop, from the number of players.
         least_evaluations: max_evaluations below this are refused, from the number of players.
         default_tolerance: see RunSettings.tolerance.
+        reads: the kinds of input it explains, by their names; None is every kind.
+        adds: whether it needs a model that tells what each player adds, and asks it for no coalition.
         additive: whether the values promise to sum to v(N) − v(∅).
         needs_empty: whether v(∅) must be known before.
         refines: whether games of too many players are grouped and refined where the weight is.
@@ -52,6 +54,8 @@ class Method:
     default_min_evaluations: Callable[[int], int] = lambda n: max(8 * n, LEAST_EVALUATIONS)
     least_evaluations: Callable[[int], int] = lambda _n: 1
     default_tolerance: float = 0.0
+    reads: tuple[str, ...] | None = None
+    adds: bool = False
     additive: bool = True
     needs_empty: bool = True
     refines: bool = False

@@ -5,6 +5,7 @@ from functools import cache
 from types import MappingProxyType
 
 from explicate_server.explain.estimators import (
+    additive_exact,
     exact_shap,
     kernel_shap,
     lime,
@@ -17,27 +18,35 @@ from explicate_server.explain.method import Method
 
 # Stands for the method that `chosen` takes.
 AUTO = "auto"
-_FILES = (exact_shap, kernel_shap, lime, lime_stratified, occlusion, partition_shap, permutation_shap)
+_FILES = (exact_shap, kernel_shap, lime, lime_stratified, occlusion, partition_shap, permutation_shap, additive_exact)
+NAMES = tuple(file.METHOD.name for file in _FILES)
+"""Names of all methods, of whatever they explain."""
 
 
 @cache
 def methods_of(reads: str) -> Mapping[str, Method]:
-    """The methods of a kind of input, by name; the names are the same for all."""
-    return MappingProxyType({file.METHOD.name: file.METHOD.of(reads) for file in _FILES})
+    """The methods of a kind of input, by name."""
+    methods = [file.METHOD for file in _FILES if file.METHOD.reads is None or reads in file.METHOD.reads]
+    return MappingProxyType({method.name: method.of(reads) for method in methods})
 
 
 METHODS = methods_of("text")
 """The methods of texts."""
 
 
-def chosen(name: str, *, n_players: int, max_evaluations: int | None = None, reads: str = "text") -> Method:
+def chosen(
+    name: str, *, n_players: int, max_evaluations: int | None = None, reads: str = "text", adds: bool = False
+) -> Method:
     """The method of a name; of `AUTO` exact-shap if all coalitions fit the budget, else kernel-shap.
+
+    Of a model that tells what each player adds, `AUTO` is the method that needs no coalitions.
 
     Args:
         name: `AUTO` or a name in METHODS.
         n_players: n.
         max_evaluations: the budget; None means the default one of kernel-shap.
         reads: the kind of input.
+        adds: whether the model tells what each player adds.
 
     Raises:
         KeyError: there is no such method.
@@ -45,6 +54,8 @@ def chosen(name: str, *, n_players: int, max_evaluations: int | None = None, rea
     methods = methods_of(reads)
     if name != AUTO:
         return methods[name]
+    if adds:
+        return next(method for method in methods.values() if method.adds)
     otherwise = methods["kernel-shap"]
     budget = otherwise.default_max_evaluations(n_players) if max_evaluations is None else max_evaluations
     return methods["exact-shap"] if 2**n_players <= budget else otherwise

@@ -22,12 +22,20 @@ from explicate_server.explain.game import Asked, GameInfo
 from explicate_server.explain.method import Method
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
 from explicate_server.explain.rounds import ExplanationRun, StopReason
+from explicate_server.inference.added_outputs import added_game
 from explicate_server.inference.admission import Seat
 from explicate_server.inference.evaluations import Evaluations, GameValues, Timings, ValueStore
 from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, Outputs, ResolvedOptions
 from explicate_server.inference.predictor import encode_inputs
 from explicate_server.inference.workers import Pool, Workers
-from explicate_server.modalities.modality import DrawsRows, EncodedInput, Game, Player
+from explicate_server.modalities.modality import (
+    AddsUp,
+    Contributions,
+    DrawsRows,
+    EncodedInput,
+    Game,
+    Player,
+)
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.runtime.queue import Row
@@ -207,22 +215,27 @@ class ExplainCall:
         progress: Callable[[], bool],
     ) -> AsyncGenerator[ExplainAnswer]:
         whole, empty = await self._endpoints(game, evaluations, options.method)
+        contributions = await self._contributions(game, options.method)
         scales, labels = self._served.scales, self._served.labels
         prediction = scales.raw(whole)[0]
         outputs = Outputs.choose(
             options.target, options.output_space, scales=scales, prediction=prediction, labels=labels
         )
+        added = contributions and added_game(contributions, game.weights, outputs)
         information = GameInfo(
             n_players=len(game.players),
-            empty=outputs.of(empty)[0],
+            empty=outputs.of(empty)[0] if added is None else added.mixed(added.empty)[0],
             full=outputs.of(whole)[0],
             seed=options.seed,
             confidence=options.confidence,
             breaks=game.breaks,
             drawn=drawn,
+            added=added,
         )
         ends = evaluations.count
-        run = _run(information, options, spent=ends)
+        start = partial(_run, information, options, spent=ends)
+        # Of a game that is played by additions this is the whole explanation.
+        run = start() if added is None else await self._fit(start)
         work = _Work(encoded, game, options, prediction, outputs, information, run, evaluations)
         while (coalitions := await self._fit(run.next_round, self._deadline.seconds_left())) is not None:
             with tracing.span("round", number=run.rounds + 1, coalitions=len(coalitions)) as span:
@@ -254,6 +267,9 @@ class ExplainCall:
         if not final or work.options.quality != "full" or information.drawn is not None:
             return quality
         check = FaithfulnessCheck(run.attribution, seed=information.seed)
+        if information.added is not None:
+            told = await self._fit(information.added.values, check.coalitions)
+            return check.added_to(quality, told, information.full)
         values, evaluated = await work.evaluations.of(check.coalitions, self._priority, work.outputs)
         return check.added_to(quality, values, information.full) if evaluated.all() else quality
 
@@ -272,10 +288,17 @@ class ExplainCall:
             raise DeadlinePassed
         return values[:1], values[-1:]
 
+    async def _contributions(self, game: Game, method: Method) -> Contributions | None:
+        """What each player adds, if the method needs it."""
+        if not method.adds:
+            return None
+        assert isinstance(game, AddsUp)
+        return await self._in_worker(game.contributions)
+
     async def _fit(self, step: Callable[..., _T], *arguments: object) -> _T:
         """A step of the estimator, off the event loop and on the clock."""
         started_s = time.monotonic()
-        with tracing.span("fit", step=step.__name__):
+        with tracing.span("fit", step=getattr(step, "__name__", "start")):
             result = await self._in_worker(step, *arguments)
         elapsed_s = time.monotonic() - started_s
         self._timings.solver_s += elapsed_s
@@ -304,14 +327,15 @@ class _Work:
     def answer(self, quality: Quality, timings: Timings, *, final: bool) -> ExplainAnswer:
         """What is known now."""
         run, groups, segment_map = self.run, self.run.attribution.groups, self.game.segment_map
+        players = self.game.players if groups is None else self.game.grouped(groups)
         return ExplainAnswer(
             prediction=self.prediction,
             encoded=self.encoded,
-            players=self.game.players if groups is None else self.game.grouped(groups),
+            players=[*players, *self.game.unread],
             segment_map=segment_map if segment_map is None or groups is None else groups[segment_map],
             unspaced_scripts=self.game.unspaced_scripts,
             outputs=self.outputs,
-            attribution=run.attribution,
+            attribution=run.attribution.with_nothing_for(len(self.game.unread)),
             quality=quality,
             full=self.information.full,
             options=self.options,

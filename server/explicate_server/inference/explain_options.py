@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.images import DEFAULT_SEGMENTS
 from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.method import DRAWN, MAX_SEED, Method
-from explicate_server.explain.methods import AUTO, METHODS, chosen
+from explicate_server.explain.methods import AUTO, NAMES, chosen, methods_of
 from explicate_server.registry.records import Choices, Scales
 from explicate_server.settings import Settings
 
@@ -143,7 +144,6 @@ _MAX_ATTRIBUTIONS = 1 << 17
 # More players than this make the fit, not the model, the cost (n² numbers, n³ work).
 MAX_PLAYERS = 1024
 _CONFIDENCE_RANGE = (0.5, 0.999)
-_DEFAULT_SEGMENTS = 49
 
 
 def most_evaluations(players: int, outputs: int) -> int:
@@ -216,7 +216,7 @@ class CheckedOptions:
     @property
     def segments(self) -> int | None:
         """About how many players there are to be; None where their number is not chosen."""
-        return self.given.segments or _DEFAULT_SEGMENTS if self.granularity in self.choices.counted else None
+        return self.given.segments or DEFAULT_SEGMENTS if self.granularity in self.choices.counted else None
 
     @property
     def _outputs(self) -> int:
@@ -286,17 +286,15 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
         InvalidRequest: names every bad field.
         NotServable: the method or the masking does not fit the model.
     """
-    if options.method not in (None, AUTO, *METHODS):
-        known = ", ".join((AUTO, *METHODS))
+    if options.method not in (None, AUTO, *NAMES):
+        known = ", ".join((AUTO, *methods_of(choices.reads)))
         problem = f"{options.method!r} is not a method; there are {known}"
         raise InvalidRequest([Violation("options.method", problem)], reason="UNKNOWN_METHOD")
+    if options.method in NAMES and options.method not in methods_of(choices.reads):
+        raise NotServable("METHOD_UNSUPPORTED", f"{options.method} does not explain {choices.reads} models")
     method = _method(options, choices, MAX_PLAYERS)
     if not choices.fits(method):
-        raise NotServable(
-            "METHOD_UNSUPPORTED",
-            f"{method.name} draws from statistics of the training data (lime.npz), which this model's bundle does not "
-            "have; train and export it again, or take a method that GetModel lists",
-        )
+        raise NotServable("METHOD_UNSUPPORTED", f"{method.name} {_lacks(method)}, or take a method that GetModel lists")
     violations = [
         *_number_violations(options, settings),
         *target_violations(options.target, choices.labels, regression=not choices.scales.objective.least_labels),
@@ -317,9 +315,24 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
     return CheckedOptions(options, method, masking, _granularity(options, method, choices), choices, settings)
 
 
+def _lacks(method: Method) -> str:
+    """What a method needs that the model's bundle does not have, and the remedy."""
+    if method.adds:
+        return (
+            "needs a model that tells what each column adds, which this one does not; train it with "
+            '[interpretability] form = "additive"'
+        )
+    return (
+        "draws from statistics of the training data (lime.npz), which this model's bundle does not have; train and "
+        "export it again"
+    )
+
+
 def _method(options: ExplainOptions, choices: Choices, players: int) -> Method:
-    name = options.method or AUTO
-    return chosen(name, n_players=players, max_evaluations=options.max_evaluations, reads=choices.reads)
+    # Whoever asks for groups of players wants a method that makes them.
+    adds = choices.adds_up and options.max_players is None
+    name, most = options.method or AUTO, options.max_evaluations
+    return chosen(name, n_players=players, max_evaluations=most, reads=choices.reads, adds=adds)
 
 
 def _granularity(options: ExplainOptions, method: Method, choices: Choices) -> str | None:

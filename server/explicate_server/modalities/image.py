@@ -11,12 +11,22 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 from scipy.ndimage import find_objects
 
 from explicate.v1.bundle_pb2 import ImageSchema
 from explicate_bundle.bundle import VerifiedBundle
-from explicate_bundle.images import UnreadableImage, check_head, read_image
+from explicate_bundle.images import (
+    MASKINGS,
+    MAX_SEGMENTS,
+    Pixels,
+    SegmentMap,
+    UnreadableImage,
+    check_head,
+    even_grid,
+    grid,
+    hidden_pixels,
+    read_image,
+)
 from explicate_bundle.model_inputs import ImageInput, ModelInput
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
@@ -25,8 +35,6 @@ from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 from explicate_server.settings import Settings
 
-# More players than this make the fit, not the model, the cost; see MAX_PLAYERS in options.py.
-MAX_SEGMENTS = 1024
 # Quickshift takes 11 µs a pixel, so 3 s here, and nothing can stop it.
 _MOST_QUICKSHIFT_PIXELS = 512 * 512
 # lime 0.2.0.1 cuts images with these. The seed is the one that scikit-image takes by itself today, as lime's own is
@@ -35,9 +43,6 @@ _LIME_QUICKSHIFT = {"kernel_size": 4, "max_dist": 200, "ratio": 0.2, "rng": 42}
 # scikit-image's own weight of nearness against colour, then heavier ones: noise falls into dust at the first, which is
 # swept together into a few segments or a single one.
 _SLIC_COMPACTNESS = (10.0, 100.0, 1000.0)
-
-Pixels = NDArray[np.uint8]
-SegmentMap = NDArray[np.intp]
 
 
 def load_library() -> None:
@@ -63,7 +68,7 @@ def segmented(pixels: Pixels, granularity: str, *, segments: int, patch_size: in
         case "patch":
             return grid(height, width, rows=math.ceil(height / patch_size), columns=math.ceil(width / patch_size))
         case _:
-            return _even_grid(height, width, segments)
+            return even_grid(height, width, segments)
 
 
 def granularities(height: int, width: int, patch_size: int) -> tuple[str, ...]:
@@ -78,19 +83,6 @@ def granularities(height: int, width: int, patch_size: int) -> tuple[str, ...]:
     return tuple(name for name, possible in offered.items() if possible)
 
 
-def grid(height: int, width: int, *, rows: int, columns: int) -> SegmentMap:
-    """Rectangles, row after row; those of a row differ by one pixel at most."""
-    row_of, column_of = np.arange(height) * rows // height, np.arange(width) * columns // width
-    return np.asarray(row_of[:, np.newaxis] * columns + column_of, dtype=np.intp)
-
-
-def _even_grid(height: int, width: int, segments: int) -> SegmentMap:
-    """About this many cells, as square as possible."""
-    rows = min(height, segments, max(1, round(math.sqrt(segments * height / width))))
-    columns = min(width, max(1, round(segments / rows)), MAX_SEGMENTS // rows)
-    return grid(height, width, rows=rows, columns=columns)
-
-
 def _slic(pixels: Pixels, segments: int) -> SegmentMap:
     """SLIC superpixels (Achanta et al., 2012); a grid where there is nothing to follow or too little room."""
     from skimage.segmentation import slic
@@ -99,7 +91,7 @@ def _slic(pixels: Pixels, segments: int) -> SegmentMap:
         found = _numbered(slic(pixels, n_segments=segments, compactness=compactness, start_label=0))
         if max(2, segments // 2) <= found.max() + 1 <= MAX_SEGMENTS:
             return found
-    return _even_grid(pixels.shape[0], pixels.shape[1], segments)
+    return even_grid(pixels.shape[0], pixels.shape[1], segments)
 
 
 def _quickshift(pixels: Pixels) -> SegmentMap:
@@ -107,7 +99,7 @@ def _quickshift(pixels: Pixels) -> SegmentMap:
     from skimage.segmentation import quickshift
 
     found = _numbered(quickshift(pixels, **_LIME_QUICKSHIFT))  # type: ignore[no-untyped-call]
-    return found if found.max() else _even_grid(pixels.shape[0], pixels.shape[1], 4)
+    return found if found.max() else even_grid(pixels.shape[0], pixels.shape[1], 4)
 
 
 def _numbered(labels: NDArray[np.integer]) -> SegmentMap:
@@ -121,9 +113,6 @@ ROW_LENGTH = BUCKET_TOKENS
 _PIXELS_OF_A_TOKEN = 16 * 16
 # Two, so that a batch's own cost can be told from that of its rows.
 _LEAST_BATCH_ROWS = 2
-_GREY = 128
-# Standard deviation of the blur, as a part of the shorter edge: what a segment showed cannot be made out any more.
-_BLUR = 0.1
 
 
 @dataclass(frozen=True)
@@ -157,7 +146,7 @@ class ImageModality(Modality):
 
     input_type: type[ModelInput] = ImageInput
     field = "image"
-    maskings: tuple[str, ...] = ("mean", "blur", "grey")
+    maskings: tuple[str, ...] = MASKINGS
     counted: tuple[str, ...] = ("slic", "grid")
     max_length = ROW_LENGTH
 
@@ -245,7 +234,7 @@ class _SegmentGame(Game):
     def __init__(self, pixels: Pixels, segment_map: NDArray[np.intp], masking: str) -> None:
         self.segment_map = segment_map
         self.players = segment_players(segment_map)
-        self._hidden = _hidden(pixels, segment_map, masking)
+        self._hidden = hidden_pixels(pixels, segment_map, masking)
         self._difference = pixels ^ self._hidden
 
     def grouped(self, groups: NDArray[np.intp]) -> list[SegmentPlayer]:
@@ -268,17 +257,3 @@ def segment_players(segment_map: NDArray[np.intp]) -> list[SegmentPlayer]:
         SegmentPlayer(index, size, (columns.start, rows.start, columns.stop, rows.stop))
         for index, (size, (rows, columns)) in enumerate(zip(pixels, boxes, strict=True))
     ]
-
-
-def _hidden(pixels: Pixels, segment_map: NDArray[np.intp], masking: str) -> Pixels:
-    """uint8[height, width, 3], what is seen where players are absent."""
-    if masking == "grey":
-        return np.full_like(pixels, _GREY)
-    if masking == "blur":
-        radius = _BLUR * min(pixels.shape[:2])
-        return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
-    # Cut to whole numbers, not rounded, as lime's own array of uint8 does.
-    segments = segment_map.ravel()
-    sums = [np.bincount(segments, weights=channel.ravel()) for channel in np.moveaxis(pixels, 2, 0)]
-    means = np.stack(sums, axis=1) / np.bincount(segments)[:, np.newaxis]
-    return means.astype(np.uint8)[segment_map]

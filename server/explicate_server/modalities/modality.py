@@ -90,6 +90,9 @@ class Game(Protocol):
     segment_map: NDArray[np.intp] | None = None
     """intp[height, width], the player that each pixel of an image belongs to; None for other inputs."""
 
+    unread: Sequence[Player] = ()
+    """Parts of the input that the model does not read, though they may be asked about: their attribution is 0."""
+
     unspaced_scripts: Sequence[str] = ()
     """Scripts without spaces between words, whose words are the model's tokens; by their names in Unicode."""
 
@@ -106,6 +109,29 @@ class DrawsRows(Protocol):
 
     def draw(self, *, rows: int, seed: int) -> NDArray[np.bool_]:
         """Draw rows; which players of each are present, bool[rows, players], the first the input itself."""
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What each player adds to the outputs of a model that is a sum over players.
+
+    Attributes:
+        row: float64[players, outputs], of the input.
+        background: float64[b, players, outputs], of the rows that stand for absent players.
+        bias: float64[outputs], what is added besides.
+    """
+
+    row: NDArray[np.float64]
+    background: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+
+@runtime_checkable
+class AddsUp(Protocol):
+    """What a game does more whose model adds up a number of each player, and tells them."""
+
+    def contributions(self) -> Contributions:
+        """Of this input; takes as long as a row of the model."""
 
 
 class EncodedInput(Protocol):
@@ -144,6 +170,9 @@ class Modality(Protocol):
 
     players_version: int = 0
     """The number of the rules that find the default players; 0 where they follow from the schema alone."""
+
+    adds_up: bool = False
+    """Whether its games are `AddsUp`."""
 
     max_length: int
     """Length of the longest row."""

@@ -44,6 +44,8 @@ def table_violations(table: PackedTable, columns: TableColumns) -> list[Violatio
         path = f"table.columns[{name}]"
         if name in seen:
             violations.append(Violation(path, "comes twice"))
+        elif name in columns.ignored:
+            pass
         elif name not in columns.by_name:
             violations.append(Violation(path, "is not a column of this model; leave it out"))
         else:
@@ -60,6 +62,8 @@ def encode_columns(table: PackedTable, columns: TableColumns) -> NDArray[np.floa
     """Model rows float64[rows, columns] of a table without violations."""
     rows = np.empty((table.rows, len(columns.all)))
     for name, values in table.columns:
+        if name in columns.ignored:
+            continue
         column = columns.by_name[name]
         if isinstance(values, NumberValues):
             rows[:, column.place] = _of_numbers(values, column)

@@ -34,8 +34,17 @@ from explicate_bundle.model_inputs import CellValue, ModelInput, TabularInput
 from explicate_bundle.table_arrays import BINS, Background, LimeStatistics, by_column
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
-from explicate_server.modalities.modality import ColumnPlayer, EncodedInput, Game, Modality, TextUsage
+from explicate_server.modalities.modality import (
+    ColumnPlayer,
+    Contributions,
+    EncodedInput,
+    Game,
+    Modality,
+    TextUsage,
+)
 from explicate_server.modalities.packed_table import PackedTable, encode_columns, table_violations
+from explicate_server.modalities.table_claims import TableGraph, ToldBackground, checked_graph, claims
+from explicate_server.runtime.graph_outputs import GraphOutputs
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 from explicate_server.settings import Settings
@@ -120,6 +129,7 @@ ROW_LENGTH = BUCKET_TOKENS
 
 class _ColumnGame(Game):
     players: Sequence[ColumnPlayer]
+    unread: Sequence[ColumnPlayer] = ()
 
     def grouped(self, groups: NDArray[np.intp]) -> list[ColumnPlayer]:
         """The columns of each group under the names of its first and last player."""
@@ -154,6 +164,26 @@ class BackgroundGame(_ColumnGame):
         present = coalitions[:, np.newaxis, self._owners]  # [m, 1, columns]
         values = np.where(present, self._row, self._background)  # [m, b, columns]
         return [Row(ROW_LENGTH, of_coalition, len(of_coalition)) for of_coalition in values]
+
+
+class AddedBackgroundGame(BackgroundGame):
+    """The same where the model tells what each player adds."""
+
+    def __init__(
+        self,
+        columns: TableColumns,
+        cells: Mapping[str, CellValue],
+        row: Row,
+        background: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        told: ToldBackground,
+    ) -> None:
+        super().__init__(columns, cells, row, background, weights)
+        self._told = told
+
+    def contributions(self) -> Contributions:
+        """What each player of this row adds, beside those of the background rows."""
+        return self._told.beside(self._row)
 
 
 class DrawnGame(_ColumnGame):
@@ -214,19 +244,29 @@ class TabularModality(Modality):
     max_length = ROW_LENGTH
 
     def __init__(
-        self, schema: TabularSchema, background: Background, lime_statistics: LimeStatistics | None = None
+        self,
+        schema: TabularSchema,
+        background: Background,
+        lime_statistics: LimeStatistics | None = None,
+        graph: GraphOutputs | None = None,
     ) -> None:
+        """Take the schema and what its bundle has; ``graph`` of one with contributions, as `checked_graph` gave it."""
         self._columns = TableColumns(schema)
         self._sampler = TableSampler(self._columns, lime_statistics) if lime_statistics else None
         self.maskings: tuple[str, ...] = ("background", "drawn") if lime_statistics else ("background",)
         self._background = np.concatenate([background.numbers, background.codes], axis=1, dtype=np.float64)
         self._weights = background.weights / background.weights.sum()
         self.row_bytes = self._background[0].nbytes
+        self._told = ToldBackground(TableGraph(graph, self._columns), self._background) if graph else None
+        self.adds_up = self._told is not None
 
     @classmethod
     def open(cls, bundle: VerifiedBundle, settings: Settings) -> Self:  # noqa: ARG003 - nothing of it can be set
-        """With the bundle's background and statistics."""
-        return cls(bundle.manifest.tabular, bundle.background(), bundle.lime_statistics())
+        """With the bundle's background and statistics; what it claims of its graph is checked."""
+        schema = bundle.manifest.tabular
+        graph = checked_graph(bundle) if claims(schema) else None
+        told = graph if schema.contributions else None
+        return cls(schema, bundle.background(), bundle.lime_statistics(), told)
 
     def batch_tokens(self, runtime: Runtime) -> int:  # noqa: ARG002
         """The same on every runtime, until it is measured."""
@@ -240,11 +280,11 @@ class TabularModality(Modality):
 
     def _problems(self, cells: Mapping[str, CellValue]) -> Iterator[tuple[str, str]]:
         columns = self._columns.by_name
-        for name, value in cells.items():
+        for name, value in self._columns.read(cells).items():
             problem = columns[name].problem(value) if name in columns else "is not a column of this model; leave it out"
             if problem:
                 yield name, problem
-        if len(cells) != len(columns) or not cells.keys() <= columns.keys():
+        if not columns.keys() <= cells.keys():
             for name in columns.keys() - cells.keys():
                 yield name, "is left out; give every column of the model, with missing = true where it has no value"
 
@@ -283,8 +323,15 @@ class TabularModality(Modality):
         assert isinstance(value, TabularInput)
         if masking == "drawn":
             assert self._sampler is not None
-            return DrawnGame(self._columns, value.cells, encoded.row, self._sampler)
-        return BackgroundGame(self._columns, value.cells, encoded.row, self._background, self._weights)
+            game: _ColumnGame = DrawnGame(self._columns, value.cells, encoded.row, self._sampler)
+        elif self._told is not None:
+            parts = self._columns, value.cells, encoded.row, self._background, self._weights
+            game = AddedBackgroundGame(*parts, self._told)
+        else:
+            game = BackgroundGame(self._columns, value.cells, encoded.row, self._background, self._weights)
+        unread = [name for name in self._columns.ignored if name in value.cells]
+        game.unread = [ColumnPlayer(name, ((name, value.cells[name]),)) for name in unread]
+        return game
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Join rows to float32[batch, number columns] and int64[batch, other columns], those that there are."""

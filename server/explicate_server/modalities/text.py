@@ -11,11 +11,11 @@ from explicate.v1.bundle_pb2 import TextSchema
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.errors import BundleError
 from explicate_bundle.model_inputs import ModelInput, TextInput
+from explicate_bundle.players.words import WORDS_VERSION
 from explicate_server.errors import Violation
 from explicate_server.modalities.encoded_text import EncodedText, encode_beginnings, encode_fast, kept_tokens
 from explicate_server.modalities.modality import EncodedInput, Game, Modality
 from explicate_server.modalities.text_games import DeletionGame, TokenGame
-from explicate_server.modalities.words import WORDS_VERSION
 from explicate_server.runtime.batch_cost import stretched
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row

@@ -6,17 +6,17 @@ in their place, as shap does; ``delete`` takes the player out of the string and 
 """
 
 from collections.abc import Callable, Sequence
-from itertools import compress
+from itertools import compress, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TextSchema
-from explicate_server.explain.game import Asked
+from explicate_bundle.players.text_players import DISTINCT_WORDS, NO_PLAYER, Places, players_of
+from explicate_bundle.players.words import breaks, unspaced_scripts
+from explicate_server.explain.game import WALL, Asked
 from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.modalities.modality import Game, TextPlayer
-from explicate_server.modalities.text_players import DISTINCT_WORDS, NO_PLAYER, breaks_of, players_of
-from explicate_server.modalities.words import unspaced_scripts
 from explicate_server.runtime.queue import Row
 
 RowsOf = Callable[[Sequence[Sequence[str]]], list[Row]]
@@ -44,6 +44,22 @@ class _TextGame(Game):
         return TextPlayer(self._texts[first.in_pair][start:end], ((start, end),), first.in_pair)
 
 
+def _text_players(text: str, found: Sequence[Places], *, in_pair: bool) -> list[TextPlayer]:
+    return [TextPlayer(text[slice(*places[0])], places, in_pair) for places in found]
+
+
+def breaks_of(texts: Sequence[str], players: Sequence[TextPlayer]) -> NDArray[np.intp]:
+    """What parts each player from the next, intp[players − 1]: a wall between the two texts of a pair."""
+    levels = [
+        breaks(text, [player.spans[0] for player in players if player.in_pair == bool(index)])
+        for index, text in enumerate(texts)
+    ]
+    walls = [left.in_pair != right.in_pair for left, right in pairwise(players)]
+    joined = np.full(len(walls), WALL, dtype=np.intp)
+    joined[~np.array(walls, dtype=np.bool_)] = np.concatenate(levels)
+    return joined
+
+
 class TokenGame(_TextGame):
     """Players own tokens of one encoding; absent players' tokens are dropped, unattended or replaced."""
 
@@ -53,9 +69,9 @@ class TokenGame(_TextGame):
         for number, text in enumerate(encoded.texts):
             tokens = np.flatnonzero((encoded.text_of == number) & ~encoded.special)
             read = encoded.characters_used(number)
-            found, owners = players_of(text, kind, encoded.spans[tokens], in_pair=number == 1, read=read, deleted=False)
+            found, owners = players_of(text, kind, encoded.spans[tokens], read=read, deleted=False)
             self._owner[tokens] = np.where(owners == NO_PLAYER, NO_PLAYER, owners + len(players))
-            players += found
+            players += _text_players(text, found, in_pair=number == 1)
         super().__init__(encoded.texts, players, kind)
         self._values = encoded.row.values
         self._schema = schema
@@ -87,7 +103,8 @@ class DeletionGame(_TextGame):
         for number, text in enumerate(encoded.texts):
             tokens = encoded.all_spans(number)
             # What the model does not read now it reads once there is less before it.
-            players += players_of(text, kind, tokens, in_pair=number == 1, read=len(text), deleted=True)[0]
+            found, _ = players_of(text, kind, tokens, read=len(text), deleted=True)
+            players += _text_players(text, found, in_pair=number == 1)
         super().__init__(encoded.texts, players, kind)
         self._rows_of = rows_of
         self._cut = [_pieces(text, players, in_pair=bool(number)) for number, text in enumerate(encoded.texts)]

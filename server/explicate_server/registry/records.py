@@ -67,7 +67,8 @@ class Scales:
 
 @dataclass(frozen=True)
 class Choices:
-    """What may be asked about a model; see ``Modality`` for maskings, granularities and those that are ``counted``.
+    """What may be asked about a model; see ``Modality`` for maskings, granularities, those that are ``counted``, and
+    whether it ``adds_up``.
 
     Attributes:
         labels: of the outputs; a regression has one, the name of its target.
@@ -80,10 +81,12 @@ class Choices:
     granularities: Sequence[str]
     reads: str
     counted: Sequence[str] = ()
+    adds_up: bool = False
 
     def fits(self, method: Method) -> bool:
-        """Whether a method of the model's kind of input can explain it: one draws from what its bundle may lack."""
-        return not method.drawn or DRAWN in self.maskings
+        """Whether a method can explain the model: it may be of other kinds of input, or need what a bundle may lack."""
+        reads = method.reads is None or self.reads in method.reads
+        return reads and (not method.drawn or DRAWN in self.maskings) and (not method.adds or self.adds_up)
 
 
 def _set_event() -> asyncio.Event:
@@ -143,7 +146,8 @@ class ServedModel:
         """What may be asked about it."""
         modality, reads = self.modality, self.bundle.kind.reads.name
         maskings, granularities = modality.maskings, modality.granularities
-        return Choices(self.labels, self.scales, maskings, granularities, reads, modality.counted)
+        counted, adds_up = modality.counted, modality.adds_up
+        return Choices(self.labels, self.scales, maskings, granularities, reads, counted, adds_up)
 
 
 class State(Enum):
@@ -215,6 +219,15 @@ class VersionRecord:
         return sorted(label for label, target in self.targets.items() if target.previous == self.location.version)
 
 
+@dataclass(frozen=True)
+class InPlace:
+    """A swap that unloads before it loads: who has left, who comes, and when to ask again."""
+
+    leaving: VersionRecord
+    coming: VersionRecord
+    retry_after_s: float
+
+
 @dataclass
 class ModelEntry:
     """One model: its versions, labels and traffic. A change of what is loaded or labelled holds ``lock``.
@@ -234,6 +247,8 @@ class ModelEntry:
     """Whether "live" is the newest intact version, for no operator has moved or removed it."""
     fault: str = ""
     """Why its labels are not known; no version is live then, even if its bundle is intact."""
+    in_place: InPlace | None = None
+    """The swap that keeps a labelled version from answering now."""
 
     def merge(self, locations: Iterable[BundleLocation]) -> tuple[list[VersionRecord], list[VersionRecord]]:
         """Take in what the repository has now; returns the records that are new, and those that have gone."""

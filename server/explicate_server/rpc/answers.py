@@ -322,6 +322,7 @@ def runtime_trial(trial: Trial) -> model_messages.RuntimeTrial:
         logit_difference=trial.logit_difference,
         attribution_difference=trial.attribution_difference,
         seconds_per_row=trial.seconds_per_row,
+        score_difference=trial.score_difference,
     )
 
 

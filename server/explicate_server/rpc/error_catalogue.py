@@ -76,6 +76,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "TOO_MANY_CALLS": CatalogueEntry(_C.RESOURCE_EXHAUSTED, "too many calls are in progress"),
     "STARTING": CatalogueEntry(_C.UNAVAILABLE, "the server is still loading its models"),
     "DRAINING": CatalogueEntry(_C.UNAVAILABLE, "the server is shutting down"),
+    "SWAPPING": CatalogueEntry(_C.UNAVAILABLE, "the model is being swapped in place"),
     "MODEL_UNLOADED": CatalogueEntry(_C.UNAVAILABLE, "the model version is going away"),
     "REQUEST_TOO_SLOW": CatalogueEntry(_C.DEADLINE_EXCEEDED, "the request did not arrive in time"),
     "NO_TIME_TO_EXPLAIN": CatalogueEntry(_C.DEADLINE_EXCEEDED, "the deadline left no time for an explanation"),

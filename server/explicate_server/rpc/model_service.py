@@ -254,8 +254,10 @@ def _numbers(enum: Any, names: Sequence[str]) -> list[Any]:
 
 
 def _methods(record: VersionRecord) -> list[str]:
-    """The methods that explain the model; all there are as long as it is not loaded."""
+    """The methods that explain the model; all there are as long as it is not loaded, but those of additive models."""
     if record.bundle is None:
         return []
     served, methods = record.loaded, methods_of(record.bundle.kind.reads.name)
-    return [AUTO, *(name for name, method in methods.items() if served is None or served.choices.fits(method))]
+    adds_up = record.bundle.manifest.tabular.contributions
+    fits = served.choices.fits if served else lambda method: adds_up or not method.adds
+    return [AUTO, *(name for name, method in methods.items() if fits(method))]

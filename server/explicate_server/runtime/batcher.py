@@ -47,7 +47,7 @@ SHARES = {Priority.PREDICT: 0.0, Priority.EXPLAIN: 0.25, Priority.BULK: 0.05}
 # How many full batches a caller's predictions may be ahead of the explanations of others. With none, a prediction would
 # wait for a batch of each caller who explains; without a bound, who predicts without a pause would leave the others
 # what their class is sure of.
-_HEAD_START = {Priority.PREDICT: 1.0, Priority.EXPLAIN: 0.0}
+_HEAD_START = {Priority.PREDICT: 2.0, Priority.EXPLAIN: 0.0}
 
 
 class Batcher:

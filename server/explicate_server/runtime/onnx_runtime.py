@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from explicate_bundle.writing import precision_of
 from explicate_server.device import CPU, Device
 from explicate_server.runtime.device_faults import fault_in
 from explicate_server.runtime.model_runtime import Feeds, RuntimeUnavailable
@@ -56,15 +57,14 @@ ON_CPU = Provider()
 
 
 class OnnxRuntime:
-    """One ``InferenceSession`` over ``model.onnx``.
+    """One ``InferenceSession`` over ``model.onnx`` or one of its variants.
 
     Attributes:
+        precision: of the graph's file.
         device: what it runs on.
         nodes: of the graph as it runs, None where that is not known.
         cpu_nodes: those of them that the CPU runs for a device.
     """
-
-    precision = "fp32"  # as the graph is written
 
     def __init__(
         self,
@@ -80,6 +80,7 @@ class OnnxRuntime:
             RuntimeUnavailable: the session is not on the device.
         """
         on_cpu = provider.device == CPU
+        self.precision = precision_of(model_path)
         self.device = provider.device
         self.name = f"onnxruntime-{provider.device.kind}"
         self.batch_tokens = provider.batch_tokens

@@ -8,8 +8,9 @@ from PIL import Image, ImageFilter
 from skimage.segmentation import quickshift
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.images import MAX_SEGMENTS
 from explicate_bundle.model_inputs import ImageInput
-from explicate_server.modalities.image import MAX_SEGMENTS, ImageModality, granularities, segmented
+from explicate_server.modalities.image import ImageModality, granularities, segmented
 from explicate_server.modalities.modality import ImageUsage, SegmentPlayer
 from support.tiny_image_bundle import HEIGHT, PATCH_SIZE, WIDTH, cells_of_grid, mean_colours, pictures, png, tiny_images
 

@@ -203,7 +203,7 @@ def test_wrong_options_are_named(toml: str, sentence: str) -> None:
 
 def test_example_holds_every_option_at_its_default() -> None:
     example = example_config("image")
-    expected = parse_config('[data]\nimages = "photos"\n[model]\narchitecture = "resnet"')
+    expected = parse_config('[data]\nimages = "photos"\n[model]\narchitecture = "resnet"\n[interpretability]')
     assert parse_config(example) == expected
     assert parse_config(format_config(expected)) == expected
     for section in fields(ImageConfig()):

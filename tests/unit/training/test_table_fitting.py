@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from explicate_bundle.columns import TableRows
-from explicate_training.loop.trainer import BalancedOrder, one_thread
+from explicate_training.loop.rows import BalancedOrder
+from explicate_training.loop.trainer import one_thread
 from explicate_training.table.background import summarise
 from explicate_training.table.config import TableTrainingConfig
 from explicate_training.tasks.classification import Classification

@@ -21,7 +21,7 @@ def test_example_holds_every_option_at_its_default() -> None:
     example = example_config()
     config = parse_config(example)
     assert config.data.train == "reviews.csv"
-    expected = parse_config('[data]\ntrain = "reviews.csv"')
+    expected = parse_config('[data]\ntrain = "reviews.csv"\n[interpretability]')
     assert config == expected
     for section in fields(Config()):
         for declared in fields(getattr(Config(), section.name)):
@@ -30,7 +30,7 @@ def test_example_holds_every_option_at_its_default() -> None:
 
 def test_example_for_a_table_holds_every_option_at_its_default() -> None:
     example = example_config("table")
-    assert parse_config(example) == parse_config('[data]\ntable = "customers.csv"')
+    assert parse_config(example) == parse_config('[data]\ntable = "customers.csv"\n[interpretability]')
     for section in fields(TableConfig()):
         for declared in fields(getattr(TableConfig(), section.name)):
             written = (f"\n{declared.name} = ", f"\n[{section.name}.{declared.name}]")

@@ -11,7 +11,7 @@ from typing import Any  # TOML values
 import tomlkit
 
 from explicate.errors import UsageError
-from explicate_training.config.sections import about_option, options_of
+from explicate_training.config.sections import about_option, options_of, rule_of
 from explicate_training.image.config import ImageConfig
 from explicate_training.table.config import TableConfig
 from explicate_training.text.config import Config
@@ -20,7 +20,17 @@ AnyConfig = Config | TableConfig | ImageConfig
 KINDS: Mapping[str, type[AnyConfig]] = {"table": TableConfig, "image": ImageConfig, "text": Config}
 """By what a model reads; `explicate train --example` has the names."""
 
-_TYPE_NAMES = {str: "a string", int: "a whole number", float: "a number", dict: "a section"}
+TUNE_SECTION = "tune"
+"""Of a file, what `explicate tune` varies; a run does not read it."""
+
+_TYPE_NAMES = {
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    tuple: "a list of strings",
+    dict: "a section",
+}
 _EXAMPLE_WIDTH = 44  # column where the example's comments begin
 
 
@@ -29,14 +39,22 @@ def load_config(path_or_name: str) -> AnyConfig:
 
     Paths in a file are taken from the file's folder. Raises UsageError, naming the key, when anything in it is wrong.
     """
+    text, folder = read_config(path_or_name)
+    config = parse_config(text, source=path_or_name)
+    return _with_absolute_paths(config, folder=folder, stem=Path(path_or_name).stem)
+
+
+def read_config(path_or_name: str) -> tuple[str, Path]:
+    """The text of a TOML file, or of a ready config, and the folder that its paths are taken from.
+
+    Raises UsageError when there is none.
+    """
     path = Path(path_or_name).expanduser()
     if path.is_file():
-        config = parse_config(_read(path), source=str(path))
-        return _with_absolute_paths(config, folder=path.resolve().parent, stem=path.stem)
+        return _read(path), path.resolve().parent
     ready = ready_configs()
     if path_or_name in ready:
-        config = parse_config(ready[path_or_name], source=path_or_name)
-        return _with_absolute_paths(config, folder=Path.cwd(), stem=path_or_name)
+        return ready[path_or_name], Path.cwd()
     raise UsageError(
         f"there is no config {path_or_name!r}: give a TOML file (explicate train --example > my.toml) "
         f"or a ready one ({', '.join(sorted(ready))})"
@@ -65,7 +83,8 @@ def parse_config(text: str, source: str = "the config") -> AnyConfig:
         raise UsageError(f"{source} is not valid TOML: {error}") from None
     try:
         kind = _kind(document)
-        sections = _known("", document, {section.name for section in fields(kind)})
+        own = {name: values for name, values in document.items() if name != TUNE_SECTION}
+        sections = _known("", own, {section.name for section in fields(kind)})
         config = kind(**{name: _section(kind, name, values) for name, values in sections.items()})
         config.check()
     except UsageError as error:
@@ -79,16 +98,25 @@ def with_seed(config: AnyConfig, seed: int) -> AnyConfig:
     return replace(config, training=training)
 
 
+def with_device(config: AnyConfig, device: str) -> AnyConfig:
+    """The config with another device."""
+    training: Any = replace(config.training, device=device)
+    return replace(config, training=training)
+
+
 def format_config(config: AnyConfig) -> str:
-    """The whole config as TOML; `parse_config` gives it back."""
+    """The whole config as TOML; `parse_config` gives it back. A section that may be left out, and is, stays out."""
     document = tomlkit.document()
+    absent = type(config)()
     for section in fields(config):
         table = tomlkit.table()
         values = getattr(config, section.name)
+        if values == getattr(absent, section.name) != type(values)():
+            continue
         for declared in options_of(values):
             value = getattr(values, declared.name)
             if value != {}:
-                table.add(declared.name, value)
+                table.add(declared.name, _plain(value))
         document.add(section.name, table)
     return tomlkit.dumps(document)
 
@@ -99,7 +127,7 @@ def example_config(kind: str = "text") -> str:
     lines = ["# A training run for `explicate train`. Every option stands here with its default; leave out what fits."]
     lines += ["# Paths are taken from this file's folder."]
     for section in fields(config):
-        values = getattr(config, section.name)
+        values = type(getattr(config, section.name))()
         lines += ["", f"[{section.name}]  # {(type(values).__doc__ or '').splitlines()[0]}"]
         inner = []
         for declared in options_of(values):
@@ -108,10 +136,14 @@ def example_config(kind: str = "text") -> str:
                 inner += ["", f"[{section.name}.{declared.name}]", f"# {about}"]
                 continue
             value = config.example.get(f"{section.name}.{declared.name}", value)
-            setting = f"{declared.name} = {tomlkit.item(value).as_string()}"
+            setting = f"{declared.name} = {tomlkit.item(_plain(value)).as_string()}"
             lines.append(f"{setting:<{_EXAMPLE_WIDTH}}# {about}")
         lines += inner
     return "\n".join(lines) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _kind(document: dict[str, Any]) -> type[AnyConfig]:
@@ -129,11 +161,17 @@ def _read(path: Path) -> str:
 
 
 def _section(kind: type[AnyConfig], name: str, values: Any) -> Any:
-    defaults = getattr(kind(), name)
+    defaults = type(getattr(kind(), name))()
     if not isinstance(values, dict):
         raise UsageError(f"{name} must be a section, written [{name}]")
     known = _known(f"{name}.", values, {declared.name for declared in fields(defaults)})
-    typed = {key: _typed(f"{name}.{key}", value, type(getattr(defaults, key))) for key, value in known.items()}
+    numbers = {declared.name for declared in fields(defaults) if rule_of(declared).numbers}
+    typed = {
+        key: _numbers(f"{name}.{key}", value)
+        if key in numbers
+        else _typed(f"{name}.{key}", value, type(getattr(defaults, key)))
+        for key, value in known.items()
+    }
     return replace(defaults, **typed)
 
 
@@ -146,9 +184,17 @@ def _known(prefix: str, values: dict[str, Any], names: set[str]) -> dict[str, An
     return values
 
 
+def _numbers(key: str, value: Any) -> dict[str, float]:
+    if type(value) is not dict:
+        raise UsageError(f"{key} must be {_TYPE_NAMES[dict]}, not {value!r}")
+    return {name: _typed(f"{key}.{name}", number, float) for name, number in value.items()}
+
+
 def _typed(key: str, value: Any, wanted: type) -> Any:
     if wanted is float and type(value) is int:
         return float(value)
+    if wanted is tuple and type(value) is list and all(type(one) is str for one in value):
+        return tuple(value)
     if type(value) is not wanted:  # not isinstance: TOML's true is no whole number
         raise UsageError(f"{key} must be {_TYPE_NAMES[wanted]}, not {value!r}")
     entries = value if isinstance(value, dict) else {}
@@ -169,6 +215,10 @@ def _with_absolute_paths(config: AnyConfig, *, folder: Path, stem: str) -> AnyCo
         "data": replace(data, **paths),
         "output": replace(config.output, directory=config.output.directory or f"runs/{stem}"),
     }
+    if (probed := config.training.forgetting) and isinstance(probed.get("data"), str):
+        training: Any = config.training
+        path = str((folder / Path(str(probed["data"])).expanduser()).resolve())
+        values["training"] = replace(training, forgetting={**probed, "data": path})
     model: Any = config.model
     base = getattr(model, "base", "")
     # What is no folder here stays as written: a hub name, or a name of ours.

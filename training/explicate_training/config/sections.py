@@ -5,11 +5,13 @@ from the declarations.
 """
 
 import math
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, ClassVar, TypeVar  # Any: the values of a dataclass's fields, whose types differ
 
-_Value = TypeVar("_Value", bound=str | int | float)
+Names = tuple[str, ...]  # a list of strings
+_Value = TypeVar("_Value", bound=str | int | float | Names)
 Entries = dict[str, str | list[str]]  # a section inside a section, such as [data.columns]
+Numbers = dict[str, float]  # the same with numbers
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,14 @@ class Rule:
     choices: tuple[str, ...] = ()
     registered: str = ""  # besides, what objectives have of "names", "losses" or "metrics"
     before: str = ""  # the option of a base section that comes after this one
+    absent: Any = None  # its value where the whole section is left out, if that is another one than the default
+    numbers: bool = False  # of a section inside a section: it holds numbers
+
+    def when_absent(self, declared: Field[Any]) -> Any:
+        """The value of the option where the whole section is left out."""
+        if self.absent is not None:
+            return self.absent
+        return declared.default if declared.default is not MISSING else {}
 
 
 def option(default: _Value, about: str, **limits: Any) -> _Value:
@@ -35,6 +45,12 @@ def option(default: _Value, about: str, **limits: Any) -> _Value:
 def entries_option(about: str) -> Entries:
     """A dataclass field for a section inside a section, empty by default."""
     declared: Entries = field(default_factory=dict, metadata={"rule": Rule(about)})
+    return declared
+
+
+def numbers_option(about: str) -> Numbers:
+    """The same for a section of numbers."""
+    declared: Numbers = field(default_factory=dict, metadata={"rule": Rule(about, numbers=True)})
     return declared
 
 
@@ -127,14 +143,27 @@ class TrainingOptions:
     seed: int = option(0, "seed of the split, the new layer, the order and dropout", minimum=0, maximum=2**32 - 1)
     epochs: int = option(3, "passes over the training data, at most", minimum=1, maximum=1000)
     batch_size: int = option(16, "rows in a step", minimum=1, maximum=65536)
-    learning_rate: float = option(5e-5, "highest learning rate of AdamW", above=0, maximum=1)
+    learning_rate: float = option(5e-5, "highest learning rate", above=0, maximum=1)
     schedule: str = option(
         "linear", "fall of the learning rate: linear, cosine or constant", choices=("linear", "cosine", "constant")
     )
     warmup_fraction: float = option(0.1, "part of the steps in which the learning rate rises", minimum=0, below=1)
-    weight_decay: float = option(0.01, "AdamW's weight decay", minimum=0, maximum=1)
+    optimiser: str = option(
+        "adamw", "adamw, or sgd with momentum, whose rates are larger: 0.01 to 0.1", choices=("adamw", "sgd")
+    )
+    momentum: float = option(0.9, "of sgd", minimum=0, below=1)
+    layer_lr_decay: float = option(
+        1.0, "each layer learns at this part of the rate of the one above it; 1: all alike", above=0, maximum=1
+    )
+    gradual_unfreezing: float = option(
+        0.0, "the head learns first, and one more layer after each so many epochs; 0: all from the start", minimum=0
+    )
+    weight_decay: float = option(0.01, "weight decay", minimum=0, maximum=1)
     max_gradient_norm: float = option(1.0, "longer gradients are shortened to this norm", above=0, maximum=1e6)
     label_smoothing: float = option(0.0, "part of the target spread over all classes", minimum=0, below=1)
+    device: str = option(
+        "auto", "what trains: cpu, cuda (one GPU), or auto: a GPU when there is one", choices=("auto", "cpu", "cuda")
+    )
     precision: str = option(
         "auto", "fp32, bf16, or auto: bf16 where the hardware has it", choices=("auto", "bf16", "fp32")
     )
@@ -164,6 +193,11 @@ class TrainingOptions:
     )
     huber_delta: float = option(
         1.0, "error, in standard deviations of the target, from which huber grows linearly", above=0, maximum=1e6
+    )
+
+    forgetting: Entries = entries_option(
+        "another task, on which a linear probe of the model's features is measured before the training and after it: "
+        'data = "topics.csv", label = "topic", and of texts text = "text"'
     )
 
     @property

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from explicate_training.image.config import AugmentationConfig
-from explicate_training.loop.trainer import BalancedOrder
+from explicate_training.loop.rows import BalancedOrder
 
 Draw = tuple[int, int, int]  # an image's number, the epoch, its place in the epoch
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114  # brightness of a colour (ITU-R BT.601)

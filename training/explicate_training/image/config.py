@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from explicate.errors import UsageError
-from explicate_training.config.checks import check_data, check_values
+from explicate_training.config.checks import check_data, check_forgetting, check_layers, check_values
 from explicate_training.config.sections import LabelledData, OutputConfig, TrainingOptions, option
 from explicate_training.data.demos import DEMO_IMAGES
+from explicate_training.interpretability.terms import Interpretability, absent, check_terms
 from explicate_training.tasks.registry import task_named
 
 ARCHITECTURES = ("resnet", "vit", "mobilenet-v2")
@@ -102,19 +103,23 @@ class ImageTrainingConfig(TrainingOptions):
 class ImageConfig:
     """All options of a training run on images, by the sections of its TOML file."""
 
+    kind: ClassVar[str] = "image"
     example: ClassVar[Mapping[str, str]] = {"data.images": "photos", "model.architecture": "resnet"}
 
     data: ImageDataConfig = field(default_factory=ImageDataConfig)
     model: ImageModelConfig = field(default_factory=ImageModelConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     training: ImageTrainingConfig = field(default_factory=ImageTrainingConfig)
+    interpretability: Interpretability = field(default_factory=absent)
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def check(self) -> None:
         """Raises UsageError, naming the option, when a value is out of its range or two options do not go together."""
         check_values(self)
+        check_terms(self)
         check_data(self.data, "the images", ("image_column", "group_column"), fixed=("task",))
         task_named(self.data.task).check_options(self.training)
+        check_forgetting(self.training, "data", "label")
         model = self.model
         if bool(model.base) == bool(model.architecture):
             raise UsageError(
@@ -125,6 +130,10 @@ class ImageConfig:
             raise UsageError(
                 "model.trained is head, but a new model has learnt nothing yet: train all, or set model.base"
             )
+        if model.architecture:
+            check_layers(self.training, "this one is new: leave it out, or set model.base")
+        if model.trained == "head":
+            check_layers(self.training, "model.trained is head, which freezes them: leave one of the two out")
         # A stage that halves a single pixel learns nothing, and torch's bf16 gradients of it are of memory that nobody
         # wrote.
         if model.architecture == "resnet" and 2**model.depth >= model.image_size:

@@ -11,6 +11,7 @@ from explicate_training.config.sections import TrainingOptions
 from explicate_training.tasks.task import Task
 
 ONE_ANSWER = "eval_one_answer"
+_EVAL, _MASKED, _BOTH = "eval_", "eval_masked_", "eval_both_"  # metrics of whole rows, of masked ones, the mean of both
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,29 @@ class CheckpointRule:
     metric: str
     smaller_is_better: bool
     of_decisions: bool
+    masked: bool = False  # validation rows are seen twice, whole and with players hidden, and both count alike
+
+    @property
+    def key(self) -> str:
+        """The name of what chooses in the Trainer's log."""
+        return f"{_BOTH if self.masked else _EVAL}{self.metric}"
+
+    def with_masked(self, whole: Mapping[str, float], masked: Mapping[str, float]) -> dict[str, float]:
+        """What a look adds of masked rows: their metrics, and the means of both that choose, by the Trainer's names."""
+        own = {
+            name.replace(_EVAL, _MASKED, 1): value
+            for name, value in masked.items()
+            if not name.endswith(("_runtime", "_per_second", "_model_preparation_time"))
+        }
+        chosen = dict.fromkeys((self.metric, "loss"))
+        both = {f"{_BOTH}{name}": (whole[f"{_EVAL}{name}"] + own[f"{_MASKED}{name}"]) / 2 for name in chosen}
+        return {**own, **both}
 
     def rank(self, look: Mapping[str, float]) -> tuple[bool, float, float]:
         """Compares looks, as the Trainer's log has them: the largest is the best."""
-        value = look[f"eval_{self.metric}"]
+        value, loss = look[self.key], look[f"{_BOTH if self.masked else _EVAL}loss"]
         several = not (self.of_decisions and look.get(ONE_ANSWER))
-        return several, _known(-value if self.smaller_is_better else value), _known(-look["eval_loss"])
+        return several, _known(-value if self.smaller_is_better else value), _known(-loss)
 
     def newest_is_best(self, log: Sequence[Mapping[str, float]]) -> bool:
         """Whether the last look of the log comes before all that were earlier."""
@@ -37,10 +55,10 @@ class CheckpointRule:
         return all(newest > one for one in earlier)
 
 
-def checkpoint_rule(task: Task, training: TrainingOptions, *, imbalanced: bool) -> CheckpointRule:
+def checkpoint_rule(task: Task, training: TrainingOptions, *, imbalanced: bool, masked: bool = False) -> CheckpointRule:
     """What the objective and the config say."""
     metric = task.checkpoint_metric(training.best_metric, imbalanced=imbalanced)
-    return CheckpointRule(metric, metric in ("loss", *task.errors), metric in task.decided_metrics)
+    return CheckpointRule(metric, metric in ("loss", *task.errors), metric in task.decided_metrics, masked)
 
 
 class Patience(EarlyStoppingCallback):

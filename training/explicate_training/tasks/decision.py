@@ -52,12 +52,12 @@ def decision_offsets(
     return offsets if gain > max(_LEAST_GAIN, float(np.std(samples(outputs + offsets) - samples(outputs)))) else None
 
 
-def fold_offsets(network: nn.Module, offsets: NDArray[np.float64]) -> nn.Linear | None:
+def fold_offsets(network: nn.Module, offsets: NDArray[np.float64]) -> nn.Module | None:
     """Adds them to the bias of the last layer that has one for each output, and returns it; None if there is none."""
     layers = [
         layer
         for layer in network.modules()
-        if isinstance(layer, nn.Linear) and layer.out_features == len(offsets) and layer.bias is not None
+        if getattr(layer, "out_features", 0) == len(offsets) and getattr(layer, "bias", None) is not None
     ]
     if not layers:
         return None
@@ -65,6 +65,7 @@ def fold_offsets(network: nn.Module, offsets: NDArray[np.float64]) -> nn.Linear 
     return layers[-1]
 
 
-def shift_bias(layer: nn.Linear, offsets: NDArray[np.float64]) -> None:
+def shift_bias(layer: nn.Module, offsets: NDArray[np.float64]) -> None:
     """Adds to a layer's bias."""
-    layer.bias.data += layer.bias.data.new_tensor(offsets)
+    bias = layer.get_parameter("bias").data
+    bias += bias.new_tensor(offsets)

@@ -91,6 +91,7 @@ class Task(ABC):
     errors: ClassVar[tuple[str, ...]] = ()  # metrics that are better when smaller, besides the loss
     imbalances: ClassVar[tuple[str, ...]] = ("none",)  # what may be done about rare classes
     smooths_labels: ClassVar[bool] = True  # whether training.label_smoothing makes sense
+    one_of_classes: ClassVar[bool] = False  # whether outputs are classes, one of which is right
     problem_type: ClassVar[str]  # what transformers calls it
     score: ClassVar[tuple[str, str]]  # name and title of the metric that compares models, and finds suspicious columns
     spare_score: ClassVar[tuple[str, str]]  # that compares them where the first is undefined
@@ -246,6 +247,17 @@ class Task(ABC):
     @abstractmethod
     def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         """The loss of a model with a number of outputs; `targets` are those of all training rows."""
+
+    def centred(self, logits: Tensor) -> Tensor:
+        """Answers float [rows, outputs] without what does not count, such as what is added to all logits of a class."""
+        return logits
+
+    def divergence(self, whole: Tensor, masked: Tensor) -> Tensor:
+        """How far answers to masked rows are from those to the whole rows, float [rows, outputs] each, on average.
+
+        In nats; of numbers as normal distributions of the variance that the loss has it in, 1.
+        """
+        return (whole - masked).square().sum(dim=1).mean() / 2
 
     # Evaluation
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from explicate.errors import UsageError
-from explicate_training.config.checks import check_data, check_values
+from explicate_training.config.checks import check_data, check_forgetting, check_values
 from explicate_training.config.sections import LabelledData, OutputConfig, TrainingOptions, option
 from explicate_training.data.demos import DEMO_TEXTS
+from explicate_training.interpretability.terms import Interpretability, absent, check_terms
 from explicate_training.tasks.registry import task_named
 
 
@@ -74,19 +75,23 @@ class TrainingConfig(TrainingOptions):
 class Config:
     """All options of a training run, by the sections of its TOML file."""
 
+    kind: ClassVar[str] = "text"
     example: ClassVar[Mapping[str, str]] = {"data.train": "reviews.csv"}
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    interpretability: Interpretability = field(default_factory=absent)
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def check(self) -> None:
         """Raises UsageError, naming the option, when a value is out of its range or two options do not go together."""
         check_values(self)
+        check_terms(self)
         check_data(
             self.data, "the file to learn from", ("text_column", "text_pair_column"), fixed=("task", "text_pair_column")
         )
         task_named(self.data.task).check_options(self.training)
+        check_forgetting(self.training, "data", "label", "text")
         if not self.model.base:
             raise UsageError("model.base must not be empty: give a Hugging Face directory or name, or minilm-l6")

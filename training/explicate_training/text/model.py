@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, set_seed
 
 from explicate.errors import UsageError
-from explicate_training.loop.pretrained import cannot_load
-from explicate_training.loop.trainer import EpochOrder
+from explicate_training.loop.pretrained import cannot_load, model_folder
+from explicate_training.loop.rows import EpochOrder
 from explicate_training.text.config import ModelConfig
 from explicate_training.text.positions import UnknownPositions, first_position
 
@@ -87,6 +87,7 @@ class TextModel:
     tokenizer: Any
     max_tokens: int  # special tokens included
     limit: int = 0  # tokens that it could read
+    first_position: int = 0  # of the first token of a text
 
     def encode(self, rows: Sequence[Sequence[str]]) -> list[dict[str, list[int]]]:
         """The model's inputs for each row of one text or two, cut to max_tokens (the longer text first), not padded."""
@@ -137,6 +138,24 @@ class TextModel:
             logits[places] = self.model(**batch.to(self.model.device)).logits.float().cpu().numpy()
         return logits
 
+    @torch.no_grad()
+    def features(self, rows: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+        """What the encoder makes of each row, float32 [rows, hidden]: the mean of its tokens' last states."""
+        self.model.train(False)
+        encoded = self.encode(rows)
+        order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]["input_ids"]))
+        parts = []
+        for start in range(0, len(order), _PREDICTION_ROWS):
+            batch = self.tokenizer.pad(
+                [encoded[place] for place in order[start : start + _PREDICTION_ROWS]], return_tensors="pt"
+            )
+            batch = batch.to(self.model.device)
+            states = self.model.base_model(**batch)[0].float()  # [rows, tokens, hidden]
+            read = batch["attention_mask"][:, :, None]
+            parts.append(((states * read).sum(dim=1) / read.sum(dim=1)).cpu().numpy())
+        features: NDArray[np.float32] = np.concatenate(parts)[np.argsort(order)]
+        return features
+
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     """The first texts of all rows and, where there are any, the second ones."""
@@ -179,18 +198,21 @@ def load_text_model(
         raise UsageError(
             cannot_load(config.base, error, model_class="AutoModelForSequenceClassification", advice=_ADVICE)
         ) from error
-    _check_positions(config, model, tokenizer)
-    return TextModel(model, tokenizer, config.max_tokens, _limit(settings, tokenizer, config.max_tokens))
+    first = _first_position(config, model, tokenizer)
+    return TextModel(model, tokenizer, config.max_tokens, _limit(settings, tokenizer, config.max_tokens), first)
 
 
 def resolve_base(base: str) -> str:
-    """The directory of a named or packaged base model, which UsageError says is missing; all else as it is."""
+    """The directory of a named or packaged base model, or of a run; all else as it is.
+
+    Raises UsageError when it is missing.
+    """
     if base in _PACKAGES:
         package = _PACKAGES[base]
     elif base.startswith(_PACKAGE_PREFIX):
         package = base.removeprefix(_PACKAGE_PREFIX)
     else:
-        return base
+        return model_folder(base)
     try:
         directory = Path(str(resources.files(package) / "model"))
     except (ModuleNotFoundError, ValueError):
@@ -232,12 +254,12 @@ def _limit(settings: Any, tokenizer: Any, otherwise: int) -> int:
     return int(min(positions, tokenizer.model_max_length))
 
 
-def _check_positions(config: ModelConfig, model: PreTrainedModel, tokenizer: Any) -> None:
-    """Raises UsageError when the model could not be exported once it is trained."""
+def _first_position(config: ModelConfig, model: PreTrainedModel, tokenizer: Any) -> int:
+    """The position of a text's first token. Raises UsageError when it could not be exported once it is trained."""
     model.train(False)
     sample = tokenizer(["this is a text"], truncation=True, max_length=config.max_tokens, return_tensors="pt")
     try:
-        first_position(model, sample, tokenizer.pad_token_id)
+        return first_position(model, sample, tokenizer.pad_token_id)
     except UnknownPositions as error:
         raise UsageError(f"model.base: {config.base} cannot be exported, as {error}") from None
     except (TypeError, ValueError, RuntimeError) as error:

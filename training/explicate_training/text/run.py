@@ -1,15 +1,19 @@
 """What a run on texts, or on pairs of texts, does at each stage."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any  # JSON values
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate.v1.training_run_pb2 import TrainingRun
+from explicate_training.interpretability.players import Players
+from explicate_training.loop.forgetting import Remembered
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, fit
 from explicate_training.report.explanations import Game
@@ -20,7 +24,9 @@ from explicate_training.tasks.task import Evaluation, Task
 from explicate_training.text.cleaning import NEAR, REASONS, clean_texts
 from explicate_training.text.config import Config
 from explicate_training.text.data import TextSet, read_rows
+from explicate_training.text.forgetting import earlier_texts, probe_of_texts
 from explicate_training.text.game import text_game
+from explicate_training.text.masking import OWNERS, TextPlayers, token_owners
 from explicate_training.text.model import LengthGroupedOrder, Reading, TextModel, load_text_model
 from explicate_training.text.tfidf import linear_outputs, weigh
 
@@ -83,6 +89,18 @@ class TextRun(Run[Config, TextSet]):
         )
         self._encoded = {name: self._model.encode(part.texts.tolist()) for name, part in self.splits.by_name().items()}
         self._tell_reading()
+        probe = probe_of_texts(self.config, self._model)
+        earlier = earlier_texts(
+            self.config, self.splits.train, self.task, self.labels, answers=self._answers, say=self.say
+        )
+        self._remembered = [one for one in (probe, earlier) if one]
+
+    def remembered(self) -> list[Remembered]:
+        return self._remembered
+
+    def _answers(self, rows: Sequence[Sequence[str]]) -> NDArray[np.floating[Any]]:
+        """The model's to texts of no split, in the unit of the target."""
+        return self.task.in_unit(self._model.predict(self._model.encode(rows)), self.scale)
 
     def _tell_reading(self) -> None:
         """Notes how many texts of each split the model reads in part only, and how many tokens it does not know."""
@@ -124,6 +142,8 @@ class TextRun(Run[Config, TextSet]):
             ]
             for name in ("train", "validation")
         )
+        if fitting.step_loss is not None:
+            self._add_columns(train, validation, fitting.step_loss.columns())
         lengths = [len(row["input_ids"]) for row in self._encoded["train"]]
         return fit(
             self._model.model,
@@ -131,8 +151,32 @@ class TextRun(Run[Config, TextSet]):
             validation,
             fitting,
             order=LengthGroupedOrder(lengths, fitting.config.batch_size, seed=fitting.config.seed),
-            collate=lambda rows: self._model.tokenizer.pad(rows, return_tensors="pt"),
+            collate=self._collate,
         )
+
+    def _add_columns(
+        self, train: list[dict[str, Any]], validation: list[dict[str, Any]], columns: Mapping[str, Sequence[Any]]
+    ) -> None:
+        """Gives rows the players of their tokens, and training rows what the terms look at."""
+        for rows, part in ((train, self.splits.train), (validation, self.splits.validation)):
+            for row, owners in zip(rows, token_owners(self._model, part.texts.tolist()), strict=True):
+                row[OWNERS] = owners
+        for name, values in columns.items():
+            for row, value in zip(train, values, strict=True):
+                row[name] = value
+
+    def _collate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        """A batch, padded; arrays that the tokenizer does not know with -1."""
+        of_terms = {name for name, value in rows[0].items() if isinstance(value, np.ndarray)}
+        known = [{name: value for name, value in row.items() if name not in of_terms} for row in rows]
+        batch: dict[str, Tensor] = dict(self._model.tokenizer.pad(known, return_tensors="pt"))
+        for name in of_terms:
+            values = [torch.from_numpy(row[name]) for row in rows]
+            batch[name] = pad_sequence(values, batch_first=True, padding_value=-1)
+        return batch
+
+    def players(self) -> Players:
+        return TextPlayers(self._model)
 
     def predict(self, name: str) -> NDArray[np.floating[Any]]:
         return self.task.in_unit(self._model.predict(self._encoded[name]), self.scale)
@@ -158,9 +202,9 @@ class TextRun(Run[Config, TextSet]):
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")
 
-    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
-        test = self.splits.test
-        for texts, label in zip(test.texts, test.labels, strict=True):
+    def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
+        part = self.splits.by_name()[split]
+        for texts, label in zip(part.texts, part.labels, strict=True):
             yield {
                 **dict(zip(("text", "text_pair"), texts, strict=False)),
                 self.task.label_field: self.task.plain(label),

@@ -208,7 +208,9 @@ class TabularInput(_message.Message):
     CELLS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def cells(self) -> _containers.MessageMap[_builtins.str, _table_pb2.Cell]:
-        """Every column of the model's schema by name, no other."""
+        """Every column of the model's schema by name. Of others only those that the schema lists as forbidden, which are not
+        read.
+        """
 
     def __init__(
         self,

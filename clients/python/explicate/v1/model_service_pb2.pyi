@@ -978,6 +978,7 @@ class RuntimeTrial(_message.Message):
     LOGIT_DIFFERENCE_FIELD_NUMBER: _builtins.int
     ATTRIBUTION_DIFFERENCE_FIELD_NUMBER: _builtins.int
     SECONDS_PER_ROW_FIELD_NUMBER: _builtins.int
+    SCORE_DIFFERENCE_FIELD_NUMBER: _builtins.int
     runtime: _builtins.str
     """Runtime and device, such as "openvino-cpu"."""
     precision: _builtins.str
@@ -992,6 +993,8 @@ class RuntimeTrial(_message.Message):
     """Largest relative difference of the golden attributions; unset when they were not compared."""
     seconds_per_row: _builtins.float
     """Model time of one golden row, median; unset when it was not timed."""
+    score_difference: _builtins.float
+    """Largest absolute difference of a golden probability, or of a regression's value; set for a variant of model.onnx."""
     def __init__(
         self,
         *,
@@ -1002,10 +1005,11 @@ class RuntimeTrial(_message.Message):
         logit_difference: _builtins.float | None = ...,
         attribution_difference: _builtins.float | None = ...,
         seconds_per_row: _builtins.float | None = ...,
+        score_difference: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference", "_logit_difference", b"_logit_difference", "_reason", b"_reason", "_seconds_per_row", b"_seconds_per_row", "attribution_difference", b"attribution_difference", "logit_difference", b"logit_difference", "reason", b"reason", "seconds_per_row", b"seconds_per_row"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference", "_logit_difference", b"_logit_difference", "_reason", b"_reason", "_score_difference", b"_score_difference", "_seconds_per_row", b"_seconds_per_row", "attribution_difference", b"attribution_difference", "logit_difference", b"logit_difference", "reason", b"reason", "score_difference", b"score_difference", "seconds_per_row", b"seconds_per_row"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference", "_logit_difference", b"_logit_difference", "_reason", b"_reason", "_seconds_per_row", b"_seconds_per_row", "attribution_difference", b"attribution_difference", "logit_difference", b"logit_difference", "passed", b"passed", "precision", b"precision", "reason", b"reason", "runtime", b"runtime", "seconds_per_row", b"seconds_per_row"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference", "_logit_difference", b"_logit_difference", "_reason", b"_reason", "_score_difference", b"_score_difference", "_seconds_per_row", b"_seconds_per_row", "attribution_difference", b"attribution_difference", "logit_difference", b"logit_difference", "passed", b"passed", "precision", b"precision", "reason", b"reason", "runtime", b"runtime", "score_difference", b"score_difference", "seconds_per_row", b"seconds_per_row"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__attribution_difference: _TypeAlias = _typing.Literal["attribution_difference"]  # noqa: Y015
     _WhichOneofArgType__attribution_difference: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference"]  # noqa: Y015
@@ -1013,6 +1017,8 @@ class RuntimeTrial(_message.Message):
     _WhichOneofArgType__logit_difference: _TypeAlias = _typing.Literal["_logit_difference", b"_logit_difference"]  # noqa: Y015
     _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
     _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
+    _WhichOneofReturnType__score_difference: _TypeAlias = _typing.Literal["score_difference"]  # noqa: Y015
+    _WhichOneofArgType__score_difference: _TypeAlias = _typing.Literal["_score_difference", b"_score_difference"]  # noqa: Y015
     _WhichOneofReturnType__seconds_per_row: _TypeAlias = _typing.Literal["seconds_per_row"]  # noqa: Y015
     _WhichOneofArgType__seconds_per_row: _TypeAlias = _typing.Literal["_seconds_per_row", b"_seconds_per_row"]  # noqa: Y015
     @_typing.overload
@@ -1021,6 +1027,8 @@ class RuntimeTrial(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__logit_difference) -> _WhichOneofReturnType__logit_difference | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score_difference) -> _WhichOneofReturnType__score_difference | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seconds_per_row) -> _WhichOneofReturnType__seconds_per_row | None: ...
 

@@ -63,6 +63,7 @@ class TrainingRun(_message.Message):
     TRAIN_S_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
     LOGIT_OFFSETS_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
     objective: _builtins.str
     """Required. What the model predicts: "classification", "multi-label" or "regression"."""
     target_name: _builtins.str
@@ -77,6 +78,10 @@ class TrainingRun(_message.Message):
     """Numeric precision of the training, such as "bf16"; the model was saved and measured in fp32."""
     train_s: _builtins.float
     """Seconds that training took."""
+    device: _builtins.str
+    """What trained the model, such as "cpu" or "cuda NVIDIA H200". The weights do not depend on it: they are exported and
+    verified on any machine.
+    """
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Labels of the model's outputs, by index. Empty for regression."""
@@ -134,10 +139,11 @@ class TrainingRun(_message.Message):
         train_s: _builtins.float = ...,
         verdict: _bundle_pb2.Verdict | None = ...,
         logit_offsets: _abc.Iterable[_builtins.float] | None = ...,
+        device: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "image", b"image", "normalisation", b"normalisation", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_scale", b"target_scale", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "base_model", b"base_model", "data_sha256", b"data_sha256", "image", b"image", "labels", b"labels", "logit_offsets", b"logit_offsets", "normalisation", b"normalisation", "objective", b"objective", "precision", b"precision", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_name", b"target_name", "target_scale", b"target_scale", "text", b"text", "tool_versions", b"tool_versions", "train_s", b"train_s", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "base_model", b"base_model", "data_sha256", b"data_sha256", "device", b"device", "image", b"image", "labels", b"labels", "logit_offsets", b"logit_offsets", "normalisation", b"normalisation", "objective", b"objective", "precision", b"precision", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_name", b"target_name", "target_scale", b"target_scale", "text", b"text", "tool_versions", b"tool_versions", "train_s", b"train_s", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015

@@ -14,7 +14,15 @@ from explicate.cli import tables
 from explicate.cli.inputs import kind_of
 from explicate.cli.models.changing import add_action, add_shared_options, connect
 from explicate.errors import DeadlineExceeded
-from explicate.model_info import ModelDescription, ModelDevice, ModelStatus, RuntimeTrial, ShadowReport
+from explicate.model_info import (
+    Interpretability,
+    ModelDescription,
+    ModelDevice,
+    ModelStatus,
+    ModelVariant,
+    RuntimeTrial,
+    ShadowReport,
+)
 
 if TYPE_CHECKING:
     from explicate.cli.models.changing import Actions
@@ -100,6 +108,7 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
         ("runtime", f"{status.runtime} {status.precision}".strip()),
         *(("tried" if i == 0 else "", _trial(trial, outputs)) for i, trial in enumerate(description.runtimes)),
         *_devices(description),
+        *(("variants" if i == 0 else "", _variant(each)) for i, each in enumerate(description.variants)),
         *([("base model", description.base_model)] if description.base_model else []),
         ("bundle digest", status.bundle_digest),
         ("methods", ", ".join(description.methods)),
@@ -113,10 +122,24 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
     ]
     if description.verdict is not None:
         lines.append(("verdict", description.verdict.sentence))
-    return lines + [
+    lines += [
         (f"test {name}", f"{value:.4g}{_within(description.metric_intervals.get(name))}")
         for name, value in sorted(description.metrics.items())
     ]
+    return lines + (_interpretability(description.interpretability) if description.interpretability else [])
+
+
+def _interpretability(measured: Interpretability) -> list[tuple[str, str]]:
+    """The main figure of each metric, with what it says, or why it was not measured."""
+    about = f"measured on {measured.inputs:,} held-out inputs, {measured.confidence:.0%} intervals"
+    lines = [("interpretability", about)]
+    for metric in measured.metrics:
+        if metric.figures:
+            first = metric.figures[0]
+            lines.append((first.name, f"{first.value:.4g}{_within(first.interval)}"))
+        else:
+            lines.append((metric.id, f"not measured: {metric.missing}"))
+    return lines
 
 
 def _within(ends: tuple[float, float] | None) -> str:
@@ -186,10 +209,20 @@ def _trial(trial: RuntimeTrial, outputs: str) -> str:
         figures.append(f"{trial.row_s * 1e3:.2f} ms a row")
     if trial.logit_difference is not None:
         figures.append(f"{outputs} within {trial.logit_difference:.1e}")
+    if trial.score_difference is not None:
+        figures.append(f"{'probabilities' if outputs == 'logits' else outputs} within {trial.score_difference:.1e}")
     if trial.attribution_difference is not None:
         figures.append(f"attributions within {trial.attribution_difference:.2%}")
     verdict = [] if trial.passed else [f"refused: {trial.reason}"]
     return f"{trial.runtime} {trial.precision}: {', '.join(verdict + figures) or 'passed'}"
+
+
+def _variant(variant: ModelVariant) -> str:
+    """What the bundle has besides, such as "int8 22.9 MB: outputs within 1.0e-03, attributions within 0.60%"."""
+    return (
+        f"{variant.precision} {variant.size_bytes / 1e6:.1f} MB: outputs within {variant.output_difference:.1e}, "
+        f"attributions within {variant.attribution_difference:.2%} at export"
+    )
 
 
 def run_watch(arguments: argparse.Namespace) -> int:

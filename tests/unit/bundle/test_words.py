@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lime.lime_text import IndexedString
 
-from explicate_server.modalities.words import clusters, lime_words, unspaced_scripts, words
+from explicate_bundle.players.words import clusters, lime_words, unspaced_scripts, words
 from support.tokenizers_by_kind import TEXTS, texts
 
 

@@ -6,15 +6,12 @@ no token, because the tokenizer passes it over, goes with the part before it. So
 reads is in exactly one player, and none begins or ends inside a grapheme cluster.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_server.explain.game import WALL
-from explicate_server.modalities.modality import TextPlayer
-from explicate_server.modalities.words import Span, breaks, clusters, lime_words, sentences, words
+from explicate_bundle.players.words import Span, clusters, lime_words, sentences, words
 
 NO_PLAYER = -1
 DISTINCT_WORDS = "distinct-words"
@@ -26,11 +23,10 @@ _UNITS: Mapping[str, Callable[[str], list[Span]]] = {
 }
 
 Indices = NDArray[np.int64]
+Places = tuple[Span, ...]  # of a player in its text: one, but of equal words all
 
 
-def players_of(
-    text: str, kind: str, tokens: Indices, *, in_pair: bool = False, read: int, deleted: bool
-) -> tuple[list[TextPlayer], Indices]:
+def players_of(text: str, kind: str, tokens: Indices, *, read: int, deleted: bool) -> tuple[list[Places], Indices]:
     """The players of a text in reading order, and the player that each token belongs to, int64[tokens].
 
     NO_PLAYER has the tokens outside of all: of white space, and for lime of the marks between words.
@@ -39,7 +35,6 @@ def players_of(
         text: a text, or one of a pair.
         kind: "words", "tokens", "sentences", or DISTINCT_WORDS, where equal words are one player.
         tokens: int64[tokens, 2], the code points of each.
-        in_pair: whether it is the second text of a pair.
         read: how many characters the model reads; what begins after them does not play.
         deleted: whether players leave the string; DISTINCT_WORDS are then those of the lime library, shared tokens or
             not.
@@ -48,9 +43,9 @@ def players_of(
     joined, owners = _joined(units, tokens, touching=kind == DISTINCT_WORDS and deleted)
     if kind == DISTINCT_WORDS:
         spans, owners = (joined, owners) if deleted else _with_tokens(joined, owners)
-        return _equal_ones(text, spans, owners, in_pair=in_pair)
+        return _equal_ones(text, spans, owners)
     spans, owners = _all_with_tokens(text, joined, owners)
-    return [TextPlayer(text[start:end], ((start, end),), in_pair) for start, end in spans.tolist()], owners
+    return [((start, end),) for start, end in spans.tolist()], owners
 
 
 def _joined(units: Indices, tokens: Indices, *, touching: bool) -> tuple[Indices, Indices]:
@@ -105,24 +100,11 @@ def _all_with_tokens(text: str, spans: Indices, owners: Indices) -> tuple[Indice
     return _merged(spans[seen], part[seen]), _renumbered(owners, part)
 
 
-def _equal_ones(text: str, spans: Indices, owners: Indices, *, in_pair: bool) -> tuple[list[TextPlayer], Indices]:
+def _equal_ones(text: str, spans: Indices, owners: Indices) -> tuple[list[Places], Indices]:
     """Equal words as one player each, in the order of their first places."""
     places: dict[str, list[Span]] = {}
     for start, end in spans.tolist():
         places.setdefault(text[start:end], []).append((start, end))
     number = {word: index for index, word in enumerate(places)}
     numbers = np.array([number[text[start:end]] for start, end in spans.tolist()], dtype=np.int64)
-    players = [TextPlayer(word, tuple(found), in_pair) for word, found in places.items()]
-    return players, _renumbered(owners, numbers)
-
-
-def breaks_of(texts: Sequence[str], players: Sequence[TextPlayer]) -> NDArray[np.intp]:
-    """What parts each player from the next, intp[players − 1]: a wall between the two texts of a pair."""
-    levels = [
-        breaks(text, [player.spans[0] for player in players if player.in_pair == bool(index)])
-        for index, text in enumerate(texts)
-    ]
-    walls = [left.in_pair != right.in_pair for left, right in pairwise(players)]
-    joined = np.full(len(walls), WALL, dtype=np.intp)
-    joined[~np.array(walls, dtype=np.bool_)] = np.concatenate(levels)
-    return joined
+    return [tuple(found) for found in places.values()], _renumbered(owners, numbers)

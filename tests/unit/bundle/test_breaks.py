@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explicate_server.modalities.words import COMMA, NOTHING, PARAGRAPH, SENTENCE, breaks, sentences, words
+from explicate_bundle.players.words import COMMA, NOTHING, PARAGRAPH, SENTENCE, breaks, sentences, words
 
 
 @pytest.mark.parametrize(

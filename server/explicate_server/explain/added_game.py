@@ -1,0 +1,90 @@
+"""A game whose model adds up one number of each player: every coalition's value by additions, without the model.
+
+With c_j(x) what player j adds to the model's outputs, an absent player has the numbers of the background rows one after
+the other (interventional), as in every game of a table:
+
+    v(S) = offset + mix · Σ_b w_b · link(bias + Σ_{j in S} c_j(x) + Σ_{j not in S} c_j(b)).
+
+On the model's own scale link does nothing, and Shapley values are φ_j = mix · (c_j(x) − Σ_b w_b c_j(b)). On the scale
+of probabilities it is a sigmoid or a softmax, and players interact through it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import numpy as np
+
+from explicate_server.explain.attribution import Booleans, Floats
+
+
+class LinkKind(Enum):
+    """What is known of a link: that it does nothing, that it is the sigmoid of each part, or nothing."""
+
+    IDENTITY = auto()
+    SIGMOID = auto()
+    OTHER = auto()
+
+
+@dataclass(frozen=True)
+class Link:
+    """What becomes of sums float64[…, parts] before they are averaged over the background."""
+
+    kind: LinkKind
+    of: Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddedGame:
+    """The game of one input.
+
+    Attributes:
+        row: float64[n, parts], what each player of the input adds to each part.
+        background: float64[b, n, parts], the same of the background rows.
+        bias: float64[parts], what is added whoever is present.
+        weights: float64[b], of the background rows; they sum to 1.
+        link: see the module.
+        mix: float64[outputs, parts], how explained outputs are made of parts.
+        offset: float64[outputs].
+    """
+
+    row: Floats
+    background: Floats
+    bias: Floats
+    weights: Floats
+    link: Link
+    mix: Floats
+    offset: Floats
+
+    @property
+    def changes(self) -> Floats:
+        """float64[b, n, parts], what a player changes of a background row's sum by being present."""
+        return self.row - self.background
+
+    @property
+    def absent(self) -> Floats:
+        """float64[b, parts], sums with every player absent."""
+        return np.asarray(self.bias + self.background.sum(axis=1))
+
+    @property
+    def empty(self) -> Floats:
+        """float64[1, parts], the means with every player absent."""
+        return np.asarray(self.weights @ self.link.of(self.absent))[np.newaxis]
+
+    def values(self, coalitions: Booleans) -> Floats:
+        """v of bool[m, n], True where a player is present, float64[m, outputs]."""
+        parts = np.zeros((len(coalitions), len(self.bias)))
+        for absent, changes, weight in zip(self.absent, self.changes, self.weights, strict=True):
+            parts += weight * self.link.of(absent + coalitions @ changes)
+        return self.mixed(parts)
+
+    def mixed(self, parts: Floats) -> Floats:
+        """Explained outputs float64[m, outputs] of means float64[m, parts]."""
+        return np.asarray(parts @ self.mix.T + self.offset)
+
+    def table(self, background: slice = slice(None)) -> Floats:
+        """Means float64[2^n, parts] of all coalitions over some background rows; bit i of a place is player i."""
+        sums = self.absent[background, np.newaxis]  # [b, 1, parts]
+        for changes in self.changes[background].swapaxes(0, 1):  # [b, parts]
+            sums = np.concatenate((sums, sums + changes[:, np.newaxis]), axis=1)
+        return np.asarray(np.einsum("b,bsp->sp", self.weights[background], self.link.of(sums)))

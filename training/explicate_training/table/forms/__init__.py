@@ -1,0 +1,1 @@
+"""Networks for tables whose columns do not all meet: sums over columns, and pairs of them."""
