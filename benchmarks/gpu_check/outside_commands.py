@@ -166,7 +166,7 @@ def check_tests(out: Path, device: str, findings: Findings, *, limit_s: float) -
 
 
 def show_commands(out: Path) -> None:
-    """Where this project is not installed, as on a machine without a network, let its subcommands be found all the same.
+    """Where this project is not installed, as on a machine without a network, let its subcommands be found.
 
     They are entry points, which only an installed distribution has: its metadata are written into a folder, which
     PYTHONPATH names from now on.
