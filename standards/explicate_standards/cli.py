@@ -78,9 +78,7 @@ def _measure(arguments: argparse.Namespace, path: Path) -> None:
     _say(f"loading {arguments.bundle}")
     model = open_published(arguments.bundle)
     if arguments.run_directory is not None and is_of_other_data(arguments.run_directory, model):
-        _say(
-            f"note: {arguments.run_directory} is a run on other data than the bundle's, which may have learnt these rows"
-        )
+        _say(f"note: {arguments.run_directory} is not on the bundle's data; the model may have learnt these rows")
     evaluation = measure(model, read_rows(path, model, count=arguments.inputs), metrics, say=_say)
     print(json.dumps(as_document(evaluation), indent=2, allow_nan=False) if arguments.json else as_table(evaluation))
 
