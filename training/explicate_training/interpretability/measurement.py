@@ -39,7 +39,10 @@ class Asked(Protocol):
     """A run whose model is trained."""
 
     task: Task
-    targets: Mapping[str, NDArray[Any]]
+
+    @property
+    def targets(self) -> Mapping[str, NDArray[Any]]:
+        """What is to be answered, by split, as the task gives it."""
 
     @property
     def labels(self) -> Sequence[str]:
