@@ -1,6 +1,6 @@
 """What a run on texts, or on pairs of texts, does at each stage."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any  # JSON values
@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from explicate.v1.bundle_pb2 import TextSchema, WordList
 from explicate.v1.training_run_pb2 import TrainingRun
-from explicate_training.interpretability.players import Players
+from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.terms import term_of
 from explicate_training.interpretability.texts.forbidden_words import OPTION as FORBIDDEN
 from explicate_training.interpretability.texts.forbidden_words import ForbiddenWords
@@ -43,7 +43,6 @@ HELD_OUT_RATIONALE = "rationale"
 `plausibility` holds the Shapley values of the exported model against. Rows without a rationale lack it; of a pair it
 names parts of the first text alone.
 """
-_BATCH_ROWS = 64
 _MUCH_CUT, _MUCH_UNKNOWN = 0.05, 0.02  # shares from which it is worth a note
 _WORST_MISTAKES, _SHOWN_CHARACTERS = 15, 700
 
@@ -205,13 +204,6 @@ class TextRun(Run[Config, TextSet]):
         """What the model answers to texts as it is, float32 [rows, outputs], as the loss has it."""
         return self._model.predict(self._model.encode(rows))
 
-    def batches(self, split: str) -> Iterator[dict[str, Tensor]]:
-        """The rows of a split as the model reads them, with the player of each token as OWNERS."""
-        owners = token_owners(self._model, self.splits.by_name()[split].texts.tolist())
-        rows = [{**row, OWNERS: own} for row, own in zip(self._encoded[split], owners, strict=True)]
-        for start in range(0, len(rows), _BATCH_ROWS):
-            yield self._collate(rows[start : start + _BATCH_ROWS])
-
     def word_spans(self, split: str) -> list[list[tuple[int, int, int]]]:
         """Of each row its players: which text, from where to where."""
         found = text_players(self._model, self.splits.by_name()[split].texts.tolist())
@@ -230,6 +222,16 @@ class TextRun(Run[Config, TextSet]):
             lexicon, path = self._lexicon, self._rationales.rationales
             return lexicon.marks_of_all(texts, path) if train else [lexicon.marks(one) for one in texts]
         return [None] * len(part) if part.rationales is None else part.rationales.tolist()
+
+    def batch_of(self, name: str, rows: Sequence[int]) -> Batch:
+        encoded, texts = self._encoded[name], self.splits.by_name()[name].texts
+        owners = token_owners(self._model, [texts[row] for row in rows])
+        return self._collate([{**encoded[row], OWNERS: own} for row, own in zip(rows, owners, strict=True)])
+
+    def answers_to(self, inputs: Batch) -> NDArray[np.floating[Any]]:
+        model = self._model.model.train(False)
+        logits = model(**{name: values.to(model.device) for name, values in inputs.items()}).logits
+        return self.task.in_unit(logits.float().cpu().numpy(), self.scale)
 
     def predict(self, name: str) -> NDArray[np.floating[Any]]:
         return self.task.in_unit(self._model.predict(self._encoded[name]), self.scale)
