@@ -83,8 +83,8 @@ def test_the_head_pools_tokens_to_words_and_pays_cross_entropy_by_hand() -> None
     head, step = head_and_step([[1.0, 0.0, 0.0], [0.25]], states, owners)
     assert head.positive_weight == pytest.approx((0 + 1 + 1 + 0.75) / 1.25)
     with torch.no_grad():
-        head.module.weight.fill_(0.5)
-        head.module.bias.fill_(0.1)
+        head.head.weight.fill_(0.5)
+        head.head.bias.fill_(0.1)
     weight = head.positive_weight
 
     def cost(logit: float, target: float) -> float:

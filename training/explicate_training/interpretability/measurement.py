@@ -39,8 +39,14 @@ class Asked(Protocol):
     """A run whose model is trained."""
 
     task: Task
-    targets: Mapping[str, NDArray[Any]]
-    term_figures: Mapping[str, Mapping[str, Any]]  # what terms measured after the training, by their names
+
+    @property
+    def targets(self) -> Mapping[str, NDArray[Any]]:
+        """What is to be answered, by split, as the task gives it."""
+
+    @property
+    def term_figures(self) -> Mapping[str, Mapping[str, Any]]:
+        """What terms measured after the training, by their names."""
 
     @property
     def labels(self) -> Sequence[str]:

@@ -58,8 +58,8 @@ def masked_curve(points: Sequence[tuple[float, float, tuple[float, float] | None
     """A metric by the share of the parts that is removed: shares, values, and where there are some their intervals."""
     figure, axes = _new("share of the parts that is removed", metric)
     axes.plot([share for share, _, _ in points], [value for _, value, _ in points], color=_TRAIN, marker="o")
-    known = [(share, *ends) for share, _, ends in points if ends]
-    axes.fill_between(*map(list, zip(*known, strict=True)), color=_TRAIN, alpha=0.2, linewidth=0)
+    known = np.array([(share, *ends) for share, _, ends in points if ends]).reshape(-1, 3)
+    axes.fill_between(known[:, 0], known[:, 1], known[:, 2], color=_TRAIN, alpha=0.2, linewidth=0)
     axes.set(xlim=(-0.02, 0.92))
     return _svg(figure)
 

@@ -173,8 +173,8 @@ def gap_and_flips(run: Any, swaps: Swaps, rows: Sequence[Texts], seed: int) -> d
 
 
 def _differ(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
-    differ = np.asarray(first != second)
-    return differ if differ.ndim == 1 else differ.any(axis=1)
+    differ = np.asarray(first != second).reshape(len(first), -1)
+    return np.asarray(differ.any(axis=1))
 
 
 def _drawn(swaps: Swaps, texts: Texts, seed: int, place: int) -> list[tuple[str, ...]]:

@@ -140,7 +140,8 @@ class RationaleHead(LossTerm):
         self.positive_weight = min(float((1 - told).sum() / max(told.sum(), 1e-6)), _MOST_WEIGHT)
         with torch.random.fork_rng(devices=[]):  # so that a run's other draws are those of a run without
             torch.manual_seed(_SEED)
-            self.module = nn.Linear(hidden_size, 1)
+            self.head = nn.Linear(hidden_size, 1)
+        self.module = self.head
 
     def columns(self) -> Mapping[str, Sequence[NDArray[Any]]]:
         return {_TARGETS: self._targets}
@@ -171,7 +172,7 @@ class RationaleHead(LossTerm):
         sums = torch.zeros((len(owners), words + 1, states.shape[2]), device=states.device)
         sums = sums.scatter_add(1, place[:, :, None].expand(-1, -1, states.shape[2]), states.float())
         means = sums[:, :words] / counts[:, :words, None].clamp(min=1)
-        logits: Tensor = self.module(means).squeeze(2)
+        logits: Tensor = self.head(means).squeeze(2)
         return logits, counts[:, :words] > 0
 
 
@@ -190,7 +191,7 @@ def head_agreement(head: RationaleHead, run: PreparedTexts) -> dict[str, Any]:
     scores: list[NDArray[np.float32]] = []
     model: Any = run.network
     model.train(False)
-    head.module.train(False).to(model.device)
+    head.head.train(False).to(model.device)
     for start in range(0, len(targets), _TOGETHER):
         batch = run.batch_of("validation", range(start, min(start + _TOGETHER, len(targets))))
         owners = batch[_OWNERS].to(model.device)
