@@ -7,6 +7,7 @@ from explicate_training.config.sections import rule_of
 from explicate_training.interpretability.additivity import Additivity
 from explicate_training.interpretability.consistency import Consistency
 from explicate_training.interpretability.masked_rows import MaskedRows
+from explicate_training.interpretability.pruning import Pruning
 from explicate_training.interpretability.tables.forbidden_columns import ForbiddenColumns
 from explicate_training.interpretability.tables.network_form import NetworkForm
 from explicate_training.interpretability.tables.sparsity import Sparsity
@@ -23,6 +24,7 @@ TERMS: tuple[type[Term], ...] = (
     ForbiddenColumns,
     NetworkForm,
     Sparsity,
+    Pruning,
 )
 """In the order in which the section lists their keys and a step asks them; the first that hides players decides.
 
