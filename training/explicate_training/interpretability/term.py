@@ -130,4 +130,11 @@ class Term(ABC):
         return None
 
     def after(self, run: Any) -> None:  # noqa: B027 - most are done by then
-        """What it does once the model is trained and has its best weights, before it is measured and written."""
+        """What it does once the model is trained and has its best weights, before it is measured and written.
+
+        What it measures goes into `run.term_figures`, as JSON values by its name.
+        """
+
+    def told(self, figures: Mapping[str, Any]) -> str:  # noqa: ARG002 - most measure nothing of their own
+        """What it measured, in words for the log and the report, without a full stop; empty where there is nothing."""
+        return ""
