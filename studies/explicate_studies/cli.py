@@ -22,8 +22,8 @@ _EXAMPLES = """examples:
   explicate tune my.toml --check                    what would be varied, and by how much?
 
 what is varied, in the config file (explicate train does not read this section); without any dimension:
-learning_rate, epochs, dropout, weight_decay and, where the config has [interpretability], additivity,
-rationale_weight and form, around the config's own values
+learning_rate, epochs, dropout and weight_decay around the config's own values, and of [interpretability] (its
+defaults, if the config does not have it) additivity, rationale_weight and, of tables, form
   [tune]
   learning_rate = [2e-5, 2e-4]                      # a range of an option, by its logarithm if it is wide
   epochs = [1, 4]
@@ -79,13 +79,14 @@ _INTERRUPTED = 130  # 128 + SIGINT, as the command line has it
 def run(args: argparse.Namespace) -> int:
     """Runs `explicate tune` and returns its exit code."""
     from explicate_studies.options import read_tune
-    from explicate_studies.space import read_space
+    from explicate_studies.space import read_space, with_section
     from explicate_training.config.config_file import load_config, read_config
 
     config = load_config(args.config)
     text, _ = read_config(args.config)
     flags: Mapping[str, Any] = {name: value for name in _FLAGS if (value := getattr(args, name)) is not None}
     options, dimensions = read_tune(text, flags)
+    config = with_section(config, dimensions, options)
     space = read_space(config, dimensions)
     folder = Path(args.output or f"{config.output.directory}-tune")
     if args.check:

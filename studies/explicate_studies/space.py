@@ -8,6 +8,7 @@ import difflib
 import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from itertools import product
 from typing import Any  # TOML values
 
@@ -15,6 +16,7 @@ import tomlkit
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from explicate.errors import UsageError
+from explicate_studies.options import TuneOptions
 from explicate_training.config.config_file import TUNE_SECTION, AnyConfig, format_config, parse_config
 
 Space = dict[str, BaseDistribution]
@@ -58,6 +60,19 @@ def read_space(config: AnyConfig, dimensions: Mapping[str, Any]) -> Space:
             except UsageError as error:
                 raise UsageError(f"{TUNE_SECTION}.{key}: {value!r} does not do: {error}") from None
     return space
+
+
+def with_section(config: AnyConfig, dimensions: Mapping[str, Any], options: TuneOptions) -> AnyConfig:
+    """The config with the defaults of `[interpretability]`, if it has no such section and what is asked for needs one.
+
+    That is so with two objectives, of which one is what the section is for, or if a dimension is in it.
+    """
+    section: Any = type(config.interpretability)()
+    if config.interpretability != type(config)().interpretability:
+        return config
+    names = {name for key in flat(dimensions) for name in key.split(".")}
+    wanted = names & {"interpretability", *(one.name for one in fields(section))}
+    return replace(config, interpretability=section) if wanted or len(options.objectives) > 1 else config
 
 
 def ready_space(values: Mapping[str, Any]) -> Space:

@@ -7,7 +7,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from explicate.errors import UsageError
 from explicate_studies.options import TuneOptions, read_tune
-from explicate_studies.space import grid, point_of, read_space, with_point
+from explicate_studies.space import grid, point_of, read_space, with_point, with_section
 from explicate_training.config.config_file import AnyConfig, load_config, parse_config
 from support.tuned_table import write_config
 
@@ -68,6 +68,15 @@ def test_what_is_varied_without_a_word_lies_around_the_config(config: AnyConfig)
     assert own is not None
     assert own["training.epochs"] == config.training.epochs
     assert with_point(config, own) == config
+
+
+def test_a_study_of_two_objectives_varies_what_makes_models_easier_to_explain(config: AnyConfig) -> None:
+    assert with_section(config, {}, TuneOptions(objectives=("metric",))) == config
+    for given, objectives in (({}, ("metric", "evaluations_per_player")), ({"additivity": [0, 0.1]}, ("metric",))):
+        wider = with_section(config, given, TuneOptions(objectives=objectives))
+        assert "interpretability.additivity" in read_space(wider, given)
+        assert with_section(wider, given, TuneOptions()) == wider
+    assert read_space(wider, {})["interpretability.form"] == CategoricalDistribution(["free", "pairs", "additive"])
 
 
 def test_a_grid_has_every_combination_once(config: AnyConfig) -> None:

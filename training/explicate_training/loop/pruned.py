@@ -11,6 +11,7 @@ its normalisation gives it (Liu and others 2017, "Network Slimming"). In each la
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any  # configs of transformers
@@ -158,6 +159,25 @@ def take_out_silenced(model: nn.Module) -> int:
     return sum(map(len, chosen.values()))
 
 
+@contextmanager
+def taken_out(model: nn.Module, chosen: Mapping[str, Sequence[int]]) -> Iterator[None]:
+    """A model without some units, as an export makes it; afterwards it is as before, silenced or not."""
+    found = [layer for layer in layers(model) if chosen.get(layer.name)]
+    touched = {id(one): one for layer in found for one in (*layer.makers, layer.reader, layer.owner) if one is not None}
+    before = [
+        (one, {**vars(one), "_parameters": dict(one._parameters), "_buffers": dict(one._buffers)})
+        for one in touched.values()
+    ]
+    try:
+        for layer in found:
+            layer.take_out(chosen[layer.name])
+        yield
+    finally:
+        for one, state in before:
+            vars(one).clear()
+            vars(one).update(state)
+
+
 def _config(model: nn.Module) -> Any:
     config = getattr(model, "config", None)
     return config if config is not None else getattr(model, "model").config  # noqa: B009 - nn.Module has no such field
@@ -227,5 +247,5 @@ def _shrink_outputs(module: nn.Module, kept: Tensor) -> None:
         module.out_channels = count
     elif isinstance(module, nn.BatchNorm2d):
         for name in ("running_mean", "running_var"):
-            module.get_buffer(name).data = module.get_buffer(name)[kept].contiguous()
+            setattr(module, name, module.get_buffer(name)[kept].contiguous())
         module.num_features = count
