@@ -79,7 +79,7 @@ def _batches(batchers: Batchers) -> Iterator[Metric]:
 
 
 # What an instance counts or is, its metric and what it means.
-_OF_A_DEVICE: Sequence[tuple[str, Callable[[Instance], float | None], type[Metric], str]] = (
+_OF_A_DEVICE: Sequence[tuple[str, Callable[[Instance], float | None], Callable[..., Any], str]] = (
     ("serves", lambda each: not each.lost, GaugeMetricFamily, "1 while it answers for the model, 0 after it was lost."),
     ("rows", lambda each: each.rows, CounterMetricFamily, "Rows that it ran for the model."),
     ("batches", lambda each: each.batches, CounterMetricFamily, "Batches that it ran for the model."),
@@ -104,7 +104,7 @@ def model_device_metrics(batchers: Batchers) -> Iterator[Metric]:
     """What each device does for each model."""
     labels = ["model", "version", "device"]
     for name, read, family, text in _OF_A_DEVICE:
-        told: Any = family(f"explicate_model_device_{name}", text, labels=labels)
+        told = family(f"explicate_model_device_{name}", text, labels=labels)
         for model, version, batcher in batchers():
             for instance in batcher.instances:
                 value = read(instance)

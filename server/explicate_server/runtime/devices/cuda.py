@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any  # ctypes knows no functions of the driver
 
 import numpy as np
 import onnxruntime as ort
@@ -135,18 +136,18 @@ def pinned_buffer(number: int, size: int) -> NDArray[np.uint8]:
     Raises:
         OSError: the driver does not give it.
     """
-    driver, device, context, address = ctypes.CDLL(_DRIVER), ctypes.c_int(), ctypes.c_void_p(), ctypes.c_void_p()
-    calls = (  # the context is the one that CUDA's runtime, and so ONNX Runtime, uses on the device
-        lambda: driver.cuDeviceGet(ctypes.byref(device), number),
-        lambda: driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), device),
-        lambda: driver.cuCtxSetCurrent(context),
-        lambda: driver.cuMemHostAlloc(ctypes.byref(address), ctypes.c_size_t(size), _PORTABLE),
+    driver: Any = ctypes.CDLL(_DRIVER)
+    device, context, address = ctypes.c_int(), ctypes.c_void_p(), ctypes.c_void_p()
+    # The context is the one that CUDA's runtime, and so ONNX Runtime, uses on the device.
+    code = (
+        driver.cuDeviceGet(ctypes.byref(device), number)
+        or driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), device)
+        or driver.cuCtxSetCurrent(context)
+        or driver.cuMemHostAlloc(ctypes.byref(address), ctypes.c_size_t(size), _PORTABLE)
     )
-    for call in calls:
-        if code := int(call()):
-            raise OSError(f"error {code} of the CUDA driver for {size:,} bytes of page-locked memory")
-    assert address.value is not None
-    buffer = np.frombuffer((ctypes.c_uint8 * size).from_address(address.value), dtype=np.uint8)
+    if code or address.value is None:
+        raise OSError(f"error {code} of the CUDA driver for {size:,} bytes of page-locked memory")
+    buffer = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address.value))
     weakref.finalize(buffer, driver.cuMemFreeHost, address).atexit = False
     return buffer
 
