@@ -26,6 +26,7 @@ class RecordingRuntime:
     def __init__(self, inner: Runtime) -> None:
         self._inner = inner
         self.name, self.batch_tokens, self.lanes = inner.name, inner.batch_tokens, inner.lanes
+        self.device, self.nodes, self.cpu_nodes = inner.device, inner.nodes, inner.cpu_nodes
         self.batches: list[Feeds] = []
 
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
@@ -56,8 +57,9 @@ async def main(repository: Path, model: str) -> None:
     port = await server.start()
     await server.load()
     (served,) = (each for each in server.registry.ready if each.bundle.manifest.model == model)
-    recording = RecordingRuntime(served.batcher.runtime)
-    served.batcher.runtime = recording
+    (instance,) = served.batcher.instances
+    recording = RecordingRuntime(instance.runtime)
+    instance.runtime = recording
     session = ort.InferenceSession(str(served.bundle.model_path), providers=["CPUExecutionProvider"])
     print(f"127.0.0.1:{port}", flush=True)
     loop = asyncio.get_running_loop()

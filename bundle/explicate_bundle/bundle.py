@@ -44,6 +44,15 @@ class VerifiedBundle:
         """The ONNX graph."""
         return self.folder / GRAPH_NAME
 
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """What it can be served in: that of model.onnx, then those of its variants."""
+        return (self.manifest.precision, *(variant.precision for variant in self.manifest.variants))
+
+    def variant_path(self, variant: bundle_pb2.ModelVariant) -> Path:
+        """The ONNX graph of one of its variants."""
+        return self.folder / variant.file
+
     def read_text(self, name: str) -> str:
         """A text file of the bundle, by a name its manifest lists; empty if it is not listed.
 

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from math import isfinite
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.input_kind import INPUT_KINDS, ModelKind, kind_of
 from explicate_bundle.kinds.kind import Check
-from explicate_bundle.writing import FORMAT_VERSION, GOLDEN_NAME, GRAPH_NAME
+from explicate_bundle.writing import FORMAT_VERSION, GOLDEN_NAME, GRAPH_NAME, VARIANT_PRECISIONS, variant_name
 
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """The rule that bundle.proto states for Bundle.model."""
@@ -36,6 +37,7 @@ def checks(manifest: bundle_pb2.Bundle, *, model: str, version: int) -> Iterator
     yield from _attribution_checks(manifest, kind)
     yield from kind.reads.checks(manifest)
     yield from _file_checks(manifest, GRAPH_NAME, GOLDEN_NAME, *kind.reads.files(manifest))
+    yield from _variant_checks(manifest)
 
 
 def _output_checks(manifest: bundle_pb2.Bundle, kind: ModelKind) -> Iterator[Check]:
@@ -66,3 +68,24 @@ def _file_checks(manifest: bundle_pb2.Bundle, *required: str) -> Iterator[Check]
         yield name in names, f"files do not list {name}"
     for name in names:
         yield _FILE_NAME.fullmatch(name) is not None, f"files name {name!r}, which is not a plain file name"
+
+
+def _variant_checks(manifest: bundle_pb2.Bundle) -> Iterator[Check]:
+    """What must hold of the variants."""
+    names = [file.name for file in manifest.files]
+    precisions = [variant.precision for variant in manifest.variants]
+    yield len(set(precisions)) == len(precisions), "precisions in variants repeat"
+    golden = manifest.HasField("golden_attributions")
+    yield golden or not manifest.variants, "variants are listed without golden_attributions to hold them to"
+    for variant in manifest.variants:
+        path = f"variants[{variant.precision}]"
+        known = variant.precision in VARIANT_PRECISIONS and variant.precision != manifest.precision
+        yield known, f"precision {variant.precision!r} in variants is not known, or is model.onnx's own"
+        name = variant_name(variant.precision)
+        yield variant.file == name, f"{path}.file is {variant.file!r}, not {name!r}"
+        yield name in names, f"files do not list {name}, which variants do"
+        for what in ("output", "attribution"):
+            allowed, found = (getattr(variant, f"{what}_{part}") for part in ("tolerance", "difference"))
+            yield isfinite(allowed) and allowed > 0, f"{path}.{what}_tolerance is {allowed}, not a number above 0"
+            yield 0 <= found <= allowed, f"{path}.{what}_difference is {found}, and {allowed} is allowed"
+        yield variant.ordered_pairs >= 0, f"{path}.ordered_pairs is {variant.ordered_pairs}"

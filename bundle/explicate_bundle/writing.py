@@ -17,8 +17,22 @@ GOLDEN_NAME = "golden.npz"
 BACKGROUND_NAME = "background.npz"
 LIME_NAME = "lime.npz"
 MODEL_CARD_NAME = "MODEL_CARD.md"
+GRAPH_PRECISION = "fp32"
+"""Of model.onnx."""
+VARIANT_PRECISIONS = ("fp16", "bf16", "int8")
+"""What a variant of model.onnx may compute in; see ModelVariant."""
 
 _READ_BYTES = 1 << 20
+
+
+def variant_name(precision: str) -> str:
+    """The file of a variant, such as "model.fp16.onnx"."""
+    return f"{Path(GRAPH_NAME).stem}.{precision}{Path(GRAPH_NAME).suffix}"
+
+
+def precision_of(graph: Path) -> str:
+    """What a graph of a bundle is written in, by the name of its file."""
+    return next((each for each in VARIANT_PRECISIONS if graph.name == variant_name(each)), GRAPH_PRECISION)
 
 
 def describe_files(folder: Path, names: Iterable[str]) -> list[bundle_pb2.BundleFile]:

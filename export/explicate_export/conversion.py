@@ -4,7 +4,7 @@ One path for all kinds of models; what differs between kinds is a ModelExport.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -16,18 +16,23 @@ from numpy.typing import NDArray
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import write_golden
 from explicate_bundle.model_inputs import ModelInput
-from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME
+from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME, variant_name
 from explicate_export.golden_inputs import GOLDEN_TOLERANCE, Compared, GoldenChoice, golden_inputs, spread_evenly
 from explicate_export.objectives import InputWords
 from explicate_export.onnx_graph import GraphSource, write_graph
 from explicate_export.parity import MAX_DIFFERENCE, Graph, Parity, Scale, check_parity, measure_parity
 from explicate_export.training_run import FinishedRun, HeldOut
+from explicate_export.variants.verification import Attempt, Subject, add_variant, listed
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.runtime.queue import Row
 
 Say = Callable[[str], None]
 AnswerRows = Callable[[Sequence[Row]], NDArray[np.float32]]
 """The graph's outputs float32 [rows, outputs] of one batch."""
+
+
+# A variant of a smaller graph saves less than 4 MB, and a device spends its time on launches, not on numbers.
+LEAST_GRAPH_BYTES = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class BundleParts:
     manifest: bundle_pb2.Bundle  # kind, labels or target, schema, base model, golden tolerances and attributions
     parity: Parity
     card: CardText
+    variants: Sequence[Attempt] = ()  # every way that was tried to one, kept or left off
 
 
 class ModelExport(ABC):
@@ -64,6 +70,9 @@ class ModelExport(ABC):
 
     schema: Message
     """How inputs become the graph's, for the manifest; complete once it is measured."""
+
+    auto_variants: ClassVar[Sequence[str]] = ("fp16",)
+    """Precisions of the variants that a large graph gets unless told otherwise."""
 
     reduced_tolerance: float = 0.0
     """How closely golden outputs must be met at a lower precision, in the unit of parity; 0 if none is allowed."""
@@ -116,8 +125,12 @@ class ModelExport(ABC):
         """The kind's part of the model card."""
 
 
-def convert(model: ModelExport, folder: Path, *, compared_inputs: int, say: Say) -> BundleParts:
+def convert(
+    model: ModelExport, folder: Path, *, compared_inputs: int, variants: Sequence[str] | None = None, say: Say
+) -> BundleParts:
     """Converts, compares on that many held-out inputs, and writes all files but card and manifest into the folder.
+
+    `variants` are precisions of model.onnx to make besides; None: those of the kind, if the graph is large.
 
     Raises UsageError, ConversionError or ParityError.
     """
@@ -141,16 +154,29 @@ def convert(model: ModelExport, folder: Path, *, compared_inputs: int, say: Say)
     say(f"from what training's own model answered: {parity.trained_difference:.1e} {words}")
     model.measure(answer, compared, scale, say)
     choice = model.choose_golden(compared)
-    golden, recipe = golden_inputs(compared, choice, graph=graph_path, modality=modality, unit=scale.unit)
+    parts = golden_inputs(compared, choice, graph=graph_path, modality=modality, unit=scale.unit)
+    golden = parts.golden
     say(f"{len(golden.inputs)} golden {run.kind.reads.plural}, {len(golden.attributions)} of them attributed")
     manifest = run.manifest()
     getattr(manifest, run.kind.reads.field).CopyFrom(model.schema)
     manifest.golden_tolerance = GOLDEN_TOLERANCE * scale.unit
     if model.reduced_tolerance:
         manifest.golden_reduced_tolerance = model.reduced_tolerance * scale.unit
-    manifest.MergeFrom(bundle_pb2.Bundle(golden_attributions=recipe))
+    manifest.MergeFrom(bundle_pb2.Bundle(golden_attributions=parts.recipe))
     write_golden(folder / GOLDEN_NAME, golden, manifest)
-    return BundleParts(manifest, parity, model.card(scale))
+    if variants is None:
+        variants = model.auto_variants if graph_path.stat().st_size >= LEAST_GRAPH_BYTES else ()
+    subject = Subject.of(graph_path, modality, parts, run.kind.predicts, scale)
+    attempts = [attempt for precision in variants for attempt in _variants(subject, precision, say)]
+    manifest.variants.extend(listed(attempts, scale.unit))
+    return BundleParts(manifest, parity, model.card(scale), attempts)
+
+
+def _variants(subject: Subject, precision: str, say: Say) -> Iterator[Attempt]:
+    say(f"making {variant_name(precision)} and holding it to the golden inputs")
+    for attempt in add_variant(subject, precision):
+        say(str(attempt))
+        yield attempt
 
 
 def _compared(model: ModelExport, modality: Modality, values: list[ModelInput], say: Say) -> Compared:

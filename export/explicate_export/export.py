@@ -1,13 +1,14 @@
 """From a run directory to a published bundle, step by step; nothing is published unless every comparison holds."""
 
 import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.errors import SignatureError
 from explicate_bundle.signatures import check_sign_key
-from explicate_bundle.writing import FORMAT_VERSION, GRAPH_NAME, MODEL_CARD_NAME
+from explicate_bundle.writing import FORMAT_VERSION, GRAPH_NAME, GRAPH_PRECISION, MODEL_CARD_NAME
 from explicate_export.conversion import BundleParts, ModelExport, Say, convert
 from explicate_export.errors import TrivialModel, UsageError
 from explicate_export.image.conversion import ImageExport
@@ -16,6 +17,12 @@ from explicate_export.publish import check_target, stage_bundle
 from explicate_export.table.conversion import TableExport
 from explicate_export.text.conversion import TextExport
 from explicate_export.training_run import FinishedRun, read_run
+from explicate_standards.evaluated_model import open_staged
+from explicate_standards.evaluation import Evaluation, chosen_metrics
+from explicate_standards.held_out_rows import read_rows, rows_of_run
+from explicate_standards.measuring import measure
+from explicate_standards.run_report import add_to_run
+from explicate_standards.told import as_message
 
 EXPORTS: dict[str, type[ModelExport]] = {"text": TextExport, "table": TableExport, "image": ImageExport}
 """By the name of what a model reads; a new kind is one entry."""
@@ -48,6 +55,9 @@ class ExportOptions:
     compared_inputs: int = DEFAULT_COMPARED_INPUTS
     sign_key: Path | None = None
     allow_trivial: bool = False  # publish a model that was not shown to have learnt anything
+    variants: Sequence[str] | None = None  # precisions of model.onnx to make besides; None: what the kind of model gets
+    evaluated_inputs: int | None = None  # on how many to measure how well it can be explained; None: that is left out
+    evaluated_metrics: Sequence[str] | None = None  # by which metrics; None: all of them
 
 
 def export_run(run_directory: Path, repository: Path, options: ExportOptions, *, say: Say = lambda _: None) -> Path:
@@ -63,15 +73,33 @@ def export_run(run_directory: Path, repository: Path, options: ExportOptions, *,
             raise UsageError(f"{error} (--sign-key)") from None
     model = open_run(run_directory, say, allow_trivial=options.allow_trivial)
     with stage_bundle(repository, options.model, version=options.version, sign_key=options.sign_key) as staged:
-        parts = convert(model, staged.folder, compared_inputs=options.compared_inputs, say=say)
+        parts = convert(
+            model, staged.folder, compared_inputs=options.compared_inputs, variants=options.variants, say=say
+        )
         manifest = _manifest(model.run, parts)
+        evaluation = _evaluated(model.run, staged.folder, manifest, options, say)
         card = model_card(options.model, model.run, manifest, parts)
         (staged.folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
         say(f"model.onnx is {(staged.folder / GRAPH_NAME).stat().st_size / 1e6:.1f} MB")
-        return staged.publish(manifest)
+        published = staged.publish(manifest)
+    if evaluation is not None:
+        add_to_run(run_directory, evaluation, say=say)
+    return published
 
 
-_PRECISION = "fp32"
+def _evaluated(
+    run: FinishedRun, folder: Path, manifest: bundle_pb2.Bundle, options: ExportOptions, say: Say
+) -> Evaluation | None:
+    """How well the staged model can be explained, which the manifest then says; None if that was not asked for."""
+    if options.evaluated_inputs is None:
+        return None
+    model = open_staged(folder, manifest)
+    rows = read_rows(rows_of_run(run.directory), model, count=options.evaluated_inputs)
+    evaluation = measure(model, rows, chosen_metrics(options.evaluated_metrics), say=say)
+    manifest.interpretability.CopyFrom(as_message(evaluation))
+    return evaluation
+
+
 _TOOLS = (
     "explicate",
     "numpy",
@@ -90,7 +118,7 @@ def _manifest(run: FinishedRun, parts: BundleParts) -> bundle_pb2.Bundle:
     """The manifest but for the model's name, version and files, which publication fills in."""
     manifest = bundle_pb2.Bundle(
         format_version=FORMAT_VERSION,
-        precision=_PRECISION,
+        precision=GRAPH_PRECISION,
         provenance=bundle_pb2.Provenance(
             data_sha256=run.record.data_sha256,
             seed=run.record.seed,

@@ -4,7 +4,7 @@ The attributions come from the server's own engine, modality and default runtime
 served. Which inputs are golden, and how much attributing them may cost at every load, is each kind's to say.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import Golden
 from explicate_bundle.model_inputs import ModelInput
+from explicate_server.explain.explain_game import GameExplanation
 from explicate_server.explain.methods import METHODS
 from explicate_server.modalities.modality import EncodedInput, Modality
-from explicate_server.registry.golden_check import attribute
+from explicate_server.registry.golden_check import Evaluate, attribute
 from explicate_server.runtime.cores import usable_cores
 from explicate_server.runtime.model_runtime import run_rows
 from explicate_server.runtime.onnx_runtime import OnnxRuntime
@@ -63,10 +64,19 @@ class GoldenChoice:
     segments: int = 0  # of an image's grid
 
 
+@dataclass(frozen=True)
+class GoldenParts:
+    """The golden inputs, how their attributions were made, and these with their intervals, by index of an input."""
+
+    golden: Golden
+    recipe: bundle_pb2.GoldenAttributions | None  # None if nothing is attributed
+    explanations: Mapping[int, GameExplanation]
+
+
 def golden_inputs(
     compared: Compared, choice: GoldenChoice, *, graph: Path, modality: Modality, unit: float
-) -> tuple[Golden, bundle_pb2.GoldenAttributions | None]:
-    """The chosen inputs, some with attributions of the highest output, and how those are made; None if none are.
+) -> GoldenParts:
+    """The chosen inputs, some with attributions of the highest output.
 
     Attributions that hardly depend on any player are left out; `unit` is that of a difference of outputs.
     """
@@ -79,19 +89,21 @@ def golden_inputs(
         segments=choice.segments or None,
         players_version=modality.players_version or None,
     )
-    runtime = OnnxRuntime(graph, threads=usable_cores())
-    batch_tokens = modality.batch_tokens(runtime)
-    attributions = {}
+    evaluate = evaluated(graph, modality)
+    explanations = {}
     for index in choice.attributed:
-        values = attribute(
-            compared.values[index],
-            int(compared.reference[index].argmax()),
-            recipe=recipe,
-            modality=modality,
-            evaluate=lambda rows: run_rows(runtime, modality.collate, rows, batch_tokens=batch_tokens),
-        )
-        if np.linalg.norm(values) >= _LEAST_NORM * unit:
-            attributions[list(choice.chosen).index(index)] = values
+        highest = int(compared.reference[index].argmax())
+        explanation = attribute(compared.values[index], highest, recipe=recipe, modality=modality, evaluate=evaluate)
+        if np.linalg.norm(explanation.values) >= _LEAST_NORM * unit:
+            explanations[list(choice.chosen).index(index)] = explanation
+    attributions = {index: explanation.values for index, explanation in explanations.items()}
     inputs = tuple(compared.values[index] for index in choice.chosen)
     golden = Golden(inputs, compared.reference[list(choice.chosen)], attributions)
-    return golden, recipe if attributions else None
+    return GoldenParts(golden, recipe if attributions else None, explanations)
+
+
+def evaluated(graph: Path, modality: Modality) -> Evaluate:
+    """The answers of a graph, float32[rows, outputs] of model rows, in the server's default runtime."""
+    runtime = OnnxRuntime(graph, threads=usable_cores())
+    batch_tokens = modality.batch_tokens(runtime)
+    return lambda rows: run_rows(runtime, modality.collate, rows, batch_tokens=batch_tokens)

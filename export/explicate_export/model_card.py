@@ -10,6 +10,7 @@ from explicate_export.conversion import BundleParts, CardText
 from explicate_export.markdown import as_list, code, number, table, words
 from explicate_export.parity import MAX_DIFFERENCE
 from explicate_export.training_run import FinishedRun
+from explicate_export.variants.verification import ATTRIBUTION_TOLERANCE, MOST_SIZE, OUTPUT_TOLERANCE
 
 # Of data.json, what a bundle does not carry on: rows of the data, which may be about people.
 _KEPT_IN_THE_RUN = ("examples_dropped",)
@@ -27,7 +28,9 @@ def model_card(model: str, run: FinishedRun, manifest: bundle_pb2.Bundle, parts:
         _metrics(run),
         _uses(run, card),
         _explanations(card),
+        *_interpretability(manifest),
         _fidelity(manifest, parts),
+        *_variants(parts),
         _reproduction(run, manifest),
     )
     return "\n\n".join(sections) + "\n"
@@ -151,6 +154,33 @@ def _explanations(card: CardText) -> str:
     )
 
 
+def _interpretability(manifest: bundle_pb2.Bundle) -> list[str]:
+    """The section on how well the model can be explained, if that was measured."""
+    if not manifest.HasField("interpretability"):
+        return []
+    measured = manifest.interpretability
+    rows = [
+        (metric.title, _figures(metric), metric.sentence or f"Not measured: {metric.missing}.")
+        for metric in measured.metrics
+    ]
+    about = (
+        f"Measured on {measured.inputs:,} held-out inputs through the exported graph ({measured.runtime}), with "
+        f"kernel-shap at a server's defaults. In brackets: {measured.confidence:.0%} intervals, by a bootstrap over "
+        "the inputs."
+    )
+    lines = ["## How well it can be explained", "", about, "", *table(("metric", "figures", "what they say"), rows)]
+    return ["\n".join(lines)]
+
+
+def _figures(metric: bundle_pb2.InterpretabilityMetric) -> str:
+    """The figures of a metric in one cell, each by its own name."""
+    told = (
+        (one.name.removeprefix(metric.id).lstrip("."), _within(one.value, (one.interval.lower, one.interval.upper)))
+        for one in metric.figures
+    )
+    return "; ".join(f"{words(name)} {value}".strip() for name, value in told) or "–"
+
+
 def _fidelity(manifest: bundle_pb2.Bundle, parts: BundleParts) -> str:
     parity, inputs = parts.parity, parts.card.inputs
     return "\n".join(
@@ -180,6 +210,26 @@ def _attribution_limit(manifest: bundle_pb2.Bundle) -> str:
     if not manifest.HasField("golden_attributions"):
         return ""
     return f", or whose attributions are off by more than {manifest.golden_attributions.tolerance:.0%}"
+
+
+def _variants(parts: BundleParts) -> list[str]:
+    """What else was made of model.onnx, kept or not; no section if nothing was tried."""
+    if not parts.variants:
+        return []
+    rows = [
+        (attempt.precision, attempt.how, attempt.outcome, "; ".join(attempt.faults) or attempt.figures)
+        for attempt in parts.variants
+    ]
+    lines = [
+        "## Variants",
+        "",
+        "`model.onnx` in other precisions. One is kept if it answers and explains the golden inputs as `model.onnx` "
+        f"does: within {OUTPUT_TOLERANCE:g} {parts.variants[0].words} and {ATTRIBUTION_TOLERANCE:.0%} of an input's "
+        f"attributions, with all pairs in order that `model.onnx` tells apart, at {MOST_SIZE:g} of its size at most.",
+        "",
+        *table(("precision", "how", "", "measured"), rows),
+    ]
+    return ["\n".join(lines)]
 
 
 def _reproduction(run: FinishedRun, manifest: bundle_pb2.Bundle) -> str:

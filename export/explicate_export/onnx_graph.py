@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 from explicate.v1.training_run_pb2 import TargetScale
 from explicate_export.errors import ConversionError, UsageError, first_line
 from explicate_export.training_run import FinishedRun
+from explicate_training.loop.pruned import take_out_silenced
 
 
 @contextlib.contextmanager
@@ -110,7 +111,8 @@ def _strip(model: Any) -> None:
 def load_pretrained(run: FinishedRun, model_class: Any, *others: Any) -> list[Any]:
     """The run's model of an "AutoModelFor…" in float32, and what other classes find beside it, such as a tokenizer.
 
-    Raises UsageError if one cannot be loaded, or the model lacks weights or contradicts run.json.
+    Heads and channels that training silenced are taken out. Raises UsageError if one cannot be loaded, or the model
+    lacks weights or contradicts run.json.
     """
     directory = run.model_directory
     try:
@@ -131,6 +133,10 @@ def load_pretrained(run: FinishedRun, model_class: Any, *others: Any) -> list[An
     if report["missing_keys"]:
         raise UsageError(f"{directory} lacks weights, {sorted(report['missing_keys'])[0]!r} among them: train again")
     run.check_outputs(model.config.num_labels, model.config.id2label)
+    try:
+        take_out_silenced(model)
+    except ValueError as error:
+        raise UsageError(f"{directory}: {error}: train again") from None
     return [model.eval(), *loaded]
 
 

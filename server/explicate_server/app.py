@@ -36,12 +36,13 @@ from explicate_server.rpc.model_service import ModelServicer
 from explicate_server.rpc.ports import PortError, Ports, Services
 from explicate_server.rpc.reception import Reception, is_own
 from explicate_server.runtime.batcher import Batcher
+from explicate_server.runtime.nvml import open_nvml
 from explicate_server.security.access import Access
 from explicate_server.security.tokens import Reloaded, Token, read_tokens
 from explicate_server.settings import Settings
 from explicate_server.telemetry.audit_log import AuditLog
 from explicate_server.telemetry.logs import log_call
-from explicate_server.telemetry.metrics import Metrics, model_metrics, state_metrics, store_metrics
+from explicate_server.telemetry.metrics import Metrics, device_metrics, model_metrics, state_metrics, store_metrics
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -88,6 +89,7 @@ class Server:
         self.metrics.add(partial(model_metrics, self.registry.lifecycle.outcomes, self._batchers))
         self.metrics.add(partial(state_metrics, lambda: self.registry.records))
         self.metrics.add(partial(store_metrics, explainer.store))
+        self.metrics.add(partial(device_metrics, open_nvml()))
         predictor = Predictor(settings, self.workers)
         self.shadow = Shadow(self.registry, predictor, explainer, settings)
         inference = InferenceServicer(self.registry, predictor, explainer, self.shadow, self.workers, settings)

@@ -64,8 +64,14 @@ def run(arguments: argparse.Namespace) -> int:
     from threadpoolctl import threadpool_limits
 
     from explicate_server.app import StartError, serve
+    from explicate_server.runtime.devices.device_kinds import DeviceUnavailable, place
 
-    logging.getLogger("explicate_server").info("settings: %s; the others as in --help", settings.chosen())
+    log = logging.getLogger("explicate_server")
+    log.info("settings: %s; the others as in --help", settings.chosen())
+    try:
+        log.info("models run on %s", place(settings.device, runtime=settings.runtime))
+    except DeviceUnavailable as error:
+        raise UsageError(str(error)) from None
     try:
         # The fits are small; BLAS threads would only take cores from the model, and sums would depend on their number.
         with threadpool_limits(limits=1, user_api="blas"):

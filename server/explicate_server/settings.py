@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from explicate_server.address import parse_address
+from explicate_server.device import DeviceChoice
 
 
 class SettingError(Exception):
@@ -45,6 +46,21 @@ class Settings:
         "onnxruntime",
         "what runs the models: onnxruntime, openvino, or auto for the fastest that gives the bundle's answers",
         choices=("onnxruntime", "openvino", "auto"),
+    )
+    device: str = _setting(
+        "auto",
+        "where models run: cpu; cuda, the first GPU; cuda:1, another; cuda:0,1, a session of each model on both; "
+        "or auto: CUDA if it can be used, else the CPU, and the log and `explicate models show` say why",
+    )
+    device_memory_bytes: int = _setting(
+        0, "memory of a device that one model's session may take; 0: as much as there is", minimum=0
+    )
+    precision: str = _setting(
+        "auto",
+        "what models compute in: fp32, as model.onnx is written; fp16 or int8, a variant that each bundle must have "
+        "then; or auto: fp16 on a GPU, int8 on a CPU where it is faster, if the bundle has it and it gives the golden "
+        "answers here, else fp32",
+        choices=("auto", "fp32", "fp16", "int8"),
     )
     threads: int = _setting(
         0, "threads that run one model; 0: one a core, as far as the cgroup allows", minimum=0, maximum=_C_INT
@@ -123,6 +139,16 @@ class Settings:
     memory_reserve_bytes: int = _setting(
         256 << 20, "memory that must stay free beside a model being loaded; 0: it is not looked at", minimum=0
     )
+    device_reserve_bytes: int = _setting(
+        256 << 20,
+        "the same of each GPU's own memory, where its driver tells how much is free; 0: it is not looked at",
+        minimum=0,
+    )
+    swap_in_place: bool = _setting(
+        False,
+        "where memory holds one version of a model only: unload what a label leaves before the next is loaded; calls "
+        "get UNAVAILABLE meanwhile, and it comes back if the next is refused; switches --keep-previous off",
+    )
     max_loads: int = _setting(
         2, "versions loaded side by side, at the start too; each takes a core and its memory", minimum=1, maximum=64
     )
@@ -145,6 +171,10 @@ class Settings:
             if choices and getattr(self, item.name) not in choices:
                 raise SettingError(f"{flag(item)} is {getattr(self, item.name)!r}; it must be {_one_of(choices)}")
         self._check_addresses()
+        try:
+            DeviceChoice.parse(self.device)
+        except ValueError as error:
+            raise SettingError(f"--device is {self.device!r}; {error}") from None
         if self.otlp_endpoint and not _is_url(self.otlp_endpoint):
             raise SettingError(
                 f"--otlp-endpoint is {self.otlp_endpoint!r}; it must be http://HOST:PORT or https://HOST:PORT"

@@ -12,6 +12,9 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from explicate_server import app
+from explicate_server.runtime.nvml import Nvml
+from support.fake_nvml import FakeNvml
 from support.harness import TEXT, explain_request, predict_request, running_server
 
 DASHBOARD = json.loads((Path(__file__).parents[2] / "deploy" / "grafana" / "explicate.json").read_text("utf-8"))
@@ -27,6 +30,12 @@ def queries() -> Iterator[tuple[str, str, str]]:
     for panel in DASHBOARD["panels"]:
         for target in panel.get("targets", ()):
             yield panel["title"], target["expr"], target["legendFormat"]
+
+
+@pytest.fixture(autouse=True)
+def _a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The metrics of devices are there only where one is."""
+    monkeypatch.setattr(app, "open_nvml", lambda: Nvml(FakeNvml(), {}))
 
 
 async def exported(repository: Path, audit_log: Path) -> dict[str, set[str]]:

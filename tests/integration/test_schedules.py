@@ -245,7 +245,7 @@ async def test_no_caller_hangs_no_answer_goes_astray_and_nothing_is_left(
         expected = await undisturbed(running, served.runtime)
         bad_token = int(served.modality.encode(TextInput(BAD_WORD)).row.values[0, 1])
         runtime = ChaoticRuntime(served.runtime, bad_token)
-        served.batcher.runtime = runtime
+        served.batcher.instances[0].runtime = runtime
         outcomes: Counter[str] = Counter()
         for seed in range(first_seed, first_seed + SCHEDULES_OF_ONE_SERVER):
             outcomes += await Schedule(running, runtime, expected, seed).run()

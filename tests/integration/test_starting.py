@@ -224,7 +224,7 @@ async def test_memory_that_one_load_will_take_is_not_counted_on_by_the_next(
 
     monkeypatch.setattr(BundleLoader, "_load", gated)
     async with starting_server(repository, max_loads=2, memory_reserve_bytes=1) as (running, loading):
-        running.server.registry.lifecycle.loader.available = lambda: graph + graph // 2  # room for one
+        running.server.registry.lifecycle.loader.memory.host.free = lambda: graph + graph // 2  # room for one
         await until(lambda: "failed" in {record.state.name.lower() for record in running.server.registry.records})
         gate.set()
         await loading

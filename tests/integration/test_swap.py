@@ -96,6 +96,16 @@ async def test_a_request_ends_on_the_version_it_began_with_which_is_freed_after_
         assert old() is None
 
 
+@pytest.mark.usefixtures("no_cycle_collection")
+async def test_a_server_that_has_stopped_holds_no_model_any_more(repository: Path) -> None:
+    async with running_server(repository) as running:
+        await running.inference.Predict(predict_request(TEXT))
+        served = weakref.ref(running.served())
+        runtime = weakref.ref(running.served().runtime)
+    assert running.server.registry.records, "the server itself is still here"
+    assert (served(), runtime()) == (None, None)
+
+
 async def test_a_failed_activation_leaves_the_old_version_serving_and_says_why(repository: Path) -> None:
     break_golden(publish_copy(repository, 3))
     async with running_server(repository) as running:
@@ -215,10 +225,10 @@ async def test_a_change_of_one_model_does_not_wait_for_another(repository: Path)
 
 async def test_a_model_too_large_for_the_memory_is_refused_before_it_is_loaded(repository: Path) -> None:
     async with running_server(repository) as running, explicate.AsyncClient(running.target) as client:
-        running.server.registry.lifecycle.loader.available = lambda: 300 << 20
+        running.server.registry.lifecycle.loader.memory.host.free = lambda: 300 << 20
         assert (await client.load_model("tiny", version=1)).state == "ready"
         await client.unload_model("tiny", 1)
-        running.server.registry.lifecycle.loader.available = lambda: 256 << 20
+        running.server.registry.lifecycle.loader.memory.host.free = lambda: 256 << 20
         with pytest.raises(explicate.FailedPrecondition, match="256 MiB are free") as caught:
             await client.activate_version("tiny", 1)
         assert caught.value.reason == "NOT_ENOUGH_MEMORY"

@@ -146,13 +146,13 @@ async def test_a_label_file_that_is_mended_is_read_at_the_next_look(repository: 
 async def test_a_version_refused_for_lack_of_memory_goes_live_once_there_is_some(repository: Path) -> None:
     async with watching(repository) as running:
         loader, looks = running.server.registry.lifecycle.loader, 0
-        loader.available = lambda: 0
+        loader.memory.host.free = lambda: 0
         publish_copy(repository, 2)
         for _ in range(2):
             await running.server.poll.look()
         assert running.server.registry.lifecycle.outcomes["tiny", "load", "failed"] == 1
         assert await live_version(running) == 1
-        loader.available = lambda: None
+        loader.memory.host.free = lambda: None
         while await live_version(running) == 1:
             looks += 1
             assert looks <= 12

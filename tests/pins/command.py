@@ -16,7 +16,10 @@ from unittest import mock
 _PRINTING = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
 _OF_USERS = ("FORCE_COLOR", "LINES", "EXPLICATE_SERVER", "EXPLICATE_TOKEN")
 # One thread and nothing kept between calls: an answer does not depend on the calls before it.
-_SERVER_FLAGS = ("--listen", "127.0.0.1:0", "--threads", "1", "--runtime", "onnxruntime", "--max-memo-bytes", "0")
+_SERVER_FLAGS = (
+    *("--listen", "127.0.0.1:0", "--device", "cpu", "--threads", "1", "--runtime", "onnxruntime"),
+    *("--max-memo-bytes", "0"),
+)
 
 
 @dataclass(frozen=True)

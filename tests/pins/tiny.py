@@ -136,7 +136,7 @@ def _text_training(folder: Path) -> dict[str, dict[str, Any]]:
     return {
         "data": {"train": "texts.jsonl", "minimum_class_count": 3, "test_fraction": 0.2, "validation_fraction": 0.2},
         "model": {"base": "base", "max_tokens": 24},
-        "training": {"epochs": 1, "batch_size": 16, "learning_rate": 2e-3, "precision": "fp32"},
+        "training": {"epochs": 1, "batch_size": 16, "learning_rate": 2e-3, "precision": "fp32", "device": "cpu"},
     }
 
 
@@ -157,7 +157,7 @@ def _table_training(folder: Path) -> dict[str, dict[str, Any]]:
         "data.columns": {"size": ["S", "L"], "label": "ignore", "labels": "ignore", "number": "ignore"},
         "data.groups": {"person": ["adult", "size"]},
         "model": {"width": 16, "blocks": 1, "members": 2, "bins": 4},
-        "training": {"epochs": 3, "batch_size": 32, "learning_rate": 1e-2},
+        "training": {"epochs": 3, "batch_size": 32, "learning_rate": 1e-2, "device": "cpu"},
     }
 
 
@@ -175,7 +175,7 @@ def _image_training(folder: Path) -> dict[str, dict[str, Any]]:
     return {
         "data": {"images": "images.jsonl", "minimum_class_count": 3},
         "model": {"architecture": "resnet", "image_size": _EDGE, "width": 8, "depth": 2},
-        "training": {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "precision": "fp32"},
+        "training": {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "precision": "fp32", "device": "cpu"},
     }
 
 

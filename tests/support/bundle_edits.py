@@ -12,6 +12,7 @@ from google.protobuf import json_format
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import Golden, read_golden, write_golden
+from explicate_bundle.writing import variant_name
 
 
 def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -28,6 +29,28 @@ def replace_file(folder: Path, name: str, content: bytes) -> None:
     def update(manifest: dict[str, Any]) -> None:
         (entry,) = (file for file in manifest["files"] if file["name"] == name)
         entry |= {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": str(len(content))}
+
+    edit_manifest(folder, update)
+
+
+def add_variant(folder: Path, precision: str, content: bytes, **said: Any) -> None:
+    """Puts a graph beside model.onnx, listed as the variant of a precision; `said` of it is what differs."""
+    name = variant_name(precision)
+    (folder / name).write_bytes(content)
+    variant = {
+        "precision": precision,
+        "file": name,
+        "output_tolerance": 5e-3,
+        "attribution_tolerance": 0.02,
+        "output_difference": 1e-4,
+        "attribution_difference": 1e-3,
+        "ordered_pairs": 3,
+    }
+
+    def update(manifest: dict[str, Any]) -> None:
+        digest = hashlib.sha256(content).hexdigest()
+        manifest["files"].append({"name": name, "sha256": digest, "size_bytes": str(len(content))})
+        manifest.setdefault("variants", []).append(variant | said)
 
     edit_manifest(folder, update)
 

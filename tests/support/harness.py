@@ -50,7 +50,9 @@ class Running:
 @asynccontextmanager
 async def running_server(repository: Path, **changes: Any) -> AsyncIterator[Running]:
     """Start, load, and at the end drain and stop a server on a free port."""
-    settings = Settings(repository=repository, **{"listen": "127.0.0.1:0", "threads": 1, "drain_s": 5.0, **changes})
+    settings = Settings(
+        repository=repository, **{"listen": "127.0.0.1:0", "device": "cpu", "threads": 1, "drain_s": 5.0, **changes}
+    )
     server = Server(settings)
     port = await server.start()
     try:
@@ -69,6 +71,7 @@ class GatedRuntime:
     def __init__(self, inner: Runtime) -> None:
         self._inner = inner
         self.name, self.batch_tokens, self.lanes = inner.name, inner.batch_tokens, inner.lanes
+        self.device, self.nodes, self.cpu_nodes = inner.device, inner.nodes, inner.cpu_nodes
         self.rows_run = 0
         self.fail = False
         self._loop = asyncio.get_running_loop()
@@ -92,10 +95,10 @@ class GatedRuntime:
 
 def gate(running: Running, model: str = "tiny", *, served: ServedModel | None = None) -> GatedRuntime:
     """Put a gate before a served model, or before this version of one."""
-    batcher = (served or running.served(model)).batcher
-    gated = GatedRuntime(batcher.runtime)
-    batcher.runtime = gated
-    batcher.cost = BatchCost.unmeasured(gated.batch_tokens)  # which rows share a batch is not to depend on the machine
+    (instance,) = (served or running.served(model)).batcher.instances
+    gated = GatedRuntime(instance.runtime)
+    instance.runtime = gated
+    instance.cost = BatchCost.unmeasured(gated.batch_tokens)  # which rows share a batch is not to depend on the machine
     return gated
 
 

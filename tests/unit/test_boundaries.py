@@ -1,4 +1,7 @@
-"""Who may import whom: client <- bundle <- {server, training} <- export; a thin client, a server without torch."""
+"""Who may import whom: client <- bundle <- {server <- standards, training} <- export <- studies.
+
+A thin client, a server without torch.
+"""
 
 import ast
 import sys
@@ -15,18 +18,29 @@ PACKAGES = {
     "explicate": ROOT / "clients" / "python" / "explicate",
     "explicate_server": ROOT / "server" / "explicate_server",
     "explicate_training": ROOT / "training" / "explicate_training",
+    "explicate_standards": ROOT / "standards" / "explicate_standards",
     "explicate_export": ROOT / "export" / "explicate_export",
+    "explicate_studies": ROOT / "studies" / "explicate_studies",
 }
-OURS = {"explicate_bundle", "explicate_server", "explicate_training", "explicate_export"}
+ABOVE_SERVER = {"explicate_training", "explicate_standards", "explicate_export", "explicate_studies"}
+OURS = {"explicate_bundle", "explicate_server", *ABOVE_SERVER}
 FORBIDDEN = {
     "explicate": {*OURS, "torch", "transformers", "onnxruntime"},
-    "explicate_server": {"explicate_training", "explicate_export", "torch", "transformers", "datasets", "pickle"},
-    "explicate_training": {"explicate_server", "explicate_export", "pickle"},
-    "explicate_export": {"explicate_training", "pickle"},
+    "explicate_server": {*ABOVE_SERVER, "torch", "transformers", "datasets", "pickle"},
+    "explicate_training": {"explicate_server", *ABOVE_SERVER - {"explicate_training"}, "pickle"},
+    "explicate_standards": {*ABOVE_SERVER - {"explicate_standards"}, "torch", "transformers", "datasets", "pickle"},
+    "explicate_export": {"explicate_training", "explicate_studies", "pickle"},
+    "explicate_studies": {"pickle"},
 }
-# What must be the same in training and export, two modules that import little: the network for tables, and how a text
-# model numbers its tokens.
-ALLOWED = {"explicate_export": {"explicate_training.table.network", "explicate_training.text.positions"}}
+# What must be the same in training and export, modules that import little: the network for tables, how a text model
+# numbers its tokens, and what is taken out of a model.
+ALLOWED = {
+    "explicate_export": {
+        "explicate_training.loop.pruned",
+        "explicate_training.table.network",
+        "explicate_training.text.positions",
+    }
+}
 # All that a bundle needs, so that whatever has a graph can write one, and whatever has a file can check it. What signs
 # is an extra, imported where it is used.
 OF_THE_BUNDLE = {

@@ -54,7 +54,8 @@ def test_every_recipe_has_its_steps() -> None:
 
 
 _PLACES = (
-    r"`((?:protos|server/explicate|clients/python|bundle/explicate|training/explicate|export/explicate|tests)[\w./]+)`"
+    r"`((?:protos|server/explicate|clients/python|bundle/explicate|training/explicate|standards/explicate"
+    r"|export/explicate|tests)[\w./]+)`"
 )
 
 
@@ -219,6 +220,7 @@ IMAGE_FILES = [
     "explicate_server.rpc.model_service",
     "explicate_server.rpc.requests",
     "explicate_server.settings",
+    "explicate_standards.image.evaluated",
     "explicate_training.cli",
     "explicate_training.config.config_file",
     "explicate_training.data.demos",

@@ -94,6 +94,11 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--output", metavar="DIR", help="the run directory to make (default: as the config says)")
     parser.add_argument("--seed", type=int, metavar="N", help="another seed than the config's")
     parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        help="what trains, instead of the config's training.device (auto: a GPU when there is one)",
+    )
+    parser.add_argument(
         "--example",
         nargs="?",
         const="text",
@@ -110,7 +115,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(args: argparse.Namespace) -> int:
     """Runs `explicate train` and returns its exit code."""
     from explicate.errors import UsageError
-    from explicate_training.config.config_file import example_config, load_config, with_seed
+    from explicate_training.config.config_file import example_config, load_config, with_device, with_seed
 
     if args.example:
         sys.stdout.write(example_config(args.example))
@@ -123,6 +128,8 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(args.config)
     if args.seed is not None:
         config = with_seed(config, args.seed)
+    if args.device is not None:
+        config = with_device(config, args.device)
     if args.output is not None:
         config = replace(config, output=replace(config.output, directory=args.output))
     config.check()

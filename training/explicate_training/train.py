@@ -7,6 +7,8 @@ from typing import Any  # runs of any kind
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.image.config import ImageConfig
 from explicate_training.image.run import ImageRun
+from explicate_training.loop.device import placement
+from explicate_training.loop.optimisers import told
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.run import Run
 from explicate_training.loop.trainer import quieten_libraries
@@ -30,7 +32,12 @@ def prepare_data(config: AnyConfig, say: Callable[[str], None]) -> Run[Any, Any]
 
 
 def train(
-    config: AnyConfig, *, resume: bool = False, restart: bool = False, progress: StepProgress | None = None
+    config: AnyConfig,
+    *,
+    resume: bool = False,
+    restart: bool = False,
+    progress: StepProgress | None = None,
+    watch: Callable[[Run[Any, Any]], None] | None = None,
 ) -> Path:
     """Trains and evaluates a model and returns its finished run directory, `config.output.directory`.
 
@@ -39,14 +46,17 @@ def train(
         resume: go on from the last checkpoint of an interrupted run with the same config and data.
         restart: throw an interrupted run away.
         progress: who is told how it goes; by default stderr.
+        watch: is shown the run when all of it is known, before its directory appears.
 
     Raises:
         UsageError: the config, the data or the base model is wrong, or a run stands in the way.
         ExplicateError: the training diverged, or a file could not be written.
     """
     progress = progress or StepProgress()
+    place = placement(config.training)  # before the data are read: the device may not be there
     directory = RunDirectory(Path(config.output.directory))
     with directory.locked():
+        progress.say(f"trains {place}")
         run = prepare_data(config, progress.say)
         run.load()
         run.check_servable()
@@ -55,6 +65,8 @@ def train(
         resuming = directory.start(identity, resume=resume, restart=restart)
         with directory.written():
             _train_and_finish(run, directory, progress, resuming=resuming)
+            if watch is not None:
+                watch(run)
         output = directory.publish()
     progress.say(f"the run is in {output}; its report: {output / 'report.html'}")
     if run.verdict.learnt:
@@ -68,6 +80,8 @@ _REFUSED = "; explicate export refuses it unless --allow-trivial is given"
 
 def _train_and_finish(run: Run[Any, Any], directory: RunDirectory, progress: StepProgress, *, resuming: bool) -> None:
     progress.say(f"{'going on with' if resuming else 'training'} {run.plan()}")
+    for line in told(run.network, run.config.training):
+        progress.say(line)
     try:
         outcome = run.train(checkpoints=directory.checkpoints, resume=resuming, progress=progress)
     except KeyboardInterrupt:

@@ -44,6 +44,9 @@ from explicate.errors import (
 from explicate.inputs import Image, TextPair
 from explicate.model_info import (
     Column,
+    Interpretability,
+    InterpretabilityFigure,
+    InterpretabilityMetric,
     ModelChanges,
     ModelDescription,
     ModelLabel,
@@ -107,6 +110,9 @@ __all__ = [
     "ImageSegment",
     "ImageUsage",
     "InternalError",
+    "Interpretability",
+    "InterpretabilityFigure",
+    "InterpretabilityMetric",
     "InvalidArgument",
     "MessageTooLarge",
     "ModelChanges",

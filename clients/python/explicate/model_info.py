@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from explicate.inputs import ONLY_SOME_KINDS
+from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ModelStatus:
         not be read.
     runtime, precision: what serves it, such as "onnxruntime-cpu" and "fp32"; empty unless it is ready.
     leases: requests that it answers now. graph_bytes: size of its graph's file; in memory it takes at least about that.
-    previous_of: labels that a rollback would move to it.
+    previous_of: labels that a rollback would move to it. devices: that serve it, such as "cpu" or "cuda:1".
     """
 
     model: str
@@ -35,6 +35,7 @@ class ModelStatus:
     leases: int = 0
     graph_bytes: int = 0
     previous_of: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ class RuntimeTrial:
     """How a runtime did with the bundle's golden inputs on the server's machine; None for what was not measured.
 
     reason: why it did not pass. logit_difference: the largest, absolute. attribution_difference: the largest,
-    relative. row_s: seconds of model time for one row, median.
+    relative. row_s: seconds of model time for one row, median. score_difference: the largest of a probability or value,
+    absolute; of a variant of model.onnx only.
     """
 
     runtime: str
@@ -110,6 +112,43 @@ class RuntimeTrial:
     logit_difference: float | None
     attribution_difference: float | None
     row_s: float | None
+    score_difference: float | None = field(default=None, metadata=ONLY_SOME_KINDS)
+
+
+@dataclass(frozen=True)
+class ModelVariant:
+    """The model in another precision, in the same bundle; `status.precision` says which one serves.
+
+    output_tolerance, attribution_tolerance: what it may be off by on the golden inputs, in a probability or value and
+    as a fraction of an input's attributions. output_difference, attribution_difference: what export measured of that.
+    ordered_pairs: pairs of players that fp32 tells apart, and that have the same order in it.
+    """
+
+    precision: str
+    size_bytes: int
+    output_tolerance: float
+    output_difference: float
+    attribution_tolerance: float
+    attribution_difference: float
+    ordered_pairs: int
+
+
+@dataclass(frozen=True)
+class ModelDevice:
+    """What one device does for a version.
+
+    device: such as "cuda:1". reason: why it does not serve it; empty if it does. nodes: of the graph as it runs there,
+    cpu_nodes: those of them that the CPU runs for it; None where that is not known. lanes: batches at once.
+    out_of_memory: batches that did not fit in its memory and were run in halves.
+    """
+
+    device: str
+    serves: bool
+    reason: str
+    nodes: int | None
+    cpu_nodes: int | None
+    lanes: int
+    out_of_memory: int
 
 
 @dataclass(frozen=True)
@@ -184,6 +223,50 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class InterpretabilityFigure:
+    """A statistic of a metric over held-out inputs, such as "additive_r2.median".
+
+    interval: where it lies. inputs: how many it rests on.
+    """
+
+    name: str
+    value: float
+    interval: tuple[float, float]
+    inputs: int
+
+
+@dataclass(frozen=True)
+class InterpretabilityMetric:
+    """One metric: its figures, the main one first, and in a sentence what they say.
+
+    missing: why it could not be measured; empty where it was, and then there are no figures.
+    """
+
+    id: str
+    title: str
+    sentence: str
+    figures: tuple[InterpretabilityFigure, ...]
+    missing: str
+
+
+@dataclass(frozen=True)
+class Interpretability:
+    """How well a model can be explained, as its export measured it on so many held-out inputs.
+
+    rows_sha256: of the file that they were drawn from. confidence: of the intervals. evaluator_version: of the metrics;
+    figures of two versions are not comparable. runtime: what ran the model, and its precision.
+    """
+
+    metrics: tuple[InterpretabilityMetric, ...]
+    inputs: int
+    rows_sha256: str
+    seed: int
+    confidence: float
+    evaluator_version: str
+    runtime: str
+
+
+@dataclass(frozen=True)
 class ModelDescription:
     """One version in full: what it predicts, how it did on its test split, and what may be asked of it.
 
@@ -191,12 +274,15 @@ class ModelDescription:
     metric_intervals: where they lie, with the verdict's confidence. verdict: what the model is worth beside others;
     None if its training did not say. logit_offsets: what training added to the logits for rare classes, in the graph.
     granularities, maskings: what the players may be, and how their absence is expressed, the default first.
-    model_card: Markdown. runtimes: those that were tried on the server's machine, the one that serves first.
+    variants: the model in other precisions. model_card: Markdown.
+    runtimes: those that were tried on the server's machine, the one that serves first.
     max_tokens: of a text. columns: of a table. background_rows: how many rows replace absent columns in an explanation.
     target_name: what a regression predicts. pairs: whether it reads pairs of texts. image_width, image_height: pixels
     that it reads of an image. patch_size: edge of the patches that it reads them in, if it does. What does not apply to
     the kind is empty or 0.
+    devices: that it was to be loaded on, those that serve it first. device_reason: why it is not on another kind.
     labels, traffic: where the model's labels point, and what its canary gets. shadow: what was found so far.
+    interpretability: how well it can be explained; None if its export did not measure that.
     """
 
     status: ModelStatus
@@ -224,3 +310,7 @@ class ModelDescription:
     verdict: Verdict | None = None
     metric_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     logit_offsets: tuple[float, ...] = ()
+    devices: tuple[ModelDevice, ...] = ()
+    device_reason: str = ""
+    variants: tuple[ModelVariant, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
+    interpretability: Interpretability | None = field(default=None, metadata=UNLESS_NONE)

@@ -150,6 +150,7 @@ class TableExport(ModelExport):
     architecture = "the network"
     # No lower precision: a number such as 12,345.6 loses what counts in it before the graph has scaled it.
     reduced_tolerance = 0.0
+    auto_variants = ()
     schema: bundle_pb2.TabularSchema
 
     def __init__(self, run: FinishedRun, say: Say) -> None:

@@ -79,6 +79,7 @@ class TextModel:
     tokenizer: Any
     max_tokens: int
     target: TargetScale | None = None  # of a regression
+    forbidden: Sequence[bundle_pb2.WordList] = ()
 
     @property
     def architecture(self) -> str:
@@ -117,7 +118,8 @@ def _columns(rows: Sequence[Texts]) -> list[list[str]]:
 def load(run: FinishedRun) -> TextModel:
     """Loads the run's model; raises UsageError when it does not fit what run.json says."""
     model, tokenizer = load_pretrained(run, AutoModelForSequenceClassification, AutoTokenizer)
-    return TextModel(model, tokenizer, run.record.text.max_tokens, run.target_scale)
+    text = run.record.text
+    return TextModel(model, tokenizer, text.max_tokens, run.target_scale, text.forbidden)
 
 
 def graph_source(trained: TextModel, schema: bundle_pb2.TextSchema, output_name: str) -> GraphSource:
@@ -176,6 +178,7 @@ def text_schema(trained: TextModel, sample: Texts) -> bundle_pb2.TextSchema:
         padding_id=padding_id,
         mask_id=tokenizer.mask_token_id,
         pairs=len(sample) == 2,
+        forbidden=trained.forbidden,
     )
 
 

@@ -68,6 +68,7 @@ def explain_game(
     quality: Literal["basic", "full"] = "basic",
     reads: str = "text",
     drawn: Booleans | None = None,
+    breaks: Indices | None = None,
     on_round: Callable[[GameExplanation], None] | None = None,
 ) -> GameExplanation:
     """Attribute v(N) of a game to its players.
@@ -86,6 +87,7 @@ def explain_game(
         reads: the kind of input that is explained; only "lime" and "lime-stratified" differ by it.
         drawn: bool[rows, n], which players are present in the rows that "lime" of a table fits, the first one the input
             itself. The game is then asked for these rows by their numbers.
+        breaks: intp[n − 1], how much parts each player from the next where they are grouped; see GameInfo.
         on_round: called with the estimate after every round.
 
     Raises:
@@ -106,6 +108,7 @@ def explain_game(
         top_k=top_k,
     )
     game, squeeze, spent = _ends(value, n_players, played, seed=seed, confidence=confidence, drawn=drawn)
+    game = replace(game, breaks=breaks)
     if settings.max_evaluations < spent:
         raise ValueError(f"max_evaluations is {settings.max_evaluations}; {played.name} needs at least {spent}.")
     run = _on_one_thread(played.start, game, settings, max_players=most_players, spent=spent)

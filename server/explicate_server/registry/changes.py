@@ -3,6 +3,9 @@
 A label moves only to a version that is loaded: it is verified, tried and warmed up beside the old one, then one
 reference is switched. Requests that hold a lease end on the version they began with, which is freed after the last of
 them. A change that fails leaves labels and versions as they were.
+
+Where memory does not hold both, a swap in place unloads the old version first: its requests end, the next ones are told
+to come back, and it is loaded again when the new one is refused.
 """
 
 import asyncio
@@ -24,11 +27,13 @@ from explicate_server.registry.label_store import (
     Traffic,
 )
 from explicate_server.registry.lifecycle import Lifecycle, Watches, ended, start_task
-from explicate_server.registry.records import UNKNOWN_VERSION, ModelEntry, VersionRecord
+from explicate_server.registry.records import UNKNOWN_VERSION, InPlace, ModelEntry, VersionRecord
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
+# When to ask again for a version that is swapped in place, at the earliest, and where no load was timed.
+_SHORTEST_RETRY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,21 @@ class ModelChanges:
         running: the changes that are going on.
     """
 
-    def __init__(self, lifecycle: Lifecycle, store: LabelStore, watches: Watches, *, keep_previous: bool) -> None:
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        store: LabelStore,
+        watches: Watches,
+        *,
+        keep_previous: bool,
+        in_place: bool = False,
+    ) -> None:
+        """``in_place`` unloads what a label leaves before the next version is loaded, and keeps no other then."""
         self._lifecycle = lifecycle
         self._store = store
         self._watches = watches
-        self._keep_previous = keep_previous
+        self._keep_previous = keep_previous and not in_place
+        self._in_place = in_place
         self.running: set[asyncio.Task[Any]] = set()
 
     @_exclusive
@@ -85,6 +100,17 @@ class ModelChanges:
         record = _record(entry, version)
         await self._lifecycle.ensure_loaded(record)
         return record
+
+    @_exclusive
+    async def serve_again(self, entry: ModelEntry, version: int) -> None:
+        """Load a version that a label points at, unless none does any more.
+
+        Raises:
+            NotFound, NotServable: as in :meth:`load`.
+        """
+        record = _record(entry, version)
+        if record.labels:
+            await self._lifecycle.ensure_loaded(record)
 
     async def unload(self, entry: ModelEntry, version: int) -> VersionRecord:
         """Free a version, and return when its last request was answered and its memory given back.
@@ -196,8 +222,12 @@ class ModelChanges:
             if kept:  # it may be there because it is the newest; from now on because it was chosen
                 await self._keep_label(entry, label, kept)
             return LabelMove(record, target.previous)
+        leaving = self._leaving(entry, record, label)
         try:
-            await self._load_and_keep(entry, record, label, kept)
+            if leaving is None:
+                await self._load_and_keep(entry, record, label, kept)
+            else:
+                await self._load_in_place(entry, record, label, kept, leaving=leaving)
         except NotServable:
             self._lifecycle.outcomes[entry.name, "swap", "failed"] += 1
             raise
@@ -209,6 +239,53 @@ class ModelChanges:
         if old is not None:
             self._free_unheld(entry, old)
         return LabelMove(record, target.previous)
+
+    def _leaving(self, entry: ModelEntry, record: VersionRecord, label: str) -> VersionRecord | None:
+        """The version to unload before another is loaded in its place; None where both are to be in memory."""
+        left = entry.labelled(label)
+        if not self._in_place or left is None or record.loaded is not None:
+            return None
+        return left if left.loaded is not None and left.labels == [label] else None
+
+    async def _load_in_place(
+        self,
+        entry: ModelEntry,
+        record: VersionRecord,
+        label: str,
+        kept: LabelTarget | None,
+        *,
+        leaving: VersionRecord,
+    ) -> None:
+        """As :meth:`_load_and_keep`, after unloading ``leaving``, which is loaded again if that fails."""
+        await self._lifecycle.check_in_place_of(leaving, record)
+        load_s = self._lifecycle.load_s.get(entry.name, _SHORTEST_RETRY_S)
+        entry.in_place = InPlace(leaving, record, max(_SHORTEST_RETRY_S, load_s))
+        try:
+            reason = f"it makes room for version {record.location.version} (--swap-in-place)"
+            self._lifecycle.free(leaving, reason, code="SWAPPING")
+            await ended(leaving.freeing)
+            try:
+                await self._load_and_keep(entry, record, label, kept)
+            except NotServable as refusal:
+                await ended(record.freeing)
+                await self._come_back(leaving, refusal)
+                raise
+        finally:
+            entry.in_place = None
+        leaving.reason = leaving.code = ""
+
+    async def _come_back(self, leaving: VersionRecord, refusal: NotServable) -> None:
+        """Load the version again that has made room in vain.
+
+        Raises:
+            NotServable: it was refused, too; nothing serves now.
+        """
+        try:
+            await self._lifecycle.ensure_loaded(leaving)
+        except NotServable as error:
+            raise NotServable(
+                refusal.reason, f"{refusal.detail}; and what served before cannot be loaded again: {error.detail}"
+            ) from refusal
 
     async def _load_and_keep(
         self, entry: ModelEntry, record: VersionRecord, label: str, kept: LabelTarget | None
@@ -257,6 +334,18 @@ def check_started(entry: ModelEntry) -> None:
     """
     if not entry.started:
         raise NotServing("STARTING", f"{entry.name} is being loaded; try again shortly", retry_after_s=1.0)
+
+
+def check_in_place(entry: ModelEntry, record: VersionRecord) -> None:
+    """Send those away who come for a version that makes room for the next.
+
+    Raises:
+        NotServing: it does.
+    """
+    swap = entry.in_place
+    if swap is not None and swap.leaving is record:
+        detail = f"{record.name} makes room for version {swap.coming.location.version}, which is being loaded"
+        raise NotServing("SWAPPING", detail, retry_after_s=swap.retry_after_s)
 
 
 def _moved(old: LabelTarget | None, version: int) -> LabelTarget:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate.v1.bundle_pb2 import GoldenAttributions
+from explicate.v1.bundle_pb2 import GoldenAttributions, ModelVariant
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.model_inputs import ModelInput
-from explicate_server.explain.explain_game import explain_game
+from explicate_bundle.objective import Objective
+from explicate_server.explain.explain_game import GameExplanation, explain_game
 from explicate_server.explain.methods import METHODS
 from explicate_server.modalities.modality import Modality
 from explicate_server.runtime.model_runtime import Runtime, run_rows
@@ -37,8 +38,8 @@ def comparable(recipe: GoldenAttributions, modality: Modality) -> bool:
 
 def attribute(
     value: ModelInput, output: int, *, recipe: GoldenAttributions, modality: Modality, evaluate: Evaluate
-) -> NDArray[np.float64]:
-    """float64[players], what each word, column or cell of a grid adds to one of the graph's outputs.
+) -> GameExplanation:
+    """What each word, column or cell of a grid adds to one of the graph's outputs; its arrays are float64[players].
 
     Args:
         value: a golden input.
@@ -56,14 +57,13 @@ def attribute(
         answers = evaluate(game.rows(coalitions))[:, output].astype(np.float64)
         return answers.reshape(len(coalitions), -1) @ game.weights
 
-    explanation = explain_game(
+    return explain_game(
         values,
         players,
         method=recipe.method,
         seed=recipe.seed,
         max_evaluations=max(_LEAST_EVALUATIONS, recipe.evaluations_per_player * players),
     )
-    return explanation.values
 
 
 def relative_difference(values: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
@@ -72,6 +72,12 @@ def relative_difference(values: NDArray[np.float64], expected: NDArray[np.float6
         return float("inf")
     difference, norm = np.linalg.norm(values - expected), np.linalg.norm(expected)
     return float(difference / norm) if norm > 0 else float("inf" if difference > 0 else 0)
+
+
+def score_difference(answers: NDArray[np.float32], expected: NDArray[np.float32], objective: Objective) -> float:
+    """The largest absolute difference of what callers are told: a probability, or a value; NaN if one is not finite."""
+    told, known = (objective.scores(each.astype(np.float64)) for each in (answers, expected))
+    return float(np.abs(told - known).max())
 
 
 _log = logging.getLogger(__name__)
@@ -88,6 +94,7 @@ class Trial:
         logit_difference: largest absolute difference of a golden logit or value; None when it did not get that far.
         attribution_difference: largest relative difference of an input's attributions; None when not compared.
         seconds_per_row: model time of one golden row, median of the rounds; None when it was not timed.
+        score_difference: largest absolute difference of a golden probability or value; None but for a variant.
     """
 
     runtime: str
@@ -96,6 +103,7 @@ class Trial:
     logit_difference: float | None = None
     attribution_difference: float | None = None
     seconds_per_row: float | None = None
+    score_difference: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -114,6 +122,7 @@ class GoldenCheck:
         """
         self._manifest = manifest = bundle.manifest
         self._modality = modality
+        self._objective = bundle.kind.predicts
         self._golden = bundle.golden()
         self.rows = [modality.encode(value).row for value in self._golden.inputs]
         self._recipe = recipe = manifest.golden_attributions
@@ -130,19 +139,35 @@ class GoldenCheck:
         """Whether a lower precision than the bundle's may serve it."""
         return self._manifest.golden_reduced_tolerance > 0
 
-    def judge(self, runtime: Runtime) -> Trial:
-        """Compare the runtime's answers with the golden ones."""
-        trial = Trial(runtime.name, runtime.precision)
-        same = runtime.precision == self._manifest.precision
-        allowed = self._manifest.golden_tolerance if same else self._manifest.golden_reduced_tolerance
-        difference = float(np.abs(self.answers(runtime, self.rows) - self._golden.outputs).max())
-        trial = replace(trial, logit_difference=difference)
+    def judge(self, runtime: Runtime, variant: ModelVariant | None = None) -> Trial:
+        """Compare the runtime's answers with the golden ones; as closely as a variant says, if it has loaded one."""
+        answers, golden = self.answers(runtime, self.rows), self._golden.outputs
+        trial = Trial(runtime.name, runtime.precision, logit_difference=float(np.abs(answers - golden).max()))
+        if variant is not None:
+            trial = replace(trial, score_difference=score_difference(answers, golden, self._objective))
+        difference, allowed = self._output_difference(trial, variant)
         if not difference <= allowed:
             return replace(trial, reason=_refusal("outputs", difference, trial, allowed))
-        if not self._attributes:
-            return trial
-        difference, allowed = max(self._attribution_differences(runtime)), self._recipe.tolerance
+        if self._attributes:
+            return self._judge_attributions(runtime, trial, variant)
+        if variant is not None:
+            return replace(trial, reason=f"{trial.precision} cannot be held to golden attributions of another engine")
+        return trial
+
+    def _output_difference(self, trial: Trial, variant: ModelVariant | None) -> tuple[float, float]:
+        """What the outputs are off by, and may be."""
+        if variant is not None:
+            assert trial.score_difference is not None
+            return trial.score_difference, variant.output_tolerance
+        assert trial.logit_difference is not None
+        same = trial.precision == self._manifest.precision
+        allowed = self._manifest.golden_tolerance if same else self._manifest.golden_reduced_tolerance
+        return trial.logit_difference, allowed
+
+    def _judge_attributions(self, runtime: Runtime, trial: Trial, variant: ModelVariant | None) -> Trial:
+        difference = max(self._attribution_differences(runtime))
         trial = replace(trial, attribution_difference=difference)
+        allowed = self._recipe.tolerance if variant is None else variant.attribution_tolerance
         if not difference <= allowed:
             return replace(trial, reason=_refusal("attributions", difference, trial, allowed))
         return trial
@@ -154,14 +179,14 @@ class GoldenCheck:
     def _attribution_differences(self, runtime: Runtime) -> Iterator[float]:
         golden = self._golden
         for index, expected in golden.attributions.items():
-            values = attribute(
+            explanation = attribute(
                 golden.inputs[index],
                 int(golden.outputs[index].argmax()),
                 recipe=self._recipe,
                 modality=self._modality,
                 evaluate=lambda rows: self.answers(runtime, rows),
             )
-            yield relative_difference(values, expected)
+            yield relative_difference(explanation.values, expected)
 
 
 def _refusal(what: str, difference: float, trial: Trial, allowed: float) -> str:

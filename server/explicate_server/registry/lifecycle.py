@@ -6,13 +6,15 @@ and after the last lease its lanes are stopped and the last reference is dropped
 
 import asyncio
 import logging
+import time
 import weakref
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
 from explicate_server.errors import NotServable, NotServing, Overloaded
-from explicate_server.registry.loading import EXPLAINED, BundleLoader, cause, code_of, give_back
+from explicate_server.registry.loading import EXPLAINED, BundleLoader, cause, code_of, graph_bytes
+from explicate_server.registry.memory import give_back
 from explicate_server.registry.records import ServedModel, State, VersionRecord
 from explicate_server.shared_room import Lack, SharedRoom
 
@@ -109,6 +111,7 @@ class Lifecycle:
         loader: makes what serves of a bundle.
         on_freed: told the digest of each bundle that has left the memory.
         outcomes: how often each ("load", "swap", "free") had each outcome ("ok", "failed"), by model.
+        load_s: seconds that the last load of each model took.
     """
 
     def __init__(self, loader: BundleLoader, watches: Watches, *, max_loads: int) -> None:
@@ -119,6 +122,7 @@ class Lifecycle:
         self._freeing: set[asyncio.Task[Any]] = set()
         self.on_freed: list[Callable[[str], None]] = []
         self.outcomes: Counter[tuple[str, str, str]] = Counter()
+        self.load_s: dict[str, float] = {}
 
     async def ensure_loaded(self, record: VersionRecord) -> bool:
         """Load a version unless it is; whether that took a load. The caller holds the model's lock.
@@ -141,14 +145,36 @@ class Lifecycle:
         await asyncio.to_thread(give_back)
         raise refusal
 
-    def free(self, record: VersionRecord) -> None:
-        """Let nobody lease it from now on, and free it after the last lease."""
+    async def check_in_place_of(self, leaving: VersionRecord, record: VersionRecord) -> None:
+        """Look whether a version can take the place of another one, before that one is unloaded for it.
+
+        Raises:
+            NotServable: its files are not what they should be, or it is too large even then; the record has the reason.
+        """
+        refusal = None
+        try:
+            bundle = await self.loader.verify(record.location)
+            gone = 0 if leaving.bundle is None else graph_bytes(leaving.bundle)
+            self.loader.memory.check_in_place(record.location.model, graph_bytes(bundle), gone)
+        except Exception as error:
+            refusal = self._refused(record, error)
+        if refusal is not None:
+            raise refusal
+
+    def free(self, record: VersionRecord, reason: str = "", *, code: str = "") -> None:
+        """Let nobody lease it from now on, and free it after the last lease; ``reason`` says why it is not loaded."""
         if record.loaded is None:
             return
         served, record.loaded = record.loaded, None
         record.leaving = weakref.ref(served)
         self._set(record, State.UNLOADING)
-        record.freeing = start_task(self._freed(record, [served]), self._freeing)
+        record.freeing = start_task(self._freed(record, [served], reason, code), self._freeing)
+
+    async def drop(self, record: VersionRecord) -> None:
+        """Free a version whatever leases there are, and tell nobody: the server ends."""
+        if record.loaded is not None:
+            only, record.loaded = [record.loaded], None
+            await asyncio.to_thread(_dispose, only)
 
     async def close(self) -> None:
         """Begin no more loads, and wait for what is being freed; nobody may hold a lease for long any more."""
@@ -158,30 +184,36 @@ class Lifecycle:
 
     async def _load(self, record: VersionRecord) -> NotServable | None:
         record.bundle = None
+        begun_s = time.monotonic()
         try:
             record.bundle = await self.loader.verify(record.location)
             record.loaded = await self.loader.load(record.bundle)
         except Exception as error:  # what is wrong with one bundle must not affect the others
-            reason, code = cause(error), code_of(error)
-            _log.error("%s refused: %s", record.name, reason, exc_info=not isinstance(error, EXPLAINED))
-            self._set(record, State.FAILED, reason, code=code)
-            return NotServable(code, f"{record.name}: {reason}")
+            return self._refused(record, error)
+        self.load_s[record.location.model] = time.monotonic() - begun_s
         runtime = record.loaded.runtime
         _log.info("%s ready on %s in %s", record.name, runtime.name, runtime.precision)
         self._set(record, State.READY)
         return None
 
-    async def _freed(self, record: VersionRecord, only: list[ServedModel]) -> None:
+    def _refused(self, record: VersionRecord, error: Exception) -> NotServable:
+        reason, code = cause(error), code_of(error)
+        _log.error("%s refused: %s", record.name, reason, exc_info=not isinstance(error, EXPLAINED))
+        self._set(record, State.FAILED, reason, code=code)
+        return NotServable(code, f"{record.name}: {reason}")
+
+    async def _freed(self, record: VersionRecord, only: list[ServedModel], reason: str, code: str) -> None:
         """``only`` holds the one reference that is left, so that it can be dropped in a thread."""
         await only[0].idle.wait()
         digest = only[0].bundle.digest
         await asyncio.to_thread(_dispose, only)
+        self.loader.memory.freed()
         for freed in self.on_freed:
             freed(digest)
         record.freeing = None
         self.outcomes[record.location.model, "free", "ok"] += 1
         _log.info("%s freed", record.name)
-        self._set(record, State.AVAILABLE)
+        self._set(record, State.AVAILABLE, reason, code=code)
 
     def _set(self, record: VersionRecord, state: State, reason: str = "", *, code: str = "") -> None:
         record.state, record.reason, record.code = state, reason, code

@@ -5,94 +5,37 @@ that: sessions are made in an ordinary thread, for their pools take over the pri
 """
 
 import asyncio
-import ctypes
 import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_bundle.errors import BundleError, UnreadableError
 from explicate_bundle.repository import BundleLocation
+from explicate_server.device import Device
 from explicate_server.errors import NotServable
 from explicate_server.modalities.modalities import open_modality
 from explicate_server.modalities.modality import Modality
+from explicate_server.registry.device_sessions import open_sessions
+from explicate_server.registry.golden_check import Trial
+from explicate_server.registry.memory import Memory
 from explicate_server.registry.records import ServedModel
 from explicate_server.registry.runtime_choice import NoRuntime, choose_runtime
-from explicate_server.runtime.batch_cost import BatchCost, calibrate
+from explicate_server.runtime.batch_cost import calibrate
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.cores import usable_cores
+from explicate_server.runtime.devices.device_kinds import loaders_on, place
+from explicate_server.runtime.instance import Instance
 from explicate_server.runtime.model_runtime import Runtime
-from explicate_server.runtime.runtimes import RUNTIMES, Loader
+from explicate_server.runtime.nvml import open_nvml
+from explicate_server.runtime.runtimes import Loader
 from explicate_server.settings import Settings
-
-_CGROUP = Path("/sys/fs/cgroup")
-_MEMINFO = Path("/proc/meminfo")
-
-
-def available_bytes(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int | None:
-    """What may still be taken: of the machine and, in a container, of its limit; None where it cannot be told."""
-    known = [free for free in (_machine_bytes(meminfo), _cgroup_bytes(cgroup)) if free is not None]
-    return min(known) if known else None
-
-
-def check_room(graph_bytes: int, *, reserve_bytes: int, available: int | None) -> None:
-    """Refuse a model that clearly does not fit: a loaded one takes its graph's size at least.
-
-    ``reserve_bytes`` must stay free beside it; 0 checks nothing.
-
-    Raises:
-        NotServable: it does not fit.
-    """
-    if not reserve_bytes or available is None or available >= graph_bytes + reserve_bytes:
-        return
-    raise NotServable(
-        "NOT_ENOUGH_MEMORY",
-        f"{available / 2**20:,.0f} MiB are free; the model takes {graph_bytes / 2**20:,.0f} MiB at least and "
-        f"{reserve_bytes / 2**20:,.0f} MiB must stay free (--memory-reserve-bytes); unload another version first",
-    )
-
-
-def give_back() -> None:
-    """Hand free pages back to the system; glibc keeps some otherwise. For a thread: it blocks.
-
-    Cycles are not collected: a freed version is not in one, and a collection would stop every thread for 0.2 s
-    (measured).
-    """
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl does not
-        if trim is not None:
-            trim(0)
-
-
-def _machine_bytes(meminfo: Path) -> int | None:
-    try:
-        lines = meminfo.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
-
-
-def _cgroup_bytes(cgroup: Path) -> int | None:
-    """The limit of cgroup v2 less what is used; pages of files count as free, because they are dropped first."""
-    try:
-        limit = (cgroup / "memory.max").read_text(encoding="ascii").strip()
-        used = int((cgroup / "memory.current").read_text(encoding="ascii"))
-        statistics = dict(line.split() for line in (cgroup / "memory.stat").read_text(encoding="ascii").splitlines())
-    except (OSError, ValueError):
-        return None
-    if limit == "max":
-        return None
-    return max(0, int(limit) - used + int(statistics.get("inactive_file", 0)))
-
 
 # Failures whose message says all there is to say; the others leave a trace in the log.
 EXPLAINED = (BundleError, NoRuntime, NotServable)
@@ -103,15 +46,26 @@ _log = logging.getLogger(__name__)
 
 
 class BundleLoader:
-    """Makes a :class:`ServedModel` of a bundle; ``available`` tells how much memory may still be taken."""
+    """Makes a :class:`ServedModel` of a bundle.
 
-    def __init__(self, settings: Settings, available: Callable[[], int | None] = available_bytes) -> None:
+    Attributes:
+        placement: the devices that each model is loaded on.
+        memory: what may still be taken of the machine's and of theirs.
+    """
+
+    def __init__(self, settings: Settings, memory: Memory | None = None) -> None:
+        """Find out which devices can be used; ``memory`` is this machine's, and that of its devices, unless given.
+
+        Raises:
+            DeviceUnavailable: one that was asked for by name cannot.
+        """
         self._settings = settings
-        self.available = available
+        self.placement = place(settings.device, runtime=settings.runtime)
+        numbers = [device.number for device in self.placement.devices if device.number is not None]
+        self.memory = memory or Memory.of(settings, open_nvml(), numbers)
         at_once = settings.max_loads
         self._quiet = ThreadPoolExecutor(at_once, thread_name_prefix="load", initializer=_yield_to_traffic)
         self._ordinary = ThreadPoolExecutor(at_once, thread_name_prefix="session")
-        self._promised_bytes = 0
         self._measuring = asyncio.Lock()
 
     async def verify(self, location: BundleLocation) -> VerifiedBundle:
@@ -132,38 +86,21 @@ class BundleLoader:
             NotServable: there is clearly too little memory.
             BundleError, NoRuntime: it gives other answers, or cannot be run.
         """
-        with self._room_for(graph_bytes(bundle)):
+        with self.memory.room_for(bundle.manifest.model, graph_bytes(bundle)):
             return await self._load(bundle)
-
-    @contextmanager
-    def _room_for(self, wanted_bytes: int) -> Iterator[None]:
-        """Keep memory for a version while it is loaded, so that those beside it do not count on the same bytes."""
-        available = self.available()
-        left = None if available is None else max(0, available - self._promised_bytes)
-        check_room(wanted_bytes, reserve_bytes=self._settings.memory_reserve_bytes, available=left)
-        self._promised_bytes += wanted_bytes
-        try:
-            yield
-        finally:
-            self._promised_bytes -= wanted_bytes
 
     async def _load(self, bundle: VerifiedBundle) -> ServedModel:
         settings = self._settings
         await self._run(bundle.check_contents)
         modality = await self._run(open_modality, bundle, settings)
-        runtime, trials = await self._run(
-            choose_runtime,
-            bundle,
-            modality,
-            runtime=settings.runtime,
-            threads=settings.threads or usable_cores(),
-            loaders=self._loaders(),
-        )
-        async with self._measuring:  # two that are measured at once would each seem half as fast
-            cost = await self._run(_batch_cost, bundle, modality, runtime)
         manifest = bundle.manifest
+        name = f"{manifest.model}/{manifest.version}"
+        choose = partial(self._choose, bundle, modality)
+        sessions = await self._run(open_sessions, self.placement, choose, name=name)
+        async with self._measuring:  # two that are measured at once would each seem half as fast
+            instances = [await self._run(_measured, bundle, modality, runtime) for runtime in sessions.runtimes]
         batcher = Batcher(
-            runtime,
+            instances,
             modality.collate,
             outputs=bundle.kind.predicts.outputs(len(manifest.class_labels)),
             max_queued_rows={
@@ -171,9 +108,23 @@ class BundleLoader:
                 Priority.BULK: settings.rows_that_may_wait(settings.max_queued_bulk_rows, modality.row_bytes),
             },
             name=f"{manifest.model}-{manifest.version}",
-            cost=cost,
         )
-        return ServedModel(bundle, modality, runtime, batcher, trials)
+        return ServedModel(bundle, modality, batcher, sessions)
+
+    def _choose(
+        self, bundle: VerifiedBundle, modality: Modality, device: Device, like: Runtime | None
+    ) -> tuple[Runtime, list[Trial]]:
+        """The best runtime on a device; where the model has one already, the same on this device."""
+        settings = self._settings
+        return choose_runtime(
+            bundle,
+            modality,
+            runtime=like.name.rpartition("-")[0] if like else settings.runtime,
+            threads=settings.threads or usable_cores(),
+            loaders=self._loaders(device),
+            precision=like.precision if like else settings.precision,
+            device=device,
+        )
 
     def close(self) -> None:
         """Begin no more work; what has begun is not waited for."""
@@ -183,8 +134,9 @@ class BundleLoader:
     async def _run(self, function: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._quiet, lambda: function(*arguments, **named))
 
-    def _loaders(self) -> Mapping[str, Loader]:
-        return {name: _InThread(self._ordinary, loader) for name, loader in RUNTIMES.items()}
+    def _loaders(self, device: Device) -> Mapping[str, Loader]:
+        loaders = loaders_on(device, self.placement, memory_bytes=self._settings.device_memory_bytes)
+        return {name: _InThread(self._ordinary, loader) for name, loader in loaders.items()}
 
 
 class _InThread:
@@ -225,12 +177,13 @@ def _yield_to_traffic() -> None:
         _log.info("loads run at ordinary priority: %s", error)
 
 
-def _batch_cost(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> BatchCost:
-    """What batches take on this device, measured with a golden input."""
+def _measured(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> Instance:
+    """A session with what its batches take, measured with a golden input."""
     row = modality.encode(bundle.golden().inputs[-1]).row
-    return calibrate(
+    cost = calibrate(
         lambda batch: runtime.run(modality.collate(batch)),
         lambda length: modality.stretched(row, length),
         batch_tokens=modality.batch_tokens(runtime),
         max_length=modality.max_length,
     )
+    return Instance(runtime, cost)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from explicate_bundle.repository import PassedOver, in_words, list_models, list_versions
 from explicate_server.errors import NotServable, NotServing
-from explicate_server.registry.changes import ModelChanges, check_started, not_found
+from explicate_server.registry.changes import ModelChanges, check_in_place, check_started, not_found
 from explicate_server.registry.label_store import CANARY, LIVE, LabelStore
 from explicate_server.registry.lifecycle import Lifecycle, Watches
 from explicate_server.registry.loading import BundleLoader, cause
@@ -38,7 +38,13 @@ class ModelRegistry:
         self._passed_over = PassedOverLog()
         self.watches = Watches()
         self.lifecycle = Lifecycle(loader or BundleLoader(settings), self.watches, max_loads=settings.max_loads)
-        self.changes = ModelChanges(self.lifecycle, self._store, self.watches, keep_previous=settings.keep_previous)
+        self.changes = ModelChanges(
+            self.lifecycle,
+            self._store,
+            self.watches,
+            keep_previous=settings.keep_previous,
+            in_place=settings.swap_in_place,
+        )
         self._start = ModelStart(self._repository, self._store, self.lifecycle, self.watches)
         self.started = False
 
@@ -116,7 +122,7 @@ class ModelRegistry:
         Raises:
             NotFound: no such model, version or label.
             NotServable: the version is not loaded.
-            NotServing: the server is still loading.
+            NotServing: the server is still loading, or the version makes room for the next.
         """
         if version is None and label is None and inputs_digest is not None and self._is_canarys(model, inputs_digest):
             label = CANARY
@@ -212,12 +218,12 @@ class ModelRegistry:
         return any(entry.fault or not entry.follows_newest for entry in self.entries)
 
     async def close(self) -> None:
-        """End all work and stop every batcher."""
+        """End all work, stop every batcher and let go of what was loaded, so that its memory is given back."""
         self.watches.close()
         await self.changes.close()
         await self.lifecycle.close()
-        for served in self.ready:
-            await asyncio.to_thread(served.batcher.close)
+        for record in self.records:
+            await self.lifecycle.drop(record)
 
     def splits_traffic(self, model: str) -> bool:
         """Whether the inputs of a request decide which version answers it, or whether another one does too."""
@@ -253,7 +259,9 @@ class ModelRegistry:
 
     def _serving(self, record: VersionRecord) -> ServedModel:
         if record.loaded is None:
-            check_started(self.known(record.location.model))
+            entry = self.known(record.location.model)
+            check_started(entry)
+            check_in_place(entry, record)
             raise NotServable(
                 "MODEL_NOT_LOADED", f"{record.name} is {record.state.name.lower()}, not loaded. {record.reason}".strip()
             )

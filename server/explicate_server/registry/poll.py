@@ -80,9 +80,9 @@ class RepositoryPoll:
         newest_known = target.newest_ever if target else 0
         if entry.fault:
             return
-        for record in entry.unserved:
+        for record in [] if entry.in_place else entry.unserved:
             if await self._is_due(record):
-                await self._tried_to(record, self._registry.changes.load(entry, record.location.version))
+                await self._tried_to(record, self._registry.changes.serve_again(entry, record.location.version))
         for record in entry.newest_first:
             version = record.location.version
             if version <= newest_known or record.labels or not await self._is_due(record):

@@ -17,6 +17,7 @@ from explicate_bundle.objective import CLASSIFICATION, Objective
 from explicate_bundle.repository import BundleLocation
 from explicate_server.explain.method import DRAWN, Method
 from explicate_server.modalities.modality import Modality
+from explicate_server.registry.device_sessions import Sessions
 from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import LIVE, NO_TRAFFIC, Assignment, LabelTarget, Traffic
 from explicate_server.runtime.batcher import Batcher
@@ -100,10 +101,9 @@ class ServedModel:
 
     bundle: VerifiedBundle
     modality: Modality
-    runtime: Runtime
     batcher: Batcher
-    trials: Sequence[Trial] = ()
-    """How the runtimes did that were tried, the one that serves first."""
+    sessions: Sessions
+    """What it was loaded in, on which devices; `batcher` tells which of them still answer."""
     leases: int = 0
     """Requests that it answers now."""
     idle: asyncio.Event = field(default_factory=_set_event, repr=False)
@@ -120,6 +120,16 @@ class ServedModel:
             self.leases -= 1
             if not self.leases:
                 self.idle.set()
+
+    @property
+    def runtime(self) -> Runtime:
+        """The session on the first device; the others are in the same runtime and precision."""
+        return self.sessions.runtimes[0]
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """How the runtimes did that were tried, the one that serves first."""
+        return self.sessions.trials
 
     @cached_property
     def labels(self) -> Sequence[str]:
@@ -184,6 +194,15 @@ class VersionRecord:
         return f"{self.location.model}/{version}" if version != UNKNOWN_VERSION else self.location.model
 
     @property
+    def standing(self) -> tuple[State, str, str]:
+        """State, reason and code as they are told: one that is ready has failed once its last device was lost."""
+        lost = self.loaded.batcher.lost if self.loaded else {}
+        reason = "; ".join([*([self.reason] if self.reason else []), *(f"{name}: {why}" for name, why in lost.items())])
+        if self.loaded and len(lost) == len(self.loaded.batcher.instances):
+            return State.FAILED, reason, "DEVICE_LOST"
+        return self.state, reason, self.code
+
+    @property
     def leases(self) -> int:
         """Requests that it answers now."""
         answering = self.loaded or (self.leaving() if self.leaving else None)
@@ -198,6 +217,15 @@ class VersionRecord:
     def previous_of(self) -> list[str]:
         """Labels that pointed at it before they moved to where they are, by name."""
         return sorted(label for label, target in self.targets.items() if target.previous == self.location.version)
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """A swap that unloads before it loads: who has left, who comes, and when to ask again."""
+
+    leaving: VersionRecord
+    coming: VersionRecord
+    retry_after_s: float
 
 
 @dataclass
@@ -219,6 +247,8 @@ class ModelEntry:
     """Whether "live" is the newest intact version, for no operator has moved or removed it."""
     fault: str = ""
     """Why its labels are not known; no version is live then, even if its bundle is intact."""
+    in_place: InPlace | None = None
+    """The swap that keeps a labelled version from answering now."""
 
     def merge(self, locations: Iterable[BundleLocation]) -> tuple[list[VersionRecord], list[VersionRecord]]:
         """Take in what the repository has now; returns the records that are new, and those that have gone."""

@@ -243,12 +243,13 @@ def _explain_result(
 def model_status(record: VersionRecord) -> model_messages.ModelStatus:
     """The state of a version."""
     manifest = record.bundle.manifest if record.bundle else bundle_messages.Bundle()
+    state, reason, _ = record.standing
     return model_messages.ModelStatus(
         model=record.location.model,
         version=record.location.version,
-        state=number_of(model_messages.ModelState, record.state.name.lower()),
+        state=number_of(model_messages.ModelState, state.name.lower()),
         labels=record.labels,
-        reason=record.reason or None,
+        reason=reason or None,
         input_kind=manifest.input_kind,
         objective=manifest.objective,
         bundle_digest=record.bundle.digest if record.bundle else None,
@@ -257,7 +258,27 @@ def model_status(record: VersionRecord) -> model_messages.ModelStatus:
         leases=record.leases,
         graph_bytes=graph_bytes(record.bundle) if record.bundle else None,
         previous_of=record.previous_of,
+        devices=[each.name for each in record.loaded.batcher.instances if not each.lost] if record.loaded else [],
     )
+
+
+def model_devices(served: ServedModel) -> list[model_messages.ModelDevice]:
+    """The devices that a version was to be loaded on, those that serve it first."""
+    told = [
+        model_messages.ModelDevice(
+            device=instance.name,
+            serves=not instance.lost,
+            reason=instance.lost or None,
+            nodes=instance.runtime.nodes,
+            cpu_nodes=instance.runtime.cpu_nodes,
+            lanes=instance.lanes,
+            out_of_memory=instance.out_of_memory,
+        )
+        for instance in served.batcher.instances
+    ]
+    refused = served.sessions.refused.items()
+    told += [model_messages.ModelDevice(device=str(device), reason=reason) for device, reason in refused]
+    return sorted(told, key=lambda each: not each.serves)
 
 
 def model_labels(entry: ModelEntry) -> list[model_messages.ModelLabel]:
@@ -301,6 +322,7 @@ def runtime_trial(trial: Trial) -> model_messages.RuntimeTrial:
         logit_difference=trial.logit_difference,
         attribution_difference=trial.attribution_difference,
         seconds_per_row=trial.seconds_per_row,
+        score_difference=trial.score_difference,
     )
 
 

@@ -110,7 +110,7 @@ class HealthReport(health_pb2_grpc.HealthServicer):
     def _now(self) -> dict[str, int]:
         live = self._live()
         self._note_stuck()
-        ready = {name for name, batcher in live.items() if batcher is not None and not self._is_stuck(batcher)}
+        ready = {name for name, batcher in live.items() if batcher is not None and self._answers(batcher)}
         now = {f"{INFERENCE}/{name}": _status(name in ready and not self._draining) for name in live}
         # A model that is known no more; the health protocol has a word for it.
         gone = [service for service in self._told if service.startswith(f"{INFERENCE}/") and service not in now]
@@ -118,13 +118,14 @@ class HealthReport(health_pb2_grpc.HealthServicer):
         now |= dict.fromkeys((INFERENCE, MODELS), _status(bool(ready) and self._started() and not self._draining))
         return now | {LIVENESS: _status(not self._draining)}
 
-    def _is_stuck(self, batcher: Batcher) -> bool:
-        return batcher.running_s > self._stuck_batch_s
+    def _answers(self, batcher: Batcher) -> bool:
+        """Whether a device is left for it, and not stuck."""
+        return batcher.answers_within(self._stuck_batch_s)
 
     def _note_stuck(self) -> None:
         """Log which versions hang, the canaries among them, and which have come back."""
         loaded = {f"{model}/{version}": batcher for model, version, batcher in self._loaded()}
-        stuck = {name for name, batcher in loaded.items() if self._is_stuck(batcher)}
+        stuck = {name for name, batcher in loaded.items() if batcher.running_s > self._stuck_batch_s}
         for name in sorted(stuck - self._stuck):
             _log.error("%s is stuck: one batch has run for %.1f s", name, loaded[name].running_s)
         for name in sorted(self._stuck - stuck):

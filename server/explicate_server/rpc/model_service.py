@@ -65,6 +65,8 @@ class ModelServicer(services.ModelServiceServicer):
             limits=self._limits(record),
             model_card=await asyncio.to_thread(_model_card, record) or None,
             runtimes=[answers.runtime_trial(trial) for trial in record.loaded.trials] if record.loaded else [],
+            devices=answers.model_devices(record.loaded) if record.loaded else [],
+            device_reason=(record.loaded.sessions.reason or None) if record.loaded else None,
             labels=answers.model_labels(entry),
             traffic=answers.traffic(entry.traffic),
             shadow=answers.shadow_report(self._shadow.report(model)),

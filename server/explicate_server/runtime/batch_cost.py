@@ -30,6 +30,8 @@ _LEAST_ROWS_TO_FIXED = 9.0
 _MOST_SURPRISE = 2.0
 _MOST_SLOWDOWN = 4.0
 _SMOOTHING = 0.05
+# After so many batches that fitted, batches of twice the tokens are tried. To fail costs about what one batch does.
+_CALM_BATCHES = 1000
 # Loading a model may take this long for it.
 _CALIBRATION_S = 0.5
 _PASSES = 5
@@ -53,6 +55,8 @@ class BatchCost:
         self._least_tokens = least_tokens
         self._most_tokens = most_tokens
         self._adapts = adapts
+        self._fitting_tokens: float = math.inf
+        self._batches_in_memory = 0
 
     @classmethod
     def unmeasured(cls, batch_tokens: int) -> "BatchCost":
@@ -79,11 +83,27 @@ class BatchCost:
         # A runtime whose every batch costs much gets longer ones, else that is all it would do.
         spent_on_rows_s = max(TARGET_S / self.slowdown - fixed_s, _LEAST_ROWS_TO_FIXED * fixed_s)
         rows = math.inf if row_s <= 0 else spent_on_rows_s / row_s
-        least, most = self._least_tokens // length, self._most_tokens // length
+        least, most = self._least_tokens // length, min(self._most_tokens, self._fitting_tokens) // length
         return max(1, int(min(max(rows, least), most)))
+
+    def part(self, rows: int, length: int) -> float:
+        """What a batch of ``rows`` rows takes of the time of a full one; a single row takes what any batch costs."""
+        length = max(1, length)
+        most_rows = self.most_rows(length)
+        full_s = self.seconds(most_rows, length)
+        return self.seconds(rows, length) / full_s if full_s > 0 else rows / most_rows
+
+    def shrink(self, tokens: int) -> None:
+        """So many padded tokens did not fit in the device's memory: from now on batches have half of them at most."""
+        self._fitting_tokens = max(1, tokens // 2)
+        self._batches_in_memory = 0
 
     def observe(self, rows: int, length: int, seconds: float) -> None:
         """Learn from a batch that ran."""
+        self._batches_in_memory += 1
+        if self._batches_in_memory >= _CALM_BATCHES:  # what filled the memory may have gone
+            self._fitting_tokens *= 2
+            self._batches_in_memory = 0
         expected_s = self.seconds(rows, length)
         if not self._adapts or expected_s <= 0 or seconds <= 0:
             return

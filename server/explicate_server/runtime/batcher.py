@@ -1,69 +1,34 @@
 """Rows of many callers, run through one model in full batches.
 
 A batch is formed when the model becomes free, never on a timer, so that an idle server answers at once and a busy one
-batches by itself. One thread for each of the runtime's lanes takes rows, runs them and hands the values back; callers
-live on the event loop. A batch is bounded by the seconds it should take, so nobody waits for more than one short batch
-of others.
+batches by itself. One thread for each lane of each instance, which is a session on one device, takes rows, runs them
+and hands the values back; callers live on the event loop. A batch is bounded by the seconds it should take on its
+device, so nobody waits for more than one short batch of others, and a slow device takes few rows at a time.
+
+An instance whose device was lost takes no more rows. What it had is run on another one, once; where none is left,
+everybody who waits is told so.
 """
 
 import asyncio
 import copy
+import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import IntEnum
-from itertools import accumulate
-
-import numpy as np
-from numpy.typing import NDArray
 
 from explicate_server import tracing
-from explicate_server.errors import ModelFault, NotServing, Overloaded, ServerError
+from explicate_server.errors import NotServing, Overloaded, ServerError
 from explicate_server.runtime.batch_cost import BatchCost
-from explicate_server.runtime.model_runtime import Feeds, Runtime
+from explicate_server.runtime.device_faults import DeviceLost
+from explicate_server.runtime.instance import Answer, Collate, Instance, Ran, device_lost, fault_of
 from explicate_server.runtime.queue import ClassStatistics, Entry, Row, RowQueue, Ticket, rows_in
 from explicate_server.runtime.turns import FairShares, Turns
 from explicate_server.shared_room import Lack, lack
 
-Answer = NDArray[np.float32] | Exception
-"""float32[count of the row, outputs], or what went wrong with it."""
-Collate = Callable[[Sequence[Row]], Feeds]
-
-
-def answers_of(rows: Sequence[Row], runtime: Runtime, collate: Collate, *, outputs: int) -> tuple[list[Answer], bool]:
-    """The answer to each row, and whether all ran in one batch: when that fails, each is run alone."""
-    try:
-        return list(_run(rows, runtime, collate, outputs)), True
-    except Exception as error:
-        return ([error] if len(rows) == 1 else list(_one_by_one(rows, runtime, collate, outputs))), False
-
-
-def fault_of(answer: Answer) -> ServerError | None:
-    """What is wrong with an answer; None when nothing is."""
-    if isinstance(answer, Exception):
-        return ModelFault("MODEL_RUN_FAILED", f"the model failed on this input: {type(answer).__name__}")
-    if not np.isfinite(answer).all():
-        return ModelFault("MODEL_OUTPUT_NOT_FINITE", "the model answered with NaN or infinity for this input")
-    return None
-
-
-def _run(rows: Sequence[Row], runtime: Runtime, collate: Collate, outputs: int) -> Iterator[NDArray[np.float32]]:
-    values = runtime.run(collate(rows))
-    ends = list(accumulate(row.count for row in rows))
-    if values.shape != (ends[-1], outputs):
-        raise ValueError(f"the model answered with shape {values.shape} for {ends[-1]} rows")
-    return (values[end - row.count : end] for row, end in zip(rows, ends, strict=True))
-
-
-def _one_by_one(rows: Sequence[Row], runtime: Runtime, collate: Collate, outputs: int) -> Iterator[Answer]:
-    for row in rows:
-        try:
-            yield from _run([row], runtime, collate, outputs)
-        except Exception as fault:
-            yield fault
-
-
+_log = logging.getLogger(__name__)
 # Weight of the newest batch in the running average.
 _SMOOTHING = 0.1
 
@@ -82,36 +47,34 @@ SHARES = {Priority.PREDICT: 0.0, Priority.EXPLAIN: 0.25, Priority.BULK: 0.05}
 # How many full batches a caller's predictions may be ahead of the explanations of others. With none, a prediction would
 # wait for a batch of each caller who explains; without a bound, who predicts without a pause would leave the others
 # what their class is sure of.
-_HEAD_START = {Priority.PREDICT: 1.0, Priority.EXPLAIN: 0.0}
+_HEAD_START = {Priority.PREDICT: 2.0, Priority.EXPLAIN: 0.0}
 
 
 class Batcher:
-    """Feeds one :class:`Runtime` from bounded queues. What does not say otherwise is called on the event loop.
+    """Feeds the instances of a model from bounded queues. What does not say otherwise is called on the event loop.
 
     Attributes:
-        runtime: runs the batches.
+        instances: run the batches, each on a device of its own.
         queues: the rows that wait, by class; for the thread that holds the lock.
         turns: whose rows go next; for the same.
-        cost: what a batch takes; the runtime's own bound in tokens when nothing was measured.
         statistics: sums since the start, by class.
         batch_s: running average of a batch's wall time, in seconds.
     """
 
     def __init__(
         self,
-        runtime: Runtime,
+        instances: Sequence[Instance],
         collate: Collate,
         *,
         outputs: int,
         max_queued_rows: Mapping[Priority, int],
         name: str,
-        cost: BatchCost | None = None,
     ) -> None:
         """``max_queued_rows`` bounds the rows that wait in a class, which callers share as `shared_room` says.
 
         A class that is not in it is not bounded.
         """
-        self.runtime = runtime
+        self.instances = instances
         self._collate = collate
         self._outputs = outputs
         self._name = name
@@ -125,13 +88,12 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._waiters: dict[Ticket, asyncio.Future[None]] = {}
         self._batches = 0
-        self._running: dict[int, float] = {}  # when each lane began its batch
-        self.cost = cost or BatchCost.unmeasured(runtime.batch_tokens)
         self.statistics = {priority: ClassStatistics() for priority in Priority}
         self.batch_s = 0.0
         self._threads = [
-            threading.Thread(target=self._serve, name=f"batcher-{name}-{lane}", daemon=True)
-            for lane in range(runtime.lanes)
+            threading.Thread(target=self._serve, args=(instance,), name=f"batcher-{name}-{lane}", daemon=True)
+            for instance in instances
+            for lane in range(instance.lanes)
         ]
         for thread in self._threads:
             thread.start()
@@ -145,13 +107,15 @@ class Batcher:
 
         Raises:
             Overloaded: the queue cannot take them all, or the caller has its share of it; nothing was queued.
-            NotServing: the batcher was closed.
+            NotServing: the batcher was closed, or no device is left.
         """
         ticket = Ticket(sum(row.count for row in rows), self._outputs, caller)
         now_s = time.monotonic()
         with self._changed:
             if self._closed:
                 raise NotServing("MODEL_UNLOADED", "the model version is being unloaded", retry_after_s=1.0)
+            if not self._alive:
+                raise device_lost(self._why_none)
             if not admitted:
                 self._refuse_over_limit(ticket, priority)
             if rows:
@@ -171,7 +135,8 @@ class Batcher:
         """Whether all rows were done within ``timeout_s``. A caller that stops waiting for a ticket abandons it.
 
         Raises:
-            ModelFault: the model failed on one of the rows.
+            ModelFault, Overloaded: the model failed on one of the rows, or there was too little memory for it.
+            NotServing: the model was unloaded, or no device is left.
         """
         future = self._waiters.get(ticket)
         if future is not None:
@@ -199,10 +164,8 @@ class Batcher:
         """Fail what still waits and end the lanes after their batches, for which it blocks; not on the event loop."""
         with self._changed:
             self._closed = True
-            left = [entry.ticket for queue in self.queues.values() for entry in queue.clear()]
+            left = self._fail_waiting(self._unloaded())
             self._changed.notify_all()
-        for ticket in set(left):
-            ticket.fault = NotServing("MODEL_UNLOADED", "the model version was unloaded", retry_after_s=1.0)
         self._loop.call_soon_threadsafe(self._finish, left)
         for thread in self._threads:
             thread.join()
@@ -222,7 +185,31 @@ class Batcher:
     def running_s(self) -> float:
         """Seconds that the oldest batch in the model has taken so far; 0 when it is idle. For any thread."""
         with self._changed:
-            return time.monotonic() - min(self._running.values()) if self._running else 0.0
+            return max(instance.running_s for instance in self.instances)
+
+    def answers_within(self, batch_s: float) -> bool:
+        """Whether a device is left that is not in one batch for longer than so many seconds. For any thread."""
+        with self._changed:
+            return any(instance.running_s <= batch_s for instance in self._alive)
+
+    @property
+    def cost(self) -> BatchCost:
+        """What a batch takes on the first device that is left; shares and turns are counted in it."""
+        return next(iter(self._alive), self.instances[0]).cost
+
+    @property
+    def _alive(self) -> list[Instance]:
+        return [instance for instance in self.instances if not instance.lost]
+
+    @property
+    def lost(self) -> dict[str, str]:
+        """Devices that answer no more, with why. For any thread."""
+        return {instance.name: instance.lost for instance in self.instances if instance.lost}
+
+    @property
+    def _why_none(self) -> str:
+        """Why no device is left."""
+        return "; ".join(f"{name}: {reason}" for name, reason in self.lost.items())
 
     @property
     def waiting_tickets(self) -> int:
@@ -248,34 +235,45 @@ class Batcher:
         """Forget the turns of those who have no rows left."""
         self.turns.leave([caller for caller in callers if not any(q.held(caller) for q in self.queues.values())])
 
+    def _fail_waiting(self, fault: ServerError) -> list[Ticket]:
+        """Take all rows out of the queues; returns their tickets, which fail."""
+        left = {entry.ticket for queue in self.queues.values() for entry in queue.clear()}
+        for ticket in left:
+            ticket.fault = fault
+        return list(left)
+
+    def _unloaded(self) -> NotServing:
+        return NotServing("MODEL_UNLOADED", "the model version was unloaded", retry_after_s=1.0)
+
     # The batcher's own threads from here on.
 
-    def _serve(self) -> None:
-        while self._run_next():
+    def _serve(self, instance: Instance) -> None:
+        while self._run_next(instance):
             pass
 
-    def _run_next(self) -> bool:
-        """Wait for rows and run a batch of them; False once closed. While idle, no frame holds rows."""
+    def _run_next(self, instance: Instance) -> bool:
+        """Wait for rows and run a batch of them; False once closed or lost. While idle, no frame holds rows."""
         with self._changed:
-            while not self._closed and not any(queue.rows for queue in self.queues.values()):
+            while not (self._closed or instance.lost or any(queue.rows for queue in self.queues.values())):
                 self._changed.wait()
-            if self._closed:
+            if self._closed or instance.lost:
                 return False
-            priority, batch = self._take()
-            self._running[threading.get_ident()] = time.monotonic()
+            priority, batch = self._take(instance.cost)
+            instance.begin()
         try:
-            self._run(batch, priority)
+            self._run(batch, priority, instance)
         finally:
             with self._changed:
-                del self._running[threading.get_ident()]
+                instance.end()
         return True
 
-    def _take(self) -> tuple[Priority, list[Entry]]:
+    def _take(self, cost: BatchCost) -> tuple[Priority, list[Entry]]:
+        """Rows for a device on which batches cost this."""
         waiting = [p for p, queue in self.queues.items() if queue.rows]
         owed = self._shares.owed(waiting)
         priority = self._next_class(waiting) if owed is None else Priority(owed)
-        queue, most_rows = self.queues[priority], self.cost.most_rows
-        batch = queue.take(self.turns.order(queue.parts(most_rows)), most_rows)
+        queue = self.queues[priority]
+        batch = queue.take(self.turns.order(queue.parts(self.cost.part)), cost.most_rows)
         waiting = [p for p, queue in self.queues.items() if queue.rows]
         self._shares.charge(priority, self.cost.seconds(rows_in(batch), _padded_length(batch)), waiting=waiting)
         self._charge(batch)
@@ -286,43 +284,61 @@ class Batcher:
         urgent = [priority for priority in waiting if priority in _HEAD_START]
         if len(urgent) < 2:
             return waiting[0]
-        parts = {priority: self.queues[priority].parts(self.cost.most_rows) for priority in urgent}
+        parts = {priority: self.queues[priority].parts(self.cost.part) for priority in urgent}
         return min(urgent, key=lambda priority: self.turns.first_end(parts[priority]) - _HEAD_START[priority])
 
     def _charge(self, batch: Sequence[Entry]) -> None:
         rows: Counter[str] = Counter()
         for entry in batch:
             rows[entry.ticket.caller] += entry.row.count
-        room = self.cost.most_rows(_padded_length(batch))
+        part = self.cost.part(rows.total(), _padded_length(batch))
         for caller, count in rows.items():
-            self.turns.charge(caller, count / room)
+            self.turns.charge(caller, part * count / rows.total())
         self._end_turns(rows)
 
-    def _run(self, batch: list[Entry], priority: Priority) -> None:
+    def _run(self, batch: list[Entry], priority: Priority, instance: Instance) -> None:
         started_s = time.monotonic()
         callers = (entry.ticket.traced for entry in batch)
         with tracing.batch(callers, model=self._name, rows=rows_in(batch), priority=priority.name.lower()):
-            rows = [entry.row for entry in batch]
-            answers, ran_whole = answers_of(rows, self.runtime, self._collate, outputs=self._outputs)
+            ran = instance.run([entry.row for entry in batch], self._collate, outputs=self._outputs)
         batch_s = time.monotonic() - started_s
         with self._changed:
-            if ran_whole:
-                self.cost.observe(rows_in(batch), _padded_length(batch), batch_s)
-            self._account(batch, priority, started_s, batch_s)
-            finished = self._answer(batch, answers, started_s, batch_s)
+            finished = self._lose(instance, ran.lost) if ran.lost else []
+            answered = self._run_again(batch, ran, priority)
+            if answered:
+                entries = [entry for entry, _ in answered]
+                instance.observe(ran, rows=rows_in(entries), length=_padded_length(entries), seconds=batch_s)
+                self._account(entries, priority, started_s, batch_s, instance.cost)
+                finished += self._answer(answered, started_s, batch_s)
         if finished:
             self._loop.call_soon_threadsafe(self._finish, finished)
 
-    def _answer(
-        self,
-        batch: Sequence[Entry],
-        answers: Sequence[Answer],
-        started_s: float,
-        batch_s: float,
-    ) -> list[Ticket]:
+    def _lose(self, instance: Instance, reason: str) -> list[Ticket]:
+        """Take an instance out; returns tickets that nobody can answer any more."""
+        if not instance.lost:  # another of its lanes may have said so before
+            instance.lost = reason
+            _log.error("%s: %s answers no more: %s", self._name, instance.name, reason)
+        self._changed.notify_all()
+        return [] if self._alive else self._fail_waiting(device_lost(self._why_none))
+
+    def _run_again(self, batch: Sequence[Entry], ran: Ran, priority: Priority) -> list[tuple[Entry, Answer]]:
+        """Queue what a lost device had, if another can take it; returns the entries that have an answer.
+
+        Nothing is run a third time: a row that takes devices down would take them all.
+        """
+        answered: list[tuple[Entry, Answer]] = []
+        for entry, answer in zip(batch, ran.answers, strict=True):
+            if isinstance(answer, DeviceLost) and not entry.again and self._alive and not self._closed:
+                self.turns.come(entry.ticket.caller)
+                self.queues[priority].put(replace(entry, again=True))
+            else:
+                answered.append((entry, answer))
+        return answered
+
+    def _answer(self, answered: Sequence[tuple[Entry, Answer]], started_s: float, batch_s: float) -> list[Ticket]:
         """Write the answers into their tickets; returns the tickets that have nothing left to wait for."""
         finished = []
-        for entry, answer in zip(batch, answers, strict=True):
+        for entry, answer in answered:
             ticket, places = entry.ticket, slice(entry.index, entry.index + entry.row.count)
             fault = fault_of(answer)
             if fault is None:
@@ -334,14 +350,16 @@ class Batcher:
             ticket.queue_s = max(ticket.queue_s, started_s - entry.arrived_s)
             if ticket.remaining == 0:
                 finished.append(ticket)
-        for ticket in {entry.ticket for entry in batch}:
+        for ticket in {entry.ticket for entry, _ in answered}:
             ticket.runs[self._batches] = batch_s
         return finished
 
-    def _account(self, batch: Sequence[Entry], priority: Priority, started_s: float, batch_s: float) -> None:
+    def _account(
+        self, batch: Sequence[Entry], priority: Priority, started_s: float, batch_s: float, cost: BatchCost
+    ) -> None:
         self._batches += 1
         self.batch_s = batch_s if not self.batch_s else (1 - _SMOOTHING) * self.batch_s + _SMOOTHING * batch_s
-        room = self.cost.most_rows(_padded_length(batch))
+        room = cost.most_rows(_padded_length(batch))
         self.statistics[priority].add_batch(batch, started_s, batch_s, room=room)
 
     def _finish(self, tickets: Sequence[Ticket]) -> None:

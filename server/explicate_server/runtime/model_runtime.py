@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_server.device import Device
 from explicate_server.runtime.queue import Row
 
 # The graph's inputs by name: each as wide as the graph wants it, in the graph's own type.
@@ -18,11 +19,23 @@ class RuntimeUnavailable(Exception):
 
 
 class Runtime(Protocol):
-    """A loaded model."""
+    """A loaded model, on one device."""
 
     @property
     def name(self) -> str:
         """Runtime and the device it really runs on, such as ``onnxruntime-cpu``."""
+
+    @property
+    def device(self) -> Device:
+        """The device it really runs on."""
+
+    @property
+    def nodes(self) -> int | None:
+        """Nodes of the graph as it runs; None where that is not known, or nothing but the CPU is used."""
+
+    @property
+    def cpu_nodes(self) -> int | None:
+        """How many of them the CPU runs, because the device cannot."""
 
     @property
     def precision(self) -> str:
@@ -37,7 +50,11 @@ class Runtime(Protocol):
         """Runs that may be in progress at once, each from a thread of its own."""
 
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
-        """The graph's one output, float32[batch, outputs], of the rows in ``feeds``, each [batch, …]."""
+        """The graph's one output, float32[batch, outputs], of the rows in ``feeds``, each [batch, …].
+
+        Raises:
+            DeviceOutOfMemory, DeviceLost: see ``device_faults``; any other error may be the input's fault.
+        """
 
 
 def run_rows(

@@ -1,66 +1,135 @@
-"""ONNX Runtime: CUDA when the machine has it, CPU otherwise."""
+"""ONNX Runtime: on the CPU, or on a device through one of its providers."""
 
-import ctypes
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from explicate_server.runtime.model_runtime import Feeds
+from explicate_bundle.writing import precision_of
+from explicate_server.device import CPU, Device
+from explicate_server.runtime.device_faults import fault_in
+from explicate_server.runtime.model_runtime import Feeds, RuntimeUnavailable
 
-# Padded tokens per batch. CPU: 8 rows of 32 tokens already run at the speed of 64 (MiniLM-L6), so a batch is kept near
-# 40 ms and nobody waits long for the one that is running. On CUDA small batches are mostly launches.
-_BATCH_TOKENS = {"cpu": 384, "cuda": 16384}
+# Padded tokens per batch: 8 rows of 32 tokens already run at the speed of 64 (MiniLM-L6), so a batch is kept near 40 ms
+# and nobody waits long for the one that is running.
+_CPU_BATCH_TOKENS = 384
 # Several runs at once, each with fewer threads, finish as many rows as one run after the other with all threads (232
 # against 231 rows/s, 2 cores), but do not all stop when a core serves the network instead.
 _MOST_CPU_LANES = 4
-_FATAL_ONLY = 4
-# TF32 rounds products to 10 bits: a MiniLM-L6 with random weights was off by 0.002 of a logit on an H200 and refused by
-# its own golden outputs; without it by 2e-6, at 0.4 to 0.8 times the rows a second. The default search for convolution
-# algorithms runs again at every new shape.
-_CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+_CPU_PROVIDER = "CPUExecutionProvider"
+FATAL_ONLY = 4
+# Before ONNX Runtime 1.24 it is not known, and not counted.
+_RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One of ONNX Runtime's execution providers, on one device.
+
+    Attributes:
+        name: as ONNX Runtime spells it.
+        device: what it runs on.
+        options: the provider's own.
+        batch_tokens: padded tokens of a batch before anything was measured.
+        lanes: runs that may be in progress at once, at most.
+    """
+
+    name: str = _CPU_PROVIDER
+    device: Device = CPU
+    options: Mapping[str, str] = field(default_factory=dict)
+    batch_tokens: int = _CPU_BATCH_TOKENS
+    lanes: int = _MOST_CPU_LANES
+
+    @property
+    def chain(self) -> list[str | tuple[str, dict[str, str]]]:
+        """What a session is asked to use, in this order: what the provider cannot run falls to the CPU."""
+        if self.name == _CPU_PROVIDER:
+            return [self.name]
+        return [(self.name, dict(self.options)), _CPU_PROVIDER]
+
+
+ON_CPU = Provider()
 
 
 class OnnxRuntime:
-    """One ``InferenceSession`` over ``model.onnx``."""
+    """One ``InferenceSession`` over ``model.onnx`` or one of its variants.
 
-    precision = "fp32"  # as the graph is written
+    Attributes:
+        precision: of the graph's file.
+        device: what it runs on.
+        nodes: of the graph as it runs, None where that is not known.
+        cpu_nodes: those of them that the CPU runs for a device.
+    """
 
-    def __init__(self, model_path: Path, *, threads: int, reduced: bool = False) -> None:  # noqa: ARG002
-        """Load the graph for ``threads`` threads in all; it runs in the graph's own precision, ``reduced`` or not."""
-        providers = _providers()
-        self.lanes = 1 if len(providers) > 1 else min(threads, _MOST_CPU_LANES)
+    def __init__(
+        self,
+        model_path: Path,
+        *,
+        threads: int,
+        reduced: bool = False,  # noqa: ARG002
+        provider: Provider = ON_CPU,
+    ) -> None:
+        """Load the graph for ``threads`` threads in all; it runs in the graph's own precision, ``reduced`` or not.
+
+        Raises:
+            RuntimeUnavailable: the session is not on the device.
+        """
+        on_cpu = provider.device == CPU
+        self.precision = precision_of(model_path)
+        self.device = provider.device
+        self.name = f"onnxruntime-{provider.device.kind}"
+        self.batch_tokens = provider.batch_tokens
+        self.lanes = min(threads, provider.lanes) if on_cpu else provider.lanes
         options = ort.SessionOptions()
         # Each lane brings its own thread; the rest form the pool that all of them share.
-        options.intra_op_num_threads = threads - self.lanes + 1
+        options.intra_op_num_threads = threads - self.lanes + 1 if on_cpu else 1
         # Shapes change from batch to batch: a memory plan per shape would only pile up.
         options.enable_mem_pattern = False
-        options.log_severity_level = _FATAL_ONLY
-        self._session = ort.InferenceSession(str(model_path), options, providers=providers)
+        options.log_severity_level = FATAL_ONLY
+        if not on_cpu:
+            options.add_session_config_entry(_RECORD_ASSIGNMENT, "1")
+        self._session = _session(model_path, options, provider)
         self._output = self._session.get_outputs()[0].name
-        # The list of providers that could load is only a promise; the session knows which did.
-        device = "cuda" if "CUDAExecutionProvider" in self._session.get_providers() else "cpu"
-        self.name = f"onnxruntime-{device}"
-        self.batch_tokens = _BATCH_TOKENS[device]
+        counts = None if on_cpu else node_counts(self._session)
+        self.nodes = sum(counts.values()) if counts else None
+        self.cpu_nodes = counts[_CPU_PROVIDER] if counts else None
 
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
-        """The graph's output float32[batch, outputs]; releases the interpreter lock while it computes."""
-        (answers,) = self._session.run([self._output], dict(feeds))
+        """The graph's output float32[batch, outputs]; releases the interpreter lock while it computes.
+
+        Raises:
+            DeviceOutOfMemory: the batch does not fit in the device's memory.
+            DeviceLost: the device answers no more.
+        """
+        try:
+            (answers,) = self._session.run([self._output], dict(feeds))
+        except Exception as error:
+            raise fault_in(error) or error from None
         return np.asarray(answers, dtype=np.float32)
 
 
-def _providers() -> list[str | tuple[str, Mapping[str, str]]]:
-    if "CUDAExecutionProvider" in ort.get_available_providers() and has_cuda_driver():
-        return [("CUDAExecutionProvider", _CUDA_OPTIONS), "CPUExecutionProvider"]
-    return ["CPUExecutionProvider"]
-
-
-def has_cuda_driver() -> bool:
-    """Ask the driver's library first: without it ONNX Runtime fails to load CUDA, and says so loudly."""
+def _session(model_path: Path, options: ort.SessionOptions, provider: Provider) -> Any:
+    """A session that is on the device: the providers that it was asked to use are only a wish."""
     try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    return True
+        session = ort.InferenceSession(str(model_path), options, providers=provider.chain)
+    except Exception as error:
+        raise fault_in(error) or error from None
+    if provider.name not in session.get_providers():
+        raise RuntimeUnavailable(f"ONNX Runtime did not load {provider.name}, so nothing runs on {provider.device}")
+    return session
+
+
+def node_counts(session: Any) -> Counter[str] | None:
+    """How many nodes of the graph each provider runs; None where ONNX Runtime does not tell."""
+    told: Callable[[], Any] | None = getattr(session, "get_provider_graph_assignment_info", None)
+    if told is None:
+        return None
+    counts: Counter[str] = Counter()
+    for part in told():
+        counts[part.ep_name] += len(part.get_nodes())
+    return counts

@@ -13,6 +13,7 @@ from typing import Any  # openvino is an extra, and untyped
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_server.device import CPU
 from explicate_server.runtime.model_runtime import Feeds, RuntimeUnavailable
 
 # Padded tokens per batch. Tokens/s on 2 cores, two lanes, MiniLM-L6 in bf16: 26,000 at 384, 28,400 at 512, 30,800 at
@@ -28,6 +29,9 @@ class OpenVinoRuntime:
 
     name = "openvino-cpu"
     batch_tokens = _BATCH_TOKENS
+    device = CPU
+    nodes = None
+    cpu_nodes = None
 
     def __init__(self, model_path: Path, *, threads: int, reduced: bool) -> None:
         """Compile the graph for ``threads`` threads in all; ``reduced`` allows bf16.

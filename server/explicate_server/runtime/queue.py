@@ -58,7 +58,8 @@ class Ticket:
 class Entry:
     """One waiting row: its place in line, whose it is, and when it came (monotonic seconds).
 
-    ``index`` is its place in the ticket; a row that is several takes as many.
+    ``index`` is its place in the ticket; a row that is several takes as many. ``again`` tells that a device was lost
+    while it ran there.
     """
 
     sequence: int
@@ -66,6 +67,7 @@ class Entry:
     index: int
     row: Row
     arrived_s: float
+    again: bool = False
 
 
 # A bucket's rows by ticket, in order of arrival. A leaver's rows go in one step, however many others wait; an
@@ -169,10 +171,10 @@ class RowQueue:
         """How many rows of a caller wait."""
         return self.callers[caller].rows if caller in self.callers else 0
 
-    def parts(self, most_rows: Callable[[int], int]) -> dict[str, float]:
-        """What each caller has waiting as a part of a batch of ``most_rows(length)`` rows, at most a whole one."""
+    def parts(self, part: Callable[[int, int], float]) -> dict[str, float]:
+        """What each caller has waiting, as ``part(rows, length)`` of a batch, at most a whole one."""
         return {
-            caller: min(1.0, waiting.rows / max(1, most_rows(waiting.tokens // waiting.rows)))
+            caller: min(1.0, part(waiting.rows, waiting.tokens // waiting.rows))
             for caller, waiting in self.callers.items()
         }
 

@@ -22,6 +22,7 @@ from explicate_server.inference.evaluations import ValueStore
 from explicate_server.inference.explainer import Explained
 from explicate_server.registry.records import VersionRecord
 from explicate_server.runtime.batcher import Batchers
+from explicate_server.runtime.nvml import Nvml
 from explicate_server.runtime.queue import QUEUE_BOUNDS_S, QueueTimes
 from explicate_server.telemetry.audit_log import AuditLog
 from explicate_server.telemetry.logs import lost_lines
@@ -124,9 +125,26 @@ def state_metrics(records: Callable[[], Iterable[VersionRecord]]) -> Iterator[Me
         labels=["model", "version", "state", "reason"],
     )
     for record in records():
-        place = record.location
-        states.add_metric([place.model, str(place.version), record.state.name.lower(), record.code], 1)
+        place, (state, _, code) = record.location, record.standing
+        states.add_metric([place.model, str(place.version), state.name.lower(), code], 1)
     yield states
+
+
+def device_metrics(nvml: Nvml | None) -> Iterator[Metric]:
+    """Memory and load of each device, as its driver tells them; nothing without a driver, or of a lost device."""
+    labels = ["device", "product"]
+    used = GaugeMetricFamily("explicate_device_memory_used_bytes", "Memory of a device in use, by all.", labels=labels)
+    total = GaugeMetricFamily("explicate_device_memory_bytes", "Memory that a device has.", labels=labels)
+    busy = GaugeMetricFamily(
+        "explicate_device_utilisation_ratio", "Part of the last moments in which a device computed.", labels=labels
+    )
+    for reading in nvml.readings() if nvml else ():
+        told = [reading.device, reading.product]
+        used.add_metric(told, reading.used_bytes)
+        total.add_metric(told, reading.total_bytes)
+        if reading.utilisation is not None:
+            busy.add_metric(told, reading.utilisation)
+    yield from (family for family in (used, total, busy) if family.samples)
 
 
 def store_metrics(store: ValueStore) -> Iterator[Metric]:

@@ -11,7 +11,8 @@ from explicate._wire.channel import SERVICE_CONFIG
 from explicate.v1 import inference_service_pb2
 from support.served_arguments import DEPLOY, served_settings
 
-FILES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+FOLDER = DEPLOY / "kubernetes"
+FILES = sorted(FOLDER.rglob("*.yaml"))
 # Kinds that come with operators and not with Kubernetes.
 FOREIGN = {"monitoring.coreos.com/v1"}
 # The oldest that is supported upstream today, and the newest that the schemas know.
@@ -19,7 +20,8 @@ VERSIONS = ("1.33", kubernetes_validate.latest_version())
 
 
 def objects() -> list[dict[str, Any]]:
-    return [held for path in FILES for held in yaml.safe_load_all(path.read_text("utf-8"))]
+    """What `kubectl apply -f` takes of the folder: not what is in folders inside it."""
+    return [held for path in FOLDER.glob("*.yaml") for held in yaml.safe_load_all(path.read_text("utf-8"))]
 
 
 def one(kind: str) -> dict[str, Any]:
@@ -37,6 +39,12 @@ def _pod() -> dict[str, Any]:
 def _container(pod: dict[str, Any]) -> dict[str, Any]:
     (container,) = pod["containers"]
     held: dict[str, Any] = container
+    return held
+
+
+def on_a_gpu() -> dict[str, Any]:
+    """The deployment that takes the place of the one on CPUs."""
+    held: dict[str, Any] = yaml.safe_load((FOLDER / "gpu" / "deployment.yaml").read_text("utf-8"))
     return held
 
 
@@ -127,3 +135,41 @@ def test_the_claim_is_the_one_that_is_mounted(pod: dict[str, Any]) -> None:
         volume["persistentVolumeClaim"]["claimName"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume
     }
     assert claims == {one("PersistentVolumeClaim")["metadata"]["name"]}
+
+
+def test_a_server_on_a_gpu_asks_for_the_device_for_its_memory_and_for_more_of_the_machines() -> None:
+    pod = on_a_gpu()["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert served_settings(container["args"]).device == "cuda", "it must not serve from the CPU unnoticed"
+    (term,) = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    (memory,) = term["matchExpressions"]
+    assert (memory["key"], memory["operator"]) == ("nvidia.com/gpu.memory", "Gt")
+    (mib,) = memory["values"]
+    assert int(mib) << 20 > served_settings(container["args"]).device_reserve_bytes
+    assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    (on_cpu,) = one("Deployment")["spec"]["template"]["spec"]["containers"]
+    for bound in ("requests", "limits"):
+        ours, theirs = container["resources"][bound]["memory"], on_cpu["resources"][bound]["memory"]
+        assert int(ours.removesuffix("Gi")) > int(theirs.removesuffix("Gi"))
+
+
+def test_a_rollout_on_gpus_needs_no_device_more_and_leaves_one_server_answering() -> None:
+    spec = on_a_gpu()["spec"]
+    update = spec["strategy"]["rollingUpdate"]
+    assert update == {"maxSurge": 0, "maxUnavailable": 1}
+    assert spec["replicas"] - update["maxUnavailable"] >= one("PodDisruptionBudget")["spec"]["minAvailable"]
+
+
+def test_on_a_gpu_nothing_differs_but_what_it_asks_for() -> None:
+    cpu, gpu = one("Deployment"), on_a_gpu()
+    for held in (cpu, gpu):
+        del held["spec"]["strategy"]
+        pod = held["spec"]["template"]["spec"]
+        pod.pop("tolerations", None)
+        pod.pop("affinity", None)
+        (container,) = pod["containers"]
+        assert container.pop("image").removesuffix("-cuda") == "explicate:0.1.0"
+        del container["resources"]
+        container["args"] = [each for each in container["args"] if not each.startswith("--device=")]
+    assert gpu == cpu

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from explicate_bundle.bundle import verify_bundle
 from explicate_bundle.model_inputs import TextInput
 from explicate_export import conversion
 from explicate_export.errors import ParityError, UsageError
@@ -270,3 +271,12 @@ def test_number_of_tokens_that_cannot_be_is_named(text_run: Path, max_tokens: An
     change(text_run / "run.json", text={"max_tokens": max_tokens})
     with pytest.raises(UsageError, match=told):
         read_run(text_run)
+
+
+def test_a_run_that_a_gpu_made_is_exported_and_verified_on_this_machine(tmp_path: Path) -> None:
+    run = write_table_run(tmp_path / "run")
+    change(run / "run.json", device="cuda NVIDIA H200", precision="bf16")
+    told: list[str] = []
+    bundle = export_run(run, tmp_path / "repository", ExportOptions("m", 1, compared_inputs=8), say=told.append)
+    assert any("largest difference" in line for line in told)
+    assert verify_bundle(bundle, model="m", version=1).manifest.precision == "fp32"

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from explicate_server.device import CPU
 from explicate_server.errors import ModelFault, NotServing, Overloaded
 from explicate_server.runtime.batcher import Batcher, Priority
+from explicate_server.runtime.instance import Instance
 from explicate_server.runtime.model_runtime import Feeds
 from explicate_server.runtime.queue import Row
 
@@ -21,6 +23,8 @@ class GatedRuntime:
     """Doubles each row's first number. Every run waits until the gate lets it through."""
 
     name = "gated"
+    device = CPU
+    nodes = cpu_nodes = None
     batch_tokens = 64
 
     def __init__(self, lanes: int = 1) -> None:
@@ -69,7 +73,7 @@ def runtime() -> GatedRuntime:
 @pytest.fixture
 async def batcher(runtime: GatedRuntime) -> AsyncIterator[Batcher]:
     batcher = Batcher(
-        runtime, collate, outputs=1, max_queued_rows={Priority.PREDICT: 64, Priority.BULK: 64}, name="test"
+        [Instance(runtime)], collate, outputs=1, max_queued_rows={Priority.PREDICT: 64, Priority.BULK: 64}, name="test"
     )
     yield batcher
     runtime.let_through(10_000)
@@ -136,7 +140,7 @@ async def test_predict_goes_before_explain_and_explain_gets_its_share(batcher: B
 async def test_under_a_load_that_never_lets_up_each_class_gets_its_share_of_batches(lanes: int) -> None:
     """All three classes wait for 100 batches of one size: a quarter goes to EXPLAIN, a twentieth to BULK."""
     runtime = GatedRuntime(lanes)
-    batcher = Batcher(runtime, collate, outputs=1, max_queued_rows={}, name="shares")
+    batcher = Batcher([Instance(runtime)], collate, outputs=1, max_queued_rows={}, name="shares")
     for number, priority in enumerate(Priority):
         batcher.submit(rows_of(*[number] * 800), priority=priority)
     for _ in range(100):
@@ -256,7 +260,11 @@ async def test_statistics_tell_rows_padding_and_waits_of_each_class(batcher: Bat
 
 async def test_closing_answers_everyone_who_still_waits(runtime: GatedRuntime) -> None:
     batcher = Batcher(
-        runtime, collate, outputs=1, max_queued_rows={Priority.PREDICT: 64, Priority.BULK: 64}, name="closing"
+        [Instance(runtime)],
+        collate,
+        outputs=1,
+        max_queued_rows={Priority.PREDICT: 64, Priority.BULK: 64},
+        name="closing",
     )
     await occupy(batcher, runtime)
     ticket = batcher.submit(rows_of(1), priority=Priority.EXPLAIN)
@@ -276,7 +284,7 @@ async def test_whatever_callers_do_each_gets_its_own_values_and_nothing_is_left(
     """Callers of all classes come, run out of time, are cancelled, meet bad rows, and the gate opens at random."""
     stream = random.Random(seed)
     runtime = GatedRuntime(lanes=stream.choice([1, 2, 3]))
-    batcher = Batcher(runtime, collate, outputs=1, max_queued_rows={Priority.PREDICT: 20}, name="random")
+    batcher = Batcher([Instance(runtime)], collate, outputs=1, max_queued_rows={Priority.PREDICT: 20}, name="random")
 
     async def call() -> None:
         numbers = stream.choices([*range(1, 400), CRASH, NOT_FINITE], k=stream.randint(0, 12))

@@ -9,6 +9,7 @@ from test_batcher import CRASH, GatedRuntime
 
 from explicate_server.errors import ModelFault, Overloaded
 from explicate_server.runtime.batcher import Batcher, Priority
+from explicate_server.runtime.instance import Instance
 from explicate_server.runtime.model_runtime import Feeds, batched_by_length, run_rows
 from explicate_server.runtime.queue import Entry, Row, RowQueue, Ticket
 
@@ -30,7 +31,7 @@ def runtime() -> GatedRuntime:
 
 @pytest.fixture
 async def batcher(runtime: GatedRuntime) -> AsyncIterator[Batcher]:
-    batcher = Batcher(runtime, collate, outputs=1, max_queued_rows={Priority.PREDICT: 20}, name="blocks")
+    batcher = Batcher([Instance(runtime)], collate, outputs=1, max_queued_rows={Priority.PREDICT: 20}, name="blocks")
     yield batcher
     runtime.let_through(10_000)
     await asyncio.to_thread(batcher.close)

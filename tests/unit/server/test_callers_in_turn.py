@@ -11,6 +11,7 @@ from test_batcher import GatedRuntime, collate, occupy, rows_of
 
 from explicate_server.errors import Overloaded
 from explicate_server.runtime.batcher import Batcher, Priority
+from explicate_server.runtime.instance import Instance
 from explicate_server.runtime.turns import Turns
 
 _A, _B = 1, 2  # what rows of these callers hold; a batch has 8 of them
@@ -23,7 +24,7 @@ def runtime() -> GatedRuntime:
 
 @pytest.fixture
 async def batcher(runtime: GatedRuntime) -> AsyncIterator[Batcher]:
-    batcher = Batcher(runtime, collate, outputs=1, max_queued_rows={Priority.PREDICT: 1024}, name="callers")
+    batcher = Batcher([Instance(runtime)], collate, outputs=1, max_queued_rows={Priority.PREDICT: 1024}, name="callers")
     yield batcher
     runtime.let_through(10_000)
     await asyncio.to_thread(batcher.close)
@@ -127,6 +128,37 @@ async def test_a_caller_with_its_share_of_the_queue_is_refused_and_others_are_no
         send(batcher, _B, priority=Priority.PREDICT, rows=64)
     for number in range(10, 16):
         send(batcher, number, priority=Priority.PREDICT, rows=1)
+
+
+async def test_an_explanation_that_fits_between_its_rows_gets_half_of_them_beside_one_that_always_waits(
+    batcher: Batcher, runtime: GatedRuntime
+) -> None:
+    await occupy(batcher, runtime)
+    send(batcher, _A, priority=Priority.EXPLAIN, rows=800)
+    for _ in range(30):
+        send(batcher, _B, priority=Priority.EXPLAIN, rows=16)  # a round of two batches
+        while batcher.queues[Priority.EXPLAIN].held(str(_B)):
+            await run(runtime, 1)
+        await run(runtime, 2)  # while its values are fitted
+    rows = Counter(number for batch in runtime.batches[1:] for number in batch)
+    assert rows[_B] >= 0.45 * (rows[_A] + rows[_B]), rows
+
+
+def test_who_was_away_for_long_has_two_batches_coming_and_no_more() -> None:
+    turns = Turns()
+    for caller in ("busy", "away"):
+        turns.come(caller)
+    turns.charge("away", 1.0)
+    turns.leave(["away"])
+    for _ in range(100):
+        turns.charge("busy", 1.0)
+    turns.come("away")
+    served = []
+    for _ in range(6):
+        served.append(turns.order({"busy": 1.0, "away": 1.0})[0])
+        turns.charge(served[-1], 1.0)
+    assert served[:2] == ["away", "away"]
+    assert sum(caller == "away" for caller in served) <= 5  # three are its half, and two were coming
 
 
 @settings(max_examples=60)

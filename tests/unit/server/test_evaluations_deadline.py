@@ -11,12 +11,13 @@ from explicate_server.inference.evaluations import Evaluations, Timings, ValueSt
 from explicate_server.inference.explain_options import Outputs
 from explicate_server.registry.records import Scales
 from explicate_server.runtime.batcher import Batcher, Priority
+from explicate_server.runtime.instance import Instance
 from explicate_server.runtime.queue import Row
 
 
 async def test_time_that_ends_before_the_first_row_departs_gives_no_values_and_no_error() -> None:
     runtime, store = GatedRuntime(), ValueStore(0)
-    batcher = Batcher(runtime, collate, outputs=1, max_queued_rows={}, name="deadline")
+    batcher = Batcher([Instance(runtime)], collate, outputs=1, max_queued_rows={}, name="deadline")
     left_s = chain([1.0], repeat(0.0))  # enough at the first look, over at the second
 
     async def rows(coalitions: NDArray[np.bool_]) -> list[Row]:
@@ -38,7 +39,7 @@ async def test_time_that_ends_before_the_first_row_departs_gives_no_values_and_n
 
 async def test_only_what_is_explained_is_held_of_all_outputs_fresh_or_known() -> None:
     runtime, store = GatedRuntime(), ValueStore(1 << 20)
-    batcher = Batcher(runtime, collate, outputs=1, max_queued_rows={}, name="columns")
+    batcher = Batcher([Instance(runtime)], collate, outputs=1, max_queued_rows={}, name="columns")
     runtime.let_through(10)
     scales = Scales(1)  # kept: probability, then logit
 

@@ -5,6 +5,7 @@ import re
 import socket
 import urllib.request
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from prometheus_client import generate_latest
@@ -16,7 +17,10 @@ from explicate_server.call_record import CallRecord
 from explicate_server.errors import Overloaded
 from explicate_server.inference.admission import Admission
 from explicate_server.runtime.batcher import Batcher, Priority
-from explicate_server.telemetry.metrics import Metrics
+from explicate_server.runtime.instance import Instance
+from explicate_server.runtime.nvml import Nvml
+from explicate_server.telemetry.metrics import Metrics, device_metrics
+from support.fake_nvml import FakeCard, FakeNvml
 
 LABELS = {"model": "tea", "version": "3"}
 
@@ -41,7 +45,7 @@ async def runtime() -> GatedRuntime:
 
 @pytest.fixture
 async def batcher(runtime: GatedRuntime) -> AsyncIterator[Batcher]:
-    batcher = Batcher(runtime, collate, outputs=1, max_queued_rows={Priority.PREDICT: 4}, name="metrics")
+    batcher = Batcher([Instance(runtime)], collate, outputs=1, max_queued_rows={Priority.PREDICT: 4}, name="metrics")
     yield batcher
     runtime.let_through(1000)
     await asyncio.to_thread(batcher.close)
@@ -55,6 +59,24 @@ def admission() -> Admission:
 @pytest.fixture
 def metrics(batcher: Batcher, admission: Admission) -> Metrics:
     return Metrics(lambda: [("tea", 3, batcher)], admission)
+
+
+def test_devices_are_told_by_number_and_product_as_far_as_they_answer(metrics: Metrics) -> None:
+    cards = [FakeCard(free=60 << 30, total=80 << 30), FakeCard(lost=True), FakeCard(product="MIG", gpu_percent=None)]
+    metrics.add(partial(device_metrics, Nvml(FakeNvml(cards), {})))
+    first = {"device": "cuda:0", "product": "NVIDIA Test"}
+    assert value(metrics, "explicate_device_memory_used_bytes", **first) == 20 << 30
+    assert value(metrics, "explicate_device_memory_bytes", **first) == 80 << 30
+    assert value(metrics, "explicate_device_utilisation_ratio", **first) == 0.5
+    told = {(name, dict(labels).get("device")) for name, labels in samples(generate_latest(metrics.registry).decode())}
+    assert ("explicate_device_memory_bytes", "cuda:1") not in told
+    assert ("explicate_device_memory_bytes", "cuda:2") in told
+    assert ("explicate_device_utilisation_ratio", "cuda:2") not in told
+
+
+def test_without_a_driver_there_are_no_metrics_of_devices(metrics: Metrics) -> None:
+    metrics.add(partial(device_metrics, None))
+    assert "explicate_device" not in generate_latest(metrics.registry).decode()
 
 
 async def test_rows_padding_waits_drops_and_refusals_are_told_by_class(

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any  # the values of options
 
 from explicate.errors import UsageError
-from explicate_training.config.sections import LabelledData, Rule, rule_of
+from explicate_training.config.sections import LabelledData, Rule, TrainingOptions, rule_of
 from explicate_training.tasks.registry import registered, task_named
 
 
@@ -61,6 +61,32 @@ def check_values(config: Any) -> None:
         values = getattr(config, section.name)
         for declared in fields(values):
             _check_value(f"{section.name}.{declared.name}", getattr(values, declared.name), rule_of(declared))
+
+
+def check_forgetting(training: TrainingOptions, *keys: str) -> None:
+    """Raises UsageError when the section does not say what is measured for forgetting; `keys` are those it may have."""
+    given = training.forgetting
+    if given and not keys:
+        raise UsageError(
+            "training.forgetting is for a model that has learnt already, but a table's network is new: leave it out"
+        )
+    for key, value in given.items():
+        if key not in keys:
+            raise UsageError(f"training.forgetting.{key} is not an option: known are {', '.join(keys)}")
+        if not isinstance(value, str) or not value:
+            raise UsageError(f"training.forgetting.{key} must be a string that is not empty, not {value!r}")
+    if given and "data" not in given:
+        raise UsageError("training.forgetting.data must be set: the data of another task")
+
+
+def check_layers(training: TrainingOptions, missing: str) -> None:
+    """Raises UsageError when layers are to learn more slowly, or later, where there is nothing that these could keep.
+
+    `missing` says why there is not, and what to do.
+    """
+    for name in ("layer_lr_decay", "gradual_unfreezing"):
+        if getattr(training, name) != getattr(TrainingOptions, name):
+            raise UsageError(f"training.{name} is for the layers of a model that has learnt already, but {missing}")
 
 
 def _check_value(key: str, value: Any, rule: Rule) -> None:

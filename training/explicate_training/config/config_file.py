@@ -20,6 +20,9 @@ AnyConfig = Config | TableConfig | ImageConfig
 KINDS: Mapping[str, type[AnyConfig]] = {"table": TableConfig, "image": ImageConfig, "text": Config}
 """By what a model reads; `explicate train --example` has the names."""
 
+TUNE_SECTION = "tune"
+"""Of a file, what `explicate tune` varies; a run does not read it."""
+
 _TYPE_NAMES = {
     str: "a string",
     int: "a whole number",
@@ -36,14 +39,22 @@ def load_config(path_or_name: str) -> AnyConfig:
 
     Paths in a file are taken from the file's folder. Raises UsageError, naming the key, when anything in it is wrong.
     """
+    text, folder = read_config(path_or_name)
+    config = parse_config(text, source=path_or_name)
+    return _with_absolute_paths(config, folder=folder, stem=Path(path_or_name).stem)
+
+
+def read_config(path_or_name: str) -> tuple[str, Path]:
+    """The text of a TOML file, or of a ready config, and the folder that its paths are taken from.
+
+    Raises UsageError when there is none.
+    """
     path = Path(path_or_name).expanduser()
     if path.is_file():
-        config = parse_config(_read(path), source=str(path))
-        return _with_absolute_paths(config, folder=path.resolve().parent, stem=path.stem)
+        return _read(path), path.resolve().parent
     ready = ready_configs()
     if path_or_name in ready:
-        config = parse_config(ready[path_or_name], source=path_or_name)
-        return _with_absolute_paths(config, folder=Path.cwd(), stem=path_or_name)
+        return ready[path_or_name], Path.cwd()
     raise UsageError(
         f"there is no config {path_or_name!r}: give a TOML file (explicate train --example > my.toml) "
         f"or a ready one ({', '.join(sorted(ready))})"
@@ -72,7 +83,8 @@ def parse_config(text: str, source: str = "the config") -> AnyConfig:
         raise UsageError(f"{source} is not valid TOML: {error}") from None
     try:
         kind = _kind(document)
-        sections = _known("", document, {section.name for section in fields(kind)})
+        own = {name: values for name, values in document.items() if name != TUNE_SECTION}
+        sections = _known("", own, {section.name for section in fields(kind)})
         config = kind(**{name: _section(kind, name, values) for name, values in sections.items()})
         config.check()
     except UsageError as error:
@@ -83,6 +95,12 @@ def parse_config(text: str, source: str = "the config") -> AnyConfig:
 def with_seed(config: AnyConfig, seed: int) -> AnyConfig:
     """The config with another seed."""
     training: Any = replace(config.training, seed=seed)
+    return replace(config, training=training)
+
+
+def with_device(config: AnyConfig, device: str) -> AnyConfig:
+    """The config with another device."""
+    training: Any = replace(config.training, device=device)
     return replace(config, training=training)
 
 
@@ -197,9 +215,25 @@ def _with_absolute_paths(config: AnyConfig, *, folder: Path, stem: str) -> AnyCo
         "data": replace(data, **paths),
         "output": replace(config.output, directory=config.output.directory or f"runs/{stem}"),
     }
+    if (probed := config.training.forgetting) and isinstance(probed.get("data"), str):
+        training: Any = config.training
+        path = str((folder / Path(str(probed["data"])).expanduser()).resolve())
+        values["training"] = replace(training, forgetting={**probed, "data": path})
+    values["interpretability"] = _with_absolute_words(config.interpretability, folder)
     model: Any = config.model
     base = getattr(model, "base", "")
     # What is no folder here stays as written: a hub name, or a name of ours.
     if base and (folder_of_base := (folder / Path(base).expanduser()).resolve()).is_dir():
         values["model"] = replace(model, base=str(folder_of_base))
     return replace(config, **values)
+
+
+def _with_absolute_words(section: Any, folder: Path) -> Any:
+    """With the paths of a lexicon and of lists of words from the config's folder; what is no file stays as written."""
+
+    def of_file(entry: str) -> str:
+        path = (folder / Path(entry).expanduser()).resolve()
+        return str(path) if path.is_file() else entry
+
+    rationales = of_file(section.rationales) if section.rationales else ""
+    return replace(section, rationales=rationales, forbidden=tuple(map(of_file, section.forbidden)))

@@ -143,14 +143,27 @@ class TrainingOptions:
     seed: int = option(0, "seed of the split, the new layer, the order and dropout", minimum=0, maximum=2**32 - 1)
     epochs: int = option(3, "passes over the training data, at most", minimum=1, maximum=1000)
     batch_size: int = option(16, "rows in a step", minimum=1, maximum=65536)
-    learning_rate: float = option(5e-5, "highest learning rate of AdamW", above=0, maximum=1)
+    learning_rate: float = option(5e-5, "highest learning rate", above=0, maximum=1)
     schedule: str = option(
         "linear", "fall of the learning rate: linear, cosine or constant", choices=("linear", "cosine", "constant")
     )
     warmup_fraction: float = option(0.1, "part of the steps in which the learning rate rises", minimum=0, below=1)
-    weight_decay: float = option(0.01, "AdamW's weight decay", minimum=0, maximum=1)
+    optimiser: str = option(
+        "adamw", "adamw, or sgd with momentum, whose rates are larger: 0.01 to 0.1", choices=("adamw", "sgd")
+    )
+    momentum: float = option(0.9, "of sgd", minimum=0, below=1)
+    layer_lr_decay: float = option(
+        1.0, "each layer learns at this part of the rate of the one above it; 1: all alike", above=0, maximum=1
+    )
+    gradual_unfreezing: float = option(
+        0.0, "the head learns first, and one more layer after each so many epochs; 0: all from the start", minimum=0
+    )
+    weight_decay: float = option(0.01, "weight decay", minimum=0, maximum=1)
     max_gradient_norm: float = option(1.0, "longer gradients are shortened to this norm", above=0, maximum=1e6)
     label_smoothing: float = option(0.0, "part of the target spread over all classes", minimum=0, below=1)
+    device: str = option(
+        "auto", "what trains: cpu, cuda (one GPU), or auto: a GPU when there is one", choices=("auto", "cpu", "cuda")
+    )
     precision: str = option(
         "auto", "fp32, bf16, or auto: bf16 where the hardware has it", choices=("auto", "bf16", "fp32")
     )
@@ -180,6 +193,11 @@ class TrainingOptions:
     )
     huber_delta: float = option(
         1.0, "error, in standard deviations of the target, from which huber grows linearly", above=0, maximum=1e6
+    )
+
+    forgetting: Entries = entries_option(
+        "another task, on which a linear probe of the model's features is measured before the training and after it: "
+        'data = "topics.csv", label = "topic", and of texts text = "text"'
     )
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from explicate.errors import UsageError
-from explicate_training.config.checks import check_data, check_values
+from explicate_training.config.checks import check_data, check_forgetting, check_layers, check_values
 from explicate_training.config.sections import LabelledData, OutputConfig, TrainingOptions, option
 from explicate_training.data.demos import DEMO_IMAGES
 from explicate_training.interpretability.terms import Interpretability, absent, check_terms
@@ -119,6 +119,7 @@ class ImageConfig:
         check_terms(self)
         check_data(self.data, "the images", ("image_column", "group_column"), fixed=("task",))
         task_named(self.data.task).check_options(self.training)
+        check_forgetting(self.training, "data", "label")
         model = self.model
         if bool(model.base) == bool(model.architecture):
             raise UsageError(
@@ -129,6 +130,10 @@ class ImageConfig:
             raise UsageError(
                 "model.trained is head, but a new model has learnt nothing yet: train all, or set model.base"
             )
+        if model.architecture:
+            check_layers(self.training, "this one is new: leave it out, or set model.base")
+        if model.trained == "head":
+            check_layers(self.training, "model.trained is head, which freezes them: leave one of the two out")
         # A stage that halves a single pixel learns nothing, and torch's bf16 gradients of it are of memory that nobody
         # wrote.
         if model.architecture == "resnet" and 2**model.depth >= model.image_size:

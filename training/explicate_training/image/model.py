@@ -26,12 +26,13 @@ from explicate.errors import UsageError
 from explicate_bundle.images import Pixels, Preparation
 from explicate_training.image.config import ImageModelConfig
 from explicate_training.image.processor import ImageProcessor, read_processor
-from explicate_training.loop.pretrained import cannot_load
+from explicate_training.loop.pretrained import cannot_load, model_folder
 
 _PREDICTION_ROWS = 64
 _NEW_VIT_PATCH, _NEW_VIT_HEAD = 4, 16
 _MOST_PATCHES = 1024  # more are no players of an explanation
 _NEW = "new "
+_MAPS = 4  # axes of what a convolution makes
 
 
 class PixelsToLogits(nn.Module):
@@ -52,8 +53,15 @@ class PixelsToLogits(nn.Module):
             backbone.requires_grad_(False)
 
     def forward(self, pixels: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:  # noqa: ARG002 - the Trainer looks for the name
-        scaled = pixels.float() * self.get_buffer("scale") + self.get_buffer("shift")
-        return {"logits": self.model(pixel_values=scaled.permute(0, 3, 1, 2)).logits}
+        return {"logits": self.model(pixel_values=self._normal(pixels)).logits}
+
+    def backbone_states(self, pixels: Tensor) -> Tensor:
+        """What the backbone makes of them: maps [batch, channels, height, width], or tokens [batch, tokens, size]."""
+        states: Tensor = self.model.base_model(pixel_values=self._normal(pixels))[0]
+        return states
+
+    def _normal(self, pixels: Tensor) -> Tensor:
+        return (pixels.float() * self.get_buffer("scale") + self.get_buffer("shift")).permute(0, 3, 1, 2)
 
     def train(self, mode: bool = True) -> "PixelsToLogits":
         """As any module's, but a frozen backbone keeps the means that its normalisation has learnt."""
@@ -107,6 +115,19 @@ class ImageModel:
         outputs: NDArray[np.float32] = torch.cat(parts).float().cpu().numpy()
         return outputs
 
+    @torch.no_grad()
+    def features(self, pixels: Pixels, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """What the backbone makes of some of the pixels, float32 [places, features]: the mean over places or tokens."""
+        self.network.train(False)
+        device = next(self.network.parameters()).device
+        parts = []
+        for start in range(0, len(places), _PREDICTION_ROWS):
+            batch = torch.from_numpy(pixels[places[start : start + _PREDICTION_ROWS]]).to(device)
+            states = self.network.backbone_states(batch).float()
+            parts.append(states.flatten(2).mean(dim=2) if states.dim() == _MAPS else states.mean(dim=1))
+        features: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
+        return features
+
     def save(self, directory: Path) -> None:
         """Writes config.json, model.safetensors and preprocessor_config.json: a directory that can be a base again."""
         self.network.model.save_pretrained(directory)
@@ -119,7 +140,7 @@ def load_processor(config: ImageModelConfig) -> ImageProcessor:
     if config.architecture:
         return ImageProcessor(Preparation(config.image_size, config.image_size))
     try:
-        settings, _ = ImageProcessingMixin.get_image_processor_dict(config.base)
+        settings, _ = ImageProcessingMixin.get_image_processor_dict(model_folder(config.base))
     except (OSError, ValueError) as error:
         raise UsageError(_cannot_load(config.base, error)) from error
     return read_processor(settings, config.base)
@@ -148,10 +169,10 @@ def load_image_model(
 
 def _pretrained(base: str, outputs: Sequence[str], problem_type: str) -> PreTrainedModel:
     try:
-        settings = AutoConfig.from_pretrained(base, trust_remote_code=False)
+        settings = AutoConfig.from_pretrained(model_folder(base), trust_remote_code=False)
         _name_outputs(settings, outputs, problem_type)
         model: PreTrainedModel = AutoModelForImageClassification.from_pretrained(
-            base,
+            model_folder(base),
             config=settings,
             trust_remote_code=False,
             use_safetensors=True,

@@ -19,11 +19,13 @@ from explicate_training.image.augmentation import Draw, DrawOrder, augment
 from explicate_training.image.cleaning import REASONS, clean_images
 from explicate_training.image.config import AugmentationConfig, ImageConfig
 from explicate_training.image.data import ImageSet, list_images, read_content
+from explicate_training.image.forgetting import earlier_images, probe_of_images
 from explicate_training.image.game import image_game
 from explicate_training.image.masking import FieldPlayers, with_fields
 from explicate_training.image.model import load_image_model, load_processor
 from explicate_training.image.neighbours import neighbour_outputs, shrink
-from explicate_training.interpretability.players import Players
+from explicate_training.interpretability.players import Batch, Players
+from explicate_training.loop.forgetting import Remembered
 from explicate_training.loop.rows import FetchedRows
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, fit, one_thread
@@ -129,6 +131,20 @@ class ImageRun(Run[ImageConfig, ImageSet]):
                 "training.batch_size is 1, but this model normalises over the images of a batch (BatchNorm): use 2 or "
                 "more"
             )
+        probe = probe_of_images(self.config, self._model)
+        earlier = earlier_images(
+            self.config,
+            self.splits.train,
+            self.task,
+            self.labels,
+            model=self._model,
+            answers=lambda pixels: self._answers(pixels, np.arange(len(pixels))),
+            say=self.say,
+        )
+        self._remembered = [one for one in (probe, earlier) if one]
+
+    def remembered(self) -> list[Remembered]:
+        return self._remembered
 
     def plan(self) -> str:
         training, preparation = self.config.training, self._processor.preparation
@@ -183,10 +199,20 @@ class ImageRun(Run[ImageConfig, ImageSet]):
     def players(self) -> Players:
         return FieldPlayers()
 
+    def batch_of(self, name: str, rows: Sequence[int]) -> Batch:
+        return self._with_fields(self._fetch(name)(list(rows)), [(row, 0, row) for row in rows])
+
+    def answers_to(self, inputs: Batch) -> NDArray[np.floating[Any]]:
+        with one_thread(when=self._is_small):
+            return self._answers(inputs["pixels"].numpy(), np.arange(len(inputs["pixels"])))
+
     def predict(self, name: str) -> NDArray[np.floating[Any]]:
         images = self.splits.by_name()[name]
+        return self._answers(images.pixels, images.places)
+
+    def _answers(self, pixels: Pixels, places: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
         with one_thread(when=self._is_small):
-            return self.task.in_unit(self._model.predict(images.pixels, images.places), self.scale)
+            return self.task.in_unit(self._model.predict(pixels, places), self.scale)
 
     @property
     def _is_small(self) -> bool:
@@ -214,12 +240,12 @@ class ImageRun(Run[ImageConfig, ImageSet]):
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")
 
-    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:
-        """The test images, which become upright PNG files, with their labels."""
+    def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:
+        """The images of a split, which become upright PNG files, with their labels."""
         (folder / "held_out").mkdir()
         self._smaller: dict[int, NDArray[np.uint8]] = {}
-        test = self.splits.test
-        for number, (content, label) in enumerate(zip(test.contents, test.labels, strict=True)):
+        part = self.splits.by_name()[split]
+        for number, (content, label) in enumerate(zip(part.contents, part.labels, strict=True)):
             image = decode(read_content(content))
             if max(image.size) > _HELD_OUT_EDGE:
                 image.thumbnail((_HELD_OUT_EDGE, _HELD_OUT_EDGE), Image.Resampling.LANCZOS)
@@ -233,9 +259,7 @@ class ImageRun(Run[ImageConfig, ImageSet]):
         if self._smaller:
             outputs = outputs.copy()
             pixels = np.stack([*self._smaller.values()])
-            with one_thread(when=self._is_small):
-                answers = self._model.predict(pixels, np.arange(len(pixels)))
-            outputs[list(self._smaller)] = self.task.in_unit(answers, self.scale)
+            outputs[list(self._smaller)] = self._answers(pixels, np.arange(len(pixels)))
         return outputs
 
     def describe_model(self) -> TrainingRun:

@@ -14,11 +14,13 @@ from typing import Any  # outputs of transformers' models
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from explicate_training.interpretability.players import Batch, Players, drawn
 from explicate_training.interpretability.term import LossTerm, Shown
 from explicate_training.tasks.task import Loss, Task
 
+TERM = "term_"  # before the name of a term in the log
 OWN = "objective"  # the share of the objective's own loss
 _LABELS = "labels"
 _MASKED_VALIDATION = 2**32  # the seed of what is hidden in validation, beside those of the config
@@ -46,9 +48,21 @@ class StepAnswers:
     logits: Tensor = field(init=False)
     shown: Sequence[Shown] = field(init=False)
 
+    @property
+    def reusable(self) -> bool:
+        """Whether an answer depends on nothing but its row."""
+        return not _normalising(self.model)
+
     def answers(self, rows: Tensor, present: Tensor) -> Tensor:
-        """What the model answers to views of rows of the batch."""
-        return joined(self.views(rows, present))
+        """What the model answers to views of rows of the batch, with the means that its normalisation has learnt."""
+        normalising = _normalising(self.model)
+        for module in normalising:
+            module.train(False)
+        try:
+            return joined(self.views(rows, present))
+        finally:
+            for module in normalising:
+                module.train()
 
     def views(self, rows: Tensor, present: Tensor, **options: bool) -> list[Shown]:
         """The same as the model read it, in parts."""
@@ -63,11 +77,17 @@ class StepAnswers:
         return Shown(rows, inputs, self.model(**read, **options), group)
 
 
+def _normalising(model: nn.Module) -> list[nn.Module]:
+    """The layers that normalise over the rows of a batch, while they learn."""
+    return [module for module in model.modules() if isinstance(module, _BatchNorm) and module.training]
+
+
 def joined(parts: Iterable[Shown]) -> Tensor:
-    """The answers to all views in their order, float32."""
+    """The answers to all views in their order, in at least 32 bits."""
     parts = list(parts)
     order = torch.cat([part.group for part in parts]).argsort()
-    return torch.cat([part.outputs["logits"].float() for part in parts])[order]
+    logits = torch.cat([part.outputs["logits"] for part in parts])[order]
+    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 class StepLoss:

@@ -62,6 +62,7 @@ class Step(Protocol):
     present: Tensor  # bool [rows, players], which players the loss saw
     logits: Tensor  # float32 [rows, (members,) outputs], what the model answered then
     shown: Sequence[Shown]  # the same as the model read it, in parts
+    reusable: bool  # whether `logits` are what `answers` gives; not where the model normalises over the rows of a batch
 
     def answers(self, rows: Tensor, present: Tensor) -> Tensor:
         """What the model answers to views of rows of the batch, float32 [views, (members,) outputs].

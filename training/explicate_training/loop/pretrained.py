@@ -7,6 +7,12 @@ _IN_TOKENIZER_JSON = ("PreTrainedTokenizerFast", "TokenizersBackend")  # classes
 _OTHERS = {"tf_model.h5": "TensorFlow", "flax_model.msgpack": "Flax"}
 
 
+def model_folder(base: str) -> str:
+    """Where the model of a base is: of a finished run's folder, which a run may continue, the one inside it."""
+    folder = Path(base)
+    return str(folder / "model") if base and (folder / "run.json").is_file() else base
+
+
 def cannot_load(base: str, error: Exception, *, model_class: str, advice: str) -> str:
     """A sentence: what is wrong with the base, and what to give instead."""
     folder = Path(base)

@@ -4,7 +4,7 @@ import math
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar  # Any: JSON values; targets of any number type
 
@@ -20,9 +20,12 @@ from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.splits import Part, split_data
 from explicate_training.interpretability.masked_rows import MaskedRows
-from explicate_training.interpretability.players import Players
+from explicate_training.interpretability.measurement import Trained, trained
+from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.step_loss import StepLoss
 from explicate_training.interpretability.terms import active_terms, term_of
+from explicate_training.loop.device import placement
+from explicate_training.loop.forgetting import Forgetting, Remembered, forgetting_line
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Fitting, Outcome
 from explicate_training.loop.verdict import always_alike, judged, verdict
@@ -72,7 +75,9 @@ class Run(ABC, Generic[AnyOf, Part]):
         self.scale = self.task.scale(self.targets["train"])
         self.report, lines = self.describe_data()
         self.offsets: NDArray[np.float64] | None = None  # of the logits, for rare classes
+        self.measured: dict[str, Any] = {}  # by terms after the training, by their names; into metrics.json
         self.step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]
+        self.term_figures: dict[str, Any] = {}  # what terms of [interpretability] measured on validation rows
         if few := few_rows({name: len(part) for name, part in parts.items()}, config.data):
             self.warn(few)
             lines.append(f"note: {few}")
@@ -112,8 +117,8 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Writes the model, and what else explanations need."""
 
     @abstractmethod
-    def held_out(self, folder: Path) -> Iterable[dict[str, Any]]:
-        """The test rows as held_out.jsonl has them; what is not JSON goes into files of the folder."""
+    def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:
+        """The rows of a split as held_out.jsonl has them; what is not JSON goes into files of the folder."""
 
     def held_out_outputs(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """The model's answers to the test rows as `held_out` wrote them, of its answers to the rows themselves."""
@@ -144,6 +149,14 @@ class Run(ABC, Generic[AnyOf, Part]):
     def players(self) -> Players:
         """How its rows are shown with parts of them absent."""
 
+    @abstractmethod
+    def batch_of(self, name: str, rows: Sequence[int]) -> Batch:
+        """Some rows of a split as a batch, with what players need."""
+
+    @abstractmethod
+    def answers_to(self, inputs: Batch) -> NDArray[np.floating[Any]]:
+        """The model's answers float [views, outputs] to its inputs, in the unit of the target."""
+
     def groups(self) -> dict[str, NDArray[np.bool_]]:
         """Groups of test rows to measure apart, bool [rows] each, by what they are."""
         return {}
@@ -156,9 +169,14 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Titles of the validation metrics that the report draws, by name."""
         return dict(self.task.curves)
 
+    def remembered(self) -> list[Remembered]:
+        """What is measured before the training and after it, to tell what the model forgot; after `load`."""
+        return []
+
     def train(self, *, checkpoints: Path, resume: bool, progress: StepProgress) -> Outcome:
         """Trains the model. Raises ExplicateError when it diverges."""
         targets, training = self.targets["train"], self.config.training
+        self._forgetting = Forgetting(self.remembered())
         fitting = Fitting(
             self.task,
             training,
@@ -210,17 +228,24 @@ class Run(ABC, Generic[AnyOf, Part]):
         begin_s = time.monotonic()
         evaluations = {"validation": self._decided(self.evaluate("validation", self.predict("validation")))}
         evaluations["test"] = self.evaluate("test", self.predict("test"))
+        forgotten = self._forgetting.after()
         if self.tells_evaluation:
             say(f"evaluated in {duration(time.monotonic() - begin_s)}, fp32")
         metrics, found = self._compared(evaluations)
         for line in self.task.lines(metrics, counted=self.config.data.counted):
             say(line)
+        for one in forgotten.values():
+            say(forgetting_line(one))
+        metrics |= {"forgetting": forgotten} if forgotten else {}
+        easier = self._easier(outcome)
+        metrics |= {"interpretability": easier.as_json()} if easier else {}
+        metrics |= {"terms": self.measured} if self.measured else {}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         self.write_model(folder)
         rows = list(self.held_out(folder))
         self.verdict = found
         write_held_out(folder, rows, self.held_out_outputs(evaluations["test"].outputs))
-        description, config_toml = self._description(outcome), format_config(self.config)
+        description, config_toml = self._description(outcome, easier), format_config(self.config)
         (folder / "config.toml").write_text(config_toml, encoding="utf-8")
         for name, content in (("metrics", metrics), ("data", self.report)):
             write_json(folder / f"{name}.json", content)
@@ -242,10 +267,22 @@ class Run(ABC, Generic[AnyOf, Part]):
             explanations=self._explanations(test),
             slices=slices(self.groups(), self.task.sliced_by_row(test, self.labels), large_is_bad=large_is_bad),
             sliced=word,
+            forgetting=forgotten,
+            easier=easier,
             thresholds=self.task.thresholds(test, self.labels),
             baseline=(self.baseline, metrics[_key(self.baseline)]["test"]),
             **self.shown(test),
         )
+
+    def _easier(self, outcome: Outcome) -> Trained | None:
+        """What `[interpretability]` did; None where it is off."""
+        section, seed = self.config.interpretability, self.config.training.seed
+        if not active_terms(section):
+            return None
+        found = trained(self, section, self.step_loss, outcome.history, best_step=outcome.best_step, seed=seed)
+        for line in found.lines():
+            self.say(line)
+        return found
 
     def _explanations(self, test: Evaluation) -> Explanations:
         output = self.config.output
@@ -304,7 +341,7 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Answers to a split with their metrics."""
         return self.task.evaluate(outputs, self.targets[name], self.labels, counted=self.config.data.counted)
 
-    def _description(self, outcome: Outcome) -> TrainingRun:
+    def _description(self, outcome: Outcome, easier: Trained | None) -> TrainingRun:
         """The content of run.json."""
         record = self.describe_model()
         record.MergeFrom(self._predicts())
@@ -314,8 +351,10 @@ class Run(ABC, Generic[AnyOf, Part]):
                 data_sha256=self.sha256,
                 tool_versions=tool_versions(self.packages()),
                 precision=outcome.precision,
+                device=placement(self.config.training).name,
                 train_s=round(outcome.train_s, 1),
                 verdict=self.verdict,
+                interpretability=easier.as_message() if easier else None,
                 logit_offsets=[] if self.offsets is None else self.offsets.tolist(),
             )
         )

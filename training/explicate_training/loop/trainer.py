@@ -27,10 +27,12 @@ from torch.utils.data import DataLoader
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from explicate.errors import ExplicateError, UsageError
+from explicate.errors import ExplicateError
 from explicate_training.config.sections import TrainingOptions
-from explicate_training.interpretability.step_loss import StepLoss
+from explicate_training.interpretability.step_loss import TERM, StepLoss
 from explicate_training.loop.checkpoints import CheckpointRule, Patience, checkpoint_rule
+from explicate_training.loop.device import placement
+from explicate_training.loop.optimisers import trainer_options, unfreezing, weight_groups
 from explicate_training.loop.rows import EpochOrder
 from explicate_training.tasks.task import TargetScale, Task
 
@@ -60,41 +62,8 @@ def one_thread(*, when: bool) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def training_device() -> str:
-    """ "cuda", "mps" or "cpu": what the Trainer takes, too."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def use_bf16(wanted: str) -> bool:
-    """Resolves "auto", "bf16" or "fp32" for this machine. Raises UsageError when bf16 is wanted and not possible."""
-    if wanted == "auto":
-        return bf16_pays()
-    device = training_device()
-    if wanted == "bf16" and (device == "mps" or (device == "cuda" and not torch.cuda.is_bf16_supported())):
-        raise UsageError(f"training.precision is bf16, which this {device} device does not do: use auto or fp32")
-    return wanted == "bf16"
-
-
-def bf16_pays() -> bool:
-    """Whether the device that will train has bf16 arithmetic.
-
-    On a CPU that means AMX or AVX512-BF16: with the latter a step of MiniLM-L6 took 0.25 ms a token against 0.55 ms in
-    fp32; without either, bf16 is emulated and slower.
-    """
-    device = training_device()
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    if device == "mps" or not hasattr(torch.cpu, "get_capabilities"):  # an older torch does not tell
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
-
-
 _LOGS_PER_RUN = 100  # points of the loss curve
 _OF_TERMS = "interpretability_terms"  # the module of the terms' own weights
-TERM = "term_"  # before the name of a term in the log
 
 
 @dataclass(frozen=True)
@@ -129,9 +98,21 @@ class _Trainer(Trainer):
 
     order: EpochOrder
     rule: CheckpointRule
+    options: TrainingOptions
     step_loss: StepLoss | None
     _masking = False  # validation: whether players are hidden
     _batch_number = 0  # of a validation
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """As the Trainer's own, with our groups of weights."""
+        trained = self.model if model is None else model
+        assert trained is not None
+        if self.optimizer is None:
+            made, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            groups = weight_groups(trained, self.options, self.get_decay_parameter_names(trained))
+            self.optimizer = made(groups, **options)
+        optimiser: torch.optim.Optimizer = self.optimizer
+        return optimiser
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         rows: Any = self.train_dataset
@@ -222,9 +203,8 @@ def fit(
         outputs, wanted = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
         return task.validate(task.in_unit(outputs, scale), task.in_unit(wanted, scale), labels)
 
-    patience = config.early_stopping_patience
+    patience, step_loss = config.early_stopping_patience, fitting.step_loss
     imbalanced = task.imbalanced(fitting.targets, len(labels))
-    step_loss = fitting.step_loss
     rule = checkpoint_rule(task, config, imbalanced=imbalanced, masked=step_loss is not None and step_loss.hides)
     trainer = _Trainer(
         model=model,
@@ -234,9 +214,13 @@ def fit(
         eval_dataset=validation,
         compute_loss_func=task.loss(fitting.targets, len(task.outputs(labels)), config),
         compute_metrics=metrics,
-        callbacks=[fitting.callback, *([Patience(patience)] if patience else [])],
+        callbacks=[
+            fitting.callback,
+            *([Patience(patience)] if patience else []),
+            *unfreezing(model, config, math.ceil(len(order) / config.batch_size)),
+        ],
     )
-    trainer.order, trainer.rule, trainer.step_loss = order, rule, step_loss
+    trainer.order, trainer.rule, trainer.options, trainer.step_loss = order, rule, config, step_loss
     with _beside(model, step_loss):
         return _run(trainer, resume=fitting.resume)
 
@@ -248,7 +232,7 @@ def _beside(model: nn.Module, step_loss: StepLoss | None) -> Iterator[None]:
     if not len(modules):
         yield
         return
-    model.add_module(_OF_TERMS, modules)
+    model.add_module(_OF_TERMS, modules.to(next(model.parameters()).device))
     try:
         yield
     finally:
@@ -281,21 +265,23 @@ def _arguments(fitting: Fitting, rule: CheckpointRule, *, rows: int, evaluation_
     steps_per_epoch = math.ceil(rows / config.batch_size)
     steps = steps_per_epoch * config.epochs
     steps_per_evaluation = max(1, math.ceil(steps_per_epoch / config.evaluations_per_epoch))
-    return TrainingArguments(
+    place = placement(config)
+    arguments = TrainingArguments(
         output_dir=str(fitting.checkpoints),
         seed=config.seed,
-        use_cpu=training_device() == "cpu",
+        use_cpu=place.device == "cpu",
         # CUDA needs to be told to add in a fixed order; a CPU does so anyway.
-        full_determinism=training_device() == "cuda",
+        full_determinism=place.device == "cuda",
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.batch_size,
         per_device_eval_batch_size=evaluation_rows,
+        **trainer_options(config),
         learning_rate=config.learning_rate,
         lr_scheduler_type="constant_with_warmup" if config.schedule == "constant" else config.schedule,
         warmup_steps=math.ceil(config.warmup_fraction * steps),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_gradient_norm,
-        bf16=use_bf16(config.precision),
+        bf16=place.bf16,
         remove_unused_columns=False,
         average_tokens_across_devices=False,  # our loss is a mean already
         eval_strategy="steps",
@@ -310,11 +296,14 @@ def _arguments(fitting: Fitting, rule: CheckpointRule, *, rows: int, evaluation_
         logging_strategy="steps",
         logging_steps=max(1, steps // _LOGS_PER_RUN),
         logging_first_step=True,
-        dataloader_pin_memory=training_device() == "cuda",
+        dataloader_pin_memory=place.device == "cuda",
         disable_tqdm=True,
         report_to="none",
         log_level="error",
     )
+    if arguments.n_gpu > 1:  # or a step would be of so many batches, with one copy of the model in each GPU
+        arguments._n_gpu = 1
+    return arguments
 
 
 def _history(log: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:

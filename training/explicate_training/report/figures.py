@@ -54,6 +54,16 @@ def metric_curves(history: Sequence[Mapping[str, float]], best_step: int, titles
     return _with_best(figure, best_step)
 
 
+def masked_curve(points: Sequence[tuple[float, float, tuple[float, float] | None]], metric: str) -> str:
+    """A metric by the share of the parts that is removed: shares, values, and where there are some their intervals."""
+    figure, axes = _new("share of the parts that is removed", metric)
+    axes.plot([share for share, _, _ in points], [value for _, value, _ in points], color=_TRAIN, marker="o")
+    known = [(share, *ends) for share, _, ends in points if ends]
+    axes.fill_between(*map(list, zip(*known, strict=True)), color=_TRAIN, alpha=0.2, linewidth=0)
+    axes.set(xlim=(-0.02, 0.92))
+    return _svg(figure)
+
+
 def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
     """Counts by true class (down) and predicted class (across), coloured by the share of the true class."""
     matrix = np.asarray(counts)
@@ -197,9 +207,9 @@ def shape_functions(panels: Sequence[ShapePanel], *, axis: str) -> str:
             (_category_panel if panel.values is None else _number_panel)(axes, panel)
             axes.axhline(0, color=_GREY, linewidth=0.6)
             axes.set_ylim(min(ends) - margin, max(ends) + margin)
-            axes.set_title(_plain(panel.name) + (f"\n{_plain(panel.note)}" if panel.note else ""), fontsize=9)
+            axes.set_title(_plain(panel.name) + (f"\n{_plain(panel.note, 34)}" if panel.note else ""), fontsize=9)
             if not place % _PANELS_A_ROW:
-                axes.set_ylabel(_plain(axis), fontsize=8)
+                axes.set_ylabel(_plain(axis, 34), fontsize=8)
             if not place and len(panel.added) > 1:
                 axes.legend(frameon=False, fontsize=7)
         return _svg(figure)
@@ -266,9 +276,9 @@ def _with_best(figure: Figure, best_step: int) -> str:
     return _svg(figure)
 
 
-def _plain(label: str) -> str:
+def _plain(label: str, longest: int = 18) -> str:
     """A label cut to size, its dollars kept from being read as mathematics."""
-    return (label if len(label) <= 18 else label[:17] + "…").replace("$", r"\$")
+    return (label if len(label) <= longest else label[: longest - 1] + "…").replace("$", r"\$")
 
 
 def _svg(figure: Figure) -> str:

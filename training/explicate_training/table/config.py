@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from explicate.errors import UsageError
-from explicate_training.config.checks import check_data, check_values
+from explicate_training.config.checks import check_data, check_forgetting, check_layers, check_values
 from explicate_training.config.sections import (
     Entries,
     LabelledData,
@@ -98,11 +98,11 @@ class TableTrainingConfig(TrainingOptions):
 
     epochs: int = option(60, "passes over the training data, at most", minimum=1, maximum=100_000)
     batch_size: int = option(128, "rows in a step", minimum=1, maximum=65536)
-    learning_rate: float = option(2e-3, "highest learning rate of AdamW", above=0, maximum=1)
+    learning_rate: float = option(2e-3, "highest learning rate", above=0, maximum=1)
     schedule: str = option(
         "cosine", "fall of the learning rate: linear, cosine or constant", choices=("linear", "cosine", "constant")
     )
-    weight_decay: float = option(0.03, "AdamW's weight decay", minimum=0, maximum=10)
+    weight_decay: float = option(0.03, "weight decay", minimum=0, maximum=10)
     precision: str = option(
         "fp32", "fp32, bf16, or auto: bf16 where the hardware has it", choices=("auto", "bf16", "fp32")
     )
@@ -146,6 +146,8 @@ class TableConfig:
         check_values(self)
         check_terms(self)
         data = self.data
+        check_forgetting(self.training)
+        check_layers(self.training, "a table's network is new: leave it out")
         check_data(data, "the file to learn from", ("group_column",))
         for name in data.columns_with_labels().values():
             if name in data.columns:

@@ -165,6 +165,15 @@ class Classification(Task):
 
         return loss
 
+    def centred(self, logits: Tensor) -> Tensor:
+        """Their mean is 0: the same number added to all logits changes no probability."""
+        return logits - logits.mean(dim=1, keepdim=True)
+
+    def divergence(self, whole: Tensor, masked: Tensor) -> Tensor:
+        """KL(p ‖ q) of the classes."""
+        own, other = functional.log_softmax(whole, dim=1), functional.log_softmax(masked, dim=1)
+        return functional.kl_div(other, own, log_target=True, reduction="batchmean")
+
     def metrics(self, outputs: Outputs, targets: Targets, labels: Sequence[str], *, counted: str) -> Metrics:
         """Of logits float [rows, classes] and class indices; the AUROC of an absent class is None."""
         predicted = outputs.argmax(axis=1)
@@ -194,6 +203,10 @@ class Classification(Task):
             },
             "confusion_matrix": confusion_matrix(targets, predicted, labels=classes).tolist(),  # [true][predicted]
         }
+
+    def decided(self, outputs: Outputs) -> NDArray[Any] | None:
+        """The class with the highest logit."""
+        return np.asarray(outputs.argmax(axis=1))
 
     def one_answer(self, outputs: Outputs) -> bool:
         return len(np.unique(outputs.argmax(axis=1))) == 1

@@ -192,6 +192,15 @@ class MultiLabel(Task):
 
         return loss
 
+    def divergence(self, whole: Tensor, masked: Tensor) -> Tensor:
+        """Σ KL(p ‖ q) over the labels, each on its own."""
+        sides = [
+            functional.logsigmoid(sign * whole).exp()
+            * (functional.logsigmoid(sign * whole) - functional.logsigmoid(sign * masked))
+            for sign in (1, -1)
+        ]
+        return (sides[0] + sides[1]).sum(dim=1).mean()
+
     def metrics(self, outputs: Outputs, targets: Targets, labels: Sequence[str], *, counted: str) -> Metrics:
         """Of logits float [rows, labels]: a label is predicted from a probability of one half on.
 
@@ -215,6 +224,10 @@ class MultiLabel(Task):
             "log_loss": float(np.logaddexp(0, np.where(targets == 1, -outputs, outputs).astype(np.float64)).mean()),
             "per_class": per_label,
         }
+
+    def decided(self, outputs: Outputs) -> NDArray[Any] | None:
+        """Each label that is more probable than its absence."""
+        return np.asarray(outputs >= 0)
 
     def one_answer(self, outputs: Outputs) -> bool:
         given = outputs >= 0

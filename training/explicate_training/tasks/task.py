@@ -248,6 +248,17 @@ class Task(ABC):
     def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         """The loss of a model with a number of outputs; `targets` are those of all training rows."""
 
+    def centred(self, logits: Tensor) -> Tensor:
+        """Answers float [rows, outputs] without what does not count, such as what is added to all logits of a class."""
+        return logits
+
+    def divergence(self, whole: Tensor, masked: Tensor) -> Tensor:
+        """How far answers to masked rows are from those to the whole rows, float [rows, outputs] each, on average.
+
+        In nats; of numbers as normal distributions of the variance that the loss has it in, 1.
+        """
+        return (whole - masked).square().sum(dim=1).mean() / 2
+
     # Evaluation
 
     @abstractmethod
@@ -268,6 +279,10 @@ class Task(ABC):
         metrics = self.evaluate(outputs, targets, labels, counted="rows").metrics
         found = {name: metrics[name] or 0.0 for name in self.checkpoint_metrics}
         return {**found, "one_answer": float(self.one_answer(outputs))} if self.decided_metrics else found
+
+    def decided(self, outputs: Outputs) -> NDArray[Any] | None:
+        """What is answered, [rows] or [rows, labels], where it is a decision; None of numbers."""
+        return None
 
     def one_answer(self, outputs: Outputs) -> bool:
         """Whether all rows are answered alike, whatever they are."""

@@ -20,6 +20,7 @@ from explicate_training.data.cleaning import (
     twins,
 )
 from explicate_training.data.labels import SPLITS, Label, Split, objects
+from explicate_training.interpretability.texts.marks import Marks
 from explicate_training.tasks.registry import task_named
 from explicate_training.text.config import DataConfig
 from explicate_training.text.data import RawRow, TextSet
@@ -66,13 +67,17 @@ def clean_texts(rows: Sequence[RawRow], config: DataConfig) -> CleanTexts:
     usable = [row for place, row in enumerate(usable) if place not in split_two_ways]
     kept = _without_duplicates(usable, config.near_duplicate_threshold, report)
     kept.sort(key=lambda row: SPLITS.index(row.split))
+    explained = any(row.rationale is not None for row in kept)
     texts = TextSet(
+        rationales=objects([row.rationale for row in kept]) if explained else None,
         texts=objects([row.texts for row in kept]),
         labels=objects([row.label for row in kept]),
         splits=objects([row.split for row in kept]),
     )
     check_cleaned(texts.labels_by_split(), report, task, config)
-    digest = digest_of([row.split, *row.texts, task.plain(row.label)] for row in kept)
+    digest = digest_of(
+        [row.split, *row.texts, task.plain(row.label), *([row.rationale] if explained else [])] for row in kept
+    )
     return CleanTexts(texts, report, digest)
 
 
@@ -82,6 +87,7 @@ class _Row:
     texts: tuple[str, ...]
     label: Label
     folded: tuple[str, ...]
+    rationale: Marks | None
 
 
 def _compared(rows: Sequence[_Row]) -> tuple[list[Split], list[tuple[str, ...]]]:
@@ -105,7 +111,7 @@ def _usable(rows: Sequence[RawRow], report: TextCleaningReport, *, pairs: bool) 
         elif any("\ud800" <= character <= "\udfff" for text in texts for character in text):
             report.drop(INVALID)  # a lone surrogate has no UTF-8 form, and tokenizers read UTF-8
         else:
-            usable.append(_Row(row.split, texts, row.label, tuple(map(fold, texts))))
+            usable.append(_Row(row.split, texts, row.label, tuple(map(fold, texts)), row.rationale))
     return usable
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from explicate.errors import UsageError
-from explicate_training.config.checks import check_data, check_values
+from explicate_training.config.checks import check_data, check_forgetting, check_values
 from explicate_training.config.sections import LabelledData, OutputConfig, TrainingOptions, option
 from explicate_training.data.demos import DEMO_TEXTS
 from explicate_training.interpretability.terms import Interpretability, absent, check_terms
@@ -92,5 +92,6 @@ class Config:
             self.data, "the file to learn from", ("text_column", "text_pair_column"), fixed=("task", "text_pair_column")
         )
         task_named(self.data.task).check_options(self.training)
+        check_forgetting(self.training, "data", "label", "text")
         if not self.model.base:
             raise UsageError("model.base must not be empty: give a Hugging Face directory or name, or minilm-l6")

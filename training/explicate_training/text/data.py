@@ -16,6 +16,8 @@ from explicate_training.data.files import Columns, read_files
 from explicate_training.data.header import Tell, Wanted, quietly
 from explicate_training.data.labels import Label, Split, label_name, settle_labels
 from explicate_training.data.splits import LabelledSet
+from explicate_training.interpretability.texts.marks import OPTION as RATIONALES
+from explicate_training.interpretability.texts.marks import Marks, RationaleColumn
 from explicate_training.tasks.registry import task_named
 from explicate_training.text.config import DataConfig
 
@@ -28,6 +30,7 @@ class RawRow:
     text: str | None
     label: Label | None
     text_pair: str | None = None  # the second text of a pair
+    rationale: Marks | None = None  # the parts of it that its rationale names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +40,14 @@ class TextSet(LabelledSet):
     strata_of_all = False
 
     texts: NDArray[Any]  # object: tuple of one text or two
+    rationales: NDArray[Any] | None = None  # object: Marks, None of a row without; where a column has them
 
 
-def read_rows(config: DataConfig, tell: Tell = quietly) -> list[RawRow]:
+def read_rows(config: DataConfig, tell: Tell = quietly, *, rationales: RationaleColumn | None = None) -> list[RawRow]:
     """All rows of the configured source, in its order: train, then validation and test if there are any.
 
-    Raises UsageError when a file is missing or unreadable, lacks a column, or holds something else than texts in it.
+    Raises UsageError when a file is missing or unreadable, lacks a column, or holds something else than texts in it, or
+    a rationale that is not in its text.
     """
     if config.demo:
         return [
@@ -53,10 +58,13 @@ def read_rows(config: DataConfig, tell: Tell = quietly) -> list[RawRow]:
     required = {"data.text_column": config.text_column, **config.columns_with_labels()}
     if config.text_pair_column:
         required["data.text_pair_column"] = config.text_pair_column
+    if rationales is not None:
+        required[RATIONALES] = rationales.name
     rows: list[RawRow] = []
     for part in read_files(config, Wanted(required), tell):
         labels = task_named(config.task).read_labels(part.values, config, origin=f"{part.origin}, {part.split}")
-        rows += _rows(part, config.text_column, config.text_pair_column, labels)
+        found = _rows(part, config.text_column, config.text_pair_column, labels)
+        rows += found if rationales is None else _with_rationales(found, part, rationales)
     settled = settle_labels([row.label for row in rows], config, tell)
     return [replace(row, label=label) for row, label in zip(rows, settled, strict=True)]
 
@@ -65,6 +73,16 @@ def _rows(part: Columns, column: str, pair_column: str, labels: Sequence[Label |
     texts = _texts(part, column, "data.text_column")
     pairs = _texts(part, pair_column, "data.text_pair_column") if pair_column else [None] * len(texts)
     return [RawRow(part.split, *cells) for cells in zip(texts, labels, pairs, strict=True)]
+
+
+def _with_rationales(rows: Sequence[RawRow], part: Columns, column: RationaleColumn) -> list[RawRow]:
+    """Rows with what their cells name; those without a text are left out later anyway."""
+    found = []
+    for number, (row, cell) in enumerate(zip(rows, part.values[column.name], strict=True), start=1):
+        texts = [text for text in (row.text, row.text_pair) if text is not None]
+        where = f"{part.origin}, {part.split} row {number}"
+        found.append(replace(row, rationale=column.marks(cell, texts, where) if texts else None))
+    return found
 
 
 def _texts(part: Columns, column: str, option: str) -> list[str | None]:

@@ -6,17 +6,15 @@ exactly, so that nothing counts as near-identical that is not; the chance to mis
 in a million.
 """
 
-import re
 import unicodedata
 
 from datasketch import MinHash, MinHashLSH
 
+from explicate_bundle.players.word_swaps import UNSPACED
+
 _PERMUTATIONS = 128
 _HIGHEST_MISS = 1e-6
 _SHINGLE_WORDS = 3
-
-# Scripts written without spaces (Thai, Lao, Myanmar, Khmer, kana, Han): each character counts as a word.
-_UNSPACED = re.compile(r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff])")
 
 
 class _FoldedCharacters(dict[int, str]):
@@ -45,7 +43,8 @@ def visible(text: str) -> str:
 
 def shingles(folded: str) -> frozenset[str]:
     """The word 3-grams of a folded text; the whole text when it has fewer words."""
-    words = _UNSPACED.sub(r" \1 ", folded).split()
+    # Of scripts without spaces each character counts as a word.
+    words = UNSPACED.sub(r" \1 ", folded).split()
     last = max(1, len(words) - _SHINGLE_WORDS + 1)
     return frozenset(" ".join(words[start : start + _SHINGLE_WORDS]) for start in range(last))
 

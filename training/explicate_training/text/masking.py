@@ -20,6 +20,7 @@ OWNERS = "players"
 """Of each token the player that it belongs to, int64 [rows, tokens]; NO_PLAYER for tokens that always stay."""
 _TOGETHER = 4  # parts of like length that views are read in, of at least so many:
 _FEWEST_TOGETHER = 8
+_ENCODED_TOGETHER = 1000  # texts: their encodings take much more memory than what is kept of them
 
 
 class TextPlayers(Players):
@@ -82,9 +83,13 @@ def text_players(
     model: TextModel, rows: Sequence[Sequence[str]]
 ) -> list[tuple[list[tuple[int, Places]], NDArray[np.int64]]]:
     """Of each row its players, the text that each is of with its places there, and the player of each token."""
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    encodings = model.tokenizer(*columns, truncation=True, max_length=model.max_tokens).encodings
-    return [_of_row(model, texts, encoding) for texts, encoding in zip(rows, encodings, strict=True)]
+    found = []
+    for start in range(0, len(rows), _ENCODED_TOGETHER):
+        part = rows[start : start + _ENCODED_TOGETHER]
+        columns = [list(column) for column in zip(*part, strict=True)]
+        encodings = model.tokenizer(*columns, truncation=True, max_length=model.max_tokens).encodings
+        found += [_of_row(model, texts, encoding) for texts, encoding in zip(part, encodings, strict=True)]
+    return found
 
 
 def _of_row(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, set_seed
 
 from explicate.errors import UsageError
-from explicate_training.loop.pretrained import cannot_load
+from explicate_training.loop.pretrained import cannot_load, model_folder
 from explicate_training.loop.rows import EpochOrder
 from explicate_training.text.config import ModelConfig
 from explicate_training.text.positions import UnknownPositions, first_position
@@ -138,6 +138,24 @@ class TextModel:
             logits[places] = self.model(**batch.to(self.model.device)).logits.float().cpu().numpy()
         return logits
 
+    @torch.no_grad()
+    def features(self, rows: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+        """What the encoder makes of each row, float32 [rows, hidden]: the mean of its tokens' last states."""
+        self.model.train(False)
+        encoded = self.encode(rows)
+        order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]["input_ids"]))
+        parts = []
+        for start in range(0, len(order), _PREDICTION_ROWS):
+            batch = self.tokenizer.pad(
+                [encoded[place] for place in order[start : start + _PREDICTION_ROWS]], return_tensors="pt"
+            )
+            batch = batch.to(self.model.device)
+            states = self.model.base_model(**batch)[0].float()  # [rows, tokens, hidden]
+            read = batch["attention_mask"][:, :, None]
+            parts.append(((states * read).sum(dim=1) / read.sum(dim=1)).cpu().numpy())
+        features: NDArray[np.float32] = np.concatenate(parts)[np.argsort(order)]
+        return features
+
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     """The first texts of all rows and, where there are any, the second ones."""
@@ -185,13 +203,16 @@ def load_text_model(
 
 
 def resolve_base(base: str) -> str:
-    """The directory of a named or packaged base model, which UsageError says is missing; all else as it is."""
+    """The directory of a named or packaged base model, or of a run; all else as it is.
+
+    Raises UsageError when it is missing.
+    """
     if base in _PACKAGES:
         package = _PACKAGES[base]
     elif base.startswith(_PACKAGE_PREFIX):
         package = base.removeprefix(_PACKAGE_PREFIX)
     else:
-        return base
+        return model_folder(base)
     try:
         directory = Path(str(resources.files(package) / "model"))
     except (ModuleNotFoundError, ValueError):

@@ -48,6 +48,8 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         base_model=bundle.provenance.base_model,
         model_card=response.model_card,
         runtimes=tuple(_runtime_trial(trial) for trial in response.runtimes),
+        devices=tuple(copied(model_info.ModelDevice, device) for device in response.devices),
+        device_reason=response.device_reason,
         columns=tuple(_column(column, bundle.tabular.missing_words) for column in bundle.tabular.columns),
         background_rows=bundle.tabular.background_rows,
         target_name=bundle.target_name,
@@ -61,6 +63,8 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         verdict=_verdict(bundle.verdict) if bundle.HasField("verdict") else None,
         metric_intervals={name: (ends.lower, ends.upper) for name, ends in bundle.metric_intervals.items()},
         logit_offsets=tuple(bundle.logit_offsets),
+        variants=tuple(_variants(bundle)),
+        interpretability=_interpretability(bundle.interpretability) if bundle.HasField("interpretability") else None,
     )
 
 
@@ -92,6 +96,18 @@ def _verdict(verdict: bundle_pb.Verdict) -> model_info.Verdict:
         for rival in verdict.rivals
     )
     return copied(model_info.Verdict, verdict, rivals=rivals, interval=_ends(verdict, "interval"))
+
+
+def _interpretability(measured: bundle_pb.Interpretability) -> model_info.Interpretability:
+    return copied(model_info.Interpretability, measured, metrics=tuple(map(_interpretability_metric, measured.metrics)))
+
+
+def _interpretability_metric(metric: bundle_pb.InterpretabilityMetric) -> model_info.InterpretabilityMetric:
+    figures = tuple(
+        copied(model_info.InterpretabilityFigure, one, interval=(one.interval.lower, one.interval.upper))
+        for one in metric.figures
+    )
+    return copied(model_info.InterpretabilityMetric, metric, figures=figures)
 
 
 def _ends(
@@ -137,6 +153,12 @@ def model_status(status: model_pb.ModelStatus) -> model_info.ModelStatus:
         state=name_of(model_pb.ModelState, status.state),
         kind="-".join(filter(None, kind)),
     )
+
+
+def _variants(bundle: bundle_pb.Bundle) -> Iterable[model_info.ModelVariant]:
+    sizes = {file.name: file.size_bytes for file in bundle.files}
+    for variant in bundle.variants:
+        yield copied(model_info.ModelVariant, variant, size_bytes=sizes.get(variant.file, 0))
 
 
 def _runtime_trial(trial: model_pb.RuntimeTrial) -> model_info.RuntimeTrial:

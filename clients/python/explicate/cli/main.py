@@ -30,7 +30,9 @@ COMMAND_GROUP = "explicate.commands"
 # Headings of `explicate --help`, in the order in which a model is made and used, by the entry point's name.
 _HEADINGS = {
     "training": "Make a model",
+    "studies": "Make a model",
     "export": "Publish it as a bundle",
+    "standards": "Measure it",
     "server": "Serve it",
     "client": "Ask a server",
 }

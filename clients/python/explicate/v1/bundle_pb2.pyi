@@ -324,6 +324,8 @@ class Bundle(_message.Message):
     VERDICT_FIELD_NUMBER: _builtins.int
     METRIC_INTERVALS_FIELD_NUMBER: _builtins.int
     LOGIT_OFFSETS_FIELD_NUMBER: _builtins.int
+    VARIANTS_FIELD_NUMBER: _builtins.int
+    INTERPRETABILITY_FIELD_NUMBER: _builtins.int
     format_version: _builtins.int
     """Version of this format: 1."""
     model: _builtins.str
@@ -406,6 +408,16 @@ class Bundle(_message.Message):
         They are part of the graph. Empty: nothing was added.
         """
 
+    @_builtins.property
+    def variants(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelVariant]:
+        """The same graph in other precisions, each in a file of its own beside model.onnx. A server takes one where it suits the
+        device and meets the golden inputs there; every answer names the precision that served.
+        """
+
+    @_builtins.property
+    def interpretability(self) -> Global___Interpretability:
+        """How well the model can be explained, measured on held-out inputs at export; unset if that was not measured."""
+
     def __init__(
         self,
         *,
@@ -431,10 +443,12 @@ class Bundle(_message.Message):
         verdict: Global___Verdict | None = ...,
         metric_intervals: _abc.Mapping[_builtins.str, Global___Interval] | None = ...,
         logit_offsets: _abc.Iterable[_builtins.float] | None = ...,
+        variants: _abc.Iterable[Global___ModelVariant] | None = ...,
+        interpretability: Global___Interpretability | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "create_time", b"create_time", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "image", b"image", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "create_time", b"create_time", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "image", b"image", "interpretability", b"interpretability", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "input_kind", b"input_kind", "kind", b"kind", "logit_offsets", b"logit_offsets", "metric_intervals", b"metric_intervals", "metrics", b"metrics", "model", b"model", "objective", b"objective", "precision", b"precision", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "input_kind", b"input_kind", "interpretability", b"interpretability", "kind", b"kind", "logit_offsets", b"logit_offsets", "metric_intervals", b"metric_intervals", "metrics", b"metrics", "model", b"model", "objective", b"objective", "precision", b"precision", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "variants", b"variants", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["golden_reduced_tolerance"]  # noqa: Y015
     _WhichOneofArgType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance"]  # noqa: Y015
@@ -446,6 +460,183 @@ class Bundle(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__target_name) -> _WhichOneofReturnType__target_name | None: ...
 
 Global___Bundle: _TypeAlias = Bundle  # noqa: Y015
+
+@_typing.final
+class ModelVariant(_message.Message):
+    """ModelVariant is the graph in another precision. Its inputs and its output have the names and types of model.onnx."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRECISION_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    OUTPUT_TOLERANCE_FIELD_NUMBER: _builtins.int
+    OUTPUT_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    ATTRIBUTION_TOLERANCE_FIELD_NUMBER: _builtins.int
+    ATTRIBUTION_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    ORDERED_PAIRS_FIELD_NUMBER: _builtins.int
+    precision: _builtins.str
+    """Its numeric precision: "fp16", "bf16" or "int8"."""
+    file: _builtins.str
+    """Its file, such as "model.fp16.onnx": one of `files`, which say its size and digest."""
+    output_tolerance: _builtins.float
+    """How closely the golden outputs must be met: the largest absolute difference of a probability, or of a regression's
+    value.
+    """
+    output_difference: _builtins.float
+    """What export measured of that on its own machine."""
+    attribution_tolerance: _builtins.float
+    """How closely the golden attributions must be met: ||a - b|| / ||b|| of each input's."""
+    attribution_difference: _builtins.float
+    """What export measured of that on its own machine."""
+    ordered_pairs: _builtins.int
+    """Pairs of players of one input whose intervals do not overlap in model.onnx's precision: the variant has each of
+    them in the same order.
+    """
+    def __init__(
+        self,
+        *,
+        precision: _builtins.str = ...,
+        file: _builtins.str = ...,
+        output_tolerance: _builtins.float = ...,
+        output_difference: _builtins.float = ...,
+        attribution_tolerance: _builtins.float = ...,
+        attribution_difference: _builtins.float = ...,
+        ordered_pairs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribution_difference", b"attribution_difference", "attribution_tolerance", b"attribution_tolerance", "file", b"file", "ordered_pairs", b"ordered_pairs", "output_difference", b"output_difference", "output_tolerance", b"output_tolerance", "precision", b"precision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelVariant: _TypeAlias = ModelVariant  # noqa: Y015
+
+@_typing.final
+class Interpretability(_message.Message):
+    """Interpretability says how well a model can be explained: metrics of what explanations of it say and cost, measured on
+    held-out inputs through the bundle's own graph in a server's runtime, kernel-shap at its defaults. Intervals are the
+    percentiles of a bootstrap over the inputs.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METRICS_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    ROWS_SHA256_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    EVALUATOR_VERSION_FIELD_NUMBER: _builtins.int
+    RUNTIME_FIELD_NUMBER: _builtins.int
+    inputs: _builtins.int
+    """Held-out inputs."""
+    rows_sha256: _builtins.str
+    """SHA-256 of the file of held-out rows that they were drawn from, in hexadecimal."""
+    seed: _builtins.int
+    """Seed of the draw and of the explanations."""
+    confidence: _builtins.float
+    """Of the intervals, such as 0.95."""
+    evaluator_version: _builtins.str
+    """The version of the metrics' implementation; figures of two versions are not comparable."""
+    runtime: _builtins.str
+    """Runtime, device and numeric precision, such as "onnxruntime-cpu fp32"."""
+    @_builtins.property
+    def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___InterpretabilityMetric]:
+        """The metrics, those that could not be measured among them."""
+
+    def __init__(
+        self,
+        *,
+        metrics: _abc.Iterable[Global___InterpretabilityMetric] | None = ...,
+        inputs: _builtins.int = ...,
+        rows_sha256: _builtins.str = ...,
+        seed: _builtins.int = ...,
+        confidence: _builtins.float = ...,
+        evaluator_version: _builtins.str = ...,
+        runtime: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "evaluator_version", b"evaluator_version", "inputs", b"inputs", "metrics", b"metrics", "rows_sha256", b"rows_sha256", "runtime", b"runtime", "seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Interpretability: _TypeAlias = Interpretability  # noqa: Y015
+
+@_typing.final
+class InterpretabilityMetric(_message.Message):
+    """InterpretabilityMetric is one metric, such as "additive_r2"."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    FIGURES_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its id."""
+    title: _builtins.str
+    """The same for people."""
+    sentence: _builtins.str
+    """What its figures say, in a sentence; empty where it could not be measured."""
+    missing: _builtins.str
+    """Why it could not be measured; empty where it was."""
+    @_builtins.property
+    def figures(self) -> _containers.RepeatedCompositeFieldContainer[Global___InterpretabilityFigure]:
+        """Its figures, the main one first."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        title: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+        figures: _abc.Iterable[Global___InterpretabilityFigure] | None = ...,
+        missing: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["figures", b"figures", "id", b"id", "missing", b"missing", "sentence", b"sentence", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InterpretabilityMetric: _TypeAlias = InterpretabilityMetric  # noqa: Y015
+
+@_typing.final
+class InterpretabilityFigure(_message.Message):
+    """InterpretabilityFigure is a statistic of a metric over the inputs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, such as "additive_r2.median"."""
+    value: _builtins.float
+    """Its value."""
+    inputs: _builtins.int
+    """How many of the inputs it rests on."""
+    @_builtins.property
+    def interval(self) -> Global___Interval:
+        """Where it lies."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.float = ...,
+        interval: Global___Interval | None = ...,
+        inputs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "interval", b"interval", "name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InterpretabilityFigure: _TypeAlias = InterpretabilityFigure  # noqa: Y015
 
 @_typing.final
 class Interval(_message.Message):
@@ -984,6 +1175,7 @@ class TextSchema(_message.Message):
     MASK_ID_FIELD_NUMBER: _builtins.int
     TOKEN_DROPPING_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
+    FORBIDDEN_FIELD_NUMBER: _builtins.int
     max_tokens: _builtins.int
     """Tokens the model reads at most, special tokens included."""
     first_position: _builtins.int
@@ -1004,6 +1196,10 @@ class TextSchema(_message.Message):
         "position_ids" and "token_type_ids".
         """
 
+    @_builtins.property
+    def forbidden(self) -> _containers.RepeatedCompositeFieldContainer[Global___WordList]:
+        """Lists of words, within which the model was trained to answer alike whichever is in a text."""
+
     def __init__(
         self,
         *,
@@ -1014,16 +1210,41 @@ class TextSchema(_message.Message):
         mask_id: _builtins.int | None = ...,
         token_dropping: _builtins.bool = ...,
         pairs: _builtins.bool = ...,
+        forbidden: _abc.Iterable[Global___WordList] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id", "mask_id", b"mask_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id", "first_position", b"first_position", "inputs", b"inputs", "mask_id", b"mask_id", "max_tokens", b"max_tokens", "padding_id", b"padding_id", "pairs", b"pairs", "token_dropping", b"token_dropping"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id", "first_position", b"first_position", "forbidden", b"forbidden", "inputs", b"inputs", "mask_id", b"mask_id", "max_tokens", b"max_tokens", "padding_id", b"padding_id", "pairs", b"pairs", "token_dropping", b"token_dropping"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__mask_id: _TypeAlias = _typing.Literal["mask_id"]  # noqa: Y015
     _WhichOneofArgType__mask_id: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mask_id) -> _WhichOneofReturnType__mask_id | None: ...
 
 Global___TextSchema: _TypeAlias = TextSchema  # noqa: Y015
+
+@_typing.final
+class WordList(_message.Message):
+    """WordList is words that may take each other's place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The words, at least two, whatever their case."""
+
+    def __init__(
+        self,
+        *,
+        words: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WordList: _TypeAlias = WordList  # noqa: Y015
 
 @_typing.final
 class BundleFile(_message.Message):

@@ -144,6 +144,7 @@ class ModelStatus(_message.Message):
     GRAPH_BYTES_FIELD_NUMBER: _builtins.int
     PREVIOUS_OF_FIELD_NUMBER: _builtins.int
     OBJECTIVE_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name."""
     version: _builtins.int
@@ -176,6 +177,10 @@ class ModelStatus(_message.Message):
     def previous_of(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Labels that point elsewhere now and at it before: where RollbackModel would move them."""
 
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The devices that serve it, such as "cpu" or "cuda:1"; those that were lost are left out. Empty unless it is ready."""
+
     def __init__(
         self,
         *,
@@ -192,10 +197,11 @@ class ModelStatus(_message.Message):
         graph_bytes: _builtins.int | None = ...,
         previous_of: _abc.Iterable[_builtins.str] | None = ...,
         objective: _bundle_pb2.Objective.ValueType = ...,
+        devices: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_bundle_digest", b"_bundle_digest", "_graph_bytes", b"_graph_bytes", "_precision", b"_precision", "_reason", b"_reason", "_runtime", b"_runtime", "bundle_digest", b"bundle_digest", "graph_bytes", b"graph_bytes", "precision", b"precision", "reason", b"reason", "runtime", b"runtime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bundle_digest", b"_bundle_digest", "_graph_bytes", b"_graph_bytes", "_precision", b"_precision", "_reason", b"_reason", "_runtime", b"_runtime", "bundle_digest", b"bundle_digest", "graph_bytes", b"graph_bytes", "input_kind", b"input_kind", "labels", b"labels", "leases", b"leases", "model", b"model", "objective", b"objective", "precision", b"precision", "previous_of", b"previous_of", "reason", b"reason", "runtime", b"runtime", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bundle_digest", b"_bundle_digest", "_graph_bytes", b"_graph_bytes", "_precision", b"_precision", "_reason", b"_reason", "_runtime", b"_runtime", "bundle_digest", b"bundle_digest", "devices", b"devices", "graph_bytes", b"graph_bytes", "input_kind", b"input_kind", "labels", b"labels", "leases", b"leases", "model", b"model", "objective", b"objective", "precision", b"precision", "previous_of", b"previous_of", "reason", b"reason", "runtime", b"runtime", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__bundle_digest: _TypeAlias = _typing.Literal["bundle_digest"]  # noqa: Y015
     _WhichOneofArgType__bundle_digest: _TypeAlias = _typing.Literal["_bundle_digest", b"_bundle_digest"]  # noqa: Y015
@@ -275,8 +281,12 @@ class GetModelResponse(_message.Message):
     GRANULARITIES_FIELD_NUMBER: _builtins.int
     MASKINGS_FIELD_NUMBER: _builtins.int
     DEFAULT_OPTIONS_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
+    DEVICE_REASON_FIELD_NUMBER: _builtins.int
     model_card: _builtins.str
     """Its model card in Markdown; unset if the bundle has none."""
+    device_reason: _builtins.str
+    """Why it is not on another kind of device, where the choice was left to the server; unset if there is nothing to say."""
     @_builtins.property
     def status(self) -> Global___ModelStatus:
         """Its state."""
@@ -324,6 +334,10 @@ class GetModelResponse(_message.Message):
         the version is ready.
         """
 
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelDevice]:
+        """The devices that it was to be loaded on, those that do not serve it included; empty unless it is ready."""
+
     def __init__(
         self,
         *,
@@ -339,16 +353,80 @@ class GetModelResponse(_message.Message):
         granularities: _abc.Iterable[_explanation_pb2.Granularity.ValueType] | None = ...,
         maskings: _abc.Iterable[_explanation_pb2.Masking.ValueType] | None = ...,
         default_options: _abc.Iterable[_explanation_pb2.ExplainOptions] | None = ...,
+        devices: _abc.Iterable[Global___ModelDevice] | None = ...,
+        device_reason: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_model_card", b"_model_card", "bundle", b"bundle", "limits", b"limits", "model_card", b"model_card", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_device_reason", b"_device_reason", "_model_card", b"_model_card", "bundle", b"bundle", "device_reason", b"device_reason", "limits", b"limits", "model_card", b"model_card", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_model_card", b"_model_card", "bundle", b"bundle", "default_options", b"default_options", "granularities", b"granularities", "labels", b"labels", "limits", b"limits", "maskings", b"maskings", "methods", b"methods", "model_card", b"model_card", "runtimes", b"runtimes", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_device_reason", b"_device_reason", "_model_card", b"_model_card", "bundle", b"bundle", "default_options", b"default_options", "device_reason", b"device_reason", "devices", b"devices", "granularities", b"granularities", "labels", b"labels", "limits", b"limits", "maskings", b"maskings", "methods", b"methods", "model_card", b"model_card", "runtimes", b"runtimes", "shadow", b"shadow", "status", b"status", "traffic", b"traffic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__device_reason: _TypeAlias = _typing.Literal["device_reason"]  # noqa: Y015
+    _WhichOneofArgType__device_reason: _TypeAlias = _typing.Literal["_device_reason", b"_device_reason"]  # noqa: Y015
     _WhichOneofReturnType__model_card: _TypeAlias = _typing.Literal["model_card"]  # noqa: Y015
     _WhichOneofArgType__model_card: _TypeAlias = _typing.Literal["_model_card", b"_model_card"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__device_reason) -> _WhichOneofReturnType__device_reason | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__model_card) -> _WhichOneofReturnType__model_card | None: ...
 
 Global___GetModelResponse: _TypeAlias = GetModelResponse  # noqa: Y015
+
+@_typing.final
+class ModelDevice(_message.Message):
+    """ModelDevice is what one device does for a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_FIELD_NUMBER: _builtins.int
+    SERVES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    CPU_NODES_FIELD_NUMBER: _builtins.int
+    LANES_FIELD_NUMBER: _builtins.int
+    OUT_OF_MEMORY_FIELD_NUMBER: _builtins.int
+    device: _builtins.str
+    """Its kind and number, such as "cuda:1"; "cpu" has no number."""
+    serves: _builtins.bool
+    """Whether it serves."""
+    reason: _builtins.str
+    """Why not; unset if it serves."""
+    nodes: _builtins.int
+    """Nodes of the graph as it runs; unset for the CPU, and where the runtime does not tell."""
+    cpu_nodes: _builtins.int
+    """Those of them that the CPU runs, because the device cannot; unset as `nodes` is."""
+    lanes: _builtins.int
+    """Batches that may run at once on it."""
+    out_of_memory: _builtins.int
+    """Batches that did not fit in its memory and were run in halves."""
+    def __init__(
+        self,
+        *,
+        device: _builtins.str = ...,
+        serves: _builtins.bool = ...,
+        reason: _builtins.str | None = ...,
+        nodes: _builtins.int | None = ...,
+        cpu_nodes: _builtins.int | None = ...,
+        lanes: _builtins.int = ...,
+        out_of_memory: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cpu_nodes", b"_cpu_nodes", "_nodes", b"_nodes", "_reason", b"_reason", "cpu_nodes", b"cpu_nodes", "nodes", b"nodes", "reason", b"reason"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpu_nodes", b"_cpu_nodes", "_nodes", b"_nodes", "_reason", b"_reason", "cpu_nodes", b"cpu_nodes", "device", b"device", "lanes", b"lanes", "nodes", b"nodes", "out_of_memory", b"out_of_memory", "reason", b"reason", "serves", b"serves"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cpu_nodes: _TypeAlias = _typing.Literal["cpu_nodes"]  # noqa: Y015
+    _WhichOneofArgType__cpu_nodes: _TypeAlias = _typing.Literal["_cpu_nodes", b"_cpu_nodes"]  # noqa: Y015
+    _WhichOneofReturnType__nodes: _TypeAlias = _typing.Literal["nodes"]  # noqa: Y015
+    _WhichOneofArgType__nodes: _TypeAlias = _typing.Literal["_nodes", b"_nodes"]  # noqa: Y015
+    _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
+    _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cpu_nodes) -> _WhichOneofReturnType__cpu_nodes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__nodes) -> _WhichOneofReturnType__nodes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
+
+Global___ModelDevice: _TypeAlias = ModelDevice  # noqa: Y015
 
 @_typing.final
 class ModelLabel(_message.Message):
@@ -900,6 +978,7 @@ class RuntimeTrial(_message.Message):
     LOGIT_DIFFERENCE_FIELD_NUMBER: _builtins.int
     ATTRIBUTION_DIFFERENCE_FIELD_NUMBER: _builtins.int
     SECONDS_PER_ROW_FIELD_NUMBER: _builtins.int
+    SCORE_DIFFERENCE_FIELD_NUMBER: _builtins.int
     runtime: _builtins.str
     """Runtime and device, such as "openvino-cpu"."""
     precision: _builtins.str
@@ -914,6 +993,8 @@ class RuntimeTrial(_message.Message):
     """Largest relative difference of the golden attributions; unset when they were not compared."""
     seconds_per_row: _builtins.float
     """Model time of one golden row, median; unset when it was not timed."""
+    score_difference: _builtins.float
+    """Largest absolute difference of a golden probability, or of a regression's value; set for a variant of model.onnx."""
     def __init__(
         self,
         *,
@@ -924,10 +1005,11 @@ class RuntimeTrial(_message.Message):
         logit_difference: _builtins.float | None = ...,
         attribution_difference: _builtins.float | None = ...,
         seconds_per_row: _builtins.float | None = ...,
+        score_difference: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference", "_logit_difference", b"_logit_difference", "_reason", b"_reason", "_seconds_per_row", b"_seconds_per_row", "attribution_difference", b"attribution_difference", "logit_difference", b"logit_difference", "reason", b"reason", "seconds_per_row", b"seconds_per_row"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference", "_logit_difference", b"_logit_difference", "_reason", b"_reason", "_score_difference", b"_score_difference", "_seconds_per_row", b"_seconds_per_row", "attribution_difference", b"attribution_difference", "logit_difference", b"logit_difference", "reason", b"reason", "score_difference", b"score_difference", "seconds_per_row", b"seconds_per_row"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference", "_logit_difference", b"_logit_difference", "_reason", b"_reason", "_seconds_per_row", b"_seconds_per_row", "attribution_difference", b"attribution_difference", "logit_difference", b"logit_difference", "passed", b"passed", "precision", b"precision", "reason", b"reason", "runtime", b"runtime", "seconds_per_row", b"seconds_per_row"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference", "_logit_difference", b"_logit_difference", "_reason", b"_reason", "_score_difference", b"_score_difference", "_seconds_per_row", b"_seconds_per_row", "attribution_difference", b"attribution_difference", "logit_difference", b"logit_difference", "passed", b"passed", "precision", b"precision", "reason", b"reason", "runtime", b"runtime", "score_difference", b"score_difference", "seconds_per_row", b"seconds_per_row"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__attribution_difference: _TypeAlias = _typing.Literal["attribution_difference"]  # noqa: Y015
     _WhichOneofArgType__attribution_difference: _TypeAlias = _typing.Literal["_attribution_difference", b"_attribution_difference"]  # noqa: Y015
@@ -935,6 +1017,8 @@ class RuntimeTrial(_message.Message):
     _WhichOneofArgType__logit_difference: _TypeAlias = _typing.Literal["_logit_difference", b"_logit_difference"]  # noqa: Y015
     _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
     _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
+    _WhichOneofReturnType__score_difference: _TypeAlias = _typing.Literal["score_difference"]  # noqa: Y015
+    _WhichOneofArgType__score_difference: _TypeAlias = _typing.Literal["_score_difference", b"_score_difference"]  # noqa: Y015
     _WhichOneofReturnType__seconds_per_row: _TypeAlias = _typing.Literal["seconds_per_row"]  # noqa: Y015
     _WhichOneofArgType__seconds_per_row: _TypeAlias = _typing.Literal["_seconds_per_row", b"_seconds_per_row"]  # noqa: Y015
     @_typing.overload
@@ -943,6 +1027,8 @@ class RuntimeTrial(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__logit_difference) -> _WhichOneofReturnType__logit_difference | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score_difference) -> _WhichOneofReturnType__score_difference | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seconds_per_row) -> _WhichOneofReturnType__seconds_per_row | None: ...
 

@@ -14,12 +14,20 @@ from explicate.cli import tables
 from explicate.cli.inputs import kind_of
 from explicate.cli.models.changing import add_action, add_shared_options, connect
 from explicate.errors import DeadlineExceeded
-from explicate.model_info import ModelDescription, ModelStatus, RuntimeTrial, ShadowReport
+from explicate.model_info import (
+    Interpretability,
+    ModelDescription,
+    ModelDevice,
+    ModelStatus,
+    ModelVariant,
+    RuntimeTrial,
+    ShadowReport,
+)
 
 if TYPE_CHECKING:
     from explicate.cli.models.changing import Actions
 
-_LISTED = ("model", "version", "state", "labels", "kind", "runtime", "precision", "reason")
+_LISTED = ("model", "version", "state", "labels", "kind", "runtime", "devices", "precision", "reason")
 
 
 def register(actions: Actions) -> None:
@@ -65,7 +73,8 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 
 def _cells(status: ModelStatus) -> list[str]:
-    cells = {**vars(status), "labels": ", ".join(status.labels), "version": status.version or ""}
+    lists = {"labels": ", ".join(status.labels), "devices": ", ".join(status.devices)}
+    cells = {**vars(status), **lists, "version": status.version or ""}
     return [str(cells[name]) for name in _LISTED]
 
 
@@ -98,6 +107,8 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
         *(reads.told(description) if reads else []),
         ("runtime", f"{status.runtime} {status.precision}".strip()),
         *(("tried" if i == 0 else "", _trial(trial, outputs)) for i, trial in enumerate(description.runtimes)),
+        *_devices(description),
+        *(("variants" if i == 0 else "", _variant(each)) for i, each in enumerate(description.variants)),
         *([("base model", description.base_model)] if description.base_model else []),
         ("bundle digest", status.bundle_digest),
         ("methods", ", ".join(description.methods)),
@@ -111,10 +122,24 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
     ]
     if description.verdict is not None:
         lines.append(("verdict", description.verdict.sentence))
-    return lines + [
+    lines += [
         (f"test {name}", f"{value:.4g}{_within(description.metric_intervals.get(name))}")
         for name, value in sorted(description.metrics.items())
     ]
+    return lines + (_interpretability(description.interpretability) if description.interpretability else [])
+
+
+def _interpretability(measured: Interpretability) -> list[tuple[str, str]]:
+    """The main figure of each metric, with what it says, or why it was not measured."""
+    about = f"measured on {measured.inputs:,} held-out inputs, {measured.confidence:.0%} intervals"
+    lines = [("interpretability", about)]
+    for metric in measured.metrics:
+        if metric.figures:
+            first = metric.figures[0]
+            lines.append((first.name, f"{first.value:.4g}{_within(first.interval)}"))
+        else:
+            lines.append((metric.id, f"not measured: {metric.missing}"))
+    return lines
 
 
 def _within(ends: tuple[float, float] | None) -> str:
@@ -150,6 +175,27 @@ def _shadow(report: ShadowReport) -> list[str]:
     return lines
 
 
+def _devices(description: ModelDescription) -> list[tuple[str, str]]:
+    """The devices, and why it is not on another kind."""
+    lines = [_device(device) for device in description.devices]
+    return [
+        *(("devices" if i == 0 else "", line) for i, line in enumerate(lines)),
+        *([("", description.device_reason)] if description.device_reason else []),
+    ]
+
+
+def _device(device: ModelDevice) -> str:
+    """One of them, such as "cuda:1: 4 of 203 nodes on the CPU, 2 lanes"."""
+    if not device.serves:
+        return f"{device.device} does not serve it: {device.reason}"
+    figures = [f"{device.lanes} {'lane' if device.lanes == 1 else 'lanes'}"]
+    if device.nodes is not None:
+        figures.insert(0, f"{device.cpu_nodes} of {device.nodes} nodes on the CPU")
+    if device.out_of_memory:
+        figures.append(f"{device.out_of_memory:,} batches halved for lack of memory")
+    return f"{device.device}: {', '.join(figures)}"
+
+
 def _predicts(description: ModelDescription) -> list[tuple[str, str]]:
     if description.class_labels:
         return [("classes", ", ".join(description.class_labels))]
@@ -163,10 +209,20 @@ def _trial(trial: RuntimeTrial, outputs: str) -> str:
         figures.append(f"{trial.row_s * 1e3:.2f} ms a row")
     if trial.logit_difference is not None:
         figures.append(f"{outputs} within {trial.logit_difference:.1e}")
+    if trial.score_difference is not None:
+        figures.append(f"{'probabilities' if outputs == 'logits' else outputs} within {trial.score_difference:.1e}")
     if trial.attribution_difference is not None:
         figures.append(f"attributions within {trial.attribution_difference:.2%}")
     verdict = [] if trial.passed else [f"refused: {trial.reason}"]
     return f"{trial.runtime} {trial.precision}: {', '.join(verdict + figures) or 'passed'}"
+
+
+def _variant(variant: ModelVariant) -> str:
+    """What the bundle has besides, such as "int8 22.9 MB: outputs within 1.0e-03, attributions within 0.60%"."""
+    return (
+        f"{variant.precision} {variant.size_bytes / 1e6:.1f} MB: outputs within {variant.output_difference:.1e}, "
+        f"attributions within {variant.attribution_difference:.2%} at export"
+    )
 
 
 def run_watch(arguments: argparse.Namespace) -> int:

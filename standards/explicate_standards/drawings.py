@@ -1,0 +1,149 @@
+"""The drawings of an evaluation, each as an SVG: no library, so that whoever can measure a bundle can draw it.
+
+In the colours of a run's report, with letters that stay letters, and without ids or styles that could clash.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from math import floor, log10
+
+import numpy as np
+
+from explicate_standards.metric import Floats
+
+OURS, OTHER, MARK, GREY, INK = "#5b7db1", "#c0504d", "#4a8a4a", "#888888", "#222222"
+_WIDTH, _HEIGHT = 340, 230
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 24, 40
+_BINS = 20
+_TICKS = 4
+_LEGEND_ROOM = 0.25  # above what is drawn, of its height
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line through points, with a whisker at each where its ends are known; `dashed` is what it is compared with."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    lower: Sequence[float]
+    upper: Sequence[float]
+    color: str
+    dashed: bool = False
+
+
+def curves(title: str, lines: Sequence[Line], *, x: str, y: str) -> str:
+    """Lines over one pair of axes; the title also says what is drawn to who cannot see it."""
+    xs = [value for line in lines for value in line.x]
+    ys = [0.0, *(value for line in lines for value in (*line.y, *line.lower, *line.upper))]
+    panel = _Panel(0.0, max(xs), min(ys), max(ys) + _LEGEND_ROOM * (max(ys) - min(ys)))
+    parts = [panel.frame(title, x, y)]
+    for number, line in enumerate(lines):
+        places = [(panel.x(a), panel.y(b)) for a, b in zip(line.x, line.y, strict=True)]
+        dash = ' stroke-dasharray="5 3"' if line.dashed else ""
+        path = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{line.color}" stroke-width="1.6"{dash}/>')
+        for (a, b), low, high in zip(places, line.lower, line.upper, strict=True):
+            parts.append(_stroke(a, panel.y(low), a, panel.y(high), line.color))
+            parts.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.6" fill="{line.color}"/>')
+        parts.append(_legend(number, line.name, line.color))
+    return _svg(title, parts)
+
+
+def histogram(title: str, values: Floats, *, x: str, y: str, marks: Sequence[tuple[str, float]]) -> str:
+    """How often values float64[k] fall into equal steps, with a line at each mark."""
+    last = max([float(values.max(initial=0.0)), *(value for _, value in marks)]) or 1.0
+    counts, edges = np.histogram(values, bins=_BINS, range=(0.0, last * 1.02))
+    panel = _Panel(0.0, float(edges[-1]), 0.0, (1 + _LEGEND_ROOM) * float(max(counts.max(), 1)))
+    parts = [panel.frame(title, x, y)]
+    for count, left, right in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        top, width = panel.y(count), panel.x(right) - panel.x(left) - 1
+        height = panel.y(0) - top
+        parts.append(
+            f'<rect x="{panel.x(left):.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{OURS}"/>'
+        )
+    for number, (name, value) in enumerate(marks):
+        color = (OTHER, MARK)[number % 2]
+        parts.append(_stroke(panel.x(value), panel.y(0), panel.x(value), _TOP, color, dash="4 3"))
+        parts.append(_legend(number, f"{name} {value:.3g}", color))
+    return _svg(title, parts)
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """Axes from the least to the greatest value of each direction."""
+
+    least_x: float
+    most_x: float
+    least_y: float
+    most_y: float
+
+    def x(self, value: float) -> float:
+        """Pixels from the left."""
+        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (value - self.least_x) / ((self.most_x - self.least_x) or 1.0)
+
+    def y(self, value: float) -> float:
+        """Pixels from the top."""
+        return (
+            _HEIGHT
+            - _BOTTOM
+            - (_HEIGHT - _TOP - _BOTTOM) * (value - self.least_y) / ((self.most_y - self.least_y) or 1.0)
+        )
+
+    def frame(self, title: str, x: str, y: str) -> str:
+        """Title, axes, ticks and their names."""
+        parts = [
+            _text(_LEFT, 14, title, size=11, weight="600"),
+            _stroke(_LEFT, _HEIGHT - _BOTTOM, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM, INK),
+            _stroke(_LEFT, _TOP, _LEFT, _HEIGHT - _BOTTOM, INK),
+            _text((_LEFT + _WIDTH) / 2, _HEIGHT - 8, x, anchor="middle"),
+            f'<g transform="translate(12 {(_TOP + _HEIGHT - _BOTTOM) / 2}) rotate(-90)">',
+            f"{_text(0, 0, y, anchor='middle')}</g>",
+        ]
+        for value in _ticks(self.least_x, self.most_x):
+            parts.append(_text(self.x(value), _HEIGHT - _BOTTOM + 13, f"{value:g}", anchor="middle", size=9))
+        for value in _ticks(self.least_y, self.most_y):
+            parts.append(_text(_LEFT - 4, self.y(value) + 3, f"{value:g}", anchor="end", size=9))
+            parts.append(_stroke(_LEFT - 2, self.y(value), _LEFT, self.y(value), INK))
+        if self.least_y < 0:
+            parts.append(_stroke(_LEFT, self.y(0), _WIDTH - _RIGHT, self.y(0), GREY))
+        return "".join(parts)
+
+
+def _ticks(least: float, most: float) -> list[float]:
+    """Round numbers from the least to the greatest, about _TICKS of them."""
+    if not most > least:
+        return [least]
+    rough = (most - least) / _TICKS
+    power = 10.0 ** floor(log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    first, last = int(np.ceil(least / step - 1e-9)), int(np.floor(most / step + 1e-9))
+    return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+def _legend(number: int, name: str, color: str) -> str:
+    y = _TOP + 8 + 13 * number
+    return _stroke(_WIDTH - 118, y - 3, _WIDTH - 104, y - 3, color) + _text(_WIDTH - 100, y, name, size=9)
+
+
+def _stroke(x1: float, y1: float, x2: float, y2: float, color: str, dash: str = "") -> str:
+    dashes = f' stroke-dasharray="{dash}"' if dash else ""
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{color}"{dashes}/>'
+
+
+def _text(x: float, y: float, text: str, *, anchor: str = "start", size: int = 10, weight: str = "400") -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
+        f'fill="{INK}">{escape(text)}</text>'
+    )
+
+
+def _svg(title: str, parts: Iterable[str]) -> str:
+    """On white, as the report's other drawings are, so that the ink is seen on a dark page, too."""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" '
+        f'role="img" aria-label="{escape(title)}" style="max-width:100%;height:auto" '
+        f'font-family="system-ui, sans-serif"><rect width="100%" height="100%" rx="4" fill="#fff"/>'
+        f"{''.join(parts)}</svg>"
+    )

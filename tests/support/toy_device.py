@@ -1,0 +1,83 @@
+"""A kind of device for tests: the CPU under another name, which can run out of memory, stall, be slow or die."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate_server.device import Device
+from explicate_server.runtime.device_faults import DeviceLost, DeviceOutOfMemory
+from explicate_server.runtime.model_runtime import Feeds, Runtime
+from explicate_server.runtime.onnx_runtime import OnnxRuntime
+
+NAME = "toy"
+
+
+@dataclass
+class Faults:
+    """What is wrong with one device now.
+
+    most_rows: a batch of more rows runs out of memory; None for no bound. dies: the next batch finds it lost. ran: rows
+    of each batch that was answered. tried: rows of each batch that was begun.
+    """
+
+    most_rows: int | None = None
+    dies: bool = False
+    ran: list[int] = field(default_factory=list)
+    tried: list[int] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+
+class ToyRuntime:
+    """A runtime with a device's faults before it."""
+
+    def __init__(self, inner: Runtime, number: int, faults: Faults) -> None:
+        self._inner = inner
+        self.device = Device(NAME, number)
+        self.name = f"onnxruntime-{NAME}"
+        self.precision, self.batch_tokens, self.lanes = inner.precision, inner.batch_tokens, 1
+        self.nodes, self.cpu_nodes = 12, 3
+        self.faults = faults
+
+    def run(self, feeds: Feeds) -> NDArray[np.float32]:
+        rows = len(next(iter(feeds.values())))
+        faults = self.faults
+        faults.tried.append(rows)
+        faults.gate.wait()
+        if faults.dies:
+            raise DeviceLost("CUDA failure 700: an illegal memory access was encountered")
+        if faults.most_rows is not None and rows > faults.most_rows:
+            raise DeviceOutOfMemory(f"Failed to allocate memory for {rows} rows")
+        answers = self._inner.run(feeds)
+        faults.ran.append(rows)
+        return answers
+
+
+class ToyKind:
+    """As many devices as it is given faults for."""
+
+    name = NAME
+    runtime = "onnxruntime"
+
+    def __init__(self, faults: Sequence[Faults], *, reason: str | None = None) -> None:
+        self.faults = faults
+        self.reason = reason
+        self.loaded: list[tuple[int, int]] = []
+        """Number and memory of each load."""
+
+    def why_not(self) -> str | None:
+        return self.reason
+
+    def count(self) -> int:
+        return len(self.faults)
+
+    def load(self, model_path: Path, *, number: int, threads: int, reduced: bool, memory_bytes: int) -> ToyRuntime:
+        self.loaded.append((number, memory_bytes))
+        inner = OnnxRuntime(model_path, threads=threads, reduced=reduced)
+        return ToyRuntime(inner, number, self.faults[number])
