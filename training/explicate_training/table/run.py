@@ -49,8 +49,9 @@ from explicate_training.table.forms.network_shape import (
 from explicate_training.table.forms.shape_functions import shape_panels
 from explicate_training.table.game import background_rows, table_game
 from explicate_training.table.masking import ColumnPlayers
-from explicate_training.table.network import TabularNetworkConfig, save_network
+from explicate_training.table.network import TabularNetworkConfig
 from explicate_training.table.report import column_lines, column_report, leakage_suspects, suspicion
+from explicate_training.table.saved_network import save_network
 from explicate_training.tasks.task import Evaluation, TargetScale, Task
 
 _MULTIPLICATIONS_TO_SHARE = 100_000_000  # of a step, from which threads pay
