@@ -83,6 +83,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="held-out inputs to measure that on (default: %(default)s)",
     )
     parser.add_argument(
+        "--evaluate-metrics", metavar="IDS", help="only these of its metrics, with commas between them (default: all)"
+    )
+    parser.add_argument(
         "--variants",
         metavar="auto|none|NAMES",
         default="auto",
@@ -106,9 +109,20 @@ def run(args: argparse.Namespace) -> int:
     variants = _variants(args.variants)
 
     from explicate_export.export import ExportOptions, export_run
+    from explicate_standards.evaluation import chosen_names
 
     evaluated = args.evaluate_inputs if args.evaluate else None
-    options = ExportOptions(model, args.version, args.compare, args.sign_key, args.allow_trivial, variants, evaluated)
+    metrics = None if args.evaluate_metrics is None else chosen_names(args.evaluate_metrics)
+    options = ExportOptions(
+        model,
+        args.version,
+        args.compare,
+        args.sign_key,
+        args.allow_trivial,
+        variants,
+        evaluated_inputs=evaluated,
+        evaluated_metrics=metrics,
+    )
     path = export_run(args.run_directory, args.repository, options, say=_say)
     _say(f"published; next: explicate serve --repository {args.repository}")
     print(path)

@@ -57,6 +57,7 @@ class ExportOptions:
     allow_trivial: bool = False  # publish a model that was not shown to have learnt anything
     variants: Sequence[str] | None = None  # precisions of model.onnx to make besides; None: what the kind of model gets
     evaluated_inputs: int | None = None  # on how many to measure how well it can be explained; None: that is left out
+    evaluated_metrics: Sequence[str] | None = None  # by which metrics; None: all of them
 
 
 def export_run(run_directory: Path, repository: Path, options: ExportOptions, *, say: Say = lambda _: None) -> Path:
@@ -94,7 +95,7 @@ def _evaluated(
         return None
     model = open_staged(folder, manifest)
     rows = read_rows(rows_of_run(run.directory), model, count=options.evaluated_inputs)
-    evaluation = measure(model, rows, chosen_metrics(None), say=say)
+    evaluation = measure(model, rows, chosen_metrics(options.evaluated_metrics), say=say)
     manifest.interpretability.CopyFrom(as_message(evaluation))
     return evaluation
 

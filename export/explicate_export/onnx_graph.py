@@ -44,12 +44,13 @@ _MARGIN_BYTES = 16 * 2**20
 class GraphSource:
     """What becomes a graph."""
 
-    module: torch.nn.Module  # takes the inputs in the samples' order, and returns one tensor
+    module: torch.nn.Module  # takes the inputs in the samples' order, and returns a tensor for each output
     name: str  # of the model, for messages
     samples: Mapping[str, torch.Tensor]  # by input name; sizes above 1 on the dynamic axes, or they turn constant
     dynamic_axes: Mapping[int, str]  # of every input
     output_name: str
     advice: str  # what to do when it cannot be converted
+    more_outputs: tuple[str, ...] = ()  # names of what it returns besides, which predictions do not ask for
 
 
 def write_graph(source: GraphSource, path: Path) -> None:
@@ -65,7 +66,7 @@ def write_graph(source: GraphSource, path: Path) -> None:
                 source.module.eval(),
                 tuple(source.samples.values()),
                 input_names=list(source.samples),
-                output_names=[source.output_name],
+                output_names=[source.output_name, *source.more_outputs],
                 dynamic_shapes=(tuple(axes for _ in source.samples),),
                 dynamo=True,
                 verbose=False,

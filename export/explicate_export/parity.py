@@ -30,8 +30,8 @@ class Graph:
         self._session: Any = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """float32 [rows, outputs], of one batch."""
-        (answers,) = self._session.run(None, dict(feeds))
+        """The first output float32 [rows, outputs], of one batch."""
+        (answers,) = self._session.run([self._session.get_outputs()[0].name], dict(feeds))
         outputs: NDArray[np.float32] = answers
         return outputs
 

@@ -69,13 +69,12 @@ def _measure(arguments: argparse.Namespace, path: Path) -> None:
     import json
 
     from explicate_standards.evaluated_model import open_published
-    from explicate_standards.evaluation import chosen_metrics
+    from explicate_standards.evaluation import chosen_metrics, chosen_names
     from explicate_standards.held_out_rows import read_rows
     from explicate_standards.measuring import measure
     from explicate_standards.told import as_document, as_table
 
-    names = None if arguments.metrics is None else [name.strip() for name in arguments.metrics.split(",")]
-    metrics = chosen_metrics(names)
+    metrics = chosen_metrics(None if arguments.metrics is None else chosen_names(arguments.metrics))
     _say(f"loading {arguments.bundle}")
     model = open_published(arguments.bundle)
     evaluation = measure(model, read_rows(path, model, count=arguments.inputs), metrics, say=_say)

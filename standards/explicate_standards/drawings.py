@@ -17,6 +17,7 @@ _WIDTH, _HEIGHT = 340, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 24, 40
 _BINS = 20
 _TICKS = 4
+_LEGEND_ROOM = 0.25  # above what is drawn, of its height
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def curves(title: str, lines: Sequence[Line], *, x: str, y: str) -> str:
     """Lines over one pair of axes; the title also says what is drawn to who cannot see it."""
     xs = [value for line in lines for value in line.x]
     ys = [0.0, *(value for line in lines for value in (*line.y, *line.lower, *line.upper))]
-    panel = _Panel(0.0, max(xs), min(ys), max(ys))
+    panel = _Panel(0.0, max(xs), min(ys), max(ys) + _LEGEND_ROOM * (max(ys) - min(ys)))
     parts = [panel.frame(title, x, y)]
     for number, line in enumerate(lines):
         places = [(panel.x(a), panel.y(b)) for a, b in zip(line.x, line.y, strict=True)]
@@ -54,7 +55,7 @@ def histogram(title: str, values: Floats, *, x: str, y: str, marks: Sequence[tup
     """How often values float64[k] fall into equal steps, with a line at each mark."""
     last = max([float(values.max(initial=0.0)), *(value for _, value in marks)]) or 1.0
     counts, edges = np.histogram(values, bins=_BINS, range=(0.0, last * 1.02))
-    panel = _Panel(0.0, float(edges[-1]), 0.0, float(max(counts.max(), 1)))
+    panel = _Panel(0.0, float(edges[-1]), 0.0, (1 + _LEGEND_ROOM) * float(max(counts.max(), 1)))
     parts = [panel.frame(title, x, y)]
     for count, left, right in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         top, width = panel.y(count), panel.x(right) - panel.x(left) - 1
@@ -65,7 +66,7 @@ def histogram(title: str, values: Floats, *, x: str, y: str, marks: Sequence[tup
     for number, (name, value) in enumerate(marks):
         color = (OTHER, MARK)[number % 2]
         parts.append(_stroke(panel.x(value), panel.y(0), panel.x(value), _TOP, color, dash="4 3"))
-        parts.append(_legend(number, name, color))
+        parts.append(_legend(number, f"{name} {value:.3g}", color))
     return _svg(title, parts)
 
 

@@ -99,6 +99,17 @@ class Evaluation:
     confidence: float = CONFIDENCE
 
 
+def chosen_names(listed: str) -> list[str]:
+    """The ids of metrics in a list with commas.
+
+    Raises:
+        UsageError: there is no such metric.
+    """
+    names = [name.strip() for name in listed.split(",")]
+    chosen_metrics(names)
+    return names
+
+
 def chosen_metrics(names: Sequence[str] | None) -> list[Metric]:
     """The metrics of these ids, all of them for None.
 
@@ -107,7 +118,7 @@ def chosen_metrics(names: Sequence[str] | None) -> list[Metric]:
     """
     for name in names or ():
         if name not in METRICS:
-            raise UsageError(f"there is no metric {name!r}; there are {', '.join(METRICS)} (--metrics)")
+            raise UsageError(f"there is no metric {name!r}; there are {', '.join(METRICS)}")
     return [metric for metric in METRICS.values() if names is None or metric.id in names]
 
 

@@ -69,9 +69,10 @@ def publish_table(
     model: str = "table",
     labels: Sequence[str] = (),
     spread: bool = False,
-    schema: Sequence[ColumnSchema] = (),
+    interpretability: bundle_pb2.Interpretability | None = None,
+    forbidden: Sequence[str] = (),
 ) -> Path:
-    """A bundle over number columns c0, c1, … or those of a schema; without labels it is a regression."""
+    """A bundle over number columns c0, c1, …; without labels it is a regression."""
     folder = repository / model / "1"
     folder.mkdir(parents=True)
     nodes, constants = graph
@@ -80,9 +81,12 @@ def publish_table(
     rows = np.array([[-1.0] * columns, [1.0] * columns] if spread else [[0.0] * columns], np.float32)
     weights = np.full(len(rows), 1 / len(rows))
     write_background(folder / "background.npz", Background(rows, np.zeros((len(rows), 0), np.int64), weights))
-    named = list(schema) or [ColumnSchema(name=f"c{number}", type=COLUMN_TYPE_NUMBER) for number in range(columns)]
+    named = [ColumnSchema(name=f"c{number}", type=COLUMN_TYPE_NUMBER) for number in range(columns)]
     manifest = _manifest(model, "TABULAR", labels)
-    manifest.tabular.CopyFrom(bundle_pb2.TabularSchema(columns=named, background_rows=len(rows)))
+    manifest.MergeFrom(bundle_pb2.Bundle(interpretability=interpretability))
+    left_out = [bundle_pb2.LeftOutColumn(name=name, reason="is forbidden", forbidden=True) for name in forbidden]
+    schema = bundle_pb2.TabularSchema(columns=named, background_rows=len(rows), left_out=left_out)
+    manifest.tabular.CopyFrom(schema)
     golden = np.random.Generator(np.random.Philox(9)).normal(size=(4, columns)).astype(np.float32)
     outputs = OnnxRuntime(folder / "model.onnx", threads=1).run({"numbers": golden})
     cells = [{column.name: float(cell) for column, cell in zip(named, row, strict=True)} for row in golden]
@@ -90,11 +94,13 @@ def publish_table(
     return folder
 
 
-def publish_texts(repository: Path, words: Mapping[str, float], *, model: str = "texts", unknown: float = 0.0) -> Path:
+def publish_texts(
+    repository: Path, words: Mapping[str, float], *, model: str = "texts", forbidden: Sequence[str] = ()
+) -> Path:
     """A bundle of texts of these words, each with what it adds to the score of "yes"."""
     folder = repository / model / "1"
     folder.mkdir(parents=True)
-    weights = np.array([0.0, unknown, 0.0, 0.0, *words.values()], np.float32)
+    weights = np.array([*(0.0 for _ in SPECIAL), *words.values()], np.float32)
     nodes = [
         helper.make_node("Gather", ["weights", "input_ids"], ["each"]),
         helper.make_node("Cast", ["attention_mask"], ["seen"], to=TensorProto.FLOAT),
@@ -106,7 +112,8 @@ def publish_texts(repository: Path, words: Mapping[str, float], *, model: str = 
     _save(folder / "model.onnx", nodes, {"weights": weights, "axis": np.array([1])}, inputs, LABELS)
     (folder / "tokenizer.json").write_text(_tokenizer(list(words)).to_str(), encoding="utf-8")
     manifest = _manifest(model, "TEXT", LABELS)
-    manifest.text.CopyFrom(bundle_pb2.TextSchema(max_tokens=64, inputs=names, padding_id=0))
+    lists = [bundle_pb2.WordList(words=forbidden)] if forbidden else []
+    manifest.text.CopyFrom(bundle_pb2.TextSchema(max_tokens=64, inputs=names, padding_id=0, forbidden=lists))
     ids = np.arange(len(SPECIAL), len(SPECIAL) + min(len(words), 4))[:, np.newaxis]
     tokens = np.concatenate([np.full_like(ids, 2), ids, np.full_like(ids, 3)], axis=1)
     outputs = OnnxRuntime(folder / "model.onnx", threads=1).run({names[0]: tokens, names[1]: np.ones_like(tokens)})

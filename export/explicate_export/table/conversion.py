@@ -25,18 +25,22 @@ from explicate_bundle.columns import (
 from explicate_bundle.errors import BundleError
 from explicate_bundle.model_inputs import ModelInput, TabularInput
 from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
-from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
-from explicate_export.conversion import CardText, ModelExport, Say
-from explicate_export.errors import UsageError
+from explicate_bundle.writing import BACKGROUND_NAME, GRAPH_NAME, LIME_NAME
+from explicate_export.conversion import AnswerRows, CardText, ModelExport, Say
+from explicate_export.errors import ParityError, UsageError
 from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
 from explicate_export.markdown import code, plain, table
 from explicate_export.objectives import InputWords
 from explicate_export.onnx_graph import GraphSource, cannot_load
-from explicate_export.parity import Scale
+from explicate_export.parity import MAX_DIFFERENCE, Scale, largest
+from explicate_export.table.form_words import form_sentence, promise
 from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, check_files, read_held_out
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.modalities.table import TabularModality
-from explicate_training.table.network import TabularNetwork, load_network
+from explicate_server.modalities.table_claims import CONTRIBUTIONS, TableGraph, check_claims, claims
+from explicate_server.runtime.graph_outputs import GraphOutputs
+from explicate_training.table.forms.additive_network import AdditiveNetwork
+from explicate_training.table.network import TableNetwork, load_network
 
 _SAMPLE_ROWS = 2  # any number above 1 will do
 
@@ -45,7 +49,19 @@ _SAMPLE_ROWS = 2  # any number above 1 will do
 class TableModel:
     """A network of ours in float32."""
 
-    network: TabularNetwork
+    network: TableNetwork
+
+    @property
+    def tells_contributions(self) -> bool:
+        """Whether it is a sum over columns, and so tells what each adds."""
+        return isinstance(self.network, AdditiveNetwork) and self.network.shape.additive
+
+    @torch.no_grad()
+    def contributions(self, rows: TableRows) -> NDArray[np.float32]:
+        """What each player adds, float32 [rows, players, outputs]; of a network that tells it."""
+        assert isinstance(self.network, AdditiveNetwork)
+        told = self.network.with_contributions(torch.from_numpy(rows.numbers), torch.from_numpy(rows.codes))[1]
+        return np.asarray(told.numpy(), dtype=np.float32)
 
     @torch.no_grad()
     def outputs(self, rows: TableRows) -> NDArray[np.float32]:
@@ -61,12 +77,14 @@ class TableModel:
             CODES_NAME: torch.zeros(_SAMPLE_ROWS, len(config.category_counts), dtype=torch.int64),
         }
         present = {name: sample for name, sample in samples.items() if sample.shape[1]}
+        told = self.tells_contributions
         return GraphSource(
-            module=_Rows(self.network, tuple(present)),
+            module=(_ToldRows if told else _Rows)(self.network, tuple(present)),
             name=type(self.network).__name__,
             samples=present,
             dynamic_axes={0: "batch"},
             output_name=output_name,
+            more_outputs=(CONTRIBUTIONS,) if told else (),
             advice="say so, with the run's config.toml, where you have Explicate from",
         )
 
@@ -90,18 +108,29 @@ def load(run: FinishedRun, columns: TableColumns) -> TableModel:
 class _Rows(torch.nn.Module):
     """Calls the network with the inputs that exist."""
 
-    def __init__(self, network: TabularNetwork, input_names: tuple[str, ...]) -> None:
+    def __init__(self, network: TableNetwork, input_names: tuple[str, ...]) -> None:
         super().__init__()
         self.network = network
         self.input_names = input_names
 
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+    def given(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Numbers and codes, empty where there are none."""
         given = dict(zip(self.input_names, inputs, strict=True))
         rows = inputs[0].shape[0]
         numbers = given.get(NUMBERS_NAME, torch.zeros(rows, 0))
-        codes = given.get(CODES_NAME, torch.zeros(rows, 0, dtype=torch.int64))
-        answers: torch.Tensor = self.network(numbers, codes)
+        return numbers, given.get(CODES_NAME, torch.zeros(rows, 0, dtype=torch.int64))
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        answers: torch.Tensor = self.network(*self.given(*inputs))
         return answers
+
+
+class _ToldRows(_Rows):
+    """With what each player adds, behind the answers."""
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        assert isinstance(self.network, AdditiveNetwork)
+        return self.network.with_contributions(*self.given(*inputs))
 
 
 GOLDEN_ROWS = 32
@@ -138,6 +167,7 @@ class TableExport(ModelExport):
 
     def prepare(self, folder: Path, values: Sequence[ModelInput]) -> Modality:  # noqa: ARG002
         """Copies background.npz, and lime.npz if the run has it."""
+        self._graph_path = folder / GRAPH_NAME
         for name in (BACKGROUND_NAME, *([LIME_NAME] if self._lime else [])):
             shutil.copyfile(self.run.directory / name, folder / name)
         return TabularModality(self.schema, self._background, self._lime)
@@ -153,6 +183,33 @@ class TableExport(ModelExport):
     def reference(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> NDArray[np.float32]:  # noqa: ARG002
         """As the network answers in training."""
         return self._trained.outputs(self._rows(encoded))
+
+    def measure(self, answer: AnswerRows, compared: Compared, scale: Scale, say: Say) -> None:  # noqa: ARG002
+        """Checks on the graph what the schema claims of it, as a server does at load."""
+        if not claims(self.schema):
+            return
+        graph = TableGraph(GraphOutputs(self._graph_path), self._columns)
+        rows = np.concatenate([one.row.values for one in compared.encoded])
+        tolerance = MAX_DIFFERENCE * scale.unit
+        try:
+            check_claims(graph, self.schema, rows, labels=self.run.labels, tolerance=tolerance)
+        except BundleError as error:
+            raise ParityError(f"{error}: nothing was published") from None
+        monotone = [column.name for column in self.schema.columns if column.HasField("monotone")]
+        if monotone:
+            say(f"monotone in {', '.join(monotone)}: checked on the graph")
+        if self.schema.contributions:
+            told = self._trained.contributions(self._rows(compared.encoded))
+            difference = largest(graph.contributions(rows)[1] - told) / scale.unit
+            if not difference <= MAX_DIFFERENCE:
+                raise ParityError(
+                    f"contributions of the ONNX graph and of torch differ by up to {difference:.2g} {scale.words}, "
+                    f"above {MAX_DIFFERENCE:g}: nothing was published"
+                )
+            say(
+                f"contributions of {len(self._columns.players)} columns and groups sum to the outputs; from torch's "
+                f"they differ by {difference:.1e} {scale.words}"
+            )
 
     def choose_golden(self, compared: Compared) -> GoldenChoice:
         """Rows spread evenly over the first output, the lowest and the highest among them, and the edge cases."""
@@ -170,7 +227,8 @@ class TableExport(ModelExport):
         return CardText(
             words=self.words,
             inputs="rows",
-            origin="A network for tables, trained from nothing; imputing, scaling and encoding are part of the graph.",
+            origin=f"A network for tables, trained from nothing; imputing, scaling and encoding are part of the graph."
+            f"{form_sentence(self.schema)}",
             absence=_absence(self.schema),
             sections=(_columns_section(self.schema),),
         )
@@ -248,6 +306,7 @@ def _words(run: FinishedRun, columns: int) -> InputWords:
 
 
 def _columns_section(schema: bundle_pb2.TabularSchema) -> str:
+    promises = any(column.HasField("monotone") for column in schema.columns)
     rows = [
         (
             column.name,
@@ -255,10 +314,12 @@ def _columns_section(schema: bundle_pb2.TabularSchema) -> str:
             _written(column) or _categories(column),
             column.group,
             "yes" if column.may_be_missing else "no",
+            *((promise(column),) if promises else ()),
         )
         for column in schema.columns
     ]
-    head = ("column", "type", "categories, or how it is written", "group", "missing in training")
+    head = ["column", "type", "categories, or how it is written", "group", "missing in training"]
+    head += ["promised"] if promises else []
     lines = ["## Columns", "", *table(head, rows)]
     if schema.left_out:
         lines += ["", "Not read:", "", *table(("column", "why"), [(one.name, one.reason) for one in schema.left_out])]

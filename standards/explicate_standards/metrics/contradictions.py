@@ -49,4 +49,5 @@ METRIC = Metric(
     rows=lambda _n: _GRID_ROWS,
     sentence=_sentence,
     lacks=_lacks,
+    undefined="no input has a part that the bundle claims anything of",
 )

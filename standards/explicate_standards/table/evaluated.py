@@ -11,7 +11,7 @@ from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import ColumnSchema
 from explicate_bundle.cells.cell_readers import CellError, TooLargeError
 from explicate_bundle.columns import TableColumns
-from explicate_bundle.model_inputs import ModelInput, TabularInput
+from explicate_bundle.model_inputs import CellValue, ModelInput, TabularInput
 from explicate_standards.evaluated_kind import EvaluatedKind
 from explicate_standards.evaluated_model import EvaluatedModel
 from explicate_standards.subject import Subject
@@ -59,16 +59,25 @@ class TableKind(EvaluatedKind):
         return None
 
     def claims(self, model: EvaluatedModel) -> bool:
-        """Monotone columns."""
-        return any(map(_monotone, model.bundle.manifest.tabular.columns))
+        """Monotone columns, and forbidden ones."""
+        schema = model.bundle.manifest.tabular
+        monotone = any(column.HasField("monotone") for column in schema.columns)
+        return monotone or any(column.forbidden for column in schema.left_out)
 
     def contradictions(self, subject: Subject) -> Mapping[str, Sequence[bool]]:
-        """Of each step of each monotone column's grid, whether the answer moves against the claim."""
-        broken: list[bool] = []
-        for column in subject.model.bundle.manifest.tabular.columns:
-            if _monotone(column):
-                broken += _steps_against(subject, column)
-        return {"monotone": broken}
+        """Of each step of each monotone column's grid, whether the answer moves against the claim; of each forbidden
+        column that the row gives, whether the answer is another without it.
+        """
+        schema = subject.model.bundle.manifest.tabular
+        steps = [
+            broken
+            for column in schema.columns
+            if column.HasField("monotone")
+            for broken in _steps_against(subject, column)
+        ]
+        given = subject.row.line.get("row", {})
+        forbidden = [column.name for column in schema.left_out if column.forbidden and column.name in given]
+        return {"monotone": steps, "forbidden_columns": [_is_read(subject, name, given[name]) for name in forbidden]}
 
 
 def column_spreads(model: EvaluatedModel) -> dict[str, float]:
@@ -86,26 +95,33 @@ def column_spreads(model: EvaluatedModel) -> dict[str, float]:
     return {name: spread for name, spread in spreads.items() if spread > 0}
 
 
-def _monotone(column: ColumnSchema) -> Any:
-    """What the bundle promises of a column; None where it promises nothing."""
-    known = "monotone" in column.DESCRIPTOR.fields_by_name and column.HasField("monotone")  # type: ignore[arg-type]
-    return getattr(column, "monotone") if known else None  # noqa: B009
-
-
 def _steps_against(subject: Subject, column: ColumnSchema) -> list[bool]:
     """Of each step along the column's grid, all else as it is, whether the claimed output moves the wrong way."""
-    claim, model, value = _monotone(column), subject.model, subject.row.value
-    assert isinstance(value, TabularInput)
-    inputs = [TabularInput({**value.cells, column.name: number}) for number in _grid(model, column.name)]
-    if not inputs:
+    claim, model = column.monotone, subject.model
+    grid = _grid(model, column.name)
+    if not grid:
         return []
-    rows = [model.modality.encode(each).row for each in inputs]
-    scores = model.kind.predicts.scores(model.answers(rows))
+    scores = model.kind.predicts.scores(_answers(subject, [{column.name: number} for number in grid]))
     if claim.HasField("label"):
         scores = scores[:, [model.labels.index(claim.label)]]
     steps = np.diff(scores, axis=0) * (-1 if claim.decreasing else 1)
     rounding = _ROUNDING * max(1.0, float(np.abs(scores).max()))
     return [bool(worst < -rounding) for worst in steps.min(axis=1).tolist()]
+
+
+def _is_read(subject: Subject, name: str, cell: object) -> bool:
+    """Whether the answer with a forbidden column's cell differs from that without it."""
+    number = float(cell) if isinstance(cell, int | float) else cell
+    with_it, without = _answers(subject, [{name: number if isinstance(number, float | str) else None}, {name: None}])
+    return not np.array_equal(with_it, without)
+
+
+def _answers(subject: Subject, changes: Sequence[Mapping[str, CellValue]]) -> NDArray[np.float64]:
+    """The graph's answers float64[changes, outputs] to the row with other cells."""
+    value, model = subject.row.value, subject.model
+    assert isinstance(value, TabularInput)
+    inputs = [TabularInput({**value.cells, **changed}) for changed in changes]
+    return model.answers([model.modality.encode(each).row for each in inputs])
 
 
 def _grid(model: EvaluatedModel, name: str) -> list[float]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from explicate.errors import UsageError
 from explicate_bundle.model_inputs import ModelInput, TextInput
+from explicate_bundle.players.word_swaps import Swaps
 from explicate_server.modalities.modality import TextPlayer
 from explicate_standards.evaluated_kind import EvaluatedKind
 from explicate_standards.evaluated_model import EvaluatedModel
@@ -22,6 +23,8 @@ _PAIRS = """movie/film big/large begin/start kids/children buy/purchase bought/p
 almost/nearly entire/whole everybody/everyone toward/towards though/although truly/really picture/photo shop/store
 package/parcel couch/sofa sick/ill little/small moreover/besides need/require speak/talk get/receive"""
 _OTHER = dict(pair.split("/")[::way] for pair in _PAIRS.split() for way in (1, -1))
+MOST_SWAPS = 5  # of the forbidden words of one text
+_STREAM = 4
 _SHORTEST_TYPO = 5  # letters of a word in which two may change places and it is still read
 
 
@@ -67,13 +70,25 @@ class TextKind(EvaluatedKind):
         players = [player for player in subject.players if isinstance(player, TextPlayer)]
         return np.array([not player.in_pair and _touches(player.spans, spans) for player in players], dtype=np.bool_)
 
-    def claims(self, model: EvaluatedModel) -> bool:  # noqa: ARG002
-        """Words that may stand for each other."""
-        return False
+    def claims(self, model: EvaluatedModel) -> bool:
+        """Lists of words within which the model answers alike."""
+        return bool(model.bundle.manifest.text.forbidden)
 
-    def contradictions(self, subject: Subject) -> Mapping[str, Sequence[bool]]:  # noqa: ARG002
-        """Of each forbidden word of the text, put for each of a few others, whether the answer flips."""
-        return {}
+    def contradictions(self, subject: Subject) -> Mapping[str, Sequence[bool]]:
+        """Of a few texts with the forbidden words swapped for others of their lists, whether the answer flips; nothing
+        of a text without such words, nor where nothing is decided.
+        """
+        value, model = subject.row.value, subject.model
+        assert isinstance(value, TextInput)
+        decide = model.kind.predicts.decisions
+        swaps = Swaps([words.words for words in model.bundle.manifest.text.forbidden])
+        swapped = swaps.several(value.texts, MOST_SWAPS, subject.generator(_STREAM))
+        inputs = [each for texts in swapped if not model.modality.violations(each := TextInput(*texts), "input")]
+        if decide is None or not inputs:
+            return {}
+        rows = [model.modality.encode(each).row for each in (value, *inputs)]
+        before, *after = decide(model.kind.predicts.scores(model.answers(rows)))
+        return {"forbidden": [bool(np.any(each != before)) for each in after]}
 
 
 def rationale_spans(given: object, text: str) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from explicate_standards.evaluated_model import EvaluatedModel, open_published
 from explicate_standards.evaluation import Evaluation, MetricResult, chosen_metrics, evaluate, plan
 from explicate_standards.held_out_rows import read_rows
-from explicate_standards.metrics import comprehensiveness, masked_accuracy, randomisation
+from explicate_standards.metrics import comprehensiveness, contradictions, masked_accuracy, randomisation
 from explicate_standards.metrics.effective_players import effective_number
 from explicate_standards.metrics.plausibility import average_precision
 from explicate_standards.subject import Subject
@@ -257,3 +257,38 @@ def test_average_precision_is_scikit_learns() -> None:
         named[0] = True
         scores = stream.integers(0, 5, 12).astype(float)  # ties
         assert average_precision(scores, named) == pytest.approx(average_precision_score(named, scores))
+
+
+def test_steps_against_a_monotone_claim_are_counted(tmp_path: Path) -> None:
+    """The score rises with c0 and falls with c1, by as many steps. (A server refuses such a bundle at load.)"""
+    model = open_published(publish_table(tmp_path / "repository", linear([1.0, -1.0]), 2, labels=LABELS, spread=True))
+    rows = read_rows(write_rows(tmp_path / "rows.jsonl", [table_line([0.0, 0.0])]), model, count=1)
+    (subject,) = (Subject(model, row) for row in rows.inputs)
+    kept, broken = model.bundle.manifest.tabular.columns
+    assert contradictions.METRIC.lacks(model)
+    kept.monotone.label = broken.monotone.label = "yes"
+    assert not contradictions.METRIC.lacks(model)
+    assert contradictions.measure(subject) == {"all": 0.5, "monotone": 0.5}
+    broken.monotone.decreasing = True
+    assert contradictions.measure(subject) == {"all": 0.0, "monotone": 0.0}
+
+
+def test_a_forbidden_column_that_is_not_read_contradicts_nothing(tmp_path: Path) -> None:
+    folder = publish_table(tmp_path / "repository", linear([1.0]), 1, forbidden=["race"])
+    lines = [{"row": {"c0": 1.0, "race": cell}} for cell in ("a", 3, True)]
+    _, evaluation = measured(folder, lines, tmp_path, "contradictions")
+    figures = result(evaluation, "contradictions").figures
+    assert figures["forbidden_columns"].value == figures[""].value == 0
+    assert figures["forbidden_columns"].inputs == 3
+
+
+@pytest.mark.parametrize(("weights", "share"), [((3.0, -3.0), 1.0), ((3.0, 2.9), 0.0)])
+def test_swaps_of_forbidden_words_that_flip_the_answer_are_counted(
+    tmp_path: Path, weights: tuple[float, float], share: float
+) -> None:
+    """The score of "he was" is +3: with "she" it is −3 in one model, which flips it, and 2.9 in the other."""
+    words = {"he": weights[0], "she": weights[1], "was": 0.0, "so": 0.0}
+    folder = publish_texts(tmp_path / "repository", words, forbidden=["he", "she"])
+    _, evaluation = measured(folder, [{"text": "he was"}, {"text": "so was so"}], tmp_path, "contradictions")
+    figure = result(evaluation, "contradictions").figures["forbidden"]
+    assert (figure.value, figure.inputs) == (share, 1)

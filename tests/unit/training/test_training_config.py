@@ -25,7 +25,8 @@ def test_example_holds_every_option_at_its_default() -> None:
     assert config == expected
     for section in fields(Config()):
         for declared in fields(getattr(Config(), section.name)):
-            assert f"\n{declared.name} = " in example
+            written = (f"\n{declared.name} = ", f"\n[{section.name}.{declared.name}]")
+            assert any(form in example for form in written), declared.name
 
 
 def test_example_for_a_table_holds_every_option_at_its_default() -> None:

@@ -219,9 +219,21 @@ def _with_absolute_paths(config: AnyConfig, *, folder: Path, stem: str) -> AnyCo
         training: Any = config.training
         path = str((folder / Path(str(probed["data"])).expanduser()).resolve())
         values["training"] = replace(training, forgetting={**probed, "data": path})
+    values["interpretability"] = _with_absolute_words(config.interpretability, folder)
     model: Any = config.model
     base = getattr(model, "base", "")
     # What is no folder here stays as written: a hub name, or a name of ours.
     if base and (folder_of_base := (folder / Path(base).expanduser()).resolve()).is_dir():
         values["model"] = replace(model, base=str(folder_of_base))
     return replace(config, **values)
+
+
+def _with_absolute_words(section: Any, folder: Path) -> Any:
+    """With the paths of a lexicon and of lists of words from the config's folder; what is no file stays as written."""
+
+    def of_file(entry: str) -> str:
+        path = (folder / Path(entry).expanduser()).resolve()
+        return str(path) if path.is_file() else entry
+
+    rationales = of_file(section.rationales) if section.rationales else ""
+    return replace(section, rationales=rationales, forbidden=tuple(map(of_file, section.forbidden)))

@@ -24,7 +24,7 @@ from explicate_training.image.game import image_game
 from explicate_training.image.masking import FieldPlayers, with_fields
 from explicate_training.image.model import load_image_model, load_processor
 from explicate_training.image.neighbours import neighbour_outputs, shrink
-from explicate_training.interpretability.players import Players
+from explicate_training.interpretability.players import Batch, Players
 from explicate_training.loop.forgetting import Remembered
 from explicate_training.loop.rows import FetchedRows
 from explicate_training.loop.run import Run, Say
@@ -198,6 +198,13 @@ class ImageRun(Run[ImageConfig, ImageSet]):
 
     def players(self) -> Players:
         return FieldPlayers()
+
+    def batch_of(self, name: str, rows: Sequence[int]) -> Batch:
+        return self._with_fields(self._fetch(name)(list(rows)), [(row, 0, row) for row in rows])
+
+    def answers_to(self, inputs: Batch) -> NDArray[np.floating[Any]]:
+        with one_thread(when=self._is_small):
+            return self._answers(inputs["pixels"].numpy(), np.arange(len(inputs["pixels"])))
 
     def predict(self, name: str) -> NDArray[np.floating[Any]]:
         images = self.splits.by_name()[name]

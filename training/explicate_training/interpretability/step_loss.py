@@ -20,6 +20,7 @@ from explicate_training.interpretability.players import Batch, Players, drawn
 from explicate_training.interpretability.term import LossTerm, Shown
 from explicate_training.tasks.task import Loss, Task
 
+TERM = "term_"  # before the name of a term in the log
 OWN = "objective"  # the share of the objective's own loss
 _LABELS = "labels"
 _MASKED_VALIDATION = 2**32  # the seed of what is hidden in validation, beside those of the config

@@ -12,9 +12,24 @@ from explicate_training.interpretability.tables.forbidden_columns import Forbidd
 from explicate_training.interpretability.tables.network_form import NetworkForm
 from explicate_training.interpretability.tables.sparsity import Sparsity
 from explicate_training.interpretability.term import Term
+from explicate_training.interpretability.texts.forbidden_words import ForbiddenWords
+from explicate_training.interpretability.texts.rationale_head import Rationales
 
-TERMS: tuple[type[Term], ...] = (MaskedRows, Additivity, Consistency, ForbiddenColumns, NetworkForm, Sparsity, Pruning)
-"""In the order in which the section lists their keys and a step asks them; the first that hides players decides."""
+TERMS: tuple[type[Term], ...] = (
+    MaskedRows,
+    Additivity,
+    Consistency,
+    Rationales,
+    ForbiddenWords,
+    ForbiddenColumns,
+    NetworkForm,
+    Sparsity,
+    Pruning,
+)
+"""In the order in which the section lists their keys and a step asks them; the first that hides players decides.
+
+A key may be that of two terms, such as `forbidden` of texts and of tables: the first says what it means.
+"""
 
 AnyTerm = TypeVar("AnyTerm", bound=Term)
 
@@ -26,7 +41,7 @@ class Interpretability:
 
 def _section() -> type[Interpretability]:
     """The dataclass with the options of all terms, sections inside it last."""
-    declared = [one for term in TERMS for one in fields(term)]
+    declared = [*{one.name: one for term in reversed(TERMS) for one in reversed(fields(term))}.values()][::-1]
     declared.sort(key=lambda one: one.default_factory is dict)
     made = [
         (one.name, one.type, field(default=one.default, default_factory=one.default_factory, metadata=one.metadata))

@@ -4,7 +4,7 @@ import math
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar  # Any: JSON values; targets of any number type
 
@@ -20,7 +20,8 @@ from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.splits import Part, split_data
 from explicate_training.interpretability.masked_rows import MaskedRows
-from explicate_training.interpretability.players import Players
+from explicate_training.interpretability.measurement import Trained, trained
+from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.step_loss import StepLoss
 from explicate_training.interpretability.terms import active_terms, term_of
 from explicate_training.loop.device import placement
@@ -74,8 +75,8 @@ class Run(ABC, Generic[AnyOf, Part]):
         self.scale = self.task.scale(self.targets["train"])
         self.report, lines = self.describe_data()
         self.offsets: NDArray[np.float64] | None = None  # of the logits, for rare classes
-        self.measured: dict[str, Any] = {}  # by terms after the training, by their names; into metrics.json
         self.step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]
+        self.term_figures: dict[str, Any] = {}  # what terms of [interpretability] measured on validation rows
         if few := few_rows({name: len(part) for name, part in parts.items()}, config.data):
             self.warn(few)
             lines.append(f"note: {few}")
@@ -146,6 +147,14 @@ class Run(ABC, Generic[AnyOf, Part]):
     @abstractmethod
     def players(self) -> Players:
         """How its rows are shown with parts of them absent."""
+
+    @abstractmethod
+    def batch_of(self, name: str, rows: Sequence[int]) -> Batch:
+        """Some rows of a split as a batch, with what players need."""
+
+    @abstractmethod
+    def answers_to(self, inputs: Batch) -> NDArray[np.floating[Any]]:
+        """The model's answers float [views, outputs] to its inputs, in the unit of the target."""
 
     def groups(self) -> dict[str, NDArray[np.bool_]]:
         """Groups of test rows to measure apart, bool [rows] each, by what they are."""
@@ -227,13 +236,14 @@ class Run(ABC, Generic[AnyOf, Part]):
         for one in forgotten.values():
             say(forgetting_line(one))
         metrics |= {"forgetting": forgotten} if forgotten else {}
-        metrics |= {"terms": self.measured} if self.measured else {}
+        easier = self._easier(outcome)
+        metrics |= {"interpretability": {**easier.as_json(), "figures": self.term_figures}} if easier else {}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         self.write_model(folder)
         rows = list(self.held_out(folder))
         self.verdict = found
         write_held_out(folder, rows, self.held_out_outputs(evaluations["test"].outputs))
-        description, config_toml = self._description(outcome), format_config(self.config)
+        description, config_toml = self._description(outcome, easier), format_config(self.config)
         (folder / "config.toml").write_text(config_toml, encoding="utf-8")
         for name, content in (("metrics", metrics), ("data", self.report)):
             write_json(folder / f"{name}.json", content)
@@ -256,10 +266,21 @@ class Run(ABC, Generic[AnyOf, Part]):
             slices=slices(self.groups(), self.task.sliced_by_row(test, self.labels), large_is_bad=large_is_bad),
             sliced=word,
             forgetting=forgotten,
+            easier=easier,
             thresholds=self.task.thresholds(test, self.labels),
             baseline=(self.baseline, metrics[_key(self.baseline)]["test"]),
             **self.shown(test),
         )
+
+    def _easier(self, outcome: Outcome) -> Trained | None:
+        """What `[interpretability]` did; None where it is off."""
+        section, seed = self.config.interpretability, self.config.training.seed
+        if not active_terms(section):
+            return None
+        found = trained(self, section, self.step_loss, outcome.history, best_step=outcome.best_step, seed=seed)
+        for line in found.lines():
+            self.say(line)
+        return found
 
     def _explanations(self, test: Evaluation) -> Explanations:
         output = self.config.output
@@ -318,7 +339,7 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Answers to a split with their metrics."""
         return self.task.evaluate(outputs, self.targets[name], self.labels, counted=self.config.data.counted)
 
-    def _description(self, outcome: Outcome) -> TrainingRun:
+    def _description(self, outcome: Outcome, easier: Trained | None) -> TrainingRun:
         """The content of run.json."""
         record = self.describe_model()
         record.MergeFrom(self._predicts())
@@ -331,6 +352,7 @@ class Run(ABC, Generic[AnyOf, Part]):
                 device=placement(self.config.training).name,
                 train_s=round(outcome.train_s, 1),
                 verdict=self.verdict,
+                interpretability=easier.as_message() if easier else None,
                 logit_offsets=[] if self.offsets is None else self.offsets.tolist(),
             )
         )

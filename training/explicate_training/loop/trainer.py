@@ -29,7 +29,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from explicate.errors import ExplicateError
 from explicate_training.config.sections import TrainingOptions
-from explicate_training.interpretability.step_loss import StepLoss
+from explicate_training.interpretability.step_loss import TERM, StepLoss
 from explicate_training.loop.checkpoints import CheckpointRule, Patience, checkpoint_rule
 from explicate_training.loop.device import placement
 from explicate_training.loop.optimisers import trainer_options, unfreezing, weight_groups
@@ -64,7 +64,6 @@ def one_thread(*, when: bool) -> Iterator[None]:
 
 _LOGS_PER_RUN = 100  # points of the loss curve
 _OF_TERMS = "interpretability_terms"  # the module of the terms' own weights
-TERM = "term_"  # before the name of a term in the log
 
 
 @dataclass(frozen=True)
@@ -204,9 +203,8 @@ def fit(
         outputs, wanted = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
         return task.validate(task.in_unit(outputs, scale), task.in_unit(wanted, scale), labels)
 
-    patience = config.early_stopping_patience
+    patience, step_loss = config.early_stopping_patience, fitting.step_loss
     imbalanced = task.imbalanced(fitting.targets, len(labels))
-    step_loss = fitting.step_loss
     rule = checkpoint_rule(task, config, imbalanced=imbalanced, masked=step_loss is not None and step_loss.hides)
     trainer = _Trainer(
         model=model,

@@ -54,6 +54,16 @@ def metric_curves(history: Sequence[Mapping[str, float]], best_step: int, titles
     return _with_best(figure, best_step)
 
 
+def masked_curve(points: Sequence[tuple[float, float, tuple[float, float] | None]], metric: str) -> str:
+    """A metric by the share of the parts that is removed: shares, values, and where there are some their intervals."""
+    figure, axes = _new("share of the parts that is removed", metric)
+    axes.plot([share for share, _, _ in points], [value for _, value, _ in points], color=_TRAIN, marker="o")
+    known = [(share, *ends) for share, _, ends in points if ends]
+    axes.fill_between(*map(list, zip(*known, strict=True)), color=_TRAIN, alpha=0.2, linewidth=0)
+    axes.set(xlim=(-0.02, 0.92))
+    return _svg(figure)
+
+
 def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
     """Counts by true class (down) and predicted class (across), coloured by the share of the true class."""
     matrix = np.asarray(counts)

@@ -13,6 +13,7 @@ from explicate_training.config.sections import LabelledData
 from explicate_training.data.cleaning import CleaningReport
 from explicate_training.data.labels import SPLITS
 from explicate_training.data.splits import LabelledSet
+from explicate_training.interpretability.measurement import Trained
 from explicate_training.report import figures
 from explicate_training.report.explanations import Explanations
 from explicate_training.tasks.task import Drawing, Evaluation, Task
@@ -113,6 +114,7 @@ def write_report(
     curves: Mapping[str, str],
     drawings: Sequence[Drawing],
     explanations: Explanations,
+    easier: Trained | None = None,
     **shown: Any,
 ) -> None:
     """Writes report.html. Strings of the user are escaped: none of them can become markup.
@@ -124,6 +126,7 @@ def write_report(
         curves: titles of the two metrics that are drawn over the steps, by name.
         drawings: of the answers on the test part.
         explanations: of test rows.
+        easier: what `[interpretability]` did.
         shown: what else the template shows.
     """
     environment = jinja2.Environment(
@@ -140,6 +143,8 @@ def write_report(
         drawings=[(_data_uri(drawing.svg), drawing.about) for drawing in drawings],
         explanations=explanations,
         importance=_importance(explanations),
+        masked_curve=_masked_curve(easier),
+        easier=easier,
         view_style=html.STYLE,
         validation=metrics["validation"],
         test=metrics["test"],
@@ -153,6 +158,14 @@ def _importance(explanations: Explanations) -> str:
     """A drawing of what counts most over all explained rows, as an address; empty when too few rows tell it."""
     strongest = [(one.name, one.value, one.lower, one.upper) for one in explanations.importance[:_MOST_SHOWN]]
     return _data_uri(figures.importance_bars(strongest, axis="mean of |value|, 95 % interval")) if strongest else ""
+
+
+def _masked_curve(easier: Trained | None) -> str:
+    """A drawing of how good the answers to rows shown in part are, as an address; empty where none are measured."""
+    if easier is None or not easier.masked:
+        return ""
+    points = [(one.removed, one.value, one.interval) for one in easier.masked]
+    return _data_uri(figures.masked_curve(points, easier.metric))
 
 
 def _data_uri(svg: str) -> str:

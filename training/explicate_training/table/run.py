@@ -1,7 +1,7 @@
 """What a run on a table does at each stage."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import count
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any  # JSON values
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -19,7 +20,7 @@ from explicate_bundle.cells.date_notation import date_text
 from explicate_bundle.columns import FIRST_CATEGORY_CODE, TableRows
 from explicate_bundle.table_arrays import Background, write_background, write_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
-from explicate_training.interpretability.players import Players
+from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.tables.forbidden_columns import ForbiddenColumns
 from explicate_training.interpretability.tables.network_form import FREE, NetworkForm
 from explicate_training.interpretability.terms import term_of
@@ -249,6 +250,16 @@ class TableRun(Run[TableConfig, Table]):
 
     def players(self) -> Players:
         return ColumnPlayers(self.describe_model().tabular, self._summary)
+
+    def batch_of(self, name: str, rows: Sequence[int]) -> Batch:
+        encoded = self._examples[name].encoded
+        return {
+            "numbers": torch.from_numpy(encoded.numbers[list(rows)]),
+            "codes": torch.from_numpy(encoded.codes[list(rows)]),
+        }
+
+    def answers_to(self, inputs: Batch) -> NDArray[np.floating[Any]]:
+        return predict_table(self._network, TableRows(inputs["numbers"].numpy(), inputs["codes"].numpy()))
 
     def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
         part, field = self.splits.by_name()[split], self.task.label_field

@@ -204,6 +204,10 @@ class Classification(Task):
             "confusion_matrix": confusion_matrix(targets, predicted, labels=classes).tolist(),  # [true][predicted]
         }
 
+    def decided(self, outputs: Outputs) -> NDArray[Any] | None:
+        """The class with the highest logit."""
+        return np.asarray(outputs.argmax(axis=1))
+
     def one_answer(self, outputs: Outputs) -> bool:
         return len(np.unique(outputs.argmax(axis=1))) == 1
 

@@ -225,6 +225,10 @@ class MultiLabel(Task):
             "per_class": per_label,
         }
 
+    def decided(self, outputs: Outputs) -> NDArray[Any] | None:
+        """Each label that is more probable than its absence."""
+        return np.asarray(outputs >= 0)
+
     def one_answer(self, outputs: Outputs) -> bool:
         given = outputs >= 0
         return bool((given == given[0]).all())

@@ -280,6 +280,10 @@ class Task(ABC):
         found = {name: metrics[name] or 0.0 for name in self.checkpoint_metrics}
         return {**found, "one_answer": float(self.one_answer(outputs))} if self.decided_metrics else found
 
+    def decided(self, outputs: Outputs) -> NDArray[Any] | None:
+        """What is answered, [rows] or [rows, labels], where it is a decision; None of numbers."""
+        return None
+
     def one_answer(self, outputs: Outputs) -> bool:
         """Whether all rows are answered alike, whatever they are."""
         return False

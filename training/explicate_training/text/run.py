@@ -1,6 +1,7 @@
 """What a run on texts, or on pairs of texts, does at each stage."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any  # JSON values
 
@@ -10,9 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from explicate.v1.bundle_pb2 import TextSchema
+from explicate.v1.bundle_pb2 import TextSchema, WordList
 from explicate.v1.training_run_pb2 import TrainingRun
-from explicate_training.interpretability.players import Players
+from explicate_training.interpretability.players import Batch, Players
+from explicate_training.interpretability.terms import term_of
+from explicate_training.interpretability.texts.forbidden_words import OPTION as FORBIDDEN
+from explicate_training.interpretability.texts.forbidden_words import ForbiddenWords
+from explicate_training.interpretability.texts.marks import OPTION as RATIONALES
+from explicate_training.interpretability.texts.marks import Lexicon, Marks
+from explicate_training.interpretability.texts.rationale_head import Rationales
+from explicate_training.interpretability.texts.word_lists import read_lexicon, read_word_lists
 from explicate_training.loop.forgetting import Remembered
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, fit
@@ -26,10 +34,16 @@ from explicate_training.text.config import Config
 from explicate_training.text.data import TextSet, read_rows
 from explicate_training.text.forgetting import earlier_texts, probe_of_texts
 from explicate_training.text.game import text_game
-from explicate_training.text.masking import OWNERS, TextPlayers, token_owners
+from explicate_training.text.masking import OWNERS, TextPlayers, text_players, token_owners
 from explicate_training.text.model import LengthGroupedOrder, Reading, TextModel, load_text_model
 from explicate_training.text.tfidf import linear_outputs, weigh
 
+HELD_OUT_RATIONALE = "rationale"
+"""The field of a row of held_out.jsonl with the characters [start, stop) of its text that its rationale names: what
+`plausibility` holds the Shapley values of the exported model against. Rows without a rationale lack it; of a pair it
+names parts of the first text alone.
+"""
+_BATCH_ROWS = 64
 _MUCH_CUT, _MUCH_UNKNOWN = 0.05, 0.02  # shares from which it is worth a note
 _WORST_MISTAKES, _SHOWN_CHARACTERS = 15, 700
 
@@ -42,7 +56,8 @@ class TextRun(Run[Config, TextSet]):
 
     def read(self, tell: Say) -> tuple[Task, TextSet, str]:
         data = self.config.data
-        clean = clean_texts(read_rows(data, tell), data)
+        self._rationales = term_of(self.config.interpretability, Rationales)
+        clean = clean_texts(read_rows(data, tell, rationales=self._rationales.column()), data)
         self._cleaning = clean.report
         return task_named(data.task), clean.texts, clean.sha256
 
@@ -178,6 +193,54 @@ class TextRun(Run[Config, TextSet]):
     def players(self) -> Players:
         return TextPlayers(self._model)
 
+    def encoded(self, rows: Sequence[Sequence[str]]) -> list[dict[str, list[int]]]:
+        """The model's inputs for texts of no split, not padded."""
+        return self._model.encode(rows)
+
+    def padded(self, rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Tensor]:
+        """A batch of them."""
+        return dict(self._model.tokenizer.pad(list(rows), return_tensors="pt"))
+
+    def logits(self, rows: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+        """What the model answers to texts as it is, float32 [rows, outputs], as the loss has it."""
+        return self._model.predict(self._model.encode(rows))
+
+    def batches(self, split: str) -> Iterator[dict[str, Tensor]]:
+        """The rows of a split as the model reads them, with the player of each token as OWNERS."""
+        owners = token_owners(self._model, self.splits.by_name()[split].texts.tolist())
+        rows = [{**row, OWNERS: own} for row, own in zip(self._encoded[split], owners, strict=True)]
+        for start in range(0, len(rows), _BATCH_ROWS):
+            yield self._collate(rows[start : start + _BATCH_ROWS])
+
+    def word_spans(self, split: str) -> list[list[tuple[int, int, int]]]:
+        """Of each row its players: which text, from where to where."""
+        found = text_players(self._model, self.splits.by_name()[split].texts.tolist())
+        return [[(text, places[0][0], places[-1][1]) for text, places in players] for players, _ in found]
+
+    @cached_property
+    def _lexicon(self) -> Lexicon:
+        return Lexicon(read_lexicon(self._rationales.rationales, RATIONALES))
+
+    def rationales(self, split: str) -> Sequence[Marks | None]:
+        """What the rationale of each row names, in the texts' own characters; None of a row without."""
+        part = self.splits.by_name()[split]
+        if self._rationales.active and self._rationales.column() is None:
+            train = split == "train"  # of which some must have one
+            texts = part.texts.tolist()
+            lexicon, path = self._lexicon, self._rationales.rationales
+            return lexicon.marks_of_all(texts, path) if train else [lexicon.marks(one) for one in texts]
+        return [None] * len(part) if part.rationales is None else part.rationales.tolist()
+
+    def batch_of(self, name: str, rows: Sequence[int]) -> Batch:
+        encoded, texts = self._encoded[name], self.splits.by_name()[name].texts
+        owners = token_owners(self._model, [texts[row] for row in rows])
+        return self._collate([{**encoded[row], OWNERS: own} for row, own in zip(rows, owners, strict=True)])
+
+    def answers_to(self, inputs: Batch) -> NDArray[np.floating[Any]]:
+        model = self._model.model.train(False)
+        logits = model(**{name: values.to(model.device) for name, values in inputs.items()}).logits
+        return self.task.in_unit(logits.float().cpu().numpy(), self.scale)
+
     def predict(self, name: str) -> NDArray[np.floating[Any]]:
         return self.task.in_unit(self._model.predict(self._encoded[name]), self.scale)
 
@@ -204,19 +267,29 @@ class TextRun(Run[Config, TextSet]):
 
     def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
         part = self.splits.by_name()[split]
-        for texts, label in zip(part.texts, part.labels, strict=True):
+        for texts, label, marks in zip(part.texts, part.labels, self.rationales(split), strict=True):
+            named = [[mark.start, mark.stop] for mark in marks or () if mark.text == 0]
             yield {
                 **dict(zip(("text", "text_pair"), texts, strict=False)),
                 self.task.label_field: self.task.plain(label),
+                **({HELD_OUT_RATIONALE: named} if named else {}),
             }
 
     def describe_model(self) -> TrainingRun:
         config = self.config
         return TrainingRun(
             target_scale=self.target_scale(),
-            text=TextSchema(max_tokens=config.model.max_tokens, pairs=bool(config.data.text_pair_column)),
+            text=TextSchema(
+                max_tokens=config.model.max_tokens,
+                pairs=bool(config.data.text_pair_column),
+                forbidden=[WordList(words=words) for words in self._forbidden()],
+            ),
             base_model=config.model.base,
         )
+
+    def _forbidden(self) -> list[tuple[str, ...]]:
+        """The lists of words within which answers shall be alike. Raises UsageError as reading them does."""
+        return read_word_lists(term_of(self.config.interpretability, ForbiddenWords).forbidden, FORBIDDEN)
 
     def packages(self) -> list[str]:
         """Those of the base model and of the demo set."""

@@ -63,6 +63,7 @@ class TrainingRun(_message.Message):
     TRAIN_S_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
     LOGIT_OFFSETS_FIELD_NUMBER: _builtins.int
+    INTERPRETABILITY_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
     objective: _builtins.str
     """Required. What the model predicts: "classification", "multi-label" or "regression"."""
@@ -120,6 +121,10 @@ class TrainingRun(_message.Message):
         model that was saved has them in it.
         """
 
+    @_builtins.property
+    def interpretability(self) -> Global___InterpretabilityTraining:
+        """What made the model easier to explain; unset where nothing did."""
+
     def __init__(
         self,
         *,
@@ -139,11 +144,12 @@ class TrainingRun(_message.Message):
         train_s: _builtins.float = ...,
         verdict: _bundle_pb2.Verdict | None = ...,
         logit_offsets: _abc.Iterable[_builtins.float] | None = ...,
+        interpretability: Global___InterpretabilityTraining | None = ...,
         device: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "image", b"image", "normalisation", b"normalisation", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_scale", b"target_scale", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "image", b"image", "interpretability", b"interpretability", "normalisation", b"normalisation", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_scale", b"target_scale", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "base_model", b"base_model", "data_sha256", b"data_sha256", "device", b"device", "image", b"image", "labels", b"labels", "logit_offsets", b"logit_offsets", "normalisation", b"normalisation", "objective", b"objective", "precision", b"precision", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_name", b"target_name", "target_scale", b"target_scale", "text", b"text", "tool_versions", b"tool_versions", "train_s", b"train_s", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "base_model", b"base_model", "data_sha256", b"data_sha256", "device", b"device", "image", b"image", "interpretability", b"interpretability", "labels", b"labels", "logit_offsets", b"logit_offsets", "normalisation", b"normalisation", "objective", b"objective", "precision", b"precision", "schema", b"schema", "seed", b"seed", "tabular", b"tabular", "target_name", b"target_name", "target_scale", b"target_scale", "text", b"text", "tool_versions", b"tool_versions", "train_s", b"train_s", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -155,6 +161,141 @@ class TrainingRun(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_schema) -> _WhichOneofReturnType_schema | None: ...
 
 Global___TrainingRun: _TypeAlias = TrainingRun  # noqa: Y015
+
+@_typing.final
+class InterpretabilityTraining(_message.Message):
+    """InterpretabilityTraining says what `[interpretability]` of the config did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SettingsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    MASKED_METRIC_FIELD_NUMBER: _builtins.int
+    MASKED_FIELD_NUMBER: _builtins.int
+    masked_metric: _builtins.str
+    """What `masked` measures, such as "accuracy"."""
+    @_builtins.property
+    def settings(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Its keys that were set, such as "additivity", with their values as TOML."""
+
+    @_builtins.property
+    def terms(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrainedTerm]:
+        """What was added to the loss, or changed of what it saw."""
+
+    @_builtins.property
+    def masked(self) -> _containers.RepeatedCompositeFieldContainer[Global___MaskedScore]:
+        """How good the answers to test rows are without some of their parts, by the share that is removed."""
+
+    def __init__(
+        self,
+        *,
+        settings: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        terms: _abc.Iterable[Global___TrainedTerm] | None = ...,
+        masked_metric: _builtins.str = ...,
+        masked: _abc.Iterable[Global___MaskedScore] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["masked", b"masked", "masked_metric", b"masked_metric", "settings", b"settings", "terms", b"terms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InterpretabilityTraining: _TypeAlias = InterpretabilityTraining  # noqa: Y015
+
+@_typing.final
+class TrainedTerm(_message.Message):
+    """TrainedTerm is a term of the loss."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    SHARE_OF_TIME_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Such as "additivity"."""
+    weight: _builtins.float
+    """Of its loss beside the objective's own; unset where it adds none."""
+    share_of_time: _builtins.float
+    """Of the time that training took, from 0 to 1."""
+    first: _builtins.float
+    """Its loss, before its weight, in the first steps; unset where it has none."""
+    last: _builtins.float
+    """The same in the last steps."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        weight: _builtins.float | None = ...,
+        share_of_time: _builtins.float = ...,
+        first: _builtins.float | None = ...,
+        last: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first", b"_first", "_last", b"_last", "_weight", b"_weight", "first", b"first", "last", b"last", "weight", b"weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first", b"_first", "_last", b"_last", "_weight", b"_weight", "first", b"first", "last", b"last", "name", b"name", "share_of_time", b"share_of_time", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__first: _TypeAlias = _typing.Literal["first"]  # noqa: Y015
+    _WhichOneofArgType__first: _TypeAlias = _typing.Literal["_first", b"_first"]  # noqa: Y015
+    _WhichOneofReturnType__last: _TypeAlias = _typing.Literal["last"]  # noqa: Y015
+    _WhichOneofArgType__last: _TypeAlias = _typing.Literal["_last", b"_last"]  # noqa: Y015
+    _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
+    _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first) -> _WhichOneofReturnType__first | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last) -> _WhichOneofReturnType__last | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight) -> _WhichOneofReturnType__weight | None: ...
+
+Global___TrainedTerm: _TypeAlias = TrainedTerm  # noqa: Y015
+
+@_typing.final
+class MaskedScore(_message.Message):
+    """MaskedScore is a metric of rows that are shown in part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMOVED_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    removed: _builtins.float
+    """Share of the parts that is removed, from 0 to 1."""
+    value: _builtins.float
+    """The metric."""
+    def __init__(
+        self,
+        *,
+        removed: _builtins.float = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["removed", b"removed", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MaskedScore: _TypeAlias = MaskedScore  # noqa: Y015
 
 @_typing.final
 class TargetScale(_message.Message):
