@@ -161,7 +161,9 @@ def _tell(records: Sequence[dict[str, Any]], size: Size, *, with_server: bool) -
     print("\n\n".join(parts))
     for path in draw(known, size.records):
         say(f"picture: {path}")
-    say(f"tables: {size.records / _LINES}; {sum(line.met is True for line in lines)} of {len(lines)} lines are met")
+    say(
+        f"tables: {size.records / _LINES}; {sum(line.met is True for line in lines)} of {sum(line.met is not None for line in lines)} lines are met"
+    )
 
 
 if __name__ == "__main__":
