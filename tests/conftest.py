@@ -1,9 +1,13 @@
 """Fixtures shared by the tests of all packages."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from support.with_variants import WithVariants
 
 # The contract's classes are imported by the tests that bind them; their asserts should explain themselves too.
 pytest.register_assert_rewrite("contract")
@@ -26,6 +30,14 @@ def image_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from support.tiny_image_bundle import build_image_repository
 
     return build_image_repository(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="session")
+def variants(tmp_path_factory: pytest.TempPathFactory) -> "WithVariants":
+    """Bundles with an fp16 variant, one of each kind of input. For reading only."""
+    from support.with_variants import WithVariants
+
+    return WithVariants(tmp_path_factory.mktemp("variants"))
 
 
 @pytest.fixture(scope="session")

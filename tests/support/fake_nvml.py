@@ -28,6 +28,9 @@ class FakeNvml:
     cards: list[FakeCard] = field(default_factory=lambda: [FakeCard()])
     NVMLError: type[Exception] = NVMLError
 
+    def nvmlSystemGetDriverVersion(self) -> str:
+        return "999.99"
+
     def nvmlDeviceGetCount(self) -> int:
         return len(self.cards)
 

@@ -19,7 +19,7 @@ from explicate_bundle.golden import Golden, read_golden, write_golden
 from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME, MANIFEST_NAME, TOKENIZER_NAME
 from explicate_export.publish import stage_bundle
 from support.run_files import read_lines, write_lines, write_record
-from support.tiny_text_model import WORDS, write_tiny_text_model
+from support.tiny_text_model import HIDDEN_SIZE, WORDS, write_tiny_text_model
 
 LABELS = ("other", "great")
 MAX_TOKENS = 128
@@ -51,12 +51,13 @@ def write_tiny_run(
     kind: str = "text-classification",
     labels: Sequence[str] = LABELS,
     pairs: bool = False,
+    hidden_size: int = HIDDEN_SIZE,
 ) -> Path:
     """A run directory as `explicate train` leaves it, with a random model; `texts` are the held-out ones.
 
     A regression has no labels. Of pairs, the second texts are random ones.
     """
-    write_tiny_text_model(directory / "model", labels=labels or ["value"], seed=seed)
+    write_tiny_text_model(directory / "model", labels=labels or ["value"], seed=seed, hidden_size=hidden_size)
     texts = texts or compose_texts(_HELD_OUT_TEXTS, seed=seed)
     write_run_files(directory, texts=texts, labels=labels, kind=kind, pairs=pairs)
     write_outputs(directory)

@@ -48,8 +48,10 @@ def write_images(folder: Path, labels: Sequence[str] = LABELS, *, each: int = 20
     return folder
 
 
-def write_base(directory: Path, family: str, *, labels: Sequence[str] = LABELS, seed: int = 0) -> Path:
-    """A Hugging Face directory of a random model that reads EDGE x EDGE pixels."""
+def write_base(
+    directory: Path, family: str, *, labels: Sequence[str] = LABELS, seed: int = 0, config: Any = None, edge: int = EDGE
+) -> Path:
+    """A Hugging Face directory of a random model that reads `edge` x `edge` pixels: small, or of a given config."""
     configs: dict[str, Any] = {
         "resnet": ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic"),
         "vit": ViTConfig(
@@ -63,7 +65,7 @@ def write_base(directory: Path, family: str, *, labels: Sequence[str] = LABELS, 
         ),
         "mobilenet-v2": MobileNetV2Config(depth_multiplier=0.25, min_depth=8, image_size=EDGE),
     }
-    config = configs[family]
+    config = config or configs[family]
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: index for index, label in enumerate(labels)}
     with torch.random.fork_rng(devices=[]), torch.no_grad(), one_thread(when=True):
@@ -72,17 +74,17 @@ def write_base(directory: Path, family: str, *, labels: Sequence[str] = LABELS, 
         if family != "vit":  # whose statistics of normalisation are those of nothing: let it see some noise
             model.train()
             for _ in range(30):
-                model(pixel_values=torch.randn(16, 3, EDGE, EDGE))
+                model(pixel_values=torch.randn(16 if edge == EDGE else 2, 3, edge, edge))
         model.train(False)
-        logits = model(pixel_values=torch.randn(64, 3, EDGE, EDGE)).logits
+        logits = model(pixel_values=torch.randn(64 if edge == EDGE else 16, 3, edge, edge)).logits
         head = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
         # Answers that differ; not by more, because rounding is enlarged along with them.
         head.weight.mul_((0.7 / logits.std(dim=0))[:, None])
         head.bias.zero_()
     model.save_pretrained(directory)
     settings = {
-        "image_processor_type": "ViTImageProcessor", "do_resize": True, "size": {"shortest_edge": EDGE + 4},
-        "resample": 3, "do_center_crop": True, "crop_size": {"height": EDGE, "width": EDGE}, "do_rescale": True,
+        "image_processor_type": "ViTImageProcessor", "do_resize": True, "size": {"shortest_edge": edge + 4},
+        "resample": 3, "do_center_crop": True, "crop_size": {"height": edge, "width": edge}, "do_rescale": True,
         "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": MEAN, "image_std": STD,
     }  # fmt: skip
     (directory / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -97,10 +99,13 @@ def write_image_run(
     labels: Sequence[str] = LABELS,
     images: int = 24,
     width: int = 40,
+    config: Any = None,
+    edge: int = EDGE,
+    patch_size: int = 8,
 ) -> Path:
-    """A whole run, as `explicate train` leaves it, of a random model."""
+    """A whole run, as `explicate train` leaves it, of a random model: a small one, or of a given config."""
     outputs = labels or ["height"]
-    write_base(directory / "model", family, labels=outputs)
+    write_base(directory / "model", family, labels=outputs, config=config, edge=edge)
     stream = np.random.default_rng(1)
     (directory / "held_out").mkdir()
     lines = []
@@ -119,11 +124,11 @@ def write_image_run(
         target_name="shape" if labels else "height",
         target_scale=None if labels else TargetScale(mean=TARGET_MEAN, spread=TARGET_SPREAD),
         image=bundle_pb2.ImageSchema(
-            width=EDGE,
-            height=EDGE,
-            shortest_edge=EDGE + 4,
+            width=edge,
+            height=edge,
+            shortest_edge=edge + 4,
             resampling=bundle_pb2.RESAMPLING_BICUBIC,
-            patch_size=8 if family == "vit" else None,
+            patch_size=patch_size if family == "vit" else None,
         ),
         normalisation=PixelNormalisation(mean=MEAN, std=STD, rescale=1 / 255),
         base_model=f"tiny-{family}",
@@ -134,16 +139,18 @@ def write_image_run(
     test = {"accuracy": 0.75} if labels else {"r2": 0.5}
     write_record(directory, record, metrics={"test": test}, data={"images": images})
     write_lines(directory, lines)
-    write_outputs(directory)
+    write_outputs(directory, edge=edge)
     return directory
 
 
-def write_outputs(directory: Path, *, resampling: Image.Resampling = Image.Resampling.BICUBIC) -> None:
+def write_outputs(
+    directory: Path, *, resampling: Image.Resampling = Image.Resampling.BICUBIC, edge: int = EDGE
+) -> None:
     """Puts what the run's model answers into held_out.jsonl, as training does."""
     lines, pixels = read_lines(directory), []
     for line in lines:
         with Image.open(directory / line["image"]) as image:
-            pixels.append(prepared(image, resampling))
+            pixels.append(prepared(image, resampling, edge=edge))
     values = (np.stack(pixels) / 255 - MEAN) / STD
     with torch.no_grad(), one_thread(when=True):
         model = AutoModelForImageClassification.from_pretrained(directory / "model").train(False)
@@ -153,11 +160,13 @@ def write_outputs(directory: Path, *, resampling: Image.Resampling = Image.Resam
     write_lines(directory, ({**line, "outputs": row} for line, row in zip(lines, outputs.tolist(), strict=True)))
 
 
-def prepared(image: Image.Image, resampling: Image.Resampling = Image.Resampling.BICUBIC) -> NDArray[np.uint8]:
+def prepared(
+    image: Image.Image, resampling: Image.Resampling = Image.Resampling.BICUBIC, *, edge: int = EDGE
+) -> NDArray[np.uint8]:
     """What the models of this module read of an upright RGB image, written down again in the simplest way."""
     width, height = image.size
-    short = EDGE + 4
+    short = edge + 4
     size = (round(width * short / height), short) if height <= width else (short, round(height * short / width))
     resized = image.resize(size, resampling)
-    left, top = (size[0] - EDGE) // 2, (size[1] - EDGE) // 2
-    return np.asarray(resized)[top : top + EDGE, left : left + EDGE]
+    left, top = (size[0] - edge) // 2, (size[1] - edge) // 2
+    return np.asarray(resized)[top : top + edge, left : left + edge]

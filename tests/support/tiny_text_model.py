@@ -42,10 +42,12 @@ with without wonderful word work worse worst would wrong year yet you young your
 WORDS = tuple(COMMON_WORDS.split())
 
 
-def write_tiny_text_model(directory: Path, *, labels: Sequence[str] = ("other", "great"), seed: int = 0) -> None:
+def write_tiny_text_model(
+    directory: Path, *, labels: Sequence[str] = ("other", "great"), seed: int = 0, hidden_size: int = HIDDEN_SIZE
+) -> None:
     """Writes a Hugging Face directory: config.json, model.safetensors and the tokenizer's files.
 
-    BERT with 2 layers, hidden size 32, 128 positions and token types. The vocabulary has common English words, and
+    BERT with 2 layers, 128 positions and token types. The vocabulary has common English words, and
     every ASCII character as a piece, so that any ASCII text becomes tokens without [UNK]. The same seed writes the
     same weights.
     """
@@ -53,9 +55,9 @@ def write_tiny_text_model(directory: Path, *, labels: Sequence[str] = ("other", 
     tokenizer = build_tokenizer()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = BertForSequenceClassification(_config(labels, vocabulary_size=len(tokenizer)))
+        model = BertForSequenceClassification(_config(labels, vocabulary_size=len(tokenizer), hidden_size=hidden_size))
     model.train(False)
-    _spread_logits(model, tokenizer, seed)
+    spread_logits(model, tokenizer, seed)
     tokenizer.save_pretrained(directory)
     model.save_pretrained(directory)
 
@@ -82,10 +84,10 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _config(labels: Sequence[str], *, vocabulary_size: int) -> BertConfig:
+def _config(labels: Sequence[str], *, vocabulary_size: int, hidden_size: int) -> BertConfig:
     return BertConfig(
         vocab_size=vocabulary_size,
-        hidden_size=HIDDEN_SIZE,
+        hidden_size=hidden_size,
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=64,
@@ -93,14 +95,14 @@ def _config(labels: Sequence[str], *, vocabulary_size: int) -> BertConfig:
         type_vocab_size=2,
         pad_token_id=0,
         # BERT's own 0.02 makes a random model that hardly reads its words.
-        initializer_range=0.3,
+        initializer_range=0.3 * (HIDDEN_SIZE / hidden_size) ** 0.5,
         id2label=dict(enumerate(labels)),
         label2id={label: index for index, label in enumerate(labels)},
     )
 
 
 @torch.no_grad()
-def _spread_logits(model: BertForSequenceClassification, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
+def spread_logits(model: BertForSequenceClassification, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
     """Rescales the last layer so that each logit has mean 0 and the wanted spread over random texts."""
     stream = random.Random(seed)
     texts = [" ".join(stream.choices(WORDS, k=stream.randint(3, 30))) for _ in range(64)]

@@ -8,16 +8,23 @@ implementation for MatMul(13)"), so export could not verify such a graph. OpenVI
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any  # onnx's messages
 
 import numpy as np
 import onnx
+import onnxruntime
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-# Where numbers are squared, summed or raised: what fp16 cannot hold is there if anywhere.
-_DELICATE = ("LayerNormalization", "ReduceMean", "ReduceSum", "Pow", "Sqrt", "Exp", "Erf", "Softmax")
+from explicate_server.runtime.model_runtime import Feeds
+
+# What fp16 holds is 65504 at most. The golden inputs are a few of many, so a node that comes within an eighth of it is
+# kept in fp32. Masks are as low as fp32 goes, and need not be held: they are cut to what fp16 has.
+_MOST_HALF = 65504 / 8
+_MASK = 1e30
+# How the converter names what a node writes that it keeps in fp32, and what it casts to fp32 for one.
+_KEPT_SUFFIX, _WIDE_SUFFIX = "_cast_to_fp16", "_cast_to_fp32"
 # Weights of 8 bits, one scale for each so many in a row of a matrix. MiniLM-L6's probabilities are off by the size of a
 # weight's rounding: see docs/log.md, 2026-11-26, for what larger blocks and one scale a column did.
 _BLOCK = 32
@@ -32,31 +39,81 @@ class Way:
     how: str
     """In words, for messages and the model card."""
 
-    write: Callable[[Any, Path], None]
-    """Writes a graph, given as onnx's ModelProto which it may change, to a file; raises whatever onnx's tools raise."""
+    write: Callable[[Any, Path, Sequence[Feeds]], None]
+    """Writes a graph, given as onnx's ModelProto which it may change, to a file; raises whatever onnx's tools raise.
+
+    The feeds are inputs to try it on.
+    """
 
 
-def write_variant(graph: Path, way: Way, path: Path) -> None:
+def write_variant(graph: Path, way: Way, path: Path, feeds: Sequence[Feeds]) -> None:
     """Write `path` with all weights inside; raises whatever onnx's tools raise where they cannot."""
     model = onnx.load(graph)
     del model.graph.value_info[:]  # quantisation fails on the shapes that torch's exporter leaves
-    way.write(model, path)
+    way.write(model, path, feeds)
 
 
-def _half(model: Any, path: Path, *, kept: Sequence[str] = ()) -> None:
-    """In fp16 but for inputs, output and the operators `kept`."""
-    from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+def _half(model: Any, path: Path, feeds: Sequence[Feeds]) -> None:
+    """In fp16 but for inputs, output and the nodes whose numbers fp16 may not hold."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
-    blocked = [*DEFAULT_OP_BLOCK_LIST, *kept]
-    half = convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked)
+    half = convert_float_to_float16(model, keep_io_types=True, node_block_list=nodes_beyond_half(model, feeds))
     del half.graph.value_info[:]
-    nodes = {tuple(node.output): node for node in half.graph.node}  # a weight that two operators keep is cast twice
-    del half.graph.node[:]
-    half.graph.node.extend(nodes.values())
+    _join_casts(half.graph)
+    OnnxModel.graph_topological_sort(half.graph, is_deterministic=True)  # the converter adds its casts at the end
     _save(half, path)
 
 
-def _dynamic(model: Any, path: Path) -> None:
+def _join_casts(graph: Any) -> None:
+    """Let nodes that are kept in fp32 read each other's numbers as they are, not cast to fp16 and back."""
+    nodes = {tuple(node.output): node for node in graph.node}  # the converter casts what two of them read twice
+    wide = {value.name for value in graph.input if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
+    halves = {
+        node.output[0]: node.input[0]
+        for node in nodes.values()
+        if node.op_type == "Cast" and (node.input[0] in wide or node.input[0].endswith(_KEPT_SUFFIX))
+    }
+    joined = {
+        node.output[0]: halves[node.input[0]]
+        for node in nodes.values()
+        if node.op_type == "Cast" and node.input[0] in halves and node.output[0].endswith(_WIDE_SUFFIX)
+    }
+    del graph.node[:]
+    graph.node.extend(node for outputs, node in nodes.items() if outputs[0] not in joined)
+    for node in graph.node:
+        node.input[:] = [joined.get(name, name) for name in node.input]
+
+
+def nodes_beyond_half(model: Any, feeds: Sequence[Feeds]) -> list[str]:
+    """Names of the nodes that read or write numbers which fp16 may not hold, measured in fp32.
+
+    A CPU cannot tell by itself: ONNX Runtime computes a graph in fp16 there in fp32, from node to node.
+    """
+    told = onnx.ModelProto()
+    told.CopyFrom(model)
+    written = [name for node in model.graph.node for name in node.output if name]
+    del told.graph.output[:]
+    told.graph.output.extend(onnx.ValueInfoProto(name=name) for name in written)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(told.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    beyond: set[str] = set()
+    for feed in feeds:
+        values = session.run(None, dict(feed))
+        beyond |= {name for name, value in zip(written, values, strict=True) if _is_beyond_half(value)}
+    return [node.name for node in model.graph.node if beyond & {*node.input, *node.output}]
+
+
+def _is_beyond_half(values: NDArray[Any]) -> bool:
+    if values.dtype != np.float32:
+        return False
+    sizes = np.abs(values)
+    return bool(((sizes > _MOST_HALF) & (sizes < _MASK)).any())
+
+
+def _dynamic(model: Any, path: Path, feeds: Sequence[Feeds]) -> None:  # noqa: ARG001
     """Products of matrices in int8: weights with a scale a column, activations with one found in each run."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -64,7 +121,7 @@ def _dynamic(model: Any, path: Path) -> None:
     quantize_dynamic(model, path, op_types_to_quantize=operators, per_channel=True, weight_type=QuantType.QInt8)
 
 
-def _weights_only(model: Any, path: Path) -> None:
+def _weights_only(model: Any, path: Path, feeds: Sequence[Feeds]) -> None:  # noqa: ARG001
     """The weights of products of matrices in int8, by blocks, and embeddings in fp16; all is computed in fp32."""
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
@@ -96,10 +153,7 @@ def _halve_embeddings(graph: Any) -> None:
 
 
 WAYS: Mapping[str, Sequence[Way]] = {
-    "fp16": (
-        Way("all but inputs and output", _half),
-        Way("all but inputs, output, normalisations and softmax", partial(_half, kept=_DELICATE)),
-    ),
+    "fp16": (Way("all but inputs, output and what fp16 may not hold", _half),),
     "int8": (
         Way("products of matrices, activations scaled in each run", _dynamic),
         Way("weights in blocks of 32, embeddings in fp16, computed in fp32", _weights_only),

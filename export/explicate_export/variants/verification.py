@@ -22,6 +22,7 @@ from explicate_export.variants.precisions import WAYS, Way, write_variant
 from explicate_server.explain.explain_game import GameExplanation
 from explicate_server.modalities.modality import Modality
 from explicate_server.registry.golden_check import attribute, relative_difference, score_difference
+from explicate_server.runtime.model_runtime import Feeds
 
 OUTPUT_TOLERANCE = 5e-3
 """Of a probability, or of the spread of a regression's target."""
@@ -57,6 +58,12 @@ class Subject:
         """With scores of the objective; `scale` is that of the graph's own outputs."""
         words = scale.words if objective.spaces[0] == objective.spaces[-1] else f"of a {objective.spaces[0]}"
         return cls(graph, modality, parts, objective, scale.unit, words)
+
+    @property
+    def feeds(self) -> list[Feeds]:
+        """The golden inputs for the graph, each alone."""
+        modality = self.modality
+        return [modality.collate([modality.encode(value).row]) for value in self.parts.golden.inputs]
 
 
 @dataclass(frozen=True)
@@ -149,7 +156,7 @@ def _attempt(subject: Subject, precision: str, way: Way, path: Path) -> Attempt:
         return Attempt(precision, way.how, subject.words, "the bundle has no golden attributions to hold it to")
     try:
         with quiet():
-            write_variant(subject.graph, way, path)
+            write_variant(subject.graph, way, path, subject.feeds)
             return _measured(subject, precision, way, path)
     except Exception as error:  # onnx's tools and the runtime raise whatever their parts raise
         said = first_line(error).replace(str(path), path.name)[:_MOST_SAID]

@@ -40,5 +40,6 @@ def fault_in(error: Exception) -> DeviceOutOfMemory | DeviceLost | None:
         return DeviceOutOfMemory(text or "out of memory")
     for pattern, fault in ((_LOST, DeviceLost), (_OUT_OF_MEMORY, DeviceOutOfMemory)):
         if found := pattern.search(text):
-            return fault(text[found.start() : found.start() + _MOST_CHARACTERS])
+            # Names of hosts and files follow; callers are told this text.
+            return fault(text[found.start() :].partition(" ; ")[0][:_MOST_CHARACTERS])
     return None

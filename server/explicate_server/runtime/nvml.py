@@ -70,6 +70,15 @@ class Nvml:
         """Of all devices that CUDA has."""
         return [reading for number in range(self._count()) if (reading := self.reading(number)) is not None]
 
+    @property
+    def driver(self) -> str:
+        """Its version; empty where it does not tell."""
+        try:
+            told = self._library.nvmlSystemGetDriverVersion()
+        except self._library.NVMLError:
+            return ""
+        return told.decode() if isinstance(told, bytes) else str(told)
+
     def _count(self) -> int:
         if self._visible is not None:
             return len(self._visible)

@@ -113,6 +113,7 @@ def test_the_command_is_one_that_the_server_takes(path: Path) -> None:
     assert set(arguments_of(found, "EXPOSE")[0].split()) == ports
     assert arguments_of(found, "VOLUME") == [str(settings.repository)]
     assert settings.listen.startswith("0.0.0.0:"), "or nothing outside the container could reach it"
+    assert settings.device == ("cuda" if path.name.endswith("cuda") else "auto")
 
 
 def test_the_health_check_asks_the_port_that_the_server_listens_on(path: Path) -> None:

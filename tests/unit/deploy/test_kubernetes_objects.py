@@ -141,6 +141,7 @@ def test_a_server_on_a_gpu_asks_for_the_device_for_its_memory_and_for_more_of_th
     pod = on_a_gpu()["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert served_settings(container["args"]).device == "cuda", "it must not serve from the CPU unnoticed"
     (term,) = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
     (memory,) = term["matchExpressions"]
     assert (memory["key"], memory["operator"]) == ("nvidia.com/gpu.memory", "Gt")

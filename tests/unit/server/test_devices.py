@@ -278,3 +278,4 @@ def test_a_devices_fault_is_told_from_an_inputs(text: str, kind: type[Exception]
     fault = fault_in(RuntimeError(text))
     assert type(fault) is (kind or type(None))
     assert isinstance(fault_in(MemoryError()), DeviceOutOfMemory)
+    assert "hostname" not in str(fault)

@@ -15,6 +15,7 @@ GIB = 1 << 30
 def test_a_reading_has_memory_and_how_busy_the_device_is() -> None:
     (reading,) = Nvml(FakeNvml(), {}).readings()
     assert (reading.device, reading.product) == ("cuda:0", "NVIDIA Test")
+    assert Nvml(FakeNvml(), {}).driver == "999.99"
     assert (reading.used_bytes, reading.free_bytes, reading.total_bytes) == (20 * GIB, 60 * GIB, 80 * GIB)
     assert reading.utilisation == 0.5
 
