@@ -34,7 +34,7 @@ class TorchModel:
             return AutoModelForSequenceClassification.from_pretrained(folder)
         if self.kind == "image":
             return AutoModelForImageClassification.from_pretrained(folder)
-        from explicate_training.table.network import load_network
+        from explicate_training.table.saved_network import load_network
 
         return load_network(folder)
 

@@ -105,8 +105,7 @@ class _Trainer(Trainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """As the Trainer's own, with our groups of weights."""
-        trained = self.model if model is None else model
-        assert trained is not None
+        trained: Any = self.model if model is None else model
         if self.optimizer is None:
             made, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
             groups = weight_groups(trained, self.options, self.get_decay_parameter_names(trained))
