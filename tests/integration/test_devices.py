@@ -1,6 +1,7 @@
 """A server on devices: who serves after one is full, lost or wrong, and what callers and operators are told."""
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -212,11 +213,11 @@ def test_the_command_line_shows_the_device_and_why_not_cuda(tiny_repository: Pat
                 text=True,
                 check=True,
             ).stdout
-            for words in (["show", "tiny", "--format", "text"], ["list", "--format", "csv"])
+            for words in (["show", "tiny", "--format", "text"], ["list", "--format", "json"])
         )
     assert re.search(r"^devices +cpu: \d+ lanes?$", shown, re.MULTILINE)
     assert f" not cuda: {reason}" in shown
-    assert [line.split(",")[5:7] for line in listed.splitlines()] == [
+    assert json.loads(listed)["devices"] == ["cpu"]
         ["runtime", "devices"],
         ["onnxruntime-cpu", "cpu"],
     ]
