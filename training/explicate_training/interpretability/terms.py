@@ -13,6 +13,7 @@ from explicate_training.interpretability.tables.network_form import NetworkForm
 from explicate_training.interpretability.tables.sparsity import Sparsity
 from explicate_training.interpretability.term import Term
 from explicate_training.interpretability.texts.forbidden_words import ForbiddenWords
+from explicate_training.interpretability.texts.preview_explainer import PreviewExplainer
 from explicate_training.interpretability.texts.rationale_head import Rationales
 
 TERMS: tuple[type[Term], ...] = (
@@ -25,6 +26,7 @@ TERMS: tuple[type[Term], ...] = (
     NetworkForm,
     Sparsity,
     Pruning,
+    PreviewExplainer,
 )
 """In the order in which the section lists their keys and a step asks them; the first that hides players decides.
 

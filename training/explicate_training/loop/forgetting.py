@@ -111,7 +111,7 @@ def second_task(
     if not given:
         return None
     own: dict[str, Any] = {"demo": "", "validation": "", "test": "", "label_columns": "", "task": "classification"}
-    named = {option: given[key] for key, option in columns.items() if key in given}
+    named: dict[str, Any] = {option: given[key] for key, option in columns.items() if key in given}
     other = replace(options, **own, **fixed, test_fraction=_TEST_FRACTION, **named)
     task = task_named(other.task)
     try:

@@ -1,6 +1,6 @@
 """What a run on texts, or on pairs of texts, does at each stage."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any  # JSON values
@@ -32,6 +32,7 @@ from explicate_training.tasks.task import Evaluation, Task
 from explicate_training.text.cleaning import NEAR, REASONS, clean_texts
 from explicate_training.text.config import Config
 from explicate_training.text.data import TextSet, read_rows
+from explicate_training.text.explainer_network import ExplainerNetwork, save_explainer
 from explicate_training.text.forgetting import earlier_texts, probe_of_texts
 from explicate_training.text.game import text_game
 from explicate_training.text.masking import OWNERS, TextPlayers, text_players, token_owners
@@ -43,7 +44,6 @@ HELD_OUT_RATIONALE = "rationale"
 `plausibility` holds the Shapley values of the exported model against. Rows without a rationale lack it; of a pair it
 names parts of the first text alone.
 """
-_BATCH_ROWS = 64
 _MUCH_CUT, _MUCH_UNKNOWN = 0.05, 0.02  # shares from which it is worth a note
 _WORST_MISTAKES, _SHOWN_CHARACTERS = 15, 700
 
@@ -52,6 +52,7 @@ class TextRun(Run[Config, TextSet]):
     """A run that fine-tunes a model of texts."""
 
     template = "text_report.html.jinja"
+    explainer: ExplainerNetwork | None = None  # what guesses attributions, if it was wanted
     baseline = "TF-IDF and a linear model"
 
     def read(self, tell: Say) -> tuple[Task, TextSet, str]:
@@ -205,13 +206,6 @@ class TextRun(Run[Config, TextSet]):
         """What the model answers to texts as it is, float32 [rows, outputs], as the loss has it."""
         return self._model.predict(self._model.encode(rows))
 
-    def batches(self, split: str) -> Iterator[dict[str, Tensor]]:
-        """The rows of a split as the model reads them, with the player of each token as OWNERS."""
-        owners = token_owners(self._model, self.splits.by_name()[split].texts.tolist())
-        rows = [{**row, OWNERS: own} for row, own in zip(self._encoded[split], owners, strict=True)]
-        for start in range(0, len(rows), _BATCH_ROWS):
-            yield self._collate(rows[start : start + _BATCH_ROWS])
-
     def word_spans(self, split: str) -> list[list[tuple[int, int, int]]]:
         """Of each row its players: which text, from where to where."""
         found = text_players(self._model, self.splits.by_name()[split].texts.tolist())
@@ -264,6 +258,8 @@ class TextRun(Run[Config, TextSet]):
 
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")
+        if self.explainer is not None:
+            save_explainer(self.explainer, folder / "model")
 
     def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
         part = self.splits.by_name()[split]
