@@ -58,7 +58,7 @@ def write_preview(run: FinishedRun, path: Path) -> Preview | None:
     samples["attention_mask"] = torch.ones_like(samples["input_ids"])
     write_graph(
         GraphSource(
-            module=network,
+            module=_Guesses(network),
             name="the preview explainer",
             samples=samples,
             dynamic_axes={0: "batch", 1: "length"},
@@ -68,3 +68,15 @@ def write_preview(run: FinishedRun, path: Path) -> Preview | None:
         path,
     )
     return Preview(network, path)
+
+
+class _Guesses(torch.nn.Module):
+    """The network with its inputs in the order of the samples."""
+
+    def __init__(self, network: ExplainerNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        guesses: torch.Tensor = self.network(*inputs)
+        return guesses
