@@ -13,7 +13,7 @@ from explicate import Client, Contrast
 from explicate.options import ExplainOptions
 from explicate_export.errors import UsageError
 from explicate_export.export import ExportOptions, export_run
-from explicate_training.text.explainer_network import (
+from explicate_training.interpretability.texts.explainer_network import (
     CONFIG_NAME,
     ExplainerConfig,
     ExplainerNetwork,

@@ -13,7 +13,7 @@ from explicate_export.errors import ParityError, UsageError, first_line
 from explicate_export.onnx_graph import GraphSource, write_graph
 from explicate_export.parity import MAX_DIFFERENCE, Graph, largest
 from explicate_export.training_run import FinishedRun
-from explicate_training.text.explainer_network import ExplainerNetwork, load_explainer
+from explicate_training.interpretability.texts.explainer_network import ExplainerNetwork, load_explainer
 
 OUTPUT_NAME = "attributions"
 _SAMPLE = (2, 7)  # rows and tokens; any sizes above 1 will do

@@ -12,9 +12,6 @@ from explicate_server.explain.method import Method
 from explicate_server.inference.explain_options import Outputs
 from explicate_server.modalities.modality import Game, Guesses
 
-_SHAPLEY = ("kernel-shap", "permutation-shap")
-"""Methods whose values the explainer learnt to guess, and which take a while."""
-
 
 def preview_of(
     game: Game, method: Method, outputs: Outputs, information: GameInfo, estimate: Attribution
@@ -24,7 +21,7 @@ def preview_of(
     Of logits it knows only their differences, so it guesses those of a contrast, and otherwise scores.
     """
     centred_only = outputs.space == "logit" and outputs.reference_index is None
-    if method.name not in _SHAPLEY or centred_only or not isinstance(game, Guesses):
+    if not method.previews or centred_only or not isinstance(game, Guesses):
         return None
     guessed = game.guessed()
     if guessed is None:
