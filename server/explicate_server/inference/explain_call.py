@@ -7,7 +7,7 @@ leased.
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -28,12 +28,14 @@ from explicate_server.inference.call_deadline import Deadline
 from explicate_server.inference.evaluations import Evaluations, GameValues, Timings, ValueStore
 from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, Outputs, ResolvedOptions
 from explicate_server.inference.predictor import encode_inputs
+from explicate_server.inference.preview import preview_of
 from explicate_server.inference.workers import Pool, Workers
 from explicate_server.modalities.modality import (
     AddsUp,
     DrawsRows,
     EncodedInput,
     Game,
+    Guesses,
     Player,
 )
 from explicate_server.registry.records import ServedModel
@@ -49,7 +51,7 @@ class ExplainAnswer:
 
     ``prediction`` is the graph's own answer, float64[outputs]: logits, or the value; ``full`` float64[explained].
     ``fitted_evaluations`` are those that the attributions rest on, ``unevaluated`` those of the last round for which
-    there was no time.
+    there was no time. A ``preview`` rests on none: it is a guess, and never final.
     """
 
     prediction: NDArray[np.float64]
@@ -72,6 +74,7 @@ class ExplainAnswer:
     converged: bool
     timings: Timings
     final: bool
+    preview: bool = False
 
 
 class ExplainCall:
@@ -219,6 +222,8 @@ class ExplainCall:
         ends = evaluations.count
         run = _run(information, options, spent=ends)
         work = _Work(encoded, game, options, prediction, outputs, information, run, evaluations)
+        if (guess := await self._guess(work)) is not None and progress():
+            yield replace(await self._answer(work, final=False), attribution=guess, preview=True)
         while (coalitions := await self._fit(run.next_round, self._deadline.seconds_left())) is not None:
             with tracing.span("round", number=run.rounds + 1, coalitions=len(coalitions)) as span:
                 values, evaluated = await evaluations.of(coalitions, self._priority, outputs)
@@ -233,6 +238,14 @@ class ExplainCall:
         if run.stop_reason is StopReason.DEADLINE and _knows_the_ends_only(run, ends):
             raise DeadlinePassed("NO_TIME_TO_EXPLAIN", "only the prediction is known; ask for it, or give more time")
         yield await self._answer(work, final=True)
+
+    async def _guess(self, work: "_Work") -> Attribution | None:
+        """What the bundle's preview explainer makes of the input; None without one."""
+        if not isinstance(work.game, Guesses):
+            return None
+        guess = partial(preview_of, work.game, work.options.method, work.outputs, work.information)
+        found = await self._in_worker(guess, work.run.attribution)
+        return found and found.with_nothing_for(len(work.game.unread))
 
     async def _answer(self, work: "_Work", *, final: bool) -> ExplainAnswer:
         """What is known now; a map of many pixels is made in a thread."""
