@@ -161,7 +161,8 @@ def _tell(records: Sequence[dict[str, Any]], size: Size, *, with_server: bool) -
     print("\n\n".join(parts))
     for path in draw(known, size.records):
         say(f"picture: {path}")
-    say(f"tables: {size.records / _LINES}; {sum(line.met is True for line in lines)} of {len(lines)} lines are met")
+    met = [one.met for one in lines if one.met is not None]
+    say(f"tables: {size.records / _LINES}; {sum(met)} of {len(met)} lines are met")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ row of a table as the server chooses to (`auto`), which an additive model answer
 import statistics
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any  # records are JSON
@@ -18,6 +19,7 @@ from explicate import Client
 _TOLERANCE, _FLOOR = 0.1, 2
 _LIMIT = 0.65
 _TIMES = 20.0
+_CALLS_AT_ONCE = 8
 
 
 def text_cost(repository: Path, ours: str, theirs: str, record: dict[str, Any], count: int) -> Line:
@@ -52,7 +54,7 @@ def table_cost(repository: Path, data: str, additive: str, free: str, record: di
         (fast_s, widest, sampled), (slow_s, *_) = (_explained(client, model, rows) for model in (additive, free))
     return [
         Line(f"served: {data}, explained rows a second over the free form's", f"≥ {_TIMES:g}×", slow_s / fast_s,
-             met=slow_s / fast_s >= _TIMES, note=f"{len(rows)} rows one after the other"),
+             met=slow_s / fast_s >= _TIMES, note=f"{len(rows)} rows, {_CALLS_AT_ONCE} calls at once"),
         Line(f"served: {data}, widest interval", "0", widest, met=widest == 0, note=f"methods {', '.join(sampled)}"),
     ]  # fmt: skip
 
@@ -66,7 +68,8 @@ def _explained(client: Client, model: str, rows: Sequence[Any]) -> tuple[float, 
     """Seconds for all rows, the widest interval, and the methods that were taken."""
     client.explain(model, rows[0])  # warm
     started_s = time.perf_counter()
-    answers = [client.explain(model, row) for row in rows]
+    with ThreadPoolExecutor(_CALLS_AT_ONCE) as pool:
+        answers = list(pool.map(lambda row: client.explain(model, row), rows))
     spent_s = time.perf_counter() - started_s
     attributions = [one for answer in answers for one in answer.explanation.attributions]
     widest = max(upper - lower for one in attributions for lower, upper in zip(one.lower, one.upper, strict=True))

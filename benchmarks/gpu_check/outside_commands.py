@@ -76,7 +76,7 @@ def _image_commands(out: Path, device: str, findings: Findings) -> None:
     command, check = image_command(text, "CMD"), image_command(text, "HEALTHCHECK")
     port, metrics_port = free_port(), free_port()
     words = [_elsewhere(word, {"8500": port, "9500": metrics_port}) for word in command]
-    words = [f"--device={device}" if word.startswith("--device") else word for word in words]
+    words += ["--device", device]  # the last one counts
     asked = [_elsewhere(word, {"8500": port}) for word in check[1:]]
     findings.add("the image serves with", " ".join(words))
     log = out / "logs" / "image.txt"
@@ -124,7 +124,8 @@ def _train(out: Path, device: str, findings: Findings) -> None:
     (folder / "small.toml").write_text(_CONFIG, encoding="utf-8")
     wanted = "cuda" if device.startswith("cuda") else "cpu"
     log = out / "logs" / "train.txt"
-    code = _run(["train", str(folder / "small.toml"), "--device", wanted, "--restart"], log, limit_s=180.0)
+    words = ["train", str(folder / "small.toml"), "--output", str(folder / "run"), "--device", wanted, "--restart"]
+    code = _run(words, log, limit_s=180.0)
     require(code == 0, f"explicate train ended with {code}: {_end_of(log)}")
     first = next(line for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("trains on"))
     findings.add("training says", first)
@@ -204,6 +205,5 @@ max_tokens = 32
 epochs = 1
 learning_rate = 2e-3
 [output]
-directory = "run"
 explained = 0
 """

@@ -36,6 +36,10 @@ from explicate_server.settings import Settings
 _STAGED_VERSION = 1
 
 
+class NotFinite(UsageError):
+    """The model answers with what is not a number."""
+
+
 @dataclass(frozen=True, eq=False)
 class EvaluatedModel:
     """A loaded model. `settings` are a server's defaults, `others` the same with other graphs, by what was done."""
@@ -74,12 +78,12 @@ class EvaluatedModel:
         """The graph's answers float64[rows, outputs], finite.
 
         Raises:
-            UsageError: the model answers with what is not a number.
+            NotFinite: the model answers with what is not a number.
         """
         batch_tokens = self.modality.batch_tokens(self.runtime)
         answers = run_rows(self.runtime, self.modality.collate, rows, batch_tokens=batch_tokens)
         if not np.isfinite(answers).all():
-            raise UsageError(f"{self.name} answers with NaN or infinity, so it cannot be measured: train it again")
+            raise NotFinite(f"{self.name} answers with NaN or infinity, so it cannot be measured: train it again")
         return answers.astype(np.float64)
 
     def options(self, players: int, options: ExplainOptions) -> ResolvedOptions:

@@ -18,7 +18,7 @@ from typing import Any  # onnx has no types
 import numpy as np
 
 from explicate_server.explain.quality import spearman
-from explicate_standards.evaluated_model import EvaluatedModel
+from explicate_standards.evaluated_model import EvaluatedModel, NotFinite
 from explicate_standards.metric import Measured, Metric, Statistic, Told, said
 from explicate_standards.subject import Subject
 
@@ -40,7 +40,11 @@ def _likeness(subject: Subject, *, last_layer: bool) -> float | None:
     stranger = random_model(subject.model, last_layer=last_layer)
     if stranger is None:
         return None
-    ours, theirs = subject.attributions, subject.under(stranger).attributions
+    ours = subject.attributions
+    try:
+        theirs = subject.under(stranger).attributions
+    except NotFinite:  # a vector that the graph divides by may be drawn near 0
+        return None
     correlation = float(spearman(ours[np.newaxis], theirs[np.newaxis])[0])
     return abs(correlation) if np.isfinite(correlation) else None
 

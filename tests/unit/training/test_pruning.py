@@ -24,7 +24,7 @@ def with_pruning(config: Any, **shares: float) -> Any:
 
 def test_a_run_takes_heads_out_and_tells_what_that_did(text_config: Any, capfd: pytest.CaptureFixture[str]) -> None:
     run = train(with_pruning(text_config, heads=0.5))
-    told = json.loads((run / "metrics.json").read_text())["terms"]["pruning"]
+    told = json.loads((run / "metrics.json").read_text())["interpretability"]["figures"]["pruning"]
     chosen = json.loads((run / "model" / "config.json").read_text())[RECORD]
     assert {name: len(units) for name, units in chosen.items()} == told["taken_out"]
     assert sum(told["taken_out"].values()) == 4  # of two layers of four heads
@@ -43,7 +43,7 @@ def test_a_run_takes_heads_out_and_tells_what_that_did(text_config: Any, capfd: 
 
 def test_a_run_of_images_takes_channels_out(image_config: Any) -> None:
     run = train(with_pruning(image_config, channels=0.25))
-    told = json.loads((run / "metrics.json").read_text())["terms"]["pruning"]
+    told = json.loads((run / "metrics.json").read_text())["interpretability"]["figures"]["pruning"]
     assert told["weights_after"] < told["weights_before"]
 
 

@@ -99,7 +99,7 @@ class Pruning(Term):
             "after": after,
             **_size_and_speed(run, chosen),
         }
-        run.measured[self.name] = effect
+        run.term_figures[self.name] = effect
         for line in lines(effect):
             run.say(line)
 

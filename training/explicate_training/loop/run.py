@@ -24,10 +24,10 @@ from explicate_training.interpretability.measurement import Trained, trained
 from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.step_loss import StepLoss
 from explicate_training.interpretability.terms import active_terms, term_of
-from explicate_training.loop.device import placement
 from explicate_training.loop.forgetting import Forgetting, Remembered, forgetting_line
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Fitting, Outcome
+from explicate_training.loop.training_device import placement
 from explicate_training.loop.verdict import always_alike, judged, verdict
 from explicate_training.report.explanations import Explanations, Game, explain_rows
 from explicate_training.report.report import write_report
@@ -75,7 +75,6 @@ class Run(ABC, Generic[AnyOf, Part]):
         self.scale = self.task.scale(self.targets["train"])
         self.report, lines = self.describe_data()
         self.offsets: NDArray[np.float64] | None = None  # of the logits, for rare classes
-        self.measured: dict[str, Any] = {}  # by terms after the training, by their names; into metrics.json
         self.step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]
         self.term_figures: dict[str, Any] = {}  # what terms of [interpretability] measured on validation rows
         if few := few_rows({name: len(part) for name, part in parts.items()}, config.data):
@@ -189,14 +188,14 @@ class Run(ABC, Generic[AnyOf, Part]):
             step_loss=self.step_loss,
         )
         outcome = self.fit(fitting)
-        for term in active_terms(self.config.interpretability):
+        for term in active_terms(self.config.interpretability, self.config.kind):
             term.after(self)
         return outcome
 
     def start_terms(self) -> None:
         """Makes the loss with the terms of `[interpretability]`; raises UsageError when one does not fit the data."""
         section, training = self.config.interpretability, self.config.training
-        active = active_terms(section)
+        active = active_terms(section, self.config.kind)
         if not active:
             return
         loss = self.task.loss(self.targets["train"], len(self.task.outputs(self.labels)), training)
@@ -238,8 +237,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             say(forgetting_line(one))
         metrics |= {"forgetting": forgotten} if forgotten else {}
         easier = self._easier(outcome)
-        metrics |= {"interpretability": easier.as_json()} if easier else {}
-        metrics |= {"terms": self.measured} if self.measured else {}
+        metrics |= {"interpretability": {**easier.as_json(), "figures": self.term_figures}} if easier else {}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         self.write_model(folder)
         rows = list(self.held_out(folder))
@@ -277,7 +275,7 @@ class Run(ABC, Generic[AnyOf, Part]):
     def _easier(self, outcome: Outcome) -> Trained | None:
         """What `[interpretability]` did; None where it is off."""
         section, seed = self.config.interpretability, self.config.training.seed
-        if not active_terms(section):
+        if not active_terms(section, self.config.kind):
             return None
         found = trained(self, section, self.step_loss, outcome.history, best_step=outcome.best_step, seed=seed)
         for line in found.lines():

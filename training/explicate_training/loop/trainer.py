@@ -31,9 +31,9 @@ from explicate.errors import ExplicateError
 from explicate_training.config.sections import TrainingOptions
 from explicate_training.interpretability.step_loss import TERM, StepLoss
 from explicate_training.loop.checkpoints import CheckpointRule, Patience, checkpoint_rule
-from explicate_training.loop.device import placement
 from explicate_training.loop.optimisers import trainer_options, unfreezing, weight_groups
 from explicate_training.loop.rows import EpochOrder
+from explicate_training.loop.training_device import placement
 from explicate_training.tasks.task import TargetScale, Task
 
 

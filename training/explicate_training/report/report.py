@@ -138,9 +138,9 @@ def write_report(
     )
     history, best_step = metrics["history"], metrics["best_step"]
     page = environment.get_template(template).render(
-        loss_curves=_data_uri(figures.loss_curves(history, best_step)),
-        metric_curves=_data_uri(figures.metric_curves(history, best_step, curves)),
-        drawings=[(_data_uri(drawing.svg), drawing.about) for drawing in drawings],
+        loss_curves=data_uri(figures.loss_curves(history, best_step)),
+        metric_curves=data_uri(figures.metric_curves(history, best_step, curves)),
+        drawings=[(data_uri(drawing.svg), drawing.about) for drawing in drawings],
         explanations=explanations,
         importance=_importance(explanations),
         masked_curve=_masked_curve(easier),
@@ -157,7 +157,7 @@ def write_report(
 def _importance(explanations: Explanations) -> str:
     """A drawing of what counts most over all explained rows, as an address; empty when too few rows tell it."""
     strongest = [(one.name, one.value, one.lower, one.upper) for one in explanations.importance[:_MOST_SHOWN]]
-    return _data_uri(figures.importance_bars(strongest, axis="mean of |value|, 95 % interval")) if strongest else ""
+    return data_uri(figures.importance_bars(strongest, axis="mean of |value|, 95 % interval")) if strongest else ""
 
 
 def _masked_curve(easier: Trained | None) -> str:
@@ -165,9 +165,9 @@ def _masked_curve(easier: Trained | None) -> str:
     if easier is None or not easier.masked:
         return ""
     points = [(one.removed, one.value, one.interval) for one in easier.masked]
-    return _data_uri(figures.masked_curve(points, easier.metric))
+    return data_uri(figures.masked_curve(points, easier.metric))
 
 
-def _data_uri(svg: str) -> str:
+def data_uri(svg: str) -> str:
     """An SVG drawing as the address of an image: apart from the page, so its ids and styles cannot clash."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

@@ -32,6 +32,7 @@ from explicate_training.tasks.task import Evaluation, Task
 from explicate_training.text.cleaning import NEAR, REASONS, clean_texts
 from explicate_training.text.config import Config
 from explicate_training.text.data import TextSet, read_rows
+from explicate_training.text.explainer_network import ExplainerNetwork, save_explainer
 from explicate_training.text.forgetting import earlier_texts, probe_of_texts
 from explicate_training.text.game import text_game
 from explicate_training.text.masking import OWNERS, TextPlayers, text_players, token_owners
@@ -51,6 +52,7 @@ class TextRun(Run[Config, TextSet]):
     """A run that fine-tunes a model of texts."""
 
     template = "text_report.html.jinja"
+    explainer: ExplainerNetwork | None = None  # what guesses attributions, if it was wanted
     baseline = "TF-IDF and a linear model"
 
     def read(self, tell: Say) -> tuple[Task, TextSet, str]:
@@ -256,6 +258,8 @@ class TextRun(Run[Config, TextSet]):
 
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")
+        if self.explainer is not None:
+            save_explainer(self.explainer, folder / "model")
 
     def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
         part = self.splits.by_name()[split]

@@ -1176,6 +1176,7 @@ class TextSchema(_message.Message):
     TOKEN_DROPPING_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
     FORBIDDEN_FIELD_NUMBER: _builtins.int
+    PREVIEW_EXPLAINER_FIELD_NUMBER: _builtins.int
     max_tokens: _builtins.int
     """Tokens the model reads at most, special tokens included."""
     first_position: _builtins.int
@@ -1190,6 +1191,11 @@ class TextSchema(_message.Message):
     """
     pairs: _builtins.bool
     """Whether the model reads two texts, each of them always."""
+    preview_explainer: _builtins.bool
+    """Whether the bundle has explainer.onnx, which guesses attributions: inputs "input_ids" and "attention_mask", int64
+    [batch, length]; output "attributions" float32 [batch, length, 2 * outputs], what each token adds to the centred
+    logits, then what it adds to the scores (probabilities, or the value).
+    """
     @_builtins.property
     def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the graph's inputs, each int64 [batch, length], among "input_ids", "attention_mask",
@@ -1211,10 +1217,11 @@ class TextSchema(_message.Message):
         token_dropping: _builtins.bool = ...,
         pairs: _builtins.bool = ...,
         forbidden: _abc.Iterable[Global___WordList] | None = ...,
+        preview_explainer: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id", "mask_id", b"mask_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id", "first_position", b"first_position", "forbidden", b"forbidden", "inputs", b"inputs", "mask_id", b"mask_id", "max_tokens", b"max_tokens", "padding_id", b"padding_id", "pairs", b"pairs", "token_dropping", b"token_dropping"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id", "first_position", b"first_position", "forbidden", b"forbidden", "inputs", b"inputs", "mask_id", b"mask_id", "max_tokens", b"max_tokens", "padding_id", b"padding_id", "pairs", b"pairs", "preview_explainer", b"preview_explainer", "token_dropping", b"token_dropping"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__mask_id: _TypeAlias = _typing.Literal["mask_id"]  # noqa: Y015
     _WhichOneofArgType__mask_id: _TypeAlias = _typing.Literal["_mask_id", b"_mask_id"]  # noqa: Y015

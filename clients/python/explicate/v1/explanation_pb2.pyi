@@ -551,6 +551,7 @@ class Explanation(_message.Message):
     REUSED_EVALUATIONS_FIELD_NUMBER: _builtins.int
     SEGMENT_MAP_FIELD_NUMBER: _builtins.int
     UNSPACED_SCRIPTS_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
     evaluations: _builtins.int
     """Rows of the model that this explanation rests on, the prediction itself included. It does not depend on
     what other requests have asked.
@@ -566,6 +567,11 @@ class Explanation(_message.Message):
     reused_evaluations: _builtins.int
     """Of the evaluations, those whose values were known or under way from the same caller's other requests for the same
     input.
+    """
+    preview: _builtins.bool
+    """Whether this is a guess by the bundle's preview explainer, from a look at the whole input: it has no intervals (NaN),
+    and it is wrong where the input is unlike the training data. Only the first answer of StreamExplain may be one, never
+    a final answer.
     """
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:
@@ -609,10 +615,11 @@ class Explanation(_message.Message):
         reused_evaluations: _builtins.int = ...,
         segment_map: Global___SegmentMap | None = ...,
         unspaced_scripts: _abc.Iterable[_builtins.str] | None = ...,
+        preview: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "quality", b"quality", "segment_map", b"segment_map"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributions", b"attributions", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "method_version", b"method_version", "options", b"options", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "segment_map", b"segment_map", "stop_reason", b"stop_reason", "unspaced_scripts", b"unspaced_scripts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributions", b"attributions", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "method_version", b"method_version", "options", b"options", "preview", b"preview", "quality", b"quality", "reused_evaluations", b"reused_evaluations", "rounds", b"rounds", "segment_map", b"segment_map", "stop_reason", b"stop_reason", "unspaced_scripts", b"unspaced_scripts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
