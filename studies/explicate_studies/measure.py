@@ -14,7 +14,7 @@ from explicate_standards.held_out_rows import read_rows
 from explicate_standards.metric import Figure
 from explicate_standards.metrics.interpretability import METRICS
 from explicate_studies.choice import Measured
-from explicate_studies.options import EVALUATIONS, TuneOptions
+from explicate_studies.tune_options import EVALUATIONS, TuneOptions
 
 _COMPARED_INPUTS = 32  # a trial's graph is compared with torch on few
 _ALWAYS = ("masked_accuracy", "additive_r2", EVALUATIONS)

@@ -22,9 +22,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from explicate.errors import ExplicateError, UsageError
 from explicate_studies.choice import Tried
-from explicate_studies.options import TuneOptions
 from explicate_studies.space import Point, Space, grid, point_of, told
 from explicate_studies.trial import Measure, Say, Subject, discard, from_json, run_trial, to_json
+from explicate_studies.tune_options import TuneOptions
 from explicate_training.config.config_file import format_config
 from explicate_training.loop.progress import duration
 

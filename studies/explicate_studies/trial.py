@@ -17,8 +17,8 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from explicate.errors import ExplicateError, UsageError
 from explicate_studies.choice import Goals, Measured, Tried
-from explicate_studies.options import EVALUATIONS, SMALLER_IS_BETTER, TuneOptions
 from explicate_studies.space import Point, with_point
+from explicate_studies.tune_options import EVALUATIONS, SMALLER_IS_BETTER, TuneOptions
 from explicate_training.config.config_file import AnyConfig
 from explicate_training.loop.progress import StepProgress
 from explicate_training.loop.run import Run

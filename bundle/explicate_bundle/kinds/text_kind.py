@@ -17,7 +17,7 @@ from explicate_bundle.files.array_files import pack_bytes, read_text, unpack_byt
 from explicate_bundle.kinds.kind import Arrays, Check
 from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_bundle.players.word_swaps import folded
-from explicate_bundle.writing import TOKENIZER_NAME
+from explicate_bundle.writing import EXPLAINER_NAME, TOKENIZER_NAME
 
 _GRAPH_INPUTS = frozenset({"input_ids", "attention_mask", "position_ids", "token_type_ids"})
 
@@ -33,9 +33,9 @@ class TextKind:
     attributed_array = "attribution_texts"
     has_segments = False
 
-    def files(self, manifest: bundle_pb2.Bundle) -> Sequence[str]:  # noqa: ARG002
-        """The tokenizer."""
-        return [TOKENIZER_NAME]
+    def files(self, manifest: bundle_pb2.Bundle) -> Sequence[str]:
+        """The tokenizer, and the preview explainer if there is one."""
+        return [TOKENIZER_NAME, *([EXPLAINER_NAME] if manifest.text.preview_explainer else [])]
 
     def checks(self, manifest: bundle_pb2.Bundle) -> Iterator[Check]:
         """What must hold of the graph's inputs and the ids of tokens."""

@@ -26,7 +26,7 @@ _MOST_CPU_LANES = 4
 _CPU_PROVIDER = "CPUExecutionProvider"
 FATAL_ONLY = 4
 _log = logging.getLogger(__name__)
-# Before ONNX Runtime 1.24 it is not known, and not counted.
+# Releases that do not know it ignore it, and nodes are not counted.
 _RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
 
 

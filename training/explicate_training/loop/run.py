@@ -237,7 +237,8 @@ class Run(ABC, Generic[AnyOf, Part]):
             say(forgetting_line(one))
         metrics |= {"forgetting": forgotten} if forgotten else {}
         easier = self._easier(outcome)
-        metrics |= {"interpretability": {**easier.as_json(), "figures": self.term_figures}} if easier else {}
+        figures = {"figures": self.term_figures} if self.term_figures else {}
+        metrics |= {"interpretability": {**easier.as_json(), **figures}} if easier else {}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         self.write_model(folder)
         rows = list(self.held_out(folder))

@@ -3,7 +3,6 @@
 Made again after each trial, so that a long study can be looked at while it works.
 """
 
-import base64
 import io
 import json
 import warnings
@@ -21,6 +20,7 @@ from explicate_studies.choice import Goals, Measured, Tried, choose, pareto
 from explicate_studies.space import told, with_point
 from explicate_studies.study import Study
 from explicate_training.config.config_file import format_config
+from explicate_training.report.report import data_uri
 from explicate_training.run_directory import write_json
 
 CHOSEN_CONFIG = "chosen.toml"
@@ -85,7 +85,7 @@ def write_report(study: Study, found: Findings) -> Path:
         why=found.why,
         test=_test(found.chosen, study.subject.metric, goals) if found.chosen else "",
         chosen_config=chosen_toml,
-        curve=_data_uri(drawn) if drawn else "",
+        curve=data_uri(drawn) if drawn else "",
         curve_about=_about(goals),
         cost=goals.cost,
         metric=goals.metric,
@@ -250,7 +250,3 @@ def _plain(one: Tried) -> dict[str, Any]:
         "shortfalls": dict(one.shortfalls),
         "seconds": one.seconds,
     }
-
-
-def _data_uri(svg: str) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
