@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path("repository")
+# From so few inputs the intervals are wide; `explicate evaluate` takes 200, and all metrics.
+_EVALUATED = ("--evaluate", "--evaluate-inputs", "30", "--evaluate-metrics")
+_METRICS = "masked_accuracy,additive_r2,evaluations_per_player,comprehensiveness,sufficiency"
 
 
 def run(runs: Mapping[str, Path], show: Callable[[str], None], told: Callable[[], str], by_hand: str) -> int:
@@ -26,7 +29,8 @@ def run(runs: Mapping[str, Path], show: Callable[[str], None], told: Callable[[]
         _once(folder / "run.json", "train", model, "--output", str(folder))
     trained_s = time.monotonic()
     for model, folder in runs.items():
-        _once(REPOSITORY / model / "1", "export", str(folder), "--repository", str(REPOSITORY), "--name", model)
+        exporting = ("export", str(folder), "--repository", str(REPOSITORY), "--name", model)
+        _once(REPOSITORY / model / "1", *exporting, *_EVALUATED, _METRICS)
     exported_s = time.monotonic()
     with _server() as (address, ready_s):
         show(address)

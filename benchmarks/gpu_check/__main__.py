@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.gpu_check.findings import BEGUN, Findings
 from benchmarks.gpu_check.findings_table import report
-from benchmarks.gpu_check.outside_commands import ROOT
+from benchmarks.gpu_check.outside_commands import ROOT, show_commands
 from benchmarks.gpu_check.random_models import ON_A_GPU, REHEARSED
 from explicate_server.runtime.devices.cuda import CUDA
 
@@ -98,7 +98,8 @@ def _serve(name: str, check: Check, findings: Findings) -> None:
 def _torch(name: str, check: Check, findings: Findings) -> None:
     from benchmarks.gpu_check.torch_speed import check_torch
 
-    check_torch(name, check.out, check.device, findings)
+    compiles = not check.rehearsed or name == check.models[0]  # on a CPU it takes longer than all the rest
+    check_torch(name, check.out, check.device, findings, compiles=compiles)
 
 
 def _tests(_name: str, check: Check, findings: Findings) -> None:
@@ -177,6 +178,8 @@ class Steps:
                     os.killpg(process.pid, 9)  # with the servers it has started
                 process.wait()
                 reading.shutdown()
+                if process.stdout is not None:
+                    process.stdout.close()
 
 
 def _show(process: "subprocess.Popen[str]", name: str) -> None:
@@ -231,6 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     models = (arguments.models or ",".join(REHEARSED if arguments.rehearse else ON_A_GPU)).split(",")
     out = Path(arguments.out or tempfile.mkdtemp(prefix="gpu-check-")).resolve()
     check = Check(out, device, models, arguments.rehearse)
+    show_commands(out)
     if arguments.step:
         do(arguments.step, check)
         return 0

@@ -8,9 +8,11 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from benchmarks.gpu_check.findings import Findings, require
@@ -76,7 +78,7 @@ def _image_commands(out: Path, device: str, findings: Findings) -> None:
     command, check = image_command(text, "CMD"), image_command(text, "HEALTHCHECK")
     port, metrics_port = free_port(), free_port()
     words = [_elsewhere(word, {"8500": port, "9500": metrics_port}) for word in command]
-    words = [f"--device={device}" if word.startswith("--device") else word for word in words]
+    words += ["--device", device]  # the last one counts
     asked = [_elsewhere(word, {"8500": port}) for word in check[1:]]
     findings.add("the image serves with", " ".join(words))
     log = out / "logs" / "image.txt"
@@ -124,7 +126,8 @@ def _train(out: Path, device: str, findings: Findings) -> None:
     (folder / "small.toml").write_text(_CONFIG, encoding="utf-8")
     wanted = "cuda" if device.startswith("cuda") else "cpu"
     log = out / "logs" / "train.txt"
-    code = _run(["train", str(folder / "small.toml"), "--device", wanted, "--restart"], log, limit_s=180.0)
+    words = ["train", str(folder / "small.toml"), "--output", str(folder / "run"), "--device", wanted, "--restart"]
+    code = _run(words, log, limit_s=180.0)
     require(code == 0, f"explicate train ended with {code}: {_end_of(log)}")
     first = next(line for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("trains on"))
     findings.add("training says", first)
@@ -160,6 +163,34 @@ def check_tests(out: Path, device: str, findings: Findings, *, limit_s: float) -
         require(done.returncode == 0, f"{', '.join(failed) or last}; see {log}")
 
     findings.part("tests marked gpu", run)
+
+
+def show_commands(out: Path) -> None:
+    """Where this project is not installed, as on a machine without a network, let its subcommands be found.
+
+    They are entry points, which only an installed distribution has: its metadata are written into a folder, which
+    PYTHONPATH names from now on.
+    """
+    if metadata.entry_points(group="explicate.commands"):
+        return
+    folder = out / "site"
+    write_metadata(folder)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    sys.path.insert(0, str(folder))
+
+
+def write_metadata(folder: Path) -> None:
+    """The metadata of this checkout, as if it were installed in a folder."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    place = folder / f"{project['name']}-{project['version']}.dist-info"
+    place.mkdir(parents=True, exist_ok=True)
+    about = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    (place / "METADATA").write_text(about, encoding="utf-8")
+    groups = project["entry-points"]
+    lines = [
+        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in groups[group].items()) for group in groups
+    ]
+    (place / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
 
 
 def free_port() -> int:
@@ -204,6 +235,5 @@ max_tokens = 32
 epochs = 1
 learning_rate = 2e-3
 [output]
-directory = "run"
 explained = 0
 """

@@ -34,7 +34,7 @@ class TorchModel:
             return AutoModelForSequenceClassification.from_pretrained(folder)
         if self.kind == "image":
             return AutoModelForImageClassification.from_pretrained(folder)
-        from explicate_training.table.network import load_network
+        from explicate_training.table.saved_network import load_network
 
         return load_network(folder)
 
@@ -115,14 +115,15 @@ class TorchModel:
         return np.asarray(logits.softmax(dim=-1).numpy(), dtype=np.float64)
 
 
-def check_torch(name: str, out: Path, device: str, findings: Findings) -> None:
-    """Rows a second in fp32 and fp16, and compiled at one shape; on a CPU in fp32 only."""
+def check_torch(name: str, out: Path, device: str, findings: Findings, *, compiles: bool) -> None:
+    """Rows a second in fp32 and fp16, and compiled at one shape if that is wanted; on a CPU in fp32 only."""
     torch_device = device.split(",")[0]
     precisions = ("fp32", "fp16") if torch_device.startswith("cuda") else ("fp32",)
     for precision in precisions:
         findings.part(f"torch in {precision}", lambda p=precision: _eager(name, out, torch_device, p, findings))  # type: ignore[misc]
     last = precisions[-1]
-    findings.part(f"compiled torch in {last}", lambda: _compiled(name, out, torch_device, last, findings))
+    if compiles:
+        findings.part(f"compiled torch in {last}", lambda: _compiled(name, out, torch_device, last, findings))
 
 
 def _eager(name: str, out: Path, device: str, precision: str, findings: Findings) -> None:

@@ -70,6 +70,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         action="store_true",
         help="publish a model even if it was not shown to be better than always the same answer",
     )
+    _add_extras(parser)
+    parser.set_defaults(run=run, extra="export")
+
+
+def _add_extras(parser: argparse.ArgumentParser) -> None:
+    """What a bundle can have besides, each at the cost of some minutes."""
     parser.add_argument(
         "--evaluate",
         action="store_true",
@@ -92,7 +98,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="other precisions to add, fp16 and int8 with a comma between them; auto: fp16 for models of texts and "
         "images from 8 MB on (default: %(default)s)",
     )
-    parser.set_defaults(run=run, extra="export")
 
 
 def run(args: argparse.Namespace) -> int:

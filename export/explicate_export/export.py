@@ -97,6 +97,9 @@ def _evaluated(
     rows = read_rows(rows_of_run(run.directory), model, count=options.evaluated_inputs)
     evaluation = measure(model, rows, chosen_metrics(options.evaluated_metrics), say=say)
     manifest.interpretability.CopyFrom(as_message(evaluation))
+    say(f"how well it can be explained, from {len(rows.inputs):,} held-out {run.kind.reads.plural}:")
+    for result in evaluation.results:
+        say(f"  {result.metric.id}: {result.sentence}")
     return evaluation
 
 

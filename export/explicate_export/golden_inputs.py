@@ -4,6 +4,7 @@ The attributions come from the server's own engine, modality and default runtime
 served. Which inputs are golden, and how much attributing them may cost at every load, is each kind's to say.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,17 @@ from numpy.typing import NDArray
 from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import Golden
 from explicate_bundle.model_inputs import ModelInput
+from explicate_server.device import AUTO
 from explicate_server.explain.explain_game import GameExplanation
 from explicate_server.explain.methods import METHODS
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.registry.golden_check import Evaluate, attribute
 from explicate_server.runtime.cores import usable_cores
-from explicate_server.runtime.model_runtime import run_rows
+from explicate_server.runtime.device_faults import DeviceOutOfMemory
+from explicate_server.runtime.devices.device_kinds import loaders_on, place
+from explicate_server.runtime.model_runtime import Runtime, RuntimeUnavailable, run_rows
 from explicate_server.runtime.onnx_runtime import OnnxRuntime
+from explicate_server.runtime.runtimes import DEFAULT_RUNTIME
 
 # In the unit that parity is measured in. Another processor or device adds in another order: ten times what export
 # itself allows. A wrong graph, tokenizer or weight is off by far more.
@@ -36,6 +41,7 @@ LEAST_EVALUATIONS = 8  # of an input, however few players it has
 _LEAST_NORM = 0.1
 
 _Thing = TypeVar("_Thing")
+_log = logging.getLogger(__name__)
 
 
 def spread_evenly(things: Sequence[_Thing], count: int) -> list[_Thing]:
@@ -102,8 +108,22 @@ def golden_inputs(
     return GoldenParts(golden, recipe if attributions else None, explanations)
 
 
-def evaluated(graph: Path, modality: Modality) -> Evaluate:
-    """The answers of a graph, float32[rows, outputs] of model rows, in the server's default runtime."""
-    runtime = OnnxRuntime(graph, threads=usable_cores())
+def evaluated(graph: Path, modality: Modality, *, on_cpu: bool = False) -> Evaluate:
+    """The answers of a graph, float32[rows, outputs] of model rows, in the server's default runtime.
+
+    It runs on a GPU when there is one, unless `on_cpu`: attributing takes hundreds of rows of each input.
+    """
+    runtime = OnnxRuntime(graph, threads=usable_cores()) if on_cpu else _on_a_device(graph)
     batch_tokens = modality.batch_tokens(runtime)
     return lambda rows: run_rows(runtime, modality.collate, rows, batch_tokens=batch_tokens)
+
+
+def _on_a_device(graph: Path) -> Runtime:
+    """A session where a server would have it; on the CPU, too, where a device is there but does not take the graph."""
+    placement = place(AUTO, runtime=DEFAULT_RUNTIME)
+    load = loaders_on(placement.devices[0], placement, memory_bytes=0)[DEFAULT_RUNTIME]
+    try:
+        return load(graph, threads=usable_cores(), reduced=False)
+    except (RuntimeUnavailable, DeviceOutOfMemory) as error:
+        _log.warning("golden attributions are made on the CPU: %s", error)
+        return OnnxRuntime(graph, threads=usable_cores())

@@ -70,13 +70,15 @@ def _measure(arguments: argparse.Namespace, path: Path) -> None:
 
     from explicate_standards.evaluated_model import open_published
     from explicate_standards.evaluation import chosen_metrics, chosen_names
-    from explicate_standards.held_out_rows import read_rows
+    from explicate_standards.held_out_rows import is_of_other_data, read_rows
     from explicate_standards.measuring import measure
     from explicate_standards.told import as_document, as_table
 
     metrics = chosen_metrics(None if arguments.metrics is None else chosen_names(arguments.metrics))
     _say(f"loading {arguments.bundle}")
     model = open_published(arguments.bundle)
+    if arguments.run_directory is not None and is_of_other_data(arguments.run_directory, model):
+        _say(f"note: {arguments.run_directory} is not on the bundle's data; the model may have learnt these rows")
     evaluation = measure(model, read_rows(path, model, count=arguments.inputs), metrics, say=_say)
     print(json.dumps(as_document(evaluation), indent=2, allow_nan=False) if arguments.json else as_table(evaluation))
 

@@ -16,7 +16,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate.errors import UsageError
+from explicate.errors import ExplicateError, UsageError
 from explicate.v1 import bundle_pb2
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_bundle.errors import BundleError
@@ -34,6 +34,10 @@ from explicate_server.runtime.runtimes import DEFAULT_RUNTIME, RUNTIMES
 from explicate_server.settings import Settings
 
 _STAGED_VERSION = 1
+
+
+class NotFinite(ExplicateError):
+    """The model answers with what is not a number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +78,12 @@ class EvaluatedModel:
         """The graph's answers float64[rows, outputs], finite.
 
         Raises:
-            UsageError: the model answers with what is not a number.
+            NotFinite: the model answers with what is not a number.
         """
         batch_tokens = self.modality.batch_tokens(self.runtime)
         answers = run_rows(self.runtime, self.modality.collate, rows, batch_tokens=batch_tokens)
         if not np.isfinite(answers).all():
-            raise UsageError(f"{self.name} answers with NaN or infinity, so it cannot be measured: train it again")
+            raise NotFinite(f"{self.name} answers with NaN or infinity, so it cannot be measured: train it again")
         return answers.astype(np.float64)
 
     def options(self, players: int, options: ExplainOptions) -> ResolvedOptions:

@@ -22,6 +22,7 @@ from explicate_standards.evaluated_kind import EvaluatedKind
 from explicate_standards.evaluated_model import EvaluatedModel
 
 HELD_OUT_NAME = "held_out.jsonl"
+_RUN_NAME = "run.json"
 _MAX_LINE_BYTES = 16 << 20
 
 Label = int | tuple[int, ...] | float
@@ -68,6 +69,17 @@ def rows_of_run(directory: Path) -> Path:
             f"{directory} has no {HELD_OUT_NAME}: give the folder of a finished `explicate train`, or rows with --rows"
         )
     return path
+
+
+def is_of_other_data(directory: Path, model: EvaluatedModel) -> bool:
+    """Whether a run says that it was trained on other data than the bundle; its held-out rows then prove nothing."""
+    try:
+        record = json.loads((directory / _RUN_NAME).read_text(encoding="utf-8"))
+        told = record["data_sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+    ours = model.bundle.manifest.provenance.data_sha256
+    return bool(ours) and told != ours
 
 
 def read_rows(path: Path, model: EvaluatedModel, *, count: int, seed: int = 0) -> HeldOutRows:

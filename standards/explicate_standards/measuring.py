@@ -1,5 +1,6 @@
 """Measuring for somebody who waits: the estimate, then how far it is, a bar on a terminal, plain lines elsewhere."""
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from explicate_standards.metric import Metric
 Say = Callable[[str], None]
 _LINE_EVERY_S = 10.0
 _BAR_EVERY_S = 0.2
-_BAR_COLUMNS = 30
+_BAR_COLUMNS = 20
 
 
 def measure(
@@ -79,6 +80,7 @@ class Progress:
             self._stream.flush()
 
     def _draw(self, line: str) -> None:
+        line = line[: shutil.get_terminal_size().columns - 1]  # a line that wraps could not be drawn over
         self._stream.write(f"\r{line:<{self._drawn}}")
         self._stream.flush()
         self._drawn = len(line)

@@ -19,6 +19,8 @@ from explicate_standards.metrics import comprehensiveness, evaluations_per_playe
 from explicate_standards.told import as_document
 
 DOCUMENT_NAME = "interpretability.json"
+METRICS_KEY = "interpretability_metrics"
+"""Of metrics.json, beside what training says of its terms, "interpretability"."""
 _BEGIN, _END = "<!-- interpretability: begin -->", "<!-- interpretability: end -->"
 # The headings of a report that the section comes before, the best one first.
 _BEFORE = ("<h2>Training</h2>", "<h2>Words</h2>", "</body>")
@@ -38,7 +40,7 @@ def add_to_run(directory: Path, evaluation: Evaluation, *, say: Callable[[str], 
 def _add_to_metrics(path: Path, evaluation: Evaluation) -> None:
     metrics = json.loads(path.read_text(encoding="utf-8"))
     known = [figure for result in evaluation.results for figure in result.figures.values()]
-    metrics["interpretability"] = {
+    metrics[METRICS_KEY] = {
         "inputs": len(evaluation.rows.inputs),
         **{figure.name: figure.value for figure in known},
         "intervals": {figure.name: [figure.lower, figure.upper] for figure in known},

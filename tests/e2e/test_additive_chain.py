@@ -10,7 +10,7 @@ import pytest
 import tomlkit
 import torch
 
-from explicate import AsyncClient
+from explicate import ALL, AsyncClient
 from explicate.v1 import bundle_pb2
 from explicate_bundle.bundle import VerifiedBundle, check_bundle
 from explicate_bundle.columns import TableColumns
@@ -125,7 +125,7 @@ async def test_an_additive_model_is_trained_exported_served_and_explained(custom
     async with running_server(customers.repository(name)) as running, AsyncClient(running.target) as client:
         model = await client.get_model(name)
         assert "additive-exact" in model.methods
-        target = {"target": "all"} if objective != "value" else {}
+        target = {"target": ALL} if objective != "value" else {}
         spaces = ("value",) if objective == "value" else ("probability", "logit")
         for row in (ROW, {**ROW, "city": "nowhere", "price": None}, dict.fromkeys(ROW)):
             for space in spaces:

@@ -1,14 +1,24 @@
-"""What a bundle says of how well its model can be explained, as GetModel and `models show` tell it."""
+"""What a bundle says of how well its model can be explained, as GetModel and `models show` tell it; and that what is
+measured is what a server explains.
+"""
 
 from pathlib import Path
+
+import numpy as np
+import pytest
 
 from explicate.async_client import AsyncClient
 from explicate.cli.models.showing import _lines
 from explicate.model_info import Interpretability, InterpretabilityFigure, InterpretabilityMetric
 from explicate.v1 import bundle_pb2
 from explicate.v1.bundle_pb2 import Interval
+from explicate_bundle.model_inputs import TextInput
+from explicate_standards.evaluated_model import open_published
+from explicate_standards.held_out_rows import LabelledInput
+from explicate_standards.metrics.evaluations_per_player import CHEAP
+from explicate_standards.subject import SERVED, Subject
 from support.harness import running_server
-from support.measured_models import linear, publish_table
+from support.measured_models import linear, publish_table, publish_texts
 
 MEASURED = bundle_pb2.Interpretability(
     metrics=[
@@ -58,3 +68,29 @@ async def test_get_model_tells_what_export_measured_and_nothing_of_a_model_that_
     assert lines["additive_r2.median"] == "0.84 [0.81, 0.87]"
     assert lines["plausibility"] == "not measured: no row has a rationale"
     assert "interpretability" not in dict(_lines(plain))
+
+
+SENTENCE = "the movie was so good, and it was short. but the box came late; so it goes "
+
+
+@pytest.mark.parametrize("repeats", [1, 20], ids=["words", "phrases"])
+async def test_what_is_measured_is_what_a_server_explains(tmp_path: Path, repeats: int) -> None:
+    """The same attributions and as many evaluations, with the server's defaults and with the metric's own effort."""
+    words = {word: weight for weight, word in enumerate(dict.fromkeys(SENTENCE.split()), start=-4)}
+    publish_texts(tmp_path, words, model="texts")
+    text = (SENTENCE * repeats).strip()
+    model = open_published(tmp_path / "texts" / "1")
+    subject = Subject(model, LabelledInput(1, TextInput(text), None, {}))
+    async with running_server(tmp_path) as running, AsyncClient(running.target) as client:
+        served = await client.explain("texts", text, method="kernel-shap")
+        least = CHEAP.evaluations_per_player
+        assert least is not None
+        cheap = await client.explain(
+            "texts", text, method="kernel-shap", tolerance=CHEAP.tolerance, min_evaluations=least * subject.n
+        )
+    assert (subject.explained().groups is not None) == (repeats > 1)
+    for effort, answer in ((SERVED, served), (CHEAP, cheap)):
+        explanation = subject.explained(effort)
+        (attribution,) = answer.explanation.attributions
+        np.testing.assert_allclose(explanation.values, attribution.values, atol=1e-5)
+        assert explanation.evaluations == answer.explanation.evaluations

@@ -113,7 +113,7 @@ def publish_texts(
     (folder / "tokenizer.json").write_text(_tokenizer(list(words)).to_str(), encoding="utf-8")
     manifest = _manifest(model, "TEXT", LABELS)
     lists = [bundle_pb2.WordList(words=forbidden)] if forbidden else []
-    manifest.text.CopyFrom(bundle_pb2.TextSchema(max_tokens=64, inputs=names, padding_id=0, forbidden=lists))
+    manifest.text.CopyFrom(bundle_pb2.TextSchema(max_tokens=512, inputs=names, padding_id=0, forbidden=lists))
     ids = np.arange(len(SPECIAL), len(SPECIAL) + min(len(words), 4))[:, np.newaxis]
     tokens = np.concatenate([np.full_like(ids, 2), ids, np.full_like(ids, 3)], axis=1)
     outputs = OnnxRuntime(folder / "model.onnx", threads=1).run({names[0]: tokens, names[1]: np.ones_like(tokens)})

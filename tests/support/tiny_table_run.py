@@ -14,7 +14,8 @@ from explicate.v1 import bundle_pb2
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.table_arrays import write_lime_statistics
 from explicate_training.table.background import lime_statistics
-from explicate_training.table.network import TabularNetwork, TabularNetworkConfig, load_network, save_network
+from explicate_training.table.network import TabularNetwork, TabularNetworkConfig
+from explicate_training.table.saved_network import load_network, save_network
 from support.run_files import write_lines, write_record
 from support.table_rows import encode
 

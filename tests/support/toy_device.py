@@ -20,12 +20,14 @@ NAME = "toy"
 class Faults:
     """What is wrong with one device now.
 
-    most_rows: a batch of more rows runs out of memory; None for no bound. dies: the next batch finds it lost. ran: rows
-    of each batch that was answered. tried: rows of each batch that was begun.
+    most_rows: a batch of more rows runs out of memory; None for no bound. dies: the next batch finds it lost. shift:
+    added to its answers. ran: rows of each batch that was answered. tried: rows of each batch that was begun. gate: no
+    batch passes while it is cleared.
     """
 
     most_rows: int | None = None
     dies: bool = False
+    shift: float = 0.0
     ran: list[int] = field(default_factory=list)
     tried: list[int] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
@@ -45,6 +47,9 @@ class ToyRuntime:
         self.nodes, self.cpu_nodes = 12, 3
         self.faults = faults
 
+    def settle(self, feeds: Feeds) -> None:
+        self._inner.settle(feeds)
+
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
         rows = len(next(iter(feeds.values())))
         faults = self.faults
@@ -54,7 +59,7 @@ class ToyRuntime:
             raise DeviceLost("CUDA failure 700: an illegal memory access was encountered")
         if faults.most_rows is not None and rows > faults.most_rows:
             raise DeviceOutOfMemory(f"Failed to allocate memory for {rows} rows")
-        answers = self._inner.run(feeds)
+        answers = self._inner.run(feeds) + np.float32(faults.shift)
         faults.ran.append(rows)
         return answers
 

@@ -23,6 +23,7 @@ from explicate_export.objectives import EXPORT_OBJECTIVES
 from explicate_server.explain.methods import NAMES, methods_of
 from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions
 from explicate_server.security.tokens import NEEDS
+from explicate_standards.metrics.interpretability import METRICS
 from explicate_training.config.config_file import KINDS, example_config
 from explicate_training.interpretability.terms import TERMS
 from explicate_training.tasks.registry import registered
@@ -45,7 +46,7 @@ def document(name: str) -> str:
 
 def test_every_recipe_has_its_steps() -> None:
     counts = {"A method": 3, "A modality": 6, "An objective": 4, "An RPC": 5, "An option of an explanation": 5}
-    counts["A training term"] = 3
+    counts |= {"A training term": 3, "A metric of interpretability": 4, "A kind of device": 3}
     for title, steps in counts.items():
         assert recipe(title, steps)
         with pytest.raises(IndexError):
@@ -129,6 +130,17 @@ def test_an_objective_is_known_to_training_bundle_export_and_protos() -> None:
     assert {name: OBJECTIVES[name].number for name in trained} == named, recipe("An objective", 4)
 
 
+def test_a_metric_is_in_its_registry_the_docs_and_a_test() -> None:
+    title = "A metric of interpretability"
+    folder = ROOT / "standards" / "explicate_standards" / "metrics"
+    written = re.findall(r"\n    id=\"(\w+)\"", "".join(path.read_text("utf-8") for path in folder.glob("*.py")))
+    assert sorted(METRICS) == sorted(written), recipe(title, 2)
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests" / "unit" / "standards").glob("test_*.py"))
+    for name in METRICS:
+        assert f"| `{name}`" in document("docs/interpretability.md"), recipe(title, 3)
+        assert f'"{name}"' in tests, recipe(title, 4)
+
+
 def rpcs() -> list[tuple[str, str]]:
     return [
         (service.full_name, method.name)
@@ -173,7 +185,7 @@ def test_an_option_is_known_to_the_server_both_wires_the_client_and_the_command_
 
 def term_files() -> set[str]:
     folder = ROOT / "training" / "explicate_training" / "interpretability"
-    return {path.stem for path in folder.glob("*.py") if "(Term):" in path.read_text(encoding="utf-8")}
+    return {path.stem for path in folder.rglob("*.py") if "(Term):" in path.read_text(encoding="utf-8")}
 
 
 def test_a_training_term_is_in_its_registry_the_config_and_the_docs() -> None:
@@ -185,7 +197,8 @@ def test_a_training_term_is_in_its_registry_the_config_and_the_docs() -> None:
         for declared in dataclasses.fields(term):
             assert declared.metadata["rule"].about, recipe("A training term", 1)
             assert all(f"{declared.name}" in example_config(kind) for kind in KINDS), recipe("A training term", 2)
-            assert f"`{declared.name}`" in page, recipe("A training term", 3)
+            written = (f"`{declared.name}`", f"[interpretability.{declared.name}]")
+            assert any(form in page for form in written), recipe("A training term", 3)
 
 
 IMAGE_FILES = [

@@ -7,11 +7,11 @@ from typing import Any  # runs of any kind
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.image.config import ImageConfig
 from explicate_training.image.run import ImageRun
-from explicate_training.loop.device import placement
 from explicate_training.loop.optimisers import told
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.run import Run
 from explicate_training.loop.trainer import quieten_libraries
+from explicate_training.loop.training_device import placement
 from explicate_training.run_directory import RunDirectory
 from explicate_training.table.config import TableConfig
 from explicate_training.table.run import TableRun

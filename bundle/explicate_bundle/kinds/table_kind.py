@@ -18,6 +18,7 @@ from explicate_bundle.columns import NUMERIC_TYPES, TableColumns, TableRows
 from explicate_bundle.errors import BundleError
 from explicate_bundle.kinds.kind import Arrays, Check
 from explicate_bundle.model_inputs import ModelInput, TabularInput
+from explicate_bundle.objective import OBJECTIVES
 from explicate_bundle.table_arrays import read_background, read_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
 
@@ -90,7 +91,7 @@ def _form_checks(manifest: bundle_pb2.Bundle) -> Iterator[Check]:
             continue
         path, label = f"tabular.columns[{column.name}].monotone", column.monotone.label
         yield column.type == bundle_pb2.COLUMN_TYPE_NUMBER, f"{path} is set, but the column is not of numbers"
-        classes = manifest.objective == bundle_pb2.OBJECTIVE_CLASSIFICATION
+        classes = any(one.answer == "class" and one.number == manifest.objective for one in OBJECTIVES.values())
         yield column.monotone.HasField("label") == classes, f"{path}.label is for classes, and needed there"
         yield not classes or label in manifest.class_labels, f"{path}.label {label!r} is not a class"
 

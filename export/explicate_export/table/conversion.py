@@ -40,7 +40,8 @@ from explicate_server.modalities.table import TabularModality
 from explicate_server.modalities.table_claims import CONTRIBUTIONS, TableGraph, check_claims, claims
 from explicate_server.runtime.graph_outputs import GraphOutputs
 from explicate_training.table.forms.additive_network import AdditiveNetwork
-from explicate_training.table.network import TableNetwork, load_network
+from explicate_training.table.network import TableNetwork
+from explicate_training.table.saved_network import load_network
 
 _SAMPLE_ROWS = 2  # any number above 1 will do
 

@@ -18,7 +18,7 @@ from typing import ParamSpec, TypeVar
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_bundle.errors import BundleError, UnreadableError
 from explicate_bundle.repository import BundleLocation
-from explicate_server.device import Device
+from explicate_server.device import CPU, Device
 from explicate_server.errors import NotServable
 from explicate_server.modalities.modalities import open_modality
 from explicate_server.modalities.modality import Modality
@@ -27,11 +27,11 @@ from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.memory import Memory
 from explicate_server.registry.records import ServedModel
 from explicate_server.registry.runtime_choice import NoRuntime, choose_runtime
-from explicate_server.runtime.batch_cost import calibrate
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.cores import usable_cores
 from explicate_server.runtime.devices.device_kinds import loaders_on, place
-from explicate_server.runtime.instance import Instance
+from explicate_server.runtime.devices.tuning import tuned
+from explicate_server.runtime.instance import Instance, calibrated
 from explicate_server.runtime.model_runtime import Runtime
 from explicate_server.runtime.nvml import open_nvml
 from explicate_server.runtime.runtimes import Loader
@@ -180,10 +180,11 @@ def _yield_to_traffic() -> None:
 def _measured(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> Instance:
     """A session with what its batches take, measured with a golden input."""
     row = modality.encode(bundle.golden().inputs[-1]).row
-    cost = calibrate(
-        lambda batch: runtime.run(modality.collate(batch)),
+    measure = calibrated if runtime.device == CPU else tuned
+    return measure(
+        runtime,
+        modality.collate,
         lambda length: modality.stretched(row, length),
         batch_tokens=modality.batch_tokens(runtime),
         max_length=modality.max_length,
     )
-    return Instance(runtime, cost)

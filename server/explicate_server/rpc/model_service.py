@@ -22,7 +22,7 @@ from explicate_server.inference.shadow import Shadow
 from explicate_server.registry.label_store import LABEL_NAME, LIVE, Traffic
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.records import VersionRecord
-from explicate_server.rpc import answers
+from explicate_server.rpc import model_answers
 from explicate_server.rpc.option_messages import default_options, number_of
 from explicate_server.settings import Settings
 
@@ -44,7 +44,9 @@ class ModelServicer(services.ModelServiceServicer):
         self._registry.check_listed()
         size = request.page_size if request.HasField("page_size") else None
         records, next_page_token = _page(self._registry.records, size, request.page_token)
-        return messages.ListModelsResponse(models=map(answers.model_status, records), next_page_token=next_page_token)
+        return messages.ListModelsResponse(
+            models=map(model_answers.model_status, records), next_page_token=next_page_token
+        )
 
     async def GetModel(self, request: messages.GetModelRequest, context: _Context) -> messages.GetModelResponse:
         """One version in full."""
@@ -56,7 +58,7 @@ class ModelServicer(services.ModelServiceServicer):
         record = self._registry.find(model, version=version, label=label)
         entry, bundle = self._registry.known(model), record.bundle
         return messages.GetModelResponse(
-            status=answers.model_status(record),
+            status=model_answers.model_status(record),
             bundle=bundle.manifest if bundle else None,
             methods=_methods(record),
             granularities=_numbers(Granularity, record.loaded.modality.granularities) if record.loaded else [],
@@ -64,12 +66,12 @@ class ModelServicer(services.ModelServiceServicer):
             default_options=self._default_options(record),
             limits=self._limits(record),
             model_card=await asyncio.to_thread(_model_card, record) or None,
-            runtimes=[answers.runtime_trial(trial) for trial in record.loaded.trials] if record.loaded else [],
-            devices=answers.model_devices(record.loaded) if record.loaded else [],
+            runtimes=[model_answers.runtime_trial(trial) for trial in record.loaded.trials] if record.loaded else [],
+            devices=model_answers.model_devices(record.loaded) if record.loaded else [],
             device_reason=(record.loaded.sessions.reason or None) if record.loaded else None,
-            labels=answers.model_labels(entry),
-            traffic=answers.traffic(entry.traffic),
-            shadow=answers.shadow_report(self._shadow.report(model)),
+            labels=model_answers.model_labels(entry),
+            traffic=model_answers.traffic(entry.traffic),
+            shadow=model_answers.shadow_report(self._shadow.report(model)),
         )
 
     def _default_options(self, record: VersionRecord) -> list[ExplainOptions]:
@@ -104,7 +106,7 @@ class ModelServicer(services.ModelServiceServicer):
         model = _model(request.model)
         note_change(f"load {model}/{version or 'newest'}")
         entry = await self._registry.refreshed(model)
-        return messages.LoadModelResponse(status=answers.model_status(await self._changes.load(entry, version)))
+        return messages.LoadModelResponse(status=model_answers.model_status(await self._changes.load(entry, version)))
 
     async def UnloadModel(
         self, request: messages.UnloadModelRequest, context: _Context
@@ -113,7 +115,9 @@ class ModelServicer(services.ModelServiceServicer):
         model, version = _model(request.model), _version(request.version, "version")
         note_change(f"unload {model}/{version}")
         entry = self._registry.known(model)
-        return messages.UnloadModelResponse(status=answers.model_status(await self._changes.unload(entry, version)))
+        return messages.UnloadModelResponse(
+            status=model_answers.model_status(await self._changes.unload(entry, version))
+        )
 
     async def ActivateVersion(
         self, request: messages.ActivateVersionRequest, context: _Context
@@ -125,7 +129,7 @@ class ModelServicer(services.ModelServiceServicer):
         entry = await self._registry.refreshed(model)
         switched = await self._changes.activate(entry, version, label=label, expected=expected)
         return messages.ActivateVersionResponse(
-            status=answers.model_status(switched.record), previous_version=switched.previous or None
+            status=model_answers.model_status(switched.record), previous_version=switched.previous or None
         )
 
     async def RollbackModel(
@@ -137,7 +141,7 @@ class ModelServicer(services.ModelServiceServicer):
         entry = await self._registry.refreshed(model)
         switched = await self._changes.roll_back(entry, label=label, expected=expected)
         return messages.RollbackModelResponse(
-            status=answers.model_status(switched.record), previous_version=switched.previous
+            status=model_answers.model_status(switched.record), previous_version=switched.previous
         )
 
     async def RemoveLabel(
@@ -148,7 +152,7 @@ class ModelServicer(services.ModelServiceServicer):
         note_change(f"remove {model}@{label}")
         entry = self._registry.known(model)
         record = await self._changes.remove_label(entry, label=label, expected=expected)
-        return messages.RemoveLabelResponse(status=answers.model_status(record))
+        return messages.RemoveLabelResponse(status=model_answers.model_status(record))
 
     async def SetTraffic(self, request: messages.SetTrafficRequest, context: _Context) -> messages.SetTrafficResponse:
         """The canary's shares."""
@@ -166,7 +170,7 @@ class ModelServicer(services.ModelServiceServicer):
         note_change(f"{model}: canary {shares['canary_share']:g}, shadow {shares['shadow_share']:g}")
         entry = self._registry.known(model)
         return messages.SetTrafficResponse(
-            traffic=answers.traffic(await self._changes.set_traffic(entry, Traffic(**shares)))
+            traffic=model_answers.traffic(await self._changes.set_traffic(entry, Traffic(**shares)))
         )
 
     async def WatchModels(
@@ -180,7 +184,7 @@ class ModelServicer(services.ModelServiceServicer):
                 records = self._registry.records if first else changed
                 chosen = [record for record in records if model in (None, record.location.model)]
                 if first or chosen:
-                    yield messages.WatchModelsResponse(models=map(answers.model_status, chosen), snapshot=first)
+                    yield messages.WatchModelsResponse(models=map(model_answers.model_status, chosen), snapshot=first)
                 first = False
 
 

@@ -95,7 +95,7 @@ class BatchCost:
 
     def shrink(self, tokens: int) -> None:
         """So many padded tokens did not fit in the device's memory: from now on batches have half of them at most."""
-        self._fitting_tokens = max(1, tokens // 2)
+        self._fitting_tokens = max(1, min(self._fitting_tokens, tokens // 2))  # another lane may have said less
         self._batches_in_memory = 0
 
     def observe(self, rows: int, length: int, seconds: float) -> None:
@@ -117,6 +117,7 @@ def calibrate(
     *,
     batch_tokens: int,
     max_length: int,
+    most_factor: int = _MOST_TOKENS_FACTOR,
     clock: Callable[[], float] = time.perf_counter,
 ) -> BatchCost:
     """Measure a model that has answered before. It takes half a second at most, and one batch more.
@@ -126,6 +127,7 @@ def calibrate(
         row_of: a row of a given number of tokens, see :func:`stretched`.
         batch_tokens: what the runtime suggests; half and all of it are measured, and it is used when nothing can be.
         max_length: tokens of the model's longest row.
+        most_factor: how many times ``batch_tokens`` a batch may have at most.
         clock: seconds.
     """
     shortest_s: dict[tuple[int, int], float] = {}
@@ -140,7 +142,7 @@ def calibrate(
         token_s = elapsed_s / (rows * length)
         # Everything else that happens on the machine only adds time.
         shortest_s[rows, length] = min(elapsed_s, shortest_s.get((rows, length), math.inf))
-    return _fitted(shortest_s, batch_tokens)
+    return _fitted(shortest_s, batch_tokens, most_factor)
 
 
 def stretched(row: Row, length: int) -> Row:
@@ -156,7 +158,7 @@ def _shapes(batch_tokens: int, max_length: int) -> list[tuple[int, int]]:
     return sorted(tiny | shapes, key=lambda shape: (shape[0] * shape[1], shape))
 
 
-def _fitted(shortest_s: dict[tuple[int, int], float], batch_tokens: int) -> BatchCost:
+def _fitted(shortest_s: dict[tuple[int, int], float], batch_tokens: int, most_factor: int) -> BatchCost:
     """Least squares of the relative error with coefficients that are not negative."""
     rows, length = np.array(list(shortest_s), dtype=np.float64).T
     seconds = np.array(list(shortest_s.values()))
@@ -176,5 +178,5 @@ def _fitted(shortest_s: dict[tuple[int, int], float], batch_tokens: int) -> Batc
         token_s=token_s,
         pair_s=pair_s,
         least_tokens=max(1, int(batch_tokens * _LEAST_TOKENS_FRACTION)),
-        most_tokens=batch_tokens * _MOST_TOKENS_FACTOR,
+        most_tokens=batch_tokens * most_factor,
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.errors import ModelFault, NotServing, Overloaded, ServerError
-from explicate_server.runtime.batch_cost import BatchCost
+from explicate_server.runtime.batch_cost import BatchCost, calibrate
 from explicate_server.runtime.device_faults import DeviceLost, DeviceOutOfMemory
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
@@ -152,6 +152,14 @@ class Instance:
         if values.shape != (ends[-1], outputs):
             raise ValueError(f"the model answered with shape {values.shape} for {ends[-1]} rows")
         return (values[end - row.count : end] for row, end in zip(rows, ends, strict=True))
+
+
+def calibrated(
+    runtime: Runtime, collate: Collate, row_of: Callable[[int], Row], *, batch_tokens: int, max_length: int
+) -> Instance:
+    """An instance that knows what its batches take; see `calibrate`."""
+    cost = calibrate(lambda rows: runtime.run(collate(rows)), row_of, batch_tokens=batch_tokens, max_length=max_length)
+    return Instance(runtime, cost)
 
 
 def _parts(rows: Sequence[Row], *, halves: bool) -> Iterator[Sequence[Row]]:

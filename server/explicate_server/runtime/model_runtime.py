@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate_server.device import Device
+from explicate_server.runtime.device_faults import DeviceOutOfMemory
 from explicate_server.runtime.queue import Row
 
 # The graph's inputs by name: each as wide as the graph wants it, in the graph's own type.
@@ -49,6 +50,9 @@ class Runtime(Protocol):
     def lanes(self) -> int:
         """Runs that may be in progress at once, each from a thread of its own."""
 
+    def settle(self, feeds: Feeds) -> None:
+        """Find out how a full batch is best handed over, on a device. Called once, before anything is served."""
+
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
         """The graph's one output, float32[batch, outputs], of the rows in ``feeds``, each [batch, …].
 
@@ -66,13 +70,24 @@ def run_rows(
     """
     batches = batched_by_length(rows, batch_tokens or runtime.batch_tokens)
     with ThreadPoolExecutor(runtime.lanes) as lanes:
-        answers = lanes.map(lambda batch: runtime.run(collate([rows[index] for index in batch])), batches)
+        answers = lanes.map(lambda batch: _in_parts(runtime, collate, [rows[index] for index in batch]), batches)
         values = np.concatenate(list(answers))
     in_order = np.empty_like(values)
     first = np.cumsum([0, *(row.count for row in rows)])
     places = [np.arange(first[index], first[index + 1]) for batch in batches for index in batch]
     in_order[np.concatenate(places)] = values
     return in_order
+
+
+def _in_parts(runtime: Runtime, collate: Callable[[Sequence[Row]], Feeds], rows: Sequence[Row]) -> NDArray[np.float32]:
+    """The answers to a batch, which is halved until it fits in the device's memory."""
+    try:
+        return runtime.run(collate(rows))
+    except DeviceOutOfMemory:
+        if len(rows) == 1:
+            raise
+    middle = len(rows) // 2
+    return np.concatenate([_in_parts(runtime, collate, part) for part in (rows[:middle], rows[middle:])])
 
 
 def batched_by_length(rows: Sequence[Row], batch_tokens: int) -> list[list[int]]:

@@ -60,6 +60,9 @@ class OpenVinoRuntime:
         for _ in range(self.lanes):
             self._requests.put(compiled.create_infer_request())
 
+    def settle(self, feeds: Feeds) -> None:
+        """There is nothing to find out on the CPU."""
+
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
         """The graph's output float32[batch, outputs]; releases the interpreter lock while it computes."""
         request = self._requests.get()

@@ -22,6 +22,7 @@ from explicate_server.inference.evaluations import ValueStore
 from explicate_server.inference.explainer import Explained
 from explicate_server.registry.records import VersionRecord
 from explicate_server.runtime.batcher import Batchers
+from explicate_server.runtime.instance import Instance
 from explicate_server.runtime.nvml import Nvml
 from explicate_server.runtime.queue import QUEUE_BOUNDS_S, QueueTimes
 from explicate_server.telemetry.audit_log import AuditLog
@@ -75,6 +76,41 @@ def _batches(batchers: Batchers) -> Iterator[Metric]:
             for name, family in sums.items():
                 family.add_metric(labels, getattr(of_class, name))
     yield from (*sums.values(), waits, waiting, slowdown, running)
+
+
+# What an instance counts or is, its metric and what it means.
+_OF_A_DEVICE: Sequence[tuple[str, Callable[[Instance], float | None], Callable[..., Any], str]] = (
+    ("serves", lambda each: not each.lost, GaugeMetricFamily, "1 while it answers for the model, 0 after it was lost."),
+    ("rows", lambda each: each.rows, CounterMetricFamily, "Rows that it ran for the model."),
+    ("batches", lambda each: each.batches, CounterMetricFamily, "Batches that it ran for the model."),
+    ("busy_seconds", lambda each: each.busy_s, CounterMetricFamily, "Wall time of these, those side by side added up."),
+    (
+        "out_of_memory",
+        lambda each: each.out_of_memory,
+        CounterMetricFamily,
+        "Batches that did not fit in its memory and were run in halves.",
+    ),
+    ("nodes", lambda each: each.runtime.nodes, GaugeMetricFamily, "Nodes of the model's graph as it runs there."),
+    (
+        "cpu_nodes",
+        lambda each: each.runtime.cpu_nodes,
+        GaugeMetricFamily,
+        "Nodes that the CPU runs because the device cannot.",
+    ),
+)
+
+
+def model_device_metrics(batchers: Batchers) -> Iterator[Metric]:
+    """What each device does for each model."""
+    labels = ["model", "version", "device"]
+    for name, read, family, text in _OF_A_DEVICE:
+        told = family(f"explicate_model_device_{name}", text, labels=labels)
+        for model, version, batcher in batchers():
+            for instance in batcher.instances:
+                value = read(instance)
+                if value is not None:
+                    told.add_metric([model, str(version), instance.name], float(value))
+        yield told
 
 
 def _admission(admission: Admission) -> Iterator[Metric]:
@@ -176,6 +212,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.add(partial(_batches, batchers))
+        self.add(partial(model_device_metrics, batchers))
         self.add(partial(_admission, admission))
         self.add(partial(_audit, audit))
         self.add(_log)

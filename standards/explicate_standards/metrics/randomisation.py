@@ -11,20 +11,23 @@ whole numbers stay, for they are shapes and constants.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any  # onnx has no types
 
 import numpy as np
 
 from explicate_server.explain.quality import spearman
-from explicate_standards.evaluated_model import EvaluatedModel
+from explicate_standards.evaluated_model import EvaluatedModel, NotFinite
 from explicate_standards.metric import Measured, Metric, Statistic, Told, said
 from explicate_standards.subject import Subject
 
 INPUTS = 30
 SEED = 0
 _FEWEST_PLAYERS = 3
+# Operators of ONNX that multiply what comes in by weights, among their first two inputs, or choose weights by it.
+_PRODUCTS = frozenset({"MatMul", "Gemm", "Einsum", "Conv", "Gather"})
+_RESHAPES = frozenset({"Transpose", "Reshape", "Unsqueeze", "Squeeze", "Identity", "Cast"})
 
 
 def measure(subject: Subject) -> Measured:
@@ -40,7 +43,11 @@ def _likeness(subject: Subject, *, last_layer: bool) -> float | None:
     stranger = random_model(subject.model, last_layer=last_layer)
     if stranger is None:
         return None
-    ours, theirs = subject.attributions, subject.under(stranger).attributions
+    ours = subject.attributions
+    try:
+        theirs = subject.under(stranger).attributions
+    except NotFinite:  # a vector that the graph divides by may be drawn near 0
+        return None
     correlation = float(spearman(ours[np.newaxis], theirs[np.newaxis])[0])
     return abs(correlation) if np.isfinite(correlation) else None
 
@@ -91,18 +98,29 @@ def all_weights(model: Any) -> Iterator[str]:
 
 
 def last_weights(model: Any) -> Iterator[str]:
-    """Names of the float matrices nearest to the graph's output, going from it against the arrows."""
-    shapes = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
-    matrices = {name for name in all_weights(model) if shapes[name] > 1}
+    """Names of the weights of the products nearest to the graph's output, on each way to it against the arrows.
+
+    A model whose output is a sum of two layers has two last ones.
+    """
+    weights = set(all_weights(model))
     makers = {output: node for node in model.graph.node for output in node.output}
-    seen, level = set(), [model.graph.output[0].name]
-    while level:
-        nodes = [makers[name] for name in level if name in makers]
-        level = [name for node in nodes for name in node.input if name and name not in seen]
-        seen |= set(level)
-        if found := [name for name in level if name in matrices]:
-            return iter(found)
-    return iter(())
+    seen, ahead = set(), [model.graph.output[0].name]
+    while ahead:
+        node = makers.get(ahead.pop())
+        if node is None or node.output[0] in seen:
+            continue
+        seen.add(node.output[0])
+        factors = {_source(name, makers) for name in node.input[:2]} if node.op_type in _PRODUCTS else set()
+        yield from sorted(factors & weights)
+        if not factors & weights:
+            ahead += [name for name in node.input if name]
+
+
+def _source(name: str, makers: Mapping[str, Any]) -> str:
+    """What a value is the same numbers as, in another shape."""
+    while name in makers and makers[name].op_type in _RESHAPES:
+        name = makers[name].input[0]
+    return name
 
 
 def _sentence(told: Told) -> str:

@@ -67,7 +67,7 @@ def test_the_card_tells_them_with_their_intervals(folder: Path) -> None:
 def test_the_run_gets_the_figures_once_however_often_it_is_exported(run: Path, folder: Path) -> None:
     assert folder.is_dir()
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-    told = metrics["interpretability"]
+    told = metrics["interpretability_metrics"]
     assert told["inputs"] == 3
     lower, upper = told["intervals"]["additive_r2.median"]
     assert lower <= told["additive_r2.median"] <= upper

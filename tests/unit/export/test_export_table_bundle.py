@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from explicate.v1 import bundle_pb2
 from explicate_export.export import ExportOptions, export_run
 from explicate_export.table import conversion as table_conversion
-from explicate_training.table.network import load_network
+from explicate_training.table.saved_network import load_network
 from support.exported import CATEGORIES, NUMBERS, WIDE, Bundles, Exported, ReuseGraph
 from support.tiny_table_run import BACKGROUND_ROWS, COLUMNS, LABELS, TARGET, Column
 

@@ -11,7 +11,7 @@ from explicate.errors import UsageError
 from explicate_bundle.columns import TableRows
 from explicate_training.config.config_file import load_config, parse_config
 from explicate_training.table.fitting import predict_table
-from explicate_training.table.network import load_network
+from explicate_training.table.saved_network import load_network
 from explicate_training.tasks.registry import register, registered
 from explicate_training.text.config import Config, TrainingConfig
 from explicate_training.train import train

@@ -14,7 +14,7 @@ from explicate.errors import UsageError
 from explicate_training.config.config_file import load_config, parse_config
 from explicate_training.config.sections import OutputConfig
 from explicate_training.table.config import TableConfig, TableDataConfig
-from explicate_training.table.network import load_network
+from explicate_training.table.saved_network import load_network
 from explicate_training.train import train
 from support.training_runs import MARKUP
 

@@ -11,7 +11,8 @@ from explicate_bundle.columns import TableRows
 from explicate_training.table.config import TableModelConfig
 from explicate_training.table.encoding import ColumnSchema
 from explicate_training.table.fitting import new_network, number_statistics
-from explicate_training.table.network import TabularNetwork, TabularNetworkConfig, load_network, save_network
+from explicate_training.table.network import TabularNetwork, TabularNetworkConfig
+from explicate_training.table.saved_network import load_network, save_network
 from explicate_training.tasks.task import TargetScale
 
 ROWS = 23

@@ -1,6 +1,7 @@
 """The terms of `[interpretability]` on toy models, whose losses are known by hand."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,8 @@ def nothing(outputs: Any, labels: Tensor) -> Tensor:
 
 
 def started(*terms: Any) -> dict[str, LossTerm]:
-    return {term.name: term.start(None, nothing) for term in terms}
+    run: Any = SimpleNamespace(config=SimpleNamespace(interpretability=SimpleNamespace(form="free")))
+    return {term.name: term.start(run, nothing) for term in terms}
 
 
 def step_loss(*terms: Any, players: Players | None = None, task: str = "regression", loss: Any = nothing) -> StepLoss:

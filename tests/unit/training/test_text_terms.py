@@ -83,8 +83,8 @@ def test_the_head_pools_tokens_to_words_and_pays_cross_entropy_by_hand() -> None
     head, step = head_and_step([[1.0, 0.0, 0.0], [0.25]], states, owners)
     assert head.positive_weight == pytest.approx((0 + 1 + 1 + 0.75) / 1.25)
     with torch.no_grad():
-        head.module.weight.fill_(0.5)
-        head.module.bias.fill_(0.1)
+        head.head.weight.fill_(0.5)
+        head.head.bias.fill_(0.1)
     weight = head.positive_weight
 
     def cost(logit: float, target: float) -> float:
@@ -121,8 +121,11 @@ def test_a_run_with_rationales_leaves_the_files_of_one_without_and_rows_to_measu
     assert not any("rationale" in line for line in (plain / "held_out.jsonl").read_text().splitlines())
     said = capfd.readouterr().err
     assert "training texts have one, which names 12% of their words" in said
-    assert "rationales: the head finds the words of" in said
-    assert "term_rationales" in (run / "metrics.json").read_text()
+    assert "rationales: the head, which is not kept, finds the words that the rationales of" in said
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["interpretability"]["terms"]["rationales"]["measured"]["auprc"] > 0
+    assert any("term_rationales" in entry for entry in metrics["history"])
+    assert "The head, which is not kept, finds the words" in (run / "report.html").read_text()
 
 
 def measured(config: Config) -> dict[str, Any]:
@@ -350,7 +353,10 @@ def test_a_run_with_forbidden_words_says_what_it_paired_and_tells_the_server(
     said = capfd.readouterr().err
     assert "forbidden words: 154 of 154 training texts have one of 2" in said
     assert "of the swaps flip it (" in said
-    assert "term_forbidden_words" in (run / "metrics.json").read_text()
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert any("term_forbidden_words" in entry for entry in metrics["history"])
+    assert metrics["interpretability"]["terms"]["forbidden_words"]["measured"]["after"]["rows"] == 38
+    assert "A forbidden word swapped for another of its list moves answers to" in (run / "report.html").read_text()
     assert json.loads((run / "run.json").read_text())["text"]["forbidden"] == [{"words": ["city", "country"]}]
 
 

@@ -13,8 +13,8 @@ from explicate.errors import UsageError
 from explicate_training.config.sections import TrainingOptions
 from explicate_training.loop import trainer
 from explicate_training.loop.checkpoints import CheckpointRule
-from explicate_training.loop.device import placement
 from explicate_training.loop.trainer import Fitting
+from explicate_training.loop.training_device import placement
 from explicate_training.tasks.classification import Classification
 from explicate_training.tasks.task import TargetScale
 from explicate_training.text.config import Config

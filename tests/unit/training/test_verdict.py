@@ -17,7 +17,7 @@ from explicate_training.image.config import ImageConfig
 from explicate_training.loop.verdict import always_alike, judged, verdict
 from explicate_training.table.config import TableConfig, TableDataConfig, TableModelConfig, TableTrainingConfig
 from explicate_training.table.fitting import predict_table
-from explicate_training.table.network import load_network
+from explicate_training.table.saved_network import load_network
 from explicate_training.tasks.classification import Classification
 from explicate_training.tasks.decision import decision_offsets, fold_offsets
 from explicate_training.tasks.multi_label import MultiLabel

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from explicate_training.config.sections import option
 from explicate_training.interpretability.players import drawn
+from explicate_training.interpretability.tables.network_form import ADDITIVE
 from explicate_training.interpretability.term import LossTerm, Prepared, Step, Term
 from explicate_training.tasks.task import Loss
 
@@ -43,8 +45,9 @@ class Additivity(Term):
         absent=0.0,
     )
 
-    def start(self, run: Prepared, loss: Loss) -> LossTerm:  # noqa: ARG002
-        return _Interactions(self.additivity)
+    def start(self, run: Prepared, loss: Loss) -> LossTerm | None:  # noqa: ARG002
+        """Nothing where the network is a sum over columns."""
+        return None if run.config.interpretability.form == ADDITIVE else _Interactions(self.additivity)
 
 
 class _Interactions(LossTerm):
@@ -56,7 +59,8 @@ class _Interactions(LossTerm):
         coins = torch.from_numpy(step.stream.random(tuple(union.shape)) < 0.5).to(union.device)
         views = [union & coins, union & ~coins, torch.zeros_like(union), union[~known]]
         answers = step.answers(torch.cat([rows, rows, rows, rows[~known]]), torch.cat(views))
-        first, second, nothing, asked = _of_outputs(step, answers).split([*[len(rows)] * _VIEWS, int((~known).sum())])
+        f, count = _of_outputs(step, answers), len(rows)
+        first, second, nothing, asked = f[:count], f[count : 2 * count], f[2 * count : 3 * count], f[3 * count :]
         both = torch.empty_like(first)
         both[known], both[~known] = _of_outputs(step, step.logits[rows[known]]), asked
         return interactions(both, first, second, nothing)
@@ -83,9 +87,9 @@ def _unions(step: Step) -> tuple[Tensor, Tensor, Tensor]:
     taken = count if step.players.shorter else -(-count // _VIEWS)
     chosen = np.sort(step.stream.permutation(count)[:taken])
     present = step.present.cpu().numpy()[chosen]
-    whole = present.all(axis=1)
+    whole: NDArray[np.bool_] = present.all(axis=1)
     # Rows that the loss saw whole come first, so that as many of them as possible count as the whole ones here.
-    order = np.lexsort((step.stream.random(taken), ~whole))
+    order = np.lexsort((step.stream.random(taken), np.logical_not(whole)))
     everything = np.zeros(taken, dtype=np.bool_)
     everything[order[: int(taken / 2 + step.stream.random())]] = True
     counts = step.players.counts(step.batch).cpu().numpy()[chosen]

@@ -39,7 +39,14 @@ class Asked(Protocol):
     """A run whose model is trained."""
 
     task: Task
-    targets: Mapping[str, NDArray[Any]]
+
+    @property
+    def targets(self) -> Mapping[str, NDArray[Any]]:
+        """What is to be answered, by split, as the task gives it."""
+
+    @property
+    def term_figures(self) -> Mapping[str, Mapping[str, Any]]:
+        """What terms measured after the training, by their names."""
 
     @property
     def labels(self) -> Sequence[str]:
@@ -157,6 +164,8 @@ class TermFigures:
     share: float  # of the training time
     first: float | None  # its loss, before its weight, at the start
     last: float | None
+    measured: Mapping[str, Any]  # after the training, by itself
+    sentence: str  # the same for people; empty where there is nothing
 
 
 @dataclass(frozen=True)
@@ -189,7 +198,13 @@ class Trained:
         return {
             "settings": dict(self.settings),
             "terms": {
-                one.name: {"weight": one.weight, "share_of_time": one.share, "first": one.first, "last": one.last}
+                one.name: {
+                    "weight": one.weight,
+                    "share_of_time": one.share,
+                    "first": one.first,
+                    "last": one.last,
+                    **({"measured": one.measured} if one.measured else {}),
+                }
                 for one in self.terms
             },
             "masked": {
@@ -231,8 +246,10 @@ class Trained:
                 f"({raw['median']:.3f} of the raw answers)"
             )
         for one in self.terms:
-            change = "" if one.first is None or one.last is None else f"{one.title} {one.first:.3g} → {one.last:.3g}, "
-            lines.append(f"{one.name}: {change}{one.share:.0%} of the training time")
+            if one.first is not None and one.last is not None:
+                change = f"{one.title} {one.first:.3g} at first, {one.last:.3g} at last"
+                lines.append(f"{one.name}: {change}; {one.share:.0%} of the training time")
+            lines += [f"{one.name}: {one.sentence}"] if one.sentence else []
         return lines
 
 
@@ -258,7 +275,9 @@ def trained(
     (metric, *_), masked = run.task.curves.values(), masked_figures(run, seed=seed)
     return Trained(
         settings=set_keys(section),
-        terms=[_figures(term, step_loss, history) for term in active_terms(section)],
+        terms=[
+            _figures(term, step_loss, history, run.term_figures.get(term.name, {})) for term in active_terms(section)
+        ],
         metric=metric,
         rows=min(len(run.targets["test"]), _MOST_ROWS),
         masked=masked,
@@ -277,7 +296,9 @@ def set_keys(section: Interpretability) -> dict[str, str]:
     }
 
 
-def _figures(term: Term, step_loss: StepLoss | None, history: Sequence[Mapping[str, float]]) -> TermFigures:
+def _figures(
+    term: Term, step_loss: StepLoss | None, history: Sequence[Mapping[str, float]], measured: Mapping[str, Any]
+) -> TermFigures:
     told = [entry[f"{TERM}{term.name}"] for entry in history if f"{TERM}{term.name}" in entry]
     added = step_loss.terms.get(term.name) if step_loss is not None else None
     return TermFigures(
@@ -288,6 +309,8 @@ def _figures(term: Term, step_loss: StepLoss | None, history: Sequence[Mapping[s
         step_loss.shares().get(term.name, 0.0) if step_loss is not None else 0.0,
         told[0] if told else None,
         told[-1] if told else None,
+        measured,
+        term.told(measured) if measured else "",
     )
 
 

@@ -62,7 +62,10 @@ class Step(Protocol):
     present: Tensor  # bool [rows, players], which players the loss saw
     logits: Tensor  # float32 [rows, (members,) outputs], what the model answered then
     shown: Sequence[Shown]  # the same as the model read it, in parts
-    reusable: bool  # whether `logits` are what `answers` gives; not where the model normalises over the rows of a batch
+
+    @property
+    def reusable(self) -> bool:
+        """Whether `logits` are what `answers` gives: not where the model normalises over the rows of a batch."""
 
     def answers(self, rows: Tensor, present: Tensor) -> Tensor:
         """What the model answers to views of rows of the batch, float32 [views, (members,) outputs].
@@ -127,4 +130,11 @@ class Term(ABC):
         return None
 
     def after(self, run: Any) -> None:  # noqa: B027 - most are done by then
-        """What it does once the model is trained and has its best weights, before it is measured and written."""
+        """What it does once the model is trained and has its best weights, before it is measured and written.
+
+        What it measures goes into `run.term_figures`, as JSON values by its name.
+        """
+
+    def told(self, figures: Mapping[str, Any]) -> str:  # noqa: ARG002 - most measure nothing of their own
+        """What it measured, in words for the log and the report, without a full stop; empty where there is nothing."""
+        return ""

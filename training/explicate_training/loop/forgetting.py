@@ -111,7 +111,7 @@ def second_task(
     if not given:
         return None
     own: dict[str, Any] = {"demo": "", "validation": "", "test": "", "label_columns": "", "task": "classification"}
-    named = {option: given[key] for key, option in columns.items() if key in given}
+    named: dict[str, Any] = {option: given[key] for key, option in columns.items() if key in given}
     other = replace(options, **own, **fixed, test_fraction=_TEST_FRACTION, **named)
     task = task_named(other.task)
     try:
@@ -189,7 +189,7 @@ def held_out_before(
         say: hears why nothing is measured, and what is left out.
     """
     name = earlier.folder.name
-    if earlier.record.objective != task.name or list(earlier.record.labels) != list(labels):
+    if (earlier.record.objective, [*earlier.record.labels]) != (task.name, [*labels]):
         say(f"note: the run {name} predicts something else, so what is forgotten of it is not measured")
         return None
     given = [(row, inputs(row)) for row in earlier.rows]

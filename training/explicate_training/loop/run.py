@@ -24,10 +24,10 @@ from explicate_training.interpretability.measurement import Trained, trained
 from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.step_loss import StepLoss
 from explicate_training.interpretability.terms import active_terms, term_of
-from explicate_training.loop.device import placement
 from explicate_training.loop.forgetting import Forgetting, Remembered, forgetting_line
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Fitting, Outcome
+from explicate_training.loop.training_device import placement
 from explicate_training.loop.verdict import always_alike, judged, verdict
 from explicate_training.report.explanations import Explanations, Game, explain_rows
 from explicate_training.report.report import write_report

@@ -31,9 +31,9 @@ from explicate.errors import ExplicateError
 from explicate_training.config.sections import TrainingOptions
 from explicate_training.interpretability.step_loss import TERM, StepLoss
 from explicate_training.loop.checkpoints import CheckpointRule, Patience, checkpoint_rule
-from explicate_training.loop.device import placement
 from explicate_training.loop.optimisers import trainer_options, unfreezing, weight_groups
 from explicate_training.loop.rows import EpochOrder
+from explicate_training.loop.training_device import placement
 from explicate_training.tasks.task import TargetScale, Task
 
 
@@ -105,8 +105,7 @@ class _Trainer(Trainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """As the Trainer's own, with our groups of weights."""
-        trained = self.model if model is None else model
-        assert trained is not None
+        trained: Any = self.model if model is None else model
         if self.optimizer is None:
             made, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
             groups = weight_groups(trained, self.options, self.get_decay_parameter_names(trained))

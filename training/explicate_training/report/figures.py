@@ -58,8 +58,8 @@ def masked_curve(points: Sequence[tuple[float, float, tuple[float, float] | None
     """A metric by the share of the parts that is removed: shares, values, and where there are some their intervals."""
     figure, axes = _new("share of the parts that is removed", metric)
     axes.plot([share for share, _, _ in points], [value for _, value, _ in points], color=_TRAIN, marker="o")
-    known = [(share, *ends) for share, _, ends in points if ends]
-    axes.fill_between(*map(list, zip(*known, strict=True)), color=_TRAIN, alpha=0.2, linewidth=0)
+    known = np.array([(share, *ends) for share, _, ends in points if ends]).reshape(-1, 3)
+    axes.fill_between(known[:, 0], known[:, 1], known[:, 2], color=_TRAIN, alpha=0.2, linewidth=0)
     axes.set(xlim=(-0.02, 0.92))
     return _svg(figure)
 
@@ -170,6 +170,77 @@ def importance_bars(named: Sequence[tuple[str, float, float, float]], *, axis: s
         return _svg(figure)
 
 
+@dataclass(frozen=True)
+class ShapePanel:
+    """What one column adds.
+
+    Attributes:
+        name: of the column.
+        note: what is promised of it.
+        values: numbers in ascending order; None of categories.
+        ticks: names of the categories; of dates the first and the last one; empty of plain numbers.
+        added: by the output that it is added to, float [values].
+        training: the training values; of categories how many rows each has.
+    """
+
+    name: str
+    note: str
+    values: NDArray[np.float64] | None
+    ticks: Sequence[str]
+    added: Mapping[str, NDArray[np.float64]]
+    training: NDArray[Any]
+
+
+_PANELS_A_ROW, _MOST_PANELS = 3, 30
+
+
+def shape_functions(panels: Sequence[ShapePanel], *, axis: str) -> str:
+    """What columns add, a panel each on one scale, over their training values in grey. axis: what it is added to."""
+    shown = panels[:_MOST_PANELS]
+    rows = -(-len(shown) // _PANELS_A_ROW)
+    ends = [float(end) for panel in shown for one in panel.added.values() for end in (one.min(), one.max())]
+    margin = 0.06 * (max(ends) - min(ends) or 1)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(9.4, 2.5 * rows), layout="constrained")
+        for place, panel in enumerate(shown):
+            axes = figure.add_subplot(rows, _PANELS_A_ROW, place + 1)
+            (_category_panel if panel.values is None else _number_panel)(axes, panel)
+            axes.axhline(0, color=_GREY, linewidth=0.6)
+            axes.set_ylim(min(ends) - margin, max(ends) + margin)
+            axes.set_title(_plain(panel.name) + (f"\n{_plain(panel.note, 34)}" if panel.note else ""), fontsize=9)
+            if not place % _PANELS_A_ROW:
+                axes.set_ylabel(_plain(axis, 34), fontsize=8)
+            if not place and len(panel.added) > 1:
+                axes.legend(frameon=False, fontsize=7)
+        return _svg(figure)
+
+
+def _number_panel(axes: mpl.axes.Axes, panel: ShapePanel) -> None:
+    assert panel.values is not None
+    behind = axes.twinx()
+    behind.hist(panel.training, bins=30, range=(panel.values[0], panel.values[-1] + 1e-9), color="#dddddd")
+    behind.set_axis_off()
+    axes.set_zorder(1)
+    axes.patch.set_visible(False)
+    for name, added in list(panel.added.items())[:_MOST_CURVES]:
+        axes.plot(panel.values, added, label=_plain(name), color=_TRAIN if len(panel.added) == 1 else None)
+    if panel.ticks:
+        axes.set_xticks([panel.values[0], panel.values[-1]], panel.ticks)
+
+
+def _category_panel(axes: mpl.axes.Axes, panel: ShapePanel) -> None:
+    places = np.arange(len(panel.ticks))
+    share = panel.training / max(float(panel.training.max()), 1.0)
+    behind = axes.twinx()
+    behind.bar(places, share, color="#dddddd", width=0.9)
+    behind.set_axis_off()
+    axes.set_zorder(1)
+    axes.patch.set_visible(False)
+    for name, added in list(panel.added.items())[:_MOST_CURVES]:
+        axes.plot(places, added, "o", label=_plain(name), color=_TRAIN if len(panel.added) == 1 else None)
+    axes.set_xticks(places, [_plain(name) for name in panel.ticks], rotation=30, ha="right", fontsize=7)
+
+
 def residuals(predicted: NDArray[np.floating[Any]], targets: NDArray[Any], name: str, *, counted: str = "rows") -> str:
     """Predicted against true values, float [rows] each, and a histogram of the errors."""
     with mpl.rc_context(_STYLE):
@@ -205,9 +276,9 @@ def _with_best(figure: Figure, best_step: int) -> str:
     return _svg(figure)
 
 
-def _plain(label: str) -> str:
+def _plain(label: str, longest: int = 18) -> str:
     """A label cut to size, its dollars kept from being read as mathematics."""
-    return (label if len(label) <= 18 else label[:17] + "…").replace("$", r"\$")
+    return (label if len(label) <= longest else label[: longest - 1] + "…").replace("$", r"\$")
 
 
 def _svg(figure: Figure) -> str:

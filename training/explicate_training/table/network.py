@@ -12,16 +12,13 @@ worth more on small tables than one wide network (compare Gorishniy, Kotelnikov,
 no batch norm.
 """
 
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Self  # Any: JSON values
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from explicate_bundle.columns import FIRST_CATEGORY_CODE, MISSING_CODE, UNKNOWN_CODE
@@ -29,7 +26,6 @@ from explicate_training.table.date_parts import DatePlaces
 
 _LARGEST_NUMBER = 1e30  # beyond it float32 arithmetic would overflow
 _CLIP = 3.0  # scaled values beyond it are bent towards it; RealMLP's constant (Holzmüller and others 2024)
-_CONFIG_FILE, _WEIGHTS_FILE = "config.json", "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -282,30 +278,3 @@ class _MemberLinear(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         return torch.matmul(hidden, self.weight) + self.bias
-
-
-def save_network(network: TableNetwork, model_directory: Path) -> None:
-    """Writes config.json and model.safetensors into a directory, which is made if needed."""
-    model_directory.mkdir(parents=True, exist_ok=True)
-    config = {"architecture": network.architecture, **network.settings()}
-    (model_directory / _CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(weights, model_directory / _WEIGHTS_FILE)
-
-
-def load_network(model_directory: Path) -> TableNetwork:
-    """The network that `save_network` wrote, in eval mode, on the CPU.
-
-    Raises FileNotFoundError when a file is missing and ValueError when the config is of another architecture.
-    """
-    values = json.loads((model_directory / _CONFIG_FILE).read_text(encoding="utf-8"))
-    named = values.pop("architecture", None)
-    from explicate_training.table.forms.additive_network import AdditiveNetwork  # it is made of what is here
-
-    kinds: tuple[type[TableNetwork], ...] = (TabularNetwork, AdditiveNetwork)
-    kind = next((one for one in kinds if one.architecture == named), None)
-    if kind is None:
-        raise ValueError(f"{model_directory} does not hold a tabular network")
-    network = kind.of_settings(values)
-    network.load_state_dict(load_file(model_directory / _WEIGHTS_FILE))
-    return network.eval()

@@ -27,7 +27,8 @@ from explicate_training.interpretability.terms import term_of
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, one_thread
 from explicate_training.report.explanations import Game
-from explicate_training.report.report import data_lines, data_report
+from explicate_training.report.figures import shape_functions
+from explicate_training.report.report import data_lines, data_report, data_uri
 from explicate_training.report.slices import thirds
 from explicate_training.table.background import lime_statistics, summarise
 from explicate_training.table.boosted_trees import boosted_trees_outputs
@@ -45,11 +46,13 @@ from explicate_training.table.forms.network_shape import (
     monotone_signs,
     shape_of,
 )
+from explicate_training.table.forms.shape_functions import shape_panels
 from explicate_training.table.game import background_rows, table_game
 from explicate_training.table.masking import ColumnPlayers
-from explicate_training.table.network import TabularNetworkConfig, save_network
+from explicate_training.table.network import TabularNetworkConfig
 from explicate_training.table.report import column_lines, column_report, leakage_suspects, suspicion
-from explicate_training.tasks.task import TargetScale, Task
+from explicate_training.table.saved_network import save_network
+from explicate_training.tasks.task import Evaluation, TargetScale, Task
 
 _MULTIPLICATIONS_TO_SHARE = 100_000_000  # of a step, from which threads pay
 _CELLS_TO_SHARE = 500_000  # of the training rows, for the trees
@@ -215,6 +218,18 @@ class TableRun(Run[TableConfig, Table]):
             (column.name, [next(numbers)], []) if column.is_numeric else (column.name, [], [next(codes)])
             for column in self._schema
         ]
+
+    def shown(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002
+        """What each column adds, where the network is a sum over columns."""
+        network, grouped = self._network, any(column.group for column in self._schema)
+        if not isinstance(network, AdditiveNetwork) or not network.shape.additive:
+            return {"shapes": "", "grouped": grouped}
+        outputs, train = self.labels or [self.config.data.target_name], self._examples["train"].encoded
+        odds = self.task.one_of_classes and len(outputs) == 2
+        panels = shape_panels(network, self._schema, train, outputs, self._claims, odds=odds)
+        to = f"log-odds of {outputs[1]}" if odds else "logit" if self.labels else outputs[0]
+        drawn = data_uri(shape_functions(panels, axis=f"adds to {to}")) if panels else ""
+        return {"shapes": drawn, "grouped": grouped}
 
     def groups(self) -> dict[str, NDArray[np.bool_]]:
         """By category, and by thirds of each number."""

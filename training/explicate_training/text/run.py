@@ -1,6 +1,6 @@
 """What a run on texts, or on pairs of texts, does at each stage."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any  # JSON values
@@ -44,7 +44,6 @@ HELD_OUT_RATIONALE = "rationale"
 `plausibility` holds the Shapley values of the exported model against. Rows without a rationale lack it; of a pair it
 names parts of the first text alone.
 """
-_BATCH_ROWS = 64
 _MUCH_CUT, _MUCH_UNKNOWN = 0.05, 0.02  # shares from which it is worth a note
 _WORST_MISTAKES, _SHOWN_CHARACTERS = 15, 700
 
@@ -206,13 +205,6 @@ class TextRun(Run[Config, TextSet]):
     def logits(self, rows: Sequence[Sequence[str]]) -> NDArray[np.float32]:
         """What the model answers to texts as it is, float32 [rows, outputs], as the loss has it."""
         return self._model.predict(self._model.encode(rows))
-
-    def batches(self, split: str) -> Iterator[dict[str, Tensor]]:
-        """The rows of a split as the model reads them, with the player of each token as OWNERS."""
-        owners = token_owners(self._model, self.splits.by_name()[split].texts.tolist())
-        rows = [{**row, OWNERS: own} for row, own in zip(self._encoded[split], owners, strict=True)]
-        for start in range(0, len(rows), _BATCH_ROWS):
-            yield self._collate(rows[start : start + _BATCH_ROWS])
 
     def word_spans(self, split: str) -> list[list[tuple[int, int, int]]]:
         """Of each row its players: which text, from where to where."""

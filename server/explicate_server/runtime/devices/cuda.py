@@ -9,12 +9,15 @@ import contextlib
 import ctypes
 import io
 import logging
+import weakref
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any  # ctypes knows no functions of the driver
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from explicate_server.device import Device
 from explicate_server.runtime.model_runtime import RuntimeUnavailable
@@ -33,6 +36,7 @@ PROBE_GRAPH = bytes.fromhex(
 _FIRST_BATCH_TOKENS = 2048
 # While one batch computes, the next is put together and copied; whether that pays is measured when a model is loaded.
 _MOST_LANES = 2
+_PORTABLE = 1  # CU_MEMHOSTALLOC_PORTABLE: page-locked for every context of the process
 
 
 def provider_options(number: int, *, memory_bytes: int = 0) -> dict[str, str]:
@@ -85,6 +89,7 @@ class _Cuda:
             options=provider_options(number, memory_bytes=memory_bytes),
             batch_tokens=_FIRST_BATCH_TOKENS,
             lanes=_MOST_LANES,
+            host_buffer=partial(pinned_buffer, number),
         )
 
     @cached_property
@@ -121,6 +126,30 @@ def device_count() -> int:
     if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
         return 0
     return count.value
+
+
+def pinned_buffer(number: int, size: int) -> NDArray[np.uint8]:
+    """Page-locked memory uint8[size], which a device reads by itself; it is given back with the array.
+
+    https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__MEM.html (cuMemHostAlloc)
+
+    Raises:
+        OSError: the driver does not give it.
+    """
+    driver: Any = ctypes.CDLL(_DRIVER)
+    device, context, address = ctypes.c_int(), ctypes.c_void_p(), ctypes.c_void_p()
+    # The context is the one that CUDA's runtime, and so ONNX Runtime, uses on the device.
+    code = (
+        driver.cuDeviceGet(ctypes.byref(device), number)
+        or driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), device)
+        or driver.cuCtxSetCurrent(context)
+        or driver.cuMemHostAlloc(ctypes.byref(address), ctypes.c_size_t(size), _PORTABLE)
+    )
+    if code or address.value is None:
+        raise OSError(f"error {code} of the CUDA driver for {size:,} bytes of page-locked memory")
+    buffer = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address.value))
+    weakref.finalize(buffer, driver.cuMemFreeHost, address).atexit = False
+    return buffer
 
 
 def preload_libraries() -> str:

@@ -87,19 +87,20 @@ class ForbiddenWords(Term):
 
     def after(self, run: Any) -> None:
         """The gap and the flips on validation rows, beside what they were before the training."""
-        if run.config.kind != "text":
-            return
-        self.measure(run, "after")
-        before, after = run.term_figures[self.name]["before"], run.term_figures[self.name]["after"]
+        if run.config.kind == "text":
+            self.measure(run, "after")
+
+    def told(self, figures: Mapping[str, Any]) -> str:
+        """How far swaps move the answer, before the training and after it."""
+        before, after = figures["before"], figures["after"]
         if after["gap"] is None:
-            run.say("note: no validation text has a forbidden word, so the gap is not measured")
-            return
+            return "no validation text has a forbidden word, so the gap is not measured"
         flips = ""
         if after["flips"] is not None:
             flips = f", and {after['flips']:.1%} of the swaps flip it ({before['flips']:.1%} before)"
-        run.say(
-            f"forbidden words: a swap moves the answer to {after['rows']:,} validation texts by {after['gap']:.3f} "
-            f"logits on average ({before['gap']:.3f} before the training){flips}"
+        return (
+            f"a forbidden word swapped for another of its list moves answers to {after['rows']:,} validation texts by "
+            f"{after['gap']:.3f} logits on average ({before['gap']:.3f} before the training){flips}"
         )
 
     def measure(self, run: Any, when: str) -> None:
@@ -172,8 +173,8 @@ def gap_and_flips(run: Any, swaps: Swaps, rows: Sequence[Texts], seed: int) -> d
 
 
 def _differ(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
-    differ = np.asarray(first != second)
-    return differ if differ.ndim == 1 else differ.any(axis=1)
+    differ = np.asarray(first != second).reshape(len(first), -1)
+    return np.asarray(differ.any(axis=1))
 
 
 def _drawn(swaps: Swaps, texts: Texts, seed: int, place: int) -> list[tuple[str, ...]]:

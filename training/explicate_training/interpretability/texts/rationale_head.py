@@ -10,7 +10,7 @@ rests on the words is measured with Shapley values of the exported model, `plaus
 which held_out.jsonl has the rationales of its rows.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol  # Any: configs of any kind, models of transformers
 
@@ -32,6 +32,7 @@ _OWNERS = "players"  # of each token its word, in what a model of texts reads
 _TARGETS = "rationale"  # of each word how much it counts, in a training batch
 _UNTOLD = -1.0  # of a word of a row without a rationale
 _MOST_WEIGHT = 100.0  # of positive words, where they are rarer than one in so many
+_TOGETHER = 64
 _SEED = 20_220_501  # of the head's first weights
 
 
@@ -44,8 +45,8 @@ class PreparedTexts(Prepared, Protocol):
     def word_spans(self, split: str) -> list[list[tuple[int, int, int]]]:
         """Of each row its words as the model reads them: which text, start and stop."""
 
-    def batches(self, split: str) -> Iterator[dict[str, Tensor]]:
-        """The rows of a split as the model reads them, with the word of each token."""
+    def batch_of(self, name: str, rows: Sequence[int]) -> Mapping[str, Tensor]:
+        """Some rows of a split as the model reads them, with the word of each token."""
 
 
 @dataclass(frozen=True)
@@ -104,17 +105,17 @@ class Rationales(Term):
 
     def after(self, run: Any) -> None:
         """How well the head finds the words of the validation rows' rationales, before it is dropped."""
-        head = run.step_loss.terms[self.name]
-        found = head_agreement(head, run)
-        run.term_figures[self.name] = found
-        if found["auprc"] is None:
-            run.say("note: no validation text has a rationale that leaves a word out, so the head is not measured")
-        else:
-            run.say(
-                f"rationales: the head finds the words of {found['rows']:,} validation texts with AUPRC "
-                f"{found['auprc']:.3f} ({found['prevalence']:.3f} by chance); plausibility of the model's own Shapley "
-                "values is for explicate evaluate to say"
-            )
+        run.term_figures[self.name] = head_agreement(run.step_loss.terms[self.name], run)
+
+    def told(self, figures: Mapping[str, Any]) -> str:
+        """How well the head finds the words, and what that does not say."""
+        if figures["auprc"] is None:
+            return "no validation text has a rationale that leaves a word out, so the head is not measured"
+        return (
+            f"the head, which is not kept, finds the words that the rationales of {figures['rows']:,} validation texts "
+            f"name with AUPRC {figures['auprc']:.3f} ({figures['prevalence']:.3f} by chance); whether the model's own "
+            "answers rest on them is for explicate evaluate to say, as plausibility"
+        )
 
 
 class RationaleHead(LossTerm):
@@ -139,7 +140,8 @@ class RationaleHead(LossTerm):
         self.positive_weight = min(float((1 - told).sum() / max(told.sum(), 1e-6)), _MOST_WEIGHT)
         with torch.random.fork_rng(devices=[]):  # so that a run's other draws are those of a run without
             torch.manual_seed(_SEED)
-            self.module = nn.Linear(hidden_size, 1)
+            self.head = nn.Linear(hidden_size, 1)
+        self.module = self.head
 
     def columns(self) -> Mapping[str, Sequence[NDArray[Any]]]:
         return {_TARGETS: self._targets}
@@ -170,7 +172,7 @@ class RationaleHead(LossTerm):
         sums = torch.zeros((len(owners), words + 1, states.shape[2]), device=states.device)
         sums = sums.scatter_add(1, place[:, :, None].expand(-1, -1, states.shape[2]), states.float())
         means = sums[:, :words] / counts[:, :words, None].clamp(min=1)
-        logits: Tensor = self.module(means).squeeze(2)
+        logits: Tensor = self.head(means).squeeze(2)
         return logits, counts[:, :words] > 0
 
 
@@ -189,10 +191,11 @@ def head_agreement(head: RationaleHead, run: PreparedTexts) -> dict[str, Any]:
     scores: list[NDArray[np.float32]] = []
     model: Any = run.network
     model.train(False)
-    head.module.train(False).to(model.device)
-    for batch in run.batches("validation"):
-        owners = batch.pop(_OWNERS).to(model.device)
-        inputs = {name: values.to(model.device) for name, values in batch.items()}
+    head.head.train(False).to(model.device)
+    for start in range(0, len(targets), _TOGETHER):
+        batch = run.batch_of("validation", range(start, min(start + _TOGETHER, len(targets))))
+        owners = batch[_OWNERS].to(model.device)
+        inputs = {name: values.to(model.device) for name, values in batch.items() if name != _OWNERS}
         states = model(**inputs, output_hidden_states=True)["hidden_states"][-1]
         logits, _ = head.scores(states, owners, int(owners.max()) + 1)
         counts = (owners.amax(dim=1) + 1).tolist()

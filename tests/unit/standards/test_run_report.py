@@ -1,0 +1,91 @@
+"""What an evaluation adds to a run: whole files, drawings that a browser reads, and no harm where it cannot."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from explicate_standards import drawings
+from explicate_standards.evaluated_model import open_published
+from explicate_standards.evaluation import Evaluation, chosen_metrics, evaluate, plan
+from explicate_standards.held_out_rows import is_of_other_data, read_rows
+from explicate_standards.run_report import add_to_run, section
+from support.measured_models import linear, publish_table, table_line, write_rows
+
+PAGE = "<html><body><h2>Words</h2></body></html>"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    folder = tmp_path_factory.mktemp("measured")
+    model = open_published(publish_table(folder, linear([3, -2, 1, 0.5]), 4, spread=True))
+    lines = [table_line([1 + number / 10, 1, 0.5, 2]) for number in range(4)]
+    rows = read_rows(write_rows(folder / "rows.jsonl", lines), model, count=4)
+    return evaluate(model, rows, plan(model, rows, chosen_metrics(None)), folder=folder / "partial")
+
+
+def test_a_section_has_every_metric_and_drawings_that_are_xml(evaluation: Evaluation) -> None:
+    page = section(evaluation)
+    for result in evaluation.results:
+        assert f"<td>{result.metric.title}</td>" in page
+    found = [part.partition("</figure>")[0] for part in page.split("<figure>")[1:]]
+    assert len(found) == 4
+    for drawing in found:
+        root = ElementTree.fromstring(drawing)
+        assert root.attrib["aria-label"]
+        assert root.attrib["role"] == "img"
+
+
+def test_lines_go_through_their_points_from_left_to_right_and_up() -> None:
+    line = drawings.Line("a & b", [0.1, 0.2], [0.0, 1.0], [0.0, 0.5], [0.5, 1.5], "#000")
+    root = ElementTree.fromstring(drawings.curves("x < y", [line], x="x", y="y"))
+    (path,) = root.iter(f"{SVG}polyline")
+    (first, second) = (tuple(map(float, point.split(","))) for point in path.attrib["points"].split())
+    assert first[0] < second[0]
+    assert first[1] > second[1]  # pixels count downwards
+    assert "a & b" in [text.text for text in root.iter(f"{SVG}text")]
+
+
+def test_bars_are_as_high_as_their_counts() -> None:
+    values = np.array([1.0, 1.0, 1.0, 9.0])
+    root = ElementTree.fromstring(drawings.histogram("t", values, x="x", y="y", marks=[("median", 1.0)]))
+    heights = sorted(float(bar.attrib["height"]) for bar in root.iter(f"{SVG}rect") if "x" in bar.attrib)[-2:]
+    assert heights[1] == pytest.approx(3 * heights[0], abs=0.2)
+
+
+def test_a_section_is_put_in_the_place_of_the_one_before(evaluation: Evaluation, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(PAGE, encoding="utf-8")
+    (tmp_path / "metrics.json").write_text('{"test": {}, "interpretability": {"terms": 1}}', encoding="utf-8")
+    for _ in range(2):
+        add_to_run(tmp_path, evaluation, say=lambda line: pytest.fail(line))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("How well it can be explained") == 1
+    assert page.endswith("<h2>Words</h2></body></html>")
+    metrics = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["interpretability"] == {"terms": 1}
+    assert metrics["interpretability_metrics"]["inputs"] == 4
+    assert {path.name for path in tmp_path.iterdir()} == {"report.html", "metrics.json", "interpretability.json"}
+
+
+def test_a_run_that_cannot_take_the_figures_is_said_and_left(evaluation: Evaluation, tmp_path: Path) -> None:
+    said: list[str] = []
+    add_to_run(tmp_path / "gone", evaluation, say=said.append)
+    (tmp_path / "metrics.json").write_text("{", encoding="utf-8")
+    add_to_run(tmp_path, evaluation, say=said.append)
+    assert len(said) == 2
+    assert all("the bundle has them" in line for line in said)
+    assert (tmp_path / "metrics.json").read_text(encoding="utf-8") == "{"
+
+
+def test_a_run_on_other_data_is_noticed(evaluation: Evaluation, tmp_path: Path) -> None:
+    model = evaluation.model
+    assert not is_of_other_data(tmp_path, model)
+    (tmp_path / "run.json").write_text('{"data_sha256": "aa"}', encoding="utf-8")
+    assert not is_of_other_data(tmp_path, model), "the bundle does not say what it was trained on"
+    model.bundle.manifest.provenance.data_sha256 = "bb"
+    assert is_of_other_data(tmp_path, model)
+    (tmp_path / "run.json").write_text("[]", encoding="utf-8")
+    assert not is_of_other_data(tmp_path, model)
