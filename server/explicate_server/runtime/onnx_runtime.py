@@ -69,7 +69,6 @@ class OnnxRuntime:
         device: what it runs on.
         nodes: of the graph as it runs, None where that is not known.
         cpu_nodes: those of them that the CPU runs for a device.
-        binds_inputs: whether batches are handed over in memory that the device reads by itself.
     """
 
     def __init__(
@@ -102,8 +101,8 @@ class OnnxRuntime:
         self._session = _session(model_path, options, provider)
         self._output = self._session.get_outputs()[0].name
         self._host_buffer = provider.host_buffer
-        self._run: Callable[[Feeds], Any] = self._run_plainly
-        self.binds_inputs = False
+        # Not a method in an attribute: a session in a cycle would keep its memory until the cycle is collected.
+        self._bound: BoundInputs | None = None
         counts = None if on_cpu else node_counts(self._session)
         self.nodes = sum(counts.values()) if counts else None
         self.cpu_nodes = counts[_CPU_PROVIDER] if counts else None
@@ -116,7 +115,7 @@ class OnnxRuntime:
             DeviceLost: the device answers no more.
         """
         try:
-            answers = self._run(feeds)
+            answers = self._bound.run(feeds) if self._bound else self._run_plainly(feeds)
         except Exception as error:
             raise fault_in(error) or error from None
         return np.asarray(answers, dtype=np.float32)
@@ -132,7 +131,12 @@ class OnnxRuntime:
             _log.info("%s: batches are copied, for page-locked memory failed: %s", self.device, error)
             return
         if faster:
-            self._run, self.binds_inputs = bound.run, True
+            self._bound = bound
+
+    @property
+    def binds_inputs(self) -> bool:
+        """Whether batches are handed over in memory that the device reads by itself."""
+        return self._bound is not None
 
     def _run_plainly(self, feeds: Feeds) -> NDArray[Any]:
         (answers,) = self._session.run([self._output], dict(feeds))

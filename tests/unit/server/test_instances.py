@@ -1,8 +1,10 @@
 """Several devices behind one batcher: full memory, lost and slow devices, and who gets what of them."""
 
 import asyncio
+import gc
 import random
 import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import numpy as np
@@ -17,6 +19,7 @@ from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.device_faults import DeviceLost, DeviceOutOfMemory
 from explicate_server.runtime.instance import Instance
 from explicate_server.runtime.model_runtime import Feeds
+from explicate_server.runtime.queue import Row
 
 POISON = 777  # takes down every device that runs it
 LOST = "CUDA failure 710: device-side assert triggered"
@@ -251,6 +254,22 @@ async def test_a_model_answers_as_long_as_one_of_its_devices_is_not_stuck(behind
     assert batcher.running_s > 0
     devices[0].let_go()
     assert await batcher.wait(tickets[stuck], timeout_s=None)
+
+
+@pytest.mark.parametrize("rows", [rows_of(1), rows_of(1, 2, 3), rows_of(POISON, 2)])
+def test_a_batch_that_failed_does_not_keep_its_session_alive(rows: list[Row]) -> None:
+    """A session holds a device's memory; a cycle with it would hold that until the next collection."""
+    gc.disable()
+    try:
+        device = FakeDevice(most_rows=0)
+        instance = Instance(device)
+        ran = instance.run(rows, collate, outputs=1)
+        assert all(isinstance(answer, Exception) for answer in ran.answers)
+        gone = weakref.ref(device)
+        del device, instance, ran
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_device_that_is_idle_is_not_stuck() -> None:
