@@ -203,11 +203,32 @@ async def test_a_slow_device_does_not_hold_a_fast_one_back(behind: Behind) -> No
     assert await batcher.wait(tickets[held], timeout_s=None)
 
 
-async def test_each_device_takes_as_many_rows_as_are_short_on_it(behind: Behind) -> None:
-    def rows_in_target(rows: int) -> BatchCost:
-        token_s = TARGET_S / (8 * rows)
-        return BatchCost(fixed_s=0, token_s=token_s, pair_s=0, least_tokens=8, most_tokens=10_000, adapts=False)
+def rows_in_target(rows: int) -> BatchCost:
+    """Of a device on which so many rows of 8 tokens are one short batch."""
+    token_s = TARGET_S / (8 * rows)
+    return BatchCost(fixed_s=0, token_s=token_s, pair_s=0, least_tokens=8, most_tokens=10_000, adapts=False)
 
+
+async def test_callers_get_the_same_rows_whichever_device_serves_them(behind: Behind) -> None:
+    """A slow and a fast device, two callers that always wait: turns are counted in work, not in batches."""
+    slow, fast = FakeDevice(0, held=True), FakeDevice(1, held=True)
+    batcher = behind(slow, fast, costs=[rows_in_target(2), rows_in_target(16)])
+    asked = [
+        asyncio.ensure_future(doubled(batcher, *[number] * 400, priority=Priority.EXPLAIN, caller=str(number)))
+        for number in (1, 2)
+    ]
+    for device in (slow, fast) * 12:
+        await device.running()
+        device.let_through(1)
+    rows = [number for device in (slow, fast) for batch in device.tried for number in batch]
+    assert abs(rows.count(1) - rows.count(2)) <= 2 * 16, "within a batch of the fast one for each caller"
+    assert len(rows) > 12 * 16
+    for device in (slow, fast):
+        device.let_go()
+    assert await asyncio.gather(*asked) == [True, True]
+
+
+async def test_each_device_takes_as_many_rows_as_are_short_on_it(behind: Behind) -> None:
     slow, fast = FakeDevice(0, held=True), FakeDevice(1, held=True)
     batcher = behind(slow, fast, costs=[rows_in_target(2), rows_in_target(16)])
     all_rows = asyncio.ensure_future(doubled(batcher, *range(200), priority=Priority.BULK))
