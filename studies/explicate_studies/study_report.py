@@ -8,6 +8,7 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any  # JSON values; matplotlib's axes
 
@@ -15,6 +16,7 @@ import jinja2
 import matplotlib as mpl
 import optuna
 from matplotlib.figure import Figure
+from optuna.trial import FrozenTrial
 
 from explicate_studies.choice import Goals, Measured, Tried, choose, pareto
 from explicate_studies.space import told, with_point
@@ -218,11 +220,15 @@ def _importance(study: Study) -> tuple[list[str], dict[str, list[float]]]:
             evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
             shares.append(
                 optuna.importance.get_param_importances(
-                    study.of_optuna, evaluator=evaluator, target=lambda trial, place=place: trial.values[place]
+                    study.of_optuna, evaluator=evaluator, target=partial(_value, place=place)
                 )
             )
     order = sorted(study.space, key=lambda key: -shares[0].get(key, 0.0))
     return titles, {key: [share.get(key, 0.0) for share in shares] for key in order}
+
+
+def _value(trial: FrozenTrial, *, place: int) -> float:
+    return float(trial.values[place])
 
 
 def _summary(study: Study, found: Findings) -> dict[str, Any]:
