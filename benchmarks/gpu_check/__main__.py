@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.gpu_check.findings import BEGUN, Findings
+from benchmarks.gpu_check.findings import BEGUN, Findings, Missed
 from benchmarks.gpu_check.findings_table import report
 from benchmarks.gpu_check.outside_commands import ROOT, show_commands
 from benchmarks.gpu_check.random_models import ON_A_GPU, REHEARSED
@@ -21,6 +21,7 @@ from explicate_server.runtime.devices.cuda import CUDA
 NO_GPU = 4  # exit code
 _MINUTES, _REHEARSAL_MINUTES, _REHEARSAL_LIMITS = 8.0, 30.0, 4.0
 _TESTS_LIMIT_S = 150.0
+_PROCESS = "the process"
 # Models are made side by side: each is a few seconds of torch and a minute of export.
 _BUILDS_AT_ONCE = 5
 
@@ -155,8 +156,18 @@ class Steps:
             ended = self._process(step, log, left_s)
             # A process that ended by itself, in order or not, may have left parts behind the one that ended it.
             if ended == 0 or BEGUN not in self._check.findings(step.name).parts.values():
+                self._note(step, ended, log)
                 break
         self.times[step.name] = round(time.monotonic() - begun_s, 1)
+
+    def _note(self, step: Step, ended: int | None, log: Path) -> None:
+        """Keep that a process failed apart from its parts: it may not have come to the first one."""
+        findings = self._check.findings(step.name)
+        if ended != 0:
+            how = "was ended at its limit" if ended is None else f"ended with {ended}"
+            findings.note(_PROCESS, Missed(f"it {how} outside its parts; see {log}"))
+        elif _PROCESS in findings.parts:
+            findings.note(_PROCESS, None)
 
     def _process(self, step: Step, log: Path, limit_s: float) -> int | None:
         """The exit code; None when it was ended at its limit."""

@@ -68,6 +68,18 @@ findings.part("behind", lambda: findings.add("x", 1))
     assert steps.left_out == []
 
 
+def test_a_process_that_fails_before_its_first_part_is_a_failure_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = steps_that_run(check(tmp_path), monkeypatch, "raise SystemExit(3)")
+    steps.run(Step("graph a", 60.0))
+    found = Findings.of(tmp_path / "steps" / "graph-a.json")
+    assert "ended with 3 outside its parts" in found.failures["the process"]
+    monkeypatch.undo()
+    steps_that_run(Check(tmp_path, "cpu", ["a"], rehearsed=True), monkeypatch, "").run(Step("graph a", 60.0))
+    assert Findings.of(tmp_path / "steps" / "graph-a.json").failures == {}
+
+
 def test_once_the_time_is_over_no_step_is_begun(tmp_path: Path) -> None:
     steps = Steps(check(tmp_path), minutes=0)
     steps.run(Step("graph a", 60.0))
