@@ -39,6 +39,7 @@ class Asked(Protocol):
     """A run whose model is trained."""
 
     task: Task
+    config: Any
 
     @property
     def targets(self) -> Mapping[str, NDArray[Any]]:
@@ -246,8 +247,9 @@ class Trained:
                 f"({raw['median']:.3f} of the raw answers)"
             )
         for one in self.terms:
-            change = "" if one.first is None or one.last is None else f"{one.title} {one.first:.3g} → {one.last:.3g}, "
-            lines.append(f"{one.name}: {change}{one.share:.0%} of the training time")
+            if one.first is not None and one.last is not None:
+                change = f"{one.title} {one.first:.3g} at first, {one.last:.3g} at last"
+                lines.append(f"{one.name}: {change}; {one.share:.0%} of the training time")
             lines += [f"{one.name}: {one.sentence}"] if one.sentence else []
         return lines
 
@@ -275,7 +277,8 @@ def trained(
     return Trained(
         settings=set_keys(section),
         terms=[
-            _figures(term, step_loss, history, run.term_figures.get(term.name, {})) for term in active_terms(section)
+            _figures(term, step_loss, history, run.term_figures.get(term.name, {}))
+            for term in active_terms(section, run.config.kind)
         ],
         metric=metric,
         rows=min(len(run.targets["test"]), _MOST_ROWS),
