@@ -183,6 +183,7 @@ def test_a_lexicon_is_enough_and_masked_rows_teach_the_head_their_own_words(conf
         ({"rationales": "text"}, "the rationales name every word that the model reads: name those that count"),
         ({"rationales": "label", "rationale_separator": ""}, r"rationale_separator must not be empty"),
         ({"forbidden": ("alone",)}, r"interpretability\.forbidden has a single word, 'alone', and nothing to swap it"),
+        ({"forbidden": ("he", " ")}, r"interpretability\.forbidden has an entry that is empty: leave it out"),
         ({"forbidden": ("names.txt",)}, r"interpretability\.forbidden: names\.txt does not exist"),
     ],
 )
