@@ -33,7 +33,7 @@ class WordFinder:
     def __init__(self, words: Iterable[str]) -> None:
         self._by_first: dict[str, list[str]] = defaultdict(list)  # words, by the first token of each
         self._anywhere: list[str] = []
-        for word in dict.fromkeys(folded(one) for one in words):
+        for word in filter(None, dict.fromkeys(folded(one) for one in words)):
             first = _TOKEN.match(word)
             if first is None or UNSPACED.search(word):
                 self._anywhere.append(word)
@@ -46,7 +46,7 @@ class WordFinder:
         for token in _TOKEN.finditer(text):
             start = token.start()
             for word in self._by_first.get(token[0].casefold(), ()):
-                stop = max(start + len(word), token.end())
+                stop = token.end() if word == token[0].casefold() else start + len(word)  # ß folds to two letters
                 if text[start:stop].casefold() == word and not _TOKEN.match(text[stop : stop + 1]):
                     places.append(Found(start, stop, word))
         for word in self._anywhere:

@@ -17,6 +17,8 @@ from explicate_standards.subject import Subject
 
 RATIONALE = "rationale"
 """The field of a row: a list of words, or of spans [first, end) of code points of the text."""
+PAIR_RATIONALE = "rationale_pair"
+"""The same of the second text of a pair."""
 
 # Words that say the same in nearly every sentence, and neither of them for or against anything.
 _PAIRS = """movie/film big/large begin/start kids/children buy/purchase bought/purchased maybe/perhaps often/frequently
@@ -61,14 +63,15 @@ class TextKind(EvaluatedKind):
 
     def rationale(self, subject: Subject) -> NDArray[np.bool_] | None:
         """Words that share a character with what is named."""
-        given = subject.row.line.get(RATIONALE)
-        value = subject.row.value
+        value, line = subject.row.value, subject.row.line
         assert isinstance(value, TextInput)
-        if given is None:
+        given = [line.get(name) for name in (RATIONALE, PAIR_RATIONALE)][: len(value.texts)]
+        if all(one is None for one in given):
             return None
-        spans = rationale_spans(given, value.text)
+        pairs = zip(given, value.texts, strict=True)
+        named = [[] if one is None else rationale_spans(one, text) for one, text in pairs]
         players = [player for player in subject.players if isinstance(player, TextPlayer)]
-        return np.array([not player.in_pair and _touches(player.spans, spans) for player in players], dtype=np.bool_)
+        return np.array([_touches(player.spans, named[player.in_pair]) for player in players], dtype=np.bool_)
 
     def claims(self, model: EvaluatedModel) -> bool:
         """Lists of words within which the model answers alike."""

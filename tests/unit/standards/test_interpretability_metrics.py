@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from scipy.stats import spearmanr
 
+from explicate_bundle.model_inputs import TextInput
+from explicate_server.modalities.modality import TextPlayer
 from explicate_standards.evaluated_model import EvaluatedModel, open_published
 from explicate_standards.evaluation import Evaluation, MetricResult, chosen_metrics, evaluate, plan
 from explicate_standards.held_out_rows import read_rows
@@ -18,6 +21,7 @@ from explicate_standards.metrics import comprehensiveness, contradictions, maske
 from explicate_standards.metrics.effective_players import effective_number
 from explicate_standards.metrics.plausibility import average_precision
 from explicate_standards.subject import Subject
+from explicate_standards.text.evaluated import KIND as TEXT_KIND
 from support.measured_models import (
     LABELS,
     both,
@@ -254,6 +258,20 @@ def test_rationales_that_are_the_words_that_count_are_found_and_others_are_not(t
     against = [{"text": "good good it was bad", "label": "no", "rationale": ["good"]}]
     _, evaluation = measured(folder, [{**against[0], "label": "yes", "rationale": ["bad"]}], tmp_path, "plausibility")
     assert value(evaluation, "plausibility") == pytest.approx((1 / 5 - 1 / 5) / (1 - 1 / 5))
+
+
+def test_rationales_of_a_pair_are_of_both_texts() -> None:
+    players = [TextPlayer("a", ((0, 1),)), TextPlayer("b", ((2, 3),)), TextPlayer("c", ((0, 1),), in_pair=True)]
+    for line, expected in (
+        ({"rationale": ["b"], "rationale_pair": [[0, 1]]}, [False, True, True]),
+        ({"rationale_pair": ["c"]}, [False, False, True]),
+        ({"rationale": ["a"]}, [True, False, False]),
+    ):
+        row = SimpleNamespace(value=TextInput("a b", "c"), line=line)
+        subject: Any = SimpleNamespace(row=row, players=players)
+        found = TEXT_KIND.rationale(subject)
+        assert found is not None
+        assert found.tolist() == expected
 
 
 def test_another_word_for_the_same_leaves_the_explanation(tmp_path: Path) -> None:

@@ -16,13 +16,15 @@ import torch
 from explicate.errors import UsageError
 from explicate_bundle.players.word_swaps import Swaps
 from explicate_training.config.config_file import format_config, load_config, parse_config
+from explicate_training.data.labels import SPLITS
 from explicate_training.interpretability.terms import InterpretabilityConfig, absent, active_terms
 from explicate_training.interpretability.texts.forbidden_words import SwappedTexts, gap_and_flips, gaps
-from explicate_training.interpretability.texts.marks import Mark
+from explicate_training.interpretability.texts.marks import Mark, RationaleColumn
 from explicate_training.interpretability.texts.rationale_head import RationaleHead, word_targets
 from explicate_training.loop.progress import StepProgress
 from explicate_training.tasks.registry import task_named
 from explicate_training.text.config import Config
+from explicate_training.text.data import read_rows
 from explicate_training.text.model import load_text_model
 from explicate_training.text.run import TextRun
 from explicate_training.train import train
@@ -181,6 +183,7 @@ def test_a_lexicon_is_enough_and_masked_rows_teach_the_head_their_own_words(conf
         ({"rationales": "text"}, "the rationales name every word that the model reads: name those that count"),
         ({"rationales": "label", "rationale_separator": ""}, r"rationale_separator must not be empty"),
         ({"forbidden": ("alone",)}, r"interpretability\.forbidden has a single word, 'alone', and nothing to swap it"),
+        ({"forbidden": ("he", " ")}, r"interpretability\.forbidden has an entry that is empty: leave it out"),
         ({"forbidden": ("names.txt",)}, r"interpretability\.forbidden: names\.txt does not exist"),
     ],
 )
@@ -203,6 +206,19 @@ def test_a_rationale_that_is_not_in_its_text_names_its_row(config: Config, tmp_p
     data = replace(config.data, train=str(write_rows(tmp_path / "a.csv", ["text", "label", "why"], rows)))
     with pytest.raises(UsageError, match=r"a\.csv, train row 2: the rationale 'awful' is not in its text 'a bad one'"):
         train(replace(config, data=data, interpretability=section(rationales="why")))
+
+
+def test_rationales_may_be_in_the_training_file_alone(config: Config, tmp_path: Path) -> None:
+    rows = [[f"one of {label} {word}", label] for label in ("good", "bad") for word in WORDS[:20]]
+    plain = write_rows(tmp_path / "test.csv", ["text", "label"], rows)
+    told = write_rows(tmp_path / "validation.csv", ["text", "label", "why"], [[*row, row[1]] for row in rows])
+    data = replace(config.data, test=str(plain), validation=str(told), near_duplicate_threshold=1.0)
+    column = RationaleColumn("why", ",")
+    read = read_rows(data, rationales=column)
+    named = {split: {row.rationale is not None for row in read if row.split == split} for split in SPLITS}
+    assert named == {"train": {True, False}, "validation": {True}, "test": {False}}
+    with pytest.raises(UsageError, match="has no column 'why'"):
+        read_rows(replace(data, train=str(plain)), rationales=column)
 
 
 def test_a_lexicon_without_a_match_is_refused(config: Config, tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ def found(words: list[str], text: str) -> list[str]:
         ([":)"], "nice :) nice:)", [":)", ":)"]),
         (["好吃"], "很好吃", ["好吃"]),  # no spaces between words
         (["a", "b"], "", []),
+        (["straße"], "In der Straße, STRASSE", ["Straße", "STRASSE"]),  # which fold alike
+        (["", "  "], "nothing", []),
     ],
 )
 def test_words_are_found_whole(words: list[str], text: str, parts: list[str]) -> None:
@@ -100,6 +102,7 @@ def test_a_lexicon_marks_its_words_with_weights_relative_to_the_largest(tmp_path
         ("great\t1\nbad\tvery\n", "line 2: 'very' is not a number"),
         ("\n \n", "is empty: write a word in each line"),
         ("great\t0\n", "has no word of a finite weight"),
+        ("great\t1\n\t2\n", "line 2 has no word"),
         ("great\tnan\n", "has no word of a finite weight"),
         (None, "does not exist"),
         (b"\xff\xfe\x00", "cannot be read as UTF-8 text"),

@@ -53,17 +53,20 @@ def data_files(options: LabelledData) -> list[DataFile]:
     return [DataFile(f"data.{name}", split, path, written) for name, split in named if (path := getattr(options, name))]
 
 
-def read_files(options: LabelledData, wanted: Wanted, tell: Tell = quietly) -> list[Columns]:
+def read_files(
+    options: LabelledData, wanted: Wanted, tell: Tell = quietly, *, held_out: Wanted | None = None
+) -> list[Columns]:
     """The wanted columns of all given files. A split's own file replaces that split of a dataset directory.
 
-    Raises UsageError when a file is missing or unreadable or lacks a required column.
+    `held_out` is what is wanted of files of validation and test rows, if that is something else. Raises UsageError when
+    a file is missing or unreadable or lacks a required column.
     """
     files = data_files(options)
     given = {file.split for file in files}
     return [
         columns
         for file in files
-        for columns in read_file(file, wanted, tell)
+        for columns in read_file(file, wanted if file.split == "train" else held_out or wanted, tell)
         if columns.split == file.split or columns.split not in given
     ]
 

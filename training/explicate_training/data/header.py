@@ -33,6 +33,7 @@ class Wanted:
 
     required: Mapping[str, str]  # by option, such as "data.label_column"
     others: bool = False  # whether to read all others, too
+    optional: tuple[str, ...] = ()  # to read where they are there
 
     def in_header(self, header: Sequence[object]) -> bool:
         """Whether these could be the names: all required ones are among them."""
@@ -54,7 +55,8 @@ class Wanted:
             if name not in names:
                 raise UsageError(f"{source} has no column {name!r}: set {option} to one of {listed(names)}{advice}")
         wanted = [name for name in names if not _NO_NAME.fullmatch(name)] if self.others else []
-        wanted += [name for name in self.required.values() if name not in wanted]
+        named = (*self.required.values(), *(name for name in self.optional if name in names))
+        wanted += [name for name in dict.fromkeys(named) if name not in wanted]
         for name, count in Counter(name for name in names if name in wanted).items():
             if count > 1:
                 both = " and ".join(str(place) for place, other in enumerate(names, start=1) if other == name)

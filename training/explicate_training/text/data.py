@@ -58,13 +58,14 @@ def read_rows(config: DataConfig, tell: Tell = quietly, *, rationales: Rationale
     required = {"data.text_column": config.text_column, **config.columns_with_labels()}
     if config.text_pair_column:
         required["data.text_pair_column"] = config.text_pair_column
-    if rationales is not None:
-        required[RATIONALES] = rationales.name
+    held_out = Wanted(required, optional=(rationales.name,) if rationales is not None else ())
+    wanted = Wanted({**required, **({RATIONALES: rationales.name} if rationales is not None else {})})
     rows: list[RawRow] = []
-    for part in read_files(config, Wanted(required), tell):
+    for part in read_files(config, wanted, tell, held_out=held_out):
         labels = task_named(config.task).read_labels(part.values, config, origin=f"{part.origin}, {part.split}")
         found = _rows(part, config.text_column, config.text_pair_column, labels)
-        rows += found if rationales is None else _with_rationales(found, part, rationales)
+        explained = rationales is not None and rationales.name in part.values
+        rows += _with_rationales(found, part, rationales) if rationales and explained else found
     settled = settle_labels([row.label for row in rows], config, tell)
     return [replace(row, label=label) for row, label in zip(rows, settled, strict=True)]
 

@@ -39,10 +39,10 @@ from explicate_training.text.masking import OWNERS, TextPlayers, text_players, t
 from explicate_training.text.model import LengthGroupedOrder, Reading, TextModel, load_text_model
 from explicate_training.text.tfidf import linear_outputs, weigh
 
-HELD_OUT_RATIONALE = "rationale"
-"""The field of a row of held_out.jsonl with the characters [start, stop) of its text that its rationale names: what
-`plausibility` holds the Shapley values of the exported model against. Rows without a rationale lack it; of a pair it
-names parts of the first text alone.
+HELD_OUT_RATIONALES = "rationale", "rationale_pair"
+"""The fields of a row of held_out.jsonl with the characters [start, stop) of its text, and of the second one of a pair,
+that its rationale names: what `plausibility` holds the Shapley values of the exported model against. Texts in which it
+names nothing lack theirs.
 """
 _MUCH_CUT, _MUCH_UNKNOWN = 0.05, 0.02  # shares from which it is worth a note
 _WORST_MISTAKES, _SHOWN_CHARACTERS = 15, 700
@@ -264,11 +264,14 @@ class TextRun(Run[Config, TextSet]):
     def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
         part = self.splits.by_name()[split]
         for texts, label, marks in zip(part.texts, part.labels, self.rationales(split), strict=True):
-            named = [[mark.start, mark.stop] for mark in marks or () if mark.text == 0]
+            named = {
+                name: [[mark.start, mark.stop] for mark in marks or () if mark.text == number]
+                for number, name in enumerate(HELD_OUT_RATIONALES)
+            }
             yield {
                 **dict(zip(("text", "text_pair"), texts, strict=False)),
                 self.task.label_field: self.task.plain(label),
-                **({HELD_OUT_RATIONALE: named} if named else {}),
+                **{name: spans for name, spans in named.items() if spans},
             }
 
     def describe_model(self) -> TrainingRun:

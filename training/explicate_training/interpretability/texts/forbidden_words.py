@@ -66,7 +66,9 @@ class ForbiddenWords(Term):
         return bool(self.forbidden)
 
     def check(self, config: Any) -> None:
-        """Whether the model reads something with words, or columns."""
+        """Whether the model reads something with words, or columns, and each entry says something."""
+        if not all(entry.strip() for entry in self.forbidden):
+            raise UsageError(f"{OPTION} has an entry that is empty: leave it out")
         if config.kind not in (*self.kinds, _OF_COLUMNS):
             raise UsageError(
                 f"{OPTION} is for words of texts and columns of tables, not for {config.data.counted}: leave it out"

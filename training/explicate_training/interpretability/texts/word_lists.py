@@ -23,6 +23,8 @@ def read_lexicon(path: str, option: str) -> dict[str, float]:
     weights: dict[str, float] = {}
     for number, line in _lines(path, option):
         word, _, weight = (cell.strip() for cell in line.partition("\t"))
+        if not word:
+            raise UsageError(f"{option}: {path} line {number} has no word: write a word, a tab and its weight")
         try:
             weights[folded(word)] = max(abs(float(weight or 1)), weights.get(folded(word), 0.0))
         except ValueError:
