@@ -28,6 +28,7 @@ def model_card(model: str, run: FinishedRun, manifest: bundle_pb2.Bundle, parts:
         _metrics(run),
         _uses(run, card),
         _explanations(card),
+        *_easier(run),
         *_interpretability(manifest),
         _fidelity(manifest, parts),
         *_variants(parts),
@@ -152,6 +153,19 @@ def _explanations(card: CardText) -> str:
             card.absence,
         ]
     )
+
+
+def _easier(run: FinishedRun) -> list[str]:
+    """The section on what training did to make the model easier to explain, if it did something."""
+    if not run.record.HasField("interpretability"):
+        return []
+    did = run.record.interpretability
+    settings = ", ".join(code(f"{name} = {value}") for name, value in sorted(did.settings.items()))
+    lines = ["## Trained to be explained", "", f"{code('[interpretability]')} of the training: {settings}."]
+    rows = [(f"{one.removed:.0%}", number(one.value)) for one in did.masked]
+    if rows:
+        lines += ["", *table(("parts removed", f"test {code(did.masked_metric)}"), rows)]
+    return ["\n".join(lines)]
 
 
 def _interpretability(manifest: bundle_pb2.Bundle) -> list[str]:

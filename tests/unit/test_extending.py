@@ -241,6 +241,7 @@ IMAGE_FILES = [
     "explicate_training.image.cleaning",
     "explicate_training.image.config",
     "explicate_training.image.data",
+    "explicate_training.image.forgetting",
     "explicate_training.image.game",
     "explicate_training.image.masking",
     "explicate_training.image.model",

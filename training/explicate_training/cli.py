@@ -42,6 +42,9 @@ a small config for texts:
   base = "minilm-l6"          # or any Hugging Face encoder, by directory or name
   [training]
   epochs = 2
+  [interpretability]          # optional, for tables and images too: quicker and truer to explain
+  masked_fraction = 0.5       # this share of the rows is shown in part, as explanations ask
+  additivity = 0.05           # parts that work together cost something
 
 a small config for a table; columns are typed by what they hold:
   [data]

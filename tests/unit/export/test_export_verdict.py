@@ -96,6 +96,18 @@ def test_the_verdict_is_in_the_manifest_and_on_the_card(
     assert "`always answering '<b>\\|'x''`" in card  # in code quotes, which it cannot end
 
 
+def test_what_training_did_for_explanations_is_on_the_card(
+    run: Path, tmp_path: Path, bundles: Bundles, reuse_graph: ReuseGraph
+) -> None:
+    masked = [{"removed": 0, "value": 0.875}, {"removed": 0.5, "value": 0.75}]
+    did = {"settings": {"additivity": "0.05", "form": '"free"'}, "masked_metric": "accuracy", "masked": masked}
+    change(run / "run.json", interpretability=did)
+    reuse_graph(bundles["text"])
+    _, card = published(export_run(run, tmp_path / "repository", ExportOptions("m")))
+    assert '`additivity = 0.05`, `form = "free"`' in card
+    assert "| 50% | 0.75 |" in card
+
+
 def test_a_run_of_before_verdicts_is_published(run: Path, tmp_path: Path, bundles: Bundles, reuse_graph: Any) -> None:
     reuse_graph(bundles["text"])
     manifest, card = published(export_run(run, tmp_path / "repository", ExportOptions("m")))

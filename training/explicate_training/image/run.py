@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import ImageSchema, Resampling
 from explicate.v1.training_run_pb2 import PixelNormalisation, TrainingRun
-from explicate_bundle.images import Pixels, decode, encode_png
+from explicate_bundle.images import MASKINGS, Pixels, decode, encode_png
 from explicate_training.image.augmentation import Draw, DrawOrder, augment
 from explicate_training.image.cleaning import REASONS, clean_images
 from explicate_training.image.config import AugmentationConfig, ImageConfig
@@ -84,6 +84,7 @@ class ImageRun(Run[ImageConfig, ImageSet]):
 
     template = "image_report.html.jinja"
     baseline = "nearest neighbours"
+    maskings: Sequence[str] = MASKINGS  # what is seen where a field is absent, one of these for each image
 
     def read(self, tell: Say) -> tuple[Task, ImageSet, str]:
         data = self.config.data
@@ -194,7 +195,7 @@ class ImageRun(Run[ImageConfig, ImageSet]):
         """With the fields of each image, cut by its own draw, not the one that it is changed by."""
         seed = self.config.training.seed
         streams = [np.random.Generator(np.random.Philox([seed, _FIELDS, epoch, place])) for _, epoch, place in draws]
-        return with_fields(batch, streams, patch_size=self._model.patch_size)
+        return with_fields(batch, streams, patch_size=self._model.patch_size, maskings=self.maskings)
 
     def players(self) -> Players:
         return FieldPlayers()
