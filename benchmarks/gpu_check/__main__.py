@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.gpu_check.findings import BEGUN, Findings
 from benchmarks.gpu_check.findings_table import report
-from benchmarks.gpu_check.outside_commands import ROOT
+from benchmarks.gpu_check.outside_commands import ROOT, show_commands
 from benchmarks.gpu_check.random_models import ON_A_GPU, REHEARSED
 from explicate_server.runtime.devices.cuda import CUDA
 
@@ -234,6 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     models = (arguments.models or ",".join(REHEARSED if arguments.rehearse else ON_A_GPU)).split(",")
     out = Path(arguments.out or tempfile.mkdtemp(prefix="gpu-check-")).resolve()
     check = Check(out, device, models, arguments.rehearse)
+    show_commands(out)
     if arguments.step:
         do(arguments.step, check)
         return 0

@@ -29,7 +29,7 @@ from explicate_server.settings import Settings
 FP32_TOLERANCE, PROBABILITY_TOLERANCE = 1e-4, 5e-3
 _ROUNDS = 7
 # So many batches of a shape go through the batcher at once, so that its lanes overlap.
-_BATCHES_AT_ONCE = 6
+_BATCHES_AT_ONCE, _MOST_ROWS_AT_ONCE = 6, 50_000
 
 
 class Graph:
@@ -163,7 +163,8 @@ async def _through_batcher(graph: Graph, findings: Findings) -> None:
     try:
         for rows, length in graph.batches:
             most = served.batcher.instances[0].cost.most_rows(length)
-            asked = [graph.modality.stretched(graph.golden[-1], length)] * max(rows, most) * _BATCHES_AT_ONCE
+            count = min(_MOST_ROWS_AT_ONCE, max(rows, most) * _BATCHES_AT_ONCE)
+            asked = [graph.modality.stretched(graph.golden[-1], length)] * count
             taken = [await _batched(served, asked) for _ in range(4)]
             found = len(asked) / statistics.median(taken[1:])
             shape = f"{rows} x {length}"

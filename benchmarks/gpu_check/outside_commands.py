@@ -8,9 +8,11 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from benchmarks.gpu_check.findings import Findings, require
@@ -161,6 +163,34 @@ def check_tests(out: Path, device: str, findings: Findings, *, limit_s: float) -
         require(done.returncode == 0, f"{', '.join(failed) or last}; see {log}")
 
     findings.part("tests marked gpu", run)
+
+
+def show_commands(out: Path) -> None:
+    """Where this project is not installed, as on a machine without a network, let its subcommands be found.
+
+    They are entry points, which only an installed distribution has: its metadata are written into a folder, which
+    PYTHONPATH names from now on.
+    """
+    if metadata.entry_points(group="explicate.commands"):
+        return
+    folder = out / "site"
+    write_metadata(folder)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    sys.path.insert(0, str(folder))
+
+
+def write_metadata(folder: Path) -> None:
+    """The metadata of this checkout, as if it were installed in a folder."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    place = folder / f"{project['name']}-{project['version']}.dist-info"
+    place.mkdir(parents=True, exist_ok=True)
+    about = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    (place / "METADATA").write_text(about, encoding="utf-8")
+    groups = project["entry-points"]
+    lines = [
+        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in groups[group].items()) for group in groups
+    ]
+    (place / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
 
 
 def free_port() -> int:

@@ -35,6 +35,7 @@ def checks(manifest: bundle_pb2.Bundle, *, model: str, version: int) -> Iterator
     yield manifest.golden_tolerance > 0, "golden_tolerance is not above 0"
     yield manifest.golden_reduced_tolerance >= 0, "golden_reduced_tolerance is below 0"
     yield from _attribution_checks(manifest, kind)
+    yield from _interpretability_checks(manifest)
     yield from kind.reads.checks(manifest)
     yield from _file_checks(manifest, GRAPH_NAME, GOLDEN_NAME, *kind.reads.files(manifest))
     yield from _variant_checks(manifest)
@@ -59,6 +60,18 @@ def _attribution_checks(manifest: bundle_pb2.Bundle, kind: ModelKind) -> Iterato
         yield 1 <= rows <= _MAX_EVALUATIONS_PER_PLAYER, f"golden_attributions.evaluations_per_player is {rows}"
         fits = 2 <= recipe.segments <= _MAX_SEGMENTS if kind.reads.has_segments else not recipe.segments
         yield fits, f"golden_attributions.segments is {recipe.segments}"
+
+
+def _interpretability_checks(manifest: bundle_pb2.Bundle) -> Iterator[Check]:
+    for metric in manifest.interpretability.metrics:
+        yield (
+            bool(metric.figures) != bool(metric.missing),
+            f"interpretability {metric.id!r} has neither figures nor why",
+        )
+        for figure in metric.figures:
+            ends = figure.interval.lower, figure.interval.upper
+            finite = all(map(isfinite, (figure.value, *ends))) and ends[0] <= ends[1]
+            yield finite, f"interpretability {figure.name!r} is not a finite number in an interval"
 
 
 def _file_checks(manifest: bundle_pb2.Bundle, *required: str) -> Iterator[Check]:

@@ -16,7 +16,7 @@ OURS, OTHER, MARK, GREY, INK = "#5b7db1", "#c0504d", "#4a8a4a", "#888888", "#222
 _WIDTH, _HEIGHT = 340, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 24, 40
 _BINS = 20
-_TICKS = 4
+_TICKS = 6
 _LEGEND_ROOM = 0.25  # above what is drawn, of its height
 
 
@@ -65,7 +65,9 @@ def histogram(title: str, values: Floats, *, x: str, y: str, marks: Sequence[tup
         )
     for number, (name, value) in enumerate(marks):
         color = (OTHER, MARK)[number % 2]
-        parts.append(_stroke(panel.x(value), panel.y(0), panel.x(value), _TOP, color, dash="4 3"))
+        parts.append(
+            _stroke(panel.x(value), panel.y(0), panel.x(value), panel.y(float(counts.max())), color, dash="4 3")
+        )
         parts.append(_legend(number, f"{name} {value:.3g}", color))
     return _svg(title, parts)
 

@@ -16,7 +16,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate.errors import UsageError
+from explicate.errors import ExplicateError, UsageError
 from explicate.v1 import bundle_pb2
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_bundle.errors import BundleError
@@ -36,7 +36,7 @@ from explicate_server.settings import Settings
 _STAGED_VERSION = 1
 
 
-class NotFinite(UsageError):
+class NotFinite(ExplicateError):
     """The model answers with what is not a number."""
 
 

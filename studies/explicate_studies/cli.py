@@ -78,8 +78,8 @@ _INTERRUPTED = 130  # 128 + SIGINT, as the command line has it
 
 def run(args: argparse.Namespace) -> int:
     """Runs `explicate tune` and returns its exit code."""
-    from explicate_studies.options import read_tune
     from explicate_studies.space import read_space, with_section
+    from explicate_studies.tune_options import read_tune
     from explicate_training.config.config_file import load_config, read_config
 
     config = load_config(args.config)
@@ -107,8 +107,8 @@ def _check(space: Any, options: Any) -> int:
 
 def _study(config: Any, space: Any, options: Any, folder: Path) -> int:
     from explicate_studies.measure import KNOWN_FIGURES, measure
-    from explicate_studies.report import findings, table, write_report
     from explicate_studies.study import Study, locked, time_left
+    from explicate_studies.study_report import findings, table, write_report
     from explicate_studies.trial import prepare, to_stderr
 
     with locked(folder):

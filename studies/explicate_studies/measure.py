@@ -14,7 +14,8 @@ from explicate_standards.held_out_rows import read_rows
 from explicate_standards.metric import Figure
 from explicate_standards.metrics.interpretability import METRICS
 from explicate_studies.choice import Measured
-from explicate_studies.options import EVALUATIONS, TuneOptions
+from explicate_studies.trial import BUNDLES
+from explicate_studies.tune_options import EVALUATIONS, TuneOptions
 
 _COMPARED_INPUTS = 32  # a trial's graph is compared with torch on few
 _ALWAYS = ("masked_accuracy", "additive_r2", EVALUATIONS)
@@ -35,7 +36,7 @@ def measure(run: Path, rows: Path, options: TuneOptions) -> Mapping[str, Measure
     """
     wanted = {name.partition(".")[0] for name in options.floors if name in KNOWN_FIGURES} | set(_ALWAYS)
     metrics = [metric for name, metric in METRICS.items() if name in wanted]
-    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=run.parent) as repository:
+    with tempfile.TemporaryDirectory(prefix=BUNDLES, dir=run.parent) as repository:
         exporting = ExportOptions("trial", compared_inputs=_COMPARED_INPUTS, allow_trivial=True)
         model = open_published(export_run(run, Path(repository), exporting))
         inputs = read_rows(rows, model, count=options.inputs)

@@ -16,7 +16,7 @@ import tomlkit
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from explicate.errors import UsageError
-from explicate_studies.options import TuneOptions
+from explicate_studies.tune_options import TuneOptions
 from explicate_training.config.config_file import TUNE_SECTION, AnyConfig, format_config, parse_config
 
 Space = dict[str, BaseDistribution]

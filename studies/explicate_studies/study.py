@@ -18,13 +18,14 @@ import numpy as np
 import optuna
 from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from explicate.errors import ExplicateError, UsageError
 from explicate_studies.choice import Tried
-from explicate_studies.options import TuneOptions
 from explicate_studies.space import Point, Space, grid, point_of, told
 from explicate_studies.trial import Measure, Say, Subject, discard, from_json, run_trial, to_json
+from explicate_studies.tune_options import TuneOptions
 from explicate_training.config.config_file import format_config
 from explicate_training.loop.progress import duration
 
@@ -48,8 +49,8 @@ class Study:
         self.subject, self.space, self.interrupted = subject, space, False
         self._measure, self._say = measure, say
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        directions = ["minimize" if subject.goals.smaller_is_better else "maximize"]
-        directions += ["minimize"] if subject.goals.cost else []
+        best = StudyDirection.MINIMIZE if subject.goals.smaller_is_better else StudyDirection.MAXIMIZE
+        directions = [best, *([StudyDirection.MINIMIZE] if subject.goals.cost else [])]
         path = subject.folder / FILE_NAME
         self._study = optuna.create_study(
             storage=f"sqlite:///{path.resolve()}",
@@ -147,7 +148,7 @@ class Study:
         points: list[Point] = []
         if self.options.sampler == "grid":
             points = grid(self.space)
-            np.random.default_rng(self.options.seed).shuffle(points)  # type: ignore[arg-type]
+            np.random.default_rng(self.options.seed).shuffle(points)
             points = points[: self.options.trials]
         elif (own := point_of(self.subject.config, self.space)) is not None:
             points = [own]

@@ -17,8 +17,8 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from explicate.errors import ExplicateError, UsageError
 from explicate_studies.choice import Goals, Measured, Tried
-from explicate_studies.options import EVALUATIONS, SMALLER_IS_BETTER, TuneOptions
 from explicate_studies.space import Point, with_point
+from explicate_studies.tune_options import EVALUATIONS, SMALLER_IS_BETTER, TuneOptions
 from explicate_training.config.config_file import AnyConfig
 from explicate_training.loop.progress import StepProgress
 from explicate_training.loop.run import Run
@@ -31,6 +31,9 @@ Measure = Callable[[Path, Path, TuneOptions], Mapping[str, Measured]]
 """What a run's directory, the validation rows and the options give: figures of its explanations, by name."""
 
 VALIDATION_ROWS = "validation.jsonl"
+BUNDLES = ".bundle-"
+"""What the folders of a trial's bundle begin with; one is there while it is measured."""
+
 _SECONDS_BETWEEN_LINES = 15.0
 
 
@@ -170,7 +173,7 @@ def run_trial(subject: Subject, trial: optuna.Trial, point: Point, measure: Meas
 def discard(subject: Subject, number: int) -> None:
     """Removes what a trial left that did not come to its end; its log stays."""
     output = subject.trial_folder(number)
-    for folder in (output, output.with_name(f".{output.name}.unfinished")):
+    for folder in (output, output.with_name(f".{output.name}.unfinished"), *output.parent.glob(f"{BUNDLES}*")):
         shutil.rmtree(folder, ignore_errors=True)
     output.with_name(f".{output.name}.lock").unlink(missing_ok=True)
 

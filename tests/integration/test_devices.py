@@ -1,6 +1,10 @@
 """A server on devices: who serves after one is full, lost or wrong, and what callers and operators are told."""
 
 import asyncio
+import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +17,9 @@ from grpc_status import rpc_status
 from explicate.v1 import model_service_pb2, model_service_pb2_grpc
 from explicate_server.app import StartError
 from explicate_server.runtime.devices import device_kinds
+from explicate_server.runtime.devices.cuda import CUDA
 from explicate_server.runtime.devices.device_kinds import DeviceUnavailable
-from support.harness import TEXT, Running, explain_request, predict_request, running_server, until
+from support.harness import TEXT, Running, explain_request, predict_request, running_server, server_process, until
 from support.toy_device import Faults, ToyKind
 
 TOOLS = "CUDA failure 700: an illegal memory access was encountered"
@@ -173,6 +178,46 @@ async def test_auto_serves_on_the_cpu_and_tells_why_not_on_the_device(tiny_repos
     with pytest.raises(DeviceUnavailable, match="--device toy cannot be used: there is no driver"):
         async with running_server(tiny_repository, device="toy"):
             pass
+
+
+async def test_auto_serves_on_the_cpu_what_the_device_cannot(tiny_repository: Path, toy: ToyKind) -> None:
+    toy.faults[0].shift = 1.0
+    async with running_server(tiny_repository, device="auto") as running:
+        told = await described(running)
+        assert (await running.inference.Predict(predict_request("good tea"))).model.runtime == "onnxruntime-cpu"
+    assert [(each.device, each.serves) for each in told.devices] == [("cpu", True), ("toy:0", False)]
+    assert "golden outputs differ" in told.devices[1].reason
+
+
+def test_serve_ends_with_2_and_a_sentence_where_cuda_was_asked_for_and_cannot_be_used(tiny_repository: Path) -> None:
+    if CUDA.why_not() is None:
+        pytest.skip("this machine has CUDA")
+    command = [sys.executable, "-m", "explicate", "serve", "--repository", str(tiny_repository), "--device", "cuda:0"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (sentence,) = (line for line in ended.stderr.splitlines() if line.startswith("explicate: "))
+    assert sentence.startswith("explicate: --device cuda:0 cannot be used: ")
+    assert sentence.endswith("; --device auto serves on the CPU until it can")
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_command_line_shows_the_device_and_why_not_cuda(tiny_repository: Path) -> None:
+    reason = CUDA.why_not()
+    if reason is None:
+        pytest.skip("this machine has CUDA")
+    with server_process(tiny_repository) as (_, address):
+        shown, listed = (
+            subprocess.run(
+                [sys.executable, "-m", "explicate", "models", *words, "--server", address],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            for words in (["show", "tiny", "--format", "text"], ["list", "--format", "json"])
+        )
+    assert re.search(r"^devices +cpu: \d+ lanes?$", shown, re.MULTILINE)
+    assert f" not cuda: {reason}" in shown
+    assert json.loads(listed)["devices"] == ["cpu"]
 
 
 async def test_metrics_tell_what_each_device_does(tiny_repository: Path, toy: ToyKind) -> None:

@@ -15,7 +15,7 @@ from explicate_bundle.signatures import check_sign_key, sign_bundle, verify_sign
 from explicate_bundle.writing import SIGNATURE_NAME
 from explicate_export.publish import stage_bundle
 from explicate_server.app import StartError
-from support.bundle_edits import edit_manifest, replace_file
+from support.bundle_edits import add_variant, edit_manifest, replace_file
 from support.certificates import private_pem, public_pem
 from support.harness import TEXT, predict_request, running_server
 
@@ -120,6 +120,18 @@ async def test_a_signed_bundle_that_was_changed_is_refused(bundle: Path, tmp_pat
     shutil.rmtree(bundle)
     (second / SIGNATURE_NAME).write_bytes(signed)
     assert "is not by this server's key over these files" in await refusal(second, **verify)
+
+
+async def test_a_signature_covers_the_variants_too(bundle: Path, tmp_path: Path) -> None:
+    keys = Keys(tmp_path)
+    verify = {"verify_key": str(keys.public)}
+    graph = (bundle / "model.onnx").read_bytes()
+    add_variant(bundle, "fp16", graph)
+    sign_bundle(bundle, keys.private)
+    assert await refusal(bundle, **verify) == ""
+    replace_file(bundle, "model.fp16.onnx", graph + b"\x32\x00")  # an empty documentation: the same graph
+    assert await refusal(bundle) == ""
+    assert "is not by this server's key over these files" in await refusal(bundle, **verify)
 
 
 async def test_a_server_does_not_start_with_a_key_it_cannot_use(bundle: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from explicate.cli.main import main
 from explicate_bundle.model_inputs import ImageInput, ModelInput, TabularInput, TextInput
 from explicate_server.app import StartError
 from explicate_server.registry import runtime_choice
+from explicate_server.runtime.devices import device_kinds
 from support.bundle_edits import add_variant, edit_manifest
 from support.exported import moved_graph
 from support.harness import TEXT, running_server
+from support.toy_device import Faults, ToyKind
 from support.with_variants import KINDS, WithVariants
 
 
@@ -152,6 +155,42 @@ async def test_a_version_that_lacks_the_precision_does_not_take_the_place_of_one
         with pytest.raises(explicate.FailedPrecondition, match="--precision is int8, and the bundle has fp32"):
             await client.activate_version("tiny", 1)
         assert await precisions(client) == (2, "int8", "int8")
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> ToyKind:
+    """A kind of GPU with two devices, which stand for real ones."""
+    kind = ToyKind([Faults(), Faults()])
+    monkeypatch.setattr(device_kinds, "DEVICE_KINDS", {"toy": kind})
+    place = partial(device_kinds.place, kinds={"toy": kind})
+    monkeypatch.setattr("explicate_server.registry.loading.place", place)
+    return kind
+
+
+async def test_gpus_serve_fp16_unasked_and_all_of_them_the_same(repository: Path, toy: ToyKind) -> None:
+    async with running_server(repository, device="toy:0,1") as running, explicate.AsyncClient(running.target) as client:
+        assert await precisions(client) == (2, "fp16", "fp16")
+        described = await client.get_model("tiny")
+        assert (await client.activate_version("tiny", 1)).status.precision == "fp32"
+        assert (await client.rollback_model("tiny")).status.precision == "fp16"
+    assert [(trial.runtime, trial.precision, trial.passed) for trial in described.runtimes] == [
+        ("onnxruntime-toy", "fp16", True)
+    ]
+    assert described.status.devices == ("toy:0", "toy:1")
+    assert all(faults.ran for faults in toy.faults)
+
+
+@pytest.mark.usefixtures("toy")
+async def test_gpus_serve_fp32_where_the_goldens_of_fp16_fail_or_fp32_is_asked_for(repository: Path) -> None:
+    second, forced = repository / "tiny" / "2", {"device": "toy:0,1", "precision": "fp32"}
+    async with running_server(repository, **forced) as running, explicate.AsyncClient(running.target) as client:
+        assert await precisions(client) == (2, "fp32", "fp32")
+    edit_manifest(second, lambda m: m["variants"][0].update(attribution_tolerance=1e-9, attribution_difference=0))
+    async with running_server(repository, device="toy:0,1") as running, explicate.AsyncClient(running.target) as client:
+        assert await precisions(client) == (2, "fp32", "fp32")
+        described = await client.get_model("tiny")
+    assert [(trial.precision, trial.passed) for trial in described.runtimes] == [("fp32", True), ("fp16", False)]
+    assert described.status.devices == ("toy:0", "toy:1")
 
 
 async def test_replay_says_that_another_precision_answers_now(

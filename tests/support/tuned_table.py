@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from explicate_studies.choice import Measured, Tried
-from explicate_studies.options import TuneOptions
 from explicate_studies.space import read_space
 from explicate_studies.study import Study, locked
 from explicate_studies.trial import prepare
+from explicate_studies.tune_options import TuneOptions
 from explicate_training.config.config_file import load_config
 
 CONFIG = """

@@ -38,6 +38,7 @@ ALLOWED = {
     "explicate_export": {
         "explicate_training.loop.pruned",
         "explicate_training.table.network",
+        "explicate_training.interpretability.texts.explainer_network",
         "explicate_training.text.positions",
     }
 }

@@ -16,7 +16,8 @@ from explicate_bundle.errors import BundleError
 from explicate_bundle.files.array_files import pack_bytes, read_text, unpack_bytes
 from explicate_bundle.kinds.kind import Arrays, Check
 from explicate_bundle.model_inputs import ModelInput, TextInput
-from explicate_bundle.writing import TOKENIZER_NAME
+from explicate_bundle.players.word_swaps import folded
+from explicate_bundle.writing import EXPLAINER_NAME, TOKENIZER_NAME
 
 _GRAPH_INPUTS = frozenset({"input_ids", "attention_mask", "position_ids", "token_type_ids"})
 
@@ -32,9 +33,9 @@ class TextKind:
     attributed_array = "attribution_texts"
     has_segments = False
 
-    def files(self, manifest: bundle_pb2.Bundle) -> Sequence[str]:  # noqa: ARG002
-        """The tokenizer."""
-        return [TOKENIZER_NAME]
+    def files(self, manifest: bundle_pb2.Bundle) -> Sequence[str]:
+        """The tokenizer, and the preview explainer if there is one."""
+        return [TOKENIZER_NAME, *([EXPLAINER_NAME] if manifest.text.preview_explainer else [])]
 
     def checks(self, manifest: bundle_pb2.Bundle) -> Iterator[Check]:
         """What must hold of the graph's inputs and the ids of tokens."""
@@ -45,6 +46,8 @@ class TextKind:
         yield len(inputs) == len(text.inputs), "text.inputs repeat"
         yield not text.token_dropping or "position_ids" in inputs, "text.token_dropping without position_ids"
         yield text.padding_id >= 0 and text.mask_id >= 0 and text.first_position >= 0, "an id in text is negative"
+        for words in text.forbidden:
+            yield len({folded(word) for word in words.words} - {""}) > 1, "a list in text.forbidden has a single word"
 
     def check_contents(self, folder: Path, manifest: bundle_pb2.Bundle) -> None:  # noqa: ARG002
         """The tokenizer is UTF-8."""

@@ -317,6 +317,7 @@ class Explanation(JsonAnswer):
     stop_reason: "tolerance", "top-k", "budget", "deadline", "exact", "complete" (its sample is used up), or "running"
         for an answer that is not the last.
     segment_map: where the segments of an image lie, else None.
+    preview: a guess by the bundle's preview explainer, without intervals; only the first answer of a stream may be one.
     unspaced_scripts: scripts of the text that are written without spaces, such as "Thai": in them the words are the
     model's tokens.
     """
@@ -333,6 +334,7 @@ class Explanation(JsonAnswer):
     options: ResolvedOptions
     segment_map: SegmentMap | None = field(default=None, metadata=ONLY_SOME_KINDS)
     unspaced_scripts: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
+    preview: bool = field(default=False, metadata=ONLY_SOME_KINDS)
 
     def contributions(self, output: int = 0) -> tuple[Contribution, ...]:
         """The features of `attributions[output]` with their numbers, in reading order."""

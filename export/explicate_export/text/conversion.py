@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from explicate.v1 import bundle_pb2
 from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_bundle.players.words import words
-from explicate_bundle.writing import TOKENIZER_NAME
+from explicate_bundle.writing import EXPLAINER_NAME, TOKENIZER_NAME
 from explicate_export.conversion import AnswerRows, CardText, ModelExport, Say
 from explicate_export.errors import UsageError
 from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
@@ -19,6 +19,7 @@ from explicate_export.objectives import InputWords
 from explicate_export.onnx_graph import GraphSource
 from explicate_export.parity import MAX_DIFFERENCE, Scale
 from explicate_export.text import model as text_model
+from explicate_export.text.preview import Preview, write_preview
 from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, HeldOutInput, check_files, read_held_out
 from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.modalities.modality import EncodedInput, Modality
@@ -51,6 +52,7 @@ class TextExport(ModelExport):
         self._trained = text_model.load(run)
         self.architecture = self._trained.architecture
         self._excerpts: list[TextInput] = []
+        self._preview: Preview | None = None
         self._dropping: float | None = None  # what leaving tokens out was off by, None when not measured
 
     def choose(self, count: int) -> list[HeldOut]:
@@ -66,6 +68,8 @@ class TextExport(ModelExport):
         self._excerpts = choose_excerpts(_texts(values))
         tokenizer_json = text_model.plain_tokenizer_json(self.run.model_directory / TOKENIZER_NAME)
         (folder / TOKENIZER_NAME).write_text(tokenizer_json, encoding="utf-8")
+        self._preview = write_preview(self.run, folder / EXPLAINER_NAME)
+        self.schema.preview_explainer = self._preview is not None
         return TextModality(self.schema, tokenizer_json, max_text_bytes=_ANY_SIZE)
 
     def edge_cases(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> list[ModelInput]:  # noqa: ARG002
@@ -91,6 +95,9 @@ class TextExport(ModelExport):
         self._dropping = None if measured is None else measured / scale.unit
         self.schema.token_dropping = self._dropping is not None and self._dropping <= MAX_DIFFERENCE
         say(self._say_dropping(scale))
+        if self._preview is not None:
+            ids = [one.row.values[self.schema.inputs[:].index("input_ids")] for one in encoded]
+            say(f"explainer.onnx: largest difference {self._preview.check(ids):.1e} from torch's guesses")
 
     def _say_dropping(self, scale: Scale) -> str:
         if self._dropping is None:

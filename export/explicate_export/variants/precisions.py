@@ -23,6 +23,8 @@ from explicate_server.runtime.model_runtime import Feeds
 # kept in fp32. Masks are as low as fp32 goes, and need not be held: they are cut to what fp16 has.
 _MOST_HALF = 65504 / 8
 _MASK = 1e30
+# Cells of a table can be this many times what golden rows have, and must not become infinite before they are scaled.
+_OUTLYING = np.float32(1000)
 # How the converter names what a node writes that it keeps in fp32, and what it casts to fp32 for one.
 _KEPT_SUFFIX, _WIDE_SUFFIX = "_cast_to_fp16", "_cast_to_fp32"
 # Weights of 8 bits, one scale for each so many in a row of a matrix. MiniLM-L6's probabilities are off by the size of a
@@ -100,10 +102,16 @@ def nodes_beyond_half(model: Any, feeds: Sequence[Feeds]) -> list[str]:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(told.SerializeToString(), options, providers=["CPUExecutionProvider"])
     beyond: set[str] = set()
-    for feed in feeds:
-        values = session.run(None, dict(feed))
-        beyond |= {name for name, value in zip(written, values, strict=True) if _is_beyond_half(value)}
+    for feed in [*feeds, *filter(None, map(_outlying, feeds))]:
+        values = dict(zip(written, session.run(None, dict(feed)), strict=True)) | feed
+        beyond |= {name for name, value in values.items() if _is_beyond_half(value)}
     return [node.name for node in model.graph.node if beyond & {*node.input, *node.output}]
+
+
+def _outlying(feed: Feeds) -> Feeds | None:
+    """An input with numbers as no golden one has them; None if it has pixels or ids, which are bounded."""
+    numbers = {name: value * _OUTLYING for name, value in feed.items() if value.dtype == np.float32}
+    return {**feed, **numbers} if numbers else None
 
 
 def _is_beyond_half(values: NDArray[Any]) -> bool:

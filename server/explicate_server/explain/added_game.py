@@ -84,7 +84,29 @@ class AddedGame:
 
     def table(self, background: slice = slice(None)) -> Floats:
         """Means float64[2^n, parts] of all coalitions over some background rows; bit i of a place is player i."""
-        sums = self.absent[background, np.newaxis]  # [b, 1, parts]
-        for changes in self.changes[background].swapaxes(0, 1):  # [b, parts]
-            sums = np.concatenate((sums, sums + changes[:, np.newaxis]), axis=1)
-        return np.asarray(np.einsum("b,bsp->sp", self.weights[background], self.link.of(sums)))
+        absent, changes, weights = self.absent[background], self.changes[background], self.weights[background]
+        half = changes.shape[1] // 2
+        low = _subset_sums(absent, changes[:, :half])  # [b, 2^half, parts]
+        high = _subset_sums(np.zeros_like(absent), changes[:, half:])  # [b, 2^(n - half), parts]
+        largest = np.abs(absent).max() + np.abs(changes).sum(axis=1).max()
+        if self.link.kind is LinkKind.SIGMOID and largest < _MOST_TO_MULTIPLY:
+            # σ(x + y) = 1 / (1 + e^-x e^-y): as many exponentials as halves have sums, not as all have.
+            odds = np.exp(-high)[:, :, np.newaxis] * np.exp(-low)[:, np.newaxis]
+            odds += 1
+            linked = np.divide(1.0, odds, out=odds)
+        else:
+            linked = self.link.of(high[:, :, np.newaxis] + low[:, np.newaxis])
+        means = weights @ linked.reshape(len(weights), -1)
+        return np.asarray(means.reshape(-1, absent.shape[1]))
+
+
+# Sums up to this size have exponentials whose products are finite, and not 0 times infinity.
+_MOST_TO_MULTIPLY = 300.0
+
+
+def _subset_sums(start: Floats, changes: Floats) -> Floats:
+    """start float64[b, parts] plus the sums of all subsets of changes [b, n, parts], float64[b, 2^n, parts]."""
+    sums = start[:, np.newaxis]
+    for change in changes.swapaxes(0, 1):
+        sums = np.concatenate((sums, sums + change[:, np.newaxis]), axis=1)
+    return sums

@@ -39,6 +39,7 @@ class Method:
         additive: whether the values promise to sum to v(N) − v(∅).
         needs_empty: whether v(∅) must be known before.
         refines: whether games of too many players are grouped and refined where the weight is.
+        previews: whether its values are Shapley values that take many rows, of which an explainer may guess first.
         round_rows: see RunSettings.round_rows.
         differs: the fields that have another value for a kind of input, by its name.
     """
@@ -59,6 +60,7 @@ class Method:
     additive: bool = True
     needs_empty: bool = True
     refines: bool = False
+    previews: bool = False
     round_rows: int | None = None
     differs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ leased.
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -24,58 +24,23 @@ from explicate_server.explain.quality import FaithfulnessCheck, Quality
 from explicate_server.explain.rounds import ExplanationRun, StopReason
 from explicate_server.inference.added_outputs import added_game
 from explicate_server.inference.admission import Seat
+from explicate_server.inference.call_deadline import Deadline
 from explicate_server.inference.evaluations import Evaluations, GameValues, Timings, ValueStore
 from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptions, Outputs, ResolvedOptions
 from explicate_server.inference.predictor import encode_inputs
+from explicate_server.inference.preview import preview_of
 from explicate_server.inference.workers import Pool, Workers
 from explicate_server.modalities.modality import (
     AddsUp,
-    Contributions,
     DrawsRows,
     EncodedInput,
     Game,
+    Guesses,
     Player,
 )
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.runtime.queue import Row
-
-# Time kept back to fit and send the answer: twice the slowest fit so far, but never most of the time. The floor is for
-# the wire and for a first fit, which comes when the time is up and has not been measured: with 0.03 s, of 16 calls
-# about an image of 50 segments with 0.2 s to the deadline 9 had an answer on a busy machine, with 0.05 s all 16.
-_RESERVE_FLOOR_S = 0.05
-_RESERVE_FITS = 2.0
-_RESERVE_MOST = 0.25
-# The last fit, its quality and the answer's message are each handed to a thread, which under load takes longer than
-# they do: without this, 8 of 13 answers came after a deadline of 6 s on a machine with six times the work it has cores
-# for.
-_RESERVE_HAND_OVERS = 3.0
-
-
-class Deadline:
-    """A time limit on a call, less what it takes to answer."""
-
-    def __init__(self, time_limit_s: float, timings: Timings, hand_over_s: Callable[[], float] = lambda: 0.0) -> None:
-        """Take seconds from the call's arrival, which ``timings`` knows.
-
-        ``hand_over_s`` tells what it takes now to hand a step to a thread and get it back.
-        """
-        self._time_limit_s = time_limit_s
-        self._timings = timings
-        self._hand_over_s = hand_over_s
-        self._slowest_fit_s = 0.0
-
-    def fit_took(self, seconds: float) -> None:
-        """A fit took this long; the last one may too."""
-        self._slowest_fit_s = max(self._slowest_fit_s, seconds)
-
-    def seconds_left(self) -> float:
-        """Until evaluations must stop; negative when they should have."""
-        reserve_s = max(_RESERVE_FLOOR_S, _RESERVE_FITS * self._slowest_fit_s)
-        reserve_s += _RESERVE_HAND_OVERS * self._hand_over_s()
-        usable_s = self._time_limit_s - min(reserve_s, _RESERVE_MOST * self._time_limit_s)
-        return usable_s - self._timings.total_s
-
 
 _T = TypeVar("_T")
 
@@ -86,7 +51,7 @@ class ExplainAnswer:
 
     ``prediction`` is the graph's own answer, float64[outputs]: logits, or the value; ``full`` float64[explained].
     ``fitted_evaluations`` are those that the attributions rest on, ``unevaluated`` those of the last round for which
-    there was no time.
+    there was no time. A ``preview`` rests on none: it is a guess, and never final.
     """
 
     prediction: NDArray[np.float64]
@@ -109,6 +74,7 @@ class ExplainAnswer:
     converged: bool
     timings: Timings
     final: bool
+    preview: bool = False
 
 
 class ExplainCall:
@@ -144,6 +110,9 @@ class ExplainCall:
         encoded, game, digest = await self._prepare(value, field_path)
         options = self._checked.for_players(len(game.players))
         seat.reserve(options.max_evaluations)
+        if isinstance(game, AddsUp) and options.method.adds:
+            yield await self._added(encoded, game, options)
+            return
         served, runtime = self._served, self._served.runtime
         drawn = await self._drawn(game, options)
         # Everything that the game's values depend on.
@@ -187,6 +156,27 @@ class ExplainCall:
         self._timings.preprocessing_s += time.monotonic() - started_s
         return drawn
 
+    async def _added(self, encoded: EncodedInput, game: Game, options: ResolvedOptions) -> ExplainAnswer:
+        """The whole answer about a game that is played by additions: the prediction, then one step in a worker."""
+        urgent = Priority.PREDICT if self._priority is Priority.EXPLAIN else self._priority
+        batcher = self._served.batcher
+        with tracing.span("endpoints", coalitions=1):
+            ticket = batcher.submit([encoded.row], priority=urgent, caller=self._caller, admitted=True)
+            try:
+                in_time = await batcher.wait(ticket, timeout_s=max(0.0, self._deadline.seconds_left()))
+            finally:
+                batcher.abandon(ticket)
+        if not in_time:
+            raise DeadlinePassed
+        self._timings.add(ticket)
+
+        def explain() -> tuple[_Work, Quality]:
+            work = _added_work(self._served, encoded, game, options, np.asarray(ticket.values, dtype=np.float64)[0])
+            return work, _added_quality(work)
+
+        work, quality = await self._fit(explain)
+        return work.answer(quality, self._timings, final=True)
+
     def _evaluations(self, game: Game, known: GameValues) -> Evaluations:
         async def rows_of(coalitions: Asked) -> list[Row]:
             started_s = time.monotonic()
@@ -215,28 +205,25 @@ class ExplainCall:
         progress: Callable[[], bool],
     ) -> AsyncGenerator[ExplainAnswer]:
         whole, empty = await self._endpoints(game, evaluations, options.method)
-        contributions = await self._contributions(game, options.method)
         scales, labels = self._served.scales, self._served.labels
         prediction = scales.raw(whole)[0]
         outputs = Outputs.choose(
             options.target, options.output_space, scales=scales, prediction=prediction, labels=labels
         )
-        added = contributions and added_game(contributions, game.weights, outputs)
         information = GameInfo(
             n_players=len(game.players),
-            empty=outputs.of(empty)[0] if added is None else added.mixed(added.empty)[0],
+            empty=outputs.of(empty)[0],
             full=outputs.of(whole)[0],
             seed=options.seed,
             confidence=options.confidence,
             breaks=game.breaks,
             drawn=drawn,
-            added=added,
         )
         ends = evaluations.count
-        start = partial(_run, information, options, spent=ends)
-        # Of a game that is played by additions this is the whole explanation.
-        run = start() if added is None else await self._fit(start)
+        run = _run(information, options, spent=ends)
         work = _Work(encoded, game, options, prediction, outputs, information, run, evaluations)
+        if (guess := await self._guess(work)) is not None and progress():
+            yield replace(await self._answer(work, final=False), attribution=guess, preview=True)
         while (coalitions := await self._fit(run.next_round, self._deadline.seconds_left())) is not None:
             with tracing.span("round", number=run.rounds + 1, coalitions=len(coalitions)) as span:
                 values, evaluated = await evaluations.of(coalitions, self._priority, outputs)
@@ -251,6 +238,14 @@ class ExplainCall:
         if run.stop_reason is StopReason.DEADLINE and _knows_the_ends_only(run, ends):
             raise DeadlinePassed("NO_TIME_TO_EXPLAIN", "only the prediction is known; ask for it, or give more time")
         yield await self._answer(work, final=True)
+
+    async def _guess(self, work: "_Work") -> Attribution | None:
+        """What the bundle's preview explainer makes of the input; None without one."""
+        if not isinstance(work.game, Guesses):
+            return None
+        guess = partial(preview_of, work.game, work.options.method, work.outputs, work.information)
+        found = await self._in_worker(guess, work.run.attribution)
+        return found and found.with_nothing_for(len(work.game.unread))
 
     async def _answer(self, work: "_Work", *, final: bool) -> ExplainAnswer:
         """What is known now; a map of many pixels is made in a thread."""
@@ -267,9 +262,6 @@ class ExplainCall:
         if not final or work.options.quality != "full" or information.drawn is not None:
             return quality
         check = FaithfulnessCheck(run.attribution, seed=information.seed)
-        if information.added is not None:
-            told = await self._fit(information.added.values, check.coalitions)
-            return check.added_to(quality, told, information.full)
         values, evaluated = await work.evaluations.of(check.coalitions, self._priority, work.outputs)
         return check.added_to(quality, values, information.full) if evaluated.all() else quality
 
@@ -288,17 +280,10 @@ class ExplainCall:
             raise DeadlinePassed
         return values[:1], values[-1:]
 
-    async def _contributions(self, game: Game, method: Method) -> Contributions | None:
-        """What each player adds, if the method needs it."""
-        if not method.adds:
-            return None
-        assert isinstance(game, AddsUp)
-        return await self._in_worker(game.contributions)
-
     async def _fit(self, step: Callable[..., _T], *arguments: object) -> _T:
         """A step of the estimator, off the event loop and on the clock."""
         started_s = time.monotonic()
-        with tracing.span("fit", step=getattr(step, "__name__", "start")):
+        with tracing.span("fit", step=step.__name__):
             result = await self._in_worker(step, *arguments)
         elapsed_s = time.monotonic() - started_s
         self._timings.solver_s += elapsed_s
@@ -321,7 +306,7 @@ class _Work:
     outputs: Outputs
     information: GameInfo
     run: ExplanationRun
-    evaluations: Evaluations
+    evaluations: "Evaluations | _OneRow"
     unevaluated: int = 0
 
     def answer(self, quality: Quality, timings: Timings, *, final: bool) -> ExplainAnswer:
@@ -360,6 +345,49 @@ def _knows_the_ends_only(run: ExplanationRun, ends: int) -> bool:
         return True
     values, errors = run.attribution.values, run.attribution.standard_errors
     return bool(np.isnan(errors).all() and (values == values[:, :1]).all() and values.any())
+
+
+@dataclass(frozen=True)
+class _OneRow:
+    """The evaluations of an explanation that rests on the prediction's row alone."""
+
+    count: int = 1
+    reused: int = 0
+
+
+def _added_work(
+    served: ServedModel, encoded: EncodedInput, game: Game, options: ResolvedOptions, prediction: NDArray[np.float64]
+) -> _Work:
+    """The explanation of a game that is played by additions, beside the model's own answer float64[outputs]."""
+    assert isinstance(game, AddsUp)
+    scales = served.scales
+    outputs = Outputs.choose(
+        options.target, options.output_space, scales=scales, prediction=prediction, labels=served.labels
+    )
+    whole = scales.means(prediction[np.newaxis, np.newaxis], np.ones(1))
+    added = added_game(game.contributions(), game.weights, outputs)
+    information = GameInfo(
+        n_players=len(game.players),
+        empty=added.mixed(added.empty)[0],
+        full=outputs.of(whole)[0],
+        seed=options.seed,
+        confidence=options.confidence,
+        added=added,
+    )
+    evaluations = _OneRow()
+    run = _run(information, options, spent=evaluations.count)
+    run.next_round()  # which asks for nothing, and says why it stops
+    return _Work(encoded, game, options, prediction, outputs, information, run, evaluations)
+
+
+def _added_quality(work: _Work) -> Quality:
+    """How far it can be trusted, with comprehensiveness and sufficiency if they were asked for."""
+    information, run, added = work.information, work.run, work.information.added
+    quality = run.quality(information)
+    if work.options.quality != "full" or added is None:
+        return quality
+    check = FaithfulnessCheck(run.attribution, seed=information.seed)
+    return check.added_to(quality, added.values(check.coalitions), information.full)
 
 
 def _run(information: GameInfo, options: ResolvedOptions, *, spent: int) -> ExplanationRun:

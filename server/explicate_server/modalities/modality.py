@@ -111,6 +111,16 @@ class DrawsRows(Protocol):
         """Draw rows; which players of each are present, bool[rows, players], the first the input itself."""
 
 
+@runtime_checkable
+class Guesses(Protocol):
+    """What a game does more whose bundle has a preview explainer."""
+
+    def guessed(self) -> NDArray[np.float64] | None:
+        """What each player may add, float64[players, 2 · outputs], to the centred logits, then to the scores; None if
+        the explainer does not know such players.
+        """
+
+
 @dataclass(frozen=True)
 class Contributions:
     """What each player adds to the outputs of a model that is a sum over players.

@@ -12,11 +12,13 @@ from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.errors import BundleError
 from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_bundle.players.words import WORDS_VERSION
+from explicate_bundle.writing import EXPLAINER_NAME
 from explicate_server.errors import Violation
 from explicate_server.modalities.encoded_text import EncodedText, encode_beginnings, encode_fast, kept_tokens
 from explicate_server.modalities.modality import EncodedInput, Game, Modality
-from explicate_server.modalities.text_games import DeletionGame, TokenGame
+from explicate_server.modalities.text_games import ATTRIBUTIONS, DeletionGame, TokenGame
 from explicate_server.runtime.batch_cost import stretched
+from explicate_server.runtime.graph_outputs import GraphOutputs
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
 from explicate_server.settings import Settings
@@ -30,7 +32,11 @@ class TextModality(Modality):
     granularities: tuple[str, ...] = ("word", "token", "sentence")
     players_version: int = WORDS_VERSION
 
-    def __init__(self, schema: TextSchema, tokenizer_json: str, *, max_text_bytes: int) -> None:
+    def __init__(
+        self, schema: TextSchema, tokenizer_json: str, *, max_text_bytes: int, explainer: GraphOutputs | None = None
+    ) -> None:
+        """With a bundle's schema and files; ``explainer`` guesses attributions."""
+        self._explainer = explainer
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -44,10 +50,12 @@ class TextModality(Modality):
 
     @classmethod
     def open(cls, bundle: VerifiedBundle, settings: Settings) -> Self:
-        """With the bundle's tokenizer."""
+        """With the bundle's tokenizer, and its preview explainer if it has one."""
         tokenizer = bundle.read_text("tokenizer.json")
+        explainer = _explainer(bundle) if bundle.manifest.text.preview_explainer else None
         try:
-            return cls(bundle.manifest.text, tokenizer, max_text_bytes=settings.max_text_bytes)
+            text = bundle.manifest.text
+            return cls(text, tokenizer, max_text_bytes=settings.max_text_bytes, explainer=explainer)
         except Exception as error:  # the tokenizers library raises nothing narrower
             raise BundleError(f"tokenizer.json is not a tokenizer: {error}") from error
 
@@ -110,7 +118,8 @@ class TextModality(Modality):
         assert isinstance(encoded, EncodedText)
         if masking == "delete":
             return DeletionGame(encoded, players, self.rows)
-        return TokenGame(self._schema, encoded, players, replace=masking == "mask-token")
+        replace = masking == "mask-token"
+        return TokenGame(self._schema, encoded, players, replace=replace, explainer=self._explainer)
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Pad rows into int64[batch, longest] per graph input."""
@@ -135,3 +144,21 @@ class TextModality(Modality):
                 column = encoding.ids if name == "input_ids" else encoding.type_ids
                 values[index] = column if kept is None else np.array(column)[kept]
         return Row(length, values)
+
+
+def _explainer(bundle: VerifiedBundle) -> GraphOutputs:
+    """The bundle's explainer.onnx, which answers as the manifest says.
+
+    Raises:
+        BundleError: it does not.
+    """
+    manifest, probe = bundle.manifest, np.full((2, 3), bundle.manifest.text.padding_id, dtype=np.int64)
+    wanted = (2, 3, 2 * bundle.kind.predicts.outputs(len(manifest.class_labels)))
+    try:
+        graph = GraphOutputs(bundle.folder / EXPLAINER_NAME)
+        (answer,) = graph.run({"input_ids": probe, "attention_mask": np.ones_like(probe)}, [ATTRIBUTIONS])
+    except Exception as error:  # ONNX Runtime raises nothing narrower
+        raise BundleError(f"{EXPLAINER_NAME} cannot be run: {error}") from error
+    if answer.shape != wanted or not np.isfinite(answer).all():
+        raise BundleError(f"{EXPLAINER_NAME} answers {answer.shape}, not finite numbers of shape {wanted}")
+    return graph

@@ -17,8 +17,11 @@ from explicate_bundle.players.words import breaks, unspaced_scripts
 from explicate_server.explain.game import WALL, Asked
 from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.modalities.modality import Game, TextPlayer
+from explicate_server.runtime.graph_outputs import GraphOutputs
 from explicate_server.runtime.queue import Row
 
+ATTRIBUTIONS = "attributions"
+"""The output of explainer.onnx."""
 RowsOf = Callable[[Sequence[Sequence[str]]], list[Row]]
 
 
@@ -63,7 +66,17 @@ def breaks_of(texts: Sequence[str], players: Sequence[TextPlayer]) -> NDArray[np
 class TokenGame(_TextGame):
     """Players own tokens of one encoding; absent players' tokens are dropped, unattended or replaced."""
 
-    def __init__(self, schema: TextSchema, encoded: EncodedText, kind: str, *, replace: bool) -> None:
+    def __init__(
+        self,
+        schema: TextSchema,
+        encoded: EncodedText,
+        kind: str,
+        *,
+        replace: bool,
+        explainer: GraphOutputs | None = None,
+    ) -> None:
+        """``explainer`` guesses attributions of words that get no attention."""
+        self._explainer = explainer if kind == "words" and not replace else None
         players: list[TextPlayer] = []
         self._owner = np.full(len(encoded.spans), NO_PLAYER)
         for number, text in enumerate(encoded.texts):
@@ -77,6 +90,16 @@ class TokenGame(_TextGame):
         self._schema = schema
         self._inputs = list(schema.inputs)
         self._replace = replace
+
+    def guessed(self) -> NDArray[np.float64] | None:
+        """What the bundle's explainer says of the words, without asking the model."""
+        if self._explainer is None or not len(self.players):
+            return None
+        ids = self._values[self._inputs.index("input_ids")][np.newaxis]
+        (of_tokens,) = self._explainer.run({"input_ids": ids, "attention_mask": np.ones_like(ids)}, [ATTRIBUTIONS])
+        found = np.zeros((len(self.players) + 1, of_tokens.shape[2]))
+        np.add.at(found, np.where(self._owner == NO_PLAYER, len(self.players), self._owner), of_tokens[0])
+        return found[:-1]
 
     def rows(self, coalitions: Asked) -> list[Row]:
         """One model row per coalition."""

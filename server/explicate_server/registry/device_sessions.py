@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from explicate_server.device import Device
+from explicate_server.device import CPU, Device
 from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.runtime_choice import NoRuntime
 from explicate_server.runtime.devices.device_kinds import Placement
@@ -36,32 +36,46 @@ def open_sessions(placement: Placement, choose: Choose, *, name: str) -> Session
     """Load a model on all devices; one that fails is left out, because the others can serve.
 
     The best choice of the first device that passes is made on the others too: an answer must not depend on where it
-    was computed.
+    was computed. Where the choice of devices is free, the CPU serves what none of them does.
 
     Raises:
         NoRuntime: none of the devices passes.
     """
-    refused: dict[Device, str] = {}
-    sessions: Sessions | None = None
+    sessions = Sessions([], [], {}, placement.reason)
     for device in placement.devices:
-        try:
-            runtime, trials = choose(device, sessions.runtimes[0] if sessions else None)
-        except NoRuntime as error:
-            refused[device] = str(error)
-            continue
-        if sessions is None:
-            sessions = Sessions([runtime], trials, refused, placement.reason)
-        elif (reason := _unlike(runtime, sessions.runtimes[0])) is not None:
-            refused[device] = reason
-        else:
-            sessions.runtimes.append(runtime)
-        if runtime.device != device:  # the CPU was faster
-            break
-    for device, reason in refused.items():
+        _open(sessions, device, choose)
+    if not sessions.runtimes and placement.free and CPU not in placement.devices:
+        _open(sessions, CPU, choose)
+    for device, reason in sessions.refused.items():
         _log.error("%s is not served on %s: %s", name, device, reason)
-    if sessions is None:
-        raise NoRuntime("; ".join(dict.fromkeys(refused.values())))
+    if not sessions.runtimes:
+        raise NoRuntime("; ".join(dict.fromkeys(sessions.refused.values())))
+    for runtime in sessions.runtimes:
+        _log.info("%s is served on %s", name, _where(runtime))
     return sessions
+
+
+def _open(sessions: Sessions, device: Device, choose: Choose) -> None:
+    """Load on one device more; where it cannot be done, the reason is kept."""
+    first = sessions.runtimes[0] if sessions.runtimes else None
+    try:
+        runtime, trials = choose(device, first)
+    except NoRuntime as error:
+        sessions.refused[device] = str(error)
+        return
+    if first is None:
+        sessions.trials.extend(trials)
+    elif (reason := _unlike(runtime, first)) is not None:
+        sessions.refused[device] = reason
+        return
+    sessions.runtimes.append(runtime)
+
+
+def _where(runtime: Runtime) -> str:
+    """Such as "cuda:0, 4 of 203 nodes on the CPU"."""
+    if runtime.nodes is None:
+        return str(runtime.device)
+    return f"{runtime.device}, {runtime.cpu_nodes} of {runtime.nodes} nodes on the CPU"
 
 
 def _unlike(runtime: Runtime, first: Runtime) -> str | None:

@@ -54,6 +54,7 @@ def explanation(
         options=resolved_options(answer.options),
         reused_evaluations=answer.reused_evaluations,
         unspaced_scripts=answer.unspaced_scripts,
+        preview=answer.preview,
     )
     if with_features:
         message.features.extend(_features(value, answer.players))

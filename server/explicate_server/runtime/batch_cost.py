@@ -95,7 +95,7 @@ class BatchCost:
 
     def shrink(self, tokens: int) -> None:
         """So many padded tokens did not fit in the device's memory: from now on batches have half of them at most."""
-        self._fitting_tokens = max(1, tokens // 2)
+        self._fitting_tokens = max(1, min(self._fitting_tokens, tokens // 2))  # another lane may have said less
         self._batches_in_memory = 0
 
     def observe(self, rows: int, length: int, seconds: float) -> None:

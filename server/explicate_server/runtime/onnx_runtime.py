@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from explicate_bundle.writing import precision_of
 from explicate_server.device import CPU, Device
-from explicate_server.runtime.device_faults import fault_in
+from explicate_server.runtime.device_faults import DeviceOutOfMemory, fault_in
 from explicate_server.runtime.devices.bound_inputs import BoundInputs, HostBuffer, is_faster
 from explicate_server.runtime.model_runtime import Feeds, RuntimeUnavailable
 
@@ -26,8 +26,11 @@ _MOST_CPU_LANES = 4
 _CPU_PROVIDER = "CPUExecutionProvider"
 FATAL_ONLY = 4
 _log = logging.getLogger(__name__)
-# Before ONNX Runtime 1.24 it is not known, and not counted.
+# Releases that do not know it ignore it, and nodes are not counted.
 _RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
+# A run with it gives back, at its end, what the session's arena holds and nobody uses:
+# include/onnxruntime/core/session/onnxruntime_run_options_config_keys.h.
+_SHRINK_ARENA = "memory.enable_memory_arena_shrinkage"
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,6 @@ class OnnxRuntime:
         device: what it runs on.
         nodes: of the graph as it runs, None where that is not known.
         cpu_nodes: those of them that the CPU runs for a device.
-        binds_inputs: whether batches are handed over in memory that the device reads by itself.
     """
 
     def __init__(
@@ -102,8 +104,8 @@ class OnnxRuntime:
         self._session = _session(model_path, options, provider)
         self._output = self._session.get_outputs()[0].name
         self._host_buffer = provider.host_buffer
-        self._run: Callable[[Feeds], Any] = self._run_plainly
-        self.binds_inputs = False
+        self._bound: BoundInputs | None = None  # not its method: a cycle would keep the device's memory until collected
+        self._full = False
         counts = None if on_cpu else node_counts(self._session)
         self.nodes = sum(counts.values()) if counts else None
         self.cpu_nodes = counts[_CPU_PROVIDER] if counts else None
@@ -116,10 +118,17 @@ class OnnxRuntime:
             DeviceLost: the device answers no more.
         """
         try:
-            answers = self._run(feeds)
+            answers = self._answers(feeds)
         except Exception as error:
-            raise fault_in(error) or error from None
+            fault = fault_in(error)
+            self._full = isinstance(fault, DeviceOutOfMemory)
+            raise fault or error from None
         return np.asarray(answers, dtype=np.float32)
+
+    @property
+    def binds_inputs(self) -> bool:
+        """Whether batches are handed over in memory that the device reads by itself."""
+        return self._bound is not None
 
     def settle(self, feeds: Feeds) -> None:
         """Hand batches over in memory that the device reads by itself, where that is faster and works."""
@@ -132,11 +141,28 @@ class OnnxRuntime:
             _log.info("%s: batches are copied, for page-locked memory failed: %s", self.device, error)
             return
         if faster:
-            self._run, self.binds_inputs = bound.run, True
+            self._bound = bound
 
-    def _run_plainly(self, feeds: Feeds) -> NDArray[Any]:
-        (answers,) = self._session.run([self._output], dict(feeds))
+    def _answers(self, feeds: Feeds) -> NDArray[Any]:
+        """Of a batch; after one that did not fit, with the arena's spare pieces given back at the end.
+
+        Of memory that is taken as it is asked for, pieces of many sizes are left, and none of them may fit the next.
+        """
+        if self._full:
+            self._full = False
+            return self._run_plainly(feeds, _shrinking(self.device))
+        return self._run_plainly(feeds) if self._bound is None else self._bound.run(feeds)
+
+    def _run_plainly(self, feeds: Feeds, options: Any = None) -> NDArray[Any]:
+        (answers,) = self._session.run([self._output], dict(feeds), options)
         return np.asarray(answers)
+
+
+def _shrinking(device: Device) -> Any:
+    """Options of a run after which the arena of a device has no spare pieces."""
+    options = ort.RunOptions()
+    options.add_run_config_entry(_SHRINK_ARENA, "cpu:0" if device.number is None else f"gpu:{device.number}")
+    return options
 
 
 def _session(model_path: Path, options: ort.SessionOptions, provider: Provider) -> Any:

@@ -11,7 +11,7 @@ whole numbers stay, for they are shapes and constants.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any  # onnx has no types
 
@@ -25,6 +25,9 @@ from explicate_standards.subject import Subject
 INPUTS = 30
 SEED = 0
 _FEWEST_PLAYERS = 3
+# Operators of ONNX that multiply what comes in by weights, among their first two inputs, or choose weights by it.
+_PRODUCTS = frozenset({"MatMul", "Gemm", "Einsum", "Conv", "Gather"})
+_RESHAPES = frozenset({"Transpose", "Reshape", "Unsqueeze", "Squeeze", "Identity", "Cast"})
 
 
 def measure(subject: Subject) -> Measured:
@@ -95,18 +98,29 @@ def all_weights(model: Any) -> Iterator[str]:
 
 
 def last_weights(model: Any) -> Iterator[str]:
-    """Names of the float matrices nearest to the graph's output, going from it against the arrows."""
-    shapes = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
-    matrices = {name for name in all_weights(model) if shapes[name] > 1}
+    """Names of the weights of the products nearest to the graph's output, on each way to it against the arrows.
+
+    A model whose output is a sum of two layers has two last ones.
+    """
+    weights = set(all_weights(model))
     makers = {output: node for node in model.graph.node for output in node.output}
-    seen, level = set(), [model.graph.output[0].name]
-    while level:
-        nodes = [makers[name] for name in level if name in makers]
-        level = [name for node in nodes for name in node.input if name and name not in seen]
-        seen |= set(level)
-        if found := [name for name in level if name in matrices]:
-            return iter(found)
-    return iter(())
+    seen, ahead = set(), [model.graph.output[0].name]
+    while ahead:
+        node = makers.get(ahead.pop())
+        if node is None or node.output[0] in seen:
+            continue
+        seen.add(node.output[0])
+        factors = {_source(name, makers) for name in node.input[:2]} if node.op_type in _PRODUCTS else set()
+        yield from sorted(factors & weights)
+        if not factors & weights:
+            ahead += [name for name in node.input if name]
+
+
+def _source(name: str, makers: Mapping[str, Any]) -> str:
+    """What a value is the same numbers as, in another shape."""
+    while name in makers and makers[name].op_type in _RESHAPES:
+        name = makers[name].input[0]
+    return name
 
 
 def _sentence(told: Told) -> str:

@@ -101,6 +101,10 @@ def test_a_manifest_cut_anywhere_is_refused(folder: Path) -> None:
             verified(folder)
 
 
+def _figure(**changes: Any) -> dict[str, Any]:
+    return {"metrics": [{"id": "x", "figures": [{"name": "x.y", "value": 0, "interval": {}, **changes}]}]}
+
+
 LIES: dict[str, list[tuple[Change, str]]] = {
     "tiny": [
         (lambda m: m.update(format_version=2), "format_version"),
@@ -124,6 +128,12 @@ LIES: dict[str, list[tuple[Change, str]]] = {
         (lambda m: m["files"].append(dict(m["files"][0], name="../../etc/passwd")), "not a plain file name"),
         (lambda m: m["files"].append(m["files"][0]), "files repeat"),
         (lambda m: m.update(unknown_field=1), "not a bundle manifest"),
+        (lambda m: m.update(interpretability={"metrics": [{"id": "x"}]}), "interpretability 'x' has neither figures"),
+        (lambda m: m.update(interpretability=_figure(value="NaN")), "'x.y' is not a finite number"),
+        (
+            lambda m: m.update(interpretability=_figure(interval={"lower": 1, "upper": 0})),
+            "'x.y' is not a finite number",
+        ),
     ],
     "loans": [
         (lambda m: m.pop("class_labels"), "0 class_labels"),

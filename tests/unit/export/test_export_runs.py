@@ -20,6 +20,7 @@ from explicate_export import conversion
 from explicate_export.errors import ParityError, UsageError
 from explicate_export.export import ExportOptions, export_run, open_run
 from explicate_export.text.conversion import held_out_texts
+from explicate_export.text.model import load, text_schema
 from explicate_export.training_run import read_run
 from support import tiny_bundle, tiny_image_run
 from support.run_files import change, change_lines, read_lines, write_lines
@@ -270,6 +271,20 @@ def test_texts_without_utf8_form_are_left_out(text_run: Path) -> None:
 def test_number_of_tokens_that_cannot_be_is_named(text_run: Path, max_tokens: Any, told: str) -> None:
     change(text_run / "run.json", text={"max_tokens": max_tokens})
     with pytest.raises(UsageError, match=told):
+        read_run(text_run)
+
+
+def test_lists_of_forbidden_words_of_a_run_are_in_its_manifest(text_run: Path) -> None:
+    lists = [["he", "she"], ["Anna", "Ben"]]
+    change(text_run / "run.json", text={"max_tokens": 128, "forbidden": [{"words": words} for words in lists]})
+    schema = text_schema(load(read_run(text_run)), ("a text",))
+    assert [list(one.words) for one in schema.forbidden] == lists
+
+
+@pytest.mark.parametrize("words", [[], ["he"], ["he", "HE "], ["he", ""]])
+def test_a_list_of_a_single_forbidden_word_is_refused(text_run: Path, words: list[str]) -> None:
+    change(text_run / "run.json", text={"max_tokens": 128, "forbidden": [{"words": words}]})
+    with pytest.raises(UsageError, match=r"a list in text\.forbidden has a single word"):
         read_run(text_run)
 
 

@@ -62,10 +62,10 @@ def test_a_variant_has_the_inputs_and_the_output_of_the_graph_and_weights_of_hal
     for values in ("input", "output"):
         assert list(getattr(half, values)) == list(getattr(graph, values))
     assert not half.value_info
-    kept = [
+    kept = {
         tensor.name for tensor in half.initializer if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1
-    ]
-    assert kept == []
+    }
+    assert kept == ({"network.numbers.bin_starts", "network.numbers.inverse_bin_widths"} if kind == "table" else set())
 
 
 def test_the_text_models_variant_is_at_most_half_as_large(variants: WithVariants) -> None:
@@ -176,11 +176,12 @@ def graph_that_squares(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "kept"),
+    ("asked", "kept"),  # a thousandfold is measured, too
     [
-        ([0.001, 0.01, 0.05], []),
-        ([0.001, 0.01, 0.1], ["square", "root"]),  # 10,000, near what fp16 holds
-        ([0.01, 0.5, 20.0], ["enlarge", "square", "root", "reduce"]),
+        ([1e-6, 1e-5, 5e-5], []),
+        ([1e-6, 1e-5, 1e-4], ["square", "root"]),  # 10,000 at most, near what fp16 holds
+        ([0.001, 0.005, 0.02], ["enlarge", "square", "root", "reduce"]),
+        ([0.01, 0.5, 20.0], ["enlarge", "square", "root", "reduce", "mask", "sum"]),
     ],
 )
 def test_nodes_whose_numbers_fp16_may_not_hold_are_kept_in_fp32(
@@ -192,11 +193,12 @@ def test_nodes_whose_numbers_fp16_may_not_hold_are_kept_in_fp32(
     write_variant(tmp_path / "model.onnx", WAYS["fp16"][0], tmp_path / "model.fp16.onnx", [feed])
     half: Any = onnx.shape_inference.infer_shapes(onnx.load(tmp_path / "model.fp16.onnx"), strict_mode=True).graph
     types = {value.name: value.type.tensor_type.elem_type for value in half.value_info}
+    types["y"] = TensorProto.FLOAT
     computed = {node.name: types.get(node.output[0]) for node in half.node if node.op_type != "Cast"}
-    names = ["enlarge", "square", "root", "reduce", "mask", "exponential"]
+    names = ["enlarge", "square", "root", "reduce", "mask", "exponential", "sum"]
     assert [name for name in names if computed[name] == TensorProto.FLOAT] == kept
     session: Any = onnxruntime.InferenceSession(tmp_path / "model.fp16.onnx")
-    np.testing.assert_allclose(session.run(None, feed)[0][0], asked, rtol=2e-3)
+    np.testing.assert_allclose(session.run(None, feed)[0][0], asked, rtol=2e-3, atol=1e-7)
 
 
 @pytest.mark.parametrize(

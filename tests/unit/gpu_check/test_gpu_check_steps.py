@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from benchmarks.gpu_check import __main__ as gpu_check
 from benchmarks.gpu_check.__main__ import Check, Step, Steps
 from benchmarks.gpu_check.findings import BEGUN, DONE, Findings
 from benchmarks.gpu_check.findings_table import goals, report, table
-from benchmarks.gpu_check.outside_commands import DOCKERFILE, image_command
+from benchmarks.gpu_check.outside_commands import DOCKERFILE, image_command, write_metadata
 from explicate_server.runtime.devices.cuda import CUDA
 
 ROOT = Path(__file__).parents[3]
@@ -126,6 +127,19 @@ def test_the_report_is_a_success_only_if_nothing_failed_and_nothing_was_left_out
     assert not report(tmp_path, {"a": fine}, device="cpu", times={}, left_out=["b"])
     fine.parts["other"] = BEGUN
     assert not report(tmp_path, {"a": fine}, device="cpu", times={}, left_out=[])
+
+
+def test_where_nothing_is_installed_the_subcommands_are_found_by_metadata_that_it_writes(tmp_path: Path) -> None:
+    write_metadata(tmp_path)
+    (found,) = metadata.distributions(path=[str(tmp_path)])
+    installed = metadata.distribution("explicate")
+    ours, theirs = (
+        {(entry.name, entry.value) for entry in each.entry_points if entry.group == "explicate.commands"}
+        for each in (found, installed)
+    )
+    assert {name for name, _ in ours} >= {"client", "server", "training", "export"}
+    assert theirs <= ours
+    assert found.version == installed.version
 
 
 def test_the_images_commands_are_read_from_its_dockerfile() -> None:

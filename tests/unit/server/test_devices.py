@@ -249,7 +249,7 @@ def test_nodes_are_counted_by_who_runs_them() -> None:
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     session = ort.InferenceSession(cuda.PROBE_GRAPH, options, providers=["CPUExecutionProvider"])
     assert node_counts(session) == {"CPUExecutionProvider": 1}
-    assert node_counts(object()) is None  # ONNX Runtime before 1.24
+    assert node_counts(object()) is None  # a release that does not tell
 
 
 # Texts as ONNX Runtime 1.9 to 1.23 and the drivers gave them, from issues of microsoft/onnxruntime: 9939, 22702, 26312.

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from explicate.errors import UsageError
+from explicate.v1 import bundle_pb2
 from explicate_bundle.model_inputs import ImageInput
 from explicate_standards.evaluated_model import open_published
 from explicate_standards.evaluation import chosen_metrics, evaluate, plan
@@ -17,6 +19,7 @@ from explicate_standards.held_out_rows import kind_of, read_rows
 from explicate_standards.metrics.masked_accuracy import right_share
 from explicate_standards.subject import Subject
 from explicate_standards.told import as_document
+from support.additive_table import additive_table
 from support.measured_models import publish_texts, write_rows
 from support.tiny_image_bundle import pictures, png, tiny_images
 from support.tiny_table_bundle import tiny_table
@@ -73,6 +76,26 @@ def test_every_metric_has_figures_or_a_reason(tmp_path: Path, case: tuple[Made, 
     assert text == json.dumps(documents[1])
     missing = {metric["id"] for metric in documents[0]["metrics"] if "missing" in metric}
     assert missing == (set() if model.kind.predicts.decisions else {"masked_accuracy"})
+
+
+def test_a_bundle_that_is_additive_and_claims_so_keeps_its_claims(tmp_path: Path) -> None:
+    """A sum over columns that rises with the numbers, and a column that it must not read."""
+    rising = bundle_pb2.Monotone()
+    table = additive_table(labels=(), forbidden=("sex",), slopes=np.ones(4), monotone=(("age", rising),))
+    weights = np.abs(table.number_weights)  # rises with every number
+    table = replace(table, number_weights=weights)
+    numbers, codes = table.rows(4, seed=3, missing=0)
+    rows = [table.cells(row, code) for row, code in zip(numbers, codes, strict=True)]
+    lines = [{"row": {**row, "sex": sex}, "value": 1.0} for row, sex in zip(rows, ("f", "m", "f", None), strict=True)]
+    model = open_published(table.publish(tmp_path, "losses"))
+    inputs = read_rows(write_rows(tmp_path / "rows.jsonl", lines), model, count=4)
+    planned = plan(model, inputs, chosen_metrics(["additive_r2", "contradictions", "normalised_faithfulness"]))
+    document = as_document(evaluate(model, inputs, planned, folder=tmp_path / "partial"))
+    figures = {name: told["value"] for one in document["metrics"] for name, told in one["figures"].items()}
+    assert figures["additive_r2.median"] == pytest.approx(1, abs=1e-6)
+    assert figures["contradictions"] == 0
+    assert figures["contradictions.monotone"] == figures["contradictions.forbidden_columns"] == 0
+    assert figures["normalised_faithfulness"] == pytest.approx(1, abs=1e-5)
 
 
 def test_edits_of_a_picture_keep_its_segments_and_what_is_right(tmp_path: Path) -> None:

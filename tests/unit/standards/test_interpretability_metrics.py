@@ -216,6 +216,28 @@ def test_an_explanation_that_does_not_hang_on_the_weights_is_found_out(tmp_path:
     assert value(evaluation, "randomisation", "all_weights") == pytest.approx(1)
 
 
+def test_the_last_layer_is_the_products_nearest_to_the_output_on_each_way_to_it(tmp_path: Path) -> None:
+    """tanh(numbers · hidden) · last + bias, beside a straight path of its own; the bias is a matrix and no layer."""
+    from onnx import helper
+
+    nodes = [
+        helper.make_node("MatMul", ["numbers", "hidden"], ["mixed"]),
+        helper.make_node("Tanh", ["mixed"], ["bent"]),
+        helper.make_node("Transpose", ["last"], ["turned"], perm=[1, 0]),
+        helper.make_node("MatMul", ["bent", "turned"], ["through"]),
+        helper.make_node("Add", ["through", "bias"], ["moved"]),
+        helper.make_node("MatMul", ["numbers", "straight"], ["beside"]),
+        helper.make_node("Add", ["moved", "beside"], ["score"]),
+    ]
+    shapes = {"hidden": (COLUMNS, 3), "last": (1, 3), "bias": (1, 1), "straight": (COLUMNS, 1)}
+    stream = np.random.Generator(np.random.Philox(8))
+    constants = {name: stream.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    folder = publish_table(tmp_path / "repository", (nodes, constants), COLUMNS)
+    graph = onnx.load(folder / "model.onnx")
+    assert set(randomisation.last_weights(graph)) == {"last", "straight"}
+    assert set(randomisation.all_weights(graph)) == set(shapes)
+
+
 WORDS = {"good": 1.0, "bad": -2.0, "movie": 0.5, "film": 0.51, "the": 0.0, "was": 0.0, "so": 0.0, "it": 0.0}
 
 

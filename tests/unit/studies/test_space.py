@@ -6,8 +6,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from explicate.errors import UsageError
-from explicate_studies.options import TuneOptions, read_tune
 from explicate_studies.space import grid, point_of, read_space, with_point, with_section
+from explicate_studies.tune_options import TuneOptions, read_tune
 from explicate_training.config.config_file import AnyConfig, load_config, parse_config
 from support.tuned_table import write_config
 

@@ -11,9 +11,9 @@ import pytest
 
 from explicate.errors import ExplicateError, UsageError
 from explicate_studies import study as study_module
-from explicate_studies.options import TuneOptions
-from explicate_studies.report import findings, table, write_report
 from explicate_studies.study import FILE_NAME, locked
+from explicate_studies.study_report import findings, table, write_report
+from explicate_studies.tune_options import TuneOptions
 from support.tuned_table import measured, open_study, points, write_config
 
 TUNE = {"learning_rate": [1e-3, 1e-1], "epochs": [1, 3]}

@@ -13,8 +13,12 @@ import torch
 from explicate.errors import UsageError
 from explicate_training.config.config_file import parse_config
 from explicate_training.interpretability.terms import absent
+from explicate_training.interpretability.texts.explainer_network import (
+    ExplainerConfig,
+    ExplainerNetwork,
+    load_explainer,
+)
 from explicate_training.interpretability.texts.preview_explainer import guesses, kernel_sets
-from explicate_training.text.explainer_network import ExplainerConfig, ExplainerNetwork, load_explainer
 from explicate_training.train import train
 
 

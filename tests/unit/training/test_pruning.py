@@ -60,7 +60,7 @@ def test_the_section_survives_being_written_and_read_again() -> None:
         ('train = "a.csv"', "heads = 0.95", "interpretability.pruning.heads must be from 0 to 0.9, not 0.95"),
         ('train = "a.csv"', "neurons = 0.1", "interpretability.pruning.neurons is not an option: known are heads"),
         ('train = "a.csv"', 'heads = "half"', "interpretability.pruning.heads must be a number, not 'half'"),
-        ('table = "a.csv"', "heads = 0.1", "interpretability.pruning is for texts and images"),
+        ('table = "a.csv"', "heads = 0.1", "interpretability.pruning takes out heads or channels, and a table's"),
     ],
 )
 def test_wrong_shares_are_one_sentence(data: str, pruning: str, said: str) -> None:

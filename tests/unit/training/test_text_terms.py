@@ -16,9 +16,10 @@ import torch
 from explicate.errors import UsageError
 from explicate_bundle.players.word_swaps import Swaps
 from explicate_training.config.config_file import format_config, load_config, parse_config
-from explicate_training.interpretability.terms import InterpretabilityConfig, absent
+from explicate_training.interpretability.terms import InterpretabilityConfig, absent, active_terms
 from explicate_training.interpretability.texts.forbidden_words import SwappedTexts, gap_and_flips, gaps
-from explicate_training.interpretability.texts.rationale_head import RationaleHead
+from explicate_training.interpretability.texts.marks import Mark
+from explicate_training.interpretability.texts.rationale_head import RationaleHead, word_targets
 from explicate_training.loop.progress import StepProgress
 from explicate_training.tasks.registry import task_named
 from explicate_training.text.config import Config
@@ -26,7 +27,7 @@ from explicate_training.text.model import load_text_model
 from explicate_training.text.run import TextRun
 from explicate_training.train import train
 from support.tiny_text_model import WORDS
-from support.training_runs import to_folder, weights
+from support.training_runs import Interruption, to_folder, weights
 
 
 def section(**keys: Any) -> Any:
@@ -101,6 +102,17 @@ def test_rows_without_a_rationale_teach_the_head_nothing() -> None:
     head, step = head_and_step([[1.0, 0.0]], states, owners)
     step.batch["rationale"] = torch.tensor([[-1.0, -1.0]])
     assert head.loss(step) is None
+
+
+def test_a_rationale_in_a_part_that_is_not_read_teaches_nothing() -> None:
+    run: Any = SimpleNamespace(
+        rationales=lambda _: [(Mark(0, 0, 1),), (Mark(0, 90, 94),), None],
+        word_spans=lambda _: [[(0, 0, 1), (0, 2, 3)]] * 3,
+    )
+    first, *others = word_targets(run, "train")
+    assert first is not None
+    assert first.tolist() == [1, 0]
+    assert others == [None, None]
 
 
 def test_a_run_with_rationales_leaves_the_files_of_one_without_and_rows_to_measure_on(
@@ -371,9 +383,23 @@ def test_words_that_no_text_has_are_a_note(biased: Config, capfd: pytest.Capture
     assert (run / "model" / "model.safetensors").read_bytes() == (plain / "model" / "model.safetensors").read_bytes()
 
 
-def test_forbidden_columns_of_a_table_are_no_words(table_config: Any) -> None:
-    run = replace(table_config, interpretability=section(forbidden=("city",)))
-    run.check()
+def test_forbidden_columns_of_a_table_are_no_words_and_words_no_columns(table_config: Any, config: Config) -> None:
+    for other, name in ((table_config, "forbidden_columns"), (config, "forbidden_words")):
+        keys = section(forbidden=("city", "country"))
+        replace(other, interpretability=keys).check()
+        assert [term.name for term in active_terms(keys, other.kind)] == [name]
+
+
+def test_an_interrupted_run_with_both_terms_resumes_to_the_same_model(config: Config) -> None:
+    keys = section(rationales="why", forbidden=("good", "bad"), masked_fraction=0.5)
+    config = replace(config, interpretability=keys)
+    whole = train(to_folder(config, "whole"))
+    cut = to_folder(config, "cut")
+    with pytest.raises(KeyboardInterrupt):
+        train(cut, progress=Interruption(at_step=9))
+    resumed = train(cut, resume=True)
+    for name, weight in weights(whole).items():
+        np.testing.assert_array_equal(weight, weights(resumed)[name])
 
 
 def test_the_model_of_the_tests_tells_the_words_apart(base: Path, config: Config) -> None:

@@ -39,6 +39,7 @@ class Asked(Protocol):
     """A run whose model is trained."""
 
     task: Task
+    config: Any
 
     @property
     def targets(self) -> Mapping[str, NDArray[Any]]:
@@ -276,7 +277,8 @@ def trained(
     return Trained(
         settings=set_keys(section),
         terms=[
-            _figures(term, step_loss, history, run.term_figures.get(term.name, {})) for term in active_terms(section)
+            _figures(term, step_loss, history, run.term_figures.get(term.name, {}))
+            for term in active_terms(section, run.config.kind)
         ],
         metric=metric,
         rows=min(len(run.targets["test"]), _MOST_ROWS),

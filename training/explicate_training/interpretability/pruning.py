@@ -62,7 +62,7 @@ class Pruning(Term):
                 raise UsageError(f"{key} must be from 0 to {_MOST:g}, not {share!r}")
         if config.kind == "table":
             raise UsageError(
-                "interpretability.pruning is for texts and images: a table's network has no heads: leave it out"
+                "interpretability.pruning takes out heads or channels, and a table's network has neither: leave it out"
             )
 
     def start(self, run: Prepared, loss: Loss) -> LossTerm | None:  # noqa: ARG002

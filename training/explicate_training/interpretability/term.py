@@ -105,11 +105,13 @@ class Term(ABC):
         name: of its figure in the log, metrics.json and run.json.
         title: of its figure, for people.
         about: what it does, in a sentence for the report.
+        kinds: the kinds of data that it is for, where its keys mean something else to others; empty: all.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     about: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]] = ()
 
     @property
     def active(self) -> bool:

@@ -67,9 +67,9 @@ def all_terms(section: Interpretability) -> list[Term]:
     return [term(**{one.name: getattr(section, one.name) for one in fields(term)}) for term in TERMS]
 
 
-def active_terms(section: Interpretability) -> list[Term]:
-    """Those whose keys are set."""
-    return [term for term in all_terms(section) if term.active]
+def active_terms(section: Interpretability, kind: str) -> list[Term]:
+    """Those whose keys are set, and which are for that kind of data."""
+    return [term for term in all_terms(section) if term.active and kind in (term.kinds or (kind,))]
 
 
 def term_of(section: Interpretability, wanted: type[AnyTerm]) -> AnyTerm:
@@ -79,5 +79,6 @@ def term_of(section: Interpretability, wanted: type[AnyTerm]) -> AnyTerm:
 
 def check_terms(config: Any) -> None:
     """Raises UsageError, naming the option, as the terms do."""
-    for term in active_terms(config.interpretability):
-        term.check(config)
+    for term in all_terms(config.interpretability):
+        if term.active:
+            term.check(config)

@@ -189,7 +189,7 @@ def held_out_before(
         say: hears why nothing is measured, and what is left out.
     """
     name = earlier.folder.name
-    if earlier.record.objective != task.name or list(earlier.record.labels) != list(labels):
+    if (earlier.record.objective, [*earlier.record.labels]) != (task.name, [*labels]):
         say(f"note: the run {name} predicts something else, so what is forgotten of it is not measured")
         return None
     given = [(row, inputs(row)) for row in earlier.rows]

@@ -188,14 +188,14 @@ class Run(ABC, Generic[AnyOf, Part]):
             step_loss=self.step_loss,
         )
         outcome = self.fit(fitting)
-        for term in active_terms(self.config.interpretability):
+        for term in active_terms(self.config.interpretability, self.config.kind):
             term.after(self)
         return outcome
 
     def start_terms(self) -> None:
         """Makes the loss with the terms of `[interpretability]`; raises UsageError when one does not fit the data."""
         section, training = self.config.interpretability, self.config.training
-        active = active_terms(section)
+        active = active_terms(section, self.config.kind)
         if not active:
             return
         loss = self.task.loss(self.targets["train"], len(self.task.outputs(self.labels)), training)
@@ -237,7 +237,8 @@ class Run(ABC, Generic[AnyOf, Part]):
             say(forgetting_line(one))
         metrics |= {"forgetting": forgotten} if forgotten else {}
         easier = self._easier(outcome)
-        metrics |= {"interpretability": {**easier.as_json(), "figures": self.term_figures}} if easier else {}
+        figures = {"figures": self.term_figures} if self.term_figures else {}
+        metrics |= {"interpretability": {**easier.as_json(), **figures}} if easier else {}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
         self.write_model(folder)
         rows = list(self.held_out(folder))
@@ -275,7 +276,7 @@ class Run(ABC, Generic[AnyOf, Part]):
     def _easier(self, outcome: Outcome) -> Trained | None:
         """What `[interpretability]` did; None where it is off."""
         section, seed = self.config.interpretability, self.config.training.seed
-        if not active_terms(section):
+        if not active_terms(section, self.config.kind):
             return None
         found = trained(self, section, self.step_loss, outcome.history, best_step=outcome.best_step, seed=seed)
         for line in found.lines():

@@ -15,6 +15,7 @@ from explicate.v1.bundle_pb2 import TextSchema, WordList
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.terms import term_of
+from explicate_training.interpretability.texts.explainer_network import ExplainerNetwork, save_explainer
 from explicate_training.interpretability.texts.forbidden_words import OPTION as FORBIDDEN
 from explicate_training.interpretability.texts.forbidden_words import ForbiddenWords
 from explicate_training.interpretability.texts.marks import OPTION as RATIONALES
@@ -32,7 +33,6 @@ from explicate_training.tasks.task import Evaluation, Task
 from explicate_training.text.cleaning import NEAR, REASONS, clean_texts
 from explicate_training.text.config import Config
 from explicate_training.text.data import TextSet, read_rows
-from explicate_training.text.explainer_network import ExplainerNetwork, save_explainer
 from explicate_training.text.forgetting import earlier_texts, probe_of_texts
 from explicate_training.text.game import text_game
 from explicate_training.text.masking import OWNERS, TextPlayers, text_players, token_owners

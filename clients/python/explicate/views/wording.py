@@ -69,6 +69,8 @@ def method(result: ExplainResult) -> str:
 def stop_reason(result: ExplainResult) -> str:
     """Why the work stopped, in words."""
     explanation = result.explanation
+    if explanation.preview:
+        return "a preview: guessed before anything was measured, without intervals; the explanation follows"
     if explanation.stop_reason == "top-k" and not any(any(one.values) for one in explanation.attributions):
         return f"stopped: certain that no {explained(result).noun} weighs anything"
     words = _STOP_REASONS.get(explanation.stop_reason, f"stopped: {explanation.stop_reason}")

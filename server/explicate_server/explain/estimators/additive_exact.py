@@ -6,6 +6,9 @@ labels) have a polynomial formula (`sigmoid_sums`). What is left, three and more
 `kernel-shap` does, but of sums that cost no row of the model: those values have intervals, and say so.
 """
 
+from functools import lru_cache
+from math import comb
+
 import numpy as np
 
 from explicate_server.explain.added_game import AddedGame, LinkKind
@@ -25,6 +28,9 @@ _MOST_ENUMERATED_SIGMOIDS = 14
 _MOST_SIGMOID_WORK = 1 << 18
 # Sums held at a time.
 _CHUNK_SUMS = 1 << 20
+# Numbers of players whose coefficients are kept, up to 4 MB each: those of the models that are served.
+_COEFFICIENTS_KEPT = 8
+_MOST_TABULATED = 15
 # Coalitions that are sampled for each player where nothing exact is left.
 _SAMPLES_PER_PLAYER = 256
 
@@ -78,8 +84,23 @@ def _attribution(game: GameInfo, added: AddedGame) -> Attribution:
 def _enumerated(added: AddedGame, n: int) -> Floats:
     """Shapley values float64[parts, n] from all coalitions."""
     rows = max(1, _CHUNK_SUMS // (len(added.bias) << n))
-    table = sum(added.table(slice(first, first + rows)) for first in range(0, len(added.weights), rows))
-    return shapley_values(np.asarray(table))
+    parts = [added.table(slice(first, first + rows)) for first in range(0, len(added.weights), rows)]
+    table = np.sum(parts, axis=0)
+    if n > _MOST_TABULATED:
+        return shapley_values(table)
+    return np.asarray((_coefficients(n) @ table).T)
+
+
+@lru_cache(maxsize=_COEFFICIENTS_KEPT)
+def _coefficients(n: int) -> Floats:
+    """What the value of each coalition counts in each player's Shapley value, float64[n, 2^n]."""
+    places = np.arange(1 << n)
+    present = (places >> np.arange(n)[:, np.newaxis] & 1).astype(np.bool_)  # [n, 2^n]
+    sizes = present.sum(axis=0)
+    # w(s) = s! (n − 1 − s)! / n! for a player that joins s others.
+    weights = np.array([1 / (n * comb(n - 1, size)) for size in range(n)])
+    joined, missed = weights[np.maximum(sizes - 1, 0)], weights[np.minimum(sizes, n - 1)]
+    return np.where(present, joined, -missed)
 
 
 def _of_sigmoids(added: AddedGame) -> Floats:

@@ -227,4 +227,5 @@ METHOD = Method(
     default_max_evaluations=lambda n: max(32 * n, LEAST_EVALUATIONS),
     default_tolerance=0.2,
     refines=True,
+    previews=True,
 )

@@ -19,6 +19,7 @@ class ForbiddenColumns(Term):
     name = "forbidden_columns"
     title = "forbidden columns"
     about = "columns that the model must not use were not shown to it"
+    kinds = ("table",)
 
     forbidden: Names = option(  # noqa: RUF009 - a tuple
         (), "tables: columns that the model must not use; they stay in the rows for measurement"
@@ -26,7 +27,7 @@ class ForbiddenColumns(Term):
 
     def check(self, config: Any) -> None:
         """Whether none of them is named otherwise."""
-        if config.kind != "table":  # words of texts, which `texts.forbidden_words` looks after
+        if config.kind not in self.kinds:  # words of texts, which `texts.forbidden_words` looks after
             return
         labels = config.data.columns_with_labels().values()
         for name in self.forbidden:

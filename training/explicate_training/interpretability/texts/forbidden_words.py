@@ -24,6 +24,7 @@ from explicate_training.interpretability.texts.word_lists import read_word_lists
 from explicate_training.tasks.task import Loss
 
 OPTION = "interpretability.forbidden"
+_OF_COLUMNS = "table"  # the kind whose key it is, too
 _SWAPS = 4  # of a row, at most; each step takes one of them
 _PLACE = "swapped"  # of a training row among those with swaps, in a batch; -1 of others
 
@@ -50,6 +51,7 @@ class ForbiddenWords(Term):
     name = "forbidden_words"
     title = "gap between the answers to texts and to the same with forbidden words swapped, in logits"
     about = "the answer shall be the same whichever word of a list is in a text"
+    kinds = ("text",)
 
     forbidden: Names = option(  # noqa: RUF009 - a tuple
         (),
@@ -65,13 +67,13 @@ class ForbiddenWords(Term):
 
     def check(self, config: Any) -> None:
         """Whether the model reads something with words, or columns."""
-        if config.kind == "image":
-            raise UsageError(f"{OPTION} is for words of texts and columns of tables, not for images: leave it out")
+        if config.kind not in (*self.kinds, _OF_COLUMNS):
+            raise UsageError(
+                f"{OPTION} is for words of texts and columns of tables, not for {config.data.counted}: leave it out"
+            )
 
     def start(self, run: Any, loss: Loss) -> LossTerm | None:  # noqa: ARG002
         """Raises UsageError when a list cannot be read, or has a single word."""
-        if run.config.kind != "text":
-            return None
         lists = read_word_lists(self.forbidden, OPTION)
         swaps, train = Swaps(lists), run.splits.train.texts.tolist()
         found = [_drawn(swaps, texts, run.config.training.seed, place) for place, texts in enumerate(train)]
@@ -87,8 +89,7 @@ class ForbiddenWords(Term):
 
     def after(self, run: Any) -> None:
         """The gap and the flips on validation rows, beside what they were before the training."""
-        if run.config.kind == "text":
-            self.measure(run, "after")
+        self.measure(run, "after")
 
     def told(self, figures: Mapping[str, Any]) -> str:
         """How far swaps move the answer, before the training and after it."""

@@ -21,7 +21,7 @@ from torch import Tensor
 from explicate.errors import UsageError
 from explicate_training.config.sections import option
 from explicate_training.interpretability.term import Term
-from explicate_training.text.explainer_network import ExplainerConfig, ExplainerNetwork
+from explicate_training.interpretability.texts.explainer_network import ExplainerConfig, ExplainerNetwork
 
 _STEPS, _TEXTS, _SETS = 150, 16, 6  # of the training, texts of a step, and sets of a text: 14,400 rows of the model
 _LEARNING_RATE = 5e-3

@@ -177,11 +177,16 @@ class RationaleHead(LossTerm):
 
 
 def word_targets(run: PreparedTexts, split: str) -> list[NDArray[np.float32] | None]:
-    """How much each word of each row of a split counts, 0 to 1, float32 [words]; None of a row without a rationale."""
-    return [
+    """How much each word of each row of a split counts, 0 to 1, float32 [words].
+
+    None of a row without a rationale, and of one whose rationale is in a part that the model does not read.
+    """
+    found = [
         None if marks is None else np.array(player_targets(marks, words), dtype=np.float32)
         for marks, words in zip(run.rationales(split), run.word_spans(split), strict=True)
     ]
+    # What a rationale names may be in the part of a text that the model does not read.
+    return [None if one is None or not one.any() else one for one in found]
 
 
 @torch.no_grad()

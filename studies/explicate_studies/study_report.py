@@ -3,12 +3,12 @@
 Made again after each trial, so that a long study can be looked at while it works.
 """
 
-import base64
 import io
 import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any  # JSON values; matplotlib's axes
 
@@ -16,11 +16,13 @@ import jinja2
 import matplotlib as mpl
 import optuna
 from matplotlib.figure import Figure
+from optuna.trial import FrozenTrial
 
 from explicate_studies.choice import Goals, Measured, Tried, choose, pareto
 from explicate_studies.space import told, with_point
 from explicate_studies.study import Study
 from explicate_training.config.config_file import format_config
+from explicate_training.report.report import data_uri
 from explicate_training.run_directory import write_json
 
 CHOSEN_CONFIG = "chosen.toml"
@@ -85,7 +87,7 @@ def write_report(study: Study, found: Findings) -> Path:
         why=found.why,
         test=_test(found.chosen, study.subject.metric, goals) if found.chosen else "",
         chosen_config=chosen_toml,
-        curve=_data_uri(drawn) if drawn else "",
+        curve=data_uri(drawn) if drawn else "",
         curve_about=_about(goals),
         cost=goals.cost,
         metric=goals.metric,
@@ -218,11 +220,15 @@ def _importance(study: Study) -> tuple[list[str], dict[str, list[float]]]:
             evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
             shares.append(
                 optuna.importance.get_param_importances(
-                    study.of_optuna, evaluator=evaluator, target=lambda trial, place=place: trial.values[place]
+                    study.of_optuna, evaluator=evaluator, target=partial(_value, place=place)
                 )
             )
     order = sorted(study.space, key=lambda key: -shares[0].get(key, 0.0))
     return titles, {key: [share.get(key, 0.0) for share in shares] for key in order}
+
+
+def _value(trial: FrozenTrial, *, place: int) -> float:
+    return float(trial.values[place])
 
 
 def _summary(study: Study, found: Findings) -> dict[str, Any]:
@@ -250,7 +256,3 @@ def _plain(one: Tried) -> dict[str, Any]:
         "shortfalls": dict(one.shortfalls),
         "seconds": one.seconds,
     }
-
-
-def _data_uri(svg: str) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
