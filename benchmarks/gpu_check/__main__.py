@@ -255,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--work",
         type=Path,
-        help="folder for models and what each step found; what is done in it is not done again (default: work, in --out)",
+        help="folder for models and what steps found; what is done in it is not done again (default: work, in --out)",
     )
     parser.add_argument("--again", action="store_true", help="do once more what failed in --work")
     parser.add_argument("--minutes", type=float, help="when all steps are ended (default: 8; of a rehearsal 30)")
