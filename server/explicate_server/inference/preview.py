@@ -44,6 +44,7 @@ def _of_groups(values: Floats, estimate: Attribution) -> Floats:
 
 
 def _told(values: Floats, information: GameInfo, estimate: Attribution) -> Attribution:
+    """With what is missing between v(∅) and v(N) shared out evenly, and nothing known of errors."""
     missing = information.full - information.empty - values.sum(axis=1)
     shifted = values + missing[:, np.newaxis] / values.shape[1]
     return Attribution.certain(shifted, False, baseline=estimate.baseline, additive=True)
