@@ -270,6 +270,7 @@ class ExplainCall:
         # Drawn rows have no coalition without exactly one player.
         if not final or work.options.quality != "full" or information.drawn is not None:
             return quality
+        assert isinstance(work.evaluations, Evaluations)  # of a game that is played by coalitions
         check = FaithfulnessCheck(run.attribution, seed=information.seed)
         values, evaluated = await work.evaluations.of(check.coalitions, self._priority, work.outputs)
         return check.added_to(quality, values, information.full) if evaluated.all() else quality
@@ -309,9 +310,9 @@ def _guessed(
 ) -> Attribution | None:
     """A guess by the bundle's preview explainer in the place of an estimator's first estimate; None if there is none.
 
-    It has the estimate's players, knows the two ends, the whole input and the empty one, and shifts its guesses alike so that they sum to what is
-    between them. It has no interval, and no explanation rests on it: the estimators never see it. Of logits it knows
-    only their differences, so it guesses those of a contrast, and otherwise scores.
+    It has the estimate's players, knows the two ends, the whole input and the empty one, and shifts its guesses alike
+    so that they sum to what is between them. It has no interval, and no explanation rests on it: the estimators never
+    see it. Of logits it knows only their differences, so it guesses those of a contrast, and otherwise scores.
     """
     centred_only = outputs.space == "logit" and outputs.reference_index is None
     if not method.previews or centred_only or not isinstance(game, Guesses):
@@ -337,6 +338,7 @@ def _of_groups(values: Floats, estimate: Attribution) -> Floats:
 
 
 def _told(values: Floats, information: GameInfo, estimate: Attribution) -> Attribution:
+    """With what is missing between v(∅) and v(N) shared out evenly, and nothing known of errors."""
     missing = information.full - information.empty - values.sum(axis=1)
     shifted = values + missing[:, np.newaxis] / values.shape[1]
     return Attribution.certain(shifted, False, baseline=estimate.baseline, additive=True)

@@ -167,10 +167,8 @@ class TabularNetwork(TableNetwork):
     def first_layers(self) -> Tensor:
         """See TableNetwork."""
         size = self.config.embedding_size
-        first = (
-            self.first.weight.unflatten(1, (-1, size)).movedim(1, 0).flatten(1)
-        )  # [features, members * size * width]
-        path = self.linear_path.weight.unflatten(1, (-1, size)).movedim(1, 0).flatten(1)
+        first = torch.unflatten(self.first.weight, 1, (-1, size)).movedim(1, 0).flatten(1)  # [features, weights]
+        path = torch.unflatten(self.linear_path.weight, 1, (-1, size)).movedim(1, 0).flatten(1)
         return torch.cat((first, path), dim=1)
 
     @torch.no_grad()

@@ -5,6 +5,7 @@ is added to each output's logit. Means over the training rows are taken off, so 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any  # numbers or codes
 
 import numpy as np
 import torch
@@ -50,10 +51,11 @@ def shape_panels(
         column, before = schema[place], [one.is_numeric for one in schema[:place]]
         number = column.is_numeric
         at = before.count(number)
-        values = (rows.numbers if number else rows.codes)[:, at]
+        values: NDArray[Any] = (rows.numbers if number else rows.codes)[:, at]
         asked, labels = _numbers(values) if number else _codes(values, column)
         grid = rows[np.zeros(len(asked), dtype=np.intp)]
-        (grid.numbers if number else grid.codes)[:, at] = asked
+        held: NDArray[Any] = grid.numbers if number else grid.codes
+        held[:, at] = asked
         mean = told[:, player].mean(axis=0)
         curves = _contributions(network, grid, odds=odds)[:, player] - mean
         strengths.append(float(np.abs(told[:, player] - mean).mean()))
