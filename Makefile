@@ -7,7 +7,7 @@ COMPILER := $(VENV)/protos
 STUBS := clients/python
 PROTOS := $(wildcard protos/explicate/v1/*.proto)
 
-.PHONY: help setup protos client check-protos lint shape test soak bench gpu-check demo demo-tabular demo-image clean
+.PHONY: help setup protos client check-protos lint shape test soak bench gpu-check demo demo-tabular demo-credit demo-image clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -67,6 +67,9 @@ demo: $(READY)  ## fine-tune, export, serve, predict and explain, from nothing
 
 demo-tabular: $(READY)  ## the same for two tables: credits of a bank, and a regression
 	@$(BIN)/python -m examples.demo_tabular
+
+demo-credit: $(READY)  ## a sum over columns on the credits: monotone and forbidden columns, exact explanations
+	@$(BIN)/python -m examples.demo_credit
 
 demo-image: $(READY)  ## the same for images: handwritten digits, and a picture that explains one
 	@$(BIN)/python -m examples.demo_image

@@ -50,12 +50,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2, help="seeds per game (default: 2)")
     parser.add_argument("--games", choices=FILES, nargs="+", default=list(FILES), help="which games (default: all)")
     parser.add_argument("--stops", action="store_true", help="measure early stops instead: coverage, wrong top k")
+    parser.add_argument(
+        "--floors", type=int, nargs="+", default=[], metavar="N", help="with --stops: from N rows a player on"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw error against rows per player")
     arguments = parser.parse_args()
     if not GOLDEN.exists():
         sys.exit(f"The exact games are not in {GOLDEN}; put them there to run this benchmark.")
     if arguments.stops:
-        measure_stops(arguments.games, seeds=arguments.seeds)
+        measure_stops(arguments.games, seeds=arguments.seeds, floors=arguments.floors)
         return
     figures: list[Accuracy] = []
     # Small matrices: on busy cores several BLAS threads are a hundred times slower, for every method here.
@@ -73,7 +76,7 @@ def main() -> None:
         plot(figures, arguments.plot)
 
 
-def measure_stops(chosen: Sequence[str], *, seeds: int) -> None:
+def measure_stops(chosen: Sequence[str], *, seeds: int, floors: Sequence[int]) -> None:
     """Print what holds at the stops of our methods that stop by themselves."""
     tolerance: list[ToleranceStops] = []
     top_k: list[TopKStops] = []
@@ -81,8 +84,8 @@ def measure_stops(chosen: Sequence[str], *, seeds: int) -> None:
         for games in chosen:
             tables, n = exact_games(games)
             played, truths = [_game(table, n) for table in tables], [shapley_values(table, n) for table in tables]
-            tolerance += measure_tolerance(games, played, truths, seeds)
-            top_k += measure_top_k(games, played, truths, seeds)
+            tolerance += measure_tolerance(games, played, truths, seeds, floors)
+            top_k += [] if floors else measure_top_k(games, played, truths, seeds)
     print_stops(tolerance, top_k)
 
 

@@ -25,6 +25,7 @@ class ToleranceStops:
     """What holds of the explanations of one method that stopped for the default tolerance; means.
 
     Attributes:
+        floor: rows a player before the tolerance might stop; None for the method's own.
         share: of all explanations.
         coverage: of all intervals.
         top_one, top_three: of the players with the largest estimates by size.
@@ -35,6 +36,7 @@ class ToleranceStops:
 
     games: str
     method: str
+    floor: int | None
     share: float
     coverage: float
     top_one: float
@@ -56,9 +58,14 @@ class TopKStops:
     wrong: int
 
 
-def measure_tolerance(games: str, played: Sequence[Game], truths: Sequence[Floats], seeds: int) -> list[ToleranceStops]:
-    """Both sampling methods at their own defaults."""
-    return [_tolerance_stops(games, method, played, truths, seeds) for method in SAMPLING]
+def measure_tolerance(
+    games: str, played: Sequence[Game], truths: Sequence[Floats], seeds: int, floors: Sequence[int]
+) -> list[ToleranceStops]:
+    """Both sampling methods at their own defaults, or with each of the floors in rows a player."""
+    return [
+        _tolerance_stops(games, method, floor, played, truths, seeds)
+        for method, floor in product(SAMPLING, floors or [None])
+    ]
 
 
 def measure_top_k(games: str, played: Sequence[Game], truths: Sequence[Floats], seeds: int) -> list[TopKStops]:
@@ -70,15 +77,17 @@ def measure_top_k(games: str, played: Sequence[Game], truths: Sequence[Floats], 
 
 
 def _tolerance_stops(
-    games: str, method: str, played: Sequence[Game], truths: Sequence[Floats], seeds: int
+    games: str, method: str, floor: int | None, played: Sequence[Game], truths: Sequence[Floats], seeds: int
 ) -> ToleranceStops:
     tolerance, rows = METHODS[method].default_tolerance, []
     for game, truth, seed in _cases(played, truths, seeds):
-        explanation = explain_game(game, len(truth), method=method, seed=seed, tolerance=tolerance)
+        n = len(truth)
+        least = None if floor is None else floor * n
+        explanation = explain_game(game, n, method=method, seed=seed, tolerance=tolerance, min_evaluations=least)
         if explanation.stop_reason is StopReason.TOLERANCE:
             rows.append(_figures(explanation, truth))
     means = np.mean(rows, axis=0).tolist()
-    return ToleranceStops(games, method, len(rows) / (len(truths) * seeds), *means)
+    return ToleranceStops(games, method, floor, len(rows) / (len(truths) * seeds), *means)
 
 
 def _figures(explanation: GameExplanation, truth: Floats) -> tuple[float, ...]:
@@ -114,7 +123,8 @@ def print_stops(tolerance: Sequence[ToleranceStops], top_k: Sequence[TopKStops])
     )
     print(f"{'± of range':>12}{'rows':>7}")
     for one in tolerance:
-        print(f"{one.games:<6} {one.method:<18}{one.share:>8.3f}{one.coverage:>8.3f}{one.top_one:>8.3f}", end="")
+        method = one.method if one.floor is None else f"{one.method.removesuffix('-shap')} from {one.floor}n"
+        print(f"{one.games:<6} {method:<18}{one.share:>8.3f}{one.coverage:>8.3f}{one.top_one:>8.3f}", end="")
         print(f"{one.top_three:>8.3f}{one.true_top_one:>8.3f}{one.true_top_three:>8.3f}", end="")
         print(f"{one.half_width:>12.3f}{one.evaluations:>7.0f}")
     print(f"\n{'stops by top_k 1, 2, 3':<25}{'confidence':>12}{'stops':>8}{'wrong':>8}{'share':>8}")

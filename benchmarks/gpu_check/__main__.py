@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.gpu_check.findings import BEGUN, Findings
-from benchmarks.gpu_check.findings_table import report
+from benchmarks.gpu_check.findings import BEGUN, Findings, Missed
+from benchmarks.gpu_check.findings_table import gather_logs, write_report
 from benchmarks.gpu_check.outside_commands import ROOT, show_commands
 from benchmarks.gpu_check.random_models import ON_A_GPU, REHEARSED
 from explicate_server.runtime.devices.cuda import CUDA
@@ -21,6 +21,7 @@ from explicate_server.runtime.devices.cuda import CUDA
 NO_GPU = 4  # exit code
 _MINUTES, _REHEARSAL_MINUTES, _REHEARSAL_LIMITS = 8.0, 30.0, 4.0
 _TESTS_LIMIT_S = 150.0
+_PROCESS = "the process"
 # Models are made side by side: each is a few seconds of torch and a minute of export.
 _BUILDS_AT_ONCE = 5
 
@@ -35,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Check:
-    """What is checked, and where it is kept."""
+    """What is checked, and where models, logs and what steps found are kept."""
 
     out: Path
     device: str
@@ -155,13 +156,29 @@ class Steps:
             ended = self._process(step, log, left_s)
             # A process that ended by itself, in order or not, may have left parts behind the one that ended it.
             if ended == 0 or BEGUN not in self._check.findings(step.name).parts.values():
+                self._note(step, ended, log)
                 break
         self.times[step.name] = round(time.monotonic() - begun_s, 1)
 
+    def _note(self, step: Step, ended: int | None, log: Path) -> None:
+        """Keep that a process failed apart from its parts: it may not have come to the first one."""
+        findings = self._check.findings(step.name)
+        if ended != 0:
+            how = "was ended at its limit" if ended is None else f"ended with {ended}"
+            findings.note(_PROCESS, Missed(f"it {how} outside its parts; see {log}"))
+        elif _PROCESS in findings.parts:
+            findings.note(_PROCESS, None)
+
     def _process(self, step: Step, log: Path, limit_s: float) -> int | None:
         """The exit code; None when it was ended at its limit."""
-        command = [sys.executable, "-m", "benchmarks.gpu_check", "--step", step.name, "--out", str(self._check.out)]
-        command += ["--device", self._check.device, *(["--rehearse"] if self._check.rehearsed else [])]
+        command = [sys.executable, "-m", "benchmarks.gpu_check", "--step", step.name]
+        command += [
+            "--work",
+            str(self._check.out),
+            "--device",
+            self._check.device,
+            *(["--rehearse"] if self._check.rehearsed else []),
+        ]
         with log.open("a", encoding="utf-8") as sink:
             process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=sink, text=True, cwd=ROOT, start_new_session=True
@@ -189,28 +206,41 @@ def _show(process: "subprocess.Popen[str]", name: str) -> None:
         print(f"{name:<18} {line.rstrip()}", flush=True)
 
 
-def check_all(check: Check, minutes: float) -> bool:
-    """Run all steps and write the report; whether nothing failed."""
+def check_all(check: Check, results: Path, minutes: float) -> bool:
+    """Run all steps, writing the report after each, and print it; whether nothing failed."""
     for folder in ("steps", "logs"):
         (check.out / folder).mkdir(parents=True, exist_ok=True)
+    results.mkdir(parents=True, exist_ok=True)
     steps = Steps(check, minutes)
+
+    def written() -> bool:
+        names = [step.name for step in (*check.first, *check.measured)]
+        found = {name: check.findings(name) for name in names}
+        return write_report(results, found, device=check.device, times=steps.times, left_out=steps.left_out)
+
     with ThreadPoolExecutor(1 if check.rehearsed else _BUILDS_AT_ONCE) as side_by_side:
         list(side_by_side.map(steps.run, check.first))
+    written()
     for step in check.measured:
         if step.name.partition(" ")[2] in check.models and check.findings(f"build {step.name.split(' ')[1]}").failures:
             steps.left_out.append(f"{step.name}, as its model was not made")
             continue
         steps.run(step)
-    names = [step.name for step in (*check.first, *check.measured)]
-    found = {name: check.findings(name) for name in names}
-    return report(check.out, found, device=check.device, times=steps.times, left_out=steps.left_out)
+        written()  # whatever ends the whole, what was found is there
+    fine = written()
+    gather_logs(check.out / "logs", results / "logs.txt")
+    print(
+        f"\n{(results / 'table.md').read_text(encoding='utf-8')}\nin {results}, with figures.json and logs.txt",
+        flush=True,
+    )
+    return fine
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the check; the exit code is 4 without a GPU, 1 if something failed."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu_check",
-        description="Checks and measures a server on a CUDA device: a table, and figures.json, in the folder --out.",
+        description="Checks and measures a server on a CUDA device: a table and figures in the folder --out.",
         epilog="Exit codes: 0 all was done and is as it must be, 1 not, 2 wrong usage, 4 no CUDA device can be used.",
     )
     parser.add_argument("--rehearse", action="store_true", help="all steps on the CPU, with tiny models: two minutes")
@@ -220,9 +250,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--out",
         type=Path,
         default=os.environ.get("OUT"),
-        help="folder for figures, logs and models; what is done in it is not done again (default: $OUT, or a new one)",
+        help="folder for figures.json, table.md and logs.txt (default: $OUT, or a new one)",
     )
-    parser.add_argument("--again", action="store_true", help="do once more what failed in --out")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        help="folder for models and what steps found; what is done in it is not done again (default: work, in --out)",
+    )
+    parser.add_argument("--again", action="store_true", help="do once more what failed in --work")
     parser.add_argument("--minutes", type=float, help="when all steps are ended (default: 8; of a rehearsal 30)")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
@@ -233,8 +268,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return NO_GPU
     models = (arguments.models or ",".join(REHEARSED if arguments.rehearse else ON_A_GPU)).split(",")
     out = Path(arguments.out or tempfile.mkdtemp(prefix="gpu-check-")).resolve()
-    check = Check(out, device, models, arguments.rehearse)
-    show_commands(out)
+    work = (arguments.work or out / "work").resolve()
+    check = Check(work, device, models, arguments.rehearse)
+    show_commands(work)
     if arguments.step:
         do(arguments.step, check)
         return 0
@@ -243,7 +279,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             check.findings(step.name).again()
     minutes = arguments.minutes or (_REHEARSAL_MINUTES if arguments.rehearse else _MINUTES)
     print(f"the figures go to {out}", flush=True)
-    return 0 if check_all(check, minutes) else 1
+    return 0 if check_all(check, out, minutes) else 1
 
 
 if __name__ == "__main__":

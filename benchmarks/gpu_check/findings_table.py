@@ -43,10 +43,11 @@ GOALS = (
     ),
     Goal("Predict's p99 ≤ 2 x idle and a batch", "serve bert-base", "Predict's p99 beside .*", lambda r: r <= 1.0),
 )
+_LINES_OF_A_LOG = 200
 _FASTER = 2.5  # rows a second of fp16, of fp32
 
 
-def report(
+def write_report(
     out: Path,
     found: Mapping[str, Findings],
     *,
@@ -54,7 +55,7 @@ def report(
     times: Mapping[str, float],
     left_out: Sequence[str],
 ) -> bool:
-    """Write figures.json and table.md, print the table, and tell whether nothing failed or was left out."""
+    """Write figures.json and table.md, and tell whether nothing failed or was left out so far."""
     failures = [f"{step}: {part}: {why}" for step, one in found.items() for part, why in one.failures.items()]
     failures += [f"{step}: not begun, the time was over" if "," not in step else step for step in left_out]
     figures = {
@@ -66,8 +67,16 @@ def report(
     (out / "figures.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     text = "\n".join(table(figures))
     (out / "table.md").write_text(text + "\n", encoding="utf-8")
-    print(f"\n{text}\n\n{out / 'figures.json'}\n{out / 'table.md'}", flush=True)
     return not failures
+
+
+def gather_logs(folder: Path, path: Path) -> None:
+    """The ends of all logs in one file, small enough to be carried."""
+    parts = []
+    for log in sorted(folder.glob("*.txt")):
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LINES_OF_A_LOG:]
+        parts.append("\n".join([f"==> {log.name}", *(line[:500] for line in lines), ""]))
+    path.write_text("\n".join(parts), encoding="utf-8")
 
 
 def machine(device: str) -> Iterator[tuple[str, Any]]:

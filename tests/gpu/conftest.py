@@ -11,7 +11,7 @@ import pytest
 from explicate_server.runtime.devices.cuda import CUDA
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)  # before the bundles are made, which a skipped test does not need
 def device() -> str:
     """As `--device` takes it; without one the test is skipped, with the reason."""
     wanted = os.environ.get("EXPLICATE_TEST_DEVICE", "cuda")

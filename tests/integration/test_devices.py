@@ -1,10 +1,12 @@
 """A server on devices: who serves after one is full, lost or wrong, and what callers and operators are told."""
 
 import asyncio
+import gc
 import json
 import re
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,21 @@ async def test_a_device_that_does_not_give_the_golden_answers_is_left_out(
     with pytest.raises(StartError, match="golden outputs differ by 1 on onnxruntime-toy"):
         async with running_server(tiny_repository, device="toy:0,1"):
             pass
+
+
+async def test_what_a_version_took_of_its_devices_is_given_back_with_it(tiny_repository: Path, toy: ToyKind) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with running_server(tiny_repository, device="toy:0,1") as running:
+            toy.faults[0].most_rows = 0  # failures must not hold on to a session either
+            await asyncio.gather(
+                *(running.inference.Predict(predict_request(TEXT)) for _ in range(20)), return_exceptions=True
+            )
+            sessions = [weakref.ref(instance.runtime) for instance in running.served().batcher.instances]
+        assert [session() for session in sessions] == [None, None]
+    finally:
+        gc.enable()
 
 
 async def test_auto_serves_on_the_cpu_and_tells_why_not_on_the_device(tiny_repository: Path, toy: ToyKind) -> None:

@@ -20,6 +20,7 @@ _EXAMPLES = """examples:
   explicate train food-reviews                  a ready demo: 5,000 food reviews, no download
   explicate train credit                        ready demos on tables: breast-cancer, churn, credit, hdma;
                                                 diabetes (a regression)
+  explicate train credit-additive               credits by a sum over columns, some of them monotone
   explicate train digits                        a ready demo on images: 1,797 handwritten digits
   explicate train --example > my.toml           a config for texts with every option, to edit
   explicate train --example table > my.toml     the same for a table

@@ -139,7 +139,8 @@ class ModelDevice:
 
     device: such as "cuda:1". reason: why it does not serve it; empty if it does. nodes: of the graph as it runs there,
     cpu_nodes: those of them that the CPU runs for it; None where that is not known. lanes: batches at once.
-    out_of_memory: batches that did not fit in its memory and were run in halves.
+    out_of_memory: batches that did not fit in its memory and were run in halves. memory_used_bytes, memory_free_bytes:
+    of its memory now, for all processes; None where its driver does not tell.
     """
 
     device: str
@@ -149,6 +150,8 @@ class ModelDevice:
     cpu_nodes: int | None
     lanes: int
     out_of_memory: int
+    memory_used_bytes: int | None = None
+    memory_free_bytes: int | None = None
 
 
 @dataclass(frozen=True)

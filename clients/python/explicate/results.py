@@ -318,8 +318,7 @@ class Explanation(JsonAnswer):
         for an answer that is not the last.
     segment_map: where the segments of an image lie, else None.
     preview: a guess by the bundle's preview explainer, without intervals; only the first answer of a stream may be one.
-    unspaced_scripts: scripts of the text that are written without spaces, such as "Thai": in them the words are the
-    model's tokens.
+    unspaced_scripts: scripts of the text without spaces, such as "Thai": in them the words are the model's tokens.
     """
 
     features: tuple[Feature, ...]

@@ -33,7 +33,6 @@ from explicate_export.markdown import code, plain, table
 from explicate_export.objectives import InputWords
 from explicate_export.onnx_graph import GraphSource, cannot_load
 from explicate_export.parity import MAX_DIFFERENCE, Scale, largest
-from explicate_export.table.form_words import form_sentence, promise
 from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, check_files, read_held_out
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.modalities.table import TabularModality
@@ -229,7 +228,7 @@ class TableExport(ModelExport):
             words=self.words,
             inputs="rows",
             origin=f"A network for tables, trained from nothing; imputing, scaling and encoding are part of the graph."
-            f"{form_sentence(self.schema)}",
+            f"{_form_sentence(self.schema)}",
             absence=_absence(self.schema),
             sections=(_columns_section(self.schema),),
         )
@@ -315,7 +314,7 @@ def _columns_section(schema: bundle_pb2.TabularSchema) -> str:
             _written(column) or _categories(column),
             column.group,
             "yes" if column.may_be_missing else "no",
-            *((promise(column),) if promises else ()),
+            *((_promise(column),) if promises else ()),
         )
         for column in schema.columns
     ]
@@ -357,3 +356,28 @@ def _absence(schema: bundle_pb2.TabularSchema) -> str:
         "(interventional). The background summarises the training rows and holds none of them. Where columns depend on "
         f"each other this asks the model about rows that do not occur: give such columns a group.{lime}"
     )
+
+
+def _form_sentence(schema: bundle_pb2.TabularSchema) -> str:
+    """What the network lets work together; empty where that is everything."""
+    if schema.form == bundle_pb2.TABULAR_FORM_ADDITIVE:
+        return (
+            " It is a sum of one function for each column or group of columns, which never work together: what a "
+            "column adds depends on that column alone. So its explanations are exact."
+        )
+    if schema.form == bundle_pb2.TABULAR_FORM_PAIRS:
+        pairs = ", ".join(f"{code(pair.first)} with {code(pair.second)}" for pair in schema.pairs)
+        return (
+            " It is a sum of one function for each column or group of columns and one for each of some pairs "
+            f"({pairs or 'none was above chance'}), which the training rows chose."
+        )
+    return ""
+
+
+def _promise(column: bundle_pb2.ColumnSchema) -> str:
+    """What the network promises of a column, such as "raises good"; empty for nothing."""
+    if not column.HasField("monotone"):
+        return ""
+    claim = column.monotone
+    what = f"the probability of {claim.label}" if claim.HasField("label") else "the answer"
+    return f"as it rises, {what} never {'rises' if claim.decreasing else 'falls'}"

@@ -103,7 +103,7 @@ def nodes_beyond_half(model: Any, feeds: Sequence[Feeds]) -> list[str]:
     session = onnxruntime.InferenceSession(told.SerializeToString(), options, providers=["CPUExecutionProvider"])
     beyond: set[str] = set()
     for feed in [*feeds, *filter(None, map(_outlying, feeds))]:
-        values = dict(zip(written, session.run(None, dict(feed)), strict=True)) | feed
+        values = {**feed, **dict(zip(written, session.run(None, dict(feed)), strict=True))}
         beyond |= {name for name, value in values.items() if _is_beyond_half(value)}
     return [node.name for node in model.graph.node if beyond & {*node.input, *node.output}]
 

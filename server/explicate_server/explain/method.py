@@ -22,7 +22,8 @@ class Method:
 
     Attributes:
         name: in kebab-case, as requests name it.
-        version: of the implementation; it changes whenever the same request would get another answer.
+        version: of the implementation; it changes whenever the same request, its defaults filled in, would get another
+            answer.
         build: makes an estimator from a game and max_evaluations.
         players: "distinct-words" if equal words of a text are one player; "words" if each word is its own player, or
             each part of another granularity that was asked for.

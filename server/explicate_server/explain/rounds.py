@@ -47,7 +47,7 @@ class RunSettings:
         top_k: stop once it is certain, for every output, which players have the top_k largest values by size; None
             never stops for that.
         round_growth: each round multiplies the total by this, so that solving stays cheap beside evaluating. The
-            default doubles it every two rounds: 8n, 11.3n, 16n, 22.6n, 32n, …
+            default doubles it every two rounds: 3n, 4.2n, 6n, 8.5n, 12n, …
         round_rows: rounds of this many rows instead, for methods that have no use for early small rounds.
     """
 

@@ -12,8 +12,9 @@ from explicate_bundle.model_inputs import ModelInput
 from explicate_server.call_record import CallRecord, current_call
 from explicate_server.inference.admission import Admission
 from explicate_server.inference.evaluations import ValueStore
-from explicate_server.inference.explain_call import ExplainAnswer, ExplainCall
+from explicate_server.inference.explain_call import ExplainCall
 from explicate_server.inference.explain_options import ExplainOptions, check_options
+from explicate_server.inference.explain_work import ExplainAnswer
 from explicate_server.inference.workers import Workers
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority

@@ -15,7 +15,7 @@ from explicate_bundle.model_inputs import CellValue, ModelInput, TextInput
 from explicate_bundle.objective import Answer
 from explicate_server.explain.quality import Faithfulness, Quality
 from explicate_server.inference.evaluations import Timings
-from explicate_server.inference.explain_call import ExplainAnswer
+from explicate_server.inference.explain_work import ExplainAnswer
 from explicate_server.inference.predictor import PackedAnswer, PredictAnswer
 from explicate_server.modalities.modality import (
     ColumnPlayer,

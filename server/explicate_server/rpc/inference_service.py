@@ -13,7 +13,7 @@ from explicate_bundle.manifest import MODEL_NAME
 from explicate_bundle.model_inputs import ModelInput
 from explicate_server.call_record import caller_of_call, note_version, request_bytes
 from explicate_server.errors import InvalidRequest, Violation
-from explicate_server.inference.explain_call import ExplainAnswer
+from explicate_server.inference.explain_work import ExplainAnswer
 from explicate_server.inference.explainer import Explainer
 from explicate_server.inference.predictor import Predictor
 from explicate_server.inference.shadow import Shadow

@@ -2,12 +2,15 @@
 
 from explicate.v1 import bundle_pb2 as bundle_messages
 from explicate.v1 import model_service_pb2 as model_messages
+from explicate_server.device import Device
 from explicate_server.inference.shadow import Comparison
 from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import Traffic
 from explicate_server.registry.loading import graph_bytes
 from explicate_server.registry.records import ModelEntry, ServedModel, VersionRecord
 from explicate_server.rpc.option_messages import number_of
+from explicate_server.runtime.devices.cuda import CUDA
+from explicate_server.runtime.nvml import open_nvml
 
 
 def model_status(record: VersionRecord) -> model_messages.ModelStatus:
@@ -33,9 +36,10 @@ def model_status(record: VersionRecord) -> model_messages.ModelStatus:
 
 
 def model_devices(served: ServedModel) -> list[model_messages.ModelDevice]:
-    """The devices that a version was to be loaded on, those that serve it first."""
+    """The devices that a version was to be loaded on, those that serve it first. For a thread: drivers are asked."""
     told = [
         model_messages.ModelDevice(
+            **_memory(instance.runtime.device),
             device=instance.name,
             serves=not instance.lost,
             reason=instance.lost or None,
@@ -49,6 +53,15 @@ def model_devices(served: ServedModel) -> list[model_messages.ModelDevice]:
     refused = served.sessions.refused.items()
     told += [model_messages.ModelDevice(device=str(device), reason=reason) for device, reason in refused]
     return sorted(told, key=lambda each: not each.serves)
+
+
+def _memory(device: Device) -> dict[str, int]:
+    """What is told of a device's memory now; nothing where its driver is not there."""
+    nvml = open_nvml() if device.kind == CUDA.name else None
+    reading = nvml.reading(device.number or 0) if nvml else None
+    if reading is None:
+        return {}
+    return {"memory_used_bytes": reading.used_bytes, "memory_free_bytes": reading.free_bytes}
 
 
 def model_labels(entry: ModelEntry) -> list[model_messages.ModelLabel]:

@@ -67,7 +67,7 @@ class ModelServicer(services.ModelServiceServicer):
             limits=self._limits(record),
             model_card=await asyncio.to_thread(_model_card, record) or None,
             runtimes=[model_answers.runtime_trial(trial) for trial in record.loaded.trials] if record.loaded else [],
-            devices=model_answers.model_devices(record.loaded) if record.loaded else [],
+            devices=await asyncio.to_thread(model_answers.model_devices, record.loaded) if record.loaded else [],
             device_reason=(record.loaded.sessions.reason or None) if record.loaded else None,
             labels=model_answers.model_labels(entry),
             traffic=model_answers.traffic(entry.traffic),

@@ -135,7 +135,7 @@ class Instance:
                 tokens = sum(row.count for row in rows) * max(row.length for row in rows)
                 ran.too_many_tokens = min(tokens, ran.too_many_tokens or tokens)
             if len(rows) == 1 or isinstance(error, DeviceLost):
-                ran.answers += [error] * len(rows)
+                ran.answers += [_without_frames(error)] * len(rows)
                 return
             for part in _parts(rows, halves=isinstance(error, DeviceOutOfMemory)):
                 self._unless_lost(part, collate, outputs, ran)
@@ -152,6 +152,12 @@ class Instance:
         if values.shape != (ends[-1], outputs):
             raise ValueError(f"the model answered with shape {values.shape} for {ends[-1]} rows")
         return (values[end - row.count : end] for row, end in zip(rows, ends, strict=True))
+
+
+def _without_frames(error: Exception) -> Exception:
+    """The error alone: its trace holds the frames, those hold the answers, and all of it would hold the session."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
 
 
 def calibrated(

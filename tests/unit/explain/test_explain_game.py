@@ -134,7 +134,7 @@ def test_top_k_stops_before_the_budget() -> None:
     explanation = explain_game(game, 20, top_k=2)
     assert explanation.stop_reason is StopReason.TOP_K
     assert explanation.converged
-    assert explanation.evaluations == 160
+    assert explanation.evaluations == 60
     assert explanation.quality.certain_top_k is not None
     assert explanation.quality.certain_top_k >= 2
 

@@ -121,7 +121,7 @@ def test_an_additive_game_is_exact_from_few_coalitions() -> None:
     explanation = explain_game(lambda coalitions: 3 + coalitions @ slopes, 30, max_evaluations=320, tolerance=0.01)
     assert explanation.values == pytest.approx(slopes, abs=1e-12)
     assert explanation.stop_reason is StopReason.TOLERANCE
-    assert explanation.evaluations == 240
+    assert explanation.evaluations == 90
     assert explanation.quality.held_out_r_squared == pytest.approx(1)
 
 

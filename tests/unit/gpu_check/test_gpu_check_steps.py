@@ -11,7 +11,7 @@ import pytest
 from benchmarks.gpu_check import __main__ as gpu_check
 from benchmarks.gpu_check.__main__ import Check, Step, Steps
 from benchmarks.gpu_check.findings import BEGUN, DONE, Findings
-from benchmarks.gpu_check.findings_table import goals, report, table
+from benchmarks.gpu_check.findings_table import gather_logs, goals, table, write_report
 from benchmarks.gpu_check.outside_commands import DOCKERFILE, image_command, write_metadata
 from explicate_server.runtime.devices.cuda import CUDA
 
@@ -68,6 +68,18 @@ findings.part("behind", lambda: findings.add("x", 1))
     assert steps.left_out == []
 
 
+def test_a_process_that_fails_before_its_first_part_is_a_failure_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = steps_that_run(check(tmp_path), monkeypatch, "raise SystemExit(3)")
+    steps.run(Step("graph a", 60.0))
+    found = Findings.of(tmp_path / "steps" / "graph-a.json")
+    assert "ended with 3 outside its parts" in found.failures["the process"]
+    monkeypatch.undo()
+    steps_that_run(Check(tmp_path, "cpu", ["a"], rehearsed=True), monkeypatch, "").run(Step("graph a", 60.0))
+    assert Findings.of(tmp_path / "steps" / "graph-a.json").failures == {}
+
+
 def test_once_the_time_is_over_no_step_is_begun(tmp_path: Path) -> None:
     steps = Steps(check(tmp_path), minutes=0)
     steps.run(Step("graph a", 60.0))
@@ -80,11 +92,12 @@ def test_a_model_that_was_not_made_is_not_measured(tmp_path: Path, monkeypatch: 
 
     def run(steps: Steps, step: Step) -> None:
         ran.append(step.name)
-        found = Findings.of(tmp_path / "steps" / f"{step.name.replace(' ', '-')}.json")
+        found = Findings.of(tmp_path / "work" / "steps" / f"{step.name.replace(' ', '-')}.json")
         found.note("built", RuntimeError("no") if step.name == "build a" else None)
 
     monkeypatch.setattr(Steps, "run", run)
-    assert not gpu_check.check_all(Check(tmp_path, "cpu", ["a", "b"], rehearsed=True), minutes=1)
+    check = Check(tmp_path / "work", "cpu", ["a", "b"], rehearsed=True)
+    assert not gpu_check.check_all(check, tmp_path, minutes=1)
     assert ran == [
         "build a", "build b", "tests", "graph b", "serve b", "image", "training", "torch b",
     ]  # fmt: skip
@@ -123,10 +136,21 @@ def test_the_table_has_every_figure_and_says_what_failed() -> None:
 
 def test_the_report_is_a_success_only_if_nothing_failed_and_nothing_was_left_out(tmp_path: Path) -> None:
     fine = Findings(tmp_path / "a.json", {"x": 1}, {"part": DONE})
-    assert report(tmp_path, {"a": fine}, device="cpu", times={}, left_out=[])
-    assert not report(tmp_path, {"a": fine}, device="cpu", times={}, left_out=["b"])
+    assert write_report(tmp_path, {"a": fine}, device="cpu", times={}, left_out=[])
+    assert not write_report(tmp_path, {"a": fine}, device="cpu", times={}, left_out=["b"])
     fine.parts["other"] = BEGUN
-    assert not report(tmp_path, {"a": fine}, device="cpu", times={}, left_out=[])
+    assert not write_report(tmp_path, {"a": fine}, device="cpu", times={}, left_out=[])
+
+
+def test_the_ends_of_all_logs_are_carried_in_one_file(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.txt").write_text("".join(f"line {number}\n" for number in range(1000)))
+    (tmp_path / "logs" / "b.txt").write_bytes(b"\xff last\n")
+    gather_logs(tmp_path / "logs", tmp_path / "logs.txt")
+    text = (tmp_path / "logs.txt").read_text(encoding="utf-8")
+    assert "==> a.txt\nline 800\n" in text
+    assert "line 999\n" in text
+    assert "last" in text
 
 
 def test_where_nothing_is_installed_the_subcommands_are_found_by_metadata_that_it_writes(tmp_path: Path) -> None:

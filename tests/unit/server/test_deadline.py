@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from explicate_server.inference.call_deadline import Deadline
+from explicate_server.inference.explain_call import Deadline
 from explicate_server.inference.workers import Workers
 from explicate_server.runtime.batcher import Priority
 

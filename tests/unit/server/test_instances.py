@@ -1,8 +1,10 @@
 """Several devices behind one batcher: full memory, lost and slow devices, and who gets what of them."""
 
 import asyncio
+import gc
 import random
 import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import numpy as np
@@ -17,6 +19,7 @@ from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.device_faults import DeviceLost, DeviceOutOfMemory
 from explicate_server.runtime.instance import Instance
 from explicate_server.runtime.model_runtime import Feeds
+from explicate_server.runtime.queue import Row
 
 POISON = 777  # takes down every device that runs it
 LOST = "CUDA failure 710: device-side assert triggered"
@@ -200,11 +203,32 @@ async def test_a_slow_device_does_not_hold_a_fast_one_back(behind: Behind) -> No
     assert await batcher.wait(tickets[held], timeout_s=None)
 
 
-async def test_each_device_takes_as_many_rows_as_are_short_on_it(behind: Behind) -> None:
-    def rows_in_target(rows: int) -> BatchCost:
-        token_s = TARGET_S / (8 * rows)
-        return BatchCost(fixed_s=0, token_s=token_s, pair_s=0, least_tokens=8, most_tokens=10_000, adapts=False)
+def rows_in_target(rows: int) -> BatchCost:
+    """Of a device on which so many rows of 8 tokens are one short batch."""
+    token_s = TARGET_S / (8 * rows)
+    return BatchCost(fixed_s=0, token_s=token_s, pair_s=0, least_tokens=8, most_tokens=10_000, adapts=False)
 
+
+async def test_callers_get_the_same_rows_whichever_device_serves_them(behind: Behind) -> None:
+    """A slow and a fast device, two callers that always wait: turns are counted in work, not in batches."""
+    slow, fast = FakeDevice(0, held=True), FakeDevice(1, held=True)
+    batcher = behind(slow, fast, costs=[rows_in_target(2), rows_in_target(16)])
+    asked = [
+        asyncio.ensure_future(doubled(batcher, *[number] * 400, priority=Priority.EXPLAIN, caller=str(number)))
+        for number in (1, 2)
+    ]
+    for device in (slow, fast) * 12:
+        await device.running()
+        device.let_through(1)
+    rows = [number for device in (slow, fast) for batch in device.tried for number in batch]
+    assert abs(rows.count(1) - rows.count(2)) <= 2 * 16, "within a batch of the fast one for each caller"
+    assert len(rows) > 12 * 16
+    for device in (slow, fast):
+        device.let_go()
+    assert await asyncio.gather(*asked) == [True, True]
+
+
+async def test_each_device_takes_as_many_rows_as_are_short_on_it(behind: Behind) -> None:
     slow, fast = FakeDevice(0, held=True), FakeDevice(1, held=True)
     batcher = behind(slow, fast, costs=[rows_in_target(2), rows_in_target(16)])
     all_rows = asyncio.ensure_future(doubled(batcher, *range(200), priority=Priority.BULK))
@@ -251,6 +275,22 @@ async def test_a_model_answers_as_long_as_one_of_its_devices_is_not_stuck(behind
     assert batcher.running_s > 0
     devices[0].let_go()
     assert await batcher.wait(tickets[stuck], timeout_s=None)
+
+
+@pytest.mark.parametrize("rows", [rows_of(1), rows_of(1, 2, 3), rows_of(POISON, 2)])
+def test_a_batch_that_failed_does_not_keep_its_session_alive(rows: list[Row]) -> None:
+    """A session holds a device's memory; a cycle with it would hold that until the next collection."""
+    gc.disable()
+    try:
+        device = FakeDevice(most_rows=0)
+        instance = Instance(device)
+        ran = instance.run(rows, collate, outputs=1)
+        assert all(isinstance(answer, Exception) for answer in ran.answers)
+        gone = weakref.ref(device)
+        del device, instance, ran
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_device_that_is_idle_is_not_stuck() -> None:

@@ -66,6 +66,8 @@ def test_the_report_names_the_run_to_take(path: Path, whole: Path) -> None:
     assert "[tune]" not in (whole / "chosen.toml").read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)  # a process of its own, which imports everything again, on a machine that others use
 def test_the_same_seed_suggests_the_same_in_a_study_that_was_killed(path: Path, whole: Path, tmp_path: Path) -> None:
     output = tmp_path / "killed"
     process = subprocess.run([sys.executable, "-m", "support.tuned_table", str(path), str(output)], check=False)

@@ -231,8 +231,9 @@ def test_a_layer_that_normalises_over_a_batch_answers_the_terms_with_what_it_has
         def forward(self, x: Tensor) -> dict[str, Tensor]:
             return {"logits": self.norm(super().forward(x)["logits"])}
 
-    model, steps = Normalised().train(), step_loss(Additivity(1.0))
+    model, steps = Normalised().train(), step_loss(Additivity(1.0), players=Signs(shorter=False))
     steps.loss(model, signs(), step=1)
+    assert len(torch.cat(model.asked)) == 2 * ROWS  # S∪T, S, T and nothing of a fourth of the rows
     assert int(model.norm.num_batches_tracked) == 1  # by the objective's own answers
     assert model.norm.training
     assert steps.figures()["additivity"] == pytest.approx(0, abs=1e-24)

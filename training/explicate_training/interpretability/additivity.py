@@ -6,15 +6,14 @@ additive model, whose explanations need few evaluations, and has no unit, so tha
 model. After ExpO (Plumb and others, NeurIPS 2020) and the interaction loss (Zhang and others, ICLR 2021).
 
 Where absent players make a row shorter, f(S) and f(T) together take as long as f(S∪T), which the objective's own loss
-mostly has asked for already; elsewhere a third of the rows is taken, so that in both cases the price is about one more
-answer for each row.
+mostly has asked for already; elsewhere a third of the rows is taken (a fourth where f(S∪T) must be asked for again), so
+that in all cases the price is about one more answer for each row.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from explicate_training.config.sections import option
@@ -84,10 +83,11 @@ def _unions(step: Step) -> tuple[Tensor, Tensor, Tensor]:
     Half of them are all players. The others are what the loss saw of the row, or, of a row that it saw whole, drawn.
     """
     count = len(step.present)
-    taken = count if step.players.shorter else -(-count // _VIEWS)
+    views = _VIEWS if step.reusable else _VIEWS + 1
+    taken = count if step.players.shorter else -(-count // views)
     chosen = np.sort(step.stream.permutation(count)[:taken])
     present = step.present.cpu().numpy()[chosen]
-    whole: NDArray[np.bool_] = present.all(axis=1)
+    whole = np.asarray(present.all(axis=1))
     # Rows that the loss saw whole come first, so that as many of them as possible count as the whole ones here.
     order = np.lexsort((step.stream.random(taken), np.logical_not(whole)))
     everything = np.zeros(taken, dtype=np.bool_)

@@ -78,7 +78,7 @@ class Layer:
             left[:, features.to(gradient.device)] = 0
             return left
 
-        self.reader.weight.register_hook(masked)
+        self.reader.weight.register_hook(masked)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def importance(self) -> Tensor:
@@ -87,9 +87,9 @@ class Layer:
         if self.kind == "heads":
             value = self.makers[-1].weight
             assert isinstance(value, Tensor)
-            parts = zip(out.split(self.width, dim=1), value.split(self.width, dim=0), strict=True)
+            parts = zip(torch.split(out, self.width, dim=1), torch.split(value, self.width, dim=0), strict=True)
             return torch.stack([torch.linalg.matrix_norm(o @ v) for o, v in parts])
-        sizes = out.reshape(-1, out.shape[-1]).norm(dim=0)
+        sizes: Tensor = torch.linalg.vector_norm(out.reshape(-1, out.shape[-1]), dim=0)
         for maker in self.makers:
             if isinstance(maker, nn.BatchNorm2d):
                 sizes = sizes * maker.weight.abs()
@@ -219,7 +219,7 @@ def _channel_layers(model: nn.Module) -> Iterator[Layer]:
     for name, module in model.named_modules():
         kind = type(module).__name__
         if kind in _RESIDUAL:
-            inner = list(module.layer.children())  # type: ignore[union-attr,operator]
+            inner = list(module.layer.children())
             for place, (first, second) in enumerate(pairwise(inner)):
                 yield _channels(f"{name}.layer.{place}", [first], second)
         elif kind == _INVERTED:

@@ -384,6 +384,8 @@ class ModelDevice(_message.Message):
     CPU_NODES_FIELD_NUMBER: _builtins.int
     LANES_FIELD_NUMBER: _builtins.int
     OUT_OF_MEMORY_FIELD_NUMBER: _builtins.int
+    MEMORY_USED_BYTES_FIELD_NUMBER: _builtins.int
+    MEMORY_FREE_BYTES_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """Its kind and number, such as "cuda:1"; "cpu" has no number."""
     serves: _builtins.bool
@@ -398,6 +400,10 @@ class ModelDevice(_message.Message):
     """Batches that may run at once on it."""
     out_of_memory: _builtins.int
     """Batches that did not fit in its memory and were run in halves."""
+    memory_used_bytes: _builtins.int
+    """Bytes of its memory in use now, by all processes; unset for the CPU, and where its driver does not tell."""
+    memory_free_bytes: _builtins.int
+    """Bytes of its memory that are free now; unset as `memory_used_bytes` is."""
     def __init__(
         self,
         *,
@@ -408,19 +414,29 @@ class ModelDevice(_message.Message):
         cpu_nodes: _builtins.int | None = ...,
         lanes: _builtins.int = ...,
         out_of_memory: _builtins.int = ...,
+        memory_used_bytes: _builtins.int | None = ...,
+        memory_free_bytes: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cpu_nodes", b"_cpu_nodes", "_nodes", b"_nodes", "_reason", b"_reason", "cpu_nodes", b"cpu_nodes", "nodes", b"nodes", "reason", b"reason"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cpu_nodes", b"_cpu_nodes", "_memory_free_bytes", b"_memory_free_bytes", "_memory_used_bytes", b"_memory_used_bytes", "_nodes", b"_nodes", "_reason", b"_reason", "cpu_nodes", b"cpu_nodes", "memory_free_bytes", b"memory_free_bytes", "memory_used_bytes", b"memory_used_bytes", "nodes", b"nodes", "reason", b"reason"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpu_nodes", b"_cpu_nodes", "_nodes", b"_nodes", "_reason", b"_reason", "cpu_nodes", b"cpu_nodes", "device", b"device", "lanes", b"lanes", "nodes", b"nodes", "out_of_memory", b"out_of_memory", "reason", b"reason", "serves", b"serves"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpu_nodes", b"_cpu_nodes", "_memory_free_bytes", b"_memory_free_bytes", "_memory_used_bytes", b"_memory_used_bytes", "_nodes", b"_nodes", "_reason", b"_reason", "cpu_nodes", b"cpu_nodes", "device", b"device", "lanes", b"lanes", "memory_free_bytes", b"memory_free_bytes", "memory_used_bytes", b"memory_used_bytes", "nodes", b"nodes", "out_of_memory", b"out_of_memory", "reason", b"reason", "serves", b"serves"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cpu_nodes: _TypeAlias = _typing.Literal["cpu_nodes"]  # noqa: Y015
     _WhichOneofArgType__cpu_nodes: _TypeAlias = _typing.Literal["_cpu_nodes", b"_cpu_nodes"]  # noqa: Y015
+    _WhichOneofReturnType__memory_free_bytes: _TypeAlias = _typing.Literal["memory_free_bytes"]  # noqa: Y015
+    _WhichOneofArgType__memory_free_bytes: _TypeAlias = _typing.Literal["_memory_free_bytes", b"_memory_free_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__memory_used_bytes: _TypeAlias = _typing.Literal["memory_used_bytes"]  # noqa: Y015
+    _WhichOneofArgType__memory_used_bytes: _TypeAlias = _typing.Literal["_memory_used_bytes", b"_memory_used_bytes"]  # noqa: Y015
     _WhichOneofReturnType__nodes: _TypeAlias = _typing.Literal["nodes"]  # noqa: Y015
     _WhichOneofArgType__nodes: _TypeAlias = _typing.Literal["_nodes", b"_nodes"]  # noqa: Y015
     _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
     _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cpu_nodes) -> _WhichOneofReturnType__cpu_nodes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_free_bytes) -> _WhichOneofReturnType__memory_free_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_used_bytes) -> _WhichOneofReturnType__memory_used_bytes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__nodes) -> _WhichOneofReturnType__nodes | None: ...
     @_typing.overload

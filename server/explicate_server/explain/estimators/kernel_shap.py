@@ -207,11 +207,18 @@ def _with_surrogates(
     return replace(fit, values=values, standard_errors=standard_errors)
 
 
+# Rows a player before the tolerance may stop. Coverage at the stop (`python -m benchmarks.accuracy --stops --floors`)
+# is as good from 3 on as from 8: .960 of all intervals of the text games, .967 of the images', and .954 and .958 of the
+# player with the largest estimate. These games need 10 rows a player and more; those of a model that was fine-tuned for
+# interpretability stop before 8.
+_FLOOR = 3
+
 METHOD = Method(
     name="kernel-shap",
     version="3",
     build=lambda game, _max_evaluations: KernelShap(game),
     default_max_evaluations=lambda n: max(32 * n, LEAST_EVALUATIONS),
+    default_min_evaluations=lambda n: max(_FLOOR * n, LEAST_EVALUATIONS),
     default_tolerance=0.2,
     refines=True,
     previews=True,

@@ -59,7 +59,11 @@ class PreviewExplainer(Term):
         steps = learn(network, run, seed=run.config.training.seed)
         run.explainer = network.eval()
         agreement = agreements(network, run, seed=run.config.training.seed)
-        found = {"steps": steps, "texts": len(agreement), "seconds": round(time.monotonic() - begin_s, 1)}
+        found: dict[str, Any] = {
+            "steps": steps,
+            "texts": len(agreement),
+            "seconds": round(time.monotonic() - begin_s, 1),
+        }
         found["agreement"] = float(np.median(agreement)) if agreement else None
         run.term_figures[self.name] = found
         told = f"{found['agreement']:.2f}" if agreement else "unknown, for no test text is short enough"
@@ -105,7 +109,8 @@ def _loss(
     sums = torch.einsum("tsp,tpc->tsc", torch.from_numpy(present).float().reshape(len(usable), _SETS, -1), guessed)
     wanted = values.reshape(len(usable), _SETS, -1) - empty[:, None]
     spread = (full - empty).square().mean(dim=0).clamp(min=1e-3)
-    return ((sums - wanted).square().mean(dim=(0, 1)) / spread).mean()
+    loss: Tensor = ((sums - wanted).square().mean(dim=(0, 1)) / spread).mean()
+    return loss
 
 
 def guesses(network: ExplainerNetwork, batch: Any, texts: Tensor, total: Tensor) -> Tensor:

@@ -191,6 +191,9 @@ def _device(device: ModelDevice) -> str:
     figures = [f"{device.lanes} {'lane' if device.lanes == 1 else 'lanes'}"]
     if device.nodes is not None:
         figures.insert(0, f"{device.cpu_nodes} of {device.nodes} nodes on the CPU")
+    if device.memory_used_bytes is not None and device.memory_free_bytes is not None:
+        used, free = (f"{part / 2**20:,.0f} MiB" for part in (device.memory_used_bytes, device.memory_free_bytes))
+        figures.append(f"{used} in use, {free} free")
     if device.out_of_memory:
         figures.append(f"{device.out_of_memory:,} batches halved for lack of memory")
     return f"{device.device}: {', '.join(figures)}"
