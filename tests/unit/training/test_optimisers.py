@@ -19,7 +19,7 @@ from explicate_training.table.config import TableConfig
 from explicate_training.text.config import Config, ModelConfig, TrainingConfig
 from explicate_training.text.model import load_text_model
 from explicate_training.train import train
-from support.training_runs import weights
+from support.training_runs import Interruption, to_folder, weights
 
 
 @pytest.fixture
@@ -102,6 +102,17 @@ def test_frozen_weights_do_not_move_until_their_layer_is_unfrozen(text_config: C
     for distance in moved - {0}:  # and then they do
         earliest = min(step for name, step in first_move.items() if distances[name] == distance)
         assert earliest == int(np.ceil(distance * 0.5 * per_epoch))
+
+
+def test_an_interrupted_run_that_unfreezes_resumes_to_the_same_model(text_config: Config) -> None:
+    training = replace(text_config.training, gradual_unfreezing=0.6, layer_lr_decay=0.9, early_stopping_patience=0)
+    whole = train(to_folder(replace(text_config, training=training), "whole"))
+    cut = to_folder(replace(text_config, training=training), "cut")
+    with pytest.raises(KeyboardInterrupt):
+        train(cut, progress=Interruption(at_step=8))  # two of four layers learn then
+    resumed = train(cut, resume=True)
+    for name, weight in weights(whole).items():
+        np.testing.assert_array_equal(weight, weights(resumed)[name])
 
 
 def test_sgd_moves_the_weights_by_rate_times_momentum_sum_of_gradients() -> None:
