@@ -52,6 +52,7 @@ def shape_panels(
         number = column.is_numeric
         at = before.count(number)
         values: NDArray[Any] = (rows.numbers if number else rows.codes)[:, at]
+        asked: NDArray[Any]
         asked, labels = _numbers(values) if number else _codes(values, column)
         grid = rows[np.zeros(len(asked), dtype=np.intp)]
         held: NDArray[Any] = grid.numbers if number else grid.codes
