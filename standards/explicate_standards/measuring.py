@@ -38,7 +38,7 @@ def measure(
     planned = plan(model, rows, metrics)
     done = done_already(model, rows, planned, folder=folder)
     say(planned.sentence(what, done))
-    say("interrupted, the same command goes on where it was")
+    say("if it is interrupted, the same command goes on where it was")
     progress = Progress(what, done, say, stream)
     try:
         return evaluate(model, rows, planned, told=progress.told, folder=folder)

@@ -52,7 +52,6 @@ def shape_panels(
         number = column.is_numeric
         at = before.count(number)
         values: NDArray[Any] = (rows.numbers if number else rows.codes)[:, at]
-        asked: NDArray[Any]
         asked, labels = _numbers(values) if number else _codes(values, column)
         grid = rows[np.zeros(len(asked), dtype=np.intp)]
         held: NDArray[Any] = grid.numbers if number else grid.codes
@@ -96,7 +95,7 @@ def _codes(values: NDArray[np.int64], column: ColumnSchema) -> tuple[NDArray[np.
     return kept, [names[code] for code in kept.tolist()]
 
 
-def _counts(values: NDArray[np.int64], codes: NDArray[np.int64]) -> _Floats:
+def _counts(values: NDArray[np.int64], codes: NDArray[Any]) -> _Floats:
     return np.array([np.count_nonzero(values == code) for code in codes], dtype=np.float64)
 
 
