@@ -122,7 +122,8 @@ def guesses(network: ExplainerNetwork, batch: Any, texts: Tensor, total: Tensor)
     sums = torch.zeros((len(texts), players + 1, of_tokens.shape[2])).scatter_add(1, places, of_tokens)[:, :-1]
     there = torch.arange(players)[None, :, None] < (owners.amax(dim=1) + 1)[:, None, None]
     missing = (total - (sums * there).sum(dim=1)) / there.sum(dim=1)
-    return (sums + missing[:, None]) * there
+    shifted: Tensor = (sums + missing[:, None]) * there
+    return shifted
 
 
 def kernel_sets(counts: NDArray[np.intp], sets: int, stream: np.random.Generator) -> NDArray[np.bool_]:
