@@ -37,16 +37,18 @@ FORBIDDEN = {
 ALLOWED = {
     "explicate_export": {
         "explicate_training.loop.pruned",
+        "explicate_training.table.forms.additive_network",
         "explicate_training.table.network",
+        "explicate_training.table.saved_network",
         "explicate_training.interpretability.texts.explainer_network",
         "explicate_training.text.positions",
     }
 }
 # All that a bundle needs, so that whatever has a graph can write one, and whatever has a file can check it. What signs
-# is an extra, imported where it is used.
+# is an extra, imported where it is used; `regex` cuts texts into words, for server and training alike (`players`).
 OF_THE_BUNDLE = {
     *(*sys.stdlib_module_names, "explicate_bundle", "numpy", "PIL", "google.protobuf", "explicate.v1"),
-    *("cryptography", "model_signing"),
+    *("cryptography", "model_signing", "regex"),
 }
 # Protobuf and gRPC stop at the surface; the manifest is the one message that goes deeper.
 SURFACE = {"app.py", "rpc"}
