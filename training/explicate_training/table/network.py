@@ -1,7 +1,7 @@
 """The network for tables: numbers and category codes in, logits or a value out, everything between inside.
 
 Imputing, missing indicators, scaling, embeddings and the target's unit are layers of the network, so that what is
-exported cannot drift from what was trained. It imports torch and safetensors only.
+exported cannot drift from what was trained. It imports torch only.
 
 A number column enters as a smoothly clipped scaled value and as a piecewise linear encoding between quantiles of the
 training data (Gorishniy, Rubachev, Babenko 2022, "On Embeddings for Numerical Features in Tabular Deep Learning"); the
