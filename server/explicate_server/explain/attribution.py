@@ -120,8 +120,13 @@ class Attribution:
     def with_nothing_for(self, players: int) -> "Attribution":
         """The same with so many players more behind the others, whose value is known to be 0."""
         nothing = np.zeros((len(self.values), players))
-        names = ("values", "standard_errors", "half_widths", "certain_half_widths")
-        return replace(self, **{name: np.hstack((getattr(self, name), nothing)) for name in names})
+        return replace(
+            self,
+            values=np.hstack((self.values, nothing)),
+            standard_errors=np.hstack((self.standard_errors, nothing)),
+            half_widths=np.hstack((self.half_widths, nothing)),
+            certain_half_widths=np.hstack((self.certain_half_widths, nothing)),
+        )
 
     def additivity_gap(self, full: Floats) -> float:
         """|Σ values + baseline − v(N)|, the largest over outputs; NaN for methods that do not promise additivity."""

@@ -7,6 +7,7 @@ Both are asked of the bundle's golden and background rows, of mixtures of them, 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any  # arrays of several types
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,10 @@ class TableGraph:
 
     def _run(self, rows: _Floats, names: Sequence[str]) -> list[_Floats]:
         numbers = self.columns.numbers
-        feeds = {NUMBERS_NAME: rows[:, :numbers].astype(np.float32), CODES_NAME: rows[:, numbers:].astype(np.int64)}
+        feeds: dict[str, NDArray[Any]] = {
+            NUMBERS_NAME: rows[:, :numbers].astype(np.float32),
+            CODES_NAME: rows[:, numbers:].astype(np.int64),
+        }
         return self.graph.run({name: feed for name, feed in feeds.items() if feed.shape[1]}, names)
 
 

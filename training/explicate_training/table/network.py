@@ -168,9 +168,9 @@ class TabularNetwork(TableNetwork):
         """See TableNetwork."""
         size = self.config.embedding_size
         first = (
-            self.first.weight.unflatten(1, (-1, size)).movedim(1, 0).flatten(1)
+            self.first.weight.reshape(self.config.members, -1, size, self.config.width).movedim(1, 0).flatten(1)
         )  # [features, members * size * width]
-        path = self.linear_path.weight.unflatten(1, (-1, size)).movedim(1, 0).flatten(1)
+        path = self.linear_path.weight.reshape(self.config.outputs, -1, size).movedim(1, 0).flatten(1)
         return torch.cat((first, path), dim=1)
 
     @torch.no_grad()

@@ -100,7 +100,7 @@ def _coefficients(n: int) -> Floats:
     # w(s) = s! (n − 1 − s)! / n! for a player that joins s others.
     weights = np.array([1 / (n * comb(n - 1, size)) for size in range(n)])
     joined, missed = weights[np.maximum(sizes - 1, 0)], weights[np.minimum(sizes, n - 1)]
-    return np.where(present, joined, -missed)
+    return np.asarray(np.where(present, joined, -missed), dtype=np.float64)
 
 
 def _of_sigmoids(added: AddedGame) -> Floats:

@@ -82,12 +82,16 @@ class AdditiveNetwork(TableNetwork):
         self.dropout = nn.Dropout(columns.dropout)
         inputs = torch.tensor([len(term) * size for term in terms])[:, None, None]
         wide = (columns.members, len(terms), longest * size)
-        self.first = nn.Parameter(self._drawn((*wide, columns.width), (3 / inputs).sqrt(), self.rising_inputs))
+        self.first = nn.Parameter(
+            self._drawn((*wide, columns.width), (3 / inputs).sqrt(), self.get_buffer("rising_inputs"))
+        )
         self.first_bias = nn.Parameter(torch.zeros(columns.members, len(terms), 1, columns.width))
-        self.path = nn.Parameter(self._drawn((*wide, columns.outputs), (1 / inputs).sqrt(), self.rising_inputs))
+        self.path = nn.Parameter(
+            self._drawn((*wide, columns.outputs), (1 / inputs).sqrt(), self.get_buffer("rising_inputs"))
+        )
         narrow = (columns.members, len(terms), columns.width, columns.outputs)
-        still = torch.full((len(terms), 1, 1), 1 / math.sqrt(columns.width)) * self.rising
-        self.last = nn.Parameter(self._drawn(narrow, still, self.rising))
+        still = torch.full((len(terms), 1, 1), 1 / math.sqrt(columns.width)) * self.get_buffer("rising")
+        self.last = nn.Parameter(self._drawn(narrow, still, self.get_buffer("rising")))
         self.total = Bias(columns.outputs)
 
     def _number_embedding(self) -> NumberEmbedding:
@@ -125,14 +129,15 @@ class AdditiveNetwork(TableNetwork):
 
     def first_layers(self) -> Tensor:
         """See TableNetwork."""
-        weights = torch.cat((self.first, self.path), dim=3).unflatten(2, (-1, self.config.embedding_size))
+        members, terms, inputs, wide = (weights := torch.cat((self.first, self.path), dim=3)).shape
+        size = self.config.embedding_size
+        weights = weights.reshape(members, terms, inputs // size, size, wide)
         of_places = weights.movedim(0, 2).flatten(2)  # [terms, longest, weights]
         features = self.config.number_features + len(self.config.category_counts)
         squares = of_places.new_zeros(features + 1, of_places.shape[2])
         # Of a feature of several terms, all that reads it: as one vector its length is that of them all.
-        return (squares.index_add(0, self.get_buffer("places").flatten(), of_places.flatten(0, 1) ** 2) + 1e-24).sqrt()[
-            :-1
-        ]
+        read: Tensor = squares.index_add(0, self.get_buffer("places").flatten(), of_places.flatten(0, 1) ** 2)[:-1]
+        return (read + 1e-24).sqrt()
 
     @torch.no_grad()
     def stop_reading(self, features: Sequence[int]) -> None:
