@@ -7,7 +7,7 @@ Both are asked of the bundle's golden and background rows, of mixtures of them, 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any  # numbers and codes
+from typing import Any  # arrays of several types
 
 import numpy as np
 from numpy.typing import NDArray

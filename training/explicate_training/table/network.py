@@ -167,8 +167,10 @@ class TabularNetwork(TableNetwork):
     def first_layers(self) -> Tensor:
         """See TableNetwork."""
         size = self.config.embedding_size
-        first = torch.unflatten(self.first.weight, 1, (-1, size)).movedim(1, 0).flatten(1)  # [features, weights]
-        path = torch.unflatten(self.linear_path.weight, 1, (-1, size)).movedim(1, 0).flatten(1)
+        first = (
+            self.first.weight.reshape(self.config.members, -1, size, self.config.width).movedim(1, 0).flatten(1)
+        )  # [features, members * size * width]
+        path = self.linear_path.weight.reshape(self.config.outputs, -1, size).movedim(1, 0).flatten(1)
         return torch.cat((first, path), dim=1)
 
     @torch.no_grad()

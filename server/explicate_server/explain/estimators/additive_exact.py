@@ -87,7 +87,7 @@ def _enumerated(added: AddedGame, n: int) -> Floats:
     parts = [added.table(slice(first, first + rows)) for first in range(0, len(added.weights), rows)]
     table = np.sum(parts, axis=0)
     if n > _MOST_TABULATED:
-        return np.asarray(shapley_values(table))
+        return shapley_values(table)
     return np.asarray((_coefficients(n) @ table).T)
 
 
@@ -100,7 +100,7 @@ def _coefficients(n: int) -> Floats:
     # w(s) = s! (n − 1 − s)! / n! for a player that joins s others.
     weights = np.array([1 / (n * comb(n - 1, size)) for size in range(n)])
     joined, missed = weights[np.maximum(sizes - 1, 0)], weights[np.minimum(sizes, n - 1)]
-    return np.asarray(np.where(present, joined, -missed))
+    return np.asarray(np.where(present, joined, -missed), dtype=np.float64)
 
 
 def _of_sigmoids(added: AddedGame) -> Floats:

@@ -68,7 +68,7 @@ def _waves(furthest: float) -> tuple[Floats, Floats]:
     odd = np.arange(1, max(2, math.ceil(highest * period / (2 * math.pi))) + 1, 2)
     frequencies = 2 * np.pi * odd / period
     sizes = 2 * frequencies / np.sinh(np.pi * frequencies) / odd
-    return frequencies.astype(np.float64), np.asarray(sizes, dtype=np.float64)
+    return np.asarray(frequencies, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
 
 
 def _products_of_others(factors: _Complex) -> _Complex:

@@ -129,13 +129,15 @@ class AdditiveNetwork(TableNetwork):
 
     def first_layers(self) -> Tensor:
         """See TableNetwork."""
-        weights = torch.unflatten(torch.cat((self.first, self.path), dim=3), 2, (-1, self.config.embedding_size))
+        members, terms, inputs, wide = (weights := torch.cat((self.first, self.path), dim=3)).shape
+        size = self.config.embedding_size
+        weights = weights.reshape(members, terms, inputs // size, size, wide)
         of_places = weights.movedim(0, 2).flatten(2)  # [terms, longest, weights]
         features = self.config.number_features + len(self.config.category_counts)
         squares = of_places.new_zeros(features + 1, of_places.shape[2])
         # Of a feature of several terms, all that reads it: as one vector its length is that of them all.
-        summed: Tensor = squares.index_add(0, self.get_buffer("places").flatten(), of_places.flatten(0, 1) ** 2)
-        return (summed + 1e-24).sqrt()[:-1]
+        read: Tensor = squares.index_add(0, self.get_buffer("places").flatten(), of_places.flatten(0, 1) ** 2)[:-1]
+        return (read + 1e-24).sqrt()
 
     @torch.no_grad()
     def stop_reading(self, features: Sequence[int]) -> None:
