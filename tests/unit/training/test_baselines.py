@@ -114,7 +114,7 @@ def test_the_best_stage_is_the_one_that_is_answered() -> None:
     losses = []
     for rate in (0.03, 0.1):
         for leaves in (6, 31):
-            trees = boosted_trees._fit(parts[0], 3, learning_rate=rate, leaves=leaves, seed=0)
+            trees = boosted_trees._fit(parts[0], 3, learning_rate=rate, leaves=leaves, seed=0, monotone={})
             losses += [
                 -np.log(share[np.arange(200), parts[1].targets]).mean()
                 for share in trees.staged_predict_proba(boosted_trees._matrix(parts[1].encoded))

@@ -189,6 +189,17 @@ def test_slices_are_told_the_worst_first_and_say_when_they_are_not_as_all() -> N
     assert [one.name for one in slices(groups, 1 - right, large_is_bad=True)] == ["bad", "mixed"]
 
 
+def test_a_slice_that_is_always_told_is_told_behind_many_that_are_worse() -> None:
+    right = np.array([0.0] * 80 + [1.0] * 20)
+    groups = {f"bad {number:02}": np.arange(100) < 80 - number for number in range(15)} | {
+        "asked": np.arange(100) >= 80
+    }
+    assert "asked" not in [one.name for one in slices(groups, right, large_is_bad=False)]
+    found = [one.name for one in slices(groups, right, large_is_bad=False, always={"asked"})]
+    assert len(found) == 12
+    assert found[-1] == "asked"
+
+
 def test_thirds_leave_out_what_is_missing() -> None:
     parts = dict(thirds(np.array([1.0, 2.0, 3.0, np.nan, 4.0, 5.0, 6.0]), ("low", "middle", "high")))
     assert {name: rows.sum() for name, rows in parts.items()} == {

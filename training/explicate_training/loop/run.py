@@ -160,6 +160,10 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Groups of test rows to measure apart, bool [rows] each, by what they are."""
         return {}
 
+    def always_told(self) -> set[str]:
+        """Those of them that the report tells however well the model does on them."""
+        return set()
+
     def shown(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002 - what it shows of the answers
         """What the report shows besides."""
         return {}
@@ -264,7 +268,12 @@ class Run(ABC, Generic[AnyOf, Part]):
             config_toml=config_toml,
             title=Path(self.config.data.origin).stem,
             explanations=self._explanations(test),
-            slices=slices(self.groups(), self.task.sliced_by_row(test, self.labels), large_is_bad=large_is_bad),
+            slices=slices(
+                self.groups(),
+                self.task.sliced_by_row(test, self.labels),
+                large_is_bad=large_is_bad,
+                always=self.always_told(),
+            ),
             sliced=word,
             forgetting=forgotten,
             easier=easier,

@@ -1,6 +1,6 @@
 """Parts of the test rows on which the model is worse or better than on all: where to look before it is trusted."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any  # numbers of any type
 
@@ -29,14 +29,19 @@ class Slice:
 
 
 def slices(
-    groups: Mapping[str, NDArray[np.bool_]], measured: NDArray[np.float64], *, large_is_bad: bool
+    groups: Mapping[str, NDArray[np.bool_]],
+    measured: NDArray[np.float64],
+    *,
+    large_is_bad: bool,
+    always: Collection[str] = (),
 ) -> list[Slice]:
-    """The groups of rows, the worst first; those of fewer than 20 rows, or of all, tell nothing.
+    """Up to 12 groups of rows, the worst first; those of fewer than 20 rows, or of all, tell nothing.
 
     Args:
         groups: which rows a group has, bool [rows], by its name.
         measured: of each row, such as 1 for a right answer, float64 [rows]; a group has its mean.
         large_is_bad: whether it is an error.
+        always: groups that are told however good they are.
     """
     everywhere = float(measured.mean())
     found = [
@@ -45,7 +50,10 @@ def slices(
         if _FEWEST_ROWS <= inside.sum() < len(measured)
     ]
     sign = -1 if large_is_bad else 1
-    return sorted(found, key=lambda one: (sign * one.value, one.name))[:_MOST_SHOWN]
+    ranked = sorted(found, key=lambda one: (sign * one.value, one.name))
+    wanted = [one for one in ranked if one.name in always]
+    shown = {one.name for one in [*wanted, *(one for one in ranked if one not in wanted)][:_MOST_SHOWN]}
+    return [one for one in ranked if one.name in shown or one in wanted]
 
 
 def _slice(name: str, measured: NDArray[np.float64], everywhere: float) -> Slice:

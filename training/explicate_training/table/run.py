@@ -1,7 +1,7 @@
 """What a run on a table does at each stage."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import count
@@ -35,7 +35,7 @@ from explicate_training.table.boosted_trees import boosted_trees_outputs
 from explicate_training.table.cleaning import REASONS, clean_table
 from explicate_training.table.column_types.column_typing import type_table
 from explicate_training.table.config import TableConfig, TableTrainingConfig
-from explicate_training.table.data import Table, read_table
+from explicate_training.table.data import Column, Table, read_table
 from explicate_training.table.encoding import date_places, encode, learn_schema
 from explicate_training.table.fitting import TableExamples, fit_table, new_network, predict_table
 from explicate_training.table.forms.additive_network import AdditiveNetwork, AdditiveNetworkConfig
@@ -233,19 +233,12 @@ class TableRun(Run[TableConfig, Table]):
 
     def groups(self) -> dict[str, NDArray[np.bool_]]:
         """By category, and by thirds of each number."""
-        found: dict[str, NDArray[np.bool_]] = {}
-        for column in self.splits.test.columns:
-            parts: Iterable[tuple[str, NDArray[np.bool_]]]
-            if column.type == "date":
-                parts = thirds(column.values, ("early", "middle", "late"), date_text)
-            elif column.type == "number":
-                parts = thirds(column.values, ("low", "middle", "high"))
-            else:
-                names = dict.fromkeys(value for value in column.values if value is not None)
-                parts = ((name, column.values == name) for name in names)
-            found |= {f"{column.name}: {name}": rows for name, rows in parts}
-            found[f"{column.name}: missing"] = column.missing()
-        return found
+        return {name: rows for column in self.splits.test.columns for name, rows in _groups_of(column)}
+
+    def always_told(self) -> set[str]:
+        """Those of forbidden columns, which may have found another way into the model."""
+        forbidden = [column for column in self.splits.test.columns if column.name in self._forbidden]
+        return {name for column in forbidden for name, _ in _groups_of(column)}
 
     def write_model(self, folder: Path) -> None:
         """Writes the network, and what explanations need to know of the training rows."""
@@ -316,3 +309,17 @@ class TableRun(Run[TableConfig, Table]):
     def curves(self) -> dict[str, str]:
         """Where a table's are others."""
         return dict(self.task.table_curves or self.task.curves)
+
+
+def _groups_of(column: Column) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """The rows of a table by what a column has in them."""
+    parts: Iterable[tuple[str, NDArray[np.bool_]]]
+    if column.type == "date":
+        parts = thirds(column.values, ("early", "middle", "late"), date_text)
+    elif column.type == "number":
+        parts = thirds(column.values, ("low", "middle", "high"))
+    else:
+        names = dict.fromkeys(value for value in column.values if value is not None)
+        parts = ((name, column.values == name) for name in names)
+    yield from ((f"{column.name}: {name}", rows) for name, rows in parts)
+    yield f"{column.name}: missing", column.missing()
