@@ -28,7 +28,7 @@ OBJECTIVES = ("two", "three", "labels", "value")
 ROW = {"price": 10.0, "income": 55.0, "city": "oslo", "since": "2020-05-01", "size": 3.0}
 
 
-def write_customers(path: Path, rows: int = 240) -> None:
+def write_customers(path: Path, rows: int = 360) -> None:
     """Rows with missing cells, a date, and labels of every objective; sex has no effect but is in the file."""
     stream = np.random.default_rng(0)
     with path.open("w", newline="", encoding="utf-8") as file:
