@@ -51,7 +51,7 @@ shape: $(READY)  ## the shape of the code beside what it was; fails when a red c
 	@$(BIN)/python -m tools.shape $(if $(RECORD),--record $(RECORD))
 
 test: check-protos lint  ## what CI runs: stub drift, lint, types, tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal  # one thread each: two processes fill two cores
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal  # one thread each, and some of them wait: three fill two cores
 
 soak: $(READY)  ## swaps, loads and nonsense in full counts, with their figures: half an hour
 	@PYTHONPATH=tests $(BIN)/python -m support.faults.soak $(SOAKS)

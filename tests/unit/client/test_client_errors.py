@@ -13,6 +13,7 @@ from google.rpc import error_details_pb2
 
 import explicate
 from explicate import errors
+from explicate._wire.rpc_errors import from_rpc_error
 from explicate.errors import ErrorDetails, ServerError
 from support.canned.canned_server import bad_request, rich_status
 
@@ -176,3 +177,31 @@ def test_errors_survive_a_copy_as_between_processes():
     error = copy.copy(explicate.NotFound("gone", details))
     assert isinstance(error, ServerError)
     assert (str(error), error.details) == ("gone", details)
+
+
+class Ended(grpc.RpcError):
+    """A call that was cancelled, with gRPC's own words."""
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+
+    def code(self):
+        return grpc.StatusCode.CANCELLED
+
+    def details(self):
+        return self._words
+
+    def trailing_metadata(self):
+        return ()
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("CANCELLED", explicate.Unavailable),  # what a server that stops says of calls that came meanwhile
+        ("Locally cancelled by application!", explicate.Cancelled),
+        ("Channel closed!", explicate.Cancelled),
+    ],
+)
+def test_a_call_that_the_server_cancelled_is_unavailable_and_one_that_we_did_is_cancelled(words, kind):
+    assert type(from_rpc_error(Ended(words), "127.0.0.1:1")) is kind

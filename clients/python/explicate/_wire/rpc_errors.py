@@ -19,6 +19,9 @@ from explicate.errors import ErrorDetails, ServerError
 
 _Detail = TypeVar("_Detail", bound=Message)
 
+# gRPC's words where this process cancelled the call, or closed its channel (grpc/_channel.py). Else the server did:
+# what comes in while it stops is cancelled with its connection.
+_CANCELLED_HERE = frozenset({"Locally cancelled by application!", "Channel closed!", "Channel closed due to fork"})
 DETAILS_KEY = "grpc-status-details-bin"  # the trailing metadata that carries google.rpc.Status
 
 _CLASS_OF_CODE: dict[grpc.StatusCode, type[ServerError]] = {
@@ -114,6 +117,8 @@ def _from_grpc_itself(code: grpc.StatusCode, text: str, target: str) -> ServerEr
     if code is grpc.StatusCode.UNAVAILABLE:
         cause = text.rpartition(": ")[2].rstrip("]")  # gRPC tells the whole way down to it, in brackets at times
         return errors.Unavailable(f"cannot reach a server at {target} ({cause}); is it running there?", details)
+    if code is grpc.StatusCode.CANCELLED and text not in _CANCELLED_HERE:
+        return errors.Unavailable(f"the server at {target} ended the call, as one does that stops", details)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return errors.DeadlineExceeded(
             f"no answer from {target} in time; give it longer, or see whether a server runs there", details
