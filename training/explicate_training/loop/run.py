@@ -31,7 +31,7 @@ from explicate_training.loop.training_device import placement
 from explicate_training.loop.verdict import always_alike, judged, verdict
 from explicate_training.report.explanations import Explanations, Game, explain_rows
 from explicate_training.report.report import write_report
-from explicate_training.report.slices import slices
+from explicate_training.report.slices import Slice, slices
 from explicate_training.run_directory import tool_versions, write_held_out, write_json, write_run
 from explicate_training.tasks.decision import decision_offsets, fold_offsets, shift_bias
 from explicate_training.tasks.task import Evaluation, Task
@@ -164,6 +164,10 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Those of them that the report tells however well the model does on them."""
         return set()
 
+    def _slices(self, test: Evaluation) -> list[Slice]:
+        by_row = self.task.sliced_by_row(test, self.labels)
+        return slices(self.groups(), by_row, large_is_bad=self.task.sliced[1], always=self.always_told())
+
     def shown(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002 - what it shows of the answers
         """What the report shows besides."""
         return {}
@@ -254,7 +258,6 @@ class Run(ABC, Generic[AnyOf, Part]):
             write_json(folder / f"{name}.json", content)
         write_run(folder, description)
         test, counted = evaluations["test"], self.config.data.counted
-        word, large_is_bad = self.task.sliced
         write_report(
             folder / "report.html",
             self.template,
@@ -268,13 +271,8 @@ class Run(ABC, Generic[AnyOf, Part]):
             config_toml=config_toml,
             title=Path(self.config.data.origin).stem,
             explanations=self._explanations(test),
-            slices=slices(
-                self.groups(),
-                self.task.sliced_by_row(test, self.labels),
-                large_is_bad=large_is_bad,
-                always=self.always_told(),
-            ),
-            sliced=word,
+            slices=self._slices(test),
+            sliced=self.task.sliced[0],
             forgetting=forgotten,
             easier=easier,
             thresholds=self.task.thresholds(test, self.labels),
