@@ -71,10 +71,18 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         log.info("models run on %s", place(settings.device, runtime=settings.runtime))
     except DeviceUnavailable as error:
+        _write_log()
         raise UsageError(str(error)) from None
     try:
         # The fits are small; BLAS threads would only take cores from the model, and sums would depend on their number.
         with threadpool_limits(limits=1, user_api="blas"):
             return asyncio.run(serve(settings))
     except StartError as error:
+        _write_log()
         raise _ServeError(str(error)) from None
+
+
+def _write_log() -> None:
+    """Let the sentence that ends the command come behind the lines of the log, which another thread writes."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()

@@ -1,6 +1,7 @@
 """Whole studies on a tiny table: trials are ordinary runs, and a study goes on after whatever ended it."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -70,7 +71,10 @@ def test_the_report_names_the_run_to_take(path: Path, whole: Path) -> None:
 @pytest.mark.timeout(300)  # a process of its own, which imports everything again, on a machine that others use
 def test_the_same_seed_suggests_the_same_in_a_study_that_was_killed(path: Path, whole: Path, tmp_path: Path) -> None:
     output = tmp_path / "killed"
-    process = subprocess.run([sys.executable, "-m", "support.tuned_table", str(path), str(output)], check=False)
+    tests = str(Path(__file__).parents[2])
+    paths = os.pathsep.join(filter(None, [tests, os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", "support.tuned_table", str(path), str(output)]
+    process = subprocess.run(command, check=False, env=os.environ | {"PYTHONPATH": paths})
     assert process.returncode == -9
     assert len(open_trials(output)) == 2
     study = open_study(path, OPTIONS, TUNE, output=output)
