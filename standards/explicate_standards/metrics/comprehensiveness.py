@@ -11,7 +11,8 @@ gives that model on that input. All orders are searched exactly up to 10 players
 a beam of 5. 1 is the most that removal can do, 0 the least.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,30 +167,38 @@ def _normalised_sentence(told: Told) -> str:
 
 _ROWS = 2.0 * len(SHARES) * (1 + RANKINGS)
 
-COMPREHENSIVENESS = Metric(
-    id="comprehensiveness",
-    title="Comprehensiveness",
-    definition="how much more the answer falls without the named parts than without random ones",
-    measure=lambda subject: measure(subject, alone=False),
-    statistics=(
-        Statistic(key="gain", better="higher"),
-        Statistic(name="value", key="value"),
-        Statistic(name="random", key="random"),
-    ),
-    rows=lambda _n: _ROWS / 2,
+
+def _of_removal(
+    name: str, definition: str, *, alone: bool, better: Literal["higher", "lower"], sentence: Callable[[Told], str]
+) -> Metric:
+    """One of the two: what happens without the named parts, or with them `alone`."""
+    return Metric(
+        id=name,
+        title=name.capitalize(),
+        definition=definition,
+        measure=lambda subject: measure(subject, alone=alone),
+        statistics=(
+            Statistic(key="gain", better=better),
+            Statistic(name="value", key="value"),
+            Statistic(name="random", key="random"),
+        ),
+        rows=lambda _n: _ROWS / 2,
+        sentence=sentence,
+    )
+
+
+COMPREHENSIVENESS = _of_removal(
+    "comprehensiveness",
+    "how much more the answer falls without the named parts than without random ones",
+    alone=False,
+    better="higher",
     sentence=_comprehensiveness_sentence,
 )
-SUFFICIENCY = Metric(
-    id="sufficiency",
-    title="Sufficiency",
-    definition="how much more the answer falls with the named parts alone than with random ones alone; less is better",
-    measure=lambda subject: measure(subject, alone=True),
-    statistics=(
-        Statistic(key="gain", better="lower"),
-        Statistic(name="value", key="value"),
-        Statistic(name="random", key="random"),
-    ),
-    rows=lambda _n: _ROWS / 2,
+SUFFICIENCY = _of_removal(
+    "sufficiency",
+    "how much more the answer falls with the named parts alone than with random ones alone; less is better",
+    alone=True,
+    better="lower",
     sentence=_sufficiency_sentence,
 )
 NORMALISED = Metric(

@@ -96,23 +96,7 @@ def _answers(run: Asked, rows: Sequence[int], share: float, stream: np.random.Ge
     players = run.players()
     batch = players.ready(run.batch_of("test", rows), stream)
     counts = players.counts(batch).numpy()
-    return _answered(run, players, batch, np.arange(len(rows)), of_share(counts, share, stream))
-
-
-def _answered(
-    run: Asked, players: Players, batch: Batch, rows: NDArray[np.intp], present: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Answers to views of rows, float64 [views, outputs]."""
-    of, there = torch.from_numpy(rows), torch.from_numpy(present)
-    found: NDArray[np.float64] | None = None
-    for group in players.groups(batch, of, there):
-        inputs = players.shown(batch, of[group], there[group])
-        own = run.answers_to({name: value for name, value in inputs.items() if name not in players.extra})
-        if found is None:
-            found = np.empty((len(rows), own.shape[1]))
-        found[group.numpy()] = own
-    assert found is not None
-    return found
+    return players.answered(run.answers_to, batch, np.arange(len(rows)), of_share(counts, share, stream))
 
 
 @torch.no_grad()
@@ -133,7 +117,7 @@ def additive_fits(run: Asked, *, seed: int) -> dict[str, list[float]]:
         if not _FEWEST_PLAYERS <= count <= _MOST_PLAYERS:
             continue
         present = drawn(np.full(_VIEWS_A_PLAYER * count + _VIEWS, count), stream)
-        answers = _answered(run, players, batch, np.zeros(len(present), dtype=np.intp), present)
+        answers = players.answered(run.answers_to, batch, np.zeros(len(present), dtype=np.intp), present)
         centred = run.task.centred(torch.from_numpy(answers)).numpy()
         for space, values in (("logit", centred), ("probability", run.task.scores(answers))):
             if (r2 := held_out_r2(present, values)) is not None:

@@ -1,7 +1,8 @@
 """How rows are shown to a model with some of their players absent, as a server shows them: what each kind provides."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any  # numbers of any width
 
 import numpy as np
 import torch
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Batch = Mapping[str, Tensor]
+AnswersTo = Callable[[Mapping[str, Tensor]], NDArray[np.floating[Any]]]
+"""A model's answers float [views, outputs] to its inputs."""
 
 
 class Players(ABC):
@@ -37,6 +40,21 @@ class Players(ABC):
     def groups(self, batch: Batch, rows: Tensor, present: Tensor) -> list[Tensor]:  # noqa: ARG002 - most are one
         """Which views the model reads together, int64 each."""
         return [torch.arange(len(rows), device=rows.device)]
+
+    def answered(
+        self, answers_to: AnswersTo, batch: Batch, rows: NDArray[np.intp], present: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """A model's answers float64 [views, outputs] to views of rows, `present` bool [views, players]."""
+        of, there = torch.from_numpy(rows), torch.from_numpy(present)
+        found: NDArray[np.float64] | None = None
+        for group in self.groups(batch, of, there):
+            inputs = self.shown(batch, of[group], there[group])
+            own = answers_to({name: value for name, value in inputs.items() if name not in self.extra})
+            if found is None:
+                found = np.empty((len(rows), own.shape[1]))
+            found[group.numpy()] = own
+        assert found is not None
+        return found
 
 
 def drawn(counts: NDArray[np.intp], stream: np.random.Generator) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 It is a function of seed and epoch alone, so that a resumed run sees the batches of the uninterrupted one.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any  # rows of whatever kind
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 
-class EpochOrder(Sampler[Any]):
+class EpochOrder(Sampler[Any], ABC):
     """An order of rows that is a function of seed and epoch alone; the Trainer says which epoch is next."""
 
     def __init__(self, *, seed: int) -> None:
@@ -23,8 +24,9 @@ class EpochOrder(Sampler[Any]):
         """Chooses the epoch that the next iteration is for; the Trainer calls it."""
         self._epoch = epoch
 
+    @abstractmethod
     def __len__(self) -> int:
-        raise NotImplementedError
+        """Places in an epoch."""
 
     def stream(self) -> np.random.Generator:
         """The random numbers of this epoch."""

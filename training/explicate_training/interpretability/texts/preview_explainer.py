@@ -153,15 +153,7 @@ def _answers(run: Any, batch: Any, rows: NDArray[np.intp], present: NDArray[np.b
     players, most = run.players(), int(batch["players"].max()) + 1
     wide = np.zeros((len(present), most), dtype=np.bool_)
     wide[:, : present.shape[1]] = present
-    of, there = torch.from_numpy(rows), torch.from_numpy(wide)
-    found: NDArray[np.float64] | None = None
-    for group in players.groups(batch, of, there):
-        inputs = players.shown(batch, of[group], there[group])
-        own = run.answers_to({name: value for name, value in inputs.items() if name not in players.extra})
-        if found is None:
-            found = np.empty((len(rows), own.shape[1]))
-        found[group.numpy()] = own
-    assert found is not None
+    found = players.answered(run.answers_to, batch, rows, wide)
     centred = run.task.centred(torch.from_numpy(found)).numpy()
     return torch.from_numpy(np.concatenate([centred, run.task.scores(found)], axis=1).astype(np.float32))
 
