@@ -1,5 +1,7 @@
 """Fixtures shared by the tests of all packages."""
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,3 +48,12 @@ def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from support.tiny_bundle import build_tiny_repository  # torch, only for the tests that need a bundle
 
     return build_tiny_repository(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def no_cycle_collection() -> Iterator[None]:
+    """A freed version must be in no cycle: collecting them would stop the whole server."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

@@ -22,19 +22,13 @@ from explicate_studies.choice import Goals, Measured, Tried, choose, pareto
 from explicate_studies.space import told, with_point
 from explicate_studies.study import Study
 from explicate_training.config.config_file import format_config
+from explicate_training.report.figures import STYLE
 from explicate_training.report.report import data_uri
 from explicate_training.run_directory import write_json
 
 CHOSEN_CONFIG = "chosen.toml"
 REPORT, SUMMARY = "report.html", "study.json"
 _ALL, _KEPT, _TAKEN, _OUT = "#5b7db1", "#2f6d31", "#c0504d", "#aaaaaa"
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "explicate",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
 _RUNS_PER_DIMENSION = 2  # from which importance is told
 _FEWEST_RUNS = 8
 
@@ -125,7 +119,7 @@ def curve(found: Findings, goals: Goals) -> str:
     """An SVG drawing of all trials with intervals, the Pareto set joined and the chosen one ringed; "" without any."""
     if not found.tried:
         return ""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 4.4), layout="constrained")
         axes: Any = figure.add_subplot()
         axes.set(xlabel="evaluations a player" if goals.cost else "trial", ylabel=f"{goals.metric}, validation")

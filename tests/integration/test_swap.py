@@ -3,9 +3,7 @@ nothing.
 """
 
 import asyncio
-import gc
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +16,6 @@ from explicate.v1 import model_service_pb2_grpc as services
 from support.bundle_edits import edit_manifest
 from support.harness import TEXT, Running, explain_request, gate, predict_request, running_server, until
 from support.versions import break_golden, copy_with_constant_version, is_constant, publish_copy
-
-
-@pytest.fixture
-def no_cycle_collection() -> Iterator[None]:
-    """A freed version must be in no cycle: collecting them would stop the whole server."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.fixture

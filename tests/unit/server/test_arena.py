@@ -1,8 +1,6 @@
 """What becomes of a session's memory: spare pieces after a batch that did not fit, and all of it with the session."""
 
-import gc
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +71,6 @@ def test_another_fault_gives_nothing_back(runtime: OnnxRuntime, feeds: Feeds, mo
 
 def test_the_arena_of_a_device_is_named_by_its_number() -> None:
     assert _shrinking(Device("cuda", 2)).get_run_config_entry(SHRINK) == "gpu:2"
-
-
-@pytest.fixture
-def no_cycle_collection() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.usefixtures("no_cycle_collection")

@@ -17,7 +17,7 @@ _MOST_CURVES = 8
 _MAX_NAMED_CLASSES = 30  # beyond that a confusion matrix has no room for names and numbers
 # Letters stay letters, drawn by the browser, which has fonts for every script that a label may be in. The salt makes
 # the drawing's ids the same in every run.
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "explicate",
     "font.size": 10,
@@ -70,7 +70,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> 
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     named = len(labels) <= _MAX_NAMED_CLASSES
     side = min(max(3.6, 0.55 * len(labels) + 1.6), 11)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(side, side), layout="constrained")
         axes = figure.add_subplot()
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -93,7 +93,7 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], *, counted: str = "texts
     filled = [one for one in bins if one.count]
     width = 0.92 / len(bins)
     middles = [(one.lower + one.upper) / 2 for one in filled]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.4, 4.8), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         upper.bar(middles, [one.accuracy for one in filled], width, color=_TRAIN, label="accuracy")
@@ -117,7 +117,7 @@ def ranking_curves(
     Those of at most eight names, with the area under each curve. threshold: where each has a dot; None for no dots.
     Fawcett, An introduction to ROC analysis (2006); average precision as scikit-learn defines it.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.6, 4.2), layout="constrained")
         left, right = figure.subplots(1, 2)
         drawn = [(name, *pair) for name, pair in ranked.items() if 0 < pair[1].sum() < len(pair[1])][:_MOST_CURVES]
@@ -156,7 +156,7 @@ def _ranking(
 
 def importance_bars(named: Sequence[tuple[str, float, float, float]], *, axis: str) -> str:
     """Means with their intervals (name, value, lower, upper) as bars, the first on top. axis: means of what."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 0.9 + 0.28 * len(named)), layout="constrained")
         axes = figure.add_subplot()
         places = range(len(named))
@@ -200,7 +200,7 @@ def shape_functions(panels: Sequence[ShapePanel], *, axis: str) -> str:
     rows = -(-len(shown) // _PANELS_A_ROW)
     ends = [float(end) for panel in shown for one in panel.added.values() for end in (one.min(), one.max())]
     margin = 0.06 * (max(ends) - min(ends) or 1)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.4, 2.5 * rows), layout="constrained")
         for place, panel in enumerate(shown):
             axes = figure.add_subplot(rows, _PANELS_A_ROW, place + 1)
@@ -243,7 +243,7 @@ def _category_panel(axes: mpl.axes.Axes, panel: ShapePanel) -> None:
 
 def residuals(predicted: NDArray[np.floating[Any]], targets: NDArray[Any], name: str, *, counted: str = "rows") -> str:
     """Predicted against true values, float [rows] each, and a histogram of the errors."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.6, 3.8), layout="constrained")
         left, right = figure.subplots(1, 2)
         ends = [min(predicted.min(), targets.min()), max(predicted.max(), targets.max())]
@@ -257,7 +257,7 @@ def residuals(predicted: NDArray[np.floating[Any]], targets: NDArray[Any], name:
 
 
 def _new(xlabel: str, ylabel: str) -> tuple[Figure, mpl.axes.Axes]:
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.7, 3.1), layout="constrained")
         axes = figure.add_subplot()
     axes.set(xlabel=xlabel, ylabel=ylabel)
@@ -283,7 +283,7 @@ def _plain(label: str, longest: int = 18) -> str:
 
 def _svg(figure: Figure) -> str:
     drawing = io.StringIO()
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
         # matplotlib measures letters with its own font and warns of those that it lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(drawing, format="svg", metadata={"Date": None})
