@@ -5,6 +5,8 @@ Also which production files may name a modality at all, so that the next one tou
 
 import ast
 import dataclasses
+import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,8 @@ from explicate_export.objectives import EXPORT_OBJECTIVES
 from explicate_server.explain.methods import NAMES, methods_of
 from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions
 from explicate_server.security.tokens import NEEDS
+from explicate_standards import metrics
+from explicate_standards.metric import Metric
 from explicate_standards.metrics.interpretability import METRICS
 from explicate_training.config.config_file import KINDS, example_config
 from explicate_training.interpretability.terms import TERMS
@@ -132,9 +136,11 @@ def test_an_objective_is_known_to_training_bundle_export_and_protos() -> None:
 
 def test_a_metric_is_in_its_registry_the_docs_and_a_test() -> None:
     title = "A metric of interpretability"
-    folder = ROOT / "standards" / "explicate_standards" / "metrics"
-    written = re.findall(r"\n    id=\"(\w+)\"", "".join(path.read_text("utf-8") for path in folder.glob("*.py")))
-    assert sorted(METRICS) == sorted(written), recipe(title, 2)
+    modules = [
+        importlib.import_module(f"{metrics.__name__}.{each.name}") for each in pkgutil.iter_modules(metrics.__path__)
+    ]
+    written = {value.id for module in modules for value in vars(module).values() if isinstance(value, Metric)}
+    assert set(METRICS) == written, recipe(title, 2)
     tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests" / "unit" / "standards").glob("test_*.py"))
     for name in METRICS:
         assert f"| `{name}`" in document("docs/interpretability.md"), recipe(title, 3)
