@@ -67,9 +67,14 @@ class FaithfulnessCheck:
         """
         if not len(self.coalitions):
             return quality
+        without_top, top_alone = self.figures(values, full)
+        return replace(quality, comprehensiveness=without_top, sufficiency=top_alone)
+
+    def figures(self, values: Floats, full: Floats) -> tuple[Faithfulness, Faithfulness]:
+        """Comprehensiveness and sufficiency from the same, of at least two players."""
         falls = (full[0] - values[self._places, 0]).reshape(2, 2, len(SHARES)).mean(axis=2)
         without_top, top_alone = (Faithfulness(float(ours), float(random)) for ours, random in falls)
-        return replace(quality, comprehensiveness=without_top, sufficiency=top_alone)
+        return without_top, top_alone
 
 
 def _tops(ranking: Indices) -> Booleans:
