@@ -37,7 +37,9 @@ async def table_and_rows(
     return answer, alone
 
 
-def assert_same(answer: messages.ExplainTableResponse, alone: list[messages.ExplainResult]) -> None:
+def assert_same(
+    answer: messages.ExplainTableResponse, alone: list[messages.ExplainResult], *, close: float = 1e-9
+) -> None:
     first = alone[0].explanation
     assert answer.model == alone[0].model
     assert answer.explanation.options == first.options
@@ -48,7 +50,7 @@ def assert_same(answer: messages.ExplainTableResponse, alone: list[messages.Expl
     told = list(rows_of(answer))
     assert len(told) == len(alone)
     for row, result in zip(told, alone, strict=True):
-        assert_row_is(row, result.explanation)
+        assert_row_is(row, result.explanation, close=close)
 
 
 @pytest.fixture(scope="module")
@@ -123,4 +125,4 @@ async def test_rows_of_a_model_that_adds_up(tmp_path: Path, model: str, space: s
         answer, alone = await table_and_rows(running, model, table, table.rows(12, seed=4), **options)
     assert answer.explanation.options.method == "additive-exact"
     assert set(answer.explanation.evaluations) == {1}
-    assert_same(answer, alone)
+    assert_same(answer, alone, close=2e-6)  # a graph in float32 rounds a row alone otherwise than one of several
