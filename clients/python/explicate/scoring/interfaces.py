@@ -66,7 +66,7 @@ class Inputs(Protocol):
         """
 
     def columns(self, places: Sequence[int]) -> Mapping[str, Iterable[GivenValue]] | None:
-        """Some of them in packed form, as `AsyncClient.predict_table` takes it; None if they are not rows of a table."""
+        """Some of them in packed form, as `AsyncClient.predict_table` takes it; None for what is not a table."""
 
 
 @dataclass(frozen=True)
