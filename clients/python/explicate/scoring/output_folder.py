@@ -48,19 +48,23 @@ class OutputFolder:
 
         The operating system gives up the locks of a process that dies.
         """
-        try:
-            (self.path / FAILED).mkdir(parents=True, exist_ok=True)
-            self._check_is_ours()
-            number, of = self._shard
-            with (
-                _locked(self.path / _LOCK, shared=of > 1) as whole,
-                _locked(self.path / (f"{_LOCK}-{number}-of-{of}" if of > 1 else f"{_LOCK}-1"), shared=False) as own,
-            ):
-                if not (whole and own):
-                    raise UsageError(f"another process writes to {self.path}: wait for it, or choose another --output")
-                yield
-        except OSError as error:
-            raise _cannot_write(self.path, error) from error
+        with ExitStack() as locks:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._check_is_ours()
+                (self.path / FAILED).mkdir(exist_ok=True)
+                self._lock(locks)
+            except OSError as error:
+                raise _cannot_write(self.path, error) from error
+            yield
+
+    def _lock(self, locks: ExitStack) -> None:
+        number, of = self._shard
+        wanted = {_LOCK: False} if of == 1 else {_LOCK: True, f"{_LOCK}-{number}-of-{of}": False}
+        for name, shared in wanted.items():
+            file = locks.enter_context((self.path / name).open("a"))
+            if not _is_locked(file, shared=shared):
+                raise UsageError(f"another process writes to {self.path}: wait for it, or choose another --output")
 
     def manifest(self) -> RunManifest | None:
         """The manifest, if there is one yet."""
