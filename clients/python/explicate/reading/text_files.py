@@ -66,12 +66,12 @@ def opened(name: str, *, trained_on: bool = False) -> Iterator[TextIO]:
         if name == STDIN:
             yield sys.stdin
             return
-        with _opened_bytes(Path(name), unpack=trained_on) as file:
+        with opened_bytes(Path(name), unpack=trained_on) as file:
             try:
                 encoding = encoding_of(file.peek(4)[:4])
             except UsageError as error:
                 raise UsageError(f"cannot read {name}: {error}") from None
-            if trained_on and encoding == "utf-8" and not _is_utf8(file):
+            if trained_on and encoding == "utf-8" and not is_utf8(file):
                 print(f"explicate: note: {name} is not UTF-8: it is read as Windows-1252", file=sys.stderr)
                 encoding = "cp1252"
             with io.TextIOWrapper(file, encoding=encoding, newline="") as text:
@@ -82,7 +82,8 @@ def opened(name: str, *, trained_on: bool = False) -> Iterator[TextIO]:
         raise UsageError(f"cannot read {name}: it is not {_told(error)}: save it as UTF-8") from error
 
 
-def _opened_bytes(path: Path, *, unpack: bool) -> gzip.GzipFile | io.BufferedReader:
+def opened_bytes(path: Path, *, unpack: bool) -> gzip.GzipFile | io.BufferedReader:
+    """The bytes of a file; with `unpack` those of the text that it holds compressed."""
     file = path.open("rb")
     if not (unpack and file.peek(2)[:2] == _GZIP):
         return file
@@ -90,7 +91,7 @@ def _opened_bytes(path: Path, *, unpack: bool) -> gzip.GzipFile | io.BufferedRea
     return gzip.GzipFile(path)
 
 
-def _is_utf8(file: gzip.GzipFile | io.BufferedReader) -> bool:
+def is_utf8(file: gzip.GzipFile | io.BufferedReader) -> bool:
     """Whether all of a file is; one that can be read only once is taken to be."""
     if not file.seekable():
         return True
