@@ -1,4 +1,4 @@
-"""What the scorer asks of its parts: where rows come from, which of them are explained, how many calls are under way.
+"""What the scorer asks of its parts: where rows come from, and which of them are explained.
 
 Rows are numbered from 0 over all inputs, in an order that never changes; a range of row numbers is all that a part of
 the output is made of, so any part can be made at any time, by anyone.
@@ -6,15 +6,13 @@ the output is made of, so any part can be made at any time, by anyone.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import pyarrow as pa
 
 from explicate.inputs import GivenValue, Input
-
-_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Inputs(Protocol):
         """
 
     def columns(self, places: Sequence[int]) -> Mapping[str, Iterable[GivenValue]] | None:
-        """Some of them in packed form, as `AsyncClient.predict_table` takes it; None if they are not rows of a table."""
+        """Some of them in packed form, as `AsyncClient.predict_table` takes it; None for what is not a table."""
 
 
 @dataclass(frozen=True)
@@ -114,18 +112,3 @@ class Condition(Protocol):
 
     def __call__(self, columns: pa.RecordBatch) -> Sequence[bool]:
         """One truth value a row; a missing value makes a comparison false."""
-
-
-class Window(Protocol):
-    """How many calls may be under way."""
-
-    @property
-    def in_flight(self) -> int:
-        """Calls that may be under way now."""
-
-    async def ask(self, send: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        """The answer of `send`, once there is room for it.
-
-        It is sent again while the server is overloaded or away, the latter as long as the patience lasts; every other
-        error is raised.
-        """
