@@ -42,17 +42,22 @@ class Channel:
         """``answer(name, **arguments)`` does what the other end asks for."""
         self._end = end
         self._answer = answer
+        self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._numbers = count()
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self._gone = False
 
+    async def open(self) -> None:
+        """Calls can be made from now on; they are answered while the other end runs."""
+        self._reader, self._writer = await asyncio.open_unix_connection(sock=self._end, limit=_MOST_BYTES)
+
     async def run(self) -> None:
         """Answer the other end, until it has gone."""
-        reader, self._writer = await asyncio.open_unix_connection(sock=self._end, limit=_MOST_BYTES)
+        assert self._reader is not None
         try:
-            while line := await reader.readline():
+            while line := await self._reader.readline():
                 self._take(json.loads(line))
         except (OSError, ValueError) as error:  # a line that was cut off by a process that was killed
             _log.debug("a channel broke: %s", error)
@@ -112,7 +117,5 @@ class Channel:
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(Gone("the other process has ended"))
-        for task in self._answering:
-            task.cancel()
         if self._writer is not None:
             self._writer.close()
