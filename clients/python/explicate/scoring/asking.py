@@ -13,6 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from explicate.async_client import AsyncClient
+from explicate.bulk.in_flight import Turns
 from explicate.errors import (
     DeadlineExceeded,
     ErrorDetails,
@@ -22,7 +23,6 @@ from explicate.errors import (
     MessageTooLarge,
     ServerError,
 )
-from explicate.bulk.in_flight import Turns
 from explicate.options import ExplainOptions, Priority
 from explicate.results import ModelVersion
 from explicate.scoring.interfaces import Condition, Refusal, RowBatch
