@@ -169,9 +169,9 @@ MAX_RECONNECT_BACKOFF_MS = 2_000
 # With one address this is the same as gRPC's own choice; with several, calls are spread over all of them. What is asked
 # again, and for how long, is the matter of `retries`.
 _ROUND_ROBIN: list[dict[str, object]] = [{"round_robin": {}}]
-# A server of several that fails whatever it is asked gets nothing for a while: gRPC's proposal A50, in grpcio 1.85 under
-# the name of an experiment. To gRPC a refusal and a bad input are failures too, so only a server without as much as one
-# answer in twenty counts, and half of them stay whatever happens: they may all have been asked nonsense.
+# A server of several that fails whatever it is asked gets nothing for a while: gRPC's proposal A50, in grpcio 1.85
+# under the name of an experiment. To gRPC a refusal and a bad input are failures too, so only a server without as much
+# as one answer in twenty counts, and half of them stay whatever happens: they may all have been asked nonsense.
 OUTLIERS: dict[str, object] = {
     "interval": "5s",
     "baseEjectionTime": "10s",  # longer each time, up to the next
@@ -184,10 +184,8 @@ OUTLIERS: dict[str, object] = {
 
 def service_config(target: str) -> str:
     """How calls are spread over the addresses of `target`, as gRPC's JSON."""
-    several = may_have_others(target)
-    return json.dumps(
-        {"loadBalancingConfig": [{"outlier_detection_experimental": OUTLIERS}] if several else _ROUND_ROBIN}
-    )
+    policy = [{"outlier_detection_experimental": OUTLIERS}] if may_have_others(target) else _ROUND_ROBIN
+    return json.dumps({"loadBalancingConfig": policy})
 
 
 def channel_options(target: str, tls: Tls | bool) -> list[tuple[str, str | int]]:
