@@ -170,27 +170,13 @@ class Asker:
         """The answer of a call; what may be an accident is tried again."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return await self._in_turn(send, order, rows)
+                return await in_turn(self._turns, send, order, rows)
             except (InternalError, DeadlineExceeded):
                 if attempt == _ATTEMPTS:
                     raise
+            except ServerError as error:
+                raise self._of_this_run(error) from error
         raise AssertionError("the last attempt returns or raises")
-
-    async def _in_turn(self, send: Callable[[], Awaitable[_Answer]], order: int, rows: int) -> _Answer:
-        """The answer of a call in its turn, and again while the server is overloaded or away."""
-        while True:
-            place = await self._turns.take(order, rows)
-            try:
-                answer = await send()
-            except ServerError as failure:
-                if not self._turns.end(place, failure):
-                    raise self._of_this_run(failure) from failure
-            except BaseException:
-                self._turns.leave()
-                raise
-            else:
-                self._turns.end(place)
-                return answer
 
     def _of_this_run(self, failure: ServerError) -> ServerError:
         return version_gone(self._question.model, failure) if failure.reason in _VERSION_GONE else failure
@@ -198,6 +184,23 @@ class Asker:
     def _check_bundle(self, answered: ModelVersion) -> None:
         if answered.bundle_digest != self._question.model.bundle_digest:
             raise another_bundle(self._question.model, answered.bundle_digest)
+
+
+async def in_turn(turns: Turns, send: Callable[[], Awaitable[_Answer]], order: int, rows: int) -> _Answer:
+    """The answer of a call in its turn, and again while the server is overloaded or away."""
+    while True:
+        place = await turns.take(order, rows)
+        try:
+            answer = await send()
+        except ServerError as failure:
+            if not turns.end(place, failure):
+                raise
+        except BaseException:
+            turns.leave()
+            raise
+        else:
+            turns.end(place)
+            return answer
 
 
 def _cut_short(evaluations: int) -> DeadlineExceeded:
