@@ -41,7 +41,7 @@ class _Columns:
 
 class _Parquet:
     def __init__(self, options: InputOptions, model: ModelDescription) -> None:
-        self._paths = [Path(each) for path in options.paths for each in sorted(glob(path))]
+        self._paths = [Path(each) for path in options.paths for each in sorted(glob(path))]  # noqa: PTH207
         if not self._paths:
             raise UsageError(f"there is no file {' '.join(options.paths)}")
         self._is_table = bool(model.columns)
