@@ -49,8 +49,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "score",
         usage="explicate score --input FILES --output FOLDER [OPTION ...]",
         help="score many rows of files, to Parquet",
-        description="Ask a served model about all rows of files, and write the answers to a folder of Parquet files, with\n"
-        "what each word, column or segment adds to them if wanted.",
+        description="Ask a served model about all rows of files, and write the answers to a folder of Parquet files,\n"
+        "with what each word, column or segment adds to them if wanted.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
