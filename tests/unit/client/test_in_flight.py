@@ -6,8 +6,8 @@ import math
 import pytest
 
 import explicate
+from explicate.bulk.in_flight import FIRST_SIZE, PATIENCE_S, InFlight, Place, Turns
 from explicate.errors import ErrorDetails
-from explicate.in_flight import FIRST_SIZE, PATIENCE_S, InFlight, Place, Turns
 
 FULL = explicate.Overloaded("full", ErrorDetails("RESOURCE_EXHAUSTED", reason="QUEUE_FULL", retry_after_s=1.0))
 AWAY = explicate.Unavailable("cannot reach", ErrorDetails("UNAVAILABLE"))
@@ -194,9 +194,9 @@ class TestPauses:
 class TestPatience:
     def test_a_server_that_never_answered_is_not_waited_for(self, clock):
         with pytest.raises(explicate.Unavailable):
-            clock.window().end(Place(1, 100.0, 4), AWAY)
+            clock.window().end(Place(1, 100.0), AWAY)
         with pytest.raises(explicate.DeadlineExceeded):
-            clock.window().end(Place(1, 100.0, 4), SILENCE)
+            clock.window().end(Place(1, 100.0), SILENCE)
 
     @pytest.mark.parametrize("failure", [FULL, STARTING])
     def test_a_server_that_says_why_is_waited_for(self, clock, failure):
@@ -227,16 +227,21 @@ class TestPatience:
             window.end(window.begin(), FULL)
 
 
-class TestLateCalls:
-    def test_one_that_ran_out_of_time_beside_others_is_asked_again_beside_fewer(self, clock):
-        window = clock.window()
-        places = fill(window)
-        assert all(window.end(place, LATE) for place in places)
-        assert window.size == FIRST_SIZE // 2
+def test_calls_that_run_out_of_time_halve_it_without_a_pause(clock):
+    window = clock.window()
+    places = fill(window)
+    assert not any(window.end(place, LATE) for place in places)
+    assert window.size == FIRST_SIZE // 2
+    assert window.wait_s() == 0
 
-    def test_alone_its_end_is_its_answer(self, clock):
-        window = clock.window(1)
-        assert not window.end(window.begin(), LATE)
+
+def test_what_is_too_much_by_itself_is_not_for_later(clock):
+    window = clock.window()
+    reasons = ErrorDetails("RESOURCE_EXHAUSTED", reason="DEVICE_OUT_OF_MEMORY", retry_after_s=1.0)
+    assert not window.end(window.begin(), explicate.Overloaded("too little memory", reasons))
+    pushed_back = ErrorDetails("RESOURCE_EXHAUSTED", reason="QUEUE_FULL", retry_after_s=math.inf)
+    assert not window.end(window.begin(), explicate.Overloaded("never", pushed_back))
+    assert window.size == FIRST_SIZE
 
 
 @pytest.mark.parametrize(

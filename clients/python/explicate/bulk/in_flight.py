@@ -2,7 +2,7 @@
 
 Additive increase, multiplicative decrease, as TCP does it (RFC 5681): the window doubles until the first refusal, then
 grows by one for each window of answers and is halved when a server refuses for lack of room. `InFlight` decides and
-knows neither calls nor event loops; `Turns` makes calls of asyncio wait for it. Both serve `explicate.many`.
+knows neither calls nor event loops; `Turns` makes calls of asyncio wait for it. both serve `explicate.bulk.many`.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ PATIENCE_S = 300.0  # a server that restarts and loads a large model takes a min
 # Pauses while nobody answers, in seconds, unless the server says how long.
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
+_TOO_MUCH_BY_ITSELF = frozenset({"DEVICE_OUT_OF_MEMORY"})  # RESOURCE_EXHAUSTED by this one input
 _SPREAD = 0.5  # of a pause, added at random: never before the time that the server named, and not all at once
 
 
 @dataclass(frozen=True)
 class Place:
-    """The place of one call in flight: how many went before it, when it began, and the window at that moment."""
+    """The place of one call in flight: how many had begun, itself included, and when it began."""
 
     number: int
     began_s: float
-    size: int
 
 
 class InFlight:
@@ -97,25 +97,24 @@ class InFlight:
             self._next_s = max(self._next_s, now_s) + inputs / self._rate
         self.count += 1
         self._started += 1
-        return Place(self._started, now_s, self.size)
+        return Place(self._started, now_s)
 
     def leave(self) -> None:
         """A call has ended that says nothing of the server, such as one that was cancelled here."""
         self.count -= 1
 
     def end(self, place: Place, failure: ServerError | None = None) -> bool:
-        """A call has ended, without or with a failure; whether the same call is to begin again, in its turn.
+        """A call has ended, without or with a failure; whether the same call is to begin again in its turn.
 
         False: the call has its answer, which may be that failure. Raises the failure when patience is over.
         """
         was_full = self.count >= self.size
         self.leave()
-        if failure is not None and (isinstance(failure, Overloaded | Unavailable) or _is_silence(failure)):
+        if failure is not None and (is_for_later(failure) or _is_silence(failure)):
             self._lose_patience(failure)
-        if isinstance(failure, Overloaded | Unavailable | DeadlineExceeded):
+        if failure is not None and (is_for_later(failure) or isinstance(failure, DeadlineExceeded)):
             self._slow_down(place, failure)
-            # Calls beside it may have taken its time: again beside fewer. Alone, it had all the time itself.
-            return place.size > 1 if isinstance(failure, DeadlineExceeded) else True
+            return is_for_later(failure)
         self._has_answered, self._failing_since_s, self._pauses = True, None, 0
         if was_full and self._adapts and self._clock() - place.began_s <= self._slow_s:
             self._size = min(self._size + (1.0 if self._grows_fast else 1.0 / self._size), self._most)
@@ -149,6 +148,13 @@ class InFlight:
         pause_s = min(_FIRST_PAUSE_S * 2 ** min(self._pauses - 1, 10), _LONGEST_PAUSE_S)
         pause_s = max(pause_s, asked_s or 0.0) * (1 + self._uniform(0.0, _SPREAD))
         self._held_until_s = max(self._held_until_s, self._clock() + pause_s)
+
+
+def is_for_later(failure: ServerError) -> bool:
+    """Whether no server had room for the call, or none was there: the same call may fare better later."""
+    if isinstance(failure, Overloaded):
+        return failure.reason not in _TOO_MUCH_BY_ITSELF and failure.retry_after_s != math.inf
+    return isinstance(failure, Unavailable)
 
 
 def _is_silence(failure: ServerError) -> bool:
