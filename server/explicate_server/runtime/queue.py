@@ -171,6 +171,12 @@ class RowQueue:
         """How many rows of a caller wait."""
         return self.callers[caller].rows if caller in self.callers else 0
 
+    @property
+    def longest(self) -> int:
+        """About the length in tokens of the longest row; 0 where none waits."""
+        buckets = (max(waiting.buckets) for waiting in self.callers.values())
+        return BUCKET_TOKENS * max(buckets, default=0)
+
     def parts(self, part: Callable[[int, int], float]) -> dict[str, float]:
         """What each caller has waiting, as ``part(rows, length)`` of a batch, at most a whole one."""
         return {
