@@ -285,7 +285,7 @@ class TestGoingOn:
         (tmp_path / "out" / "part-000001.parquet").unlink()
         server.requests.clear()
         assert score("--input", files, "--part-rows", 20)[0] == 0
-        assert [(call.table.rows, list(call.table.columns[0].numbers.values)[0]) for call in predicted(server)] == [
+        assert [(call.table.rows, call.table.columns[0].numbers.values[0]) for call in predicted(server)] == [
             (20, 20.0)
         ]
         server.requests.clear()
