@@ -5,6 +5,7 @@ asks. Label values come from fixed sets and from the repository, never from call
 """
 
 import time
+from collections import Counter as CountOf
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
@@ -19,7 +20,7 @@ from explicate_server.address import Address
 from explicate_server.call_record import CallRecord
 from explicate_server.inference.admission import Admission
 from explicate_server.inference.evaluations import ValueStore
-from explicate_server.inference.explainer import Explained
+from explicate_server.inference.explainer import Explained, ExplainedTable
 from explicate_server.registry.records import VersionRecord
 from explicate_server.runtime.batcher import Batchers
 from explicate_server.runtime.instance import Instance
@@ -219,6 +220,9 @@ class Metrics:
         self._batchers = batchers
         self._ended = self._counter("explanations", "Explanations answered.", "method", "stop_reason")
         self._evaluations = self._counter("explanation_evaluations", "Evaluations that explanations rest on.", "method")
+        self._table_rows = self._counter(
+            "explained_table_rows", "Explanations that were rows of a table, in one call with others.", "method"
+        )
         self._reused = self._counter(
             "explanation_reused_evaluations", "Those of them that were known from, or shared with, others.", "method"
         )
@@ -274,6 +278,15 @@ class Metrics:
             evaluations=answer.evaluations,
             reused=answer.reused_evaluations,
         )
+
+    async def table_explained(self, told: ExplainedTable) -> None:
+        """Count each row of a table that was answered."""
+        answer = told.answer
+        method = answer.options.method.name
+        for reason, rows in CountOf(answer.stop_reasons).items():
+            self._ended.labels(method, reason.value).inc(rows)
+        self._evaluations.labels(method).inc(int(answer.evaluations.sum()))
+        self._table_rows.labels(method).inc(answer.rows)
 
     def explanation_ended(self, *, method: str, stop_reason: str, evaluations: int, reused: int) -> None:
         """Count an explanation by label values, which must come from fixed sets."""
