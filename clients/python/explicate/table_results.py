@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 _Packed = TypeVar("_Packed", PackedResult, "TableAttribution", "TableQuality")
 _LIKELY = 0.5  # the probability from which on a label of several is predicted, as the server has it
 
-Numbers = tuple[float, ...]
-"""One per row."""
-
 
 @dataclass(frozen=True)
 class TableFeature:
@@ -57,12 +54,12 @@ class TableAttribution:
     """
 
     class_indices: tuple[int, ...]
-    baseline_values: Numbers
-    instance_values: Numbers
-    values: tuple[Numbers, ...]
-    standard_errors: tuple[Numbers, ...]
-    lower: tuple[Numbers, ...]
-    upper: tuple[Numbers, ...]
+    baseline_values: tuple[float, ...]
+    instance_values: tuple[float, ...]
+    values: tuple[tuple[float, ...], ...]
+    standard_errors: tuple[tuple[float, ...], ...]
+    lower: tuple[tuple[float, ...], ...]
+    upper: tuple[tuple[float, ...], ...]
     reference_index: int | None = None
 
 
@@ -70,27 +67,30 @@ class TableAttribution:
 class TableQuality:
     """The figures of `explicate.Quality`, one per row; NaN is what does not apply. The last four are often empty."""
 
-    additivity_gap: Numbers
-    held_out_r_squared: Numbers
-    split_half_spearman: Numbers
-    infidelity: Numbers
-    largest_interval_ratio: Numbers
-    certain_top_k: Numbers
-    comprehensiveness: Numbers = ()
-    comprehensiveness_random: Numbers = ()
-    sufficiency: Numbers = ()
-    sufficiency_random: Numbers = ()
+    additivity_gap: tuple[float, ...]
+    held_out_r_squared: tuple[float, ...]
+    split_half_spearman: tuple[float, ...]
+    infidelity: tuple[float, ...]
+    largest_interval_ratio: tuple[float, ...]
+    certain_top_k: tuple[float, ...]
+    comprehensiveness: tuple[float, ...] = ()
+    comprehensiveness_random: tuple[float, ...] = ()
+    sufficiency: tuple[float, ...] = ()
+    sufficiency_random: tuple[float, ...] = ()
 
     def row(self, number: int) -> Quality:
         """The figures of one row."""
-        held = {one.name: _figure(getattr(self, one.name), number) for one in fields(self)}
-        falls = {
-            name: None if (value := held.pop(name)) is None else Faithfulness(value, held[f"{name}_random"] or 0.0)
-            for name in ("comprehensiveness", "sufficiency")
-        }
-        top = held.pop("certain_top_k")
-        plain = {name: value for name, value in held.items() if not name.endswith("_random")}
-        return Quality(**plain, **falls, certain_top_k=None if top is None else int(top))
+        top = _figure(self.certain_top_k, number)
+        return Quality(
+            additivity_gap=_figure(self.additivity_gap, number),
+            held_out_r_squared=_figure(self.held_out_r_squared, number),
+            split_half_spearman=_figure(self.split_half_spearman, number),
+            infidelity=_figure(self.infidelity, number),
+            largest_interval_ratio=_figure(self.largest_interval_ratio, number),
+            certain_top_k=None if top is None else int(top),
+            comprehensiveness=_fall(self.comprehensiveness, self.comprehensiveness_random, number),
+            sufficiency=_fall(self.sufficiency, self.sufficiency_random, number),
+        )
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,10 @@ class TableResult(JsonAnswer):
     def joined(cls, parts: Sequence[Self], columns: Mapping[str, Sequence[GivenValue]]) -> Self:
         """The answers for consecutive pieces of the table `columns` as one."""
         first = parts[0]
+        own: dict[str, Any] = {  # Any: tuples of several types
+            name: tuple(value for part in parts for value in getattr(part, name))
+            for name in ("stop_reasons", "evaluations", "rounds", "converged")
+        }
         return replace(
             first,
             columns=columns,
@@ -183,10 +187,7 @@ class TableResult(JsonAnswer):
             ),
             quality=_end_to_end([part.quality for part in parts]),
             timing=_added([part.timing for part in parts]),
-            **{
-                name: tuple(value for part in parts for value in getattr(part, name))
-                for name in ("stop_reasons", "evaluations", "rounds", "converged")
-            },
+            **own,
         )
 
     def _prediction(self, number: int) -> Prediction:
@@ -225,8 +226,13 @@ class TableResult(JsonAnswer):
         )
 
 
-def _figure(figures: Numbers, number: int) -> float | None:
+def _figure(figures: Sequence[float], number: int) -> float | None:
     return None if not figures or math.isnan(figures[number]) else figures[number]
+
+
+def _fall(value: Sequence[float], random: Sequence[float], number: int) -> Faithfulness | None:
+    fall = _figure(value, number)
+    return None if fall is None else Faithfulness(fall, random[number])
 
 
 def _plain(value: GivenValue) -> CellValue:
@@ -236,7 +242,7 @@ def _plain(value: GivenValue) -> CellValue:
 def _end_to_end(pieces: Sequence[_Packed]) -> _Packed:
     """The pieces of a packed answer as one: what has a number per row comes one piece after the other."""
     first = pieces[0]
-    rows = {
+    rows: dict[str, Any] = {  # Any: tuples of several types
         one.name: tuple(value for piece in pieces for value in getattr(piece, one.name))
         for one in fields(first)
         if isinstance(getattr(first, one.name), tuple) and one.name not in _OF_WHOLE

@@ -22,7 +22,7 @@ from support.canned.canned_server import word_value
 from support.canned.canned_tables import TARGET
 from support.scored_models import CREDIT
 
-TABLE = {"age": [34, 60.5], "income": [None, 2], "job": ["clerk", None], "owner": [True, False]}
+TABLE = {"age": [34.0, 60.5], "income": [None, 2.0], "job": ["clerk", None], "owner": [True, False]}
 LONG = {
     "age": [float(number) for number in range(1, 9)],
     "income": [None] * 8,
