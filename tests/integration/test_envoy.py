@@ -5,6 +5,7 @@ The calls here go by the generated stubs, which ask nothing twice: what is asked
 
 import asyncio
 import json
+import os
 import subprocess
 import urllib.error
 import urllib.request
@@ -15,6 +16,7 @@ from typing import Any
 
 import grpc
 import pytest
+import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -23,6 +25,7 @@ from explicate.v1 import inference_service_pb2_grpc, model_service_pb2, model_se
 from support.certificates import Authority
 from support.envoy import CONFIG, Envoy, configuration, envoy_before, envoy_binary
 from support.harness import TEXT, explain_request, predict_request, server_process, stream_request
+from support.served_arguments import DEPLOY
 
 pytestmark = pytest.mark.skipif(envoy_binary() is None, reason="no Envoy here: `make envoy` installs it on Linux")
 
@@ -297,6 +300,29 @@ def test_ready_and_metrics_are_told_and_nothing_else_of_the_admin_port(pair: Env
     for path in ("/config_dump", "/quitquitquit", "/metrics/../config_dump"):
         with pytest.raises(urllib.error.HTTPError):
             get(path)
+
+
+async def test_the_drain_of_a_pod_ends_no_call_and_takes_the_envoy_out_of_service(
+    alike: list[str], tmp_path: Path
+) -> None:
+    deployment = next(yaml.safe_load_all((DEPLOY / "envoy" / "kubernetes.yaml").read_text("utf-8")))
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    command = container["lifecycle"]["preStop"]["exec"]["command"]
+    with envoy_before(tmp_path, alike) as envoy:
+        command = [part.replace("127.0.0.1/9901", envoy.admin.replace(":", "/")) for part in command]
+        async with channel_to(envoy) as channel:
+            slow = explain_request(numbered(9), max_evaluations=4_000, tolerance=0.0)
+            call = asyncio.ensure_future(inference(channel).Explain(slow))
+            while sum(count["rq_active"] for count in envoy.counts("rq_active").values()) == 0:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            drain = await asyncio.create_subprocess_exec(
+                *command, env={**os.environ, "DRAIN_S": "0"}, stdout=subprocess.PIPE
+            )
+            told, _ = await drain.communicate()
+            assert told.decode().split("\r\n")[:2] == ["HTTP/1.1 200 OK", "\nHTTP/1.1 200 OK"]
+            with pytest.raises(urllib.error.HTTPError, match="503"):
+                await asyncio.to_thread(urllib.request.urlopen, f"http://{envoy.watching}/ready")
+            assert (await call).result.explanation.features
 
 
 def test_through_tls_on_both_sides(tiny_repository: Path, tmp_path: Path) -> None:
