@@ -72,6 +72,7 @@ class Instance:
         runtime: runs the batches.
         cost: what a batch takes on its device.
         lanes: batches that may run at once.
+        runs_here: whether the event loop may run short batches itself.
         lost: why its device answers no more; empty as long as it does.
         running: when each lane began its batch, by the lane's thread.
         batches, rows, busy_s: what went through it.
@@ -83,6 +84,7 @@ class Instance:
         self.runtime = runtime
         self.cost = cost or BatchCost.unmeasured(runtime.batch_tokens)
         self.lanes = lanes or runtime.lanes
+        self.runs_here = False
         self.lost = ""
         self.running: dict[int, float] = {}
         self.batches = 0

@@ -181,6 +181,12 @@ class RowQueue:
         arrivals = [waiting.oldest_arrival_s for waiting in self.callers.values()]
         return max(0.0, now_s - min(arrivals)) if arrivals else 0.0
 
+    @property
+    def longest(self) -> int:
+        """About the length in tokens of the longest row; 0 where none waits."""
+        buckets = (max(waiting.buckets) for waiting in self.callers.values())
+        return BUCKET_TOKENS * max(buckets, default=0)
+
     def parts(self, part: Callable[[int, int], float]) -> dict[str, float]:
         """What each caller has waiting, as ``part(rows, length)`` of a batch, at most a whole one."""
         return {
