@@ -58,6 +58,9 @@ def _batches(batchers: Batchers) -> Iterator[Metric]:
     sums = {name: CounterMetricFamily(metric, text, labels=_LABELS) for name, metric, text in _SUMS}
     waits = HistogramMetricFamily("explicate_queue_seconds", "Seconds that rows waited.", labels=_LABELS)
     waiting = GaugeMetricFamily("explicate_queued_rows", "Rows that wait.", labels=_LABELS)
+    oldest = GaugeMetricFamily(
+        "explicate_oldest_row_seconds", "Seconds that the oldest of the rows that wait has waited.", labels=_LABELS
+    )
     slowdown = GaugeMetricFamily(
         "explicate_model_slowdown_ratio",
         "Time that batches take now, as a multiple of what was measured when the model was loaded.",
@@ -67,16 +70,17 @@ def _batches(batchers: Batchers) -> Iterator[Metric]:
         "explicate_running_batch_seconds", "Seconds that the oldest batch in the model has taken.", labels=_LABELS[:2]
     )
     for model, version, batcher in batchers():
-        statistics, queued = batcher.snapshot(), batcher.queued_rows
+        statistics, queued, waits_s = batcher.snapshot(), batcher.queued_rows, batcher.oldest_waits_s()
         slowdown.add_metric([model, str(version)], batcher.cost.slowdown)
         running.add_metric([model, str(version)], batcher.running_s)
         for priority, of_class in statistics.items():
             labels = [model, str(version), priority.name.lower()]
             waiting.add_metric(labels, queued[priority])
+            oldest.add_metric(labels, waits_s[priority])
             waits.add_metric(labels, _buckets(of_class.queue_times), of_class.queue_times.sum_s)
             for name, family in sums.items():
                 family.add_metric(labels, getattr(of_class, name))
-    yield from (*sums.values(), waits, waiting, slowdown, running)
+    yield from (*sums.values(), waits, waiting, oldest, slowdown, running)
 
 
 # What an instance counts or is, its metric and what it means.
