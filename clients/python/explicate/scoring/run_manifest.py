@@ -109,7 +109,7 @@ class RunManifest:
     def differences(self, other: RunManifest) -> list[str]:
         """What `other`, of the run at hand, has otherwise than this one, each as "NAME is A here and was B"."""
         found = list(_input_differences(self.inputs, other.inputs))
-        mine, others = ({**_flat("", json.loads(each.to_json()))} for each in (self, other))
+        mine, others = (dict(_flat("", json.loads(each.to_json()))) for each in (self, other))
         for name in dict.fromkeys([*mine, *others]):
             before, now = mine.get(name), others.get(name)
             if before != now and not name.startswith("inputs"):
