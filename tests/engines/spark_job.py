@@ -3,13 +3,14 @@
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from engines.local_spark import local_spark
 
 import explicate.spark
 
 PARTS = 6
-JOB = {"parts": PARTS, "by": ["id"], "explain": "exact-shap", "seed": 3}
+JOB: dict[str, Any] = {"parts": PARTS, "by": ["id"], "explain": "exact-shap", "seed": 3}
 
 
 def main() -> None:

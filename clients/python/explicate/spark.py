@@ -23,7 +23,7 @@ from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from pyspark.sql.types import StructType
 
 from explicate.scoring.arrow_batches import ERROR, BatchJob, BatchOptions, scorer_of
-from explicate.scoring.engine_parts import FOLDER, PARTS, as_begun, check_same, job_document, not_ours
+from explicate.scoring.engine_parts import FOLDER, PARTS, as_begun, check_same, default_by, job_document, not_ours
 
 _log = logging.getLogger("explicate.spark")
 _PART = "_part"  # the folder of a part is _part=7; no column has the name
@@ -55,7 +55,7 @@ def score_to(
     Spark writes to.
 
     parts: into how many the rows are cut, each of which reads `rows`: cache what is dear to make. by: columns that say
-    which part a row belongs to; all by default. What these hold must be the same in each call.
+    which part a row belongs to; by default all single values. What these hold must be the same in each call.
 
     Raises UsageError if `path` is of another job, and names what differs.
     """
@@ -64,7 +64,7 @@ def score_to(
     manifest = begun[0] if begun else None
     given = to_arrow_schema(rows.schema)
     job = BatchJob.planned(given, model, as_begun(options, manifest), called="the DataFrame")
-    by = tuple(job.given.names if by is None else by)
+    by = default_by(job) if by is None else tuple(by)
     document = job_document(job, parts, by)
     if manifest is None:
         _check_empty(spark, path)

@@ -10,6 +10,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from explicate.errors import UsageError
 from explicate.scoring.arrow_batches import BatchJob, BatchOptions
 from explicate.scoring.run_manifest import schema_document
@@ -43,6 +45,17 @@ def job_document(job: BatchJob, parts: int, by: Sequence[str]) -> str:
         "schema": schema_document(job.schema),
     }
     return json.dumps(document, ensure_ascii=False)
+
+
+def default_by(job: BatchJob) -> tuple[str, ...]:
+    """The columns that say which part a row belongs to: those of single values.
+
+    Raises UsageError if there are none.
+    """
+    by = tuple(one.name for one in job.given if not (pa.types.is_nested(one.type) or pa.types.is_binary(one.type)))
+    if not by:
+        raise UsageError("say by which columns the rows are cut into parts: by=[...]")
+    return by
 
 
 def as_begun(options: BatchOptions, manifest: str | None) -> BatchOptions:
