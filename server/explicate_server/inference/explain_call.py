@@ -244,7 +244,7 @@ class ExplainCall:
                 break
             if progress():
                 yield await self._answer(work, final=False)
-        if run.stop_reason is StopReason.DEADLINE and knows_the_ends_only(run, ends):
+        if run.stop_reason is StopReason.DEADLINE and await self._fit(knows_the_ends_only, run, ends):
             raise DeadlinePassed("NO_TIME_TO_EXPLAIN", "only the prediction is known; ask for it, or give more time")
         yield await self._answer(work, final=True)
 

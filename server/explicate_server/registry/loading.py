@@ -79,14 +79,16 @@ class BundleLoader:
             verify_bundle, location.folder, model=location.model, version=location.version, verify_key=key
         )
 
-    async def load(self, bundle: VerifiedBundle) -> ServedModel:
+    async def load(self, bundle: VerifiedBundle, *, copies: int = 1) -> ServedModel:
         """Load it, compare its golden answers on this device, and measure what batches take.
+
+        There must be memory for as many ``copies``, of which other processes load the others.
 
         Raises:
             NotServable: there is clearly too little memory.
             BundleError, NoRuntime: it gives other answers, or cannot be run.
         """
-        with self.memory.room_for(bundle.manifest.model, graph_bytes(bundle)):
+        with self.memory.room_for(bundle.manifest.model, copies * graph_bytes(bundle)):
             return await self._load(bundle)
 
     async def _load(self, bundle: VerifiedBundle) -> ServedModel:

@@ -11,6 +11,7 @@ https://github.com/grpc/grpc-proto/blob/master/grpc/reflection/v1/reflection.pro
 import logging
 import ssl
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,13 +147,15 @@ class Ports:
             credentials = server_credentials(self._settings)
         except (OSError, ValueError) as error:
             raise PortError(f"TLS cannot be set up: {error}") from None
-        self.address = _bind(self._server, self._settings.listen, "--listen", credentials)
+        shared = self._settings.processes > 1
+        self.address = _bind(self._server, self._settings.listen, "--listen", credentials, shared=shared)
         if self._admin_server is not None:
             wanted = self._settings.admin_listen
-            self.admin_address = _bind(self._admin_server, wanted, "--admin-listen", credentials)
+            self.admin_address = _bind(self._admin_server, wanted, "--admin-listen", credentials, shared=shared)
             await self._admin_server.start()
         await self._server.start()
-        if warning := exposure(self._settings):
+        warning = "" if shared else exposure(self._settings)  # of several processes the one that started them says it
+        if warning:
             _log.warning("%s", warning)
         return self.address.port
 
@@ -174,11 +177,13 @@ def _add_services(server: grpc.aio.Server, services: Services, *, own: list[str]
     add_reflection(server, [*own, HEALTH])
 
 
-def _bind(server: grpc.aio.Server, text: str, flag: str, credentials: grpc.ServerCredentials | None) -> Address:
-    """Listen on an address; returns it with its port."""
+def _bind(
+    server: grpc.aio.Server, text: str, flag: str, credentials: grpc.ServerCredentials | None, *, shared: bool
+) -> Address:
+    """Listen on an address; returns it with its port. One that is ``shared`` was claimed for all of its processes."""
     address = parse_address(text)
     try:
-        with address.claimed():
+        with nullcontext() if shared else address.claimed():
             if credentials is None:
                 return address.at(int(server.add_insecure_port(str(address))))
             return address.at(int(server.add_secure_port(str(address), credentials)))
@@ -188,7 +193,8 @@ def _bind(server: grpc.aio.Server, text: str, flag: str, credentials: grpc.Serve
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
     options = [
-        ("grpc.so_reuseport", 0),  # else a second server binds the same port without a word
+        # Else a second server binds the same port without a word.
+        ("grpc.so_reuseport", int(settings.processes > 1)),
         # The reception measures requests, and says what is wrong; gRPC ends larger ones at their first bytes, and
         # without details.
         ("grpc.max_receive_message_length", min(settings.max_message_bytes * 9 // 8, _C_INT)),

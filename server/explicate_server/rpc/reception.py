@@ -46,7 +46,7 @@ class Reception:
         self._lane = _Lane()
         self.own = InFlight(settings.max_concurrent_calls)
         """Calls of our own services, which a drain waits for."""
-        self.foreign = InFlight(_MOST_FOREIGN)
+        self.foreign = InFlight(_MOST_FOREIGN // settings.processes)
         """Calls of health and reflection, which may go on for ever."""
 
     @contextmanager
