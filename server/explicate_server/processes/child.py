@@ -4,14 +4,17 @@ import asyncio
 import logging
 import signal
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from explicate_server.processes.channel import Channel, Gone, Refused
-from explicate_server.processes.entry import Birth
+from explicate_server.processes.line_channel import Channel, Gone, Refused
+from explicate_server.processes.birth import Birth
 
+# -P: what lies in the folder that the server was started in is not to be imported.
+COMMAND = (sys.executable, "-P", "-c", "from explicate_server.processes.entry import main; main()")
 _log = logging.getLogger(__name__)
 
 

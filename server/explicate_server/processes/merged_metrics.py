@@ -5,7 +5,7 @@ ended, as far as it was last asked, so that no count ever falls. A gauge that te
 metrics of a process itself have its number as the label ``process``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric
@@ -15,6 +15,7 @@ Family = Sequence[Any]
 _PER_PROCESS = "process_"
 _COUNTED = ("counter", "histogram", "summary")
 _CREATED = "_created"
+_CALLS = "explicate_calls"
 # Gauges that are no numbers of things: how slow a model is, or that something holds, which all say of the same model.
 _WORST = {
     "explicate_model_slowdown_ratio": max,
@@ -96,6 +97,12 @@ class Counts:
     def end(self, number: int) -> None:
         """It has ended; its gauges went with it."""
         self._ended = merge([self._ended, counted(self._last.pop(number, []))])
+
+    def calls(self) -> Iterator[tuple[int, float]]:
+        """Calls of each process that runs, by its number."""
+        for number, families in sorted(self._last.items()):
+            counts = [value for name, *_, samples in families if name == _CALLS for _, _, value in samples]
+            yield number, sum(counts)
 
     def all(self) -> list[Family]:
         """Those of the server."""

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from explicate_server.address import parse_address
-from explicate_server.processes.channel import Gone, Refused
+from explicate_server.processes.line_channel import Gone, Refused
 from explicate_server.processes.child import Child
 from explicate_server.processes.merged_metrics import Counts, families_of, merge, metrics_of, of_process
 from explicate_server.settings import Settings
@@ -64,10 +64,15 @@ class MetricsOfAll(Collector):
         serving = [child for child in self._children() if child.ready_s is not None]
         await asyncio.gather(*map(self._ask, serving))
         own = of_process(_SUPERVISOR, families_of(self._own))
+        calls = CounterMetricFamily(
+            "explicate_process_calls", "Calls that each of the processes ended.", labels=["process"]
+        )
+        for number, count in self._counts.calls():
+            calls.add_metric([str(number)], count)
         processes = GaugeMetricFamily("explicate_processes", "Processes that serve the port.", len(serving))
         ended = CounterMetricFamily("explicate_ended_processes", "Processes that ended and were replaced.")
         ended.add_metric([], self._replaced)
-        return [*metrics_of(merge([self._counts.all(), own])), processes, ended]
+        return [*metrics_of(merge([self._counts.all(), own])), calls, processes, ended]
 
     async def _ask(self, child: Child) -> None:
         try:

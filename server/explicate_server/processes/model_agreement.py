@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from explicate_server.processes.channel import Gone, Refused
+from explicate_server.processes.line_channel import Gone, Refused
 
 _log = logging.getLogger(__name__)
 
