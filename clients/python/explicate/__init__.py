@@ -84,6 +84,7 @@ from explicate.results import (
     TextUsage,
     Timing,
 )
+from explicate.table_results import TableAttribution, TableFeature, TableQuality, TableResult
 
 if TYPE_CHECKING:
     from explicate.async_client import AsyncClient
@@ -141,6 +142,10 @@ __all__ = [
     "ShadowReport",
     "Span",
     "Switched",
+    "TableAttribution",
+    "TableFeature",
+    "TableQuality",
+    "TableResult",
     "TextPair",
     "TextUsage",
     "Timing",

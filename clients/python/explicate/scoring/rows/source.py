@@ -113,7 +113,7 @@ class FileSource:
         return tuple(InputFile(file.path, file.size_bytes, file.rows, file.sha256) for file in self.indices)
 
     def keep_index(self, folder: Path) -> None:
-        """Keep what was found in the files in the folder of a run, for `known_files`; best effort, it only saves time."""
+        """Keep what was found in the files in the folder of a run, for `known_files`, if that can be written."""
         unfinished = folder / f"{_INDEX}.{os.getpid()}"
         with suppress(OSError):
             unfinished.write_text(json.dumps([asdict(file) for file in self.indices]), encoding="utf-8")
