@@ -93,6 +93,8 @@ class _Inference(InferenceServiceServicer):
         self.state.enter(request, context)
         model, items = request.model.model, enumerate(request.inputs)
         violations = [problem for i, item in items for problem in _violations(model, item, f"inputs[{i}]")]
+        if request.HasField("table"):
+            violations += canned_tables.packed_violations(request.table)
         if violations:
             context.abort_with_status(rpc_status.to_status(bad_request(*violations)))
         name = request.model.model

@@ -2,7 +2,8 @@
 
 The columns are age and income (numbers), job (clerk or driver) and owner (true or false). Model "credit" gives "bad"
 the probability age / 100; model "progression" predicts ten times the age. Column i is worth what word i of a text is, a
-thousand times of it for "progression". Model "grouped" is "credit" with age and income as one player, "means".
+thousand times of it for "progression". Model "grouped" is "credit" with age and income as one player, "means". Ages
+below 0 are refused, and in a packed table the job "spy".
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from explicate.v1 import table_pb2 as table_pb
 CLASSIFIERS, REGRESSION = ("credit", "grouped"), "progression"
 TARGET = "progression after one year"
 JOBS = ("clerk", "driver")
+SPY, UNBORN = "spy", "must be 0 or more"
 COLUMNS = (
     bundle_pb.ColumnSchema(name="age", type=bundle_pb.COLUMN_TYPE_NUMBER),
     bundle_pb.ColumnSchema(name="income", type=bundle_pb.COLUMN_TYPE_NUMBER, may_be_missing=True),
@@ -51,6 +53,18 @@ def violations(cells: Cells, path: str) -> list[tuple[str, str]]:
         kinds = ("number",) if column.type == bundle_pb.COLUMN_TYPE_NUMBER else ("category",)
         if cells[name].WhichOneof("kind") not in (*kinds, "missing") if name in cells else True:
             wrong.append((f"{path}.tabular.cells[{name}]", f"is not a {kinds[0]}"))
+    if not wrong and cells["age"].number < 0:
+        wrong.append((f"{path}.tabular.cells[age]", UNBORN))
+    return wrong
+
+
+def packed_violations(table: table_pb.Table) -> list[tuple[str, str]]:
+    """Ages below 0, and the job "spy": one problem a column, as servers tell them."""
+    columns = {column.name: column for column in table.columns}
+    ages, jobs = columns["age"].numbers.values, list(columns["job"].categories.names)
+    wrong = [(f"table.columns[age].numbers.values[{row}]", UNBORN) for row, age in enumerate(ages) if age < 0][:1]
+    if SPY in jobs:
+        wrong.append((f"table.columns[job].categories.names[{jobs.index(SPY)}]", "is secret"))
     return wrong
 
 

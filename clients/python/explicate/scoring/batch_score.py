@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from explicate._wire.channel import DEFAULT_TARGET
 from explicate.async_client import AsyncClient
 from explicate.bulk.in_flight import InFlight, Turns
-from explicate.errors import ExplicateError, UsageError
+from explicate.errors import ExplicateError, NotFound, UsageError
 from explicate.model_info import ModelDescription
 from explicate.options import ALL, ExplainOptions, Priority
 from explicate.scoring.asking import Asker, Question, in_turn
@@ -26,6 +26,7 @@ from explicate.scoring.interfaces import Condition, InputOptions
 from explicate.scoring.output_columns import ExplanationLayout, OutputColumns
 from explicate.scoring.output_folder import OutputFolder
 from explicate.scoring.row_answers import RowAnswer, outcome_of
+from explicate.scoring.row_calls import version_gone
 from explicate.scoring.rows.source import known_files, open_source
 from explicate.scoring.run_manifest import PinnedModel, Plan, RunManifest, schema_document
 from explicate.scoring.scorer import MostFailed, Scorer, Tally, told
@@ -243,7 +244,10 @@ class Run:
         which = {"version": options.version, "label": options.label}
         if earlier is not None and options.version is None and earlier.model.name == options.model:
             which = {"version": earlier.model.version, "label": None}  # whatever is live now
-        description = await in_turn(turns, lambda: client.get_model(options.model, **which), 0, 1)  # type: ignore[arg-type]
+        try:
+            description = await in_turn(turns, lambda: client.get_model(options.model, **which), 0, 1)  # type: ignore[arg-type]
+        except NotFound as error:
+            raise version_gone(earlier.model, error) if earlier is not None else error from error
         return await asyncio.to_thread(cls, options, client, turns, description, earlier)
 
     def _planned(self, earlier: RunManifest | None) -> Plan:
