@@ -67,6 +67,8 @@ _CHANGES = (
     ("__aenter__", "__enter__"),
     ("__aexit__", "__exit__"),
     ("AsyncGenerator", "Generator"),
+    ("async with aclosing", "with closing"),
+    ("aclosing", "closing"),
     ("async def", "def"),
     ("async for", "for"),
     ("await ", ""),

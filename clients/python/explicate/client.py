@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import Literal, Self, TypeVar, Unpack
 
 import grpc
@@ -29,6 +30,7 @@ from explicate._wire.channel import (
 from explicate._wire.encoding import TableColumns
 from explicate._wire.retries import Retries
 from explicate._wire.rpc_errors import from_rpc_error
+from explicate._wire.table_calls import TABLES_IN_FLIGHT, TableCalls
 from explicate.async_client import AsyncClient
 from explicate.bulk.in_flight import MOST, InFlight
 from explicate.bulk.in_thread import in_thread
@@ -37,6 +39,7 @@ from explicate.inputs import Input
 from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic
 from explicate.options import ExplainOptions, Priority
 from explicate.results import ExplainResult, PackedResult, PredictResult
+from explicate.table_results import TableResult
 
 _Input = TypeVar("_Input")
 _Answer = TypeVar("_Answer")
@@ -215,6 +218,35 @@ class Client:
 
         calls.check_many(inputs)
         return self._many(call_of, inputs, window, ordered=ordered, timeout_s=timeout_s)
+
+    def explain_table(
+        self,
+        model: str,
+        columns: TableColumns,
+        *,
+        rows_per_call: int | None = None,
+        in_flight: int = TABLES_IN_FLIGHT,
+        version: int | None = None,
+        label: str | None = None,
+        priority: Priority | None = None,
+        request_id: str | None = None,
+        timeout_s: float | None = None,
+        **options: Unpack[ExplainOptions],
+    ) -> TableResult:
+        """Explain all rows of a table, which costs less than a call for each; `columns` are as for `predict_table`.
+
+        The methods are exact-shap, kernel-shap and those that `auto` takes. A table of more rows than a server takes in
+        a call goes in pieces, `in_flight` at once and all to one version; `timeout_s` is each call's.
+        """
+        how = {"version": version, "label": label, "priority": priority, "request_id": request_id}
+        described = self.get_model(model, version=version, label=label, timeout_s=timeout_s)
+        table = TableCalls(described, columns, options, how, rows_per_call=rows_per_call)
+        if len(table.pieces) == 1:
+            return self._ask(table.call_of(table.pieces[0]), timeout_s)
+        window = InFlight(in_flight, has_answered=True)
+        many = self._many(table.call_of, table.pieces, window, ordered=True, timeout_s=timeout_s)
+        with closing(many) as outcomes:
+            return table.joined([outcome.result for outcome in outcomes])
 
     def list_models(self, *, timeout_s: float | None = None) -> tuple[ModelStatus, ...]:
         """Every model version the server knows, by name and version, the broken ones included."""

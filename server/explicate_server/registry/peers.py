@@ -30,7 +30,7 @@ class Peers:
         """These models are being started."""
 
     @asynccontextmanager
-    async def alone(self, model: str) -> AsyncIterator[None]:
+    async def alone(self, model: str) -> AsyncIterator[None]:  # noqa: ARG002 - those that have others use it
         """Nobody else changes the model as long as the block lasts."""
         yield
 

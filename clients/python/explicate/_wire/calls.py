@@ -141,6 +141,27 @@ def check_many(inputs: Input | Iterable[Input] | AsyncIterable[Input]) -> None:
         raise UsageError("inputs must be an iterable of rows; for a table write table.to_dict('records')")
 
 
+def explain_table(
+    model: str,
+    columns: TableColumns,
+    options: ExplainOptions,
+    answer: Callable[[inference_pb.ExplainTableResponse], _Answer],
+    *,
+    version: int | None,
+    label: str | None,
+    priority: Priority | None,
+    request_id: str | None = None,
+) -> Call[_Answer]:
+    """Explain the rows of a table; raises InvalidArgument for a column that cannot be sent."""
+    request = inference_pb.ExplainTableRequest(
+        model=_model_ref(model, version, label),
+        table=table_message(columns),
+        options=option_fields.to_message(options),
+    )
+    _set_priority(request, priority)
+    return Call("ExplainTable", request, answer, request_id)
+
+
 def list_models() -> Call[tuple[ModelStatus, ...]]:
     """Every version the server knows."""
     return Call("ListModels", model_pb.ListModelsRequest(), decoding.model_statuses)

@@ -14,7 +14,7 @@ from explicate._wire.channel import may_have_others
 from explicate.errors import Overloaded, ServerError, is_for_later
 
 # Calls that change nothing. A stream is asked again until its first message only, so no estimate comes twice.
-REPEATABLE = frozenset({"Predict", "Explain", "StreamExplain", "ListModels", "GetModel", "Check"})
+REPEATABLE = frozenset({"Predict", "Explain", "StreamExplain", "ExplainTable", "ListModels", "GetModel", "Check"})
 
 # The pauses between attempts, in seconds, unless the server says how long. The first ones, together about a second, are
 # enough for a balancer to route around a server that stops.
