@@ -30,9 +30,7 @@ class ModelRegistry:
         started: whether every model was started, be it in vain.
     """
 
-    def __init__(
-        self, settings: Settings, loader: BundleLoader | None = None, *, peers: Peers | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, loader: BundleLoader | None = None, *, peers: Peers | None = None) -> None:
         self._repository = settings.repository
         self._chosen = settings.chosen_models
         self._store = LabelStore(Path(settings.state_dir) if settings.state_dir else settings.repository)
