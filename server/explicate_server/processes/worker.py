@@ -12,8 +12,8 @@ from typing import Any
 from explicate_server.app import Server, run
 from explicate_server.errors import NotServable, NotServing
 from explicate_server.lifetime import Ending, StartError
-from explicate_server.processes.line_channel import Channel, Gone, Refused
 from explicate_server.processes.birth import Birth
+from explicate_server.processes.line_channel import Channel, Gone, Refused
 from explicate_server.processes.merged_metrics import families_of
 from explicate_server.registry.following import Following
 from explicate_server.registry.peers import ModelStanding, Peers
