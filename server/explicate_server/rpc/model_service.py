@@ -93,6 +93,7 @@ class ModelServicer(services.ModelServiceServicer):
             max_evaluations_per_caller=settings.max_evaluations_per_caller,
             max_image_bytes=settings.max_image_bytes,
             max_image_pixels=settings.max_image_pixels,
+            max_explained_rows=settings.max_explained_rows,
         )
 
     def _max_inputs(self, record: VersionRecord) -> int:

@@ -24,9 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from explicate_server.call_record import CallRecord
 from explicate_server.inference.explain_options import ClassName, ResolvedOptions, Target
-from explicate_server.inference.explainer import Explained
+from explicate_server.inference.explainer import Explained, ExplainedTable
+from explicate_server.registry.records import ServedModel
 from explicate_server.telemetry.logs import utc
 
 # An answer waits this long for its line; a disk that hangs must not hold up the server.
@@ -68,6 +71,10 @@ class AuditLog:
     async def explained(self, told: Explained) -> None:
         """Write the line of an explanation."""
         await self._append_made(partial(audit_entry, told, with_input=self._with_inputs))
+
+    async def table_explained(self, told: ExplainedTable) -> None:
+        """Write the line of the explanation of a table."""
+        await self._append_made(partial(table_audit_entry, told, with_input=self._with_inputs))
 
     async def write(self, entry: Mapping[str, Any]) -> None:
         """Append a line; returns once it is in the file, is lost, or the disk takes too long. Never raises."""
@@ -149,9 +156,45 @@ def audit_entry(told: Explained, *, with_input: bool) -> dict[str, Any]:
 
     ``attributions_sha256`` is over the float64 bytes of the values, little-endian, output after output.
     """
-    served, answer, call = told.served, told.answer, told.call
+    answer = told.answer
+    return {
+        **_asked(told.served, told.call, answer.options),
+        "evaluations": answer.evaluations,
+        "rounds": answer.rounds,
+        "stop_reason": answer.stop_reason.value,
+        # For asking for a cut one again: its rows, and those that its last round is missing.
+        "cut_by_clock": answer.cut_by_clock,
+        "fitted_evaluations": answer.fitted_evaluations,
+        "unevaluated": answer.unevaluated,
+        "input_sha256": told.value.digest.hex(),
+        **_attributions(answer.attribution.values),
+        **({"input": told.value.document()} if with_input else {}),
+    }
+
+
+def table_audit_entry(told: ExplainedTable, *, with_input: bool) -> dict[str, Any]:
+    """What the log says of the explanation of a table, in one line; its columns only ``with_input``.
+
+    ``evaluations`` and ``stop_reasons`` are those of each row. The bytes of ``attributions_sha256`` are output after
+    output, and in each row after row.
+    """
+    answer = told.answer
+    return {
+        **_asked(told.served, told.call, answer.options),
+        "rows": answer.rows,
+        "evaluations": answer.evaluations.tolist(),
+        "rounds": answer.rounds.tolist(),
+        "stop_reasons": [reason.value for reason in answer.stop_reasons],
+        "cut_by_clock": answer.cut_by_clock,
+        "table_sha256": told.digest().hex(),
+        **_attributions(answer.values),
+        **({"table": told.table.document()} if with_input else {}),
+    }
+
+
+def _asked(served: ServedModel, call: CallRecord, options: ResolvedOptions) -> dict[str, Any]:
+    """Who asked whom for what."""
     manifest = served.bundle.manifest
-    values = np.ascontiguousarray(answer.attribution.values, dtype="<f8")
     return {
         "time": utc(time.time()),
         "request_id": call.request_id,
@@ -163,20 +206,18 @@ def audit_entry(told: Explained, *, with_input: bool) -> dict[str, Any]:
         "runtime": served.runtime.name,
         "precision": served.runtime.precision,
         "server_version": _server_version(),
-        "method_version": answer.options.method.version,
-        "options": _options(answer.options),
-        "evaluations": answer.evaluations,
-        "rounds": answer.rounds,
-        "stop_reason": answer.stop_reason.value,
-        # For asking for a cut one again: its rows, and those that its last round is missing.
-        "cut_by_clock": answer.cut_by_clock,
-        "fitted_evaluations": answer.fitted_evaluations,
-        "unevaluated": answer.unevaluated,
-        "input_sha256": told.value.digest.hex(),
-        "attributions_sha256": sha256(values.tobytes()).hexdigest(),
-        **({"attributions": values.tolist()} if values.size <= _MOST_VALUES else {}),
-        **({"input": told.value.document()} if with_input else {}),
+        "method_version": options.method.version,
+        "options": _options(options),
     }
+
+
+def _attributions(values: NDArray[np.float64]) -> dict[str, Any]:
+    """Their digest, and themselves where they are few; a row without any has null."""
+    digest = sha256(np.ascontiguousarray(values, dtype="<f8").tobytes()).hexdigest()
+    if values.size > _MOST_VALUES:
+        return {"attributions_sha256": digest}
+    told = np.where(np.isnan(values), None, values) if np.isnan(values).any() else values  # JSON has no NaN
+    return {"attributions_sha256": digest, "attributions": told.tolist()}
 
 
 @cache

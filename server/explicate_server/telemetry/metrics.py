@@ -5,6 +5,7 @@ asks. Label values come from fixed sets and from the repository, never from call
 """
 
 import time
+from collections import Counter as CountOf
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
@@ -18,7 +19,7 @@ from prometheus_client.utils import floatToGoString
 from explicate_server.call_record import CallRecord
 from explicate_server.inference.admission import Admission
 from explicate_server.inference.evaluations import ValueStore
-from explicate_server.inference.explainer import Explained
+from explicate_server.inference.explainer import Explained, ExplainedTable
 from explicate_server.registry.records import VersionRecord
 from explicate_server.runtime.batcher import Batchers
 from explicate_server.runtime.instance import Instance
@@ -57,6 +58,9 @@ def _batches(batchers: Batchers) -> Iterator[Metric]:
     sums = {name: CounterMetricFamily(metric, text, labels=_LABELS) for name, metric, text in _SUMS}
     waits = HistogramMetricFamily("explicate_queue_seconds", "Seconds that rows waited.", labels=_LABELS)
     waiting = GaugeMetricFamily("explicate_queued_rows", "Rows that wait.", labels=_LABELS)
+    oldest = GaugeMetricFamily(
+        "explicate_oldest_row_seconds", "Seconds that the oldest of the rows that wait has waited.", labels=_LABELS
+    )
     slowdown = GaugeMetricFamily(
         "explicate_model_slowdown_ratio",
         "Time that batches take now, as a multiple of what was measured when the model was loaded.",
@@ -66,16 +70,17 @@ def _batches(batchers: Batchers) -> Iterator[Metric]:
         "explicate_running_batch_seconds", "Seconds that the oldest batch in the model has taken.", labels=_LABELS[:2]
     )
     for model, version, batcher in batchers():
-        statistics, queued = batcher.snapshot(), batcher.queued_rows
+        statistics, queued, waits_s = batcher.snapshot(), batcher.queued_rows, batcher.oldest_waits_s()
         slowdown.add_metric([model, str(version)], batcher.cost.slowdown)
         running.add_metric([model, str(version)], batcher.running_s)
         for priority, of_class in statistics.items():
             labels = [model, str(version), priority.name.lower()]
             waiting.add_metric(labels, queued[priority])
+            oldest.add_metric(labels, waits_s[priority])
             waits.add_metric(labels, _buckets(of_class.queue_times), of_class.queue_times.sum_s)
             for name, family in sums.items():
                 family.add_metric(labels, getattr(of_class, name))
-    yield from (*sums.values(), waits, waiting, slowdown, running)
+    yield from (*sums.values(), waits, waiting, oldest, slowdown, running)
 
 
 # What an instance counts or is, its metric and what it means.
@@ -218,6 +223,9 @@ class Metrics:
         self._batchers = batchers
         self._ended = self._counter("explanations", "Explanations answered.", "method", "stop_reason")
         self._evaluations = self._counter("explanation_evaluations", "Evaluations that explanations rest on.", "method")
+        self._table_rows = self._counter(
+            "explained_table_rows", "Explanations that were rows of a table, in one call with others.", "method"
+        )
         self._reused = self._counter(
             "explanation_reused_evaluations", "Those of them that were known from, or shared with, others.", "method"
         )
@@ -272,6 +280,15 @@ class Metrics:
             evaluations=answer.evaluations,
             reused=answer.reused_evaluations,
         )
+
+    async def table_explained(self, told: ExplainedTable) -> None:
+        """Count each row of a table that was answered."""
+        answer = told.answer
+        method = answer.options.method.name
+        for reason, rows in CountOf(answer.stop_reasons).items():
+            self._ended.labels(method, reason.value).inc(rows)
+        self._evaluations.labels(method).inc(int(answer.evaluations.sum()))
+        self._table_rows.labels(method).inc(answer.rows)
 
     def explanation_ended(self, *, method: str, stop_reason: str, evaluations: int, reused: int) -> None:
         """Count an explanation by label values, which must come from fixed sets."""

@@ -14,7 +14,7 @@ from support.served_arguments import DEPLOY, served_settings
 FOLDER = DEPLOY / "kubernetes"
 FILES = sorted(FOLDER.rglob("*.yaml"))
 # Kinds that come with operators and not with Kubernetes.
-FOREIGN = {"monitoring.coreos.com/v1"}
+FOREIGN = {"monitoring.coreos.com/v1", "keda.sh/v1alpha1"}
 # The oldest that is supported upstream today, and the newest that the schemas know.
 VERSIONS = ("1.33", kubernetes_validate.latest_version())
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from explicate.cli.inputs.text_files import MARKS
+from explicate.reading.text_files import MARKS
 from explicate.errors import UsageError
 
 if TYPE_CHECKING:

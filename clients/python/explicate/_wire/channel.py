@@ -28,6 +28,12 @@ def call_timeout(timeout_s: float | None, default_s: float) -> float | None:
     return None if math.isinf(chosen) else chosen
 
 
+def slow_s(timeout_s: float | None, default_s: float) -> float:
+    """Seconds from which a call counts as slow: more at once would then come near to its timeout."""
+    chosen = call_timeout(timeout_s, default_s)
+    return math.inf if chosen is None else chosen / 4
+
+
 class ReadyWait:
     """Waiting for a server to serve `model`, or any model when None, for `timeout_s` seconds; None waits for ever."""
 
@@ -120,6 +126,17 @@ def is_local(target: str) -> bool:
         target = target.removeprefix(scheme)
     hosts = [address.rpartition(":")[0] or address for address in target.rpartition("/")[2].split(",")]
     return all(host in _LOOPBACK_NAMES or _is_loopback_ipv4(host) for host in hosts)
+
+
+def may_have_others(target: str) -> bool:
+    """Whether a gRPC target may be several addresses, by its spelling: a list, or a name other than this machine's."""
+    if target.startswith(("unix:", "unix-abstract:")):
+        return False
+    hosts = target.rpartition("/")[2].removeprefix("dns:").removeprefix("ipv4:").removeprefix("ipv6:")
+    if "," in hosts:
+        return True
+    host = hosts.rpartition(":")[0] or hosts
+    return not (is_local(target) or host.startswith("[") or host.replace(".", "").isdecimal())
 
 
 def _is_loopback_ipv4(host: str) -> bool:

@@ -1070,3 +1070,273 @@ class Faithfulness(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Faithfulness: _TypeAlias = Faithfulness  # noqa: Y015
+
+@_typing.final
+class PackedExplanation(_message.Message):
+    """PackedExplanation explains the predictions of a table's rows. What is said of each row is what Explanation says of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEATURES_FIELD_NUMBER: _builtins.int
+    ATTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
+    EVALUATIONS_FIELD_NUMBER: _builtins.int
+    ROUNDS_FIELD_NUMBER: _builtins.int
+    STOP_REASONS_FIELD_NUMBER: _builtins.int
+    CONVERGED_FIELD_NUMBER: _builtins.int
+    METHOD_VERSION_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    CLASS_LABELS_FIELD_NUMBER: _builtins.int
+    method_version: _builtins.str
+    """Version of the method's implementation; the same request, seed and version repeat the answer."""
+    @_builtins.property
+    def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackedFeature]:
+        """The players, the same of every row, in the schema's order."""
+
+    @_builtins.property
+    def attributions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackedAttribution]:
+        """One entry per explained output: one, unless all classes are explained."""
+
+    @_builtins.property
+    def quality(self) -> Global___PackedQuality:
+        """How far the numbers of each row can be trusted."""
+
+    @_builtins.property
+    def evaluations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of each row, rows of the model that its explanation rests on, see Explanation.evaluations. 1 or 2 of a row for which
+        only its prediction is known: time was up, and its attributions are NaN.
+        """
+
+    @_builtins.property
+    def rounds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of each row, rounds of asking for coalitions and fitting."""
+
+    @_builtins.property
+    def stop_reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___StopReason.ValueType]:
+        """Of each row, why the work stopped."""
+
+    @_builtins.property
+    def converged(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """Of each row, whether the tolerance was met or the values are exact."""
+
+    @_builtins.property
+    def options(self) -> Global___ExplainOptions:
+        """The options as resolved."""
+
+    @_builtins.property
+    def class_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of the model's classes, by index; for regression, the name of its target."""
+
+    def __init__(
+        self,
+        *,
+        features: _abc.Iterable[Global___PackedFeature] | None = ...,
+        attributions: _abc.Iterable[Global___PackedAttribution] | None = ...,
+        quality: Global___PackedQuality | None = ...,
+        evaluations: _abc.Iterable[_builtins.int] | None = ...,
+        rounds: _abc.Iterable[_builtins.int] | None = ...,
+        stop_reasons: _abc.Iterable[Global___StopReason.ValueType] | None = ...,
+        converged: _abc.Iterable[_builtins.bool] | None = ...,
+        method_version: _builtins.str = ...,
+        options: Global___ExplainOptions | None = ...,
+        class_labels: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "quality", b"quality"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributions", b"attributions", "class_labels", b"class_labels", "converged", b"converged", "evaluations", b"evaluations", "features", b"features", "method_version", b"method_version", "options", b"options", "quality", b"quality", "rounds", b"rounds", "stop_reasons", b"stop_reasons"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackedExplanation: _TypeAlias = PackedExplanation  # noqa: Y015
+
+@_typing.final
+class PackedFeature(_message.Message):
+    """PackedFeature is one player of every row of a table: a column, or several that the model's schema groups under a name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the column or of the group."""
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of its columns; one unless it is a group."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackedFeature: _TypeAlias = PackedFeature  # noqa: Y015
+
+@_typing.final
+class PackedAttribution(_message.Message):
+    """PackedAttribution explains one output of each row, in the output space of the options. Arrays of rows times features
+    have the features of the first row first, then those of the second, and so on. NaN is what could not be estimated.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLASS_INDICES_FIELD_NUMBER: _builtins.int
+    BASELINE_VALUES_FIELD_NUMBER: _builtins.int
+    INSTANCE_VALUES_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    STANDARD_ERRORS_FIELD_NUMBER: _builtins.int
+    LOWER_FIELD_NUMBER: _builtins.int
+    UPPER_FIELD_NUMBER: _builtins.int
+    REFERENCE_INDEX_FIELD_NUMBER: _builtins.int
+    reference_index: _builtins.int
+    """Index of the class a contrast is set against; unset otherwise."""
+    @_builtins.property
+    def class_indices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Index of the explained class of each row; for a contrast, of its target; 0 for regression."""
+
+    @_builtins.property
+    def baseline_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Of each row, the output when every player is absent."""
+
+    @_builtins.property
+    def instance_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Of each row, the output for the row as given."""
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Rows times features: what each feature adds to the output."""
+
+    @_builtins.property
+    def standard_errors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Rows times features: standard error of each value."""
+
+    @_builtins.property
+    def lower(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Rows times features: lower end of each confidence interval."""
+
+    @_builtins.property
+    def upper(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Rows times features: upper end of each confidence interval."""
+
+    def __init__(
+        self,
+        *,
+        class_indices: _abc.Iterable[_builtins.int] | None = ...,
+        baseline_values: _abc.Iterable[_builtins.float] | None = ...,
+        instance_values: _abc.Iterable[_builtins.float] | None = ...,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+        standard_errors: _abc.Iterable[_builtins.float] | None = ...,
+        lower: _abc.Iterable[_builtins.float] | None = ...,
+        upper: _abc.Iterable[_builtins.float] | None = ...,
+        reference_index: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reference_index", b"_reference_index", "reference_index", b"reference_index"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reference_index", b"_reference_index", "baseline_values", b"baseline_values", "class_indices", b"class_indices", "instance_values", b"instance_values", "lower", b"lower", "reference_index", b"reference_index", "standard_errors", b"standard_errors", "upper", b"upper", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__reference_index: _TypeAlias = _typing.Literal["reference_index"]  # noqa: Y015
+    _WhichOneofArgType__reference_index: _TypeAlias = _typing.Literal["_reference_index", b"_reference_index"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference_index) -> _WhichOneofReturnType__reference_index | None: ...
+
+Global___PackedAttribution: _TypeAlias = PackedAttribution  # noqa: Y015
+
+@_typing.final
+class PackedQuality(_message.Message):
+    """PackedQuality has the figures of Quality, one per row; NaN is what Quality leaves unset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDITIVITY_GAP_FIELD_NUMBER: _builtins.int
+    HELD_OUT_R_SQUARED_FIELD_NUMBER: _builtins.int
+    SPLIT_HALF_SPEARMAN_FIELD_NUMBER: _builtins.int
+    INFIDELITY_FIELD_NUMBER: _builtins.int
+    LARGEST_INTERVAL_RATIO_FIELD_NUMBER: _builtins.int
+    CERTAIN_TOP_K_FIELD_NUMBER: _builtins.int
+    COMPREHENSIVENESS_FIELD_NUMBER: _builtins.int
+    SUFFICIENCY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def additivity_gap(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """See Quality.additivity_gap."""
+
+    @_builtins.property
+    def held_out_r_squared(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """See Quality.held_out_r_squared."""
+
+    @_builtins.property
+    def split_half_spearman(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """See Quality.split_half_spearman."""
+
+    @_builtins.property
+    def infidelity(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """See Quality.infidelity."""
+
+    @_builtins.property
+    def largest_interval_ratio(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """See Quality.largest_interval_ratio."""
+
+    @_builtins.property
+    def certain_top_k(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """See Quality.certain_top_k; a whole number, or NaN."""
+
+    @_builtins.property
+    def comprehensiveness(self) -> Global___PackedFaithfulness:
+        """See Quality.comprehensiveness; set for QUALITY_LEVEL_FULL."""
+
+    @_builtins.property
+    def sufficiency(self) -> Global___PackedFaithfulness:
+        """See Quality.sufficiency; set for QUALITY_LEVEL_FULL."""
+
+    def __init__(
+        self,
+        *,
+        additivity_gap: _abc.Iterable[_builtins.float] | None = ...,
+        held_out_r_squared: _abc.Iterable[_builtins.float] | None = ...,
+        split_half_spearman: _abc.Iterable[_builtins.float] | None = ...,
+        infidelity: _abc.Iterable[_builtins.float] | None = ...,
+        largest_interval_ratio: _abc.Iterable[_builtins.float] | None = ...,
+        certain_top_k: _abc.Iterable[_builtins.float] | None = ...,
+        comprehensiveness: Global___PackedFaithfulness | None = ...,
+        sufficiency: Global___PackedFaithfulness | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["comprehensiveness", b"comprehensiveness", "sufficiency", b"sufficiency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["additivity_gap", b"additivity_gap", "certain_top_k", b"certain_top_k", "comprehensiveness", b"comprehensiveness", "held_out_r_squared", b"held_out_r_squared", "infidelity", b"infidelity", "largest_interval_ratio", b"largest_interval_ratio", "split_half_spearman", b"split_half_spearman", "sufficiency", b"sufficiency"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackedQuality: _TypeAlias = PackedQuality  # noqa: Y015
+
+@_typing.final
+class PackedFaithfulness(_message.Message):
+    """PackedFaithfulness has the figures of Faithfulness, one per row."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    RANDOM_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def value(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """See Faithfulness.value."""
+
+    @_builtins.property
+    def random(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """See Faithfulness.random."""
+
+    def __init__(
+        self,
+        *,
+        value: _abc.Iterable[_builtins.float] | None = ...,
+        random: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["random", b"random", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackedFaithfulness: _TypeAlias = PackedFaithfulness  # noqa: Y015

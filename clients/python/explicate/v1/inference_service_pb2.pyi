@@ -871,3 +871,87 @@ class StreamExplainResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamExplainResponse: _TypeAlias = StreamExplainResponse  # noqa: Y015
+
+@_typing.final
+class ExplainTableRequest(_message.Message):
+    """ExplainTableRequest asks for predictions of many rows and their explanations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    priority: Global___Priority.ValueType
+    """Who goes first."""
+    @_builtins.property
+    def model(self) -> Global___ModelRef:
+        """Which model; it must read tables."""
+
+    @_builtins.property
+    def table(self) -> _table_pb2.Table:
+        """At least one row, at most the server's limit (GetModel tells it)."""
+
+    @_builtins.property
+    def options(self) -> _explanation_pb2.ExplainOptions:
+        """How each row is explained, as in an ExplainSpec. Methods are "exact-shap", "kernel-shap", "additive-exact" and
+        "auto"; `max_players` must be unset. `max_evaluations` holds for each row.
+        """
+
+    def __init__(
+        self,
+        *,
+        model: Global___ModelRef | None = ...,
+        table: _table_pb2.Table | None = ...,
+        options: _explanation_pb2.ExplainOptions | None = ...,
+        priority: Global___Priority.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "options", b"options", "table", b"table"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "options", b"options", "priority", b"priority", "table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainTableRequest: _TypeAlias = ExplainTableRequest  # noqa: Y015
+
+@_typing.final
+class ExplainTableResponse(_message.Message):
+    """ExplainTableResponse is the answer to an ExplainTableRequest, in the order of the table's rows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    PREDICTIONS_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    TIMING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model(self) -> Global___ModelVersion:
+        """What answered: the predictions and every evaluation."""
+
+    @_builtins.property
+    def predictions(self) -> Global___PackedPredictions:
+        """The predictions."""
+
+    @_builtins.property
+    def explanation(self) -> _explanation_pb2.PackedExplanation:
+        """Their explanations."""
+
+    @_builtins.property
+    def timing(self) -> Global___Timing:
+        """Where the time went."""
+
+    def __init__(
+        self,
+        *,
+        model: Global___ModelVersion | None = ...,
+        predictions: Global___PackedPredictions | None = ...,
+        explanation: _explanation_pb2.PackedExplanation | None = ...,
+        timing: Global___Timing | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "model", b"model", "predictions", b"predictions", "timing", b"timing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "model", b"model", "predictions", b"predictions", "timing", b"timing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainTableResponse: _TypeAlias = ExplainTableResponse  # noqa: Y015

@@ -54,6 +54,11 @@ class InferenceServiceStub(object):
                 request_serializer=explicate_dot_v1_dot_inference__service__pb2.StreamExplainRequest.SerializeToString,
                 response_deserializer=explicate_dot_v1_dot_inference__service__pb2.StreamExplainResponse.FromString,
                 _registered_method=True)
+        self.ExplainTable = channel.unary_unary(
+                '/explicate.v1.InferenceService/ExplainTable',
+                request_serializer=explicate_dot_v1_dot_inference__service__pb2.ExplainTableRequest.SerializeToString,
+                response_deserializer=explicate_dot_v1_dot_inference__service__pb2.ExplainTableResponse.FromString,
+                _registered_method=True)
 
 
 class InferenceServiceServicer(object):
@@ -86,6 +91,15 @@ class InferenceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainTable(self, request, context):
+        """ExplainTable predicts and explains many rows of a tabular model, all by one version of it, as Explain would each of
+        them with the same options. One set of coalitions serves all rows, and the answer is packed. The call's deadline
+        yields the best answers so far.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InferenceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -103,6 +117,11 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     servicer.StreamExplain,
                     request_deserializer=explicate_dot_v1_dot_inference__service__pb2.StreamExplainRequest.FromString,
                     response_serializer=explicate_dot_v1_dot_inference__service__pb2.StreamExplainResponse.SerializeToString,
+            ),
+            'ExplainTable': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainTable,
+                    request_deserializer=explicate_dot_v1_dot_inference__service__pb2.ExplainTableRequest.FromString,
+                    response_serializer=explicate_dot_v1_dot_inference__service__pb2.ExplainTableResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -191,6 +210,33 @@ class InferenceService(object):
             '/explicate.v1.InferenceService/StreamExplain',
             explicate_dot_v1_dot_inference__service__pb2.StreamExplainRequest.SerializeToString,
             explicate_dot_v1_dot_inference__service__pb2.StreamExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainTable(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/explicate.v1.InferenceService/ExplainTable',
+            explicate_dot_v1_dot_inference__service__pb2.ExplainTableRequest.SerializeToString,
+            explicate_dot_v1_dot_inference__service__pb2.ExplainTableResponse.FromString,
             options,
             channel_credentials,
             insecure,

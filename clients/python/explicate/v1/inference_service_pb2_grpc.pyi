@@ -46,6 +46,11 @@ class InferenceServiceStub:
     """
     StreamExplain: _grpc.UnaryStreamMultiCallable[_inference_service_pb2.StreamExplainRequest, _inference_service_pb2.StreamExplainResponse]
     """StreamExplain is Explain with an answer after every round; the last one is final."""
+    ExplainTable: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.ExplainTableRequest, _inference_service_pb2.ExplainTableResponse]
+    """ExplainTable predicts and explains many rows of a tabular model, all by one version of it, as Explain would each of
+    them with the same options. One set of coalitions serves all rows, and the answer is packed. The call's deadline
+    yields the best answers so far.
+    """
 
 @_typing.type_check_only
 class InferenceServiceAsyncStub(InferenceServiceStub):
@@ -65,6 +70,11 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     """
     StreamExplain: _aio.UnaryStreamMultiCallable[_inference_service_pb2.StreamExplainRequest, _inference_service_pb2.StreamExplainResponse]  # type: ignore[assignment]
     """StreamExplain is Explain with an answer after every round; the last one is final."""
+    ExplainTable: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.ExplainTableRequest, _inference_service_pb2.ExplainTableResponse]  # type: ignore[assignment]
+    """ExplainTable predicts and explains many rows of a tabular model, all by one version of it, as Explain would each of
+    them with the same options. One set of coalitions serves all rows, and the answer is packed. The call's deadline
+    yields the best answers so far.
+    """
 
 class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     """InferenceService answers predictions and the reasons for them.
@@ -99,5 +109,16 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_inference_service_pb2.StreamExplainResponse], _abc.AsyncIterator[_inference_service_pb2.StreamExplainResponse]]:
         """StreamExplain is Explain with an answer after every round; the last one is final."""
+
+    @_abc_1.abstractmethod
+    def ExplainTable(
+        self,
+        request: _inference_service_pb2.ExplainTableRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inference_service_pb2.ExplainTableResponse, _abc.Awaitable[_inference_service_pb2.ExplainTableResponse]]:
+        """ExplainTable predicts and explains many rows of a tabular model, all by one version of it, as Explain would each of
+        them with the same options. One set of coalitions serves all rows, and the answer is packed. The call's deadline
+        yields the best answers so far.
+        """
 
 def add_InferenceServiceServicer_to_server(servicer: InferenceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

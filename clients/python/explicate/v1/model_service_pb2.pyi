@@ -1063,6 +1063,7 @@ class ServingLimits(_message.Message):
     MAX_EVALUATIONS_PER_CALLER_FIELD_NUMBER: _builtins.int
     MAX_IMAGE_BYTES_FIELD_NUMBER: _builtins.int
     MAX_IMAGE_PIXELS_FIELD_NUMBER: _builtins.int
+    MAX_EXPLAINED_ROWS_FIELD_NUMBER: _builtins.int
     max_inputs: _builtins.int
     """Inputs in one Predict."""
     max_text_bytes: _builtins.int
@@ -1077,6 +1078,8 @@ class ServingLimits(_message.Message):
     """Bytes of one image file."""
     max_image_pixels: _builtins.int
     """Pixels of one image, as its file declares them."""
+    max_explained_rows: _builtins.int
+    """Rows in one ExplainTable."""
     def __init__(
         self,
         *,
@@ -1087,10 +1090,11 @@ class ServingLimits(_message.Message):
         max_evaluations_per_caller: _builtins.int = ...,
         max_image_bytes: _builtins.int = ...,
         max_image_pixels: _builtins.int = ...,
+        max_explained_rows: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_call_seconds", b"max_call_seconds", "max_evaluations", b"max_evaluations", "max_evaluations_per_caller", b"max_evaluations_per_caller", "max_image_bytes", b"max_image_bytes", "max_image_pixels", b"max_image_pixels", "max_inputs", b"max_inputs", "max_text_bytes", b"max_text_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_call_seconds", b"max_call_seconds", "max_evaluations", b"max_evaluations", "max_evaluations_per_caller", b"max_evaluations_per_caller", "max_explained_rows", b"max_explained_rows", "max_image_bytes", b"max_image_bytes", "max_image_pixels", b"max_image_pixels", "max_inputs", b"max_inputs", "max_text_bytes", b"max_text_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
