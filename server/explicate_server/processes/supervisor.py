@@ -202,7 +202,7 @@ class Supervisor:
 
     async def _answer(self, child: Child, name: str, **arguments: Any) -> Any:
         """What a process asks for."""
-        agreed = ("expect", "alone", "release", "load", "tell", "freed")
+        agreed = ("expect", "alone", "release", "load", "tell", "freed", "tallies")
         if name in agreed:
             return await getattr(self._agreement, name)(child, **arguments)
         asked: dict[str, Callable[..., Awaitable[None]]] = {
