@@ -1,4 +1,4 @@
-"""The simulation of a fleet: whatever dies, rows are written once and work is accounted for; what breaks that is seen."""
+"""The simulation of a fleet: whatever dies, rows are written once and work is accounted for; what breaks it is seen."""
 
 import json
 from collections.abc import Sequence
