@@ -74,7 +74,6 @@ class Address:
             _try_to_bind(self.host, self.port)
             yield
 
-
     @contextmanager
     def reserved(self) -> Iterator["Address"]:
         """Keep a port for processes of ours that share it, for as long as the block lasts; yields it with its port.

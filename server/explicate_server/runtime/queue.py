@@ -169,8 +169,16 @@ class RowQueue:
 
     def put(self, entry: Entry) -> None:
         """Add a row behind those of its caller."""
-        self.callers.setdefault(entry.ticket.caller, CallerRows()).put(entry)
+        caller = self.callers.get(entry.ticket.caller)
+        if caller is None:
+            caller = self.callers[entry.ticket.caller] = CallerRows()
+        caller.put(entry)
         self.rows += entry.row.count
+
+    @property
+    def tokens(self) -> int:
+        """The sum of their lengths."""
+        return sum(waiting.tokens for waiting in self.callers.values())
 
     def held(self, caller: str) -> int:
         """How many rows of a caller wait."""
@@ -180,12 +188,6 @@ class RowQueue:
         """Seconds that the oldest row has waited at ``now_s``, monotonic; 0 when none waits."""
         arrivals = [waiting.oldest_arrival_s for waiting in self.callers.values()]
         return max(0.0, now_s - min(arrivals)) if arrivals else 0.0
-
-    @property
-    def longest(self) -> int:
-        """About the length in tokens of the longest row; 0 where none waits."""
-        buckets = (max(waiting.buckets) for waiting in self.callers.values())
-        return BUCKET_TOKENS * max(buckets, default=0)
 
     def parts(self, part: Callable[[int, int], float]) -> dict[str, float]:
         """What each caller has waiting, as ``part(rows, length)`` of a batch, at most a whole one."""

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from explicate.async_client import AsyncClient
+from explicate.bulk.in_flight import Turns
 from explicate.errors import (
     DeadlineExceeded,
     ErrorDetails,
@@ -20,9 +21,9 @@ from explicate.errors import (
     InternalError,
     InvalidArgument,
     MessageTooLarge,
+    Overloaded,
     ServerError,
 )
-from explicate.in_flight import Turns
 from explicate.options import ExplainOptions, Priority
 from explicate.results import ModelVersion
 from explicate.scoring.interfaces import Condition, Refusal, RowBatch
@@ -37,7 +38,7 @@ Outcomes = dict[int, RowAnswer | Refusal]
 
 # Of one call that ends in an error of the server or without an answer in time, before its rows fail.
 _ATTEMPTS = 3
-_OF_ROWS = (InvalidArgument, MessageTooLarge, InternalError, DeadlineExceeded)
+_OF_ROWS = (InvalidArgument, MessageTooLarge, InternalError, DeadlineExceeded, Overloaded)
 _VERSION_GONE = frozenset({"MODEL_NOT_FOUND", "VERSION_NOT_FOUND", "MODEL_NOT_LOADED"})
 
 
@@ -74,18 +75,16 @@ class Asker:
         if question.explain is None:
             return {**known, **await self._predicted(batch, asked)}
         if question.condition is None:
-            return {**known, **await self._explained(batch, asked, question.explain)}
+            return {**known, **await self.explained(batch, asked)}
         known |= await self._predicted(batch, asked)
-        return {**known, **await self._explained_where_it_holds(batch, known, question.explain, question.condition)}
+        return {**known, **await self._explained_where_it_holds(batch, known, question.condition)}
 
-    async def _explained_where_it_holds(
-        self, batch: RowBatch, predicted: Outcomes, options: ExplainOptions, condition: Condition
-    ) -> Outcomes:
+    async def _explained_where_it_holds(self, batch: RowBatch, predicted: Outcomes, condition: Condition) -> Outcomes:
         """The explanations of the rows for which the condition holds, with the predictions that it asked about."""
         answers = [answer if isinstance(answer := predicted.get(i), RowAnswer) else None for i in range(len(batch))]
         holds = condition(self._question.columns.predicted(batch.kept, answers))
         chosen = [place for place, answer in enumerate(answers) if answer is not None and holds[place]]
-        explained = await self._explained(batch, chosen, options)
+        explained = await self.explained(batch, chosen)
         for place, outcome in explained.items():
             before = answers[place]
             if isinstance(outcome, RowAnswer) and before is not None:
@@ -133,15 +132,15 @@ class Asker:
         self._check_bundle(model)
         return [RowAnswer(row, model) for row in scores]
 
-    async def _explained(self, batch: RowBatch, places: Sequence[int], options: ExplainOptions) -> Outcomes:
+    async def explained(self, batch: RowBatch, places: Sequence[int]) -> Outcomes:
+        """The answer with its explanation, or the refusal, of each row in `places`."""
         async with asyncio.TaskGroup() as group:
-            tasks = {place: group.create_task(self._explained_row(batch, place, options)) for place in places}
+            tasks = {place: group.create_task(self._explained_row(batch, place)) for place in places}
         return {place: task.result() for place, task in tasks.items()}
 
-    async def _explained_row(self, batch: RowBatch, place: int, options: ExplainOptions) -> RowAnswer | Refusal:
-        number = batch.start + place
+    async def _explained_row(self, batch: RowBatch, place: int) -> RowAnswer | Refusal:
         try:
-            return await self._persistently(partial(self._explain, batch, place, options), number, 1)
+            return await self._persistently(partial(self._explain, batch, place), batch.start + place, 1)
         except _OF_ROWS as error:
             if not is_about_rows(error):
                 raise
@@ -151,18 +150,19 @@ class Asker:
         except ExplicateError as error:  # a file that cannot be read
             return refusal(error)
 
-    async def _explain(self, batch: RowBatch, place: int, options: ExplainOptions) -> RowAnswer:
+    async def _explain(self, batch: RowBatch, place: int) -> RowAnswer:
         question = self._question
+        assert question.explain is not None, "it is asked for explanations only then"
         answer = await self._client.explain(
             question.model.name,
             batch.inputs.value(place),  # read in its turn, for it may be large
             version=question.model.version,
             priority=question.priority,
             timeout_s=question.timeout_s,
-            **options,
+            **question.explain,
         )
         self._check_bundle(answer.model)
-        if answer.explanation.stop_reason == "deadline" and options.get("time_limit_s") is None:
+        if answer.explanation.stop_reason == "deadline" and question.explain.get("time_limit_s") is None:
             raise _cut_short(answer.explanation.evaluations)
         return RowAnswer(scores_of(answer.prediction), answer.model, row_explanation(answer.explanation))
 
@@ -170,27 +170,13 @@ class Asker:
         """The answer of a call; what may be an accident is tried again."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return await self._in_turn(send, order, rows)
+                return await in_turn(self._turns, send, order, rows)
             except (InternalError, DeadlineExceeded):
                 if attempt == _ATTEMPTS:
                     raise
+            except ServerError as error:
+                raise self._of_this_run(error) from error
         raise AssertionError("the last attempt returns or raises")
-
-    async def _in_turn(self, send: Callable[[], Awaitable[_Answer]], order: int, rows: int) -> _Answer:
-        """The answer of a call in its turn, and again while the server is overloaded or away."""
-        while True:
-            place = await self._turns.take(order, rows)
-            try:
-                answer = await send()
-            except ServerError as failure:
-                if not self._turns.end(place, failure):
-                    raise self._of_this_run(failure) from failure
-            except BaseException:
-                self._turns.leave()
-                raise
-            else:
-                self._turns.end(place)
-                return answer
 
     def _of_this_run(self, failure: ServerError) -> ServerError:
         return version_gone(self._question.model, failure) if failure.reason in _VERSION_GONE else failure
@@ -198,6 +184,23 @@ class Asker:
     def _check_bundle(self, answered: ModelVersion) -> None:
         if answered.bundle_digest != self._question.model.bundle_digest:
             raise another_bundle(self._question.model, answered.bundle_digest)
+
+
+async def in_turn(turns: Turns, send: Callable[[], Awaitable[_Answer]], order: int, rows: int) -> _Answer:
+    """The answer of a call in its turn, and again while the server is overloaded or away."""
+    while True:
+        place = await turns.take(order, rows)
+        try:
+            answer = await send()
+        except ServerError as failure:
+            if not turns.end(place, failure):
+                raise
+        except BaseException:
+            turns.leave()
+            raise
+        else:
+            turns.end(place)
+            return answer
 
 
 def _cut_short(evaluations: int) -> DeadlineExceeded:
