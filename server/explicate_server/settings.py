@@ -42,6 +42,14 @@ class Settings:
     listen: str = _setting(
         "127.0.0.1:8500", "HOST:PORT or unix:PATH; port 0 is any free one, [::]:8500 opens it to the network"
     )
+    processes: int = _setting(
+        1,
+        "processes that serve the port as one server; for models so small that Python, not the model, is the limit, "
+        "and clients with several connections, which are what is spread over them; each has every model in memory, "
+        "and an equal share of the cores and of each limit",
+        minimum=1,
+        maximum=64,
+    )
     runtime: str = _setting(
         "onnxruntime",
         "what runs the models: onnxruntime, openvino, or auto for the fastest that gives the bundle's answers",
@@ -67,6 +75,7 @@ class Settings:
     )
     max_message_bytes: int = _setting(16 << 20, "largest request or answer", minimum=1024, maximum=_C_INT)
     max_inputs: int = _setting(1024, "inputs in one Predict", minimum=1)
+    max_explained_rows: int = _setting(1024, "rows in one ExplainTable", minimum=1)
     max_text_bytes: int = _setting(64 << 10, "UTF-8 bytes of one text", minimum=1)
     max_image_bytes: int = _setting(8 << 20, "bytes of one image file", minimum=64)
     max_image_pixels: int = _setting(32_000_000, "pixels of one image, as its file declares them", minimum=1)

@@ -10,7 +10,7 @@ of probabilities it is a sigmoid or a softmax, and players interact through it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 import numpy as np
@@ -36,10 +36,11 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True)
 class AddedGame:
-    """The game of one input.
+    """The game of one input, or of several that are explained on the same outputs.
 
     Attributes:
-        row: float64[n, parts], what each player of the input adds to each part.
+        row: float64[n, parts], what each player of the input adds to each part; of several games [games, n, parts],
+            where what follows is asked of one of them.
         background: float64[b, n, parts], the same of the background rows.
         bias: float64[parts], what is added whoever is present.
         weights: float64[b], of the background rows; they sum to 1.
@@ -55,6 +56,10 @@ class AddedGame:
     link: Link
     mix: Floats
     offset: Floats
+
+    def of(self, game: int) -> "AddedGame":
+        """One of several games."""
+        return replace(self, row=self.row[game])
 
     @property
     def changes(self) -> Floats:

@@ -1,5 +1,6 @@
 """What an estimator answers: one number per player and output, each with its error."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -15,6 +16,10 @@ Indices: TypeAlias = NDArray[np.intp]
 # several intervals to hold at once, so it is higher than theirs: at .95 up to 2.0 % of TOP_K stops on the golden games
 # named wrong players (permutation-shap, two segments), at .975 up to 1.3 %, for a tenth fewer stops.
 CERTAINTY = 0.975
+
+
+_OF_OUTPUTS = ("values", "standard_errors", "half_widths", "certain_half_widths", "baseline", "held_out_r_squared")
+"""The fields that have a place for each output."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,11 +133,20 @@ class Attribution:
             certain_half_widths=np.hstack((self.certain_half_widths, nothing)),
         )
 
-    def additivity_gap(self, full: Floats) -> float:
-        """|Σ values + baseline − v(N)|, the largest over outputs; NaN for methods that do not promise additivity."""
-        if not self.additive:
-            return float("nan")
-        return float(np.abs(self.values.sum(axis=1) + self.baseline - full).max(initial=0.0))
+    def of(self, outputs: Indices) -> "Attribution":
+        """The attributions of some of the outputs."""
+        return replace(self, **{name: getattr(self, name)[outputs] for name in _OF_OUTPUTS})
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Attribution]") -> "Attribution":
+        """Those of several games by one method, one game after the other."""
+        arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _OF_OUTPUTS}
+        return replace(parts[0], **arrays, exact=all(part.exact for part in parts))
+
+    def additivity_gap(self, full: Floats) -> Floats:
+        """|Σ values + baseline − v(N)|, float64[outputs]; NaN for methods that do not promise additivity."""
+        gaps = np.abs(self.values.sum(axis=1) + self.baseline - full)
+        return np.asarray(gaps if self.additive else np.full_like(gaps, np.nan))
 
 
 # Half-widths and differences below this fraction of |v(N)| and |v(∅)| are rounding.
@@ -156,9 +170,11 @@ def interval_ratios(attribution: Attribution) -> Floats:
     return ratios
 
 
-def within_tolerance(attribution: Attribution, tolerance: float) -> bool:
-    """Whether the interval ratio of every output is below `tolerance`; never for tolerance 0 or without players."""
-    return tolerance > 0 and attribution.values.size > 0 and bool((interval_ratios(attribution) < tolerance).all())
+def within_tolerance(attribution: Attribution, tolerance: float) -> Booleans:
+    """Whether the interval ratio is below `tolerance`, bool[outputs]; never for tolerance 0 or without players."""
+    if tolerance <= 0 or not attribution.values.size:
+        return np.zeros(len(attribution.values), np.bool_)
+    return np.asarray(interval_ratios(attribution) < tolerance)
 
 
 def certain_top(attribution: Attribution) -> Booleans:

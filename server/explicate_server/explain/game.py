@@ -15,8 +15,10 @@ ValueError                  wrong arguments
 └── TooFewEvaluationsError  the budget is below what the method can do with
 """
 
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Protocol, Self, TypeAlias, runtime_checkable
+
+import numpy as np
 
 from explicate_server.explain.added_game import AddedGame
 from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
@@ -95,6 +97,14 @@ class Estimator(Protocol):
         """
 
 
+@runtime_checkable
+class Shared(Estimator, Protocol):
+    """An estimator whose coalitions do not depend on values, so that many games can be played on the same ones."""
+
+    def of(self, games: Indices) -> Self:
+        """The same with some of the games, as far as it was told; this one is not to be asked any more."""
+
+
 WALL = 1 << 20
 """A break that no group of players goes across."""
 
@@ -107,6 +117,8 @@ class GameInfo:
         n_players: how many players, from 0.
         empty: float64[outputs], v(∅), every player absent; NaN for methods that do not need it.
         full: float64[outputs], v(N), every player present.
+        games: how many games are played at once on the same coalitions, each with as many outputs: those of the first
+            game come first. For methods that are `shared` only.
         seed: of all random choices, from 0 up to `MAX_SEED`.
         confidence: coverage of the intervals, in (0, 1).
         breaks: intp[n − 1], how much parts player i from player i + 1: 0 nothing, larger numbers more (of a text: 1 a
@@ -114,12 +126,14 @@ class GameInfo:
             known of it.
         drawn: bool[rows, n], which players are present in the rows that the game has drawn itself, the first row the
             input itself; they are asked by number. None where coalitions are asked for.
-        added: the game itself where its model tells what each player adds, so that it need not be asked; else None.
+        added: the game itself where its model tells what each player adds, so that it need not be asked; else None. Of
+            several games all of them.
     """
 
     n_players: int
     empty: Floats
     full: Floats
+    games: int = 1
     seed: int = 0
     confidence: float = 0.95
     breaks: Indices | None = None
@@ -128,5 +142,19 @@ class GameInfo:
 
     @property
     def n_outputs(self) -> int:
-        """How many outputs are explained at once."""
+        """How many outputs are explained at once, of all games."""
         return len(self.full)
+
+    @property
+    def outputs_each(self) -> int:
+        """How many outputs each game has."""
+        return len(self.full) // self.games
+
+    def outputs_of(self, games: Indices) -> Indices:
+        """The places of the outputs of some games."""
+        return np.asarray((games[:, np.newaxis] * self.outputs_each + np.arange(self.outputs_each)).ravel(), np.intp)
+
+    def of(self, games: Indices) -> "GameInfo":
+        """Some of the games."""
+        outputs = self.outputs_of(games)
+        return replace(self, empty=self.empty[outputs], full=self.full[outputs], games=len(games))

@@ -41,6 +41,7 @@ class Method:
         needs_empty: whether v(∅) must be known before.
         refines: whether games of too many players are grouped and refined where the weight is.
         previews: whether its values are Shapley values that take many rows, of which an explainer may guess first.
+        shared: whether many games can be played on the same coalitions: its estimators are `Shared`, or ask for none.
         round_rows: see RunSettings.round_rows.
         differs: the fields that have another value for a kind of input, by its name.
     """
@@ -62,6 +63,7 @@ class Method:
     needs_empty: bool = True
     refines: bool = False
     previews: bool = False
+    shared: bool = False
     round_rows: int | None = None
     differs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -98,4 +100,4 @@ class Method:
     def start(self, game: GameInfo, settings: RunSettings, *, max_players: int, spent: int) -> ExplanationRun:
         """Begin to explain a game, of whose rows `spent` were evaluated; more than `max_players` are grouped."""
         estimator = refined(self.build, game, max_players=max_players, max_evaluations=settings.max_evaluations)
-        return ExplanationRun(estimator, settings=settings, spent=spent, drawn=game.drawn)
+        return ExplanationRun(estimator, settings=settings, spent=spent, drawn=game.drawn, games=game.games)

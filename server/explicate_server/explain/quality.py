@@ -8,12 +8,12 @@ v(N) − v(top). The same figures for a random ranking are given too, as both al
 losing any players.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from explicate_server.explain.attribution import (
+    ROUNDING,
     Attribution,
     Booleans,
     Floats,
@@ -68,9 +68,14 @@ class FaithfulnessCheck:
         """
         if not len(self.coalitions):
             return quality
+        without_top, top_alone = self.figures(values, full)
+        return replace(quality, comprehensiveness=without_top, sufficiency=top_alone)
+
+    def figures(self, values: Floats, full: Floats) -> tuple[Faithfulness, Faithfulness]:
+        """Comprehensiveness and sufficiency from the same, of at least two players."""
         falls = (full[0] - values[self._places, 0]).reshape(2, 2, len(SHARES)).mean(axis=2)
         without_top, top_alone = (Faithfulness(float(ours), float(random)) for ours, random in falls)
-        return replace(quality, comprehensiveness=without_top, sufficiency=top_alone)
+        return without_top, top_alone
 
 
 def _tops(ranking: Indices) -> Booleans:
@@ -88,16 +93,17 @@ MAX_CELLS = 8_000_000
 
 
 class Record:
-    """Rows in the order in which they were told, up to MAX_CELLS."""
+    """Rows in the order in which they were told, up to MAX_CELLS for each game."""
 
-    def __init__(self) -> None:
+    def __init__(self, games: int = 1) -> None:
+        self._games = games
         self._coalitions: list[Booleans] = []
         self._values: list[Floats] = []
         self._cells_left = MAX_CELLS
 
     def add(self, coalitions: Booleans, values: Floats) -> None:
         """Keep bool[m, n] coalitions and their float64[m, outputs] values, as far as there is room."""
-        cells_per_row = coalitions.shape[1] + values.shape[1]
+        cells_per_row = coalitions.shape[1] + values.shape[1] // self._games
         rows = min(len(coalitions), self._cells_left // max(cells_per_row, 1))
         if rows:
             self._cells_left -= rows * cells_per_row
@@ -109,6 +115,13 @@ class Record:
         if not self._coalitions:
             return None
         return np.concatenate(self._coalitions), np.concatenate(self._values)
+
+    def of(self, games: int, outputs: Indices) -> "Record":
+        """The same of so many of the games, which have these outputs."""
+        part = Record(games)
+        part._coalitions, part._cells_left = list(self._coalitions), self._cells_left
+        part._values = [values[:, outputs] for values in self._values]
+        return part
 
 
 # Two players are in the same or the opposite order; a correlation of ranks says something from three on.
@@ -143,9 +156,28 @@ class Quality:
     sufficiency: Faithfulness | None = None
 
 
-def basic_quality(
+@dataclass(frozen=True, kw_only=True)
+class QualityFigures:
+    """The figures of `Quality` that cost no further rows, of several games, float64[games]; NaN where undefined."""
+
+    additivity_gap: Floats
+    held_out_r_squared: Floats
+    split_half_spearman: Floats
+    infidelity: Floats
+    largest_interval_ratio: Floats
+    certain_top_k: Floats
+
+    def quality(self, game: int = 0) -> Quality:
+        """Those of one game."""
+        told = {item.name: float(getattr(self, item.name)[game]) for item in fields(self)}
+        known = {name: None if np.isnan(figure) else figure for name, figure in told.items()}
+        certain = known.pop("certain_top_k")
+        return Quality(**known, certain_top_k=None if certain is None else int(certain))
+
+
+def basic_figures(
     attribution: Attribution, *, game: GameInfo, halves: tuple[Floats, Floats] | None, record: Record
-) -> Quality:
+) -> QualityFigures:
     """The figures that cost no further rows.
 
     Args:
@@ -154,14 +186,15 @@ def basic_quality(
         halves: what the estimator's `halves` gave.
         record: the rows evaluated.
     """
-    ratios = interval_ratios(attribution)
-    return Quality(
-        additivity_gap=_worst(np.array([attribution.additivity_gap(game.full)]), np.max),
-        held_out_r_squared=_worst(attribution.held_out_r_squared, np.min),
-        split_half_spearman=None if halves is None else _worst(split_half_spearman(*halves), np.min),
-        infidelity=_worst(infidelity(attribution, game=game, record=record), np.max),
-        largest_interval_ratio=None if np.isinf(ratios).any() else _worst(ratios, np.max),
-        certain_top_k=certain_top_k(attribution),
+    ratios = interval_ratios(attribution).reshape(game.games, -1)
+    agreement = np.full(game.n_outputs, np.nan) if halves is None else split_half_spearman(*halves)
+    return QualityFigures(
+        additivity_gap=_largest(attribution.additivity_gap(game.full), game),
+        held_out_r_squared=_smallest(attribution.held_out_r_squared, game),
+        split_half_spearman=_smallest(agreement, game),
+        infidelity=_largest(infidelity(attribution, game=game, record=record), game),
+        largest_interval_ratio=np.where(np.isinf(ratios).any(axis=1), np.nan, _largest(ratios, game)),
+        certain_top_k=certain_top_k(attribution, game),
     )
 
 
@@ -180,7 +213,7 @@ def spearman(first: Floats, second: Floats) -> Floats:
     """Rank correlations of the rows of float64[m, n], ties at their mean rank, float64[m]; NaN where undefined."""
     if first.shape[1] < LEAST_PLAYERS_TO_RANK or not len(first):
         return np.full(len(first), np.nan)
-    ranks = [_ranks(values) for values in (first, second)]
+    ranks = [_ranks(_without_rounding(values)) for values in (first, second)]
     centred = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
     norms = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
     products = (centred[0] * centred[1]).sum(axis=1)
@@ -212,17 +245,23 @@ def infidelity(attribution: Attribution, *, game: GameInfo, record: Record) -> F
     return np.asarray(np.divide(errors, squares, out=np.full(game.n_outputs, np.nan), where=defined))
 
 
-def certain_top_k(attribution: Attribution) -> int | None:
-    """The most k for which the first k players are certain, see `Quality`."""
-    if not attribution.values.shape[1] or np.isnan(attribution.certain_half_widths).any():
-        return None
-    ranked = ~ranks_nothing(attribution)
-    if not ranked.any():
-        return None
-    certain = certain_top(attribution)[ranked, :-1]  # the last needs no proof, unless the one before it has one
+def certain_top_k(attribution: Attribution, game: GameInfo) -> Floats:
+    """The most k for which the first k players are certain, see `Quality`, float64[games]."""
     n = attribution.values.shape[1]
-    counts = [int(np.flatnonzero(row).max(initial=-1)) + 1 for row in certain]
-    return min(n if count == n - 1 else count for count in counts)
+    if not n:
+        return np.full(game.games, np.nan)
+    certain = certain_top(attribution)[:, :-1]  # the last needs no proof, unless the one before it has one
+    counts = (certain * np.arange(1, n)).max(axis=1, initial=0).astype(np.float64)
+    counts[counts == n - 1] = n
+    counts[ranks_nothing(attribution)] = np.nan
+    unknown = np.isnan(attribution.certain_half_widths).any(axis=1).reshape(game.games, -1).any(axis=1)
+    return np.where(unknown, np.nan, _smallest(counts, game))
+
+
+def _without_rounding(values: Floats) -> Floats:
+    """Rows of float64[m, n] without what is rounding beside their largest value: it has no order."""
+    digit = ROUNDING * np.abs(values).max(axis=1, keepdims=True)
+    return np.asarray(np.rint(np.divide(values, digit, out=np.zeros_like(values), where=digit > 0)))
 
 
 def _ranks(values: Floats) -> Floats:
@@ -240,7 +279,11 @@ def _ranks(values: Floats) -> Floats:
     return ranks
 
 
-def _worst(figures: Floats, worst: Callable[[Floats], Floats]) -> float | None:
-    """The smallest or largest of those that are defined; None without any."""
-    defined = figures[~np.isnan(figures)]
-    return float(worst(defined)) if len(defined) else None
+def _smallest(figures: Floats, game: GameInfo) -> Floats:
+    """The smallest of each game's figures that are defined; NaN without any."""
+    return np.asarray(np.fmin.reduce(figures.reshape(game.games, -1), axis=1))
+
+
+def _largest(figures: Floats, game: GameInfo) -> Floats:
+    """The largest, likewise."""
+    return np.asarray(np.fmax.reduce(figures.reshape(game.games, -1), axis=1))

@@ -8,14 +8,22 @@ Sans I/O: the caller evaluates the coalitions that `next_round` gives, and tells
     run.attribution, run.stop_reason, run.converged, run.quality(game)
 """
 
+from copy import copy
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 
-from explicate_server.explain.attribution import Attribution, Booleans, Floats, certain_top, within_tolerance
-from explicate_server.explain.game import Asked, Estimator, GameInfo, NonFiniteValueError
-from explicate_server.explain.quality import Quality, Record, basic_quality
+from explicate_server.explain.attribution import (
+    Attribution,
+    Booleans,
+    Floats,
+    Indices,
+    certain_top,
+    within_tolerance,
+)
+from explicate_server.explain.game import Asked, Estimator, GameInfo, NonFiniteValueError, Shared
+from explicate_server.explain.quality import Quality, QualityFigures, Record, basic_figures
 
 # The part of the time left that a round may plan to use: the last solve and the answer need some too.
 PLANNED_SHARE_OF_TIME_LEFT = 0.9
@@ -68,29 +76,37 @@ class ExplanationRun:
         stop_reason: RUNNING until `next_round` gave None or `stop` was called.
         cut_by_clock: whether a round had fewer rows than it wanted, for want of time; the same request may then get
             another answer when the machine is faster.
-        attribution: the current estimate, computed once a round.
     """
 
     def __init__(
-        self, estimator: Estimator, *, settings: RunSettings, spent: int, drawn: Booleans | None = None
+        self, estimator: Estimator, *, settings: RunSettings, spent: int, drawn: Booleans | None = None, games: int = 1
     ) -> None:
         """Start with `spent` rows evaluated already (the instance itself, and v(∅) where it is a row of the model).
 
-        `drawn` are the rows of a game that draws them, see `GameInfo`.
+        `drawn` are the rows of a game that draws them, see `GameInfo`, also for `games`.
         """
         self.rounds = 0
         self.evaluations = spent
         self.stop_reason = StopReason.RUNNING
         self.cut_by_clock = False
-        self.attribution: Attribution = estimator.estimate()
+        self._attribution: Attribution | None = estimator.estimate()
         self._estimator = estimator
-        self._record = Record()
+        self._is_shared = isinstance(estimator, Shared)
+        self._record = Record(games)
+        self._games = games
         self._drawn = drawn
         self._settings = settings
         self._min_evaluations = min(settings.min_evaluations, settings.max_evaluations)
         self._target = float(spent)  # the total at which the current round ends
         self._asked: Asked | None = None
         self._last_round: tuple[float, int] | None = None  # seconds left when it was asked, its rows
+
+    @property
+    def attribution(self) -> Attribution:
+        """The current estimate, computed once a round, when it is first asked for: that takes as long as a fit."""
+        if self._attribution is None:
+            self._attribution = self._estimator.estimate()
+        return self._attribution
 
     @property
     def converged(self) -> bool:
@@ -101,7 +117,22 @@ class ExplanationRun:
 
     def quality(self, game: GameInfo) -> Quality:
         """How far the current estimate of the game can be trusted."""
-        return basic_quality(self.attribution, game=game, halves=self._estimator.halves(), record=self._record)
+        return self.figures(game).quality()
+
+    def figures(self, game: GameInfo) -> QualityFigures:
+        """The same of all the games."""
+        return basic_figures(self.attribution, game=game, halves=self._estimator.halves(), record=self._record)
+
+    def of(self, games: Indices, outputs: Indices) -> "ExplanationRun":
+        """The run of some of the games, which have these outputs; this one is over. The estimator is `Shared`."""
+        if not isinstance(self._estimator, Shared):
+            raise TypeError(f"{type(self._estimator).__name__} plays one game at a time.")
+        part = copy(self)
+        part._estimator = self._estimator.of(games)
+        part._attribution = self.attribution.of(outputs)
+        part._record = self._record.of(len(games), outputs)
+        part._games = len(games)
+        return part
 
     def next_round(self, seconds_left: float | None = None) -> Asked | None:
         """What to evaluate next, m coalitions or rows, or None when the run is over.
@@ -157,7 +188,7 @@ class ExplanationRun:
         self._record.add(present[known], values[known])
         self.evaluations += int(known.sum())
         self.rounds += 1
-        self.attribution = self._estimator.estimate()
+        self._attribution = None
 
     def stop(self, reason: StopReason) -> None:
         """End the run from outside, such as when the deadline came inside a round; tell what was evaluated first."""
@@ -166,17 +197,31 @@ class ExplanationRun:
         self.cut_by_clock |= reason is StopReason.DEADLINE
 
     def _goal(self) -> StopReason | None:
-        """Which of the reasons to stop with a good answer holds by now."""
-        attribution, settings = self.attribution, self._settings
+        """Which of the reasons to stop with a good answer holds for all games by now."""
+        goals = set(self.goals())
+        return goals.pop() if len(goals) == 1 else None
+
+    def goals(self) -> list[StopReason | None]:
+        """The same of each game."""
+        settings = self._settings
+        if not (settings.tolerance or settings.top_k) and self._estimator.rows_left and self._is_shared:
+            return [None] * self._games  # one of these is exact when nothing is left; a fit would be for nothing
+        attribution = self.attribution
         if attribution.exact:
-            return StopReason.EXACT
+            return [StopReason.EXACT] * self._games
         early = self.stop_reason is StopReason.RUNNING and self.evaluations < self._min_evaluations
         if early or attribution.provisional:
-            return None
+            return [None] * self._games
         n = attribution.values.shape[1]
-        if settings.top_k and n and certain_top(attribution)[:, min(settings.top_k, n) - 1].all():
-            return StopReason.TOP_K
-        return StopReason.TOLERANCE if within_tolerance(attribution, settings.tolerance) else None
+        within = within_tolerance(attribution, settings.tolerance)
+        certain = np.zeros_like(within)
+        if settings.top_k and n:
+            certain = certain_top(attribution)[:, min(settings.top_k, n) - 1]
+        by_game = (each.reshape(self._games, -1).all(axis=1).tolist() for each in (certain, within))
+        return [
+            StopReason.TOP_K if is_certain else StopReason.TOLERANCE if is_within else None
+            for is_certain, is_within in zip(*by_game, strict=True)
+        ]
 
     def _next_count(self) -> int:
         settings = self._settings

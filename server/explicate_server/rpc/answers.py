@@ -16,7 +16,7 @@ from explicate_bundle.objective import Answer
 from explicate_server.explain.quality import Faithfulness, Quality
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.explain_work import ExplainAnswer
-from explicate_server.inference.predictor import PackedAnswer, PredictAnswer
+from explicate_server.inference.predictor import PredictAnswer
 from explicate_server.modalities.modality import (
     ColumnPlayer,
     EncodedInput,
@@ -154,13 +154,13 @@ def _cell(value: CellValue) -> table_messages.Cell:
 
 def model_version(served: ServedModel) -> inference_messages.ModelVersion:
     """What answers."""
-    manifest = served.bundle.manifest
+    runtime = served.runtime
     return inference_messages.ModelVersion(
-        model=manifest.model,
-        version=manifest.version,
+        model=served.name,
+        version=served.version,
         bundle_digest=served.bundle.digest,
-        runtime=served.runtime.name,
-        precision=served.runtime.precision,
+        runtime=runtime.name,
+        precision=runtime.precision,
     )
 
 
@@ -172,34 +172,15 @@ def predict_response(served: ServedModel, answer: PredictAnswer) -> inference_me
         raw, encoded = answer.answers[rows].tolist(), answer.encoded[rows]
         return [_prediction(served, *of_row) for of_row in zip(raw, scores[rows].tolist(), encoded, strict=True)]
 
+    told = {"model": model_version(served), "timing": timing_message(answer.timings)}
+    most = SLICE_NUMBERS // scores.shape[1]
+    if len(scores) <= most:
+        return inference_messages.PredictResponse(predictions=predictions(slice(None)), **told)
     return in_slices(
         len(scores),
-        SLICE_NUMBERS // scores.shape[1],
+        most,
         lambda rows: inference_messages.PredictResponse(predictions=predictions(rows)),
-        inference_messages.PredictResponse(model=model_version(served), timing=_timing(answer.timings)),
-    )
-
-
-def packed_response(served: ServedModel, answer: PackedAnswer) -> inference_messages.PredictResponse | bytes:
-    """The answer to a Predict of a table; the bytes of a large one."""
-    scores = served.scales.scores(answer.answers)
-
-    def packed(rows: slice) -> inference_messages.PredictResponse:
-        some = inference_messages.PackedPredictions(scores=scores[rows].ravel().tolist())
-        return inference_messages.PredictResponse(packed=some)
-
-    return in_slices(
-        len(scores),
-        32 * SLICE_NUMBERS // scores.shape[1],
-        packed,
-        inference_messages.PredictResponse(
-            model=model_version(served),
-            packed=inference_messages.PackedPredictions(
-                class_labels=served.bundle.manifest.class_labels,
-                unknown_category_columns=answer.unknown_category_columns,
-            ),
-            timing=_timing(answer.timings),
-        ),
+        inference_messages.PredictResponse(**told),
     )
 
 
@@ -231,7 +212,7 @@ def _explain_result(
         model=model_version(served),
         prediction=_prediction_of(served, answer),
         explanation=explanation(served.labels, value, answer, with_features=with_features),
-        timing=_timing(answer.timings, solver_s=answer.timings.solver_s),
+        timing=timing_message(answer.timings, solver_s=answer.timings.solver_s),
     )
 
 
@@ -244,18 +225,14 @@ def _prediction(
     served: ServedModel, raw: Sequence[float], scores: Sequence[float], encoded: EncodedInput
 ) -> inference_messages.Prediction:
     """A prediction from the graph's own answer and its values or probabilities."""
+    # The one field of the outcome that the kind of model has.
+    told = _OUTCOMES[served.scales.objective.answer](served.labels, raw, scores)
     usage = encoded.usage
-    return inference_messages.Prediction(
-        **_outcome(served, raw, scores),
-        text_usage=_text_usage(usage) if isinstance(usage, TextUsage) else None,
-        image_usage=_image_usage(usage) if isinstance(usage, ImageUsage) else None,
-        unknown_category_columns=encoded.unknown_category_columns,
-    )
-
-
-def _outcome(served: ServedModel, raw: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
-    """The one field of the outcome that the kind of model has."""
-    return _OUTCOMES[served.bundle.kind.predicts.answer](served.labels, raw, scores)
+    if isinstance(usage, TextUsage):
+        told["text_usage"] = _text_usage(usage)
+    elif isinstance(usage, ImageUsage):
+        told["image_usage"] = _image_usage(usage)
+    return inference_messages.Prediction(**told, unknown_category_columns=encoded.unknown_category_columns)
 
 
 def _classification(labels: Sequence[str], logits: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
@@ -316,7 +293,8 @@ def _image_usage(usage: ImageUsage) -> inference_messages.ImageUsage:
     )
 
 
-def _timing(timings: Timings, *, solver_s: float | None = None) -> inference_messages.Timing:
+def timing_message(timings: Timings, *, solver_s: float | None = None) -> inference_messages.Timing:
+    """Where the time went."""
     return inference_messages.Timing(
         queue_seconds=timings.queue_s,
         preprocessing_seconds=timings.preprocessing_s,

@@ -146,6 +146,7 @@ NEEDS: Mapping[str, Need] = {
     # An explanation holds the prediction as well, and costs hundreds of times more.
     f"{_INFERENCE}/Explain": _EXPLAIN,
     f"{_INFERENCE}/StreamExplain": _EXPLAIN,
+    f"{_INFERENCE}/ExplainTable": _EXPLAIN,
     f"{_MODELS}/ListModels": ANY_TOKEN,
     f"{_MODELS}/GetModel": ANY_TOKEN,
     f"{_MODELS}/WatchModels": ANY_TOKEN,

@@ -61,6 +61,11 @@ def ends_of(full: list[float], empty: list[float] | None = None) -> GameInfo:
     return GameInfo(n_players=0, empty=nothing, full=np.array(full))
 
 
+def certain_top_k(attribution: Attribution) -> list[float]:
+    """Of one game with the outputs of the attribution."""
+    return quality.certain_top_k(attribution, ends_of([0.0] * len(attribution.values))).tolist()
+
+
 def finished_run(game: TableGame, budget: int) -> tuple[ExplanationRun, GameInfo]:
     table = game.table.reshape(len(game.table), -1)
     information = GameInfo(n_players=game.n_players, empty=table[0], full=table[-1])
@@ -164,10 +169,10 @@ def test_the_first_k_are_certain_when_their_intervals_by_size_are_clear_of_all_o
     # Without the wide one −4 and 5 still overlap, but together they are clear of 1 ± 2.
     attribution = attribution_of([[1.0, -9.0, 5.0, -4.0]], [[2.0, 1.0, 2.0, 0.5]])
     assert certain_top(attribution).tolist() == [[True, False, True, True]]
-    assert quality.certain_top_k(attribution) == 4
-    assert quality.certain_top_k(attribution_of([[1.0, -9.0, 5.0, -4.0]], [[3.0, 1.0, 2.0, 0.5]])) == 1
-    assert quality.certain_top_k(attribution_of([[1.0, 2.0]], np.nan)) is None
-    assert quality.certain_top_k(attribution_of([[1.0]], 0.5)) == 1
+    assert certain_top_k(attribution) == [4]
+    assert certain_top_k(attribution_of([[1.0, -9.0, 5.0, -4.0]], [[3.0, 1.0, 2.0, 0.5]])) == [1]
+    assert np.isnan(certain_top_k(attribution_of([[1.0, 2.0]], np.nan))).all()
+    assert certain_top_k(attribution_of([[1.0]], 0.5)) == [1]
 
 
 def test_the_record_keeps_as_many_rows_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,9 +228,11 @@ def test_faithfulness_takes_groups_out_whole() -> None:
 
 def test_methods_without_additivity_have_no_gap() -> None:
     attribution = replace(attribution_of([[1.0, 2.0, 4.0]]), additive=False)
-    figures = quality.basic_quality(attribution, game=ends_of([7.5]), halves=None, record=Record())
+    figures = quality.basic_figures(attribution, game=ends_of([7.5]), halves=None, record=Record()).quality()
     assert figures.additivity_gap is None
-    gap = quality.basic_quality(replace(attribution, additive=True), game=ends_of([7.5]), halves=None, record=Record())
+    gap = quality.basic_figures(
+        replace(attribution, additive=True), game=ends_of([7.5]), halves=None, record=Record()
+    ).quality()
     assert gap.additivity_gap == pytest.approx(0.5)
 
 

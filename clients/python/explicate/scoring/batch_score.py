@@ -17,17 +17,19 @@ import pyarrow.parquet as pq
 from explicate._wire.channel import DEFAULT_TARGET
 from explicate.async_client import AsyncClient
 from explicate.bulk.in_flight import InFlight, Turns
-from explicate.errors import ExplicateError, UsageError
+from explicate.errors import ExplicateError, NotFound, UsageError
 from explicate.model_info import ModelDescription
 from explicate.options import ALL, ExplainOptions, Priority
 from explicate.scoring.asking import Asker, Question, in_turn
-from explicate.scoring.interfaces import Condition, InputOptions, Source
+from explicate.scoring.conditions.grammar import condition_of
+from explicate.scoring.interfaces import Condition, InputOptions
 from explicate.scoring.output_columns import ExplanationLayout, OutputColumns
 from explicate.scoring.output_folder import OutputFolder
 from explicate.scoring.row_answers import RowAnswer, outcome_of
+from explicate.scoring.row_calls import version_gone
+from explicate.scoring.rows.source import known_files, open_source
 from explicate.scoring.run_manifest import PinnedModel, Plan, RunManifest, schema_document
 from explicate.scoring.scorer import MostFailed, Scorer, Tally, told
-from explicate.scoring.sources import open_source
 
 _Result = TypeVar("_Result")
 
@@ -222,12 +224,13 @@ class Run:
     ) -> None:
         self._options, self._client, self._turns = options, client, turns
         self.description = description
-        self.source: Source = open_source(
+        self.source = open_source(
             InputOptions(options.inputs, options.columns, None if options.keep is None else tuple(options.keep)),
             description,
+            known=known_files(options.output),
         )
         self.plan = self._planned(earlier)
-        self._condition = _condition(options)
+        self._condition = _condition(options, description)
         self._earlier = earlier
 
     @classmethod
@@ -241,7 +244,10 @@ class Run:
         which = {"version": options.version, "label": options.label}
         if earlier is not None and options.version is None and earlier.model.name == options.model:
             which = {"version": earlier.model.version, "label": None}  # whatever is live now
-        description = await in_turn(turns, lambda: client.get_model(options.model, **which), 0, 1)  # type: ignore[arg-type]
+        try:
+            description = await in_turn(turns, lambda: client.get_model(options.model, **which), 0, 1)  # type: ignore[arg-type]
+        except NotFound as error:
+            raise version_gone(earlier.model, error) if earlier is not None else error from error
         return await asyncio.to_thread(cls, options, client, turns, description, earlier)
 
     def _planned(self, earlier: RunManifest | None) -> Plan:
@@ -267,6 +273,7 @@ class Run:
         )
         with folder.held():
             _check_same(folder.begin(manifest), manifest, folder.path)
+            self.source.keep_index(folder.path)
             mine = [
                 part for part in range(self.plan.parts) if part % self._options.shard[1] == self._options.shard[0] - 1
             ]
@@ -365,12 +372,8 @@ class Run:
         raise UsageError(f"which features have a column each is not known: {why}")
 
 
-def _condition(options: ScoreOptions) -> Condition | None:
-    if options.explain_if is None:
-        return None
-    from explicate.scoring.conditions import parse
-
-    return parse(options.explain_if)
+def _condition(options: ScoreOptions, model: ModelDescription) -> Condition | None:
+    return condition_of(options.explain_if, model.class_labels) if options.explain_if is not None else None
 
 
 def _check_same(found: RunManifest, wanted: RunManifest, path: Path) -> None:

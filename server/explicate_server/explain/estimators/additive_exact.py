@@ -6,13 +6,14 @@ labels) have a polynomial formula (`sigmoid_sums`). What is left, three and more
 `kernel-shap` does, but of sums that cost no row of the model: those values have intervals, and say so.
 """
 
+from copy import copy
 from functools import lru_cache
 from math import comb
 
 import numpy as np
 
 from explicate_server.explain.added_game import AddedGame, LinkKind
-from explicate_server.explain.attribution import Attribution, Booleans, Floats
+from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
 from explicate_server.explain.estimators.exact_shap import shapley_values
 from explicate_server.explain.estimators.kernel_shap import KernelShap
 from explicate_server.explain.game import Asked, GameInfo
@@ -31,6 +32,8 @@ _CHUNK_SUMS = 1 << 20
 # Numbers of players whose coefficients are kept, up to 4 MB each: those of the models that are served.
 _COEFFICIENTS_KEPT = 8
 _MOST_TABULATED = 15
+# Axes of what the players of one game add; several games have one more.
+_ONE_GAME = 2
 # Coalitions that are sampled for each player where nothing exact is left.
 _SAMPLES_PER_PLAYER = 256
 
@@ -41,6 +44,7 @@ class AdditiveExact:
     def __init__(self, game: GameInfo) -> None:
         if game.added is None:
             raise ValueError("additive-exact explains games of models that tell what each player adds; this is none.")
+        self._game = game
         self._attribution = _attribution(game, game.added)
 
     @property
@@ -60,17 +64,31 @@ class AdditiveExact:
         """The values, the same at any time."""
         return self._attribution
 
+    def of(self, games: Indices) -> "AdditiveExact":
+        """The same with some of the games."""
+        part = copy(self)
+        part._attribution, part._game = self._attribution.of(self._game.outputs_of(games)), self._game.of(games)
+        return part
+
     def halves(self) -> tuple[Floats, Floats] | None:
         """None: no row was drawn."""
         return None
 
 
 def _attribution(game: GameInfo, added: AddedGame) -> Attribution:
+    if added.link.kind is LinkKind.IDENTITY:
+        of_parts = added.row - np.einsum("b,bnp->np", added.weights, added.background)  # [games, n, parts], or one
+        values = np.swapaxes(of_parts @ added.mix.T, -1, -2).reshape(game.n_outputs, game.n_players)
+        return Attribution.certain(values, True, baseline=game.empty, additive=True)
+    if added.row.ndim == _ONE_GAME:
+        return _of_one(game, added)
+    return Attribution.joined([_of_one(game.of(np.array([number])), added.of(number)) for number in range(game.games)])
+
+
+def _of_one(game: GameInfo, added: AddedGame) -> Attribution:
     kind, n, width = added.link.kind, game.n_players, len(added.weights) * len(added.bias)
     by_formula = kind is LinkKind.SIGMOID and n * n * width <= _MOST_SIGMOID_WORK
-    if kind is LinkKind.IDENTITY:
-        of_parts = (added.row - np.einsum("b,bnp->np", added.weights, added.background)).T
-    elif by_formula and n > _MOST_ENUMERATED_SIGMOIDS:
+    if by_formula and n > _MOST_ENUMERATED_SIGMOIDS:
         of_parts = _of_sigmoids(added)
     elif width << min(n, 64) <= _MOST_SUMS:
         of_parts = _enumerated(added, n)
@@ -127,4 +145,5 @@ METHOD = Method(
     default_min_evaluations=lambda _n: 1,
     needs_empty=False,
     adds=True,
+    shared=True,
 )

@@ -8,6 +8,7 @@ The coalitions are asked in the order of `kernel-shap`, so that a run that the d
 `kernel-shap` would have answered with the same rows.
 """
 
+from copy import copy
 from math import comb
 
 import numpy as np
@@ -25,6 +26,7 @@ class ExactShap:
     """The estimator `exact-shap`; see `Estimator` for what its methods promise."""
 
     def __init__(self, game: GameInfo) -> None:
+        self._game = game
         self._sampled = KernelShap(game)
         self._table = np.full((2**game.n_players, game.n_outputs), np.nan)
         self._table[0], self._table[-1] = game.empty, game.full
@@ -51,9 +53,16 @@ class ExactShap:
     def estimate(self) -> Attribution:
         """Exact values once every coalition is known, before that what `kernel-shap` says of the known ones."""
         sampled = self._sampled.estimate()
-        if np.isnan(self._table).any():
+        if self.rows_left or np.isnan(self._table).any():
             return sampled
         return sampled.exactly(shapley_values(self._table))
+
+    def of(self, games: Indices) -> "ExactShap":
+        """The same with some of the games."""
+        part = copy(self)
+        part._table = self._table[:, self._game.outputs_of(games)]
+        part._game, part._sampled = self._game.of(games), self._sampled.of(games)
+        return part
 
     def halves(self) -> tuple[Floats, Floats] | None:
         """Those of `kernel-shap`; None once the values are exact."""
@@ -86,4 +95,5 @@ METHOD = Method(
     build=lambda game, _max_evaluations: ExactShap(game),
     default_max_evaluations=lambda n: 2 ** min(n, MOST_PLAYERS_BY_DEFAULT),
     least_evaluations=lambda n: 2**n,
+    shared=True,
 )

@@ -6,6 +6,7 @@ Improving KernelSHAP, AISTATS 2021. Coalitions come from coalitions.py. Of a pai
 pairs a model of the other half (surrogate.py) takes part of their noise away. With all coalitions the values are exact.
 """
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from explicate_server.explain.method import LEAST_EVALUATIONS, Method
 from explicate_server.explain.statistics.coalitions import PairSampler
 from explicate_server.explain.statistics.least_squares import VALUE_ROUNDING
 from explicate_server.explain.statistics.pair_regression import PairFit, PairRegression
-from explicate_server.explain.statistics.surrogate import fit_surrogate
+from explicate_server.explain.statistics.surrogate import Surrogate, fit_surrogate
 
 # Below this many evaluations per player a penalty helps. Measured on the DistilBERT games, median relative L2 error
 # with and without: 2n 0.82 and 1.38 (plain least squares interpolates there), 6n 0.42 and 0.49, 8n 0.37 and 0.39,
@@ -130,6 +131,13 @@ class KernelShap:
         by_level = np.argsort(self._pairs.levels, kind="stable")
         return self._half(self._pairs[by_level[::2]]), self._half(self._pairs[by_level[1::2]])
 
+    def of(self, games: Indices) -> "KernelShap":
+        """The same with some of the games; the pairs still come from the one sampler."""
+        part, outputs, pairs = copy(self), self._game.outputs_of(games), self._pairs
+        part._game = self._game.of(games)
+        part._pairs = replace(pairs, differences=pairs.differences[:, outputs], sums=pairs.sums[:, outputs])
+        return part
+
     def _half(self, pairs: _Pairs) -> Floats:
         regression = PairRegression(pairs.coalitions, pairs.levels, self._sampler)
         delta = self._game.full - self._game.empty
@@ -150,9 +158,10 @@ class KernelShap:
         penalised = not exact and self._penalised(pairs)
         fit = regression.fit(pairs.differences, delta, penalised=penalised)
         held_out = self._held_out_r_squared(regression, fit)
-        small = n <= SURROGATE_MAX_PLAYERS and self._game.n_outputs <= SURROGATE_MAX_OUTPUTS
+        small = n <= SURROGATE_MAX_PLAYERS and self._game.outputs_each <= SURROGATE_MAX_OUTPUTS
         if not exact and small and per_player >= SURROGATE_FROM_EVALUATIONS_PER_PLAYER:
-            fit = _with_surrogates(regression, fit, pairs.differences, delta, penalised=penalised)
+            games = np.repeat(np.arange(self._game.games), self._game.outputs_each)
+            fit = _with_surrogates(regression, fit, pairs.differences, delta, games, penalised=penalised)
         return fit.values, fit.standard_errors, fit.degrees_of_freedom, held_out
 
     def _held_out_r_squared(self, regression: PairRegression, fit: PairFit) -> Floats:
@@ -179,9 +188,11 @@ class KernelShap:
 
 
 def _with_surrogates(
-    regression: PairRegression, fit: PairFit, differences: Floats, deltas: Floats, *, penalised: bool
+    regression: PairRegression, fit: PairFit, differences: Floats, deltas: Floats, games: Indices, *, penalised: bool
 ) -> PairFit:
     """The fit, with a surrogate plus the regression on what it misses for each output where that leaves less error.
+
+    The outputs of each game, intp[outputs], share a surrogate.
 
     The misses of all pairs have two parts: on the share p of the pairs that was evaluated they are known, on the rest
     they are like the left-out errors. The errors of the result, and the choice, come from left-out errors alone; those
@@ -191,7 +202,11 @@ def _with_surrogates(
     worth = np.flatnonzero(squared_errors > ROUNDING**2 * (regression.weights @ differences**2))
     if not len(worth):
         return fit
-    surrogate = fit_surrogate(regression.signs, differences[:, worth], regression.weights, fit.values[worth])
+    of_games = [worth[games[worth] == game] for game in np.unique(games[worth])]
+    surrogate = Surrogate.of_all(
+        fit_surrogate(regression.signs, differences[:, outputs], regression.weights, fit.values[outputs])
+        for outputs in of_games
+    )
     unseen = regression.unseen_shares[:, None]
     missed = unseen * surrogate.left_out_errors + (1 - unseen) * surrogate.errors
     rest = deltas[worth] - surrogate.shapley_values.sum(axis=1)
@@ -222,4 +237,5 @@ METHOD = Method(
     default_tolerance=0.2,
     refines=True,
     previews=True,
+    shared=True,
 )

@@ -11,6 +11,7 @@ Gauss–Legendre quadrature gives them exactly. No game is ever assumed to follo
 was not fitted to, goes back into the regression, which corrects it and measures the error that is left.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -48,6 +49,14 @@ class Surrogate:
     shapley_values: Floats
     left_out_errors: Floats
     errors: Floats
+
+    @classmethod
+    def of_all(cls, surrogates: "Iterable[Surrogate]") -> "Surrogate":
+        """The models of several games on the same pairs, one game after the other."""
+        values, left_out, errors = zip(
+            *((each.shapley_values, each.left_out_errors, each.errors) for each in surrogates), strict=True
+        )
+        return cls(np.concatenate(values), np.concatenate(left_out, axis=1), np.concatenate(errors, axis=1))
 
 
 def fit_surrogate(signs: Floats, differences: Floats, weights: Floats, values: Floats) -> Surrogate:
