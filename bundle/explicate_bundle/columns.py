@@ -127,6 +127,7 @@ class TableColumns:
             )
             for column, place, number in zip(schema.columns, places, is_number, strict=True)
         )
+        self._by_place = sorted(self.all, key=lambda column: column.place)
         self.by_name = {column.name: column for column in self.all}
         self.numbers = int(is_number.sum())
         self.category_counts = tuple(len(column.codes) for column in self.all if column.codes is not None)
@@ -144,12 +145,18 @@ class TableColumns:
         """Cells of a row without those of ignored columns."""
         return {name: cell for name, cell in cells.items() if name not in self.ignored} if self.ignored else cells
 
+    def row_if_right(self, cells: Mapping[str, CellValue]) -> NDArray[np.float64] | None:
+        """What :meth:`row_of` gives; None when the row or a value has a problem."""
+        if self.read(cells).keys() != self.by_name.keys():
+            return None
+        try:
+            return self.row_of(cells)
+        except CellError:
+            return None
+
     def row_of(self, cells: Mapping[str, CellValue]) -> NDArray[np.float64]:
-        """The model row float64[columns] of cells that have no problem."""
-        row = [0.0] * len(self.all)
-        for column in self.all:
-            row[column.place] = column.number_of(cells[column.name])
-        return np.array(row)
+        """The model row float64[columns] of cells that have no problem; raises CellError for others."""
+        return np.array([column.number_of(cells[column.name]) for column in self._by_place])
 
     def rows_of(self, rows: Sequence[Mapping[str, CellValue]]) -> NDArray[np.float64] | None:
         """Model rows float64[rows, columns], a column at a time; None when a row or a value has a problem."""
@@ -206,9 +213,12 @@ class TableColumns:
 
     def unknown(self, rows: NDArray[np.float64]) -> list[str]:
         """Columns with a category that is not known in any of float64[rows, columns], in the schema's order."""
-        places = np.flatnonzero((rows[:, self.numbers :] == UNKNOWN_CODE).any(axis=0)) + self.numbers
+        is_unknown = rows[:, self.numbers :] == UNKNOWN_CODE
+        if not is_unknown.any():
+            return []
+        places = np.flatnonzero(is_unknown.any(axis=0)) + self.numbers
         unknown = set(places.tolist())
-        return [column.name for column in self.all if column.place in unknown] if unknown else []
+        return [column.name for column in self.all if column.place in unknown]
 
     def fits(self, numbers: NDArray[np.float32], codes: NDArray[np.int64]) -> bool:
         """Whether float32[rows, …] and int64[rows, …] are rows of these columns, with no infinity and no other code."""

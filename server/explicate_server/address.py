@@ -10,9 +10,10 @@ import re
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 _UNIX = "unix:"
 _FORM = "it must be HOST:PORT, such as 127.0.0.1:8500, [::1]:8500 or localhost:8500"
@@ -73,6 +74,26 @@ class Address:
             _try_to_bind(self.host, self.port)
             yield
 
+    @contextmanager
+    def reserved(self) -> Iterator["Address"]:
+        """Keep a port for processes of ours that share it, for as long as the block lasts; yields it with its port.
+
+        Raises:
+            AddressInUseError: somebody listens there, or nothing can.
+        """
+        _try_to_bind(self.host, self.port)
+        with ExitStack() as held:
+            # Sockets that share a port say nothing of each other, so of two servers that start at once neither would
+            # see the other. A name of unix(7) without a path belongs to one, and goes with its process.
+            if self.port:
+                _bind_one(held, socket.AF_UNIX, f"\0explicate {self}")
+            address = self
+            for family, where in _found(self.host, self.port):
+                bound = _bind_one(held, family, (where[0], address.port, *where[2:]))
+                if bound is not None:
+                    address = self.at(bound.getsockname()[1])
+            yield address
+
 
 def parse_address(text: str, *, unix: bool = True) -> Address:
     """An address as it is written.
@@ -126,14 +147,11 @@ def _host(host: str, form: str) -> str:
 
 def _try_to_bind(host: str, port: int) -> None:
     """See by the system's own word whether the port is free, on each address of a name."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise AddressInUseError(f"{host!r} is not known: {error.strerror}") from None
+    found = _found(host, port)
     refusals = []
-    for family, kind, protocol, _, where in found:
+    for family, where in found:
         try:
-            with socket.socket(family, kind, protocol) as trial:
+            with socket.socket(family, socket.SOCK_STREAM) as trial:
                 trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 trial.bind(where)
         except OSError as error:
@@ -143,6 +161,30 @@ def _try_to_bind(host: str, port: int) -> None:
         refusal = (others or refusals)[0]
         hint = "; is another server there?" if refusal.errno == errno.EADDRINUSE else ""
         raise AddressInUseError(f"{os.strerror(refusal.errno or 0)}{hint}")
+
+
+def _found(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
+    """What a name stands for: family and address of each."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise AddressInUseError(f"{host!r} is not known: {error.strerror}") from None
+    return [(family, where) for family, _, _, _, where in found]
+
+
+def _bind_one(held: ExitStack, family: socket.AddressFamily, where: Any) -> socket.socket | None:
+    """A socket that others of ours may share, and that does not listen; None where the machine has no such address."""
+    bound = held.enter_context(socket.socket(family, socket.SOCK_STREAM))
+    if family != socket.AF_UNIX:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        bound.bind(where)
+    except OSError as error:
+        if error.errno in _NOT_HERE:
+            return None
+        raise AddressInUseError(f"{os.strerror(error.errno or 0)}; is another server there?") from None
+    return bound
 
 
 @contextmanager

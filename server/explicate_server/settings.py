@@ -42,6 +42,14 @@ class Settings:
     listen: str = _setting(
         "127.0.0.1:8500", "HOST:PORT or unix:PATH; port 0 is any free one, [::]:8500 opens it to the network"
     )
+    processes: int = _setting(
+        1,
+        "processes that serve the port as one server; for models so small that Python, not the model, is the limit, "
+        "and clients with several connections, which are what is spread over them; each has every model in memory, "
+        "and an equal share of the cores and of each limit",
+        minimum=1,
+        maximum=64,
+    )
     runtime: str = _setting(
         "onnxruntime",
         "what runs the models: onnxruntime, openvino, or auto for the fastest that gives the bundle's answers",

@@ -52,14 +52,11 @@ def read_space(config: AnyConfig, dimensions: Mapping[str, Any]) -> Space:
         if key in space:
             raise _wrong(name, f"and another dimension are both {key}: leave one out")
         space[key] = _distribution(name, given, values[key])
-    space = space or ready_space(values)
     for key, distribution in space.items():
         for value in _ends(distribution):
-            try:
-                with_point(config, {key: value})
-            except UsageError as error:
-                raise UsageError(f"{TUNE_SECTION}.{key}: {value!r} does not do: {error}") from None
-    return space
+            if refusal := _refusal(config, key, value):
+                raise UsageError(f"{TUNE_SECTION}.{key}: {value!r} does not do: {refusal}")
+    return space or ready_space(config)
 
 
 def with_section(config: AnyConfig, dimensions: Mapping[str, Any], options: TuneOptions) -> AnyConfig:
@@ -75,14 +72,30 @@ def with_section(config: AnyConfig, dimensions: Mapping[str, Any], options: Tune
     return replace(config, interpretability=section) if wanted or len(options.objectives) > 1 else config
 
 
-def ready_space(values: Mapping[str, Any]) -> Space:
-    """What is varied if a config file does not say, of the options that are known: `values` by their paths."""
-    found: Space = {}
-    for key, value in values.items():
-        distribution = _ready(key, value, values)
-        if distribution is not None:
-            found[key] = distribution
-    return found
+def ready_space(config: AnyConfig) -> Space:
+    """What is varied if a config file does not say: known options, as far as they go with the rest of the config."""
+    values = flat(tomllib.loads(format_config(config)))
+    ready = {key: _ready(key, value, values) for key, value in values.items()}
+    fitting = {key: _fitting(config, key, one) for key, one in ready.items() if one is not None}
+    return {key: one for key, one in fitting.items() if one is not None}
+
+
+def _fitting(config: AnyConfig, key: str, distribution: BaseDistribution) -> BaseDistribution | None:
+    """The choices that go with the config, or the whole range; None if that leaves nothing to vary."""
+    values = _ends(distribution)
+    left = [value for value in values if not _refusal(config, key, value)]
+    if len(left) == len(values):
+        return distribution
+    return CategoricalDistribution(left) if isinstance(distribution, CategoricalDistribution) and left[1:] else None
+
+
+def _refusal(config: AnyConfig, key: str, value: Any) -> str:
+    """Why a config cannot have this value; empty if it can."""
+    try:
+        with_point(config, {key: value})
+    except UsageError as error:
+        return str(error)
+    return ""
 
 
 def _ready(key: str, value: Any, values: Mapping[str, Any]) -> BaseDistribution | None:

@@ -63,6 +63,8 @@ class NumberCells(_Words):
 
     def read(self, value: CellValue) -> float | None:
         """See CellReader."""
+        if type(value) is float and -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+            return value  # nearly every cell of a request
         number = self.number(value)
         if number is not None and (problem := number_problem(number)):
             raise TooLargeError(problem)

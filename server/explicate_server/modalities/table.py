@@ -300,9 +300,12 @@ class TabularModality(Modality):
 
     def encode_all(self, values: Sequence[ModelInput]) -> list[EncodedRows] | None:
         """Turn the cells of several rows into numbers and codes; None when something is wrong with one."""
+        cells = [value.cells for value in values if isinstance(value, TabularInput)]
         if len(values) < _MANY_ROWS:
-            return None if any(self.violations(value, "") for value in values) else list(map(self.encode, values))
-        rows = self._columns.rows_of([value.cells for value in values if isinstance(value, TabularInput)])
+            few = list(map(self._columns.row_if_right, cells))
+            right = [row for row in few if row is not None]
+            return [self._encoded(row[np.newaxis]) for row in right] if len(right) == len(few) else None
+        rows = self._columns.rows_of(cells)
         if rows is None:
             return None
         known = self._columns.known(rows)

@@ -49,7 +49,8 @@ def _exclusive(
 ) -> Callable[Concatenate["ModelChanges", ModelEntry, _P], Awaitable[_T]]:
     """Make a change when no other change of the model is going on; to its end, even when the caller leaves.
 
-    A model that is still being started is not changed: what its labels want is not all known before.
+    A model that is still being started is not changed: what its labels want is not all known before. What became of the
+    model is told to the peers before the change is answered.
     """
 
     @wraps(change)
@@ -57,8 +58,11 @@ def _exclusive(
         check_started(entry)
 
         async def locked() -> _T:
-            async with entry.lock:
-                return await change(changes, entry, *arguments, **named)
+            async with changes.peers.alone(entry.name), entry.lock:
+                try:
+                    return await change(changes, entry, *arguments, **named)
+                finally:
+                    await changes.peers.tell(entry)
 
         return await asyncio.shield(start_task(locked(), changes.running))
 
@@ -70,6 +74,7 @@ class ModelChanges:
 
     Attributes:
         running: the changes that are going on.
+        peers: the other processes of this server.
     """
 
     def __init__(
@@ -83,6 +88,7 @@ class ModelChanges:
     ) -> None:
         """``in_place`` unloads what a label leaves before the next version is loaded, and keeps no other then."""
         self._lifecycle = lifecycle
+        self.peers = lifecycle.peers
         self._store = store
         self._watches = watches
         self._keep_previous = keep_previous and not in_place
@@ -121,6 +127,7 @@ class ModelChanges:
         """
         record = await self._let_go(entry, version)
         await ended(record.freeing)
+        await self.peers.freed(record)
         return record
 
     @_exclusive

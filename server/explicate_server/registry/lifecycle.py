@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from explicate_server.errors import NotServable, NotServing, Overloaded
 from explicate_server.registry.loading import EXPLAINED, BundleLoader, cause, code_of, graph_bytes
 from explicate_server.registry.memory import give_back
+from explicate_server.registry.peers import Peers
 from explicate_server.registry.records import ServedModel, State, VersionRecord
 from explicate_server.shared_room import Lack, SharedRoom
 
@@ -29,9 +30,10 @@ class Watches:
     however slow the reader.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, processes: int = 1) -> None:
+        """There may be as many in all ``processes`` of a server as in one."""
         self._watches: set[_Watch] = set()
-        self._room = SharedRoom(_MOST_WATCHES)
+        self._room = SharedRoom(_MOST_WATCHES // processes)
         self._closed = False
 
     def tell(self, *records: VersionRecord) -> None:
@@ -114,9 +116,13 @@ class Lifecycle:
         load_s: seconds that the last load of each model took.
     """
 
-    def __init__(self, loader: BundleLoader, watches: Watches, *, max_loads: int) -> None:
-        """``max_loads`` versions are loaded side by side, the others in the order in which they were asked for."""
+    def __init__(self, loader: BundleLoader, watches: Watches, *, max_loads: int, peers: Peers | None = None) -> None:
+        """``max_loads`` versions are loaded side by side, the others in the order in which they were asked for.
+
+        ``peers`` load what is loaded here.
+        """
         self.loader = loader
+        self.peers = peers or Peers()
         self._turns = asyncio.Semaphore(max_loads)
         self._watches = watches
         self._freeing: set[asyncio.Task[Any]] = set()
@@ -124,8 +130,10 @@ class Lifecycle:
         self.outcomes: Counter[tuple[str, str, str]] = Counter()
         self.load_s: dict[str, float] = {}
 
-    async def ensure_loaded(self, record: VersionRecord) -> bool:
+    async def ensure_loaded(self, record: VersionRecord, *, follows: bool = False) -> bool:
         """Load a version unless it is; whether that took a load. The caller holds the model's lock.
+
+        The peers load it too, unless this one ``follows`` one of them: then it is said to be ready by :meth:`show`.
 
         Raises:
             NotServable: it was refused; the record has the reason.
@@ -137,13 +145,18 @@ class Lifecycle:
             self._set(record, State.AVAILABLE, "it waits until others are loaded (--max-loads)", code=WAITS)
         async with self._turns:
             self._set(record, State.LOADING)
-            refusal = await self._load(record)
+            refusal = await self._load(record, follows=follows)
         self.outcomes[record.location.model, "load", "failed" if refusal else "ok"] += 1
         if refusal is None:
             return True
         # Raised outside the handler of its cause, whose frames would keep what was loaded so far in
         await asyncio.to_thread(give_back)
         raise refusal
+
+    def show(self, record: VersionRecord) -> None:
+        """Say that a version is ready that the peers have as well."""
+        if record.loaded is not None and record.state is State.LOADING:
+            self._set(record, State.READY)
 
     async def check_in_place_of(self, leaving: VersionRecord, record: VersionRecord) -> None:
         """Look whether a version can take the place of another one, before that one is unloaded for it.
@@ -182,19 +195,32 @@ class Lifecycle:
         if self._freeing:
             await asyncio.wait(self._freeing, timeout=_LAST_LEASES_S)
 
-    async def _load(self, record: VersionRecord) -> NotServable | None:
+    async def _load(self, record: VersionRecord, *, follows: bool) -> NotServable | None:
         record.bundle = None
         begun_s = time.monotonic()
         try:
             record.bundle = await self.loader.verify(record.location)
-            record.loaded = await self.loader.load(record.bundle)
+            copies = 1 if follows else self.peers.processes
+            only = [await self.loader.load(record.bundle, copies=copies)]
+            if not follows:
+                await self._load_everywhere(record, only)
+            record.loaded = only.pop()
         except Exception as error:  # what is wrong with one bundle must not affect the others
             return self._refused(record, error)
         self.load_s[record.location.model] = time.monotonic() - begun_s
         runtime = record.loaded.runtime
         _log.info("%s ready on %s in %s", record.name, runtime.name, runtime.precision)
-        self._set(record, State.READY)
+        if not follows:
+            self._set(record, State.READY)
         return None
+
+    async def _load_everywhere(self, record: VersionRecord, only: list[ServedModel]) -> None:
+        """Have the peers load what is loaded here, which ``only`` holds; where one refuses it, let go of it."""
+        try:
+            await self.peers.load(record)
+        except NotServable:
+            await asyncio.to_thread(_dispose, only)
+            raise
 
     def _refused(self, record: VersionRecord, error: Exception) -> NotServable:
         reason, code = cause(error), code_of(error)

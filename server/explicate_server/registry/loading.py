@@ -79,14 +79,16 @@ class BundleLoader:
             verify_bundle, location.folder, model=location.model, version=location.version, verify_key=key
         )
 
-    async def load(self, bundle: VerifiedBundle) -> ServedModel:
+    async def load(self, bundle: VerifiedBundle, *, copies: int = 1) -> ServedModel:
         """Load it, compare its golden answers on this device, and measure what batches take.
+
+        There must be memory for as many ``copies``, of which other processes load the others.
 
         Raises:
             NotServable: there is clearly too little memory.
             BundleError, NoRuntime: it gives other answers, or cannot be run.
         """
-        with self.memory.room_for(bundle.manifest.model, graph_bytes(bundle)):
+        with self.memory.room_for(bundle.manifest.model, copies * graph_bytes(bundle)):
             return await self._load(bundle)
 
     async def _load(self, bundle: VerifiedBundle) -> ServedModel:
@@ -167,6 +169,15 @@ def code_of(error: Exception) -> str:
     return "FILES_UNREADABLE" if isinstance(error, (UnreadableError, OSError)) else "LOAD_FAILED"
 
 
+def may_loop(graph: Path) -> bool:
+    """Whether how long a graph takes can depend on what it is asked: it has a node that loops, or may have one.
+
+    Looks for the field `op_type` of a node (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto) in the bytes.
+    """
+    content = graph.read_bytes()
+    return any(b"\x22" + bytes([len(name)]) + name in content for name in (b"Loop", b"Scan", b"SequenceMap"))
+
+
 def _yield_to_traffic() -> None:
     """Lower the priority of this thread; on Linux a thread has one of its own."""
     if sys.platform != "linux":
@@ -181,10 +192,12 @@ def _measured(bundle: VerifiedBundle, modality: Modality, runtime: Runtime) -> I
     """A session with what its batches take, measured with a golden input."""
     row = modality.encode(bundle.golden().inputs[-1]).row
     measure = calibrated if runtime.device == CPU else tuned
-    return measure(
+    instance = measure(
         runtime,
         modality.collate,
         lambda length: modality.stretched(row, length),
         batch_tokens=modality.batch_tokens(runtime),
         max_length=modality.max_length,
     )
+    instance.runs_here = runtime.device == CPU and not may_loop(bundle.model_path)
+    return instance

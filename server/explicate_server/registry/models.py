@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from explicate_bundle.repository import PassedOver, in_words, list_models, list_versions
@@ -12,6 +12,7 @@ from explicate_server.registry.changes import ModelChanges, check_in_place, chec
 from explicate_server.registry.label_store import CANARY, LIVE, LabelStore
 from explicate_server.registry.lifecycle import Lifecycle, Watches
 from explicate_server.registry.loading import BundleLoader, cause
+from explicate_server.registry.peers import Peers
 from explicate_server.registry.records import ModelEntry, ServedModel, VersionRecord
 from explicate_server.registry.starting import ModelStart, PassedOverLog, unlistable
 from explicate_server.settings import Settings
@@ -29,15 +30,17 @@ class ModelRegistry:
         started: whether every model was started, be it in vain.
     """
 
-    def __init__(self, settings: Settings, loader: BundleLoader | None = None) -> None:
+    def __init__(self, settings: Settings, loader: BundleLoader | None = None, *, peers: Peers | None = None) -> None:
         self._repository = settings.repository
         self._chosen = settings.chosen_models
         self._store = LabelStore(Path(settings.state_dir) if settings.state_dir else settings.repository)
         self._entries: dict[str, ModelEntry] = {}
         self._listed = False
         self._passed_over = PassedOverLog()
-        self.watches = Watches()
-        self.lifecycle = Lifecycle(loader or BundleLoader(settings), self.watches, max_loads=settings.max_loads)
+        self.watches = Watches(settings.processes)
+        self.lifecycle = Lifecycle(
+            loader or BundleLoader(settings), self.watches, max_loads=settings.max_loads, peers=peers
+        )
         self.changes = ModelChanges(
             self.lifecycle,
             self._store,
@@ -62,10 +65,31 @@ class ModelRegistry:
             if all_chosen:
                 raise LookupError(told)
             _log.warning("%s", told)
-        self._entries |= {name: ModelEntry(name) for name in names}
-        self._listed = True
+        self.expect(names)
+        await self.lifecycle.peers.expect(names)
         await asyncio.gather(*(self._start_one(entry) for entry in self.entries))
         self.started = True
+
+    def expect(self, models: Sequence[str]) -> None:
+        """These are the models that will be started; it is known from now on which there are."""
+        self._entries |= {name: ModelEntry(name) for name in models if name not in self._entries}
+        self._listed = True
+
+    def expected(self, model: str) -> ModelEntry:
+        """A model that another process has, known here or not."""
+        return self._entries.setdefault(model, ModelEntry(model))
+
+    def forget_without_versions(self, entry: ModelEntry) -> None:
+        """A model of which the repository has nothing is none."""
+        if not entry.records:
+            self._entries.pop(entry.name, None)
+
+    async def settle(self, entry: ModelEntry) -> None:
+        """Do what the label file says, after a process ended in the middle of a change. Nobody else changes it."""
+        async with entry.lock:
+            await self.list_versions(entry)
+            await self._start.reread_labels(entry)
+            await self.lifecycle.peers.tell(entry)
 
     async def look(self) -> list[str]:
         """The names of the models to serve that the repository has now; what is none is mentioned in the log once.
@@ -95,17 +119,16 @@ class ModelRegistry:
     async def _start_one(self, entry: ModelEntry) -> None:
         async with entry.lock:
             try:
-                await self._list_versions(entry)
+                await self.list_versions(entry)
                 await self._start.labels(entry)
                 await self._start.load(entry)
             except Exception as error:  # what is wrong with one model must not affect the others
                 entry.fault = entry.fault or cause(error)
                 _log.error("%s could not be started: %s", entry.name, entry.fault, exc_info=error)
             entry.started = True
-        if not entry.records:
-            del self._entries[entry.name]
+            await self.lifecycle.peers.tell(entry)
+        self.forget_without_versions(entry)
 
-    @contextmanager
     def lease(
         self,
         model: str,
@@ -113,8 +136,8 @@ class ModelRegistry:
         version: int | None = None,
         label: str | None = None,
         inputs_digest: Callable[[], bytes] | None = None,
-    ) -> Iterator[ServedModel]:
-        """The version that answers a request, held for as long as the request lasts.
+    ) -> AbstractContextManager[ServedModel]:
+        """The version that answers a request, held for as long as the block lasts.
 
         ``inputs_digest`` gives the SHA-256 of its inputs, by which the canary's share is told; it is asked only where
         neither a version nor a label is named and the canary has a share.
@@ -126,8 +149,7 @@ class ModelRegistry:
         """
         if version is None and label is None and inputs_digest is not None and self._is_canarys(model, inputs_digest):
             label = CANARY
-        with self._serving(self.find(model, version=version, label=label)).lease() as served:
-            yield served
+        return self._serving(self.find(model, version=version, label=label)).lease()
 
     def find(self, model: str, *, version: int | None = None, label: str | None = None) -> VersionRecord:
         """The record of a version in any state.
@@ -179,15 +201,15 @@ class ModelRegistry:
         if entry is None:
             raise not_found("MODEL_NOT_FOUND", "model", model)
         check_started(entry)
-        await self._list_versions(entry)
+        await self.list_versions(entry)
         if entry.records and entry.fault:
             async with entry.lock:
                 await self._start.labels(entry)
-        if not entry.records:
-            self._entries.pop(model, None)
+        self.forget_without_versions(entry)
         return self.known(model)
 
-    async def _list_versions(self, entry: ModelEntry) -> None:
+    async def list_versions(self, entry: ModelEntry) -> None:
+        """Look which versions of a model the repository has now."""
         try:
             locations, passed_over = await asyncio.to_thread(list_versions, self._repository, entry.name)
         except OSError as error:

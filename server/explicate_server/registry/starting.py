@@ -11,7 +11,7 @@ from pathlib import Path
 
 from explicate_bundle.repository import PassedOver
 from explicate_server.errors import NotServable
-from explicate_server.registry.label_store import LIVE, LabelFileError, LabelStore, LabelTarget
+from explicate_server.registry.label_store import LIVE, Assignment, LabelFileError, LabelStore, LabelTarget
 from explicate_server.registry.lifecycle import Lifecycle, Watches
 from explicate_server.registry.records import MISSING, UNKNOWN_VERSION, ModelEntry, VersionRecord
 
@@ -43,12 +43,32 @@ class ModelStart:
             entry.follows_newest, entry.traffic = kept.follows_newest, kept.traffic
             self._watches.tell(*entry.take(kept.labels, self._repository))
 
+    async def reread_labels(self, entry: ModelEntry) -> None:
+        """Take what was kept of a model's labels in the place of those that are known, and load what they want.
+
+        Of a file that cannot be used nothing is taken.
+        """
+        try:
+            kept = await asyncio.to_thread(self._store.read, entry.name) or Assignment()
+        except LabelFileError as error:
+            _log.error("%s: labels stay as they are: %s", entry.name, error)
+            return
+        for name in entry.targets.keys() - kept.labels.keys():
+            if name != LIVE or not kept.follows_newest:
+                del entry.targets[name]
+        entry.follows_newest, entry.traffic = kept.follows_newest, kept.traffic
+        self._watches.tell(*entry.take(kept.labels, self._repository))
+        await self._load_labelled(entry)
+
     async def load(self, entry: ModelEntry) -> None:
         """Load what the labels want, "live" first."""
         if entry.fault:
             return
         if entry.follows_newest:
             await self._load_newest(entry)
+        await self._load_labelled(entry)
+
+    async def _load_labelled(self, entry: ModelEntry) -> None:
         for label in sorted(entry.targets, key=lambda label: (label != LIVE, label)):
             record = entry.labelled(label)
             if record is not None and not await self._loads(record):

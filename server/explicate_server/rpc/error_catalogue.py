@@ -4,6 +4,7 @@ What is not in the catalogue is INTERNAL with a fixed text: the wire never carri
 words.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from explicate_server.errors import (
 )
 
 DOMAIN = "explicate"
+PUSH_BACK_KEY = "grpc-retry-pushback-ms"
 
 # Statuses travel as HTTP/2 headers, of which peers accept 8 KiB in all; a caller's own long words must not break the
 # answer.
@@ -120,6 +122,18 @@ def to_status(error: BaseException, request_id: str) -> status_pb2.Status:
     return status
 
 
+def push_back(error: BaseException) -> tuple[tuple[str, str], ...]:
+    """What tells gRPC's own retries and balancers whether, and in how many milliseconds, to ask again (gRFC A6).
+
+    -1, never, goes with refusals that have the code of an overload and are none: the message stays too large.
+    """
+    if isinstance(error, Overloaded | NotServing):
+        return ((PUSH_BACK_KEY, str(math.ceil(error.retry_after_s * 1e3))),)
+    if isinstance(error, ServerError) and error.reason in ("MESSAGE_TOO_LARGE", "ANSWER_TOO_LARGE"):
+        return ((PUSH_BACK_KEY, "-1"),)
+    return ()
+
+
 def is_internal(error: BaseException) -> bool:
     """Whether an error is the server's fault, which its log has to explain."""
     reason = error.reason if isinstance(error, ServerError) else "INTERNAL"
@@ -133,6 +147,7 @@ async def abort_with(
     answer = rpc_status.to_status(to_status(error, request_id))
     if isinstance(error, AccessDenied) and error.challenge:
         metadata = (*metadata, ("www-authenticate", error.challenge))
+    metadata = (*metadata, *push_back(error))
     await context.abort(answer.code, answer.details, (*(answer.trailing_metadata or ()), *metadata))
 
 

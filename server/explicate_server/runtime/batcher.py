@@ -5,6 +5,9 @@ batches by itself. One thread for each lane of each instance, which is a session
 and hands the values back; callers live on the event loop. A batch is bounded by the seconds it should take on its
 device, so nobody waits for more than one short batch of others, and a slow device takes few rows at a time.
 
+Where a batch takes less time than the hand-over to a thread and back, which is .3 ms, the event loop runs it itself
+while the lanes have nothing to do: all rows that its turn has brought, in one batch.
+
 An instance whose device was lost takes no more rows. What it had is run on another one, once; where none is left,
 everybody who waits is told so.
 """
@@ -14,8 +17,8 @@ import copy
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import replace
 from enum import IntEnum
 
@@ -31,6 +34,10 @@ from explicate_server.shared_room import Lack, lack
 _log = logging.getLogger(__name__)
 # Weight of the newest batch in the running average.
 _SMOOTHING = 0.1
+# What the event loop runs itself: to hand a row of a small table over to a lane and its answer back took .3 ms of
+# processor time, four times what the model takes.
+_MOST_HERE_S = 0.0005
+_MOST_ROWS_HERE = 64
 
 
 class Priority(IntEnum):
@@ -86,6 +93,7 @@ class Batcher:
         self._sequence = 0
         self._closed = False
         self._loop = asyncio.get_running_loop()
+        self._running_here = False
         self._waiters: dict[Ticket, asyncio.Future[None]] = {}
         self._batches = 0
         self.statistics = {priority: ClassStatistics() for priority in Priority}
@@ -125,7 +133,7 @@ class Batcher:
                 queue.put(Entry(self._sequence, ticket, index, row, now_s))
                 self._sequence += 1
                 index += row.count
-            self._changed.notify_all()
+            self._have_run()
         self._waiters[ticket] = self._loop.create_future()
         if not rows:
             self._finish([ticket])
@@ -176,6 +184,12 @@ class Batcher:
         with self._changed:
             return {priority: queue.rows for priority, queue in self.queues.items()}
 
+    def oldest_waits_s(self) -> dict[Priority, float]:
+        """Seconds that the oldest waiting row of each class has waited; for any thread."""
+        with self._changed:
+            now_s = time.monotonic()
+            return {priority: queue.oldest_s(now_s) for priority, queue in self.queues.items()}
+
     def snapshot(self) -> dict[Priority, ClassStatistics]:
         """A copy of the statistics whose sums fit together; for any thread."""
         with self._changed:
@@ -195,7 +209,7 @@ class Batcher:
     @property
     def cost(self) -> BatchCost:
         """What a batch takes on the first device that is left; shares and turns are counted in it."""
-        return next(iter(self._alive), self.instances[0]).cost
+        return next((instance for instance in self.instances if not instance.lost), self.instances[0]).cost
 
     @property
     def _alive(self) -> list[Instance]:
@@ -231,6 +245,43 @@ class Batcher:
             raise Overloaded("CALLER_LIMIT", detail, retry_after_s=retry_after_s)
         raise Overloaded("QUEUE_FULL", f"{queue.rows:,} rows are waiting already", retry_after_s=retry_after_s)
 
+    def _have_run(self) -> None:
+        """Let the event loop or a lane run what waits; called with the lock."""
+        if self._running_here:
+            return
+        if self._at_hand() is None:
+            self._changed.notify()
+            return
+        self._running_here = True
+        # The others that this turn of the loop lets go on have their rows in the batch. Its spans belong to no call.
+        self._loop.call_soon(self._run_here, context=Context())
+
+    def _at_hand(self) -> Instance | None:
+        """An idle instance that the event loop may run what waits on, because it takes so little time."""
+        waiting = [queue for queue in self.queues.values() if queue.rows]
+        rows = sum([queue.rows for queue in waiting])
+        if not 0 < rows <= _MOST_ROWS_HERE:
+            return None
+        length = sum([queue.tokens for queue in waiting]) // rows
+        for instance in self.instances:
+            if instance.runs_here and not (instance.running or instance.lost):
+                return instance if instance.cost.seconds(rows, length) <= _MOST_HERE_S else None
+        return None
+
+    def _run_here(self) -> None:
+        """Run what waits, unless a lane has taken it meanwhile or it has become too much."""
+        with self._changed:
+            self._running_here = False
+            instance = self._at_hand()
+            if instance is None or self._closed:
+                self._changed.notify()
+                return
+            batch = self._take(instance)
+        self._finish(self._run(batch, instance))
+        with self._changed:
+            if any(queue.rows for queue in self.queues.values()):  # of another class, or longer ones
+                self._have_run()
+
     def _end_turns(self, callers: Iterable[str]) -> None:
         """Forget the turns of those who have no rows left."""
         self.turns.leave([caller for caller in callers if not any(q.held(caller) for q in self.queues.values())])
@@ -257,27 +308,31 @@ class Batcher:
             while not (self._closed or instance.lost or any(queue.rows for queue in self.queues.values())):
                 self._changed.wait()
             if self._closed or instance.lost:
+                self._changed.notify()  # this lane was told of rows, perhaps, that another one has to run
                 return False
-            priority, batch = self._take(instance.cost)
-            instance.begin()
-        try:
-            self._run(batch, priority, instance)
-        finally:
-            with self._changed:
-                instance.end()
+            batch = self._take(instance)
+            if any(queue.rows for queue in self.queues.values()):
+                self._changed.notify()
+        finished = self._run(batch, instance)
+        if finished:
+            self._loop.call_soon_threadsafe(self._finish, finished)
         return True
 
-    def _take(self, cost: BatchCost) -> tuple[Priority, list[Entry]]:
-        """Rows for a device on which batches cost this."""
+    def _take(self, instance: Instance) -> "_Batch":
+        """The rows that an instance runs next; it has begun with them."""
         waiting = [p for p, queue in self.queues.items() if queue.rows]
         owed = self._shares.owed(waiting)
         priority = self._next_class(waiting) if owed is None else Priority(owed)
         queue = self.queues[priority]
-        batch = queue.take(self.turns.order(queue.parts(self.cost.part)), cost.most_rows)
+        turns = list(queue.callers)
+        if len(turns) > 1:
+            turns = self.turns.order(queue.parts(self.cost.part))
+        batch = _Batch(priority, queue.take(turns, instance.cost.most_rows))
         waiting = [p for p, queue in self.queues.items() if queue.rows]
-        self._shares.charge(priority, self.cost.seconds(rows_in(batch), _padded_length(batch)), waiting=waiting)
+        self._shares.charge(priority, self.cost.seconds(batch.rows, batch.length), waiting=waiting)
         self._charge(batch)
-        return priority, batch
+        instance.begin()
+        return batch
 
     def _next_class(self, waiting: Sequence[Priority]) -> Priority:
         """The class of the caller whose turn it is; BULK when nothing else waits."""
@@ -287,31 +342,41 @@ class Batcher:
         parts = {priority: self.queues[priority].parts(self.cost.part) for priority in urgent}
         return min(urgent, key=lambda priority: self.turns.first_end(parts[priority]) - _HEAD_START[priority])
 
-    def _charge(self, batch: Sequence[Entry]) -> None:
-        rows: Counter[str] = Counter()
-        for entry in batch:
-            rows[entry.ticket.caller] += entry.row.count
-        part = self.cost.part(rows.total(), _padded_length(batch))
+    def _charge(self, batch: "_Batch") -> None:
+        rows: dict[str, int] = {}
+        for entry in batch.entries:
+            caller = entry.ticket.caller
+            rows[caller] = rows.get(caller, 0) + entry.row.count
+        part = self.cost.part(batch.rows, batch.length)
         for caller, count in rows.items():
-            self.turns.charge(caller, part * count / rows.total())
+            self.turns.charge(caller, part * count / batch.rows)
         self._end_turns(rows)
 
-    def _run(self, batch: list[Entry], priority: Priority, instance: Instance) -> None:
+    def _run(self, batch: "_Batch", instance: Instance) -> list[Ticket]:
+        """Run a batch, without the lock; returns the tickets that have nothing left to wait for."""
         started_s = time.monotonic()
-        callers = (entry.ticket.traced for entry in batch)
-        with tracing.batch(callers, model=self._name, rows=rows_in(batch), priority=priority.name.lower()):
-            ran = instance.run([entry.row for entry in batch], self._collate, outputs=self._outputs)
+        callers = (entry.ticket.traced for entry in batch.entries)
+        priority = batch.priority
+        try:
+            with tracing.batch(callers, model=self._name, rows=batch.rows, priority=priority.name.lower()):
+                ran = instance.run([entry.row for entry in batch.entries], self._collate, outputs=self._outputs)
+        except BaseException:
+            with self._changed:
+                instance.end()
+            raise
         batch_s = time.monotonic() - started_s
         with self._changed:
+            instance.end()
             finished = self._lose(instance, ran.lost) if ran.lost else []
-            answered = self._run_again(batch, ran, priority)
+            answered = self._run_again(batch, ran) if ran.lost else list(zip(batch.entries, ran.answers, strict=True))
             if answered:
-                entries = [entry for entry, _ in answered]
-                instance.observe(ran, rows=rows_in(entries), length=_padded_length(entries), seconds=batch_s)
-                self._account(entries, priority, started_s, batch_s, instance.cost)
+                done = (
+                    batch if len(answered) == len(batch.entries) else _Batch(priority, [each for each, _ in answered])
+                )
+                instance.observe(ran, rows=done.rows, length=done.length, seconds=batch_s)
+                self._account(done, started_s, batch_s, instance.cost)
                 finished += self._answer(answered, started_s, batch_s)
-        if finished:
-            self._loop.call_soon_threadsafe(self._finish, finished)
+        return finished
 
     def _lose(self, instance: Instance, reason: str) -> list[Ticket]:
         """Take an instance out; returns tickets that nobody can answer any more."""
@@ -321,16 +386,16 @@ class Batcher:
         self._changed.notify_all()
         return [] if self._alive else self._fail_waiting(device_lost(self._why_none))
 
-    def _run_again(self, batch: Sequence[Entry], ran: Ran, priority: Priority) -> list[tuple[Entry, Answer]]:
+    def _run_again(self, batch: "_Batch", ran: Ran) -> list[tuple[Entry, Answer]]:
         """Queue what a lost device had, if another can take it; returns the entries that have an answer.
 
         Nothing is run a third time: a row that takes devices down would take them all.
         """
         answered: list[tuple[Entry, Answer]] = []
-        for entry, answer in zip(batch, ran.answers, strict=True):
+        for entry, answer in zip(batch.entries, ran.answers, strict=True):
             if isinstance(answer, DeviceLost) and not entry.again and self._alive and not self._closed:
                 self.turns.come(entry.ticket.caller)
-                self.queues[priority].put(replace(entry, again=True))
+                self.queues[batch.priority].put(replace(entry, again=True))
             else:
                 answered.append((entry, answer))
         return answered
@@ -354,13 +419,11 @@ class Batcher:
             ticket.runs[self._batches] = batch_s
         return finished
 
-    def _account(
-        self, batch: Sequence[Entry], priority: Priority, started_s: float, batch_s: float, cost: BatchCost
-    ) -> None:
+    def _account(self, batch: "_Batch", started_s: float, batch_s: float, cost: BatchCost) -> None:
         self._batches += 1
         self.batch_s = batch_s if not self.batch_s else (1 - _SMOOTHING) * self.batch_s + _SMOOTHING * batch_s
-        room = cost.most_rows(_padded_length(batch))
-        self.statistics[priority].add_batch(batch, started_s, batch_s, room=room)
+        room = cost.most_rows(batch.length)
+        self.statistics[batch.priority].add_batch(batch.entries, started_s, batch_s, room=room)
 
     def _finish(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:
@@ -369,8 +432,16 @@ class Batcher:
                 _release(future)
 
 
-def _padded_length(batch: Sequence[Entry]) -> int:
-    return max(entry.row.length for entry in batch)
+class _Batch:
+    """Entries of one class that run together: so many rows, padded to so many tokens."""
+
+    __slots__ = ("entries", "length", "priority", "rows")
+
+    def __init__(self, priority: Priority, entries: list[Entry]) -> None:
+        self.priority = priority
+        self.entries = entries
+        self.rows = rows_in(entries)
+        self.length = max(entry.row.length for entry in entries)
 
 
 def _release(future: "asyncio.Future[None]") -> None:

@@ -20,7 +20,7 @@ from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
 
 Answer = NDArray[np.float32] | Exception
-"""float32[count of the row, outputs], or what went wrong with it."""
+"""Finite float32[count of the row, outputs], or what went wrong with it."""
 Collate = Callable[[Sequence[Row]], Feeds]
 # When a caller may come back after a device was lost: to another replica, or to what was started anew.
 _RETRY_AFTER_S = 1.0
@@ -28,16 +28,16 @@ _RETRY_AFTER_S = 1.0
 
 def fault_of(answer: Answer) -> ServerError | None:
     """What is wrong with an answer; None when nothing is."""
+    if not isinstance(answer, Exception):
+        return None
     if isinstance(answer, DeviceOutOfMemory):
         detail = "not even this one input fits beside what the device holds; shorten it, or come back later"
         return Overloaded("DEVICE_OUT_OF_MEMORY", detail, retry_after_s=_RETRY_AFTER_S)
     if isinstance(answer, DeviceLost):
         return device_lost(str(answer))
-    if isinstance(answer, Exception):
-        return ModelFault("MODEL_RUN_FAILED", f"the model failed on this input: {type(answer).__name__}")
-    if not np.isfinite(answer).all():
-        return ModelFault("MODEL_OUTPUT_NOT_FINITE", "the model answered with NaN or infinity for this input")
-    return None
+    if isinstance(answer, ServerError):
+        return answer
+    return ModelFault("MODEL_RUN_FAILED", f"the model failed on this input: {type(answer).__name__}")
 
 
 def device_lost(reason: str) -> NotServing:
@@ -72,6 +72,7 @@ class Instance:
         runtime: runs the batches.
         cost: what a batch takes on its device.
         lanes: batches that may run at once.
+        runs_here: whether the event loop may run short batches itself.
         lost: why its device answers no more; empty as long as it does.
         running: when each lane began its batch, by the lane's thread.
         batches, rows, busy_s: what went through it.
@@ -83,6 +84,7 @@ class Instance:
         self.runtime = runtime
         self.cost = cost or BatchCost.unmeasured(runtime.batch_tokens)
         self.lanes = lanes or runtime.lanes
+        self.runs_here = False
         self.lost = ""
         self.running: dict[int, float] = {}
         self.batches = 0
@@ -146,12 +148,20 @@ class Instance:
         else:
             self._run(rows, collate, outputs, ran)
 
-    def _answers(self, rows: Sequence[Row], collate: Collate, outputs: int) -> Iterator[NDArray[np.float32]]:
+    def _answers(self, rows: Sequence[Row], collate: Collate, outputs: int) -> Iterator[Answer]:
         values = self.runtime.run(collate(rows))
         ends = list(accumulate(row.count for row in rows))
         if values.shape != (ends[-1], outputs):
             raise ValueError(f"the model answered with shape {values.shape} for {ends[-1]} rows")
-        return (values[end - row.count : end] for row, end in zip(rows, ends, strict=True))
+        answers = (values[end - row.count : end] for row, end in zip(rows, ends, strict=True))
+        # Of the whole batch first, because that takes as long as of one row.
+        return answers if np.isfinite(values).all() else map(_finite, answers)
+
+
+def _finite(answer: NDArray[np.float32]) -> Answer:
+    if np.isfinite(answer).all():
+        return answer
+    return ModelFault("MODEL_OUTPUT_NOT_FINITE", "the model answered with NaN or infinity for this input")
 
 
 def _without_frames(error: Exception) -> Exception:

@@ -14,9 +14,9 @@ import pytest
 from google.protobuf.struct_pb2 import NULL_VALUE
 
 from explicate.cli import main
-from explicate.cli.inputs.row_inputs import cell_value
 from explicate.errors import InvalidArgument
 from explicate.model_info import Column
+from explicate.reading.cells import cell_value
 from explicate.v1 import model_service_pb2 as model_pb
 from explicate.v1 import table_pb2 as table_pb
 from support.canned.canned_tables import TARGET

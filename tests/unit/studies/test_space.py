@@ -1,5 +1,6 @@
 """Dimensions of a study: what a config file may say, what is varied if it says nothing, and what is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,3 +119,14 @@ def test_a_wrong_option_is_one_sentence(text: str, flags: dict[str, Any], said: 
 
 def test_defaults_are_right() -> None:
     TuneOptions().check()
+
+
+def test_ready_dimensions_go_with_the_config(tmp_path: Path) -> None:
+    free = read_space(with_section(load_config(str(write_config(tmp_path))), {}, TuneOptions()), {})
+    assert free["interpretability.form"] == CategoricalDistribution(("free", "pairs", "additive"))
+    monotone = '\n[interpretability]\nform = "pairs"\n[interpretability.monotone]\nprice = "increasing yes"\n'
+    path = tmp_path / "monotone.toml"
+    path.write_text(write_config(tmp_path).read_text(encoding="utf-8") + monotone, encoding="utf-8")
+    kept = read_space(load_config(str(path)), {})
+    assert kept["interpretability.form"] == CategoricalDistribution(["pairs", "additive"])  # free promises nothing
+    assert "training.learning_rate" in kept

@@ -20,6 +20,7 @@ from explicate_training.interpretability.term import LossTerm
 from explicate_training.tasks.registry import task_named
 
 ROWS, COUNT = 32, 5
+ASKED = ROWS // 2  # rows that additivity takes where absent players make a row shorter
 Function = Callable[[Tensor], Tensor]
 
 
@@ -89,13 +90,13 @@ def test_an_additive_function_has_no_penalty_and_an_interaction_the_one_of_its_s
     assert figure(additive, Additivity(1.0))[0] == pytest.approx(0, abs=1e-24)
     value, model = figure(product, Additivity(1.0), batch=signs(count=2))
     asked = torch.cat(model.asked)[ROWS:]  # after the objective's own answers
-    first, second, empty, unions = asked.split([ROWS, ROWS, ROWS, len(asked) - 3 * ROWS])
+    first, second, empty, unions = asked.split([ASKED, ASKED, ASKED, len(asked) - 3 * ASKED])
     assert not empty.any()
     # Second differences of a product of two are ±1 where each of S and T has one of them, else 0.
     parted = (first.abs().sum(dim=1) == 1) & (second.abs().sum(dim=1) == 1)
     variance = float((first + second).prod(dim=1).var(correction=0))  # of the function of S∪T
-    assert value == pytest.approx(int(parted.sum()) / ROWS / variance, rel=1e-12)
-    assert len(unions) <= ROWS // 2 + 1
+    assert value == pytest.approx(int(parted.sum()) / ASKED / variance, rel=1e-12)
+    assert len(unions) <= ASKED // 2 + 1
 
 
 def test_second_differences_are_taken_of_all_outputs_together_and_the_variance_has_no_gradient() -> None:
@@ -121,15 +122,15 @@ def test_the_logits_of_classes_are_centred_and_those_of_labels_are_not() -> None
     assert of_labels > 1e-4
 
 
-@pytest.mark.parametrize(("shorter", "views"), [(True, 3 * ROWS), (False, 3 * 11)])
-def test_additivity_asks_for_about_one_more_answer_a_row(shorter: bool, views: int) -> None:
+@pytest.mark.parametrize(("shorter", "views"), [(True, 3 * ASKED), (False, 3 * 11)])
+def test_additivity_asks_for_half_an_answer_a_row_that_gets_shorter_and_else_for_one(shorter: bool, views: int) -> None:
     terms = (MaskedRows(0.5), Additivity(1.0))
     _, model = figure(additive, *terms, players=Signs(shorter=shorter))
     asked = torch.cat(model.asked)
     assert views <= len(asked) - ROWS <= views + ROWS // 4  # unions that the loss has not asked for, by chance
     players = (asked != 0).sum(dim=1)
     if shorter:  # |S| + |T| = |S∪T|
-        assert int(players[ROWS:].sum()) <= COUNT * ROWS
+        assert int(players[ROWS:].sum()) <= COUNT * ASKED
 
 
 def test_half_of_the_unions_are_all_players_whatever_is_masked() -> None:
@@ -139,9 +140,9 @@ def test_half_of_the_unions_are_all_players_whatever_is_masked() -> None:
             model, steps = Toy(additive), step_loss(MaskedRows(fraction), Additivity(1.0))
             steps.loss(model, signs(), step=step)
             asked = torch.cat(model.asked)[ROWS:]
-            union = asked[:ROWS] + asked[ROWS : 2 * ROWS]
+            union = asked[:ASKED] + asked[ASKED : 2 * ASKED]
             whole += int((union != 0).all(dim=1).sum())
-        assert 0.48 <= whole / 20 / ROWS <= 0.62  # of the others, uniform shares, one in six has all five players, too
+        assert 0.48 <= whole / 20 / ASKED <= 0.62  # of the others, uniform shares, one in six has all five players, too
 
 
 def test_masked_rows_are_a_share_of_the_batch_and_hide_a_uniform_share_of_players() -> None:

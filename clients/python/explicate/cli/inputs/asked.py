@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from explicate.cli import tables
-from explicate.cli.inputs.text_files import opened
 from explicate.errors import InvalidArgument, ServerError, invalid_argument
 from explicate.inputs import Input
+from explicate.reading.text_files import opened
 from explicate.views import amounts
 
 

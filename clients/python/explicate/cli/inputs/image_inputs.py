@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from explicate.cli.inputs import asked as line_files
 from explicate.cli.inputs.asked import Asked, InputKind
-from explicate.cli.inputs.text_files import STDIN
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.inputs import MAX_IMAGE_BYTES, Image
+from explicate.reading.text_files import STDIN
 from explicate.views.canvas import pillow
 
 if TYPE_CHECKING:

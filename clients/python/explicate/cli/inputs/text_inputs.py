@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from explicate.cli.inputs import asked as line_files
 from explicate.cli.inputs.asked import Asked, InputKind
-from explicate.cli.inputs.text_files import STDIN, encoding_of
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.inputs import TextPair
+from explicate.reading.text_files import STDIN, encoding_of
 
 if TYPE_CHECKING:
     from explicate.model_info import ModelDescription, ServingLimits

@@ -13,16 +13,14 @@ import gzip
 import io
 import re
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from explicate.errors import UsageError
-
-if TYPE_CHECKING:
-    import _csv
 
 STDIN = "-"
 MARKS = {
@@ -68,12 +66,12 @@ def opened(name: str, *, trained_on: bool = False) -> Iterator[TextIO]:
         if name == STDIN:
             yield sys.stdin
             return
-        with _opened_bytes(Path(name), unpack=trained_on) as file:
+        with opened_bytes(Path(name), unpack=trained_on) as file:
             try:
                 encoding = encoding_of(file.peek(4)[:4])
             except UsageError as error:
                 raise UsageError(f"cannot read {name}: {error}") from None
-            if trained_on and encoding == "utf-8" and not _is_utf8(file):
+            if trained_on and encoding == "utf-8" and not is_utf8(file):
                 print(f"explicate: note: {name} is not UTF-8: it is read as Windows-1252", file=sys.stderr)
                 encoding = "cp1252"
             with io.TextIOWrapper(file, encoding=encoding, newline="") as text:
@@ -84,7 +82,8 @@ def opened(name: str, *, trained_on: bool = False) -> Iterator[TextIO]:
         raise UsageError(f"cannot read {name}: it is not {_told(error)}: save it as UTF-8") from error
 
 
-def _opened_bytes(path: Path, *, unpack: bool) -> gzip.GzipFile | io.BufferedReader:
+def opened_bytes(path: Path, *, unpack: bool) -> gzip.GzipFile | io.BufferedReader:
+    """The bytes of a file; with `unpack` those of the text that it holds compressed."""
     file = path.open("rb")
     if not (unpack and file.peek(2)[:2] == _GZIP):
         return file
@@ -92,7 +91,7 @@ def _opened_bytes(path: Path, *, unpack: bool) -> gzip.GzipFile | io.BufferedRea
     return gzip.GzipFile(path)
 
 
-def _is_utf8(file: gzip.GzipFile | io.BufferedReader) -> bool:
+def is_utf8(file: gzip.GzipFile | io.BufferedReader) -> bool:
     """Whether all of a file is; one that can be read only once is taken to be."""
     if not file.seekable():
         return True
@@ -112,7 +111,35 @@ def _told(error: UnicodeError) -> str:
     return getattr(error, "encoding", "UTF-8").upper()
 
 
-def read_csv(file: TextIO, known: Collection[str]) -> tuple[list[str], Iterator[tuple[list[str], str]]]:
+@dataclass(frozen=True)
+class CsvLayout:
+    """How a CSV file writes its rows.
+
+    names: of the columns that have one. places: where these are in a line of `width` cells. spaced: whether a blank
+    follows each separator.
+    """
+
+    names: tuple[str, ...]
+    separator: str
+    spaced: bool
+    width: int
+    places: tuple[int, ...]
+
+    def lines(self, text: Iterable[str], before: int = 0) -> Iterator[list[str]]:
+        """The cells of each line from any row on; raises csv.Error with the line, of which `before` came earlier."""
+        return _lines(text, self.separator, before, spaced=self.spaced)
+
+    def rows(self, lines: Iterable[list[str]]) -> Iterator[tuple[list[str], str]]:
+        """Each line that is not empty: the cells of its columns, and what is wrong with it or ""."""
+        for line in lines:
+            if not line or (len(line) == 1 < self.width and not line[0].strip(_NOTHING)):
+                continue
+            fits = len(line) >= self.width and not any(cell.strip(_NOTHING) for cell in line[self.width :])
+            problem = "" if fits else f"has {len(line)} cells where the line of column names has {self.width}"
+            yield [line[place] for place in self.places if place < len(line)], problem
+
+
+def read_csv(file: Iterable[str], known: Collection[str]) -> tuple[list[str], Iterator[tuple[list[str], str]]]:
     """The names of a CSV file's columns, and each line that is not empty: its cells, and what is wrong with them or "".
 
     Columns without a name are left out, blanks around names are not part of them, and a line's empty cells beyond the
@@ -120,6 +147,13 @@ def read_csv(file: TextIO, known: Collection[str]) -> tuple[list[str], Iterator[
 
     Raises csv.Error, with the line of the file, now and while the lines are read.
     """
+    layout, lines = csv_layout(file, known)
+    return list(layout.names), layout.rows(lines)
+
+
+def csv_layout(file: Iterable[str], known: Collection[str]) -> tuple[CsvLayout, Iterator[list[str]]]:
+    """The layout that a CSV file's header tells, and the lines below it, as `read_csv` has them."""
+    file = iter(file)
     before, first, separator = 0, "", ""
     for line in file:
         if line[:4].lower() == "sep=" and len(note := line.rstrip("\r\n")) == 5:
@@ -130,27 +164,19 @@ def read_csv(file: TextIO, known: Collection[str]) -> tuple[list[str], Iterator[
         before += 1
     separator = separator or max(_SEPARATORS, key=lambda one: _found(first, known, one))
     spaced = separator in first and first.count(separator) == first.count(f"{separator} ")
-    reader = csv.reader(chain([first], file), delimiter=separator, skipinitialspace=spaced, strict=True)
-    lines = _numbered(reader, before)
+    lines = _lines(chain([first], file), separator, before, spaced=spaced)
     header = _names(next(lines, []), known)
-    kept = [place for place, name in enumerate(header) if not _NO_NAME.fullmatch(name)]
-    return [header[place] for place in kept], _cells(lines, len(header), kept)
+    places = [place for place, name in enumerate(header) if not _NO_NAME.fullmatch(name)]
+    names = tuple(header[place] for place in places)
+    return CsvLayout(names, separator, spaced, len(header), tuple(places)), lines
 
 
-def _numbered(reader: _csv.Reader, before: int) -> Iterator[list[str]]:
+def _lines(text: Iterable[str], separator: str, before: int, *, spaced: bool) -> Iterator[list[str]]:
+    reader = csv.reader(text, delimiter=separator, skipinitialspace=spaced, strict=True)
     try:
         yield from reader
     except csv.Error as error:
         raise csv.Error(f"{error} in line {before + reader.line_num}") from None
-
-
-def _cells(lines: Iterator[list[str]], width: int, kept: Sequence[int]) -> Iterator[tuple[list[str], str]]:
-    for line in lines:
-        if not line or (len(line) == 1 < width and not line[0].strip(_NOTHING)):
-            continue
-        fits = len(line) >= width and not any(cell.strip(_NOTHING) for cell in line[width:])
-        problem = "" if fits else f"has {len(line)} cells where the line of column names has {width}"
-        yield [line[place] for place in kept if place < len(line)], problem
 
 
 def _found(line: str, known: Collection[str], separator: str = "") -> int:

@@ -1,0 +1,1 @@
+"""Several processes that serve one port as one server: `explicate serve --processes N`."""
