@@ -131,7 +131,7 @@ def test_an_actor_that_is_killed_costs_no_row(rows: Any, loans: Loans, server: s
 def test_a_job_whose_driver_is_killed_goes_on_with_the_parts_that_are_missing(
     rows: Any, loans: Loans, server: str, tmp_path: Path
 ) -> None:
-    """The driver is killed after its first part, and another version is made live: the same call ends as if undisturbed."""
+    """It is killed after its first part, and another version is made live: the same call ends as if undisturbed."""
     output = tmp_path / "out"
     address = ray.get_runtime_context().gcs_address
     script = [sys.executable, "-m", "engines.ray_job", str(loans.path), str(output), server, address]

@@ -166,7 +166,7 @@ def test_a_worker_that_is_killed_costs_no_row(rows: DataFrame, loans: Loans, ser
 def test_a_job_whose_driver_is_killed_goes_on_with_the_parts_that_are_missing(
     rows: DataFrame, loans: Loans, server: str, tmp_path: Path
 ) -> None:
-    """The driver is killed after its first part, and another version is made live: the same call ends as if undisturbed."""
+    """It is killed after its first part, and another version is made live: the same call ends as if undisturbed."""
     output = tmp_path / "out"
     script = [sys.executable, "-m", "engines.spark_job", str(loans.path), str(output), server]
     driver = subprocess.Popen(script, cwd=Path(__file__).parents[1], start_new_session=True, stderr=subprocess.DEVNULL)

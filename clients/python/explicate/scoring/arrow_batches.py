@@ -25,7 +25,7 @@ from explicate.errors import UsageError
 from explicate.model_info import ModelDescription
 from explicate.options import ALL, ExplainOptions, Priority
 from explicate.scoring.asking import Asker, Outcomes, Question
-from explicate.scoring.batch_score import CALL_TIMEOUT_S, ScoreOptions
+from explicate.scoring.batch_score import CALL_TIMEOUT_S, EXPLAINED_TABLE_ROWS, ScoreOptions
 from explicate.scoring.conditions.grammar import condition_of
 from explicate.scoring.interfaces import Condition, Refusal, RowBatch
 from explicate.scoring.output_columns import ExplanationLayout, OutputColumns
@@ -252,6 +252,7 @@ class BatchScorer:
             priority=job.asked.priority,
             call_rows=min(CALL_ROWS if job.model.columns else CALL_ITEMS, job.model.limits.max_inputs),
             timeout_s=job.access.timeout_s,
+            table_rows=min(EXPLAINED_TABLE_ROWS, job.model.limits.max_explained_rows),
         )
 
     def __call__(self, rows: pa.Table) -> pa.Table:

@@ -44,7 +44,7 @@ _TABLE_CALL_ROWS, _ITEM_CALL_ROWS = 1000, 128
 # Rows that are read at once to be explained, and those of a table in a call: as many as share a fit on the server, and
 # few enough to be done well within the time that a server gives to a call.
 _EXPLAINED_BATCH_ROWS = 64
-_EXPLAINED_TABLE_ROWS = 32
+EXPLAINED_TABLE_ROWS = 32
 
 
 class Progress(Protocol):
@@ -301,12 +301,14 @@ class Run:
         question = Question(
             model=PinnedModel.of(self.description),
             explain=options.how,
+            condition=self._condition,
+            columns=columns,
             priority=options.priority,
-            timeout_s=options.timeout_s,
             call_rows=self.plan.call_rows,
-            table_rows=min(_EXPLAINED_TABLE_ROWS, self.description.limits.max_explained_rows),
+            timeout_s=options.timeout_s,
+            table_rows=min(EXPLAINED_TABLE_ROWS, self.description.limits.max_explained_rows),
         )
-        return Asker(self._client, self._turns, question, columns, self._condition)
+        return Asker(self._client, self._turns, question)
 
     async def _make(
         self, folder: OutputFolder, columns: OutputColumns, mine: list[int], progress: Progress | None
