@@ -1,21 +1,17 @@
 """ExplainTable on a real server: each row has the explanation that Explain gives it, and the call keeps to the limits."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
-from scipy.special import softmax
 
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
-from explicate.v1 import model_service_pb2, model_service_pb2_grpc
 from support.additive_table import additive_table, build_additive_repository
-from support.harness import ALL_CLASSES, explain_input, gate, reference, running_server, table_input, until
+from support.harness import ALL_CLASSES, explain_input, running_server, table_input
 from support.packed_tables import assert_row_is, cells_of, packed, rows_of, table_request, values_of
-from support.tiny_table_bundle import LABELS, TinyTable, tiny_table, wide_columns
+from support.tiny_table_bundle import LABELS, TinyTable, tiny_table
 
 LOANS, LOSSES = tiny_table(), tiny_table(labels=(), seed=1)
 TAGS = tiny_table(multi_label=True, seed=3)
