@@ -223,7 +223,8 @@ def _trace(settings: Settings) -> None:
 def _audit_log(settings: Settings) -> AuditLog | None:
     try:
         path = settings.audit_log
-        return AuditLog(Path(path), with_inputs=settings.audit_inputs) if path else None
+        shared = settings.processes > 1
+        return AuditLog(Path(path), with_inputs=settings.audit_inputs, shared=shared) if path else None
     except OSError as error:
         raise StartError(f"cannot write the audit log {settings.audit_log}: {error.strerror}") from None
 

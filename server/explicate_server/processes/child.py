@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from explicate_server.processes.line_channel import Channel, Gone, Refused
 from explicate_server.processes.birth import Birth
+from explicate_server.processes.line_channel import Channel, Gone, Refused
 
 # -P: what lies in the folder that the server was started in is not to be imported.
 COMMAND = (sys.executable, "-P", "-c", "from explicate_server.processes.entry import main; main()")

@@ -101,8 +101,8 @@ class Counts:
     def calls(self) -> Iterator[tuple[int, float]]:
         """Calls of each process that runs, by its number."""
         for number, families in sorted(self._last.items()):
-            counts = [value for name, *_, samples in families if name == _CALLS for _, _, value in samples]
-            yield number, sum(counts)
+            samples = [sample for name, *_, samples in families if name == _CALLS for sample in samples]
+            yield number, sum(value for name, _, value in samples if not name.endswith(_CREATED))
 
     def all(self) -> list[Family]:
         """Those of the server."""

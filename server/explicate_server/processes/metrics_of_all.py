@@ -9,8 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from explicate_server.address import parse_address
-from explicate_server.processes.line_channel import Gone, Refused
 from explicate_server.processes.child import Child
+from explicate_server.processes.line_channel import Gone, Refused
 from explicate_server.processes.merged_metrics import Counts, families_of, merge, metrics_of, of_process
 from explicate_server.settings import Settings
 from explicate_server.telemetry.metrics_port import MetricsPort

@@ -88,6 +88,11 @@ class Agreement:
         """Wait until a version has left the memory of the others."""
         await self._ask(self._others(asking), "freed", model=model, version=version)
 
+    async def tallies(self, asking: Member) -> list[Any]:
+        """What each of the others counts; one that cannot be asked counts nothing."""
+        told = await asyncio.gather(*(other.call("tally") for other in self._others(asking)), return_exceptions=True)
+        return [tally for tally in told if not isinstance(tally, BaseException)]
+
     async def join(self, member: Member) -> None:
         """Give one that starts what all have; from then on it is told of each change.
 

@@ -2,8 +2,8 @@
 
 It keeps the port, and answers no calls itself: each of the others listens on it, and the system spreads connections
 over them. One that ends is replaced, and takes calls once it has what all have. Where one after another ends, the
-server does, with a reason. What all have in common of the models goes through here (see `model_agreement`), and so do metrics
-and health. Nothing heavy is imported: the models are in the other processes.
+server does, with a reason. What all have in common of the models goes through here (see `model_agreement`), and so do
+metrics and health. Nothing heavy is imported: the models are in the other processes.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from typing import Any
 
 from explicate_server.address import AddressInUseError, parse_address
 from explicate_server.lifetime import HANG_S, Ending, StartError, tell_address
-from explicate_server.processes.model_agreement import Agreement
-from explicate_server.processes.child import COMMAND, Child, how_it_ended
 from explicate_server.processes.birth import Birth
+from explicate_server.processes.child import COMMAND, Child, how_it_ended
 from explicate_server.processes.metrics_of_all import MetricsOfAll
+from explicate_server.processes.model_agreement import Agreement
 from explicate_server.processes.shares import share_of
 from explicate_server.security.access import exposure
 from explicate_server.settings import Settings
@@ -202,7 +202,7 @@ class Supervisor:
 
     async def _answer(self, child: Child, name: str, **arguments: Any) -> Any:
         """What a process asks for."""
-        agreed = ("expect", "alone", "release", "load", "tell", "freed")
+        agreed = ("expect", "alone", "release", "load", "tell", "freed", "tallies")
         if name in agreed:
             return await getattr(self._agreement, name)(child, **arguments)
         asked: dict[str, Callable[..., Awaitable[None]]] = {

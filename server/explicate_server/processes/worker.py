@@ -6,17 +6,18 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from explicate_server.app import Server, run
 from explicate_server.errors import NotServable, NotServing
 from explicate_server.lifetime import Ending, StartError
-from explicate_server.processes.line_channel import Channel, Gone, Refused
 from explicate_server.processes.birth import Birth
+from explicate_server.processes.line_channel import Channel, Gone, Refused
 from explicate_server.processes.merged_metrics import families_of
 from explicate_server.registry.following import Following
-from explicate_server.registry.peers import ModelStanding, Peers
+from explicate_server.registry.peers import ModelStanding, Peers, Tally
 from explicate_server.registry.records import ModelEntry, VersionRecord
 from explicate_server.runtime.devices.device_kinds import DeviceUnavailable
 
@@ -56,6 +57,13 @@ class OtherProcesses(Peers):
     async def freed(self, record: VersionRecord) -> None:
         """Wait until a version has left the memory everywhere."""
         await self._ask("freed", model=record.location.model, version=record.location.version)
+
+    async def tallies(self) -> list[Tally]:
+        """What each of them counts, as far as it can be asked."""
+        try:
+            return [Tally(**tally) for tally in await self._parent.call("tallies")]
+        except (Refused, Gone):
+            return []
 
     async def _ask(self, name: str, **arguments: Any) -> None:
         try:
@@ -155,6 +163,7 @@ class Worker:
             "follow": self._follow,
             "freed": self._freed,
             "settle": self._settle,
+            "tally": self._tally,
             "started": self._started,
             "metrics": self._metrics,
             "health": self._health,
@@ -185,6 +194,12 @@ class Worker:
 
     async def _settle(self, model: str) -> None:
         await self._server.registry.settle(self._server.registry.expected(model))
+
+    async def _tally(self) -> dict[str, Any]:
+        registry = self._server.registry
+        found = {entry.name: self._server.shadow.report(entry.name) for entry in registry.entries}
+        shadows = {model: comparison.sums() for model, comparison in found.items() if comparison}
+        return asdict(Tally({record.name: record.leases for record in registry.records if record.leases}, shadows))
 
     async def _started(self) -> None:
         self._server.all_started.set()

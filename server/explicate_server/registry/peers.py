@@ -47,6 +47,23 @@ class Peers:
     async def freed(self, record: VersionRecord) -> None:
         """Wait until a version has left the memory everywhere."""
 
+    async def tallies(self) -> "list[Tally]":
+        """What each of them counts."""
+        return []
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a process counts, for JSON.
+
+    Attributes:
+        leases: requests that versions answer, by ``model/version``.
+        shadows: sums of comparisons with canaries, by model; see ``Comparison.sums``.
+    """
+
+    leases: Mapping[str, int]
+    shadows: Mapping[str, Mapping[str, Any]]
+
 
 @dataclass(frozen=True)
 class ModelStanding:

@@ -4,7 +4,7 @@ A line is in the file before the answer leaves, but for a disk that takes longer
 and its line is written after it. A line that the file cannot take is lost, and so is one for which no more can wait:
 the loss is counted, and the log says when it began and when it was over. None is lost in another way but with the
 process: one that ends without writing what waits says how many lines that were. The file may be renamed at any time, as
-logrotate does; the next line goes to a new one.
+logrotate does; the next line goes to a new one. Several processes write into one file, each its lines as a whole.
 """
 
 import asyncio
@@ -14,8 +14,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from functools import cache, partial
 from hashlib import sha256
@@ -51,8 +52,10 @@ class AuditLog:
         lost: lines that could not be written.
     """
 
-    def __init__(self, path: Path, *, with_inputs: bool = False) -> None:
+    def __init__(self, path: Path, *, with_inputs: bool = False, shared: bool = False) -> None:
         """Open the file for appending, readable for its owner only; the inputs are written only ``with_inputs``.
+
+        ``shared``: other processes of this server write into it, too.
 
         Raises:
             OSError: it cannot be opened.
@@ -61,7 +64,8 @@ class AuditLog:
         self.lost = 0
         self._with_inputs = with_inputs
         self._path = path
-        self._file = _open(path)
+        self._shared = shared
+        self._file = _open(path, shared=shared)
         self._torn = False
         self._failing = False
         self._waiting = 0
@@ -106,7 +110,9 @@ class AuditLog:
     def _append(self, made: Callable[[], Mapping[str, Any]]) -> None:
         try:
             self._reopen_if_renamed()
-            self._write_whole(json.dumps(made(), ensure_ascii=True).encode("ascii"))
+            line = json.dumps(made(), ensure_ascii=True).encode("ascii")
+            with _alone_in(self._file) if self._shared else nullcontext():
+                self._write_whole(line)
         except OSError as error:
             self._lose(1, error.strerror or str(error))
             return
@@ -120,7 +126,8 @@ class AuditLog:
 
     def _write_whole(self, line: bytes) -> None:
         # After a line that was cut off a new one begins, so that only the torn one cannot be read.
-        data = (b"\n" if self._torn else b"") + line + b"\n"
+        torn = _ends_torn(self._file) if self._shared else self._torn
+        data = (b"\n" if torn else b"") + line + b"\n"
         count = os.write(self._file, data)
         self._torn = count < len(data) and (self._torn or count > 0)
         if count < len(data):
@@ -140,15 +147,33 @@ class AuditLog:
         except FileNotFoundError:
             there = None
         if there is None or (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
-            old, self._file = self._file, _open(self._path)
+            old, self._file = self._file, _open(self._path, shared=self._shared)
             os.close(old)
 
 
-def _open(path: Path) -> int:
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+def _open(path: Path, *, shared: bool) -> int:
+    file = os.open(path, (os.O_RDWR if shared else os.O_WRONLY) | os.O_APPEND | os.O_CREAT, 0o600)
     if os.name == "posix" and os.fstat(file).st_mode & 0o077:
         _log.warning("the audit log %s can be read by others than its owner; chmod 600 it", path)
     return file
+
+
+@contextmanager
+def _alone_in(file: int) -> Iterator[None]:
+    """Keep other processes from writing: a disk that is full may take half of a line, and theirs would follow it."""
+    import fcntl  # Windows does not have it, nor several processes that share a port
+
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _ends_torn(file: int) -> bool:
+    """Whether a line was cut off, by whichever process."""
+    size = os.fstat(file).st_size
+    return size > 0 and os.pread(file, 1, size - 1) != b"\n"
 
 
 def audit_entry(told: Explained, *, with_input: bool) -> dict[str, Any]:
