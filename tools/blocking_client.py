@@ -27,6 +27,19 @@ _CONNECTION_OF_A_LOOP = """    @property
         return self._connections[loop]
 
 """
+_ASKED_IN_THE_LOOP = """        return ask_many(
+            inputs, lambda value: self._ask(call_of(value), timeout_s, waits=False), Turns(window), ordered=ordered
+        )
+"""
+# The same core in a thread of its own, on a connection of its own.
+_ASKED_IN_A_THREAD = """        twin = AsyncClient(self.target, timeout_s=self.timeout_s, credentials=self._credentials)
+        twin._options, twin._metadata, twin._retries = self._options, self._metadata, self._retries
+        return in_thread(
+            lambda values: twin._many(call_of, values, window, ordered=ordered, timeout_s=timeout_s),
+            inputs,
+            close=twin.close,
+        )
+"""
 # What changes, in this order; each must be there.
 _CHANGES = (
     ('"""The asyncio client: the methods of `explicate.client` as coroutines."""', _DOCSTRING),
@@ -54,9 +67,16 @@ _CHANGES = (
     ("__aenter__", "__enter__"),
     ("__aexit__", "__exit__"),
     ("AsyncGenerator", "Generator"),
+    ("async with aclosing", "with closing"),
+    ("aclosing", "closing"),
     ("async def", "def"),
     ("async for", "for"),
     ("await ", ""),
+    (_ASKED_IN_THE_LOOP, _ASKED_IN_A_THREAD),
+    ("import MOST, InFlight, Turns\n", "import MOST, InFlight\nfrom explicate.bulk.in_thread import in_thread\n"),
+    ("import Inputs, Outcome, ask_many\n", "import Inputs, Outcome\n"),
+    ("from explicate.bulk.in_flight", "from explicate.async_client import AsyncClient\nfrom explicate.bulk.in_flight"),
+    ("also an endless or asynchronous iterator", "also an endless iterator"),
 )
 
 

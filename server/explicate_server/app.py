@@ -4,28 +4,28 @@ import asyncio
 import gc
 import logging
 import os
-import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from explicate_bundle.errors import SignatureError
 from explicate_bundle.repository import in_words
 from explicate_bundle.signatures import check_verify_key
 from explicate_server import tracing
-from explicate_server.address import AddressInUseError, parse_address
+from explicate_server.address import parse_address
 from explicate_server.call_record import CallRecord
 from explicate_server.inference.admission import Admission
 from explicate_server.inference.explainer import Explainer, Observer
 from explicate_server.inference.predictor import Predictor
 from explicate_server.inference.shadow import Shadow
 from explicate_server.inference.workers import Workers
+from explicate_server.lifetime import HANG_S, Ending, StartError, tell_address, unless
 from explicate_server.registry.label_store import LIVE
 from explicate_server.registry.models import ModelRegistry
+from explicate_server.registry.peers import Peers
 from explicate_server.registry.poll import RepositoryPoll
 from explicate_server.registry.records import UNKNOWN_VERSION, VersionRecord
 from explicate_server.rpc.health_service import HealthReport
@@ -45,27 +45,29 @@ from explicate_server.telemetry.logs import log_call
 from explicate_server.telemetry.metrics import Metrics, device_metrics, model_metrics, state_metrics, store_metrics
 
 _log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 # How long a thread that computes in Python may keep the others from the interpreter. At the default of 5 ms a lane that
 # is done waits for the event loop before its next batch can start: 2 % of the rows a second, 32 callers, 2 cores.
 SWITCH_INTERVAL_S = 0.0005
-# What stopping may take once calls are answered or given up. Freeing a model takes a second at most.
-HANG_S = 10.0
 # After our own drain only health watchers are left, and they would hold a longer grace to its end.
 _STOP_GRACE_S = 0.5
 
 
-class StartError(Exception):
-    """The server cannot start; the message says why and what to do."""
-
-
 class Server:
-    """One server on one port. Create and use it on a running event loop."""
+    """One server on one port. Create and use it on a running event loop.
 
-    def __init__(self, settings: Settings) -> None:
+    Attributes:
+        listens_first: whether it listens before its models are loaded.
+        leads: whether it decides which models can be served; else it follows another process.
+    """
+
+    listens_first = True
+    leads = True
+
+    def __init__(self, settings: Settings, *, peers: Peers | None = None) -> None:
+        """``peers`` are the other processes that serve the port."""
         self._settings = settings
         self.workers = Workers()
-        self.registry = ModelRegistry(settings)
+        self.registry = ModelRegistry(settings, peers=peers)
         self.poll = RepositoryPoll(self.registry, settings.repository, interval_s=settings.watch_interval_s)
         self._background: list[asyncio.Task[None]] = []
         self.admission = Admission(
@@ -123,19 +125,22 @@ class Server:
         """
         repository = self._settings.repository
         watching = self._settings.model_control == "watch"
-        starting = self.registry.load_repository(all_chosen=not watching)
         try:
-            await starting
+            await self.start_models(all_chosen=not watching)
         except OSError as error:
             raise StartError(f"cannot read the repository {repository}: {error.strerror}") from None
         except LookupError as error:
             raise StartError(str(error)) from None
-        if not self.registry.ready and not watching:
+        if not self.registry.ready and not watching and self.leads:
             if not self.registry.waits_for_operator:
                 raise StartError(self._why_nothing_serves())
             _log.error("no model answers until an operator acts: %s", self._why_nothing_serves())
         self._background = [asyncio.create_task(work) for work in self._background_work(watching)]
         await self.health.refresh()
+
+    async def start_models(self, *, all_chosen: bool) -> None:
+        """Have every model loaded that can be."""
+        await self.registry.load_repository(all_chosen=all_chosen)
 
     def _background_work(self, watching: bool) -> Iterator[Coroutine[Any, Any, None]]:
         yield self.shadow.run()
@@ -162,7 +167,7 @@ class Server:
         """End what is left and free the models."""
         await self.health.stop()
         await self.ports.stop(_STOP_GRACE_S)
-        await asyncio.to_thread(self.metrics.close)
+        await asyncio.to_thread(self.metrics.port.close)
         if self.audit:
             await asyncio.to_thread(self.audit.close)
         for task in self._background:
@@ -183,10 +188,7 @@ class Server:
         if not self._settings.metrics_listen:
             return
         address = parse_address(self._settings.metrics_listen, unix=False)
-        try:
-            listening = self.metrics.listen(address)
-        except (OSError, AddressInUseError) as error:
-            raise StartError(f"cannot serve metrics on {address}: {error}. Try another --metrics-listen") from None
+        listening = self.metrics.port.listen(address)
         self.metrics_port = listening.port
         _log.info("metrics on http://%s/metrics", listening)
 
@@ -221,7 +223,8 @@ def _trace(settings: Settings) -> None:
 def _audit_log(settings: Settings) -> AuditLog | None:
     try:
         path = settings.audit_log
-        return AuditLog(Path(path), with_inputs=settings.audit_inputs) if path else None
+        shared = settings.processes > 1
+        return AuditLog(Path(path), with_inputs=settings.audit_inputs, shared=shared) if path else None
     except OSError as error:
         raise StartError(f"cannot write the audit log {settings.audit_log}: {error.strerror}") from None
 
@@ -232,28 +235,38 @@ async def serve(settings: Settings) -> int:
     Raises:
         StartError: the server could not start.
     """
-    stop, force = asyncio.Event(), asyncio.Event()
-    for number in _signals():
-        asyncio.get_running_loop().add_signal_handler(number, lambda: (force if stop.is_set() else stop).set())
+    ending = Ending()
+    ending.follow_signals()
+    return await run(partial(Server, settings), settings, ending, tell_address)
+
+
+async def run(
+    make: Callable[[], Server], settings: Settings, ending: Ending, tell: Callable[[str], Awaitable[None]]
+) -> int:
+    """Serve until it is to end; returns the exit code. ``tell`` is given the address once all models serve.
+
+    Raises:
+        StartError: the server could not start.
+    """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     _trace(settings)
-    server = Server(settings)
+    server = make()
     try:
-        await server.start()
-        listening = str(server.ports.address)
-        _log.info("listening on %s; each model answers as soon as it is loaded", listening)
-        if server.ports.admin_address:
-            _log.info("administration on %s", server.ports.admin_address)
-        await _unless(stop, server.load())
-        if not stop.is_set():
+        if server.listens_first:
+            await _listen(server)
+        await unless(ending.stop, server.load())
+        if not ending.stop.is_set():
             # What start-up has made stays; to look through it for cycles again would stop all threads for 0.15 s.
             gc.collect()
             gc.freeze()
+            if not server.listens_first:
+                await _listen(server)
+            listening = str(server.ports.address)
             _log.info("serving %d version(s) on %s", len(server.registry.ready), listening)
-            _tell(listening)
-            await stop.wait()
+            await tell(listening)
+            await ending.stop.wait()
         _log.info("finishing %d call(s); a second signal drops them", server.calls.in_flight)
-        finished = bool(await _unless(force, server.drain()))
+        finished = bool(await unless(ending.force, server.drain()))
         _exit_after(HANG_S, 0 if finished else 1)
     finally:
         await server.stop()
@@ -262,26 +275,11 @@ async def serve(settings: Settings) -> int:
     return 0 if finished else 1
 
 
-def _signals() -> Iterator[int]:
-    """The signals that end the server.
-
-    SIGHUP drains as SIGTERM does: what a reload would read again (tokens, certificates, with --model-control watch the
-    repository) is read when it changes, and a terminal that was closed has nobody who could end the server in another
-    way. nohup has it ignored, and so it stays.
-    """
-    yield from (signal.SIGTERM, signal.SIGINT)
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        yield signal.SIGHUP
-
-
-def _tell(address: str) -> None:
-    """Print the address, for scripts, once it serves. Where nobody can be told, the server serves all the same."""
-    try:
-        print(address, flush=True)
-    except OSError as error:
-        _log.warning("cannot write the address %s to standard output: %s", address, error.strerror)
-        with suppress(OSError, ValueError):  # else Python tries once more at its end, and exits with 120
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+async def _listen(server: Server) -> None:
+    await server.start()
+    _log.info("listening on %s; each model answers as soon as it is loaded", server.ports.address)
+    if server.ports.admin_address:
+        _log.info("administration on %s", server.ports.admin_address)
 
 
 def _exit_after(seconds: float, code: int) -> None:
@@ -295,17 +293,6 @@ def _exit_after(seconds: float, code: int) -> None:
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
-
-
-async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | None:
-    """The result of ``work``, or None when ``event`` comes first, which cancels it."""
-    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
-    await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-    watch.cancel()
-    if task.done():
-        return task.result()
-    task.cancel()
-    return None
 
 
 def _tokens(settings: Settings) -> Callable[[], Sequence[Token]] | None:

@@ -3,9 +3,13 @@
 import argparse
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 from explicate.errors import ExplicateError, UsageError
 from explicate_server import token_command
+
+if TYPE_CHECKING:
+    from explicate_server.settings import Settings
 
 
 class _ServeError(ExplicateError):
@@ -22,6 +26,8 @@ address is printed on stdout once all are.
 The newest intact version of a model is live until `explicate models activate` chooses one; that choice is
 kept in the repository, or below --state-dir, and nothing else is served in its place. With --model-control
 watch new versions go live by themselves.
+Where models are so small that Python is the limit (calls of a millisecond), --processes 2 serves the port
+from two processes that look like one; connections are spread over them, not calls.
 SIGTERM, SIGHUP or Ctrl-C finishes accepted calls, then exits with 0; a second one drops them.
 """
 _EPILOG = """\
@@ -29,6 +35,8 @@ examples:
   explicate serve --repository repository
   explicate serve --repository repository --listen 0.0.0.0:8500 --tls-cert cert.pem --tls-key key.pem --tokens tokens
                                                                     open to other machines, with what that takes
+  explicate serve --repository repository --processes 4
+                                                                    small models, many connections, four cores
   EXPLICATE_REPOSITORY=/models explicate serve                      every flag is also an environment variable
 """
 
@@ -56,6 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         settings = read_settings(arguments)
+        if settings.processes > 1:
+            return _run_processes(settings)
     except SettingError as error:
         raise UsageError(str(error)) from None
     from explicate_server.telemetry.logs import configure
@@ -63,7 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     configure(settings.log_format)
     from threadpoolctl import threadpool_limits
 
-    from explicate_server.app import StartError, serve
+    from explicate_server.app import serve
+    from explicate_server.lifetime import StartError
     from explicate_server.runtime.devices.device_kinds import DeviceUnavailable, place
 
     log = logging.getLogger("explicate_server")
@@ -77,6 +88,26 @@ def run(arguments: argparse.Namespace) -> int:
         # The fits are small; BLAS threads would only take cores from the model, and sums would depend on their number.
         with threadpool_limits(limits=1, user_api="blas"):
             return asyncio.run(serve(settings))
+    except StartError as error:
+        _write_log()
+        raise _ServeError(str(error)) from None
+
+
+def _run_processes(settings: "Settings") -> int:
+    """The same with several processes; the models are in theirs, not here."""
+    from explicate_server.lifetime import StartError
+    from explicate_server.processes.shares import check_processes
+    from explicate_server.processes.supervisor import UnusableSetting, supervise
+    from explicate_server.telemetry.logs import configure
+
+    check_processes(settings)
+    configure(settings.log_format)
+    logging.getLogger("explicate_server").info("settings: %s; the others as in --help", settings.chosen())
+    try:
+        return asyncio.run(supervise(settings))
+    except UnusableSetting as error:
+        _write_log()
+        raise UsageError(str(error)) from None
     except StartError as error:
         _write_log()
         raise _ServeError(str(error)) from None

@@ -1,10 +1,11 @@
-"""Several servers behind the real Envoy with the configuration of deploy/envoy: nobody who calls notices which one answers.
+"""Several servers behind the real Envoy with the configuration of deploy/envoy: callers do not notice which answers.
 
 The calls here go by the generated stubs, which ask nothing twice: what is asked again, Envoy asks.
 """
 
 import asyncio
 import json
+import os
 import subprocess
 import urllib.error
 import urllib.request
@@ -15,14 +16,16 @@ from typing import Any
 
 import grpc
 import pytest
+import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 import explicate
 from explicate.v1 import inference_service_pb2_grpc, model_service_pb2, model_service_pb2_grpc
 from support.certificates import Authority
-from support.envoy import Envoy, configuration, envoy_before, envoy_binary
+from support.envoy import CONFIG, Envoy, configuration, envoy_before, envoy_binary
 from support.harness import TEXT, explain_request, predict_request, server_process, stream_request
+from support.served_arguments import DEPLOY
 
 pytestmark = pytest.mark.skipif(envoy_binary() is None, reason="no Envoy here: `make envoy` installs it on Linux")
 
@@ -36,13 +39,17 @@ def serving(repository: Path, *flags_of_each: Sequence[str]) -> Iterator[list[st
         yield [servers.enter_context(server_process(repository, *flags))[1] for flags in flags_of_each]
 
 
-@pytest.fixture(scope="module")
-def pair(tiny_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Envoy]:
-    """An Envoy before two servers that are alike."""
-    with (
-        serving(tiny_repository, (), ()) as servers,
-        envoy_before(tmp_path_factory.mktemp("envoy"), servers) as envoy,
-    ):
+@pytest.fixture(name="alike", scope="module")
+def _alike(tiny_repository: Path) -> Iterator[list[str]]:
+    """The addresses of two servers that are alike."""
+    with serving(tiny_repository, (), ()) as servers:
+        yield servers
+
+
+@pytest.fixture(name="pair", scope="module")
+def _pair(alike: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Envoy]:
+    """An Envoy before them."""
+    with envoy_before(tmp_path_factory.mktemp("envoy"), alike) as envoy:
         yield envoy
 
 
@@ -89,16 +96,13 @@ async def test_160_explanations_over_two_servers_of_unequal_size_all_succeed(
         assert all(count["rq_total"] for count in counts.values()), "both had some"
 
 
-async def test_weights_say_which_share_a_larger_server_takes(tiny_repository: Path, tmp_path: Path) -> None:
-    with (
-        serving(tiny_repository, (), ()) as servers,
-        envoy_before(tmp_path, servers, weights=[3, 1]) as envoy,
-    ):
+async def test_weights_say_which_share_a_larger_server_takes(alike: list[str], tmp_path: Path) -> None:
+    with envoy_before(tmp_path, alike, weights=[3, 1]) as envoy:
         async with channel_to(envoy) as channel:
             for _ in range(80):
                 await inference(channel).Predict(predict_request(TEXT))
         counts = envoy.counts("rq_total")
-        assert [counts[server]["rq_total"] for server in servers] == [60, 20]
+        assert [counts[server]["rq_total"] for server in alike] == [60, 20]
 
 
 async def test_without_the_header_calls_are_spread(pair: Envoy) -> None:
@@ -154,9 +158,9 @@ async def test_a_stream_passes_message_by_message(pair: Envoy) -> None:
 
 async def test_a_large_message_passes_and_one_that_is_too_large_is_refused_by_the_server(pair: Envoy) -> None:
     async with channel_to(pair) as channel:
-        long = "tea " * 3_900
-        answer = await inference(channel).Predict(predict_request(*[long] * 960))
-        assert len(answer.predictions) == 960
+        request = predict_request(*["tea " * 16_000] * 80)
+        assert request.ByteSize() > 5_000_000, "more than gRPC takes by default, and than Envoy's own windows"
+        assert len((await inference(channel).Predict(request)).predictions) == 80
         retries = pair.statistic("cluster.explicate.upstream_rq_retry")
     async with grpc.aio.insecure_channel(pair.target) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -177,7 +181,7 @@ async def test_health_reflection_and_lists_pass(pair: Envoy) -> None:
         assert "explicate.v1.InferenceService" in {each.name for each in told.list_services_response.service}
     async with explicate.AsyncClient(pair.target) as client:
         assert [status.model for status in await client.list_models()] == ["tiny"]
-        assert (await client.get_model("tiny")).name == "tiny"
+        assert (await client.get_model("tiny")).status.model == "tiny"
 
 
 async def test_a_call_that_changes_models_is_refused_with_a_sentence(pair: Envoy) -> None:
@@ -250,9 +254,7 @@ async def test_a_rolling_restart_of_three_servers_fails_no_live_call(tiny_reposi
             process.__exit__(None, None, None)
 
 
-async def test_a_server_that_is_killed_under_its_calls_fails_none_of_them(
-    tiny_repository: Path, tmp_path: Path
-) -> None:
+async def test_a_killed_server_fails_none_of_its_calls(tiny_repository: Path, tmp_path: Path) -> None:
     with (
         server_process(tiny_repository) as (victim, first),
         server_process(tiny_repository) as (_, second),
@@ -272,19 +274,16 @@ async def test_a_server_that_is_killed_under_its_calls_fails_none_of_them(
         assert all(answer.result.explanation.features for answer in answers)
 
 
-def test_the_access_log_has_methods_and_codes_and_neither_inputs_nor_tokens(
-    tiny_repository: Path, tmp_path: Path
-) -> None:
+def test_the_access_log_has_methods_and_codes_and_neither_inputs_nor_tokens(alike: list[str], tmp_path: Path) -> None:
     token = "a-secret-that-nobody-logs"
-    with serving(tiny_repository, ()) as servers, envoy_before(tmp_path, servers) as envoy:
-        with explicate.Client(envoy.target, token=token) as client:
-            client.predict("tiny", [TEXT], request_id="order-17")
-            with pytest.raises(explicate.ServerError):
-                client.predict("none", [TEXT])
+    with envoy_before(tmp_path, alike) as envoy, explicate.Client(envoy.target, token=token) as client:
+        client.predict("tiny", [TEXT], request_id="order-17")
+        with pytest.raises(explicate.ServerError):
+            client.predict("none", [TEXT])
     first, second = envoy.access_log()
     assert first["method"] == "/explicate.v1.InferenceService/Predict"
     assert (first["request_id"], first["code"], second["code"]) == ("order-17", "OK", "NotFound")
-    assert first["server"] == servers[0]
+    assert first["server"] in alike
     written = json.dumps([first, second])
     assert token not in written
     assert TEXT[:12] not in written
@@ -301,6 +300,29 @@ def test_ready_and_metrics_are_told_and_nothing_else_of_the_admin_port(pair: Env
     for path in ("/config_dump", "/quitquitquit", "/metrics/../config_dump"):
         with pytest.raises(urllib.error.HTTPError):
             get(path)
+
+
+async def test_the_drain_of_a_pod_ends_no_call_and_takes_the_envoy_out_of_service(
+    alike: list[str], tmp_path: Path
+) -> None:
+    deployment = next(yaml.safe_load_all((DEPLOY / "envoy" / "kubernetes.yaml").read_text("utf-8")))
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    command = container["lifecycle"]["preStop"]["exec"]["command"]
+    with envoy_before(tmp_path, alike) as envoy:
+        command = [part.replace("127.0.0.1/9901", envoy.admin.replace(":", "/")) for part in command]
+        async with channel_to(envoy) as channel:
+            slow = explain_request(numbered(9), max_evaluations=4_000, tolerance=0.0)
+            call = asyncio.ensure_future(inference(channel).Explain(slow))
+            while sum(count["rq_active"] for count in envoy.counts("rq_active").values()) == 0:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            drain = await asyncio.create_subprocess_exec(
+                *command, env={**os.environ, "DRAIN_S": "0"}, stdout=subprocess.PIPE
+            )
+            told, _ = await drain.communicate()
+            assert told.decode().split("\r\n")[:2] == ["HTTP/1.1 200 OK", "\nHTTP/1.1 200 OK"]
+            with pytest.raises(urllib.error.HTTPError, match="503"):
+                await asyncio.to_thread(urllib.request.urlopen, f"http://{envoy.watching}/ready")
+            assert (await call).result.explanation.features
 
 
 def test_through_tls_on_both_sides(tiny_repository: Path, tmp_path: Path) -> None:
@@ -322,8 +344,6 @@ def test_through_tls_on_both_sides(tiny_repository: Path, tmp_path: Path) -> Non
 def test_the_shipped_file_is_valid_as_it_is() -> None:
     binary = envoy_binary()
     assert binary is not None
-    from support.envoy import CONFIG
-
     command = [binary, "--mode", "validate", "-c", str(CONFIG), "-l", "warning", "--use-dynamic-base-id"]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr

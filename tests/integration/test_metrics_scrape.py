@@ -8,8 +8,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from explicate_server.app import Server, StartError
+from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
-from support.harness import TEXT, explain_request, predict_request, running_server
+from support.harness import TEXT, explain_request, gate, predict_request, running_server, until
 
 
 async def scrape(port: int) -> dict[tuple[str, str], float]:
@@ -47,6 +48,24 @@ async def test_a_scrape_tells_the_rows_of_the_calls_that_were_answered(tiny_repo
         assert explained["explicate_store_games", ""] == 1
         assert explained["explicate_model_loaded", ""] == 1
         assert explained["explicate_model_operations_total", ""] == 1
+
+
+async def test_a_scrape_tells_how_long_the_oldest_row_has_waited_while_the_model_is_busy(tiny_repository: Path) -> None:
+    async with running_server(tiny_repository, metrics_listen="127.0.0.1:0") as running:
+        port = running.server.metrics_port
+        assert port is not None
+        assert (await scrape(port))["explicate_oldest_row_seconds", "predict"] == 0
+        gated = gate(running)
+        calls = [asyncio.ensure_future(running.inference.Predict(predict_request(text))) for text in ("tea", "cup")]
+        await gated.entered.get()
+        await until(lambda: running.served().batcher.queued_rows[Priority.PREDICT] == 1)
+        first, second = await scrape(port), await scrape(port)
+        name = "explicate_oldest_row_seconds"
+        assert 0 < first[name, "predict"] < second[name, "predict"], "one that waits longer"
+        assert first[name, "explain"] == first[name, "bulk"] == 0
+        gated.let_through(2)
+        await asyncio.gather(*calls)
+        assert (await scrape(port))[name, "predict"] == 0
 
 
 async def test_without_the_setting_nothing_listens(tiny_repository: Path) -> None:

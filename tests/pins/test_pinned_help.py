@@ -8,7 +8,20 @@ from pins import record
 from pins.command import explicate
 
 _COMMANDS = {
-    "": ("train", "tune", "export", "evaluate", "serve", "token", "predict", "explain", "models", "health", "replay"),
+    "": (
+        "train",
+        "tune",
+        "export",
+        "evaluate",
+        "serve",
+        "token",
+        "predict",
+        "explain",
+        "score",
+        "models",
+        "health",
+        "replay",
+    ),
     "models": ("list", "show", "load", "activate", "rollback", "unload", "remove-label", "traffic", "watch"),
     "token": ("create",),
 }

@@ -14,6 +14,8 @@
         result = client.explain("animals", explicate.Image.open("cat.jpg"))
         result.to_image().save("why-cat.png")  # needs explicate[cli]
 
+    explicate.score("credit", "in/*.parquet", "out", explain="kernel-shap")  # needs explicate[batch]
+
 `explicate.Client` and `explicate.AsyncClient` answer with frozen dataclasses (`explicate.results`,
 `explicate.model_info`) and raise the exceptions of `explicate.errors`.
 """
@@ -82,10 +84,12 @@ from explicate.results import (
     TextUsage,
     Timing,
 )
+from explicate.table_results import TableAttribution, TableFeature, TableQuality, TableResult
 
 if TYPE_CHECKING:
     from explicate.async_client import AsyncClient
     from explicate.client import Client
+    from explicate.scoring.batch_score import score
     from explicate.views.shap import rows_to_shap
 
 __all__ = [
@@ -138,6 +142,10 @@ __all__ = [
     "ShadowReport",
     "Span",
     "Switched",
+    "TableAttribution",
+    "TableFeature",
+    "TableQuality",
+    "TableResult",
     "TextPair",
     "TextUsage",
     "Timing",
@@ -148,6 +156,7 @@ __all__ = [
     "UsageError",
     "Verdict",
     "rows_to_shap",
+    "score",
 ]
 
 # Loaded at first use: they bring gRPC and protobuf, which the offline tools do without, or what has its own extra.
@@ -155,6 +164,7 @@ _LAZY = {
     "Client": "explicate.client",
     "AsyncClient": "explicate.async_client",
     "rows_to_shap": "explicate.views.shap",
+    "score": "explicate.scoring.batch_score",
 }
 
 

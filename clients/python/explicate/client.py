@@ -7,8 +7,9 @@ the same methods as coroutines.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
-from typing import Self, TypeVar, Unpack
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from typing import Literal, Self, TypeVar, Unpack
 
 import grpc
 
@@ -23,16 +24,24 @@ from explicate._wire.channel import (
     call_timeout,
     channel_credentials,
     channel_options,
+    slow_s,
     token_metadata,
 )
 from explicate._wire.encoding import TableColumns
-from explicate._wire.retries import Attempts
+from explicate._wire.retries import Retries
 from explicate._wire.rpc_errors import from_rpc_error
+from explicate._wire.table_calls import TABLES_IN_FLIGHT, TableCalls
+from explicate.async_client import AsyncClient
+from explicate.bulk.in_flight import MOST, InFlight
+from explicate.bulk.in_thread import in_thread
+from explicate.bulk.many import Inputs, Outcome
 from explicate.inputs import Input
 from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic
 from explicate.options import ExplainOptions, Priority
 from explicate.results import ExplainResult, PackedResult, PredictResult
+from explicate.table_results import TableResult
 
+_Input = TypeVar("_Input")
 _Answer = TypeVar("_Answer")
 
 
@@ -63,7 +72,7 @@ class Client:
         self.timeout_s = timeout_s
         self._credentials = credentials or channel_credentials(tls)
         self._options = channel_options(target, tls)
-        self._has_answered = False
+        self._retries = Retries(target)
         encrypted = self._credentials is not None
         self._metadata = token_metadata(token, target, encrypted=encrypted, allow_plain=allow_plain_token)
         self._connection = self._connect()
@@ -165,6 +174,80 @@ class Client:
         )
         return self._stream(call, timeout_s)
 
+    def explain_many(
+        self,
+        model: str,
+        inputs: Inputs[Input],
+        *,
+        in_flight: int | Literal["auto"] = "auto",
+        most_in_flight: int = MOST,
+        rate: float | None = None,
+        patience_s: float | None = None,
+        ordered: bool = True,
+        version: int | None = None,
+        label: str | None = None,
+        priority: Priority | None = "bulk",
+        timeout_s: float | None = None,
+        **options: Unpack[ExplainOptions],
+    ) -> Generator[Outcome[Input, ExplainResult]]:
+        """Explain many inputs, with a call for each and as many at once as the servers take.
+
+        Each `Outcome` has the result or the error of its input, and costs the others nothing. An error that all would
+        have, such as a wrong option, model or token, ends the generator, and so does closing it, with all calls.
+
+        inputs: also an endless iterator; it is read as outcomes are taken.
+        in_flight: how many at once: a number, or "auto", which grows while calls succeed, up to `most_in_flight`, and
+            is halved when a server has no room.
+        rate: inputs a second at most.
+        patience_s: seconds to go on asking while no server answers or has room. Default: 300, and none for a server
+            that has never answered.
+        ordered: False gives outcomes as they are done; `Outcome.index` is an input's place.
+        timeout_s: of each call.
+        """
+        window = InFlight(
+            in_flight,
+            most=most_in_flight,
+            rate=rate,
+            patience_s=patience_s,
+            has_answered=self._retries.has_answered,
+            slow_s=slow_s(timeout_s, self.timeout_s),
+        )
+
+        def call_of(value: Input) -> Call[ExplainResult]:
+            return calls.explain(model, value, options, version=version, label=label, priority=priority)
+
+        calls.check_many(inputs)
+        return self._many(call_of, inputs, window, ordered=ordered, timeout_s=timeout_s)
+
+    def explain_table(
+        self,
+        model: str,
+        columns: TableColumns,
+        *,
+        rows_per_call: int | None = None,
+        in_flight: int = TABLES_IN_FLIGHT,
+        version: int | None = None,
+        label: str | None = None,
+        priority: Priority | None = None,
+        request_id: str | None = None,
+        timeout_s: float | None = None,
+        **options: Unpack[ExplainOptions],
+    ) -> TableResult:
+        """Explain all rows of a table, which costs less than a call for each; `columns` are as for `predict_table`.
+
+        The methods are exact-shap, kernel-shap and those that `auto` takes. A table of more rows than a server takes in
+        a call goes in pieces, `in_flight` at once and all to one version; `timeout_s` is each call's.
+        """
+        how = {"version": version, "label": label, "priority": priority, "request_id": request_id}
+        described = self.get_model(model, version=version, label=label, timeout_s=timeout_s)
+        table = TableCalls(described, columns, options, how, rows_per_call=rows_per_call)
+        if len(table.pieces) == 1:
+            return self._ask(table.call_of(table.pieces[0]), timeout_s)
+        window = InFlight(in_flight, has_answered=True)
+        many = self._many(table.call_of, table.pieces, window, ordered=True, timeout_s=timeout_s)
+        with closing(many) as outcomes:
+            return table.joined([outcome.result for outcome in outcomes])
+
     def list_models(self, *, timeout_s: float | None = None) -> tuple[ModelStatus, ...]:
         """Every model version the server knows, by name and version, the broken ones included."""
         return self._ask(calls.list_models(), timeout_s)
@@ -249,35 +332,56 @@ class Client:
             return Connection(grpc.insecure_channel(self.target, self._options))
         return Connection(grpc.secure_channel(self.target, self._credentials, self._options))
 
-    def _ask(self, call: Call[_Answer], timeout_s: float | None, *, wait_for_ready: bool | None = None) -> _Answer:
-        attempts = Attempts(call.method, call_timeout(timeout_s, self.timeout_s))
+    def _many(
+        self,
+        call_of: Callable[[_Input], Call[_Answer]],
+        inputs: Inputs[_Input],
+        window: InFlight,
+        *,
+        ordered: bool,
+        timeout_s: float | None,
+    ) -> Generator[Outcome[_Input, _Answer]]:
+        twin = AsyncClient(self.target, timeout_s=self.timeout_s, credentials=self._credentials)
+        twin._options, twin._metadata, twin._retries = self._options, self._metadata, self._retries
+        return in_thread(
+            lambda values: twin._many(call_of, values, window, ordered=ordered, timeout_s=timeout_s),
+            inputs,
+            close=twin.close,
+        )
+
+    def _ask(
+        self, call: Call[_Answer], timeout_s: float | None, *, wait_for_ready: bool | None = None, waits: bool = True
+    ) -> _Answer:
+        attempts = self._retries.attempts(call.method, call_timeout(timeout_s, self.timeout_s), waits=waits)
         send, metadata = self._connection.methods[call.method], call.metadata(self._metadata)
         while True:
             try:
                 response = send(call.request, timeout=attempts.left_s, wait_for_ready=wait_for_ready, metadata=metadata)
             except grpc.RpcError as error:
                 failure = from_rpc_error(error, self.target)
-                pause_s = attempts.pause_s(failure, has_answered=self._has_answered)
+                pause_s = attempts.pause_s(failure)
                 if pause_s is None:
                     raise failure from error
                 time.sleep(pause_s)
             else:
-                self._has_answered = True
+                attempts.answered()
                 return call.answer(response)
 
     def _stream(self, call: Call[_Answer], timeout_s: float | None) -> Generator[_Answer]:
-        attempts = Attempts(call.method, call_timeout(timeout_s, self.timeout_s))
+        attempts = self._retries.attempts(call.method, call_timeout(timeout_s, self.timeout_s))
         send, metadata = self._connection.methods[call.method], call.metadata(self._metadata)
         while True:
             responses = send(call.request, timeout=attempts.left_s, metadata=metadata)
             has_begun = False
             try:
                 for response in responses:
-                    has_begun = self._has_answered = True
+                    if not has_begun:
+                        has_begun = True
+                        attempts.answered()
                     yield call.answer(response)
             except grpc.RpcError as error:
                 failure = from_rpc_error(error, self.target)
-                pause_s = None if has_begun else attempts.pause_s(failure, has_answered=self._has_answered)
+                pause_s = None if has_begun else attempts.pause_s(failure)
                 if pause_s is None:
                     raise failure from error
             else:

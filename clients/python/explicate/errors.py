@@ -23,6 +23,7 @@ This file imports nothing of gRPC; `explicate._wire.rpc_errors` makes these from
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -44,7 +45,7 @@ class ErrorDetails:
     metadata: the values that belong to the reason, by name.
     violations: (field path, description) of each bad field, such as ("inputs[3].text", "must not be empty").
     resource: (type, name) of what is missing, such as ("model", "reviews").
-    retry_after_s: seconds after which the server asks to be tried again.
+    retry_after_s: seconds after which the server asks to be tried again; infinity for never.
     request_id: the call's name in the server's log.
     """
 
@@ -123,6 +124,17 @@ class Cancelled(ServerError):
 
 class InternalError(ServerError):
     """The server failed; its log tells more under `request_id`."""
+
+
+# Why RESOURCE_EXHAUSTED may be about the input itself.
+_TOO_MUCH_BY_ITSELF = frozenset({"DEVICE_OUT_OF_MEMORY"})
+
+
+def is_for_later(error: ServerError) -> bool:
+    """Whether no server had room for the call, or none was there: the same call may fare better later or elsewhere."""
+    if isinstance(error, Overloaded | Unavailable):
+        return error.reason not in _TOO_MUCH_BY_ITSELF and error.retry_after_s != math.inf
+    return False
 
 
 def invalid_argument(field_path: str, description: str) -> InvalidArgument:

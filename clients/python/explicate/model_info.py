@@ -179,6 +179,7 @@ class ServingLimits:
     """What a server accepts; `max_evaluations_per_caller` counts those of explanations in progress.
 
     max_image_bytes, max_image_pixels: of one image file; 0 from a server that does not take images.
+    max_explained_rows: of one table; 0 from a server that does not explain tables.
     """
 
     max_inputs: int
@@ -188,6 +189,7 @@ class ServingLimits:
     max_evaluations_per_caller: int
     max_image_bytes: int = 0
     max_image_pixels: int = 0
+    max_explained_rows: int = 0
 
 
 @dataclass(frozen=True)

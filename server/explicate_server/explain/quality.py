@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from explicate_server.explain.attribution import (
+    ROUNDING,
     Attribution,
     Booleans,
     Floats,
@@ -67,9 +68,14 @@ class FaithfulnessCheck:
         """
         if not len(self.coalitions):
             return quality
+        without_top, top_alone = self.figures(values, full)
+        return replace(quality, comprehensiveness=without_top, sufficiency=top_alone)
+
+    def figures(self, values: Floats, full: Floats) -> tuple[Faithfulness, Faithfulness]:
+        """Comprehensiveness and sufficiency from the same, of at least two players."""
         falls = (full[0] - values[self._places, 0]).reshape(2, 2, len(SHARES)).mean(axis=2)
         without_top, top_alone = (Faithfulness(float(ours), float(random)) for ours, random in falls)
-        return replace(quality, comprehensiveness=without_top, sufficiency=top_alone)
+        return without_top, top_alone
 
 
 def _tops(ranking: Indices) -> Booleans:
@@ -207,7 +213,7 @@ def spearman(first: Floats, second: Floats) -> Floats:
     """Rank correlations of the rows of float64[m, n], ties at their mean rank, float64[m]; NaN where undefined."""
     if first.shape[1] < LEAST_PLAYERS_TO_RANK or not len(first):
         return np.full(len(first), np.nan)
-    ranks = [_ranks(values) for values in (first, second)]
+    ranks = [_ranks(_without_rounding(values)) for values in (first, second)]
     centred = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
     norms = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
     products = (centred[0] * centred[1]).sum(axis=1)
@@ -250,6 +256,12 @@ def certain_top_k(attribution: Attribution, game: GameInfo) -> Floats:
     counts[ranks_nothing(attribution)] = np.nan
     unknown = np.isnan(attribution.certain_half_widths).any(axis=1).reshape(game.games, -1).any(axis=1)
     return np.where(unknown, np.nan, _smallest(counts, game))
+
+
+def _without_rounding(values: Floats) -> Floats:
+    """Rows of float64[m, n] without what is rounding beside their largest value: it has no order."""
+    digit = ROUNDING * np.abs(values).max(axis=1, keepdims=True)
+    return np.asarray(np.rint(np.divide(values, digit, out=np.zeros_like(values), where=digit > 0)))
 
 
 def _ranks(values: Floats) -> Floats:

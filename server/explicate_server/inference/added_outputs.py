@@ -36,7 +36,7 @@ def added_game(contributions: Contributions, weights: _Floats, outputs: Outputs)
         explained = explained - np.eye(count)[outputs.reference_index]
     wanted = np.flatnonzero((explained @ mix).any(axis=0)) if link.kind is not LinkKind.OTHER else slice(None)
     return AddedGame(
-        row=(contributions.row @ parts)[:, wanted],
+        row=(contributions.row @ parts)[..., wanted],
         background=(contributions.background @ parts)[..., wanted],
         bias=(contributions.bias @ parts)[wanted],
         weights=weights,

@@ -73,6 +73,8 @@ class Deadline:
         self._timings = timings
         self._hand_over_s = hand_over_s
         self._slowest_fit_s = 0.0
+        self.fits_to_come = 1
+        """How many such steps come after the evaluations, one after the other."""
 
     def fit_took(self, seconds: float) -> None:
         """A fit took this long; the last one may too."""
@@ -80,7 +82,7 @@ class Deadline:
 
     def seconds_left(self) -> float:
         """Until evaluations must stop; negative when they should have."""
-        reserve_s = max(_RESERVE_FLOOR_S, _RESERVE_FITS * self._slowest_fit_s)
+        reserve_s = max(_RESERVE_FLOOR_S, _RESERVE_FITS * self.fits_to_come * self._slowest_fit_s)
         reserve_s += _RESERVE_HAND_OVERS * self._hand_over_s()
         usable_s = self._time_limit_s - min(reserve_s, _RESERVE_MOST * self._time_limit_s)
         return usable_s - self._timings.total_s

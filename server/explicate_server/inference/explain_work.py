@@ -98,10 +98,14 @@ def knows_the_ends_only(run: ExplanationRun, ends: int) -> bool:
     """Whether the attributions rest on v(∅) and v(N) alone, so that they say nothing of one player that they do not say
     of all. That is so too where rows were evaluated, but not all that the method needs for its first estimate.
     """
-    if run.evaluations <= ends:
-        return True
-    values, errors = run.attribution.values, run.attribution.standard_errors
-    return bool(np.isnan(errors).all() and (values == values[:, :1]).all() and values.any())
+    return run.evaluations <= ends or bool(know_the_ends_only(run.attribution)[0])
+
+
+def know_the_ends_only(attribution: Attribution, games: int = 1) -> NDArray[np.bool_]:
+    """The same of each of several games that were evaluated, bool[games]."""
+    values, errors = (each.reshape(games, -1) for each in (attribution.values, attribution.standard_errors))
+    equal = (attribution.values == attribution.values[:, :1]).reshape(games, -1).all(axis=1)
+    return np.asarray(np.isnan(errors).all(axis=1) & equal & values.any(axis=1))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,10 @@ from explicate_server.inference.evaluations import ValueStore
 from explicate_server.inference.explain_call import ExplainCall
 from explicate_server.inference.explain_options import ExplainOptions, check_options
 from explicate_server.inference.explain_work import ExplainAnswer
+from explicate_server.inference.table_answer import TableAnswer
+from explicate_server.inference.table_call import TableCall, check_shared
 from explicate_server.inference.workers import Workers
+from explicate_server.modalities.packed_table import PackedTable
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
 from explicate_server.settings import Settings
@@ -31,11 +34,28 @@ class Explained:
     call: CallRecord
 
 
+@dataclass(frozen=True)
+class ExplainedTable:
+    """The answer about a table, the version that gave it, and the call that asked for it.
+
+    ``digest`` computes the SHA-256 of the table as it was sent, which takes a while.
+    """
+
+    served: ServedModel
+    table: PackedTable
+    digest: Callable[[], bytes]
+    answer: TableAnswer
+    call: CallRecord
+
+
 class Observer(Protocol):
     """What is told of explanations."""
 
     async def explained(self, told: Explained) -> None:
         """An answer is about to leave; it waits for this, which must not raise."""
+
+    async def table_explained(self, told: ExplainedTable) -> None:
+        """The same of the answer about a table."""
 
 
 class Explainer:
@@ -93,3 +113,41 @@ class Explainer:
                         for observer in self._observers:
                             await observer.explained(Explained(served, value, answer, record))
                     yield answer
+
+    async def explain_table(
+        self,
+        served: ServedModel,
+        table: PackedTable,
+        options: ExplainOptions,
+        *,
+        digest: Callable[[], bytes],
+        caller: str,
+        priority: Priority,
+        time_left_s: float,
+    ) -> TableAnswer:
+        """Predict and explain every row of a table; see :meth:`explain`, and `ExplainedTable` for ``digest``.
+
+        Raises:
+            InvalidRequest, NotServable: the options or the table do not fit; paths are ``table.columns[income]…``.
+            Overloaded: too many explanations are in progress, in all or of the caller.
+            DeadlinePassed: time was over before anything was known beside the predictions.
+            ModelFault: the model failed on one of the rows.
+        """
+        checked = check_options(options, choices=served.choices, settings=self._settings)
+        check_shared(checked)
+        with self._admission.explanation(caller) as seat:
+            call = TableCall(
+                served,
+                checked,
+                caller=caller,
+                priority=priority,
+                time_limit_s=min(time_left_s, checked.time_limit_s),
+                workers=self._workers,
+                settings=self._settings,
+            )
+            answer = await call.answer(table, seat)
+            record = current_call.get()
+            if record is not None:
+                for observer in self._observers:
+                    await observer.table_explained(ExplainedTable(served, table, digest, answer, record))
+            return answer

@@ -100,7 +100,7 @@ class Predictor:
         asked = _Asked(served=served, caller=caller, priority=priority, time_left_s=time_left_s)
         modality = served.modality
         if not isinstance(modality, TabularModality):
-            raise _wrong_kind(served, "table", TabularInput)
+            raise wrong_kind(served, "table", TabularInput)
         self._check_count(served, table.rows, "table.rows", "rows")
 
         def encode() -> EncodedRows:
@@ -170,7 +170,7 @@ def encode_inputs(served: ServedModel, values: Sequence[ModelInput], paths: Sequ
     """
     for value, path in zip(values, paths, strict=True):
         if not isinstance(value, served.modality.input_type):
-            raise _wrong_kind(served, path, type(value))
+            raise wrong_kind(served, path, type(value))
     encoded = served.modality.encode_all(values)
     if encoded is not None:
         return encoded
@@ -192,7 +192,8 @@ def _parts(values: Sequence[ModelInput]) -> Iterator[range]:
     yield range(first, len(values))
 
 
-def _wrong_kind(served: ServedModel, path: str, given: type[ModelInput]) -> NotServable:
+def wrong_kind(served: ServedModel, path: str, given: type[ModelInput]) -> NotServable:
+    """What a model is asked that does not read inputs of a kind."""
     name = served.bundle.manifest.model
     return NotServable(
         "INPUT_KIND_UNSUPPORTED",

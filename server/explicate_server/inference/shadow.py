@@ -8,11 +8,11 @@ for what waits: one that is always busy, or whose requests come fast, does not k
 import asyncio
 import logging
 from collections import Counter, OrderedDict, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,22 @@ class Comparison:
         defined = correlations[~np.isnan(correlations)]
         self.attributions += len(defined)
         self._spearmans += float(defined.sum())
+
+    def sums(self) -> dict[str, Any]:
+        """All that was counted, for other processes; see :meth:`with_others`."""
+        return dict(vars(self))
+
+    def with_others(self, others: Iterable[Mapping[str, Any]]) -> "Comparison":
+        """This and what others have counted of the same versions."""
+        whole = Comparison(self.live_version, self.canary_version)
+        for each in (self.sums(), *others):
+            if (each["live_version"], each["canary_version"]) != (whole.live_version, whole.canary_version):
+                continue
+            for name in ("predictions", "attributions", "dropped", "failed", "_same", "_differences", "_spearmans"):
+                setattr(whole, name, getattr(whole, name) + each[name])
+            whole.last_failure = whole.last_failure or each["last_failure"]
+            whole._decides &= each["_decides"]
+        return whole
 
     def add_failure(self, reason: str) -> None:
         """Count a request that could not be compared."""
@@ -221,9 +237,12 @@ class Shadow:
         """The size of those and of the one that is being shadowed, at most MOST_WAITING_BYTES."""
         return self._jobs.bytes
 
-    def report(self, model: str) -> Comparison | None:
-        """What was found of the versions that are live and canary now; None when nothing is or was to be."""
+    def report(self, model: str, elsewhere: Iterable[Mapping[str, Any]] = ()) -> Comparison | None:
+        """What was found of the versions that are live and canary now, here and ``elsewhere``; None when nothing is or
+        was to be.
+        """
         found = self._comparison(model)
+        found = found and found.with_others(elsewhere)
         if found is None or self._registry.known(model).traffic.shadow_share:
             return found
         return found if found.predictions or found.failed or found.dropped else None

@@ -126,7 +126,7 @@ class Contributions:
     """What each player adds to the outputs of a model that is a sum over players.
 
     Attributes:
-        row: float64[players, outputs], of the input.
+        row: float64[players, outputs], of the input; of several inputs [inputs, players, outputs].
         background: float64[b, players, outputs], of the rows that stand for absent players.
         bias: float64[outputs], what is added besides.
     """

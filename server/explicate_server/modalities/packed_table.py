@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from explicate_bundle.cells.cell_readers import LARGEST_NUMBER, NumberCells
 from explicate_bundle.columns import Column, TableColumns
+from explicate_bundle.model_inputs import CellValue
 from explicate_server.errors import Violation
 
 _MISSING = -1
@@ -19,6 +20,10 @@ class NumberValues:
 
     values: NDArray[np.float64]
 
+    def cells(self) -> list[CellValue]:
+        """One a row; None where missing."""
+        return [None if number != number else number for number in self.values.tolist()]
+
 
 @dataclass(frozen=True)
 class CategoryValues:
@@ -27,6 +32,11 @@ class CategoryValues:
     names: Sequence[str]
     codes: NDArray[np.int64]
 
+    def cells(self) -> list[CellValue]:
+        """One a row; None where missing."""
+        names = [*self.names, None]  # −1, missing, is the last
+        return [names[code] for code in self.codes.tolist()]
+
 
 @dataclass(frozen=True)
 class PackedTable:
@@ -34,6 +44,10 @@ class PackedTable:
 
     rows: int
     columns: Sequence[tuple[str, NumberValues | CategoryValues | None]]
+
+    def document(self) -> dict[str, list[CellValue]]:
+        """The values of each column, as JSON has them."""
+        return {name: [] if values is None else values.cells() for name, values in self.columns}
 
 
 def table_violations(table: PackedTable, columns: TableColumns) -> list[Violation]:

@@ -20,7 +20,7 @@ One fault of lime is kept with its numbers: a bin with one single value (a quart
 say) gives the distance of that value to the bin's mean, in standard deviations, which is about 0, not the value.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -44,6 +44,7 @@ from explicate_server.modalities.modality import (
 )
 from explicate_server.modalities.packed_table import PackedTable, encode_columns, table_violations
 from explicate_server.modalities.table_claims import TableGraph, ToldBackground, checked_graph, claims
+from explicate_server.modalities.table_games import TableGames
 from explicate_server.runtime.graph_outputs import GraphOutputs
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
@@ -336,9 +337,15 @@ class TabularModality(Modality):
         game.unread = [ColumnPlayer(name, ((name, value.cells[name]),)) for name in unread]
         return game
 
+    def games(self, encoded: EncodedRows, names: Collection[str]) -> TableGames:
+        """The games of the rows of a table with columns of these names; the masking is the background."""
+        values = np.concatenate([row.values for row in encoded.rows])
+        unread = [name for name in self._columns.ignored if name in names]
+        return TableGames(self._columns, values, self._background, self._weights, unread, self._told)
+
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Join rows to float32[batch, number columns] and int64[batch, other columns], those that there are."""
-        values = np.concatenate([row.values for row in rows])
+        values = rows[0].values if len(rows) == 1 else np.concatenate([row.values for row in rows])
         numbers = self._columns.numbers
         feeds: Feeds = {
             "numbers": values[:, :numbers].astype(np.float32, order="C"),

@@ -6,7 +6,7 @@ Both are asked of the bundle's golden and background rows, of mixtures of them, 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any  # arrays of several types
 
 import numpy as np
@@ -72,8 +72,13 @@ class ToldBackground:
 
     def beside(self, row: _Floats) -> Contributions:
         """With what each player of a model row float64[1, columns] adds."""
-        _, told = self._graph.contributions(row)
-        return Contributions(told[0], self._told, self._bias)
+        of_all = self.beside_all([row])
+        return replace(of_all, row=of_all.row[0])
+
+    def beside_all(self, blocks: Sequence[_Floats]) -> Contributions:
+        """With what each player of each model row adds, which come in blocks float64[…, columns]."""
+        told = np.concatenate([self._graph.contributions(rows)[1] for rows in blocks])
+        return Contributions(told, self._told, self._bias)
 
 
 def claims(schema: TabularSchema) -> bool:

@@ -30,7 +30,7 @@ class Peers:
         """These models are being started."""
 
     @asynccontextmanager
-    async def alone(self, model: str) -> AsyncIterator[None]:
+    async def alone(self, model: str) -> AsyncIterator[None]:  # noqa: ARG002 - those that have others use it
         """Nobody else changes the model as long as the block lasts."""
         yield
 
@@ -46,6 +46,23 @@ class Peers:
 
     async def freed(self, record: VersionRecord) -> None:
         """Wait until a version has left the memory everywhere."""
+
+    async def tallies(self) -> "list[Tally]":
+        """What each of them counts."""
+        return []
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a process counts, for JSON.
+
+    Attributes:
+        leases: requests that versions answer, by ``model/version``.
+        shadows: sums of comparisons with canaries, by model; see ``Comparison.sums``.
+    """
+
+    leases: Mapping[str, int]
+    shadows: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,12 @@ class Scales:
 
     def means(self, answers: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Means float64[m, width] of the graph's answers float64[m, b, outputs], with weights float64[b]."""
-        scaled = [answers if space == self.spaces[-1] else self.scores(answers) for space in self.spaces]
-        return np.concatenate([np.einsum("mbo,b->mo", each, weights) for each in scaled], axis=1)
+        return np.concatenate([self.means_on(space, answers, weights) for space in self.spaces], axis=1)
+
+    def means_on(self, space: str, answers: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same on one of the scales, float64[m, outputs]."""
+        scaled = answers if space == self.spaces[-1] else self.scores(answers)
+        return np.asarray(np.einsum("mbo,b->mo", scaled, weights))
 
     def of(self, kept: NDArray[np.float64], space: str) -> NDArray[np.float64]:
         """The outputs float64[m, outputs] on one scale of what was kept, float64[m, width]."""

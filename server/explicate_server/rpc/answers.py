@@ -16,7 +16,7 @@ from explicate_bundle.objective import Answer
 from explicate_server.explain.quality import Faithfulness, Quality
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.explain_work import ExplainAnswer
-from explicate_server.inference.predictor import PackedAnswer, PredictAnswer
+from explicate_server.inference.predictor import PredictAnswer
 from explicate_server.modalities.modality import (
     ColumnPlayer,
     EncodedInput,
@@ -172,7 +172,7 @@ def predict_response(served: ServedModel, answer: PredictAnswer) -> inference_me
         raw, encoded = answer.answers[rows].tolist(), answer.encoded[rows]
         return [_prediction(served, *of_row) for of_row in zip(raw, scores[rows].tolist(), encoded, strict=True)]
 
-    told = {"model": model_version(served), "timing": _timing(answer.timings)}
+    told = {"model": model_version(served), "timing": timing_message(answer.timings)}
     most = SLICE_NUMBERS // scores.shape[1]
     if len(scores) <= most:
         return inference_messages.PredictResponse(predictions=predictions(slice(None)), **told)
@@ -181,29 +181,6 @@ def predict_response(served: ServedModel, answer: PredictAnswer) -> inference_me
         most,
         lambda rows: inference_messages.PredictResponse(predictions=predictions(rows)),
         inference_messages.PredictResponse(**told),
-    )
-
-
-def packed_response(served: ServedModel, answer: PackedAnswer) -> inference_messages.PredictResponse | bytes:
-    """The answer to a Predict of a table; the bytes of a large one."""
-    scores = served.scales.scores(answer.answers)
-
-    def packed(rows: slice) -> inference_messages.PredictResponse:
-        some = inference_messages.PackedPredictions(scores=scores[rows].ravel().tolist())
-        return inference_messages.PredictResponse(packed=some)
-
-    return in_slices(
-        len(scores),
-        32 * SLICE_NUMBERS // scores.shape[1],
-        packed,
-        inference_messages.PredictResponse(
-            model=model_version(served),
-            packed=inference_messages.PackedPredictions(
-                class_labels=served.bundle.manifest.class_labels,
-                unknown_category_columns=answer.unknown_category_columns,
-            ),
-            timing=_timing(answer.timings),
-        ),
     )
 
 
@@ -235,7 +212,7 @@ def _explain_result(
         model=model_version(served),
         prediction=_prediction_of(served, answer),
         explanation=explanation(served.labels, value, answer, with_features=with_features),
-        timing=_timing(answer.timings, solver_s=answer.timings.solver_s),
+        timing=timing_message(answer.timings, solver_s=answer.timings.solver_s),
     )
 
 
@@ -316,7 +293,8 @@ def _image_usage(usage: ImageUsage) -> inference_messages.ImageUsage:
     )
 
 
-def _timing(timings: Timings, *, solver_s: float | None = None) -> inference_messages.Timing:
+def timing_message(timings: Timings, *, solver_s: float | None = None) -> inference_messages.Timing:
+    """Where the time went."""
     return inference_messages.Timing(
         queue_seconds=timings.queue_s,
         preprocessing_seconds=timings.preprocessing_s,

@@ -10,7 +10,7 @@ Strangers may ask for them, so that a name that is asked for is kept nowhere.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -33,7 +33,12 @@ _INTERVAL_S = 0.25
 
 
 class HealthReport(health_pb2_grpc.HealthServicer):
-    """The health service, kept at what the registry and the runtimes really do."""
+    """The health service, kept at what the registry and the runtimes really do.
+
+    Attributes:
+        report: told which services this process does not serve, whenever that changes; of several that answer as one,
+            each serves only what all do.
+    """
 
     def __init__(
         self,
@@ -51,6 +56,9 @@ class HealthReport(health_pb2_grpc.HealthServicer):
         self._loaded = loaded
         self._started = started
         self._stuck_batch_s = stuck_batch_s
+        self.report: Callable[[frozenset[str]], Awaitable[None]] | None = None
+        self._reported: frozenset[str] = frozenset()
+        self._silent_elsewhere: frozenset[str] = frozenset()
         self._told: dict[str, int] = {LIVENESS: _Status.SERVING}
         self._changed = asyncio.Event()
         self._stuck: set[str] = set()
@@ -75,11 +83,28 @@ class HealthReport(health_pb2_grpc.HealthServicer):
 
     async def refresh(self) -> None:
         """Tell what changed since the last time."""
-        now = self._now()
+        own = self._now()
+        now = {service: self._everywhere(service, status) for service, status in own.items()}
         if now != self._told:
             self._told = now
             changed, self._changed = self._changed, asyncio.Event()
             changed.set()
+        await self._report(frozenset(service for service, status in own.items() if status == _Status.NOT_SERVING))
+
+    async def note_elsewhere(self, silent: frozenset[str]) -> None:
+        """Other processes of this server do not serve these."""
+        self._silent_elsewhere = silent
+        await self.refresh()
+
+    def _everywhere(self, service: str, status: int) -> int:
+        silent = status == _Status.SERVING and service in self._silent_elsewhere and not self._draining
+        return int(_Status.NOT_SERVING) if silent else status
+
+    async def _report(self, silent: frozenset[str]) -> None:
+        # One that drains alone tells nobody: the others go on.
+        if self.report is not None and silent != self._reported and not self._draining:
+            self._reported = silent
+            await self.report(silent)
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
         """The status of a service."""

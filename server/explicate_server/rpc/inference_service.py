@@ -22,7 +22,7 @@ from explicate_server.modalities.modality import Player
 from explicate_server.registry.label_store import LABEL_NAME
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.records import ServedModel
-from explicate_server.rpc import answers, option_messages, requests
+from explicate_server.rpc import answers, option_messages, requests, table_answers
 from explicate_server.rpc.interceptor import time_left_s
 from explicate_server.rpc.requests import InputsDigest
 from explicate_server.rpc.streaming import Pacer, newest
@@ -91,7 +91,7 @@ class InferenceServicer(services.InferenceServiceServicer):
         answer = await self._predictor.predict_packed(served, table, **asked)
         if self._is_shadowed(served, request.model, digest):
             self._shadow.predicted_packed(served, table, answer.answers, size_bytes=request_bytes())
-        return await self._apart(answers.packed_response, served, answer, cost=answer.answers.size // 16)
+        return await self._apart(table_answers.packed_response, served, answer, cost=answer.answers.size // 16)
 
     async def Explain(
         self, request: messages.ExplainRequest, context: _Context
@@ -103,6 +103,21 @@ class InferenceServicer(services.InferenceServiceServicer):
             async with aclosing(self._answers(served, value, request, digest, context, lambda: False)) as steps:
                 answer = await anext(steps)
                 return await self._apart(answers.explain_response, served, value, answer, cost=answers.size(answer))
+
+    async def ExplainTable(
+        self, request: messages.ExplainTableRequest, context: _Context
+    ) -> Any:  # ExplainTableResponse, or its bytes
+        """The predictions of a table's rows and their explanations, packed."""
+        left_s = time_left_s(context, self._settings.max_call_s)
+        digest = await self._digest(request, request.model)
+        with self._lease(request.model, digest) as served:
+            asked = _Asked(caller=caller_of_call(), priority=requests.explain_priority(request), time_left_s=left_s)
+            table = await self._apart(requests.packed_table, request.table, cost=request_bytes() // _BYTES_OF_STEP)
+            options = option_messages.explain_options(request.options)
+            answer = await self._explainer.explain_table(served, table, options, digest=digest, **asked)
+            if self._is_shadowed(served, request.model, digest):
+                self._shadow.predicted_packed(served, table, answer.predictions, size_bytes=request_bytes())
+            return await self._apart(table_answers.explain_table_response, served, answer, cost=answer.values.size)
 
     async def StreamExplain(
         self, request: messages.StreamExplainRequest, context: _Context

@@ -47,7 +47,7 @@ class Reader:
 
     def __init__(self, settings: Settings, workers: Workers) -> None:
         value_bytes = {number: getattr(settings, f"max_{kind.name}_bytes") for number, kind in _WHOLE_KINDS.items()}
-        self._limits = _Limits(settings.max_inputs, value_bytes)
+        self._limits = _Limits(settings.max_inputs, settings.max_explained_rows, value_bytes)
         self._workers = workers
 
     async def read(self, parse: _Parse, data: bytes) -> Message:
@@ -66,10 +66,11 @@ class Reader:
         return await self._workers.predict.run(step, caller=caller_of_call(), priority=Priority.PREDICT)
 
     def _read(self, parse: _Parse, data: bytes) -> Message:
-        walk = _Walk(data, self._limits)
-        if parse == messages.PredictRequest.FromString:
-            message = messages.PredictRequest()
-            for piece in list(walk.predict()):  # all of it is checked before any of it is read
+        of_rows = _OF_ROWS.get(parse, _PREDICT)
+        walk = _Walk(data, self._limits, of_rows)
+        if parse in _OF_ROWS:
+            message = of_rows.message()
+            for piece in list(walk.rows()):  # all of it is checked before any of it is read
                 message.MergeFromString(piece)
             return message
         if parse in (messages.ExplainRequest.FromString, messages.StreamExplainRequest.FromString):
@@ -81,9 +82,12 @@ class Reader:
 
 @dataclass(frozen=True)
 class _Limits:
-    """What one request may hold: inputs or rows, and bytes of each value of the kinds of `_WHOLE_KINDS`."""
+    """What one request may hold: inputs or rows of predictions, rows of explanations, and bytes of each value of the
+    kinds of `_WHOLE_KINDS`.
+    """
 
     inputs: int
+    explained_rows: int
     value_bytes: Mapping[int, int]
 
 
@@ -91,7 +95,6 @@ def _numbers(kind: Descriptor, *names: str) -> tuple[int, ...]:
     return tuple(kind.fields_by_name[name].number for name in names)
 
 
-_INPUTS, _TABLE = _numbers(messages.PredictRequest.DESCRIPTOR, "inputs", "table")
 (_SPEC,) = _numbers(messages.ExplainRequest.DESCRIPTOR, "spec")
 (_INPUT,) = _numbers(messages.ExplainSpec.DESCRIPTOR, "input")
 (_ROW,) = _numbers(messages.Input.DESCRIPTOR, "tabular")
@@ -104,25 +107,51 @@ _NAMES, _CODES = _numbers(table_pb2.CategoryValues.DESCRIPTOR, "names", "codes")
 _WHOLE_KINDS = {kind.number: kind for kind in messages.Input.DESCRIPTOR.fields if kind.number != _ROW}
 
 
+@dataclass(frozen=True)
+class _OfRows:
+    """A request of many rows: its class, the numbers of its inputs (0 without any) and of its table, and its limit."""
+
+    message: type[Message]
+    inputs: int
+    table: int
+    most: Callable[[_Limits], int]
+
+
+_PREDICT = _OfRows(
+    messages.PredictRequest,
+    *_numbers(messages.PredictRequest.DESCRIPTOR, "inputs", "table"),
+    most=lambda limits: limits.inputs,
+)
+_EXPLAIN_TABLE = _OfRows(
+    messages.ExplainTableRequest,
+    0,
+    *_numbers(messages.ExplainTableRequest.DESCRIPTOR, "table"),
+    most=lambda limits: limits.explained_rows,
+)
+_OF_ROWS: Mapping[_Parse, _OfRows] = {kind.message.FromString: kind for kind in (_PREDICT, _EXPLAIN_TABLE)}
+
+
 class _Walk:
     """Goes over the bytes of a message, field by field, and refuses what is over a limit as soon as it shows.
 
     What comes in several parts, as the encoding allows for every message, is counted over all of them.
     """
 
-    def __init__(self, data: bytes, limits: _Limits) -> None:
+    def __init__(self, data: bytes, limits: _Limits, of_rows: _OfRows = _PREDICT) -> None:
         self._data = data
         self._limits = limits
+        self._of_rows = of_rows
+        self._most_rows = of_rows.most(limits)
         self._counted: Counter[str] = Counter()
 
-    def predict(self) -> Iterator[bytes]:
-        """The bytes of a PredictRequest in slices, which read one after the other into one message are all of it."""
+    def rows(self) -> Iterator[bytes]:
+        """The bytes of the request in slices, which read one after the other into one message are all of it."""
         first = 0
         for number, begin, start, end in self._fields(0, len(self._data)):
-            if number == _INPUTS:
+            if number == self._of_rows.inputs:
                 self._input(start, end, f"inputs[{self._counted['inputs']}]")
-                self._count("inputs", self._limits.inputs, "inputs")
-            elif number == _TABLE:
+                self._count("inputs", self._most_rows, "inputs")
+            elif number == self._of_rows.table:
                 yield self._data[first:begin]
                 yield from self._table(start, end)
                 first = end
@@ -176,27 +205,27 @@ class _Walk:
                 if number == _ROWS:
                     self._rows(_varint(self._data, begin, stop)[0])
             if stop - first >= _SLICE_BYTES:
-                yield _length_field(_TABLE, self._data[first:stop])
+                yield length_field(self._of_rows.table, self._data[first:stop])
                 first = stop
-        yield _length_field(_TABLE, self._data[first:end])
+        yield length_field(self._of_rows.table, self._data[first:end])
 
     def _rows(self, rows: int) -> None:
-        if self._limits.inputs < rows < 1 << 31:  # a negative number is a larger one here, and refused later
-            _refuse("table.rows", f"has {rows:,} rows; give 1 to {self._limits.inputs:,} in one call")
+        if self._most_rows < rows < 1 << 31:  # a negative number is a larger one here, and refused later
+            _refuse("table.rows", f"has {rows:,} rows; give 1 to {self._most_rows:,} in one call")
 
     def _column(self, start: int, end: int, path: str) -> None:
-        if end - start <= self._limits.inputs:
+        if end - start <= self._most_rows:
             return  # a value takes a byte at least
         for number, _, first, last in self._wanted(start, end, _NUMBERS, _CATEGORIES):
             values = (_VALUES,) if number == _NUMBERS else (_CODES, _NAMES)
             for part, begin, at, stop in self._wanted(first, last, *values):
                 if number == _NUMBERS:
                     packed = (stop - at) // 8 if self._data[begin] & 7 == _LENGTH else 1
-                    self._count(f"{path}.numbers.values", self._limits.inputs, "values", packed)
+                    self._count(f"{path}.numbers.values", self._most_rows, "values", packed)
                 elif part == _NAMES:
-                    self._count(f"{path}.categories.names", self._limits.inputs, "names")
+                    self._count(f"{path}.categories.names", self._most_rows, "names")
                 else:
-                    self._count(f"{path}.categories.codes", self._limits.inputs, "codes", self._varints(at, stop))
+                    self._count(f"{path}.categories.codes", self._most_rows, "codes", self._varints(at, stop))
 
     def _varints(self, start: int, end: int) -> int:
         """How many numbers are packed there."""
@@ -257,7 +286,7 @@ def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     raise DecodeError("a number does not end")
 
 
-def _length_field(number: int, value: bytes) -> bytes:
+def length_field(number: int, value: bytes) -> bytes:
     """A field with these bytes as its value."""
     head = bytearray([number << 3 | _LENGTH])
     length = len(value)

@@ -1,5 +1,7 @@
 """Domain to answers: what is known of a model, its versions and where they run."""
 
+from collections.abc import Sequence
+
 from explicate.v1 import bundle_pb2 as bundle_messages
 from explicate.v1 import model_service_pb2 as model_messages
 from explicate_server.device import Device
@@ -7,14 +9,15 @@ from explicate_server.inference.shadow import Comparison
 from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import Traffic
 from explicate_server.registry.loading import graph_bytes
+from explicate_server.registry.peers import Tally
 from explicate_server.registry.records import ModelEntry, ServedModel, VersionRecord
 from explicate_server.rpc.option_messages import number_of
 from explicate_server.runtime.devices.cuda import CUDA
 from explicate_server.runtime.nvml import open_nvml
 
 
-def model_status(record: VersionRecord) -> model_messages.ModelStatus:
-    """The state of a version."""
+def model_status(record: VersionRecord, *, tallies: Sequence[Tally] = ()) -> model_messages.ModelStatus:
+    """The state of a version; ``tallies`` count its leases in other processes."""
     manifest = record.bundle.manifest if record.bundle else bundle_messages.Bundle()
     state, reason, _ = record.standing
     return model_messages.ModelStatus(
@@ -28,7 +31,7 @@ def model_status(record: VersionRecord) -> model_messages.ModelStatus:
         bundle_digest=record.bundle.digest if record.bundle else None,
         runtime=record.loaded.runtime.name if record.loaded else None,
         precision=record.loaded.runtime.precision if record.loaded else None,
-        leases=record.leases,
+        leases=record.leases + sum(tally.leases.get(record.name, 0) for tally in tallies),
         graph_bytes=graph_bytes(record.bundle) if record.bundle else None,
         previous_of=record.previous_of,
         devices=[each.name for each in record.loaded.batcher.instances if not each.lost] if record.loaded else [],

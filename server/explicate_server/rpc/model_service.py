@@ -44,9 +44,9 @@ class ModelServicer(services.ModelServiceServicer):
         self._registry.check_listed()
         size = request.page_size if request.HasField("page_size") else None
         records, next_page_token = _page(self._registry.records, size, request.page_token)
-        return messages.ListModelsResponse(
-            models=map(model_answers.model_status, records), next_page_token=next_page_token
-        )
+        tallies = await self._registry.lifecycle.peers.tallies()
+        statuses = [model_answers.model_status(record, tallies=tallies) for record in records]
+        return messages.ListModelsResponse(models=statuses, next_page_token=next_page_token)
 
     async def GetModel(self, request: messages.GetModelRequest, context: _Context) -> messages.GetModelResponse:
         """One version in full."""
@@ -56,9 +56,11 @@ class ModelServicer(services.ModelServiceServicer):
             raise InvalidRequest([Violation("label", "is set beside version; give one of them")])
         model = _model(request.model)
         record = self._registry.find(model, version=version, label=label)
+        tallies = await self._registry.lifecycle.peers.tallies()
+        shadows = [tally.shadows[model] for tally in tallies if model in tally.shadows]
         entry, bundle = self._registry.known(model), record.bundle
         return messages.GetModelResponse(
-            status=model_answers.model_status(record),
+            status=model_answers.model_status(record, tallies=tallies),
             bundle=bundle.manifest if bundle else None,
             methods=_methods(record),
             granularities=_numbers(Granularity, record.loaded.modality.granularities) if record.loaded else [],
@@ -71,7 +73,7 @@ class ModelServicer(services.ModelServiceServicer):
             device_reason=(record.loaded.sessions.reason or None) if record.loaded else None,
             labels=model_answers.model_labels(entry),
             traffic=model_answers.traffic(entry.traffic),
-            shadow=model_answers.shadow_report(self._shadow.report(model)),
+            shadow=model_answers.shadow_report(self._shadow.report(model, shadows)),
         )
 
     def _default_options(self, record: VersionRecord) -> list[ExplainOptions]:
@@ -93,6 +95,7 @@ class ModelServicer(services.ModelServiceServicer):
             max_evaluations_per_caller=settings.max_evaluations_per_caller,
             max_image_bytes=settings.max_image_bytes,
             max_image_pixels=settings.max_image_pixels,
+            max_explained_rows=settings.max_explained_rows,
         )
 
     def _max_inputs(self, record: VersionRecord) -> int:

@@ -16,7 +16,9 @@ from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.modalities.packed_table import CategoryValues, NumberValues, PackedTable
 from explicate_server.runtime.batcher import Priority
 
-Request = messages.PredictRequest | messages.ExplainRequest | messages.StreamExplainRequest
+Request = (
+    messages.PredictRequest | messages.ExplainRequest | messages.StreamExplainRequest | messages.ExplainTableRequest
+)
 
 
 class InputsDigest:
@@ -34,9 +36,11 @@ class InputsDigest:
 
 
 def _inputs(request: Request) -> Iterable[Message]:
-    if not isinstance(request, messages.PredictRequest):
+    if isinstance(request, messages.ExplainRequest | messages.StreamExplainRequest):
         return [request.spec.input]
-    return [request.table] if request.HasField("table") else request.inputs
+    if isinstance(request, messages.ExplainTableRequest) or request.HasField("table"):
+        return [request.table]
+    return request.inputs
 
 
 def _digest(inputs: Iterable[Message]) -> bytes:
@@ -114,9 +118,9 @@ def predict_priority(request: inference_messages.PredictRequest) -> Priority:
     return Priority.BULK if _checked_priority(request.priority) == _BULK else Priority.PREDICT
 
 
-def explain_priority(spec: inference_messages.ExplainSpec) -> Priority:
+def explain_priority(asked: inference_messages.ExplainSpec | inference_messages.ExplainTableRequest) -> Priority:
     """The class of an explanation."""
-    return Priority.BULK if _checked_priority(spec.priority) == _BULK else Priority.EXPLAIN
+    return Priority.BULK if _checked_priority(asked.priority) == _BULK else Priority.EXPLAIN
 
 
 def _checked_priority(priority: Any) -> Any:

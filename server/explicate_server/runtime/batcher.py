@@ -184,6 +184,12 @@ class Batcher:
         with self._changed:
             return {priority: queue.rows for priority, queue in self.queues.items()}
 
+    def oldest_waits_s(self) -> dict[Priority, float]:
+        """Seconds that the oldest waiting row of each class has waited; for any thread."""
+        with self._changed:
+            now_s = time.monotonic()
+            return {priority: queue.oldest_s(now_s) for priority, queue in self.queues.items()}
+
     def snapshot(self) -> dict[Priority, ClassStatistics]:
         """A copy of the statistics whose sums fit together; for any thread."""
         with self._changed:

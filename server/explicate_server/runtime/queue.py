@@ -103,6 +103,11 @@ class CallerRows:
         """The bucket of the oldest row."""
         return min(self.buckets, key=lambda bucket: _first(self.buckets[bucket]).sequence)
 
+    @property
+    def oldest_arrival_s(self) -> float:
+        """When the oldest row came, in monotonic seconds."""
+        return min(_first(bucket).arrived_s for bucket in self.buckets.values())
+
     def take(self, longest: int, batch: list[Entry], room: int) -> int:
         """Move rows of this bucket, then of somewhat shorter ones, to the batch, so many at most; returns how many.
 
@@ -178,6 +183,11 @@ class RowQueue:
     def held(self, caller: str) -> int:
         """How many rows of a caller wait."""
         return self.callers[caller].rows if caller in self.callers else 0
+
+    def oldest_s(self, now_s: float) -> float:
+        """Seconds that the oldest row has waited at ``now_s``, monotonic; 0 when none waits."""
+        arrivals = [waiting.oldest_arrival_s for waiting in self.callers.values()]
+        return max(0.0, now_s - min(arrivals)) if arrivals else 0.0
 
     def parts(self, part: Callable[[int, int], float]) -> dict[str, float]:
         """What each caller has waiting, as ``part(rows, length)`` of a batch, at most a whole one."""

@@ -4,7 +4,7 @@ A line is in the file before the answer leaves, but for a disk that takes longer
 and its line is written after it. A line that the file cannot take is lost, and so is one for which no more can wait:
 the loss is counted, and the log says when it began and when it was over. None is lost in another way but with the
 process: one that ends without writing what waits says how many lines that were. The file may be renamed at any time, as
-logrotate does; the next line goes to a new one.
+logrotate does; the next line goes to a new one. Several processes write into one file, each its lines as a whole.
 """
 
 import asyncio
@@ -14,8 +14,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from functools import cache, partial
 from hashlib import sha256
@@ -24,9 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from explicate_server.call_record import CallRecord
 from explicate_server.inference.explain_options import ClassName, ResolvedOptions, Target
-from explicate_server.inference.explainer import Explained
+from explicate_server.inference.explainer import Explained, ExplainedTable
+from explicate_server.registry.records import ServedModel
 from explicate_server.telemetry.logs import utc
 
 # An answer waits this long for its line; a disk that hangs must not hold up the server.
@@ -48,8 +52,10 @@ class AuditLog:
         lost: lines that could not be written.
     """
 
-    def __init__(self, path: Path, *, with_inputs: bool = False) -> None:
+    def __init__(self, path: Path, *, with_inputs: bool = False, shared: bool = False) -> None:
         """Open the file for appending, readable for its owner only; the inputs are written only ``with_inputs``.
+
+        ``shared``: other processes of this server write into it, too.
 
         Raises:
             OSError: it cannot be opened.
@@ -58,7 +64,8 @@ class AuditLog:
         self.lost = 0
         self._with_inputs = with_inputs
         self._path = path
-        self._file = _open(path)
+        self._shared = shared
+        self._file = _open(path, shared=shared)
         self._torn = False
         self._failing = False
         self._waiting = 0
@@ -68,6 +75,10 @@ class AuditLog:
     async def explained(self, told: Explained) -> None:
         """Write the line of an explanation."""
         await self._append_made(partial(audit_entry, told, with_input=self._with_inputs))
+
+    async def table_explained(self, told: ExplainedTable) -> None:
+        """Write the line of the explanation of a table."""
+        await self._append_made(partial(table_audit_entry, told, with_input=self._with_inputs))
 
     async def write(self, entry: Mapping[str, Any]) -> None:
         """Append a line; returns once it is in the file, is lost, or the disk takes too long. Never raises."""
@@ -99,7 +110,9 @@ class AuditLog:
     def _append(self, made: Callable[[], Mapping[str, Any]]) -> None:
         try:
             self._reopen_if_renamed()
-            self._write_whole(json.dumps(made(), ensure_ascii=True).encode("ascii"))
+            line = json.dumps(made(), ensure_ascii=True).encode("ascii")
+            with _alone_in(self._file) if self._shared else nullcontext():
+                self._write_whole(line)
         except OSError as error:
             self._lose(1, error.strerror or str(error))
             return
@@ -113,7 +126,8 @@ class AuditLog:
 
     def _write_whole(self, line: bytes) -> None:
         # After a line that was cut off a new one begins, so that only the torn one cannot be read.
-        data = (b"\n" if self._torn else b"") + line + b"\n"
+        torn = _ends_torn(self._file) if self._shared else self._torn
+        data = (b"\n" if torn else b"") + line + b"\n"
         count = os.write(self._file, data)
         self._torn = count < len(data) and (self._torn or count > 0)
         if count < len(data):
@@ -133,15 +147,33 @@ class AuditLog:
         except FileNotFoundError:
             there = None
         if there is None or (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
-            old, self._file = self._file, _open(self._path)
+            old, self._file = self._file, _open(self._path, shared=self._shared)
             os.close(old)
 
 
-def _open(path: Path) -> int:
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+def _open(path: Path, *, shared: bool) -> int:
+    file = os.open(path, (os.O_RDWR if shared else os.O_WRONLY) | os.O_APPEND | os.O_CREAT, 0o600)
     if os.name == "posix" and os.fstat(file).st_mode & 0o077:
         _log.warning("the audit log %s can be read by others than its owner; chmod 600 it", path)
     return file
+
+
+@contextmanager
+def _alone_in(file: int) -> Iterator[None]:
+    """Keep other processes from writing: a disk that is full may take half of a line, and theirs would follow it."""
+    import fcntl  # Windows does not have it, nor several processes that share a port
+
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _ends_torn(file: int) -> bool:
+    """Whether a line was cut off, by whichever process."""
+    size = os.fstat(file).st_size
+    return size > 0 and os.pread(file, 1, size - 1) != b"\n"
 
 
 def audit_entry(told: Explained, *, with_input: bool) -> dict[str, Any]:
@@ -149,9 +181,45 @@ def audit_entry(told: Explained, *, with_input: bool) -> dict[str, Any]:
 
     ``attributions_sha256`` is over the float64 bytes of the values, little-endian, output after output.
     """
-    served, answer, call = told.served, told.answer, told.call
+    answer = told.answer
+    return {
+        **_asked(told.served, told.call, answer.options),
+        "evaluations": answer.evaluations,
+        "rounds": answer.rounds,
+        "stop_reason": answer.stop_reason.value,
+        # For asking for a cut one again: its rows, and those that its last round is missing.
+        "cut_by_clock": answer.cut_by_clock,
+        "fitted_evaluations": answer.fitted_evaluations,
+        "unevaluated": answer.unevaluated,
+        "input_sha256": told.value.digest.hex(),
+        **_attributions(answer.attribution.values),
+        **({"input": told.value.document()} if with_input else {}),
+    }
+
+
+def table_audit_entry(told: ExplainedTable, *, with_input: bool) -> dict[str, Any]:
+    """What the log says of the explanation of a table, in one line; its columns only ``with_input``.
+
+    ``evaluations`` and ``stop_reasons`` are those of each row. The bytes of ``attributions_sha256`` are output after
+    output, and in each row after row.
+    """
+    answer = told.answer
+    return {
+        **_asked(told.served, told.call, answer.options),
+        "rows": answer.rows,
+        "evaluations": answer.evaluations.tolist(),
+        "rounds": answer.rounds.tolist(),
+        "stop_reasons": [reason.value for reason in answer.stop_reasons],
+        "cut_by_clock": answer.cut_by_clock,
+        "table_sha256": told.digest().hex(),
+        **_attributions(answer.values),
+        **({"table": told.table.document()} if with_input else {}),
+    }
+
+
+def _asked(served: ServedModel, call: CallRecord, options: ResolvedOptions) -> dict[str, Any]:
+    """Who asked whom for what."""
     manifest = served.bundle.manifest
-    values = np.ascontiguousarray(answer.attribution.values, dtype="<f8")
     return {
         "time": utc(time.time()),
         "request_id": call.request_id,
@@ -163,20 +231,18 @@ def audit_entry(told: Explained, *, with_input: bool) -> dict[str, Any]:
         "runtime": served.runtime.name,
         "precision": served.runtime.precision,
         "server_version": _server_version(),
-        "method_version": answer.options.method.version,
-        "options": _options(answer.options),
-        "evaluations": answer.evaluations,
-        "rounds": answer.rounds,
-        "stop_reason": answer.stop_reason.value,
-        # For asking for a cut one again: its rows, and those that its last round is missing.
-        "cut_by_clock": answer.cut_by_clock,
-        "fitted_evaluations": answer.fitted_evaluations,
-        "unevaluated": answer.unevaluated,
-        "input_sha256": told.value.digest.hex(),
-        "attributions_sha256": sha256(values.tobytes()).hexdigest(),
-        **({"attributions": values.tolist()} if values.size <= _MOST_VALUES else {}),
-        **({"input": told.value.document()} if with_input else {}),
+        "method_version": options.method.version,
+        "options": _options(options),
     }
+
+
+def _attributions(values: NDArray[np.float64]) -> dict[str, Any]:
+    """Their digest, and themselves where they are few; a row without any has null."""
+    digest = sha256(np.ascontiguousarray(values, dtype="<f8").tobytes()).hexdigest()
+    if values.size > _MOST_VALUES:
+        return {"attributions_sha256": digest}
+    told = np.where(np.isnan(values), None, values) if np.isnan(values).any() else values  # JSON has no NaN
+    return {"attributions_sha256": digest, "attributions": told.tolist()}
 
 
 @cache

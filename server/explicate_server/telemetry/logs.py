@@ -19,12 +19,15 @@ _FAULTS = {"INTERNAL", "UNKNOWN", "DATA_LOSS"}
 _log = logging.getLogger(__name__)
 
 
-def configure(log_format: str) -> None:
-    """Send everything from INFO on to stderr, as one of FORMATS. To be called before gRPC is imported."""
+def configure(log_format: str, *, process: int | None = None) -> None:
+    """Send everything from INFO on to stderr, as one of FORMATS. To be called before gRPC is imported.
+
+    ``process`` is the number of this one where several serve as one; each of its lines tells it.
+    """
     handler = QueuedHandler(stderr_that_never_blocks())
     # gRPC's C code writes lines of its own, one for each connection that breaks the protocol: any number, of strangers.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter(process) if log_format == "json" else TextFormatter(process))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
@@ -66,8 +69,9 @@ class TextFormatter(logging.Formatter):
     Nothing in a message or a trace can forge a line, turn the text around or give orders to a terminal.
     """
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    def __init__(self, process: int | None = None) -> None:
+        number = "" if process is None else f"process {process} "
+        super().__init__(f"%(asctime)s %(levelname)s {number}%(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end, and those of a trace."""
@@ -89,12 +93,17 @@ def _visible(text: str) -> str:
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time (UTC), level, logger, message, and what else is known of the event."""
 
+    def __init__(self, process: int | None = None) -> None:
+        super().__init__()
+        self._process = {} if process is None else {"process": process}
+
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
         call = current_call.get()
         event = {
             "time": utc(record.created),
             "level": record.levelname,
+            **self._process,
             "logger": record.name,
             "message": record.getMessage(),
             **({"request_id": call.request_id} if call else {}),

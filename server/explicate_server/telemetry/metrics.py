@@ -5,21 +5,21 @@ asks. Label values come from fixed sets and from the repository, never from call
 """
 
 import time
+from collections import Counter as CountOf
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from explicate_server.address import Address
 from explicate_server.call_record import CallRecord
 from explicate_server.inference.admission import Admission
 from explicate_server.inference.evaluations import ValueStore
-from explicate_server.inference.explainer import Explained
+from explicate_server.inference.explainer import Explained, ExplainedTable
 from explicate_server.registry.records import VersionRecord
 from explicate_server.runtime.batcher import Batchers
 from explicate_server.runtime.instance import Instance
@@ -27,6 +27,7 @@ from explicate_server.runtime.nvml import Nvml
 from explicate_server.runtime.queue import QUEUE_BOUNDS_S, QueueTimes
 from explicate_server.telemetry.audit_log import AuditLog
 from explicate_server.telemetry.logs import lost_lines
+from explicate_server.telemetry.metrics_port import MetricsPort
 
 _LABELS = ("model", "version", "priority")
 # A sum of ClassStatistics, its metric and what it means. Prometheus adds _total.
@@ -57,6 +58,9 @@ def _batches(batchers: Batchers) -> Iterator[Metric]:
     sums = {name: CounterMetricFamily(metric, text, labels=_LABELS) for name, metric, text in _SUMS}
     waits = HistogramMetricFamily("explicate_queue_seconds", "Seconds that rows waited.", labels=_LABELS)
     waiting = GaugeMetricFamily("explicate_queued_rows", "Rows that wait.", labels=_LABELS)
+    oldest = GaugeMetricFamily(
+        "explicate_oldest_row_seconds", "Seconds that the oldest of the rows that wait has waited.", labels=_LABELS
+    )
     slowdown = GaugeMetricFamily(
         "explicate_model_slowdown_ratio",
         "Time that batches take now, as a multiple of what was measured when the model was loaded.",
@@ -66,16 +70,17 @@ def _batches(batchers: Batchers) -> Iterator[Metric]:
         "explicate_running_batch_seconds", "Seconds that the oldest batch in the model has taken.", labels=_LABELS[:2]
     )
     for model, version, batcher in batchers():
-        statistics, queued = batcher.snapshot(), batcher.queued_rows
+        statistics, queued, waits_s = batcher.snapshot(), batcher.queued_rows, batcher.oldest_waits_s()
         slowdown.add_metric([model, str(version)], batcher.cost.slowdown)
         running.add_metric([model, str(version)], batcher.running_s)
         for priority, of_class in statistics.items():
             labels = [model, str(version), priority.name.lower()]
             waiting.add_metric(labels, queued[priority])
+            oldest.add_metric(labels, waits_s[priority])
             waits.add_metric(labels, _buckets(of_class.queue_times), of_class.queue_times.sum_s)
             for name, family in sums.items():
                 family.add_metric(labels, getattr(of_class, name))
-    yield from (*sums.values(), waits, waiting, slowdown, running)
+    yield from (*sums.values(), waits, waiting, oldest, slowdown, running)
 
 
 # What an instance counts or is, its metric and what it means.
@@ -194,8 +199,6 @@ def _buckets(times: QueueTimes) -> Sequence[tuple[str, float]]:
     return list(zip(bounds, accumulate(times.counts), strict=True))
 
 
-# A scraper that does not read its answer loses its thread's place after so long.
-_SCRAPE_S = 10.0
 # Upper bounds in seconds: from a single row of a table to the longest call that is allowed by default.
 _CALL_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 # How long the counts of a version that left the memory can still be scraped after its last call.
@@ -210,6 +213,7 @@ class Metrics:
     def __init__(self, batchers: Batchers, admission: Admission, audit: AuditLog | None = None) -> None:
         """``batchers`` gives model, version and batcher of each version that serves now."""
         self.registry = CollectorRegistry()
+        self.port = MetricsPort(self.registry)
         ProcessCollector(registry=self.registry)
         self.add(partial(_batches, batchers))
         self.add(partial(model_device_metrics, batchers))
@@ -219,6 +223,9 @@ class Metrics:
         self._batchers = batchers
         self._ended = self._counter("explanations", "Explanations answered.", "method", "stop_reason")
         self._evaluations = self._counter("explanation_evaluations", "Evaluations that explanations rest on.", "method")
+        self._table_rows = self._counter(
+            "explained_table_rows", "Explanations that were rows of a table, in one call with others.", "method"
+        )
         self._reused = self._counter(
             "explanation_reused_evaluations", "Those of them that were known from, or shared with, others.", "method"
         )
@@ -232,7 +239,6 @@ class Metrics:
         )
         self._of_calls: dict[tuple[str, str, int, str], tuple[Counter, Histogram]] = {}
         self._last_call_s: dict[tuple[str, int], float] = {}
-        self._server: tuple[Any, Any] | None = None
 
     def add(self, read: Callable[[], Iterator[Metric]]) -> None:
         """Tell what another part has counted, too."""
@@ -275,33 +281,20 @@ class Metrics:
             reused=answer.reused_evaluations,
         )
 
+    async def table_explained(self, told: ExplainedTable) -> None:
+        """Count each row of a table that was answered."""
+        answer = told.answer
+        method = answer.options.method.name
+        for reason, rows in CountOf(answer.stop_reasons).items():
+            self._ended.labels(method, reason.value).inc(rows)
+        self._evaluations.labels(method).inc(int(answer.evaluations.sum()))
+        self._table_rows.labels(method).inc(answer.rows)
+
     def explanation_ended(self, *, method: str, stop_reason: str, evaluations: int, reused: int) -> None:
         """Count an explanation by label values, which must come from fixed sets."""
         self._ended.labels(method, stop_reason).inc()
         self._evaluations.labels(method).inc(evaluations)
         self._reused.labels(method).inc(reused)
-
-    def listen(self, address: Address) -> Address:
-        """Serve HTTP there from a thread of its own; returns the address with its port.
-
-        Raises:
-            OSError, AddressInUseError: it cannot be bound.
-        """
-        with address.claimed():
-            self._server = start_http_server(address.port, addr=address.host, registry=self.registry)
-        server: Any = self._server[0]
-        server.RequestHandlerClass.timeout = _SCRAPE_S
-        return address.at(int(server.server_port))
-
-    def close(self) -> None:
-        """Stop listening. Blocks until the thread has ended."""
-        if self._server is None:
-            return
-        server, thread = self._server
-        server.shutdown()
-        server.server_close()
-        thread.join()
-        self._server = None
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"explicate_{name}", text, labels, registry=self.registry)

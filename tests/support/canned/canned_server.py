@@ -52,6 +52,10 @@ FULL_FIGURES = {
 }
 
 
+MOST_ROWS = 3
+"""Of one ExplainTable."""
+
+
 @dataclass
 class CannedServer:
     """What the tests set and see."""
@@ -89,6 +93,8 @@ class _Inference(InferenceServiceServicer):
         self.state.enter(request, context)
         model, items = request.model.model, enumerate(request.inputs)
         violations = [problem for i, item in items for problem in _violations(model, item, f"inputs[{i}]")]
+        if request.HasField("table"):
+            violations += canned_tables.packed_violations(request.table)
         if violations:
             context.abort_with_status(rpc_status.to_status(bad_request(*violations)))
         name = request.model.model
@@ -107,6 +113,22 @@ class _Inference(InferenceServiceServicer):
         if self.state.hold:
             self.state.ended.wait(timeout=30)
         return inference_pb.ExplainResponse(result=answer(spec, 32, explanation_pb.STOP_REASON_TOLERANCE))
+
+    def ExplainTable(self, request, context):
+        self.state.enter(request, context)
+        if request.table.rows > MOST_ROWS:
+            problem = ("table.rows", f"{request.table.rows} is over the limit of {MOST_ROWS}")
+            context.abort_with_status(rpc_status.to_status(bad_request(problem)))
+        specs = [
+            inference_pb.ExplainSpec(
+                model=request.model,
+                input=inference_pb.Input(tabular=inference_pb.TabularInput(cells=cells)),
+                options=request.options,
+            )
+            for cells in canned_tables.rows_of(request.table)
+        ]
+        answers = [answer(spec, 32, explanation_pb.STOP_REASON_TOLERANCE) for spec in specs]
+        return canned_tables.explained_table(request, answers)
 
     def StreamExplain(self, request, context):
         self.state.enter(request, context)
@@ -160,6 +182,7 @@ class _Models(ChangedModels, ModelServiceServicer):
                 max_call_seconds=60,
                 max_evaluations_per_caller=65536,
                 max_image_bytes=canned_images.MAX_BYTES,
+                max_explained_rows=MOST_ROWS,
                 max_image_pixels=1_000_000,
             ),
             model_card="# reviews",

@@ -1,6 +1,7 @@
 """What happens to a connection: a server that restarts, a proxy of the environment, several event loops."""
 
 import asyncio
+import math
 import socket
 import threading
 import time
@@ -10,39 +11,61 @@ from contextlib import contextmanager
 import pytest
 
 import explicate
-from explicate._wire.retries import FIRST_ATTEMPTS, Attempts
+from explicate._wire.channel import may_have_others
+from explicate._wire.retries import Retries, RetryBudget
 from explicate.errors import ErrorDetails
 from support.canned.canned_server import CannedServer, model_status, serve
 
+ONE, SEVERAL = "10.0.0.7:8500", "ipv4:10.0.0.7:8500,10.0.0.8:8500"
 
-def unavailable(retry_after_s: float | None = None) -> explicate.Unavailable:
-    return explicate.Unavailable("draining", ErrorDetails("UNAVAILABLE", retry_after_s=retry_after_s))
+
+def unavailable(retry_after_s: float | None = None, reason: str = "") -> explicate.Unavailable:
+    return explicate.Unavailable("draining", ErrorDetails("UNAVAILABLE", reason=reason, retry_after_s=retry_after_s))
+
+
+def refused(reason: str = "TOO_MANY_EXPLANATIONS", retry_after_s: float = 1.0) -> explicate.Overloaded:
+    return explicate.Overloaded("full", ErrorDetails("RESOURCE_EXHAUSTED", reason=reason, retry_after_s=retry_after_s))
+
+
+def answered(target: str = ONE) -> Retries:
+    retries = Retries(target)
+    retries.attempts("Predict", None).answered()
+    return retries
 
 
 class TestAttempts:
     def test_a_server_that_never_answered_is_given_up_soon(self):
-        attempts = Attempts("Predict", 30.0)
-        pauses = [attempts.pause_s(unavailable(), has_answered=False) for _ in range(FIRST_ATTEMPTS)]
+        attempts = Retries(ONE).attempts("Predict", 30.0)
+        pauses = [attempts.pause_s(unavailable()) for _ in range(4)]
         assert pauses[-1] is None
         assert all(pause is not None and pause < 1 for pause in pauses[:-1])
 
-    def test_a_server_that_has_answered_is_waited_for_as_long_as_the_call_may_take(self):
-        attempts = Attempts("Explain", 3600.0)
-        assert all((attempts.pause_s(unavailable(), has_answered=True) or 9) <= 2.4 for _ in range(100))
-        assert Attempts("Explain", 0.01).pause_s(unavailable(), has_answered=True) is None
+    @pytest.mark.parametrize("target", [ONE, SEVERAL])
+    def test_a_server_that_has_answered_is_waited_for_as_long_as_the_call_may_take(self, target):
+        attempts = answered(target).attempts("Explain", 3600.0)
+        assert all((attempts.pause_s(unavailable()) or 9) <= 2.4 for _ in range(100))
+        assert answered(target).attempts("Explain", 0.001).pause_s(unavailable()) is None
+
+    def test_so_is_one_that_says_itself_that_it_is_still_loading(self):
+        attempts = Retries(ONE).attempts("Explain", 3600.0)
+        assert all(attempts.pause_s(unavailable(1.0, "STARTING")) for _ in range(100))
+
+    def test_but_not_by_a_call_that_its_caller_asks_again(self):
+        attempts = answered().attempts("Explain", 3600.0, waits=False)
+        assert [attempts.pause_s(unavailable()) is None for _ in range(4)] == [False, False, False, True]
 
     def test_without_a_timeout_there_is_no_last_attempt(self):
-        attempts = Attempts("Explain", None)
+        attempts = answered().attempts("Explain", None)
         assert attempts.left_s is None
-        assert all(attempts.pause_s(unavailable(), has_answered=True) for _ in range(100))
+        assert all(attempts.pause_s(unavailable()) for _ in range(100))
 
     def test_a_server_that_says_how_long_it_takes_is_believed(self):
-        pause = Attempts("Predict", 30.0).pause_s(unavailable(5.0), has_answered=True)
+        pause = answered().attempts("Predict", 30.0).pause_s(unavailable(5.0))
         assert pause is not None
         assert 4 <= pause <= 6
 
     def test_clients_do_not_all_come_back_at_once(self):
-        pauses = {Attempts("Predict", 30.0).pause_s(unavailable(5.0), has_answered=True) for _ in range(10)}
+        pauses = {answered().attempts("Predict", 30.0).pause_s(unavailable(5.0)) for _ in range(10)}
         assert len(pauses) > 1
 
     @pytest.mark.parametrize(
@@ -50,12 +73,83 @@ class TestAttempts:
         [
             ("LoadModel", unavailable()),
             ("ActivateVersion", unavailable()),
-            ("Predict", explicate.Overloaded("full", ErrorDetails("RESOURCE_EXHAUSTED", retry_after_s=1.0))),
+            ("LoadModel", refused()),
+            ("Predict", refused("DEVICE_OUT_OF_MEMORY")),
+            ("Predict", refused(retry_after_s=math.inf)),
+            ("Predict", unavailable(math.inf)),
+            ("Predict", explicate.MessageTooLarge("no", ErrorDetails("RESOURCE_EXHAUSTED"))),
             ("Predict", explicate.InternalError("no", ErrorDetails("INTERNAL"))),
         ],
     )
-    def test_what_changes_something_or_would_not_help_is_asked_once(self, method, failure):
-        assert Attempts(method, 30.0).pause_s(failure, has_answered=True) is None
+    @pytest.mark.parametrize("target", [ONE, SEVERAL])
+    def test_what_changes_something_or_would_not_help_is_asked_once(self, target, method, failure):
+        assert answered(target).attempts(method, 30.0).pause_s(failure) is None
+
+
+class TestElsewhere:
+    def test_one_full_server_is_not_asked_again(self):
+        assert answered(ONE).attempts("Predict", 30.0).pause_s(refused()) is None
+
+    @pytest.mark.parametrize("reason", ["TOO_MANY_EXPLANATIONS", "QUEUE_FULL", "CALLER_LIMIT", ""])
+    def test_of_several_another_is_asked_at_once_and_then_more_and_more_slowly(self, reason):
+        attempts = answered(SEVERAL).attempts("Predict", 3600.0)
+        pauses = [attempts.pause_s(refused(reason)) or 0.0 for _ in range(40)]
+        assert pauses[0] < 0.02
+        assert all(0.8 <= pause <= 1.2 for pause in pauses[8:])  # what the servers ask for, at last
+
+    def test_a_server_that_goes_away_is_left_at_once_too(self):
+        pause_s = answered(SEVERAL).attempts("Predict", 30.0).pause_s(unavailable(1.0, "DRAINING"))
+        assert pause_s is not None
+        assert pause_s < 0.02
+
+    def test_only_within_a_second_if_the_caller_asks_again(self):
+        attempts = answered(SEVERAL).attempts("Explain", 3600.0, waits=False)
+        pauses = [attempts.pause_s(refused()) for _ in range(10)]
+        assert pauses[0] is not None
+        assert sum(pause for pause in pauses if pause is not None) <= 1.0
+        assert pauses[-1] is None
+
+    def test_servers_that_are_all_full_are_soon_left_alone_until_one_answers(self):
+        retries = answered(SEVERAL)
+        asked = 0
+        while retries.attempts("Predict", 30.0).pause_s(refused()) is not None:
+            asked += 1
+        assert asked < RetryBudget.MOST / 2
+        assert retries.attempts("Predict", 30.0).pause_s(refused()) is None
+        for _ in range(int(RetryBudget.MOST)):
+            retries.attempts("Predict", 30.0).answered()
+        assert retries.attempts("Predict", 30.0).pause_s(refused()) is not None
+
+    def test_with_two_thirds_of_the_servers_full_it_goes_on_for_ever(self):
+        retries = answered(SEVERAL)
+        for _ in range(1000):
+            attempts = retries.attempts("Predict", 30.0)
+            assert attempts.pause_s(refused()) is not None
+            assert attempts.pause_s(refused()) is not None
+            attempts.answered()
+
+    @pytest.mark.parametrize(
+        ("target", "several"),
+        [
+            ("127.0.0.1:8500", False),
+            ("10.0.0.7:8500", False),
+            ("[2001:db8::1]:8500", False),
+            ("ipv6:[2001:db8::1]:8500", False),
+            ("ipv4:10.0.0.7:8500", False),
+            ("localhost:8500", False),
+            ("dns:///localhost:8500", False),
+            ("unix:/run/explicate.sock", False),
+            ("ipv4:127.0.0.1:8500,127.0.0.1:8501", True),
+            ("ipv6:[::1]:8500,[::1]:8501", True),
+            ("models.internal:8500", True),
+            ("models", True),
+            ("dns:///models.internal:8500", True),
+            ("dns://10.0.0.1/models.internal:8500", True),
+            ("xds:///models", True),
+        ],
+    )
+    def test_which_targets_may_be_several(self, target, several):
+        assert may_have_others(target) is several
 
 
 def test_a_server_that_answered_before_is_waited_for_through_a_restart():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import socket
 
 import grpc
@@ -36,7 +37,7 @@ CODES = [
 def test_each_status_code_has_its_exception(ask, server, code, kind):
     server.status = rich_status(code, "SOME_REASON", message="what happened", model="reviews")
     with pytest.raises(explicate.ServerError, match="what happened") as caught:
-        ask("explain", "reviews", "a")
+        ask("explain", "reviews", "a", timeout_s=1)  # one that says it is unavailable is waited for
     assert type(caught.value) is kind
     assert caught.value.code == code.name
     assert caught.value.reason == "SOME_REASON"
@@ -63,6 +64,23 @@ def test_overload_says_when_to_come_back(ask, server):
         ask("predict", "reviews", ["a"])
     assert caught.value.retry_after_s == 1.5
     assert len(server.requests) == 1  # an overloaded server is not asked again at once
+
+
+@pytest.mark.parametrize(("said", "wanted_s"), [("250", 0.25), ("-1", math.inf), ("soon", math.inf)])
+def test_the_push_back_of_a_proxy_counts_and_a_negative_one_means_never(said, wanted_s):
+    class Failure(grpc.RpcError):
+        def code(self):
+            return grpc.StatusCode.RESOURCE_EXHAUSTED
+
+        def details(self):
+            return "no room"
+
+        def trailing_metadata(self):
+            return (("grpc-retry-pushback-ms", said),)
+
+    failure = from_rpc_error(Failure(), "here")
+    assert failure.retry_after_s == wanted_s
+    assert errors.is_for_later(failure) is (wanted_s < math.inf)
 
 
 def test_missing_resource_is_named(ask, server):

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-HEAVY = {"numpy", "shap", "rich", "PIL", "torch", "transformers", "onnxruntime", "matplotlib", "pandas"}
+HEAVY = {"numpy", "shap", "rich", "PIL", "torch", "transformers", "onnxruntime", "matplotlib", "pandas", "pyarrow"}
 OURS = {"explicate_server", "explicate_training", "explicate_export"}
 
 

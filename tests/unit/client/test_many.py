@@ -174,7 +174,7 @@ async def test_two_runs_share_one_window():
 
 class TestInThread:
     def ask(self, server: Server, inputs, size=4):
-        return in_thread(lambda values: ask_many(values, server, turns(size)), inputs)
+        return in_thread(lambda values: ask_many(values, server, turns(size)), inputs, close=lambda: asyncio.sleep(0))
 
     def test_a_plain_program_gets_the_same_outcomes(self):
         assert [outcome.result for outcome in self.ask(Server(), range(50))] == list(range(0, 500, 10))

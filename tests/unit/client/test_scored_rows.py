@@ -16,7 +16,7 @@ import pytest
 from explicate.errors import InvalidArgument, UsageError
 from explicate.model_info import Column, ModelDescription
 from explicate.scoring.interfaces import InputOptions, RowBatch
-from explicate.scoring.rows.source import FileSource, open_source
+from explicate.scoring.rows.source import FileSource, known_files, open_source
 from support.scored_models import ANIMALS, CREDIT, PAIRS, REVIEWS, described
 
 WIDE = 2500  # rows: more than two steps of reading
@@ -104,10 +104,10 @@ class TestFormats:
     def test_what_an_earlier_run_found_is_not_looked_for_again(self, name, tmp_path, monkeypatch):
         path = written(numbered(WIDE), tmp_path / name)
         first = opened(path)
-        kept = json.loads(first.index_json())
+        first.keep_index(tmp_path)
         form = type(first._form)
         monkeypatch.setattr(form, "look", lambda *_: pytest.fail("the file was looked through again"))
-        again = open_source(InputOptions((str(path),), {}), CREDIT, known=FileSource.indices_of(kept))
+        again = open_source(InputOptions((str(path),), {}), CREDIT, known=known_files(tmp_path))
         assert (again.files, again.kept) == (first.files, first.kept)
         assert values(again) == values(first)
 

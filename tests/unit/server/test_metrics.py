@@ -12,10 +12,11 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from test_batcher import GatedRuntime, collate, occupy, rows_of
 
-from explicate_server.address import AddressInUseError, parse_address
+from explicate_server.address import parse_address
 from explicate_server.call_record import CallRecord
 from explicate_server.errors import Overloaded
 from explicate_server.inference.admission import Admission
+from explicate_server.lifetime import StartError
 from explicate_server.runtime.batcher import Batcher, Priority
 from explicate_server.runtime.instance import Instance
 from explicate_server.runtime.nvml import Nvml
@@ -148,16 +149,16 @@ async def test_names_keep_to_prometheus_rules(metrics: Metrics) -> None:
 
 
 async def test_the_port_is_given_back_and_a_bad_address_is_refused(metrics: Metrics) -> None:
-    port = metrics.listen(parse_address("127.0.0.1:0")).port
+    port = metrics.port.listen(parse_address("127.0.0.1:0")).port
     with socket.create_connection(("127.0.0.1", port)):
         pass
     text = await asyncio.to_thread(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read())
     assert b"explicate_model_rows_total" in text
-    await asyncio.to_thread(metrics.close)
+    await asyncio.to_thread(metrics.port.close)
     with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
         pass
-    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(AddressInUseError, match="another server"):
-        metrics.listen(parse_address(f"127.0.0.1:{other.getsockname()[1]}"))
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(StartError, match="another server"):
+        metrics.port.listen(parse_address(f"127.0.0.1:{other.getsockname()[1]}"))
 
 
 @pytest.mark.parametrize("name", ["explicate_calls_total", "explicate_call_seconds_count"])

@@ -1,5 +1,7 @@
 """The queue of one class: rows leave in order of age, with others of about their length, each exactly once."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,6 +41,18 @@ def test_a_batch_fills_up_with_shorter_rows_but_not_much_shorter_ones() -> None:
     for sequence, length in enumerate((16, 12, 11, 17)):
         queue.put(entry(sequence, length))
     assert sequences(take(queue)) == [0, 1, 2]  # 11 shares the bucket of 12; 17 would make all rows longer
+
+
+def test_the_wait_of_the_oldest_row_is_told_over_all_callers_and_lengths() -> None:
+    queue = RowQueue()
+    assert queue.oldest_s(now_s=100.0) == 0.0
+    for sequence, (length, caller, arrived_s) in enumerate(((40, "a", 90.5), (8, "a", 92.0), (8, "b", 99.0))):
+        queue.put(replace(entry(sequence, length, caller=caller), arrived_s=arrived_s))
+    assert queue.oldest_s(now_s=100.0) == 9.5
+    queue.take(["a"], lambda _length: 1)  # its oldest
+    assert queue.oldest_s(now_s=100.0) == 8.0
+    queue.clear()
+    assert queue.oldest_s(now_s=100.0) == 0.0
 
 
 def test_rows_of_a_ticket_that_left_are_gone_and_nobody_elses() -> None:

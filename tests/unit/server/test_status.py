@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from explicate_server import errors
-from explicate_server.rpc.error_catalogue import CATALOGUE, to_status
+from explicate_server.rpc.error_catalogue import CATALOGUE, push_back, to_status
 
 
 def details(status: status_pb2.Status, kind: type[Message]) -> list[Message]:
@@ -71,3 +71,22 @@ def test_the_operators_guide_tells_every_reason_with_its_code() -> None:
         for reason in reasons.split(", ")
     }
     assert told == {reason: entry.code.name for reason, entry in CATALOGUE.items()}
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (errors.Overloaded("QUEUE_FULL", "", retry_after_s=1.5), "1500"),
+        (errors.Overloaded("CALLER_LIMIT", "", retry_after_s=0.25), "250"),
+        (errors.NotServing("DRAINING", "", retry_after_s=1.0), "1000"),
+        (errors.ServerError("MESSAGE_TOO_LARGE", "17 MiB"), "-1"),  # the same code, and never to be sent again
+        (errors.ServerError("ANSWER_TOO_LARGE", "17 MiB"), "-1"),
+        (errors.NotFound("MODEL_NOT_FOUND", "", resource_type="model", resource_name="x"), None),
+        (errors.ServerError("INTERNAL"), None),
+    ],
+)
+def test_what_repeats_calls_by_their_code_is_told_when_and_when_not(
+    error: errors.ServerError, said: str | None
+) -> None:
+    told = dict(push_back(error))
+    assert told.get("grpc-retry-pushback-ms") == said

@@ -6,7 +6,7 @@ Both clients only differ in how they send a `Call`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -130,6 +130,36 @@ def explain(
     message = inference_pb.StreamExplainRequest if stream else inference_pb.ExplainRequest
     method = "StreamExplain" if stream else "Explain"
     return Call(method, message(spec=spec), decoding.ExplainAnswers(value), request_id)
+
+
+def check_many(inputs: Input | Iterable[Input] | AsyncIterable[Input]) -> None:
+    """Raise UsageError for one input in place of many."""
+    if isinstance(inputs, str | Mapping | File | TextPair):
+        one = noun_of(inputs)
+        raise UsageError(f"inputs must be an iterable of {one}s; for one {one} write explain(model, {one})")
+    if hasattr(inputs, "columns"):
+        raise UsageError("inputs must be an iterable of rows; for a table write table.to_dict('records')")
+
+
+def explain_table(
+    model: str,
+    columns: TableColumns,
+    options: ExplainOptions,
+    answer: Callable[[inference_pb.ExplainTableResponse], _Answer],
+    *,
+    version: int | None,
+    label: str | None,
+    priority: Priority | None,
+    request_id: str | None = None,
+) -> Call[_Answer]:
+    """Explain the rows of a table; raises InvalidArgument for a column that cannot be sent."""
+    request = inference_pb.ExplainTableRequest(
+        model=_model_ref(model, version, label),
+        table=table_message(columns),
+        options=option_fields.to_message(options),
+    )
+    _set_priority(request, priority)
+    return Call("ExplainTable", request, answer, request_id)
 
 
 def list_models() -> Call[tuple[ModelStatus, ...]]:

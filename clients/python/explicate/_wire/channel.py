@@ -28,6 +28,12 @@ def call_timeout(timeout_s: float | None, default_s: float) -> float | None:
     return None if math.isinf(chosen) else chosen
 
 
+def slow_s(timeout_s: float | None, default_s: float) -> float:
+    """Seconds from which a call counts as slow: more at once would then come near to its timeout."""
+    chosen = call_timeout(timeout_s, default_s)
+    return math.inf if chosen is None else chosen / 4
+
+
 class ReadyWait:
     """Waiting for a server to serve `model`, or any model when None, for `timeout_s` seconds; None waits for ever."""
 
@@ -122,6 +128,17 @@ def is_local(target: str) -> bool:
     return all(host in _LOOPBACK_NAMES or _is_loopback_ipv4(host) for host in hosts)
 
 
+def may_have_others(target: str) -> bool:
+    """Whether a gRPC target may be several addresses, by its spelling: a list, or a name other than this machine's."""
+    if target.startswith(("unix:", "unix-abstract:")):
+        return False
+    hosts = target.rpartition("/")[2].removeprefix("dns:").removeprefix("ipv4:").removeprefix("ipv6:")
+    if "," in hosts:
+        return True
+    host = hosts.rpartition(":")[0] or hosts
+    return not (is_local(target) or host.startswith("[") or host.replace(".", "").isdecimal())
+
+
 def _is_loopback_ipv4(host: str) -> bool:
     parts = host.split(".")
     return len(parts) == 4 and parts[0] == "127" and all(part.isdecimal() for part in parts)
@@ -151,7 +168,24 @@ MAX_RECONNECT_BACKOFF_MS = 2_000
 
 # With one address this is the same as gRPC's own choice; with several, calls are spread over all of them. What is asked
 # again, and for how long, is the matter of `retries`.
-SERVICE_CONFIG: dict[str, list[dict[str, object]]] = {"loadBalancingConfig": [{"round_robin": {}}]}
+_ROUND_ROBIN: list[dict[str, object]] = [{"round_robin": {}}]
+# A server of several that fails whatever it is asked gets nothing for a while: gRPC's proposal A50, in grpcio 1.85
+# under the name of an experiment. To gRPC a refusal and a bad input are failures too, so only a server without as much
+# as one answer in twenty counts, and half of them stay whatever happens: they may all have been asked nonsense.
+OUTLIERS: dict[str, object] = {
+    "interval": "5s",
+    "baseEjectionTime": "10s",  # longer each time, up to the next
+    "maxEjectionTime": "60s",
+    "maxEjectionPercent": 50,
+    "failurePercentageEjection": {"threshold": 95, "enforcementPercentage": 100, "minimumHosts": 2, "requestVolume": 5},
+    "childPolicy": _ROUND_ROBIN,
+}
+
+
+def service_config(target: str) -> str:
+    """How calls are spread over the addresses of `target`, as gRPC's JSON."""
+    policy = [{"outlier_detection_experimental": OUTLIERS}] if may_have_others(target) else _ROUND_ROBIN
+    return json.dumps({"loadBalancingConfig": policy})
 
 
 def channel_options(target: str, tls: Tls | bool) -> list[tuple[str, str | int]]:
@@ -164,7 +198,7 @@ def channel_options(target: str, tls: Tls | bool) -> list[tuple[str, str | int]]
         ("grpc.keepalive_permit_without_calls", 0),
         ("grpc.initial_reconnect_backoff_ms", FIRST_RECONNECT_BACKOFF_MS),
         ("grpc.max_reconnect_backoff_ms", MAX_RECONNECT_BACKOFF_MS),
-        ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+        ("grpc.service_config", service_config(target)),
     ]
     if is_local(target):  # a proxy of the environment would read what never leaves the machine, the token too
         options.append(("grpc.enable_http_proxy", 0))

@@ -170,14 +170,20 @@ def predict_result(response: inference_pb.PredictResponse) -> results.PredictRes
     """The answer of Predict."""
     return results.PredictResult(
         predictions=tuple(_prediction(prediction) for prediction in response.predictions),
-        model=_model_version(response.model),
-        timing=_timing(response.timing),
+        model=model_version(response.model),
+        timing=timing(response.timing),
     )
 
 
 def packed_result(response: inference_pb.PredictResponse) -> results.PackedResult:
     """The answer of Predict for a table."""
-    packed = response.packed
+    return packed_predictions(response.packed, response.model, response.timing)
+
+
+def packed_predictions(
+    packed: inference_pb.PackedPredictions, model: inference_pb.ModelVersion, times: inference_pb.Timing
+) -> results.PackedResult:
+    """Packed predictions, with what made them and the time of the call."""
     classes, scores = len(packed.class_labels), tuple(packed.scores)
     rows = range(0, len(scores), classes) if classes else ()
     return results.PackedResult(
@@ -185,8 +191,8 @@ def packed_result(response: inference_pb.PredictResponse) -> results.PackedResul
         probabilities=tuple(scores[start : start + classes] for start in rows),
         values=() if classes else scores,
         unknown_category_columns=tuple(packed.unknown_category_columns),
-        model=_model_version(response.model),
-        timing=_timing(response.timing),
+        model=model_version(model),
+        timing=timing(times),
     )
 
 
@@ -214,8 +220,8 @@ class ExplainAnswers:
             image=value if isinstance(value, Image) else None,
             prediction=_prediction(result.prediction),
             explanation=self._explanation(result.explanation),
-            model=_model_version(result.model),
-            timing=_timing(result.timing),
+            model=model_version(result.model),
+            timing=timing(result.timing),
             final=response.final if isinstance(response, inference_pb.StreamExplainResponse) else True,
         )
 
@@ -235,11 +241,13 @@ class ExplainAnswers:
         )
 
 
-def _model_version(version: inference_pb.ModelVersion) -> results.ModelVersion:
+def model_version(version: inference_pb.ModelVersion) -> results.ModelVersion:
+    """What answered."""
     return copied(results.ModelVersion, version)
 
 
-def _timing(timing: inference_pb.Timing) -> results.Timing:
+def timing(timing: inference_pb.Timing) -> results.Timing:
+    """Where the time of a call went."""
     return results.Timing(
         queue_s=timing.queue_seconds,
         preprocessing_s=timing.preprocessing_seconds,

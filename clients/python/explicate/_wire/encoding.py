@@ -56,7 +56,7 @@ def unicode_text(text: object, path: str) -> str:
 
 
 class Frame(Protocol):
-    """A table with columns by name: a pandas or polars DataFrame, or anything else that is used like one."""
+    """A table with columns by name: a pandas or polars DataFrame, a pyarrow Table, or what is used like one."""
 
     @property
     def columns(self) -> Iterable[Any]: ...  # Any: pandas has an Index, polars a list
@@ -101,7 +101,17 @@ def _form_of(value: object) -> str:
 
 def table_message(columns: TableColumns) -> table_pb.Table:
     """A packed table; raises InvalidArgument for a column that cannot be sent, UsageError for one of another length."""
-    names = list(columns) if isinstance(columns, Mapping) else list(columns.columns)
+    lists = plain_columns(columns)
+    messages = [_column(name, values, f"table.columns[{name}]") for name, values in lists.items()]
+    return table_pb.Table(rows=max(map(len, lists.values()), default=0), columns=messages)
+
+
+def plain_columns(columns: TableColumns) -> dict[str, list[Any]]:
+    """The columns of a table as lists of one length, by name; raises UsageError where they are not.
+
+    Any: what a column holds, which is looked at when it is sent.
+    """
+    names = list(columns) if isinstance(columns, Mapping) else list(_names(columns))
     if len(set(names)) < len(names):
         raise UsageError(
             f"two columns have the same name: {', '.join(sorted({n for n in names if names.count(n) > 1}))}"
@@ -111,8 +121,12 @@ def table_message(columns: TableColumns) -> table_pb.Table:
     if len(lengths) > 1:
         told = ", ".join(f"{name} {len(values):,}" for name, values in lists.items())
         raise UsageError(f"the columns have different lengths: {told}")
-    messages = [_column(name, values, f"table.columns[{name}]") for name, values in lists.items()]
-    return table_pb.Table(rows=max(lengths, default=0), columns=messages)
+    return lists
+
+
+def _names(frame: Frame) -> Iterable[Any]:
+    """The names of a frame's columns; pyarrow has them elsewhere."""
+    return getattr(frame, "column_names", None) or frame.columns
 
 
 def _content(image: Image, path: str) -> bytes:
@@ -150,7 +164,8 @@ def _cell(value: object, name: str, path: str) -> table_pb.Cell:
 
 def _plain_list(values: Iterable[Any]) -> list[Any]:
     """The values as a list; NumPy and pandas make their numbers plain ones on the way, in no time."""
-    listed = values.tolist() if hasattr(values, "tolist") else list(values)
+    to_list = getattr(values, "to_pylist", None) or getattr(values, "tolist", None)
+    listed = to_list() if to_list else list(values)
     return listed if isinstance(listed, list) else [listed]
 
 
@@ -179,11 +194,12 @@ def _set_numbers(message: table_pb.NumberValues, name: str, values: list[Any], p
 
 
 def _set_categories(message: table_pb.CategoryValues, name: str, values: list[Any], path: str) -> None:
-    codes: dict[str | None, int] = {None: -1}
-    names = [_category_or_missing(value, name, path) for value in values]
-    for category_name in names:
-        codes.setdefault(category_name, len(codes) - 1)
-    message.names.extend(unicode_text(category_name, f"{path}.categories") for category_name in list(codes)[1:])
+    names = values
+    if not {str, type(None)}.issuperset(map(type, values)):
+        names = [_category_or_missing(value, name, path) for value in values]
+    told = [category_name for category_name in dict.fromkeys(names) if category_name is not None]
+    codes = {None: -1, **{category_name: code for code, category_name in enumerate(told)}}
+    message.names.extend(unicode_text(category_name, f"{path}.categories") for category_name in told)
     message.codes.extend(codes[category_name] for category_name in names)
 
 

@@ -7,6 +7,7 @@ made, such as a refused connection, has none of these; then the text here says w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Protocol, TypeVar, cast
 
@@ -23,6 +24,9 @@ _Detail = TypeVar("_Detail", bound=Message)
 # what comes in while it stops is cancelled with its connection.
 _CANCELLED_HERE = frozenset({"Locally cancelled by application!", "Channel closed!", "Channel closed due to fork"})
 DETAILS_KEY = "grpc-status-details-bin"  # the trailing metadata that carries google.rpc.Status
+# Milliseconds after which to try again, or a negative number for never; also from a proxy or a server of another kind.
+# What cannot be read counts as never (gRPC's proposal A6).
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
 _CLASS_OF_CODE: dict[grpc.StatusCode, type[ServerError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidArgument,
@@ -58,10 +62,10 @@ def from_rpc_error(error: grpc.RpcError, target: str) -> ServerError:
     failure = cast(_Failure, error)  # every RpcError that a call raises has these three
     code = failure.code()
     text = failure.details() or ""
-    status = _rich_status(failure)
+    status, pushback_s = _rich_status(failure), _pushback_s(failure)
     if status is None:
-        return _from_grpc_itself(code, text, target)
-    details = _details(code, status)
+        return _from_grpc_itself(ErrorDetails(code=code.name, retry_after_s=pushback_s), code, text, target)
+    details = _details(code, status, pushback_s)
     kind = _CLASS_OF_REASON.get(details.reason) or _CLASS_OF_CODE.get(code, ServerError)
     return kind(_message(status.message or text, details), details)
 
@@ -76,7 +80,15 @@ def _rich_status(failure: _Failure) -> status_pb2.Status | None:
     return None
 
 
-def _details(code: grpc.StatusCode, status: status_pb2.Status) -> ErrorDetails:
+def _pushback_s(failure: _Failure) -> float | None:
+    """Seconds; None where nothing was said."""
+    for key, value in failure.trailing_metadata() or ():
+        if key == PUSHBACK_KEY:
+            return int(value) / 1e3 if str(value).isdecimal() else math.inf
+    return None
+
+
+def _details(code: grpc.StatusCode, status: status_pb2.Status, pushback_s: float | None) -> ErrorDetails:
     info = _unpack(status, error_details_pb2.ErrorInfo)
     bad_request = _unpack(status, error_details_pb2.BadRequest)
     retry = _unpack(status, error_details_pb2.RetryInfo)
@@ -89,9 +101,15 @@ def _details(code: grpc.StatusCode, status: status_pb2.Status) -> ErrorDetails:
         metadata=metadata,
         violations=tuple((v.field, v.description) for v in bad_request.field_violations) if bad_request else (),
         resource=(resource.resource_type, resource.resource_name) if resource else None,
-        retry_after_s=retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9 if retry else None,
+        retry_after_s=_retry_after_s(retry, pushback_s),
         request_id=request.request_id if request else metadata.get("request_id", ""),
     )
+
+
+def _retry_after_s(retry: error_details_pb2.RetryInfo | None, pushback_s: float | None) -> float | None:
+    if retry is None or pushback_s == math.inf:
+        return pushback_s
+    return float(retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9)
 
 
 def _unpack(status: status_pb2.Status, kind: type[_Detail]) -> _Detail | None:
@@ -111,9 +129,8 @@ def _message(text: str, details: ErrorDetails) -> str:
     return message
 
 
-def _from_grpc_itself(code: grpc.StatusCode, text: str, target: str) -> ServerError:
+def _from_grpc_itself(details: ErrorDetails, code: grpc.StatusCode, text: str, target: str) -> ServerError:
     """An error without our details: gRPC in this process, a proxy, or a server of another kind made it."""
-    details = ErrorDetails(code=code.name)
     if code is grpc.StatusCode.UNAVAILABLE:
         cause = text.rpartition(": ")[2].rstrip("]")  # gRPC tells the whole way down to it, in brackets at times
         return errors.Unavailable(f"cannot reach a server at {target} ({cause}); is it running there?", details)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from explicate.errors import DeadlineExceeded, Overloaded, ServerError, Unavailable, invalid_argument
+from explicate.errors import DeadlineExceeded, Overloaded, ServerError, Unavailable, invalid_argument, is_for_later
 
 FIRST_SIZE = 4  # enough to fill the batches of one small server, few enough to ask of a busy one
 MOST = 128  # calls in flight unless said otherwise: two servers' `--max-explanations`
@@ -25,7 +25,6 @@ PATIENCE_S = 300.0  # a server that restarts and loads a large model takes a min
 # Pauses while nobody answers, in seconds, unless the server says how long.
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
-_TOO_MUCH_BY_ITSELF = frozenset({"DEVICE_OUT_OF_MEMORY"})  # RESOURCE_EXHAUSTED by this one input
 _SPREAD = 0.5  # of a pause, added at random: never before the time that the server named, and not all at once
 
 
@@ -148,13 +147,6 @@ class InFlight:
         pause_s = min(_FIRST_PAUSE_S * 2 ** min(self._pauses - 1, 10), _LONGEST_PAUSE_S)
         pause_s = max(pause_s, asked_s or 0.0) * (1 + self._uniform(0.0, _SPREAD))
         self._held_until_s = max(self._held_until_s, self._clock() + pause_s)
-
-
-def is_for_later(failure: ServerError) -> bool:
-    """Whether no server had room for the call, or none was there: the same call may fare better later."""
-    if isinstance(failure, Overloaded):
-        return failure.reason not in _TOO_MUCH_BY_ITSELF and failure.retry_after_s != math.inf
-    return isinstance(failure, Unavailable)
 
 
 def _is_silence(failure: ServerError) -> bool:

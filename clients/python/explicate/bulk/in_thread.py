@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterator
 from contextlib import aclosing, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from explicate.bulk.many import Inputs
 
 _Input = TypeVar("_Input")
 _Item = TypeVar("_Item")
@@ -22,19 +24,22 @@ class _Stopped(Exception):
 
 
 def in_thread(
-    outcomes: Callable[[AsyncIterator[_Input]], AsyncGenerator[_Item]], inputs: Iterable[_Input]
+    items: Callable[[Inputs[_Input]], AsyncGenerator[_Item]],
+    inputs: Inputs[_Input],
+    *,
+    close: Callable[[], Awaitable[None]],
 ) -> Generator[_Item]:
     """The items that an asynchronous generator makes of `inputs`.
 
-    The generator runs in a thread of its own; `inputs` are read in this one, each while the next item is waited for.
-    Closing this generator closes the other one, and waits for it.
+    The generator runs in a thread of its own; `inputs` are read in this one while an item is waited for, unless they
+    are asynchronous. Closing this generator closes the other one, and waits for it. `close` is awaited at the end.
     """
     loop = asyncio.new_event_loop()
     said: queue.SimpleQueue[_Item | asyncio.Future[_Input] | _Stopped] = queue.SimpleQueue()
-    running = loop.create_task(_say_all(outcomes, said))
+    iterator, given = _in_two_halves(inputs, said)
+    running = loop.create_task(_say_all(items(given), said, close))
     thread = threading.Thread(target=_run, args=(loop, running), name="explicate-many", daemon=True)
     thread.start()
-    iterator = iter(inputs)
     try:
         while not isinstance(word := said.get(), _Stopped):
             if isinstance(word, asyncio.Future):
@@ -47,6 +52,27 @@ def in_thread(
         with suppress(RuntimeError):  # the loop is closed already
             loop.call_soon_threadsafe(running.cancel)
         thread.join()
+
+
+def _in_two_halves(
+    inputs: Inputs[_Input],
+    said: queue.SimpleQueue[Any],  # Any: what else is said does not matter here
+) -> tuple[Iterator[_Input], AsyncIterable[_Input]]:
+    """What is read in the caller's thread, and what the loop sees of it."""
+    if isinstance(inputs, AsyncIterable):
+        return iter(()), inputs
+
+    async def handed_over() -> AsyncGenerator[_Input]:
+        while True:
+            wanted: asyncio.Future[_Input] = asyncio.get_running_loop().create_future()
+            said.put(wanted)
+            try:
+                value = await wanted
+            except _NoMore:
+                return
+            yield value
+
+    return iter(inputs), handed_over()
 
 
 def _hand_over(loop: asyncio.AbstractEventLoop, wanted: asyncio.Future[_Input], iterator: Iterator[_Input]) -> None:
@@ -69,24 +95,18 @@ def _give(wanted: asyncio.Future[_Input], value: _Input) -> None:
 
 
 async def _say_all(
-    outcomes: Callable[[AsyncIterator[_Input]], AsyncGenerator[_Item]],
+    items: AsyncGenerator[_Item],
     said: queue.SimpleQueue[_Item | asyncio.Future[_Input] | _Stopped],
+    close: Callable[[], Awaitable[None]],
 ) -> None:
-    async def handed_over() -> AsyncGenerator[_Input]:
-        while True:
-            wanted: asyncio.Future[_Input] = asyncio.get_running_loop().create_future()
-            said.put(wanted)
-            try:
-                value = await wanted
-            except _NoMore:
-                return
-            yield value
-
     last = _Stopped()
     try:
-        async with aclosing(outcomes(handed_over())) as items:
-            async for item in items:
-                said.put(item)
+        try:
+            async with aclosing(items):
+                async for item in items:
+                    said.put(item)
+        finally:
+            await close()
     except BaseException as error:
         last.__cause__ = error
     said.put(last)

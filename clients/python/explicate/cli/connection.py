@@ -7,20 +7,31 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from explicate._wire.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls
 from explicate.errors import ErrorDetails, Unavailable, UsageError
 
 if TYPE_CHECKING:
+    from explicate.async_client import AsyncClient
     from explicate.client import Client
+
+
+class _Access(TypedDict):
+    """How a client reaches its server."""
+
+    timeout_s: float
+    tls: Tls | bool
+    token: str | None
+    allow_plain_token: bool
+
 
 SERVER_VARIABLE = "EXPLICATE_SERVER"
 TOKEN_VARIABLE = "EXPLICATE_TOKEN"  # noqa: S105 - a name
 FORMATS = ("text", "json", "csv")
 
 
-def add_server_options(parser: argparse.ArgumentParser) -> None:
+def add_server_options(parser: argparse.ArgumentParser, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
     """--server and --timeout."""
     group = parser.add_argument_group("server")
     group.add_argument(
@@ -33,8 +44,8 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         metavar="SECONDS",
         type=float,
-        default=DEFAULT_TIMEOUT_S,
-        help=f"give up on a call after this long (default: {DEFAULT_TIMEOUT_S:g})",
+        default=timeout_s,
+        help=f"give up on a call after this long (default: {timeout_s:g})",
     )
     add_access_options(parser)
 
@@ -90,13 +101,23 @@ def connect(arguments: argparse.Namespace) -> Client:
     """A client for the server of `arguments`."""
     from explicate.client import Client
 
-    return Client(
-        arguments.server,
-        timeout_s=arguments.timeout,
-        tls=_tls(arguments),
-        token=_token(arguments),
-        allow_plain_token="allow_plain_token" in arguments,
-    )
+    return Client(arguments.server, **_access(arguments))
+
+
+def connect_async(arguments: argparse.Namespace) -> AsyncClient:
+    """The same for asyncio."""
+    from explicate.async_client import AsyncClient
+
+    return AsyncClient(arguments.server, **_access(arguments))
+
+
+def _access(arguments: argparse.Namespace) -> _Access:
+    return {
+        "timeout_s": arguments.timeout,
+        "tls": _tls(arguments),
+        "token": _token(arguments),
+        "allow_plain_token": "allow_plain_token" in arguments,
+    }
 
 
 def _tls(arguments: argparse.Namespace) -> Tls | bool:

@@ -35,10 +35,10 @@ _FLAGS = {
 }
 
 
-def add_explanation_options(parser: argparse.ArgumentParser) -> None:
-    """The three groups."""
+def add_explanation_options(parser: argparse.ArgumentParser, *, method: bool = True) -> None:
+    """The three groups, with or without --method."""
     _add_what(parser.add_argument_group("what is explained"))
-    _add_how(parser.add_argument_group("how", _HOW))
+    _add_how(parser.add_argument_group("how", _HOW), method=method)
     _add_when(parser.add_argument_group("when to stop", "The first of these that comes true stops the work."))
 
 
@@ -64,13 +64,14 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         kind.add_player_options(group)
 
 
-def _add_how(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--method",
-        metavar="NAME",
-        help="kernel-shap or another that `explicate models show` lists (default: auto, which is exact-shap for a short"
-        " text or a few columns, else kernel-shap)",
-    )
+def _add_how(group: argparse._ArgumentGroup, *, method: bool) -> None:
+    if method:
+        group.add_argument(
+            "--method",
+            metavar="NAME",
+            help="kernel-shap or another that `explicate models show` lists (default: auto, which is exact-shap for a "
+            "short text or a few columns, else kernel-shap)",
+        )
     group.add_argument(
         "--masking",
         choices=get_args(Masking),

@@ -109,11 +109,11 @@ class RunManifest:
     def differences(self, other: RunManifest) -> list[str]:
         """What `other`, of the run at hand, has otherwise than this one, each as "NAME is A here and was B"."""
         found = list(_input_differences(self.inputs, other.inputs))
-        mine, others = ({**_flat("", json.loads(each.to_json()))} for each in (self, other))
-        for name in dict.fromkeys([*mine, *others]):
-            before, now = mine.get(name), others.get(name)
-            if before != now and not name.startswith("inputs"):
-                found.append(f"{_heading(name)} is {_shown(now)} now and was {_shown(before)}")
+        mine, others = (dict(_flat("", json.loads(each.to_json()))) for each in (self, other))
+        names = [name for name in dict.fromkeys([*mine, *others]) if mine.get(name) != others.get(name)]
+        told = [name for name in names if not name.startswith(_CONSEQUENCES)]
+        for name in told or ([] if found else names):
+            found.append(f"{_heading(name)} is {_shown(others.get(name))} now and was {_shown(mine.get(name))}")
         return found
 
 
@@ -141,18 +141,32 @@ def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
         yield name, value
 
 
+# What differs because something else does, which is told: the inputs in words of their own.
+_CONSEQUENCES = ("inputs", "schema.", "plan.rows", "plan.call_rows", "wide")
 _HEADINGS = {
     "plan.part_rows": "--part-rows",
-    "plan.call_rows": "the number of rows in a call",
-    "plan.rows": "the number of rows",
     "model.name": "the model",
     "model.version": "the model's version",
     "model.bundle_digest": "the model's bundle",
+    "options.explain.method": "--explain",
 }
+_FLAGS = (
+    ("options.explain.", "--"),
+    ("options.columns.", "--column "),
+    ("options.", "--"),
+    ("programs.", "the version of "),
+)
 
 
 def _heading(name: str) -> str:
-    return _HEADINGS.get(name) or name.removeprefix("options.explain.").removeprefix("options.")
+    """What a user calls it: the flag, where there is one."""
+    if name in _HEADINGS:
+        return _HEADINGS[name]
+    for start, flag in _FLAGS:
+        if name.startswith(start):
+            own = name.removeprefix(start)
+            return f"{flag}{own.replace('_', '-') if flag == '--' else own}"
+    return name
 
 
 def _shown(value: object) -> str:

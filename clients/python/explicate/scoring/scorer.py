@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -17,6 +18,8 @@ from explicate.scoring.output_folder import OutputFolder
 from explicate.scoring.part_files import EarlierPart, PartWriter, merged
 from explicate.scoring.row_answers import RowAnswer
 from explicate.scoring.run_manifest import Plan
+
+_Made = TypeVar("_Made")
 
 # Batches that are read and not written yet: enough for a full window of calls, few enough for memory.
 _MOST_BATCHES = 64
@@ -101,12 +104,12 @@ class Scorer:
     async def _read(self, reader: Iterator[RowBatch], group: asyncio.TaskGroup, again: set[int]) -> None:
         queue: asyncio.Queue[_Batch] = asyncio.Queue()
         number = None
-        while (batch := await asyncio.to_thread(next, reader, None)) is not None:
+        while (batch := await _in_thread(next, reader, None)) is not None:
             taken_bytes = await self._room.take(int(batch.kept.nbytes))
             part = self._plan.part_of(batch.start)
             if part != number:
                 number, queue = part, asyncio.Queue()
-                earlier = await asyncio.to_thread(self._earlier, part) if part in again else None
+                earlier = await _in_thread(self._earlier, part) if part in again else None
                 group.create_task(self._make(part, queue, earlier))
             failed = earlier.failed if earlier else None
             places = [i for i in range(len(batch)) if failed is None or batch.start + i in failed]
@@ -123,11 +126,11 @@ class Scorer:
             while done < len(rows):
                 batch = await queue.get()
                 outcomes = await batch.outcomes
-                failed += await asyncio.to_thread(self._add, writer, batch, outcomes, earlier)
+                failed += await _in_thread(self._add, writer, batch, outcomes, earlier)
                 done += len(batch.rows)
                 self._count(batch, outcomes)
                 self._room.leave(batch.taken_bytes)
-            await asyncio.to_thread(writer.finish)
+            await _in_thread(writer.finish)
 
     def _add(self, writer: PartWriter, batch: _Batch, outcomes: Outcomes, earlier: EarlierPart | None) -> int:
         """Hand the rows of a batch to the writer; how many of them failed."""
@@ -195,6 +198,17 @@ class _Room:
         self._taken -= 1
         self._taken_bytes -= size
         self._left.set()
+
+
+async def _in_thread(work: Callable[..., _Made], *arguments: Any) -> _Made:
+    """What `work` returns; one who is cancelled meanwhile waits for its end, for it has a file in hand."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        task.cancelled() or task.exception()  # seen, and of no matter any more
+        raise
 
 
 def _taken(kept: pa.RecordBatch, places: Mapping[int, object]) -> pa.RecordBatch:

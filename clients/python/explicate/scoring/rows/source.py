@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,6 +33,7 @@ from explicate.scoring.rows.row_files import (
 )
 from explicate.scoring.rows.texts import refused
 
+_INDEX = ".inputs.json"
 _PARQUET = b"PAR1"
 _FORMATS: dict[str, RowFormat] = {
     **dict.fromkeys((".parquet", ".pq"), ParquetRows()),
@@ -62,6 +64,15 @@ def open_source(options: InputOptions, model: ModelDescription, *, known: Iterab
         except OSError as error:
             raise cannot_read(path, error) from error
     return FileSource(formats[first], files, options, model)
+
+
+def known_files(folder: Path) -> list[FileIndex]:
+    """What `FileSource.keep_index` kept in the folder of a run; nothing if that cannot be read."""
+    try:
+        kept = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        return [FileIndex(**{**file, "marks": tuple(file["marks"])}) for file in kept]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _format_of(path: Path) -> RowFormat:
@@ -101,14 +112,12 @@ class FileSource:
         """In the order of their rows."""
         return tuple(InputFile(file.path, file.size_bytes, file.rows, file.sha256) for file in self.indices)
 
-    def index_json(self) -> str:
-        """What was found in the files, to be kept and given to `open_source` as `known` by way of `indices_of`."""
-        return json.dumps([asdict(file) for file in self.indices])
-
-    @staticmethod
-    def indices_of(kept: Iterable[Mapping[str, Any]]) -> list[FileIndex]:
-        """What `index_json` kept, once it is read as JSON."""
-        return [FileIndex(**{**file, "marks": tuple(file["marks"])}) for file in kept]
+    def keep_index(self, folder: Path) -> None:
+        """Keep what was found in the files in the folder of a run, for `known_files`, if that can be written."""
+        unfinished = folder / f"{_INDEX}.{os.getpid()}"
+        with suppress(OSError):
+            unfinished.write_text(json.dumps([asdict(file) for file in self.indices]), encoding="utf-8")
+            unfinished.replace(folder / _INDEX)
 
     @property
     def rows(self) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,12 +33,13 @@ class _Values:
     different: Sequence[CellValue] | None = None
 
     def at(self, place: int) -> CellValue:
-        held = self.codes[place].as_py()
-        return held if self.different is None or held is None else self.different[held]
+        held: Any = self.codes[place].as_py()  # Any: a value itself, or the place of one
+        value: CellValue = held if self.different is None or held is None else self.different[held]
+        return value
 
     def some(self, places: Sequence[int]) -> list[CellValue]:
         whole = len(places) == len(self.codes)
-        held = (self.codes if whole else self.codes.take(pa.array(places, pa.int64()))).to_pylist()
+        held: list[Any] = (self.codes if whole else self.codes.take(pa.array(places, pa.int64()))).to_pylist()
         if self.different is None:
             return held
         return [None if code is None else self.different[code] for code in held]
@@ -66,7 +68,8 @@ class TableRows:
     @staticmethod
     def of(columns: Sequence[tuple[Column, pa.Array, bool]], rows: int) -> tuple[TableRows, dict[int, Refusal]]:
         """The rows of columns, each with what the files have for it and whether that is JSON; and those refused."""
-        values, problems = {}, {}
+        values: dict[str, _Values] = {}
+        problems: dict[int, Refusal] = {}
         for column, array, is_json in columns:
             values[column.name], own = _read(array, column, is_json=is_json)
             for place, message in own.items():

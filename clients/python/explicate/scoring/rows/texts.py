@@ -29,7 +29,8 @@ class Texts:
 
         And the rows without a text.
         """
-        read, refusals = [], {}
+        read: list[list[str]] = []
+        refusals: dict[int, Refusal] = {}
         for name, array, is_json in columns:
             texts = array.to_pylist()
             if is_json:

@@ -9,6 +9,7 @@ import json
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -102,10 +103,8 @@ class Channel:
         except Exception as error:  # the other end must not wait for ever
             _log.exception("%s failed", message["call"])
             told = {"refused": ["INTERNAL", f"{type(error).__name__}: {error}"]}
-        try:
+        with suppress(Gone):
             self._send({"number": message["number"], **told})
-        except Gone:
-            pass
 
     def _send(self, message: dict[str, Any]) -> None:
         if self._gone or self._writer is None:

@@ -1,0 +1,35 @@
+"""A small Ray on this machine, reachable from it alone, which tells nobody and leaves nothing behind."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+_OBJECT_STORE_BYTES = 100 * 2**20  # 75 MiB is Ray's least
+
+
+@contextmanager
+def local_ray(address: str | None = None) -> Iterator[None]:
+    """Start a Ray, or connect to the one at `address`; shut down at the end."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_DATA_DISABLE_PROGRESS_BARS"] = "1"
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    quiet = {"logging_level": "ERROR", "log_to_driver": False}
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:  # sockets: a short path
+        if address is not None:
+            ray.init(address, **quiet)
+        else:
+            ray.init(
+                num_cpus=2,  # of Ray's counting: reading takes one, beside the actors
+                include_dashboard=False,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=folder,
+                **quiet,
+            )
+        try:
+            yield
+        finally:
+            ray.shutdown()
