@@ -101,9 +101,7 @@ class TextModality(Modality):
         encoding, places = encode_for_usage(self._tokenizer, value.texts, self._schema.max_tokens)
         kept = kept_tokens(encoding, self._schema.max_tokens)
         row = self._row(encoding, kept)
-        return EncodedText(
-            row, encoding, places=places, kept=kept, texts=value.texts, tokenizer=self._tokenizer
-        )
+        return EncodedText(row, encoding, places=places, kept=kept, texts=value.texts, tokenizer=self._tokenizer)
 
     def encode_all(self, values: Sequence[ModelInput]) -> list[EncodedText] | None:
         """Tokenise several texts; None when something is wrong with one."""

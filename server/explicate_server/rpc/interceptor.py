@@ -63,7 +63,7 @@ class Calls:
         self._settings = settings
         self._draining = False
 
-    def of_port(self, *, on_admin_port: bool = False) -> "PortHandlers":
+    def of_port(self, *, on_admin_port: bool = False) -> PortHandlers:
         """The handlers of one port, to which its services are added."""
         return PortHandlers(self, on_admin_port=on_admin_port)
 
