@@ -153,7 +153,9 @@ class Predictor:
     async def _run(self, asked: _Asked, rows: Sequence[Row]) -> NDArray[np.float64]:
         """The graph's answers to all rows, float64[rows, outputs]."""
         batcher, timings = asked.served.batcher, asked.timings
-        ticket = batcher.submit(rows, priority=asked.priority, caller=asked.caller)
+        ticket = batcher.run_at_once(rows, priority=asked.priority, caller=asked.caller)
+        if ticket is None:
+            ticket = batcher.submit(rows, priority=asked.priority, caller=asked.caller)
         try:
             in_time = await batcher.wait(ticket, timeout_s=max(0.0, asked.time_left_s - timings.total_s))
         finally:

@@ -152,7 +152,7 @@ class EncodedText:
     def _encoding(self) -> Encoding:
         """The texts once more, with the places of their tokens; a prediction goes without.
 
-        It must: to throw away what a thousand texts of 16 KiB are encoded to takes .1 s, with the interpreter to itself.
+        It must: to throw away what a thousand texts of 16 KiB are encoded to takes .1 s, with the interpreter held.
         """
         (encoding,) = _encode(self._tokenizer, self.texts)
         return encoding

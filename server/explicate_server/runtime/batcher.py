@@ -25,19 +25,16 @@ from explicate_server import tracing
 from explicate_server.errors import NotServing, Overloaded, ServerError
 from explicate_server.runtime.batch_cost import BatchCost
 from explicate_server.runtime.device_faults import DeviceLost
-from explicate_server.runtime.instance import Answer, Collate, Instance, Ran, device_lost, fault_of
+from explicate_server.runtime.instance import Answer, Collate, Instance, Ran, at_hand, device_lost, fault_of
 from explicate_server.runtime.queue import ClassStatistics, Entry, Row, Ticket
 from explicate_server.runtime.waiting_rows import SHARES, Batch, Priority, WaitingRows
-from explicate_server.shared_room import Lack, lack
 
 __all__ = ["SHARES", "Batcher", "Batchers", "Priority"]
 _log = logging.getLogger(__name__)
 # Weight of the newest batch in the running average.
 _SMOOTHING = 0.1
-# What the event loop runs itself: to hand a row of a small table over to a lane and its answer back took .3 ms of
-# processor time, four times what the model takes.
-_MOST_HERE_S = 0.0005
-_MOST_ROWS_HERE = 64
+# Of a row, until one has run.
+_ROW_S = 0.01
 
 
 class Batcher:
@@ -103,9 +100,9 @@ class Batcher:
         now_s = time.monotonic()
         with self._changed:
             if self._closed:
-                raise NotServing("MODEL_UNLOADED", "the model version is being unloaded", retry_after_s=1.0)
+                raise _unloaded("is being unloaded")
             if not self._alive:
-                raise device_lost(self._why_none)
+                raise self._none_left()
             if not admitted:
                 self._refuse_over_limit(ticket.remaining, caller, priority)
             if rows:
@@ -119,6 +116,24 @@ class Batcher:
         self._waiters[ticket] = self._loop.create_future()
         if not rows:
             self._finish([ticket])
+        return ticket
+
+    def run_at_once(self, rows: Sequence[Row], *, priority: Priority, caller: str) -> Ticket | None:
+        """The ticket of rows that were run here and now, because that takes no longer than to queue them; else None."""
+        count, longest = sum([row.count for row in rows]), max([row.length for row in rows])
+        with self._changed:
+            instance = None if self._closed or self._waiting else at_hand(self.instances, count, longest, at_once=True)
+            if instance is None:
+                return None
+            ticket = Ticket(count, self._outputs, caller)
+            batch = self._waiting.pass_by(ticket, rows, priority, self.cost)
+            instance.begin()
+        Context().run(self._run, batch, instance)  # its spans belong to no call
+        tracing.waited(ticket.arrived_s, ticket.queue_s, count)
+        with self._changed:
+            if ticket.remaining:  # its device was lost, and another one has them now
+                self._waiters[ticket] = self._loop.create_future()
+                self._changed.notify()
         return ticket
 
     def check_room(self, rows: int, *, priority: Priority, caller: str) -> None:
@@ -162,7 +177,7 @@ class Batcher:
         """Fail what still waits and end the lanes after their batches, for which it blocks; not on the event loop."""
         with self._changed:
             self._closed = True
-            left = self._fail_waiting(self._unloaded())
+            left = self._fail_waiting(_unloaded("was unloaded"))
             self._changed.notify_all()
         self._loop.call_soon_threadsafe(self._finish, left)
         for thread in self._threads:
@@ -210,10 +225,8 @@ class Batcher:
         """Devices that answer no more, with why. For any thread."""
         return {instance.name: instance.lost for instance in self.instances if instance.lost}
 
-    @property
-    def _why_none(self) -> str:
-        """Why no device is left."""
-        return "; ".join(f"{name}: {reason}" for name, reason in self.lost.items())
+    def _none_left(self) -> NotServing:
+        return device_lost("; ".join(f"{name}: {reason}" for name, reason in self.lost.items()))
 
     @property
     def waiting_tickets(self) -> int:
@@ -221,46 +234,32 @@ class Batcher:
         return len(self._waiters)
 
     def _refuse_over_limit(self, rows: int, caller: str, priority: Priority) -> None:
-        queue, most = self.queues[priority], self._max_queued_rows.get(priority)
-        held = queue.held(caller)
-        missing = None if most is None else lack(rows, held=held, taken=queue.rows, most=most)
-        if missing is None:
+        done, most = self.statistics[priority], self._max_queued_rows.get(priority)
+        if most is None:
             return
-        done = self.statistics[priority]
-        done.refused_rows += rows
-        row_s = done.busy_s / done.rows if done.rows else 0.01
-        retry_after_s = max(0.05, queue.rows * row_s)
-        if missing is Lack.SHARE:
-            detail = f"{held:,} rows of yours are waiting already; the rest is kept for others"
-            raise Overloaded("CALLER_LIMIT", detail, retry_after_s=retry_after_s)
-        raise Overloaded("QUEUE_FULL", f"{queue.rows:,} rows are waiting already", retry_after_s=retry_after_s)
+        try:
+            row_s = done.busy_s / done.rows if done.rows else _ROW_S
+            self._waiting.check_room(rows, caller, priority, most=most, row_s=row_s)
+        except Overloaded:
+            done.refused_rows += rows
+            raise
 
     def _have_run(self) -> None:
         """Let the event loop or a lane run what waits; called with the lock."""
         if self._running_here:
             return
-        if self._at_hand() is None:
+        if at_hand(self.instances, *self._waiting.size) is None:
             self._changed.notify()
             return
         self._running_here = True
         # The others that this turn of the loop lets go on have their rows in the batch. Its spans belong to no call.
         self._loop.call_soon(self._run_here, context=Context())
 
-    def _at_hand(self) -> Instance | None:
-        """An idle instance that the event loop may run what waits on, because it takes so little time."""
-        rows, length = self._waiting.size
-        if not 0 < rows <= _MOST_ROWS_HERE:
-            return None
-        for instance in self.instances:
-            if instance.runs_here and not (instance.running or instance.lost):
-                return instance if instance.cost.seconds(rows, length) <= _MOST_HERE_S else None
-        return None
-
     def _run_here(self) -> None:
         """Run what waits, unless a lane has taken it meanwhile or it has become too much."""
         with self._changed:
             self._running_here = False
-            instance = self._at_hand()
+            instance = at_hand(self.instances, *self._waiting.size)
             if instance is None or self._closed:
                 self._changed.notify()
                 return
@@ -276,9 +275,6 @@ class Batcher:
         for ticket in left:
             ticket.fault = fault
         return list(left)
-
-    def _unloaded(self) -> NotServing:
-        return NotServing("MODEL_UNLOADED", "the model version was unloaded", retry_after_s=1.0)
 
     # The batcher's own threads from here on.
 
@@ -338,7 +334,7 @@ class Batcher:
             instance.lost = reason
             _log.error("%s: %s answers no more: %s", self._name, instance.name, reason)
         self._changed.notify_all()
-        return [] if self._alive else self._fail_waiting(device_lost(self._why_none))
+        return [] if self._alive else self._fail_waiting(self._none_left())
 
     def _run_again(self, batch: Batch, ran: Ran) -> list[tuple[Entry, Answer]]:
         """Queue what a lost device had, if another can take it; returns the entries that have an answer.
@@ -384,6 +380,10 @@ class Batcher:
             future = self._waiters.pop(ticket, None)
             if future is not None:
                 _release(future)
+
+
+def _unloaded(what: str) -> NotServing:
+    return NotServing("MODEL_UNLOADED", f"the model version {what}", retry_after_s=1.0)
 
 
 def _release(future: "asyncio.Future[None]") -> None:

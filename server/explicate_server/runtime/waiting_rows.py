@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 
+from explicate_server.errors import Overloaded
 from explicate_server.runtime.batch_cost import BatchCost
-from explicate_server.runtime.queue import Entry, RowQueue, Ticket, rows_in
+from explicate_server.runtime.queue import Entry, Row, RowQueue, Ticket, rows_in
 from explicate_server.runtime.turns import FairShares, Turns
+from explicate_server.shared_room import Lack, lack
 
 
 class Priority(IntEnum):
@@ -52,7 +54,7 @@ class WaitingRows:
 
     def __bool__(self) -> bool:
         """Whether there are any."""
-        return any([queue.rows for queue in self.queues.values()])
+        return any(queue.rows for queue in self.queues.values())
 
     @property
     def size(self) -> tuple[int, int]:
@@ -60,6 +62,22 @@ class WaitingRows:
         waiting = [queue for queue in self.queues.values() if queue.rows]
         rows = sum([queue.rows for queue in waiting])
         return rows, sum([queue.tokens for queue in waiting]) // max(1, rows)
+
+    def check_room(self, rows: int, caller: str, priority: Priority, *, most: int, row_s: float) -> None:
+        """Refuse more rows of a caller than a class has room for, of ``most`` in all; each takes the model so long.
+
+        Raises:
+            Overloaded: the queue cannot take them all, or the caller has its share of it.
+        """
+        queue = self.queues[priority]
+        held = queue.held(caller)
+        missing = lack(rows, held=held, taken=queue.rows, most=most)
+        retry_after_s = max(0.05, queue.rows * row_s)
+        if missing is Lack.SHARE:
+            detail = f"{held:,} rows of yours are waiting already; the rest is kept for others"
+            raise Overloaded("CALLER_LIMIT", detail, retry_after_s=retry_after_s)
+        if missing:
+            raise Overloaded("QUEUE_FULL", f"{queue.rows:,} rows are waiting already", retry_after_s=retry_after_s)
 
     def take(self, most_rows_of: BatchCost, cost: BatchCost) -> Batch:
         """The next batch, for a device on which batches cost ``most_rows_of``; shares and turns are counted in
@@ -75,6 +93,18 @@ class WaitingRows:
         batch = Batch(priority, queue.take(turns, most_rows_of.most_rows))
         waiting = [priority for priority, queue in self.queues.items() if queue.rows]
         self._shares.charge(priority, cost.seconds(batch.rows, batch.length), waiting=waiting)
+        self._charge(batch, cost)
+        return batch
+
+    def pass_by(self, ticket: Ticket, rows: Sequence[Row], priority: Priority, cost: BatchCost) -> Batch:
+        """A batch of rows that do not wait, because nothing does; its caller and class pay for it as for any."""
+        entries, index = [], 0
+        for row in rows:
+            entries.append(Entry(0, ticket, index, row, ticket.arrived_s))
+            index += row.count
+        batch = Batch(priority, entries)
+        self.turns.come(ticket.caller)
+        self._shares.charge(priority, cost.seconds(batch.rows, batch.length), waiting=())
         self._charge(batch, cost)
         return batch
 

@@ -44,7 +44,7 @@ def held() -> Iterator[tuple[Pool, threading.Event]]:
 def test_who_had_less_of_the_threads_goes_next(
     held: tuple[Pool, threading.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Taken in turns by count, a crowd with long steps would have as much more of the threads as its steps are longer."""
+    """Taken in turns by count, long steps would have as much more of the threads as they are longer."""
     pool, gate = held
     steps = Steps(pool)
     monkeypatch.setattr(workers, "time", SimpleNamespace(monotonic=lambda: steps.now_s))
