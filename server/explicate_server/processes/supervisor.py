@@ -123,19 +123,20 @@ class Supervisor:
     async def _end(self, ending: Ending, keeping: dict[int, asyncio.Task[None]]) -> None:
         """Have all finish their calls, side by side, and wait for them."""
         self._ending = True
-        passing_on = asyncio.create_task(self._force_when(ending.force))
-        await asyncio.gather(*(child.tell("drain") for child in self.children))
+        # One that hangs does not answer; it has its time, and is killed.
+        telling = [asyncio.create_task(child.tell("drain")) for child in self.children]
+        telling.append(asyncio.create_task(self._force_when(ending.force)))
         running = [task for number, task in keeping.items() if number in self._children]
         if running:
             await asyncio.wait(running, timeout=self._settings.drain_s + _LAST_S)
         for child in self.children:
             _log.error("process %d does not end; it is killed", child.number)
             child.kill()
-            self._exit_code = self._exit_code or 1
-        passing_on.cancel()
-        for task in keeping.values():
+        if self._children:
+            await asyncio.wait(running)
+        for task in (*telling, *keeping.values()):
             task.cancel()
-        await asyncio.gather(passing_on, *keeping.values(), return_exceptions=True)
+        await asyncio.gather(*telling, *keeping.values(), return_exceptions=True)
 
     async def _force_when(self, force: asyncio.Event) -> None:
         await force.wait()
@@ -150,7 +151,7 @@ class Supervisor:
             code = await child.run()
             await self._left(child)
             if self._ending:
-                self._exit_code = self._exit_code or abs(code)
+                self._exit_code = self._exit_code or int(code != 0)
                 return
             pause_s = self._note_end(child, code)
             if pause_s is None:
