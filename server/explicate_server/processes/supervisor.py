@@ -92,6 +92,7 @@ class Supervisor:
         self._serving = asyncio.Event()
         self._failed = asyncio.Event()
         self._failure: Exception | None = None
+        self._settling: set[asyncio.Task[None]] = set()
         self._short_lives = 0
         self._ending = False
         self._exit_code = 0
@@ -163,7 +164,10 @@ class Supervisor:
         del self._children[child.number]
         for tell in self.ended:
             tell(child.number)
-        await self._agreement.left(child)
+        # Another one has to load what the label file says, perhaps; the next one does not wait for that.
+        settling = asyncio.create_task(self._agreement.left(child))
+        self._settling.add(settling)
+        settling.add_done_callback(self._settling.discard)
         await self._share_health()
 
     def _note_end(self, child: Child, code: int) -> float | None:
