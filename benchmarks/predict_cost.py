@@ -80,9 +80,7 @@ async def cost(server: Measured, requests: Sequence[messages.PredictRequest], ca
         await asyncio.gather(*(caller(stub) for _ in range(callers)))
         elapsed_s = time.perf_counter() - started_s
     each_ms = 1e3 / len(requests)
-    return Cost(
-        each_ms * (server.cpu_s() - cpu_s), each_ms * (server.loop_s() - loop_s), len(requests) / elapsed_s
-    )
+    return Cost(each_ms * (server.cpu_s() - cpu_s), each_ms * (server.loop_s() - loop_s), len(requests) / elapsed_s)
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """A fleet of servers and the scorers that send it rows, as discrete events: an event is a call of rows.
 
 Scorers read shards, each part by part, and keep a window of calls in flight that grows by one a window of answers and
-halves when all servers that were asked refuse (AIMD). A server computes calls in the order they came with all its cores,
-and refuses one for whose rows its queue has no room. Servers die with what they hold and come back; scorers die with
-every part that is not written, and go on after the written ones; some servers are slow.
+halves when all servers that were asked refuse (AIMD). A server computes calls in the order they came with all its
+cores, and refuses one for whose rows its queue has no room. Servers die with what they hold and come back; scorers die
+with every part that is not written, and go on after the written ones; some servers are slow.
 
 Checked at the end of every run: each row was written once, and the servers' work is that of the rows that were written
 plus what was lost with those who died.
@@ -14,7 +14,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 # Servers that a call asks before its scorer backs off, and calls of one scorer in flight at most.
@@ -52,7 +52,7 @@ class Fleet:
     servers: int = 100
     cores: int = 4
     predict_s: float = 20e-6
-    explain_s: float = 5e-3
+    explain_s: float = 0.15
     explained: float = 0.02
     scorer_s: float = 4e-6
     write_s: float = 0.02
@@ -93,7 +93,9 @@ class Outcome:
 
     Attributes:
         seconds, ideal_s: how long it took, and how long with every core busy all the time.
-        shard_ends_s: when each shard was written.
+        end_s: from when on a scorer had no shard left to take; ``end_work_s`` is what servers had worked by then.
+        core_speed: cores of all servers, slow ones as what they are worth.
+        shards_done: how many are written.
         written_rows: rows in written parts.
         work_s: core seconds that servers worked; ``useful_s`` of them for rows that were written, the others lost.
         calls, refusals: calls that were sent, and servers that refused one.
@@ -102,7 +104,10 @@ class Outcome:
 
     seconds: float = 0.0
     ideal_s: float = 0.0
-    shard_ends_s: list[float] = field(default_factory=list)
+    end_s: float = math.inf
+    end_work_s: float = 0.0
+    core_speed: float = 0.0
+    shards_done: int = 0
     written_rows: int = 0
     work_s: float = 0.0
     useful_s: float = 0.0
@@ -121,13 +126,13 @@ class Outcome:
 
     @property
     def slowest(self) -> float:
-        """Part of the whole time after 95 % of the shards were written: what the slowest add."""
-        ends = sorted(self.shard_ends_s)
-        return 1 - ends[math.ceil(0.95 * len(ends)) - 1] / self.seconds
+        """Part of the whole time that the last shards add: what the end took beyond its work on all cores."""
+        work_s = self.work_s - self.end_work_s
+        return max(0.0, self.seconds - self.end_s - work_s / self.core_speed) / self.seconds
 
 
 class WrongRows(AssertionError):
-    """A row was lost or written twice, or work is not accounted for: the protocol, or the simulation of it, is wrong."""
+    """A row was lost or written twice, or work is not accounted for: the protocol or its simulation is wrong."""
 
 
 class Part:
@@ -144,7 +149,19 @@ class Part:
 class Scorer:
     """A pod that scores one shard after the other. Answers for an earlier ``life`` are nobody's."""
 
-    __slots__ = ("again", "free_s", "held", "in_flight", "life", "open", "parts", "resting", "shard", "successes", "window")
+    __slots__ = (
+        "again",
+        "free_s",
+        "held",
+        "in_flight",
+        "life",
+        "open",
+        "parts",
+        "resting",
+        "shard",
+        "successes",
+        "window",
+    )
 
     def __init__(self) -> None:
         self.life = 0
@@ -203,7 +220,8 @@ class Simulation:
         self._parts = math.ceil(fleet.rows / fleet.part_rows)
         self._writes = bytearray(self._parts)
         self._shards = deque(range(fleet.shards))
-        self.outcome = Outcome(ideal_s=fleet.rows * fleet.row_s / sum(each.speed for each in self._servers))
+        core_speed = sum(each.speed for each in self._servers)
+        self.outcome = Outcome(ideal_s=fleet.rows * fleet.row_s / core_speed, core_speed=core_speed)
 
     def run(self) -> Outcome:
         """Until every shard is written. Raises WrongRows, or ValueError for a run that does not end."""
@@ -212,7 +230,7 @@ class Simulation:
         for scorer in self._scorers:
             self._plan_death(self._fleet.scorer_mtbf_s, self._scorer_dies, scorer)
             self._take_shard(scorer)
-        while len(self.outcome.shard_ends_s) < self._fleet.shards:
+        while self.outcome.shards_done < self._fleet.shards:
             if not self._events or self._now_s > _NEVER * self.outcome.ideal_s:
                 raise ValueError("it does not end: its parts take longer than its scorers or servers live")
             self._now_s, _, happen, about = heapq.heappop(self._events)
@@ -243,13 +261,15 @@ class Simulation:
     def _take_shard(self, scorer: Scorer) -> None:
         scorer.shard = self._shards.popleft() if self._shards else -1
         if scorer.shard < 0:
+            if math.isinf(self.outcome.end_s):
+                self.outcome.end_s, self.outcome.end_work_s = self._now_s, self.outcome.work_s
             return
         of = self._fleet.shards
         scorer.parts = deque(range(scorer.shard * self._parts // of, (scorer.shard + 1) * self._parts // of))
         self._go_on(scorer)
 
     def _go_on(self, scorer: Scorer) -> None:
-        """Fill the window, each call once the scorer's core has made it; take the next shard when this one is written."""
+        """Fill the window, each call once the scorer's core has made it; take the next shard when this is written."""
         fleet = self._fleet
         while not scorer.resting and scorer.in_flight < int(scorer.window):
             taken = self._next_rows(scorer)
@@ -262,7 +282,7 @@ class Simulation:
             self._plan(scorer.free_s - self._now_s + fleet.call_s, self._send, Call(scorer, part, rows, cost_s))
         self.outcome.most_rows_held = max(self.outcome.most_rows_held, scorer.held)
         if scorer.shard >= 0 and not scorer.open and not scorer.parts:
-            self.outcome.shard_ends_s.append(self._now_s)
+            self.outcome.shards_done += 1
             self._take_shard(scorer)
 
     def _next_rows(self, scorer: Scorer) -> tuple[Part, int] | None:

@@ -127,6 +127,7 @@ class TableColumns:
             )
             for column, place, number in zip(schema.columns, places, is_number, strict=True)
         )
+        self._by_place = sorted(self.all, key=lambda column: column.place)
         self.by_name = {column.name: column for column in self.all}
         self.numbers = int(is_number.sum())
         self.category_counts = tuple(len(column.codes) for column in self.all if column.codes is not None)
@@ -155,10 +156,7 @@ class TableColumns:
 
     def row_of(self, cells: Mapping[str, CellValue]) -> NDArray[np.float64]:
         """The model row float64[columns] of cells that have no problem; raises CellError for others."""
-        row = [0.0] * len(self.all)
-        for column in self.all:
-            row[column.place] = column.number_of(cells[column.name])
-        return np.array(row)
+        return np.array([column.number_of(cells[column.name]) for column in self._by_place])
 
     def rows_of(self, rows: Sequence[Mapping[str, CellValue]]) -> NDArray[np.float64] | None:
         """Model rows float64[rows, columns], a column at a time; None when a row or a value has a problem."""

@@ -34,7 +34,7 @@ def lack(places: int, *, held: int, taken: int, most: int) -> Lack | None:
 
 
 class SharedRoom:
-    """Single places, each taken for as long as a block lasts. Not thread-safe.
+    """Single places. Not thread-safe.
 
     Attributes:
         most: how many there are.
@@ -56,13 +56,21 @@ class SharedRoom:
 
     @contextmanager
     def place(self, caller: str) -> Iterator[None]:
-        """Take a place; `lack` said that there is one."""
-        self.taken += 1
-        self._held[caller] += 1
+        """Take a place for as long as the block lasts; `lack` said that there is one."""
+        self.take(caller)
         try:
             yield
         finally:
-            self.taken -= 1
-            self._held[caller] -= 1
-            if not self._held[caller]:
-                del self._held[caller]
+            self.give_back(caller)
+
+    def take(self, caller: str) -> None:
+        """Take a place; `lack` said that there is one."""
+        self.taken += 1
+        self._held[caller] += 1
+
+    def give_back(self, caller: str) -> None:
+        """Give back a place that was taken."""
+        self.taken -= 1
+        self._held[caller] -= 1
+        if not self._held[caller]:
+            del self._held[caller]

@@ -52,8 +52,9 @@ class Span(NoSpan):
         self._span.end()
 
 
-_NO_SPAN = NoSpan()
-_NOTHING: AbstractContextManager[NoSpan] = nullcontext(_NO_SPAN)
+NO_SPAN = NoSpan()
+"""The one of what is not traced."""
+_NOTHING: AbstractContextManager[NoSpan] = nullcontext(NO_SPAN)
 
 
 class _Tracer:
@@ -144,7 +145,7 @@ def uninstall() -> None:
 
 def call(method: str, metadata: Iterable[tuple[str, Any]] | None) -> NoSpan:
     """The span of a call, which goes on with the trace of the caller's ``traceparent``; current until the task ends."""
-    return _NO_SPAN if _tracer is None else _tracer.call(method, metadata or ())
+    return NO_SPAN if _tracer is None else _tracer.call(method, metadata or ())
 
 
 def span(name: str, **attributes: Attribute) -> AbstractContextManager[NoSpan]:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from explicate_bundle.repository import PassedOver, in_words, list_models, list_versions
@@ -129,7 +129,6 @@ class ModelRegistry:
             await self.lifecycle.peers.tell(entry)
         self.forget_without_versions(entry)
 
-    @contextmanager
     def lease(
         self,
         model: str,
@@ -137,8 +136,8 @@ class ModelRegistry:
         version: int | None = None,
         label: str | None = None,
         inputs_digest: Callable[[], bytes] | None = None,
-    ) -> Iterator[ServedModel]:
-        """The version that answers a request, held for as long as the request lasts.
+    ) -> AbstractContextManager[ServedModel]:
+        """The version that answers a request, held for as long as the block lasts.
 
         ``inputs_digest`` gives the SHA-256 of its inputs, by which the canary's share is told; it is asked only where
         neither a version nor a label is named and the canary has a share.
@@ -150,8 +149,7 @@ class ModelRegistry:
         """
         if version is None and label is None and inputs_digest is not None and self._is_canarys(model, inputs_digest):
             label = CANARY
-        with self._serving(self.find(model, version=version, label=label)).lease() as served:
-            yield served
+        return self._serving(self.find(model, version=version, label=label)).lease()
 
     def find(self, model: str, *, version: int | None = None, label: str | None = None) -> VersionRecord:
         """The record of a version in any state.

@@ -125,6 +125,16 @@ class ServedModel:
             if not self.leases:
                 self.idle.set()
 
+    @cached_property
+    def name(self) -> str:
+        """Of the model."""
+        return self.bundle.manifest.model
+
+    @cached_property
+    def version(self) -> int:
+        """Its number."""
+        return self.bundle.manifest.version
+
     @property
     def runtime(self) -> Runtime:
         """The session on the first device; the others are in the same runtime and precision."""

@@ -154,13 +154,13 @@ def _cell(value: CellValue) -> table_messages.Cell:
 
 def model_version(served: ServedModel) -> inference_messages.ModelVersion:
     """What answers."""
-    manifest = served.bundle.manifest
+    runtime = served.runtime
     return inference_messages.ModelVersion(
-        model=manifest.model,
-        version=manifest.version,
+        model=served.name,
+        version=served.version,
         bundle_digest=served.bundle.digest,
-        runtime=served.runtime.name,
-        precision=served.runtime.precision,
+        runtime=runtime.name,
+        precision=runtime.precision,
     )
 
 
@@ -172,11 +172,15 @@ def predict_response(served: ServedModel, answer: PredictAnswer) -> inference_me
         raw, encoded = answer.answers[rows].tolist(), answer.encoded[rows]
         return [_prediction(served, *of_row) for of_row in zip(raw, scores[rows].tolist(), encoded, strict=True)]
 
+    told = {"model": model_version(served), "timing": timing_message(answer.timings)}
+    most = SLICE_NUMBERS // scores.shape[1]
+    if len(scores) <= most:
+        return inference_messages.PredictResponse(predictions=predictions(slice(None)), **told)
     return in_slices(
         len(scores),
-        SLICE_NUMBERS // scores.shape[1],
+        most,
         lambda rows: inference_messages.PredictResponse(predictions=predictions(rows)),
-        inference_messages.PredictResponse(model=model_version(served), timing=timing_message(answer.timings)),
+        inference_messages.PredictResponse(**told),
     )
 
 
@@ -221,18 +225,14 @@ def _prediction(
     served: ServedModel, raw: Sequence[float], scores: Sequence[float], encoded: EncodedInput
 ) -> inference_messages.Prediction:
     """A prediction from the graph's own answer and its values or probabilities."""
+    # The one field of the outcome that the kind of model has.
+    told = _OUTCOMES[served.scales.objective.answer](served.labels, raw, scores)
     usage = encoded.usage
-    return inference_messages.Prediction(
-        **_outcome(served, raw, scores),
-        text_usage=_text_usage(usage) if isinstance(usage, TextUsage) else None,
-        image_usage=_image_usage(usage) if isinstance(usage, ImageUsage) else None,
-        unknown_category_columns=encoded.unknown_category_columns,
-    )
-
-
-def _outcome(served: ServedModel, raw: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
-    """The one field of the outcome that the kind of model has."""
-    return _OUTCOMES[served.bundle.kind.predicts.answer](served.labels, raw, scores)
+    if isinstance(usage, TextUsage):
+        told["text_usage"] = _text_usage(usage)
+    elif isinstance(usage, ImageUsage):
+        told["image_usage"] = _image_usage(usage)
+    return inference_messages.Prediction(**told, unknown_category_columns=encoded.unknown_category_columns)
 
 
 def _classification(labels: Sequence[str], logits: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:

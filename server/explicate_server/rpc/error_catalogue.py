@@ -145,22 +145,10 @@ async def abort_with(
 ) -> None:
     """End a call with the status of an error; ``metadata`` goes along, and the challenge of a refused caller."""
     answer = rpc_status.to_status(to_status(error, request_id))
-    metadata = (*metadata, *push_back(answer.code, error))
     if isinstance(error, AccessDenied) and error.challenge:
         metadata = (*metadata, ("www-authenticate", error.challenge))
     metadata = (*metadata, *push_back(error))
     await context.abort(answer.code, answer.details, (*(answer.trailing_metadata or ()), *metadata))
-
-
-def push_back(code: grpc.StatusCode, error: BaseException) -> tuple[tuple[str, str], ...]:
-    """For clients and proxies that repeat calls by their code alone: after how many milliseconds; -1 for never.
-
-    https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback
-    """
-    if code not in (_C.RESOURCE_EXHAUSTED, _C.UNAVAILABLE):
-        return ()
-    after_s = error.retry_after_s if isinstance(error, Overloaded | NotServing) else None
-    return (("grpc-retry-pushback-ms", "-1" if after_s is None else str(round(after_s * 1e3))),)
 
 
 def _clip(text: str, most_bytes: int = _MAX_TEXT_BYTES) -> str:

@@ -165,7 +165,7 @@ class InferenceServicer(services.InferenceServiceServicer):
     def _lease(self, reference: messages.ModelRef, digest: InputsDigest) -> Iterator[ServedModel]:
         """The version that answers, written into the record of the call."""
         with self._registry.lease(**_reference(reference), inputs_digest=digest) as served:
-            note_version(served.bundle.manifest.model, served.bundle.manifest.version)
+            note_version(served.name, served.version)
             yield served
 
     def _is_shadowed(self, served: ServedModel, reference: messages.ModelRef, digest: InputsDigest) -> bool:

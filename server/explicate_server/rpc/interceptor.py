@@ -8,8 +8,8 @@ from __future__ import annotations  # grpcio's handler class takes type argument
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -21,8 +21,8 @@ from explicate_server.call_record import CallRecord, current_call, request_id_of
 from explicate_server.errors import InvalidRequest, NotServing, ServerError
 from explicate_server.inference.admission import caller_of
 from explicate_server.rpc.error_catalogue import abort_with, is_internal
-from explicate_server.rpc.message_bytes import Reader
-from explicate_server.rpc.reception import Context, Reception, is_own
+from explicate_server.rpc.message_bytes import MOST_INLINE_BYTES, Reader
+from explicate_server.rpc.reception import Context, InFlight, Metadata, Reception, is_own
 from explicate_server.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ _LAST_WRITE_S = 0.5
 _MOST_LOGGED = 16384
 # What calls that the server does not have are counted as: callers must not make up labels of metrics.
 UNKNOWN_METHOD = "unknown"
-_Continuation = Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]]
+_OK = grpc.StatusCode.OK.name
+_Respond = Callable[[Any, CallRecord, Context], Awaitable[bytes | None]]
 
 
 class Calls:
@@ -62,9 +63,9 @@ class Calls:
         self._settings = settings
         self._draining = False
 
-    def interceptor(self, *, on_admin_port: bool = False) -> grpc.aio.ServerInterceptor:
-        """What wraps the calls of one port."""
-        return _PortInterceptor(self, on_admin_port=on_admin_port)
+    def of_port(self, *, on_admin_port: bool = False) -> "PortHandlers":
+        """The handlers of one port, to which its services are added."""
+        return PortHandlers(self, on_admin_port=on_admin_port)
 
     async def drain(self, timeout_s: float) -> bool:
         """Refuse new calls and wait for the accepted ones; whether all finished within ``timeout_s``."""
@@ -83,44 +84,57 @@ class Calls:
     def handler(self, handler: Any, method: str, *, on_admin_port: bool) -> grpc.RpcMethodHandler[Any, Any]:
         """A handler that does the same after the reception; ``method`` is ``package.Service/Method``."""
         if handler.response_streaming:
-            return grpc.stream_stream_rpc_method_handler(self._stream(handler, method, on_admin_port))
-        return grpc.stream_unary_rpc_method_handler(self._unary(handler, method, on_admin_port))
+            call = self._wrapped(self._answer_all, handler, method, on_admin_port)
+            return grpc.stream_stream_rpc_method_handler(call)
+        return grpc.stream_unary_rpc_method_handler(self._wrapped(self._answer, handler, method, on_admin_port))
 
     def refusal(self, method: str) -> grpc.RpcMethodHandler[Any, Any]:
         """A handler for a method that does not exist. A stream of requests fits calls of all kinds; none is read."""
 
-        async def call(_: AsyncIterator[bytes], context: Context) -> None:
-            with self._recorded(UNKNOWN_METHOD, context) as record:
-                await _abort(context, ServerError("UNKNOWN_CALL", f"{method!r} is not one"), record)
+        async def refuse(_: Any, record: CallRecord, context: Context) -> bytes:
+            raise ServerError("UNKNOWN_CALL", f"{method!r} is not one")
 
+        call = self._wrapped(refuse, None, UNKNOWN_METHOD, on_admin_port=False)
         return grpc.stream_stream_rpc_method_handler(call)
 
-    def _unary(
-        self, handler: Any, method: str, on_admin_port: bool
-    ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[bytes]]:
-        async def call(_: AsyncIterator[bytes], context: Context) -> bytes:
-            with self._recorded(method, context) as record:
+    def _wrapped(
+        self, respond: _Respond, handler: Any, method: str, on_admin_port: bool
+    ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Any]]:
+        """A call of a method: ``respond`` gives its answer, or sends its answers, once it is let in."""
+
+        async def call(_: AsyncIterator[bytes], context: Context) -> bytes | None:
+            metadata = context.invocation_metadata() or ()
+            record = _record(method, metadata, context)
+            span = tracing.call(method, metadata) if is_own(method) else tracing.NO_SPAN
+            code = ""
+            try:
                 try:
-                    with self._admitted(record, context, on_admin_port):
-                        return await self._answer(handler, record, context)
+                    place = self._let_in(record, metadata, on_admin_port)
+                    try:
+                        answer = await respond(handler, record, context)
+                    finally:
+                        place.leave(record)
                 except Exception as error:
                     await _abort(context, error, record)
                     raise
+                code = _OK
+                return answer
+            finally:
+                code = code or _how_it_ended(record, context).name
+                span.set(request_id=record.request_id, model=record.model, version=record.version, code=code)
+                span.end(failed=code != _OK)
+                self._ended(record, code)
 
         return call
 
-    def _stream(
-        self, handler: Any, method: str, on_admin_port: bool
-    ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[None]]:
-        async def call(_: AsyncIterator[bytes], context: Context) -> None:
-            with self._recorded(method, context) as record:
-                try:
-                    with self._admitted(record, context, on_admin_port):
-                        await self._answer_all(handler, record, context)
-                except Exception as error:
-                    await _abort(context, error, record)
+    def _let_in(self, record: CallRecord, metadata: Metadata, on_admin_port: bool) -> InFlight:
+        """Where the call has a place now, and leaves it at its end.
 
-        return call
+        Raises NotServing while the server drains, and whatever the reception refuses a call for.
+        """
+        if self._draining and is_own(record.method):
+            raise NotServing("DRAINING", "try another server", retry_after_s=1.0)
+        return self.reception.let_in(record, metadata, on_admin_port=on_admin_port)
 
     # The frames of these two hold the request, those above must not: see `_forget_frames`.
 
@@ -138,32 +152,6 @@ class Calls:
         ):
             async for answer in answers:
                 await self._send(record, context, self._encode(handler, answer))
-
-    @contextmanager
-    def _recorded(self, method: str, context: Context) -> Iterator[CallRecord]:
-        """The record of a call for as long as it lasts; its request id also goes back to the caller."""
-        given = dict(context.invocation_metadata() or ()).get(REQUEST_ID_KEY)
-        record = CallRecord(request_id_of(given), method, peer=context.peer(), caller=caller_of(context.peer()))
-        current_call.set(record)  # each call runs in a task, and so in a context, of its own
-        context.set_trailing_metadata(((REQUEST_ID_KEY, record.request_id),))
-        span = tracing.call(method, context.invocation_metadata()) if is_own(method) else tracing.NoSpan()
-        code = ""
-        try:
-            yield record
-            code = grpc.StatusCode.OK.name
-        finally:
-            code = code or _how_it_ended(record, context).name
-            span.set(request_id=record.request_id, model=record.model, version=record.version, code=code)
-            span.end(failed=code != grpc.StatusCode.OK.name)
-            self._ended(record, code)
-
-    @contextmanager
-    def _admitted(self, record: CallRecord, context: Context, on_admin_port: bool) -> Iterator[None]:
-        """Raises NotServing while the server drains, and whatever the reception refuses a call for."""
-        if self._draining and is_own(record.method):
-            raise NotServing("DRAINING", "try another server", retry_after_s=1.0)
-        with self.reception.admitted(record, context, on_admin_port=on_admin_port):
-            yield
 
     @asynccontextmanager
     async def _received(self, handler: Any, record: CallRecord, context: Context) -> AsyncIterator[Any]:
@@ -185,7 +173,10 @@ class Calls:
             InvalidRequest: the bytes are no such message, or show that it is over a limit.
         """
         try:
-            message = await self._reader.read(handler.request_deserializer, request)
+            if len(request) <= MOST_INLINE_BYTES:
+                message: Message = handler.request_deserializer(request)
+            else:
+                message = await self._reader.read(handler.request_deserializer, request)
         except (DecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest([], reason="MALFORMED_MESSAGE") from error
         if self._settings.log_inputs:
@@ -223,25 +214,49 @@ class Calls:
             raise ServerError("ANSWER_NOT_READ", f"{within_s:.3g} s were not enough to send it") from None
 
 
-class _PortInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps each method of one port once. Two ports have different handlers for one method, or none."""
+class PortHandlers(grpc.GenericRpcHandler):
+    """The methods of one port, each wrapped once. Two ports have different handlers for one method, or none.
+
+    In the place of an interceptor, which costs two coroutines a call. Generated code adds services to it as to a
+    server.
+    """
 
     def __init__(self, calls: Calls, *, on_admin_port: bool) -> None:
         self._calls = calls
         self._on_admin_port = on_admin_port
+        self._services: list[grpc.GenericRpcHandler] = []
         self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
-    async def intercept_service(
-        self, continuation: _Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[Any, Any]:
-        """gRPC's hook."""
-        method = handler_call_details.method.removeprefix("/")
-        if method not in self._handlers:
-            handler = await continuation(handler_call_details)
+    def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """Add services."""
+        self._services.extend(handlers)
+
+    def add_registered_method_handlers(self, service: str, handlers: Any) -> None:
+        """Do nothing: they are among the generic ones too. Where methods are registered, each call that comes has
+        grpc.aio look at all of them.
+        """
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+        """gRPC's hook: the handler of a method."""
+        name = handler_call_details.method
+        if name not in self._handlers:
+            method = name.removeprefix("/")
+            found = (each.service(handler_call_details) for each in self._services)
+            handler = next(filter(None, found), None)
             if handler is None:
                 return self._calls.refusal(method)
-            self._handlers[method] = self._calls.handler(handler, method, on_admin_port=self._on_admin_port)
-        return self._handlers[method]
+            self._handlers[name] = self._calls.handler(handler, method, on_admin_port=self._on_admin_port)
+        return self._handlers[name]
+
+
+def _record(method: str, metadata: Metadata, context: Context) -> CallRecord:
+    """The record of the call that begins; its request id also goes back to the caller."""
+    given = next((value for key, value in metadata if key == REQUEST_ID_KEY), None)
+    peer = context.peer()
+    record = CallRecord(request_id_of(given), method, peer=peer, caller=caller_of(peer))
+    current_call.set(record)  # each call runs in a task, and so in a context, of its own
+    context.set_trailing_metadata(((REQUEST_ID_KEY, record.request_id),))
+    return record
 
 
 async def _abort(context: Context, error: Exception, record: CallRecord) -> None:

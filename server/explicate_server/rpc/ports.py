@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format
@@ -24,7 +25,7 @@ from explicate.v1 import inference_service_pb2_grpc, model_service_pb2_grpc
 from explicate_server.address import Address, AddressInUseError, parse_address
 from explicate_server.rpc.health_service import HEALTH, INFERENCE, MODELS, HealthReport
 from explicate_server.rpc.inference_service import InferenceServicer
-from explicate_server.rpc.interceptor import Calls
+from explicate_server.rpc.interceptor import Calls, PortHandlers
 from explicate_server.rpc.model_service import ModelServicer
 from explicate_server.security.access import exposure
 from explicate_server.security.tokens import Reloaded, check_rights
@@ -33,7 +34,7 @@ from explicate_server.settings import Settings
 _SERVICE = "grpc.reflection.v1.ServerReflection"
 
 
-def add_reflection(server: grpc.aio.Server, names: Iterable[str]) -> None:
+def add_reflection(server: PortHandlers, names: Iterable[str]) -> None:
     """Serve reflection of the services of these names, and of itself."""
     _describe_v1()
     servicer = reflection.aio.ReflectionServicer([*names, _SERVICE, reflection.SERVICE_NAME])
@@ -126,14 +127,15 @@ class Ports:
 
     def __init__(self, settings: Settings, services: Services, calls: Calls) -> None:
         self._settings = settings
-        self._server = grpc.aio.server(interceptors=[calls.interceptor()], options=_options(settings))
-        inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(services.inference, self._server)
-        _add_services(self._server, services, own=[INFERENCE, MODELS])
+        handlers: Any = calls.of_port()  # generated code adds services to it as to a server
+        inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(services.inference, handlers)
+        _add_services(handlers, services, own=[INFERENCE, MODELS])
+        self._server = grpc.aio.server(handlers=[handlers], options=_options(settings))
         self._admin_server: grpc.aio.Server | None = None
         if settings.admin_listen:
-            own = calls.interceptor(on_admin_port=True)
-            self._admin_server = grpc.aio.server(interceptors=[own], options=_options(settings))
-            _add_services(self._admin_server, services, own=[MODELS])
+            handlers = calls.of_port(on_admin_port=True)
+            _add_services(handlers, services, own=[MODELS])
+            self._admin_server = grpc.aio.server(handlers=[handlers], options=_options(settings))
         self.address = parse_address(settings.listen)
         self.admin_address: Address | None = None
 
@@ -171,7 +173,7 @@ class Ports:
         await self._server.stop(grace_s)
 
 
-def _add_services(server: grpc.aio.Server, services: Services, *, own: list[str]) -> None:
+def _add_services(server: Any, services: Services, *, own: list[str]) -> None:
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(services.models, server)
     health_pb2_grpc.add_HealthServicer_to_server(services.health, server)
     add_reflection(server, [*own, HEALTH])

@@ -6,8 +6,7 @@ is received, and a sender that never finishes cannot hold a place for ever.
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -22,6 +21,7 @@ from explicate_server.shared_room import Lack, SharedRoom
 OWN_SERVICES = "explicate."
 AUTHORIZATION_KEY = "authorization"
 Context = grpc.aio.ServicerContext[Any, Any]
+Metadata = Sequence[tuple[str, Any]]
 _RETRY_AFTER_S = 1.0
 # Calls of health and reflection in progress. A watch takes about 30 kB, and every channel of a client that balances by
 # health holds one.
@@ -49,24 +49,22 @@ class Reception:
         self.foreign = InFlight(_MOST_FOREIGN // settings.processes)
         """Calls of health and reflection, which may go on for ever."""
 
-    @contextmanager
-    def admitted(self, record: CallRecord, context: Context, *, on_admin_port: bool) -> Iterator[None]:
-        """Let a call in for as long as the block lasts, and write down whose token it brought.
+    def let_in(self, record: CallRecord, metadata: Metadata, *, on_admin_port: bool) -> "InFlight":
+        """Let a call in, and write down whose token it brought; where it has a place until it leaves that.
 
         Raises:
             AccessDenied: it has no token with the right, or came to the wrong port.
             Overloaded: too many calls are in progress, or too many of them are the caller's.
         """
         try:
-            given = authorizations(context.invocation_metadata())
-            name = self._access.check(record.method, given, on_admin_port=on_admin_port)
+            name = self._access.check(record.method, authorizations(metadata), on_admin_port=on_admin_port)
         except AccessDenied as error:
             record.caller = caller_key(error.token_name, record.caller)
             raise
         record.caller = caller_key(name, record.caller)
         calls = self.own if is_own(record.method) else self.foreign
-        with calls.one_of(counted_as(record.caller)):
-            yield
+        calls.enter(record)
+        return calls
 
     async def receive(self, record: CallRecord, context: Context) -> bytes:
         """The bytes of the request of a call that has one.
@@ -115,28 +113,24 @@ def is_own(method: str) -> bool:
     return method.startswith(OWN_SERVICES)
 
 
-def authorizations(metadata: Any) -> list[str]:
+def authorizations(metadata: Metadata) -> list[str]:
     """All values of ``authorization`` in the metadata of a call, as gRPC gives it."""
-    return [str(value) for key, value in metadata or () if key == AUTHORIZATION_KEY]
+    return [str(value) for key, value in metadata if key == AUTHORIZATION_KEY]
 
 
-class _RefusedByGrpc(logging.Filter):
-    """Notes of a call that gRPC refused its request, nearly always for its size.
+def _note_refusal(message: object, *_: object, **__: object) -> None:
+    """Note of a call that gRPC refused its request, nearly always for its size.
 
     grpcio shows a handler the end of the requests and then a cancellation, just as when a caller leaves; the one
-    difference is a debug line. All other debug lines of that logger are dropped.
+    difference is a debug line. In the place of that logger's own method, which makes a record of each call's first line
+    too; none of its debug lines is written.
     """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        call = current_call.get()
-        if call is not None and str(record.msg).startswith("Failed to receive any message"):
-            call.refused_by_grpc = True
-        return record.levelno > logging.DEBUG
+    call = current_call.get()
+    if call is not None and str(message).startswith("Failed to receive any message"):
+        call.refused_by_grpc = True
 
 
-_grpc_log = logging.getLogger("grpc._cython.cygrpc")
-_grpc_log.setLevel(logging.DEBUG)
-_grpc_log.addFilter(_RefusedByGrpc())
+setattr(logging.getLogger("grpc._cython.cygrpc"), "debug", _note_refusal)  # noqa: B010 - mypy: it is a method
 
 
 class InFlight:
@@ -156,13 +150,13 @@ class InFlight:
         """How many there are."""
         return self._room.taken
 
-    @contextmanager
-    def one_of(self, caller: str) -> Iterator[None]:
-        """Count one more of a caller (see `counted_as`) for as long as the block lasts.
+    def enter(self, record: CallRecord) -> None:
+        """Count one more of a caller, until it leaves.
 
         Raises:
             Overloaded: there are as many as there may be, in all or of the caller.
         """
+        caller = counted_as(record.caller)
         missing = self._room.lack(caller)
         if missing is Lack.SHARE:
             detail = f"{self._room.held(caller):,} calls of yours are in progress; the rest is kept for others"
@@ -171,12 +165,13 @@ class InFlight:
             detail = f"{self._room.most:,} are allowed; come back later or ask another server"
             raise Overloaded("TOO_MANY_CALLS", detail, retry_after_s=_RETRY_AFTER_S)
         self.none.clear()
-        try:
-            with self._room.place(caller):
-                yield
-        finally:
-            if not self.count:
-                self.none.set()
+        self._room.take(caller)
+
+    def leave(self, record: CallRecord) -> None:
+        """Give back the place of a call."""
+        self._room.give_back(counted_as(record.caller))
+        if not self._room.taken:
+            self.none.set()
 
 
 class _Lane:

@@ -51,6 +51,7 @@ def _digest(inputs: Iterable[Message]) -> bytes:
 
 
 _BULK = inference_messages.PRIORITY_BULK
+_PRIORITIES = frozenset(inference_messages.Priority.values())
 
 
 def model_inputs(messages: Sequence[inference_messages.Input]) -> list[ModelInput]:
@@ -123,6 +124,6 @@ def explain_priority(asked: inference_messages.ExplainSpec | inference_messages.
 
 
 def _checked_priority(priority: Any) -> Any:
-    if priority not in inference_messages.Priority.values():
+    if priority not in _PRIORITIES:
         raise InvalidRequest([Violation("priority", f"{priority} is not a value of this enum")])
     return priority

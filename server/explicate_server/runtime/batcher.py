@@ -278,6 +278,9 @@ class Batcher:
                 return
             batch = self._take(instance)
         self._finish(self._run(batch, instance))
+        with self._changed:
+            if any(queue.rows for queue in self.queues.values()):  # of another class, or longer ones
+                self._have_run()
 
     def _end_turns(self, callers: Iterable[str]) -> None:
         """Forget the turns of those who have no rows left."""
@@ -367,7 +370,9 @@ class Batcher:
             finished = self._lose(instance, ran.lost) if ran.lost else []
             answered = self._run_again(batch, ran) if ran.lost else list(zip(batch.entries, ran.answers, strict=True))
             if answered:
-                done = batch if len(answered) == len(batch.entries) else _Batch(priority, [each for each, _ in answered])
+                done = (
+                    batch if len(answered) == len(batch.entries) else _Batch(priority, [each for each, _ in answered])
+                )
                 instance.observe(ran, rows=done.rows, length=done.length, seconds=batch_s)
                 self._account(done, started_s, batch_s, instance.cost)
                 finished += self._answer(answered, started_s, batch_s)

@@ -1,6 +1,8 @@
 """Scaling and batch jobs: objects that Kubernetes takes, metrics that a server has, bounds that hurt nobody."""
 
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from explicate.cli.main import build_parser
 from support.harness import predict_request, running_server
 from support.served_arguments import DEPLOY
 
@@ -84,16 +87,23 @@ def test_kedas_part_for_kubernetes_fits_the_schema_of_an_autoscaler() -> None:
     assert keda["fallback"]["replicas"] <= keda["maxReplicaCount"]
 
 
-def test_each_pod_of_a_scoring_job_has_a_shard_of_its_own() -> None:
+def test_each_pod_of_a_scoring_job_has_a_shard_of_its_own(tmp_path: Path) -> None:
     spec = held(DEPLOY / "kubernetes" / "score" / "job.yaml")["spec"]
     (container,) = spec["template"]["spec"]["containers"]
     assert spec["completionMode"] == "Indexed"
     assert spec["parallelism"] <= spec["completions"]
-    (shard,) = [each for each in container["args"] if each.startswith("--shard=")]
-    assert shard == f"--shard=$(SHARD)/{spec['completions']}"
-    (variable,) = container["env"]
-    assert variable["name"] == "SHARD"
-    assert "job-completion-index" in variable["valueFrom"]["fieldRef"]["fieldPath"]
+    stub = tmp_path / "explicate"  # the pod's shell runs the line; what it would run is read by the real parser
+    stub.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    stub.chmod(0o755)
+    shards = []
+    for index in range(spec["completions"]):
+        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "JOB_COMPLETION_INDEX": str(index)}
+        told = subprocess.run(container["command"], env=environment, capture_output=True, text=True, check=True)
+        arguments = build_parser().parse_args(told.stdout.splitlines())
+        assert arguments.run.__module__ == "explicate.cli.score"
+        assert arguments.inputs == ["/data/in/*.parquet"], "the pattern is the command's own, not the shell's"
+        shards.append(arguments.shard)
+    assert shards == [f"{number}/{len(shards)}" for number in range(1, 1 + len(shards))]
     mounts = {mount["name"] for mount in container["volumeMounts"]}
     assert mounts == {volume["name"] for volume in spec["template"]["spec"]["volumes"]}
 
@@ -104,5 +114,5 @@ def test_a_job_is_given_up_by_what_the_command_says() -> None:
     by_code = {
         code: rule["action"] for rule in rules if "onExitCodes" in rule for code in rule["onExitCodes"]["values"]
     }
-    assert by_code == {1: "FailIndex", 2: "FailJob"}, "3, no server, is tried again"
+    assert by_code == {1: "FailIndex", 2: "FailJob", 143: "Ignore"}, "3, no server, is tried again"
     assert spec["template"]["spec"]["restartPolicy"] == "Never", "which a podFailurePolicy needs"

@@ -88,5 +88,5 @@ def test_the_operators_guide_tells_every_reason_with_its_code() -> None:
 def test_what_repeats_calls_by_their_code_is_told_when_and_when_not(
     error: errors.ServerError, said: str | None
 ) -> None:
-    told = dict(push_back(CATALOGUE[error.reason].code, error))
+    told = dict(push_back(error))
     assert told.get("grpc-retry-pushback-ms") == said

@@ -168,7 +168,24 @@ MAX_RECONNECT_BACKOFF_MS = 2_000
 
 # With one address this is the same as gRPC's own choice; with several, calls are spread over all of them. What is asked
 # again, and for how long, is the matter of `retries`.
-SERVICE_CONFIG: dict[str, list[dict[str, object]]] = {"loadBalancingConfig": [{"round_robin": {}}]}
+_ROUND_ROBIN: list[dict[str, object]] = [{"round_robin": {}}]
+# A server of several that fails whatever it is asked gets nothing for a while: gRPC's proposal A50, in grpcio 1.85
+# under the name of an experiment. To gRPC a refusal and a bad input are failures too, so only a server without as much
+# as one answer in twenty counts, and half of them stay whatever happens: they may all have been asked nonsense.
+OUTLIERS: dict[str, object] = {
+    "interval": "5s",
+    "baseEjectionTime": "10s",  # longer each time, up to the next
+    "maxEjectionTime": "60s",
+    "maxEjectionPercent": 50,
+    "failurePercentageEjection": {"threshold": 95, "enforcementPercentage": 100, "minimumHosts": 2, "requestVolume": 5},
+    "childPolicy": _ROUND_ROBIN,
+}
+
+
+def service_config(target: str) -> str:
+    """How calls are spread over the addresses of `target`, as gRPC's JSON."""
+    policy = [{"outlier_detection_experimental": OUTLIERS}] if may_have_others(target) else _ROUND_ROBIN
+    return json.dumps({"loadBalancingConfig": policy})
 
 
 def channel_options(target: str, tls: Tls | bool) -> list[tuple[str, str | int]]:
@@ -181,7 +198,7 @@ def channel_options(target: str, tls: Tls | bool) -> list[tuple[str, str | int]]
         ("grpc.keepalive_permit_without_calls", 0),
         ("grpc.initial_reconnect_backoff_ms", FIRST_RECONNECT_BACKOFF_MS),
         ("grpc.max_reconnect_backoff_ms", MAX_RECONNECT_BACKOFF_MS),
-        ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+        ("grpc.service_config", service_config(target)),
     ]
     if is_local(target):  # a proxy of the environment would read what never leaves the machine, the token too
         options.append(("grpc.enable_http_proxy", 0))

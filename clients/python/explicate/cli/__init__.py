@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 
-from explicate.cli import explain, health, models, predict, replay, score
+from explicate.cli import explain, health, models, predict, replay, score, summarize
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the client's commands to the command line."""
-    for command in (predict, explain, score, models, health, replay):
+    for command in (predict, explain, score, summarize, models, health, replay):
         command.register(subparsers)
