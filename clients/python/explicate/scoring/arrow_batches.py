@@ -24,20 +24,19 @@ from explicate.client import Client
 from explicate.errors import UsageError
 from explicate.model_info import ModelDescription
 from explicate.options import ALL, ExplainOptions, Priority
-from explicate.scoring.asking import Asker, Outcomes, Question
+from explicate.scoring.asking import Asker, Outcomes
 from explicate.scoring.batch_score import CALL_TIMEOUT_S, ScoreOptions
 from explicate.scoring.conditions.grammar import condition_of
 from explicate.scoring.interfaces import Condition, Refusal, RowBatch
 from explicate.scoring.output_columns import ExplanationLayout, OutputColumns
 from explicate.scoring.row_answers import RowAnswer, outcome_of
+from explicate.scoring.row_calls import EXPLAINED_CALL_ROWS, ITEM_CALL_ROWS, TABLE_CALL_ROWS, Question
 from explicate.scoring.rows.fields import Fields, fields_of, kept_schema
 from explicate.scoring.run_manifest import PinnedModel
 
 ERROR = "error"
 """The column that says why a row has no answer; null where it has one."""
 
-CALL_ROWS, CALL_ITEMS = 1000, 128  # of a Predict: rows of a table, texts or images
-EXPLAINED_ROWS = 32  # of an ExplainTable
 MOST_IN_FLIGHT = 16  # calls of one worker: an engine has many, and each finds out what the server takes
 _MOST_OPEN = 4  # jobs that one worker keeps clients of
 _ERROR_FIELD = pa.field(ERROR, pa.struct([(name, pa.string()) for name in ("reason", "field", "message")]))
@@ -212,8 +211,8 @@ class BatchJob:
             columns=self.columns,
             priority=self.asked.priority,
             timeout_s=self.access.timeout_s,
-            call_rows=min(CALL_ROWS if self.model.columns else CALL_ITEMS, limits.max_inputs),
-            table_rows=min(EXPLAINED_ROWS, limits.max_explained_rows),
+            call_rows=min(TABLE_CALL_ROWS if self.model.columns else ITEM_CALL_ROWS, limits.max_inputs),
+            table_rows=min(EXPLAINED_CALL_ROWS, limits.max_explained_rows),
         )
 
     @property
