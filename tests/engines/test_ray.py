@@ -57,14 +57,14 @@ def test_explanations_are_the_shapley_values(rows: Any, loans: Loans, server: st
         np.testing.assert_allclose(found, loans.attributions(row), atol=1e-5)
 
 
-def test_texts_are_scored_from_the_column_that_has_them(server: str) -> None:
+def test_texts_are_scored_from_the_column_that_has_them(text_server: str) -> None:
     texts = ray.data.from_arrow(pa.table({"id": range(len(TEXTS)), "review": TEXTS}))
     scored = explicate.ray.score(
-        texts, "tiny", server=server, columns={"text": "review"}, explain="kernel-shap", max_evaluations=64
+        texts, "tiny", server=text_server, columns={"text": "review"}, explain="kernel-shap", max_evaluations=64
     )
     by_id = {row["id"]: row for row in scored.take_all()}
     assert by_id[2]["error"]["field"] == "review"
-    with Client(server) as client:
+    with Client(text_server) as client:
         for place in (0, 1, 3):
             alone = client.explain("tiny", TEXTS[place], method="kernel-shap", max_evaluations=64)
             assert by_id[place]["label"] == alone.prediction.label

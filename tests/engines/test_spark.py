@@ -89,14 +89,14 @@ def test_spark_reads_only_the_columns_that_are_wanted(rows: DataFrame, server: s
     assert "age" not in scored.columns
 
 
-def test_texts_are_scored_from_the_column_that_has_them(spark: SparkSession, server: str) -> None:
+def test_texts_are_scored_from_the_column_that_has_them(spark: SparkSession, text_server: str) -> None:
     texts = spark.createDataFrame(list(enumerate(TEXTS)), "id long, review string")
     scored = explicate.spark.score(
-        texts, "tiny", server=server, columns={"text": "review"}, explain="kernel-shap", max_evaluations=64
+        texts, "tiny", server=text_server, columns={"text": "review"}, explain="kernel-shap", max_evaluations=64
     )
     by_id = {row["id"]: row for row in collected(scored)}
     assert by_id[2]["error"]["field"] == "review"
-    with Client(server) as client:
+    with Client(text_server) as client:
         for place in (0, 1, 3):
             alone = client.explain("tiny", TEXTS[place], method="kernel-shap", max_evaluations=64)
             assert by_id[place]["label"] == alone.prediction.label

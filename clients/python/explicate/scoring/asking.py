@@ -25,8 +25,8 @@ from explicate.errors import (
 )
 from explicate.scoring.interfaces import Condition, Refusal, RowBatch
 from explicate.scoring.row_answers import RowAnswer
-from explicate.scoring.row_calls import Question as Question  # told to those who make an Asker
 from explicate.scoring.row_calls import (
+    Question,
     RowCall,
     RowCalls,
     another_bundle,

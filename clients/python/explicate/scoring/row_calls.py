@@ -28,6 +28,13 @@ _ABOUT_ROWS = re.compile(r"table\.|inputs?\b")
 _COLUMN = re.compile(r"\b(?:columns|cells)\[(.*?)\](?:\.|$)")
 
 
+TABLE_CALL_ROWS, ITEM_CALL_ROWS = 1000, 128
+"""Rows of a Predict, of a table and of texts or images: batches are full, and messages far below the limit."""
+
+EXPLAINED_CALL_ROWS = 32
+"""Rows of an ExplainTable: as many as share a fit on the server, and few enough to be done within a call's time."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """What is asked about every row: which version, and which explanation, None for predictions alone.
