@@ -50,7 +50,7 @@ class AsyncClient:
     token: goes along with every call; not sent to another machine unencrypted unless `allow_plain_token` says so.
 
     A call that changes nothing is asked again while the server is away: within its timeout if the server has answered
-    before, else four times within a second.
+    before, else four times within a second; and elsewhere, if one of several addresses has no room for it.
 
     It may be made outside an event loop and used in several: each has a connection of its own.
     """

@@ -55,7 +55,7 @@ class Client:
     token: goes along with every call; not sent to another machine unencrypted unless `allow_plain_token` says so.
 
     A call that changes nothing is asked again while the server is away: within its timeout if the server has answered
-    before, else four times within a second.
+    before, else four times within a second; and elsewhere, if one of several addresses has no room for it.
     """
 
     def __init__(
