@@ -8,7 +8,7 @@ from engines.local_ray import local_ray
 
 import explicate.ray
 
-PARTS = 4
+PARTS = 3
 JOB: dict[str, Any] = {"parts": PARTS, "by": ["id"], "explain": "exact-shap", "seed": 3}
 
 

@@ -9,7 +9,7 @@ from engines.local_spark import local_spark
 
 import explicate.spark
 
-PARTS = 6
+PARTS = 3
 JOB: dict[str, Any] = {"parts": PARTS, "by": ["id"], "explain": "exact-shap", "seed": 3}
 
 

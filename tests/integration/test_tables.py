@@ -11,8 +11,9 @@ from scipy.special import softmax
 
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
-from explicate.v1 import model_service_pb2, model_service_pb2_grpc, table_pb2
+from explicate.v1 import model_service_pb2, model_service_pb2_grpc
 from support.harness import ALL_CLASSES, Running, explain_input, reference, running_server, table_input
+from support.packed_tables import packed
 from support.tiny_table_bundle import LABELS, TARGET_NAME, TinyTable, tiny_table, wide_columns
 
 LOANS, LOSSES = tiny_table(), tiny_table(labels=(), seed=1)
@@ -34,19 +35,6 @@ async def predict(running: Running, model: str, rows: list[messages.Input]) -> A
 async def explain(running: Running, model: str, row: messages.Input, **options: Any) -> Any:
     request = explain_input(row, model=model, **options)
     return (await running.inference.Explain(request)).result
-
-
-def packed(table: TinyTable, numbers: Any, codes: Any) -> table_pb2.Table:
-    message = table_pb2.Table(rows=len(numbers))
-    for place, name in enumerate(table.numbers):
-        message.columns.add(name=name).numbers.values.extend(numbers[:, place])
-    for place, column in enumerate(table.others):
-        values = message.columns.add(name=column.name).categories
-        values.names.extend([*column.categories, "never seen"])
-        unknown = len(column.categories)
-        # Code 1, missing, becomes −1.
-        values.codes.extend([unknown if code == 0 else int(code) - 2 for code in codes[:, place]])
-    return message
 
 
 async def test_a_row_is_predicted_the_same_alone_in_a_batch_and_in_any_order(table_repository: Path) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ def long_rows(cells: int, rows: int) -> bytes:
 
 
 def field(number: int, value: bytes) -> bytes:
-    return message_bytes._length_field(number, value)
+    return message_bytes.length_field(number, value)
 
 
 def a_table(**columns: Any) -> messages.PredictRequest:
@@ -93,6 +94,7 @@ _OF_MANY_ROWS = table_pb2.Table(
         (_PREDICT, a_table(a={"numbers": {"values": [1.0] * 9_000}}), "table.columns[0].numbers.values"),
         (_PREDICT, field(4, field(2, b"") * 20_000), "table.columns"),
         (_PREDICT, messages.PredictRequest(table=_OF_MANY_ROWS), "table.rows"),
+        (messages.ExplainTableRequest, messages.ExplainTableRequest(table=_OF_MANY_ROWS), "table.rows"),
         (_PREDICT, (field(4, field(2, b"") * 6_000)) * 2 + field(9, bytes(99_999)), "table.columns"),
         (_PREDICT, messages.PredictRequest(inputs=[messages.Input(), _LONG_TEXT]), "inputs[1].text"),
         (_PREDICT, messages.PredictRequest(inputs=[_LONG_PAIR]), "inputs[0].text.text_pair"),
@@ -107,18 +109,17 @@ async def test_what_bytes_show_to_be_over_a_limit_is_refused_and_never_read(
     reader: Reader, monkeypatch: pytest.MonkeyPatch, kind: Any, data: bytes | Message, path: str
 ) -> None:
     given_bytes = data if isinstance(data, bytes) else data.SerializeToString()
-    monkeypatch.setattr(message_bytes, "messages", _Unread(messages))
+    if kind is _PREDICT:
+        read_as(_UnreadPredict, monkeypatch)
     with pytest.raises(InvalidRequest) as caught:
         await reader.read(kind.FromString if kind is not _PREDICT else _UnreadPredict.FromString, given_bytes)
     assert [violation.field for violation in caught.value.violations] == [path]
 
 
-class _Unread:
-    """The messages of the service, of which a PredictRequest cannot be read."""
-
-    def __init__(self, real: Any) -> None:
-        self.ExplainRequest, self.StreamExplainRequest = real.ExplainRequest, real.StreamExplainRequest
-        self.PredictRequest = _UnreadPredict
+def read_as(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have another class read a PredictRequest."""
+    of_rows = replace(message_bytes._PREDICT, message=kind)
+    monkeypatch.setattr(message_bytes, "_OF_ROWS", {kind.FromString: of_rows})
 
 
 class _UnreadPredict:
@@ -157,14 +158,12 @@ async def test_a_large_message_is_read_by_a_thread_a_slice_at_a_time(
         def MergeFromString(self, data: bytes) -> None:
             slices.append((len(data), threading.current_thread() is threading.main_thread()))
 
-    noted = _Unread(messages)
-    noted.PredictRequest = Noting  # type: ignore[assignment]
-    monkeypatch.setattr(message_bytes, "messages", noted)
+    read_as(Noting, monkeypatch)
     rows = messages.PredictRequest(inputs=[a_row(500)] * 1000).SerializeToString()
     columns = a_table(**{f"b{number}": {"numbers": {"values": [0.5] * 1024}} for number in range(1000)})
     for data in (rows, columns.SerializeToString()):
         slices.clear()
-        await reader.read(None, data)  # type: ignore[arg-type]
+        await reader.read(Noting.FromString, data)  # type: ignore[arg-type]
         assert sum(size for size, _ in slices) >= len(data)
         assert max(size for size, _ in slices) < 300_000
         assert not any(main for _, main in slices)
@@ -212,8 +211,8 @@ _requests = st.builds(
 def sliced(data: bytes, slice_bytes: int, monkeypatch: pytest.MonkeyPatch) -> messages.PredictRequest:
     monkeypatch.setattr(message_bytes, "_SLICE_BYTES", slice_bytes)
     message = messages.PredictRequest()
-    limits = message_bytes._Limits(1024, dict.fromkeys(message_bytes._WHOLE_KINDS, 1 << 20))
-    for piece in message_bytes._Walk(data, limits).predict():
+    limits = message_bytes._Limits(1024, 1024, dict.fromkeys(message_bytes._WHOLE_KINDS, 1 << 20))
+    for piece in message_bytes._Walk(data, limits).rows():
         message.MergeFromString(piece)
     return message
 

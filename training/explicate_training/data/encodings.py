@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from explicate.reading.text_files import MARKS
 from explicate.errors import UsageError
+from explicate.reading.text_files import MARKS
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -27,8 +27,8 @@ _EPILOG = """examples:
   explicate summarize out/ --svg pictures/ --top 10        bars and a swarm of dots for each class
   explicate summarize out/ --format csv > features.csv     a line for each feature of each class
 
-Means are over the rows that have a feature; intervals are of 95 %, over rows. Words are counted without case and
-without what touches them."""
+Means are over the rows that have a feature; the size is the value without its sign; ± is half of an interval of 95 %,
+over rows. Words are counted without case and without what touches them."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -138,7 +138,7 @@ def _headline(summary: Summary) -> str:
 
 def _features(own: ClassFigures, most: int) -> str:
     from explicate.scoring.summaries.summary import top
-    from explicate.scoring.summaries.summary_page import decimals, interval
+    from explicate.scoring.summaries.summary_page import decimals, half_width
     from explicate.views import amounts
 
     lines = [
@@ -146,13 +146,13 @@ def _features(own: ClassFigures, most: int) -> str:
             tables.shortened(one.feature, _NAME_WIDTH),
             f"{one.rows:,}",
             amounts.plain_number(one.mean_size, decimals(one)),
-            interval(one.mean_size_interval, decimals(one), sign=""),
+            half_width(one.mean_size_interval, decimals(one)),
             amounts.number(one.mean_value, decimals(one)),
-            interval(one.mean_value_interval, decimals(one)),
+            half_width(one.mean_value_interval, decimals(one)),
         )
         for one in top(own.features, most)
     ]
-    header = ("FEATURE", "ROWS", "MEAN SIZE", "95 % INTERVAL", "MEAN VALUE", "95 % INTERVAL")
+    header = ("FEATURE", "ROWS", "MEAN SIZE", "", "MEAN VALUE", "")
     more = len(own.features) - len(lines)
     return tables.table(header, lines, right=(1, 2, 3, 4, 5)) + (f"\nand {more:,} more" if more else "")
 

@@ -25,7 +25,8 @@ from explicate.errors import UsageError
 from explicate.model_info import ModelDescription
 from explicate.options import ALL, ExplainOptions, Priority
 from explicate.scoring.asking import Asker, Outcomes, Question
-from explicate.scoring.batch_score import CALL_TIMEOUT_S, ScoreOptions
+from explicate.scoring.batch_score import CALL_TIMEOUT_S, EXPLAINED_TABLE_ROWS, ScoreOptions
+from explicate.scoring.conditions.grammar import condition_of
 from explicate.scoring.interfaces import Condition, Refusal, RowBatch
 from explicate.scoring.output_columns import ExplanationLayout, OutputColumns
 from explicate.scoring.row_answers import RowAnswer, outcome_of
@@ -135,15 +136,6 @@ def _own(names: Container[str], options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in names}
 
 
-def condition_of(asked: ScoreOptions) -> Condition | None:
-    """Which rows are explained; None for all. Raises UsageError for what is not a condition."""
-    if asked.explain_if is None:
-        return None
-    from explicate.scoring.conditions import parse
-
-    return parse(asked.explain_if)
-
-
 def window_of(asked: ScoreOptions) -> InFlight:
     """How many calls a worker has under way. The server answered when the job was planned."""
     return InFlight(
@@ -182,7 +174,7 @@ class BatchJob:
         read = fields_of(described, asked.columns, given, called)
         needed = [one for one in given if one.name in {*kept.names, *read.columns.values()}]
         job = cls(access, asked, replace(described, model_card=""), pa.schema(needed))
-        if (condition := condition_of(asked)) is not None:
+        if (condition := job.condition) is not None:
             condition.check(job.columns.predicted_schema)
         _ = job.schema  # raises for two columns of one name
         return job
@@ -201,6 +193,12 @@ class BatchJob:
     def kept(self) -> pa.Schema:
         """The columns that go along."""
         return kept_schema(self.asked.keep, self.given, "the table")
+
+    @property
+    def condition(self) -> Condition | None:
+        """Which rows are explained; None for all. Raises UsageError for what is not a condition."""
+        text = self.asked.explain_if
+        return None if text is None else condition_of(text, self.model.class_labels)
 
     @property
     def columns(self) -> OutputColumns:
@@ -249,11 +247,12 @@ class BatchScorer:
         self._question = Question(
             model=job.pinned,
             explain=job.asked.how,
-            condition=condition_of(job.asked),
+            condition=job.condition,
             columns=self._columns,
             priority=job.asked.priority,
             call_rows=min(CALL_ROWS if job.model.columns else CALL_ITEMS, job.model.limits.max_inputs),
             timeout_s=job.access.timeout_s,
+            table_rows=min(EXPLAINED_TABLE_ROWS, job.model.limits.max_explained_rows),
         )
 
     def __call__(self, rows: pa.Table) -> pa.Table:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -16,21 +15,26 @@ from explicate.async_client import AsyncClient
 from explicate.bulk.in_flight import Turns
 from explicate.errors import (
     DeadlineExceeded,
-    ErrorDetails,
     ExplicateError,
+    FailedPrecondition,
     InternalError,
     InvalidArgument,
     MessageTooLarge,
     Overloaded,
     ServerError,
 )
-from explicate.options import ExplainOptions, Priority
-from explicate.results import ModelVersion
 from explicate.scoring.interfaces import Condition, Refusal, RowBatch
-from explicate.scoring.output_columns import OutputColumns
-from explicate.scoring.row_answers import RowAnswer, row_explanation, scores_of
-from explicate.scoring.row_calls import RowCall, another_bundle, calls_of, is_about_rows, refusal, version_gone
-from explicate.scoring.run_manifest import PinnedModel
+from explicate.scoring.row_answers import RowAnswer
+from explicate.scoring.row_calls import Question as Question  # told to those who make an Asker
+from explicate.scoring.row_calls import (
+    RowCall,
+    RowCalls,
+    another_bundle,
+    explain_calls,
+    is_about_rows,
+    predict_calls,
+    version_gone,
+)
 
 _Answer = TypeVar("_Answer")
 Outcomes = dict[int, RowAnswer | Refusal]
@@ -42,42 +46,26 @@ _OF_ROWS = (InvalidArgument, MessageTooLarge, InternalError, DeadlineExceeded, O
 _VERSION_GONE = frozenset({"MODEL_NOT_FOUND", "VERSION_NOT_FOUND", "MODEL_NOT_LOADED"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """What is asked about every row: which version, and which explanation, None for predictions alone.
-
-    condition: explains the rows for which it holds, None for all. columns: for the condition, which asks about them.
-    """
-
-    model: PinnedModel
-    explain: ExplainOptions | None
-    condition: Condition | None
-    columns: OutputColumns
-    priority: Priority
-    call_rows: int
-    timeout_s: float
-
-
 class Asker:
     """Asks about batches of rows, within a window of calls that all batches share."""
 
     def __init__(self, client: AsyncClient, turns: Turns, question: Question) -> None:
         self._client, self._turns, self._question = client, turns, question
+        self._table_rows = question.table_rows
 
     async def outcomes(self, batch: RowBatch, places: Sequence[int]) -> Outcomes:
         """The answer or the refusal of each row in `places` of the batch.
 
         Raises the server's error if it is not about a row: the run cannot go on.
         """
-        question = self._question
         known: Outcomes = {place: batch.refused[place] for place in places if place in batch.refused}
         asked = [place for place in places if place not in known]
-        if question.explain is None:
+        if self._question.explain is None:
             return {**known, **await self._predicted(batch, asked)}
-        if question.condition is None:
+        if self._question.condition is None:
             return {**known, **await self.explained(batch, asked)}
         known |= await self._predicted(batch, asked)
-        return {**known, **await self._explained_where_it_holds(batch, known, question.condition)}
+        return {**known, **await self._explained_where_it_holds(batch, known, self._question.condition)}
 
     async def _explained_where_it_holds(self, batch: RowBatch, predicted: Outcomes, condition: Condition) -> Outcomes:
         """The explanations of the rows for which the condition holds, with the predictions that it asked about."""
@@ -92,28 +80,46 @@ class Asker:
         return explained
 
     async def _predicted(self, batch: RowBatch, places: Sequence[int]) -> Outcomes:
+        return await self._all(batch, predict_calls(batch.inputs, places, self._question.call_rows))
+
+    async def explained(self, batch: RowBatch, places: Sequence[int]) -> Outcomes:
+        """The answer with its explanation, or the refusal, of each row in `places`."""
+        if self._table_rows:
+            try:
+                return await self._all(batch, explain_calls(batch.inputs, places, self._table_rows))
+            except (InvalidArgument, FailedPrecondition) as error:
+                if error.reason in _VERSION_GONE:
+                    raise
+                self._table_rows = 0  # such as a method that does not explain tables as a whole, or a client too new
+        return await self._all(batch, explain_calls(batch.inputs, places, 0))
+
+    async def _all(self, batch: RowBatch, calls: RowCalls) -> Outcomes:
+        """What becomes of the rows of all calls."""
         outcomes: Outcomes = {}
         tasks = []
-        async with asyncio.TaskGroup() as group:
-            for call in calls_of(batch.inputs, places, self._question.call_rows):
-                if isinstance(call, RowCall):
-                    tasks.append(group.create_task(self._predicted_call(batch.start, call)))
-                else:
-                    outcomes |= call
+        try:
+            async with asyncio.TaskGroup() as group:
+                for call in calls:
+                    if isinstance(call, RowCall):
+                        tasks.append(group.create_task(self._rows(batch.start + call.places[0], call)))
+                    else:
+                        outcomes |= call
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
         for task in tasks:
             outcomes |= task.result()
         return outcomes
 
-    async def _predicted_call(self, start: int, first: RowCall) -> Outcomes:
-        """Predict the rows of a call, without those that are refused, in halves where nobody says which they are."""
+    async def _rows(self, order: int, first: RowCall) -> Outcomes:
+        """The rows of a call, without those that are refused, and in halves where nobody says which they are."""
         outcomes: Outcomes = {}
         waiting = [first]
         while waiting:
             call = waiting.pop()
             try:
-                answers = await self._persistently(partial(self._predict, call), start, len(call.places))
-            except _OF_ROWS as error:
-                if not is_about_rows(error):
+                answers = await self._persistently(partial(self._ask, call), order, len(call.places))
+            except ExplicateError as error:
+                if isinstance(error, ServerError) and not (isinstance(error, _OF_ROWS) and is_about_rows(error)):
                     raise
                 refused = call.refused(error)
                 outcomes |= {call.places[index]: why for index, why in refused.items()}
@@ -124,47 +130,14 @@ class Asker:
                 outcomes |= dict(zip(call.places, answers, strict=True))
         return outcomes
 
-    async def _predict(self, call: RowCall) -> list[RowAnswer]:
+    async def _ask(self, call: RowCall) -> list[RowAnswer]:
         question = self._question
-        scores, model = await call.ask(
-            self._client, question.model, priority=question.priority, timeout_s=question.timeout_s
-        )
-        self._check_bundle(model)
-        return [RowAnswer(row, model) for row in scores]
-
-    async def explained(self, batch: RowBatch, places: Sequence[int]) -> Outcomes:
-        """The answer with its explanation, or the refusal, of each row in `places`."""
-        async with asyncio.TaskGroup() as group:
-            tasks = {place: group.create_task(self._explained_row(batch, place)) for place in places}
-        return {place: task.result() for place, task in tasks.items()}
-
-    async def _explained_row(self, batch: RowBatch, place: int) -> RowAnswer | Refusal:
-        try:
-            return await self._persistently(partial(self._explain, batch, place), batch.start + place, 1)
-        except _OF_ROWS as error:
-            if not is_about_rows(error):
-                raise
-            return refusal(error)
-        except ServerError:
-            raise
-        except ExplicateError as error:  # a file that cannot be read
-            return refusal(error)
-
-    async def _explain(self, batch: RowBatch, place: int) -> RowAnswer:
-        question = self._question
-        assert question.explain is not None, "it is asked for explanations only then"
-        answer = await self._client.explain(
-            question.model.name,
-            batch.inputs.value(place),  # read in its turn, for it may be large
-            version=question.model.version,
-            priority=question.priority,
-            timeout_s=question.timeout_s,
-            **question.explain,
-        )
-        self._check_bundle(answer.model)
-        if answer.explanation.stop_reason == "deadline" and question.explain.get("time_limit_s") is None:
-            raise _cut_short(answer.explanation.evaluations)
-        return RowAnswer(scores_of(answer.prediction), answer.model, row_explanation(answer.explanation))
+        # Not one of the public methods, which would wait for a server that is away without the window knowing.
+        result = await self._client._ask(call.call(question), question.timeout_s, waits=False)
+        answers = call.answers(result, question)
+        if answers and answers[0].model.bundle_digest != question.model.bundle_digest:
+            raise another_bundle(question.model, answers[0].model.bundle_digest)
+        return answers
 
     async def _persistently(self, send: Callable[[], Awaitable[_Answer]], order: int, rows: int) -> _Answer:
         """The answer of a call; what may be an accident is tried again."""
@@ -175,15 +148,10 @@ class Asker:
                 if attempt == _ATTEMPTS:
                     raise
             except ServerError as error:
-                raise self._of_this_run(error) from error
+                if error.reason in _VERSION_GONE:
+                    raise version_gone(self._question.model, error) from error
+                raise
         raise AssertionError("the last attempt returns or raises")
-
-    def _of_this_run(self, failure: ServerError) -> ServerError:
-        return version_gone(self._question.model, failure) if failure.reason in _VERSION_GONE else failure
-
-    def _check_bundle(self, answered: ModelVersion) -> None:
-        if answered.bundle_digest != self._question.model.bundle_digest:
-            raise another_bundle(self._question.model, answered.bundle_digest)
 
 
 async def in_turn(turns: Turns, send: Callable[[], Awaitable[_Answer]], order: int, rows: int) -> _Answer:
@@ -201,12 +169,3 @@ async def in_turn(turns: Turns, send: Callable[[], Awaitable[_Answer]], order: i
         else:
             turns.end(place)
             return answer
-
-
-def _cut_short(evaluations: int) -> DeadlineExceeded:
-    """The clock ended an explanation, and the same work at another time would give another answer."""
-    message = (
-        f"the time of a call was over after {evaluations:,} evaluations: give --max-evaluations or a longer --timeout, "
-        "or --time-limit, which takes what there is then"
-    )
-    return DeadlineExceeded(message, ErrorDetails(code="DEADLINE_EXCEEDED", reason="CUT_SHORT"))

@@ -20,13 +20,13 @@ from explicate.bulk.in_flight import InFlight, Turns
 from explicate.errors import ExplicateError, NotFound, UsageError
 from explicate.model_info import ModelDescription
 from explicate.options import ALL, ExplainOptions, Priority
-from explicate.scoring.asking import Asker, Question, in_turn
+from explicate.scoring.asking import Asker, in_turn
 from explicate.scoring.conditions.grammar import condition_of
 from explicate.scoring.interfaces import Condition, InputOptions
 from explicate.scoring.output_columns import ExplanationLayout, OutputColumns
 from explicate.scoring.output_folder import OutputFolder
 from explicate.scoring.row_answers import RowAnswer, outcome_of
-from explicate.scoring.row_calls import version_gone
+from explicate.scoring.row_calls import Question, version_gone
 from explicate.scoring.rows.source import known_files, open_source
 from explicate.scoring.run_manifest import PinnedModel, Plan, RunManifest, schema_document
 from explicate.scoring.scorer import MostFailed, Scorer, Tally, told
@@ -41,7 +41,10 @@ PREDICTED_PART_ROWS, EXPLAINED_PART_ROWS = 10_000, 500
 
 # Rows of a call: a server's batches are full, and a message is far below its limit.
 _TABLE_CALL_ROWS, _ITEM_CALL_ROWS = 1000, 128
-_EXPLAINED_BATCH_ROWS = 50  # rows that are read at once, each with a call of its own
+# Rows that are read at once to be explained, and those of a table in a call: as many as share a fit on the server, and
+# few enough to be done well within the time that a server gives to a call.
+_EXPLAINED_BATCH_ROWS = 64
+EXPLAINED_TABLE_ROWS = 32
 
 
 class Progress(Protocol):
@@ -303,6 +306,7 @@ class Run:
             priority=options.priority,
             call_rows=self.plan.call_rows,
             timeout_s=options.timeout_s,
+            table_rows=min(EXPLAINED_TABLE_ROWS, self.description.limits.max_explained_rows),
         )
         return Asker(self._client, self._turns, question)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from explicate.model_info import ModelDescription
-from explicate.results import Explanation, ModelVersion, Prediction
+from explicate.results import Explanation, ModelVersion, PackedResult, Prediction
+from explicate.table_results import TableResult
 
 _PROBABLE = 0.5  # from here on a label of several is predicted, as the server has it
 
@@ -61,6 +62,30 @@ def row_explanation(explanation: Explanation) -> RowExplanation:
         ],
         stop_reason=explanation.stop_reason,
         evaluations=explanation.evaluations,
+    )
+
+
+def packed_scores(answer: PackedResult) -> Sequence[Sequence[float]]:
+    """The same of each row of a table."""
+    return answer.probabilities or [(value,) for value in answer.values]
+
+
+def table_explanation(answer: TableResult, row: int) -> RowExplanation:
+    """What is kept of the explanation of one row of a table."""
+    return RowExplanation(
+        features=[feature.name for feature in answer.features],
+        outputs=[
+            RowAttribution(
+                answer.class_labels[each.class_indices[row]],
+                each.baseline_values[row],
+                each.values[row],
+                each.lower[row],
+                each.upper[row],
+            )
+            for each in answer.attributions
+        ],
+        stop_reason=answer.stop_reasons[row],
+        evaluations=answer.evaluations[row],
     )
 
 

@@ -5,34 +5,70 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self, TypeAlias
 
-from explicate.async_client import AsyncClient
-from explicate.errors import ErrorDetails, ExplicateError, InvalidArgument, NotFound, ServerError
+from explicate._wire import calls
+from explicate._wire.calls import Call
+from explicate._wire.table_calls import table_result
+from explicate.errors import DeadlineExceeded, ErrorDetails, ExplicateError, InvalidArgument, NotFound, ServerError
 from explicate.inputs import File, GivenValue, Input, category, kind_of
-from explicate.results import ModelVersion
-from explicate.scoring.interfaces import Inputs, Refusal
-from explicate.scoring.row_answers import scores_of
+from explicate.options import ExplainOptions, Priority
+from explicate.results import ExplainResult, PackedResult, PredictResult
+from explicate.scoring.interfaces import Condition, Inputs, Refusal
+from explicate.scoring.output_columns import OutputColumns
+from explicate.scoring.row_answers import RowAnswer, packed_scores, row_explanation, scores_of, table_explanation
 from explicate.scoring.run_manifest import PinnedModel
+from explicate.table_results import TableResult
 
 _CALL_BYTES = 8 * 1024 * 1024  # of texts or files in one call: half of a message
 _COLUMN_PATH = re.compile(r"table\.columns\[(?P<column>.*)\]\.(?P<of>numbers\.values|categories\.names)\[(?P<at>\d+)\]")
 _INPUT_PATH = re.compile(r"inputs\[(\d+)\]")
-_ABOUT_ROWS = re.compile(r"table\.columns\[|inputs?\b|inputs\[")
+_ABOUT_ROWS = re.compile(r"table\.|inputs?\b")
 _COLUMN = re.compile(r"\b(?:columns|cells)\[(.*?)\](?:\.|$)")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked about every row: which version, and which explanation, None for predictions alone.
+
+    condition: explains the rows for which it holds, None for all. columns: for the condition, which asks about them.
+    call_rows: rows of a Predict. table_rows: rows of an ExplainTable, 0 for a server without it.
+    """
+
+    model: PinnedModel
+    explain: ExplainOptions | None
+    condition: Condition | None
+    columns: OutputColumns
+    priority: Priority
+    call_rows: int
+    timeout_s: float
+    table_rows: int = 0
+
+    @property
+    def how(self) -> dict[str, Any]:  # Any: as `calls` takes it
+        """Which version, and who goes first."""
+        return {"version": self.model.version, "label": None, "priority": self.priority}
+
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether time may end an explanation: only if that was asked for, for it cannot be repeated."""
+        return self.explain is not None and self.explain.get("time_limit_s") is not None
+
+
 class RowCall(ABC):
-    """A Predict about some rows of a batch; `places` are theirs in it."""
+    """A call about some rows of a batch; `places` are theirs in it."""
 
     def __init__(self, places: Sequence[int]) -> None:
         self.places = list(places)
 
     @abstractmethod
-    async def ask(
-        self, client: AsyncClient, model: PinnedModel, **how: Any
-    ) -> tuple[Sequence[Sequence[float]], ModelVersion]:
-        """The scores of each row, and what made them. Any: the other arguments of the client's methods."""
+    def call(self, question: Question) -> Call[Any]:
+        """What is sent; raises an ExplicateError for a row that cannot be. Any: the answer of its method."""
+
+    @abstractmethod
+    def answers(self, result: Any, question: Question) -> list[RowAnswer]:
+        """The answer to each row."""
 
     @abstractmethod
     def part(self, indices: Sequence[int]) -> RowCall:
@@ -42,37 +78,32 @@ class RowCall(ABC):
     def rows_of(self, path: str) -> list[int]:
         """The rows, by their index in the call, that the field at a path belongs to; empty if it does not tell."""
 
-    def refused(self, error: ServerError) -> dict[int, Refusal]:
+    def refused(self, error: ExplicateError) -> dict[int, Refusal]:
         """Why rows are refused, by their index in the call; empty if the error does not tell which they are."""
         if len(self.places) == 1:
             return {0: refusal(error)}
         found: dict[int, Refusal] = {}
-        for path, description in error.violations:
-            for index in self.rows_of(path):
-                found.setdefault(index, Refusal(error.reason, _field(path), description))
+        if isinstance(error, ServerError):
+            for path, description in error.violations:
+                for index in self.rows_of(path):
+                    found.setdefault(index, Refusal(error.reason, _field(path), description))
         return found
 
 
 class TableCall(RowCall):
-    """Rows of a table in packed form, by column."""
+    """About rows of a table in packed form, by column."""
 
     def __init__(self, places: Sequence[int], columns: Mapping[str, Sequence[GivenValue]]) -> None:
         super().__init__(places)
-        self._columns = columns
+        self.columns = columns
 
-    async def ask(
-        self, client: AsyncClient, model: PinnedModel, **how: Any
-    ) -> tuple[Sequence[Sequence[float]], ModelVersion]:
-        answer = await client.predict_table(model.name, self._columns, version=model.version, **how)
-        return answer.probabilities or [(value,) for value in answer.values], answer.model
-
-    def part(self, indices: Sequence[int]) -> TableCall:
-        columns = {name: [values[index] for index in indices] for name, values in self._columns.items()}
-        return TableCall([self.places[index] for index in indices], columns)
+    def part(self, indices: Sequence[int]) -> Self:
+        columns = {name: [values[index] for index in indices] for name, values in self.columns.items()}
+        return type(self)([self.places[index] for index in indices], columns)
 
     def rows_of(self, path: str) -> list[int]:
         match = _COLUMN_PATH.fullmatch(path)
-        values = self._columns.get(match["column"]) if match else None
+        values = self.columns.get(match["column"]) if match else None
         if match is None or values is None:
             return []
         if match["of"] == "numbers.values":
@@ -83,39 +114,108 @@ class TableCall(RowCall):
         return [index for index, each in enumerate(told) if each == name]
 
 
-class ItemCall(RowCall):
-    """Texts, pairs or images."""
+class PredictTable(TableCall):
+    """Predictions of rows of a table."""
+
+    def call(self, question: Question) -> Call[Any]:
+        return calls.predict_table(question.model.name, self.columns, **question.how)
+
+    def answers(self, result: PackedResult, question: Question) -> list[RowAnswer]:  # noqa: ARG002
+        return [RowAnswer(scores, result.model) for scores in packed_scores(result)]
+
+
+class ExplainTable(TableCall):
+    """Explanations of rows of a table, which share their coalitions."""
+
+    def call(self, question: Question) -> Call[Any]:
+        columns, options = dict(self.columns), question.explain or {}
+        return calls.explain_table(
+            question.model.name,
+            columns,
+            options,
+            lambda response: table_result(response, {name: list(values) for name, values in columns.items()}),
+            **question.how,
+        )
+
+    def answers(self, result: TableResult, question: Question) -> list[RowAnswer]:
+        if "deadline" in result.stop_reasons and not question.may_be_cut:
+            raise cut_short(max(result.evaluations))
+        scores = packed_scores(result.predictions)
+        return [RowAnswer(scores[row], result.model, table_explanation(result, row)) for row in range(len(result))]
+
+
+class PredictItems(RowCall):
+    """Predictions of texts, pairs or images."""
 
     def __init__(self, places: Sequence[int], values: Sequence[Input]) -> None:
         super().__init__(places)
         self._values = values
 
-    async def ask(
-        self, client: AsyncClient, model: PinnedModel, **how: Any
-    ) -> tuple[Sequence[Sequence[float]], ModelVersion]:
-        answer = await client.predict(model.name, self._values, version=model.version, **how)
-        return [scores_of(prediction) for prediction in answer.predictions], answer.model
+    def call(self, question: Question) -> Call[Any]:
+        return calls.predict(question.model.name, self._values, **question.how)
 
-    def part(self, indices: Sequence[int]) -> ItemCall:
-        return ItemCall([self.places[index] for index in indices], [self._values[index] for index in indices])
+    def answers(self, result: PredictResult, question: Question) -> list[RowAnswer]:  # noqa: ARG002
+        return [RowAnswer(scores_of(prediction), result.model) for prediction in result.predictions]
+
+    def part(self, indices: Sequence[int]) -> PredictItems:
+        return PredictItems([self.places[index] for index in indices], [self._values[index] for index in indices])
 
     def rows_of(self, path: str) -> list[int]:
         match = _INPUT_PATH.match(path)
         return [int(match[1])] if match else []
 
 
-def calls_of(inputs: Inputs, places: Sequence[int], call_rows: int) -> Iterator[RowCall | dict[int, Refusal]]:
-    """The calls about the rows in `places`, and the rows that cannot be read."""
-    for first in range(0, len(places), call_rows):
-        some = places[first : first + call_rows]
+class ExplainItem(RowCall):
+    """The explanation of one row, which is read in its turn: it may be a large file."""
+
+    def __init__(self, place: int, inputs: Inputs) -> None:
+        super().__init__([place])
+        self._inputs = inputs
+
+    def call(self, question: Question) -> Call[Any]:
+        value = self._inputs.value(self.places[0])
+        return calls.explain(question.model.name, value, question.explain or {}, **question.how)
+
+    def answers(self, result: ExplainResult, question: Question) -> list[RowAnswer]:
+        if result.explanation.stop_reason == "deadline" and not question.may_be_cut:
+            raise cut_short(result.explanation.evaluations)
+        return [RowAnswer(scores_of(result.prediction), result.model, row_explanation(result.explanation))]
+
+    def part(self, indices: Sequence[int]) -> ExplainItem:  # noqa: ARG002 - it has one row
+        return self
+
+    def rows_of(self, path: str) -> list[int]:  # noqa: ARG002
+        return [0]
+
+
+RowCalls: TypeAlias = Iterator[RowCall | dict[int, Refusal]]
+"""Calls, and the rows, by their places, that cannot be read."""
+
+
+def predict_calls(inputs: Inputs, places: Sequence[int], call_rows: int) -> RowCalls:
+    """Predictions of the rows in `places`."""
+    for some in _cut(places, call_rows):
         columns = inputs.columns(some)
         if columns is None:
             yield from _item_calls(inputs, some)
         else:
-            yield TableCall(some, {name: list(values) for name, values in columns.items()})
+            yield PredictTable(some, {name: list(values) for name, values in columns.items()})
 
 
-def _item_calls(inputs: Inputs, places: Sequence[int]) -> Iterator[RowCall | dict[int, Refusal]]:
+def explain_calls(inputs: Inputs, places: Sequence[int], table_rows: int) -> RowCalls:
+    """Explanations of the rows in `places`; those of a table share a call unless `table_rows` is 0."""
+    if not table_rows or inputs.columns([]) is None:
+        yield from (ExplainItem(place, inputs) for place in places)
+        return
+    for some in _cut(places, table_rows):
+        yield ExplainTable(some, {name: list(values) for name, values in (inputs.columns(some) or {}).items()})
+
+
+def _cut(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (places[first : first + size] for first in range(0, len(places), size))
+
+
+def _item_calls(inputs: Inputs, places: Sequence[int]) -> RowCalls:
     """As many of the rows in one call as its bytes allow."""
     taken: list[int] = []
     values: list[Input] = []
@@ -128,13 +228,13 @@ def _item_calls(inputs: Inputs, places: Sequence[int]) -> Iterator[RowCall | dic
             continue
         size = _size(value)
         if values and taken_bytes + size > _CALL_BYTES:
-            yield ItemCall(taken, values)
+            yield PredictItems(taken, values)
             taken, values, taken_bytes = [], [], 0
         taken.append(place)
         values.append(value)
         taken_bytes += size
     if values:
-        yield ItemCall(taken, values)
+        yield PredictItems(taken, values)
 
 
 def _size(value: Input) -> int:
@@ -188,3 +288,12 @@ def another_bundle(model: PinnedModel, digest: str) -> NotFound:
         f"the bundle {model.bundle_digest[:12]} again, not {digest[:12]}, or choose another --output"
     )
     return NotFound(message, ErrorDetails(code="NOT_FOUND"))
+
+
+def cut_short(evaluations: int) -> DeadlineExceeded:
+    """The error for an explanation that the clock ended: at another time the same work would give another answer."""
+    message = (
+        f"the time of a call was over after {evaluations:,} evaluations: give --max-evaluations or a longer --timeout, "
+        "or --time-limit, which takes what there is then"
+    )
+    return DeadlineExceeded(message, ErrorDetails(code="DEADLINE_EXCEEDED", reason="CUT_SHORT"))

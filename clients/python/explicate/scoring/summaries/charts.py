@@ -25,7 +25,7 @@ from explicate.views.characters import begun
 LOW_RGB, MIDDLE_RGB, HIGH_RGB = (90, 174, 97), (170, 170, 170), (153, 112, 171)
 _WIDTH, _NAMES, _RIGHT, _TOP, _BOTTOM = 640, 170, 16, 34, 36
 _ROW, _DOT = 26, 2.2
-_MOST_NAME = 24  # characters
+_MOST_NAME = 22  # characters
 _TICKS = 6
 _STYLE = (
     "<style>.explicate-chart{color-scheme:light dark;font-family:system-ui,sans-serif}"
@@ -91,7 +91,8 @@ def swarm(title: str, features: Sequence[str], label: str, rows: Sequence[Sample
     parts = [_axes(scale, len(features), unit), *_names(features)]
     has_values = any(name in row.values for name in features for row in rows[:1])
     for number, (name, dots) in enumerate(added.items()):
-        colours = _colours([row.values.get(name) for _, row in dots]) if has_values else [None] * len(dots)
+        known = bool(dots) and name in dots[0][1].values
+        colours = _colours([row.values[name] for _, row in dots]) if known else [MIDDLE_RGB] * len(dots)
         places = _stacked([scale.x(amount) for amount, _ in dots])
         for (amount, _), (x, offset), colour in zip(dots, places, colours, strict=True):
             parts.append(_dot(x, _middle(number) + offset, colour if has_values else _hue(amount)))

@@ -18,6 +18,7 @@ COLUMNS = (
 )
 """Of a line of CSV; the class is empty over all classes."""
 _UNIT = "what it adds"
+_SWARM = "rows of all classes drawn at random, a dot for each; hollow where the column has no value"
 
 
 def csv_lines(summary: Summary) -> Iterator[tuple[object, ...]]:
@@ -79,15 +80,13 @@ def _counted(heading: str, counts: Mapping[str, int]) -> str:
 def _section(own: ClassFigures, drawn: Mapping[str, str], most: int, rows: int) -> str:
     suffix = f"-{own.label}" if own.label else ""
     heading = f"What features add to {own.label}" if own.label else "What features add"
-    head = "".join(
-        f'<th class="figure">{name}</th>'
-        for name in ("rows", "mean size", "95 % interval", "mean value", "95 % interval")
-    )
+    head = "".join(f'<th class="figure">{name}</th>' for name in ("rows", "mean size", "±", "mean value", "±"))
     lines = "".join(_line(one) for one in top(own.features, most))
     return (
         f'<p class="output">{escape(heading)}</p>{drawn[f"bars{suffix}"]}'
-        f'<p class="faint">{rows:,} rows drawn at random, a dot for each</p>{drawn[f"swarm{suffix}"]}'
+        f'<p class="faint">{rows:,} {_SWARM}</p>{drawn[f"swarm{suffix}"]}'
         f"<table><tr><th>feature</th>{head}</tr>{lines}</table>"
+        '<p class="faint">size: whatever the sign; ±: half of an interval of 95 % over rows</p>'
     )
 
 
@@ -96,9 +95,9 @@ def _line(one: FeatureFigures) -> str:
     cells = (
         f"{one.rows:,}",
         amounts.plain_number(one.mean_size, digits),
-        interval(one.mean_size_interval, digits, sign=""),
+        half_width(one.mean_size_interval, digits),
         amounts.number(one.mean_value, digits),
-        interval(one.mean_value_interval, digits),
+        half_width(one.mean_value_interval, digits),
     )
     figures = "".join(f'<td class="figure">{cell}</td>' for cell in cells)
     return f"<tr><td>{escape(one.feature)}</td>{figures}</tr>"
@@ -109,6 +108,6 @@ def decimals(one: FeatureFigures) -> int:
     return max(amounts.decimals_for(one.mean_size, digits=2), 3) if one.mean_size < 1000 else 0
 
 
-def interval(ends: tuple[float, float] | None, digits: int, *, sign: str = "+") -> str:
-    """An interval in words, or a dash."""
-    return "–" if ends is None else f"{ends[0]:{sign}.{digits}f} to {ends[1]:{sign}.{digits}f}"
+def half_width(ends: tuple[float, float] | None, digits: int) -> str:
+    """Half of an interval, such as "± 0.012", or nothing."""
+    return "" if ends is None else f"± {(ends[1] - ends[0]) / 2:.{digits}f}"
