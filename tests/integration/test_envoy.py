@@ -132,6 +132,17 @@ async def test_calls_with_one_affinity_land_on_one_server_and_share_its_evaluati
     assert min(difference(pair.counts("rq_total"), before, "rq_total")) > 5, "different values go to both"
 
 
+async def test_a_client_with_affinity_brings_its_explanations_of_one_input_to_one_server(pair: Envoy) -> None:
+    before = pair.counts("rq_total")
+    async with explicate.AsyncClient(pair.target, affinity=True) as client:
+        for number in range(6):
+            await client.explain("tiny", "good tea in a box", seed=number)
+        assert sorted(difference(pair.counts("rq_total"), before, "rq_total")) == [0, 6]
+        for number in range(40):
+            await client.explain("tiny", numbered(100 + number), max_evaluations=40)
+    assert min(difference(pair.counts("rq_total"), before, "rq_total")) > 5, "different inputs go to both"
+
+
 async def test_an_affinity_to_a_server_that_refuses_goes_to_another_one(tiny_repository: Path, tmp_path: Path) -> None:
     with (
         serving(tiny_repository, ("--max-explanations", "4"), ("--max-explanations", "64")) as servers,
