@@ -225,9 +225,22 @@ async def test_a_deadline_and_a_cancel_reach_the_server(pair: Envoy) -> None:
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-async def test_a_rolling_restart_of_three_servers_fails_no_live_call(tiny_repository: Path, tmp_path: Path) -> None:
+async def test_a_rolling_restart_of_three_servers_fails_no_live_call_and_no_scored_row(
+    tiny_repository: Path, tmp_path: Path
+) -> None:
     stop = asyncio.Event()
-    answered = [0, 0]
+    answered = [0, 0, 0]
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"id": number, "text": numbered(number)}) + "\n" for number in range(40)))
+
+    async def score(target: str) -> None:
+        while not stop.is_set():
+            output = tmp_path / f"out-{answered[2]}"
+            told = await asyncio.to_thread(
+                explicate.score, "tiny", str(rows), output, server=target, explain="kernel-shap", max_evaluations=40
+            )
+            assert (told.rows, told.failed, told.is_complete) == (40, 0, True)
+            answered[2] += 1
 
     async def ask(channel: grpc.aio.Channel, caller: int) -> None:
         number = caller
@@ -240,7 +253,7 @@ async def test_a_rolling_restart_of_three_servers_fails_no_live_call(tiny_reposi
             answered[caller] += 1
 
     async def some_more(tasks: Sequence["asyncio.Task[None]"]) -> None:
-        wanted = [count + 8 for count in answered]
+        wanted = [answered[0] + 8, answered[1] + 8, answered[2] + 1]
         while any(count < goal for count, goal in zip(answered, wanted, strict=True)):
             (failed, _) = await asyncio.wait(tasks, timeout=0.02, return_when=asyncio.FIRST_EXCEPTION)
             for task in failed:
@@ -248,10 +261,12 @@ async def test_a_rolling_restart_of_three_servers_fails_no_live_call(tiny_reposi
 
     with ExitStack() as stack:
         processes = [server_process(tiny_repository) for _ in range(3)]
+        stack.callback(lambda: [process.__exit__(None, None, None) for process in processes])
         servers = [process.__enter__()[1] for process in processes]
         envoy = stack.enter_context(envoy_before(tmp_path, servers))
         async with channel_to(envoy) as channel:
             tasks = [asyncio.create_task(ask(channel, caller)) for caller in (0, 0, 1, 1)]
+            tasks.append(asyncio.create_task(score(envoy.target)))
             await some_more(tasks)
             for place, address in enumerate(servers):
                 await asyncio.to_thread(processes[place].__exit__, None, None, None)
@@ -261,8 +276,6 @@ async def test_a_rolling_restart_of_three_servers_fails_no_live_call(tiny_reposi
                 await some_more(tasks)
             stop.set()
             await asyncio.gather(*tasks)
-        for process in processes:
-            process.__exit__(None, None, None)
 
 
 async def test_a_killed_server_fails_none_of_its_calls(tiny_repository: Path, tmp_path: Path) -> None:
