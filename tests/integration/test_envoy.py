@@ -145,17 +145,17 @@ async def test_a_client_with_affinity_brings_its_explanations_of_one_input_to_on
 
 async def test_an_affinity_to_a_server_that_refuses_goes_to_another_one(tiny_repository: Path, tmp_path: Path) -> None:
     with (
-        serving(tiny_repository, ("--max-explanations", "4"), ("--max-explanations", "64")) as servers,
+        serving(tiny_repository, ("--max-explanations", "2"), ("--max-explanations", "64")) as servers,
         envoy_before(tmp_path, servers) as envoy,
     ):
         async with channel_to(envoy) as channel:
 
             async def explain(number: int, value: int) -> None:
-                request = explain_request(numbered(number), max_evaluations=200)
+                request = explain_request(numbered(number), max_evaluations=100)
                 await inference(channel).Explain(request, metadata=(("x-explicate-affinity", f"value-{value}"),))
 
             for value in range(8):  # some of the values belong to the small server
-                await asyncio.gather(*(explain(16 * value + number, value) for number in range(12)))
+                await asyncio.gather(*(explain(16 * value + number, value) for number in range(6)))
         assert envoy.statistic("cluster.explicate_by_input.upstream_rq_retry") > 0
 
 
@@ -343,7 +343,7 @@ async def test_the_drain_of_a_pod_ends_no_call_and_takes_the_envoy_out_of_servic
                 *command, env={**os.environ, "DRAIN_S": "0"}, stdout=subprocess.PIPE
             )
             told, _ = await drain.communicate()
-            assert told.decode().split("\r\n")[:2] == ["HTTP/1.1 200 OK", "\nHTTP/1.1 200 OK"]
+            assert told.decode().count("HTTP/1.1 200 OK") == 2
             with pytest.raises(urllib.error.HTTPError, match="503"):
                 await asyncio.to_thread(urllib.request.urlopen, f"http://{envoy.watching}/ready")
             assert (await call).result.explanation.features
