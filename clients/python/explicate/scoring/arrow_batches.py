@@ -271,10 +271,10 @@ class BatchScorer:
         inputs, refused = self._fields.inputs(rows, _no_folder)
         (kept,) = rows.select(self._job.kept.names).to_batches() if self._job.kept.names else (_only_rows(rows),)
         batch = RowBatch(start=0, kept=kept, inputs=inputs, refused=refused)
-        outcomes = self._loop.run(lambda: self.asked_of(batch))
+        outcomes = self._loop.run(lambda: self._outcomes(batch))
         return self._with_answers(kept, outcomes)
 
-    async def asked_of(self, batch: RowBatch) -> Outcomes:
+    async def _outcomes(self, batch: RowBatch) -> Outcomes:
         try:
             return await self._asker.outcomes(batch, range(len(batch)))
         except BaseExceptionGroup as failures:
