@@ -92,11 +92,12 @@ def _write(scored: DataFrame, path: str, part: int, parts: int) -> None:
 def _lines(spark: SparkSession, path: str, schema: str, form: str) -> list[Row]:
     """The rows of small files; none if they are not there."""
     try:
-        return spark.read.schema(schema).format(form).load(path).collect()
+        found: list[Row] = spark.read.schema(schema).format(form).load(path).collect()
     except AnalysisException as error:
         if error.getCondition() == "PATH_NOT_FOUND":
             return []
         raise
+    return found
 
 
 def _check_empty(spark: SparkSession, path: str) -> None:
