@@ -30,15 +30,13 @@ from explicate.scoring.conditions.grammar import condition_of
 from explicate.scoring.interfaces import Condition, Refusal, RowBatch
 from explicate.scoring.output_columns import ExplanationLayout, OutputColumns
 from explicate.scoring.row_answers import RowAnswer, outcome_of
-from explicate.scoring.row_calls import Question
+from explicate.scoring.row_calls import EXPLAINED_CALL_ROWS, ITEM_CALL_ROWS, TABLE_CALL_ROWS, Question
 from explicate.scoring.rows.fields import Fields, fields_of, kept_schema
 from explicate.scoring.run_manifest import PinnedModel
 
 ERROR = "error"
 """The column that says why a row has no answer; null where it has one."""
 
-CALL_ROWS, CALL_ITEMS = 1000, 128  # of a Predict: rows of a table, texts or images
-EXPLAINED_ROWS = 32  # of an ExplainTable
 MOST_IN_FLIGHT = 16  # calls of one worker: an engine has many, and each finds out what the server takes
 _MOST_OPEN = 4  # jobs that one worker keeps clients of
 _ERROR_FIELD = pa.field(ERROR, pa.struct([(name, pa.string()) for name in ("reason", "field", "message")]))
@@ -209,10 +207,12 @@ class BatchJob:
         return Question(
             model=self.pinned,
             explain=self.asked.how,
+            condition=self.condition,
+            columns=self.columns,
             priority=self.asked.priority,
             timeout_s=self.access.timeout_s,
-            call_rows=min(CALL_ROWS if self.model.columns else CALL_ITEMS, limits.max_inputs),
-            table_rows=min(EXPLAINED_ROWS, limits.max_explained_rows),
+            call_rows=min(TABLE_CALL_ROWS if self.model.columns else ITEM_CALL_ROWS, limits.max_inputs),
+            table_rows=min(EXPLAINED_CALL_ROWS, limits.max_explained_rows),
         )
 
     @property
@@ -258,7 +258,7 @@ class BatchScorer:
         self._job, self._columns, self._fields = job, job.columns, job.fields
         self._loop = _Loop()
         self._client = AsyncClient(**job.access.arguments())
-        self._asker = Asker(self._client, Turns(window_of(job.asked)), job.question, self._columns, job.condition)
+        self._asker = Asker(self._client, Turns(window_of(job.asked)), job.question)
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """The rows, in their order, with `error` null for each that has an answer.
