@@ -63,7 +63,7 @@ class Channel:
         except (OSError, ValueError) as error:  # a line that was cut off by a process that was killed
             _log.debug("a channel broke: %s", error)
         finally:
-            self._close()
+            self.close()
 
     async def call(self, name: str, **arguments: Any) -> Any:
         """Ask the other end, and return what it answers.
@@ -111,7 +111,8 @@ class Channel:
             raise Gone("the other process has ended")
         self._writer.write(json.dumps(message).encode("ascii") + b"\n")
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Ask and answer no more."""
         self._gone = True
         for waiting in self._waiting.values():
             if not waiting.done():

@@ -20,6 +20,7 @@ _CALLS = "explicate_calls"
 _WORST = {
     "explicate_model_slowdown_ratio": max,
     "explicate_running_batch_seconds": max,
+    "explicate_oldest_row_seconds": max,
     "explicate_model_state": max,
     "explicate_model_loaded": min,
     "explicate_model_device_serves": min,

@@ -92,6 +92,7 @@ class Supervisor:
         self._serving = asyncio.Event()
         self._failed = asyncio.Event()
         self._failure: Exception | None = None
+        self._settling: set[asyncio.Task[None]] = set()
         self._short_lives = 0
         self._ending = False
         self._exit_code = 0
@@ -123,19 +124,20 @@ class Supervisor:
     async def _end(self, ending: Ending, keeping: dict[int, asyncio.Task[None]]) -> None:
         """Have all finish their calls, side by side, and wait for them."""
         self._ending = True
-        passing_on = asyncio.create_task(self._force_when(ending.force))
-        await asyncio.gather(*(child.tell("drain") for child in self.children))
+        # One that hangs does not answer; it has its time, and is killed.
+        telling = [asyncio.create_task(child.tell("drain")) for child in self.children]
+        telling.append(asyncio.create_task(self._force_when(ending.force)))
         running = [task for number, task in keeping.items() if number in self._children]
         if running:
             await asyncio.wait(running, timeout=self._settings.drain_s + _LAST_S)
         for child in self.children:
             _log.error("process %d does not end; it is killed", child.number)
             child.kill()
-            self._exit_code = self._exit_code or 1
-        passing_on.cancel()
-        for task in keeping.values():
+        if self._children:
+            await asyncio.wait(running)
+        for task in (*telling, *keeping.values()):
             task.cancel()
-        await asyncio.gather(passing_on, *keeping.values(), return_exceptions=True)
+        await asyncio.gather(*telling, *keeping.values(), return_exceptions=True)
 
     async def _force_when(self, force: asyncio.Event) -> None:
         await force.wait()
@@ -150,7 +152,7 @@ class Supervisor:
             code = await child.run()
             await self._left(child)
             if self._ending:
-                self._exit_code = self._exit_code or abs(code)
+                self._exit_code = self._exit_code or int(code != 0)
                 return
             pause_s = self._note_end(child, code)
             if pause_s is None:
@@ -162,7 +164,10 @@ class Supervisor:
         del self._children[child.number]
         for tell in self.ended:
             tell(child.number)
-        await self._agreement.left(child)
+        # Another one has to load what the label file says, perhaps; the next one does not wait for that.
+        settling = asyncio.create_task(self._agreement.left(child))
+        self._settling.add(settling)
+        settling.add_done_callback(self._settling.discard)
         await self._share_health()
 
     def _note_end(self, child: Child, code: int) -> float | None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -79,12 +79,12 @@ class _Server(Server):
 
     def __init__(self, birth: Birth, parent: Channel) -> None:
         super().__init__(birth.settings, peers=OtherProcesses(parent, birth.settings.processes))
-        self._birth = birth
         self._parent = parent
         self.leads = birth.leads
         self.listens_first = not birth.joins  # else calls would come to a process that has no model yet
         self.all_started = asyncio.Event()
         self.following = Following(self.registry, birth.settings.repository)
+        self.poll.advances = birth.number == 1
 
     async def start_models(self, *, all_chosen: bool) -> None:
         """Load what can be loaded as the first one, or have what that one has."""
@@ -97,10 +97,6 @@ class _Server(Server):
             raise StartError(str(error)) from None
         await self.all_started.wait()
         self.registry.started = True
-
-    def _background_work(self, watching: bool) -> Iterator[Coroutine[Any, Any, None]]:
-        """One of them looks at the repository; the others follow it."""
-        return super()._background_work(watching and self._birth.number == 1)
 
 
 class Worker:

@@ -1,6 +1,7 @@
 """Taking over what another process of this server has made of its models; see `peers`."""
 
 from pathlib import Path
+from typing import Any
 
 from explicate_server.errors import NotServable
 from explicate_server.registry.label_store import LabelTarget, Traffic
@@ -56,6 +57,7 @@ class Following:
         await self._registry.lifecycle.ensure_loaded(record, follows=True)
 
     def _take_over(self, entry: ModelEntry, standing: ModelStanding) -> None:
+        before = _told(entry)
         entry.targets.clear()
         entry.take({name: LabelTarget(*target) for name, target in standing.targets.items()}, self._repository)
         entry.traffic = Traffic(standing.canary_share, standing.shadow_share)
@@ -67,7 +69,13 @@ class Following:
                 self._registry.lifecycle.free(record)
             else:
                 _say_refused(record, *standing.refused.get(str(version), ("", "")))
-        self._registry.watches.tell(*entry.records.values())
+        now = _told(entry)
+        self._registry.watches.tell(*(entry.records[version] for version in now if now[version] != before.get(version)))
+
+
+def _told(entry: ModelEntry) -> dict[int, Any]:
+    """What watches are told of each version."""
+    return {version: (record.standing, record.labels) for version, record in entry.records.items()}
 
 
 def _say_refused(record: VersionRecord, reason: str, code: str) -> None:

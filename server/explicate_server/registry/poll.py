@@ -28,7 +28,13 @@ _log = logging.getLogger(__name__)
 
 
 class RepositoryPoll:
-    """Looks through the repository, now and then."""
+    """Looks through the repository, now and then.
+
+    Attributes:
+        advances: whether it loads what it finds; else only what there is becomes known, and another process does that.
+    """
+
+    advances = True
 
     def __init__(self, registry: ModelRegistry, repository: Path, *, interval_s: float) -> None:
         self._registry = registry
@@ -65,7 +71,9 @@ class RepositoryPoll:
 
     async def _look_at(self, model: str) -> None:
         try:
-            await self._advance(await self._registry.refreshed(model))
+            entry = await self._registry.refreshed(model)
+            if self.advances:
+                await self._advance(entry)
         except ServerError:  # its last version has gone
             pass
         except Exception:  # what is wrong with one model must not affect the others
