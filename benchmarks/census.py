@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from benchmarks.census_subject import CENSUS, CensusModel
 from benchmarks.report import Figure, compared, print_table
-from benchmarks.server_process import server_process
+from benchmarks.server_process import ServerProcess, server_process
 from explicate import Client
 
 ROWS, PEER_ROWS, ACCURACY_ROWS, ROUNDS = 2560, 256, 64, 3
@@ -51,7 +51,7 @@ class Side:
 
     name: str
     values: Values
-    default: int | None = None  # budget of a peer
+    default: int = 0  # budget of a peer
 
 
 def relative_error(values: Floats, truth: Floats) -> float:
@@ -79,7 +79,7 @@ class Ours:
         """`ExplainTable`."""
         columns = {name: [self._model.cells(row)[name] for row in rows] for name in CENSUS}
         answer = self._client.explain_table(self._model.name, columns, timeout_s=600.0, **_options(budget))
-        return np.array([each.values for each in answer.attributions[0]])
+        return np.array(answer.attributions[0].values)
 
 
 def _options(budget: int) -> dict[str, Any]:
@@ -114,32 +114,43 @@ def smallest_budget(side: Side, rows: Sequence[int], truth: Floats, error: float
     raise SystemExit(f"{side.name} does not reach an error of {error:.2e}, even by enumeration")
 
 
-def timed(side: Side, rows: Sequence[int], budget: int, *, of: int) -> float:
-    """Seconds for so many rows, from what the rows took."""
-    began_s = time.perf_counter()
-    side.values(rows, budget)
-    return (time.perf_counter() - began_s) * of / len(rows)
+@dataclass
+class Spent:
+    """Seconds of each round for all rows: on the clock, and of the CPU in this process and in the server."""
+
+    clock_s: list[float]
+    cpu_s: list[float]
+
+    def time(self, side: Side, rows: Sequence[int], budget: int, *, of: int, server: ServerProcess) -> None:
+        """Explain some rows, and count it as for `of` of them."""
+        began_s, began_cpu_s = time.perf_counter(), time.process_time() + server.cpu_s
+        side.values(rows, budget)
+        self.clock_s.append((time.perf_counter() - began_s) * of / len(rows))
+        self.cpu_s.append((time.process_time() + server.cpu_s - began_cpu_s) * of / len(rows))
 
 
-def versus(peer: Side, sides: Sequence[Side], model: CensusModel, counts: argparse.Namespace) -> list[Figure]:
+def versus(
+    peer: Side, sides: Sequence[Side], model: CensusModel, server: ServerProcess, counts: argparse.Namespace
+) -> list[Figure]:
     """Each of our sides beside the peer: at the peer's error with its default budget, and with a small one."""
-    few = range(counts.accuracy_rows)
+    few, all_rows = range(counts.accuracy_rows), counts.rows
     truth = model.shapley_values(few)
     figures = []
-    assert peer.default is not None
     for peer_budget in (_SMALL, peer.default):
         error = relative_error(peer.values(few, peer_budget), truth)
         print(f"{peer.name}: error {error:.2e} at {peer_budget}", file=sys.stderr)
         budgets = {side.name: smallest_budget(side, few, truth, error) for side in sides}
-        seconds: Mapping[str, list[float]] = {side.name: [] for side in (peer, *sides)}
+        spent = {side.name: Spent([], []) for side in (peer, *sides)}
         for _ in range(counts.rounds):
-            seconds[peer.name].append(timed(peer, range(counts.peer_rows), peer_budget, of=counts.rows))
+            spent[peer.name].time(peer, range(counts.peer_rows), peer_budget, of=all_rows, server=server)
             for side in sides:
-                seconds[side.name].append(timed(side, range(counts.rows), budgets[side.name], of=counts.rows))
+                spent[side.name].time(side, range(all_rows), budgets[side.name], of=all_rows, server=server)
         for side in sides:
-            what = f"{counts.rows:,} rows, {side.name} ({budgets[side.name]:,}), to error {error:.1e}"
+            ours, theirs = spent[side.name], spent[peer.name]
+            what = f"{all_rows:,} rows, {side.name} ({budgets[side.name]:,}), to error {error:.1e}"
             peer_name = f"{peer.name} ({peer_budget:,})"
-            figures.append(compared(what, "s", seconds[side.name], seconds[peer.name], peer_name))
+            figures.append(compared(what, "s", ours.clock_s, theirs.clock_s, peer_name))
+            figures.append(compared(what, "CPU s", ours.cpu_s, theirs.cpu_s, peer_name))
     return figures
 
 
@@ -151,12 +162,12 @@ def measure(counts: argparse.Namespace) -> list[Figure]:
         with server_process("--repository", folder, "--device", "cpu") as server, Client(server.address) as client:
             ours = Ours(client, model)
             sides = [Side("Explain", ours.by_row), Side("ExplainTable", ours.by_table)]
-            figures = versus(shap_side(model), sides, model, counts)
+            figures = versus(shap_side(model), sides, model, server, counts)
             if counts.alibi:
                 from benchmarks.census_alibi import alibi_side
 
                 with alibi_side(counts.alibi, model) as peer:
-                    figures += versus(peer, sides, model, counts)
+                    figures += versus(peer, sides, model, server, counts)
     return figures
 
 

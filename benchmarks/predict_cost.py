@@ -24,7 +24,7 @@ import grpc
 
 from benchmarks.report import Figure, compared, print_table
 from benchmarks.subject import ROOT
-from benchmarks.table_subject import MODEL, TableSubject
+from benchmarks.table_subject import TableSubject
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import inference_service_pb2_grpc as services
 

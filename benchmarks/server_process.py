@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import subject
@@ -19,6 +20,13 @@ class ServerProcess:
 
     address: str
     metrics_port: int
+    pid: int
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds that it has used, of all its threads."""
+        used = psutil.Process(self.pid).cpu_times()
+        return float(used.user + used.system)
 
     def sums(self, name: str) -> dict[str, float]:
         """A counter of the batcher, by priority."""
@@ -47,7 +55,7 @@ def server_process(*flags: str) -> Iterator[ServerProcess]:
     )
     assert process.stdout is not None
     try:
-        yield ServerProcess(process.stdout.readline().strip(), metrics_port)
+        yield ServerProcess(process.stdout.readline().strip(), metrics_port, process.pid)
     finally:
         process.terminate()
         process.communicate(timeout=60)

@@ -79,7 +79,7 @@ class Server:
         self.metrics_port: int | None = None
         access = Access(_tokens(settings), admin_apart=bool(settings.admin_listen))
         reader = Reader(settings, self.workers)
-        self.calls = Calls(Reception(access, settings), reader, self._call_ended, settings)
+        self.calls = Calls(Reception(access, settings, self.admission), reader, self._call_ended, settings)
         self.health = HealthReport(
             self._live_batchers,
             self._batchers,

@@ -87,14 +87,18 @@ def loans(tmp_path_factory: pytest.TempPathFactory) -> Loans:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server with "loans" (versions 1 and 2, of which 2 has other weights), "losses" and "tiny"."""
-    from support.tiny_bundle import build_tiny_repository
-
-    repository = build_tiny_repository(tmp_path_factory.mktemp("served"))
-    build_table_repository(repository)
+    """The address of a server with "loans", whose version 1 is live and version 2 has other weights, and "losses"."""
+    repository = build_table_repository(tmp_path_factory.mktemp("served"))
     tiny_table(seed=9).publish(repository, "loans", version=2)
     with server_process(repository, "--device", "cpu", "--threads", "1") as (_, address):
         with Client(address) as client:
             client.wait_ready(timeout_s=60)
             client.activate_version("loans", 1, timeout_s=60)
+        yield address
+
+
+@pytest.fixture(scope="session")
+def text_server(tiny_repository: Path) -> Iterator[str]:
+    """The address of a server with the model "tiny" of texts."""
+    with server_process(tiny_repository, "--device", "cpu", "--threads", "1") as (_, address):
         yield address

@@ -9,13 +9,19 @@ import ray
 
 _OBJECT_STORE_BYTES = 100 * 2**20  # 75 MiB is Ray's least
 
+# Seconds, and milliseconds, that its processes have to find each other; Ray's own are too few on a busy machine.
+_PATIENCE = {
+    "RAY_agent_register_timeout_ms": "300000",
+    "RAY_health_check_timeout_ms": "60000",
+    "RAY_raylet_start_wait_time_s": "300",
+    "RAY_worker_register_timeout_seconds": "300",
+}
+
 
 @contextmanager
 def local_ray(address: str | None = None) -> Iterator[None]:
     """Start a Ray, or connect to the one at `address`; shut down at the end."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_DATA_DISABLE_PROGRESS_BARS"] = "1"
-    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1", **_PATIENCE}
     quiet = {"logging_level": "ERROR", "log_to_driver": False}
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:  # sockets: a short path
         if address is not None:

@@ -57,14 +57,14 @@ def test_explanations_are_the_shapley_values(rows: Any, loans: Loans, server: st
         np.testing.assert_allclose(found, loans.attributions(row), atol=1e-5)
 
 
-def test_texts_are_scored_from_the_column_that_has_them(server: str) -> None:
+def test_texts_are_scored_from_the_column_that_has_them(text_server: str) -> None:
     texts = ray.data.from_arrow(pa.table({"id": range(len(TEXTS)), "review": TEXTS}))
     scored = explicate.ray.score(
-        texts, "tiny", server=server, columns={"text": "review"}, explain="kernel-shap", max_evaluations=64
+        texts, "tiny", server=text_server, columns={"text": "review"}, explain="kernel-shap", max_evaluations=64
     )
     by_id = {row["id"]: row for row in scored.take_all()}
     assert by_id[2]["error"]["field"] == "review"
-    with Client(server) as client:
+    with Client(text_server) as client:
         for place in (0, 1, 3):
             alone = client.explain("tiny", TEXTS[place], method="kernel-shap", max_evaluations=64)
             assert by_id[place]["label"] == alone.prediction.label
@@ -131,7 +131,7 @@ def test_an_actor_that_is_killed_costs_no_row(rows: Any, loans: Loans, server: s
 def test_a_job_whose_driver_is_killed_goes_on_with_the_parts_that_are_missing(
     rows: Any, loans: Loans, server: str, tmp_path: Path
 ) -> None:
-    """The driver is killed after its first part, and another version is made live: the same call ends as if undisturbed."""
+    """It is killed after its first part, and another version is made live: the same call ends as if undisturbed."""
     output = tmp_path / "out"
     address = ray.get_runtime_context().gcs_address
     script = [sys.executable, "-m", "engines.ray_job", str(loans.path), str(output), server, address]

@@ -89,14 +89,14 @@ def test_spark_reads_only_the_columns_that_are_wanted(rows: DataFrame, server: s
     assert "age" not in scored.columns
 
 
-def test_texts_are_scored_from_the_column_that_has_them(spark: SparkSession, server: str) -> None:
+def test_texts_are_scored_from_the_column_that_has_them(spark: SparkSession, text_server: str) -> None:
     texts = spark.createDataFrame(list(enumerate(TEXTS)), "id long, review string")
     scored = explicate.spark.score(
-        texts, "tiny", server=server, columns={"text": "review"}, explain="kernel-shap", max_evaluations=64
+        texts, "tiny", server=text_server, columns={"text": "review"}, explain="kernel-shap", max_evaluations=64
     )
     by_id = {row["id"]: row for row in collected(scored)}
     assert by_id[2]["error"]["field"] == "review"
-    with Client(server) as client:
+    with Client(text_server) as client:
         for place in (0, 1, 3):
             alone = client.explain("tiny", TEXTS[place], method="kernel-shap", max_evaluations=64)
             assert by_id[place]["label"] == alone.prediction.label
@@ -166,7 +166,7 @@ def test_a_worker_that_is_killed_costs_no_row(rows: DataFrame, loans: Loans, ser
 def test_a_job_whose_driver_is_killed_goes_on_with_the_parts_that_are_missing(
     rows: DataFrame, loans: Loans, server: str, tmp_path: Path
 ) -> None:
-    """The driver is killed after its first part, and another version is made live: the same call ends as if undisturbed."""
+    """It is killed after its first part, and another version is made live: the same call ends as if undisturbed."""
     output = tmp_path / "out"
     script = [sys.executable, "-m", "engines.spark_job", str(loans.path), str(output), server]
     driver = subprocess.Popen(script, cwd=Path(__file__).parents[1], start_new_session=True, stderr=subprocess.DEVNULL)

@@ -12,7 +12,9 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 import explicate
+from explicate_server.inference import predictor
 from explicate_server.inference.workers import Workers
+from explicate_server.rpc.reception import Reception
 from explicate_server.runtime.batcher import Priority
 from explicate_server.security.tokens import Right, Token, digest_of, line_of, new_token
 from support.harness import TEXT, Running, explain_request, gate, predict_request, running_server, until
@@ -117,9 +119,23 @@ async def test_an_explanation_is_done_when_one_who_explains_without_end_has_had_
         assert others < 4 * 200 + 16 * 2 + 6 * gated.batch_tokens // len(TEXT.split()), others
 
 
+def counted(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[Any]:
+    """The first arguments of the calls of a function, from now on."""
+    calls: list[Any] = []
+    original = getattr(owner, name)
+
+    def count(*arguments: Any, **named: Any) -> Any:
+        calls.append(arguments[1])
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(owner, name, count)
+    return calls
+
+
 async def test_a_caller_with_its_share_of_seats_is_refused_and_another_is_let_in(
-    tiny_repository: Path, tmp_path: Path
+    tiny_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    received = counted(monkeypatch, Reception, "receive")
     async with callers(tiny_repository, tmp_path, "crowd", "single", max_explanations=4) as asked:
         gated = gate(asked.running)
         seated = [asyncio.ensure_future(asked.explain("crowd")) for _ in range(2)]
@@ -127,6 +143,7 @@ async def test_a_caller_with_its_share_of_seats_is_refused_and_another_is_let_in
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await asked.explain("crowd")
         assert reason_of(caught.value) == "CALLER_LIMIT"
+        assert len(received) == 2, "what is refused is not read"
         single = asyncio.ensure_future(asked.explain("single"))
         await until(lambda: asked.running.server.admission.in_progress == 3)
         gated.let_through(10_000)
@@ -134,8 +151,9 @@ async def test_a_caller_with_its_share_of_seats_is_refused_and_another_is_let_in
 
 
 async def test_a_caller_with_its_share_of_calls_and_rows_is_refused_and_another_is_let_in(
-    tiny_repository: Path, tmp_path: Path
+    tiny_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    made_ready = counted(monkeypatch, predictor, "encode_inputs")
     limits = {"max_concurrent_calls": 8, "max_queued_rows": 64}
     async with callers(tiny_repository, tmp_path, "crowd", "single", **limits) as asked:
         gated = gate(asked.running)
@@ -146,6 +164,7 @@ async def test_a_caller_with_its_share_of_calls_and_rows_is_refused_and_another_
         with pytest.raises(grpc.aio.AioRpcError) as caught:  # of the queue
             await asked.predict("crowd", "good tea")
         assert "32 rows of yours" in (caught.value.details() or "")
+        assert [len(texts) for texts in made_ready] == [1, 32], "what is refused is not tokenised"
         calls += [asyncio.ensure_future(asked.explain("crowd")) for _ in range(2)]
         await until(lambda: asked.running.server.calls.in_flight == 4)
         with pytest.raises(grpc.aio.AioRpcError) as caught:  # of the calls

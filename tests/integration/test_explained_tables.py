@@ -281,12 +281,12 @@ async def test_a_caller_who_leaves_stops_its_rows_and_holds_few_at_any_time(repo
         gated = gate(running, "loans")
         batcher = running.served("loans").batcher
         leaver = running.inference.ExplainTable(request)
-        await gated.entered.get()
-        gated.let_through(2)
-        for _ in range(2):
+        gated.let_through(20)  # the predictions of all rows, and some of the first round
+        for _ in range(21):
             await gated.entered.get()
-        await until(lambda: batcher.queued_rows[Priority.BULK] > 4096)
-        assert sum(batcher.queued_rows.values()) == batcher.queued_rows[Priority.BULK] <= 3 * 4096
+        block = 8 * batcher.cost.most_rows(4)
+        await until(lambda: batcher.queued_rows[Priority.BULK] > block)
+        assert sum(batcher.queued_rows.values()) == batcher.queued_rows[Priority.BULK] <= 3 * block
         predicted = running.inference.Predict(
             messages.PredictRequest(model=reference("loans"), table=packed(LOANS, *LOANS.rows(3)))
         )

@@ -88,6 +88,7 @@ from explicate.table_results import TableAttribution, TableFeature, TableQuality
 
 if TYPE_CHECKING:
     from explicate.async_client import AsyncClient
+    from explicate.bulk.many import Outcome
     from explicate.client import Client
     from explicate.scoring.batch_score import score
     from explicate.views.shap import rows_to_shap
@@ -127,6 +128,7 @@ __all__ = [
     "ModelVariant",
     "ModelVersion",
     "NotFound",
+    "Outcome",
     "Overloaded",
     "PackedResult",
     "PermissionDenied",
@@ -161,6 +163,7 @@ __all__ = [
 
 # Loaded at first use: they bring gRPC and protobuf, which the offline tools do without, or what has its own extra.
 _LAZY = {
+    "Outcome": "explicate.bulk.many",
     "Client": "explicate.client",
     "AsyncClient": "explicate.async_client",
     "rows_to_shap": "explicate.views.shap",

@@ -46,9 +46,8 @@ class Admission:
         self._max_evaluations_per_caller = max_evaluations_per_caller
         self._evaluations: Counter[str] = Counter()
 
-    @contextmanager
-    def explanation(self, caller: str) -> Iterator[Seat]:
-        """Let one explanation of ``caller`` (see `counted_as`) in, for as long as the block lasts.
+    def check(self, caller: str) -> None:
+        """Refuse an explanation that would not be let in now, before its request is read.
 
         Raises:
             Overloaded: too many are in progress, in all or of the caller.
@@ -59,6 +58,13 @@ class Admission:
             self._refuse("CALLER_LIMIT", f"{held} explanations of yours are in progress; the rest is kept for others")
         if missing:
             self._refuse("TOO_MANY_EXPLANATIONS", f"{self.in_progress} explanations are in progress")
+
+    @contextmanager
+    def explanation(self, caller: str) -> Iterator[Seat]:
+        """Let one explanation of ``caller`` (see `counted_as`) in, for as long as the block lasts. Raises as `check`
+        does.
+        """
+        self.check(caller)
         seat = Seat(self, caller)
         with self._seats.place(caller):
             try:

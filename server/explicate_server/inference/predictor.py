@@ -82,7 +82,7 @@ class Predictor:
             ModelFault: the model failed on one of the inputs.
         """
         asked = _Asked(served=served, caller=caller, priority=priority, time_left_s=time_left_s)
-        self._check_count(served, len(values), "inputs", "inputs")
+        self._check_count(asked, len(values), "inputs", "inputs")
         encoded = await self._encode_all(asked, values)
         answers = await self._run(asked, [item.row for item in encoded])
         return PredictAnswer(answers, encoded, asked.timings)
@@ -101,7 +101,7 @@ class Predictor:
         modality = served.modality
         if not isinstance(modality, TabularModality):
             raise wrong_kind(served, "table", TabularInput)
-        self._check_count(served, table.rows, "table.rows", "rows")
+        self._check_count(asked, table.rows, "table.rows", "rows")
 
         def encode() -> EncodedRows:
             violations = modality.packed_violations(table)
@@ -114,10 +114,13 @@ class Predictor:
         answers = await self._run(asked, encoded.rows)
         return PackedAnswer(answers, encoded.unknown_category_columns, asked.timings)
 
-    def _check_count(self, served: ServedModel, count: int, path: str, what: str) -> None:
+    def _check_count(self, asked: _Asked, count: int, path: str, what: str) -> None:
+        """Refuse too many, and before they are made ready those that the queue has no room for."""
+        served = asked.served
         most = self._settings.rows_that_may_wait(self._settings.max_inputs, served.modality.row_bytes)
         if not 1 <= count <= most:
             raise InvalidRequest([Violation(path, f"has {count:,} {what}; give 1 to {most:,} in one call")])
+        served.batcher.check_room(count, priority=asked.priority, caller=asked.caller)
 
     async def _encode_all(self, asked: _Asked, values: Sequence[ModelInput]) -> list[EncodedInput]:
         """All inputs made ready, in parts between which others have their turn."""
@@ -150,7 +153,9 @@ class Predictor:
     async def _run(self, asked: _Asked, rows: Sequence[Row]) -> NDArray[np.float64]:
         """The graph's answers to all rows, float64[rows, outputs]."""
         batcher, timings = asked.served.batcher, asked.timings
-        ticket = batcher.submit(rows, priority=asked.priority, caller=asked.caller)
+        ticket = batcher.run_at_once(rows, priority=asked.priority, caller=asked.caller)
+        if ticket is None:
+            ticket = batcher.submit(rows, priority=asked.priority, caller=asked.caller)
         try:
             in_time = await batcher.wait(ticket, timeout_s=max(0.0, asked.time_left_s - timings.total_s))
         finally:

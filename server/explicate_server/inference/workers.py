@@ -9,12 +9,13 @@ behind steps of others.
 import asyncio
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from explicate_server.runtime.batcher import Priority
+from explicate_server.runtime.turns import Turns
 
 # Tokenising, converting and fitting; more threads than that would only fight the model for the cores.
 _SHORT_THREADS = 2
@@ -23,22 +24,28 @@ _LONG_THREADS = 2
 # An encoding that costs as much as this many characters of a text is short: about 10 ms.
 _MOST_SHORT_CHARACTERS = 1 << 17
 
+# A part in the count of turns: about what a fit takes.
+_PART_S = 0.01
+
 _T = TypeVar("_T")
-_Turn = tuple[str, Priority]
 _Step = tuple["Future[Any]", Callable[[], Any]]
 
 
 class Pool:
-    """Threads that take one step of each caller in turn, however many steps one of them has waiting.
+    """Threads that callers share by the time that their steps take, however many steps one of them has waiting.
 
-    What a caller asks for in the lowest class has turns of its own, so that it does not hold up what it waits for.
+    The next step is of the caller who had the least; whose steps are short goes before one whose steps are long, or who
+    has some in progress. What a caller asks for in the lowest class has turns of its own, so that it does not hold up
+    what it waits for.
     """
 
     def __init__(self, threads: int, name: str) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._lock = threading.Lock()
         self._slowest = (0.0, time.monotonic())
-        self._waiting: OrderedDict[_Turn, deque[_Step]] = OrderedDict()
+        self._waiting: dict[str, deque[_Step]] = {}
+        self._begun: Counter[str] = Counter()
+        self._turns = Turns()
 
     async def run(self, step: Callable[[], _T], *, caller: str, priority: Priority) -> _T:
         """The result of a step. If the task that waits is cancelled, a step that has not begun never does."""
@@ -69,8 +76,10 @@ class Pool:
     def submit(self, step: Callable[[], _T], *, caller: str, priority: Priority) -> "Future[_T]":
         """The same for any thread."""
         future: Future[_T] = Future()
+        turn = f"{priority.name} {caller}"
         with self._lock:
-            self._waiting.setdefault((caller, priority), deque()).append((future, step))
+            self._turns.come(turn)
+            self._waiting.setdefault(turn, deque()).append((future, step))
         self._threads.submit(self._next)
         return future
 
@@ -92,17 +101,41 @@ class Pool:
     def _next(self) -> None:
         """Do one step; there are as many waiting as this was submitted for."""
         with self._lock:
-            turn, steps = self._waiting.popitem(last=False)
-            future, step = steps.popleft()
-            if steps:
-                self._waiting[turn] = steps
-        if future.set_running_or_notify_cancel():
-            try:
-                result = step()
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+            turn, (future, step) = self._take()
+        begun_s = time.monotonic()
+        try:
+            if future.set_running_or_notify_cancel():
+                _do(step, future)
+        finally:
+            with self._lock:
+                self._end(turn, time.monotonic() - begun_s)
+
+    def _take(self) -> tuple[str, _Step]:
+        """The step that is next, and whose turn it was; called with the lock."""
+        turn = self._turns.order({turn: 1.0 + self._begun[turn] for turn in self._waiting})[0]
+        step = self._waiting[turn].popleft()
+        if not self._waiting[turn]:
+            del self._waiting[turn]
+        self._begun[turn] += 1
+        return turn, step
+
+    def _end(self, turn: str, seconds: float) -> None:
+        """A step of a turn took so long; called with the lock."""
+        self._turns.charge(turn, seconds / _PART_S)
+        self._begun[turn] -= 1
+        if not self._begun[turn]:
+            del self._begun[turn]
+            if turn not in self._waiting:
+                self._turns.leave([turn])
+
+
+def _do(step: Callable[[], _T], future: "Future[_T]") -> None:
+    try:
+        result = step()
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
 
 
 class Workers:

@@ -21,6 +21,26 @@ def encode_fast(tokenizer: Tokenizer, inputs: Sequence[Sequence[str]]) -> list[E
     return tokenizer.encode_batch_fast([texts[0] if len(texts) == 1 else tuple(texts) for texts in inputs])
 
 
+# A text with fewer characters a token of what the model reads is seldom cut.
+_LEAST_CUT_CHARACTERS_A_TOKEN = 4
+
+
+def encode_for_usage(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> tuple[Encoding, bool]:
+    """The encoding of a text or a pair, and whether it tells the places of tokens, as its usage needs them.
+
+    Nearly always it does for a text that is cut: to tokenise that once more takes three times as long as the places.
+    """
+    places = sum(map(len, texts)) > _LEAST_CUT_CHARACTERS_A_TOKEN * max_tokens
+    (encoding,) = _encode(tokenizer, texts) if places else encode_fast(tokenizer, [texts])
+    return encoding, places
+
+
+def _encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Encoding]:
+    """With the places of the tokens."""
+    # As a batch, which lets other threads go on: of a single text the tokenizer does not, 0.1 s for the longest.
+    return tokenizer.encode_batch([texts[0] if len(texts) == 1 else tuple(texts)])
+
+
 # A token of English has 4.5 characters on average, and texts with words taken out have more spaces.
 _CHARACTERS_A_TOKEN = 8
 _MORE_CHARACTERS = 4  # times as many, where these were too few
@@ -97,23 +117,44 @@ def _longest_first(first: int, second: int, *, room: int) -> tuple[int, int]:
 
 
 class EncodedText:
-    """One text, or a pair, and the row that the model reads of it."""
+    """One text, or a pair, and the row that the model reads of it.
+
+    Attributes:
+        characters_used: how many characters of each text the model sees, from its start.
+        usage: the same for an answer.
+    """
 
     def __init__(
-        self, row: Row, *, tokens: int, kept: NDArray[np.int64] | None, texts: Sequence[str], tokenizer: Tokenizer
+        self,
+        row: Row,
+        encoding: Encoding,
+        *,
+        places: bool,
+        kept: NDArray[np.int64] | None,
+        texts: Sequence[str],
+        tokenizer: Tokenizer,
     ) -> None:
-        """``kept`` int64[row's tokens] are those of the texts' ``tokens`` that are in the row; None means all."""
+        """``kept`` int64[row's tokens] are those of the texts' ``encoding`` that are in the row; None means all.
+
+        ``places`` says whether it tells the places of tokens.
+        """
         self.row = row
         self.texts = texts
-        self._tokens = tokens
         self._kept = kept
         self._tokenizer = tokenizer
+        self.characters_used = [len(text) for text in texts]
+        if kept is not None:
+            (told,) = [encoding] if places else _encode(tokenizer, texts)
+            self.characters_used = [_used(told, kept, text, number) for number, text in enumerate(texts)]
+        self.usage: TextUsage | None = TextUsage(len(encoding), row.length, *self.characters_used)
 
     @cached_property
     def _encoding(self) -> Encoding:
-        """The texts once more, with the places of their tokens; a prediction goes without."""
-        # As a batch, which lets other threads go on: of a single text the tokenizer does not, 0.1 s for the longest.
-        (encoding,) = self._tokenizer.encode_batch([self.texts[0] if len(self.texts) == 1 else tuple(self.texts)])
+        """The texts once more, with the places of their tokens; a prediction goes without.
+
+        It must: to throw away what a thousand texts of 16 KiB are encoded to takes .1 s, with the interpreter held.
+        """
+        (encoding,) = _encode(self._tokenizer, self.texts)
         return encoding
 
     @cached_property
@@ -136,30 +177,19 @@ class EncodedText:
         places = np.flatnonzero(text_of_tokens(self._encoding) == text)
         return np.array(self._encoding.offsets, dtype=np.int64).reshape(-1, 2)[places]
 
-    @property
-    def usage(self) -> TextUsage | None:
-        """How much of the texts the model sees."""
-        pair = self.characters_used(1) if len(self.texts) == 2 else None
-        return TextUsage(
-            tokens=self._tokens,
-            tokens_used=self.row.length,
-            characters_used=self.characters_used(0),
-            pair_characters_used=pair,
-        )
-
     unknown_category_columns = ()
-
-    def characters_used(self, text: int) -> int:
-        """How many characters of one of the texts the model sees, from its start."""
-        if self._kept is None:
-            return len(self.texts[text])
-        encoding = self._encoding
-        # These ask for one token; the list of all offsets takes longer to build than the text to tokenise.
-        tokens = [token for token in reversed(self._kept.tolist()) if encoding.token_to_sequence(token) == text]
-        if tokens and encoding.token_to_sequence(tokens[0] + 1) != text:
-            return len(self.texts[text])  # the other text of the pair is cut
-        ends = map(encoding.token_to_chars, tokens)
-        return next((end for _, end in filter(None, ends) if end), 0)
 
     def _of_kept(self, values: NDArray[_Number]) -> NDArray[_Number]:
         return values if self._kept is None else values[self._kept]
+
+
+def _used(encoding: Encoding, kept: NDArray[np.int64], text: str, number: int) -> int:
+    """How many characters of a text the model sees, from its start; it is the first or second of the encoding, which
+    has all tokens, the ``kept`` ones among them.
+    """
+    # These ask for one token; the list of all offsets takes longer to build than the text to tokenise.
+    tokens = [token for token in reversed(kept.tolist()) if encoding.token_to_sequence(token) == number]
+    if tokens and encoding.token_to_sequence(tokens[0] + 1) != number:
+        return len(text)  # the other text of the pair is cut
+    ends = map(encoding.token_to_chars, tokens)
+    return next((end for _, end in filter(None, ends) if end), 0)

@@ -14,7 +14,7 @@ from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_bundle.players.words import WORDS_VERSION
 from explicate_bundle.writing import EXPLAINER_NAME
 from explicate_server.errors import Violation
-from explicate_server.modalities.encoded_text import EncodedText, encode_beginnings, encode_fast, kept_tokens
+from explicate_server.modalities.encoded_text import EncodedText, encode_beginnings, encode_for_usage, kept_tokens
 from explicate_server.modalities.modality import EncodedInput, Game, Modality
 from explicate_server.modalities.text_games import ATTRIBUTIONS, DeletionGame, TokenGame
 from explicate_server.runtime.batch_cost import stretched
@@ -98,10 +98,10 @@ class TextModality(Modality):
     def encode(self, value: ModelInput) -> EncodedText:
         """Tokenise, and cut what the model cannot read."""
         assert isinstance(value, TextInput)
-        (encoding,) = encode_fast(self._tokenizer, [value.texts])
+        encoding, places = encode_for_usage(self._tokenizer, value.texts, self._schema.max_tokens)
         kept = kept_tokens(encoding, self._schema.max_tokens)
         row = self._row(encoding, kept)
-        return EncodedText(row, tokens=len(encoding), kept=kept, texts=value.texts, tokenizer=self._tokenizer)
+        return EncodedText(row, encoding, places=places, kept=kept, texts=value.texts, tokenizer=self._tokenizer)
 
     def encode_all(self, values: Sequence[ModelInput]) -> list[EncodedText] | None:
         """Tokenise several texts; None when something is wrong with one."""

@@ -81,7 +81,7 @@ class TokenGame(_TextGame):
         self._owner = np.full(len(encoded.spans), NO_PLAYER)
         for number, text in enumerate(encoded.texts):
             tokens = np.flatnonzero((encoded.text_of == number) & ~encoded.special)
-            read = encoded.characters_used(number)
+            read = encoded.characters_used[number]
             found, owners = players_of(text, kind, encoded.spans[tokens], read=read, deleted=False)
             self._owner[tokens] = np.where(owners == NO_PLAYER, NO_PLAYER, owners + len(players))
             players += _text_players(text, found, in_pair=number == 1)

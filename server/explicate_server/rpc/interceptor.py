@@ -63,7 +63,7 @@ class Calls:
         self._settings = settings
         self._draining = False
 
-    def of_port(self, *, on_admin_port: bool = False) -> "PortHandlers":
+    def of_port(self, *, on_admin_port: bool = False) -> PortHandlers:
         """The handlers of one port, to which its services are added."""
         return PortHandlers(self, on_admin_port=on_admin_port)
 
@@ -91,7 +91,7 @@ class Calls:
     def refusal(self, method: str) -> grpc.RpcMethodHandler[Any, Any]:
         """A handler for a method that does not exist. A stream of requests fits calls of all kinds; none is read."""
 
-        async def refuse(_: Any, record: CallRecord, context: Context) -> bytes:
+        async def refuse(*_: Any) -> bytes:
             raise ServerError("UNKNOWN_CALL", f"{method!r} is not one")
 
         call = self._wrapped(refuse, None, UNKNOWN_METHOD, on_admin_port=False)

@@ -14,11 +14,13 @@ import grpc
 
 from explicate_server.call_record import CallRecord, counted_as, current_call
 from explicate_server.errors import AccessDenied, InvalidRequest, Overloaded, ServerError
+from explicate_server.inference.admission import Admission
 from explicate_server.security.access import Access, caller_key
 from explicate_server.settings import Settings
 from explicate_server.shared_room import Lack, SharedRoom
 
 OWN_SERVICES = "explicate."
+EXPLAINING = frozenset(f"explicate.v1.InferenceService/{name}" for name in ("Explain", "StreamExplain", "ExplainTable"))
 AUTHORIZATION_KEY = "authorization"
 Context = grpc.aio.ServicerContext[Any, Any]
 Metadata = Sequence[tuple[str, Any]]
@@ -40,8 +42,10 @@ _CROWD = 8
 class Reception:
     """What every call passes first, on whichever port; used on the event loop only."""
 
-    def __init__(self, access: Access, settings: Settings) -> None:
+    def __init__(self, access: Access, settings: Settings, explanations: Admission) -> None:
+        """``explanations`` tells whether there is room for one more, which needs nothing of its request."""
         self._access = access
+        self._explanations = explanations
         self._settings = settings
         self._lane = _Lane()
         self.own = InFlight(settings.max_concurrent_calls)
@@ -54,7 +58,7 @@ class Reception:
 
         Raises:
             AccessDenied: it has no token with the right, or came to the wrong port.
-            Overloaded: too many calls are in progress, or too many of them are the caller's.
+            Overloaded: too many calls or explanations are in progress, or too many of them are the caller's.
         """
         try:
             name = self._access.check(record.method, authorizations(metadata), on_admin_port=on_admin_port)
@@ -62,6 +66,8 @@ class Reception:
             record.caller = caller_key(error.token_name, record.caller)
             raise
         record.caller = caller_key(name, record.caller)
+        if record.method in EXPLAINING:
+            self._explanations.check(counted_as(record.caller))
         calls = self.own if is_own(record.method) else self.foreign
         calls.enter(record)
         return calls

@@ -1,7 +1,7 @@
 """Requests to domain: what cannot be understood is refused here, with the path of its field."""
 
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -28,11 +28,15 @@ class InputsDigest:
     """
 
     def __init__(self, request: Request) -> None:
-        self._of = cache(lambda: _digest(_inputs(request)))
+        self._request = request
 
     def __call__(self) -> bytes:
         """32 bytes."""
-        return self._of()
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> bytes:
+        return _digest(_inputs(self._request))
 
 
 def _inputs(request: Request) -> Iterable[Message]:

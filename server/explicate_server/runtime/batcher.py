@@ -20,41 +20,21 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Context
 from dataclasses import replace
-from enum import IntEnum
 
 from explicate_server import tracing
 from explicate_server.errors import NotServing, Overloaded, ServerError
 from explicate_server.runtime.batch_cost import BatchCost
 from explicate_server.runtime.device_faults import DeviceLost
-from explicate_server.runtime.instance import Answer, Collate, Instance, Ran, device_lost, fault_of
-from explicate_server.runtime.queue import ClassStatistics, Entry, Row, RowQueue, Ticket, rows_in
-from explicate_server.runtime.turns import FairShares, Turns
-from explicate_server.shared_room import Lack, lack
+from explicate_server.runtime.instance import Answer, Collate, Instance, Ran, at_hand, device_lost, fault_of
+from explicate_server.runtime.queue import ClassStatistics, Entry, Row, Ticket
+from explicate_server.runtime.waiting_rows import SHARES, Batch, Priority, WaitingRows
 
+__all__ = ["SHARES", "Batcher", "Batchers", "Priority"]
 _log = logging.getLogger(__name__)
 # Weight of the newest batch in the running average.
 _SMOOTHING = 0.1
-# What the event loop runs itself: to hand a row of a small table over to a lane and its answer back took .3 ms of
-# processor time, four times what the model takes.
-_MOST_HERE_S = 0.0005
-_MOST_ROWS_HERE = 64
-
-
-class Priority(IntEnum):
-    """Who goes first when both wait."""
-
-    PREDICT = 0
-    EXPLAIN = 1
-    BULK = 2
-
-
-# What a class is sure of while a higher one keeps the model busy. A quarter lets an explanation go on, four times
-# slower, beside a load that would fill the machine.
-SHARES = {Priority.PREDICT: 0.0, Priority.EXPLAIN: 0.25, Priority.BULK: 0.05}
-# How many full batches a caller's predictions may be ahead of the explanations of others. With none, a prediction would
-# wait for a batch of each caller who explains; without a bound, who predicts without a pause would leave the others
-# what their class is sure of.
-_HEAD_START = {Priority.PREDICT: 2.0, Priority.EXPLAIN: 0.0}
+# Of a row, until one has run.
+_ROW_S = 0.01
 
 
 class Batcher:
@@ -86,9 +66,8 @@ class Batcher:
         self._outputs = outputs
         self._name = name
         self._max_queued_rows = max_queued_rows
-        self.queues = {priority: RowQueue() for priority in Priority}
-        self._shares = FairShares([SHARES[priority] for priority in Priority])
-        self.turns = Turns()
+        self._waiting = WaitingRows()
+        self.queues, self.turns = self._waiting.queues, self._waiting.turns
         self._changed = threading.Condition()
         self._sequence = 0
         self._closed = False
@@ -121,11 +100,11 @@ class Batcher:
         now_s = time.monotonic()
         with self._changed:
             if self._closed:
-                raise NotServing("MODEL_UNLOADED", "the model version is being unloaded", retry_after_s=1.0)
+                raise _unloaded("is being unloaded")
             if not self._alive:
-                raise device_lost(self._why_none)
+                raise self._none_left()
             if not admitted:
-                self._refuse_over_limit(ticket, priority)
+                self._refuse_over_limit(ticket.remaining, caller, priority)
             if rows:
                 self.turns.come(caller)
             queue, index = self.queues[priority], 0
@@ -138,6 +117,33 @@ class Batcher:
         if not rows:
             self._finish([ticket])
         return ticket
+
+    def run_at_once(self, rows: Sequence[Row], *, priority: Priority, caller: str) -> Ticket | None:
+        """The ticket of rows that were run here and now, because that takes no longer than to queue them; else None."""
+        count, longest = sum([row.count for row in rows]), max([row.length for row in rows])
+        with self._changed:
+            instance = None if self._closed or self._waiting else at_hand(self.instances, count, longest, at_once=True)
+            if instance is None:
+                return None
+            ticket = Ticket(count, self._outputs, caller)
+            batch = self._waiting.pass_by(ticket, rows, priority, self.cost)
+            instance.begin()
+        Context().run(self._run, batch, instance)  # its spans belong to no call
+        tracing.waited(ticket.arrived_s, ticket.queue_s, count)
+        with self._changed:
+            if ticket.remaining:  # its device was lost, and another one has them now
+                self._waiters[ticket] = self._loop.create_future()
+                self._changed.notify()
+        return ticket
+
+    def check_room(self, rows: int, *, priority: Priority, caller: str) -> None:
+        """Refuse rows that :meth:`submit` would refuse now, before they are made.
+
+        Raises:
+            Overloaded: the queue cannot take them all, or the caller has its share of it.
+        """
+        with self._changed:
+            self._refuse_over_limit(rows, caller, priority)
 
     async def wait(self, ticket: Ticket, *, timeout_s: float | None) -> bool:
         """Whether all rows were done within ``timeout_s``. A caller that stops waiting for a ticket abandons it.
@@ -163,16 +169,15 @@ class Batcher:
         """Drop the ticket's rows that have not started; values that arrived stay. Harmless when it is done."""
         with self._changed:
             if ticket.remaining:
-                for priority, queue in self.queues.items():
-                    self.statistics[priority].dropped_rows += queue.drop(ticket)
-                self._end_turns([ticket.caller])
+                for priority, rows in self._waiting.drop(ticket).items():
+                    self.statistics[priority].dropped_rows += rows
         self._finish([ticket])
 
     def close(self) -> None:
         """Fail what still waits and end the lanes after their batches, for which it blocks; not on the event loop."""
         with self._changed:
             self._closed = True
-            left = self._fail_waiting(self._unloaded())
+            left = self._fail_waiting(_unloaded("was unloaded"))
             self._changed.notify_all()
         self._loop.call_soon_threadsafe(self._finish, left)
         for thread in self._threads:
@@ -220,81 +225,56 @@ class Batcher:
         """Devices that answer no more, with why. For any thread."""
         return {instance.name: instance.lost for instance in self.instances if instance.lost}
 
-    @property
-    def _why_none(self) -> str:
-        """Why no device is left."""
-        return "; ".join(f"{name}: {reason}" for name, reason in self.lost.items())
+    def _none_left(self) -> NotServing:
+        return device_lost("; ".join(f"{name}: {reason}" for name, reason in self.lost.items()))
 
     @property
     def waiting_tickets(self) -> int:
         """Tickets that a caller waits for, or did not abandon."""
         return len(self._waiters)
 
-    def _refuse_over_limit(self, ticket: Ticket, priority: Priority) -> None:
-        queue, rows, most = self.queues[priority], ticket.remaining, self._max_queued_rows.get(priority)
-        held = queue.held(ticket.caller)
-        missing = None if most is None else lack(rows, held=held, taken=queue.rows, most=most)
-        if missing is None:
+    def _refuse_over_limit(self, rows: int, caller: str, priority: Priority) -> None:
+        done, most = self.statistics[priority], self._max_queued_rows.get(priority)
+        if most is None:
             return
-        done = self.statistics[priority]
-        done.refused_rows += rows
-        row_s = done.busy_s / done.rows if done.rows else 0.01
-        retry_after_s = max(0.05, queue.rows * row_s)
-        if missing is Lack.SHARE:
-            detail = f"{held:,} rows of yours are waiting already; the rest is kept for others"
-            raise Overloaded("CALLER_LIMIT", detail, retry_after_s=retry_after_s)
-        raise Overloaded("QUEUE_FULL", f"{queue.rows:,} rows are waiting already", retry_after_s=retry_after_s)
+        try:
+            row_s = done.busy_s / done.rows if done.rows else _ROW_S
+            self._waiting.check_room(rows, caller, priority, most=most, row_s=row_s)
+        except Overloaded:
+            done.refused_rows += rows
+            raise
 
     def _have_run(self) -> None:
         """Let the event loop or a lane run what waits; called with the lock."""
         if self._running_here:
             return
-        if self._at_hand() is None:
+        if at_hand(self.instances, *self._waiting.size) is None:
             self._changed.notify()
             return
         self._running_here = True
         # The others that this turn of the loop lets go on have their rows in the batch. Its spans belong to no call.
         self._loop.call_soon(self._run_here, context=Context())
 
-    def _at_hand(self) -> Instance | None:
-        """An idle instance that the event loop may run what waits on, because it takes so little time."""
-        waiting = [queue for queue in self.queues.values() if queue.rows]
-        rows = sum([queue.rows for queue in waiting])
-        if not 0 < rows <= _MOST_ROWS_HERE:
-            return None
-        length = sum([queue.tokens for queue in waiting]) // rows
-        for instance in self.instances:
-            if instance.runs_here and not (instance.running or instance.lost):
-                return instance if instance.cost.seconds(rows, length) <= _MOST_HERE_S else None
-        return None
-
     def _run_here(self) -> None:
         """Run what waits, unless a lane has taken it meanwhile or it has become too much."""
         with self._changed:
             self._running_here = False
-            instance = self._at_hand()
+            instance = at_hand(self.instances, *self._waiting.size)
             if instance is None or self._closed:
                 self._changed.notify()
                 return
             batch = self._take(instance)
         self._finish(self._run(batch, instance))
         with self._changed:
-            if any(queue.rows for queue in self.queues.values()):  # of another class, or longer ones
+            if self._waiting:  # of another class, or longer ones
                 self._have_run()
-
-    def _end_turns(self, callers: Iterable[str]) -> None:
-        """Forget the turns of those who have no rows left."""
-        self.turns.leave([caller for caller in callers if not any(q.held(caller) for q in self.queues.values())])
 
     def _fail_waiting(self, fault: ServerError) -> list[Ticket]:
         """Take all rows out of the queues; returns their tickets, which fail."""
-        left = {entry.ticket for queue in self.queues.values() for entry in queue.clear()}
+        left = self._waiting.clear()
         for ticket in left:
             ticket.fault = fault
         return list(left)
-
-    def _unloaded(self) -> NotServing:
-        return NotServing("MODEL_UNLOADED", "the model version was unloaded", retry_after_s=1.0)
 
     # The batcher's own threads from here on.
 
@@ -305,54 +285,26 @@ class Batcher:
     def _run_next(self, instance: Instance) -> bool:
         """Wait for rows and run a batch of them; False once closed or lost. While idle, no frame holds rows."""
         with self._changed:
-            while not (self._closed or instance.lost or any(queue.rows for queue in self.queues.values())):
+            while not (self._closed or instance.lost or self._waiting):
                 self._changed.wait()
             if self._closed or instance.lost:
                 self._changed.notify()  # this lane was told of rows, perhaps, that another one has to run
                 return False
             batch = self._take(instance)
-            if any(queue.rows for queue in self.queues.values()):
+            if self._waiting:
                 self._changed.notify()
         finished = self._run(batch, instance)
         if finished:
             self._loop.call_soon_threadsafe(self._finish, finished)
         return True
 
-    def _take(self, instance: Instance) -> "_Batch":
+    def _take(self, instance: Instance) -> Batch:
         """The rows that an instance runs next; it has begun with them."""
-        waiting = [p for p, queue in self.queues.items() if queue.rows]
-        owed = self._shares.owed(waiting)
-        priority = self._next_class(waiting) if owed is None else Priority(owed)
-        queue = self.queues[priority]
-        turns = list(queue.callers)
-        if len(turns) > 1:
-            turns = self.turns.order(queue.parts(self.cost.part))
-        batch = _Batch(priority, queue.take(turns, instance.cost.most_rows))
-        waiting = [p for p, queue in self.queues.items() if queue.rows]
-        self._shares.charge(priority, self.cost.seconds(batch.rows, batch.length), waiting=waiting)
-        self._charge(batch)
+        batch = self._waiting.take(instance.cost, self.cost)
         instance.begin()
         return batch
 
-    def _next_class(self, waiting: Sequence[Priority]) -> Priority:
-        """The class of the caller whose turn it is; BULK when nothing else waits."""
-        urgent = [priority for priority in waiting if priority in _HEAD_START]
-        if len(urgent) < 2:
-            return waiting[0]
-        parts = {priority: self.queues[priority].parts(self.cost.part) for priority in urgent}
-        return min(urgent, key=lambda priority: self.turns.first_end(parts[priority]) - _HEAD_START[priority])
-
-    def _charge(self, batch: "_Batch") -> None:
-        rows: dict[str, int] = {}
-        for entry in batch.entries:
-            caller = entry.ticket.caller
-            rows[caller] = rows.get(caller, 0) + entry.row.count
-        part = self.cost.part(batch.rows, batch.length)
-        for caller, count in rows.items():
-            self.turns.charge(caller, part * count / batch.rows)
-        self._end_turns(rows)
-
-    def _run(self, batch: "_Batch", instance: Instance) -> list[Ticket]:
+    def _run(self, batch: Batch, instance: Instance) -> list[Ticket]:
         """Run a batch, without the lock; returns the tickets that have nothing left to wait for."""
         started_s = time.monotonic()
         callers = (entry.ticket.traced for entry in batch.entries)
@@ -370,9 +322,7 @@ class Batcher:
             finished = self._lose(instance, ran.lost) if ran.lost else []
             answered = self._run_again(batch, ran) if ran.lost else list(zip(batch.entries, ran.answers, strict=True))
             if answered:
-                done = (
-                    batch if len(answered) == len(batch.entries) else _Batch(priority, [each for each, _ in answered])
-                )
+                done = batch if len(answered) == len(batch.entries) else Batch(priority, [each for each, _ in answered])
                 instance.observe(ran, rows=done.rows, length=done.length, seconds=batch_s)
                 self._account(done, started_s, batch_s, instance.cost)
                 finished += self._answer(answered, started_s, batch_s)
@@ -384,9 +334,9 @@ class Batcher:
             instance.lost = reason
             _log.error("%s: %s answers no more: %s", self._name, instance.name, reason)
         self._changed.notify_all()
-        return [] if self._alive else self._fail_waiting(device_lost(self._why_none))
+        return [] if self._alive else self._fail_waiting(self._none_left())
 
-    def _run_again(self, batch: "_Batch", ran: Ran) -> list[tuple[Entry, Answer]]:
+    def _run_again(self, batch: Batch, ran: Ran) -> list[tuple[Entry, Answer]]:
         """Queue what a lost device had, if another can take it; returns the entries that have an answer.
 
         Nothing is run a third time: a row that takes devices down would take them all.
@@ -419,7 +369,7 @@ class Batcher:
             ticket.runs[self._batches] = batch_s
         return finished
 
-    def _account(self, batch: "_Batch", started_s: float, batch_s: float, cost: BatchCost) -> None:
+    def _account(self, batch: Batch, started_s: float, batch_s: float, cost: BatchCost) -> None:
         self._batches += 1
         self.batch_s = batch_s if not self.batch_s else (1 - _SMOOTHING) * self.batch_s + _SMOOTHING * batch_s
         room = cost.most_rows(batch.length)
@@ -432,16 +382,8 @@ class Batcher:
                 _release(future)
 
 
-class _Batch:
-    """Entries of one class that run together: so many rows, padded to so many tokens."""
-
-    __slots__ = ("entries", "length", "priority", "rows")
-
-    def __init__(self, priority: Priority, entries: list[Entry]) -> None:
-        self.priority = priority
-        self.entries = entries
-        self.rows = rows_in(entries)
-        self.length = max(entry.row.length for entry in entries)
+def _unloaded(what: str) -> NotServing:
+    return NotServing("MODEL_UNLOADED", f"the model version {what}", retry_after_s=1.0)
 
 
 def _release(future: "asyncio.Future[None]") -> None:

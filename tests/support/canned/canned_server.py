@@ -119,6 +119,12 @@ class _Inference(InferenceServiceServicer):
         if request.table.rows > MOST_ROWS:
             problem = ("table.rows", f"{request.table.rows} is over the limit of {MOST_ROWS}")
             context.abort_with_status(rpc_status.to_status(bad_request(problem)))
+        if request.options.method == "lime":
+            context.abort_with_status(rpc_status.to_status(bad_request(("options.method", "lime explains row by row"))))
+        if violations := canned_tables.packed_violations(request.table):
+            context.abort_with_status(rpc_status.to_status(bad_request(*violations)))
+        if self.state.hold:
+            self.state.ended.wait(timeout=30)
         specs = [
             inference_pb.ExplainSpec(
                 model=request.model,

@@ -15,6 +15,7 @@ import pytest
 
 from explicate.errors import InvalidArgument, UsageError
 from explicate.model_info import Column, ModelDescription
+from explicate.reading.cells import cell_value
 from explicate.scoring.interfaces import InputOptions, RowBatch
 from explicate.scoring.rows.source import FileSource, known_files, open_source
 from support.scored_models import ANIMALS, CREDIT, PAIRS, REVIEWS, described
@@ -317,6 +318,23 @@ class TestStrangersCsv:
             {"price": None, "day": None},
             {"price": "7", "day": "1.1.2021"},
         ]
+
+    @pytest.mark.parametrize(
+        "cells",
+        [
+            ("34", "-1.5", "1e3", "", "0", "-0.25E-2"),
+            ("34", "+1.5", " 2 ", ".5", "5.", "NaN"),
+            ("n/a", "1", "2", "3", "4", "5"),
+        ],
+    )
+    def test_numbers_are_what_the_command_line_reads(self, tmp_path, cells):
+        """Plain numbers are read all at once, others one by one; the values are the same."""
+        column = Column("age", "number", (), "", may_be_missing=True, missing_words=("n/a",))
+        (tmp_path / "a.csv").write_text("".join(f'"{cell}"\n' for cell in ("age", *cells)))
+        got = [row["age"] for row in values(opened(tmp_path / "a.csv", model=described("tabular", columns=(column,))))]
+        one_by_one = [cell_value(cell, column) for cell in cells]
+        has_texts = any(isinstance(value, str) for value in one_by_one)
+        assert got == [str(value) if has_texts and value is not None else value for value in one_by_one]
 
     def test_a_value_that_does_not_fit_refuses_its_rows_alone(self, tmp_path):
         (tmp_path / "a.csv").write_text("age,income,job,owner\n1,2,clerk,maybe\n1,2,clerk,no\n1,2,clerk,maybe\n")

@@ -1,14 +1,17 @@
 """Texts as rows and games, on the tiny model's tokenizer."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_bundle.model_inputs import TextInput
+from explicate_server.modalities import encoded_text
 from explicate_server.modalities.text import TextModality
 from explicate_server.runtime.onnx_runtime import OnnxRuntime
 
@@ -153,3 +156,27 @@ def test_sentences_can_be_players_and_their_breaks_are_known(modality: TextModal
 def test_distinct_words_have_no_neighbours_and_no_breaks(modality: TextModality) -> None:
     text = TextInput("tea or tea")
     assert modality.game(text, modality.encode(text), players="distinct-words", masking="delete").breaks is None
+
+
+def test_texts_that_are_cut_are_tokenised_once_and_their_encodings_are_not_kept(
+    bundle: VerifiedBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To throw away a thousand of them at once held up the event loop for .1 s."""
+    modality = modality_of(bundle, max_tokens=8)
+    asked: list[Any] = []
+
+    def counted(original: Callable[..., list[Encoding]]) -> Callable[..., list[Encoding]]:
+        def encode(tokenizer: Tokenizer, texts: Sequence[Any]) -> list[Encoding]:
+            asked.append(texts)
+            return original(tokenizer, texts)
+
+        return encode
+
+    for name in ("_encode", "encode_fast"):
+        monkeypatch.setattr(encoded_text, name, counted(getattr(encoded_text, name)))
+    encoded = modality.encode_all([TextInput("tea " * number) for number in (3, 30, 60)])
+    assert encoded is not None
+    usages = [item.usage for item in encoded]
+    assert [(usage.tokens, usage.characters_used) for usage in usages if usage] == [(5, 12), (32, 23), (62, 23)]
+    assert len(asked) == 3, "one text each, though two are cut"
+    assert not any(isinstance(held, Encoding) for item in encoded for held in vars(item).values())

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from explicate._wire.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls
 from explicate.errors import ErrorDetails, Unavailable, UsageError
@@ -76,15 +76,33 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--label", metavar="LABEL", help="the version with this label")
 
 
-def add_bulk_option(parser: argparse.ArgumentParser) -> None:
-    """--bulk."""
+def add_bulk_options(parser: argparse.ArgumentParser) -> None:
+    """--bulk and --in-flight."""
     parser.add_argument(
         "--bulk",
         dest="priority",
         action="store_const",
         const="bulk",
-        help="batch work: let interactive requests go first",
+        help="batch work: many calls at once, which let interactive requests go first and wait for a server that is "
+        "full or restarts; the answers keep their order",
     )
+    parser.add_argument(
+        "--in-flight",
+        metavar="N",
+        default="auto",
+        help="with --bulk, calls under way at once; auto finds out what the server takes (default: auto)",
+    )
+
+
+def calls_in_flight(arguments: argparse.Namespace) -> int | Literal["auto"]:
+    """What --in-flight says; raises UsageError for what is not a number from 1, or without --bulk."""
+    if arguments.in_flight == "auto":
+        return "auto"
+    if not arguments.in_flight.isdecimal() or not int(arguments.in_flight):
+        raise UsageError(f"--in-flight {arguments.in_flight}: give a number of calls from 1, or auto")
+    if arguments.priority != "bulk":
+        raise UsageError("--in-flight needs --bulk")
+    return int(arguments.in_flight)
 
 
 def add_format_option(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from explicate.bulk.many import Outcome, is_about_the_input
 from explicate.cli import connection, explanation_options, inputs, printers
 from explicate.cli.inputs.asked import Asked, report
-from explicate.errors import DeadlineExceeded, InternalError, InvalidArgument, ServerError, UsageError
+from explicate.cli.progress import Progress
+from explicate.errors import ExplicateError, InvalidArgument, ServerError, UsageError, is_for_later
+from explicate.inputs import Input
 from explicate.options import ExplainOptions
 
 if TYPE_CHECKING:
@@ -47,7 +52,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--stream", action="store_true", help="show every estimate while it grows")
     explanation_options.add_explanation_options(parser)
-    connection.add_bulk_option(parser)
+    connection.add_bulk_options(parser)
     connection.add_model_options(parser)
     connection.add_server_options(parser)
     parser.set_defaults(run=run, extra="cli")
@@ -60,33 +65,91 @@ def run(arguments: argparse.Namespace) -> int:
     inputs.check(arguments)
     options = explanation_options.explanation_options(arguments)
     show = printers.explanation_printer(arguments.format, arguments.top)
+    in_flight = connection.calls_in_flight(arguments)
     explained: list[ExplainResult] = []
-    failed = 0
-    with connection.connect(arguments) as client:
+    with connection.connect(arguments) as client, Progress() as progress:
         model = connection.chosen_model(client, arguments)
-        for asked in inputs.read(arguments, client, model).inputs:
+        all_asked = inputs.read(arguments, client, model).inputs
+        ask = partial(_all_at_once, in_flight=in_flight) if _is_bulk(arguments) else _one_by_one
+        for asked, estimates in ask(client, model, all_asked, arguments, options):
             try:
-                result = show(asked, _estimates(client, model, asked, arguments, options))
-            except (InvalidArgument, DeadlineExceeded, InternalError) as error:
-                if asked.refusal is None and not _is_about_the_input(error):
-                    raise explanation_options.in_flags(error) from error
-                failed += 1
+                result = show(asked, estimates)
+            except ServerError as error:
+                if asked.refusal is None and (is_for_later(error) or not is_about_the_input(error)):
+                    raise _in_flags(error) from error
                 report(asked, error)
                 if arguments.format == "json":
                     print(printers.failure_as_json(asked, error))
+                progress.count(failed=True)
                 continue
+            progress.count()
             if arguments.html:
                 explained.append(result)
             for kind in inputs.KINDS.values():
                 kind.draw(arguments, asked.number, result)
     if arguments.html:
         _write_html(arguments.html, explained)
-    return 1 if failed else 0
+    return 1 if progress.failed else 0
 
 
-def _is_about_the_input(error: ServerError) -> bool:
-    """Whether another input may fare better; a wrong option, by contrast, is wrong for all."""
-    return all(path.startswith("input") for path, _ in error.violations)
+_Answers: TypeAlias = "Iterator[tuple[Asked, Iterator[ExplainResult]]]"
+"""Each input with the answers for it; the iterator over them raises what the input costs."""
+
+
+def _is_bulk(arguments: argparse.Namespace) -> bool:
+    return arguments.priority == "bulk" and not arguments.stream  # estimates that grow are for people who watch
+
+
+def _in_flags(error: ServerError) -> ExplicateError:
+    return explanation_options.in_flags(error) if isinstance(error, InvalidArgument) else error
+
+
+def _one_by_one(
+    client: Client, model: str, all_asked: Iterable[Asked], arguments: argparse.Namespace, options: ExplainOptions
+) -> _Answers:
+    for asked in all_asked:
+        yield asked, _estimates(client, model, asked, arguments, options)
+
+
+def _all_at_once(
+    client: Client,
+    model: str,
+    all_asked: Iterable[Asked],
+    arguments: argparse.Namespace,
+    options: ExplainOptions,
+    *,
+    in_flight: int | Literal["auto"],
+) -> _Answers:
+    """In the order of the inputs too; those that cannot be sent keep their place."""
+    waiting: deque[Asked] = deque()
+
+    def values() -> Iterator[Input]:
+        for asked in all_asked:
+            waiting.append(asked)
+            if asked.refusal is None:
+                yield asked.value
+
+    version, label = arguments.version, arguments.label
+    outcomes = client.explain_many(model, values(), in_flight=in_flight, version=version, label=label, **options)
+    try:
+        for outcome in outcomes:
+            while waiting[0].refusal is not None:
+                yield waiting[0], _refused(waiting.popleft())
+            yield waiting.popleft(), _of(outcome)
+    except InvalidArgument as error:
+        raise _in_flags(error) from error
+    for asked in waiting:
+        yield asked, _refused(asked)
+
+
+def _refused(asked: Asked) -> Iterator[ExplainResult]:
+    assert asked.refusal is not None, "what can be sent has an outcome"
+    raise asked.refusal
+    yield
+
+
+def _of(outcome: Outcome[Input, ExplainResult]) -> Iterator[ExplainResult]:
+    yield outcome.result
 
 
 def _estimates(

@@ -24,19 +24,19 @@ from explicate.client import Client
 from explicate.errors import UsageError
 from explicate.model_info import ModelDescription
 from explicate.options import ALL, ExplainOptions, Priority
-from explicate.scoring.asking import Asker, Outcomes, Question
+from explicate.scoring.asking import Asker, Outcomes
 from explicate.scoring.batch_score import CALL_TIMEOUT_S, ScoreOptions
 from explicate.scoring.conditions.grammar import condition_of
 from explicate.scoring.interfaces import Condition, Refusal, RowBatch
 from explicate.scoring.output_columns import ExplanationLayout, OutputColumns
 from explicate.scoring.row_answers import RowAnswer, outcome_of
+from explicate.scoring.row_calls import EXPLAINED_CALL_ROWS, ITEM_CALL_ROWS, TABLE_CALL_ROWS, Question
 from explicate.scoring.rows.fields import Fields, fields_of, kept_schema
 from explicate.scoring.run_manifest import PinnedModel
 
 ERROR = "error"
 """The column that says why a row has no answer; null where it has one."""
 
-CALL_ROWS, CALL_ITEMS = 1000, 128  # of a Predict: rows of a table, texts or images
 MOST_IN_FLIGHT = 16  # calls of one worker: an engine has many, and each finds out what the server takes
 _MOST_OPEN = 4  # jobs that one worker keeps clients of
 _ERROR_FIELD = pa.field(ERROR, pa.struct([(name, pa.string()) for name in ("reason", "field", "message")]))
@@ -201,6 +201,21 @@ class BatchJob:
         return None if text is None else condition_of(text, self.model.class_labels)
 
     @property
+    def question(self) -> Question:
+        """What is asked about each row."""
+        limits = self.model.limits
+        return Question(
+            model=self.pinned,
+            explain=self.asked.how,
+            condition=self.condition,
+            columns=self.columns,
+            priority=self.asked.priority,
+            timeout_s=self.access.timeout_s,
+            call_rows=min(TABLE_CALL_ROWS if self.model.columns else ITEM_CALL_ROWS, limits.max_inputs),
+            table_rows=min(EXPLAINED_CALL_ROWS, limits.max_explained_rows),
+        )
+
+    @property
     def columns(self) -> OutputColumns:
         """The columns of the answers, after those that go along."""
         return OutputColumns(self.kept, outcome_of(self.model), self._layout())
@@ -243,16 +258,7 @@ class BatchScorer:
         self._job, self._columns, self._fields = job, job.columns, job.fields
         self._loop = _Loop()
         self._client = AsyncClient(**job.access.arguments())
-        self._turns = Turns(window_of(job.asked))
-        self._question = Question(
-            model=job.pinned,
-            explain=job.asked.how,
-            condition=job.condition,
-            columns=self._columns,
-            priority=job.asked.priority,
-            call_rows=min(CALL_ROWS if job.model.columns else CALL_ITEMS, job.model.limits.max_inputs),
-            timeout_s=job.access.timeout_s,
-        )
+        self._asker = Asker(self._client, Turns(window_of(job.asked)), job.question)
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """The rows, in their order, with `error` null for each that has an answer.
@@ -270,7 +276,7 @@ class BatchScorer:
 
     async def _asked(self, batch: RowBatch) -> Outcomes:
         try:
-            return await Asker(self._client, self._turns, self._question).outcomes(batch, range(len(batch)))
+            return await self._asker.outcomes(batch, range(len(batch)))
         except BaseExceptionGroup as failures:
             raise _first(failures) from None
 

@@ -24,7 +24,6 @@ from explicate.errors import (
     ServerError,
 )
 from explicate.scoring.interfaces import Condition, Refusal, RowBatch
-from explicate.scoring.output_columns import OutputColumns
 from explicate.scoring.row_answers import RowAnswer
 from explicate.scoring.row_calls import (
     Question,
@@ -48,21 +47,10 @@ _VERSION_GONE = frozenset({"MODEL_NOT_FOUND", "VERSION_NOT_FOUND", "MODEL_NOT_LO
 
 
 class Asker:
-    """Asks about batches of rows, within a window of calls that all batches share.
+    """Asks about batches of rows, within a window of calls that all batches share."""
 
-    condition: explains the rows for which it holds, None for all. columns: for the condition, which asks about them.
-    """
-
-    def __init__(
-        self,
-        client: AsyncClient,
-        turns: Turns,
-        question: Question,
-        columns: OutputColumns,
-        condition: Condition | None,
-    ) -> None:
+    def __init__(self, client: AsyncClient, turns: Turns, question: Question) -> None:
         self._client, self._turns, self._question = client, turns, question
-        self._columns, self._condition = columns, condition
         self._table_rows = question.table_rows
 
     async def outcomes(self, batch: RowBatch, places: Sequence[int]) -> Outcomes:
@@ -74,15 +62,15 @@ class Asker:
         asked = [place for place in places if place not in known]
         if self._question.explain is None:
             return {**known, **await self._predicted(batch, asked)}
-        if self._condition is None:
+        if self._question.condition is None:
             return {**known, **await self.explained(batch, asked)}
         known |= await self._predicted(batch, asked)
-        return {**known, **await self._explained_where_it_holds(batch, known, self._condition)}
+        return {**known, **await self._explained_where_it_holds(batch, known, self._question.condition)}
 
     async def _explained_where_it_holds(self, batch: RowBatch, predicted: Outcomes, condition: Condition) -> Outcomes:
         """The explanations of the rows for which the condition holds, with the predictions that it asked about."""
         answers = [answer if isinstance(answer := predicted.get(i), RowAnswer) else None for i in range(len(batch))]
-        holds = condition(self._columns.predicted(batch.kept, answers))
+        holds = condition(self._question.columns.predicted(batch.kept, answers))
         chosen = [place for place, answer in enumerate(answers) if answer is not None and holds[place]]
         explained = await self.explained(batch, chosen)
         for place, outcome in explained.items():

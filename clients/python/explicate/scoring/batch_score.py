@@ -26,7 +26,13 @@ from explicate.scoring.interfaces import Condition, InputOptions
 from explicate.scoring.output_columns import ExplanationLayout, OutputColumns
 from explicate.scoring.output_folder import OutputFolder
 from explicate.scoring.row_answers import RowAnswer, outcome_of
-from explicate.scoring.row_calls import Question, version_gone
+from explicate.scoring.row_calls import (
+    EXPLAINED_CALL_ROWS,
+    ITEM_CALL_ROWS,
+    TABLE_CALL_ROWS,
+    Question,
+    version_gone,
+)
 from explicate.scoring.rows.source import known_files, open_source
 from explicate.scoring.run_manifest import PinnedModel, Plan, RunManifest, schema_document
 from explicate.scoring.scorer import MostFailed, Scorer, Tally, told
@@ -39,12 +45,7 @@ CALL_TIMEOUT_S = 300.0
 PREDICTED_PART_ROWS, EXPLAINED_PART_ROWS = 10_000, 500
 """Rows of a part unless said otherwise: about what a kill costs of each part that is under way."""
 
-# Rows of a call: a server's batches are full, and a message is far below its limit.
-_TABLE_CALL_ROWS, _ITEM_CALL_ROWS = 1000, 128
-# Rows that are read at once to be explained, and those of a table in a call: as many as share a fit on the server, and
-# few enough to be done well within the time that a server gives to a call.
-_EXPLAINED_BATCH_ROWS = 64
-_EXPLAINED_TABLE_ROWS = 32
+_EXPLAINED_BATCH_ROWS = 64  # that are read at once to be explained: some calls' worth
 
 
 class Progress(Protocol):
@@ -258,7 +259,7 @@ class Run:
         part_rows = options.part_rows or (PREDICTED_PART_ROWS if options.how is None else EXPLAINED_PART_ROWS)
         if earlier is not None:  # what a server takes in a call may change, and a run's calls may not
             return Plan(rows, part_rows, earlier.plan.call_rows)
-        most = _TABLE_CALL_ROWS if self.description.columns else _ITEM_CALL_ROWS
+        most = TABLE_CALL_ROWS if self.description.columns else ITEM_CALL_ROWS
         return Plan(rows, part_rows, min(most, self.description.limits.max_inputs))
 
     async def done(self, progress: Progress | None = None) -> ScoreResult:
@@ -301,12 +302,14 @@ class Run:
         question = Question(
             model=PinnedModel.of(self.description),
             explain=options.how,
+            condition=self._condition,
+            columns=columns,
             priority=options.priority,
-            timeout_s=options.timeout_s,
             call_rows=self.plan.call_rows,
-            table_rows=min(_EXPLAINED_TABLE_ROWS, self.description.limits.max_explained_rows),
+            timeout_s=options.timeout_s,
+            table_rows=min(EXPLAINED_CALL_ROWS, self.description.limits.max_explained_rows),
         )
-        return Asker(self._client, self._turns, question, columns, self._condition)
+        return Asker(self._client, self._turns, question)
 
     async def _make(
         self, folder: OutputFolder, columns: OutputColumns, mine: list[int], progress: Progress | None

@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from explicate._wire import calls
 from explicate._wire.calls import Call
@@ -15,7 +15,8 @@ from explicate.errors import DeadlineExceeded, ErrorDetails, ExplicateError, Inv
 from explicate.inputs import File, GivenValue, Input, category, kind_of
 from explicate.options import ExplainOptions, Priority
 from explicate.results import ExplainResult, PackedResult, PredictResult
-from explicate.scoring.interfaces import Inputs, Refusal
+from explicate.scoring.interfaces import Condition, Inputs, Refusal
+from explicate.scoring.output_columns import OutputColumns
 from explicate.scoring.row_answers import RowAnswer, packed_scores, row_explanation, scores_of, table_explanation
 from explicate.scoring.run_manifest import PinnedModel
 from explicate.table_results import TableResult
@@ -27,19 +28,29 @@ _ABOUT_ROWS = re.compile(r"table\.|inputs?\b")
 _COLUMN = re.compile(r"\b(?:columns|cells)\[(.*?)\](?:\.|$)")
 
 
+TABLE_CALL_ROWS, ITEM_CALL_ROWS = 1000, 128
+"""Rows of a Predict, of a table and of texts or images: batches are full, and messages far below the limit."""
+
+EXPLAINED_CALL_ROWS = 32
+"""Rows of an ExplainTable: as many as share a fit on the server, and few enough to be done within a call's time."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """What is asked about every row: which version, and which explanation, None for predictions alone.
 
+    condition: explains the rows for which it holds, None for all. columns: for the condition, which asks about them.
     call_rows: rows of a Predict. table_rows: rows of an ExplainTable, 0 for a server without it.
     """
 
     model: PinnedModel
     explain: ExplainOptions | None
+    condition: Condition | None
+    columns: OutputColumns
     priority: Priority
-    timeout_s: float
     call_rows: int
-    table_rows: int
+    timeout_s: float
+    table_rows: int = 0
 
     @property
     def how(self) -> dict[str, Any]:  # Any: as `calls` takes it
@@ -86,20 +97,14 @@ class RowCall(ABC):
         return found
 
 
-class PredictTable(RowCall):
-    """Predictions of rows of a table in packed form, by column."""
+class TableCall(RowCall):
+    """About rows of a table in packed form, by column."""
 
     def __init__(self, places: Sequence[int], columns: Mapping[str, Sequence[GivenValue]]) -> None:
         super().__init__(places)
         self.columns = columns
 
-    def call(self, question: Question) -> Call[Any]:
-        return calls.predict_table(question.model.name, self.columns, **question.how)
-
-    def answers(self, result: PackedResult, question: Question) -> list[RowAnswer]:  # noqa: ARG002
-        return [RowAnswer(scores, result.model) for scores in packed_scores(result)]
-
-    def part(self, indices: Sequence[int]) -> PredictTable:
+    def part(self, indices: Sequence[int]) -> Self:
         columns = {name: [values[index] for index in indices] for name, values in self.columns.items()}
         return type(self)([self.places[index] for index in indices], columns)
 
@@ -116,7 +121,17 @@ class PredictTable(RowCall):
         return [index for index, each in enumerate(told) if each == name]
 
 
-class ExplainTable(PredictTable):
+class PredictTable(TableCall):
+    """Predictions of rows of a table."""
+
+    def call(self, question: Question) -> Call[Any]:
+        return calls.predict_table(question.model.name, self.columns, **question.how)
+
+    def answers(self, result: PackedResult, question: Question) -> list[RowAnswer]:  # noqa: ARG002
+        return [RowAnswer(scores, result.model) for scores in packed_scores(result)]
+
+
+class ExplainTable(TableCall):
     """Explanations of rows of a table, which share their coalitions."""
 
     def call(self, question: Question) -> Call[Any]:

@@ -895,7 +895,7 @@ class ExplainTableRequest(_message.Message):
     @_builtins.property
     def options(self) -> _explanation_pb2.ExplainOptions:
         """How each row is explained, as in an ExplainSpec. Methods are "exact-shap", "kernel-shap", "additive-exact" and
-        "auto"; `max_players` must be unset. `max_evaluations` holds for each row.
+        "auto". Columns are not grouped: `max_players` must not be below their number. `max_evaluations` holds for each row.
         """
 
     def __init__(

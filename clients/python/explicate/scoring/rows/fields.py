@@ -17,7 +17,7 @@ from explicate.errors import UsageError
 from explicate.inputs import MAX_IMAGE_BYTES
 from explicate.model_info import ModelDescription
 from explicate.scoring.interfaces import Inputs, Refusal
-from explicate.scoring.rows.image_files import ImageFiles
+from explicate.scoring.rows.image_files import ImageBytes, ImageFiles, is_bytes
 from explicate.scoring.rows.row_files import AS_JSON
 from explicate.scoring.rows.table_rows import TableRows
 from explicate.scoring.rows.texts import Texts
@@ -57,13 +57,17 @@ class TextFields(Fields):
 
 
 class ImageFields(Fields):
-    """An image, by the path of its file."""
+    """An image, by the path of its file or as the bytes of one."""
 
     def unfit(self, field: str, kind: pa.DataType) -> str:  # noqa: ARG002
-        return "" if pa.types.is_string(kind) or pa.types.is_null(kind) else "paths of image files are wanted"
+        if pa.types.is_string(kind) or pa.types.is_null(kind) or is_bytes(kind):
+            return ""
+        return "paths of image files, or their bytes, are wanted"
 
     def inputs(self, rows: pa.Table, folders: Callable[[int], Path]) -> tuple[Inputs, Refusals]:
         column = self.columns["image"]
+        if is_bytes(rows.schema.field(column).type):
+            return ImageBytes.of(column, _array(rows, column))
         most = self.model.limits.max_image_bytes or MAX_IMAGE_BYTES
         return ImageFiles.of(column, _array(rows, column), folders, max_bytes=most)
 

@@ -1,4 +1,4 @@
-"""Images whose files a column names, by paths from the folder of the file that has the row.
+"""Images whose files a column has, or names, by paths from the folder of the file that has the row.
 
 A path that leads out of that folder is refused, and so is one by way of a link: a list of rows from elsewhere must not
 send other files of this machine to a server.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from explicate.errors import UsageError, invalid_argument
 from explicate.inputs import GivenValue, Image, Input
@@ -55,6 +56,36 @@ class ImageFiles:
     def columns(self, places: Sequence[int]) -> Mapping[str, Iterable[GivenValue]] | None:  # noqa: ARG002
         """None: images are not sent packed."""
         return None
+
+
+@dataclass(frozen=True)
+class ImageBytes:
+    """Images of which a column has the files themselves."""
+
+    files: pa.Array
+
+    @staticmethod
+    def of(column: str, files: pa.Array) -> tuple[ImageBytes, dict[int, Refusal]]:
+        """The images of a column of bytes, and the rows without any."""
+        sizes = pc.fill_null(pc.binary_length(files), 0).to_pylist()
+        there_is_none = refused(column, f"column {column}: there is no image")
+        return ImageBytes(files), {place: there_is_none for place, size in enumerate(sizes) if not size}
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def value(self, place: int) -> Input:
+        """One image."""
+        return Image(self.files[place].as_py())
+
+    def columns(self, places: Sequence[int]) -> Mapping[str, Iterable[GivenValue]] | None:  # noqa: ARG002
+        """None: images are not sent packed."""
+        return None
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether a column of this type has bytes."""
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def safe_path(folder: Path, name: str) -> Path:

@@ -22,7 +22,8 @@ from explicate.reading.cells import cell_value
 from explicate.scoring.interfaces import Refusal
 from explicate.scoring.rows.texts import refused
 
-_NUMBERS, _DATES = ("number", "date"), "date"
+_NUMBERS = ("number", "date")
+_PLAIN_NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _read(array: pa.Array, column: Column, *, is_json: bool) -> tuple[_Values, dict[int, str]]:
-    if column.type in _NUMBERS and _is_number(array.type):
+    if column.type in _NUMBERS and (_is_number(array.type) or (not is_json and _has_plain_numbers(array, column))):
         numbers = array.cast(pa.float64(), safe=False)
         infinite = pc.indices_nonzero(pc.fill_null(pc.is_inf(numbers), fill_value=False)).to_pylist()
         return _Values(numbers), dict.fromkeys(infinite, f"column {column.name}: an infinite number")
@@ -104,6 +105,14 @@ def _read(array: pa.Array, column: Column, *, is_json: bool) -> tuple[_Values, d
     wrong = pc.is_in(encoded.indices, pa.array(list(problems), encoded.indices.type), skip_nulls=True)
     places = pc.indices_nonzero(wrong).to_pylist()
     return _Values(encoded.indices, read), {place: problems[encoded.indices[place].as_py()] for place in places}
+
+
+def _has_plain_numbers(array: pa.Array, column: Column) -> bool:
+    """Whether all texts are numbers as programs write them, so that they need not be looked at one by one."""
+    if column.written or not pa.types.is_string(array.type):
+        return False
+    plain = pc.all(pc.match_substring_regex(array, _PLAIN_NUMBER), skip_nulls=True, min_count=0)
+    return bool(plain.as_py())
 
 
 def _plain_times(array: pa.Array) -> pa.Array:

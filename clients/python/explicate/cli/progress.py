@@ -1,0 +1,47 @@
+"""How far a command with many inputs is: a line on stderr every few seconds, where no terminal shows the answers."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+INTERVAL_S = 5.0
+
+
+class Progress:
+    """Counts inputs; says how many while the block lasts, and once more at its end if it has said any.
+
+    failed: how many do not have an answer.
+    """
+
+    def __init__(self, interval_s: float = INTERVAL_S) -> None:
+        self.failed = 0
+        self._inputs = 0
+        self._interval_s = interval_s
+        self._begin_s = self._said_s = time.monotonic()
+        self._has_said = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _where: TracebackType | None
+    ) -> None:
+        if self._has_said:
+            self._say(time.monotonic())
+
+    def count(self, *, failed: bool = False) -> None:
+        """One more input has its answer, or its failure."""
+        self._inputs += 1
+        self.failed += failed
+        now_s = time.monotonic()
+        if now_s - self._said_s >= self._interval_s and not sys.stdout.isatty():
+            self._say(now_s)
+
+    def _say(self, now_s: float) -> None:
+        self._said_s, self._has_said = now_s, True
+        failed = f", {self.failed:,} of them failed" if self.failed else ""
+        rate = self._inputs / max(now_s - self._begin_s, 1e-9)
+        print(f"explicate: {self._inputs:,} inputs{failed}, {rate:,.3g} a second", file=sys.stderr, flush=True)
