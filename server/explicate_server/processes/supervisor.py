@@ -139,9 +139,10 @@ class Supervisor:
             child.kill()
         if self._children:
             await asyncio.wait(running)
-        for task in (*telling, *keeping.values()):
-            task.cancel()
-        await asyncio.gather(*telling, *keeping.values(), return_exceptions=True)
+        left = [*telling, *keeping.values()]
+        for each in left:
+            each.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _force_when(self, force: asyncio.Event) -> None:
         await force.wait()
