@@ -108,8 +108,8 @@ def _chosen_kernels(
     """Of each game ρ float64[n] and the noise with the least left-out error, weighted, as a share of each output's mean
     square.
 
-    Few pairs have small matrices, of which numpy inverts those of all games at once: one by one, a fit of up to 64
-    pairs is mostly calls (0.7 ms a game at 40 pairs).
+    Few pairs have small matrices, of which numpy inverts those of all games at once: one by one, a fit of 64 pairs
+    is mostly calls (0.7 ms a game at 40 pairs).
     """
     n = signs.shape[1]
     best_errors = np.full(len(games), np.inf)
