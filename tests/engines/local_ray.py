@@ -1,6 +1,7 @@
 """A small Ray on this machine, reachable from it alone, which tells nobody and leaves nothing behind."""
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -29,6 +30,8 @@ _PORTS = ("dashboard-agent-grpc-port", "dashboard-agent-listen-port", "metrics-e
 def local_ray(address: str | None = None) -> Iterator[None]:
     """Start a Ray, or take the one at `address`, and connect to it; end what was started."""
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1", **_PATIENCE}
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(16))  # `ray start` wants one from whoever connects
+    os.environ["RAY_AUTH_MODE"] = "token"
     with ExitStack() as ending:
         address = address or ending.enter_context(_head())
         ray.init(address, logging_level="ERROR", log_to_driver=False)
