@@ -18,6 +18,7 @@ _COMMANDS = {
         "predict",
         "explain",
         "score",
+        "summarize",
         "models",
         "health",
         "replay",

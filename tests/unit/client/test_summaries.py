@@ -356,3 +356,25 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
     summarize(scored_folder(path), progress=lambda _: peaks.append(pa.total_allocated_bytes() - before))
     assert len(peaks) == 15
     assert max(peaks) < whole / 2
+
+
+def test_what_score_writes_is_summed_up(explicate, tmp_path):
+    """From a CSV file of strangers by way of a condition to figures: the names of columns fit one another."""
+    lines = "".join(f"{number};{number % 100};;{'clerk' if number % 2 else ''};no\n" for number in range(60))
+    (tmp_path / "in.csv").write_text(f"nr;alter;income;job;owner\n{lines}", encoding="utf-16")
+    condition = 'p["bad"] >= 0.3 and job is not null or alter in (1, 3)'
+    out = str(tmp_path / "out")
+    code, _, said = explicate(
+        *("score", "--model", "credit", "--input", str(tmp_path / "in.csv"), "--column", "age=alter"),
+        *("--output", out, "--explain", "--explain-if", condition),
+    )
+    assert (code, pq.read_table(tmp_path / "out")["nr"].to_pylist()) == (0, list(range(60))), said
+    expected = sum((number >= 30 and number % 2 == 1) or number in (1, 3) for number in range(60))
+    code, printed, _ = explicate("summarize", out, "--format", "json", "--svg", str(tmp_path / "svg"))
+    summary = json.loads(printed)
+    assert (code, summary["rows"], summary["explained"], summary["model"]) == (0, 60, expected, "credit version 3")
+    assert {one["feature"]: one["rows"] for one in summary["features"]} == dict.fromkeys(
+        ("age", "income", "job", "owner"), expected
+    )
+    swarm = next((tmp_path / "svg").glob("swarm*")).read_text()
+    assert charts._rgb(charts.LOW_RGB) in swarm.rpartition("</style>")[2]  # the ages, by way of --column

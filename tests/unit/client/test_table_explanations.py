@@ -17,7 +17,6 @@ from explicate._wire.table_calls import TableCalls
 from explicate.errors import Aborted, InvalidArgument, Unavailable, UsageError
 from explicate.table_results import TableResult
 from explicate.v1 import inference_service_pb2 as inference_pb
-from explicate.v1 import model_service_pb2 as model_pb
 from support.canned.canned_server import word_value
 from support.canned.canned_tables import TARGET
 from support.scored_models import CREDIT
@@ -160,11 +159,10 @@ class TestMistakes:
         with explicate.Client("127.0.0.1:1", timeout_s=5) as client, pytest.raises(Unavailable):
             client.explain_table("credit", TABLE)
 
-    def test_a_limit_of_0_is_none(self, ask, server, monkeypatch):
+    def test_a_limit_of_0_is_none(self):
         """A server that does not tell how many rows it takes gets them all."""
-        monkeypatch.setattr(model_pb.ServingLimits, "max_explained_rows", 0, raising=False)
-        calls = TableCalls(CREDIT, LONG, {}, {}, rows_per_call=None)
-        assert list(map(len, calls.pieces)) == [8]
+        assert CREDIT.limits.max_explained_rows == 0
+        assert list(map(len, TableCalls(CREDIT, LONG, {}, {}, rows_per_call=None).pieces)) == [8]
 
 
 class TestFrames:
