@@ -172,15 +172,15 @@ def predict_response(served: ServedModel, answer: PredictAnswer) -> inference_me
         raw, encoded = answer.answers[rows].tolist(), answer.encoded[rows]
         return [_prediction(served, *of_row) for of_row in zip(raw, scores[rows].tolist(), encoded, strict=True)]
 
-    told = {"model": model_version(served), "timing": timing_message(answer.timings)}
+    version, timing = model_version(served), timing_message(answer.timings)
     most = SLICE_NUMBERS // scores.shape[1]
     if len(scores) <= most:
-        return inference_messages.PredictResponse(predictions=predictions(slice(None)), **told)
+        return inference_messages.PredictResponse(model=version, predictions=predictions(slice(None)), timing=timing)
     return in_slices(
         len(scores),
         most,
         lambda rows: inference_messages.PredictResponse(predictions=predictions(rows)),
-        inference_messages.PredictResponse(**told),
+        inference_messages.PredictResponse(model=version, timing=timing),
     )
 
 
