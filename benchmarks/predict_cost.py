@@ -108,7 +108,7 @@ async def echo(answer: bytes) -> None:
     message = messages.PredictResponse.FromString(answer)
 
     class Echo(services.InferenceServiceServicer):
-        async def Predict(self, request: Any, context: Any) -> Any:  # noqa: ARG002 - gRPC's own signature
+        async def Predict(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802 - gRPC's own signature
             return message
 
     server = grpc.aio.server()
@@ -147,7 +147,7 @@ def measure(*, old: Path | None, rounds: int, calls: int) -> list[Figure]:
         with _servers(subject, old) as servers:
             for callers in CALLERS:
                 costs: dict[str, list[Cost]] = {name: [] for name in servers}
-                for name, server in servers.items():
+                for server in servers.values():
                     asyncio.run(cost(server, requests[:200], callers))  # warm
                 for number in range(rounds):
                     for name, server in servers.items():

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from benchmarks.fleet import Fleet, Outcome
 from benchmarks.report import RESULTS
-from benchmarks.scale_model import Fleet, Outcome, Simulation
+from benchmarks.scale_model import Simulation
 
 COSTS = RESULTS / "row_costs.json"
 CORE_HOUR = 0.04
@@ -124,7 +125,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
             f"--{field.name.replace('_', '-')}",
             type=float,
             default=argparse.SUPPRESS,
-            help=f"{field.default:g} unless measured or given; see Fleet in benchmarks/scale_model.py",
+            help=f"{field.default:g} unless measured or given; see Fleet in benchmarks/fleet.py",
         )
     return parser.parse_args(argv)
 

@@ -45,8 +45,8 @@ class Settings:
     processes: int = _setting(
         1,
         "processes that serve the port as one server; for models so small that Python, not the model, is the limit, "
-        "and clients with several connections, which are what is spread over them; each has every model in memory, "
-        "and an equal share of the cores and of each limit",
+        "and clients with several connections, which are what is spread over them; each has every model in memory "
+        "(a version must fit as often), and an equal share of the cores and of each limit",
         minimum=1,
         maximum=64,
     )

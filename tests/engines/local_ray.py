@@ -1,15 +1,17 @@
 """A small Ray on this machine, reachable from it alone, which tells nobody and leaves nothing behind."""
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import ray
 
 _OBJECT_STORE_BYTES = 100 * 2**20  # 75 MiB is Ray's least
-
-# Seconds, and milliseconds, that its processes have to find each other; Ray's own are too few on a busy machine.
+# Seconds, and milliseconds, that its processes have to find each other; Ray's own are too few on a busy machine. One of
+# them cannot be set: an agent that takes 15 s to start ends the raylet, and so all of it.
 _PATIENCE = {
     "RAY_agent_register_timeout_ms": "300000",
     "RAY_health_check_timeout_ms": "60000",
@@ -22,20 +24,19 @@ _PATIENCE = {
 def local_ray(address: str | None = None) -> Iterator[None]:
     """Start a Ray, or connect to the one at `address`; shut down at the end."""
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1", **_PATIENCE}
-    quiet = {"logging_level": "ERROR", "log_to_driver": False}
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:  # sockets: a short path
-        if address is not None:
-            ray.init(address, **quiet)
-        else:
-            ray.init(
-                num_cpus=2,  # of Ray's counting: reading takes one, beside the actors
-                include_dashboard=False,
-                object_store_memory=_OBJECT_STORE_BYTES,
-                _node_ip_address="127.0.0.1",
-                _temp_dir=folder,
-                **quiet,
-            )
-        try:
-            yield
-        finally:
-            ray.shutdown()
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(16))  # a driver that is started from here has the same
+    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    with ExitStack() as ending:
+        if address is None:
+            folder = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)  # sockets: a short path
+            quiet |= {
+                "num_cpus": 2,  # of Ray's counting: reading takes one, beside the actors
+                "include_dashboard": False,
+                "object_store_memory": _OBJECT_STORE_BYTES,
+                "_node_ip_address": "127.0.0.1",
+                "_temp_dir": ending.enter_context(folder),
+            }
+        ray.init(address, **quiet)
+        ending.callback(ray.shutdown)
+        yield

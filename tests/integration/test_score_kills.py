@@ -53,7 +53,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
 def _undisturbed(repository: Path, inputs: Path, folder: Path, flags: tuple[str, ...]) -> dict[str, bytes]:
     with server_process(repository, "--threads", "1") as (_, address):
         command = _command(address, inputs, folder / "undisturbed", *flags)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1, done.stderr  # for the one row
     return _contents(folder / "undisturbed")
 
@@ -66,7 +66,7 @@ def _wait(client: subprocess.Popen[str], output: Path, parts: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("name", "flags"),
     [
@@ -102,7 +102,7 @@ def test_killed_clients_and_servers_leave_the_same_bytes(
                 client.kill()
                 client.communicate()
                 client = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        _, said = client.communicate(timeout=120)
+        _, said = client.communicate(timeout=300)
     assert client.returncode == 1, said
     assert _contents(output) == expected
 

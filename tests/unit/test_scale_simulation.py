@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import scale_simulation
-from benchmarks.scale_model import Call, Fleet, Outcome, Scorer, Server, Simulation, WrongRows
+from benchmarks.fleet import Fleet, Outcome
+from benchmarks.scale_model import Call, Scorer, Server, Simulation, WrongRows
 
 SMALL = Fleet(
     rows=203_500,  # the last part is not a whole one

@@ -48,9 +48,10 @@ class AsyncClient:
     tls: True, or the files of `explicate.Tls`, for a server with TLS; without it the channel is plain.
     credentials: a gRPC channel's own, in place of `tls`.
     token: goes along with every call; not sent to another machine unencrypted unless `allow_plain_token` says so.
+    affinity: send a digest of the input with explanations: deploy/envoy then brings those of one input to one server.
 
     A call that changes nothing is asked again while the server is away: within its timeout if the server has answered
-    before, else four times within a second.
+    before, else four times within a second; and elsewhere, if one of several addresses has no room for it.
 
     It may be made outside an event loop and used in several: each has a connection of its own.
     """
@@ -64,8 +65,10 @@ class AsyncClient:
         credentials: grpc.ChannelCredentials | None = None,
         token: str | None = None,
         allow_plain_token: bool = False,
+        affinity: bool = False,
     ) -> None:
         self.target = target
+        self._affinity = affinity
         self.timeout_s = timeout_s
         self._credentials = credentials or channel_credentials(tls)
         self._options = channel_options(target, tls)
@@ -356,7 +359,7 @@ class AsyncClient:
         self, call: Call[_Answer], timeout_s: float | None, *, wait_for_ready: bool | None = None, waits: bool = True
     ) -> _Answer:
         attempts = self._retries.attempts(call.method, call_timeout(timeout_s, self.timeout_s), waits=waits)
-        send, metadata = self._connection.methods[call.method], call.metadata(self._metadata)
+        send, metadata = self._connection.methods[call.method], call.metadata(self._metadata, affinity=self._affinity)
         while True:
             try:
                 response = await send(
@@ -374,7 +377,7 @@ class AsyncClient:
 
     async def _stream(self, call: Call[_Answer], timeout_s: float | None) -> AsyncGenerator[_Answer]:
         attempts = self._retries.attempts(call.method, call_timeout(timeout_s, self.timeout_s))
-        send, metadata = self._connection.methods[call.method], call.metadata(self._metadata)
+        send, metadata = self._connection.methods[call.method], call.metadata(self._metadata, affinity=self._affinity)
         while True:
             responses = send(call.request, timeout=attempts.left_s, metadata=metadata)
             has_begun = False

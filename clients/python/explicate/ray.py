@@ -109,7 +109,7 @@ def score_to(
     """
     folder = _Folder(path)
     manifest = folder.read("job.json")
-    job = _planned(rows, model, as_begun(options, manifest))
+    job = _planned(rows, model, as_begun(path, model, options, manifest))
     by = default_by(job) if by is None else tuple(by)
     document = job_document(job, parts, by)
     if manifest is None:
@@ -137,7 +137,10 @@ class _Folder:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._files, self._root = fs.FileSystem.from_uri(path)
+        try:
+            self._files, self._root = fs.FileSystem.from_uri(path)
+        except (ValueError, OSError) as error:  # ArrowInvalid is a ValueError
+            raise UsageError(f"cannot write to {path}: give an absolute path or a URI ({error})") from error
 
     def read(self, name: str) -> str | None:
         """A file of the job's own; None if it is not there."""

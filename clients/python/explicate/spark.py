@@ -63,7 +63,7 @@ def score_to(
     begun = [str(row.value) for row in _lines(spark, f"{path}/{FOLDER}/job", "value string", "text")]
     manifest = begun[0] if begun else None
     given = to_arrow_schema(rows.schema)
-    job = BatchJob.planned(given, model, as_begun(options, manifest), called="the DataFrame")
+    job = BatchJob.planned(given, model, as_begun(path, model, options, manifest), called="the DataFrame")
     by = default_by(job) if by is None else tuple(by)
     document = job_document(job, parts, by)
     if manifest is None:
@@ -72,7 +72,7 @@ def score_to(
     else:
         check_same(path, manifest, document)
     done = {row.part for row in _lines(spark, f"{path}/{FOLDER}/done", _DONE, "json")}
-    part_of = F.pmod(F.xxhash64(*(f"`{name}`" for name in by)), F.lit(parts))
+    part_of = F.pmod(F.xxhash64(*map(_quoted, by)), F.lit(parts))
     for part in sorted(set(range(parts)) - done):
         _write(with_answers(rows.where(part_of == part), job), path, part, parts)
     return spark.read.schema(_spark_schema(rows.schema, job)).parquet(path).drop(_PART)
@@ -92,11 +92,12 @@ def _write(scored: DataFrame, path: str, part: int, parts: int) -> None:
 def _lines(spark: SparkSession, path: str, schema: str, form: str) -> list[Row]:
     """The rows of small files; none if they are not there."""
     try:
-        return spark.read.schema(schema).format(form).load(path).collect()
+        found: list[Row] = spark.read.schema(schema).format(form).load(path).collect()
     except AnalysisException as error:
         if error.getCondition() == "PATH_NOT_FOUND":
             return []
         raise
+    return found
 
 
 def _check_empty(spark: SparkSession, path: str) -> None:
@@ -119,7 +120,7 @@ def with_answers(rows: DataFrame, job: BatchJob) -> DataFrame:
         for batch in batches:
             yield from scorer_of(job)(pa.Table.from_batches([batch])).to_batches()
 
-    given = rows.select([f"`{name}`" for name in job.given.names])
+    given = rows.select([_quoted(name) for name in job.given.names])
     return given.mapInArrow(explicate_answers, _spark_schema(rows.schema, job))
 
 
@@ -127,3 +128,8 @@ def _spark_schema(given: StructType, job: BatchJob) -> StructType:
     """The job's columns, with Spark's own types for those that go along."""
     own = {field.name: field for field in given.fields}
     return StructType([own.get(field.name, field) for field in from_arrow_schema(job.schema).fields])
+
+
+def _quoted(name: str) -> str:
+    """A name as Spark reads it if it has dots or other signs."""
+    return f"`{name.replace('`', '``')}`"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias  # Any: fields by their names
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,12 +135,13 @@ class Attribution:
 
     def of(self, outputs: Indices) -> "Attribution":
         """The attributions of some of the outputs."""
-        return replace(self, **{name: getattr(self, name)[outputs] for name in _OF_OUTPUTS})
+        arrays: dict[str, Any] = {name: getattr(self, name)[outputs] for name in _OF_OUTPUTS}
+        return replace(self, **arrays)
 
     @classmethod
     def joined(cls, parts: "Sequence[Attribution]") -> "Attribution":
         """Those of several games by one method, one game after the other."""
-        arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _OF_OUTPUTS}
+        arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _OF_OUTPUTS}
         return replace(parts[0], **arrays, exact=all(part.exact for part in parts))
 
     def additivity_gap(self, full: Floats) -> Floats:

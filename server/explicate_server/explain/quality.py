@@ -9,6 +9,7 @@ losing any players.
 """
 
 from dataclasses import dataclass, fields, replace
+from typing import Any  # figures by their names
 
 import numpy as np
 
@@ -170,7 +171,7 @@ class QualityFigures:
     def quality(self, game: int = 0) -> Quality:
         """Those of one game."""
         told = {item.name: float(getattr(self, item.name)[game]) for item in fields(self)}
-        known = {name: None if np.isnan(figure) else figure for name, figure in told.items()}
+        known: dict[str, Any] = {name: None if np.isnan(figure) else figure for name, figure in told.items()}
         certain = known.pop("certain_top_k")
         return Quality(**known, certain_top_k=None if certain is None else int(certain))
 

@@ -122,7 +122,7 @@ class TableAnswer:
     @property
     def known(self) -> Booleans:
         """Whether something is known of a row beside its ends, bool[rows]."""
-        return ~np.isnan(self.values).all(axis=(0, 2))
+        return np.asarray(~np.isnan(self.values).all(axis=(0, 2)))
 
     def keep(self, rows: Indices, ended: Ended) -> None:
         """Take in what some rows ended with; ``rows`` are the places of its games.

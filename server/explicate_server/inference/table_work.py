@@ -129,7 +129,7 @@ class TableWork:
         and bool[m · rows] which of them there was time for.
         """
         rows = group.going_on
-        evaluated = done.reshape(-1, len(rows)).all(axis=1)
+        evaluated = np.asarray(done.reshape(-1, len(rows)).all(axis=1))
         values = self.answer.outputs.of(scores.reshape(-1, len(rows), scores.shape[1]), rows)
         group.rounds.tell(values, evaluated)
         if not evaluated.all():

@@ -213,11 +213,11 @@ def _joined(players: Sequence[ColumnPlayer]) -> ColumnPlayer:
     return ColumnPlayer(f"{players[0].name} … {players[-1].name}", columns)
 
 
-# Suggestions that are measured and corrected when the model is loaded, up to four times as many: a row of a small network
-# takes microseconds. On a CPU larger batches than 1,024 rows leave a core's cache (6.0 µs a row of the credit model in
-# batches of 512 and 1,024 rows, 8.3 in batches of 8,192), and who comes behind one waits for all of it.
+# Suggestions that are measured and corrected when the model is loaded, up to four times as many: a row of a small
+# network takes microseconds. On a CPU larger batches than 2,048 rows leave a core's cache (6.0 µs a row of the credit
+# model in batches of 512 and 1,024 rows, 8.3 in batches of 8,192), and who comes behind one waits for all of it.
 _BATCH_ROWS = 2048
-_CPU_BATCH_ROWS = 256
+_CPU_BATCH_ROWS = 512
 # From this many rows on, going through them column by column takes less time than cell by cell.
 _MANY_ROWS = 8
 # Rows of a packed table that stay together: few beside a batch, many beside what handling them takes.

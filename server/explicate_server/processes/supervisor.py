@@ -33,6 +33,10 @@ STEADY_S = 30.0
 MOST_SHORT_LIVES = 5
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 8.0
+# How often each is asked whether it answers, and after what silence it is taken for hanging: it would keep its share of
+# the connections for ever. A load or a long batch is in a thread, and holds up no answer.
+_ASK_INTERVAL_S = 5.0
+_HANGS_S = 60.0
 # What a process may take longer than the grace of its calls, and what it may take to let go of its models.
 _LAST_S = HANG_S + 5.0
 _log = logging.getLogger(__name__)
@@ -135,9 +139,10 @@ class Supervisor:
             child.kill()
         if self._children:
             await asyncio.wait(running)
-        for task in (*telling, *keeping.values()):
-            task.cancel()
-        await asyncio.gather(*telling, *keeping.values(), return_exceptions=True)
+        left = [*telling, *keeping.values()]
+        for each in left:
+            each.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _force_when(self, force: asyncio.Event) -> None:
         await force.wait()
@@ -149,7 +154,9 @@ class Supervisor:
         while not self._ending:
             child = await Child.start(Birth(number, joins, self._share), self._answer, self._command)
             self._children[number] = child
+            watching = asyncio.create_task(self._watch(child))
             code = await child.run()
+            watching.cancel()
             await self._left(child)
             if self._ending:
                 self._exit_code = self._exit_code or int(code != 0)
@@ -159,6 +166,20 @@ class Supervisor:
                 return
             await asyncio.sleep(pause_s)
             joins = True
+
+    async def _watch(self, child: Child) -> None:
+        """End one that serves and hangs."""
+        while True:
+            await asyncio.sleep(_ASK_INTERVAL_S)
+            if child.ready_s is None:
+                continue
+            try:
+                async with asyncio.timeout(_HANGS_S):
+                    await child.tell("ping")
+            except TimeoutError:
+                _log.error("process %d has not answered for %.3g s; it is killed", child.number, _HANGS_S)
+                child.kill()
+                return
 
     async def _left(self, child: Child) -> None:
         del self._children[child.number]

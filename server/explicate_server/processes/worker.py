@@ -152,6 +152,7 @@ class Worker:
     async def _answer(self, name: str, **arguments: Any) -> Any:
         """What the process that started this one asks for."""
         asked: dict[str, Callable[..., Awaitable[Any]]] = {
+            "ping": self._ping,
             "drain": self._drain,
             "force": self._force,
             "expect": self._expect,
@@ -168,6 +169,9 @@ class Worker:
             return await asked[name](**arguments)
         except NotServable as error:
             raise Refused(error.reason, error.detail) from None
+
+    async def _ping(self) -> None:
+        """It answers."""
 
     async def _drain(self) -> None:
         self._ending.stop.set()

@@ -84,23 +84,30 @@ class Calls:
     def handler(self, handler: Any, method: str, *, on_admin_port: bool) -> grpc.RpcMethodHandler[Any, Any]:
         """A handler that does the same after the reception; ``method`` is ``package.Service/Method``."""
         if handler.response_streaming:
-            call = self._wrapped(self._answer_all, handler, method, on_admin_port)
+            call = self._wrapped(self._answer_all, handler, method, on_admin_port=on_admin_port)
             return grpc.stream_stream_rpc_method_handler(call)
-        return grpc.stream_unary_rpc_method_handler(self._wrapped(self._answer, handler, method, on_admin_port))
+        call = self._wrapped(self._answer, handler, method, on_admin_port=on_admin_port)
+        return grpc.stream_unary_rpc_method_handler(call)
 
     def refusal(self, method: str) -> grpc.RpcMethodHandler[Any, Any]:
         """A handler for a method that does not exist. A stream of requests fits calls of all kinds; none is read."""
 
-        async def refuse(*_: Any) -> bytes:
-            raise ServerError("UNKNOWN_CALL", f"{method!r} is not one")
-
-        call = self._wrapped(refuse, None, UNKNOWN_METHOD, on_admin_port=False)
+        refused = ServerError("UNKNOWN_CALL", f"{method!r} is not one")
+        call = self._wrapped(self._answer, None, UNKNOWN_METHOD, on_admin_port=False, refused=refused)
         return grpc.stream_stream_rpc_method_handler(call)
 
     def _wrapped(
-        self, respond: _Respond, handler: Any, method: str, on_admin_port: bool
+        self,
+        respond: _Respond,
+        handler: Any,
+        method: str,
+        *,
+        on_admin_port: bool,
+        refused: ServerError | None = None,
     ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Any]]:
-        """A call of a method: ``respond`` gives its answer, or sends its answers, once it is let in."""
+        """A call of a method: ``respond`` gives its answer, or sends its answers, once it is let in, unless it is
+        ``refused`` in any case.
+        """
 
         async def call(_: AsyncIterator[bytes], context: Context) -> bytes | None:
             metadata = context.invocation_metadata() or ()
@@ -109,7 +116,7 @@ class Calls:
             code = ""
             try:
                 try:
-                    place = self._let_in(record, metadata, on_admin_port)
+                    place = self._let_in(record, metadata, on_admin_port, refused)
                     try:
                         answer = await respond(handler, record, context)
                     finally:
@@ -127,11 +134,15 @@ class Calls:
 
         return call
 
-    def _let_in(self, record: CallRecord, metadata: Metadata, on_admin_port: bool) -> InFlight:
+    def _let_in(
+        self, record: CallRecord, metadata: Metadata, on_admin_port: bool, refused: ServerError | None
+    ) -> InFlight:
         """Where the call has a place now, and leaves it at its end.
 
-        Raises NotServing while the server drains, and whatever the reception refuses a call for.
+        Raises ``refused``, NotServing while the server drains, and whatever the reception refuses a call for.
         """
+        if refused is not None:
+            raise refused
         if self._draining and is_own(record.method):
             raise NotServing("DRAINING", "try another server", retry_after_s=1.0)
         return self.reception.let_in(record, metadata, on_admin_port=on_admin_port)

@@ -119,13 +119,14 @@ class _OfRows:
 
 _PREDICT = _OfRows(
     messages.PredictRequest,
-    *_numbers(messages.PredictRequest.DESCRIPTOR, "inputs", "table"),
+    inputs=messages.PredictRequest.INPUTS_FIELD_NUMBER,
+    table=messages.PredictRequest.TABLE_FIELD_NUMBER,
     most=lambda limits: limits.inputs,
 )
 _EXPLAIN_TABLE = _OfRows(
     messages.ExplainTableRequest,
-    0,
-    *_numbers(messages.ExplainTableRequest.DESCRIPTOR, "table"),
+    inputs=0,
+    table=messages.ExplainTableRequest.TABLE_FIELD_NUMBER,
     most=lambda limits: limits.explained_rows,
 )
 _OF_ROWS: Mapping[_Parse, _OfRows] = {kind.message.FromString: kind for kind in (_PREDICT, _EXPLAIN_TABLE)}

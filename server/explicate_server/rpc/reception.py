@@ -6,7 +6,7 @@ is received, and a sender that never finishes cannot hold a place for ever.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -23,7 +23,7 @@ OWN_SERVICES = "explicate."
 EXPLAINING = frozenset(f"explicate.v1.InferenceService/{name}" for name in ("Explain", "StreamExplain", "ExplainTable"))
 AUTHORIZATION_KEY = "authorization"
 Context = grpc.aio.ServicerContext[Any, Any]
-Metadata = Sequence[tuple[str, Any]]
+Metadata = Iterable[tuple[str, Any]]
 _RETRY_AFTER_S = 1.0
 # Calls of health and reflection in progress. A watch takes about 30 kB, and every channel of a client that balances by
 # health holds one.

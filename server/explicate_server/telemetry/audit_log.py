@@ -241,7 +241,8 @@ def _attributions(values: NDArray[np.float64]) -> dict[str, Any]:
     digest = sha256(np.ascontiguousarray(values, dtype="<f8").tobytes()).hexdigest()
     if values.size > _MOST_VALUES:
         return {"attributions_sha256": digest}
-    told = np.where(np.isnan(values), None, values) if np.isnan(values).any() else values  # JSON has no NaN
+    told = values.astype(object)
+    told[np.isnan(values)] = None  # JSON has no NaN
     return {"attributions_sha256": digest, "attributions": told.tolist()}
 
 

@@ -6,7 +6,7 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc import StatusCode
 
-from explicate.cli.progress import Progress
+from explicate.cli.bulk_progress import Progress
 from explicate.v1 import inference_service_pb2 as inference_pb
 from support.canned.canned_server import bad_request, rich_status
 from support.command_line import documents

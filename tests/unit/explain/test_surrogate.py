@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from explicate_server.explain.statistics import surrogate
-from explicate_server.explain.statistics.surrogate import fit_surrogate
+from explicate_server.explain.statistics.surrogate import fit_surrogates
 from support.exact_games import TableGame
 
 
@@ -42,12 +42,14 @@ def test_pairs_beyond_the_fitted_ones_keep_their_plain_errors(monkeypatch: pytes
     random = np.random.default_rng(4)
     signs = signs_of_all(8)[random.choice(128, 50, replace=False)]
     differences = signs @ random.normal(size=(8, 2)) + 0.1 * random.normal(size=(50, 2))
-    fitted = fit_surrogate(signs, differences, np.ones(50), np.ones((2, 8)))
+    fitted = fit_surrogates(signs, differences, np.ones(50), np.ones((2, 8)), [np.arange(2)])
     assert np.array_equal(fitted.errors[30:], fitted.left_out_errors[30:])
     assert np.abs(fitted.errors[:30]).sum() < np.abs(fitted.left_out_errors[:30]).sum()
 
 
 def test_values_that_are_all_zero_are_taken() -> None:
     signs = signs_of_all(5)[:16]
-    fitted = fit_surrogate(signs, np.random.default_rng(0).normal(size=(16, 1)), np.ones(16), np.zeros((1, 5)))
+    fitted = fit_surrogates(
+        signs, np.random.default_rng(0).normal(size=(16, 1)), np.ones(16), np.zeros((1, 5)), [np.arange(1)]
+    )
     assert np.isfinite(fitted.shapley_values).all()

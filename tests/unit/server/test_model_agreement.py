@@ -15,6 +15,7 @@ from explicate_server.registry.following import Following
 from explicate_server.registry.label_store import LIVE, Assignment, LabelStore, LabelTarget, Traffic
 from explicate_server.registry.models import ModelRegistry
 from explicate_server.registry.peers import ModelStanding, Peers
+from explicate_server.registry.poll import RepositoryPoll
 from explicate_server.registry.records import ModelEntry, State, VersionRecord
 from explicate_server.settings import Settings
 from support.versions import break_golden, copy_with_constant_version, publish_copy
@@ -167,6 +168,18 @@ async def test_two_changes_of_one_model_are_made_one_after_the_other(group: _Gro
     ]
     done = await asyncio.gather(*changes, return_exceptions=True)
     assert sorted(isinstance(each, ServerError) for each in done) == [False, True]  # the label had moved
+    assert first.seen() == second.seen()
+
+
+async def test_one_of_them_makes_a_new_version_live_and_the_other_knows_of_it(group: _Group) -> None:
+    first, second = group.members
+    publish_copy(group.repository, 3)
+    polls = [RepositoryPoll(member.registry, group.repository, interval_s=1.0) for member in group.members]
+    polls[1].advances = False
+    await polls[1].look()
+    assert (second.entry().records[3].state, second.entry().targets[LIVE].version) == (State.AVAILABLE, 2)
+    await polls[0].look()
+    assert first.entry().targets == second.entry().targets == {LIVE: LabelTarget(3, 2)}
     assert first.seen() == second.seen()
 
 

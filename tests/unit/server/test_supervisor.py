@@ -30,6 +30,9 @@ def answer():
         lines.write(json.dumps({"number": asked["number"], "answer": None}).encode() + b"\\n")
     return asked.get("call", "answered")
 
+def answer_none():
+    while True: lines.readline()
+
 def serve_until(name):
     tell("join")
     while answer() != "answered": pass
@@ -130,6 +133,18 @@ async def test_processes_that_end_one_after_another_end_the_server(caplog: pytes
     assert caplog.text.count("is replaced") == MOST_SHORT_LIVES
     assert f"{MOST_SHORT_LIVES + 1} processes ended one after another" in caplog.text
     assert "exit code 7; the server ends" in caplog.text
+
+
+async def test_one_that_hangs_is_killed_and_replaced(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_ASK_INTERVAL_S", 0.01)
+    monkeypatch.setattr(module, "_HANGS_S", 2.0)
+    tested = supervisor(
+        "serve_until('drain' if joins or number == 2 else 'ping'); joins or number == 2 or answer_none()"
+    )
+    assert await until_stopped(tested, lambda: any(child.joins and child.ready_s for child in tested.children)) == 0
+    assert "process 1 has not answered for 2 s; it is killed" in caplog.text
 
 
 async def test_one_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
@@ -31,6 +32,7 @@ _Answer = TypeVar("_Answer")
 # As the server's call_record.py has it.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 Metadata = tuple[tuple[str, str], ...]
+AFFINITY_KEY = "x-explicate-affinity"  # as deploy/envoy has it
 _INFERENCE = inference_pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 
@@ -48,9 +50,16 @@ class Call(Generic[_Answer]):
         if self.request_id is not None and not _REQUEST_ID.fullmatch(self.request_id):
             raise invalid_argument("request_id", "give 1 to 64 letters, digits, '.', '_', ':' or '-'")
 
-    def metadata(self, token: Metadata | None) -> Metadata | None:
-        """What goes along with the request: the metadata of the token, and the request id where there is one."""
+    def metadata(self, token: Metadata | None, *, affinity: bool = False) -> Metadata | None:
+        """What goes along with the request: the metadata of the token, and the request id where there is one.
+
+        affinity: also a digest of what is explained, by which a balancer brings calls for one input to one server.
+        """
         own = (("x-request-id", self.request_id),) if self.request_id is not None else ()
+        if affinity and isinstance(self.request, inference_pb.ExplainRequest | inference_pb.StreamExplainRequest):
+            spec = self.request.spec
+            explained = spec.model.model.encode() + b"\0" + spec.input.SerializeToString(deterministic=True)
+            own = (*own, (AFFINITY_KEY, blake2b(explained, digest_size=16).hexdigest()))
         return (*(token or ()), *own) or None
 
 

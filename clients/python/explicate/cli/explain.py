@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from explicate.bulk.many import Outcome, is_about_the_input
 from explicate.cli import connection, explanation_options, inputs, printers
+from explicate.cli.bulk_progress import Progress
 from explicate.cli.inputs.asked import Asked, report
-from explicate.cli.progress import Progress
 from explicate.errors import ExplicateError, InvalidArgument, ServerError, UsageError, is_for_later
 from explicate.inputs import Input
 from explicate.options import ExplainOptions

@@ -13,9 +13,9 @@ from explicate.bulk.in_flight import InFlight, Turns
 from explicate.bulk.in_thread import in_thread
 from explicate.bulk.many import ask_many
 from explicate.cli import connection, inputs
+from explicate.cli.bulk_progress import Progress
 from explicate.cli.inputs.asked import Asked, report
 from explicate.cli.printers import PREDICTION_PRINTERS, Answer
-from explicate.cli.progress import Progress
 from explicate.errors import InvalidArgument, MessageTooLarge, ServerError
 from explicate.inputs import Input
 

@@ -94,7 +94,7 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
         dest="columns",
         action="append",
         default=[],
-        help="what the model reads as NAME is in this column, such as text=review or image=path",
+        help="what the model reads as NAME is in this column, such as text=review",
     )
     group.add_argument(
         "--keep", metavar="A,B", help="columns that go along to the output, before the answers (default: all; '': none)"

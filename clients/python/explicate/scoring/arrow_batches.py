@@ -115,7 +115,7 @@ class Access:
             raise UsageError(f"cannot read the token in {self.token_file}: {error}") from None
 
 
-def _asked(model: str, options: BatchOptions) -> ScoreOptions:
+def asked_of(model: str, options: BatchOptions) -> ScoreOptions:
     """The options of a run of files, without the files."""
     explain = options.get("explain")
     how = _own(ExplainOptions.__annotations__, options)
@@ -166,7 +166,7 @@ class BatchJob:
         if unknown := set(options) - {*BatchOptions.__annotations__, *ExplainOptions.__annotations__}:
             raise TypeError(f"{min(unknown)} is not an option of a batch or of an explanation")
         access = Access(**_own({each.name for each in fields(Access)}, options))
-        asked = _asked(model, options)
+        asked = asked_of(model, options)
         with Client(**access.arguments()) as client:
             described = client.get_model(model, version=options.get("version"), label=options.get("label"))
         given = pa.schema([one.with_type(_plain(one.type)) for one in given])
@@ -271,10 +271,10 @@ class BatchScorer:
         inputs, refused = self._fields.inputs(rows, _no_folder)
         (kept,) = rows.select(self._job.kept.names).to_batches() if self._job.kept.names else (_only_rows(rows),)
         batch = RowBatch(start=0, kept=kept, inputs=inputs, refused=refused)
-        outcomes = self._loop.run(lambda: self._asked(batch))
+        outcomes = self._loop.run(lambda: self._outcomes(batch))
         return self._with_answers(kept, outcomes)
 
-    async def _asked(self, batch: RowBatch) -> Outcomes:
+    async def _outcomes(self, batch: RowBatch) -> Outcomes:
         try:
             return await self._asker.outcomes(batch, range(len(batch)))
         except BaseExceptionGroup as failures:
@@ -303,7 +303,11 @@ class _Loop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="explicate", daemon=True).start()
+        threading.Thread(target=self._serve, name="explicate", daemon=True).start()
+
+    def _serve(self) -> None:
+        self._loop.run_forever()
+        self._loop.close()
 
     def run(self, ask: Callable[[], Awaitable[Any]]) -> Any:  # Any: whatever is asked
         """The result of a coroutine; a signal that ends the waiting cancels it."""

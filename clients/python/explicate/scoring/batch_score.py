@@ -26,13 +26,7 @@ from explicate.scoring.interfaces import Condition, InputOptions
 from explicate.scoring.output_columns import ExplanationLayout, OutputColumns
 from explicate.scoring.output_folder import OutputFolder
 from explicate.scoring.row_answers import RowAnswer, outcome_of
-from explicate.scoring.row_calls import (
-    EXPLAINED_CALL_ROWS,
-    ITEM_CALL_ROWS,
-    TABLE_CALL_ROWS,
-    Question,
-    version_gone,
-)
+from explicate.scoring.row_calls import EXPLAINED_CALL_ROWS, ITEM_CALL_ROWS, TABLE_CALL_ROWS, Question, version_gone
 from explicate.scoring.rows.source import known_files, open_source
 from explicate.scoring.run_manifest import PinnedModel, Plan, RunManifest, schema_document
 from explicate.scoring.scorer import MostFailed, Scorer, Tally, told

@@ -58,18 +58,20 @@ def default_by(job: BatchJob) -> tuple[str, ...]:
     return by
 
 
-def as_begun(options: BatchOptions, manifest: str | None) -> BatchOptions:
-    """The options with the version that the job began with, whichever is live now."""
+def as_begun(path: str, model: str, options: BatchOptions, manifest: str | None) -> BatchOptions:
+    """The options with the version that the job at `path` began with, whichever is live now.
+
+    Raises UsageError for a manifest that is not one.
+    """
     if manifest is None or options.get("version") is not None:
         return options
-    version: int = json.loads(manifest)["version"]
-    return {**options, "version": version, "label": None}
+    begun = _read(path, manifest)
+    return {**options, "version": begun["version"], "label": None} if begun["model"] == model else options
 
 
 def check_same(path: str, manifest: str, now: str) -> None:
     """Raise UsageError, which names what differs, if the job at `path` is not the one at hand."""
-    before: dict[str, Any] = json.loads(manifest)
-    wanted: dict[str, Any] = json.loads(now)
+    before, wanted = _read(path, manifest), json.loads(now)
     told = [
         f"{_NAMES.get(name, name)} is {json.dumps(wanted.get(name))} now and was {json.dumps(before.get(name))}"
         for name in {**before, **wanted}
@@ -77,6 +79,16 @@ def check_same(path: str, manifest: str, now: str) -> None:
     ]
     if told:
         raise UsageError(f"{path} is the output of another job: {'; '.join(told)}; choose another path")
+
+
+def _read(path: str, manifest: str) -> dict[str, Any]:
+    try:
+        told = json.loads(manifest)
+        if told["format"] == _FORMAT and {"model", "version"} <= set(told):
+            return dict(told)
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise UsageError(f"{path}/{FOLDER} was not written by this version of `score_to`: choose another path")
 
 
 def not_ours(path: str, found: str) -> UsageError:

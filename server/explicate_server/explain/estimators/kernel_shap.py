@@ -17,7 +17,7 @@ from explicate_server.explain.method import LEAST_EVALUATIONS, Method
 from explicate_server.explain.statistics.coalitions import PairSampler
 from explicate_server.explain.statistics.least_squares import VALUE_ROUNDING
 from explicate_server.explain.statistics.pair_regression import PairFit, PairRegression
-from explicate_server.explain.statistics.surrogate import Surrogate, fit_surrogate
+from explicate_server.explain.statistics.surrogate import fit_surrogates
 
 # Below this many evaluations per player a penalty helps. Measured on the DistilBERT games, median relative L2 error
 # with and without: 2n 0.82 and 1.38 (plain least squares interpolates there), 6n 0.42 and 0.49, 8n 0.37 and 0.39,
@@ -202,11 +202,9 @@ def _with_surrogates(
     worth = np.flatnonzero(squared_errors > ROUNDING**2 * (regression.weights @ differences**2))
     if not len(worth):
         return fit
-    of_games = [worth[games[worth] == game] for game in np.unique(games[worth])]
-    surrogate = Surrogate.of_all(
-        fit_surrogate(regression.signs, differences[:, outputs], regression.weights, fit.values[outputs])
-        for outputs in of_games
-    )
+    starts = np.flatnonzero(np.diff(games[worth], prepend=-1))
+    of_games = np.split(np.arange(len(worth)), starts[1:])
+    surrogate = fit_surrogates(regression.signs, differences[:, worth], regression.weights, fit.values[worth], of_games)
     unseen = regression.unseen_shares[:, None]
     missed = unseen * surrogate.left_out_errors + (1 - unseen) * surrogate.errors
     rest = deltas[worth] - surrogate.shapley_values.sum(axis=1)

@@ -144,3 +144,8 @@ async def test_closing_cancels_the_calls_at_the_server(server):
             await first
         await outcomes.aclose()
         assert await asyncio.to_thread(server.ended.wait, 20)
+
+
+def test_an_address_where_nobody_ever_answered_is_reported_soon_and_not_after_all_patience():
+    with explicate.Client("127.0.0.1:1") as nobody, pytest.raises(explicate.Unavailable, match="cannot reach"):
+        next(nobody.explain_many("reviews", itertools.repeat("good tea")))
