@@ -218,7 +218,7 @@ IMAGE_FILES = [
     "explicate.inputs",
     "explicate.model_info",
     "explicate.results",
-    "explicate.scoring.rows.fields",  # the table of kinds of the scorer's inputs, as explicate.cli.inputs is of commands
+    "explicate.scoring.rows.fields",  # its table of kinds, as explicate.cli.inputs is
     "explicate.scoring.rows.image_files",
     "explicate.views.canvas",
     "explicate.views.kinds",
