@@ -218,6 +218,8 @@ IMAGE_FILES = [
     "explicate.inputs",
     "explicate.model_info",
     "explicate.results",
+    "explicate.scoring.rows.fields",  # its table of kinds, as explicate.cli.inputs is
+    "explicate.scoring.rows.image_files",
     "explicate.views.canvas",
     "explicate.views.kinds",
     "explicate.views.kinds.explained_image",
