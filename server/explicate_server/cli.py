@@ -3,13 +3,11 @@
 import argparse
 import asyncio
 import logging
-from typing import TYPE_CHECKING
 
+# No imports beyond the standard library here; settings.py imports nothing else either.
 from explicate.errors import ExplicateError, UsageError
 from explicate_server import token_command
-
-if TYPE_CHECKING:
-    from explicate_server.settings import Settings
+from explicate_server.settings import SettingError, Settings, add_arguments, read_settings
 
 
 class _ServeError(ExplicateError):
@@ -51,17 +49,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, extra="server")
-    # No imports beyond the standard library here; settings.py imports nothing else either.
-    from explicate_server.settings import add_arguments
-
     add_arguments(parser)
     token_command.register(subparsers)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop; returns the exit code."""
-    from explicate_server.settings import SettingError, read_settings
-
     try:
         settings = read_settings(arguments)
         if settings.processes > 1:
@@ -93,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise _ServeError(str(error)) from None
 
 
-def _run_processes(settings: "Settings") -> int:
+def _run_processes(settings: Settings) -> int:
     """The same with several processes; the models are in theirs, not here."""
     from explicate_server.lifetime import StartError
     from explicate_server.processes.shares import check_processes
