@@ -17,8 +17,8 @@ from support.faults.bundle_mutation import mutated_bundle
 from support.faults.faulted_server import FaultedServer, faulted_server
 from support.harness import TEXT, explain_request, predict_request
 
-# What grows while allocators and caches settle is not a leak: of 5,000 mutated bundles the first 200 took 14 MB more, in
-# their many ways to fail, and the other 4,800 six.
+# What grows while allocators and caches settle is not a leak: of 5,000 mutated bundles the first 200 took 14 MB, as
+# they failed in new ways, and the other 4,800 took six.
 _SETTLING_CYCLES, _SETTLING_BUNDLES = 30, 200
 _WINDOW = 10
 # Bundles of each kind, by model and version.
