@@ -1,7 +1,6 @@
 """A small Ray on this machine, reachable from it alone, which tells nobody and leaves nothing behind."""
 
 import os
-import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,8 +23,6 @@ _PATIENCE = {
 def local_ray(address: str | None = None) -> Iterator[None]:
     """Start a Ray, or connect to the one at `address`; shut down at the end."""
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1", **_PATIENCE}
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(16))  # a driver that is started from here has the same
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     with ExitStack() as ending:
         if address is None:
