@@ -10,7 +10,7 @@ from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import table_pb2
 from explicate_server.inference import predictor
 from explicate_server.modalities.table import TabularModality
-from explicate_server.rpc import answers, inference_service, requests
+from explicate_server.rpc import answers, inference_service, requests, table_answers
 from explicate_server.rpc.message_bytes import in_slices
 from explicate_server.telemetry import audit_log
 from support.harness import explain_input, image_input, reference, running_server, table_input
@@ -57,7 +57,8 @@ async def test_large_requests_and_answers_are_converted_away_from_the_event_loop
     monkeypatch.setattr(predictor, "_INLINE_CHARACTERS", 64)  # a thousand rows of six columns take 0.1 ms
     noted = Noted(monkeypatch)
     noted.note(requests, "model_inputs", "packed_table")
-    noted.note(answers, "predict_response", "_prediction", "packed_response")
+    noted.note(answers, "predict_response", "_prediction")
+    noted.note(table_answers, "packed_response")
     noted.note(TabularModality, "packed_violations", "encode_packed", "encode_all")
     async with running_server(tmp_path) as running:
         request = messages.PredictRequest(model=reference("loans"), inputs=rows)

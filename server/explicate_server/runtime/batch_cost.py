@@ -44,6 +44,7 @@ class BatchCost:
 
     Attributes:
         slowdown: what batches take now, as a multiple of what was measured at load.
+        measured: whether anything was.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class BatchCost:
     ) -> None:
         """Coefficients in seconds; a batch is between ``least_tokens`` and ``most_tokens`` padded, or one row."""
         self.slowdown = 1.0
+        self.measured = True
         self._coefficients = (fixed_s, token_s, pair_s)
         self._least_tokens = least_tokens
         self._most_tokens = most_tokens
@@ -61,7 +63,7 @@ class BatchCost:
     @classmethod
     def unmeasured(cls, batch_tokens: int) -> "BatchCost":
         """Batches of this many tokens, however long they take."""
-        return cls(
+        cost = cls(
             fixed_s=0.0,
             token_s=TARGET_S / batch_tokens,
             pair_s=0.0,
@@ -69,6 +71,8 @@ class BatchCost:
             most_tokens=batch_tokens,
             adapts=False,
         )
+        cost.measured = False
+        return cost
 
     def seconds(self, rows: int, length: int) -> float:
         """What a batch of ``rows`` rows padded to ``length`` tokens should take."""

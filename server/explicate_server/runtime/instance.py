@@ -200,7 +200,7 @@ def at_hand(instances: Sequence[Instance], rows: int, length: int, *, at_once: b
     if not 0 < rows <= _MOST_ROWS_HERE:
         return None
     for instance in instances:
-        if instance.runs_here and not (instance.running or instance.lost):
+        if instance.runs_here and instance.cost.measured and not (instance.running or instance.lost):
             most_s = _MOST_AT_ONCE_S if at_once else _MOST_HERE_S
             return instance if instance.cost.seconds(rows, length) <= most_s else None
     return None

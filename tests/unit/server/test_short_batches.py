@@ -117,6 +117,14 @@ async def test_a_batch_that_takes_longer_is_a_lanes(make: Make, quick: Quick) ->
     assert quick.runs == [(False, [1])]
 
 
+async def test_a_batch_of_which_nobody_knows_how_long_it_takes_is_a_lanes(make: Make, quick: Quick) -> None:
+    batcher = make(0.0001)
+    batcher.instances[0].cost = BatchCost.unmeasured(1 << 20)
+    assert batcher.run_at_once([Row(4, 1)], priority=Priority.PREDICT, caller="a") is None
+    assert await ask(batcher, 1) == [2.0]
+    assert quick.runs == [(False, [1])]
+
+
 async def test_rows_beside_a_batch_of_a_lane_wait_for_the_lane(make: Make, quick: Quick) -> None:
     batcher = make(0.0001)
     quick.gate.clear()
