@@ -18,7 +18,7 @@ pytest.importorskip("ray", reason="Ray is not installed; make test-engines has i
 import ray
 from engines.conftest import TEXTS, Loans
 from engines.local_ray import local_ray
-from engines.ray_job import JOB, PARTS
+from engines.ray_job import JOB, PARTS, ScorerThatDiesOnce
 
 import explicate.ray
 from explicate import Client, NotFound, UsageError
@@ -96,22 +96,6 @@ def test_what_does_not_fit_is_said_before_any_job(rows: Any, server: str) -> Non
         explicate.ray.score(rows, "loans", sever=server)  # type: ignore[call-arg]
     with pytest.raises(NotFound):
         explicate.ray.score(rows, "loan", server=server)
-
-
-class ScorerThatDiesOnce(explicate.ray.Scorer):
-    """A scorer whose process ends once, with answers that nobody has seen."""
-
-    def __init__(self, job: Any, marker: str) -> None:
-        super().__init__(job)
-        self._marker, self._batches = Path(marker), 0
-
-    def __call__(self, rows: pa.Table) -> pa.Table:
-        answered = super().__call__(rows)
-        self._batches += 1
-        if self._batches == 2 and not self._marker.exists():
-            self._marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return answered
 
 
 def test_an_actor_that_is_killed_costs_no_row(rows: Any, loans: Loans, server: str, tmp_path: Path) -> None:
