@@ -1,11 +1,14 @@
 """How much of a call's time goes to evaluations, and what is kept back for the answer."""
 
 import asyncio
+import itertools
 import threading
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
+from explicate_server.inference import workers as workers_module
 from explicate_server.inference.explain_call import Deadline
 from explicate_server.inference.workers import Workers
 from explicate_server.runtime.batcher import Priority
@@ -67,7 +70,9 @@ async def test_the_time_of_a_hand_over_is_the_wait_and_not_the_step() -> None:
     workers.close()
 
 
-async def test_threads_take_one_step_of_each_caller_in_turn_and_bulk_apart() -> None:
+async def test_threads_take_equal_steps_of_each_caller_in_turn_and_bulk_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = itertools.count()  # each step takes 1/128 s by this clock
+    monkeypatch.setattr(workers_module, "time", SimpleNamespace(monotonic=lambda: next(readings) / 128))
     workers = Workers()
     done: list[tuple[str, Priority]] = []
     begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
