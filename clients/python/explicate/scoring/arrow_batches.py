@@ -339,7 +339,7 @@ def _why(outcome: RowAnswer | Refusal) -> dict[str, str] | None:
 
 def _no_folder(place: int) -> Path:  # noqa: ARG001 - every row's
     """Rows of an engine do not come from a folder that a path could lie in."""
-    raise UsageError("paths of images are read by `explicate score`; here give the bytes of the files as a column")
+    raise UsageError("paths are read by `explicate score`; here give the content of the files as a column of bytes")
 
 
 def _only_rows(rows: pa.Table) -> pa.RecordBatch:
