@@ -380,7 +380,7 @@ class TestFrame:
         with pytest.raises(SystemExit):
             main.main(["--help"])
         out = capsys.readouterr().out
-        assert re.search(r"Ask a server:\n  predict .*\n  explain .*\n  models ", out)
+        assert re.search(r"Ask a server:\n  predict .*\n  explain .*\n  score .*\n  summarize .*\n  models ", out)
 
     def test_version_is_the_installed_one(self, capsys):
         with pytest.raises(SystemExit):
