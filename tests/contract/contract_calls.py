@@ -15,7 +15,7 @@ from explicate.v1 import inference_service_pb2 as inference_pb
 
 SERVICE = "explicate.v1.InferenceService"
 MODEL_SERVICE = "explicate.v1.ModelService"
-METHODS = ("Predict", "Explain", "StreamExplain")
+METHODS = ("Predict", "Explain", "StreamExplain")  # of one input of any kind
 
 SHORT_TEXT = "the soup was great"
 LONG_TEXT = "we came for the soup and stayed for the bread but the coffee was cold and nobody said a word about it"

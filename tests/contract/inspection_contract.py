@@ -68,7 +68,7 @@ class InspectionContract(Contract):
         assert {SERVICE, MODEL_SERVICE, "grpc.health.v1.Health"} <= listed
         file = database.FindFileContainingSymbol(SERVICE)
         (service,) = (s for s in file.service if s.name == "InferenceService")
-        assert [method.name for method in service.method] == list(METHODS)
+        assert [method.name for method in service.method] == [*METHODS, "ExplainTable"]
         assert "ListModels" in {
             method.name for s in database.FindFileContainingSymbol(MODEL_SERVICE).service for method in s.method
         }

@@ -242,7 +242,7 @@ def test_a_model_is_described(ask, server):
     description = ask("get_model", "reviews", version=2)
     assert server.requests[0] == model_pb.GetModelRequest(model="reviews", version=2)
     assert description.class_labels == ("other", "great")
-    assert description.limits == explicate.ServingLimits(1024, 65536, 16384, 60.0, 65536, 100_000, 1_000_000)
+    assert description.limits == explicate.ServingLimits(1024, 65536, 16384, 60.0, 65536, 100_000, 1_000_000, 3)
     assert description.metrics == {"accuracy": 0.84}
     assert description.model_card == "# reviews"
     assert description.status.precision == "fp32"
