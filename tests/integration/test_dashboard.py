@@ -49,7 +49,8 @@ async def exported(repository: Path, audit_log: Path) -> dict[str, set[str]]:
     labels: dict[str, set[str]] = defaultdict(set)
     for family in text_string_to_metric_families(text):
         if not family.samples and family.type == "counter":
-            labels[f"{family.name}_total"] |= {"reason"}  # counts by reason only once there was one
+            # Counts only once there was one: most by reason; rows of tables, which this model does not read, by method.
+            labels[f"{family.name}_total"] |= {"method" if family.name.endswith("table_rows") else "reason"}
         for sample in family.samples:
             if not sample.name.endswith("_created"):  # when a counter began; nothing to draw
                 labels[sample.name] |= sample.labels.keys()
