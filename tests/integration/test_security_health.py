@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from explicate import AsyncClient
 from explicate.v1 import inference_service_pb2_grpc as services
 from explicate_server.app import Server
+from explicate_server.loop_guard import EXIT_CODE
 from explicate_server.settings import Settings
 from support.harness import TEXT, Running, gate, predict_request, running_server, until
 from support.tiny_bundle import build_onnx_variant
@@ -130,12 +131,17 @@ async def test_a_server_whose_only_model_hangs_is_not_ready_and_alive(tiny_repos
 _HANGING_SERVER = """
 import asyncio, sys, threading
 from pathlib import Path
-from explicate_server import app
+from explicate_server.registry import loading
+from explicate_server import app, loop_guard
+from explicate_server.runtime import batcher
 from explicate_server.runtime.onnx_runtime import OnnxRuntime
 from explicate_server.settings import Settings
 
-repository, hang = map(Path, sys.argv[1:])
+repository, hang, where = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 run = OnnxRuntime.run
+if where == "lane":
+    loading.may_loop = lambda graph: True
+batcher.GUARD = loop_guard.LoopGuard(most_held_s=0.5)
 
 def run_or_hang(self, feeds):
     if hang.exists():
@@ -151,9 +157,9 @@ sys.exit(asyncio.run(app.serve(settings)))
 
 
 @contextmanager
-def hanging_server(repository: Path, hang: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """A server whose runtime never comes back once the file `hang` is there; with its address."""
-    command = [sys.executable, "-u", "-c", _HANGING_SERVER, str(repository), str(hang)]
+def hanging_server(repository: Path, hang: Path, where: str = "lane") -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A server whose runtime never comes back once the file `hang` is there, in a "lane" or the "loop"; its address."""
+    command = [sys.executable, "-u", "-c", _HANGING_SERVER, str(repository), str(hang), where]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         try:
@@ -180,6 +186,19 @@ async def test_a_second_signal_ends_a_server_whose_runtime_hangs(tiny_repository
             assert await asyncio.to_thread(process.wait, 30) == 1
             with pytest.raises(grpc.aio.AioRpcError):
                 await call
+
+
+async def test_a_runtime_that_hangs_on_the_event_loop_ends_the_process(tiny_repository: Path, tmp_path: Path) -> None:
+    hang = tmp_path / "hang"
+    with hanging_server(tiny_repository, hang, "loop") as (process, address):
+        async with grpc.aio.insecure_channel(address) as channel:
+            predict = services.InferenceServiceStub(channel).Predict
+            await predict(predict_request(TEXT))
+            hang.touch()
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await predict(predict_request("tea"), timeout=60)
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert await asyncio.to_thread(process.wait, 30) == EXIT_CODE
 
 
 def test_a_server_told_to_stop_while_it_loads_does_not_wait_for_the_load(tiny_repository: Path, tmp_path: Path) -> None:

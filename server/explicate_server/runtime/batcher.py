@@ -6,7 +6,7 @@ and hands the values back; callers live on the event loop. A batch is bounded by
 device, so nobody waits for more than one short batch of others, and a slow device takes few rows at a time.
 
 Where a batch takes less time than the hand-over to a thread and back, which is .3 ms, the event loop runs it itself
-while the lanes have nothing to do: all rows that its turn has brought, in one batch.
+while the lanes have nothing to do: all rows that its turn has brought, in one batch (`loop_guard` watches it).
 
 An instance whose device was lost takes no more rows. What it had is run on another one, once; where none is left,
 everybody who waits is told so.
@@ -23,6 +23,7 @@ from dataclasses import replace
 
 from explicate_server import tracing
 from explicate_server.errors import NotServing, Overloaded, ServerError
+from explicate_server.loop_guard import GUARD
 from explicate_server.runtime.batch_cost import BatchCost
 from explicate_server.runtime.device_faults import DeviceLost
 from explicate_server.runtime.instance import Answer, Collate, Instance, Ran, at_hand, device_lost, fault_of
@@ -128,7 +129,8 @@ class Batcher:
             ticket = Ticket(count, self._outputs, caller)
             batch = self._waiting.pass_by(ticket, rows, priority, self.cost)
             instance.begin()
-        Context().run(self._run, batch, instance)  # its spans belong to no call
+        with GUARD.holding(self._name):
+            Context().run(self._run, batch, instance)  # its spans belong to no call
         tracing.waited(ticket.arrived_s, ticket.queue_s, count)
         with self._changed:
             if ticket.remaining:  # its device was lost, and another one has them now
@@ -264,7 +266,9 @@ class Batcher:
                 self._changed.notify()
                 return
             batch = self._take(instance)
-        self._finish(self._run(batch, instance))
+        with GUARD.holding(self._name):
+            finished = self._run(batch, instance)
+        self._finish(finished)
         with self._changed:
             if self._waiting:  # of another class, or longer ones
                 self._have_run()
