@@ -215,8 +215,8 @@ def _joined(players: Sequence[ColumnPlayer]) -> ColumnPlayer:
 
 # Suggestions that are measured and corrected when the model is loaded, up to four times as many: a row of a small
 # network takes microseconds. On a CPU batches of 512 rows give as much as larger ones, which leave a core's cache (of a
-# bare session ExplainTable of the credit model gives .97 so, .88 in batches of 1,850), and who comes behind one waits for
-# all of it (a live p99 of 4.3 times idle instead of 6.0).
+# bare session ExplainTable of the credit model gives .97 so, .88 in batches of 1,850), and who comes behind one waits
+# for all of it (a live p99 of 4.3 times idle instead of 6.0).
 _BATCH_ROWS = 2048
 _CPU_BATCH_ROWS = 128
 # From this many rows on, going through them column by column takes less time than cell by cell.
