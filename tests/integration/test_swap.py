@@ -277,3 +277,12 @@ async def test_what_does_not_exist_is_not_found(repository: Path) -> None:
             await client.set_traffic("tiny", canary_share=0.5)
         with pytest.raises(explicate.NotFound, match="tiny@canary"):
             await client.remove_label("tiny", "canary")
+
+
+async def test_a_load_that_names_no_version_takes_the_newest(repository: Path) -> None:
+    async with running_server(repository) as running:
+        for version in (3, 10):
+            publish_copy(repository, version)
+        loaded = await admin(running).LoadModel(messages.LoadModelRequest(model="tiny"))
+        assert (loaded.status.version, loaded.status.state) == (10, messages.MODEL_STATE_READY)
+        assert running.served().bundle.manifest.version == 2, "it gets no label"

@@ -38,6 +38,14 @@ async def test_a_published_version_goes_live_by_itself(repository: Path) -> None
         assert not (repository / "tiny" / "labels.json").exists()
 
 
+async def test_the_repository_is_looked_at_again_and_again(repository: Path) -> None:
+    async with running_server(repository, model_control="watch", watch_interval_s=0.1) as running:
+        for version in (3, 4):
+            publish_copy(repository, version)
+            while await live_version(running) != version:
+                pass
+
+
 async def test_a_half_written_folder_is_left_alone_until_it_is_whole(repository: Path) -> None:
     origin, folder = repository / "tiny" / "1", repository / "tiny" / "2"
     async with watching(repository) as running:
