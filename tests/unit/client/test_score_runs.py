@@ -395,7 +395,7 @@ class TestTold:
     def test_a_dry_run_says_the_cost_and_writes_nothing(self, score, server, inputs, tmp_path):
         code, said = score("--input", inputs(), "--explain", "--dry-run", "--part-rows", 20)
         assert code == 0
-        assert "50 rows in 2 files, 3 parts; the columns fit the model" in said
+        assert "rows: 50; files: 2; parts: 3; the columns fit the model" in said
         assert "evaluations: 32 a row, 1,600 in all" in said
         assert "time: about" in said
         assert not (tmp_path / "out").exists()

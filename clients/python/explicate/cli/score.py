@@ -365,7 +365,7 @@ def _told(result: ScoreResult) -> str:
 
 def _print_estimate(estimate: Estimate) -> None:
     e = estimate
-    print(f"{e.rows:,} rows in {e.files:,} files, {e.parts:,} parts; the columns fit the model")
+    print(f"rows: {e.rows:,}; files: {e.files:,}; parts: {e.parts:,}; the columns fit the model")
     print(f"sample: the first {e.sample_rows:,} rows in {e.sample_s:.2f} s, {e.explained:,} of them explained")
     if e.failed:
         print(f"failed: {e.failed:,} of the sample; the first because {e.failure}")
