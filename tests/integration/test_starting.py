@@ -50,14 +50,14 @@ class Gate:
         self.most = 0
         load = BundleLoader.load
 
-        async def gated(loader: BundleLoader, bundle: VerifiedBundle) -> ServedModel:
+        async def gated(loader: BundleLoader, bundle: VerifiedBundle, *, copies: int = 1) -> ServedModel:
             name = bundle.manifest.model
             self.loading.add(name)
             self.most = max(self.most, len(self.loading))
             try:
                 if name in self.open:
                     await self.open[name].wait()
-                return await load(loader, bundle)
+                return await load(loader, bundle, copies=copies)
             finally:
                 self.loading.discard(name)
 
