@@ -254,6 +254,6 @@ async def test_no_caller_hangs_no_answer_goes_astray_and_nothing_is_left(
         answered = await running.inference.Predict(predict_request("good tea"))  # the server is none the worse
         assert len(answered.predictions) == 1
         await nothing_is_left(running)
-        assert kept_in_memory() == 0
+        await until(lambda: kept_in_memory() == 0)  # a lane may be between its last answer and its next wait
     # A run in which nothing was cancelled or refused would prove nothing.
     assert {"answered", "cancelled", "deadline_exceeded", "internal"} <= set(outcomes), outcomes

@@ -212,6 +212,16 @@ class TestInThread:
             list(self.ask(Server(), (1 // (3 - number) for number in itertools.count())))
         assert threads_of_calls() <= before
 
+    def test_an_error_while_an_input_is_read_is_the_one_that_is_raised(self):
+        def inputs():
+            yield 0
+            while threads_of_calls() > before:  # until the error of the first one has ended the thread
+                pass
+
+        before = threads_of_calls()
+        with pytest.raises(explicate.NotFound):
+            list(self.ask(Server({0: [NO_MODEL]}), inputs()))
+
     def test_closing_cancels_the_calls_under_way(self):
         server = Server()
         server.held = {number: asyncio.Event() for number in range(1, 10)}

@@ -49,8 +49,7 @@ def in_thread(
         if word.__cause__ is not None:
             raise word.__cause__
     finally:
-        with suppress(RuntimeError):  # the loop is closed already
-            loop.call_soon_threadsafe(running.cancel)
+        _tell(loop, running.cancel)
         thread.join()
 
 
@@ -79,9 +78,14 @@ def _hand_over(loop: asyncio.AbstractEventLoop, wanted: asyncio.Future[_Input], 
     try:
         value = next(iterator)
     except StopIteration:
-        loop.call_soon_threadsafe(_end, wanted)
+        _tell(loop, _end, wanted)
     else:
-        loop.call_soon_threadsafe(_give, wanted, value)
+        _tell(loop, _give, wanted, value)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, deed: Callable[..., object], *arguments: object) -> None:
+    with suppress(RuntimeError):  # the loop is closed already: an error has ended it meanwhile, and is said next
+        loop.call_soon_threadsafe(deed, *arguments)
 
 
 def _end(wanted: asyncio.Future[_Input]) -> None:
