@@ -35,6 +35,11 @@ class Graph:
         outputs: NDArray[np.float32] = answers
         return outputs
 
+    def answers(self, rows: NDArray[Any], output: int) -> NDArray[np.floating[Any]]:
+        """One of the outputs, of a graph with one input; all of them are computed."""
+        answers: NDArray[np.floating[Any]] = self._session.run(None, {self._session.get_inputs()[0].name: rows})[output]
+        return answers
+
 
 @dataclass(frozen=True)
 class Scale:
