@@ -908,6 +908,7 @@ class TreeSums(_message.Message):
     TREES_FIELD_NUMBER: _builtins.int
     LEAVES_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
     missing: _builtins.str
     """Why the trees cannot be read or do not sum to the outputs, in a sentence for people; then nothing else is set, and
     there is no trees.npz.
@@ -922,6 +923,8 @@ class TreeSums(_message.Message):
     """How many leaves they have."""
     features: _builtins.int
     """How many features their conditions may read: the width of "tree_features"."""
+    depth: _builtins.int
+    """How many conditions the longest way to a leaf has."""
     def __init__(
         self,
         *,
@@ -930,10 +933,11 @@ class TreeSums(_message.Message):
         trees: _builtins.int = ...,
         leaves: _builtins.int = ...,
         features: _builtins.int = ...,
+        depth: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "leaves", b"leaves", "missing", b"missing", "probabilities", b"probabilities", "trees", b"trees"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "features", b"features", "leaves", b"leaves", "missing", b"missing", "probabilities", b"probabilities", "trees", b"trees"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
