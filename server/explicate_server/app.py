@@ -34,8 +34,10 @@ from explicate_server.rpc.interceptor import Calls
 from explicate_server.rpc.message_bytes import Reader
 from explicate_server.rpc.model_service import ModelServicer
 from explicate_server.rpc.open_inference.infer_calls import InferServicer
+from explicate_server.rpc.open_inference.infer_walk import InferWalk
 from explicate_server.rpc.open_inference.infer_work import InferWork
 from explicate_server.rpc.open_inference.model_calls import InspectServicer
+from explicate_server.rpc.open_inference.protocol import ModelInferRequest
 from explicate_server.rpc.ports import PortError, Ports, Services
 from explicate_server.rpc.reception import Reception, is_own
 from explicate_server.runtime.batcher import Batcher
@@ -81,7 +83,7 @@ class Server:
         observers: list[Observer] = [self.metrics, *([self.audit] if self.audit else [])]
         self.metrics_port: int | None = None
         access = Access(_tokens(settings), admin_apart=bool(settings.admin_listen))
-        reader = Reader(settings, self.workers)
+        reader = Reader(settings, self.workers, walks={ModelInferRequest: InferWalk})
         self.calls = Calls(Reception(access, settings, self.admission), reader, self._call_ended, settings)
         self.health = HealthReport(
             self._live_batchers,

@@ -94,6 +94,8 @@ def read_asked(request: Any) -> Asked:
 
 def model_ref(name: str, version: str) -> inference_service_pb2.ModelRef:
     """The model and the version or label that a request names."""
+    if not name:
+        raise refuse("model_name", "is empty; name the model")
     if not version:
         return inference_service_pb2.ModelRef(model=name)
     if not (version.isascii() and version.isdigit()):

@@ -66,13 +66,13 @@ class Inputs:
         return [TabularInput({name: cells[row] for name, cells in columns.items()}) for row in range(self.table.rows)]
 
 
-def read_inputs(request: Any, kind: str) -> Inputs:
-    """The inputs of a ModelInferRequest, of the kind that its model reads, a field of `Input`.
+def read_inputs(request: Any, kind: str, most_rows: int) -> Inputs:
+    """The inputs of a ModelInferRequest, of the kind that its model reads, a field of `Input`; at most so many.
 
     Raises:
         InvalidRequest: a tensor is missing, too many, or does not fit.
     """
-    tensors = read_tensors(request)
+    tensors = read_tensors(request, most_rows)
     if kind == TABLE:
         return Inputs(_table(tensors), (), None)
     own = messages.PredictRequest(inputs=_input_messages(tensors, kind))
@@ -83,13 +83,12 @@ def _rows(tensors: Mapping[str, Tensor], what: str) -> int:
     """N, which all tensors have."""
     if not tensors:
         raise refuse("inputs", f"is empty; give {what}")
-    (first, leading), *_ = tensors.items()
+    first = next(iter(tensors))
+    rows = len(tensors[first].elements)
     for name, tensor in tensors.items():
-        if len(tensor.elements) != tensor.rows:
-            raise refuse(f"{path_of(name)}.shape", f"is {list(tensor.shape)}; give [N] or [N, 1]")
-        if tensor.rows != leading.rows:
-            raise refuse(f"{path_of(name)}.shape", f"has {tensor.rows:,} rows; {first!r} has {leading.rows:,}")
-    return leading.rows
+        if len(tensor.elements) != rows:
+            raise refuse(f"{path_of(name)}.shape", f"has {len(tensor.elements):,} rows; {first!r} has {rows:,}")
+    return rows
 
 
 def _input_messages(tensors: Mapping[str, Tensor], kind: str) -> list[messages.Input]:

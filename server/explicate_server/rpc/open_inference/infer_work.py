@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 
 from explicate_bundle.model_inputs import ModelInput
 from explicate_server.call_record import caller_of_call, request_bytes
-from explicate_server.errors import DeadlinePassed, InvalidRequest, Overloaded, Violation
+from explicate_server.errors import DeadlinePassed, Overloaded
 from explicate_server.explain.methods import methods_of
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.explain_options import ExplainOptions
@@ -81,7 +81,9 @@ class InferWork(Answering):
         ``ends_s`` is when its time is over, by the monotonic clock. Raises as the predictor and the explainer do, with
         the paths of our own requests.
         """
-        inputs = await self._apart(read_inputs, request, self._kind(asked), cost=request_bytes() // _BYTES_OF_STEP)
+        kind, cost = self._kind(asked), request_bytes() // _BYTES_OF_STEP
+        most = self._settings.max_explained_rows if asked.explains else self._settings.max_inputs
+        inputs = await self._apart(read_inputs, request, kind, most, cost=cost)
         digest = await self._digest(inputs.request, asked.model)
         with self._lease(asked.model, digest) as served, self.tallies.counted(served, len(inputs)) as timings:
             outputs = infer_answers.check_outputs(served, asked.outputs)
@@ -130,10 +132,7 @@ class InferWork(Answering):
         if self._is_shared(work, options):
             yield await self._table(work, options, timings), True
             return
-        values, most = work.inputs.rows(), self._settings.max_explained_rows
-        if not 1 <= len(values) <= most:
-            problem = f"has {len(values):,} rows; give 1 to {most:,} in one call for explanations"
-            raise InvalidRequest([Violation("inputs", problem)])
+        values = work.inputs.rows()
         told: list[ExplainAnswer] = []
         for place in range(len(values)):
             steps = self._one(work, values[place], options, place, progress if len(values) == 1 else _never)

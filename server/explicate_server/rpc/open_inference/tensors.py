@@ -5,7 +5,6 @@ numbers in their own bytes, the lowest first, and each element of BYTES after it
 them as its request did.
 """
 
-import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ _NUMBERS: Mapping[str, tuple[str, str]] = {
 }
 _BYTES_FIELD = "bytes_contents"
 _LENGTH = struct.Struct("<I")
+_MOST_DIMENSIONS = 2
 
 Elements = NDArray[np.float64] | list[bytes]
 """Of a tensor of numbers, or of one of BYTES."""
@@ -41,15 +41,9 @@ Elements = NDArray[np.float64] | list[bytes]
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of a request, of which ``elements`` are in row-major order."""
+    """A tensor of a request, with one element for each row."""
 
-    shape: Sequence[int]
     elements: Elements
-
-    @property
-    def rows(self) -> int:
-        """The first dimension."""
-        return self.shape[0]
 
 
 def refuse(path: str, problem: str) -> InvalidRequest:
@@ -62,8 +56,8 @@ def path_of(name: str) -> str:
     return f"inputs[{name}]"
 
 
-def read_tensors(request: Any) -> dict[str, Tensor]:
-    """The tensors of a ModelInferRequest by name.
+def read_tensors(request: Any, most_rows: int) -> dict[str, Tensor]:
+    """The tensors of a ModelInferRequest by name, of at most so many rows.
 
     Raises:
         InvalidRequest: one is not what its shape and datatype say, or comes twice.
@@ -77,17 +71,22 @@ def read_tensors(request: Any) -> dict[str, Tensor]:
         name = message.name
         if name in tensors:
             raise refuse(path_of(name), "comes twice")
+        _check_shape(message.shape, path_of(name), most_rows)
         tensors[name] = _tensor(message, path_of(name), raw[place] if raw else None)
     return tensors
 
 
+def _check_shape(shape: Sequence[int], path: str, most_rows: int) -> None:
+    """Refuse what is no shape of N rows of one element each."""
+    if not shape or len(shape) > _MOST_DIMENSIONS or any(size != 1 for size in shape[1:]):
+        told = f"is {list(shape[:_MOST_DIMENSIONS])}" + (" and more" if len(shape) > _MOST_DIMENSIONS else "")
+        raise refuse(f"{path}.shape", f"{told}; give [N] or [N, 1], of which N is the number of rows")
+    if not 1 <= shape[0] <= most_rows:
+        raise refuse(f"{path}.shape", f"has {shape[0]:,} rows; give 1 to {most_rows:,} in one call")
+
+
 def _tensor(message: Any, path: str, raw: bytes | None) -> Tensor:
-    shape, datatype = list(message.shape), message.datatype
-    if any(size < 0 for size in shape):
-        raise refuse(f"{path}.shape", f"is {shape}; sizes are 0 or more")
-    if not shape:
-        raise refuse(f"{path}.shape", "is empty; give [N] or [N, 1], of which N is the number of rows")
-    count = math.prod(shape)
+    count, datatype = message.shape[0], message.datatype
     if raw is not None and message.HasField("contents"):
         raise refuse(f"{path}.contents", "is set beside raw_input_contents; give one of them")
     if datatype == BYTES:
@@ -99,9 +98,9 @@ def _tensor(message: Any, path: str, raw: bytes | None) -> Tensor:
     else:
         raise refuse(f"{path}.datatype", f"is {datatype!r}; there are {', '.join((BYTES, *_NUMBERS))}")
     if len(elements) != count:
-        told = f"has {len(elements):,} elements in {used}; shape {shape} has {count:,}"
+        told = f"has {len(elements):,} elements in {used}; its shape has {count:,}"
         raise refuse(f"{path}.contents", told)
-    return Tensor(shape, elements)
+    return Tensor(elements)
 
 
 def _typed(message: Any, field: str, path: str) -> NDArray[np.float64]:
