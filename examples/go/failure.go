@@ -19,8 +19,8 @@ func Describe(err error) string {
 		return err.Error() // not from a call: a file that cannot be read, a cell that is no number
 	}
 	told := []string{fmt.Sprintf("%s: %s", failed.Code(), failed.Message())}
-	if failed.Code() == codes.DeadlineExceeded && len(failed.Details()) == 0 {
-		told = append(told, "  no answer came in time: give it a longer -timeout, or see whether the server runs")
+	if len(failed.Details()) == 0 {
+		told = append(told, hintFor(failed.Code()))
 	}
 	for _, detail := range failed.Details() {
 		switch detail := detail.(type) {
@@ -39,6 +39,18 @@ func Describe(err error) string {
 		}
 	}
 	return strings.Join(told, "\n")
+}
+
+// hintFor says what to do about an error that did not come from an Explicate server.
+func hintFor(code codes.Code) string {
+	switch code {
+	case codes.DeadlineExceeded:
+		return "  no answer came in time: give it a longer --timeout, or see whether the server runs"
+	case codes.Unavailable:
+		return "  no server can be talked to there: is the address right, does it run, and does it use TLS as you do?"
+	default:
+		return "  this is not from an Explicate server; is there a proxy, or another server?"
+	}
 }
 
 // WithRetries asks again as long as the server says when to, and the deadline leaves time for it. A call that changes

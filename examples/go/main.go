@@ -43,7 +43,7 @@ type asked struct {
 	seed, top   uint
 	evaluations int
 	stream      bool
-	timeout     time.Duration
+	timeout     float64
 }
 
 func flags() asked {
@@ -59,14 +59,14 @@ func flags() asked {
 	flag.IntVar(&a.evaluations, "max-evaluations", 0, "at most so many evaluations; 0: the server's default")
 	flag.UintVar(&a.top, "top-k", 0, "stop once the strongest so many are certain; 0: do not")
 	flag.BoolVar(&a.stream, "stream", false, "show the estimates while they get better")
-	flag.DurationVar(&a.timeout, "timeout", 30*time.Second, "the deadline of it all")
+	flag.Float64Var(&a.timeout, "timeout", 30, "the deadline of it all, in seconds")
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "Explains one prediction. The token, if any, is read from EXPLICATE_TOKEN.")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
 	if a.model == "" || (a.text == "") == (len(a.row) == 0) || flag.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "give -model, and either -text or -row; -help says more")
+		fmt.Fprintln(os.Stderr, "give --model, and either --text or --row; --help says more")
 		os.Exit(2)
 	}
 	return a
@@ -74,7 +74,7 @@ func flags() asked {
 
 func main() {
 	a := flags()
-	ctx, cancel := context.WithTimeout(context.Background(), a.timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(a.timeout*float64(time.Second)))
 	defer cancel()
 	if err := explain(ctx, a); err != nil {
 		fmt.Fprintln(os.Stderr, Describe(err))
