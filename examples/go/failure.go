@@ -49,7 +49,7 @@ func hintFor(code codes.Code) string {
 	case codes.Unavailable:
 		return "  no server can be talked to there: is the address right, does it run, and does it use TLS as you do?"
 	default:
-		return "  this is not from an Explicate server; is there a proxy, or another server?"
+		return "  gRPC or a proxy says so, not an Explicate server"
 	}
 }
 

@@ -40,7 +40,8 @@ type asked struct {
 	model, text string
 	row         row
 	method      string
-	seed, top   uint
+	seed        uint64
+	top         uint
 	evaluations int
 	stream      bool
 	timeout     float64
@@ -55,7 +56,10 @@ func flags() asked {
 	flag.StringVar(&a.text, "text", "", "the text that is explained")
 	flag.Var(a.row, "row", "a `column=value` of the row that is explained, once for each column; no value: missing")
 	flag.StringVar(&a.method, "method", "auto", "the explanation method")
-	flag.UintVar(&a.seed, "seed", 0, "seed of all random choices: same seed, same answer")
+	flag.Func("seed", "seed of all random choices: same seed, same answer (default 0)", func(value string) (err error) {
+		a.seed, err = strconv.ParseUint(value, 10, 32)
+		return err
+	})
 	flag.IntVar(&a.evaluations, "max-evaluations", 0, "at most so many evaluations; 0: the server's default")
 	flag.UintVar(&a.top, "top-k", 0, "stop once the strongest so many are certain; 0: do not")
 	flag.BoolVar(&a.stream, "stream", false, "show the estimates while they get better")

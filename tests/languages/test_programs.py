@@ -90,6 +90,7 @@ def test_command_line_that_makes_no_sense_is_refused_before_anything(program: Pr
     printed = program.run("127.0.0.1:1", model="tiny")
     assert printed.code == 2
     assert "either --text or --row" in printed.told
+    assert program.run("127.0.0.1:1", model="tiny", text="tea", seed="4294967296").code == 2
 
 
 def test_nobody_there_and_a_token_in_plain_text_are_told(program: Program) -> None:
@@ -159,4 +160,4 @@ def test_asks_again_when_a_full_server_says_so(program: Program, golden: Golden)
         server.stop(None).wait()
     assert full.calls == 2
     assert "tiny version 1" in printed.told
-    assert "this is not from an Explicate server" in printed.told
+    assert "gRPC or a proxy says so, not an Explicate server" in printed.told
