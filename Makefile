@@ -14,7 +14,7 @@ PROTOS := $(wildcard protos/explicate/v1/*.proto)
 OPEN_PROTO := server/explicate_server/rpc/open_inference
 OPEN_BINPB := $(OPEN_PROTO)/open_inference.binpb
 
-.PHONY: help setup protos typescript envoy open-inference client check-protos check-typescript lint shape test test-engines soak bench gpu-check demo demo-tabular demo-credit demo-image clean
+.PHONY: help setup protos typescript envoy open-inference client check-protos check-typescript lint shape test test-engines test-languages soak bench gpu-check demo demo-tabular demo-credit demo-image clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -98,6 +98,9 @@ $(ENGINES)/.ready: $(READY) tests/engines/requirements.txt
 
 test-engines: $(ENGINES)/.ready  ## explicate.spark and explicate.ray with a local Spark (Java 17) and a local Ray
 	@PYTHONPATH=tests OMP_NUM_THREADS=1 $(ENGINES)/bin/python -m pytest -p no:unraisableexception tests/engines $(PYTEST)  # Ray leaves its processes to the collector
+
+test-languages: $(READY)  ## the examples in Go and Java against a real server, where Debian's toolchains are installed (docs/languages.md)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/languages $(PYTEST)
 
 soak: $(READY)  ## swaps, loads and nonsense in full counts, with their figures: half an hour
 	@PYTHONPATH=tests $(BIN)/python -m support.faults.soak $(SOAKS)

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TabularSchema
 from explicate_bundle.bundle import VerifiedBundle
+from explicate_bundle.cells.cell_readers import SAY_MISSING
 from explicate_bundle.columns import Column, TableColumns
 from explicate_bundle.model_inputs import CellValue, ModelInput, TabularInput
 from explicate_bundle.table_arrays import BINS, Background, LimeStatistics, by_column
@@ -299,9 +300,9 @@ class TabularModality(Modality):
             problem = columns[name].problem(value) if name in columns else "is not a column of this model; leave it out"
             if problem:
                 yield name, problem
-        if not columns.keys() <= cells.keys():
-            for name in columns.keys() - cells.keys():
-                yield name, "is left out; give every column of the model, with missing = true where it has no value"
+        for name in columns:
+            if name not in cells:
+                yield name, f"is left out; give every column of the model; where it has no value, {SAY_MISSING}"
 
     def encode(self, value: ModelInput) -> EncodedRows:
         """Turn cells into numbers and codes."""
