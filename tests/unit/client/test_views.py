@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 
 import explicate
 from explicate._wire.option_fields import numbers_of
-from explicate.cli import explanation_text, tables
 from explicate.results import Contribution, Feature, Span
 from explicate.v1 import explanation_pb2 as explanation_pb
-from explicate.views import amounts, kinds, wording
+from explicate.views import amounts, explanation_text, kinds, tables, wording
 from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
 from explicate.views.characters import begun, characters
 from explicate.views.html import document, fragment

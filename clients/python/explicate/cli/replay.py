@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from explicate import json_documents
 from explicate.audit import AuditLine, attributions_sha256, input_sha256
-from explicate.cli import connection, inputs, tables
+from explicate.cli import connection, inputs
 from explicate.errors import FailedPrecondition, InvalidArgument, NotFound, UsageError
 from explicate.inputs import Input
+from explicate.views import tables
 
 if TYPE_CHECKING:
     from explicate.client import Client

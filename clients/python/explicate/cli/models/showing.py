@@ -10,7 +10,6 @@ import time
 from typing import TYPE_CHECKING
 
 from explicate import json_documents
-from explicate.cli import tables
 from explicate.cli.inputs import kind_of
 from explicate.cli.models.changing import add_action, add_shared_options, connect
 from explicate.errors import DeadlineExceeded
@@ -23,6 +22,7 @@ from explicate.model_info import (
     RuntimeTrial,
     ShadowReport,
 )
+from explicate.views import tables
 
 if TYPE_CHECKING:
     from explicate.cli.models.changing import Actions

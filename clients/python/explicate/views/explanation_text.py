@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from explicate.cli import tables
-from explicate.views import amounts, wording
+from explicate.views import amounts, tables, wording
 from explicate.views.kinds import explained
 
 if TYPE_CHECKING:
