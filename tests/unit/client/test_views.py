@@ -178,12 +178,12 @@ class TestJson:
         assert document["text"] == result.text
         assert json.loads(result.explanation.to_json()) == document["explanation"]
 
-    def test_what_is_no_number_is_null(self):
+    def test_what_is_no_number_is_null_and_an_infinity_a_word(self):
         result = explained("good soup")
         attribution = replace(result.explanation.attributions[0], values=(math.nan, math.inf))
         explanation = replace(result.explanation, attributions=(attribution,))
         document = json.loads(explanation.to_json(), parse_constant=pytest.fail)
-        assert document["attributions"][0]["values"] == [None, None]
+        assert document["attributions"][0]["values"] == [None, "Infinity"]
 
 
 class TestHtml:
