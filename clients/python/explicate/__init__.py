@@ -62,7 +62,7 @@ from explicate.model_info import (
     Traffic,
     Verdict,
 )
-from explicate.options import ALL, Contrast, ExplainOptions
+from explicate.options import ALL, CallOptions, ClientOptions, Contrast, ExplainOptions
 from explicate.results import (
     Attribution,
     ClassScore,
@@ -98,9 +98,11 @@ __all__ = [
     "Aborted",
     "AsyncClient",
     "Attribution",
+    "CallOptions",
     "Cancelled",
     "ClassScore",
     "Client",
+    "ClientOptions",
     "Column",
     "Contrast",
     "Contribution",

@@ -59,6 +59,9 @@ class _Failure(Protocol):
 
 def from_rpc_error(error: grpc.RpcError, target: str) -> ServerError:
     """The typed error for a failed call to the server at `target`, from either flavour of gRPC."""
+    if not hasattr(error, "code"):
+        message = f"the call did not reach {target}: {error or type(error).__name__}; an interceptor raised that"
+        return ServerError(message, ErrorDetails(code="UNKNOWN"))
     failure = cast(_Failure, error)  # every RpcError that a call raises has these three
     code = failure.code()
     text = failure.details() or ""
