@@ -17,7 +17,8 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from explicate._wire import decoding, option_fields
 from explicate._wire.encoding import TableColumns, input_message, set_choice, set_field, table_message, unicode_text
-from explicate._wire.option_fields import HEALTH_STATES, numbers_of
+from explicate._wire.health_check import STATES, service_of
+from explicate._wire.option_fields import numbers_of
 from explicate.errors import UsageError, invalid_argument
 from explicate.inputs import File, Input, TextPair, noun_of, plain_input
 from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic
@@ -31,7 +32,6 @@ _Answer = TypeVar("_Answer")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 Metadata = tuple[tuple[str, str | bytes], ...]
 AFFINITY_KEY = "x-explicate-affinity"  # as deploy/envoy has it
-_INFERENCE = inference_pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 
 @dataclass(frozen=True)
@@ -183,9 +183,8 @@ def health(model: str | None, *, alive: bool) -> Call[str]:
     The messages of grpc.health.v1 are those of wrappers.proto to the byte, one field with the number 1 each, so that
     the thin client needs no package for them: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
     """
-    ready = _INFERENCE if model is None else f"{_INFERENCE}/{unicode_text(model, 'model')}"
-    service = "" if alive else ready
-    return Call("Check", StringValue(value=service), lambda answer: HEALTH_STATES.get(answer.value, str(answer.value)))
+    service = service_of(model if model is None else unicode_text(model, "model"), alive=alive)
+    return Call("Check", StringValue(value=service), lambda answer: STATES.get(answer.value, str(answer.value)))
 
 
 def _model_ref(model: str, version: int | None, label: str | None) -> inference_pb.ModelRef:

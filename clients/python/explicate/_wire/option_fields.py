@@ -51,7 +51,6 @@ def _declared(kind: Any) -> Mapping[str, str]:
 
 
 # Of grpc.health.v1, which the client speaks without its package.
-HEALTH_STATES: dict[int, str] = {0: "", 1: "serving", 2: "not-serving", 3: "service-unknown"}
 
 
 def numbers_of(enum: Any) -> Mapping[str, int]:

@@ -7,11 +7,17 @@ One file per command. `connection` and `inputs` hold the options they share; `pr
 from __future__ import annotations
 
 import argparse
+import importlib
 
-from explicate.cli import explain, health, models, predict, replay, score, summarize
+COMMANDS = ("predict", "explain", "score", "summarize", "models", "health", "replay", "context", "completion")
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the client's commands to the command line."""
-    for command in (predict, explain, score, summarize, models, health, replay):
-        command.register(subparsers)
+    for command in COMMANDS:
+        register_one(command, subparsers)
+
+
+def register_one(command: str, subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add one of them, importing no other: a probe must be quick."""
+    importlib.import_module(f"explicate.cli.{command}").register(subparsers)

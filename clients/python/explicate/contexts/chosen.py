@@ -40,10 +40,10 @@ class Chosen:
 
     server: str
     model: str | None
-    tls: Tls | bool
-    token: str | None
-    allow_plain_token: bool
-    context: str | None
+    tls: Tls | bool = False
+    token: str | None = None
+    allow_plain_token: bool = False
+    context: str | None = None
 
 
 def chosen(

@@ -16,15 +16,13 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
-import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from explicate.errors import UsageError
+from explicate.reading.nearest import did_you_mean
 
 _BOM = "\ufeff"  # what some editors of Windows put first
 _PATHS = ("tls_ca", "tls_cert", "tls_key", "token_file")
@@ -80,14 +78,12 @@ class ContextFile:
             raise UsageError(f"there is no context {name!r}{self._others(name)}")
         found = self.contexts[name]
         paths = {key: self._absolute(value) for key in _PATHS if (value := getattr(found, key)) is not None}
-        return replace(found, **paths)
+        return replace(found, **paths)  # type: ignore[arg-type]  # of mypy: these keys hold texts
 
     def _others(self, name: str) -> str:
         if not self.contexts:
             return f": {self.path or 'the file of contexts'} has none; explicate context set {name} --server HOST:PORT"
-        if near := get_close_matches(name, self.contexts, n=3):
-            return f"; did you mean {' or '.join(near)}?"
-        return f"; {self.path} has {', '.join(self.contexts)}"
+        return did_you_mean(name, self.contexts) or f"; {self.path} has {', '.join(self.contexts)}"
 
     def _absolute(self, value: str) -> str:
         try:
@@ -112,6 +108,8 @@ def read_contexts(path: Path | None) -> ContextFile:
     """The contexts of a file; none if there is no such file. Raises UsageError that names the file and the line."""
     if path is None:
         return ContextFile(None)
+    import tomllib
+
     try:
         text = path.read_bytes().decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
@@ -158,15 +156,16 @@ def _context(path: Path, name: str, keys: Mapping[str, object]) -> Context:
 def _check_keys(path: Path, found: Mapping[str, object], known: tuple[str, ...], place: str) -> None:
     for key in found:
         if key not in known:
-            near = get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(known)}"
-            raise UsageError(f"{path}: {place}{key} is not a key; {hint}")
+            hint = did_you_mean(key, known, most=1) or f"; the keys are {', '.join(known)}"
+            raise UsageError(f"{path}: {place}{key} is not a key{hint}")
 
 
 def write_contexts(file: ContextFile) -> None:
     """Put a file of contexts in place, whole or not at all, readable by its owner only."""
     if file.path is None:
         raise UsageError("there is no home directory for the file of contexts; set XDG_CONFIG_HOME or HOME")
+    import tempfile
+
     text = _toml(file)
     path = Path(os.path.realpath(file.path))  # a link to the file of somebody's dotfiles stays one
     temporary = ""

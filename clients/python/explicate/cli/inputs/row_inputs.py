@@ -13,13 +13,12 @@ from explicate.cli.inputs import asked as line_files
 from explicate.cli.inputs.asked import Asked, InputKind
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.inputs import CellValue, TableRow
-from explicate.model_info import Column
 from explicate.reading import text_files
 from explicate.reading.cells import cell_value
 from explicate.views import tables
 
 if TYPE_CHECKING:
-    from explicate.model_info import ModelDescription
+    from explicate.model_info import Column, ModelDescription
 
 _NAMED_COLUMNS = 8  # in a message
 _SHOWN_CATEGORIES = 6  # of each column; --format json has all
