@@ -17,8 +17,8 @@ from explicate._wire.channel import (
     call_timeout,
     slow_s,
 )
-from explicate._wire.connection import AIO, Connection
 from explicate._wire.encoding import TableColumns
+from explicate._wire.reach import AIO, Connection
 from explicate._wire.rpc_errors import from_rpc_error
 from explicate._wire.table_calls import TABLES_IN_FLIGHT, TableCalls
 from explicate.bulk.in_flight import MOST, InFlight, Turns

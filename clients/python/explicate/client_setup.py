@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from explicate._wire.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls
-from explicate._wire.connection import ChannelOptions, Connection, Flavour, Reach
 from explicate._wire.defaults import Defaults
+from explicate._wire.reach import ChannelOptions, Connection, Flavour, Reach
 from explicate.contexts.chosen import chosen
 from explicate.options import ClientOptions
 

@@ -16,7 +16,7 @@ import pytest
 import explicate
 from explicate import AsyncClient, Client, UsageError
 from explicate._wire import calls
-from explicate._wire.connection import AIO
+from explicate._wire.reach import AIO
 from support.canned.canned_kinds import TABLE
 from support.canned.canned_server import CannedServer
 
