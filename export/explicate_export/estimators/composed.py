@@ -57,6 +57,8 @@ def _calibrated(setting: Setting, name: str, model: Any, given: Features, predic
     for member in members:
         if member.method not in ("sigmoid", "isotonic"):
             raise refuse(name, f"(CalibratedClassifierCV) has the method {member.method!r}, which cannot be exported")
+        if len(member.estimator.classes_) < classes:
+            raise refuse(name, "(CalibratedClassifierCV) has a member that does not know all classes")
         scores, answer = _scores(setting, name, member.estimator, given, predict)
         answers += [answer] if answer else []
         columns = [

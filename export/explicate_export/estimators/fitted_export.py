@@ -14,18 +14,19 @@ from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.columns import TableColumns
 from explicate_bundle.model_inputs import ModelInput
 from explicate_bundle.table_arrays import write_background, write_lime_statistics
-from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
-from explicate_export.conversion import CardText, ModelExport, Say
+from explicate_bundle.writing import BACKGROUND_NAME, GRAPH_NAME, LIME_NAME
+from explicate_export.conversion import AnswerRows, CardText, ModelExport, Say
 from explicate_export.described import DescribedModel, HeldOut
 from explicate_export.errors import ParityError, UsageError
 from explicate_export.estimators.fitted_model import FittedModel
 from explicate_export.estimators.frame import FrameColumns
 from explicate_export.estimators.table_graph import TableGraphParts
 from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
-from explicate_export.parity import OUTPUTS, PROBABILITIES, Comparison, Graph, Origin, Scale, largest
+from explicate_export.parity import MAX_DIFFERENCE, OUTPUTS, PROBABILITIES, Comparison, Graph, Origin, Scale, largest
 from explicate_export.ready_graph import ReadyGraph
 from explicate_export.table.golden_rows import edge_places, edge_rows, golden_rows
 from explicate_export.table.table_card import absence, columns_section, words
+from explicate_export.trees import add_trees
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.modalities.table import TabularModality
 from explicate_training.table.background import lime_statistics, summarise
@@ -90,6 +91,7 @@ class FittedExport(ModelExport):
 
     def prepare(self, folder: Path, values: Sequence[ModelInput]) -> Modality:  # noqa: ARG002
         """Writes the background, and what lime draws its rows from."""
+        self._graph_path = folder / GRAPH_NAME
         rows, counts = self._parts.rows, [2 + count for count in self._table.category_counts]
         statistics = lime_statistics(rows.numbers, rows.codes, counts)
         write_background(folder / BACKGROUND_NAME, self._background)
@@ -109,6 +111,13 @@ class FittedExport(ModelExport):
         """What the model answers, and for rows with holes what it answers where it takes them."""
         edges = self._fitted.answers(self._edge_frame())
         return np.concatenate((self._parts.answers[self._chosen], edges)).astype(np.float32)
+
+    def measure(self, answer: AnswerRows, compared: Compared, scale: Scale, say: Say) -> None:  # noqa: ARG002
+        """Tells the trees of the graph, where its answers are a sum of them."""
+        rows = np.concatenate([one.row.values for one in compared.encoded])
+        tolerance = MAX_DIFFERENCE * scale.unit
+        objective = self.described.kind.predicts
+        add_trees(self._graph_path, self.schema, rows=rows, objective=objective, tolerance=tolerance, say=say)
 
     def choose_golden(self, compared: Compared) -> GoldenChoice:
         """As of every table."""
