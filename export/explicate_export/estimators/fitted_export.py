@@ -136,8 +136,14 @@ class FittedExport(ModelExport):
 
     @property
     def substituted(self) -> Sequence[str]:
-        """Sentences on what the bundle answers where the model itself refuses to."""
-        return self._parts.substitutes.told
+        """Sentences on what the bundle answers otherwise than the model, but for rounding."""
+        told = list(self._parts.substitutes.told)
+        if count := self._parts.otherwise:
+            told.append(
+                f"The bundle answers the class with the highest probability. For {count:,} of the {len(self._frame):,} "
+                "rows the model's own `predict` is another one."
+            )
+        return told
 
     def rounding(self) -> str:
         """What reading numbers with 32 bits did to the conditions of trees; empty where nothing."""
@@ -161,7 +167,7 @@ class FittedExport(ModelExport):
         return ""
 
     def _differences(self) -> list[str]:
-        sentences = [*self._parts.substitutes.told, *([self.rounding()] if self.rounding() else [])]
+        sentences = [*self.substituted, *([self.rounding()] if self.rounding() else [])]
         return ["\n\n".join(["## Where the bundle differs from the model", *sentences])] if sentences else []
 
     def _edge_frame(self) -> Any:
