@@ -111,6 +111,9 @@ class Origin:
     data: str = ""
     """What is known of the data, beside the digest and the report."""
 
+    made: str = ""
+    """How the model came about, in a sentence, where it was not fine-tuned from its `base_model` by us."""
+
     spread_of: str = "the target's spread"
     """What differences of a regression are measured in."""
 
