@@ -145,6 +145,19 @@ class FittedExport(ModelExport):
             )
         return told
 
+    @property
+    def kept(self) -> list[int]:
+        """The rows that are compared: all but torn ones."""
+        return [int(row) for row in self._kept]
+
+    def notes(self) -> list[str]:
+        """Sentences on how closely the graph answers, and where it differs from the model on purpose."""
+        scale = "of a probability" if self._fitted.classes else "of the answers' spread"
+        rows = f"{self._fitted.library} does on {len(self.kept):,} rows"
+        close = f"the graph answers as {rows}, off by {self.off:.1e} {scale}"
+        rounding = self.rounding()
+        return [close, *self.substituted, *([rounding] if rounding else [])]
+
     def rounding(self) -> str:
         """What reading numbers with 32 bits did to the conditions of trees; empty where nothing."""
         moved, torn = self._parts.predicted.moved, int(self._torn.sum())
@@ -243,17 +256,7 @@ def _origin(fitted: FittedModel) -> Origin:
             "import explicate_export",
             "explicate_export.from_sklearn(model, X, repository=DIR, name=NAME)",
         ),
+        made="It was fitted elsewhere.",
         data="The rows were given by whoever exported the model; whether it was fitted on them is not known.",
         spread_of="the answers' spread",
     )
-
-
-def say_differences(export: FittedExport, say: Say) -> None:
-    """Lines on how closely the graph answers, and where it differs from the model on purpose."""
-    scale = "of a probability" if export.comparison is PROBABILITIES else "of the answers' spread"
-    rows = len(export.held_out)
-    say(
-        f"the graph answers as {export.described.origin.library} does on {rows:,} rows: off by {export.off:.1e} {scale}"
-    )
-    for sentence in (*export.substituted, *([export.rounding()] if export.rounding() else [])):
-        say(sentence)

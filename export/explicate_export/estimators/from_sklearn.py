@@ -8,14 +8,13 @@ from typing import Any  # models and labels of any library
 import numpy as np
 import pandas as pd
 
-from explicate_bundle.objective import CLASSIFICATION, REGRESSION
 from explicate_export.errors import UsageError
-from explicate_export.estimators.fitted_export import BACKGROUND_ROWS, FittedExport, say_differences
+from explicate_export.estimators.brought import bring
+from explicate_export.estimators.fitted_export import BACKGROUND_ROWS
 from explicate_export.estimators.fitted_model import FittedModel, Labels, fitted_model
 from explicate_export.estimators.frame import as_frame
-from explicate_export.estimators.table_graph import table_graph
-from explicate_export.export import DEFAULT_COMPARED_INPUTS, ExportOptions, check_options, publish_model
-from explicate_export.objectives import EXPORT_OBJECTIVES
+from explicate_export.export import DEFAULT_COMPARED_INPUTS, ExportOptions, check_options
+from explicate_export.sources.bundling import publish_brought
 
 _MOST_BACKGROUND_ROWS = 1024
 
@@ -75,27 +74,24 @@ def from_sklearn(
         raise UsageError(f"background_rows is {background_rows}; it must be from 1 to {_MOST_BACKGROUND_ROWS:,}")
     fitted = fitted_model(model, labels)
     frame, as_array = as_frame(X, columns)
-    truth = None if y is None else _truth(fitted, y, len(frame))
-    say(f"reading {len(frame):,} rows and the {fitted.name}")
-    objective = EXPORT_OBJECTIVES[(CLASSIFICATION if fitted.classes else REGRESSION).name]
-    parts = table_graph(fitted, frame, as_array=as_array, output_name=objective.output_name)
-    export = FittedExport(
+    truth = [None] * len(frame) if y is None else _truth(fitted, y, len(frame))
+    brought = bring(
         fitted,
-        parts,
         frame,
+        as_array=as_array,
+        labels=truth,
         target_name=target_name or str(getattr(y, "name", None) or ("class" if fitted.classes else "value")),
-        metrics={} if truth is None else _metrics(fitted, parts.answers, truth),
         background_rows=background_rows,
         seed=seed,
+        say=say,
     )
-    say_differences(export, say)
-    published = publish_model(export, Path(repository), options, rows=None, say=say)
+    published = publish_brought(brought, Path(repository), options, say=say)
     say(f"published; next: explicate serve --repository {repository}")
     return published.folder
 
 
-def _truth(fitted: FittedModel, y: Any, rows: int) -> np.ndarray[Any, Any]:
-    """What is right for each row: the index of its class, or its value; raises UsageError."""
+def _truth(fitted: FittedModel, y: Any, rows: int) -> list[Any]:
+    """What is right for each row: the label of its class, or its value; raises UsageError."""
     values = np.asarray(y)
     if values.shape not in ((rows,), (rows, 1)):
         raise UsageError(f"y has the shape {values.shape}, and X has {rows} rows")
@@ -104,34 +100,13 @@ def _truth(fitted: FittedModel, y: Any, rows: int) -> np.ndarray[Any, Any]:
         raise UsageError("y has missing values: leave these rows out of X and y")
     if not fitted.classes:
         try:
-            return values.astype(np.float64)
+            return list(values.astype(np.float64).tolist())
         except (TypeError, ValueError):
             raise UsageError("y: the model predicts a number, and y holds others") from None
     for known in (fitted.classes, fitted.labels, tuple(map(str, fitted.classes))):
         places = {name: place for place, name in enumerate(known)}
         found = [places.get(value.item() if isinstance(value, np.generic) else value, -1) for value in values]
         if min(found) >= 0:
-            return np.array(found)
+            return [fitted.labels[place] for place in found]
     strange = next(value for value in values if value not in set(fitted.classes))
     raise UsageError(f"y has {strange!r}, which is none of the model's classes ({', '.join(map(str, fitted.classes))})")
-
-
-def _metrics(fitted: FittedModel, answers: Any, truth: Any) -> dict[str, float]:
-    from sklearn import metrics
-
-    if not fitted.classes:
-        value = answers[:, 0]
-        return {
-            "r2": float(metrics.r2_score(truth, value)),
-            "rmse": float(np.sqrt(metrics.mean_squared_error(truth, value))),
-            "mae": float(metrics.mean_absolute_error(truth, value)),
-        }
-    chosen, places = answers.argmax(axis=1), np.arange(len(fitted.classes))
-    found = {
-        "accuracy": float(metrics.accuracy_score(truth, chosen)),
-        "f1_macro": float(metrics.f1_score(truth, chosen, labels=places, average="macro", zero_division=0)),
-        "log_loss": float(metrics.log_loss(truth, answers, labels=places)),
-    }
-    if len(places) == 2 and len(set(truth.tolist())) == 2:
-        found["auroc"] = float(metrics.roc_auc_score(truth, answers[:, 1]))
-    return found
