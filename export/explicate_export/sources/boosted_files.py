@@ -59,7 +59,7 @@ def _xgboost(path: Path) -> Any:
 
 def _lightgbm(path: Path) -> Any:
     with path.open("rb") as file:
-        if not file.read(_HEAD_BYTES).lstrip().startswith(b"tree"):  # the library would end the process' patience
+        if not file.read(_HEAD_BYTES).lstrip().startswith(b"tree"):  # on some other files the library dies
             raise UsageError(f"{path} is not a model of LightGBM: its first line is not 'tree'")
     try:
         import lightgbm
@@ -111,26 +111,31 @@ def _frame(rows: GivenRows, names: Sequence[str], booster: Any) -> Any:
         cells = [_cell(row[name]) for _, row in rows.rows]
         if place in known:
             columns[place] = pd.Series(pd.Categorical(_as_known(cells, known[place]), categories=known[place]))
-            continue
-        values = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").astype(float)
-        wrong = [index for index, cell in enumerate(cells) if cell is not None and values[index] != values[index]]
-        if wrong:
-            place_of = rows.rows[wrong[0]][0]
-            raise UsageError(
-                f"{place_of}: {name!r} is {str(cells[wrong[0]])[:40]!r}, and the model reads a number there"
-            )
-        columns[place] = values
+        elif cells and all(isinstance(cell, bool) for cell in cells):
+            columns[place] = pd.Series(cells, dtype=bool)
+        else:
+            columns[place] = pd.Series(_numbers(cells, name, rows), dtype=float)
     return pd.DataFrame(columns)
 
 
+def _numbers(cells: Sequence[Any], name: str, rows: GivenRows) -> list[float | None]:
+    numbers: list[float | None] = []
+    for (place, _), cell in zip(rows.rows, cells, strict=True):
+        try:
+            numbers.append(None if cell is None else float(cell))
+        except (TypeError, ValueError):
+            what = f"{name!r} is {str(cell)[:40]!r}"
+            raise UsageError(f"{place}: {what}, and the model reads a number there") from None
+    return numbers
+
+
 def _cell(cell: Any) -> Any:
-    if isinstance(cell, bool):
-        return int(cell)
-    if isinstance(cell, str):
-        text = cell.strip()
-        flags = {"true": 1, "false": 0}
-        return None if text.lower() in ("", "nan", "na", "null") else flags.get(text.lower(), text)
-    return cell
+    if not isinstance(cell, str):
+        return None if cell != cell else cell  # NaN
+    text = cell.strip()
+    if text.lower() in ("", "nan", "na", "null"):
+        return None
+    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def _as_known(cells: Sequence[Any], known: Sequence[Any] | None) -> list[Any]:
