@@ -75,10 +75,12 @@ class TreeArrays:
         )
 
 
-def levels(trees: TreeArrays) -> list[NDArray[np.int32]]:
-    """The nodes of all trees by their distance from the root; the trees were checked, or made by a reader of ours."""
+def levels(trees: TreeArrays, *, most: int | None = None) -> list[NDArray[np.int32]]:
+    """The nodes of all trees by their distance from the root; of trees that were not checked ``most`` nodes and no more
+    than that as often again.
+    """
     found, nodes = [], trees.roots
-    while len(nodes):
+    while len(nodes) and (most is None or sum(map(len, found)) <= most):
         found.append(nodes)
         nodes = nodes[trees.splits[nodes]]
         nodes = np.concatenate((trees.met[nodes], trees.unmet[nodes]))
