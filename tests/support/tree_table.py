@@ -80,7 +80,14 @@ def random_tree(
         return tuple(leaf.astype(np.float32).tolist())
     mode = str(stream.choice(modes))
     places = np.round(stream.normal(size=3) * 4) / 4
-    more = {"depth": depth - 1, "features": features, "outputs": outputs, "modes": modes, "forest": forest, "stop": stop}
+    more = {
+        "depth": depth - 1,
+        "features": features,
+        "outputs": outputs,
+        "modes": modes,
+        "forest": forest,
+        "stop": stop,
+    }
     return Split(
         int(stream.integers(features)),
         mode,
@@ -221,12 +228,18 @@ class TreeTable(TinyTable):
 
     def _graph(self) -> onnx.ModelProto:
         node, name = helper.make_node, "logits" if self.labels else "values"
-        constants: dict[str, NDArray[np.generic]] = {"one": np.array([1]), "least": np.array(_LEAST_PROBABILITY, np.float32)}
+        constants: dict[str, NDArray[np.generic]] = {
+            "one": np.array([1]),
+            "least": np.array(_LEAST_PROBABILITY, np.float32),
+        }
         nodes, parts = [], ["numbers"]
         if self.leak:
             constants |= {"first": np.array([0]), "second": np.array([1]), "others": np.arange(1, len(self.numbers))}
             nodes += [
-                *(node("Gather", ["numbers", place], [f"{place}_number"], axis=1) for place in ("first", "second", "others")),
+                *(
+                    node("Gather", ["numbers", place], [f"{place}_number"], axis=1)
+                    for place in ("first", "second", "others")
+                ),
                 node("Mul", ["first_number", "second_number"], ["product"]),
             ]
             parts = ["product", "others_number"]
@@ -297,9 +310,7 @@ def tree_table(
     **more: Any,
 ) -> TreeTable:
     """A model of random trees; without labels it is a regression."""
-    plain = tiny_table(
-        columns, labels=labels, seed=seed, multi_label=multi_label, background_rows=background_rows
-    )
+    plain = tiny_table(columns, labels=labels, seed=seed, multi_label=multi_label, background_rows=background_rows)
     stream = np.random.Generator(np.random.Philox(seed + 200))
     sizes = [2 + len(column.categories) for column in plain.others]
     features, outputs = len(plain.numbers) + sum(sizes), len(labels) or 1

@@ -221,8 +221,8 @@ def _from_the_roots(trees: TreeArrays) -> NDArray[np.int32]:
 
 
 def joined(parts: Sequence[tuple[TreeArrays, int]], features: int, kind: type[np.floating[Any]]) -> TreeArrays:
-    """All trees of several nodes, the features of each of them from a column on; one node's outputs come after another's.
-    Of numbers of one type.
+    """All trees of several nodes, as numbers of one type: the features of each node from a column on, its outputs
+    behind those of the nodes before it.
     """
     nodes = np.cumsum([0, *(len(trees.modes) for trees, _ in parts)])
     outputs = np.cumsum([0, *(len(trees.offset) for trees, _ in parts)])
