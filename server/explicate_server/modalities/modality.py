@@ -1,7 +1,7 @@
 """What the rest of the server knows of an input: rows for the model, and a game to explain."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Protocol, Self, runtime_checkable  # Any: float32 or float64
 
@@ -55,12 +55,21 @@ Player = TextPlayer | ColumnPlayer | SegmentPlayer
 
 @dataclass(frozen=True)
 class TextUsage:
-    """How much of a text, or a pair, the model saw; characters count from a text's start, None without a second one."""
+    """How much of a text, or a pair, the model saw: tokens, and the start of each text up to where it was cut."""
 
     tokens: int
     tokens_used: int
-    characters_used: int
-    pair_characters_used: int | None = None
+    seen: tuple[str, ...] = field(repr=False)
+
+    @property
+    def characters_used(self) -> int:
+        """Code points of the text that were seen."""
+        return len(self.seen[0])
+
+    @property
+    def pair_characters_used(self) -> int | None:
+        """The same of the second text; None without one."""
+        return len(self.seen[1]) if len(self.seen) == 2 else None
 
     @property
     def truncated(self) -> bool:
