@@ -155,7 +155,7 @@ async def test_several_explanations_of_one_request_take_one_seat_at_a_time(tiny_
         request = of_text(*TEXTS[:3], outputs=EXPLAINED, max_evaluations=32)
         found = tensors_of(await call(running.channel, "ModelInfer", request))
         assert len(found["attributions"]) == 3
-        gated = gate(running)
+        gated, request = gate(running), of_text(*TEXTS[3:6], outputs=EXPLAINED, max_evaluations=32)
         first = asyncio.ensure_future(call(running.channel, "ModelInfer", request))
         await gated.entered.get()
         assert await code_of(running, request) is grpc.StatusCode.RESOURCE_EXHAUSTED
