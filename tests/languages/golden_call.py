@@ -96,11 +96,11 @@ def build_golden_repository(folder: Path) -> Path:
 
 
 @contextmanager
-def golden_calls(folder: Path, *flags: str) -> Iterator[Golden]:
-    """A server and `folder/golden.json`; `flags` go to `explicate serve`."""
+def golden_calls(folder: Path, *flags: str, connection: Any = None) -> Iterator[Golden]:
+    """A server and `folder/golden.json`; `flags` go to `explicate serve`, `connection` to the Python client."""
     repository = build_golden_repository(folder)
     with server_process(repository, "--device", "cpu", "--threads", "1", *flags) as (_, address):
-        with Client(address) as client:
+        with Client(address, **(connection or {})) as client:
             client.wait_ready(timeout_s=60)
             calls = tuple(_calls(client))
         golden = Golden(folder / "golden.json", address, calls)
