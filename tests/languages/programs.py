@@ -59,14 +59,17 @@ TOOLCHAINS = {
         ),
         Toolchain(
             "java",
-            "default-jdk-headless protobuf-compiler protobuf-compiler-grpc-java-plugin libgrpc-java "
-            "libnetty-tcnative-jni",
+            "default-jdk-headless protobuf-compiler libprotobuf-dev protobuf-compiler-grpc-java-plugin libgrpc-java "
+            "libprotobuf-java libguava-java libperfmark-java libnetty-java libnetty-tcnative-jni "
+            "libgeronimo-annotation-1.3-spec-java",
             ("java", "javac", "protoc", "grpc_java_plugin"),
             [
+                "/usr/include/google/protobuf/timestamp.proto",
                 *[
                     f"/usr/share/java/{name}.jar"
-                    for name in ("grpc-netty", "protobuf", "perfmark-api", "netty-tcnative")
+                    for name in ("grpc-netty", "protobuf", "guava", "perfmark-api", "netty-handler", "netty-tcnative")
                 ],
+                "/usr/share/java/geronimo-annotation-1.3-spec.jar",
                 "/usr/lib/*/jni/libnetty-tcnative.so",
             ],
         ),
