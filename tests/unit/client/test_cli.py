@@ -315,7 +315,8 @@ class TestFailures:
             (StatusCode.NOT_FOUND, 2),
             (StatusCode.FAILED_PRECONDITION, 2),
             (StatusCode.UNAVAILABLE, 3),
-            (StatusCode.RESOURCE_EXHAUSTED, 1),
+            (StatusCode.RESOURCE_EXHAUSTED, 4),
+            (StatusCode.DEADLINE_EXCEEDED, 4),
             (StatusCode.PERMISSION_DENIED, 1),
         ],
     )

@@ -10,22 +10,23 @@ import time
 from typing import TYPE_CHECKING
 
 from explicate import json_documents
-from explicate.cli import tables
+from explicate.cli import connection
 from explicate.cli.inputs import kind_of
 from explicate.cli.models.changing import add_action, add_shared_options, connect
 from explicate.errors import DeadlineExceeded
-from explicate.model_info import (
-    Interpretability,
-    ModelDescription,
-    ModelDevice,
-    ModelStatus,
-    ModelVariant,
-    RuntimeTrial,
-    ShadowReport,
-)
+from explicate.views import tables
 
 if TYPE_CHECKING:
     from explicate.cli.models.changing import Actions
+    from explicate.model_info import (
+        Interpretability,
+        ModelDescription,
+        ModelDevice,
+        ModelStatus,
+        ModelVariant,
+        RuntimeTrial,
+        ShadowReport,
+    )
 
 _LISTED = ("model", "version", "state", "labels", "kind", "runtime", "devices", "precision", "reason")
 
@@ -33,7 +34,7 @@ _LISTED = ("model", "version", "state", "labels", "kind", "runtime", "devices", 
 def register(actions: Actions) -> None:
     """Add `list`, which is also what `models` does without an action, and `show`."""
     listed = actions.add_parser("list", help="every version the server knows", argument_default=argparse.SUPPRESS)
-    add_shared_options(listed)
+    add_shared_options(listed, connection.FORMATS)
     listed.set_defaults(run=run_list)
     show = add_action(actions, "show", "one version in full", run=run_show)
     which = show.add_mutually_exclusive_group()
@@ -68,7 +69,7 @@ def run_list(arguments: argparse.Namespace) -> int:
     elif statuses:
         print(tables.table([name.upper() for name in _LISTED], map(_cells, statuses), right=(1,)))
     else:
-        print(f"explicate: the server at {arguments.server} knows no models", file=sys.stderr)
+        print(f"explicate: the server at {client.target} knows no models", file=sys.stderr)
     return 0
 
 
