@@ -33,7 +33,7 @@ final class Connection {
         .keepAliveTime(30, TimeUnit.SECONDS);
     if (token != null) {
       if (!tls && ca == null && !isLocal()) {
-        throw new IllegalArgumentException("the token is not sent to " + server + " over plain text; use --tls or --ca");
+        throw new IllegalArgumentException("a token is not sent to " + server + " in plain text; use --tls or --ca");
       }
       Metadata headers = new Metadata();
       headers.put(AUTHORIZATION, "Bearer " + token);

@@ -79,7 +79,7 @@ public final class Explain {
       return 0;
     } catch (StatusRuntimeException failed) {
       ERR.println(Failure.describe(failed));
-    } catch (IOException | IllegalArgumentException | IllegalStateException wrong) { // not from a call: a file, or a cell that is no number
+    } catch (IOException | IllegalArgumentException | IllegalStateException wrong) { // not from a call, such as a file
       ERR.println(wrong.getMessage());
     } finally {
       if (channel != null) {
