@@ -175,6 +175,7 @@ def settings(arguments: argparse.Namespace) -> Chosen:
         model=getattr(arguments, "model", None),
         token_file=getattr(arguments, "token_file", None),
     )
+    arguments.context_asked = found.context  # for the sentence about a server that cannot be reached
     given = {
         name: value
         for name in ("ca", "cert", "key", "server_name")
