@@ -12,8 +12,10 @@ from explicate.v1 import bundle_pb2
 from explicate_bundle.errors import BundleError, unreadable
 from explicate_bundle.files.array_files import read_text
 from explicate_bundle.files.onnx_file import ExternalDataError, refuse_external_data
+from explicate_bundle.files.tree_arrays import TreeArrays
 from explicate_bundle.golden import Golden, read_golden
 from explicate_bundle.input_kind import ModelKind, kind_of, split_kind
+from explicate_bundle.kinds.table_kind import read_trees_of
 from explicate_bundle.manifest import checks
 from explicate_bundle.signatures import verify_signature
 from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
@@ -95,6 +97,14 @@ class VerifiedBundle:
         if not self.manifest.tabular.lime_statistics:
             return None
         return read_lime_statistics(self.folder / LIME_NAME, self.manifest.tabular)
+
+    def trees(self) -> TreeArrays | None:
+        """The trees that a table's outputs are a sum of; None of a model that has none, or cannot tell them.
+
+        Raises:
+            BundleError: they are not in the format.
+        """
+        return read_trees_of(self.folder, self.manifest)
 
 
 def verify_bundle(folder: Path, *, model: str, version: int, verify_key: Path | None = None) -> VerifiedBundle:

@@ -41,8 +41,11 @@ class ExportObjective(Protocol):
     per_output: str
     """What an output is of, in a table with a row for each."""
 
-    def scale(self, record: TrainingRun, targets: Sequence[float]) -> Scale:
-        """What differences of outputs are measured in; `targets` are the held-out inputs' own, for a regression."""
+    def scale(self, record: TrainingRun, targets: Sequence[float], *, spread_of: str) -> Scale:
+        """What differences of outputs are measured in; `targets` are the held-out inputs' own, for a regression.
+
+        `spread_of` says what their spread is, such as "the target's spread".
+        """
 
     def summary(self, record: TrainingRun, words: InputWords) -> str:
         """What the model is, in a sentence."""
@@ -57,7 +60,7 @@ class _Classes:
     output_name = "logits"
     per_output = "class"
 
-    def scale(self, record: TrainingRun, targets: Sequence[float]) -> Scale:  # noqa: ARG002
+    def scale(self, record: TrainingRun, targets: Sequence[float], *, spread_of: str) -> Scale:  # noqa: ARG002
         """Logits are measured as they are."""
         return LOGITS
 
@@ -93,10 +96,10 @@ class _Value:
     output_name = "values"
     per_output = "value"
 
-    def scale(self, record: TrainingRun, targets: Sequence[float]) -> Scale:
+    def scale(self, record: TrainingRun, targets: Sequence[float], *, spread_of: str) -> Scale:
         """The spread of the target: the training data's if the record has it, the held-out data's if not."""
         spread = record.target_scale.spread if record.HasField("target_scale") else _spread(targets)
-        return Scale(spread, "of the target's spread")
+        return Scale(spread, f"of {spread_of}")
 
     def summary(self, record: TrainingRun, words: InputWords) -> str:
         return f"A regression that predicts {code(record.target_name)} from {words.source}, in its own unit."

@@ -149,7 +149,7 @@ async def test_an_additive_model_is_trained_exported_served_and_explained(custom
 def test_monotone_columns_are_monotone_on_the_graph_wherever_they_are_asked(customers: Customers, name: str) -> None:
     found = customers.bundle(name)
     columns = TableColumns(found.manifest.tabular)
-    graph = TableGraph(checked_graph(found), columns)
+    graph = checked_graph(found, columns)
     golden = np.stack([columns.row_of(value.cells) for value in found.golden().inputs])
     for column, sign in (("income", 1), ("price", -1)):
         place = columns.by_name[column].place

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
         Traffic,
         Verdict,
     )
-    from explicate.options import ALL, Contrast, ExplainOptions
+    from explicate.options import ALL, CallOptions, ClientOptions, Contrast, ExplainOptions
     from explicate.results import (
         Attribution,
         ClassScore,
@@ -97,9 +97,11 @@ __all__ = [
     "Aborted",
     "AsyncClient",
     "Attribution",
+    "CallOptions",
     "Cancelled",
     "ClassScore",
     "Client",
+    "ClientOptions",
     "Column",
     "Contrast",
     "Contribution",

@@ -27,13 +27,14 @@ from explicate_bundle.model_inputs import ModelInput, TabularInput
 from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, GRAPH_NAME, LIME_NAME
 from explicate_export.conversion import AnswerRows, CardText, ModelExport, Say
+from explicate_export.described import HeldOut
 from explicate_export.errors import ParityError, UsageError
 from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
 from explicate_export.markdown import code, plain, table
 from explicate_export.objectives import InputWords
-from explicate_export.onnx_graph import GraphSource, cannot_load
+from explicate_export.onnx_graph import TorchGraph, cannot_load
 from explicate_export.parity import MAX_DIFFERENCE, Scale, largest
-from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, check_files, read_held_out
+from explicate_export.training_run import UNFINISHED, FinishedRun, check_files, read_held_out
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.modalities.table import TabularModality
 from explicate_server.modalities.table_claims import CONTRIBUTIONS, TableGraph, check_claims, claims
@@ -69,7 +70,7 @@ class TableModel:
         answers: torch.Tensor = self.network(torch.from_numpy(rows.numbers), torch.from_numpy(rows.codes))
         return np.asarray(answers.numpy(), dtype=np.float32)
 
-    def graph_source(self, output_name: str) -> GraphSource:
+    def graph_source(self, output_name: str) -> TorchGraph:
         """The network as a graph with dynamic batch; an input without columns does not exist."""
         config = self.network.config
         samples = {
@@ -78,7 +79,7 @@ class TableModel:
         }
         present = {name: sample for name, sample in samples.items() if sample.shape[1]}
         told = self.tells_contributions
-        return GraphSource(
+        return TorchGraph(
             module=(_ToldRows if told else _Rows)(self.network, tuple(present)),
             name=type(self.network).__name__,
             samples=present,
@@ -154,9 +155,10 @@ class TableExport(ModelExport):
     schema: bundle_pb2.TabularSchema
 
     def __init__(self, run: FinishedRun, say: Say) -> None:
-        """See ModelExport."""
+        """Reads the held-out rows and loads the network; raises UsageError if something does not fit run.json."""
         check_files(run.model_directory, ("config.json", "model.safetensors"))
-        self.run = run
+        self.described = run
+        self._directory = run.directory
         self.schema = run.record.tabular
         self._columns = TableColumns(self.schema)
         self._background, self._lime = read_arrays(run)
@@ -169,14 +171,14 @@ class TableExport(ModelExport):
         """Copies background.npz, and lime.npz if the run has it."""
         self._graph_path = folder / GRAPH_NAME
         for name in (BACKGROUND_NAME, *([LIME_NAME] if self._lime else [])):
-            shutil.copyfile(self.run.directory / name, folder / name)
+            shutil.copyfile(self._directory / name, folder / name)
         return TabularModality(self.schema, self._background, self._lime)
 
     def edge_cases(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> list[ModelInput]:  # noqa: ARG002
         """Rows with missing values and unknown categories."""
         return list(self._columns.inputs_of(edge_rows(self._rows(encoded))))
 
-    def graph_source(self, output_name: str) -> GraphSource:
+    def graph_source(self, output_name: str) -> TorchGraph:
         """The network, with imputing, scaling and encoding."""
         return self._trained.graph_source(output_name)
 
@@ -192,7 +194,7 @@ class TableExport(ModelExport):
         rows = np.concatenate([one.row.values for one in compared.encoded])
         tolerance = MAX_DIFFERENCE * scale.unit
         try:
-            check_claims(graph, self.schema, rows, labels=self.run.labels, tolerance=tolerance)
+            check_claims(graph, self.schema, rows, labels=self.described.labels, tolerance=tolerance)
         except BundleError as error:
             raise ParityError(f"{error}: nothing was published") from None
         monotone = [column.name for column in self.schema.columns if column.HasField("monotone")]

@@ -12,15 +12,16 @@ from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_bundle.players.words import words
 from explicate_bundle.writing import EXPLAINER_NAME, TOKENIZER_NAME
 from explicate_export.conversion import AnswerRows, CardText, ModelExport, Say
+from explicate_export.described import DescribedModel, HeldOut, HeldOutInput
 from explicate_export.errors import UsageError
 from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
 from explicate_export.markdown import code
 from explicate_export.objectives import InputWords
-from explicate_export.onnx_graph import GraphSource
+from explicate_export.onnx_graph import TorchGraph
 from explicate_export.parity import MAX_DIFFERENCE, Scale
 from explicate_export.text import model as text_model
 from explicate_export.text.preview import Preview, write_preview
-from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, HeldOutInput, check_files, read_held_out
+from explicate_export.training_run import UNFINISHED, FinishedRun, check_files, read_held_out
 from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.modalities.text import TextModality
@@ -36,21 +37,27 @@ _ANY_SIZE = 2**63 - 1  # bytes; what training read is not refused here
 
 
 class TextExport(ModelExport):
-    """A model of texts or of pairs; its model directory is a Hugging Face one."""
+    """A model of texts or of pairs in torch, with the tokenizer that a server reads texts by."""
 
     reduced_tolerance = GOLDEN_REDUCED_TOLERANCE
     schema: bundle_pb2.TextSchema
 
-    def __init__(self, run: FinishedRun, say: Say) -> None:
-        """See ModelExport."""
-        check_files(run.model_directory, ("config.json", "model.safetensors", TOKENIZER_NAME))
-        self.run = run
-        self.words = _words(pairs=run.record.text.pairs)
-        self.held_out = held_out_texts(run)
-        self._held_out_texts = _texts([one.value for one in self.held_out])
-        say(f"loading {run.model_directory}")
-        self._trained = text_model.load(run)
-        self.architecture = self._trained.architecture
+    def __init__(
+        self,
+        described: DescribedModel,
+        held_out: Sequence[HeldOut],
+        model: text_model.TextModel,
+        *,
+        tokenizer_json: str,
+    ) -> None:
+        """With texts that it was not trained on; `tokenizer_json` is that of the tokenizers library."""
+        self.described = described
+        self.words = _words(pairs=described.record.text.pairs)
+        self.held_out = held_out
+        self._held_out_texts = _texts([one.value for one in held_out])
+        self._trained = model
+        self._tokenizer_json = tokenizer_json
+        self.architecture = model.architecture
         self._excerpts: list[TextInput] = []
         self._preview: Preview | None = None
         self._dropping: float | None = None  # what leaving tokens out was off by, None when not measured
@@ -66,17 +73,20 @@ class TextExport(ModelExport):
         (sample, *_) = _texts(values)
         self.schema = text_model.text_schema(self._trained, sample.texts)
         self._excerpts = choose_excerpts(_texts(values))
-        tokenizer_json = text_model.plain_tokenizer_json(self.run.model_directory / TOKENIZER_NAME)
-        (folder / TOKENIZER_NAME).write_text(tokenizer_json, encoding="utf-8")
-        self._preview = write_preview(self.run, folder / EXPLAINER_NAME)
+        (folder / TOKENIZER_NAME).write_text(self._tokenizer_json, encoding="utf-8")
+        self._preview = self.write_preview(folder / EXPLAINER_NAME)
         self.schema.preview_explainer = self._preview is not None
-        return TextModality(self.schema, tokenizer_json, max_text_bytes=_ANY_SIZE)
+        return TextModality(self.schema, self._tokenizer_json, max_text_bytes=_ANY_SIZE)
+
+    def write_preview(self, path: Path) -> Preview | None:  # noqa: ARG002 - most models have none
+        """Writes explainer.onnx, where there is a network that guesses attributions."""
+        return None
 
     def edge_cases(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> list[ModelInput]:  # noqa: ARG002
         """The excerpts, which are attributed and so are golden; some may be whole texts."""
         return [excerpt for excerpt in self._excerpts if excerpt not in values]
 
-    def graph_source(self, output_name: str) -> GraphSource:
+    def graph_source(self, output_name: str) -> TorchGraph:
         """The model with its own position ids, int64 [batch, length] each."""
         return text_model.graph_source(self._trained, self.schema, output_name)
 
@@ -123,10 +133,28 @@ class TextExport(ModelExport):
         return CardText(
             words=self.words,
             inputs="pairs of texts" if self.schema.pairs else "texts",
-            origin=f"Fine-tuned from {code(self.run.base_model)}. {_reading(self.run.record.text)}",
+            origin=f"Fine-tuned from {code(self.described.base_model)}. {_reading(self.schema)}",
             absence="With attention masking, a word is removed by "
             f"{removal} (leaving out against masking: {measured}).",
         )
+
+
+class TrainedTextExport(TextExport):
+    """A model of a run of ours; its model directory is a Hugging Face one."""
+
+    def __init__(self, run: FinishedRun, say: Say) -> None:
+        """Reads the held-out texts and loads the model; raises UsageError if something does not fit run.json."""
+        check_files(run.model_directory, ("config.json", "model.safetensors", TOKENIZER_NAME))
+        held_out = held_out_texts(run)
+        say(f"loading {run.model_directory}")
+        model = text_model.load(run)
+        tokenizer_json = text_model.plain_tokenizer_json(run.model_directory / TOKENIZER_NAME)
+        super().__init__(run, held_out, model, tokenizer_json=tokenizer_json)
+        self._run = run
+
+    def write_preview(self, path: Path) -> Preview | None:
+        """What training left."""
+        return write_preview(self._run, path)
 
 
 def held_out_texts(run: FinishedRun) -> list[HeldOut]:

@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from explicate.v1 import bundle_pb2
 from explicate.v1.training_run_pb2 import TargetScale
 from explicate_export.errors import ConversionError, ParityError, UsageError
-from explicate_export.onnx_graph import GraphSource, in_unit, load_pretrained
+from explicate_export.onnx_graph import TorchGraph, in_unit, load_pretrained
 from explicate_export.parity import largest
 from explicate_export.training_run import FinishedRun
 from explicate_server.modalities.encoded_text import EncodedText
@@ -122,10 +122,10 @@ def load(run: FinishedRun) -> TextModel:
     return TextModel(model, tokenizer, text.max_tokens, run.target_scale, text.forbidden)
 
 
-def graph_source(trained: TextModel, schema: bundle_pb2.TextSchema, output_name: str) -> GraphSource:
+def graph_source(trained: TextModel, schema: bundle_pb2.TextSchema, output_name: str) -> TorchGraph:
     """The model as a graph: inputs int64 [batch, length] by the schema, output float32 [batch, outputs]."""
     samples = _sample_inputs(schema.first_position)
-    return GraphSource(
+    return TorchGraph(
         module=_Outputs(trained.model, tuple(schema.inputs), trained.target),
         name=trained.architecture,
         samples={name: samples[name] for name in schema.inputs},

@@ -232,8 +232,10 @@ class CheckedOptions:
             InvalidRequest: the evaluations asked for are too many for the number of players and outputs, or too few for
                 the method; or there are too many of these.
         """
-        given, spaces = self.given, self.choices.scales.spaces
+        given, scales = self.given, self.choices.scales.spaces
         method = _method(given, self.choices, players)
+        space = scales[-1 if given.target.contrast else 0]
+        spaces = self.choices.spaces_of(method)
         maximum = self._max_evaluations(method, players)
         worthwhile = max(PLAYERS_WORTH_GROUPING, maximum // ROWS_THAT_TELL_A_PLAYER)
         max_players = given.max_players or max(2, min(worthwhile, _MAX_ATTRIBUTIONS // self._outputs))
@@ -247,7 +249,7 @@ class CheckedOptions:
         return ResolvedOptions(
             method=method,
             target=given.target,
-            output_space=given.output_space or spaces[-1 if given.target.contrast else 0],
+            output_space=given.output_space or (space if space in spaces else spaces[0]),
             granularity=self.granularity,
             masking=self.masking,
             max_evaluations=maximum,
@@ -298,7 +300,7 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
     method = _method(options, choices, MAX_PLAYERS)
     if not choices.fits(method):
         other = "or take a method that `explicate models show` lists"
-        raise NotServable("METHOD_UNSUPPORTED", f"{method.name} {_lacks(method)}, {other}")
+        raise NotServable("METHOD_UNSUPPORTED", f"{method.name} {_lacks(method, choices)}, {other}")
     violations = [
         *_number_violations(options, settings),
         *target_violations(options.target, choices.labels, regression=not choices.scales.objective.least_labels),
@@ -319,13 +321,11 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
     return CheckedOptions(options, method, masking, _granularity(options, method, choices), choices, settings)
 
 
-def _lacks(method: Method) -> str:
+def _lacks(method: Method, choices: Choices) -> str:
     """What a method needs that the model's bundle does not have, and the remedy."""
-    if method.adds:
-        return (
-            "needs a model that tells what each column adds, which this one does not; train it with "
-            '[interpretability] form = "additive"'
-        )
+    if method.needs is not None:
+        why = choices.untold.get(method.needs)
+        return f"{method.lacks} ({why})" if why else method.lacks
     return (
         "draws from statistics of the training data (lime.npz), which this model's bundle does not have; train and "
         "export it again"
@@ -334,9 +334,11 @@ def _lacks(method: Method) -> str:
 
 def _method(options: ExplainOptions, choices: Choices, players: int) -> Method:
     # Whoever asks for groups of players wants a method that makes them.
-    adds = choices.adds_up and options.max_players is None
+    told = [] if options.max_players is not None else [
+        name for name, spaces in choices.tells.items() if spaces is None or options.output_space in (None, *spaces)
+    ]
     name, most = options.method or AUTO, options.max_evaluations
-    return chosen(name, n_players=players, max_evaluations=most, reads=choices.reads, adds=adds)
+    return chosen(name, n_players=players, max_evaluations=most, reads=choices.reads, told=told)
 
 
 def _granularity(options: ExplainOptions, method: Method, choices: Choices) -> str | None:
@@ -370,8 +372,10 @@ def _number_violations(options: ExplainOptions, settings: Settings) -> list[Viol
 
 def _method_violations(options: ExplainOptions, method: Method, choices: Choices) -> list[Violation]:
     violations = []
-    if options.output_space not in (None, *choices.scales.spaces):
-        problem = f"is {options.output_space}; this model has {' and '.join(choices.scales.spaces)}"
+    spaces = choices.spaces_of(method)
+    if options.output_space not in (None, *spaces):
+        has = "this model has" if options.output_space not in choices.scales.spaces else f"{method.name} of this model has"
+        problem = f"is {options.output_space}; {has} {' and '.join(spaces)}"
         violations.append(Violation("options.output_space", problem))
     if options.granularity is not None and not choices.granularities:
         problem = "is for texts and images only; the players of a table are its columns and groups of columns"

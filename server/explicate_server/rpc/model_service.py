@@ -14,6 +14,7 @@ from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
 from explicate.v1.explanation_pb2 import ExplainOptions, Granularity, Masking
 from explicate_bundle.errors import BundleError
+from explicate_bundle.kinds.table_kind import told_by
 from explicate_bundle.manifest import MODEL_NAME
 from explicate_server.call_record import caller_of_call, note_change
 from explicate_server.errors import InvalidRequest, Violation
@@ -263,10 +264,10 @@ def _numbers(enum: Any, names: Sequence[str]) -> list[Any]:
 
 
 def _methods(record: VersionRecord) -> list[str]:
-    """The methods that explain the model; all there are as long as it is not loaded, but those of additive models."""
+    """The methods that explain the model; all there are as long as it is not loaded, but those that need a model to tell itself."""
     if record.bundle is None:
         return []
     served, methods = record.loaded, methods_of(record.bundle.kind.reads.name)
-    adds_up = record.bundle.manifest.tabular.contributions
-    fits = served.choices.fits if served else lambda method: adds_up or not method.adds
+    told = told_by(record.bundle.manifest.tabular)
+    fits = served.choices.fits if served else lambda method: method.needs is None or method.needs in told
     return [AUTO, *(name for name, method in methods.items() if fits(method))]

@@ -14,7 +14,7 @@ from explicate.errors import UsageError
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.writing import VARIANT_PRECISIONS, variant_name
 from explicate_export import cli, conversion
-from explicate_export.export import EXPORTS, ExportOptions, export_run
+from explicate_export.export import EXPORTS, ExportOptions, export_class, export_run
 from explicate_export.variants.precisions import WAYS, nodes_beyond_half, write_variant
 from explicate_export.variants.verification import Attempt, told_apart
 from explicate_server.explain.explain_game import explain_game
@@ -102,7 +102,7 @@ def test_the_model_card_tells_of_every_attempt(variants: WithVariants) -> None:
 def test_unless_told_otherwise_only_a_large_model_of_texts_or_images_gets_one(
     bundles: Bundles, reuse_graph: ReuseGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert {kind: tuple(export.auto_variants) for kind, export in EXPORTS.items()} == {
+    assert {kind: tuple(export_class(kind).auto_variants) for kind in EXPORTS} == {
         "text": ("fp16",),
         "table": (),
         "image": ("fp16",),

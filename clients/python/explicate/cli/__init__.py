@@ -1,7 +1,7 @@
 """The commands that ask a server: `explicate predict`, `explain`, `score`, `models`, `health` and `replay`.
 
 One file per command. `connection` and `inputs` hold the options they share; `printers` has the ways to show an answer,
-`explanation_text` and `terminal` those for people. Nothing here imports gRPC or rich before a command runs.
+`terminal` the one for people at a terminal with rich. Nothing here imports gRPC or rich before a command runs.
 """
 
 from __future__ import annotations

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explicate import json_documents
-from explicate.cli import connection, tables
+from explicate.cli import connection
 from explicate.contexts.chosen import context_name
 from explicate.contexts.context_file import KEYS, Context, ContextFile, context_path, read_contexts, write_contexts
 from explicate.errors import UsageError
+from explicate.views import tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,10 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from explicate import json_documents
-from explicate.cli import explanation_text, inputs, tables
+from explicate.cli import inputs
 from explicate.cli.inputs.asked import Asked, why
 from explicate.errors import ServerError
-from explicate.views import wording
+from explicate.views import explanation_text, tables, wording
 from explicate.views.kinds import KINDS, explained
 from explicate.views.kinds.explained import Explained
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explicate import json_documents
-from explicate.cli import connection, inputs, tables
+from explicate.cli import connection, inputs
 from explicate.errors import FailedPrecondition, InvalidArgument, NotFound, UsageError
 from explicate.inputs import Input
+from explicate.views import tables
 
 if TYPE_CHECKING:
     from explicate.audit import AuditLine

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from explicate.cli import tables
 from explicate.cli.inputs import asked as line_files
 from explicate.cli.inputs.asked import Asked, InputKind
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.inputs import CellValue, Input, TableRow
 from explicate.reading import text_files
 from explicate.reading.cells import cell_value
+from explicate.views import tables
 
 if TYPE_CHECKING:
     from explicate.model_info import Column, ModelDescription

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from explicate import json_documents
-from explicate.cli import connection, tables
+from explicate.cli import connection
 from explicate.cli.inputs import kind_of
 from explicate.cli.models.changing import add_action, add_shared_options, connect
 from explicate.errors import DeadlineExceeded
+from explicate.views import tables
 
 if TYPE_CHECKING:
     from explicate.cli.models.changing import Actions

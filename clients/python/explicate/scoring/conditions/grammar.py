@@ -25,6 +25,7 @@ from difflib import get_close_matches
 
 from explicate.scoring.conditions.condition import (
     COMPARISONS,
+    OPTION,
     All,
     Any,
     BadCondition,
@@ -68,12 +69,15 @@ class _Token:
         return "the end" if self.kind == "end" else self.text
 
 
-def condition_of(text: str, class_labels: Sequence[str]) -> ExplainIf:
-    """The condition that a text says, for a model with these classes; raises UsageError that shows the place."""
+def condition_of(text: str, class_labels: Sequence[str], *, option: str = OPTION) -> ExplainIf:
+    """The condition that a text says, for a model with these classes; raises UsageError that shows the place.
+
+    Errors name the `option` that holds it.
+    """
     try:
-        return ExplainIf(text, _Parser(_tokens(text), class_labels).whole())
+        return ExplainIf(text, _Parser(_tokens(text), class_labels).whole(), option)
     except BadCondition as error:
-        raise shown(text, error) from None
+        raise shown(text, error, option) from None
 
 
 def _tokens(text: str) -> list[_Token]:
