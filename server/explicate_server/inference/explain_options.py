@@ -334,9 +334,13 @@ def _lacks(method: Method, choices: Choices) -> str:
 
 def _method(options: ExplainOptions, choices: Choices, players: int) -> Method:
     # Whoever asks for groups of players wants a method that makes them.
-    told = [] if options.max_players is not None else [
-        name for name, spaces in choices.tells.items() if spaces is None or options.output_space in (None, *spaces)
-    ]
+    told = (
+        []
+        if options.max_players is not None
+        else [
+            name for name, spaces in choices.tells.items() if spaces is None or options.output_space in (None, *spaces)
+        ]
+    )
     name, most = options.method or AUTO, options.max_evaluations
     return chosen(name, n_players=players, max_evaluations=most, reads=choices.reads, told=told)
 
@@ -374,7 +378,11 @@ def _method_violations(options: ExplainOptions, method: Method, choices: Choices
     violations = []
     spaces = choices.spaces_of(method)
     if options.output_space not in (None, *spaces):
-        has = "this model has" if options.output_space not in choices.scales.spaces else f"{method.name} of this model has"
+        has = (
+            "this model has"
+            if options.output_space not in choices.scales.spaces
+            else f"{method.name} of this model has"
+        )
         problem = f"is {options.output_space}; {has} {' and '.join(spaces)}"
         violations.append(Violation("options.output_space", problem))
     if options.granularity is not None and not choices.granularities:

@@ -137,8 +137,14 @@ def add_format_option(parser: argparse.ArgumentParser, formats: Sequence[str] = 
     parser.set_defaults(wide=False)
 
 
-def add_format(parser: argparse.ArgumentParser, formats: Sequence[str], *, default: str) -> None:
-    """The same with a default of its own."""
+def add_format(
+    parser: argparse.ArgumentParser,
+    formats: Sequence[str],
+    *,
+    default: str,
+    told: str = "table on a terminal, else json",
+) -> None:
+    """The same with a default of its own, which the help tells."""
     programs = [each for each in formats if each != "text"]
     parser.add_argument(
         "-o",
@@ -147,7 +153,7 @@ def add_format(parser: argparse.ArgumentParser, formats: Sequence[str], *, defau
         choices=("table", "wide", *programs, "text"),
         metavar="|".join(["table", "wide", *programs]),
         default=default,
-        help="how to print the answer; wide: a table with all there is (default: table on a terminal, else json)",
+        help=f"how to print the answer; wide: a table with all there is (default: {told})",
     )
 
 

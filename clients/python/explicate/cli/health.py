@@ -33,7 +33,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--model", metavar="NAME", help="whether this model answers")
     which.add_argument("--alive", action="store_true", help="whether the process answers, with or without a model")
-    connection.add_format(parser, ("text", "json"), default="text")
+    connection.add_format(parser, ("text", "json"), default="text", told="table, which is one word")
     connection.add_server_options(parser)
     parser.set_defaults(run=run)
 
