@@ -112,9 +112,7 @@ def _check_features(graph: TableGraph, trees: TreeArrays, rows: _Floats) -> _Flo
     others = np.roll(rows, 1, axis=0)
     _, told = features_of(graph, rows)
     if told.shape != (len(rows), len(trees.owners)):
-        raise BundleError(
-            f"model.onnx answers {TREE_FEATURES} of shape {told.shape}, not {(len(rows), len(trees.owners))}"
-        )
+        raise BundleError(f"model.onnx answers {TREE_FEATURES} of shape {told.shape}, not {(len(rows), len(trees.owners))}")
     behind = np.roll(told, 1, axis=0)
     for player, (name, _) in enumerate(columns.players):
         mixtures.append(np.where(columns.owners == player, rows, others))
