@@ -210,6 +210,10 @@ def _set_up_streams() -> None:
 def _sentence(error: Exception, arguments: argparse.Namespace) -> str:
     if isinstance(error, errors.Unavailable) and (context := getattr(arguments, "context_asked", None)):
         return f"{error} (context {context})"
+    if isinstance(error, errors.InvalidArgument) and error.violations:
+        from explicate.cli.explanation_options import in_flags
+
+        return str(in_flags(error))
     if isinstance(error, errors.ExplicateError):
         return str(error)
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("explicate"):
