@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from explicate_export.mlflow import command
+
 _DESCRIPTION = """\
 Turn a finished training run into a bundle that `explicate serve` can load.
 
@@ -36,7 +38,8 @@ examples:
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the subcommand; imports nothing heavy."""
+    """Adds the subcommands; imports nothing heavy."""
+    command.register(subparsers)
     parser = subparsers.add_parser(
         "export",
         help="turn a training run into a bundle for the server",
