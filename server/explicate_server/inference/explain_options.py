@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate.reading.nearest import did_you_mean
 from explicate_bundle.images import DEFAULT_SEGMENTS
 from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.method import DRAWN, MAX_SEED, Method
@@ -71,7 +72,8 @@ def _class_violations(name: ClassName, labels: Sequence[str], path: str) -> list
         return [Violation(f"{path}.index", problem)]
     if isinstance(name, str) and name not in labels:
         known = ", ".join(repr(label) for label in labels[:20])
-        return [Violation(f"{path}.label", f"{name!r} is not a class; there are {known}")]
+        near = did_you_mean(name, labels, most=1)
+        return [Violation(f"{path}.label", f"{name!r} is not a class{near or f'; there are {known}'}")]
     return []
 
 
@@ -289,15 +291,16 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
         NotServable: the method or the masking does not fit the model.
     """
     if options.method not in (None, AUTO, *NAMES):
-        known = ", ".join((AUTO, *methods_of(choices.reads)))
-        problem = f"{options.method!r} is not a method; there are {known}"
+        known = (AUTO, *methods_of(choices.reads))
+        near = did_you_mean(options.method or "", known, most=1)
+        problem = f"{options.method!r} is not a method; there are {', '.join(known)}{near}"
         raise InvalidRequest([Violation("options.method", problem)], reason="UNKNOWN_METHOD")
     if options.method in NAMES and options.method not in methods_of(choices.reads):
         raise NotServable("METHOD_UNSUPPORTED", f"{options.method} does not explain {choices.reads} models")
     method = _method(options, choices, MAX_PLAYERS)
     if not choices.fits(method):
-        lacks = _lacks(method, choices)
-        raise NotServable("METHOD_UNSUPPORTED", f"{method.name} {lacks}, or take a method that GetModel lists")
+        other = "or take a method that `explicate models show` lists"
+        raise NotServable("METHOD_UNSUPPORTED", f"{method.name} {_lacks(method, choices)}, {other}")
     violations = [
         *_number_violations(options, settings),
         *target_violations(options.target, choices.labels, regression=not choices.scales.objective.least_labels),

@@ -58,7 +58,7 @@ def check_shared(checked: CheckedOptions) -> None:
         choices = checked.choices
         methods = [each for each in methods_of(choices.reads).values() if each.shared and choices.fits(each)]
         names = ", ".join((AUTO, *(each.name for each in methods)))
-        problem = f"is {checked.method.name}, which explains one row at a time by Explain; ExplainTable has {names}"
+        problem = f"is {checked.method.name}, which explains one row at a time; for many at once there are {names}"
         raise InvalidRequest([Violation("options.method", problem)])
 
 
@@ -149,7 +149,7 @@ class TableCall:
             field_, least = (
                 ("max_players", players) if given else ("max_evaluations", ROWS_THAT_TELL_A_PLAYER * players)
             )
-            problem = f"would group the {players:,} columns, which ExplainTable does not; give {least:,} or more"
+            problem = f"would group the {players:,} columns, which is for one row at a time; give {least:,} or more"
             raise InvalidRequest([Violation(f"options.{field_}", problem)])
         explained = len(self._served.labels) if options.target.all else 1
         numbers = explained * (4 * (players + len(games.unread)) + 3) + self._served.scales.outputs

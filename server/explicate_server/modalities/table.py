@@ -44,7 +44,13 @@ from explicate_server.modalities.modality import (
     TextUsage,
     Told,
 )
-from explicate_server.modalities.packed_table import PackedTable, encode_columns, table_violations
+from explicate_server.modalities.packed_table import (
+    NOT_A_COLUMN,
+    PackedTable,
+    column_advice,
+    encode_columns,
+    table_violations,
+)
 from explicate_server.modalities.table_claims import CONTRIBUTIONS, TableGraph, ToldBackground, checked_graph, claims
 from explicate_server.modalities.table_games import TableGames
 from explicate_server.modalities.table_trees import TREES, CheckedTrees, ToldTrees, checked_trees
@@ -292,12 +298,16 @@ class TabularModality(Modality):
         """What is wrong with a row: columns that are missing or not the model's, and values that do not fit theirs."""
         assert isinstance(value, TabularInput)
         problems = self._problems(value.cells)
-        return [Violation(f"{path}.{self.field}.cells[{name}]", problem) for name, problem in problems]
+        known = self._columns.by_name.keys()
+        return [
+            Violation(f"{path}.{self.field}.cells[{name}]", problem, column_advice(name, problem, known))
+            for name, problem in problems
+        ]
 
     def _problems(self, cells: Mapping[str, CellValue]) -> Iterator[tuple[str, str]]:
         columns = self._columns.by_name
         for name, value in self._columns.read(cells).items():
-            problem = columns[name].problem(value) if name in columns else "is not a column of this model; leave it out"
+            problem = columns[name].problem(value) if name in columns else NOT_A_COLUMN
             if problem:
                 yield name, problem
         for name in columns:

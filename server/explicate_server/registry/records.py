@@ -181,6 +181,7 @@ class State(Enum):
     REMOVED = 6
 
 
+_VERSIONS_TOLD = 10
 UNKNOWN_VERSION = 0
 """In the place of the versions of a model whose folder cannot be read."""
 MISSING = "VERSION_NOT_FOUND"
@@ -269,6 +270,13 @@ class ModelEntry:
     """Why its labels are not known; no version is live then, even if its bundle is intact."""
     in_place: InPlace | None = None
     """The swap that keeps a labelled version from answering now."""
+
+    @property
+    def versions_told(self) -> str:
+        """Which versions there are, for a message about one that there is not."""
+        versions = [str(version) for version in sorted(self.records.keys() - {UNKNOWN_VERSION})]
+        more = f" and {len(versions) - _VERSIONS_TOLD} before them" if len(versions) > _VERSIONS_TOLD else ""
+        return f"; it has {', '.join(versions[-_VERSIONS_TOLD:])}{more}" if versions else ""
 
     def merge(self, locations: Iterable[BundleLocation]) -> tuple[list[VersionRecord], list[VersionRecord]]:
         """Take in what the repository has now; returns the records that are new, and those that have gone."""

@@ -212,15 +212,15 @@ def _last_seen(token: str) -> tuple[str, int]:
         model, _, version = base64.b64decode(token, altchars=b"-_", validate=True).decode("ascii").rpartition("/")
         return model, int(version)
     except (binascii.Error, ValueError):
-        problem = "is not one that ListModels gave; leave it out for the first page"
+        problem = "is not one that came with a page; leave it out for the first page"
         raise InvalidRequest([Violation("page_token", problem)]) from None
 
 
 def _model(name: str) -> str:
     if not name:
-        raise InvalidRequest([Violation("model", "is empty; name the model, as ListModels gives it")])
+        raise InvalidRequest([Violation("model", "is empty; name a model, as `explicate models list` does")])
     if not MODEL_NAME.fullmatch(name):
-        raise InvalidRequest([Violation("model", "is not a model's name; ListModels gives them")])
+        raise InvalidRequest([Violation("model", "is not a model's name; `explicate models list` gives them")])
     return name
 
 
@@ -237,7 +237,9 @@ def _label_or_live(request: messages.ActivateVersionRequest | messages.RollbackM
 
 def _version(version: int, field: str) -> int:
     if version < 1:
-        raise InvalidRequest([Violation(field, f"is {version}; versions count from 1, ListModels gives them")])
+        raise InvalidRequest(
+            [Violation(field, f"is {version}; versions count from 1, `explicate models list` gives them")]
+        )
     return version
 
 

@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Any  # JSON values
 from xml.etree import ElementTree
 
-from explicate.cli import tables
+from explicate.views import tables
 from explicate_standards.standard.check import Checked
 from explicate_standards.standard.requirements import Judgement, Verdict
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 _MOST_CHARACTERS = 64  # comparing takes the product of two lengths: a stranger's long name costs nothing
-_MOST_NAMES = 2_000
+_MOST_NAMES = 256
 _LIKENESS = 0.6  # difflib's own
 
 

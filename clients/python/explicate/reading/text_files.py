@@ -37,7 +37,8 @@ _FOREIGN = {
     _GZIP: "it is compressed: unpack it first",
     b"PK\x03\x04": "it is a spreadsheet or an archive: save it as CSV, or unpack it",
     b"\xd0\xcf\x11\xe0": "it is an old Excel file: save it as CSV",
-    b"PAR1": "it is a Parquet file: save it as CSV",
+    b"PAR1": "it is a Parquet file: give it with --file",
+    b"ARROW1": "it is an Arrow file: give it with --file",
 }
 _SEPARATORS = ",;\t|"
 _NO_NAME = re.compile(r"(Unnamed: \d+)?")  # the index of a pandas frame, and what stands behind the last separator
@@ -68,7 +69,7 @@ def opened(name: str, *, trained_on: bool = False) -> Iterator[TextIO]:
             return
         with opened_bytes(Path(name), unpack=trained_on) as file:
             try:
-                encoding = encoding_of(file.peek(4)[:4])
+                encoding = encoding_of(file.peek(6)[:6])
             except UsageError as error:
                 raise UsageError(f"cannot read {name}: {error}") from None
             if trained_on and encoding == "utf-8" and not is_utf8(file):

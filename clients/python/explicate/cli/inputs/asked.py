@@ -129,6 +129,10 @@ class InputKind(ABC):
         """
 
     @abstractmethod
+    def asked(self, number: int, value: Input | None, refusal: InvalidArgument | None) -> Asked:
+        """One input of a file of columns; without a value it has its refusal."""
+
+    @abstractmethod
     def columns(self, model: ModelDescription) -> tuple[str, ...]:
         """The columns that CSV has for an input."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from explicate.cli.inputs import asked as line_files
 from explicate.cli.inputs.asked import Asked, InputKind
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
-from explicate.inputs import TextPair
+from explicate.inputs import Input, TextPair
 from explicate.reading.text_files import STDIN, encoding_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,11 @@ class TextInputs(InputKind):
             help="the second text, for a model of pairs; one for each TEXT, in their order",
         )
         parser.add_argument(
-            "--file", metavar="FILE", type=Path, help="read one text a line from FILE (UTF-8, or UTF-16 with its mark)"
+            "--file",
+            metavar="FILE",
+            type=Path,
+            help="read one text a line from FILE (UTF-8, or UTF-16 with its mark); of a Parquet or Arrow file "
+            "texts, rows or images, from the columns that the model reads",
         )
 
     def add_player_options(self, group: argparse._ArgumentGroup) -> None:
@@ -97,6 +101,11 @@ class TextInputs(InputKind):
         else:
             for number, text in enumerate(arguments.texts, start=1):
                 yield _text(number, text)
+
+    def asked(self, number: int, value: Input | None, refusal: InvalidArgument | None) -> Asked:
+        if isinstance(value, TextPair):
+            return _pair(number, value)
+        return _text(number, value if isinstance(value, str) else "", refusal)
 
     def columns(self, model: ModelDescription) -> tuple[str, ...]:
         return ("text", "text_pair") if model.pairs else ("text",)
