@@ -272,6 +272,24 @@ class Interpretability:
 
 
 @dataclass(frozen=True)
+class StandardVerdict:
+    """What a benchmark standard said of a model when it was exported.
+
+    sha256: of the standard's file. verdict: "met", "not met" or "cannot tell". rows, rows_sha256: the test rows, and the
+    digest of their file. met: of the `judged` requirements, each slice counted.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    verdict: str
+    rows: int
+    rows_sha256: str
+    met: int
+    judged: int
+
+
+@dataclass(frozen=True)
 class ModelDescription:
     """One version in full: what it predicts, how it did on its test split, and what may be asked of it.
 
@@ -288,6 +306,7 @@ class ModelDescription:
     devices: that it was to be loaded on, those that serve it first. device_reason: why it is not on another kind.
     labels, traffic: where the model's labels point, and what its canary gets. shadow: what was found so far.
     interpretability: how well it can be explained; None if its export did not measure that.
+    standard: what a benchmark standard said of it; None if it was held to none.
     """
 
     status: ModelStatus
@@ -319,3 +338,4 @@ class ModelDescription:
     device_reason: str = ""
     variants: tuple[ModelVariant, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     interpretability: Interpretability | None = field(default=None, metadata=UNLESS_NONE)
+    standard: StandardVerdict | None = field(default=None, metadata=UNLESS_NONE)

@@ -126,6 +126,9 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
     ]
     if description.verdict is not None:
         lines.append(("verdict", description.verdict.sentence))
+    if (held := description.standard) is not None:
+        told = f"{held.verdict}, {held.met} of {held.judged} requirements on {held.rows:,} rows"
+        lines.append(("standard", f"{held.name} {held.version}: {told}"))
     lines += [
         (f"test {name}", f"{value:.4g}{_within(description.metric_intervals.get(name))}")
         for name, value in sorted(description.metrics.items())
