@@ -37,8 +37,8 @@ _OF_SCRIPT = {
 _BARE = r"(?![\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}])"  # there is no accent on what was before
 _GAP = rf"(?:[\t-\r\x1c-\x1f\x85\u2028\u2029]|\s{_BARE})"
 _CORE = r"[\p{L}\p{M}\p{N}\p{Co}\p{Cn}]"  # what is no punctuation, symbol, control or format character
-# "ー" is of two scripts. What they share with Latin is not meant: tone marks of Bopomofo, such as "ˇ", and the apostrophe
-# of пʼять (U+02BC), which Unicode lists for Thai, too.
+# "ー" is of two scripts. What they share with Latin is not meant: tone marks of Bopomofo, such as "ˇ", and U+02BC, the
+# apostrophe of пʼять, which Unicode lists for Thai, too.
 _SHARED = "[" + "".join(rf"\p{{scx={script}}}" for script in _UNSPACED_SCRIPTS) + r"]--\p{scx=Latin}"
 _UNSPACED = rf"(?={_CORE})(?=[{_SHARED}])\X"
 _LETTER = rf"(?={_CORE})(?![{_SHARED}])\X"
