@@ -33,6 +33,11 @@ from explicate_server.rpc.inference_service import InferenceServicer
 from explicate_server.rpc.interceptor import Calls
 from explicate_server.rpc.message_bytes import Reader
 from explicate_server.rpc.model_service import ModelServicer
+from explicate_server.rpc.open_inference.infer_calls import InferServicer
+from explicate_server.rpc.open_inference.infer_walk import InferWalk
+from explicate_server.rpc.open_inference.infer_work import InferWork
+from explicate_server.rpc.open_inference.model_calls import InspectServicer
+from explicate_server.rpc.open_inference.protocol import ModelInferRequest
 from explicate_server.rpc.ports import PortError, Ports, Services
 from explicate_server.rpc.reception import Reception, is_own
 from explicate_server.runtime.batcher import Batcher
@@ -78,7 +83,7 @@ class Server:
         observers: list[Observer] = [self.metrics, *([self.audit] if self.audit else [])]
         self.metrics_port: int | None = None
         access = Access(_tokens(settings), admin_apart=bool(settings.admin_listen))
-        reader = Reader(settings, self.workers)
+        reader = Reader(settings, self.workers, walks={ModelInferRequest: InferWalk})
         self.calls = Calls(Reception(access, settings, self.admission), reader, self._call_ended, settings)
         self.health = HealthReport(
             self._live_batchers,
@@ -94,8 +99,12 @@ class Server:
         self.metrics.add(partial(device_metrics, open_nvml()))
         predictor = Predictor(settings, self.workers)
         self.shadow = Shadow(self.registry, predictor, explainer, settings)
-        inference = InferenceServicer(self.registry, predictor, explainer, self.shadow, self.workers, settings)
-        services = Services(inference, ModelServicer(self.registry, self.shadow, settings), self.health)
+        parts = self.registry, predictor, explainer, self.shadow, self.workers, settings
+        models = ModelServicer(self.registry, self.shadow, settings)
+        work = InferWork(*parts)
+        self.open_infer = InferServicer(work, self.calls.reception, self._call_ended, settings)
+        open_inspect = InspectServicer(self.registry, self.health, work.tallies, settings)
+        services = Services(InferenceServicer(*parts), models, self.health, self.open_infer, open_inspect)
         self.ports = Ports(settings, services, self.calls)
 
     async def start(self) -> int:
@@ -161,6 +170,7 @@ class Server:
         """Finish the accepted calls and refuse new ones; whether all finished in time."""
         await self.health.drain()
         self.registry.watches.close()
+        self.open_infer.drain()
         return await self.calls.drain(self._settings.drain_s)
 
     async def stop(self) -> None:

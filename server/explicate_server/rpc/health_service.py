@@ -106,6 +106,10 @@ class HealthReport(health_pb2_grpc.HealthServicer):
             self._reported = silent
             await self.report(silent)
 
+    def is_serving(self, service: str) -> bool:
+        """Whether a service is known and SERVING, as the last look found it."""
+        return self._told.get(service) == _Status.SERVING
+
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
         """The status of a service."""
         if request.service not in self._told:

@@ -45,8 +45,8 @@ class _Asked(TypedDict):
     time_left_s: float
 
 
-class InferenceServicer(services.InferenceServiceServicer):
-    """Converts, leases the version that answers, and delegates."""
+class Answering:
+    """What the calls for answers have in common: the version that is leased, and steps that belong in a thread."""
 
     def __init__(
         self,
@@ -63,6 +63,36 @@ class InferenceServicer(services.InferenceServiceServicer):
         self._explainer = explainer
         self._workers = workers
         self._settings = settings
+
+    async def _digest(
+        self, inputs: requests.Request | Callable[[], requests.Request], model: messages.ModelRef
+    ) -> InputsDigest:
+        """What tells the canary's share; computed here if it is needed and takes long."""
+        digest = InputsDigest(inputs)
+        if self._registry.splits_traffic(model.model):
+            await self._apart(digest, cost=request_bytes() // _BYTES_OF_STEP)
+        return digest
+
+    async def _apart(self, convert: Callable[..., _T], *arguments: Any, cost: int) -> _T:
+        """A conversion, in a thread where its cost, in steps of a microsecond or two, is worth the hand-over."""
+        if cost <= _MOST_INLINE_STEPS:
+            return convert(*arguments)
+        step = partial(convert, *arguments)
+        return await self._workers.predict.run(step, caller=caller_of_call(), priority=Priority.PREDICT)
+
+    @contextmanager
+    def _lease(self, reference: messages.ModelRef, digest: InputsDigest) -> Iterator[ServedModel]:
+        """The version that answers, written into the record of the call."""
+        with self._registry.lease(**selected(reference), inputs_digest=digest) as served:
+            note_version(served.name, served.version)
+            yield served
+
+    def _is_shadowed(self, served: ServedModel, reference: messages.ModelRef, digest: InputsDigest) -> bool:
+        return reference.WhichOneof("selector") is None and self._registry.is_shadowed(served, digest)
+
+
+class InferenceServicer(Answering, services.InferenceServiceServicer):
+    """Converts, leases the version that answers, and delegates."""
 
     async def Predict(
         self, request: messages.PredictRequest, context: _Context
@@ -147,30 +177,6 @@ class InferenceServicer(services.InferenceServiceServicer):
         cost = request_bytes() // _BYTES_OF_STEP
         return await self._apart(requests.model_input, spec.input, "input", cost=cost)
 
-    async def _digest(self, request: requests.Request, model: messages.ModelRef) -> InputsDigest:
-        """What tells the canary's share; computed here if it is needed and takes long."""
-        digest = InputsDigest(request)
-        if self._registry.splits_traffic(model.model):
-            await self._apart(digest, cost=request_bytes() // _BYTES_OF_STEP)
-        return digest
-
-    async def _apart(self, convert: Callable[..., _T], *arguments: Any, cost: int) -> _T:
-        """A conversion, in a thread where its cost, in steps of a microsecond or two, is worth the hand-over."""
-        if cost <= _MOST_INLINE_STEPS:
-            return convert(*arguments)
-        step = partial(convert, *arguments)
-        return await self._workers.predict.run(step, caller=caller_of_call(), priority=Priority.PREDICT)
-
-    @contextmanager
-    def _lease(self, reference: messages.ModelRef, digest: InputsDigest) -> Iterator[ServedModel]:
-        """The version that answers, written into the record of the call."""
-        with self._registry.lease(**_reference(reference), inputs_digest=digest) as served:
-            note_version(served.name, served.version)
-            yield served
-
-    def _is_shadowed(self, served: ServedModel, reference: messages.ModelRef, digest: InputsDigest) -> bool:
-        return reference.WhichOneof("selector") is None and self._registry.is_shadowed(served, digest)
-
     async def _answers(
         self,
         served: ServedModel,
@@ -199,17 +205,17 @@ class InferenceServicer(services.InferenceServiceServicer):
                 yield answer
 
 
-def _reference(message: messages.ModelRef) -> dict[str, Any]:
+def selected(message: messages.ModelRef) -> dict[str, Any]:
     """Keywords for a lease.
 
     Raises:
         InvalidRequest: no model is named, or the name is malformed.
     """
     if not message.model:
-        raise InvalidRequest([Violation("model.model", "is empty; name the model, as ListModels gives it")])
+        raise InvalidRequest([Violation("model.model", "is empty; name a model, as `explicate models list` does")])
     if not MODEL_NAME.fullmatch(message.model):
-        raise InvalidRequest([Violation("model.model", "is not a model's name; ListModels gives them")])
+        raise InvalidRequest([Violation("model.model", "is not a model's name; `explicate models list` gives them")])
     if message.label and not LABEL_NAME.fullmatch(message.label):
-        raise InvalidRequest([Violation("model.label", "is not a label; ListModels gives them")])
+        raise InvalidRequest([Violation("model.label", "is not a label; `explicate models list` gives them")])
     selector = message.WhichOneof("selector")
     return {"model": message.model} | ({selector: getattr(message, selector)} if selector else {})

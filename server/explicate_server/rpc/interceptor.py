@@ -31,6 +31,7 @@ REQUEST_ID_KEY = "x-request-id"
 _LASTING = frozenset(
     {
         "explicate.v1.ModelService/WatchModels",
+        "inference.GRPCInferenceService/ModelStreamInfer",
         "grpc.health.v1.Health/Watch",
         "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
@@ -89,10 +90,10 @@ class Calls:
         call = self._wrapped(self._answer, handler, method, on_admin_port=on_admin_port)
         return grpc.stream_unary_rpc_method_handler(call)
 
-    def refusal(self, method: str) -> grpc.RpcMethodHandler[Any, Any]:
+    def refusal(self, method: str, why: str) -> grpc.RpcMethodHandler[Any, Any]:
         """A handler for a method that does not exist. A stream of requests fits calls of all kinds; none is read."""
 
-        refused = ServerError("UNKNOWN_CALL", f"{method!r} is not one")
+        refused = ServerError("UNKNOWN_CALL", f"{method!r} is not one" + (f": {why}" if why else ""))
         call = self._wrapped(self._answer, None, UNKNOWN_METHOD, on_admin_port=False, refused=refused)
         return grpc.stream_stream_rpc_method_handler(call)
 
@@ -230,11 +231,15 @@ class PortHandlers(grpc.GenericRpcHandler):
 
     In the place of an interceptor, which costs two coroutines a call. Generated code adds services to it as to a
     server.
+
+    Attributes:
+        not_offered: methods that clients may expect, with what to do instead.
     """
 
     def __init__(self, calls: Calls, *, on_admin_port: bool) -> None:
         self._calls = calls
         self._on_admin_port = on_admin_port
+        self.not_offered: dict[str, str] = {}
         self._services: list[grpc.GenericRpcHandler] = []
         self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
@@ -255,7 +260,7 @@ class PortHandlers(grpc.GenericRpcHandler):
             found = (each.service(handler_call_details) for each in self._services)
             handler = next(filter(None, found), None)
             if handler is None:
-                return self._calls.refusal(method)
+                return self._calls.refusal(method, self.not_offered.get(method, ""))
             self._handlers[name] = self._calls.handler(handler, method, on_admin_port=self._on_admin_port)
         return self._handlers[name]
 

@@ -9,6 +9,7 @@ https://protobuf.dev/programming-guides/encoding/
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -26,13 +27,13 @@ from explicate_server.settings import Settings
 # Reading this much takes less than a millisecond, whatever it is.
 MOST_INLINE_BYTES = 32 << 10
 # A slice: half a millisecond of texts or numbers, 3 ms of cells.
-_SLICE_BYTES = 256 << 10
+SLICE_BYTES = 256 << 10
 # Names and numbers only: nothing that a caller may say to ModelService is longer.
 _MOST_OTHER_BYTES = 64 << 10
 # Of a row or a table; no bundle has more.
-_MOST_COLUMNS = 10_000
+MOST_COLUMNS = 10_000
 # Fields that are not ours, and those that have no reason to come again and again; each column has a name.
-_MOST_STRAY_FIELDS = 4 * _MOST_COLUMNS
+_MOST_STRAY_FIELDS = 4 * MOST_COLUMNS
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _LAST_BYTE = 0x80  # a varint's bytes are below this where it ends
 
@@ -45,9 +46,17 @@ _Field = tuple[int, int, int, int]
 class Reader:
     """Reads the requests of one server."""
 
-    def __init__(self, settings: Settings, workers: Workers) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        workers: Workers,
+        *,
+        walks: "Mapping[type[Message], type[Walk]]" = MappingProxyType({}),
+    ) -> None:
+        """``walks`` are those of requests that are not of our own protocol."""
         value_bytes = {number: getattr(settings, f"max_{kind.name}_bytes") for number, kind in _WHOLE_KINDS.items()}
-        self._limits = _Limits(settings.max_inputs, settings.max_explained_rows, value_bytes)
+        self._limits = Limits(settings.max_inputs, settings.max_explained_rows, value_bytes)
+        self._walks = {message.FromString: (message, walk) for message, walk in walks.items()}
         self._workers = workers
 
     async def read(self, parse: _Parse, data: bytes) -> Message:
@@ -67,9 +76,10 @@ class Reader:
 
     def _read(self, parse: _Parse, data: bytes) -> Message:
         of_rows = _OF_ROWS.get(parse, _PREDICT)
-        walk = _Walk(data, self._limits, of_rows)
-        if parse in _OF_ROWS:
-            message = of_rows.message()
+        kind, walk_of = self._walks.get(parse, (of_rows.message, Walk))
+        walk = walk_of(data, self._limits, of_rows)
+        if parse in _OF_ROWS or parse in self._walks:
+            message = kind()
             for piece in list(walk.rows()):  # all of it is checked before any of it is read
                 message.MergeFromString(piece)
             return message
@@ -81,7 +91,7 @@ class Reader:
 
 
 @dataclass(frozen=True)
-class _Limits:
+class Limits:
     """What one request may hold: inputs or rows of predictions, rows of explanations, and bytes of each value of the
     kinds of `_WHOLE_KINDS`.
     """
@@ -114,7 +124,7 @@ class _OfRows:
     message: type[Message]
     inputs: int
     table: int
-    most: Callable[[_Limits], int]
+    most: Callable[[Limits], int]
 
 
 _PREDICT = _OfRows(
@@ -132,45 +142,45 @@ _EXPLAIN_TABLE = _OfRows(
 _OF_ROWS: Mapping[_Parse, _OfRows] = {kind.message.FromString: kind for kind in (_PREDICT, _EXPLAIN_TABLE)}
 
 
-class _Walk:
+class Walk:
     """Goes over the bytes of a message, field by field, and refuses what is over a limit as soon as it shows.
 
     What comes in several parts, as the encoding allows for every message, is counted over all of them.
     """
 
-    def __init__(self, data: bytes, limits: _Limits, of_rows: _OfRows = _PREDICT) -> None:
-        self._data = data
+    def __init__(self, data: bytes, limits: Limits, of_rows: _OfRows = _PREDICT) -> None:
+        self.data = data
         self._limits = limits
         self._of_rows = of_rows
-        self._most_rows = of_rows.most(limits)
+        self.most_rows = of_rows.most(limits)
         self._counted: Counter[str] = Counter()
 
     def rows(self) -> Iterator[bytes]:
         """The bytes of the request in slices, which read one after the other into one message are all of it."""
         first = 0
-        for number, begin, start, end in self._fields(0, len(self._data)):
+        for number, begin, start, end in self.fields(0, len(self.data)):
             if number == self._of_rows.inputs:
                 self._input(start, end, f"inputs[{self._counted['inputs']}]")
-                self._count("inputs", self._most_rows, "inputs")
+                self.count("inputs", self.most_rows, "inputs")
             elif number == self._of_rows.table:
-                yield self._data[first:begin]
+                yield self.data[first:begin]
                 yield from self._table(start, end)
                 first = end
             else:
-                self._stray()
-            if end - first >= _SLICE_BYTES:
-                yield self._data[first:end]
+                self.stray()
+            if end - first >= SLICE_BYTES:
+                yield self.data[first:end]
                 first = end
-        yield self._data[first:]
+        yield self.data[first:]
 
     def explain(self) -> None:
         """Check an ExplainRequest or a StreamExplainRequest, whose fields are the same."""
-        for spec in self._wanted(0, len(self._data), _SPEC):
-            for value in self._wanted(*spec[2:], _INPUT):
+        for spec in self.wanted(0, len(self.data), _SPEC):
+            for value in self.wanted(*spec[2:], _INPUT):
                 self._input(*value[2:], "input")
 
     def _input(self, start: int, end: int, path: str) -> None:
-        for number, _, first, last in self._wanted(start, end, _ROW, *_WHOLE_KINDS):
+        for number, _, first, last in self.wanted(start, end, _ROW, *_WHOLE_KINDS):
             if number == _ROW:
                 self._cells(first, last, path)
             else:
@@ -180,14 +190,14 @@ class _Walk:
     def _cells(self, start: int, end: int, path: str) -> None:
         if end - start <= MOST_INLINE_BYTES and not self._counted[path]:
             return  # too few to take time
-        for _ in self._fields(start, end):
-            self._count(f"{path}.tabular.cells", _MOST_COLUMNS, "cells")
+        for _ in self.fields(start, end):
+            self.count(f"{path}.tabular.cells", MOST_COLUMNS, "cells")
 
     def _values(self, kind: Any, start: int, end: int, path: str) -> None:
         """Check the strings and bytes of an input; ``kind`` is the descriptor of its field."""
         most = self._limits.value_bytes[kind.number]
         fields: Mapping[int, FieldDescriptor] = kind.message_type.fields_by_number
-        for number, _, first, last in self._wanted(start, end, *fields):
+        for number, _, first, last in self.wanted(start, end, *fields):
             if last - first > most:
                 name, is_text = fields[number].name, fields[number].type == FieldDescriptor.TYPE_STRING
                 has = f"is {last - first:,} bytes of UTF-8" if is_text else f"has {last - first:,} bytes"
@@ -197,64 +207,66 @@ class _Walk:
     def _table(self, start: int, end: int) -> Iterator[bytes]:
         """A table as fields of the request that hold some of its columns each."""
         first = start
-        for number, _, begin, stop in self._fields(start, end):
+        for number, _, begin, stop in self.fields(start, end):
             if number == _COLUMNS:
                 self._column(begin, stop, f"table.columns[{self._counted['table.columns']}]")
-                self._count("table.columns", _MOST_COLUMNS, "columns")
+                self.count("table.columns", MOST_COLUMNS, "columns")
             else:
-                self._stray()
+                self.stray()
                 if number == _ROWS:
-                    self._rows(_varint(self._data, begin, stop)[0])
-            if stop - first >= _SLICE_BYTES:
-                yield length_field(self._of_rows.table, self._data[first:stop])
+                    self._rows(_varint(self.data, begin, stop)[0])
+            if stop - first >= SLICE_BYTES:
+                yield length_field(self._of_rows.table, self.data[first:stop])
                 first = stop
-        yield length_field(self._of_rows.table, self._data[first:end])
+        yield length_field(self._of_rows.table, self.data[first:end])
 
     def _rows(self, rows: int) -> None:
-        if self._most_rows < rows < 1 << 31:  # a negative number is a larger one here, and refused later
-            _refuse("table.rows", f"has {rows:,} rows; give 1 to {self._most_rows:,} in one call")
+        if self.most_rows < rows < 1 << 31:  # a negative number is a larger one here, and refused later
+            _refuse("table.rows", f"has {rows:,} rows; give 1 to {self.most_rows:,} in one call")
 
     def _column(self, start: int, end: int, path: str) -> None:
-        if end - start <= self._most_rows:
+        if end - start <= self.most_rows:
             return  # a value takes a byte at least
-        for number, _, first, last in self._wanted(start, end, _NUMBERS, _CATEGORIES):
+        for number, _, first, last in self.wanted(start, end, _NUMBERS, _CATEGORIES):
             values = (_VALUES,) if number == _NUMBERS else (_CODES, _NAMES)
-            for part, begin, at, stop in self._wanted(first, last, *values):
+            for part, begin, at, stop in self.wanted(first, last, *values):
                 if number == _NUMBERS:
-                    packed = (stop - at) // 8 if self._data[begin] & 7 == _LENGTH else 1
-                    self._count(f"{path}.numbers.values", self._most_rows, "values", packed)
+                    packed = (stop - at) // 8 if self.data[begin] & 7 == _LENGTH else 1
+                    self.count(f"{path}.numbers.values", self.most_rows, "values", packed)
                 elif part == _NAMES:
-                    self._count(f"{path}.categories.names", self._most_rows, "names")
+                    self.count(f"{path}.categories.names", self.most_rows, "names")
                 else:
-                    self._count(f"{path}.categories.codes", self._most_rows, "codes", self._varints(at, stop))
+                    self.count(f"{path}.categories.codes", self.most_rows, "codes", self.varints(at, stop))
 
-    def _varints(self, start: int, end: int) -> int:
+    def varints(self, start: int, end: int) -> int:
         """How many numbers are packed there."""
-        return int(np.count_nonzero(np.frombuffer(self._data, np.uint8, end - start, start) < _LAST_BYTE))
+        return int(np.count_nonzero(np.frombuffer(self.data, np.uint8, end - start, start) < _LAST_BYTE))
 
-    def _count(self, path: str, most: int, what: str, places: int = 1) -> None:
+    def count(self, path: str, most: int, what: str, places: int = 1) -> None:
+        """Count what is at a path, and refuse what is too many there."""
         self._counted[path] += places
         if self._counted[path] > most:
             _refuse(path, f"has more than {most:,} {what}; give at most that many in one call")
 
-    def _stray(self) -> None:
-        self._count("request", _MOST_STRAY_FIELDS, "fields that are not repeated")
+    def stray(self) -> None:
+        """Count a field that is not read here."""
+        self.count("request", _MOST_STRAY_FIELDS, "fields that are not repeated")
 
-    def _wanted(self, start: int, end: int, *numbers: int) -> Iterator[_Field]:
+    def wanted(self, start: int, end: int, *numbers: int) -> Iterator[_Field]:
         """The fields with these numbers; how many others there are is bounded."""
-        for field in self._fields(start, end):
+        for field in self.fields(start, end):
             if field[0] in numbers:
                 yield field
             else:
-                self._stray()
+                self.stray()
 
-    def _fields(self, start: int, end: int) -> Iterator[_Field]:
+    def fields(self, start: int, end: int) -> Iterator[_Field]:
         """The fields between two places of the bytes.
 
         Raises:
             DecodeError: that is no message.
         """
-        data, at = self._data, start
+        data, at = self.data, start
         while at < end:
             begin = at
             tag, at = _varint(data, at, end)

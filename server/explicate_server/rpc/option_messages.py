@@ -33,7 +33,8 @@ def _prefix(enum: EnumDescriptor) -> str:
 
 
 @cache
-def _names(enum: EnumDescriptor) -> Mapping[int, str | None]:
+def value_names(enum: EnumDescriptor) -> Mapping[int, str | None]:
+    """The names of an enum's values by their numbers; None for the unspecified one."""
     prefix = _prefix(enum)
     return {
         number: value.name.removeprefix(prefix).lower().replace("_", "-") if number else None
@@ -43,7 +44,7 @@ def _names(enum: EnumDescriptor) -> Mapping[int, str | None]:
 
 def is_known(enum: Any, number: int) -> bool:
     """Whether an enum has a value of this number; a field can hold any."""
-    return number in _names(enum.DESCRIPTOR)
+    return number in value_names(enum.DESCRIPTOR)
 
 
 def name_of(enum: Any, number: int) -> str | None:
@@ -52,7 +53,7 @@ def name_of(enum: Any, number: int) -> str | None:
     Raises:
         KeyError: the enum does not have it.
     """
-    return _names(enum.DESCRIPTOR)[number]
+    return value_names(enum.DESCRIPTOR)[number]
 
 
 def number_of(enum: Any, name: str | None) -> Any:

@@ -11,7 +11,7 @@ https://github.com/grpc/grpc-proto/blob/master/grpc/reflection/v1/reflection.pro
 import logging
 import ssl
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ from explicate_server.rpc.health_service import HEALTH, INFERENCE, MODELS, Healt
 from explicate_server.rpc.inference_service import InferenceServicer
 from explicate_server.rpc.interceptor import Calls, PortHandlers
 from explicate_server.rpc.model_service import ModelServicer
+from explicate_server.rpc.open_inference import protocol
+from explicate_server.rpc.open_inference.infer_calls import InferServicer
+from explicate_server.rpc.open_inference.model_calls import InspectServicer
 from explicate_server.security.access import exposure
 from explicate_server.security.tokens import Reloaded, check_rights
 from explicate_server.settings import Settings
@@ -34,10 +37,28 @@ from explicate_server.settings import Settings
 _SERVICE = "grpc.reflection.v1.ServerReflection"
 
 
+class _Pools:
+    """Several descriptor pools as one, as far as reflection looks into it."""
+
+    def __init__(self, *pools: Any) -> None:
+        self._pools = pools
+
+    def __getattr__(self, name: str) -> Any:
+        def find(*arguments: Any) -> Any:
+            for pool in self._pools[:-1]:
+                with suppress(KeyError):
+                    return getattr(pool, name)(*arguments)
+            return getattr(self._pools[-1], name)(*arguments)
+
+        return find
+
+
 def add_reflection(server: PortHandlers, names: Iterable[str]) -> None:
     """Serve reflection of the services of these names, and of itself."""
     _describe_v1()
-    servicer = reflection.aio.ReflectionServicer([*names, _SERVICE, reflection.SERVICE_NAME])
+    names = [*names, _SERVICE, reflection.SERVICE_NAME]
+    # What is in both pools, such as google.protobuf, is the default one's.
+    servicer = reflection.aio.ReflectionServicer(names, pool=_Pools(descriptor_pool.Default(), protocol.POOL))
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
@@ -120,6 +141,8 @@ class Services:
     inference: InferenceServicer
     models: ModelServicer
     health: HealthReport
+    open_infer: InferServicer
+    open_inspect: InspectServicer
 
 
 class Ports:
@@ -129,11 +152,13 @@ class Ports:
         self._settings = settings
         handlers: Any = calls.of_port()  # generated code adds services to it as to a server
         inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(services.inference, handlers)
+        handlers.add_generic_rpc_handlers([protocol.handlers(services.open_infer, services.open_inspect)])
         _add_services(handlers, services, own=[INFERENCE, MODELS])
         self._server = grpc.aio.server(handlers=[handlers], options=_options(settings))
         self._admin_server: grpc.aio.Server | None = None
         if settings.admin_listen:
             handlers = calls.of_port(on_admin_port=True)
+            handlers.add_generic_rpc_handlers([protocol.handlers(services.open_inspect)])
             _add_services(handlers, services, own=[MODELS])
             self._admin_server = grpc.aio.server(handlers=[handlers], options=_options(settings))
         self.address = parse_address(settings.listen)
@@ -176,7 +201,8 @@ class Ports:
 def _add_services(server: Any, services: Services, *, own: list[str]) -> None:
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(services.models, server)
     health_pb2_grpc.add_HealthServicer_to_server(services.health, server)
-    add_reflection(server, [*own, HEALTH])
+    server.not_offered.update(protocol.NOT_OFFERED)
+    add_reflection(server, [*own, HEALTH, protocol.SERVICE])
 
 
 def _bind(

@@ -12,14 +12,16 @@ from weakref import WeakValueDictionary
 
 import grpc
 
-from explicate_server.call_record import CallRecord, counted_as, current_call
+from explicate_server.call_record import CallRecord, caller_of_call, counted_as, current_call
 from explicate_server.errors import AccessDenied, InvalidRequest, Overloaded, ServerError
 from explicate_server.inference.admission import Admission
 from explicate_server.security.access import Access, caller_key
 from explicate_server.settings import Settings
 from explicate_server.shared_room import Lack, SharedRoom
 
-OWN_SERVICES = "explicate."
+OWN_SERVICES = ("explicate.", "inference.")
+# Those of them that orchestrators ask without a token, as they ask health.
+_PROBES = frozenset(f"inference.GRPCInferenceService/{name}" for name in ("ServerLive", "ServerReady", "ModelReady"))
 EXPLAINING = frozenset(f"explicate.v1.InferenceService/{name}" for name in ("Explain", "StreamExplain", "ExplainTable"))
 AUTHORIZATION_KEY = "authorization"
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -72,6 +74,17 @@ class Reception:
         calls.enter(record)
         return calls
 
+    def check_as(self, method: str, context: Context) -> None:
+        """Check a call that was let in by what its request shows it to be, as one of another method.
+
+        Raises:
+            AccessDenied: its token does not have the right.
+            Overloaded: it is an explanation, and too many are in progress, or too many of them are the caller's.
+        """
+        self._access.check(method, authorizations(context.invocation_metadata() or ()))
+        if method in EXPLAINING:
+            self._explanations.check(caller_of_call())
+
     async def receive(self, record: CallRecord, context: Context) -> bytes:
         """The bytes of the request of a call that has one.
 
@@ -116,7 +129,7 @@ class Reception:
 
 def is_own(method: str) -> bool:
     """Whether a method, ``package.Service/Method``, is one of our own services."""
-    return method.startswith(OWN_SERVICES)
+    return method.startswith(OWN_SERVICES) and method not in _PROBES
 
 
 def authorizations(metadata: Metadata) -> list[str]:

@@ -1,6 +1,6 @@
 """Requests to domain: what cannot be understood is refused here, with the path of its field."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
@@ -27,7 +27,8 @@ class InputsDigest:
     A prediction of one input has the digest of an explanation of it.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request | Callable[[], Request]) -> None:
+        """``request`` has the inputs, or gives the one that has."""
         self._request = request
 
     def __call__(self) -> bytes:
@@ -36,7 +37,7 @@ class InputsDigest:
 
     @cached_property
     def _digest(self) -> bytes:
-        return _digest(_inputs(self._request))
+        return _digest(_inputs(self._request() if callable(self._request) else self._request))
 
 
 def _inputs(request: Request) -> Iterable[Message]:

@@ -141,6 +141,7 @@ ADMIN: Need = frozenset({Right.ADMIN})
 
 _INFERENCE = "explicate.v1.InferenceService"
 _MODELS = "explicate.v1.ModelService"
+_OPEN_INFERENCE = "inference.GRPCInferenceService"
 NEEDS: Mapping[str, Need] = {
     f"{_INFERENCE}/Predict": _PREDICT,
     # An explanation holds the prediction as well, and costs hundreds of times more.
@@ -156,10 +157,23 @@ NEEDS: Mapping[str, Need] = {
     f"{_MODELS}/RollbackModel": ADMIN,
     f"{_MODELS}/RemoveLabel": ADMIN,
     f"{_MODELS}/SetTraffic": ADMIN,
+    # Each of their requests then needs what our own call needs that answers the same, which its outputs tell.
+    f"{_OPEN_INFERENCE}/ModelInfer": _PREDICT | _EXPLAIN,
+    f"{_OPEN_INFERENCE}/ModelStreamInfer": _PREDICT | _EXPLAIN,
+    f"{_OPEN_INFERENCE}/ServerMetadata": ANY_TOKEN,
+    f"{_OPEN_INFERENCE}/ModelMetadata": ANY_TOKEN,
+    f"{_OPEN_INFERENCE}/ModelConfig": ANY_TOKEN,
+    f"{_OPEN_INFERENCE}/ModelStatistics": ANY_TOKEN,
+    f"{_OPEN_INFERENCE}/RepositoryIndex": ADMIN,
+    f"{_OPEN_INFERENCE}/RepositoryModelLoad": ADMIN,
+    f"{_OPEN_INFERENCE}/RepositoryModelUnload": ADMIN,
     # Orchestrators and balancers ask without a token, and learn the names of models they already know only.
     "grpc.health.v1.Health/Check": OPEN,
     "grpc.health.v1.Health/List": ANY_TOKEN,  # it names every model
     "grpc.health.v1.Health/Watch": OPEN,
+    f"{_OPEN_INFERENCE}/ServerLive": OPEN,
+    f"{_OPEN_INFERENCE}/ServerReady": OPEN,
+    f"{_OPEN_INFERENCE}/ModelReady": OPEN,
     "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": ANY_TOKEN,
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": ANY_TOKEN,
 }

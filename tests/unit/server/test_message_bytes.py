@@ -209,10 +209,10 @@ _requests = st.builds(
 
 
 def sliced(data: bytes, slice_bytes: int, monkeypatch: pytest.MonkeyPatch) -> messages.PredictRequest:
-    monkeypatch.setattr(message_bytes, "_SLICE_BYTES", slice_bytes)
+    monkeypatch.setattr(message_bytes, "SLICE_BYTES", slice_bytes)
     message = messages.PredictRequest()
-    limits = message_bytes._Limits(1024, 1024, dict.fromkeys(message_bytes._WHOLE_KINDS, 1 << 20))
-    for piece in message_bytes._Walk(data, limits).rows():
+    limits = message_bytes.Limits(1024, 1024, dict.fromkeys(message_bytes._WHOLE_KINDS, 1 << 20))
+    for piece in message_bytes.Walk(data, limits).rows():
         message.MergeFromString(piece)
     return message
 
