@@ -54,8 +54,8 @@ def _sections(brought: Brought, name: str, published: Published) -> Iterator[str
     yield (
         f'<p class="verdict"><strong>Fidelity:</strong> on {parity.inputs} {plural}, in batches and alone, the graph '
         f"and {escape(origin.library)} differ by at most {parity.difference:.1e} {escape(parity.scale.words)} "
-        f"(allowed: {MAX_DIFFERENCE:g}); what {escape(origin.original)} answered for the {parity.trained} given ones, through "
-        f"{escape(origin.encoder)}, it meets within {parity.trained_difference:.1e}.</p>"
+        f"(allowed: {MAX_DIFFERENCE:g}); what {escape(origin.original)} answered for the {parity.trained} given ones, "
+        f"through {escape(origin.encoder)}, it meets within {parity.trained_difference:.1e}.</p>"
     )
     if brought.notes:
         yield "<h2>What to know</h2>"
