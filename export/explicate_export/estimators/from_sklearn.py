@@ -109,4 +109,6 @@ def _truth(fitted: FittedModel, y: Any, rows: int) -> list[Any]:
         if min(found) >= 0:
             return [fitted.labels[place] for place in found]
     strange = next(value for value in values if value not in set(fitted.classes))
-    raise UsageError(f"y has {strange!r}, which is none of the model's classes ({', '.join(map(str, fitted.classes))})")
+    raise UsageError(
+        f"y has {str(strange)!r}, which is none of the model's classes ({', '.join(map(str, fitted.classes))})"
+    )
