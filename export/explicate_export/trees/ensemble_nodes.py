@@ -1,4 +1,4 @@
-"""The trees in nodes of ai.onnx.ml: TreeEnsembleClassifier and TreeEnsembleRegressor (versions 1 to 3), TreeEnsemble (5).
+"""The trees in nodes of ai.onnx.ml: TreeEnsembleClassifier, TreeEnsembleRegressor (versions 1 to 3), TreeEnsemble (5).
 
 What is read is what a node sums up before its `post_transform`; base values are a constant and are left out. See
 https://onnx.ai/onnx/operators/index_ai.onnx.ml.html.
@@ -206,7 +206,7 @@ def _ordered(trees: TreeArrays) -> TreeArrays:
         roots=place[trees.roots],
         leaf_nodes=ends[:, 0].astype(np.int32),
         leaf_outputs=ends[:, 1].astype(np.int32),
-        leaf_weights=np.bincount(which.ravel(), trees.leaf_weights[reached], len(ends)),
+        leaf_weights=np.bincount(which.ravel(), trees.leaf_weights[reached], len(ends)).astype(np.float64),
     )
 
 
@@ -220,15 +220,14 @@ def _from_the_roots(trees: TreeArrays) -> NDArray[np.int32]:
     return order
 
 
-def joined(parts: Sequence[tuple[TreeArrays, int]], features: int) -> TreeArrays:
-    """All trees of several nodes, the features of each of them from a column of `features` on; one node's outputs come
-    after another's.
+def joined(parts: Sequence[tuple[TreeArrays, int]], features: int, kind: type[np.floating[Any]]) -> TreeArrays:
+    """All trees of several nodes, as numbers of one type: the features of each node from a column on, its outputs
+    behind those of the nodes before it.
     """
     nodes = np.cumsum([0, *(len(trees.modes) for trees, _ in parts)])
     outputs = np.cumsum([0, *(len(trees.offset) for trees, _ in parts)])
     sets = np.cumsum([0, *(len(trees.member_offsets) - 1 for trees, _ in parts)])
     members = np.cumsum([0, *(len(trees.members) for trees, _ in parts)])
-    kind = np.result_type(*(trees.thresholds.dtype for trees, _ in parts))
 
     def moved(number: int, trees: TreeArrays, first: int) -> dict[str, NDArray[Any]]:
         splits = trees.splits

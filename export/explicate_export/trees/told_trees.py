@@ -8,6 +8,7 @@ probabilities; and both are then checked as a server will.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any  # float32 or float64
 
 import numpy as np
 import onnx
@@ -49,7 +50,7 @@ def add_trees(
     tolerance: float,
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Adds to a graph what its trees read, writes them beside it and says so in the schema; without trees, does nothing.
+    """Adds to a graph what its trees read, writes them beside it and says so in the schema; without any does nothing.
 
     Where they cannot be told the schema says why, and the graph stays as it is.
 
@@ -71,8 +72,7 @@ def add_trees(
         graph = TableGraph(GraphOutputs(model.SerializeToString()), columns)
         trees = replace(trees, owners=_owners(graph, rows, len(trees.owners)))
         trees, probabilities = _as_sums(trees, graph, rows, objective, tolerance)
-        if (slots := LeafPaths.of(trees).players.shape[1]) > MOST_SLOTS:
-            raise UntoldError(f"a leaf of its decision trees depends on {slots} columns or groups; {MOST_SLOTS} may be")
+        _refuse_many_players(trees)
         scores = objective.scores if probabilities else _as_they_are
         check_trees(graph, trees, rows, scores=scores, tolerance=tolerance)
     except (UntoldError, BundleError) as untold:
@@ -87,6 +87,12 @@ def add_trees(
         f"{told.trees:,} decision trees with {told.leaves:,} leaves sum to its "
         f"{objective.spaces[0 if probabilities else -1]}: explanations by them are exact"
     )
+
+
+def _refuse_many_players(trees: TreeArrays) -> None:
+    slots = LeafPaths.of(trees).players.shape[1]
+    if slots > MOST_SLOTS:
+        raise UntoldError(f"a leaf of its decision trees depends on {slots} columns or groups; {MOST_SLOTS} may be")
 
 
 def _as_they_are(outputs: _Floats) -> _Floats:
@@ -104,17 +110,11 @@ def _read(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], columns: Tabl
     for each, node in zip(trees, nodes, strict=True):
         if len(each.owners) > widths[node.input[0]]:
             raise UntoldError("its decision trees read features that there are not")
-    parts = [
-        (replace(each, **_of_type(each, kind)), firsts[node.input[0]]) for each, node in zip(trees, nodes, strict=True)
-    ]
-    joint = joined(parts, sum(widths.values()))
+    parts = [(each, firsts[node.input[0]]) for each, node in zip(trees, nodes, strict=True)]
+    joint = joined(parts, sum(widths.values()), kind)
     if len(joint.modes) > _MOST_NODES:
         raise UntoldError(f"its decision trees have {len(joint.modes):,} nodes; {_MOST_NODES:,} may be")
     return joint
-
-
-def _of_type(trees: TreeArrays, kind: type[np.floating]) -> dict[str, NDArray[np.floating]]:
-    return {"thresholds": trees.thresholds.astype(kind), "members": trees.members.astype(kind)}
 
 
 def _shapes(
@@ -137,7 +137,7 @@ def _shapes(
     return widths, any(session.types[name] == "tensor(double)" for name in inner)
 
 
-def _tell_features(model: onnx.ModelProto, inputs: Sequence[str], kind: type[np.floating], width: int) -> None:
+def _tell_features(model: onnx.ModelProto, inputs: Sequence[str], kind: type[np.floating[Any]], width: int) -> None:
     """Adds the output: the inputs of the trees, of one type and one beside the other."""
     number = TensorProto.DOUBLE if kind is np.float64 else TensorProto.FLOAT
     names = [f"{TREE_FEATURES}_{place}" for place in range(len(inputs))]
@@ -165,7 +165,7 @@ def _owners(graph: TableGraph, rows: _Floats, features: int) -> NDArray[np.int32
             mixed = f"{columns.players[int(others[0])][0]!r} and {by_place[place]!r}"
             raise UntoldError(f"its decision trees read a feature that is made of {mixed}, which are two players")
         found[moved] = player
-    return np.maximum(found, 0).astype(np.int32)
+    return np.asarray(np.maximum(found, 0), np.int32)
 
 
 def _values(columns: TableColumns, rows: _Floats, place: int) -> _Floats:
