@@ -6,7 +6,7 @@ from typing import Any  # models of libraries without types
 import numpy as np
 from onnx import TensorProto
 
-from explicate_export.estimators.answers import Form, Predicted, Setting, ask, is_classifier, own_rows, same
+from explicate_export.estimators.answered import Form, Predicted, Setting, ask, is_classifier, own_rows, same
 from explicate_export.estimators.column_uses import kind, refuse, unwrapped
 from explicate_export.estimators.features import Features
 from explicate_export.estimators.foreign import embedded

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from explicate_bundle.columns import MISSING_CODE, UNKNOWN_CODE
 from explicate_export.errors import UsageError, first_line
-from explicate_export.estimators.answers import is_classifier
+from explicate_export.estimators.answered import is_classifier
 from explicate_export.estimators.column_uses import kind, unwrapped
 from explicate_export.estimators.forest.boosters import BOOSTERS, is_booster, xgboost_outputs
 from explicate_export.estimators.frame import FrameColumns
