@@ -784,6 +784,8 @@ class ImageSchema(_message.Message):
     SHORTEST_EDGE_FIELD_NUMBER: _builtins.int
     RESAMPLING_FIELD_NUMBER: _builtins.int
     PATCH_SIZE_FIELD_NUMBER: _builtins.int
+    ROUNDS_DOWN_FIELD_NUMBER: _builtins.int
+    STRETCHED_FIELD_NUMBER: _builtins.int
     width: _builtins.int
     """Pixels the graph reads."""
     height: _builtins.int
@@ -796,6 +798,12 @@ class ImageSchema(_message.Message):
     """How resizing takes the mean of pixels; always with antialiasing, as Pillow does."""
     patch_size: _builtins.int
     """Pixels of the edge of the square patches that the model itself reads, such as 16 for a ViT; unset: it has none."""
+    rounds_down: _builtins.bool
+    """With shortest_edge, whether the longer edge is rounded down to whole pixels, as transformers does it; else it is
+    rounded to the nearest.
+    """
+    stretched: _builtins.bool
+    """Whether an image is stretched to shortest_edge x shortest_edge, whatever its shape, before the middle is cut out."""
     def __init__(
         self,
         *,
@@ -804,10 +812,12 @@ class ImageSchema(_message.Message):
         shortest_edge: _builtins.int | None = ...,
         resampling: Global___Resampling.ValueType = ...,
         patch_size: _builtins.int | None = ...,
+        rounds_down: _builtins.bool = ...,
+        stretched: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_patch_size", b"_patch_size", "_shortest_edge", b"_shortest_edge", "patch_size", b"patch_size", "shortest_edge", b"shortest_edge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_patch_size", b"_patch_size", "_shortest_edge", b"_shortest_edge", "height", b"height", "patch_size", b"patch_size", "resampling", b"resampling", "shortest_edge", b"shortest_edge", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_patch_size", b"_patch_size", "_shortest_edge", b"_shortest_edge", "height", b"height", "patch_size", b"patch_size", "resampling", b"resampling", "rounds_down", b"rounds_down", "shortest_edge", b"shortest_edge", "stretched", b"stretched", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__patch_size: _TypeAlias = _typing.Literal["patch_size"]  # noqa: Y015
     _WhichOneofArgType__patch_size: _TypeAlias = _typing.Literal["_patch_size", b"_patch_size"]  # noqa: Y015
