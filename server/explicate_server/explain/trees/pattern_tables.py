@@ -35,6 +35,8 @@ MOST_SLOTS = 10
 """Leaves of more players have no tables: 2^11 numbers twice are 32 KB a leaf."""
 MOST_PATTERNS = 1 << 23
 """Patterns of all tables of a model, 16 bytes each: 128 MiB."""
+# Of a leaf, with the node that comes before it: arrays, weights and sums; and of a condition on the way to it.
+_LEAF_BYTES, _WAY_BYTES = 150, 20
 # Leaves of the trees that are looked up together, so that what is held of a few rows stays in a core's cache.
 _CHUNK_LEAVES = 2048
 # Numbers of a table that are made at once.
@@ -166,6 +168,12 @@ def _summed(tables: _Tables, sums: LeafSums, players: int) -> csr_array:
     rows, columns = (np.concatenate(each) for each in zip(*at, strict=True))
     shape = (players * outputs, slots * len(tables.leaves))
     return csr_array((np.tile(weights.data, slots), (rows, columns)), shape=shape)
+
+
+def bytes_of_trees(leaves: int, depth: int) -> int:
+    """Memory that trees take at most: their nodes and ways, and two tables of the patterns of each leaf."""
+    patterns = min(MOST_PATTERNS, leaves << min(depth, MOST_SLOTS))
+    return 2 * patterns * np.dtype(np.float64).itemsize + leaves * (_LEAF_BYTES + _WAY_BYTES * depth)
 
 
 def tabulated(paths: LeafPaths, leaves: Indices) -> Indices:
