@@ -27,6 +27,7 @@ from explicate.v1.bundle_pb2 import COLUMN_TYPE_NUMBER, ColumnSchema, TabularSch
 from explicate_bundle.bundle import check_bundle
 from explicate_bundle.files.tree_arrays import TREE_FEATURES, read_trees
 from explicate_bundle.objective import CLASSIFICATION, REGRESSION
+from explicate_export.table.table_card import absence
 from explicate_export.trees import add_trees
 from explicate_export.trees.ensemble_nodes import UntoldError, read_node
 from explicate_server.explain.trees.conditions import Conditions, LeafSums, tree_sums
@@ -304,3 +305,12 @@ def _shap_values(model: Any, background: Any, rows: Floats) -> Floats:
         explainer = shap.TreeExplainer(model, masker, feature_perturbation="interventional", model_output="raw")
         values = np.asarray(explainer.shap_values(rows, check_additivity=False))
     return values if values.ndim == 3 else values[..., np.newaxis]
+
+
+def test_the_card_says_what_explanations_make_of_the_trees() -> None:
+    schema = numbers_schema(None)
+    assert "decision trees" not in absence(schema)
+    schema.trees.CopyFrom(bundle_pb2.TreeSums(trees=1200, leaves=76800, features=4, depth=6))
+    assert "are a sum of 1,200 decision trees (76,800 leaves)" in absence(schema)
+    schema.trees.CopyFrom(bundle_pb2.TreeSums(missing="they are stacked"))
+    assert absence(schema).endswith("do not use the model's decision trees: they are stacked.")
