@@ -195,10 +195,18 @@ def in_a_condition() -> tuple[list[onnx.NodeProto], dict[str, Any]]:
     return [helper.make_node("If", ["yes"], ["values"], **branches)], {"yes": np.array(True)}
 
 
+def without_features() -> tuple[list[onnx.NodeProto], dict[str, Any]]:
+    node = regressor_node(trees_of(modes=MODES[:1]), "numbers", "values")
+    (found,) = [each for each in node.attribute if each.name == "nodes_missing_value_tracks_true"]
+    del found.ints[3:]
+    return [node], {}
+
+
 UNTOLD: dict[str, tuple[Callable[[], Any], str]] = {
     "a sigmoid": (sigmoid_after, "its outputs are no sum of its decision trees as a value"),
     "the least": (least_of_trees, "its trees are not summed up, but their MIN"),
     "two columns": (difference_of_two, "read a feature that is made of 'x0' and 'x2', which are two players"),
+    "an attribute": (without_features, "its decision trees cannot be read"),
     "a condition": (in_a_condition, "it has decision trees in a function, a loop or a condition of its graph"),
 }
 

@@ -69,19 +69,19 @@ class _Tables:
     Attributes:
         rows: where these leaves are among those of the chunk.
         leaves: intp[leaves], their places among all leaves.
-        players: int32[leaves, slots].
+        players: int16[leaves, slots].
         own, with_it: U and V, float64[leaves · 2^slots].
     """
 
     rows: Indices
     leaves: Indices
-    players: NDArray[np.int32]
+    players: NDArray[np.int16]
     own: Floats
     with_it: Floats
 
     @classmethod
     def of(
-        cls, rows: Indices, leaves: Indices, players: NDArray[np.int32], failed: NDArray[np.uint16], weights: Floats
+        cls, rows: Indices, leaves: Indices, players: NDArray[np.int16], failed: NDArray[np.uint16], weights: Floats
     ) -> "_Tables":
         """From the patterns uint16[leaves, b] of the background rows and their weights float64[b]."""
         slots, size = players.shape[1], 1 << players.shape[1]
@@ -164,7 +164,10 @@ def _summed(tables: _Tables, sums: LeafSums, players: int) -> csr_array:
     outputs, slots = len(sums.offset), tables.players.shape[1]
     weights = sums.weights[tables.leaves].tocoo()
     leaf, output = weights.coords
-    at = [(tables.players[leaf, slot] * outputs + output, slot * len(tables.leaves) + leaf) for slot in range(slots)]
+    at = [
+        (tables.players[leaf, slot].astype(np.intp) * outputs + output, slot * len(tables.leaves) + leaf)
+        for slot in range(slots)
+    ]
     rows, columns = (np.concatenate(each) for each in zip(*at, strict=True))
     shape = (players * outputs, slots * len(tables.leaves))
     return csr_array((np.tile(weights.data, slots), (rows, columns)), shape=shape)
