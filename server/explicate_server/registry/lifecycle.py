@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
 from explicate_server.errors import NotServable, NotServing, Overloaded
+from explicate_server.modalities.modalities import bytes_beside
 from explicate_server.registry.label_store import LIVE
 from explicate_server.registry.loading import EXPLAINED, BundleLoader, cause, code_of, graph_bytes
 from explicate_server.registry.memory import give_back
@@ -169,7 +170,8 @@ class Lifecycle:
         try:
             bundle = await self.loader.verify(record.location, record.targets.get(LIVE))
             gone = 0 if leaving.bundle is None else graph_bytes(leaving.bundle)
-            self.loader.memory.check_in_place(record.location.model, graph_bytes(bundle), gone)
+            memory, beside = self.loader.memory, bytes_beside(bundle)
+            memory.check_in_place(record.location.model, graph_bytes(bundle), gone, beside_bytes=beside)
         except Exception as error:
             refusal = self._refused(record, error)
         if refusal is not None:

@@ -22,7 +22,7 @@ from explicate_bundle.repository import BundleLocation
 from explicate_bundle.standard.gate import StandardGate
 from explicate_server.device import CPU, Device
 from explicate_server.errors import NotServable
-from explicate_server.modalities.modalities import open_modality
+from explicate_server.modalities.modalities import bytes_beside, open_modality
 from explicate_server.modalities.modality import Modality
 from explicate_server.registry.device_sessions import open_sessions
 from explicate_server.registry.golden_check import Trial
@@ -99,7 +99,8 @@ class BundleLoader:
             NotServable: there is clearly too little memory.
             BundleError, NoRuntime: it gives other answers, or cannot be run.
         """
-        with self.memory.room_for(bundle.manifest.model, copies * graph_bytes(bundle)):
+        model, beside = bundle.manifest.model, copies * bytes_beside(bundle)
+        with self.memory.room_for(model, copies * graph_bytes(bundle), beside_bytes=beside):
             return await self._load(bundle)
 
     async def _load(self, bundle: VerifiedBundle) -> ServedModel:
