@@ -70,7 +70,7 @@ def response(request: Any, served: ServedModel, **parameters: Any) -> tuple[Any,
     message.parameters["bundle_digest"].string_param = served.bundle.digest
     for name, value in parameters.items():
         _set_parameter(message.parameters[name], value)
-    return message, Outputs(message, raw=not any(tensor.HasField("contents") for tensor in request.inputs))
+    return message, Outputs(message, raw=bool(request.raw_input_contents))
 
 
 def _set_parameter(parameter: Any, value: bool | int | str) -> None:

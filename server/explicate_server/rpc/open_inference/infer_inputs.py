@@ -116,7 +116,7 @@ def _few_rows(tensors: Mapping[str, Elements], rows: int) -> list[TabularInput]:
     columns = {
         name: [text or None for text in _texts(elements, name)]
         if isinstance(elements, list)
-        else [None if number != number else number for number in elements]
+        else [None if number != number else float(number) for number in elements]
         for name, elements in tensors.items()
     }
     return [TabularInput({name: cells[row] for name, cells in columns.items()}) for row in range(rows)]
@@ -142,10 +142,11 @@ def _column(name: str, elements: Elements) -> NumberValues | CategoryValues:
     """The values of a column; NaN and an empty text are missing."""
     if not isinstance(elements, list):
         return NumberValues(np.asarray(elements, dtype=np.float64))
-    places: dict[bytes, int] = {}
-    codes = [places.setdefault(element, len(places)) if element else -1 for element in elements]
+    places = {b"": -1}
+    place_of = places.setdefault
+    codes = [place_of(element, len(places) - 1) for element in elements]
     try:
-        names = [element.decode() for element in places]
+        names = [element.decode() for element in places][1:]
     except UnicodeDecodeError:
         _texts(elements, name)
         raise

@@ -59,6 +59,8 @@ class InferWalk(Walk):
         yield self.data[first:]
 
     def _tensor(self, start: int, end: int, path: str) -> None:
+        if end - start <= self.most_rows:
+            return  # an element takes a byte at least
         for number, begin, first, last in self.wanted(start, end, _SHAPE, _PARAMETERS, _CONTENTS):
             if number == _SHAPE:
                 self.count(f"{path}.shape", _MOST_DIMENSIONS, "sizes", self._numbers(0, begin, first, last))

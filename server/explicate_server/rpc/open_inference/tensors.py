@@ -6,7 +6,7 @@ them as its request did.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -32,9 +32,14 @@ _NUMBERS: Mapping[str, tuple[str, str]] = {
     "FP32": ("f", "fp32_contents"),
     "FP64": ("d", "fp64_contents"),
 }
+_ONE = {datatype: struct.Struct(f"<{code}") for datatype, (code, _) in _NUMBERS.items()}
 _BYTES_FIELD = "bytes_contents"
 _length, _LENGTH_BYTES = struct.Struct("<I").unpack_from, 4
 _MOST_DIMENSIONS = 2
+_MOST_PARAMETERS = 64
+PASSED_OVER = ("triton_", "binary_data", "sequence_")
+"""What Triton's and KServe's clients say of the way that tensors take, or to models with a state."""
+_SHARED_MEMORY = "shared_memory"
 
 Elements = NDArray[np.float64] | tuple[float, ...] | list[bytes]
 """Of a tensor of many numbers, of few, or of one of BYTES; one for each row."""
@@ -52,6 +57,23 @@ def path_of(name: str) -> str:
     return f"inputs[{name}]"
 
 
+def some_parameters(parameters: Any, path: str = "parameters") -> Iterable[tuple[str, Any]]:
+    """Parameters, of which there may not be very many."""
+    if len(parameters) > _MOST_PARAMETERS:
+        raise refuse(path, f"has {len(parameters):,} names; at most {_MOST_PARAMETERS} are taken")
+    return parameters.items() if parameters else ()
+
+
+def check_passed_over(parameters: Any, path_of_tensor: str) -> None:
+    """Refuse the parameters of a tensor that would mean something."""
+    path = f"{path_of_tensor}.parameters"
+    for name, _ in some_parameters(parameters, path):
+        if name.startswith(_SHARED_MEMORY):
+            raise refuse(f"{path}[{name}]", "is not offered: tensors come in the request itself, and in the answer")
+        if not name.startswith(PASSED_OVER):
+            raise refuse(f"{path}[{name}]", "is not a parameter of a tensor; leave it out")
+
+
 def read_tensors(request: Any, most_rows: int) -> dict[str, Elements]:
     """The elements of a ModelInferRequest's tensors by name, of at most so many rows.
 
@@ -67,20 +89,23 @@ def read_tensors(request: Any, most_rows: int) -> dict[str, Elements]:
         name, count = message.name, _rows(message, most_rows)
         if name in tensors:
             raise refuse(path_of(name), "comes twice")
+        if message.parameters:
+            check_passed_over(message.parameters, path_of(name))
         tensors[name] = _raw(message, raw[place], count) if raw else _typed(message, count)
     return tensors
 
 
 def _rows(message: Any, most_rows: int) -> int:
     """N, of a tensor whose shape is [N] or [N, 1]."""
-    shape: list[int] = list(message.shape[:_MOST_DIMENSIONS])
-    path = f"{path_of(message.name)}.shape"
-    if not shape or len(message.shape) > _MOST_DIMENSIONS or shape[1:] not in ([], [1]):
-        told = f"is {shape}" + (" and more" if len(message.shape) > _MOST_DIMENSIONS else "")
-        raise refuse(path, f"{told}; give [N] or [N, 1], of which N is the number of rows")
-    if not 1 <= shape[0] <= most_rows:
-        raise refuse(path, f"has {shape[0]:,} rows; give 1 to {most_rows:,} in one call")
-    return shape[0]
+    shape = message.shape
+    dimensions = len(shape)
+    if not (dimensions == 1 or (dimensions == _MOST_DIMENSIONS and shape[1] == 1)):
+        told = f"is {list(shape[:_MOST_DIMENSIONS])}" + (" and more" if dimensions > _MOST_DIMENSIONS else "")
+        raise refuse(f"{path_of(message.name)}.shape", f"{told}; give [N] or [N, 1], of which N is the number of rows")
+    rows: int = shape[0]
+    if not 1 <= rows <= most_rows:
+        raise refuse(f"{path_of(message.name)}.shape", f"has {rows:,} rows; give 1 to {most_rows:,} in one call")
+    return rows
 
 
 def _field_of(message: Any) -> str:
@@ -104,7 +129,7 @@ def _typed(message: Any, count: int) -> Elements:
         raise refuse(path, f"has {len(elements):,} elements in {field}; its shape has {count:,}")
     if field == _BYTES_FIELD:
         return list(elements)
-    return tuple(map(float, elements)) if count < FEW_ROWS else np.array(elements, dtype=np.float64)
+    return tuple(elements) if count < FEW_ROWS else np.array(elements, dtype=np.float64)
 
 
 def _raw(message: Any, raw: bytes, count: int) -> Elements:
@@ -113,33 +138,35 @@ def _raw(message: Any, raw: bytes, count: int) -> Elements:
     if message.HasField("contents"):
         raise refuse(f"{path_of(message.name)}.contents", "is set beside raw_input_contents; give one of them")
     if field == _BYTES_FIELD:
-        return _raw_bytes(raw, count, path_of(message.name))
-    code = _NUMBERS[message.datatype][0]
-    size = struct.calcsize(code)
-    if len(raw) != count * size:
-        problem = f"has {len(raw):,} bytes in raw_input_contents; {count:,} elements take {count * size:,}"
+        return _raw_bytes(raw, count, message.name)
+    one = _ONE[message.datatype]
+    if len(raw) != count * one.size:
+        problem = f"has {len(raw):,} bytes in raw_input_contents; {count:,} elements take {count * one.size:,}"
         raise refuse(path_of(message.name), problem)
+    if count == 1:
+        return one.unpack(raw)
+    code = _NUMBERS[message.datatype][0]
     if count < FEW_ROWS:
-        return tuple(map(float, struct.unpack(f"<{count}{code}", raw)))
+        return struct.unpack(f"<{count}{code}", raw)
     with np.errstate(invalid="ignore"):  # a NaN that signals is one
         return np.frombuffer(raw, f"<{code}").astype(np.float64, copy=False)
 
 
-def _raw_bytes(raw: bytes, count: int, path: str) -> list[bytes]:
+def _raw_bytes(raw: bytes, count: int, name: str) -> list[bytes]:
     """The elements of a tensor of BYTES."""
     elements: list[bytes] = []
-    at = 0
+    at, add, length = 0, elements.append, _length
     with suppress(struct.error):  # where no length is left
         for _ in range(count):
             first = at + _LENGTH_BYTES
-            at = first + _length(raw, at)[0]
-            elements.append(raw[first:at])
+            at = first + length(raw, at)[0]
+            add(raw[first:at])
     if at > len(raw):
         problem = "is said to have more bytes than raw_input_contents has left"
-        raise refuse(f"{path}[{len(elements) - 1}]", problem)
+        raise refuse(f"{path_of(name)}[{len(elements) - 1}]", problem)
     if at < len(raw) or len(elements) < count:
         has = f"{len(elements):,}" if len(elements) < count else f"more than {count:,}"
-        raise refuse(path, f"has {has} elements in raw_input_contents; its shape has {count:,}")
+        raise refuse(path_of(name), f"has {has} elements in raw_input_contents; its shape has {count:,}")
     return elements
 
 
