@@ -6,13 +6,16 @@ READY := $(VENV)/.ready
 COMPILER := $(VENV)/protos
 ENVOY := $(VENV)/envoy
 ENGINES := $(VENV)/engines
+MLFLOW := $(VENV)/mlflow
 OPEN_INFERENCE := $(VENV)/open_inference
 STUBS := clients/python
+TYPESCRIPT := clients/typescript
+NPM_CI := npm ci --ignore-scripts --prefer-offline --no-audit --no-fund --loglevel=error
 PROTOS := $(wildcard protos/explicate/v1/*.proto)
 OPEN_PROTO := server/explicate_server/rpc/open_inference
 OPEN_BINPB := $(OPEN_PROTO)/open_inference.binpb
 
-.PHONY: help setup protos envoy open-inference client check-protos lint shape test test-engines soak bench gpu-check demo demo-tabular demo-credit demo-image clean
+.PHONY: help setup protos typescript envoy open-inference client check-protos check-typescript lint shape test test-mlflow test-engines test-languages soak bench gpu-check demo demo-tabular demo-credit demo-image clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -60,6 +63,16 @@ check-protos: $(COMPILER)/.ready  ## fail when the committed stubs are not what 
 	@diff -r -x __pycache__ -x __init__.py $(VENV)/stubs/explicate/v1 clients/python/explicate/v1 \
 		|| { echo "the stubs in clients/python/explicate/v1 do not match protos/: run 'make protos'"; exit 1; }
 
+typescript: $(READY)  ## generate the TypeScript messages from protos/ and build the client (Node 20)
+	@cd $(TYPESCRIPT) && $(NPM_CI) && PATH="$(abspath $(BIN)):$$PATH" npm run --silent generate && npm run --silent build
+
+check-typescript: $(READY)  ## fail when the committed TypeScript messages are not what protos/ gives; says so where npm is missing
+	@cd $(TYPESCRIPT) && if test node_modules/.package-lock.json -nt package-lock.json || $(NPM_CI); then \
+		rm -rf $(abspath $(VENV))/typescript && $(abspath $(BIN))/buf generate -o $(abspath $(VENV))/typescript \
+			&& diff -r $(abspath $(VENV))/typescript/src/gen src/gen \
+			|| { echo "$(TYPESCRIPT)/src/gen does not match protos/: run 'make typescript'"; exit 1; }; \
+	else echo "npm is not there or cannot install: the TypeScript messages are not compared with protos/"; fi
+
 lint: $(READY)  ## buf (also against the released contract), ruff, mypy --strict, layers of imports, shape of the code
 	@cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
 	@cd protos && ../$(BIN)/buf breaking --against explicate.v1.binpb
@@ -72,7 +85,7 @@ lint: $(READY)  ## buf (also against the released contract), ruff, mypy --strict
 shape: $(READY)  ## the shape of the code beside what it was; fails when a red count rises; RECORD=NAME adds a row
 	@$(BIN)/python -m tools.shape $(if $(RECORD),--record $(RECORD))
 
-test: check-protos lint envoy open-inference  ## what CI runs: stub drift, lint, types, tests
+test: check-protos check-typescript lint envoy open-inference test-mlflow  ## what CI runs: stub drift, lint, types, tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal  # one thread each, and some of them wait: three fill two cores
 
 # What .venv has is seen from there too, so that the engines come without a second torch.
@@ -84,8 +97,20 @@ $(ENGINES)/.ready: $(READY) tests/engines/requirements.txt
 	@$(ENGINES)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -r tests/engines/requirements.txt
 	@touch $@
 
+$(MLFLOW)/.ready: $(READY) tests/mlflow_registry/requirements.txt
+	@rm -rf $(MLFLOW) && $(BIN)/python -m venv $(MLFLOW)
+	@echo "import site; site.addsitedir('$$($(BIN)/python -c "$(SITE)")')" >$$($(MLFLOW)/bin/python -c "$(SITE)")/venv.pth
+	@$(MLFLOW)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -r tests/mlflow_registry/requirements.txt
+	@touch $@
+
+test-mlflow: $(MLFLOW)/.ready  ## bundles into MLflow's registry and back, and its deployments plugin, without a server of MLflow
+	@PYTHONPATH=tests OMP_NUM_THREADS=1 $(MLFLOW)/bin/python -m pytest -q tests/mlflow_registry $(PYTEST)
+
 test-engines: $(ENGINES)/.ready  ## explicate.spark and explicate.ray with a local Spark (Java 17) and a local Ray
 	@PYTHONPATH=tests OMP_NUM_THREADS=1 $(ENGINES)/bin/python -m pytest -p no:unraisableexception tests/engines $(PYTEST)  # Ray leaves its processes to the collector
+
+test-languages: $(READY)  ## TypeScript, Go and Java against a real server, where their toolchains are installed (docs/languages.md)
+	@EXPLICATE_TEST_LANGUAGES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/languages $(PYTEST)
 
 soak: $(READY)  ## swaps, loads and nonsense in full counts, with their figures: half an hour
 	@PYTHONPATH=tests $(BIN)/python -m support.faults.soak $(SOAKS)

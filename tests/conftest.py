@@ -18,6 +18,16 @@ settings.register_profile("explicate", deadline=None)
 settings.load_profile("explicate")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nobodys_contexts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The contexts of whoever runs the tests are not those of the tests, nor of the processes that they start."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        for name in ("EXPLICATE_CONTEXT", "EXPLICATE_MODEL"):
+            patched.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def table_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with the tabular classifier "loans" and the regression "losses". For reading only."""

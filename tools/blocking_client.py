@@ -31,9 +31,11 @@ _ASKED_IN_THE_LOOP = """        return ask_many(
             inputs, lambda value: self._ask(call_of(value), timeout_s, waits=False), Turns(window), ordered=ordered
         )
 """
-# The same core in a thread of its own, on a connection of its own.
-_ASKED_IN_A_THREAD = """        twin = AsyncClient(self.target, timeout_s=self.timeout_s, credentials=self._credentials)
-        twin._options, twin._metadata, twin._retries = self._options, self._metadata, self._retries
+# The same core in a thread of its own; on a connection of its own, unless that is to have interceptors.
+_ASKED_IN_A_THREAD = """        twin = AsyncClient()
+        twin._reach, twin._defaults = self._reach, self._defaults
+        if self._reach.interceptors:  # which only a blocking connection has
+            twin._reach = replace(self._reach, through=self._connection)
         return in_thread(
             lambda values: twin._many(call_of, values, window, ordered=ordered, timeout_s=timeout_s),
             inputs,
@@ -43,7 +45,7 @@ _ASKED_IN_A_THREAD = """        twin = AsyncClient(self.target, timeout_s=self.t
 # What changes, in this order; each must be there.
 _CHANGES = (
     ('"""The asyncio client: the methods of `explicate.client` as coroutines."""', _DOCSTRING),
-    ("class AsyncClient:", "class Client:"),
+    ("class AsyncClient(", "class Client("),
     (
         "server from asyncio; use it in an `async with` statement, or await `close`.",
         "server; use it in a `with` statement, or call `close`.",
@@ -60,10 +62,11 @@ _CHANGES = (
         "Closing the generator cancels",
     ),
     ("  # noqa: ASYNC110", ""),
-    ("import asyncio\n", "import time\n"),
-    ("import grpc.aio\n", ""),
+    ("import asyncio\n", "import time\nfrom dataclasses import replace\n"),
+    ("import AIO, Connection", "import BLOCKING"),
+    ("_flavour = AIO", "_flavour = BLOCKING"),
+    ("    interceptors: of grpc.aio, ", "    interceptors: of grpc, "),
     ("asyncio.sleep", "time.sleep"),
-    ("grpc.aio.", "grpc."),
     ("__aenter__", "__enter__"),
     ("__aexit__", "__exit__"),
     ("AsyncGenerator", "Generator"),

@@ -12,8 +12,10 @@ from explicate.v1 import bundle_pb2
 from explicate_bundle.errors import BundleError, unreadable
 from explicate_bundle.files.array_files import read_text
 from explicate_bundle.files.onnx_file import ExternalDataError, refuse_external_data
+from explicate_bundle.files.tree_arrays import TreeArrays
 from explicate_bundle.golden import Golden, read_golden
 from explicate_bundle.input_kind import ModelKind, kind_of, split_kind
+from explicate_bundle.kinds.table_kind import read_trees_of
 from explicate_bundle.manifest import checks
 from explicate_bundle.signatures import verify_signature
 from explicate_bundle.table_arrays import Background, LimeStatistics, read_background, read_lime_statistics
@@ -96,6 +98,14 @@ class VerifiedBundle:
             return None
         return read_lime_statistics(self.folder / LIME_NAME, self.manifest.tabular)
 
+    def trees(self) -> TreeArrays | None:
+        """The trees that a table's outputs are a sum of; None of a model that has none, or cannot tell them.
+
+        Raises:
+            BundleError: they are not in the format.
+        """
+        return read_trees_of(self.folder, self.manifest)
+
 
 def verify_bundle(folder: Path, *, model: str, version: int, verify_key: Path | None = None) -> VerifiedBundle:
     """Read the manifest and check every file's size and SHA-256, and with a key the signature over all of them first.
@@ -118,6 +128,22 @@ def verify_bundle(folder: Path, *, model: str, version: int, verify_key: Path | 
     except OSError as error:
         raise unreadable(_name_below(folder, error), error) from error
     return VerifiedBundle(folder, manifest, hashlib.sha256(manifest_bytes).hexdigest())
+
+
+def read_manifest(folder: Path) -> bundle_pb2.Bundle:
+    """What the manifest of a folder says, in itself: whether the files are what it says is for :func:`verify_bundle`.
+
+    Raises:
+        BundleError: it is missing, too large, a link, or not in the format.
+    """
+    try:
+        manifest = _parse_manifest(_read_manifest(folder))
+    except OSError as error:
+        raise unreadable(MANIFEST_NAME, error) from error
+    for holds, otherwise in checks(manifest, model=manifest.model, version=manifest.version):
+        if not holds:
+            raise BundleError(f"manifest.json: {otherwise}")
+    return manifest
 
 
 def _name_below(folder: Path, error: OSError) -> str:

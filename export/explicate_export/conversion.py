@@ -1,11 +1,12 @@
-"""From a run to the parts of a bundle: graph, comparison with torch and with training, golden inputs, manifest, card.
+"""From a model to the parts of a bundle: graph, comparison with the original, golden inputs, manifest, card.
 
-One path for all kinds of models; what differs between kinds is a ModelExport.
+One path for all kinds and all sources of models; what differs between them is a ModelExport. Free of torch, so that a
+model of another library can be exported in its own process.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,11 +18,11 @@ from explicate.v1 import bundle_pb2
 from explicate_bundle.golden import write_golden
 from explicate_bundle.model_inputs import ModelInput
 from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME, variant_name
+from explicate_export.described import DescribedModel, HeldOut
 from explicate_export.golden_inputs import GOLDEN_TOLERANCE, Compared, GoldenChoice, golden_inputs, spread_evenly
 from explicate_export.objectives import InputWords
-from explicate_export.onnx_graph import GraphSource, write_graph
-from explicate_export.parity import MAX_DIFFERENCE, Graph, Parity, Scale, check_parity, measure_parity
-from explicate_export.training_run import FinishedRun, HeldOut
+from explicate_export.parity import OUTPUTS, Comparison, Graph, Parity, Scale, check_parity, measure_parity
+from explicate_export.ready_graph import GraphSource, write_graph
 from explicate_export.variants.verification import Attempt, Subject, add_variant, listed
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.runtime.queue import Row
@@ -57,9 +58,15 @@ class BundleParts:
 
 
 class ModelExport(ABC):
-    """A finished run of one kind of input with its model loaded."""
+    """A loaded model with inputs that it was not trained on: what becomes a bundle (`convert`, `export.publish_model`).
 
-    run: FinishedRun
+    Classes of a kind (`text.conversion.TrainedTextExport`, …) take a training run. Another source of models makes a
+    `DescribedModel` and the `HeldOut` inputs, each with what the original library answered through its own
+    preprocessing, and takes a kind's base class or writes its own. `graph_source` is a `ready_graph.ReadyGraph` where
+    there is an ONNX graph already, and an `onnx_graph.TorchGraph` where torch makes one.
+    """
+
+    described: DescribedModel
     words: InputWords
     held_out: Sequence[HeldOut]
     architecture: str
@@ -77,12 +84,8 @@ class ModelExport(ABC):
     reduced_tolerance: float = 0.0
     """How closely golden outputs must be met at a lower precision, in the unit of parity; 0 if none is allowed."""
 
-    @abstractmethod
-    def __init__(self, run: FinishedRun, say: Say) -> None:
-        """Reads the held-out inputs and loads the model.
-
-        Raises UsageError if the run is not complete, or its model does not fit what run.json says.
-        """
+    comparison: ClassVar[Comparison] = OUTPUTS
+    """In what form outputs are compared; where it is another one than the graph's, golden outputs are the graph's."""
 
     def choose(self, count: int) -> list[HeldOut]:
         """At most `count` of the held-out inputs, spread evenly over the file."""
@@ -111,7 +114,10 @@ class ModelExport(ABC):
 
     @abstractmethod
     def reference(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> NDArray[np.float32]:
-        """Torch's outputs float32 [inputs, outputs]."""
+        """The outputs float32 [inputs, outputs] of the model as it is converted, in the library that it is of.
+
+        They have the form of `comparison`, as those of `held_out`.
+        """
 
     def measure(self, answer: AnswerRows, compared: Compared, scale: Scale, say: Say) -> None:  # noqa: B027 - a hook
         """Measures on the graph what the schema must say of it; nothing for most kinds."""
@@ -134,13 +140,14 @@ def convert(
 
     Raises UsageError, ConversionError or ParityError.
     """
-    run, graph_path = model.run, folder / GRAPH_NAME
+    described, origin, graph_path = model.described, model.described.origin, folder / GRAPH_NAME
     held_out = model.choose(compared_inputs)
-    scale = run.objective.scale(run.record, [one.target for one in model.held_out if one.target is not None])
+    scale = described.scale(model.held_out)
+    measured = model.comparison.scale or scale
     values = [model.load(one) for one in held_out]
     modality = model.prepare(folder, values)
     say(f"converting {model.architecture} to ONNX")
-    write_graph(model.graph_source(run.objective.output_name), graph_path)
+    write_graph(model.graph_source(described.objective.output_name), graph_path)
     compared = _compared(model, modality, values, say)
     graph = Graph(graph_path)
 
@@ -148,17 +155,20 @@ def convert(
         return graph.run(modality.collate(rows))
 
     trained = np.array([one.outputs for one in held_out], dtype=np.float32)
-    parity = _check(answer, compared, trained, scale, batch_rows=model.batch_rows)
-    words = f"{scale.words} (allowed {MAX_DIFFERENCE:g})"
+    parity = _parity(answer, compared, trained, model.comparison, measured, batch_rows=model.batch_rows)
+    check_parity(parity, origin)
+    words = f"{measured.words} (allowed {measured.limit:g})"
     say(f"largest difference {parity.difference:.1e} {words}")
-    say(f"from what training's own model answered: {parity.trained_difference:.1e} {words}")
+    say(f"from what {origin.original} answered: {parity.trained_difference:.1e} {words}")
+    if model.comparison is not OUTPUTS:
+        compared = replace(compared, reference=answer([one.row for one in compared.encoded]))
     model.measure(answer, compared, scale, say)
     choice = model.choose_golden(compared)
     parts = golden_inputs(compared, choice, graph=graph_path, modality=modality, unit=scale.unit)
     golden = parts.golden
-    say(f"{len(golden.inputs)} golden {run.kind.reads.plural}, {len(golden.attributions)} of them attributed")
-    manifest = run.manifest()
-    getattr(manifest, run.kind.reads.field).CopyFrom(model.schema)
+    say(f"{len(golden.inputs)} golden {described.kind.reads.plural}, {len(golden.attributions)} of them attributed")
+    manifest = described.manifest()
+    getattr(manifest, described.kind.reads.field).CopyFrom(model.schema)
     manifest.golden_tolerance = GOLDEN_TOLERANCE * scale.unit
     if model.reduced_tolerance:
         manifest.golden_reduced_tolerance = model.reduced_tolerance * scale.unit
@@ -166,7 +176,7 @@ def convert(
     write_golden(folder / GOLDEN_NAME, golden, manifest)
     if variants is None:
         variants = model.auto_variants if graph_path.stat().st_size >= LEAST_GRAPH_BYTES else ()
-    subject = Subject.of(graph_path, modality, parts, run.kind.predicts, scale)
+    subject = Subject.of(graph_path, modality, parts, described.kind.predicts, scale)
     attempts = [attempt for precision in variants for attempt in _variants(subject, precision, say)]
     manifest.variants.extend(listed(attempts, scale.unit))
     return BundleParts(manifest, parity, model.card(scale), attempts)
@@ -183,24 +193,28 @@ def _compared(model: ModelExport, modality: Modality, values: list[ModelInput], 
     encoded = model.encode(modality, values)
     edge_cases = model.edge_cases(values, encoded)
     more = f" and {len(edge_cases)} {model.words.edge_cases}" if model.words.edge_cases else ""
-    say(f"comparing with torch on {len(values)} held-out {model.run.kind.reads.plural}{more}")
+    origin, plural = model.described.origin, model.described.kind.reads.plural
+    say(f"comparing with {origin.library} on {len(values)} {origin.inputs} {plural}{more}")
     both = [*values, *edge_cases]
     encoded += model.encode(modality, edge_cases)
     return Compared(both, encoded, model.reference(both, encoded), len(values))
 
 
-def _check(
-    answer: AnswerRows, compared: Compared, trained: NDArray[np.float32], scale: Scale, *, batch_rows: int
+def _parity(
+    answer: AnswerRows,
+    compared: Compared,
+    trained: NDArray[np.float32],
+    comparison: Comparison,
+    scale: Scale,
+    *,
+    batch_rows: int,
 ) -> Parity:
-    """Raises ParityError if graph, torch and training do not agree."""
     rows = [encoded.row for encoded in compared.encoded]
-    parity = measure_parity(
-        lambda indices: answer([rows[index] for index in indices.tolist()]),
+    return measure_parity(
+        lambda indices: comparison.form(answer([rows[index] for index in indices.tolist()])),
         compared.reference,
         trained=trained,
         order=np.argsort([row.length for row in rows], kind="stable").tolist(),  # little padding; shuffled it is much
         batch_rows=batch_rows,
         scale=scale,
     )
-    check_parity(parity)
-    return parity

@@ -4,7 +4,7 @@ ExplicateError
 ├── UsageError           the run directory, the name or the version is wrong: mend what was given
 ├── TrivialModel         the model is not better than always the same answer: train again, or ask for it anyway
 ├── ConversionError      the architecture cannot become a graph with positions as an input: use another base model
-├── ParityError          the graph answers differently from torch, or from what training wrote: nothing was published
+├── ParityError          the graph answers differently from the original model: nothing was published
 └── PublicationError     the repository could not take the bundle: mend the folder, or choose another version
 """
 
@@ -30,7 +30,7 @@ class ConversionError(ExplicateError):
 
 
 class ParityError(ExplicateError):
-    """The ONNX graph does not answer as torch does."""
+    """The ONNX graph does not answer as the original model does."""
 
 
 class PublicationError(ExplicateError):

@@ -1,31 +1,40 @@
-"""From a run directory to a published bundle, step by step; nothing is published unless every comparison holds."""
+"""From a model, or a run directory, to a published bundle; nothing is published unless every comparison holds."""
 
+import importlib
 import importlib.metadata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any  # a class of a module that is not imported yet
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.errors import SignatureError
 from explicate_bundle.signatures import check_sign_key
 from explicate_bundle.writing import FORMAT_VERSION, GRAPH_NAME, GRAPH_PRECISION, MODEL_CARD_NAME
 from explicate_export.conversion import BundleParts, ModelExport, Say, convert
+from explicate_export.described import DescribedModel
 from explicate_export.errors import TrivialModel, UsageError
-from explicate_export.image.conversion import ImageExport
 from explicate_export.model_card import metric_intervals, model_card, scalar_metrics
 from explicate_export.publish import check_target, stage_bundle
-from explicate_export.table.conversion import TableExport
-from explicate_export.text.conversion import TextExport
-from explicate_export.training_run import FinishedRun, read_run
+from explicate_export.training_run import read_run
 from explicate_standards.evaluated_model import open_staged
 from explicate_standards.evaluation import Evaluation, chosen_metrics
-from explicate_standards.held_out_rows import read_rows, rows_of_run
+from explicate_standards.held_out_rows import HELD_OUT_NAME, read_rows
 from explicate_standards.measuring import measure
 from explicate_standards.run_report import add_to_run
 from explicate_standards.told import as_message
 
-EXPORTS: dict[str, type[ModelExport]] = {"text": TextExport, "table": TableExport, "image": ImageExport}
-"""By the name of what a model reads; a new kind is one entry."""
+EXPORTS = {"text": "TrainedTextExport", "table": "TableExport", "image": "TrainedImageExport"}
+"""By the name of what a model reads: the class of its `conversion`; a new kind is one entry."""
+
+HEADS = {"ForSequenceClassification": "text", "ForImageClassification": "image"}
+"""By the end of a transformers class's name: what the model reads; its directories are `NAME/hugging_face.py`'s."""
+REPORT_NAME = "report.html"
+
+
+def export_class(kind: str) -> Any:
+    """The ModelExport of a run of that kind, made of the run; imported when it is wanted, for it brings torch along."""
+    return getattr(importlib.import_module(f"explicate_export.{kind}.conversion"), EXPORTS[kind])
 
 
 def open_run(directory: Path, say: Say, *, allow_trivial: bool = True) -> ModelExport:
@@ -40,7 +49,8 @@ def open_run(directory: Path, say: Say, *, allow_trivial: bool = True) -> ModelE
             f"the model of {directory} is not better than {verdict.rivals[0].name} ({verdict.sentence}): train again "
             "with more data, more epochs or another learning rate, or publish it all the same with --allow-trivial"
         )
-    return EXPORTS[run.kind.reads.name](run, say)
+    model: ModelExport = export_class(run.kind.reads.name)(run, say)
+    return model
 
 
 DEFAULT_COMPARED_INPUTS = 256
@@ -61,43 +71,95 @@ class ExportOptions:
 
 
 def export_run(run_directory: Path, repository: Path, options: ExportOptions, *, say: Say = lambda _: None) -> Path:
-    """Converts, compares and publishes; returns the bundle's folder. `say` gets a line for each step.
+    """Converts, compares and publishes a training run; returns the bundle's folder. `say` gets a line for each step.
 
     Raises UsageError (the run, name or version), TrivialModel, ConversionError, ParityError or PublicationError.
     """
+    check_options(repository, options)
+    model = open_run(run_directory, say, allow_trivial=options.allow_trivial)
+    published = publish_model(model, repository, options, rows=run_directory / HELD_OUT_NAME, say=say)
+    if published.evaluation is not None:
+        add_to_run(run_directory, published.evaluation, say=say)
+    return published.folder
+
+
+def check_options(repository: Path, options: ExportOptions) -> None:
+    """Raises UsageError where nothing could be published there; touches nothing."""
     check_target(repository, options.model, version=options.version)
     if options.sign_key is not None:
         try:
             check_sign_key(options.sign_key)
         except SignatureError as error:
             raise UsageError(f"{error} (--sign-key)") from None
-    model = open_run(run_directory, say, allow_trivial=options.allow_trivial)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A bundle in a repository, with what was measured on the way."""
+
+    folder: Path
+    manifest: bundle_pb2.Bundle
+    parts: BundleParts
+    evaluation: Evaluation | None
+
+
+Report = Callable[[Published], str]
+
+
+def publish_model(
+    model: ModelExport,
+    repository: Path,
+    options: ExportOptions,
+    *,
+    rows: Path | None = None,
+    report: Report | None = None,
+    say: Say = lambda _: None,
+) -> Published:
+    """Converts, compares and publishes a loaded model, whoever made it (`conversion.ModelExport`).
+
+    Args:
+        model: with the inputs that it is compared on.
+        repository: a folder of bundles; made when it is missing.
+        options: the bundle's name and version, and what it has besides.
+        rows: a file as training's held_out.jsonl, for `options.evaluated_inputs`; None if there is none.
+        report: makes report.html of what came of it; None where the bundle has none.
+        say: gets a line for each step.
+
+    Raises UsageError (the name or version), ConversionError, ParityError or PublicationError.
+    """
+    check_options(repository, options)
     with stage_bundle(repository, options.model, version=options.version, sign_key=options.sign_key) as staged:
         parts = convert(
             model, staged.folder, compared_inputs=options.compared_inputs, variants=options.variants, say=say
         )
-        manifest = _manifest(model.run, parts)
-        evaluation = _evaluated(model.run, staged.folder, manifest, options, say)
-        card = model_card(options.model, model.run, manifest, parts)
+        manifest = _manifest(model.described, parts)
+        evaluation = _evaluated(model.described, staged.folder, manifest, options, rows, say)
+        card = model_card(options.model, model.described, manifest, parts)
         (staged.folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
         say(f"model.onnx is {(staged.folder / GRAPH_NAME).stat().st_size / 1e6:.1f} MB")
-        published = staged.publish(manifest)
-    if evaluation is not None:
-        add_to_run(run_directory, evaluation, say=say)
-    return published
+        published = Published(staged.folder, manifest, parts, evaluation)
+        if report is not None:
+            (staged.folder / REPORT_NAME).write_text(report(published), encoding="utf-8")
+        return replace(published, folder=staged.publish(manifest))
 
 
 def _evaluated(
-    run: FinishedRun, folder: Path, manifest: bundle_pb2.Bundle, options: ExportOptions, say: Say
+    model: DescribedModel,
+    folder: Path,
+    manifest: bundle_pb2.Bundle,
+    options: ExportOptions,
+    file: Path | None,
+    say: Say,
 ) -> Evaluation | None:
     """How well the staged model can be explained, which the manifest then says; None if that was not asked for."""
-    if options.evaluated_inputs is None:
+    if options.evaluated_inputs is None or file is None:
         return None
-    model = open_staged(folder, manifest)
-    rows = read_rows(rows_of_run(run.directory), model, count=options.evaluated_inputs)
-    evaluation = measure(model, rows, chosen_metrics(options.evaluated_metrics), say=say)
+    staged = open_staged(folder, manifest)
+    rows = read_rows(file, staged, count=options.evaluated_inputs)
+    evaluation = measure(staged, rows, chosen_metrics(options.evaluated_metrics), say=say)
     manifest.interpretability.CopyFrom(as_message(evaluation))
-    say(f"how well it can be explained, from {len(rows.inputs):,} held-out {run.kind.reads.plural}:")
+    inputs = f"{len(rows.inputs):,} {model.origin.inputs} {model.kind.reads.plural}"
+    say(f"how well it can be explained, from {inputs}:")
     for result in evaluation.results:
         say(f"  {result.metric.id}: {result.sentence}")
     return evaluation
@@ -117,21 +179,21 @@ _TOOLS = (
 )
 
 
-def _manifest(run: FinishedRun, parts: BundleParts) -> bundle_pb2.Bundle:
+def _manifest(model: DescribedModel, parts: BundleParts) -> bundle_pb2.Bundle:
     """The manifest but for the model's name, version and files, which publication fills in."""
     manifest = bundle_pb2.Bundle(
         format_version=FORMAT_VERSION,
         precision=GRAPH_PRECISION,
         provenance=bundle_pb2.Provenance(
-            data_sha256=run.record.data_sha256,
-            seed=run.record.seed,
-            tool_versions={**_installed_versions(), **run.record.tool_versions},
+            data_sha256=model.record.data_sha256,
+            seed=model.record.seed,
+            tool_versions={**_installed_versions(), **model.record.tool_versions},
             max_logit_difference=parts.parity.absolute_difference,
         ),
-        metrics=scalar_metrics(run.test_metrics),
-        metric_intervals=metric_intervals(run.test_metrics),
-        verdict=run.record.verdict if run.record.HasField("verdict") else None,
-        logit_offsets=run.record.logit_offsets,
+        metrics=scalar_metrics(model.test_metrics),
+        metric_intervals=metric_intervals(model.test_metrics),
+        verdict=model.record.verdict if model.record.HasField("verdict") else None,
+        logit_offsets=model.record.logit_offsets,
     )
     manifest.MergeFrom(parts.manifest)
     manifest.create_time.GetCurrentTime()

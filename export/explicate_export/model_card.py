@@ -7,32 +7,31 @@ from typing import Any  # JSON values
 
 from explicate.v1 import bundle_pb2
 from explicate_export.conversion import BundleParts, CardText
+from explicate_export.described import DescribedModel
 from explicate_export.markdown import as_list, code, number, table, words
-from explicate_export.parity import MAX_DIFFERENCE
-from explicate_export.training_run import FinishedRun
 from explicate_export.variants.verification import ATTRIBUTION_TOLERANCE, MOST_SIZE, OUTPUT_TOLERANCE
 
 # Of data.json, what a bundle does not carry on: rows of the data, which may be about people.
 _KEPT_IN_THE_RUN = ("examples_dropped",)
 
 
-def model_card(model: str, run: FinishedRun, manifest: bundle_pb2.Bundle, parts: BundleParts) -> str:
+def model_card(name: str, model: DescribedModel, manifest: bundle_pb2.Bundle, parts: BundleParts) -> str:
     """The card of a bundle, before its version is known."""
     card = parts.card
-    summary = run.objective.summary(run.record, card.words)
+    summary = model.objective.summary(model.record, card.words)
     sections = (
-        f"# {model}\n\n{summary} {card.origin} Exported to ONNX in {manifest.precision}.",
+        f"# {name}\n\n{summary} {card.origin} Exported to ONNX in {manifest.precision}.",
         *card.sections,
-        _verdict(run),
-        _data(run),
-        _metrics(run),
-        _uses(run, card),
+        *_verdict(model),
+        _data(model),
+        *_metrics(model),
+        _uses(model, card),
         _explanations(card),
-        *_easier(run),
-        *_interpretability(manifest),
-        _fidelity(manifest, parts),
+        *_easier(model),
+        *_interpretability(model, manifest),
+        _fidelity(model, manifest, parts),
         *_variants(parts),
-        _reproduction(run, manifest),
+        _reproduction(model, manifest),
     )
     return "\n\n".join(sections) + "\n"
 
@@ -46,12 +45,16 @@ def scalar_metrics(test_metrics: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _data(run: FinishedRun) -> str:
-    lines = ["## Data", "", f"SHA-256 of the cleaned data: {code(run.record.data_sha256)}.", ""]
-    rest = {name: value for name, value in run.data_report.items() if name not in ("sha256", *_KEPT_IN_THE_RUN)}
+def _data(model: DescribedModel) -> str:
+    lines = ["## Data", ""]
+    if model.origin.data:
+        lines += [model.origin.data, ""]
+    if model.record.data_sha256:
+        lines += [f"SHA-256 of the cleaned data: {code(model.record.data_sha256)}.", ""]
+    rest = {name: value for name, value in model.data_report.items() if name not in ("sha256", *_KEPT_IN_THE_RUN)}
     if isinstance(source := rest.get("source"), str):
         rest["source"] = Path(source).name
-    return "\n".join([*lines, *as_list(rest)])
+    return "\n".join([*lines, *as_list(rest)]).rstrip()
 
 
 def metric_intervals(test_metrics: Mapping[str, Any]) -> dict[str, bundle_pb2.Interval]:
@@ -73,11 +76,12 @@ def _ends(metrics: Mapping[str, Any], *path: str) -> tuple[float, float] | None:
     return None
 
 
-def _verdict(run: FinishedRun) -> str:
+def _verdict(model: DescribedModel) -> list[str]:
+    """The section on how the model compares with others, if something is to be said of that."""
     lines = ["## Verdict", ""]
-    if not run.record.HasField("verdict"):
-        return "\n".join([*lines, "The run does not say how the model compares with others."])
-    verdict = run.record.verdict
+    if not model.record.HasField("verdict"):
+        return ["\n".join([*lines, model.origin.no_verdict])] if model.origin.no_verdict else []
+    verdict = model.record.verdict
     rows: list[tuple[str, str, str]] = [("this model", _within(verdict.value, _interval(verdict, "interval")), "")]
     rows += [
         (
@@ -90,15 +94,15 @@ def _verdict(run: FinishedRun) -> str:
     better = "below 0 it is worse" if not verdict.smaller_is_better else "smaller is better, below 0 it is worse"
     lines += [code(verdict.sentence), ""]
     lines += table(("model", f"test {verdict.title}", f"by how much this model is better ({better})"), rows)
-    if run.record.logit_offsets:
-        told = zip(run.labels, run.record.logit_offsets, strict=True)
+    if model.record.logit_offsets:
+        told = zip(model.labels, model.record.logit_offsets, strict=True)
         offsets = ", ".join(f"{code(label)} {offset:+.2f}" for label, offset in told)
         lines += [
             "",
             f"So that rare classes are answered, too, offsets were added to the logits: {offsets}. They are part of "
             "the graph, so probabilities are those of data in which rare classes are more frequent.",
         ]
-    return "\n".join(lines)
+    return ["\n".join(lines)]
 
 
 def _interval(message: Any, field: str) -> tuple[float, float] | None:
@@ -110,9 +114,12 @@ def _within(value: float, ends: tuple[float, float] | None) -> str:
     return number(value) + (f" [{number(ends[0])}, {number(ends[1])}]" if ends else "")
 
 
-def _metrics(run: FinishedRun) -> str:
-    lines = ["## Metrics on the held-out test split", ""]
-    metrics = run.test_metrics
+def _metrics(model: DescribedModel) -> list[str]:
+    """The section on how good the model is, if that was measured."""
+    lines = [f"## Metrics on {model.origin.metrics_of}", ""]
+    metrics = model.test_metrics
+    if not metrics:
+        return []
     told = [(words(name), _within(value, _ends(metrics, name))) for name, value in scalar_metrics(metrics).items()]
     lines += table(("metric", "value [95 % interval]"), told)
     per_class = metrics.get("per_class")
@@ -122,9 +129,9 @@ def _metrics(run: FinishedRun) -> str:
             (label, *(_of_class(metrics, label, name, values.get(name)) for name in columns))
             for label, values in per_class.items()
         ]
-        what = run.objective.per_output
+        what = model.objective.per_output
         lines += ["", f"Per {what}:", "", *table((what, *map(words, columns)), rows)]
-    return "\n".join(lines)
+    return ["\n".join(lines)]
 
 
 def _of_class(metrics: Mapping[str, Any], label: str, name: str, value: Any) -> str:
@@ -132,9 +139,9 @@ def _of_class(metrics: Mapping[str, Any], label: str, name: str, value: Any) -> 
     return _within(value, ends) if ends and isinstance(value, int | float) else number(value)
 
 
-def _uses(run: FinishedRun, card: CardText) -> str:
+def _uses(model: DescribedModel, card: CardText) -> str:
     limits = (
-        *run.objective.limits(run.record, card.words),
+        *model.objective.limits(model.record, card.words),
         *card.words.limits,
         "It may have learnt unwanted regularities of its data. No check for bias was made.",
         "Not for decisions about people without a person who looks at them.",
@@ -155,11 +162,11 @@ def _explanations(card: CardText) -> str:
     )
 
 
-def _easier(run: FinishedRun) -> list[str]:
+def _easier(model: DescribedModel) -> list[str]:
     """The section on what training did to make the model easier to explain, if it did something."""
-    if not run.record.HasField("interpretability"):
+    if not model.record.HasField("interpretability"):
         return []
-    did = run.record.interpretability
+    did = model.record.interpretability
     settings = ", ".join(code(f"{name} = {value}") for name, value in sorted(did.settings.items()))
     lines = ["## Trained to be explained", "", f"{code('[interpretability]')} of the training: {settings}."]
     rows = [(f"{one.removed:.0%}", number(one.value)) for one in did.masked]
@@ -168,7 +175,7 @@ def _easier(run: FinishedRun) -> list[str]:
     return ["\n".join(lines)]
 
 
-def _interpretability(manifest: bundle_pb2.Bundle) -> list[str]:
+def _interpretability(model: DescribedModel, manifest: bundle_pb2.Bundle) -> list[str]:
     """The section on how well the model can be explained, if that was measured."""
     if not manifest.HasField("interpretability"):
         return []
@@ -178,9 +185,9 @@ def _interpretability(manifest: bundle_pb2.Bundle) -> list[str]:
         for metric in measured.metrics
     ]
     about = (
-        f"Measured on {measured.inputs:,} held-out inputs through the exported graph ({measured.runtime}), with "
-        f"kernel-shap at a server's defaults. In brackets: {measured.confidence:.0%} intervals, by a bootstrap over "
-        "the inputs."
+        f"Measured on {measured.inputs:,} {model.origin.inputs} inputs through the exported graph "
+        f"({measured.runtime}), with kernel-shap at a server's defaults. In brackets: {measured.confidence:.0%} "
+        "intervals, by a bootstrap over the inputs."
     )
     lines = ["## How well it can be explained", "", about, "", *table(("metric", "figures", "what they say"), rows)]
     return ["\n".join(lines)]
@@ -195,18 +202,18 @@ def _figures(metric: bundle_pb2.InterpretabilityMetric) -> str:
     return "; ".join(f"{words(name)} {value}".strip() for name, value in told) or "–"
 
 
-def _fidelity(manifest: bundle_pb2.Bundle, parts: BundleParts) -> str:
-    parity, inputs = parts.parity, parts.card.inputs
+def _fidelity(model: DescribedModel, manifest: bundle_pb2.Bundle, parts: BundleParts) -> str:
+    parity, inputs, origin = parts.parity, parts.card.inputs, model.origin
     return "\n".join(
         [
             "## Fidelity of the export",
             "",
-            f"On {parity.inputs} {inputs}, in batches and alone, the ONNX graph and torch differ by at most "
-            f"{parity.difference:.1e} {parity.scale.words} (allowed: {MAX_DIFFERENCE:g}). Alone, in batches and in "
+            f"On {parity.inputs} {inputs}, in batches and alone, the ONNX graph and {origin.library} differ by at most "
+            f"{parity.difference:.1e} {parity.scale.words} (allowed: {parity.scale.limit:g}). Alone, in batches and in "
             f"another order, the graph's own answers differ by at most {parity.batch_difference:.1e}.",
             "",
-            f"What training's own model answered for the {parity.trained} held-out {inputs} among them, encoded by "
-            f"training, the graph meets within {parity.trained_difference:.1e}.",
+            f"What {origin.original} answered for the {parity.trained} {origin.inputs} {inputs} among them, encoded by "
+            f"{origin.encoder}, the graph meets within {parity.trained_difference:.1e}.",
             "",
             f"A server answers the {inputs} in `golden.npz` before it serves. It refuses a runtime whose outputs are "
             f"off by more than {manifest.golden_tolerance:.3g}{_reduced_limit(manifest)}"
@@ -246,17 +253,16 @@ def _variants(parts: BundleParts) -> list[str]:
     return ["\n".join(lines)]
 
 
-def _reproduction(run: FinishedRun, manifest: bundle_pb2.Bundle) -> str:
+def _reproduction(model: DescribedModel, manifest: bundle_pb2.Bundle) -> str:
     tools = sorted(manifest.provenance.tool_versions.items())
     return "\n".join(
         [
             "## How to reproduce",
             "",
-            f"Train with the run's `config.toml` (seed {run.record.seed}) on the data above, then export the run:",
+            model.origin.reproduction,
             "",
             "```",
-            "explicate train config.toml",
-            "explicate export RUN --repository DIR",
+            *model.origin.commands,
             "```",
             "",
             "Tools: " + ", ".join(f"{name} {version}" for name, version in tools) + ".",

@@ -27,6 +27,7 @@ class InputWords:
     of_no_class: str  # "also for texts that belong to none"
     of_no_value: str  # "It answers a number for every text, also for texts where there is none to tell"
     of_no_label: str = ""  # what becomes of an input without any label, where there is more to say than of others
+    measured: bool = True  # whether metrics are known
     probabilities_fade: bool = True  # whether the probabilities mean little on other inputs
     edge_cases: str = ""  # what inputs are compared besides held-out ones: "with holes"
     limits: Sequence[str] = field(default=())  # of the use, a sentence or two each
@@ -41,8 +42,11 @@ class ExportObjective(Protocol):
     per_output: str
     """What an output is of, in a table with a row for each."""
 
-    def scale(self, record: TrainingRun, targets: Sequence[float]) -> Scale:
-        """What differences of outputs are measured in; `targets` are the held-out inputs' own, for a regression."""
+    def scale(self, record: TrainingRun, targets: Sequence[float], *, spread_of: str) -> Scale:
+        """What differences of outputs are measured in; `targets` are the held-out inputs' own, for a regression.
+
+        `spread_of` says what their spread is, such as "the target's spread".
+        """
 
     def summary(self, record: TrainingRun, words: InputWords) -> str:
         """What the model is, in a sentence."""
@@ -57,7 +61,7 @@ class _Classes:
     output_name = "logits"
     per_output = "class"
 
-    def scale(self, record: TrainingRun, targets: Sequence[float]) -> Scale:  # noqa: ARG002
+    def scale(self, record: TrainingRun, targets: Sequence[float], *, spread_of: str) -> Scale:  # noqa: ARG002
         """Logits are measured as they are."""
         return LOGITS
 
@@ -93,10 +97,10 @@ class _Value:
     output_name = "values"
     per_output = "value"
 
-    def scale(self, record: TrainingRun, targets: Sequence[float]) -> Scale:
+    def scale(self, record: TrainingRun, targets: Sequence[float], *, spread_of: str) -> Scale:
         """The spread of the target: the training data's if the record has it, the held-out data's if not."""
         spread = record.target_scale.spread if record.HasField("target_scale") else _spread(targets)
-        return Scale(spread, "of the target's spread")
+        return Scale(spread, f"of {spread_of}")
 
     def summary(self, record: TrainingRun, words: InputWords) -> str:
         return f"A regression that predicts {code(record.target_name)} from {words.source}, in its own unit."
@@ -120,7 +124,7 @@ def _labels(record: TrainingRun) -> str:
 
 def _meant_for(words: InputWords, *, probabilities: bool) -> str:
     little = ", and its probabilities mean little" if probabilities and words.probabilities_fade else ""
-    others = f"On others its metrics do not hold{little}."
+    others = f"On others {'its metrics do not hold' if words.measured else 'nothing is known of it'}{little}."
     return f"Meant for {words.many} like those it was trained on: {words.alike}. {others}"
 
 

@@ -1,48 +1,24 @@
 """A torch module as one ONNX file: weights inside, the axes that vary dynamic, named inputs."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any  # torch modules of any model, and onnx's messages
+from typing import Any  # torch modules of any model
 
 import torch
-from transformers.utils import logging as transformers_logging
 
 from explicate.v1.training_run_pb2 import TargetScale
 from explicate_export.errors import ConversionError, UsageError, first_line
+from explicate_export.ready_graph import MAX_FILE_BYTES, quiet, strip
 from explicate_export.training_run import FinishedRun
 from explicate_training.loop.pruned import take_out_silenced
 
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Inside, nothing but exceptions gets out; afterwards everything is as before."""
-    disabled_level = logging.root.manager.disable
-    bars = transformers_logging.is_progress_bar_enabled()
-    logging.disable(logging.ERROR)
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled_level)
-        if bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-# Protocol buffers cannot be larger, and the weights are inside; what is not weights stays below the margin.
-MAX_FILE_BYTES = 2**31 - 1
 _MARGIN_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
-class GraphSource:
-    """What becomes a graph."""
+class TorchGraph:
+    """A torch module that becomes a graph."""
 
     module: torch.nn.Module  # takes the inputs in the samples' order, and returns a tensor for each output
     name: str  # of the model, for messages
@@ -52,8 +28,12 @@ class GraphSource:
     advice: str  # what to do when it cannot be converted
     more_outputs: tuple[str, ...] = ()  # names of what it returns besides, which predictions do not ask for
 
+    def write(self, path: Path) -> None:
+        """See `ready_graph.GraphSource`."""
+        write_graph(self, path)
 
-def write_graph(source: GraphSource, path: Path) -> None:
+
+def write_graph(source: TorchGraph, path: Path) -> None:
     """Writes `path`.
 
     Raises ConversionError when the model is too large for one file, or when torch cannot express it in ONNX.
@@ -78,7 +58,7 @@ def write_graph(source: GraphSource, path: Path) -> None:
     if program is None:
         raise ConversionError(f"torch made no ONNX program of {source.name}: {source.advice}")
     graph = program.model_proto
-    _strip(graph)
+    strip(graph)
     path.write_bytes(graph.SerializeToString(deterministic=True))
 
 
@@ -96,18 +76,6 @@ def _check_size(module: torch.nn.Module) -> None:
         )
 
 
-def _strip(model: Any) -> None:
-    """Takes out what running does not need: traces with file names of this machine, and inferred shapes."""
-    del model.metadata_props[:]
-    del model.graph.metadata_props[:]
-    del model.graph.value_info[:]
-    for node in model.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
-        del value.metadata_props[:]
-
-
 def load_pretrained(run: FinishedRun, model_class: Any, *others: Any) -> list[Any]:
     """The run's model of an "AutoModelFor…" in float32, and what other classes find beside it, such as a tokenizer.
 
@@ -115,31 +83,47 @@ def load_pretrained(run: FinishedRun, model_class: Any, *others: Any) -> list[An
     lacks weights or contradicts run.json.
     """
     directory = run.model_directory
+    model, *loaded = read_pretrained(directory, model_class, *others)
+    run.check_outputs(model.config.num_labels, model.config.id2label)
+    try:
+        take_out_silenced(model)
+    except ValueError as error:
+        raise UsageError(f"{directory}: {error}: train again") from None
+    return [model, *loaded]
+
+
+def read_pretrained(
+    directory: Path, model_class: Any, *others: Any, safe: bool = True, mend: str = "train again"
+) -> list[Any]:
+    """A directory's model of an "AutoModelFor…" in float32, and what other classes find beside it.
+
+    Weights are safetensors, or, if not `safe`, what torch reads without unpickling objects; no code of the directory is
+    run. Raises UsageError, which ends with how to `mend` it, if one cannot be loaded or the model lacks weights.
+    """
     try:
         with quiet():
             model, report = model_class.from_pretrained(
                 directory,
                 local_files_only=True,
-                use_safetensors=True,
+                trust_remote_code=False,
+                use_safetensors=safe,
+                weights_only=True,
                 dtype=torch.float32,
                 # The graph with the fewest nodes: 216 for MiniLM-L6, against 288 of "sdpa". Which of them is faster in
                 # ONNX Runtime was not settled on a busy machine (batches +3 to +9 %, one row -13 to +9 %).
                 attn_implementation="eager",
                 output_loading_info=True,
             )
-            loaded = [other.from_pretrained(directory, local_files_only=True) for other in others]
+            loaded = [
+                other.from_pretrained(directory, local_files_only=True, trust_remote_code=False) for other in others
+            ]
     except Exception as error:  # transformers passes on whatever its parts raise
-        raise cannot_load(directory, error) from error
+        raise cannot_load(directory, error, mend=mend) from error
     if report["missing_keys"]:
-        raise UsageError(f"{directory} lacks weights, {sorted(report['missing_keys'])[0]!r} among them: train again")
-    run.check_outputs(model.config.num_labels, model.config.id2label)
-    try:
-        take_out_silenced(model)
-    except ValueError as error:
-        raise UsageError(f"{directory}: {error}: train again") from None
+        raise UsageError(f"{directory} lacks weights, {sorted(report['missing_keys'])[0]!r} among them: {mend}")
     return [model.eval(), *loaded]
 
 
-def cannot_load(directory: Path, error: Exception) -> UsageError:
+def cannot_load(directory: Path, error: Exception, *, mend: str = "train again") -> UsageError:
     """What to raise for a model that cannot be loaded."""
-    return UsageError(f"{directory} cannot be loaded ({first_line(error)}): train again")
+    return UsageError(f"{directory} cannot be loaded ({first_line(error)}): {mend}")

@@ -8,36 +8,43 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any, TypeAlias  # JSON values
+from typing import Any  # JSON values
 
 from google.protobuf import json_format
 
-from explicate.v1 import bundle_pb2
-from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
-from explicate_bundle.draft import draft_checks, draft_manifest, kind_of_run, named_base
-from explicate_bundle.input_kind import ModelKind
+from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.kinds.kind import Check
-from explicate_bundle.model_inputs import ModelInput
 from explicate_bundle.objective import OBJECTIVES
+from explicate_export.described import DescribedModel, HeldOut, HeldOutInput
 from explicate_export.errors import UsageError, first_line
-from explicate_export.objectives import EXPORT_OBJECTIVES, ExportObjective
+from explicate_export.parity import Origin
 
 RUN_NAME = "run.json"
 HELD_OUT_NAME = "held_out.jsonl"
 UNFINISHED = "the run is not complete, so let `explicate train` finish or train again"
 
-HeldOutInput: TypeAlias = ModelInput | Path
-"""An input, or the file that it is read from when it is compared."""
+
+def trained(record: TrainingRun) -> Origin:
+    """How sentences tell of a model of a run."""
+    return Origin(
+        inputs="held-out",
+        library="torch",
+        original="training's own model",
+        encoder="training",
+        answers="those that training wrote into held_out.jsonl",
+        difference="the inputs are encoded otherwise than in training, or files of the run have changed since",
+        metrics_of="the held-out test split",
+        no_verdict="The run does not say how the model compares with others.",
+        reproduction=f"Train with the run's `config.toml` (seed {record.seed}) on the data above, then export the run:",
+        commands=("explicate train config.toml", "explicate export RUN --repository DIR"),
+    )
 
 
-@dataclass(frozen=True)
-class FinishedRun:
-    """A finished training run."""
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun(DescribedModel):
+    """A finished training run: run.json, metrics.json's key "test", data.json, and the folder that they are in."""
 
     directory: Path
-    record: TrainingRun  # run.json
-    test_metrics: Mapping[str, Any]  # of metrics.json, key "test"
-    data_report: Mapping[str, Any]  # data.json
 
     @property
     def file(self) -> Path:
@@ -48,42 +55,6 @@ class FinishedRun:
     def model_directory(self) -> Path:
         """The folder with the model's config and weights."""
         return self.directory / "model"
-
-    @property
-    def kind(self) -> ModelKind:
-        """What the model reads and predicts."""
-        kind = kind_of_run(self.record)
-        assert kind is not None
-        return kind
-
-    @property
-    def objective(self) -> ExportObjective:
-        """What the model predicts, for the export."""
-        return EXPORT_OBJECTIVES[self.record.objective]
-
-    @property
-    def outputs(self) -> int:
-        """How many outputs the model has."""
-        return self.kind.predicts.outputs(len(self.record.labels))
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """By output; empty for a regression."""
-        return tuple(self.record.labels)
-
-    @property
-    def target_scale(self) -> TargetScale | None:
-        """What takes the model's answers to the unit of its target; None if they are in it, or are logits."""
-        return self.record.target_scale if self.record.HasField("target_scale") else None
-
-    @property
-    def base_model(self) -> str:
-        """What was fine-tuned."""
-        return named_base(self.record)
-
-    def manifest(self) -> bundle_pb2.Bundle:
-        """What a bundle says of the model before anything is measured: kind, labels or target, schema, base model."""
-        return draft_manifest(self.record, self.kind)
 
     def check_outputs(self, outputs: int, names: Mapping[int, str] | None = None) -> None:
         """Raises UsageError if the model has another number of outputs than the record, or orders them otherwise."""
@@ -113,10 +84,17 @@ def read_run(directory: Path) -> FinishedRun:
     test_metrics = _read_object(metrics).get("test")
     if not isinstance(test_metrics, dict):
         raise UsageError(f"{metrics}: 'test' is missing or not an object: {UNFINISHED}")
-    run = FinishedRun(directory, record, test_metrics, _read_object(directory / "data.json"))
-    for holds, otherwise in draft_checks(record, run.kind):
-        if not holds:
-            raise UsageError(f"{path} describes a model that no server takes ({otherwise}): train again")
+    data_report = _read_object(directory / "data.json")
+    run = FinishedRun(
+        record=record,
+        origin=trained(record),
+        test_metrics=test_metrics,
+        data_report=data_report,
+        directory=directory,
+    )
+    problem = run.draft_problem()
+    if problem is not None:
+        raise UsageError(f"{path} describes a model that no server takes ({problem}): train again")
     return run
 
 
@@ -143,15 +121,6 @@ def check_files(directory: Path, names: Sequence[str]) -> None:
     for name in names:
         if not (directory / name).is_file():
             raise UsageError(f"{directory / name} is missing: {UNFINISHED}")
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """An input that the model was not trained on."""
-
-    value: HeldOutInput
-    outputs: Sequence[float]  # what the model answered in training, as the graph must
-    target: float | None  # of a regression
 
 
 def read_held_out(run: FinishedRun, read: Callable[[Mapping[str, Any]], HeldOutInput | None]) -> list[HeldOut]:

@@ -1,7 +1,6 @@
 """The command ``explicate serve``; ``explicate token`` comes along."""
 
 import argparse
-import asyncio
 import logging
 
 # No imports beyond the standard library here; settings.py imports nothing else either.
@@ -80,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         # The fits are small; BLAS threads would only take cores from the model, and sums would depend on their number.
         with threadpool_limits(limits=1, user_api="blas"):
+            import asyncio
+
             return asyncio.run(serve(settings))
     except StartError as error:
         _write_log()
@@ -97,6 +98,8 @@ def _run_processes(settings: Settings) -> int:
     configure(settings.log_format)
     logging.getLogger("explicate_server").info("settings: %s; the others as in --help", settings.chosen())
     try:
+        import asyncio
+
         return asyncio.run(supervise(settings))
     except UnusableSetting as error:
         _write_log()

@@ -14,8 +14,9 @@ One subclass per thing a caller can do about it; ``rpc/error_catalogue.py`` give
     └── ModelFault            the model itself failed on this input
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 
 # The answer to a request with a thousand bad fields names only the first ones.
 MOST_VIOLATIONS_TOLD = 8
@@ -23,10 +24,18 @@ MOST_VIOLATIONS_TOLD = 8
 
 @dataclass(frozen=True)
 class Violation:
-    """One bad field: its path in the request, such as ``inputs[3].text``, and what to do about it."""
+    """One bad field: its path in the request, such as ``inputs[3].text``, and what to do about it.
+
+    ``advice`` gives more of the description; it is asked only of those that are told, as it may take longer.
+    """
 
     field: str
     description: str
+    advice: Callable[[], str] | None = dataclass_field(default=None, compare=False)
+
+    def told(self) -> "Violation":
+        """The same with its advice in the description."""
+        return self if self.advice is None else Violation(self.field, self.description + self.advice())
 
 
 class ServerError(Exception):
@@ -43,8 +52,9 @@ class InvalidRequest(ServerError):
     """Fields of the request are wrong."""
 
     def __init__(self, violations: Sequence[Violation], *, reason: str = "INVALID_FIELD") -> None:
-        super().__init__(reason, "; ".join(f"{v.field}: {v.description}" for v in violations[:MOST_VIOLATIONS_TOLD]))
-        self.violations = tuple(violations)
+        told = [violation.told() for violation in violations[:MOST_VIOLATIONS_TOLD]]
+        super().__init__(reason, "; ".join(f"{v.field}: {v.description}" for v in told))
+        self.violations = (*told, *violations[MOST_VIOLATIONS_TOLD:])
 
 
 class AccessDenied(ServerError):

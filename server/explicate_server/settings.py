@@ -75,7 +75,7 @@ class Settings:
     )
     max_message_bytes: int = _setting(16 << 20, "largest request or answer", minimum=1024, maximum=_C_INT)
     max_inputs: int = _setting(1024, "inputs in one Predict", minimum=1)
-    max_explained_rows: int = _setting(1024, "rows in one ExplainTable", minimum=1)
+    max_explained_rows: int = _setting(1024, "rows explained in one call", minimum=1)
     max_text_bytes: int = _setting(64 << 10, "UTF-8 bytes of one text", minimum=1)
     max_image_bytes: int = _setting(8 << 20, "bytes of one image file", minimum=64)
     max_image_pixels: int = _setting(32_000_000, "pixels of one image, as its file declares them", minimum=1)

@@ -1,8 +1,10 @@
-"""`explicate evaluate`: the command line of this package."""
+"""`explicate evaluate`, and with `check_command` the command line of this package."""
 
 import argparse
 import sys
 from pathlib import Path
+
+from explicate_standards import check_command
 
 _DESCRIPTION = """\
 Measure how well a bundle's model can be explained, on held-out inputs, as a server explains it: whether it is right
@@ -28,7 +30,7 @@ examples:
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the subcommand; imports nothing heavy."""
+    """Adds the subcommands; imports nothing heavy."""
     parser = subparsers.add_parser(
         "evaluate",
         help="measure how well a bundle's model can be explained",
@@ -46,6 +48,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--metrics", metavar="IDS", help="only these, with commas between them (default: all)")
     parser.add_argument("--json", action="store_true", help="one JSON object, with the figures of each input")
     parser.set_defaults(run=run, extra="standards")
+    check_command.register(subparsers)
 
 
 def run(arguments: argparse.Namespace) -> int:

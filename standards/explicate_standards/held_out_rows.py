@@ -145,6 +145,15 @@ def _index(given: object, model: EvaluatedModel) -> int:
     raise UsageError(f"its label is {told}, and the model has {known}")
 
 
+def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON objects of a file with one a line, each with the number of its line.
+
+    Raises:
+        UsageError: the file cannot be read, or names the line that is not an object.
+    """
+    return _lines(path, _content(path))
+
+
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()

@@ -24,10 +24,10 @@ def measure(
     metrics: Sequence[Metric],
     *,
     say: Say,
-    stream: TextIO = sys.stderr,
+    stream: TextIO | None = None,
     folder: Path | None = None,
 ) -> Evaluation:
-    """Measure a model; `say` gets lines, and a bar is drawn on `stream` where that is a terminal.
+    """Measure a model; `say` gets lines, and a bar is drawn on `stream`, or stderr, where that is a terminal.
 
     Raises:
         UsageError: see `evaluate`.
@@ -39,7 +39,7 @@ def measure(
     done = done_already(model, rows, planned, folder=folder)
     say(planned.sentence(what, done))
     say("if it is interrupted, the same command goes on where it was")
-    progress = Progress(what, done, say, stream)
+    progress = Progress(what, done, say, stream or sys.stderr)
     try:
         return evaluate(model, rows, planned, told=progress.told, folder=folder)
     finally:

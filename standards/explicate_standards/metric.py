@@ -109,6 +109,11 @@ class Metric:
     lacks: Callable[["EvaluatedModel"], str] = _nothing_missing
     undefined: str = "it is not defined on any of these inputs"
 
+    @property
+    def figure_names(self) -> tuple[str, ...]:
+        """Of its statistics, the main one first, such as "additive_r2.median"."""
+        return tuple(f"{self.id}.{one.name}" if one.name else self.id for one in self.statistics)
+
 
 def said(told: Told, name: str = "", decimals: int = 2) -> str:
     """A figure with its interval, as sentences have it, such as "0.84 [0.81, 0.87]"; a dash where it is not known."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any  # JSON values
 
-from explicate.cli import tables
 from explicate.v1 import bundle_pb2
+from explicate.views import tables
 from explicate_standards.evaluation import Evaluation, MetricResult, described
 from explicate_standards.metric import Figure
 

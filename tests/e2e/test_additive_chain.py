@@ -16,7 +16,7 @@ from explicate_bundle.bundle import VerifiedBundle, check_bundle
 from explicate_bundle.columns import TableColumns
 from explicate_export.errors import ParityError
 from explicate_export.export import ExportOptions, export_run
-from explicate_server.modalities.table_claims import CONTRIBUTIONS, TableGraph, checked_graph, grid_of
+from explicate_server.modalities.table_claims import CONTRIBUTIONS, checked_graph, grid_of
 from explicate_server.runtime.graph_outputs import GraphOutputs
 from explicate_training.config.config_file import parse_config
 from explicate_training.table.forms.additive_network import AdditiveNetwork
@@ -149,7 +149,7 @@ async def test_an_additive_model_is_trained_exported_served_and_explained(custom
 def test_monotone_columns_are_monotone_on_the_graph_wherever_they_are_asked(customers: Customers, name: str) -> None:
     found = customers.bundle(name)
     columns = TableColumns(found.manifest.tabular)
-    graph = TableGraph(checked_graph(found), columns)
+    graph = checked_graph(found, columns)
     golden = np.stack([columns.row_of(value.cells) for value in found.golden().inputs])
     for column, sign in (("income", 1), ("price", -1)):
         place = columns.by_name[column].place

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 import explicate
-from explicate.cli import explanation_text
 from explicate.v1 import bundle_pb2
+from explicate.views import explanation_text
 from explicate.views.canvas import canvas, upright
 from explicate.views.html import fragment
 from explicate_bundle.images import read_image

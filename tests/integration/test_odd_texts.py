@@ -73,15 +73,18 @@ async def test_words_of_scripts_without_spaces_are_said_to_be_tokens(
     assert [list(each.unspaced_scripts) for each in (explained, *streamed)] == [scripts] * (len(streamed) + 1)
 
 
-async def test_a_text_longer_than_the_model_reads_says_so(tiny_repository: Path) -> None:
+@pytest.mark.parametrize("unit", [TEXT, "good 👍🏽 tea 𝄞"])
+async def test_a_text_longer_than_the_model_reads_says_so(tiny_repository: Path, unit: str) -> None:
     async with running_server(tiny_repository) as running:
-        text = " ".join([TEXT] * 20)
+        text = " ".join([unit] * 60)
         answer = (await running.inference.Explain(explain_request(text, max_evaluations=64))).result
     usage = answer.prediction.text_usage
     assert usage.truncated
     assert usage.tokens_used == 128 < usage.tokens
     last = answer.explanation.features[-1].text.spans[0].end
     assert last == usage.characters_used < len(text)
+    seen = text.encode("utf-16-le")[: 2 * usage.utf16_used].decode("utf-16-le")
+    assert seen == text[: usage.characters_used]
 
 
 async def test_more_work_than_memory_allows_is_refused_by_field(tiny_repository: Path) -> None:

@@ -167,7 +167,7 @@ async def test_names_that_could_be_paths_are_no_names(tiny_repository: Any, name
                     await call(request)
                 assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
                 assert (caught.value.details() or "").endswith(
-                    f"{path}: is not a {_KINDS[path]}; ListModels gives them"
+                    f"{path}: is not a {_KINDS[path]}; `explicate models list` gives them"
                 )
         get_model = running.channel.unary_unary("/explicate.v1.ModelService/GetModel")
         with pytest.raises(grpc.aio.AioRpcError) as caught:

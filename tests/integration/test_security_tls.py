@@ -48,6 +48,26 @@ async def test_a_server_is_asked_at_one_name_and_certified_by_another(tiny_repos
         assert not await answers(running.target, explicate.Tls(ca=authority.cert, server_name="others.internal"))
 
 
+async def test_a_handshake_that_fails_says_what_to_do(tiny_repository: Path, tmp_path: Path) -> None:
+    authority, other = Authority(tmp_path), Authority(tmp_path, "other")
+    issued = authority.issue("server", hosts=["models.internal"])
+
+    async def refusal(target: str, tls: explicate.Tls | bool) -> str:
+        async with explicate.AsyncClient(target, tls=tls, timeout_s=5) as client:
+            with pytest.raises(explicate.Unavailable) as caught:
+                await client.list_models()
+            return str(caught.value)
+
+    async with running_server(tiny_repository, tls_cert=issued.cert, tls_key=issued.key) as running:
+        for name in (None, "others.internal"):
+            message = await refusal(running.target, explicate.Tls(ca=authority.cert, server_name=name))
+            assert message.startswith(f"the certificate of the server at {running.target} is for another name")
+        for stranger in (explicate.Tls(ca=other.cert, server_name="models.internal"), True):
+            assert "is not trusted" in await refusal(running.target, stranger)
+    async with running_server(tiny_repository) as plain:
+        assert "does not speak TLS" in await refusal(plain.target, explicate.Tls(ca=authority.cert))
+
+
 async def test_an_expired_certificate_is_not_trusted(tiny_repository: Path, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     async with running_server(tiny_repository, **tls_settings(authority, expired=True)) as running:

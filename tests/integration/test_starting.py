@@ -126,10 +126,14 @@ async def test_no_more_than_was_asked_for_are_loaded_at_once_and_the_others_say_
         first = min(gate.loading)
         await until(lambda: running.server.registry.find(last, version=1).code == "WAITS")
         async with explicate.AsyncClient(running.target) as client:
-            waiting = (await client.get_model(last)).status
+            waiting = (await client.get_model(last, version=1)).status
             assert waiting.state == "available"
             assert "--max-loads" in (waiting.reason or "")
-            assert (await client.get_model(first)).status.state == "loading"
+            assert (await client.get_model(first, version=1)).status.state == "loading"
+        stub: Any = model_services.ModelServiceStub(running.channel)
+        for name in (first, last):  # what describes no version in particular is for programs, which need its columns
+            code, reason, wait_ms = await refusal(stub.GetModel(models.GetModelRequest(model=name)))
+            assert (code, reason, wait_ms > 0) == (grpc.StatusCode.UNAVAILABLE, "STARTING", True)
         metrics = generate_latest(running.server.metrics.registry).decode()
         line = f'explicate_model_state{{model="{last}",reason="WAITS",state="available",version="1"}} 1.0'
         assert line in metrics.splitlines()

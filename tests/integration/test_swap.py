@@ -269,9 +269,11 @@ async def test_a_bad_field_is_named(tiny_repository: Path, call: Any, path: str)
 
 async def test_what_does_not_exist_is_not_found(repository: Path) -> None:
     async with running_server(repository) as running, explicate.AsyncClient(running.target) as client:
-        with pytest.raises(explicate.NotFound, match="no model 'nobody'"):
+        with pytest.raises(explicate.NotFound, match="no such model: 'nobody'"):
             await client.load_model("nobody")
-        with pytest.raises(explicate.NotFound, match="version 'tiny/7'"):
+        with pytest.raises(explicate.NotFound, match=r"'tinny'; did you mean tiny\?"):
+            await client.load_model("tinny")
+        with pytest.raises(explicate.NotFound, match=r"such version: 'tiny/7'; it has 1, 2$"):
             await client.activate_version("tiny", 7)
         with pytest.raises(explicate.NotFound, match="tiny@canary"):
             await client.set_traffic("tiny", canary_share=0.5)

@@ -134,6 +134,8 @@ async def test_pairs_are_answered_as_in_torch_alone_in_a_batch_and_in_any_order(
     assert usages[4].characters_used == len("cheap")
     assert 0 < usages[5].characters_used < len(PAIRS[5][0])
     assert 0 < usages[5].pair_characters_used < len(PAIRS[5][1])
+    for usage in usages:  # no character of theirs takes two units of UTF-16
+        assert (usage.utf16_used, usage.pair_utf16_used) == (usage.characters_used, usage.pair_characters_used)
 
 
 async def test_a_number_comes_in_its_own_unit(folder: Path, repository: Path) -> None:

@@ -14,7 +14,7 @@ from unittest import mock
 
 # What would change how a command prints.
 _PRINTING = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
-_OF_USERS = ("FORCE_COLOR", "LINES", "EXPLICATE_SERVER", "EXPLICATE_TOKEN")
+_OF_USERS = ("FORCE_COLOR", "LINES", "EXPLICATE_SERVER", "EXPLICATE_TOKEN", "EXPLICATE_CONTEXT", "EXPLICATE_MODEL")
 # One thread and nothing kept between calls: an answer does not depend on the calls before it.
 _SERVER_FLAGS = (
     *("--listen", "127.0.0.1:0", "--device", "cpu", "--threads", "1", "--runtime", "onnxruntime"),

@@ -111,7 +111,7 @@ class InExport:
     output_name = "logits"
     per_output = "class"
 
-    def scale(self, record: TrainingRun, targets: Sequence[float]) -> Scale:
+    def scale(self, record: TrainingRun, targets: Sequence[float], *, spread_of: str) -> Scale:
         return LOGITS
 
     def summary(self, record: TrainingRun, words: InputWords) -> str:

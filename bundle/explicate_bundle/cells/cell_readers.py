@@ -18,6 +18,7 @@ from explicate_bundle.model_inputs import CellValue
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 BOOLEAN_WORDS = {**dict.fromkeys(("true", "yes", "1"), "true"), **dict.fromkeys(("false", "no", "0"), "false")}
 """What the words of a boolean column mean, in lower case."""
+SAY_MISSING = "give a missing cell (None in Python, null in JSON, Cell.missing in other languages)"
 
 _CATEGORIES_NAMED = 8
 _SHOWN_CHARACTERS = 40
@@ -192,7 +193,7 @@ def cell_reader(column: bundle_pb2.ColumnSchema, missing_words: Iterable[str] = 
 def number_problem(value: float) -> str | None:
     """What is wrong with a number, in words that follow its column; None when nothing is."""
     if value != value:
-        return "is NaN; say that a value is missing with missing = true"
+        return f"is NaN; where there is no value, {SAY_MISSING}"
     if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
         return f"is {value:g}; the model reads numbers from {-LARGEST_NUMBER:.4g} to {LARGEST_NUMBER:.4g}"
     return None

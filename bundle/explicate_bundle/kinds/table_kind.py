@@ -12,15 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
+from explicate.v1.bundle_pb2 import TreeSums
 from explicate_bundle.cells.date_notation import DateNotation
 from explicate_bundle.cells.number_notation import NumberNotation
 from explicate_bundle.columns import NUMERIC_TYPES, TableColumns, TableRows
 from explicate_bundle.errors import BundleError
+from explicate_bundle.files.tree_arrays import TreeArrays, read_trees
 from explicate_bundle.kinds.kind import Arrays, Check
 from explicate_bundle.model_inputs import ModelInput, TabularInput
 from explicate_bundle.objective import OBJECTIVES
 from explicate_bundle.table_arrays import read_background, read_lime_statistics
-from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
+from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME, TREES_NAME
 
 _MAX_COLUMNS = 10_000
 _MAX_BACKGROUND_ROWS = 1024
@@ -40,8 +42,10 @@ class TableKind:
     has_segments = False
 
     def files(self, manifest: bundle_pb2.Bundle) -> Sequence[str]:
-        """The background, and what lime draws rows from if the bundle has it."""
-        return [BACKGROUND_NAME, LIME_NAME] if manifest.tabular.lime_statistics else [BACKGROUND_NAME]
+        """The background, and what lime draws rows from and the trees if the bundle has them."""
+        tabular = manifest.tabular
+        more = {LIME_NAME: tabular.lime_statistics, TREES_NAME: tells_trees(tabular)}
+        return [BACKGROUND_NAME, *(name for name, there in more.items() if there)]
 
     def checks(self, manifest: bundle_pb2.Bundle) -> Iterator[Check]:
         """What must hold of the columns."""
@@ -62,6 +66,7 @@ class TableKind:
         read_background(folder / BACKGROUND_NAME, manifest.tabular)
         if manifest.tabular.lime_statistics:
             read_lime_statistics(folder / LIME_NAME, manifest.tabular)
+        read_trees_of(folder, manifest)
 
     def pack(self, inputs: Sequence[ModelInput], manifest: bundle_pb2.Bundle) -> dict[str, NDArray[Any]]:
         """Numbers and codes; both are exact, for the values of golden rows were numbers and codes."""
@@ -81,11 +86,42 @@ class TableKind:
         return columns.inputs_of(rows)
 
 
+def tells_trees(schema: bundle_pb2.TabularSchema) -> bool:
+    """Whether the outputs are a sum of trees, which trees.npz holds."""
+    return schema.HasField("trees") and not schema.trees.missing
+
+
+def told_by(schema: bundle_pb2.TabularSchema) -> set[str]:
+    """What a model tells of itself, so that explanations need not ask for coalitions."""
+    return {
+        name for name, there in {"contributions": schema.contributions, "trees": tells_trees(schema)}.items() if there
+    }
+
+
+def read_trees_of(folder: Path, manifest: bundle_pb2.Bundle) -> TreeArrays | None:
+    """The trees that the outputs are a sum of; None of a model that has none, or cannot tell them.
+
+    Raises:
+        BundleError: they are not in the format.
+    """
+    schema = manifest.tabular
+    if not tells_trees(schema):
+        return None
+    outputs, players = len(manifest.class_labels) or 1, len(TableColumns(schema).players)
+    return read_trees(folder / TREES_NAME, schema.trees, players=players, outputs=outputs)
+
+
 def _form_checks(manifest: bundle_pb2.Bundle) -> Iterator[Check]:
     tabular = manifest.tabular
     yield tabular.form in bundle_pb2.TabularForm.values(), f"tabular.form {tabular.form} is not known"
     additive = tabular.form == bundle_pb2.TABULAR_FORM_ADDITIVE
     yield additive or not tabular.contributions, "tabular.contributions without tabular.form TABULAR_FORM_ADDITIVE"
+    alone = not (tabular.contributions and tells_trees(tabular))
+    yield alone, "tabular.contributions and tabular.trees, of which only one can be"
+    untold = TreeSums(missing=tabular.trees.missing)
+    yield not tabular.trees.missing or tabular.trees == untold, "tabular.trees says what is missing and what is there"
+    regression = not any(one.number == manifest.objective and one.least_labels for one in OBJECTIVES.values())
+    yield not (tabular.trees.probabilities and regression), "tabular.trees has probabilities of a regression"
     for column in tabular.columns:
         if not column.HasField("monotone"):
             continue

@@ -25,72 +25,71 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from explicate._wire.channel import Tls
-from explicate.errors import (
-    Aborted,
-    Cancelled,
-    DeadlineExceeded,
-    ExplicateError,
-    FailedPrecondition,
-    InternalError,
-    InvalidArgument,
-    MessageTooLarge,
-    NotFound,
-    Overloaded,
-    PermissionDenied,
-    ServerError,
-    Unauthenticated,
-    Unavailable,
-    UsageError,
-)
-from explicate.inputs import Image, TextPair
-from explicate.model_info import (
-    Column,
-    Interpretability,
-    InterpretabilityFigure,
-    InterpretabilityMetric,
-    ModelChanges,
-    ModelDescription,
-    ModelLabel,
-    ModelStatus,
-    ModelVariant,
-    Rival,
-    RuntimeTrial,
-    ServingLimits,
-    ShadowReport,
-    Switched,
-    Traffic,
-    Verdict,
-)
-from explicate.options import ALL, Contrast, ExplainOptions
-from explicate.results import (
-    Attribution,
-    ClassScore,
-    Contribution,
-    ExplainResult,
-    Explanation,
-    Faithfulness,
-    Feature,
-    ImageSegment,
-    ImageUsage,
-    ModelVersion,
-    PackedResult,
-    Prediction,
-    PredictResult,
-    Quality,
-    ResolvedOptions,
-    SegmentMap,
-    Span,
-    TextUsage,
-    Timing,
-)
-from explicate.table_results import TableAttribution, TableFeature, TableQuality, TableResult
-
 if TYPE_CHECKING:
+    from explicate._wire.channel import Tls
     from explicate.async_client import AsyncClient
     from explicate.bulk.many import Outcome
     from explicate.client import Client
+    from explicate.errors import (
+        Aborted,
+        Cancelled,
+        DeadlineExceeded,
+        ExplicateError,
+        FailedPrecondition,
+        InternalError,
+        InvalidArgument,
+        MessageTooLarge,
+        NotFound,
+        Overloaded,
+        PermissionDenied,
+        ServerError,
+        Unauthenticated,
+        Unavailable,
+        UsageError,
+    )
+    from explicate.inputs import Image, TextPair
+    from explicate.model_info import (
+        Column,
+        Interpretability,
+        InterpretabilityFigure,
+        InterpretabilityMetric,
+        ModelChanges,
+        ModelDescription,
+        ModelLabel,
+        ModelStatus,
+        ModelVariant,
+        Rival,
+        RuntimeTrial,
+        ServingLimits,
+        ShadowReport,
+        Switched,
+        Traffic,
+        Verdict,
+    )
+    from explicate.options import ALL, CallOptions, ClientOptions, Contrast, ExplainOptions
+    from explicate.results import (
+        Attribution,
+        ClassScore,
+        Contribution,
+        ExplainResult,
+        Explanation,
+        Faithfulness,
+        Feature,
+        ImageSegment,
+        ImageUsage,
+        ModelVersion,
+        PackedResult,
+        Prediction,
+        PredictResult,
+        Quality,
+        ResolvedOptions,
+        SegmentMap,
+        Span,
+        TextUsage,
+        Timing,
+    )
     from explicate.scoring.batch_score import score
+    from explicate.table_results import TableAttribution, TableFeature, TableQuality, TableResult
     from explicate.views.shap import rows_to_shap
 
 __all__ = [
@@ -98,9 +97,11 @@ __all__ = [
     "Aborted",
     "AsyncClient",
     "Attribution",
+    "CallOptions",
     "Cancelled",
     "ClassScore",
     "Client",
+    "ClientOptions",
     "Column",
     "Contrast",
     "Contribution",
@@ -161,17 +162,28 @@ __all__ = [
     "score",
 ]
 
-# Loaded at first use: they bring gRPC and protobuf, which the offline tools do without, or what has its own extra.
-_LAZY = {
-    "Outcome": "explicate.bulk.many",
-    "Client": "explicate.client",
-    "AsyncClient": "explicate.async_client",
-    "rows_to_shap": "explicate.views.shap",
-    "score": "explicate.scoring.batch_score",
+# Where the names above are. Everything is loaded at first use: classes by the dozen would be a third of what a health
+# probe costs, and gRPC and protobuf are not needed by the offline tools.
+_HOMES = ("errors", "options", "inputs", "_wire.channel", "model_info", "results", "table_results")
+_OF_THEIR_OWN = {
+    "Outcome": "bulk.many",
+    "Client": "client",
+    "AsyncClient": "async_client",
+    "rows_to_shap": "views.shap",
+    "score": "scoring.batch_score",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name in _LAZY:
-        return globals().setdefault(name, getattr(importlib.import_module(_LAZY[name]), name))
+    if name in _HOMES:  # `explicate.errors.NotFound` after `import explicate`
+        return importlib.import_module(f"explicate.{name}")
+    if name in __all__:
+        for home in [_OF_THEIR_OWN[name]] if name in _OF_THEIR_OWN else _HOMES:
+            module = importlib.import_module(f"explicate.{home}")
+            if hasattr(module, name):
+                return globals().setdefault(name, getattr(module, name))
     raise AttributeError(f"module 'explicate' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *(home for home in _HOMES if "." not in home)})

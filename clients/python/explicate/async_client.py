@@ -8,31 +8,25 @@ from contextlib import aclosing
 from typing import Literal, Self, TypeVar, Unpack
 
 import grpc
-import grpc.aio
 
 from explicate._wire import calls
-from explicate._wire.calls import Call, Connection
+from explicate._wire.calls import Call
 from explicate._wire.channel import (
-    DEFAULT_TARGET,
-    DEFAULT_TIMEOUT_S,
     POLL_INTERVAL_S,
     ReadyWait,
-    Tls,
     call_timeout,
-    channel_credentials,
-    channel_options,
     slow_s,
-    token_metadata,
 )
 from explicate._wire.encoding import TableColumns
-from explicate._wire.retries import Retries
+from explicate._wire.reach import AIO, Connection
 from explicate._wire.rpc_errors import from_rpc_error
 from explicate._wire.table_calls import TABLES_IN_FLIGHT, TableCalls
 from explicate.bulk.in_flight import MOST, InFlight, Turns
 from explicate.bulk.many import Inputs, Outcome, ask_many
+from explicate.client_setup import ClientSetup
 from explicate.inputs import Input
 from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic
-from explicate.options import ExplainOptions, Priority
+from explicate.options import CallOptions, ExplainCallOptions
 from explicate.results import ExplainResult, PackedResult, PredictResult
 from explicate.table_results import TableResult
 
@@ -40,7 +34,7 @@ _Input = TypeVar("_Input")
 _Answer = TypeVar("_Answer")
 
 
-class AsyncClient:
+class AsyncClient(ClientSetup):
     """Asks one Explicate server from asyncio; use it in an `async with` statement, or await `close`.
 
     target: "host:port", or any gRPC name such as "dns:///models.internal:8500", whose addresses share the calls.
@@ -49,6 +43,8 @@ class AsyncClient:
     credentials: a gRPC channel's own, in place of `tls`.
     token: goes along with every call; not sent to another machine unencrypted unless `allow_plain_token` says so.
     affinity: send a digest of the input with explanations: deploy/envoy then brings those of one input to one server.
+    channel_options: of gRPC, by name, such as {"grpc.keepalive_time_ms": 60000}; they replace ours of the same name.
+    interceptors: of grpc.aio, the first one outermost.
 
     A call that changes nothing is asked again while the server is away: within its timeout if the server has answered
     before, else four times within a second; and elsewhere, if one of several addresses has no room for it.
@@ -56,25 +52,9 @@ class AsyncClient:
     It may be made outside an event loop and used in several: each has a connection of its own.
     """
 
-    def __init__(
-        self,
-        target: str = DEFAULT_TARGET,
-        *,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        tls: Tls | bool = False,
-        credentials: grpc.ChannelCredentials | None = None,
-        token: str | None = None,
-        allow_plain_token: bool = False,
-        affinity: bool = False,
-    ) -> None:
-        self.target = target
-        self._affinity = affinity
-        self.timeout_s = timeout_s
-        self._credentials = credentials or channel_credentials(tls)
-        self._options = channel_options(target, tls)
-        self._retries = Retries(target)
-        encrypted = self._credentials is not None
-        self._metadata = token_metadata(token, target, encrypted=encrypted, allow_plain=allow_plain_token)
+    _flavour = AIO
+
+    def _open(self) -> None:
         # Made at the first call in each event loop: an aio channel works in the loop that made it only.
         self._connections: dict[asyncio.AbstractEventLoop, Connection] = {}
 
@@ -85,111 +65,71 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection; calls under way are cancelled."""
-        await self._connection.channel.close()
+        """Close the connection; calls under way are cancelled. One made by `with_options` leaves it open."""
+        if not self._is_copy:
+            await self._connection.channel.close()
 
     async def predict(
         self,
-        model: str,
-        inputs: Sequence[Input],
-        *,
-        version: int | None = None,
-        label: str | None = None,
-        priority: Priority | None = None,
-        request_id: str | None = None,
-        timeout_s: float | None = None,
+        model: str | Sequence[Input] | None = None,
+        inputs: Sequence[Input] | None = None,
+        **how: Unpack[CallOptions],
     ) -> PredictResult:
         """Score inputs, in order, by the live version of `model`, or the `version` or `label` given.
 
+        `model` is left out of this and the calls below by a client that has one, see `with_options`.
+
         inputs: values of `explicate.inputs.Input`, all of the kind that the model reads.
-        priority: "interactive" (default), or "bulk" for batch work, which lets interactive requests go first.
-        request_id: what the server's log, traces and audit call this request; 1 to 64 of letters, digits and ._:-
+        how: the keywords of `explicate.CallOptions`: version, label, priority, request_id, timeout_s.
         """
-        return await self._ask(
-            calls.predict(model, inputs, version=version, label=label, priority=priority, request_id=request_id),
-            timeout_s,
-        )
+        asked = self._defaults.asked("predict", model, inputs, how)
+        return await self._ask(calls.predict(asked.model, asked.value, **asked.how), asked.timeout_s)
 
     async def predict_table(
-        self,
-        model: str,
-        columns: TableColumns,
-        *,
-        version: int | None = None,
-        label: str | None = None,
-        priority: Priority | None = None,
-        request_id: str | None = None,
-        timeout_s: float | None = None,
+        self, model: str | TableColumns | None = None, columns: TableColumns | None = None, **how: Unpack[CallOptions]
     ) -> PackedResult:
         """Score the rows of a table in packed form, which is less to send and to convert than with `predict`.
 
         columns: from every column's name to its values, or a DataFrame; None and NaN are missing.
         """
-        call = calls.predict_table(
-            model, columns, version=version, label=label, priority=priority, request_id=request_id
-        )
-        return await self._ask(call, timeout_s)
+        asked = self._defaults.asked("predict_table", model, columns, how)
+        return await self._ask(calls.predict_table(asked.model, asked.value, **asked.how), asked.timeout_s)
 
     async def explain(
-        self,
-        model: str,
-        value: Input,
-        *,
-        version: int | None = None,
-        label: str | None = None,
-        priority: Priority | None = None,
-        request_id: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[ExplainOptions],
+        self, model: Input | None = None, value: Input | None = None, **options: Unpack[ExplainCallOptions]
     ) -> ExplainResult:
         """Predict one input and say what each word, column or segment of it adds.
 
-        The options are those of `explicate.ExplainOptions`.
+        The options are those of `explicate.ExplainOptions` and of `explicate.CallOptions`.
 
         When the time runs out, the answer is the best estimate so far, with `stop_reason` "deadline".
         """
-        call = calls.explain(
-            model, value, options, version=version, label=label, priority=priority, request_id=request_id
-        )
-        return await self._ask(call, timeout_s)
+        asked = self._defaults.asked("explain", model, value, options)
+        return await self._ask(calls.explain(asked.model, asked.value, asked.options, **asked.how), asked.timeout_s)
 
     def stream_explain(
-        self,
-        model: str,
-        value: Input,
-        *,
-        version: int | None = None,
-        label: str | None = None,
-        priority: Priority | None = None,
-        request_id: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[ExplainOptions],
+        self, model: Input | None = None, value: Input | None = None, **options: Unpack[ExplainCallOptions]
     ) -> AsyncGenerator[ExplainResult]:
         """Like `explain`, with estimates that get better while they come; the last one has `final` set.
 
         Closing the generator (`aclose`, or `contextlib.aclosing` around the loop) cancels the call, and the server
         stops working on it.
         """
-        call = calls.explain(
-            model, value, options, version=version, label=label, priority=priority, request_id=request_id, stream=True
-        )
-        return self._stream(call, timeout_s)
+        asked = self._defaults.asked("stream_explain", model, value, options)
+        call = calls.explain(asked.model, asked.value, asked.options, **asked.how, stream=True)
+        return self._stream(call, asked.timeout_s)
 
     def explain_many(
         self,
-        model: str,
-        inputs: Inputs[Input],
+        model: str | Inputs[Input] | None = None,
+        inputs: Inputs[Input] | None = None,
         *,
         in_flight: int | Literal["auto"] = "auto",
         most_in_flight: int = MOST,
         rate: float | None = None,
         patience_s: float | None = None,
         ordered: bool = True,
-        version: int | None = None,
-        label: str | None = None,
-        priority: Priority | None = "bulk",
-        timeout_s: float | None = None,
-        **options: Unpack[ExplainOptions],
+        **options: Unpack[ExplainCallOptions],
     ) -> AsyncGenerator[Outcome[Input, ExplainResult]]:
         """Explain many inputs, with a call for each and as many at once as the servers take.
 
@@ -203,49 +143,46 @@ class AsyncClient:
         patience_s: seconds to go on asking while no server answers or has room. Default: 300, and none for a server
             that has never answered.
         ordered: False gives outcomes as they are done; `Outcome.index` is an input's place.
-        timeout_s: of each call.
+        options: as for `explain`; the priority is "bulk" unless it is given, and timeout_s that of each call.
         """
+        asked = self._defaults.asked("explain_many", model, inputs, options, priority="bulk")
         window = InFlight(
             in_flight,
             most=most_in_flight,
             rate=rate,
             patience_s=patience_s,
-            has_answered=self._retries.has_answered,
-            slow_s=slow_s(timeout_s, self.timeout_s),
+            has_answered=self._reach.retries.has_answered,
+            slow_s=slow_s(asked.timeout_s, self.timeout_s),
         )
 
         def call_of(value: Input) -> Call[ExplainResult]:
-            return calls.explain(model, value, options, version=version, label=label, priority=priority)
+            return calls.explain(asked.model, value, asked.options, **asked.how)
 
-        calls.check_many(inputs)
-        return self._many(call_of, inputs, window, ordered=ordered, timeout_s=timeout_s)
+        calls.check_many(asked.value)
+        return self._many(call_of, asked.value, window, ordered=ordered, timeout_s=asked.timeout_s)
 
     async def explain_table(
         self,
-        model: str,
-        columns: TableColumns,
+        model: str | TableColumns | None = None,
+        columns: TableColumns | None = None,
         *,
         rows_per_call: int | None = None,
         in_flight: int = TABLES_IN_FLIGHT,
-        version: int | None = None,
-        label: str | None = None,
-        priority: Priority | None = None,
-        request_id: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[ExplainOptions],
+        **options: Unpack[ExplainCallOptions],
     ) -> TableResult:
         """Explain all rows of a table, which costs less than a call for each; `columns` are as for `predict_table`.
 
         The methods are exact-shap, kernel-shap and those that `auto` takes. A table of more rows than a server takes in
         a call goes in pieces, `in_flight` at once and all to one version; `timeout_s` is each call's.
         """
-        how = {"version": version, "label": label, "priority": priority, "request_id": request_id}
-        described = await self.get_model(model, version=version, label=label, timeout_s=timeout_s)
-        table = TableCalls(described, columns, options, how, rows_per_call=rows_per_call)
+        asked = self._defaults.asked("explain_table", model, columns, options)
+        version, label = asked.how["version"], asked.how["label"]
+        described = await self.get_model(asked.model, version=version, label=label, timeout_s=asked.timeout_s)
+        table = TableCalls(described, asked.value, asked.options, asked.how, rows_per_call=rows_per_call)
         if len(table.pieces) == 1:
-            return await self._ask(table.call_of(table.pieces[0]), timeout_s)
+            return await self._ask(table.call_of(table.pieces[0]), asked.timeout_s)
         window = InFlight(in_flight, has_answered=True)
-        many = self._many(table.call_of, table.pieces, window, ordered=True, timeout_s=timeout_s)
+        many = self._many(table.call_of, table.pieces, window, ordered=True, timeout_s=asked.timeout_s)
         async with aclosing(many) as outcomes:
             return table.joined([outcome.result async for outcome in outcomes])
 
@@ -254,10 +191,17 @@ class AsyncClient:
         return await self._ask(calls.list_models(), timeout_s)
 
     async def get_model(
-        self, name: str, *, version: int | None = None, label: str | None = None, timeout_s: float | None = None
+        self,
+        name: str | None = None,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout_s: float | None = None,
     ) -> ModelDescription:
         """One version of a model in full; the live one if neither `version` nor `label` is given."""
-        return await self._ask(calls.get_model(name, version=version, label=label), timeout_s)
+        model = self._defaults.named(name)
+        which = self._defaults.version_of(model, {"version": version, "label": label})
+        return await self._ask(calls.get_model(model, **which), timeout_s)
 
     async def list_models_page(
         self, page_size: int, page_token: str = "", *, timeout_s: float | None = None
@@ -337,11 +281,6 @@ class AsyncClient:
             self._connections[loop] = self._connect()
         return self._connections[loop]
 
-    def _connect(self) -> Connection:
-        if self._credentials is None:
-            return Connection(grpc.aio.insecure_channel(self.target, self._options))
-        return Connection(grpc.aio.secure_channel(self.target, self._credentials, self._options))
-
     def _many(
         self,
         call_of: Callable[[_Input], Call[_Answer]],
@@ -358,8 +297,8 @@ class AsyncClient:
     async def _ask(
         self, call: Call[_Answer], timeout_s: float | None, *, wait_for_ready: bool | None = None, waits: bool = True
     ) -> _Answer:
-        attempts = self._retries.attempts(call.method, call_timeout(timeout_s, self.timeout_s), waits=waits)
-        send, metadata = self._connection.methods[call.method], call.metadata(self._metadata, affinity=self._affinity)
+        attempts = self._reach.retries.attempts(call.method, call_timeout(timeout_s, self.timeout_s), waits=waits)
+        send, metadata = self._connection.methods[call.method], self._metadata(call)
         while True:
             try:
                 response = await send(
@@ -376,8 +315,8 @@ class AsyncClient:
                 return call.answer(response)
 
     async def _stream(self, call: Call[_Answer], timeout_s: float | None) -> AsyncGenerator[_Answer]:
-        attempts = self._retries.attempts(call.method, call_timeout(timeout_s, self.timeout_s))
-        send, metadata = self._connection.methods[call.method], call.metadata(self._metadata, affinity=self._affinity)
+        attempts = self._reach.retries.attempts(call.method, call_timeout(timeout_s, self.timeout_s))
+        send, metadata = self._connection.methods[call.method], self._metadata(call)
         while True:
             responses = send(call.request, timeout=attempts.left_s, metadata=metadata)
             has_begun = False

@@ -9,35 +9,31 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Literal, Self, TypeVar, Unpack
 
 import grpc
 
 from explicate._wire import calls
-from explicate._wire.calls import Call, Connection
+from explicate._wire.calls import Call
 from explicate._wire.channel import (
-    DEFAULT_TARGET,
-    DEFAULT_TIMEOUT_S,
     POLL_INTERVAL_S,
     ReadyWait,
-    Tls,
     call_timeout,
-    channel_credentials,
-    channel_options,
     slow_s,
-    token_metadata,
 )
 from explicate._wire.encoding import TableColumns
-from explicate._wire.retries import Retries
+from explicate._wire.reach import BLOCKING
 from explicate._wire.rpc_errors import from_rpc_error
 from explicate._wire.table_calls import TABLES_IN_FLIGHT, TableCalls
 from explicate.async_client import AsyncClient
 from explicate.bulk.in_flight import MOST, InFlight
 from explicate.bulk.in_thread import in_thread
 from explicate.bulk.many import Inputs, Outcome
+from explicate.client_setup import ClientSetup
 from explicate.inputs import Input
 from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic
-from explicate.options import ExplainOptions, Priority
+from explicate.options import CallOptions, ExplainCallOptions
 from explicate.results import ExplainResult, PackedResult, PredictResult
 from explicate.table_results import TableResult
 
@@ -45,7 +41,7 @@ _Input = TypeVar("_Input")
 _Answer = TypeVar("_Answer")
 
 
-class Client:
+class Client(ClientSetup):
     """Asks one Explicate server; use it in a `with` statement, or call `close`.
 
     target: "host:port", or any gRPC name such as "dns:///models.internal:8500", whose addresses share the calls.
@@ -54,30 +50,16 @@ class Client:
     credentials: a gRPC channel's own, in place of `tls`.
     token: goes along with every call; not sent to another machine unencrypted unless `allow_plain_token` says so.
     affinity: send a digest of the input with explanations: deploy/envoy then brings those of one input to one server.
+    channel_options: of gRPC, by name, such as {"grpc.keepalive_time_ms": 60000}; they replace ours of the same name.
+    interceptors: of grpc, the first one outermost.
 
     A call that changes nothing is asked again while the server is away: within its timeout if the server has answered
     before, else four times within a second; and elsewhere, if one of several addresses has no room for it.
     """
 
-    def __init__(
-        self,
-        target: str = DEFAULT_TARGET,
-        *,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        tls: Tls | bool = False,
-        credentials: grpc.ChannelCredentials | None = None,
-        token: str | None = None,
-        allow_plain_token: bool = False,
-        affinity: bool = False,
-    ) -> None:
-        self.target = target
-        self._affinity = affinity
-        self.timeout_s = timeout_s
-        self._credentials = credentials or channel_credentials(tls)
-        self._options = channel_options(target, tls)
-        self._retries = Retries(target)
-        encrypted = self._credentials is not None
-        self._metadata = token_metadata(token, target, encrypted=encrypted, allow_plain=allow_plain_token)
+    _flavour = BLOCKING
+
+    def _open(self) -> None:
         self._connection = self._connect()
 
     def __enter__(self) -> Self:
@@ -87,111 +69,71 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; calls under way are cancelled."""
-        self._connection.channel.close()
+        """Close the connection; calls under way are cancelled. One made by `with_options` leaves it open."""
+        if not self._is_copy:
+            self._connection.channel.close()
 
     def predict(
         self,
-        model: str,
-        inputs: Sequence[Input],
-        *,
-        version: int | None = None,
-        label: str | None = None,
-        priority: Priority | None = None,
-        request_id: str | None = None,
-        timeout_s: float | None = None,
+        model: str | Sequence[Input] | None = None,
+        inputs: Sequence[Input] | None = None,
+        **how: Unpack[CallOptions],
     ) -> PredictResult:
         """Score inputs, in order, by the live version of `model`, or the `version` or `label` given.
 
+        `model` is left out of this and the calls below by a client that has one, see `with_options`.
+
         inputs: values of `explicate.inputs.Input`, all of the kind that the model reads.
-        priority: "interactive" (default), or "bulk" for batch work, which lets interactive requests go first.
-        request_id: what the server's log, traces and audit call this request; 1 to 64 of letters, digits and ._:-
+        how: the keywords of `explicate.CallOptions`: version, label, priority, request_id, timeout_s.
         """
-        return self._ask(
-            calls.predict(model, inputs, version=version, label=label, priority=priority, request_id=request_id),
-            timeout_s,
-        )
+        asked = self._defaults.asked("predict", model, inputs, how)
+        return self._ask(calls.predict(asked.model, asked.value, **asked.how), asked.timeout_s)
 
     def predict_table(
-        self,
-        model: str,
-        columns: TableColumns,
-        *,
-        version: int | None = None,
-        label: str | None = None,
-        priority: Priority | None = None,
-        request_id: str | None = None,
-        timeout_s: float | None = None,
+        self, model: str | TableColumns | None = None, columns: TableColumns | None = None, **how: Unpack[CallOptions]
     ) -> PackedResult:
         """Score the rows of a table in packed form, which is less to send and to convert than with `predict`.
 
         columns: from every column's name to its values, or a DataFrame; None and NaN are missing.
         """
-        call = calls.predict_table(
-            model, columns, version=version, label=label, priority=priority, request_id=request_id
-        )
-        return self._ask(call, timeout_s)
+        asked = self._defaults.asked("predict_table", model, columns, how)
+        return self._ask(calls.predict_table(asked.model, asked.value, **asked.how), asked.timeout_s)
 
     def explain(
-        self,
-        model: str,
-        value: Input,
-        *,
-        version: int | None = None,
-        label: str | None = None,
-        priority: Priority | None = None,
-        request_id: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[ExplainOptions],
+        self, model: Input | None = None, value: Input | None = None, **options: Unpack[ExplainCallOptions]
     ) -> ExplainResult:
         """Predict one input and say what each word, column or segment of it adds.
 
-        The options are those of `explicate.ExplainOptions`.
+        The options are those of `explicate.ExplainOptions` and of `explicate.CallOptions`.
 
         When the time runs out, the answer is the best estimate so far, with `stop_reason` "deadline".
         """
-        call = calls.explain(
-            model, value, options, version=version, label=label, priority=priority, request_id=request_id
-        )
-        return self._ask(call, timeout_s)
+        asked = self._defaults.asked("explain", model, value, options)
+        return self._ask(calls.explain(asked.model, asked.value, asked.options, **asked.how), asked.timeout_s)
 
     def stream_explain(
-        self,
-        model: str,
-        value: Input,
-        *,
-        version: int | None = None,
-        label: str | None = None,
-        priority: Priority | None = None,
-        request_id: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[ExplainOptions],
+        self, model: Input | None = None, value: Input | None = None, **options: Unpack[ExplainCallOptions]
     ) -> Generator[ExplainResult]:
         """Like `explain`, with estimates that get better while they come; the last one has `final` set.
 
         Closing the generator cancels the call, and the server
         stops working on it.
         """
-        call = calls.explain(
-            model, value, options, version=version, label=label, priority=priority, request_id=request_id, stream=True
-        )
-        return self._stream(call, timeout_s)
+        asked = self._defaults.asked("stream_explain", model, value, options)
+        call = calls.explain(asked.model, asked.value, asked.options, **asked.how, stream=True)
+        return self._stream(call, asked.timeout_s)
 
     def explain_many(
         self,
-        model: str,
-        inputs: Inputs[Input],
+        model: str | Inputs[Input] | None = None,
+        inputs: Inputs[Input] | None = None,
         *,
         in_flight: int | Literal["auto"] = "auto",
         most_in_flight: int = MOST,
         rate: float | None = None,
         patience_s: float | None = None,
         ordered: bool = True,
-        version: int | None = None,
-        label: str | None = None,
-        priority: Priority | None = "bulk",
-        timeout_s: float | None = None,
-        **options: Unpack[ExplainOptions],
+        **options: Unpack[ExplainCallOptions],
     ) -> Generator[Outcome[Input, ExplainResult]]:
         """Explain many inputs, with a call for each and as many at once as the servers take.
 
@@ -205,49 +147,46 @@ class Client:
         patience_s: seconds to go on asking while no server answers or has room. Default: 300, and none for a server
             that has never answered.
         ordered: False gives outcomes as they are done; `Outcome.index` is an input's place.
-        timeout_s: of each call.
+        options: as for `explain`; the priority is "bulk" unless it is given, and timeout_s that of each call.
         """
+        asked = self._defaults.asked("explain_many", model, inputs, options, priority="bulk")
         window = InFlight(
             in_flight,
             most=most_in_flight,
             rate=rate,
             patience_s=patience_s,
-            has_answered=self._retries.has_answered,
-            slow_s=slow_s(timeout_s, self.timeout_s),
+            has_answered=self._reach.retries.has_answered,
+            slow_s=slow_s(asked.timeout_s, self.timeout_s),
         )
 
         def call_of(value: Input) -> Call[ExplainResult]:
-            return calls.explain(model, value, options, version=version, label=label, priority=priority)
+            return calls.explain(asked.model, value, asked.options, **asked.how)
 
-        calls.check_many(inputs)
-        return self._many(call_of, inputs, window, ordered=ordered, timeout_s=timeout_s)
+        calls.check_many(asked.value)
+        return self._many(call_of, asked.value, window, ordered=ordered, timeout_s=asked.timeout_s)
 
     def explain_table(
         self,
-        model: str,
-        columns: TableColumns,
+        model: str | TableColumns | None = None,
+        columns: TableColumns | None = None,
         *,
         rows_per_call: int | None = None,
         in_flight: int = TABLES_IN_FLIGHT,
-        version: int | None = None,
-        label: str | None = None,
-        priority: Priority | None = None,
-        request_id: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[ExplainOptions],
+        **options: Unpack[ExplainCallOptions],
     ) -> TableResult:
         """Explain all rows of a table, which costs less than a call for each; `columns` are as for `predict_table`.
 
         The methods are exact-shap, kernel-shap and those that `auto` takes. A table of more rows than a server takes in
         a call goes in pieces, `in_flight` at once and all to one version; `timeout_s` is each call's.
         """
-        how = {"version": version, "label": label, "priority": priority, "request_id": request_id}
-        described = self.get_model(model, version=version, label=label, timeout_s=timeout_s)
-        table = TableCalls(described, columns, options, how, rows_per_call=rows_per_call)
+        asked = self._defaults.asked("explain_table", model, columns, options)
+        version, label = asked.how["version"], asked.how["label"]
+        described = self.get_model(asked.model, version=version, label=label, timeout_s=asked.timeout_s)
+        table = TableCalls(described, asked.value, asked.options, asked.how, rows_per_call=rows_per_call)
         if len(table.pieces) == 1:
-            return self._ask(table.call_of(table.pieces[0]), timeout_s)
+            return self._ask(table.call_of(table.pieces[0]), asked.timeout_s)
         window = InFlight(in_flight, has_answered=True)
-        many = self._many(table.call_of, table.pieces, window, ordered=True, timeout_s=timeout_s)
+        many = self._many(table.call_of, table.pieces, window, ordered=True, timeout_s=asked.timeout_s)
         with closing(many) as outcomes:
             return table.joined([outcome.result for outcome in outcomes])
 
@@ -256,10 +195,17 @@ class Client:
         return self._ask(calls.list_models(), timeout_s)
 
     def get_model(
-        self, name: str, *, version: int | None = None, label: str | None = None, timeout_s: float | None = None
+        self,
+        name: str | None = None,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout_s: float | None = None,
     ) -> ModelDescription:
         """One version of a model in full; the live one if neither `version` nor `label` is given."""
-        return self._ask(calls.get_model(name, version=version, label=label), timeout_s)
+        model = self._defaults.named(name)
+        which = self._defaults.version_of(model, {"version": version, "label": label})
+        return self._ask(calls.get_model(model, **which), timeout_s)
 
     def list_models_page(
         self, page_size: int, page_token: str = "", *, timeout_s: float | None = None
@@ -330,11 +276,6 @@ class Client:
         while not wait.is_over(self._ask(calls.list_models(), wait.left_s, wait_for_ready=True)):
             time.sleep(POLL_INTERVAL_S)  # no event could tell: the server is another process
 
-    def _connect(self) -> Connection:
-        if self._credentials is None:
-            return Connection(grpc.insecure_channel(self.target, self._options))
-        return Connection(grpc.secure_channel(self.target, self._credentials, self._options))
-
     def _many(
         self,
         call_of: Callable[[_Input], Call[_Answer]],
@@ -344,8 +285,10 @@ class Client:
         ordered: bool,
         timeout_s: float | None,
     ) -> Generator[Outcome[_Input, _Answer]]:
-        twin = AsyncClient(self.target, timeout_s=self.timeout_s, credentials=self._credentials)
-        twin._options, twin._metadata, twin._retries = self._options, self._metadata, self._retries
+        twin = AsyncClient()
+        twin._reach, twin._defaults = self._reach, self._defaults
+        if self._reach.interceptors:  # which only a blocking connection has
+            twin._reach = replace(self._reach, through=self._connection)
         return in_thread(
             lambda values: twin._many(call_of, values, window, ordered=ordered, timeout_s=timeout_s),
             inputs,
@@ -355,8 +298,8 @@ class Client:
     def _ask(
         self, call: Call[_Answer], timeout_s: float | None, *, wait_for_ready: bool | None = None, waits: bool = True
     ) -> _Answer:
-        attempts = self._retries.attempts(call.method, call_timeout(timeout_s, self.timeout_s), waits=waits)
-        send, metadata = self._connection.methods[call.method], call.metadata(self._metadata, affinity=self._affinity)
+        attempts = self._reach.retries.attempts(call.method, call_timeout(timeout_s, self.timeout_s), waits=waits)
+        send, metadata = self._connection.methods[call.method], self._metadata(call)
         while True:
             try:
                 response = send(call.request, timeout=attempts.left_s, wait_for_ready=wait_for_ready, metadata=metadata)
@@ -371,8 +314,8 @@ class Client:
                 return call.answer(response)
 
     def _stream(self, call: Call[_Answer], timeout_s: float | None) -> Generator[_Answer]:
-        attempts = self._retries.attempts(call.method, call_timeout(timeout_s, self.timeout_s))
-        send, metadata = self._connection.methods[call.method], call.metadata(self._metadata, affinity=self._affinity)
+        attempts = self._reach.retries.attempts(call.method, call_timeout(timeout_s, self.timeout_s))
+        send, metadata = self._connection.methods[call.method], self._metadata(call)
         while True:
             responses = send(call.request, timeout=attempts.left_s, metadata=metadata)
             has_begun = False

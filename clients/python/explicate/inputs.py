@@ -112,6 +112,9 @@ ONLY_SOME_KINDS: Final = {"only_some_kinds": True}
 UNLESS_NONE: Final = {"unless_none": True}
 """The same for a field whose emptiness means something: JSON leaves it out only if it is None."""
 
+MAY_BE_ALL: Final = {"may_be_all": True}
+"""Metadata of a field for a class or `ALL`: in JSON `ALL` is "all", and a class of that name {"label": "all"}."""
+
 # pandas' own missing values, by name: pandas need not be installed.
 _MISSING_TYPES = frozenset({"NAType", "NaTType"})
 

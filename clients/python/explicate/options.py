@@ -6,6 +6,7 @@ Each key may be left out; the server then resolves it and the answer says to wha
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, TypedDict
 
@@ -88,3 +89,42 @@ class ExplainOptions(TypedDict, total=False):
     quality: QualityLevel | None
     max_players: int | None
     segments: int | None
+
+
+class CallOptions(TypedDict, total=False):
+    """Keyword arguments of every call about a model; None means the same as leaving it out.
+
+    version, label: the version to ask, or the one with this label, at most one of them. Default: the live one.
+    priority: "interactive" (default), or "bulk" for batch work, which lets interactive requests go first.
+    request_id: what the server's log, traces and audit call this request; 1 to 64 of letters, digits and ._:-
+    timeout_s: seconds the call may take; `math.inf` sets no deadline. Default: the client's own.
+    """
+
+    version: int | None
+    label: str | None
+    priority: Priority | None
+    request_id: str | None
+    timeout_s: float | None
+
+
+class ExplainCallOptions(CallOptions, ExplainOptions, total=False):
+    """Keyword arguments of `explain`: those of every call and those of an explanation."""
+
+
+class ClientOptions(ExplainOptions, total=False):
+    """Keyword arguments of `with_options`: what a client asks with where a call does not say.
+
+    Those of `ExplainOptions`, and version, label, priority and timeout_s of `CallOptions`. None takes a default away.
+
+    model: which is asked where a call names none: `client.explain(text)`. version and label go with it.
+    token: in place of the client's own.
+    metadata: what goes along with every call, by names of small letters; bytes under a name that ends with "-bin".
+    """
+
+    model: str | None
+    version: int | None
+    label: str | None
+    priority: Priority | None
+    timeout_s: float | None
+    token: str | None
+    metadata: Mapping[str, str | bytes] | None

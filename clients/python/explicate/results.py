@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE, CellValue, Image, TableRow
+from explicate.inputs import MAY_BE_ALL, ONLY_SOME_KINDS, UNLESS_NONE, CellValue, Image, TableRow
 from explicate.json_documents import JsonAnswer
 from explicate.options import Target
+from explicate.views.shown import Shown, ShownPredictions, ShownRows
 
 if TYPE_CHECKING:
-    import shap
     from PIL.Image import Image as Picture
 
 
@@ -75,7 +75,7 @@ class ImageUsage:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(JsonAnswer):
     """The answer for one input.
 
     index, label, scores: the most probable class and the scores of all classes, by index; None and empty for a
@@ -96,6 +96,12 @@ class Prediction:
     image_usage: ImageUsage | None = field(default=None, metadata=ONLY_SOME_KINDS)
 
     @property
+    def misfit(self) -> str:
+        """What does not fit together, as a document from elsewhere may have it; empty if all does."""
+        known = self.index is None or 0 <= self.index < len(self.scores)
+        return "" if known else f"has index {self.index} and {len(self.scores)} scores"
+
+    @property
     def probability(self) -> float:
         """Probability of the predicted class, in [0, 1]; NaN for a regression or several labels."""
         return math.nan if self.index is None else self.scores[self.index].probability
@@ -113,7 +119,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class PredictResult(JsonAnswer):
+class PredictResult(ShownPredictions, JsonAnswer):
     """Predictions in the order of the inputs, and what made them."""
 
     predictions: tuple[Prediction, ...]
@@ -122,7 +128,7 @@ class PredictResult(JsonAnswer):
 
 
 @dataclass(frozen=True)
-class PackedResult(JsonAnswer):
+class PackedResult(ShownRows, JsonAnswer):
     """The answers for the rows of a table, in order, and what made them.
 
     class_labels, probabilities: the classes, and for each row their probabilities by index, so that
@@ -292,7 +298,7 @@ class ResolvedOptions:
     """
 
     method: str
-    target: Target | None
+    target: Target | None = field(metadata=MAY_BE_ALL)
     output_space: str
     granularity: str | None
     masking: str
@@ -335,6 +341,18 @@ class Explanation(JsonAnswer):
     unspaced_scripts: tuple[str, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     preview: bool = field(default=False, metadata=ONLY_SOME_KINDS)
 
+    @property
+    def misfit(self) -> str:
+        """What does not fit together, as a document from elsewhere may have it; empty if all does."""
+        features, shape = len(self.features), self.segment_map
+        for i, each in enumerate(self.attributions):
+            if {len(each.values), len(each.standard_errors), len(each.lower), len(each.upper)} != {features}:
+                return f"has {features} features, and another number of values in attributions[{i}]"
+        size = shape.width * shape.height if shape else 0
+        if shape and shape.ids and (len(shape.ids) != size or not set(shape.ids) <= set(range(features))):
+            return "has a segment_map of another size, or of other segments"
+        return ""
+
     def contributions(self, output: int = 0) -> tuple[Contribution, ...]:
         """The features of `attributions[output]` with their numbers, in reading order."""
         attribution = self.attributions[output]
@@ -351,7 +369,7 @@ def _strength(contribution: Contribution) -> float:
 
 
 @dataclass(frozen=True)
-class ExplainResult(JsonAnswer):
+class ExplainResult(Shown, JsonAnswer):
     """A prediction and its explanation, both by one version of the model.
 
     text: what was explained, text_pair: the second text of a pair; row: the row of a table, image: the image, as
@@ -378,23 +396,3 @@ class ExplainResult(JsonAnswer):
         from explicate.views.pictures import picture
 
         return picture(self, output)
-
-    def to_shap(self) -> shap.Explanation:
-        """The same numbers as a `shap.Explanation`, which `shap.plots` draws; needs `explicate[shap]`.
-
-        `explicate.rows_to_shap` puts many rows of a table into one. For an image each segment's value is spread over
-        its pixels, as `shap.plots.image` has it.
-        """
-        from explicate.views.shap import to_shap
-
-        return to_shap(self)
-
-    def to_html(self) -> str:
-        """A fragment of HTML: the text, the table of columns or the image, coloured by what each part adds."""
-        from explicate.views.html import fragment
-
-        return fragment(self)
-
-    def _repr_html_(self) -> str:
-        """What notebooks show."""
-        return self.to_html()

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from explicate.errors import UsageError
 from explicate.inputs import CellValue, GivenValue
 from explicate.json_documents import JsonAnswer
 from explicate.results import (
@@ -155,10 +154,8 @@ class TableResult(JsonAnswer):
         output: the explained one of several. intervals: whether `lower_FEATURE` and `upper_FEATURE` go along.
         Raises UsageError where pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise UsageError("a frame needs the pandas package: pip install pandas") from error
+        from explicate.views.frames import frame
+
         attribution, told = self.attributions[output], self.predictions
         held: dict[str, Sequence[object]] = {"value": told.values}
         if told.class_labels:
@@ -168,7 +165,20 @@ class TableResult(JsonAnswer):
             if prefix == "attr" or intervals:
                 names = [f"{prefix}_{feature.name}" for feature in self.features]
                 held |= dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
-        return pandas.DataFrame({**held, "stop_reason": self.stop_reasons, "evaluations": self.evaluations})
+        return frame({**held, "stop_reason": self.stop_reasons, "evaluations": self.evaluations})
+
+    @property
+    def misfit(self) -> str:
+        """What does not fit together, as a document from elsewhere may have it; empty if all does."""
+        rows, told = len(self), self.predictions
+        counts = {len(self.evaluations), len(self.rounds), len(self.converged), *map(len, self.columns.values())}
+        counts |= {len(told.probabilities) if told.class_labels else len(told.values)}
+        for each in self.attributions:
+            counts |= {len(each.class_indices), len(each.baseline_values), len(each.instance_values), len(each.values)}
+        if counts != {rows}:
+            return f"has {rows} stop_reasons, and something else for another number of rows"
+        widths = {len(row) for each in self.attributions for row in (*each.values, *each.lower, *each.upper)}
+        return "" if widths <= {len(self.features)} else f"has {len(self.features)} features, and rows of other lengths"
 
     @classmethod
     def joined(cls, parts: Sequence[Self], columns: Mapping[str, Sequence[GivenValue]]) -> Self:

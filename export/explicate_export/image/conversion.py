@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any  # JSON values
@@ -21,13 +21,13 @@ from explicate_bundle.images import MAX_PIXELS, UnreadableImage
 from explicate_bundle.kinds.kind import Check
 from explicate_bundle.model_inputs import ImageInput, ModelInput
 from explicate_export.conversion import CardText, ModelExport, Say
+from explicate_export.described import DescribedModel, HeldOut
 from explicate_export.errors import UsageError, first_line
 from explicate_export.golden_inputs import LEAST_EVALUATIONS, Compared, GoldenChoice, spread_evenly
-from explicate_export.markdown import code
 from explicate_export.objectives import InputWords
-from explicate_export.onnx_graph import GraphSource, in_unit, load_pretrained
+from explicate_export.onnx_graph import TorchGraph, in_unit, load_pretrained
 from explicate_export.parity import Scale
-from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, check_files, read_held_out
+from explicate_export.training_run import UNFINISHED, FinishedRun, check_files, read_held_out
 from explicate_server.modalities.image import ImageModality
 from explicate_server.modalities.modality import EncodedInput, Modality
 
@@ -60,9 +60,9 @@ class ImageModel:
             self.module(self._sample(1))
         return int(counter.get_total_flops())
 
-    def graph_source(self, output_name: str) -> GraphSource:
+    def graph_source(self, output_name: str) -> TorchGraph:
         """The graph: uint8 "pixels" [batch, height, width, 3] to float32 [batch, outputs]."""
-        return GraphSource(
+        return TorchGraph(
             module=self.module,
             name=self.architecture,
             samples={PIXELS_NAME: self._sample(_SAMPLE_ROWS)},
@@ -201,24 +201,19 @@ _WORDS = InputWords(
 
 
 class ImageExport(ModelExport):
-    """A model of images; its model directory is a Hugging Face one."""
+    """A model of images in torch."""
 
-    words = _WORDS
     schema: bundle_pb2.ImageSchema
 
-    def __init__(self, run: FinishedRun, say: Say) -> None:
-        """See ModelExport."""
-        check_files(run.model_directory, ("config.json", "model.safetensors"))
-        for holds, otherwise in _normalisation_checks(run):
-            if not holds:
-                raise UsageError(f"{run.file}: {otherwise}: train again")
-        self.run = run
-        self.schema = run.record.image
-        self.reduced_tolerance = GOLDEN_REDUCED_TOLERANCE if run.kind.predicts.least_labels else 0.0
-        self.held_out = held_out_images(run)
-        say(f"loading {run.model_directory}")
-        self._trained = load(run)
-        self.architecture = self._trained.architecture
+    def __init__(self, described: DescribedModel, held_out: Sequence[HeldOut], model: ImageModel) -> None:
+        """With images that it was not trained on."""
+        self.described = described
+        self.words = replace(_WORDS, measured=bool(described.test_metrics))
+        self.schema = described.record.image
+        self.reduced_tolerance = GOLDEN_REDUCED_TOLERANCE if described.kind.predicts.least_labels else 0.0
+        self.held_out = held_out
+        self._trained = model
+        self.architecture = model.architecture
 
     def load(self, held_out: HeldOut) -> ModelInput:
         """The bytes of the file."""
@@ -229,19 +224,12 @@ class ImageExport(ModelExport):
         """An image's bundle has no other files."""
         return ImageModality(self.schema, max_image_bytes=_ANY_SIZE, max_image_pixels=MAX_PIXELS)
 
-    def encode(self, modality: Modality, values: Sequence[ModelInput]) -> list[EncodedInput]:
-        """Decodes and resizes."""
-        try:
-            return super().encode(modality, values)
-        except UnreadableImage as error:
-            raise UsageError(f"a held-out image of {self.run.directory} {error}: train again") from None
-
     def edge_cases(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> list[ModelInput]:  # noqa: ARG002
         """The first image in odd forms."""
         (first, *_) = _contents(values)
         return [ImageInput(content) for content in edge_images(first)]
 
-    def graph_source(self, output_name: str) -> GraphSource:
+    def graph_source(self, output_name: str) -> TorchGraph:
         """The model, with scaling and normalising."""
         return self._trained.graph_source(output_name)
 
@@ -260,19 +248,38 @@ class ImageExport(ModelExport):
 
     def card(self, scale: Scale) -> CardText:  # noqa: ARG002
         """What the model sees of an image, and how segments are hidden."""
-        base = self.run.base_model
         return CardText(
             words=self.words,
             inputs="images",
-            origin=f"A small {code(base.removeprefix('new '))}, trained from nothing."
-            if base.startswith("new ")
-            else f"Fine-tuned from {code(base)}.",
+            origin=self.described.made,
             absence="A segment of an image (a superpixel, or a cell of a grid) is absent when its pixels take its mean "
             "colour; answers that were asked for another masking (blurred, or grey) say so. Segments are cut from the "
             "pixels that the model reads, not from those of the file. Pictures with patches in one colour do not occur "
             "in life: what the model makes of them is part of what is measured.",
             sections=(_seen(self.schema),),
         )
+
+
+class TrainedImageExport(ImageExport):
+    """A model of a run of ours; its model directory is a Hugging Face one."""
+
+    def __init__(self, run: FinishedRun, say: Say) -> None:
+        """Finds the held-out images and loads the model; raises UsageError if something does not fit run.json."""
+        check_files(run.model_directory, ("config.json", "model.safetensors"))
+        for holds, otherwise in _normalisation_checks(run):
+            if not holds:
+                raise UsageError(f"{run.file}: {otherwise}: train again")
+        held_out = held_out_images(run)
+        say(f"loading {run.model_directory}")
+        super().__init__(run, held_out, load(run))
+        self._directory = run.directory
+
+    def encode(self, modality: Modality, values: Sequence[ModelInput]) -> list[EncodedInput]:
+        """Decodes and resizes."""
+        try:
+            return super().encode(modality, values)
+        except UnreadableImage as error:
+            raise UsageError(f"a held-out image of {self._directory} {error}: train again") from None
 
 
 def held_out_images(run: FinishedRun) -> list[HeldOut]:

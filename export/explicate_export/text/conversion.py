@@ -12,15 +12,15 @@ from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_bundle.players.words import words
 from explicate_bundle.writing import EXPLAINER_NAME, TOKENIZER_NAME
 from explicate_export.conversion import AnswerRows, CardText, ModelExport, Say
+from explicate_export.described import DescribedModel, HeldOut, HeldOutInput
 from explicate_export.errors import UsageError
 from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
-from explicate_export.markdown import code
 from explicate_export.objectives import InputWords
-from explicate_export.onnx_graph import GraphSource
+from explicate_export.onnx_graph import TorchGraph
 from explicate_export.parity import MAX_DIFFERENCE, Scale
 from explicate_export.text import model as text_model
 from explicate_export.text.preview import Preview, write_preview
-from explicate_export.training_run import UNFINISHED, FinishedRun, HeldOut, HeldOutInput, check_files, read_held_out
+from explicate_export.training_run import UNFINISHED, FinishedRun, check_files, read_held_out
 from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.modalities.text import TextModality
@@ -36,21 +36,27 @@ _ANY_SIZE = 2**63 - 1  # bytes; what training read is not refused here
 
 
 class TextExport(ModelExport):
-    """A model of texts or of pairs; its model directory is a Hugging Face one."""
+    """A model of texts or of pairs in torch, with the tokenizer that a server reads texts by."""
 
     reduced_tolerance = GOLDEN_REDUCED_TOLERANCE
     schema: bundle_pb2.TextSchema
 
-    def __init__(self, run: FinishedRun, say: Say) -> None:
-        """See ModelExport."""
-        check_files(run.model_directory, ("config.json", "model.safetensors", TOKENIZER_NAME))
-        self.run = run
-        self.words = _words(pairs=run.record.text.pairs)
-        self.held_out = held_out_texts(run)
-        self._held_out_texts = _texts([one.value for one in self.held_out])
-        say(f"loading {run.model_directory}")
-        self._trained = text_model.load(run)
-        self.architecture = self._trained.architecture
+    def __init__(
+        self,
+        described: DescribedModel,
+        held_out: Sequence[HeldOut],
+        model: text_model.TextModel,
+        *,
+        tokenizer_json: str,
+    ) -> None:
+        """With texts that it was not trained on; `tokenizer_json` is that of the tokenizers library."""
+        self.described = described
+        self.words = _words(pairs=described.record.text.pairs, measured=bool(described.test_metrics))
+        self.held_out = held_out
+        self._held_out_texts = _texts([one.value for one in held_out])
+        self._trained = model
+        self._tokenizer_json = tokenizer_json
+        self.architecture = model.architecture
         self._excerpts: list[TextInput] = []
         self._preview: Preview | None = None
         self._dropping: float | None = None  # what leaving tokens out was off by, None when not measured
@@ -66,32 +72,37 @@ class TextExport(ModelExport):
         (sample, *_) = _texts(values)
         self.schema = text_model.text_schema(self._trained, sample.texts)
         self._excerpts = choose_excerpts(_texts(values))
-        tokenizer_json = text_model.plain_tokenizer_json(self.run.model_directory / TOKENIZER_NAME)
-        (folder / TOKENIZER_NAME).write_text(tokenizer_json, encoding="utf-8")
-        self._preview = write_preview(self.run, folder / EXPLAINER_NAME)
+        (folder / TOKENIZER_NAME).write_text(self._tokenizer_json, encoding="utf-8")
+        self._preview = self.write_preview(folder / EXPLAINER_NAME)
         self.schema.preview_explainer = self._preview is not None
-        return TextModality(self.schema, tokenizer_json, max_text_bytes=_ANY_SIZE)
+        return TextModality(self.schema, self._tokenizer_json, max_text_bytes=_ANY_SIZE)
+
+    def write_preview(self, path: Path) -> Preview | None:  # noqa: ARG002 - most models have none
+        """Writes explainer.onnx, where there is a network that guesses attributions."""
+        return None
 
     def edge_cases(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> list[ModelInput]:  # noqa: ARG002
         """The excerpts, which are attributed and so are golden; some may be whole texts."""
         return [excerpt for excerpt in self._excerpts if excerpt not in values]
 
-    def graph_source(self, output_name: str) -> GraphSource:
+    def graph_source(self, output_name: str) -> TorchGraph:
         """The model with its own position ids, int64 [batch, length] each."""
         return text_model.graph_source(self._trained, self.schema, output_name)
 
     def reference(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> NDArray[np.float32]:
-        """By the tokenizer of the training; raises ParityError if the bundle's own tokenises otherwise."""
+        """By the tokenizer of the original; raises ParityError if the bundle's own tokenises otherwise."""
         texts = [value.texts for value in _texts(values)]
         ids = self.schema.inputs[:].index("input_ids")
-        text_model.check_token_ids([one.row.values[ids] for one in encoded], self._trained.token_ids(texts))
+        origin, expected = self.described.origin, self._trained.token_ids(texts)
+        found = [one.row.values[ids] for one in encoded]
+        text_model.check_token_ids(found, expected, of=origin.inputs, by=origin.encoder)
         return self._trained.outputs(texts)
 
     def measure(self, answer: AnswerRows, compared: Compared, scale: Scale, say: Say) -> None:
         """Whether leaving tokens out equals masking them, for explanations to be cheaper by."""
         attention = self.schema.inputs[:].index("attention_mask")
         encoded = [one for one in compared.encoded if isinstance(one, EncodedText)]
-        measured = text_model.measure_token_dropping(answer, encoded, attention=attention)
+        measured = self.dropping(answer, encoded, attention)
         self._dropping = None if measured is None else measured / scale.unit
         self.schema.token_dropping = self._dropping is not None and self._dropping <= MAX_DIFFERENCE
         say(self._say_dropping(scale))
@@ -99,9 +110,20 @@ class TextExport(ModelExport):
             ids = [one.row.values[self.schema.inputs[:].index("input_ids")] for one in encoded]
             say(f"explainer.onnx: largest difference {self._preview.check(ids):.1e} from torch's guesses")
 
+    def dropping(self, answer: AnswerRows, encoded: Sequence[EncodedText], attention: int) -> float | None:
+        """What leaving tokens out is off by; None where it is not measured."""
+        return text_model.measure_token_dropping(answer, encoded, attention=attention)
+
+    @property
+    def not_measured(self) -> str:
+        """Why that was not measured."""
+        if "position_ids" not in self.schema.inputs:
+            return "the model takes no positions that tokens could keep"
+        return f"no {self.described.origin.inputs} text has two words"
+
     def _say_dropping(self, scale: Scale) -> str:
         if self._dropping is None:
-            return "token dropping: not measured, no held-out text has two words; a server will mask in place"
+            return f"token dropping: not measured, {self.not_measured}; a server will mask in place"
         verdict = "equals" if self.schema.token_dropping else "does not equal"
         return (
             f"token dropping: leaving tokens out {verdict} masking them "
@@ -117,16 +139,34 @@ class TextExport(ModelExport):
     def card(self, scale: Scale) -> CardText:
         """How much of a text is read, and how words are removed."""
         removal = "leaving its tokens out" if self.schema.token_dropping else "masking its tokens in place"
-        measured = "not measured, the held-out texts were too short"
+        measured = f"not measured, {self.not_measured}"
         if self._dropping is not None:
             measured = f"largest difference {self._dropping:.1e} {scale.words}"
         return CardText(
             words=self.words,
             inputs="pairs of texts" if self.schema.pairs else "texts",
-            origin=f"Fine-tuned from {code(self.run.base_model)}. {_reading(self.run.record.text)}",
+            origin=f"{self.described.made} {_reading(self.schema)}",
             absence="With attention masking, a word is removed by "
             f"{removal} (leaving out against masking: {measured}).",
         )
+
+
+class TrainedTextExport(TextExport):
+    """A model of a run of ours; its model directory is a Hugging Face one."""
+
+    def __init__(self, run: FinishedRun, say: Say) -> None:
+        """Reads the held-out texts and loads the model; raises UsageError if something does not fit run.json."""
+        check_files(run.model_directory, ("config.json", "model.safetensors", TOKENIZER_NAME))
+        held_out = held_out_texts(run)
+        say(f"loading {run.model_directory}")
+        model = text_model.load(run)
+        tokenizer_json = text_model.plain_tokenizer_json(run.model_directory / TOKENIZER_NAME)
+        super().__init__(run, held_out, model, tokenizer_json=tokenizer_json)
+        self._run = run
+
+    def write_preview(self, path: Path) -> Preview | None:
+        """What training left."""
+        return write_preview(self._run, path)
 
 
 def held_out_texts(run: FinishedRun) -> list[HeldOut]:
@@ -174,7 +214,7 @@ def _texts(values: Sequence[HeldOutInput]) -> list[TextInput]:
     return [value for value in values if isinstance(value, TextInput)]
 
 
-def _words(*, pairs: bool) -> InputWords:
+def _words(*, pairs: bool, measured: bool) -> InputWords:
     what = "a pair of texts" if pairs else "a text"
     return InputWords(
         one="text",
@@ -185,6 +225,7 @@ def _words(*, pairs: bool) -> InputWords:
         alike="same language, topic and length",
         of_no_class="for texts that belong to none",
         of_no_value="for texts where there is none to tell",
+        measured=measured,
     )
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from explicate_export.errors import ParityError, UsageError, first_line
-from explicate_export.onnx_graph import GraphSource, write_graph
+from explicate_export.onnx_graph import TorchGraph, write_graph
 from explicate_export.parity import MAX_DIFFERENCE, Graph, largest
 from explicate_export.training_run import FinishedRun
 from explicate_training.interpretability.texts.explainer_network import ExplainerNetwork, load_explainer
@@ -57,7 +57,7 @@ def write_preview(run: FinishedRun, path: Path) -> Preview | None:
     samples = {"input_ids": torch.zeros(_SAMPLE, dtype=torch.int64)}
     samples["attention_mask"] = torch.ones_like(samples["input_ids"])
     write_graph(
-        GraphSource(
+        TorchGraph(
             module=_Guesses(network),
             name="the preview explainer",
             samples=samples,

@@ -16,8 +16,8 @@ from explicate_bundle.objective import Objective
 from explicate_bundle.writing import variant_name
 from explicate_export.errors import first_line
 from explicate_export.golden_inputs import GoldenParts, evaluated
-from explicate_export.onnx_graph import quiet
 from explicate_export.parity import Scale
+from explicate_export.ready_graph import quiet
 from explicate_export.variants.precisions import WAYS, Way, write_variant
 from explicate_server.explain.explain_game import GameExplanation
 from explicate_server.modalities.modality import Modality

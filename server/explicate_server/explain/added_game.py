@@ -72,9 +72,9 @@ class AddedGame:
         return np.asarray(self.bias + self.background.sum(axis=1))
 
     @property
-    def empty(self) -> Floats:
-        """float64[1, parts], the means with every player absent."""
-        return np.asarray(self.weights @ self.link.of(self.absent))[np.newaxis]
+    def baseline(self) -> Floats:
+        """v(∅), float64[outputs]."""
+        return np.asarray(self.mixed(np.asarray(self.weights @ self.link.of(self.absent))[np.newaxis])[0])
 
     def values(self, coalitions: Booleans) -> Floats:
         """v of bool[m, n], True where a player is present, float64[m, outputs]."""

@@ -20,8 +20,8 @@ from typing import Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from explicate_server.explain.added_game import AddedGame
 from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
+from explicate_server.explain.told_game import ToldGame
 
 
 class ExplanationError(Exception):
@@ -126,7 +126,7 @@ class GameInfo:
             known of it.
         drawn: bool[rows, n], which players are present in the rows that the game has drawn itself, the first row the
             input itself; they are asked by number. None where coalitions are asked for.
-        added: the game itself where its model tells what each player adds, so that it need not be asked; else None. Of
+        told: the game itself where its model tells enough of itself, so that it need not be asked; else None. Of
             several games all of them.
     """
 
@@ -138,7 +138,7 @@ class GameInfo:
     confidence: float = 0.95
     breaks: Indices | None = None
     drawn: Booleans | None = None
-    added: AddedGame | None = None
+    told: ToldGame | None = None
 
     @property
     def n_outputs(self) -> int:

@@ -36,7 +36,8 @@ class Method:
         least_evaluations: max_evaluations below this are refused, from the number of players.
         default_tolerance: see RunSettings.tolerance.
         reads: the kinds of input it explains, by their names; None is every kind.
-        adds: whether it needs a model that tells what each player adds, and asks it for no coalition.
+        needs: what a model must tell of itself, see `Modality.tells`; then it is asked for no coalition. None: nothing.
+        lacks: what is said of a model that does not tell it.
         additive: whether the values promise to sum to v(N) − v(∅).
         needs_empty: whether v(∅) must be known before.
         refines: whether games of too many players are grouped and refined where the weight is.
@@ -58,7 +59,8 @@ class Method:
     least_evaluations: Callable[[int], int] = lambda _n: 1
     default_tolerance: float = 0.0
     reads: tuple[str, ...] | None = None
-    adds: bool = False
+    needs: str | None = None
+    lacks: str = ""
     additive: bool = True
     needs_empty: bool = True
     refines: bool = False

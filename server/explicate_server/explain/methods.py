@@ -1,6 +1,6 @@
 """The explanation methods by name and by what the model reads. A new one is one file and one line here."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from types import MappingProxyType
 
@@ -13,12 +13,16 @@ from explicate_server.explain.estimators import (
     occlusion,
     partition_shap,
     permutation_shap,
+    tree_shap,
 )
 from explicate_server.explain.method import Method
 
 # Stands for the method that `chosen` takes.
 AUTO = "auto"
-_FILES = (exact_shap, kernel_shap, lime, lime_stratified, occlusion, partition_shap, permutation_shap, additive_exact)
+_FILES = (
+    *(exact_shap, kernel_shap, lime, lime_stratified, occlusion, partition_shap, permutation_shap),
+    *(additive_exact, tree_shap),
+)
 NAMES = tuple(file.METHOD.name for file in _FILES)
 """Names of all methods, of whatever they explain."""
 
@@ -35,18 +39,23 @@ METHODS = methods_of("text")
 
 
 def chosen(
-    name: str, *, n_players: int, max_evaluations: int | None = None, reads: str = "text", adds: bool = False
+    name: str,
+    *,
+    n_players: int,
+    max_evaluations: int | None = None,
+    reads: str = "text",
+    told: Collection[str] = (),
 ) -> Method:
     """The method of a name; of `AUTO` exact-shap if all coalitions fit the budget, else kernel-shap.
 
-    Of a model that tells what each player adds, `AUTO` is the method that needs no coalitions.
+    Of a model that tells enough of itself, `AUTO` is the method that needs no coalitions.
 
     Args:
         name: `AUTO` or a name in METHODS.
         n_players: n.
         max_evaluations: the budget; None means the default one of kernel-shap.
         reads: the kind of input.
-        adds: whether the model tells what each player adds.
+        told: what the model tells of itself, see `Method.needs`.
 
     Raises:
         KeyError: there is no such method.
@@ -54,8 +63,9 @@ def chosen(
     methods = methods_of(reads)
     if name != AUTO:
         return methods[name]
-    if adds:
-        return next(method for method in methods.values() if method.adds)
+    for method in methods.values():
+        if method.needs in told:
+            return method
     otherwise = methods["kernel-shap"]
     budget = otherwise.default_max_evaluations(n_players) if max_evaluations is None else max_evaluations
     return methods["exact-shap"] if 2**n_players <= budget else otherwise

@@ -28,19 +28,19 @@ from explicate_server.inference.explain_options import MAX_PLAYERS, CheckedOptio
 from explicate_server.inference.explain_work import (
     ExplainAnswer,
     Work,
-    added_quality,
-    added_work,
     knows_the_ends_only,
     run_of,
+    told_quality,
+    told_work,
 )
 from explicate_server.inference.predictor import encode_inputs
 from explicate_server.inference.workers import Pool, Workers
 from explicate_server.modalities.modality import (
-    AddsUp,
     DrawsRows,
     EncodedInput,
     Game,
     Guesses,
+    TellsItself,
 )
 from explicate_server.registry.records import ServedModel
 from explicate_server.runtime.batcher import Priority
@@ -121,8 +121,8 @@ class ExplainCall:
         encoded, game, digest = await self._prepare(value, field_path)
         options = self._checked.for_players(len(game.players))
         seat.reserve(options.max_evaluations)
-        if isinstance(game, AddsUp) and options.method.adds:
-            yield await self._added(encoded, game, options)
+        if options.method.needs is not None:
+            yield await self._told(encoded, game, options)
             return
         served, runtime = self._served, self._served.runtime
         drawn = await self._drawn(game, options)
@@ -167,8 +167,9 @@ class ExplainCall:
         self._timings.preprocessing_s += time.monotonic() - started_s
         return drawn
 
-    async def _added(self, encoded: EncodedInput, game: Game, options: ResolvedOptions) -> ExplainAnswer:
-        """The whole answer about a game that is played by additions: the prediction, then one step in a worker."""
+    async def _told(self, encoded: EncodedInput, game: Game, options: ResolvedOptions) -> ExplainAnswer:
+        """The whole answer about a game that its model tells: the prediction, then one step in a worker."""
+        assert isinstance(game, TellsItself)
         urgent = Priority.PREDICT if self._priority is Priority.EXPLAIN else self._priority
         batcher = self._served.batcher
         with tracing.span("endpoints", coalitions=1):
@@ -182,8 +183,8 @@ class ExplainCall:
         self._timings.add(ticket)
 
         def explain() -> tuple[Work, Quality]:
-            work = added_work(self._served, encoded, game, options, np.asarray(ticket.values, dtype=np.float64)[0])
-            return work, added_quality(work)
+            work = told_work(self._served, encoded, game, options, np.asarray(ticket.values, dtype=np.float64)[0])
+            return work, told_quality(work)
 
         work, quality = await self._fit(explain)
         return work.answer(quality, self._timings, final=True)

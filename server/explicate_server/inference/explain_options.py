@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate.reading.nearest import did_you_mean
 from explicate_bundle.images import DEFAULT_SEGMENTS
 from explicate_server.errors import InvalidRequest, NotServable, Violation
 from explicate_server.explain.method import DRAWN, MAX_SEED, Method
@@ -65,13 +66,11 @@ def _class_violations(name: ClassName, labels: Sequence[str], path: str) -> list
     if isinstance(name, int) and not 0 <= name < len(labels):
         return [Violation(f"{path}.index", f"is {name}; the model has classes 0 to {len(labels) - 1}")]
     if isinstance(name, int) and (namesake := _namesake(name, labels)) is not None:
-        problem = (
-            f"is {name}: the index of class {labels[name]!r}, and the name of class {namesake!r}; name it by its label"
-        )
+        problem = f"is {name}: the index of class {labels[name]!r}, and the name of class {namesake!r}; name its label"
         return [Violation(f"{path}.index", problem)]
     if isinstance(name, str) and name not in labels:
-        known = ", ".join(repr(label) for label in labels[:20])
-        return [Violation(f"{path}.label", f"{name!r} is not a class; there are {known}")]
+        advice = did_you_mean(name, labels, most=1) or f"; there are {', '.join(map(repr, labels[:20]))}"
+        return [Violation(f"{path}.label", f"{name!r} is not a class{advice}")]
     return []
 
 
@@ -230,8 +229,10 @@ class CheckedOptions:
             InvalidRequest: the evaluations asked for are too many for the number of players and outputs, or too few for
                 the method; or there are too many of these.
         """
-        given, spaces = self.given, self.choices.scales.spaces
+        given, scales = self.given, self.choices.scales.spaces
         method = _method(given, self.choices, players)
+        space = scales[-1 if given.target.contrast else 0]
+        spaces = self.choices.spaces_of(method)
         maximum = self._max_evaluations(method, players)
         worthwhile = max(PLAYERS_WORTH_GROUPING, maximum // ROWS_THAT_TELL_A_PLAYER)
         max_players = given.max_players or max(2, min(worthwhile, _MAX_ATTRIBUTIONS // self._outputs))
@@ -245,7 +246,7 @@ class CheckedOptions:
         return ResolvedOptions(
             method=method,
             target=given.target,
-            output_space=given.output_space or spaces[-1 if given.target.contrast else 0],
+            output_space=given.output_space or (space if space in spaces else spaces[0]),
             granularity=self.granularity,
             masking=self.masking,
             max_evaluations=maximum,
@@ -287,14 +288,16 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
         NotServable: the method or the masking does not fit the model.
     """
     if options.method not in (None, AUTO, *NAMES):
-        known = ", ".join((AUTO, *methods_of(choices.reads)))
-        problem = f"{options.method!r} is not a method; there are {known}"
+        known = (AUTO, *methods_of(choices.reads))
+        problem = f"{options.method!r} is not a method; there are {', '.join(known)}"
+        problem += did_you_mean(options.method or "", known, most=1)
         raise InvalidRequest([Violation("options.method", problem)], reason="UNKNOWN_METHOD")
     if options.method in NAMES and options.method not in methods_of(choices.reads):
         raise NotServable("METHOD_UNSUPPORTED", f"{options.method} does not explain {choices.reads} models")
     method = _method(options, choices, MAX_PLAYERS)
     if not choices.fits(method):
-        raise NotServable("METHOD_UNSUPPORTED", f"{method.name} {_lacks(method)}, or take a method that GetModel lists")
+        other = "or take a method that `explicate models show` lists"
+        raise NotServable("METHOD_UNSUPPORTED", f"{method.name} {_lacks(method, choices)}, {other}")
     violations = [
         *_number_violations(options, settings),
         *target_violations(options.target, choices.labels, regression=not choices.scales.objective.least_labels),
@@ -315,13 +318,11 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
     return CheckedOptions(options, method, masking, _granularity(options, method, choices), choices, settings)
 
 
-def _lacks(method: Method) -> str:
+def _lacks(method: Method, choices: Choices) -> str:
     """What a method needs that the model's bundle does not have, and the remedy."""
-    if method.adds:
-        return (
-            "needs a model that tells what each column adds, which this one does not; train it with "
-            '[interpretability] form = "additive"'
-        )
+    if method.needs is not None:
+        why = choices.untold.get(method.needs)
+        return f"{method.lacks} ({why})" if why else method.lacks
     return (
         "draws from statistics of the training data (lime.npz), which this model's bundle does not have; train and "
         "export it again"
@@ -330,9 +331,15 @@ def _lacks(method: Method) -> str:
 
 def _method(options: ExplainOptions, choices: Choices, players: int) -> Method:
     # Whoever asks for groups of players wants a method that makes them.
-    adds = choices.adds_up and options.max_players is None
+    told = (
+        []
+        if options.max_players is not None
+        else [
+            name for name, spaces in choices.tells.items() if spaces is None or options.output_space in (None, *spaces)
+        ]
+    )
     name, most = options.method or AUTO, options.max_evaluations
-    return chosen(name, n_players=players, max_evaluations=most, reads=choices.reads, adds=adds)
+    return chosen(name, n_players=players, max_evaluations=most, reads=choices.reads, told=told)
 
 
 def _granularity(options: ExplainOptions, method: Method, choices: Choices) -> str | None:
@@ -366,8 +373,14 @@ def _number_violations(options: ExplainOptions, settings: Settings) -> list[Viol
 
 def _method_violations(options: ExplainOptions, method: Method, choices: Choices) -> list[Violation]:
     violations = []
-    if options.output_space not in (None, *choices.scales.spaces):
-        problem = f"is {options.output_space}; this model has {' and '.join(choices.scales.spaces)}"
+    spaces = choices.spaces_of(method)
+    if options.output_space not in (None, *spaces):
+        has = (
+            "this model has"
+            if options.output_space not in choices.scales.spaces
+            else f"{method.name} of this model has"
+        )
+        problem = f"is {options.output_space}; {has} {' and '.join(spaces)}"
         violations.append(Violation("options.output_space", problem))
     if options.granularity is not None and not choices.granularities:
         problem = "is for texts and images only; the players of a table are its columns and groups of columns"

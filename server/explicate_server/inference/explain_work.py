@@ -1,6 +1,6 @@
 """What one explanation is made of, how far it is, and the answer that it gives at any time.
 
-An explanation of a game that is played by additions (`explain/added_game.py`) is made here in one step.
+An explanation of a game that its model tells (`explain/told_game.py`) is made here in one step.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from explicate_server.explain.attribution import Attribution
 from explicate_server.explain.game import GameInfo
 from explicate_server.explain.quality import FaithfulnessCheck, Quality
 from explicate_server.explain.rounds import ExplanationRun, StopReason
-from explicate_server.inference.added_outputs import added_game
 from explicate_server.inference.evaluations import Evaluations, Timings
 from explicate_server.inference.explain_options import Outputs, ResolvedOptions
-from explicate_server.modalities.modality import AddsUp, EncodedInput, Game, Player
+from explicate_server.inference.told_outputs import told_game
+from explicate_server.modalities.modality import EncodedInput, Game, Player, TellsItself
 from explicate_server.registry.records import ServedModel
 
 
@@ -116,24 +116,24 @@ class _OneRow:
     reused: int = 0
 
 
-def added_work(
+def told_work(
     served: ServedModel, encoded: EncodedInput, game: Game, options: ResolvedOptions, prediction: NDArray[np.float64]
 ) -> Work:
-    """The explanation of a game that is played by additions, beside the model's own answer float64[outputs]."""
-    assert isinstance(game, AddsUp)
+    """The explanation of a game that its model tells, beside the model's own answer float64[outputs]."""
+    assert isinstance(game, TellsItself)
     scales = served.scales
     outputs = Outputs.choose(
         options.target, options.output_space, scales=scales, prediction=prediction, labels=served.labels
     )
     whole = scales.means(prediction[np.newaxis, np.newaxis], np.ones(1))
-    added = added_game(game.contributions(), game.weights, outputs)
+    told = told_game(game.told(), game.weights, outputs)
     information = GameInfo(
         n_players=len(game.players),
-        empty=added.mixed(added.empty)[0],
+        empty=told.baseline,
         full=outputs.of(whole)[0],
         seed=options.seed,
         confidence=options.confidence,
-        added=added,
+        told=told,
     )
     evaluations = _OneRow()
     run = run_of(information, options, spent=evaluations.count)
@@ -141,14 +141,14 @@ def added_work(
     return Work(encoded, game, options, prediction, outputs, information, run, evaluations)
 
 
-def added_quality(work: Work) -> Quality:
+def told_quality(work: Work) -> Quality:
     """How far it can be trusted, with comprehensiveness and sufficiency if they were asked for."""
-    information, run, added = work.information, work.run, work.information.added
+    information, run, told = work.information, work.run, work.information.told
     quality = run.quality(information)
-    if work.options.quality != "full" or added is None:
+    if work.options.quality != "full" or told is None:
         return quality
     check = FaithfulnessCheck(run.attribution, seed=information.seed)
-    return check.added_to(quality, added.values(check.coalitions), information.full)
+    return check.added_to(quality, told.values(check.coalitions), information.full)
 
 
 def run_of(information: GameInfo, options: ResolvedOptions, *, spent: int) -> ExplanationRun:

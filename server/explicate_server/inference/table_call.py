@@ -36,6 +36,9 @@ from explicate_server.settings import Settings
 
 # Groups in hand: one is fitted while another has rows in the model, and one more waits there.
 _IN_HAND = 3
+# Rows whose comprehensiveness and sufficiency a worker finds in one step, where the model tells its games: of trees a
+# row takes 10 ms or more.
+_TOLD_CHECKS = 4
 # A table counts for this part of what one caller's explanations may have in progress, and no more: its rows are
 # evaluated a block at a time, so that it takes no more of the queue than one explanation does.
 _MOST_OF_EVALUATIONS = 4
@@ -55,7 +58,7 @@ def check_shared(checked: CheckedOptions) -> None:
         choices = checked.choices
         methods = [each for each in methods_of(choices.reads).values() if each.shared and choices.fits(each)]
         names = ", ".join((AUTO, *(each.name for each in methods)))
-        problem = f"is {checked.method.name}, which explains one row at a time by Explain; ExplainTable has {names}"
+        problem = f"is {checked.method.name}, which explains one row at a time; for many at once there are {names}"
         raise InvalidRequest([Violation("options.method", problem)])
 
 
@@ -146,7 +149,7 @@ class TableCall:
             field_, least = (
                 ("max_players", players) if given else ("max_evaluations", ROWS_THAT_TELL_A_PLAYER * players)
             )
-            problem = f"would group the {players:,} columns, which ExplainTable does not; give {least:,} or more"
+            problem = f"would group the {players:,} columns, which is for one row at a time; give {least:,} or more"
             raise InvalidRequest([Violation(f"options.{field_}", problem)])
         explained = len(self._served.labels) if options.target.all else 1
         numbers = explained * (4 * (players + len(games.unread)) + 3) + self._served.scales.outputs
@@ -167,6 +170,9 @@ class TableCall:
         async def take_turns() -> None:
             nonlocal in_progress
             while waiting or going:
+                if waiting and work.tells_itself and self._deadline.seconds_left() <= 0:
+                    waiting.clear()  # a group of these is whole after one step, or it is not begun
+                    continue
                 if waiting and in_progress < most:
                     in_progress += 1
                     group = await self._fit(partial(work.begun, waiting.popleft()))
@@ -202,8 +208,10 @@ class TableCall:
         checks = await self._fit(partial(work.checks, group))
         if not checks:
             return
-        if group.information.added is not None:
-            await self._fit(partial(work.keep_added_checks, group, checks))
+        if group.information.told is not None:
+            for first in range(0, len(checks), _TOLD_CHECKS):
+                if self._deadline.seconds_left() > 0:
+                    await self._fit(partial(work.keep_told_checks, group, checks[first : first + _TOLD_CHECKS]))
             return
         coalitions = [each.check.coalitions for each in checks]
         rows = np.repeat([each.row for each in checks], [len(each) for each in coalitions])

@@ -1,7 +1,7 @@
 """What the explanation of a table is made of: its groups of rows, how far each is, and the answer. No I/O."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,12 +10,12 @@ from explicate_server.explain.game import GameInfo
 from explicate_server.explain.quality import FaithfulnessCheck
 from explicate_server.explain.rounds import StopReason
 from explicate_server.explain.shared_rounds import SharedRounds
-from explicate_server.inference.added_outputs import added_game
 from explicate_server.inference.evaluations import Timings, coalition_keys
 from explicate_server.inference.explain_options import ResolvedOptions
 from explicate_server.inference.explain_work import run_of
 from explicate_server.inference.table_answer import TableAnswer, TableOutputs
-from explicate_server.modalities.modality import Contributions
+from explicate_server.inference.told_outputs import told_game
+from explicate_server.modalities.modality import Told
 from explicate_server.modalities.table_games import TableGames
 from explicate_server.registry.records import ServedModel
 
@@ -81,10 +81,11 @@ class TableWork:
         everyone = np.arange(rows)
         ends = outputs.of(np.stack((np.broadcast_to(empty, whole.shape), whole)), everyone)  # [2, rows · explained]
         self._games = games
-        self._contributions: Contributions | None = games.contributions() if options.method.adds else None
+        self._told: Told | None = None if options.method.needs is None else games.told()
         self._explained = outputs.class_indices.shape[1]
         values_of_row = self._explained * options.max_evaluations
-        self._group_rows = max(1, min(_GROUP_ROWS, _MOST_VALUES // values_of_row))
+        most = _GROUP_ROWS if self._told is None else self._told.rows_at_once
+        self._group_rows = max(1, min(most, _MOST_VALUES // values_of_row))
         self.groups_at_once = _MOST_VALUES // (values_of_row * self._group_rows)
         self.answer = TableAnswer(
             predictions=answers[:rows],
@@ -96,10 +97,15 @@ class TableWork:
             timings=timings,
         )
 
+    @property
+    def tells_itself(self) -> bool:
+        """Whether the model tells its games, so that a group of rows is explained in one step."""
+        return self._told is not None
+
     def parts(self) -> Iterator[Indices]:
-        """Places of the rows of each group. Those of a model that adds up explain the same outputs."""
+        """Places of the rows of each group. Those of a model that tells itself explain the same outputs."""
         together = [np.arange(self.answer.rows)]
-        if self._contributions is not None:
+        if self._told is not None:
             _, which = np.unique(self.answer.outputs.class_indices, axis=0, return_inverse=True)
             together = [np.flatnonzero(which.ravel() == number) for number in range(int(which.max()) + 1)]
         for rows in together:
@@ -107,11 +113,10 @@ class TableWork:
 
     def begun(self, rows: Indices) -> Group:
         """The group of some rows."""
-        answer, options, added = self.answer, self.answer.options, None
-        if self._contributions is not None:
-            of_rows = replace(self._contributions, row=self._contributions.row[rows])
-            added = added_game(of_rows, self._games.weights, answer.outputs.of_row(int(rows[0])))
-            answer.baseline[:, rows] = added.mixed(added.empty).T
+        answer, options, told = self.answer, self.answer.options, None
+        if self._told is not None:
+            told = told_game(self._told.of(rows), self._games.weights, answer.outputs.of_row(int(rows[0])))
+            answer.baseline[:, rows] = told.baseline[:, np.newaxis]
         information = GameInfo(
             n_players=len(self._games.players),
             empty=answer.baseline[:, rows].T.ravel(),
@@ -119,7 +124,7 @@ class TableWork:
             games=len(rows),
             seed=options.seed,
             confidence=options.confidence,
-            added=added,
+            told=told,
         )
         run = run_of(information, options, spent=answer.ends)
         return Group(rows, information, SharedRounds(run, information))
@@ -165,12 +170,12 @@ class TableWork:
                 self._keep_check(each, values)
                 self.answer.evaluations[each.row] += each.new
 
-    def keep_added_checks(self, group: Group, checks: list[RowCheck]) -> None:
-        """Keep the figures of rows of a model that tells what each player adds."""
-        added = group.information.added
-        assert added is not None
+    def keep_told_checks(self, group: Group, checks: list[RowCheck]) -> None:
+        """Keep the figures of rows of a model that tells itself."""
+        told = group.information.told
+        assert told is not None
         for each in checks:
-            self._keep_check(each, added.of(each.place).values(each.check.coalitions))
+            self._keep_check(each, told.of(each.place).values(each.check.coalitions))
 
     def _keep_check(self, each: RowCheck, values: Floats) -> None:
         """From the explained outputs of its coalitions."""

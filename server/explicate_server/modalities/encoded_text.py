@@ -146,7 +146,8 @@ class EncodedText:
         if kept is not None:
             (told,) = [encoding] if places else _encode(tokenizer, texts)
             self.characters_used = [_used(told, kept, text, number) for number, text in enumerate(texts)]
-        self.usage: TextUsage | None = TextUsage(len(encoding), row.length, *self.characters_used)
+        seen = tuple(text[:used] for text, used in zip(texts, self.characters_used, strict=True))
+        self.usage: TextUsage | None = TextUsage(len(encoding), row.length, seen)
 
     @cached_property
     def _encoding(self) -> Encoding:

@@ -1,8 +1,9 @@
 """What the rest of the server knows of an input: rows for the model, and a game to explain."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, Self, runtime_checkable
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Protocol, Self, runtime_checkable  # Any: float32 or float64
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.model_inputs import CellValue, ModelInput
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
+from explicate_server.explain.trees.tree_game import TreeBackground
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import Row
 from explicate_server.settings import Settings
@@ -53,12 +55,21 @@ Player = TextPlayer | ColumnPlayer | SegmentPlayer
 
 @dataclass(frozen=True)
 class TextUsage:
-    """How much of a text, or a pair, the model saw; characters count from a text's start, None without a second one."""
+    """How much of a text, or a pair, the model saw: tokens, and the start of each text up to where it was cut."""
 
     tokens: int
     tokens_used: int
-    characters_used: int
-    pair_characters_used: int | None = None
+    seen: tuple[str, ...] = field(repr=False)
+
+    @property
+    def characters_used(self) -> int:
+        """Code points of the text that were seen."""
+        return len(self.seen[0])
+
+    @property
+    def pair_characters_used(self) -> int | None:
+        """The same of the second text; None without one."""
+        return len(self.seen[1]) if len(self.seen) == 2 else None
 
     @property
     def truncated(self) -> bool:
@@ -121,6 +132,10 @@ class Guesses(Protocol):
         """
 
 
+# A game of 2^14 coalitions takes a few milliseconds to enumerate.
+_SUMS_AT_ONCE = 32
+
+
 @dataclass(frozen=True)
 class Contributions:
     """What each player adds to the outputs of a model that is a sum over players.
@@ -135,12 +150,47 @@ class Contributions:
     background: NDArray[np.float64]
     bias: NDArray[np.float64]
 
+    @property
+    def rows_at_once(self) -> int:
+        """How many inputs are a short step of work."""
+        return _SUMS_AT_ONCE
+
+    def of(self, inputs: NDArray[np.intp]) -> "Contributions":
+        """Those of some of several inputs."""
+        return replace(self, row=self.row[inputs])
+
+
+@dataclass(frozen=True)
+class TreeFeatures:
+    """What the decision trees of a model read, whose leaves its outputs are a sum of.
+
+    Attributes:
+        background: the trees, beside the rows that stand for absent players.
+        rows: [inputs, features], of the inputs.
+    """
+
+    background: TreeBackground
+    rows: NDArray[Any]
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many inputs are a short step of work."""
+        return self.background.rows_at_once
+
+    def of(self, inputs: NDArray[np.intp]) -> "TreeFeatures":
+        """Those of some of the inputs."""
+        return replace(self, rows=self.rows[inputs])
+
+
+Told = Contributions | TreeFeatures
+"""What a model tells of inputs, so that their games need not be asked for coalitions."""
+
 
 @runtime_checkable
-class AddsUp(Protocol):
-    """What a game does more whose model adds up a number of each player, and tells them."""
+class TellsItself(Protocol):
+    """What a game does more whose model tells enough of itself."""
 
-    def contributions(self) -> Contributions:
+    def told(self) -> Told:
         """Of this input; takes as long as a row of the model."""
 
 
@@ -181,8 +231,11 @@ class Modality(Protocol):
     players_version: int = 0
     """The number of the rules that find the default players; 0 where they follow from the schema alone."""
 
-    adds_up: bool = False
-    """Whether its games are `AddsUp`."""
+    tells: Mapping[str, Collection[str] | None] = MappingProxyType({})
+    """What its model tells of itself, by what methods need; and the scales that it is told on, None for all of them."""
+
+    untold: Mapping[str, str] = MappingProxyType({})
+    """Why its model does not tell what methods need, by the same names, where there is more to say than that."""
 
     max_length: int
     """Length of the longest row."""

@@ -1,11 +1,12 @@
 """Tables in packed form: checked and encoded a column at a time, never a cell."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate.reading.nearest import did_you_mean
 from explicate_bundle.cells.cell_readers import LARGEST_NUMBER, NumberCells
 from explicate_bundle.columns import Column, TableColumns
 from explicate_bundle.model_inputs import CellValue
@@ -50,6 +51,14 @@ class PackedTable:
         return {name: [] if values is None else values.cells() for name, values in self.columns}
 
 
+NOT_A_COLUMN = "is not a column of this model"
+
+
+def column_advice(name: str, problem: str, known: Collection[str]) -> Callable[[], str] | None:
+    """For a column that the model does not have: which one was meant, or to leave it out."""
+    return (lambda: did_you_mean(name, known, most=1) or "; leave it out") if problem is NOT_A_COLUMN else None
+
+
 def table_violations(table: PackedTable, columns: TableColumns) -> list[Violation]:
     """What is wrong with a table, one problem a column."""
     seen: set[str] = set()
@@ -61,7 +70,8 @@ def table_violations(table: PackedTable, columns: TableColumns) -> list[Violatio
         elif name in columns.ignored:
             pass
         elif name not in columns.by_name:
-            violations.append(Violation(path, "is not a column of this model; leave it out"))
+            advice = column_advice(name, NOT_A_COLUMN, columns.by_name.keys())
+            violations.append(Violation(path, NOT_A_COLUMN, advice))
         else:
             found = next(_problems(columns.by_name[name], values, table.rows), None)
             violations += [Violation(path + found[0], found[1])] if found else []

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from explicate.v1.bundle_pb2 import TabularSchema
 from explicate_bundle.bundle import VerifiedBundle
+from explicate_bundle.cells.cell_readers import SAY_MISSING
 from explicate_bundle.columns import Column, TableColumns
 from explicate_bundle.model_inputs import CellValue, ModelInput, TabularInput
 from explicate_bundle.table_arrays import BINS, Background, LimeStatistics, by_column
@@ -37,16 +38,22 @@ from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
 from explicate_server.modalities.modality import (
     ColumnPlayer,
-    Contributions,
     EncodedInput,
     Game,
     Modality,
     TextUsage,
+    Told,
 )
-from explicate_server.modalities.packed_table import PackedTable, encode_columns, table_violations
-from explicate_server.modalities.table_claims import TableGraph, ToldBackground, checked_graph, claims
+from explicate_server.modalities.packed_table import (
+    NOT_A_COLUMN,
+    PackedTable,
+    column_advice,
+    encode_columns,
+    table_violations,
+)
+from explicate_server.modalities.table_claims import CONTRIBUTIONS, TableGraph, ToldBackground, checked_graph, claims
 from explicate_server.modalities.table_games import TableGames
-from explicate_server.runtime.graph_outputs import GraphOutputs
+from explicate_server.modalities.table_trees import TREES, CheckedTrees, ToldTrees, checked_trees
 from explicate_server.runtime.model_runtime import Feeds, Runtime
 from explicate_server.runtime.queue import BUCKET_TOKENS, Row
 from explicate_server.settings import Settings
@@ -168,8 +175,8 @@ class BackgroundGame(_ColumnGame):
         return [Row(ROW_LENGTH, of_coalition, len(of_coalition)) for of_coalition in values]
 
 
-class AddedBackgroundGame(BackgroundGame):
-    """The same where the model tells what each player adds."""
+class ToldBackgroundGame(BackgroundGame):
+    """The same where the model tells enough of itself."""
 
     def __init__(
         self,
@@ -178,14 +185,14 @@ class AddedBackgroundGame(BackgroundGame):
         row: Row,
         background: NDArray[np.float64],
         weights: NDArray[np.float64],
-        told: ToldBackground,
+        tells: ToldBackground | ToldTrees,
     ) -> None:
         super().__init__(columns, cells, row, background, weights)
-        self._told = told
+        self._tells = tells
 
-    def contributions(self) -> Contributions:
-        """What each player of this row adds, beside those of the background rows."""
-        return self._told.beside(self._row)
+    def told(self) -> Told:
+        """What it tells of this row, beside the background rows."""
+        return self._tells.beside(self._row)
 
 
 class DrawnGame(_ColumnGame):
@@ -254,25 +261,34 @@ class TabularModality(Modality):
         schema: TabularSchema,
         background: Background,
         lime_statistics: LimeStatistics | None = None,
-        graph: GraphOutputs | None = None,
+        graph: TableGraph | None = None,
+        trees: CheckedTrees | None = None,
     ) -> None:
-        """Take the schema and what its bundle has; ``graph`` of one with contributions, as `checked_graph` gave it."""
+        """Take the schema and what its bundle has; ``graph`` of one with contributions or trees, as `checked_graph`
+        gave it, and these as `checked_trees` did.
+        """
         self._columns = TableColumns(schema)
         self._sampler = TableSampler(self._columns, lime_statistics) if lime_statistics else None
         self.maskings: tuple[str, ...] = ("background", "drawn") if lime_statistics else ("background",)
         self._background = np.concatenate([background.numbers, background.codes], axis=1, dtype=np.float64)
         self._weights = background.weights / background.weights.sum()
         self.row_bytes = self._background[0].nbytes
-        self._told = ToldBackground(TableGraph(graph, self._columns), self._background) if graph else None
-        self.adds_up = self._told is not None
+        self._tells: ToldBackground | ToldTrees | None = None
+        if graph is not None and trees is not None:
+            self._tells = ToldTrees(graph, trees.trees, self._background, self._weights)
+            self.tells = {TREES: [trees.space]}
+        elif graph is not None:
+            self._tells, self.tells = ToldBackground(graph, self._background), {CONTRIBUTIONS: None}
+        self.untold = {TREES: schema.trees.missing} if schema.trees.missing else {}
 
     @classmethod
     def open(cls, bundle: VerifiedBundle, settings: Settings) -> Self:  # noqa: ARG003 - nothing of it can be set
         """With the bundle's background and statistics; what it claims of its graph is checked."""
         schema = bundle.manifest.tabular
-        graph = checked_graph(bundle) if claims(schema) else None
-        told = graph if schema.contributions else None
-        return cls(schema, bundle.background(), bundle.lime_statistics(), told)
+        graph = checked_graph(bundle, TableColumns(schema)) if claims(schema) else None
+        trees = None if graph is None else checked_trees(bundle, graph)
+        told = graph if schema.contributions or trees is not None else None
+        return cls(schema, bundle.background(), bundle.lime_statistics(), told, trees)
 
     def batch_tokens(self, runtime: Runtime) -> int:
         """By what runs it, until it is measured."""
@@ -282,17 +298,21 @@ class TabularModality(Modality):
         """What is wrong with a row: columns that are missing or not the model's, and values that do not fit theirs."""
         assert isinstance(value, TabularInput)
         problems = self._problems(value.cells)
-        return [Violation(f"{path}.{self.field}.cells[{name}]", problem) for name, problem in problems]
+        known = self._columns.by_name.keys()
+        return [
+            Violation(f"{path}.{self.field}.cells[{name}]", problem, column_advice(name, problem, known))
+            for name, problem in problems
+        ]
 
     def _problems(self, cells: Mapping[str, CellValue]) -> Iterator[tuple[str, str]]:
         columns = self._columns.by_name
         for name, value in self._columns.read(cells).items():
-            problem = columns[name].problem(value) if name in columns else "is not a column of this model; leave it out"
+            problem = columns[name].problem(value) if name in columns else NOT_A_COLUMN
             if problem:
                 yield name, problem
-        if not columns.keys() <= cells.keys():
-            for name in columns.keys() - cells.keys():
-                yield name, "is left out; give every column of the model, with missing = true where it has no value"
+        for name in columns:
+            if name not in cells:
+                yield name, f"is left out; give every column of the model; where it has no value, {SAY_MISSING}"
 
     def encode(self, value: ModelInput) -> EncodedRows:
         """Turn cells into numbers and codes."""
@@ -333,9 +353,9 @@ class TabularModality(Modality):
         if masking == "drawn":
             assert self._sampler is not None
             game: _ColumnGame = DrawnGame(self._columns, value.cells, encoded.row, self._sampler)
-        elif self._told is not None:
+        elif self._tells is not None:
             parts = self._columns, value.cells, encoded.row, self._background, self._weights
-            game = AddedBackgroundGame(*parts, self._told)
+            game = ToldBackgroundGame(*parts, self._tells)
         else:
             game = BackgroundGame(self._columns, value.cells, encoded.row, self._background, self._weights)
         unread = [name for name in self._columns.ignored if name in value.cells]
@@ -346,7 +366,7 @@ class TabularModality(Modality):
         """The games of the rows of a table with columns of these names; the masking is the background."""
         values = np.concatenate([row.values for row in encoded.rows])
         unread = [name for name in self._columns.ignored if name in names]
-        return TableGames(self._columns, values, self._background, self._weights, unread, self._told)
+        return TableGames(self._columns, values, self._background, self._weights, unread, self._tells)
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
         """Join rows to float32[batch, number columns] and int64[batch, other columns], those that there are."""

@@ -16,14 +16,15 @@ from explicate.v1.bundle_pb2 import Monotone, TabularSchema
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.columns import CODES_NAME, NUMBERS_NAME, TableColumns
 from explicate_bundle.errors import BundleError
+from explicate_bundle.kinds.table_kind import tells_trees
 from explicate_bundle.model_inputs import TabularInput
 from explicate_server.modalities.modality import Contributions
 from explicate_server.runtime.graph_outputs import GraphOutputs
 
 CONTRIBUTIONS = "contributions"
 """The name of the graph's second output."""
-# Of the golden tolerance, which other processors may use up: here one graph is compared with itself.
-_PART_OF_GOLDEN = 0.1
+PART_OF_GOLDEN = 0.1
+"""Of the golden tolerance, which other processors may use up: here one graph is compared with itself."""
 # Mixtures, and rows of grids, that are asked at most: 0.1 s or so.
 _MOST_ROWS = 20_000
 _GRID_POINTS, _GRID_ROWS = 33, 8
@@ -50,8 +51,16 @@ class TableGraph:
 
     def contributions(self, rows: _Floats) -> tuple[_Floats, _Floats]:
         """The same, and float64[rows, players, outputs]."""
-        outputs, contributions = self._run(rows, [self.graph.names[0], CONTRIBUTIONS])
-        return outputs, contributions
+        return self.told(rows, CONTRIBUTIONS)
+
+    def told(self, rows: _Floats, name: str) -> tuple[_Floats, _Floats]:
+        """Its first output, and that of a name."""
+        outputs, told = self._run(rows, [self.graph.names[0], name])
+        return outputs, told
+
+    def of(self, rows: _Floats, names: Sequence[str]) -> dict[str, _Floats]:
+        """The outputs of these names."""
+        return dict(zip(names, self._run(rows, names), strict=True))
 
     def _run(self, rows: _Floats, names: Sequence[str]) -> list[_Floats]:
         numbers = self.columns.numbers
@@ -83,37 +92,37 @@ class ToldBackground:
 
 def claims(schema: TabularSchema) -> bool:
     """Whether a schema claims anything of the graph."""
-    return schema.contributions or any(column.HasField("monotone") for column in schema.columns)
+    return schema.contributions or tells_trees(schema) or any(column.HasField("monotone") for column in schema.columns)
 
 
-def checked_graph(bundle: VerifiedBundle) -> GraphOutputs:
-    """The graph of a bundle that keeps what its schema claims, on golden and background rows.
+def known_rows(bundle: VerifiedBundle, columns: TableColumns) -> _Floats:
+    """The golden and the background rows of a bundle, float64[rows, columns]."""
+    background = bundle.background()
+    golden = [columns.row_of(value.cells) for value in bundle.golden().inputs if isinstance(value, TabularInput)]
+    return np.concatenate((np.stack(golden), np.concatenate((background.numbers, background.codes), axis=1)))
+
+
+def checked_graph(bundle: VerifiedBundle, columns: TableColumns) -> TableGraph:
+    """The graph of a bundle that keeps what its schema claims of columns, on golden and background rows.
 
     Raises:
         BundleError: it does not, or it cannot be loaded.
     """
     manifest = bundle.manifest
-    columns, background = TableColumns(manifest.tabular), bundle.background()
-    golden = [columns.row_of(value.cells) for value in bundle.golden().inputs if isinstance(value, TabularInput)]
-    rows = np.concatenate((np.stack(golden), np.concatenate((background.numbers, background.codes), axis=1)))
     try:
         graph = GraphOutputs(bundle.model_path)
     except Exception as error:  # ONNX Runtime raises classes of its own
         raise BundleError(f"model.onnx cannot be loaded: {' '.join(str(error).split())}") from error
-    check_claims(
-        TableGraph(graph, columns),
-        manifest.tabular,
-        rows,
-        labels=manifest.class_labels,
-        tolerance=_PART_OF_GOLDEN * manifest.golden_tolerance,
-    )
-    return graph
+    asked = TableGraph(graph, columns)
+    rows, tolerance = known_rows(bundle, columns), PART_OF_GOLDEN * manifest.golden_tolerance
+    check_claims(asked, manifest.tabular, rows, labels=manifest.class_labels, tolerance=tolerance)
+    return asked
 
 
 def check_claims(
     graph: TableGraph, schema: TabularSchema, rows: _Floats, *, labels: Sequence[str], tolerance: float
 ) -> None:
-    """Check all that the schema claims on model rows float64[rows, columns].
+    """Check on model rows float64[rows, columns] all that the schema claims, but for trees (see `table_trees`).
 
     ``tolerance`` is that of an output. Raises BundleError, in a sentence, for a claim that does not hold.
     """
@@ -131,7 +140,7 @@ def _check_additive(graph: TableGraph, rows: _Floats, tolerance: float) -> None:
     players = len(graph.columns.players)
     rows = rows[: max(2, _MOST_ROWS // players)]
     outputs, told = graph.contributions(rows)
-    tolerance += _rounding(outputs, told)
+    tolerance += rounding(outputs, told)
     if told.shape != (len(rows), players, outputs.shape[1]):
         raise BundleError(
             f"model.onnx answers {CONTRIBUTIONS} of shape {told.shape}, not {(len(rows), players, outputs.shape[1])}"
@@ -148,7 +157,7 @@ def _check_additive(graph: TableGraph, rows: _Floats, tolerance: float) -> None:
         _require(mixed_told.sum(axis=1) + bias - answered, tolerance, "do not sum to its outputs")
 
 
-def _rounding(*arrays: _Floats) -> float:
+def rounding(*arrays: _Floats) -> float:
     """What float32 may round off numbers of this size."""
     return _ROUNDED * max(float(np.abs(array).max(initial=0.0)) for array in arrays)
 
@@ -178,7 +187,7 @@ def _check_monotone(
     outputs = graph.outputs(asked.reshape(-1, rows.shape[1])).reshape(len(bases), len(grid), -1)
     for rising in monotone_outputs(outputs, claim, labels):
         back = float((-np.diff(rising, axis=1)).max(initial=0.0))
-        if not back <= _ROUNDING * tolerance + _rounding(outputs):
+        if not back <= _ROUNDING * tolerance + rounding(outputs):
             against = "rises" if claim.decreasing else "falls"
             raise BundleError(
                 f"model.onnx is not {'decreasing' if claim.decreasing else 'increasing'} in {name!r}, as the manifest "

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from explicate_bundle.columns import TableColumns
 from explicate_server.explain.attribution import Booleans, Indices
-from explicate_server.modalities.modality import Contributions
+from explicate_server.modalities.modality import Told
 from explicate_server.modalities.table_claims import ToldBackground
+from explicate_server.modalities.table_trees import ToldTrees
 
 _Floats = NDArray[np.float64]
-# Rows whose contributions are asked for at once: as many as a short batch has.
+# Rows that are asked about at once: as many as a short batch has.
 _TOLD_ROWS = 512
 
 
@@ -34,7 +35,7 @@ class TableGames:
         background: float64[b, columns], what absent players take the values of.
         weights: float64[b], which sum to 1.
         unread: columns of the table that the model does not read: their attribution is 0.
-        told: what the players of the background rows add, of a model that tells it; else None.
+        tells: what tells the games of a model that tells itself; else None.
     """
 
     columns: TableColumns
@@ -42,7 +43,7 @@ class TableGames:
     background: _Floats
     weights: _Floats
     unread: Sequence[str] = ()
-    told: ToldBackground | None = field(default=None, repr=False)
+    tells: ToldBackground | ToldTrees | None = field(default=None, repr=False)
 
     @property
     def players(self) -> list[TablePlayer]:
@@ -62,8 +63,8 @@ class TableGames:
         mixed = np.where(present, self.rows[games, np.newaxis], self.background)
         return np.asarray(mixed.reshape(-1, self.rows.shape[1]))
 
-    def contributions(self) -> Contributions:
-        """What each player of each row adds, float64[rows, players, outputs], of a model that tells it."""
-        assert self.told is not None
+    def told(self) -> Told:
+        """What a model that tells itself tells of all rows."""
+        assert self.tells is not None
         starts = range(0, len(self.rows), _TOLD_ROWS)
-        return self.told.beside_all([self.rows[first : first + _TOLD_ROWS] for first in starts])
+        return self.tells.beside_all([self.rows[first : first + _TOLD_ROWS] for first in starts])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from explicate.reading.nearest import did_you_mean
 from explicate_server.errors import Conflict, NotFound, NotServable, NotServing
 from explicate_server.registry.label_store import (
     CANARY,
@@ -340,7 +341,8 @@ def check_started(entry: ModelEntry) -> None:
         NotServing: it is not.
     """
     if not entry.started:
-        raise NotServing("STARTING", f"{entry.name} is being loaded; try again shortly", retry_after_s=1.0)
+        first = next((f" ({record.reason})" for record in entry.newest_first if record.reason), "")
+        raise NotServing("STARTING", f"{entry.name} is being loaded{first}; try again shortly", retry_after_s=1.0)
 
 
 def check_in_place(entry: ModelEntry, record: VersionRecord) -> None:
@@ -369,7 +371,7 @@ def _record(entry: ModelEntry, version: int | None) -> VersionRecord:
         return entry.newest_first[0]
     record = entry.records.get(version or 0)
     if record is None:
-        raise not_found("VERSION_NOT_FOUND", "version", f"{entry.name}/{version}")
+        raise not_found("VERSION_NOT_FOUND", "version", f"{entry.name}/{version}", entry.versions_told)
     return record
 
 
@@ -378,7 +380,7 @@ def _target(entry: ModelEntry, label: str) -> LabelTarget:
     if target is None and entry.fault:
         raise NotServable("LABELS_UNREADABLE", entry.fault)
     if target is None:
-        raise not_found("LABEL_NOT_FOUND", "label", f"{entry.name}@{label}")
+        raise not_found("LABEL_NOT_FOUND", "label", f"{entry.name}@{label}", did_you_mean(label, entry.targets))
     return target
 
 
@@ -390,11 +392,7 @@ def _expect(entry: ModelEntry, label: str, expected: int | None) -> None:
         raise Conflict("LABEL_MOVED", f"{entry.name}@{label} {points}, {expected} was expected; look at it again")
 
 
-def not_found(reason: str, resource_type: str, resource_name: str) -> NotFound:
-    """The error for something that does not exist."""
-    return NotFound(
-        reason,
-        f"there is no {resource_type} {resource_name!r}",
-        resource_type=resource_type,
-        resource_name=resource_name,
-    )
+def not_found(reason: str, resource_type: str, resource_name: str, near: str = "") -> NotFound:
+    """The error for something that does not exist; ``near`` says what does."""
+    detail = f"{resource_name!r}{near or '; `explicate models list` names them'}"
+    return NotFound(reason, detail, resource_type=resource_type, resource_name=resource_name)

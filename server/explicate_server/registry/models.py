@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from explicate.reading.nearest import did_you_mean
 from explicate_bundle.repository import PassedOver, in_words, list_models, list_versions
-from explicate_server.errors import NotServable, NotServing
+from explicate_server.errors import NotFound, NotServable, NotServing
 from explicate_server.registry.changes import ModelChanges, check_in_place, check_started, not_found
 from explicate_server.registry.label_store import CANARY, LIVE, LabelStore
 from explicate_server.registry.lifecycle import Lifecycle, Watches
@@ -161,18 +162,18 @@ class ModelRegistry:
         """
         entry = self.known(model)
         record = entry.records.get(version) if version is not None else entry.labelled(label or LIVE)
-        if record is None and version is None and not entry.started and entry.records:
-            record = entry.newest_first[0]  # which is tried first; GetModel tells what it waits for
+        if version is None and (record is None or record.loaded is None):
+            check_started(entry)  # a description without columns and methods would be taken for the model's
         if record is not None:
             return record
         check_started(entry)
         if version is not None:
-            raise not_found("VERSION_NOT_FOUND", "version", f"{model}/{version}")
+            raise not_found("VERSION_NOT_FOUND", "version", f"{model}/{version}", entry.versions_told)
         if entry.fault:
             raise NotServable("LABELS_UNREADABLE", entry.fault)
         if label in (None, LIVE):
             raise NotServable("MODEL_NOT_LOADED", _why_nothing_is_live(entry))
-        raise not_found("LABEL_NOT_FOUND", "label", f"{model}@{label}")
+        raise not_found("LABEL_NOT_FOUND", "label", f"{model}@{label}", did_you_mean(label or LIVE, entry.targets))
 
     def known(self, model: str) -> ModelEntry:
         """A model that is known.
@@ -184,7 +185,7 @@ class ModelRegistry:
         entry = self._entries.get(model)
         if entry is None:
             self.check_listed()
-            raise not_found("MODEL_NOT_FOUND", "model", model)
+            raise self._no_such_model(model)
         return entry
 
     async def refreshed(self, model: str) -> ModelEntry:
@@ -199,7 +200,7 @@ class ModelRegistry:
         if entry is None and (not self._chosen or model in self._chosen):
             entry = self._entries[model] = ModelEntry(model, started=True, fault="its labels were not read yet")
         if entry is None:
-            raise not_found("MODEL_NOT_FOUND", "model", model)
+            raise self._no_such_model(model)
         check_started(entry)
         await self.list_versions(entry)
         if entry.records and entry.fault:
@@ -272,6 +273,10 @@ class ModelRegistry:
         if not self._listed:
             raise NotServing("STARTING", "try again shortly", retry_after_s=1.0)
 
+    def _no_such_model(self, model: str) -> NotFound:
+        """The error, with the nearest names: every caller who comes this far may list the models."""
+        return not_found("MODEL_NOT_FOUND", "model", model, did_you_mean(model, self._entries))
+
     def _is_canarys(self, model: str, inputs_digest: Callable[[], bytes]) -> bool:
         entry = self._entries.get(model)
         if entry is None or not entry.traffic.canary_share:
@@ -294,4 +299,4 @@ def _why_nothing_is_live(entry: ModelEntry) -> str:
     reasons = [record.reason for record in entry.newest_first if record.reason]
     if reasons:
         return f"no version of {entry.name!r} could be loaded: {reasons[0]}"
-    return f"no version of {entry.name!r} is labelled {LIVE}; ActivateVersion labels one"
+    return f"no version of {entry.name!r} is labelled {LIVE}; `explicate models activate` labels one"

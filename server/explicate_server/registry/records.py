@@ -2,7 +2,7 @@
 
 import asyncio
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -71,8 +71,8 @@ class Scales:
 
 @dataclass(frozen=True)
 class Choices:
-    """What may be asked about a model; see ``Modality`` for maskings, granularities, those that are ``counted``, and
-    whether it ``adds_up``.
+    """What may be asked about a model; see ``Modality`` for maskings, granularities, those that are ``counted``, what
+    it ``tells`` and what is ``untold``.
 
     Attributes:
         labels: of the outputs; a regression has one, the name of its target.
@@ -85,12 +85,22 @@ class Choices:
     granularities: Sequence[str]
     reads: str
     counted: Sequence[str] = ()
-    adds_up: bool = False
+    tells: Mapping[str, Collection[str] | None] = field(default_factory=dict)
+    untold: Mapping[str, str] = field(default_factory=dict)
 
     def fits(self, method: Method) -> bool:
         """Whether a method can explain the model: it may be of other kinds of input, or need what a bundle may lack."""
         reads = method.reads is None or self.reads in method.reads
-        return reads and (not method.drawn or DRAWN in self.maskings) and (not method.adds or self.adds_up)
+        return (
+            reads
+            and (not method.drawn or DRAWN in self.maskings)
+            and (method.needs is None or method.needs in self.tells)
+        )
+
+    def spaces_of(self, method: Method) -> Sequence[str]:
+        """The scales that a method that :meth:`fits` can explain the outputs on, the default first."""
+        told = None if method.needs is None else self.tells[method.needs]
+        return [space for space in self.scales.spaces if told is None or space in told]
 
 
 def _set_event() -> asyncio.Event:
@@ -160,8 +170,8 @@ class ServedModel:
         """What may be asked about it."""
         modality, reads = self.modality, self.bundle.kind.reads.name
         maskings, granularities = modality.maskings, modality.granularities
-        counted, adds_up = modality.counted, modality.adds_up
-        return Choices(self.labels, self.scales, maskings, granularities, reads, counted, adds_up)
+        more = modality.counted, modality.tells, modality.untold
+        return Choices(self.labels, self.scales, maskings, granularities, reads, *more)
 
 
 class State(Enum):
@@ -175,6 +185,7 @@ class State(Enum):
     REMOVED = 6
 
 
+_VERSIONS_TOLD = 10
 UNKNOWN_VERSION = 0
 """In the place of the versions of a model whose folder cannot be read."""
 MISSING = "VERSION_NOT_FOUND"
@@ -263,6 +274,13 @@ class ModelEntry:
     """Why its labels are not known; no version is live then, even if its bundle is intact."""
     in_place: InPlace | None = None
     """The swap that keeps a labelled version from answering now."""
+
+    @property
+    def versions_told(self) -> str:
+        """Which versions there are, for a message about one that there is not."""
+        versions = [str(version) for version in sorted(self.records.keys() - {UNKNOWN_VERSION})]
+        more = f" and {len(versions) - _VERSIONS_TOLD} before them" if len(versions) > _VERSIONS_TOLD else ""
+        return f"; it has {', '.join(versions[-_VERSIONS_TOLD:])}{more}" if versions else ""
 
     def merge(self, locations: Iterable[BundleLocation]) -> tuple[list[VersionRecord], list[VersionRecord]]:
         """Take in what the repository has now; returns the records that are new, and those that have gone."""

@@ -111,6 +111,11 @@ def utf16_offsets(text: str) -> Sequence[int]:
     return [0, *accumulate(1 if character <= _LAST_OF_ONE_UNIT else 2 for character in text)]
 
 
+def utf16_length(text: str) -> int:
+    """How many UTF-16 code units a text has."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
+
+
 def _feature(player: Player, offsets: Sequence[Sequence[int]]) -> explanation_messages.Feature:
     """A player as a feature; ``offsets`` are those of each text."""
     match player:
@@ -277,12 +282,15 @@ def _class_scores(
 
 
 def _text_usage(usage: TextUsage) -> inference_messages.TextUsage:
+    units = [utf16_length(text) for text in usage.seen]
     return inference_messages.TextUsage(
         tokens=usage.tokens,
         tokens_used=usage.tokens_used,
         truncated=usage.truncated,
         characters_used=usage.characters_used,
         pair_characters_used=usage.pair_characters_used,
+        utf16_used=units[0],
+        pair_utf16_used=units[1] if len(units) == 2 else None,
     )
 
 

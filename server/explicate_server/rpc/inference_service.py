@@ -212,10 +212,10 @@ def selected(message: messages.ModelRef) -> dict[str, Any]:
         InvalidRequest: no model is named, or the name is malformed.
     """
     if not message.model:
-        raise InvalidRequest([Violation("model.model", "is empty; name the model, as ListModels gives it")])
+        raise InvalidRequest([Violation("model.model", "is empty; name a model, as `explicate models list` does")])
     if not MODEL_NAME.fullmatch(message.model):
-        raise InvalidRequest([Violation("model.model", "is not a model's name; ListModels gives them")])
+        raise InvalidRequest([Violation("model.model", "is not a model's name; `explicate models list` gives them")])
     if message.label and not LABEL_NAME.fullmatch(message.label):
-        raise InvalidRequest([Violation("model.label", "is not a label; ListModels gives them")])
+        raise InvalidRequest([Violation("model.label", "is not a label; `explicate models list` gives them")])
     selector = message.WhichOneof("selector")
     return {"model": message.model} | ({selector: getattr(message, selector)} if selector else {})

@@ -14,6 +14,7 @@ from explicate.v1 import model_service_pb2 as messages
 from explicate.v1 import model_service_pb2_grpc as services
 from explicate.v1.explanation_pb2 import ExplainOptions, Granularity, Masking
 from explicate_bundle.errors import BundleError
+from explicate_bundle.kinds.table_kind import told_by
 from explicate_bundle.manifest import MODEL_NAME
 from explicate_server.call_record import caller_of_call, note_change
 from explicate_server.errors import InvalidRequest, Violation
@@ -211,15 +212,15 @@ def _last_seen(token: str) -> tuple[str, int]:
         model, _, version = base64.b64decode(token, altchars=b"-_", validate=True).decode("ascii").rpartition("/")
         return model, int(version)
     except (binascii.Error, ValueError):
-        problem = "is not one that ListModels gave; leave it out for the first page"
+        problem = "is not one that came with a page; leave it out for the first page"
         raise InvalidRequest([Violation("page_token", problem)]) from None
 
 
 def _model(name: str) -> str:
     if not name:
-        raise InvalidRequest([Violation("model", "is empty; name the model, as ListModels gives it")])
+        raise InvalidRequest([Violation("model", "is empty; name a model, as `explicate models list` does")])
     if not MODEL_NAME.fullmatch(name):
-        raise InvalidRequest([Violation("model", "is not a model's name; ListModels gives them")])
+        raise InvalidRequest([Violation("model", "is not a model's name; `explicate models list` gives them")])
     return name
 
 
@@ -236,7 +237,9 @@ def _label_or_live(request: messages.ActivateVersionRequest | messages.RollbackM
 
 def _version(version: int, field: str) -> int:
     if version < 1:
-        raise InvalidRequest([Violation(field, f"is {version}; versions count from 1, ListModels gives them")])
+        raise InvalidRequest(
+            [Violation(field, f"is {version}; versions count from 1, `explicate models list` gives them")]
+        )
     return version
 
 
@@ -261,10 +264,10 @@ def _numbers(enum: Any, names: Sequence[str]) -> list[Any]:
 
 
 def _methods(record: VersionRecord) -> list[str]:
-    """The methods that explain the model; all there are as long as it is not loaded, but those of additive models."""
+    """The methods that explain the model; as long as it is not loaded, by what its manifest says that it tells."""
     if record.bundle is None:
         return []
     served, methods = record.loaded, methods_of(record.bundle.kind.reads.name)
-    adds_up = record.bundle.manifest.tabular.contributions
-    fits = served.choices.fits if served else lambda method: adds_up or not method.adds
+    told = told_by(record.bundle.manifest.tabular)
+    fits = served.choices.fits if served else lambda method: method.needs is None or method.needs in told
     return [AUTO, *(name for name, method in methods.items() if fits(method))]

@@ -16,7 +16,7 @@ def test_the_committed_client_is_what_the_asyncio_one_gives():
 
 def test_an_asyncio_client_that_lacks_what_changes_is_refused(monkeypatch, tmp_path):
     changed = tmp_path / "async_client.py"
-    changed.write_text(blocking_client.SOURCE.read_text().replace("class AsyncClient:", "class Other:"))
+    changed.write_text(blocking_client.SOURCE.read_text().replace("class AsyncClient(", "class Other("))
     monkeypatch.setattr(blocking_client, "SOURCE", changed)
     with pytest.raises(ValueError, match="class AsyncClient"):
         blocking_client.blocking_client()

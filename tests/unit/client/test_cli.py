@@ -222,7 +222,7 @@ class TestExplain:
             ("options.target.contrast.target.label", "--target"),
             ("options.target.contrast.reference.label", "--against"),
             ("options.target.contrast.reference", "--against"),
-            ("model.model", "model.model"),
+            ("model.model", "--model"),
         ],
     )
     def test_what_the_server_refuses_is_told_by_its_flag(self, explicate, server, path, flag):
@@ -315,7 +315,8 @@ class TestFailures:
             (StatusCode.NOT_FOUND, 2),
             (StatusCode.FAILED_PRECONDITION, 2),
             (StatusCode.UNAVAILABLE, 3),
-            (StatusCode.RESOURCE_EXHAUSTED, 1),
+            (StatusCode.RESOURCE_EXHAUSTED, 4),
+            (StatusCode.DEADLINE_EXCEEDED, 4),
             (StatusCode.PERMISSION_DENIED, 1),
         ],
     )

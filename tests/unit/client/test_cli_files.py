@@ -68,7 +68,8 @@ def test_a_csv_file_that_is_not_utf_8_is_read_as_windows_1252_and_it_is_said(exp
     ("content", "message"),
     [
         (b"PK\x03\x04", "it is a spreadsheet or an archive: save it as CSV, or unpack it"),
-        (b"PAR1", "it is a Parquet file: save it as CSV"),
+        (b"PAR1", "it is a Parquet file: give it with --file"),
+        (b"ARROW1", "it is an Arrow file: give it with --file"),
         (PLAIN.encode("utf-16-le"), "it has zero bytes, as UTF-16 without a byte order mark has: save it as UTF-8"),
         (f'# a note\n{PLAIN}"1,2', "is not CSV: unexpected end of data in line 5"),
         (with_separator("~"), "lacks the columns age, income, job, owner and has the column age~income"),

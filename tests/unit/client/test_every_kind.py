@@ -13,7 +13,8 @@ from dataclasses import replace
 import pytest
 
 import explicate
-from explicate.cli import explanation_text, main
+from explicate.cli import main
+from explicate.views import explanation_text
 from explicate.views.html import document, fragment
 from support.canned.canned_kinds import KINDS, TABLE, CannedKind, explained
 from support.command_line import COLOUR, documents, in_terminal

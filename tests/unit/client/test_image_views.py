@@ -15,8 +15,7 @@ import pytest
 from PIL import Image
 
 import explicate
-from explicate.cli import explanation_text
-from explicate.views import kinds, wording
+from explicate.views import explanation_text, kinds, wording
 from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
 from explicate.views.canvas import borders, canvas, upright
 from explicate.views.html import document, fragment

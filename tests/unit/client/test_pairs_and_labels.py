@@ -11,8 +11,7 @@ from dataclasses import replace
 import pytest
 
 import explicate
-from explicate.cli import explanation_text
-from explicate.views import wording
+from explicate.views import explanation_text, wording
 from explicate.views.html import fragment
 from explicate.views.kinds.explained_text import pair_texts
 from support.canned.canned_labels import LABELS, probabilities

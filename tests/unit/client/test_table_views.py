@@ -11,9 +11,8 @@ import pytest
 
 import explicate
 from explicate._wire import calls, decoding
-from explicate.cli import explanation_text
 from explicate.v1 import inference_service_pb2 as inference_pb
-from explicate.views import amounts, kinds, wording
+from explicate.views import amounts, explanation_text, kinds, wording
 from explicate.views.html import document, fragment
 from support.canned import canned_kinds
 from support.canned.canned_server import prediction

@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 
 import explicate
 from explicate._wire.option_fields import numbers_of
-from explicate.cli import explanation_text, tables
 from explicate.results import Contribution, Feature, Span
 from explicate.v1 import explanation_pb2 as explanation_pb
-from explicate.views import amounts, kinds, wording
+from explicate.views import amounts, explanation_text, kinds, tables, wording
 from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
 from explicate.views.characters import begun, characters
 from explicate.views.html import document, fragment
@@ -179,12 +178,12 @@ class TestJson:
         assert document["text"] == result.text
         assert json.loads(result.explanation.to_json()) == document["explanation"]
 
-    def test_what_is_no_number_is_null(self):
+    def test_what_is_no_number_is_null_and_an_infinity_a_word(self):
         result = explained("good soup")
         attribution = replace(result.explanation.attributions[0], values=(math.nan, math.inf))
         explanation = replace(result.explanation, attributions=(attribution,))
         document = json.loads(explanation.to_json(), parse_constant=pytest.fail)
-        assert document["attributions"][0]["values"] == [None, None]
+        assert document["attributions"][0]["values"] == [None, "Infinity"]
 
 
 class TestHtml:

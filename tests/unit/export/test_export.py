@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from explicate.v1 import bundle_pb2
+from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.model_inputs import TextInput
 from explicate_bundle.signatures import verify_signature
 from explicate_export import cli, conversion, onnx_graph
@@ -26,7 +27,7 @@ from explicate_export.export import ExportOptions, export_run
 from explicate_export.parity import LOGITS, Parity, Scale, check_parity, measure_parity
 from explicate_export.text import model as text_model
 from explicate_export.text.model import check_token_ids, plain_tokenizer_json
-from explicate_export.training_run import read_run
+from explicate_export.training_run import read_run, trained
 from explicate_server.modalities.text import TextModality
 from support.tiny_bundle import write_run_files, write_tiny_run
 
@@ -78,14 +79,15 @@ def test_unchanged_graph_passes_the_same_comparison(
 
 
 def test_difference_at_the_limit_passes_and_above_it_fails() -> None:
-    check_parity(Parity(8, 1e-4, 1e-4, LOGITS, 4, 1e-4))
+    origin = trained(TrainingRun())
+    check_parity(Parity(8, 1e-4, 1e-4, LOGITS, 4, 1e-4), origin)
     for difference in (1.01e-4, float("inf"), float("nan")):
         with pytest.raises(ParityError, match=r"and torch differ by up to .* in a logit"):
-            check_parity(Parity(8, difference, 0.0, LOGITS, 4, 0.0))
+            check_parity(Parity(8, difference, 0.0, LOGITS, 4, 0.0), origin)
         with pytest.raises(ParityError, match="the same input alone and in a batch"):
-            check_parity(Parity(8, 0.0, difference, LOGITS, 4, 0.0))
+            check_parity(Parity(8, 0.0, difference, LOGITS, 4, 0.0), origin)
         with pytest.raises(ParityError, match=r"training wrote into held_out\.jsonl differ by up to .* in a logit"):
-            check_parity(Parity(8, 0.0, 0.0, LOGITS, 4, difference))
+            check_parity(Parity(8, 0.0, 0.0, LOGITS, 4, difference), origin)
 
 
 def test_parity_is_the_largest_difference_over_every_way_of_asking() -> None:
@@ -178,7 +180,7 @@ def test_model_too_large_for_one_file_is_refused(run: Path, tmp_path: Path, monk
         onnx_graph.write_graph(_source(run), tmp_path / "model.onnx")
 
 
-def _source(run: Path) -> onnx_graph.GraphSource:
+def _source(run: Path) -> onnx_graph.TorchGraph:
     trained = text_model.load(read_run(run))
     return text_model.graph_source(trained, text_model.text_schema(trained, ("good food",)), "logits")
 

@@ -106,9 +106,9 @@ def _open(run: Path) -> conversion.ModelExport:
 
 def test_finished_run_is_read(run: Path, name: str) -> None:
     found = _open(run)
-    assert found.run.labels == tuple(json.loads((run / "run.json").read_text("utf-8"))["labels"])
-    assert found.run.record.seed == 7
-    assert found.run.test_metrics == json.loads((run / "metrics.json").read_text("utf-8"))["test"]
+    assert found.described.labels == tuple(json.loads((run / "run.json").read_text("utf-8"))["labels"])
+    assert found.described.record.seed == 7
+    assert found.described.test_metrics == json.loads((run / "metrics.json").read_text("utf-8"))["test"]
     assert len(found.held_out) == len(read_lines(run)) >= 24
     assert [one.outputs for one in found.held_out] == [line["outputs"] for line in read_lines(run)]
     assert found.words.many == KINDS[name].inputs

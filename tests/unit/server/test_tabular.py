@@ -9,7 +9,7 @@ import pytest
 from explicate_bundle.model_inputs import TabularInput
 from explicate_server.modalities.modality import ColumnPlayer
 from explicate_server.modalities.table import TabularModality
-from support.tiny_table_bundle import TinyTable, tiny_table, wide_columns
+from support.tiny_table_bundle import COLUMNS, TinyTable, tiny_table, wide_columns
 
 TABLE = tiny_table()
 GOOD: dict[str, Any] = {
@@ -87,7 +87,7 @@ def test_an_input_without_columns_does_not_exist(kept: int, input_name: str) -> 
         ({"income": "much"}, "income", "is 'much'; this column takes numbers, such as 1234.5"),
         ({"purpose": 3.0}, "purpose", "is a number; this column takes categories, 'car', 'home', 'study'"),
         ({"owner": 2.0}, "owner", "is 2; this column takes true and false"),
-        ({"income": float("nan")}, "income", "is NaN; say that a value is missing with missing = true"),
+        ({"income": float("nan")}, "income", "is NaN; where there is no value, give a missing cell (None in Python"),
         ({"income": float("inf")}, "income", "is inf; the model reads numbers from -3.403e+38 to 3.403e+38"),
         ({"age": float("-inf")}, "age", "is -inf"),
         ({"age": 1e308}, "age", "is 1e+308"),
@@ -104,6 +104,11 @@ def test_bad_cells_are_named_with_their_path(
     (violation,) = modality.violations(TabularInput(cells), "inputs[3]")
     assert violation.field == f"inputs[3].tabular.cells[{column}]"
     assert problem in violation.description
+
+
+def test_columns_that_are_left_out_are_named_in_the_schemas_order(modality: TabularModality) -> None:
+    fields = [violation.field for violation in modality.violations(TabularInput({}), "input")]
+    assert fields == [f"input.tabular.cells[{column.name}]" for column in COLUMNS]
 
 
 def test_a_column_by_another_name_is_missing_and_one_too_many(modality: TabularModality) -> None:

@@ -23,10 +23,10 @@ from sklearn.preprocessing import StandardScaler
 
 from explicate.errors import UsageError
 from explicate.v1.training_run_pb2 import TrainingRun
+from explicate_bundle.outcomes.resampling import draws, interval
 from explicate_training.config.sections import LabelledData, TrainingOptions
 from explicate_training.data.splits import Part, split_data
 from explicate_training.tasks.registry import task_named
-from explicate_training.tasks.resampling import draws, interval
 from explicate_training.tasks.task import Evaluation, Task
 
 _OPTION = "training.forgetting"

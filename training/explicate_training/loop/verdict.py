@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
-from explicate_training.tasks.resampling import CONFIDENCE, Samples, interval, intervals, resampled
+from explicate_bundle.outcomes.resampling import CONFIDENCE, Samples, interval, intervals, resampled
 from explicate_training.tasks.task import OF_CLASSES, Evaluation, Task, shown_interval
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import explicate
 from explicate.results import ResolvedOptions
 from explicate.views import html
-from explicate_training.tasks.resampling import RESAMPLES, draws, interval
+from explicate_bundle.outcomes.resampling import RESAMPLES, draws, interval
 from explicate_training.tasks.task import Evaluation, Task
 
 _EVALUATIONS = 200  # of one row, unless a single pair of orders needs more

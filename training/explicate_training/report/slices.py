@@ -7,7 +7,7 @@ from typing import Any  # numbers of any type
 import numpy as np
 from numpy.typing import NDArray
 
-from explicate_training.tasks.resampling import draws, interval
+from explicate_bundle.outcomes.resampling import draws, interval
 
 _FEWEST_ROWS = 20
 _MOST_SHOWN = 12

@@ -15,10 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from explicate.errors import UsageError
-from explicate_training.config.sections import LabelledData, TrainingOptions
-from explicate_training.data.labels import class_name, parse_number, sorted_labels
-from explicate_training.report import figures
-from explicate_training.tasks.resampling import (
+from explicate_bundle.outcomes.resampling import (
     Counts,
     Samples,
     area_under_roc,
@@ -26,6 +23,9 @@ from explicate_training.tasks.resampling import (
     mean_of_defined,
     scores_of_decisions,
 )
+from explicate_training.config.sections import LabelledData, TrainingOptions
+from explicate_training.data.labels import class_name, parse_number, sorted_labels
+from explicate_training.report import figures
 from explicate_training.tasks.task import (
     OF_CLASSES,
     SMALL_TREE,

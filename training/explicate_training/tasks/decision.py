@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from explicate_training.tasks.resampling import resampled
+from explicate_bundle.outcomes.resampling import resampled
 from explicate_training.tasks.task import Evaluation, Task
 
 _STRENGTHS = np.linspace(0.05, 1.5, 30)  # 1 answers as if all classes were as frequent

@@ -16,11 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from explicate.errors import UsageError
-from explicate_training.config.sections import LabelledData, TrainingOptions
-from explicate_training.data.labels import class_name, sorted_labels
-from explicate_training.report import figures
-from explicate_training.tasks.classification import Targets
-from explicate_training.tasks.resampling import (
+from explicate_bundle.outcomes.resampling import (
     Counts,
     Samples,
     area_under_roc,
@@ -29,6 +25,10 @@ from explicate_training.tasks.resampling import (
     mean_of_defined,
     scores_of_decisions,
 )
+from explicate_training.config.sections import LabelledData, TrainingOptions
+from explicate_training.data.labels import class_name, sorted_labels
+from explicate_training.report import figures
+from explicate_training.tasks.classification import Targets
 from explicate_training.tasks.task import (
     OF_CLASSES,
     SMALL_TREE,

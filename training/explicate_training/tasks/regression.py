@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from explicate.errors import UsageError
+from explicate_bundle.outcomes.resampling import Counts, Samples, mean
 from explicate_training.config.sections import LabelledData, TrainingOptions
 from explicate_training.data.labels import finite, label_name, parse_number
 from explicate_training.report import figures
-from explicate_training.tasks.resampling import Counts, Samples, mean
 from explicate_training.tasks.task import (
     SMALL_TREE,
     TREE_FOLDS,

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from explicate.errors import ExplicateError, UsageError
+from explicate_bundle.outcomes.resampling import Counts, Samples
 from explicate_training.config.sections import LabelledData, TrainingOptions
 from explicate_training.data.labels import Label, objects
-from explicate_training.tasks.resampling import Counts, Samples
 
 Loss = Callable[..., Tensor]
 """The mean loss over rows: of {"logits": [batch, outputs], or [batch, members, outputs]} and targets."""

@@ -13,11 +13,12 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import NULL_VALUE
-from google.protobuf.wrappers_pb2 import StringValue, UInt32Value
+from google.protobuf.wrappers_pb2 import StringValue
 
 from explicate._wire import decoding, option_fields
 from explicate._wire.encoding import TableColumns, input_message, set_choice, set_field, table_message, unicode_text
-from explicate._wire.option_fields import HEALTH_STATES, numbers_of
+from explicate._wire.health_check import STATES, service_of
+from explicate._wire.option_fields import numbers_of
 from explicate.errors import UsageError, invalid_argument
 from explicate.inputs import File, Input, TextPair, noun_of, plain_input
 from explicate.model_info import ModelChanges, ModelDescription, ModelStatus, Switched, Traffic
@@ -25,15 +26,12 @@ from explicate.options import ExplainOptions, Priority
 from explicate.results import ExplainResult, PackedResult, PredictResult
 from explicate.v1 import inference_service_pb2 as inference_pb
 from explicate.v1 import model_service_pb2 as model_pb
-from explicate.v1.inference_service_pb2_grpc import InferenceServiceStub
-from explicate.v1.model_service_pb2_grpc import ModelServiceStub
 
 _Answer = TypeVar("_Answer")
 # As the server's call_record.py has it.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-Metadata = tuple[tuple[str, str], ...]
+Metadata = tuple[tuple[str, str | bytes], ...]
 AFFINITY_KEY = "x-explicate-affinity"  # as deploy/envoy has it
-_INFERENCE = inference_pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 
 @dataclass(frozen=True)
@@ -50,33 +48,17 @@ class Call(Generic[_Answer]):
         if self.request_id is not None and not _REQUEST_ID.fullmatch(self.request_id):
             raise invalid_argument("request_id", "give 1 to 64 letters, digits, '.', '_', ':' or '-'")
 
-    def metadata(self, token: Metadata | None, *, affinity: bool = False) -> Metadata | None:
-        """What goes along with the request: the metadata of the token, and the request id where there is one.
+    def metadata(self, given: Metadata | None, *, affinity: bool = False) -> Metadata | None:
+        """What goes along with the request: what the client gives, such as a token, and the request id if there is one.
 
         affinity: also a digest of what is explained, by which a balancer brings calls for one input to one server.
         """
-        own = (("x-request-id", self.request_id),) if self.request_id is not None else ()
+        own: Metadata = (("x-request-id", self.request_id),) if self.request_id is not None else ()
         if affinity and isinstance(self.request, inference_pb.ExplainRequest | inference_pb.StreamExplainRequest):
             spec = self.request.spec
             explained = spec.model.model.encode() + b"\0" + spec.input.SerializeToString(deterministic=True)
             own = (*own, (AFFINITY_KEY, blake2b(explained, digest_size=16).hexdigest()))
-        return (*(token or ()), *own) or None
-
-
-class Connection:
-    """A channel with what sends each method on it, by the method's name."""
-
-    def __init__(self, channel: Any) -> None:  # Any: grpc.Channel or grpc.aio.Channel, as are their methods
-        self.channel = channel
-        self.methods: dict[str, Callable[..., Any]] = {
-            **vars(InferenceServiceStub(channel)),
-            **vars(ModelServiceStub(channel)),
-            "Check": channel.unary_unary(
-                "/grpc.health.v1.Health/Check",
-                request_serializer=StringValue.SerializeToString,
-                response_deserializer=UInt32Value.FromString,
-            ),
-        }
+        return (*(given or ()), *own) or None
 
 
 def predict(
@@ -201,9 +183,8 @@ def health(model: str | None, *, alive: bool) -> Call[str]:
     The messages of grpc.health.v1 are those of wrappers.proto to the byte, one field with the number 1 each, so that
     the thin client needs no package for them: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
     """
-    ready = _INFERENCE if model is None else f"{_INFERENCE}/{unicode_text(model, 'model')}"
-    service = "" if alive else ready
-    return Call("Check", StringValue(value=service), lambda answer: HEALTH_STATES.get(answer.value, str(answer.value)))
+    service = service_of(model if model is None else unicode_text(model, "model"), alive=alive)
+    return Call("Check", StringValue(value=service), lambda answer: STATES.get(answer.value, str(answer.value)))
 
 
 def _model_ref(model: str, version: int | None, label: str | None) -> inference_pb.ModelRef:

@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from explicate.errors import DeadlineExceeded, ErrorDetails, UsageError, invalid_argument
-from explicate.model_info import ModelStatus
+
+if TYPE_CHECKING:
+    import grpc
+
+    from explicate.model_info import ModelStatus
 
 DEFAULT_TARGET = "127.0.0.1:8500"
 DEFAULT_TIMEOUT_S = 30.0  # an explanation of a long text takes seconds on a CPU; a hang should still be noticed
@@ -61,9 +65,6 @@ class ReadyWait:
         message = f"the server at {self._target} does not serve {wanted} yet ({seen or 'it knows no models'})"
         return DeadlineExceeded(message, ErrorDetails(code="DEADLINE_EXCEEDED"))
 
-
-if TYPE_CHECKING:
-    import grpc
 
 _LOOPBACK_NAMES = ("localhost", "[::1]", "::1")
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, Protocol, TypeAlias
 
 from google.protobuf.message import Message
@@ -41,6 +42,16 @@ def set_choice(message: Message, field: str, names: Mapping[str, int], value: ob
     if number is None:
         raise invalid_argument(path, f"must be one of {', '.join(names)}, not {value!r}")
     setattr(message, field, number)
+
+
+def check_names(given: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Raise UsageError for names that are not known, with those that were meant perhaps."""
+    known = list(known)
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+            raise UsageError(f"{what}: there is no option {name!r}; {hint}")
 
 
 def unicode_text(text: object, path: str) -> str:

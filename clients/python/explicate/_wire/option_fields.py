@@ -18,8 +18,8 @@ from typing import (
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import Message
 
-from explicate._wire.encoding import set_choice, set_field
-from explicate.errors import UsageError, invalid_argument
+from explicate._wire.encoding import check_names, set_choice, set_field
+from explicate.errors import invalid_argument
 from explicate.options import ALL, AllClasses, ClassChoice, Contrast, ExplainOptions, Target
 from explicate.results import ResolvedOptions
 from explicate.v1 import explanation_pb2 as explanation_pb
@@ -51,7 +51,6 @@ def _declared(kind: Any) -> Mapping[str, str]:
 
 
 # Of grpc.health.v1, which the client speaks without its package.
-HEALTH_STATES: dict[int, str] = {0: "", 1: "serving", 2: "not-serving", 3: "service-unknown"}
 
 
 def numbers_of(enum: Any) -> Mapping[str, int]:
@@ -87,9 +86,7 @@ _RENAMED = {"time_limit_s": "time_limit_seconds"}
 
 def to_message(options: ExplainOptions) -> explanation_pb.ExplainOptions:
     """What the caller gave and nothing else; raises InvalidArgument for a value that its field cannot hold."""
-    unknown = sorted(options.keys() - ExplainOptions.__annotations__.keys())
-    if unknown:
-        raise UsageError(f"no such option of an explanation: {', '.join(unknown)}")
+    check_names(options, ExplainOptions.__annotations__, "an explanation")
     message = explanation_pb.ExplainOptions()
     for name, value in options.items():
         field = _RENAMED.get(name, name)

@@ -7,7 +7,6 @@ status code alone, so that a message that is too large would be sent again. What
 
 from __future__ import annotations
 
-import random
 import time
 
 from explicate._wire.channel import may_have_others
@@ -121,4 +120,6 @@ class Attempts:
             pause_s = min(FIRST_PAUSE_ELSEWHERE_S * doublings, longest_s)
         else:
             pause_s = max(min(FIRST_PAUSE_S * doublings, LONGEST_PAUSE_S), asked_s or 0.0)
+        import random  # only when something is wrong
+
         return pause_s * (1 + random.uniform(-_SPREAD, _SPREAD))  # noqa: S311 - not a secret

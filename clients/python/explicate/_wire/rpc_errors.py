@@ -28,6 +28,15 @@ DETAILS_KEY = "grpc-status-details-bin"  # the trailing metadata that carries go
 # What cannot be read counts as never (gRPC's proposal A6).
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
+# Handshakes that failed, by the words of gRPC's TLS (grpcio 1.75 to 1.85, BoringSSL).
+_HANDSHAKES = {
+    "Hostname Verification Check failed": "the certificate of the server at {target} is for another name; give the one "
+    "that it must have: Tls(server_name=...), --tls-server-name",
+    "CERTIFICATE_VERIFY_FAILED": "the certificate of the server at {target} is not trusted: it is expired, or not from "
+    "the authority that is asked for (Tls(ca=...), --tls-ca)",
+    "WRONG_VERSION_NUMBER": "the server at {target} does not speak TLS; ask it without tls, or look at the address",
+}
+
 _CLASS_OF_CODE: dict[grpc.StatusCode, type[ServerError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidArgument,
     grpc.StatusCode.NOT_FOUND: errors.NotFound,
@@ -59,6 +68,9 @@ class _Failure(Protocol):
 
 def from_rpc_error(error: grpc.RpcError, target: str) -> ServerError:
     """The typed error for a failed call to the server at `target`, from either flavour of gRPC."""
+    if not hasattr(error, "code"):
+        message = f"the call did not reach {target}: {error or type(error).__name__}; an interceptor raised that"
+        return ServerError(message, ErrorDetails(code="UNKNOWN"))
     failure = cast(_Failure, error)  # every RpcError that a call raises has these three
     code = failure.code()
     text = failure.details() or ""
@@ -132,6 +144,9 @@ def _message(text: str, details: ErrorDetails) -> str:
 def _from_grpc_itself(details: ErrorDetails, code: grpc.StatusCode, text: str, target: str) -> ServerError:
     """An error without our details: gRPC in this process, a proxy, or a server of another kind made it."""
     if code is grpc.StatusCode.UNAVAILABLE:
+        for words, sentence in _HANDSHAKES.items():
+            if words in text:
+                return errors.Unavailable(sentence.format(target=target), details)
         cause = text.rpartition(": ")[2].rstrip("]")  # gRPC tells the whole way down to it, in brackets at times
         return errors.Unavailable(f"cannot reach a server at {target} ({cause}); is it running there?", details)
     if code is grpc.StatusCode.CANCELLED and text not in _CANCELLED_HERE:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from explicate._wire.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls
+from explicate.contexts.chosen import (
+    CONTEXT_VARIABLE,
+    MODEL_VARIABLE,
+    SERVER_VARIABLE,
+    TOKEN_VARIABLE,
+    Chosen,
+    chosen,
+)
 from explicate.errors import ErrorDetails, Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -20,25 +27,26 @@ if TYPE_CHECKING:
 class _Access(TypedDict):
     """How a client reaches its server."""
 
-    timeout_s: float
     tls: Tls | bool
     token: str | None
     allow_plain_token: bool
 
 
-SERVER_VARIABLE = "EXPLICATE_SERVER"
-TOKEN_VARIABLE = "EXPLICATE_TOKEN"  # noqa: S105 - a name
 FORMATS = ("text", "json", "csv")
 
 
 def add_server_options(parser: argparse.ArgumentParser, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-    """--server and --timeout."""
+    """--server, --context and --timeout."""
     group = parser.add_argument_group("server")
     group.add_argument(
         "--server",
         metavar="HOST:PORT",
-        default=os.environ.get(SERVER_VARIABLE) or DEFAULT_TARGET,
-        help=f"the server to ask (environment: {SERVER_VARIABLE}; default: {DEFAULT_TARGET})",
+        help=f"the server to ask (environment: {SERVER_VARIABLE}; default: that of the context, else {DEFAULT_TARGET})",
+    )
+    group.add_argument(
+        "--context",
+        metavar="NAME",
+        help=f"ask the server of this context (environment: {CONTEXT_VARIABLE}; see explicate context)",
     )
     group.add_argument(
         "--timeout",
@@ -70,7 +78,11 @@ def add_access_options(parser: argparse.ArgumentParser) -> None:
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """--model, --version and --label."""
     group = parser.add_argument_group("model")
-    group.add_argument("--model", metavar="NAME", help="the model to ask (default: the only one that is served)")
+    group.add_argument(
+        "--model",
+        metavar="NAME",
+        help=f"the model to ask (environment: {MODEL_VARIABLE}; default: the context's, else the only one served)",
+    )
     which = group.add_mutually_exclusive_group()
     which.add_argument("--version", metavar="N", type=int, help="this version (default: the live one)")
     which.add_argument("--label", metavar="LABEL", help="the version with this label")
@@ -105,13 +117,43 @@ def calls_in_flight(arguments: argparse.Namespace) -> int | Literal["auto"]:
     return int(arguments.in_flight)
 
 
+class _Format(argparse.Action):
+    """Takes table, wide, json or csv, and text, which is another word for table."""
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        _option: str | None = None,
+    ) -> None:
+        namespace.wide = values == "wide"
+        setattr(namespace, self.dest, "text" if values in ("table", "wide") else values)
+
+
 def add_format_option(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
-    """--format; text is for people, the others for programs."""
+    """-o or --format; text is for people, the others for programs. `wide` is text with more columns."""
+    add_format(parser, formats, default="text" if sys.stdout is not None and sys.stdout.isatty() else "json")
+    parser.set_defaults(wide=False)
+
+
+def add_format(
+    parser: argparse.ArgumentParser,
+    formats: Sequence[str],
+    *,
+    default: str,
+    told: str = "table on a terminal, else json",
+) -> None:
+    """The same with a default of its own, which the help tells."""
+    programs = [each for each in formats if each != "text"]
     parser.add_argument(
+        "-o",
         "--format",
-        choices=formats,
-        default="text" if sys.stdout.isatty() else "json",
-        help="how to print the answer (default: text on a terminal, else json)",
+        action=_Format,
+        choices=("table", "wide", *programs, "text"),
+        metavar="|".join(["table", "wide", *programs]),
+        default=default,
+        help=f"how to print the answer; wide: a table with all there is (default: {told})",
     )
 
 
@@ -119,49 +161,44 @@ def connect(arguments: argparse.Namespace) -> Client:
     """A client for the server of `arguments`."""
     from explicate.client import Client
 
-    return Client(arguments.server, **_access(arguments))
+    found = settings(arguments)
+    return Client(found.server, timeout_s=arguments.timeout, **_access(found))
 
 
 def connect_async(arguments: argparse.Namespace) -> AsyncClient:
     """The same for asyncio."""
     from explicate.async_client import AsyncClient
 
-    return AsyncClient(arguments.server, **_access(arguments))
+    found = settings(arguments)
+    return AsyncClient(found.server, timeout_s=arguments.timeout, **_access(found))
 
 
-def _access(arguments: argparse.Namespace) -> _Access:
-    return {
-        "timeout_s": arguments.timeout,
-        "tls": _tls(arguments),
-        "token": _token(arguments),
-        "allow_plain_token": "allow_plain_token" in arguments,
-    }
-
-
-def _tls(arguments: argparse.Namespace) -> Tls | bool:
+def settings(arguments: argparse.Namespace) -> Chosen:
+    """Which server, model and token count, by the flags, the environment and the contexts; see `contexts.chosen`."""
+    found = chosen(
+        server=arguments.server,
+        context=arguments.context,
+        model=getattr(arguments, "model", None),
+        token_file=getattr(arguments, "token_file", None),
+    )
+    arguments.context_asked = found.context  # for the sentence about a server that cannot be reached
     given = {
         name: value
         for name in ("ca", "cert", "key", "server_name")
         if (value := getattr(arguments, f"tls_{name}", None))
     }
-    return Tls(**given) if given else "tls" in arguments
+    tls = Tls(**given) if given else "tls" in arguments or found.tls
+    return replace(found, tls=tls, allow_plain_token="allow_plain_token" in arguments or found.allow_plain_token)
 
 
-def _token(arguments: argparse.Namespace) -> str | None:
-    """The token of --token-file, else of the environment."""
-    path = getattr(arguments, "token_file", None)
-    if path is None:
-        return os.environ.get(TOKEN_VARIABLE) or None
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the token in {path}: {getattr(error, 'strerror', None) or error}") from None
+def _access(found: Chosen) -> _Access:
+    return {"tls": found.tls, "token": found.token, "allow_plain_token": found.allow_plain_token}
 
 
 def chosen_model(client: Client, arguments: argparse.Namespace) -> str:
-    """The model of `arguments`, or the only one that is served."""
-    if arguments.model:
-        return str(arguments.model)
+    """The model of `arguments`, of the environment or the context, or the only one that is served."""
+    if model := settings(arguments).model:
+        return model
     statuses = client.list_models()
     names = sorted({status.model for status in statuses if status.state == "ready"})
     if not names:

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from explicate.bulk.many import Outcome, is_about_the_input
 from explicate.cli import connection, explanation_options, inputs, printers
 from explicate.cli.bulk_progress import Progress
 from explicate.cli.inputs.asked import Asked, report
@@ -18,6 +17,7 @@ from explicate.inputs import Input
 from explicate.options import ExplainOptions
 
 if TYPE_CHECKING:
+    from explicate.bulk.many import Outcome
     from explicate.client import Client
     from explicate.results import ExplainResult
 
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--top must be 0 or more")
     inputs.check(arguments)
     options = explanation_options.explanation_options(arguments)
-    show = printers.explanation_printer(arguments.format, arguments.top)
+    show = printers.explanation_printer(arguments.format, 0 if arguments.wide else arguments.top)
     in_flight = connection.calls_in_flight(arguments)
     explained: list[ExplainResult] = []
     with connection.connect(arguments) as client, Progress() as progress:
@@ -75,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
             try:
                 result = show(asked, estimates)
             except ServerError as error:
+                from explicate.bulk.many import is_about_the_input
+
                 if asked.refusal is None and (is_for_later(error) or not is_about_the_input(error)):
                     raise _in_flags(error) from error
                 report(asked, error)

@@ -5,7 +5,8 @@ Subcommands come from the entry-point group `explicate.commands`. Each entry poi
 to the exit code. The entry point's name decides under which heading `explicate --help` shows them. `register` must be
 cheap; heavy modules are imported inside `run`.
 
-Exit codes: 0 ok, 1 some rows failed or the work could not be done, 2 wrong usage, 3 server unreachable.
+Exit codes: 0 ok, 1 some rows failed or the work could not be done, 2 wrong usage, 3 no server is there or it serves
+nothing yet, 4 the server is full or did not answer in time. docs/cli.md has them all.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ import argparse
 import io
 import os
 import sys
-import traceback
 from collections.abc import Sequence
-from importlib import metadata
+from typing import TYPE_CHECKING, Any  # Any: what argparse hands around
 
 from explicate import errors
+from explicate.cli import COMMANDS, register_one
+from explicate.reading.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
+EXIT_LATER = 4
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 COMMAND_GROUP = "explicate.commands"
@@ -45,18 +51,52 @@ _START = """Start here:
   explicate explain "Great soup!"       the prediction and what each word adds to it
 
 Every command has its own help: explicate explain --help
-Exit codes: 0 ok, 1 some rows failed, 2 wrong usage, 3 server unreachable."""
+Exit codes: 0 ok, 1 some rows failed or it could not be done, 2 wrong usage, 3 server unreachable or not serving,
+4 server full or too slow (try later), 130 interrupted."""
 
 _Subparsers = argparse._SubParsersAction  # argparse offers no public name for what add_subparsers() returns
 
 
-class _RootParser(argparse.ArgumentParser):
+class _Version(argparse._VersionAction):
+    """--version, which looks the version up only when it is asked for: that takes longer than the rest."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata
+
+        print(f"explicate {metadata.version('explicate')}")
+        parser.exit()
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that says of a wrong command, option or choice what was most likely meant, and knows its own usage."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse has it, but what a command does not know is refused by the command, not by `explicate`."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            flag = next((word for word in unknown if word.startswith("--")), unknown[0])
+            known = [name for name in self._option_string_actions if name.startswith("--")]
+            hint = did_you_mean(flag.partition("=")[0], known, most=1) if flag.startswith("--") else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(each) for each in action.choices]
+        if isinstance(action, argparse._SubParsersAction):
+            what = str(action.metavar or "choice").lower()
+            self.error(f"there is no {what} {value!r}{did_you_mean(value, known)} ({self.prog} --help lists them)")
+        raise argparse.ArgumentError(action, f"{value!r} is not one of {', '.join(known)}{did_you_mean(value, known)}")
+
+
+class _RootParser(CommandParser):
     """A parser whose help lists the commands under headings, which argparse itself cannot."""
 
     def __init__(self) -> None:
         super().__init__(prog="explicate", description=_ABOUT, allow_abbrev=False)
         self.commands: dict[str, list[tuple[str, str]]] = {heading: [] for heading in _HEADINGS.values()}
-        self.add_argument("--version", action="version", version=f"explicate {metadata.version('explicate')}")
+        self.add_argument("--version", action=_Version)
         self.add_argument("--debug", action="store_true", help="show the trace when something fails")
 
     def format_help(self) -> str:
@@ -69,16 +109,27 @@ class _RootParser(argparse.ArgumentParser):
         return "\n".join(lines)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser with the commands of every installed package."""
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser with `command`, if it is one of the client's own, else with those of every installed package."""
     parser = _RootParser()
     subparsers: _Subparsers[argparse.ArgumentParser] = parser.add_subparsers(
-        metavar="COMMAND", parser_class=argparse.ArgumentParser
+        metavar="COMMAND", parser_class=CommandParser
     )
+    if command in COMMANDS:
+        register_one(command, subparsers)
+        _add_debug(subparsers.choices[command])
+        return parser
+    from importlib import metadata
+
     found = {entry.name: entry for entry in metadata.entry_points(group=COMMAND_GROUP)}
     for name in sorted(found, key=_place):
         _register(found[name], subparsers, parser.commands.setdefault(_HEADINGS.get(name, _OTHER_HEADING), []))
     return parser
+
+
+def _command_of(argv: Sequence[str]) -> str | None:
+    """The command that a command line begins with, after the root's own options, none of which takes a value."""
+    return next((word for word in argv if not word.startswith("-")), None)
 
 
 def _place(name: str) -> int:
@@ -117,8 +168,12 @@ def _add_debug(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own) and return its exit code."""
     _set_up_streams()
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    command = _command_of(words)
+    if command is None and "--version" in words:
+        _RootParser().parse_args(words)  # does not need the commands
+    parser = build_parser(command)
+    arguments = parser.parse_args(words)
     if not hasattr(arguments, "run"):
         parser.print_help(sys.stderr)
         return EXIT_USAGE
@@ -132,6 +187,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except Exception as error:  # the last stop: a sentence for the user, the trace only when asked for
         if arguments.debug:
+            import traceback
+
             traceback.print_exc()
         print(f"explicate: {_sentence(error, arguments)}", file=sys.stderr)
         return _exit_code(error)
@@ -151,6 +208,12 @@ def _set_up_streams() -> None:
 
 
 def _sentence(error: Exception, arguments: argparse.Namespace) -> str:
+    if isinstance(error, errors.Unavailable) and (context := getattr(arguments, "context_asked", None)):
+        return f"{error} (context {context})"
+    if isinstance(error, errors.InvalidArgument) and error.violations:
+        from explicate.cli.explanation_options import in_flags
+
+        return str(in_flags(error))
     if isinstance(error, errors.ExplicateError):
         return str(error)
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("explicate"):
@@ -164,6 +227,10 @@ def _sentence(error: Exception, arguments: argparse.Namespace) -> str:
 def _exit_code(error: Exception) -> int:
     if isinstance(error, errors.Unavailable):
         return EXIT_UNREACHABLE
+    if isinstance(error, errors.DeadlineExceeded) or (
+        isinstance(error, errors.Overloaded) and errors.is_for_later(error)
+    ):
+        return EXIT_LATER
     if isinstance(error, errors.UsageError | errors.InvalidArgument | errors.NotFound | errors.FailedPrecondition):
         return EXIT_USAGE
     return EXIT_FAILED

@@ -9,9 +9,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from explicate.bulk.in_flight import InFlight, Turns
-from explicate.bulk.in_thread import in_thread
-from explicate.bulk.many import ask_many
 from explicate.cli import connection, inputs
 from explicate.cli.bulk_progress import Progress
 from explicate.cli.inputs.asked import Asked, report
@@ -68,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             answers = _all_at_once(beside, partial(beside.predict, model, **which), _chunks(given.inputs), in_flight)
         else:
             answers = _one_by_one(partial(client.predict, model, **which), _chunks(given.inputs))
-        PREDICTION_PRINTERS[arguments.format](_reported(answers, progress), given.model)
+        PREDICTION_PRINTERS["wide" if arguments.wide else arguments.format](_reported(answers, progress), given.model)
     return 1 if progress.failed else 0
 
 
@@ -99,6 +96,10 @@ def _all_at_once(
     chunks: Iterable[list[Asked]],
     in_flight: int | Literal["auto"],
 ) -> Iterator[Answer]:
+    from explicate.bulk.in_flight import InFlight, Turns  # with asyncio, which other commands do without
+    from explicate.bulk.in_thread import in_thread
+    from explicate.bulk.many import ask_many
+
     async def ask(chunk: list[Asked]) -> list[Answer]:
         calls = ChunkCalls(chunk)
         while calls.now:

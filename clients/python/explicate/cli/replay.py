@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explicate import json_documents
-from explicate.audit import AuditLine, attributions_sha256, input_sha256
-from explicate.cli import connection, inputs, tables
+from explicate.cli import connection, inputs
 from explicate.errors import FailedPrecondition, InvalidArgument, NotFound, UsageError
 from explicate.inputs import Input
+from explicate.views import tables
 
 if TYPE_CHECKING:
+    from explicate.audit import AuditLine
     from explicate.client import Client
     from explicate.results import ExplainResult
 
@@ -105,6 +106,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def replay(client: Client, line: AuditLine, value: Input | None, *, tolerance: float = TOLERANCE) -> Verdict:
     """Ask for a line's explanation again, about its own input or `value`."""
+    from explicate.audit import input_sha256  # with all the results' classes, which other commands do without
+
     if line.was_changed:
         return _verdict(line, "different", "the line was changed: its attributions are not those of its SHA-256")
     value = line.input() if value is None else value
@@ -124,6 +127,8 @@ def replay(client: Client, line: AuditLine, value: Input | None, *, tolerance: f
 
 
 def _compared(line: AuditLine, answer: ExplainResult, tolerance: float) -> Verdict:
+    from explicate.audit import attributions_sha256
+
     if attributions_sha256(answer.explanation) == line.digests[1]:
         cut = f", with the {answer.explanation.evaluations:,} rows there was time for" if line.cut_by_clock else ""
         return _verdict(line, "same", f"bit for bit{cut}", 0.0)
@@ -194,6 +199,8 @@ def _lines(arguments: argparse.Namespace) -> Iterator[AuditLine | UsageError]:
 
 def _chosen(arguments: argparse.Namespace, number: int, text: str) -> Iterator[AuditLine | UsageError]:
     try:
+        from explicate.audit import AuditLine
+
         line = AuditLine.parse(number, text)
     except UsageError as error:
         if arguments.line is not None:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from explicate.cli import tables
 from explicate.errors import UsageError
+from explicate.views import tables
 
 if TYPE_CHECKING:
     from explicate.scoring.summaries.row_sample import SampledRow

@@ -16,8 +16,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from explicate.cli import explanation_text, tables
-from explicate.views import amounts, wording
+from explicate.views import amounts, explanation_text, tables, wording
 from explicate.views.amounts import LOWERS_RGB, RAISES_RGB
 from explicate.views.kinds import explained
 from explicate.views.kinds.explained import Explained

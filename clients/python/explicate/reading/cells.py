@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from explicate.errors import InvalidArgument, invalid_argument
 from explicate.inputs import CellValue
-from explicate.model_info import Column
+
+if TYPE_CHECKING:
+    from explicate.model_info import Column
 
 _SHOWN_CHARACTERS = 40  # of a wrong value
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

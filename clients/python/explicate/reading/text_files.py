@@ -37,7 +37,8 @@ _FOREIGN = {
     _GZIP: "it is compressed: unpack it first",
     b"PK\x03\x04": "it is a spreadsheet or an archive: save it as CSV, or unpack it",
     b"\xd0\xcf\x11\xe0": "it is an old Excel file: save it as CSV",
-    b"PAR1": "it is a Parquet file: save it as CSV",
+    b"PAR1": "it is a Parquet file: give it with --file",
+    b"ARROW1": "it is an Arrow file: give it with --file",
 }
 _SEPARATORS = ",;\t|"
 _NO_NAME = re.compile(r"(Unnamed: \d+)?")  # the index of a pandas frame, and what stands behind the last separator
@@ -64,11 +65,11 @@ def opened(name: str, *, trained_on: bool = False) -> Iterator[TextIO]:
     """
     try:
         if name == STDIN:
-            yield sys.stdin
+            yield standard_input()
             return
         with opened_bytes(Path(name), unpack=trained_on) as file:
             try:
-                encoding = encoding_of(file.peek(4)[:4])
+                encoding = encoding_of(file.peek(6)[:6])
             except UsageError as error:
                 raise UsageError(f"cannot read {name}: {error}") from None
             if trained_on and encoding == "utf-8" and not is_utf8(file):
@@ -80,6 +81,13 @@ def opened(name: str, *, trained_on: bool = False) -> Iterator[TextIO]:
         raise UsageError(f"cannot read {name}: {error.strerror}") from error
     except UnicodeError as error:
         raise UsageError(f"cannot read {name}: it is not {_told(error)}: save it as UTF-8") from error
+
+
+def standard_input() -> TextIO:
+    """Stdin; raises UsageError where a process was started without one."""
+    if sys.stdin is None:
+        raise UsageError("there is no standard input to read: it is closed")
+    return sys.stdin
 
 
 def opened_bytes(path: Path, *, unpack: bool) -> gzip.GzipFile | io.BufferedReader:

@@ -838,6 +838,7 @@ class TabularSchema(_message.Message):
     CONTRIBUTIONS_FIELD_NUMBER: _builtins.int
     FORM_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
+    TREES_FIELD_NUMBER: _builtins.int
     background_rows: _builtins.int
     """Rows of background.npz that stand for absent columns (arrays "numbers" and "codes" in the graph's form, and
     "weights", float64, which sum to 1).
@@ -867,6 +868,10 @@ class TabularSchema(_message.Message):
     def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnPair]:
         """The pairs of TABULAR_FORM_PAIRS, the strongest first."""
 
+    @_builtins.property
+    def trees(self) -> Global___TreeSums:
+        """The decision trees that the outputs are a sum of; unset for a model without trees."""
+
     def __init__(
         self,
         *,
@@ -878,14 +883,65 @@ class TabularSchema(_message.Message):
         contributions: _builtins.bool = ...,
         form: Global___TabularForm.ValueType = ...,
         pairs: _abc.Iterable[Global___ColumnPair] | None = ...,
+        trees: Global___TreeSums | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["trees", b"trees"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["background_rows", b"background_rows", "columns", b"columns", "contributions", b"contributions", "form", b"form", "left_out", b"left_out", "lime_statistics", b"lime_statistics", "missing_words", b"missing_words", "pairs", b"pairs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background_rows", b"background_rows", "columns", b"columns", "contributions", b"contributions", "form", b"form", "left_out", b"left_out", "lime_statistics", b"lime_statistics", "missing_words", b"missing_words", "pairs", b"pairs", "trees", b"trees"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TabularSchema: _TypeAlias = TabularSchema  # noqa: Y015
+
+@_typing.final
+class TreeSums(_message.Message):
+    """TreeSums says that the outputs of a table's model, on one scale, are a constant and a sum of leaves of decision trees,
+    one leaf of each tree. The trees are in trees.npz, and the graph has a second output "tree_features", float or double
+    [batch, features]: the numbers that the trees' conditions compare, NaN where missing. Each feature depends on the
+    columns of one player of an explanation alone, which trees.npz names. A server checks both claims at load.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MISSING_FIELD_NUMBER: _builtins.int
+    PROBABILITIES_FIELD_NUMBER: _builtins.int
+    TREES_FIELD_NUMBER: _builtins.int
+    LEAVES_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
+    missing: _builtins.str
+    """Why the trees cannot be read or do not sum to the outputs, in a sentence for people; then nothing else is set, and
+    there is no trees.npz.
+    """
+    probabilities: _builtins.bool
+    """Whether they sum to probabilities, as leaves of forests do; otherwise to the first output itself: logits, or the
+    value.
+    """
+    trees: _builtins.int
+    """How many trees there are."""
+    leaves: _builtins.int
+    """How many leaves they have."""
+    features: _builtins.int
+    """How many features their conditions may read: the width of "tree_features"."""
+    depth: _builtins.int
+    """How many conditions the longest way to a leaf has."""
+    def __init__(
+        self,
+        *,
+        missing: _builtins.str = ...,
+        probabilities: _builtins.bool = ...,
+        trees: _builtins.int = ...,
+        leaves: _builtins.int = ...,
+        features: _builtins.int = ...,
+        depth: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "features", b"features", "leaves", b"leaves", "missing", b"missing", "probabilities", b"probabilities", "trees", b"trees"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TreeSums: _TypeAlias = TreeSums  # noqa: Y015
 
 @_typing.final
 class ColumnPair(_message.Message):

@@ -617,6 +617,8 @@ class TextUsage(_message.Message):
     TRUNCATED_FIELD_NUMBER: _builtins.int
     CHARACTERS_USED_FIELD_NUMBER: _builtins.int
     PAIR_CHARACTERS_USED_FIELD_NUMBER: _builtins.int
+    UTF16_USED_FIELD_NUMBER: _builtins.int
+    PAIR_UTF16_USED_FIELD_NUMBER: _builtins.int
     tokens: _builtins.int
     """Tokens of the whole text, or of both, special tokens included."""
     tokens_used: _builtins.int
@@ -629,6 +631,12 @@ class TextUsage(_message.Message):
     """Code points of the text, from its start, that the model saw."""
     pair_characters_used: _builtins.int
     """The same of the second text of a pair; set for pairs."""
+    utf16_used: _builtins.int
+    """UTF-16 code units of the text, from its start, that the model saw: `characters_used` as strings of JavaScript, Java and
+    C# count.
+    """
+    pair_utf16_used: _builtins.int
+    """The same of the second text of a pair; set for pairs."""
     def __init__(
         self,
         *,
@@ -637,14 +645,21 @@ class TextUsage(_message.Message):
         truncated: _builtins.bool = ...,
         characters_used: _builtins.int = ...,
         pair_characters_used: _builtins.int | None = ...,
+        utf16_used: _builtins.int = ...,
+        pair_utf16_used: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_pair_characters_used", b"_pair_characters_used", "pair_characters_used", b"pair_characters_used"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_pair_characters_used", b"_pair_characters_used", "_pair_utf16_used", b"_pair_utf16_used", "pair_characters_used", b"pair_characters_used", "pair_utf16_used", b"pair_utf16_used"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pair_characters_used", b"_pair_characters_used", "characters_used", b"characters_used", "pair_characters_used", b"pair_characters_used", "tokens", b"tokens", "tokens_used", b"tokens_used", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pair_characters_used", b"_pair_characters_used", "_pair_utf16_used", b"_pair_utf16_used", "characters_used", b"characters_used", "pair_characters_used", b"pair_characters_used", "pair_utf16_used", b"pair_utf16_used", "tokens", b"tokens", "tokens_used", b"tokens_used", "truncated", b"truncated", "utf16_used", b"utf16_used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__pair_characters_used: _TypeAlias = _typing.Literal["pair_characters_used"]  # noqa: Y015
     _WhichOneofArgType__pair_characters_used: _TypeAlias = _typing.Literal["_pair_characters_used", b"_pair_characters_used"]  # noqa: Y015
+    _WhichOneofReturnType__pair_utf16_used: _TypeAlias = _typing.Literal["pair_utf16_used"]  # noqa: Y015
+    _WhichOneofArgType__pair_utf16_used: _TypeAlias = _typing.Literal["_pair_utf16_used", b"_pair_utf16_used"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pair_characters_used) -> _WhichOneofReturnType__pair_characters_used | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pair_utf16_used) -> _WhichOneofReturnType__pair_utf16_used | None: ...
 
 Global___TextUsage: _TypeAlias = TextUsage  # noqa: Y015
 

@@ -49,6 +49,11 @@ def explained_image(result: ExplainResult) -> tuple[Image, SegmentMap]:
     shape = result.explanation.segment_map
     if result.image is None or shape is None or not shape.ids or len(shape.ids) != shape.width * shape.height:
         raise UsageError("only an explanation of an image can be drawn over one, and this one does not have segments")
+    if not result.image.content:
+        raise UsageError(
+            f"the JSON has only the name of the image ({result.image.name}): write it with to_json(files=True), or "
+            "give the image again with dataclasses.replace(result, image=explicate.Image.open(path))"
+        )
     return result.image, shape
 
 

@@ -6,17 +6,17 @@ labels) have a polynomial formula (`sigmoid_sums`). What is left, three and more
 `kernel-shap` does, but of sums that cost no row of the model: those values have intervals, and say so.
 """
 
-from copy import copy
 from functools import lru_cache
 from math import comb
 
 import numpy as np
 
 from explicate_server.explain.added_game import AddedGame, LinkKind
-from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
+from explicate_server.explain.attribution import Attribution, Floats
+from explicate_server.explain.estimators.asks_nothing import AsksNothing
 from explicate_server.explain.estimators.exact_shap import shapley_values
 from explicate_server.explain.estimators.kernel_shap import KernelShap
-from explicate_server.explain.game import Asked, GameInfo
+from explicate_server.explain.game import Estimator, GameInfo
 from explicate_server.explain.method import LEAST_EVALUATIONS, Method
 from explicate_server.explain.statistics.sigmoid_sums import sigmoid_shapley_values
 
@@ -38,41 +38,10 @@ _ONE_GAME = 2
 _SAMPLES_PER_PLAYER = 256
 
 
-class AdditiveExact:
-    """The estimator `additive-exact`; see `Estimator` for what its methods promise. It asks for nothing."""
-
-    def __init__(self, game: GameInfo) -> None:
-        if game.added is None:
-            raise ValueError("additive-exact explains games of models that tell what each player adds; this is none.")
-        self._game = game
-        self._attribution = _attribution(game, game.added)
-
-    @property
-    def rows_left(self) -> int:
-        """None."""
-        return 0
-
-    def ask(self, count: int) -> Asked | None:  # noqa: ARG002
-        """Nothing."""
-        return None
-
-    def tell(self, values: Floats, evaluated: Booleans | None = None) -> None:  # noqa: ARG002
-        """Nothing was asked."""
-        raise ValueError("There is nothing to tell: additive-exact asks for no coalitions.")
-
-    def estimate(self) -> Attribution:
-        """The values, the same at any time."""
-        return self._attribution
-
-    def of(self, games: Indices) -> "AdditiveExact":
-        """The same with some of the games."""
-        part = copy(self)
-        part._attribution, part._game = self._attribution.of(self._game.outputs_of(games)), self._game.of(games)
-        return part
-
-    def halves(self) -> tuple[Floats, Floats] | None:
-        """None: no row was drawn."""
-        return None
+def _built(game: GameInfo, _max_evaluations: int) -> Estimator:
+    if not isinstance(game.told, AddedGame):
+        raise TypeError("additive-exact explains games of models that tell what each player adds; this is none.")
+    return AsksNothing(game, _attribution(game, game.told))
 
 
 def _attribution(game: GameInfo, added: AddedGame) -> Attribution:
@@ -138,12 +107,14 @@ def _sampled(game: GameInfo, added: AddedGame) -> Attribution:
 
 METHOD = Method(
     name="additive-exact",
-    build=lambda game, _max_evaluations: AdditiveExact(game),
+    build=_built,
     reads=("table",),
     default_masking="background",
     default_max_evaluations=lambda _n: LEAST_EVALUATIONS,
     default_min_evaluations=lambda _n: 1,
     needs_empty=False,
-    adds=True,
+    needs="contributions",
+    lacks="needs a model that tells what each column adds, which this one does not; train it with "
+    '[interpretability] form = "additive"',
     shared=True,
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from explicate.cli.inputs import column_files
 from explicate.cli.inputs.asked import Asked, InputKind
 from explicate.cli.inputs.image_inputs import ImageInputs
 from explicate.cli.inputs.row_inputs import RowInputs
@@ -45,6 +46,14 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     for kind in KINDS.values():
         kind.add_options(parser)
     lines = "; ".join(kind.json_lines for kind in KINDS.values())
+    parser.add_argument(
+        "--column",
+        metavar="NAME=COLUMN",
+        dest="columns",
+        action="append",
+        default=[],
+        help="of a Parquet or Arrow file: what the model reads as NAME is in this column, such as text=review",
+    )
     parser.add_argument("--jsonl", metavar="FILE", help=f"read one input a line from FILE, as JSON: {lines}")
 
 
@@ -58,6 +67,8 @@ def check(arguments: argparse.Namespace) -> None:
     places = ["jsonl", *(name for kind in KINDS.values() for name in kind.places)]
     if sum(bool(getattr(arguments, name)) for name in places) != 1:
         raise UsageError(_CHOICES)
+    if arguments.columns and not (arguments.file and column_files.is_of_columns(arguments.file)):
+        raise UsageError("--column is for a Parquet or an Arrow file: give it with --file FILE")
     for kind in KINDS.values():
         kind.check(arguments)
 
@@ -68,6 +79,8 @@ def read(arguments: argparse.Namespace, client: Client, model: str) -> Given:
     It is asked for plain texts too if the answer is CSV, whose columns depend on what the model predicts. Raises
     UsageError for a model that reads something else.
     """
+    if arguments.file and column_files.is_of_columns(arguments.file):
+        return _of_columns(arguments, client.get_model(model, version=arguments.version, label=arguments.label))
     given = next((kind for kind in KINDS.values() if kind.is_given(arguments)), None)
     if given is not None and not given.needs_model and arguments.format != "csv":
         return Given(given.read(arguments, None))
@@ -77,6 +90,13 @@ def read(arguments: argparse.Namespace, client: Client, model: str) -> Given:
         of, wanted = kind.plural if kind else description.status.kind, given.plural if given else "these"
         raise UsageError(f"{model} is a model of {of}, not of {wanted}: {_CHOICES}")
     return Given(kind.read(arguments, description), description)
+
+
+def _of_columns(arguments: argparse.Namespace, model: ModelDescription) -> Given:
+    kind = kind_of(model)
+    if kind is None:
+        raise UsageError(f"{model.status.model} is a model of {model.status.kind}, which is not known here")
+    return Given(column_files.read(arguments.file, arguments.columns, model, kind), model)
 
 
 def kind_of(model: ModelDescription) -> InputKind | None:

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from explicate.cli import tables
 from explicate.errors import InvalidArgument, ServerError, invalid_argument
 from explicate.inputs import Input
 from explicate.reading.text_files import opened
-from explicate.views import amounts
+from explicate.views import amounts, tables
 
 
 def json_lines(name: str, example: str) -> Iterator[tuple[int, str, Mapping[str, Any] | InvalidArgument]]:
@@ -128,6 +127,10 @@ class InputKind(ABC):
 
         Raises UsageError for a file that cannot be read.
         """
+
+    @abstractmethod
+    def asked(self, number: int, value: Input | None, refusal: InvalidArgument | None) -> Asked:
+        """One input of a file of columns; without a value it has its refusal."""
 
     @abstractmethod
     def columns(self, model: ModelDescription) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from explicate.cli.inputs import asked as line_files
 from explicate.cli.inputs.asked import Asked, InputKind
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
-from explicate.inputs import MAX_IMAGE_BYTES, Image
+from explicate.inputs import MAX_IMAGE_BYTES, Image, Input
 from explicate.reading.text_files import STDIN
 from explicate.views.canvas import pillow
 
@@ -79,7 +79,7 @@ class ImageInputs(InputKind):
         out: Path | None = getattr(arguments, "out", None)  # `predict` draws nothing
         if out is None:
             return
-        if not (arguments.images or arguments.jsonl):
+        if not (arguments.images or arguments.jsonl or arguments.file):
             raise UsageError("--out draws images: give them with --image FILE or --jsonl FILE")
         pillow()  # before a model works for a picture that cannot be drawn
         if not _is_file(out):
@@ -121,6 +121,9 @@ class ImageInputs(InputKind):
         paths = [path for name in arguments.images for path in _files(Path(name))]
         for number, path in enumerate(paths, start=1):
             yield _opened(number, path, max_bytes)
+
+    def asked(self, number: int, value: Input | None, refusal: InvalidArgument | None) -> Asked:
+        return _image(number, value if isinstance(value, Image) else Image(b""), refusal)
 
     def columns(self, model: ModelDescription) -> tuple[str, ...]:  # noqa: ARG002
         return ("image",)

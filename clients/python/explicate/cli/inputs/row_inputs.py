@@ -9,17 +9,16 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from explicate.cli import tables
 from explicate.cli.inputs import asked as line_files
 from explicate.cli.inputs.asked import Asked, InputKind
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
-from explicate.inputs import CellValue, TableRow
-from explicate.model_info import Column
+from explicate.inputs import CellValue, Input, TableRow
 from explicate.reading import text_files
 from explicate.reading.cells import cell_value
+from explicate.views import tables
 
 if TYPE_CHECKING:
-    from explicate.model_info import ModelDescription
+    from explicate.model_info import Column, ModelDescription
 
 _NAMED_COLUMNS = 8  # in a message
 _SHOWN_CATEGORIES = 6  # of each column; --format json has all
@@ -41,7 +40,7 @@ class RowInputs(InputKind):
         "explicate explain --model credit --csv applications.csv --html applications.html",
     )
     places = ("csv", "row")
-    choices = "--csv FILE, --jsonl FILE or --row 'column=value,...'"
+    choices = "--csv FILE, --jsonl FILE, --file FILE (Parquet, Arrow) or --row 'column=value,...'"
     json_lines = 'a row {"age": 34, "job": "clerk"}'
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -76,6 +75,9 @@ class RowInputs(InputKind):
                 is_json = written.lstrip().startswith("{")
                 row = _of_held_out(line_files.json_object(written, _EXAMPLE)) if is_json else _pairs(written)
                 yield rows.asked(number, row)
+
+    def asked(self, number: int, value: Input | None, refusal: InvalidArgument | None) -> Asked:
+        return _row(number, value if isinstance(value, Mapping) else {}, refusal)
 
     def columns(self, model: ModelDescription) -> tuple[str, ...]:
         return tuple(column.name for column in model.columns)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import codecs
-import sys
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from explicate.cli.inputs import asked as line_files
 from explicate.cli.inputs.asked import Asked, InputKind
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
-from explicate.inputs import TextPair
-from explicate.reading.text_files import STDIN, encoding_of
+from explicate.inputs import Input, TextPair
+from explicate.reading.text_files import STDIN, encoding_of, standard_input
 
 if TYPE_CHECKING:
     from explicate.model_info import ModelDescription, ServingLimits
@@ -61,7 +60,11 @@ class TextInputs(InputKind):
             help="the second text, for a model of pairs; one for each TEXT, in their order",
         )
         parser.add_argument(
-            "--file", metavar="FILE", type=Path, help="read one text a line from FILE (UTF-8, or UTF-16 with its mark)"
+            "--file",
+            metavar="FILE",
+            type=Path,
+            help="read one text a line from FILE (UTF-8, or UTF-16 with its mark); of a Parquet or Arrow file "
+            "texts, rows or images, from the columns that the model reads",
         )
 
     def add_player_options(self, group: argparse._ArgumentGroup) -> None:
@@ -90,13 +93,18 @@ class TextInputs(InputKind):
             except OSError as error:
                 raise UsageError(f"cannot read {arguments.file}: {error.strerror}") from error
         elif arguments.texts == [STDIN]:
-            yield from _lines(sys.stdin.buffer)
+            yield from _lines(standard_input().buffer)
         elif arguments.text_pair:
             for number, pair in enumerate(zip(arguments.texts, arguments.text_pair, strict=True), start=1):
                 yield _pair(number, TextPair(*pair))
         else:
             for number, text in enumerate(arguments.texts, start=1):
                 yield _text(number, text)
+
+    def asked(self, number: int, value: Input | None, refusal: InvalidArgument | None) -> Asked:
+        if isinstance(value, TextPair):
+            return _pair(number, value)
+        return _text(number, value if isinstance(value, str) else "", refusal)
 
     def columns(self, model: ModelDescription) -> tuple[str, ...]:
         return ("text", "text_pair") if model.pairs else ("text",)

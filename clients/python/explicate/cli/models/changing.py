@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from explicate import json_documents
 from explicate._wire.channel import DEFAULT_TIMEOUT_S
 from explicate.cli import connection
-from explicate.model_info import ModelStatus, Switched
 
 if TYPE_CHECKING:
     from explicate.client import Client
+    from explicate.model_info import ModelStatus, Switched
 
     Actions = argparse._SubParsersAction[argparse.ArgumentParser]  # a generic class for type checkers only
 
@@ -29,11 +29,12 @@ def add_action(
     return parser
 
 
-def add_shared_options(parser: argparse.ArgumentParser) -> None:
+def add_shared_options(parser: argparse.ArgumentParser, formats: Sequence[str] = ("text", "json")) -> None:
     """The options of `models` itself, which may also come after the action."""
     parser.add_argument("--server", metavar="HOST:PORT", help="the server to ask")
+    parser.add_argument("--context", metavar="NAME", help="ask the server of this context")
     parser.add_argument("--timeout", metavar="SECONDS", type=float, help="give up on a call after this long")
-    parser.add_argument("--format", choices=("text", "json"), help="how to print the answer")
+    connection.add_format(parser, formats, default=argparse.SUPPRESS)
     connection.add_access_options(parser)
 
 

@@ -7,25 +7,27 @@ import csv
 import math
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from explicate import json_documents
-from explicate.cli import tables
+from explicate.cli import connection
 from explicate.cli.inputs import kind_of
 from explicate.cli.models.changing import add_action, add_shared_options, connect
 from explicate.errors import DeadlineExceeded
-from explicate.model_info import (
-    Interpretability,
-    ModelDescription,
-    ModelDevice,
-    ModelStatus,
-    ModelVariant,
-    RuntimeTrial,
-    ShadowReport,
-)
+from explicate.views import tables
 
 if TYPE_CHECKING:
     from explicate.cli.models.changing import Actions
+    from explicate.model_info import (
+        Interpretability,
+        ModelDescription,
+        ModelDevice,
+        ModelStatus,
+        ModelVariant,
+        RuntimeTrial,
+        ShadowReport,
+    )
 
 _LISTED = ("model", "version", "state", "labels", "kind", "runtime", "devices", "precision", "reason")
 
@@ -33,7 +35,7 @@ _LISTED = ("model", "version", "state", "labels", "kind", "runtime", "devices", 
 def register(actions: Actions) -> None:
     """Add `list`, which is also what `models` does without an action, and `show`."""
     listed = actions.add_parser("list", help="every version the server knows", argument_default=argparse.SUPPRESS)
-    add_shared_options(listed)
+    add_shared_options(listed, connection.FORMATS)
     listed.set_defaults(run=run_list)
     show = add_action(actions, "show", "one version in full", run=run_show)
     which = show.add_mutually_exclusive_group()
@@ -66,16 +68,18 @@ def run_list(arguments: argparse.Namespace) -> int:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerows([_LISTED, *map(_cells, statuses)])
     elif statuses:
-        print(tables.table([name.upper() for name in _LISTED], map(_cells, statuses), right=(1,)))
+        names = (*_LISTED, "bundle_digest") if arguments.wide else _LISTED
+        header = [name.upper().replace("_", " ") for name in names]
+        print(tables.table(header, [_cells(status, names) for status in statuses], right=(1,)))
     else:
-        print(f"explicate: the server at {arguments.server} knows no models", file=sys.stderr)
+        print(f"explicate: the server at {client.target} knows no models", file=sys.stderr)
     return 0
 
 
-def _cells(status: ModelStatus) -> list[str]:
+def _cells(status: ModelStatus, names: Sequence[str] = _LISTED) -> list[str]:
     lists = {"labels": ", ".join(status.labels), "devices": ", ".join(status.devices)}
     cells = {**vars(status), **lists, "version": status.version or ""}
-    return [str(cells[name]) for name in _LISTED]
+    return [str(cells[name]) for name in names]
 
 
 def run_show(arguments: argparse.Namespace) -> int:

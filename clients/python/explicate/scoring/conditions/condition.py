@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from functools import reduce
 from typing import TypeAlias
 
@@ -18,10 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from explicate.errors import UsageError
+from explicate.reading.nearest import nearest
 
 Values: TypeAlias = pa.Array | pa.Scalar
 Literal: TypeAlias = str | float | int | bool
 
+OPTION = "--explain-if"
 NUMBER, TEXT, TRUTH, TIME, OTHER = "a number", "a text", "true or false", "a time", "something else"
 COMPARISONS: dict[str, Callable[[Values, Values], Values]] = {
     "<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal,
@@ -81,7 +82,7 @@ class Named(Part):
 
     def kind(self, columns: pa.Schema) -> str:
         if self.name not in columns.names:
-            close = get_close_matches(self.name, columns.names, 1)
+            close = nearest(self.name, columns.names, most=1)
             hint = f" (did you mean {close[0]}?)" if close else f": there are {', '.join(columns.names)}"
             raise BadCondition(f"there is no column {self.name}{hint}", self.at)
         return _kind_of(columns.field(self.name).type)
@@ -205,17 +206,18 @@ class Any(All):
 
 @dataclass(frozen=True)
 class ExplainIf:
-    """A whole condition. It is an `explicate.scoring.interfaces.Condition`."""
+    """A whole condition. It is an `explicate.scoring.interfaces.Condition`; errors name the `option` that holds it."""
 
     text: str
     part: Part
+    option: str = OPTION
 
     def check(self, columns: pa.Schema) -> None:
         """Raise UsageError if it names a column that is not there, or compares what cannot be compared."""
         try:
             _truth(self.part, columns)
         except BadCondition as error:
-            raise shown(self.text, error) from None
+            raise shown(self.text, error, self.option) from None
 
     def __call__(self, columns: pa.RecordBatch) -> Sequence[bool]:
         """One truth value a row."""
@@ -226,10 +228,10 @@ class ExplainIf:
         return chosen
 
 
-def shown(text: str, error: BadCondition) -> UsageError:
+def shown(text: str, error: BadCondition, option: str = OPTION) -> UsageError:
     """The error with the condition below it, and a mark under the place."""
     line = "".join(" " if character.isspace() else character for character in text)
-    return UsageError(f"--explain-if: {error}\n  {line}\n  {' ' * error.at}^")
+    return UsageError(f"{option}: {error}\n  {line}\n  {' ' * error.at}^")
 
 
 def _truth(part: Part, columns: pa.Schema) -> str:

@@ -21,10 +21,11 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
+from explicate.reading.nearest import nearest
 from explicate.scoring.conditions.condition import (
     COMPARISONS,
+    OPTION,
     All,
     Any,
     BadCondition,
@@ -68,12 +69,15 @@ class _Token:
         return "the end" if self.kind == "end" else self.text
 
 
-def condition_of(text: str, class_labels: Sequence[str]) -> ExplainIf:
-    """The condition that a text says, for a model with these classes; raises UsageError that shows the place."""
+def condition_of(text: str, class_labels: Sequence[str], *, option: str = OPTION) -> ExplainIf:
+    """The condition that a text says, for a model with these classes; raises UsageError that shows the place.
+
+    Errors name the `option` that holds it.
+    """
     try:
-        return ExplainIf(text, _Parser(_tokens(text), class_labels).whole())
+        return ExplainIf(text, _Parser(_tokens(text), class_labels).whole(), option)
     except BadCondition as error:
-        raise shown(text, error) from None
+        raise shown(text, error, option) from None
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -224,7 +228,7 @@ class _Parser:
             raise BadCondition(f'a class in quotes is wanted here, such as p["bad"], not {label}', label.at)
         self._wanted("]")
         if label.text not in self._labels:
-            close = get_close_matches(label.text, self._labels, 1)
+            close = nearest(label.text, self._labels, most=1)
             hint = f" (did you mean {close[0]}?)" if close else f": there are {', '.join(self._labels) or 'none'}"
             raise BadCondition(f"the model does not have a class {label.text}{hint}", label.at)
         return ClassProbability(token.at, self._labels.index(label.text))

@@ -6,7 +6,7 @@ begins at any group. Dictionaries (pandas' categories) are read as their values.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
@@ -31,13 +31,7 @@ class ParquetRows(RowFormat):
         return FileIndex(str(path), *fingerprint, rows, marks=tuple(starts))
 
     def columns(self, files: Sequence[FileIndex]) -> Columns:
-        common: dict[str, pa.DataType] = {}
-        for number, file in enumerate(files):
-            with _opened(Path(file.path)) as opened:
-                own = _types(opened.schema_arrow, file.path)
-            common = own if number == 0 else _together(common, own, files[0].path, file.path)
-        schema = pa.schema(list(common.items()))
-        return Columns(schema, schema)
+        return common_columns(files, _schema)
 
     def resume_point(self, file: FileIndex, row: int) -> int:
         return max(start for start in file.marks if start <= row)
@@ -49,6 +43,21 @@ class ParquetRows(RowFormat):
             for batch in opened.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=groups, columns=names):
                 table = pa.Table.from_batches([batch]).select(columns.names).cast(columns)
                 yield table.append_column(PROBLEM, pa.nulls(batch.num_rows, pa.string()))
+
+
+def common_columns(files: Sequence[FileIndex], schema_of: Callable[[Path], pa.Schema]) -> Columns:
+    """The columns of files that have a schema each; raises UsageError where these do not go together."""
+    common: dict[str, pa.DataType] = {}
+    for number, file in enumerate(files):
+        own = _types(schema_of(Path(file.path)), file.path)
+        common = own if number == 0 else _together(common, own, files[0].path, file.path)
+    schema = pa.schema(list(common.items()))
+    return Columns(schema, schema)
+
+
+def _schema(path: Path) -> pa.Schema:
+    with _opened(path) as opened:
+        return opened.schema_arrow
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from explicate.errors import UsageError
 from explicate.model_info import ModelDescription
 from explicate.scoring.interfaces import InputFile, InputOptions, RowBatch
+from explicate.scoring.rows.arrow_rows import FILE_MARK, STREAM_MARK, SUFFIXES, ArrowRows
 from explicate.scoring.rows.csv_rows import CsvRows
 from explicate.scoring.rows.fields import Fields, field_names, fields_of, kept_schema
 from explicate.scoring.rows.json_rows import JsonRows
@@ -35,8 +36,10 @@ from explicate.scoring.rows.texts import refused
 
 _INDEX = ".inputs.json"
 _PARQUET = b"PAR1"
+_MARKS = {_PARQUET: ".parquet", FILE_MARK: ".arrow", STREAM_MARK: ".arrow"}
 _FORMATS: dict[str, RowFormat] = {
     **dict.fromkeys((".parquet", ".pq"), ParquetRows()),
+    **dict.fromkeys(SUFFIXES, ArrowRows()),
     **dict.fromkeys((".csv", ".tsv", ".txt"), CsvRows()),
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), JsonRows()),
 }
@@ -76,16 +79,17 @@ def known_files(folder: Path) -> list[FileIndex]:
 
 
 def _format_of(path: Path) -> RowFormat:
-    """The format by the name, unless the file begins as Parquet does or the name says nothing."""
+    """The format by the name, unless the file begins as Parquet or Arrow does or the name says nothing."""
     try:
         with path.open("rb") as file:
-            first = file.read(len(_PARQUET))
+            first = file.read(len(FILE_MARK))
     except OSError as error:
         raise cannot_read(path, error) from error
     if not first:
         raise UsageError(f"{path} is empty")
-    if first == _PARQUET:
-        return _FORMATS[".parquet"]
+    for mark, suffix in _MARKS.items():
+        if first.startswith(mark):
+            return _FORMATS[suffix]
     known = _FORMATS.get(suffix_of(path))
     if known is None:
         known = _FORMATS[".jsonl" if first.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"{") else ".csv"]
@@ -135,9 +139,15 @@ class FileSource:
     def read_file(self, number: int, row: int) -> Iterator[pa.Table]:
         """The rows of a file from one of its resume points on; raises UsageError if it is not what it was."""
         file = self.indices[number]
-        if _stamp(file.path) != self._stamps[number]:
-            raise UsageError(f"{file.path} was changed while it was read: its rows may be others now")
-        return self._form.read(file, row, self._read)
+        self._check_unchanged(number)
+        for table in self._form.read(file, row, self._read):
+            self._check_unchanged(number)  # a file may be open for long
+            yield table
+
+    def _check_unchanged(self, number: int) -> None:
+        path = self.indices[number].path
+        if _stamp(path) != self._stamps[number]:
+            raise UsageError(f"{path} was changed while it was read: its rows may be others now")
 
     def resume_point(self, number: int, row: int) -> int:
         """The last row of a file up to `row` at which reading can begin."""

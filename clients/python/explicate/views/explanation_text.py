@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from explicate.cli import tables
-from explicate.views import amounts, wording
+from explicate.views import amounts, tables, wording
 from explicate.views.kinds import explained
 
 if TYPE_CHECKING:
@@ -24,8 +23,8 @@ BESIDE_WIDTH = 32
 _FILL, _CENTRE, _VALUE, _WHISKER, _LOW, _HIGH = "█", "│", "●", "─", "├", "┤"
 
 
-def lines(result: ExplainResult, top: int) -> Iterator[str]:
-    """The prediction, how it was explained, and the `top` features of every output; 0 means all."""
+def lines(result: ExplainResult, top: int, *, more: str = "--top 0") -> Iterator[str]:
+    """The prediction, how it was explained, and the `top` features of every output; 0 means all, which `more` gives."""
     yield from header(result)
     for output, attribution in enumerate(result.explanation.attributions):
         yield ""
@@ -33,7 +32,7 @@ def lines(result: ExplainResult, top: int) -> Iterator[str]:
         shown = strongest(result, output, top)
         if shown:
             yield from _table(shown, result).splitlines()
-        if hidden := hidden_features(result, shown):
+        if hidden := hidden_features(result, shown, more=more):
             yield hidden
 
 
@@ -57,11 +56,11 @@ def strongest(result: ExplainResult, output: int, top: int) -> tuple[Contributio
     return result.explanation.top(top or len(result.explanation.features), output)
 
 
-def hidden_features(result: ExplainResult, shown: Sequence[Contribution]) -> str:
+def hidden_features(result: ExplainResult, shown: Sequence[Contribution], *, more: str = "--top 0") -> str:
     """How many features the list leaves out; empty when it leaves out none."""
     rest = len(result.explanation.features) - len(shown)
-    more = explained(result).noun if rest == 1 else explained(result).nouns
-    return f"and {rest} more {more} with less (--top 0 lists all)" if rest else ""
+    nouns = explained(result).noun if rest == 1 else explained(result).nouns
+    return f"and {rest} more {nouns} with less ({more} lists all)" if rest else ""
 
 
 def names(shown: Sequence[Contribution], width: int) -> list[str]:

@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
+from explicate_bundle.outcomes.resampling import draws, interval, intervals, mean, resampled
 from explicate_training.tasks.classification import Classification
 from explicate_training.tasks.multi_label import MultiLabel
 from explicate_training.tasks.regression import Regression
-from explicate_training.tasks.resampling import draws, interval, intervals, mean, resampled
 from explicate_training.tasks.task import OF_CLASSES, Task
 
 ROWS = 60

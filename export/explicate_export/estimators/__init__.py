@@ -1,0 +1,1 @@
+"""Models for tables that others fitted: scikit-learn, XGBoost and LightGBM. Nothing here imports torch."""

@@ -1,0 +1,191 @@
+"""Metrics of right and wrong: each is computed on any number of draws of the rows at once.
+
+The value itself is the metric on one draw that has each row once. So a value, its interval and the interval of a
+difference between two models come from one definition.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate_bundle.outcomes.resampling import (
+    Counts,
+    area_under_roc,
+    average_precision,
+    mean,
+    mean_of_defined,
+    scores_of_decisions,
+)
+from explicate_standards.outcomes.outcomes import Floats, Outcomes
+
+Samples = Callable[[Outcomes, Counts, int | None], Floats]
+"""A metric on draws of the rows, float64[draws]; NaN where it is undefined. The last is a class by its index."""
+
+_CALIBRATION_BINS = 15
+_LEAST_PROBABILITY = 1e-300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One metric.
+
+    Attributes:
+        id: as standards name it.
+        title: the same for people.
+        answers: forms of answers that it can be measured on: "class", "labels", "value".
+        better: which end is better.
+        samples: see `Samples`.
+        of_class: whether it is of one class, which a standard then names.
+        right: which rows it is the share of, where it is a share of rows.
+    """
+
+    id: str
+    title: str
+    answers: tuple[str, ...]
+    samples: Samples
+    better: Literal["higher", "lower"] = "higher"
+    of_class: bool = False
+    right: Callable[[Outcomes], NDArray[np.bool_]] | None = None
+
+    def value(self, outcomes: Outcomes, label: int | None = None) -> float:
+        """The metric on the rows as they are; NaN where it is undefined."""
+        return float(self.samples(outcomes, np.ones((1, len(outcomes)), np.float32), label)[0])
+
+
+def _accuracy(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
+    return mean(outcomes.right, counts)
+
+
+def _decisions(outcomes: Outcomes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """What is answered and what is right, bool[rows, outputs] each."""
+    if outcomes.objective.answer == "labels":
+        return outcomes.decided, outcomes.targets
+    classes = np.arange(len(outcomes.labels))
+    return outcomes.decided[:, np.newaxis] == classes, outcomes.targets[:, np.newaxis] == classes
+
+
+def _of_decisions(which: int) -> Samples:
+    """Precision (0), recall (1) or F1 (2): of one class, or the mean over all classes."""
+
+    def samples(outcomes: Outcomes, counts: Counts, label: int | None) -> Floats:
+        answered, true = _decisions(outcomes)
+        chosen = slice(None) if label is None else [label]
+        return np.asarray(scores_of_decisions(answered[:, chosen], true[:, chosen], counts)[which].mean(axis=1))
+
+    return samples
+
+
+def _f1_micro(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
+    answered, true = _decisions(outcomes)
+    hits, said, there = (mean(flags.sum(axis=1), counts) for flags in (answered & true, answered, true))
+    with np.errstate(invalid="ignore"):
+        return np.nan_to_num(2 * hits / (said + there))
+
+
+def _ranked(area: Callable[[Floats, NDArray[np.bool_], Counts], Floats]) -> Samples:
+    def samples(outcomes: Outcomes, counts: Counts, label: int | None) -> Floats:
+        _, true = _decisions(outcomes)
+        both_alike = outcomes.objective.answer == "class" and len(outcomes.labels) == 2
+        all_of_them = range(1, 2) if both_alike else range(len(outcomes.labels))
+        classes = all_of_them if label is None else [label]
+        return mean_of_defined([area(outcomes.scores[:, one], true[:, one], counts) for one in classes])
+
+    return samples
+
+
+def _brier(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
+    """Mean of Σ (p − y)² over classes, halved for two of them: then it is (p − y)² (Brier 1950; Murphy 1973)."""
+    _, true = _decisions(outcomes)
+    errors = np.square(outcomes.scores - true)
+    if outcomes.objective.answer == "labels":
+        return mean(errors.mean(axis=1), counts)
+    return mean(errors.sum(axis=1) / (2 if len(outcomes.labels) == 2 else 1), counts)
+
+
+def _log_loss(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
+    of_right = outcomes.scores[np.arange(len(outcomes)), outcomes.targets]
+    return mean(-np.log(np.maximum(of_right, _LEAST_PROBABILITY)), counts)
+
+
+def _calibration_error(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
+    """Expected calibration error in 15 bins of equal mass, less what a perfectly calibrated model shows of it.
+
+    Σ_b (n_b / n) |accuracy_b − confidence_b| (Naeini, Cooper, Hauskrecht 2015, with the bins of Nguyen and O'Connor
+    2015). Of a perfect model a bin's gap is about normal with the variance Σ p(1 − p) / n_b², so that its mean size is
+    √(2/π) of the deviation (Bröcker and Smith 2007 show how large that is). Drawing rows anew adds as much variance
+    again, so that of a draw twice of it is expected. The difference may be below 0.
+    """
+    confidence = outcomes.scores.max(axis=1)
+    order = np.argsort(confidence, kind="stable")
+    places = np.empty(len(order), np.intp)
+    places[order] = np.arange(len(order)) * _CALIBRATION_BINS // max(1, len(order))
+    in_bin = (places[:, np.newaxis] == np.arange(_CALIBRATION_BINS)).astype(np.float32)
+    gaps = np.abs(counts @ (in_bin * (outcomes.right - confidence)[:, np.newaxis]).astype(np.float32))
+    spread = counts @ (in_bin * (confidence * (1 - confidence))[:, np.newaxis]).astype(np.float32)
+    drawn_anew = 1 + (counts != 1).any(axis=1, keepdims=True)
+    expected = np.sqrt(2 / np.pi * drawn_anew * np.maximum(spread, 0))
+    return np.asarray((gaps - expected).sum(axis=1, dtype=np.float64) / len(outcomes))
+
+
+def _error(outcomes: Outcomes) -> Floats:
+    return np.asarray(outcomes.outputs[:, 0] - outcomes.targets)
+
+
+def _mae(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
+    return mean(np.abs(_error(outcomes)), counts)
+
+
+def _rmse(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
+    return np.sqrt(mean(np.square(_error(outcomes)), counts))
+
+
+def _r2(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
+    """1 − Σ (y − ŷ)² / Σ (y − ȳ)²; NaN where all rows of a draw have one value."""
+    centred = outcomes.targets - outcomes.targets.mean()
+    spread = mean(np.square(centred), counts) - np.square(mean(centred, counts))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(spread > 0, 1 - mean(np.square(_error(outcomes)), counts) / spread, np.nan)
+
+
+_DECIDED = ("class", "labels")
+_ALL = (
+    Measure(
+        id="accuracy",
+        title="accuracy",
+        answers=_DECIDED,
+        samples=_accuracy,
+        right=lambda outcomes: outcomes.right,
+    ),
+    Measure(id="precision_macro", title="precision, macro", answers=_DECIDED, samples=_of_decisions(0)),
+    Measure(id="recall_macro", title="recall, macro", answers=_DECIDED, samples=_of_decisions(1)),
+    Measure(id="f1_macro", title="F1, macro", answers=_DECIDED, samples=_of_decisions(2)),
+    Measure(id="f1_micro", title="F1, micro", answers=("labels",), samples=_f1_micro),
+    Measure(id="precision", title="precision", answers=_DECIDED, samples=_of_decisions(0), of_class=True),
+    Measure(id="recall", title="recall", answers=_DECIDED, samples=_of_decisions(1), of_class=True),
+    Measure(id="f1", title="F1", answers=_DECIDED, samples=_of_decisions(2), of_class=True),
+    Measure(id="auroc", title="AUROC", answers=_DECIDED, samples=_ranked(area_under_roc)),
+    Measure(id="average_precision", title="average precision", answers=_DECIDED, samples=_ranked(average_precision)),
+    Measure(id="brier", title="Brier score", answers=_DECIDED, samples=_brier, better="lower"),
+    Measure(id="log_loss", title="log loss", answers=("class",), samples=_log_loss, better="lower"),
+    Measure(
+        id="calibration_error",
+        title="calibration error",
+        answers=("class",),
+        samples=_calibration_error,
+        better="lower",
+    ),
+    Measure(id="mae", title="mean absolute error", answers=("value",), samples=_mae, better="lower"),
+    Measure(id="rmse", title="root of the mean squared error", answers=("value",), samples=_rmse, better="lower"),
+    Measure(id="r2", title="R²", answers=("value",), samples=_r2),
+)
+MEASURES = MappingProxyType({measure.id: measure for measure in _ALL})
+"""By id; a new metric of right and wrong is one entry."""
+
+
+def measures_of(answer: str) -> Mapping[str, Measure]:
+    """Those that a form of answer has."""
+    return {name: measure for name, measure in MEASURES.items() if answer in measure.answers}

@@ -1,0 +1,138 @@
+"""A model's answers to labelled rows: everything that a metric of right and wrong is computed from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any  # targets of any number type
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate.errors import UsageError
+from explicate_bundle.model_inputs import ModelInput
+from explicate_bundle.objective import Objective
+from explicate_standards.evaluated_model import EvaluatedModel
+from explicate_standards.held_out_rows import HeldOutRows, LabelledInput
+
+Floats = NDArray[np.float64]
+_CHUNK = 256  # inputs that are model rows at once: an image takes 150 kB
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What is answered to rows, and what is right.
+
+    Attributes:
+        name: of the model, for people.
+        objective: what it predicts.
+        labels: of its outputs; of a regression the name of its target.
+        outputs: the graph's answers, float64[rows, outputs].
+        targets: what is right: classes intp[rows], labels bool[rows, labels], or values float64[rows].
+        digest: of what answered; empty of what is not a bundle.
+    """
+
+    name: str
+    objective: Objective
+    labels: tuple[str, ...]
+    outputs: Floats
+    targets: NDArray[Any]
+    digest: str = ""
+
+    def __len__(self) -> int:
+        return len(self.outputs)
+
+    @cached_property
+    def scores(self) -> Floats:
+        """What callers are told, float64[rows, outputs]: probabilities, or the value."""
+        return self.objective.scores(self.outputs)
+
+    @cached_property
+    def decided(self) -> NDArray[Any]:
+        """What is answered: classes intp[rows], labels bool[rows, labels], or values float64[rows]."""
+        decisions = self.objective.decisions
+        return self.outputs[:, 0] if decisions is None else np.asarray(decisions(self.scores))
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Which rows are answered exactly as they should be, bool[rows]; of labels all of them."""
+        same = np.asarray(self.decided == self.targets)
+        return same if same.ndim == 1 else np.asarray(same.all(axis=1))
+
+    def of(self, rows: NDArray[np.bool_]) -> "Outcomes":
+        """The same of some of the rows, bool[rows]."""
+        return replace(self, outputs=self.outputs[rows], targets=self.targets[rows])
+
+
+def labelled(rows: HeldOutRows) -> list[LabelledInput]:
+    """The rows that say what is right, in the order of their file.
+
+    Raises:
+        UsageError: none does.
+    """
+    found = sorted((row for row in rows.inputs if row.label is not None), key=lambda row: row.place)
+    if not found:
+        raise UsageError("no row says what is right: give rows with a label")
+    return found
+
+
+def answered(model: EvaluatedModel, rows: Sequence[LabelledInput]) -> Outcomes:
+    """What a model answers to labelled rows.
+
+    Raises:
+        NotFinite: it answers with what is not a number.
+    """
+    return Outcomes(
+        model.name,
+        model.kind.predicts,
+        model.labels,
+        outputs_of(model, [row.value for row in rows]),
+        _targets(model, rows),
+        model.content_sha256,
+    )
+
+
+def outputs_of(model: EvaluatedModel, values: Sequence[ModelInput]) -> Floats:
+    """The graph's answers to inputs, float64[inputs, outputs]."""
+    parts = [
+        model.answers([model.modality.encode(value).row for value in values[first : first + _CHUNK]])
+        for first in range(0, len(values), _CHUNK)
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, model.scales.outputs))
+
+
+def always_the_same(outcomes: Outcomes) -> Outcomes:
+    """What answers all rows alike, as well as one answer can: the most frequent class, or the median.
+
+    Its answer comes from the very rows that it is measured on, which flatters it a little.
+    """
+    answer = {"class": _shares_of_classes, "labels": _shares_of_labels, "value": _median}[outcomes.objective.answer]
+    outputs = np.tile(answer(outcomes), (len(outcomes), 1))
+    return replace(outcomes, name="always the same answer", outputs=outputs, digest="")
+
+
+def _shares_of_classes(outcomes: Outcomes) -> Floats:
+    counts = np.bincount(outcomes.targets, minlength=len(outcomes.labels))
+    return np.asarray(np.log(np.maximum(counts, 0.5) / len(outcomes)))
+
+
+def _shares_of_labels(outcomes: Outcomes) -> Floats:
+    shares = np.clip(outcomes.targets.mean(axis=0), 0.5 / len(outcomes), 1 - 0.5 / len(outcomes))
+    return np.asarray(np.log(shares / (1 - shares)))
+
+
+def _median(outcomes: Outcomes) -> Floats:
+    return np.array([np.median(outcomes.targets)])
+
+
+def _targets(model: EvaluatedModel, rows: Sequence[LabelledInput]) -> NDArray[Any]:
+    given: list[Any] = [row.label for row in rows]
+    match model.kind.predicts.answer:
+        case "class":
+            return np.array(given, dtype=np.intp)
+        case "labels":
+            targets = np.zeros((len(rows), len(model.labels)), np.bool_)
+            for row, indices in enumerate(given):
+                targets[row, list(indices) if isinstance(indices, tuple) else [indices]] = True
+            return targets
+        case "value":
+            return np.array(given, dtype=np.float64)

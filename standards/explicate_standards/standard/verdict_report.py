@@ -1,0 +1,129 @@
+"""The verdict on a bundle: a table for people, JSON for programs, JUnit for what runs tests."""
+
+from collections.abc import Iterator
+from math import isfinite
+from typing import Any  # JSON values
+from xml.etree import ElementTree
+
+from explicate.views import tables
+from explicate_standards.standard.check import Checked
+from explicate_standards.standard.requirement import Judgement, Verdict
+
+_HEADER = ("REQUIREMENT", "MEASURED", "VALUE", "BOUNDS", "LINE", "ROWS", "VERDICT")
+_MARKS = {Verdict.MET: "met", Verdict.NOT_MET: "NOT MET", Verdict.CANNOT_TELL: "cannot tell"}
+
+
+def as_table(checked: Checked) -> str:
+    """A line for each judgement, then what there is to say of some, then the verdict."""
+    standard, manifest = checked.standard, checked.model.bundle.manifest
+    what = checked.model.kind.reads.plural
+    title = (
+        f"{manifest.model} version {manifest.version} by {standard.name} {standard.version}, {checked.rows:,} {what}"
+    )
+    table = tables.table(_HEADER, [_line(judgement) for judgement in checked.judgements], right=(2, 5))
+    notes = [
+        f"{judgement.requirement}: {judgement.what}: {judgement.note}"
+        for judgement in checked.judgements
+        if judgement.note
+    ]
+    return "\n".join([title, "", table, "", *notes, *([""] if notes else []), sentence(checked)])
+
+
+def sentence(checked: Checked) -> str:
+    """The verdict, for people."""
+    name = f"{checked.standard.name} {checked.standard.version}"
+    counted = {verdict: sum(one.verdict is verdict for one in checked.judgements) for verdict in Verdict}
+    told = ", ".join(f"{count} {verdict.value}" for verdict, count in counted.items() if count)
+    bound = f"each bound holds with a confidence of {checked.standard.confidence:g}"
+    match checked.verdict:
+        case Verdict.MET:
+            return f"MET: the model meets {name} ({told}; {bound})"
+        case Verdict.NOT_MET:
+            return f"NOT MET: the model does not meet {name} ({told}; {bound})"
+        case Verdict.CANNOT_TELL:
+            return f"CANNOT TELL: the rows are too few to say whether the model meets {name} ({told}; {bound})"
+
+
+def _line(judgement: Judgement) -> tuple[str, ...]:
+    bounds = judgement.bounds
+    return (
+        judgement.requirement,
+        judgement.what,
+        _number(bounds.value),
+        f"[{_number(bounds.lower)}, {_number(bounds.upper)}]",
+        str(judgement.line),
+        f"{bounds.rows:,}",
+        _MARKS[judgement.verdict],
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if isfinite(value) else "–"
+
+
+def as_document(checked: Checked) -> dict[str, Any]:
+    """All of it as JSON has it; without times, so that the same check gives the same bytes."""
+    manifest, standard = checked.model.bundle.manifest, checked.standard
+    return {
+        "verdict": checked.verdict.value,
+        "standard": {"name": standard.name, "version": standard.version, "sha256": standard.sha256},
+        "confidence": standard.confidence,
+        "model": manifest.model,
+        "version": manifest.version,
+        "content_sha256": checked.model.content_sha256,
+        "runtime": checked.model.runtime.name,
+        "precision": checked.model.runtime.precision,
+        "rows": checked.rows,
+        "rows_sha256": checked.rows_sha256,
+        "requirements": [_judgement(judgement) for judgement in checked.judgements],
+    }
+
+
+def _judgement(judgement: Judgement) -> dict[str, Any]:
+    bounds, line = judgement.bounds, judgement.line
+    numbers = {"value": bounds.value, "lower": bounds.lower, "upper": bounds.upper}
+    return {
+        "id": judgement.requirement,
+        "measured": judgement.what,
+        **{name: number if isfinite(number) else None for name, number in numbers.items()},
+        "rows": bounds.rows,
+        "at_least" if line.at_least else "at_most": line.value,
+        "verdict": judgement.verdict.value,
+        **({"note": judgement.note} if judgement.note else {}),
+        **({"against": judgement.against} if judgement.against else {}),
+    }
+
+
+def as_junit(checked: Checked) -> str:
+    """One test case for each judgement: it fails if it is not met, or cannot be told and the standard minds that."""
+    standard, manifest = checked.standard, checked.model.bundle.manifest
+    failures = [one for one in checked.judgements if _fails(one, checked)]
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"{standard.name} {standard.version}",
+        tests=str(len(checked.judgements)),
+        failures=str(len(failures)),
+        skipped=str(sum(not _fails(one, checked) and one.verdict is not Verdict.MET for one in checked.judgements)),
+    )
+    for judgement in checked.judgements:
+        name = f"{judgement.requirement}: {judgement.what}"
+        case = ElementTree.SubElement(suite, "testcase", classname=f"{manifest.model}.{manifest.version}", name=name)
+        if judgement.verdict is not Verdict.MET:
+            kind = "failure" if _fails(judgement, checked) else "skipped"
+            ElementTree.SubElement(case, kind, message=" ".join(_told(judgement)))
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+def _fails(judgement: Judgement, checked: Checked) -> bool:
+    if judgement.verdict is Verdict.CANNOT_TELL:
+        return checked.standard.refuses_unknown
+    return judgement.verdict is Verdict.NOT_MET
+
+
+def _told(judgement: Judgement) -> Iterator[str]:
+    bounds = judgement.bounds
+    yield f"{judgement.verdict.value}: {_number(bounds.value)} [{_number(bounds.lower)}, {_number(bounds.upper)}]"
+    yield f"of {bounds.rows:,} rows, {judgement.line} wanted"
+    if judgement.note:
+        yield f"({judgement.note})"
