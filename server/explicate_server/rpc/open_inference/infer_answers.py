@@ -145,20 +145,22 @@ def of_answers(
         return whole
 
     return Explained(
-        np.array([answer.prediction for answer in told]),
-        [[_name(player) for player in answer.players] for answer in told],
-        *(padded(name) for name in ("values", "lower", "upper")),
-        np.array([answer.attribution.baseline for answer in told]),
-        [_document(served, *each) for each in zip(values, told, strict=True)] if documents else (),
-        _told(told[0]) if len(told) == 1 else None,
+        answers=np.array([answer.prediction for answer in told]),
+        features=[[_name(player) for player in answer.players] for answer in told],
+        values=padded("values"),
+        lower=padded("lower"),
+        upper=padded("upper"),
+        baseline=np.array([answer.attribution.baseline for answer in told]),
+        documents=[_document(served, *each) for each in zip(values, told, strict=True)] if documents else (),
+        parameters=_told(told[0]) if len(told) == 1 else None,
     )
 
 
 def of_table(answer: TableAnswer) -> Explained:
     """The explanations of a table's rows."""
     names = [player.name for player in answer.players]
-    by_row = (np.swapaxes(each, 0, 1) for each in (answer.values, answer.lower, answer.upper))
-    return Explained(answer.predictions, [names] * answer.rows, *by_row, answer.baseline.T)
+    values, lower, upper = (np.swapaxes(each, 0, 1) for each in (answer.values, answer.lower, answer.upper))
+    return Explained(answer.predictions, [names] * answer.rows, values, lower, upper, answer.baseline.T)
 
 
 def _document(served: ServedModel, value: ModelInput, answer: ExplainAnswer) -> str:

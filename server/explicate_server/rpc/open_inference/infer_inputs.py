@@ -34,7 +34,9 @@ def tensor_fields(kind: str) -> Mapping[str, FieldDescriptor]:
 
     One that is all of the input has its name.
     """
-    fields = _KINDS[kind].message_type.fields
+    of_kind = _KINDS[kind].message_type
+    assert of_kind is not None
+    fields = of_kind.fields
     return {kind if len(fields) == 1 else field.name: field for field in fields}
 
 

@@ -24,7 +24,7 @@ _MANY = {
     _FIELDS["outputs"].number: ("outputs", _MOST_OUTPUTS, "tensors"),
     _FIELDS["raw_input_contents"].number: ("raw_input_contents", MOST_COLUMNS, "tensors"),
 }
-_TENSOR: Mapping[str, FieldDescriptor] = _FIELDS["inputs"].message_type.fields_by_name
+_TENSOR: Mapping[str, FieldDescriptor] = ModelInferRequest.InferInputTensor.DESCRIPTOR.fields_by_name
 _SHAPE, _PARAMETERS, _CONTENTS = (_TENSOR[name].number for name in ("shape", "parameters", "contents"))
 _SIZES = {FieldDescriptor.TYPE_DOUBLE: 8, FieldDescriptor.TYPE_FLOAT: 4}
 # What each field of contents holds: how many bytes a number takes; 0 of one of any length, None of bytes.

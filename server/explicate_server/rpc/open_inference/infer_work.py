@@ -25,7 +25,7 @@ from explicate_server.rpc.open_inference import infer_answers
 from explicate_server.rpc.open_inference.infer_answers import Explained
 from explicate_server.rpc.open_inference.infer_asked import EXPLANATION, Asked
 from explicate_server.rpc.open_inference.infer_inputs import TABLE, Inputs, read_inputs
-from explicate_server.rpc.open_inference.tallies import Tallies
+from explicate_server.rpc.open_inference.request_sums import SumsOfVersions
 from explicate_server.rpc.open_inference.tensors import BYTES
 from explicate_server.rpc.requests import InputsDigest
 from explicate_server.runtime.batcher import Priority
@@ -68,13 +68,13 @@ class InferWork(Answering):
     """Does the work of all requests.
 
     Attributes:
-        tallies: what ModelStatistics tells.
+        sums: what ModelStatistics tells.
     """
 
     def __init__(self, *of_our_own: Any) -> None:
         """Take what InferenceServicer takes."""
         super().__init__(*of_our_own)
-        self.tallies = Tallies()
+        self.sums = SumsOfVersions()
 
     async def predict(self, request: Any, asked: Asked, ends_s: float) -> Any:
         """The answer to a request for predictions.
@@ -83,7 +83,7 @@ class InferWork(Answering):
         own requests.
         """
         inputs, digest = await self._inputs(request, asked, self._settings.max_inputs)
-        with self._lease(asked.model, digest) as served, self.tallies.counted(served, len(inputs)) as timings:
+        with self._lease(asked.model, digest) as served, self.sums.counted(served, len(inputs)) as timings:
             outputs = infer_answers.check_outputs(served, asked.outputs)
             work = _Work(request, asked, outputs, inputs, served, digest, ends_s)
             try:
@@ -102,7 +102,7 @@ class InferWork(Answering):
         input is explained, after rounds at which ``progress`` says yes. Raises as the explainer does.
         """
         inputs, digest = await self._inputs(request, asked, self._settings.max_explained_rows)
-        with self._lease(asked.model, digest) as served, self.tallies.counted(served, len(inputs)) as timings:
+        with self._lease(asked.model, digest) as served, self.sums.counted(served, len(inputs)) as timings:
             outputs = infer_answers.check_outputs(served, asked.outputs)
             work = _Work(request, asked, outputs, inputs, served, digest, ends_s)
             async with aclosing(self._explained(work, timings, progress)) as answers:
