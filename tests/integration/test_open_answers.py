@@ -65,7 +65,7 @@ async def test_a_large_request_is_read_in_slices_and_answered_the_same(table_rep
     logits, rows = rows_of(LOANS, 6000)
     tensors = columns(rows)
     request = infer_request("loans", tensors, raw=raw)
-    assert request.ByteSize() > 3 * SLICE_BYTES // 2
+    assert request.ByteSize() > SLICE_BYTES
     limits = {"max_inputs": 6000, "max_queued_rows": 20_000}
     async with running_server(table_repository, **limits) as running:
         found = tensors_of(await call(running.channel, "ModelInfer", request))
