@@ -104,8 +104,9 @@ class Server:
         parts = self.registry, predictor, explainer, self.shadow, self.workers, settings
         models = ModelServicer(self.registry, self.shadow, settings)
         work = InferWork(*parts)
+        self.request_sums = work.sums
         self.open_infer = InferServicer(work, self.calls.reception, self._call_ended, settings)
-        open_inspect = InspectServicer(self.registry, self.health, work.tallies, settings)
+        open_inspect = InspectServicer(self.registry, self.health, work.sums, settings)
         services = Services(InferenceServicer(*parts), models, self.health, self.open_infer, open_inspect)
         self.ports = Ports(settings, services, self.calls)
 
