@@ -51,21 +51,25 @@ export async function reasons(rows: { age: number; owner?: boolean }[]): Promise
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def package() -> Path:
-    """The built package, with what it depends on; two processes that test at once make it one after the other."""
+    """The built package, with what it depends on; of several processes that test at once the first makes it."""
     if shutil.which("npm") is None or _node_version() < OLDEST_NODE:
         pytest.skip(f"the TypeScript client is tested on Node {OLDEST_NODE} or later with npm; here there is none")
-    with (PACKAGE / "package.json").open() as locked:
+    wanted, installed = PACKAGE / "package-lock.json", PACKAGE / "node_modules" / ".package-lock.json"
+    built = PACKAGE / "build" / ".built"
+    with wanted.open() as locked:
         fcntl.flock(locked, fcntl.LOCK_EX)
-        installed, wanted = PACKAGE / "node_modules" / ".package-lock.json", PACKAGE / "package-lock.json"
-        if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
+        if _is_older(installed, wanted):
             ended = _run("npm", "ci", "--ignore-scripts", *INSTALL[2:], folder=PACKAGE)
             if ended.returncode:
                 pytest.skip(f"npm cannot install what the TypeScript client depends on: {ended.stderr.strip()[:300]}")
             installed.touch()
-        built = _run("npm", "run", "build:all", folder=PACKAGE)
-    assert built.returncode == 0, built.stdout + built.stderr
+        sources = [path for kind in ("src/**/*.ts", "test/*.ts", "*.json") for path in PACKAGE.glob(kind)]
+        if _is_older(built, *sources):  # not while another process runs what is there
+            ended = _run("npm", "run", "build:all", folder=PACKAGE)
+            assert ended.returncode == 0, ended.stdout + ended.stderr
+            built.touch()
     return PACKAGE
 
 
@@ -93,10 +97,9 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, image_repository: Path, ta
         yield {"address": address, "image": str(image), **told}
 
 
-def test_its_own_suite_passes_on_node(
-    package: Path, golden: Golden, guarded: dict, tiny_repository: Path, tmp_path: Path
-) -> None:
-    with server_process(tiny_repository, "--threads", "1", "--max-explanations", "2") as (doomed, address):
+def test_its_own_suite_passes_on_node(package: Path, golden: Golden, guarded: dict) -> None:
+    repository, flags = golden.path.parent / "repository", ("--models", "tiny", "--max-explanations", "2")
+    with server_process(repository, "--threads", "1", *flags) as (doomed, address):
         servers = {"open": golden.address, "guarded": guarded, "doomed": {"address": address, "pid": doomed.pid}}
         told = {"EXPLICATE_GOLDEN": str(golden.path), "EXPLICATE_SERVERS": json.dumps(servers)}
         ended = _run("npm", "run", "--silent", "test:built", folder=package, **told)
@@ -141,6 +144,10 @@ def _node_version() -> int:
     if shutil.which("node") is None:
         return 0
     return int(_run("node", "--version", folder=PACKAGE).stdout.removeprefix("v").split(".")[0])
+
+
+def _is_older(made: Path, *sources: Path) -> bool:
+    return not made.exists() or made.stat().st_mtime < max(source.stat().st_mtime for source in sources)
 
 
 def _run(*command: str, folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
