@@ -242,6 +242,7 @@ IMAGE_FILES = [
     "explicate_server.rpc.model_service",
     "explicate_server.rpc.requests",
     "explicate_server.settings",
+    "explicate_standards.image.disturbances",
     "explicate_standards.image.evaluated",
     "explicate_training.cli",
     "explicate_training.config.config_file",
