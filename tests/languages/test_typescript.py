@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from explicate import Client
 from explicate_export.export import ExportOptions, export_run
 from explicate_server.security.tokens import Right, Token, digest_of, line_of, new_token
 from languages.golden_call import Golden
@@ -25,6 +26,7 @@ from support.tiny_image_bundle import pictures, png
 # It builds models and installs packages, which takes its time on a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 PACKAGE = Path(__file__).parents[2] / "clients" / "typescript"
+LANGUAGES = Path(__file__).parents[2] / "docs" / "languages.md"
 OLDEST_NODE = 20
 INSTALL = ["npm", "install", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"]
 
@@ -122,18 +124,28 @@ def test_package_works_where_a_stranger_installs_it(package: Path, golden: Golde
     installed = _run(*INSTALL, str(tmp_path / told["filename"]), folder=home)
     if installed.returncode:
         pytest.skip(f"npm cannot install what the package depends on: {installed.stderr.strip()[:300]}")
-    (home / "first.js").write_text(_example(package / "README.md", golden.address))
-    ended = _run("node", "first.js", folder=home)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines() == golden.call("text").expected["lines"]
+    first, second = _example(package / "README.md", golden.address), _example(LANGUAGES, golden.address)
+    assert _printed(first, home / "first.js") == golden.call("text").expected["lines"]
+    with Client(golden.address) as client:
+        answer = client.explain("tiny", "Great soup 🍵, rude waiter.", seed=0)
+    words = " ".join(line.feature.text for line in answer.explanation.top(3))
+    assert _printed(second, home / "second.js")[-1] == f"at last {answer.prediction.label} {words}"
     (home / "typed.ts").write_text(TYPED)
     checked = _run(str(package / "node_modules" / ".bin" / "tsc"), *STRICT, "typed.ts", folder=home)
     assert checked.returncode == 0, checked.stdout
 
 
-def _example(readme: Path, address: str) -> str:
-    """The first program of the README, which asks the golden call, at this server's address."""
-    program = readme.read_text(encoding="utf-8").split("```js\n")[1].split("```")[0]
+def _printed(program: str, file: Path) -> list[str]:
+    """The lines that a program prints."""
+    file.write_text(program)
+    ended = _run("node", file.name, folder=file.parent)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
+
+
+def _example(document: Path, address: str) -> str:
+    """The first program of a document, at this server's address."""
+    program = document.read_text(encoding="utf-8").split("```js\n")[1].split("```")[0]
     for told, here in (("127.0.0.1:8500", address), ("food-reviews", "tiny")):
         assert told in program
         program = program.replace(told, here)
