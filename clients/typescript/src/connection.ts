@@ -1,5 +1,6 @@
 /** Sends calls: a promise or an asynchronous iterator for each, with its deadline, its signal and its retries. */
 
+import { defaultMaxListeners, getMaxListeners, setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -136,6 +137,9 @@ function channelTo(target: string, options: ClientOptions): Client {
   }
 }
 
+/** With one signal before Node warns of a leak; its own 10 are few for calls that a page or a batch shares one for. */
+const MOST_CALLS = 1500;
+
 const asIs = (bytes: Buffer): Buffer => bytes;
 
 /** One call with all its attempts. */
@@ -219,6 +223,7 @@ class OneCall {
   #watched(attempt: Cancellable): () => void {
     const cancel = (): void => attempt.cancel();
     this.open.add(attempt);
+    if (this.signal && getMaxListeners(this.signal) === defaultMaxListeners) setMaxListeners(MOST_CALLS, this.signal);
     this.signal?.addEventListener("abort", cancel, { once: true });
     return () => {
       this.open.delete(attempt);

@@ -209,6 +209,8 @@ test("what else is asked of an explanation reaches the server", async () => {
 test("many inputs, more at once than the server takes, come in order, each with its own answer", async () => {
   const texts = Array.from({ length: 60 }, (_, place) => `tea ${"good ".repeat(place % 7)}box ${place}`);
   texts[17] = "tea \ud83d";
+  const warnings: Error[] = [];
+  process.on("warning", (warning) => warnings.push(warning));
   let place = 0;
   for await (const { index, input, result, error } of client.explainMany("tiny", texts, {
     inFlight: 50,
@@ -221,6 +223,7 @@ test("many inputs, more at once than the server takes, come in order, each with 
     place += 1;
   }
   assert.equal(place, texts.length);
+  assert.deepEqual(warnings, []);
 });
 
 test("endless inputs are read as their outcomes are taken, until the loop is left or the signal says so", async () => {
