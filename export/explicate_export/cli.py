@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from explicate_export.mlflow import command as mlflow_command
 from explicate_export.sources import bundle_command
 from explicate_export.sources.publication_arguments import add_extras, publication
 
@@ -42,6 +43,7 @@ examples:
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the subcommands; imports nothing heavy."""
     bundle_command.register(subparsers)
+    mlflow_command.register(subparsers)
     parser = subparsers.add_parser(
         "export",
         help="turn a training run into a bundle for the server",
