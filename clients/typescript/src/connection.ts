@@ -19,7 +19,7 @@ import {
 import type { ClientOptions } from "./channel.js";
 import { invalidArgument, ServerError, UsageError } from "./errors.js";
 import { Attempts, Retries } from "./retries.js";
-import { cancelled, fromServiceError } from "./rpcErrors.js";
+import { cancelled, fromServiceError, unreadable } from "./rpcErrors.js";
 
 /** What every call takes. */
 export interface CallOptions {
@@ -80,7 +80,7 @@ export class Connection {
       try {
         const answer = await call.unary();
         call.attempts.answered();
-        return fromBinary(method.output, answer);
+        return this.#read(method.output, answer);
       } catch (error) {
         await call.pauseOrThrow(error);
       }
@@ -100,13 +100,21 @@ export class Connection {
         for await (const answer of call.answers()) {
           if (!hasBegun) call.attempts.answered();
           hasBegun = true;
-          yield fromBinary(method.output, answer);
+          yield this.#read(method.output, answer);
         }
         return;
       } catch (error) {
         if (hasBegun) throw call.typed(error);
         await call.pauseOrThrow(error);
       }
+    }
+  }
+
+  #read<O extends DescMessage>(schema: O, answer: Buffer): MessageShape<O> {
+    try {
+      return fromBinary(schema, answer);
+    } catch (error) {
+      throw unreadable(this.target, error);
     }
   }
 
