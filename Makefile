@@ -6,6 +6,7 @@ READY := $(VENV)/.ready
 COMPILER := $(VENV)/protos
 ENVOY := $(VENV)/envoy
 ENGINES := $(VENV)/engines
+MLFLOW := $(VENV)/mlflow
 OPEN_INFERENCE := $(VENV)/open_inference
 STUBS := clients/python
 TYPESCRIPT := clients/typescript
@@ -14,7 +15,7 @@ PROTOS := $(wildcard protos/explicate/v1/*.proto)
 OPEN_PROTO := server/explicate_server/rpc/open_inference
 OPEN_BINPB := $(OPEN_PROTO)/open_inference.binpb
 
-.PHONY: help setup protos typescript envoy open-inference client check-protos check-typescript lint shape test test-engines test-languages soak bench gpu-check demo demo-tabular demo-credit demo-image clean
+.PHONY: help setup protos typescript envoy open-inference client check-protos check-typescript lint shape test test-mlflow test-engines test-languages soak bench gpu-check demo demo-tabular demo-credit demo-image clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -84,7 +85,7 @@ lint: $(READY)  ## buf (also against the released contract), ruff, mypy --strict
 shape: $(READY)  ## the shape of the code beside what it was; fails when a red count rises; RECORD=NAME adds a row
 	@$(BIN)/python -m tools.shape $(if $(RECORD),--record $(RECORD))
 
-test: check-protos check-typescript lint envoy open-inference  ## what CI runs: stub drift, lint, types, tests
+test: check-protos check-typescript lint envoy open-inference test-mlflow  ## what CI runs: stub drift, lint, types, tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal  # one thread each, and some of them wait: three fill two cores
 
 # What .venv has is seen from there too, so that the engines come without a second torch.
@@ -96,11 +97,20 @@ $(ENGINES)/.ready: $(READY) tests/engines/requirements.txt
 	@$(ENGINES)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -r tests/engines/requirements.txt
 	@touch $@
 
+$(MLFLOW)/.ready: $(READY) tests/mlflow_registry/requirements.txt
+	@rm -rf $(MLFLOW) && $(BIN)/python -m venv $(MLFLOW)
+	@echo "import site; site.addsitedir('$$($(BIN)/python -c "$(SITE)")')" >$$($(MLFLOW)/bin/python -c "$(SITE)")/venv.pth
+	@$(MLFLOW)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -r tests/mlflow_registry/requirements.txt
+	@touch $@
+
+test-mlflow: $(MLFLOW)/.ready  ## bundles into MLflow's registry and back, and its deployments plugin, without a server of MLflow
+	@PYTHONPATH=tests OMP_NUM_THREADS=1 $(MLFLOW)/bin/python -m pytest -q tests/mlflow_registry $(PYTEST)
+
 test-engines: $(ENGINES)/.ready  ## explicate.spark and explicate.ray with a local Spark (Java 17) and a local Ray
 	@PYTHONPATH=tests OMP_NUM_THREADS=1 $(ENGINES)/bin/python -m pytest -p no:unraisableexception tests/engines $(PYTEST)  # Ray leaves its processes to the collector
 
-test-languages: $(READY)  ## the examples in Go and Java against a real server, where Debian's toolchains are installed (docs/languages.md)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/languages $(PYTEST)
+test-languages: $(READY)  ## TypeScript, Go and Java against a real server, where their toolchains are installed (docs/languages.md)
+	@EXPLICATE_TEST_LANGUAGES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/languages $(PYTEST)
 
 soak: $(READY)  ## swaps, loads and nonsense in full counts, with their figures: half an hour
 	@PYTHONPATH=tests $(BIN)/python -m support.faults.soak $(SOAKS)

@@ -130,6 +130,22 @@ def verify_bundle(folder: Path, *, model: str, version: int, verify_key: Path | 
     return VerifiedBundle(folder, manifest, hashlib.sha256(manifest_bytes).hexdigest())
 
 
+def read_manifest(folder: Path) -> bundle_pb2.Bundle:
+    """What the manifest of a folder says, in itself: whether the files are what it says is for :func:`verify_bundle`.
+
+    Raises:
+        BundleError: it is missing, too large, a link, or not in the format.
+    """
+    try:
+        manifest = _parse_manifest(_read_manifest(folder))
+    except OSError as error:
+        raise unreadable(MANIFEST_NAME, error) from error
+    for holds, otherwise in checks(manifest, model=manifest.model, version=manifest.version):
+        if not holds:
+            raise BundleError(f"manifest.json: {otherwise}")
+    return manifest
+
+
 def _name_below(folder: Path, error: OSError) -> str:
     """The file that an error is about; "a file" where it names none."""
     named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else None

@@ -129,6 +129,22 @@ class StagedBundle:
             raise PublicationError(f"a server would refuse this bundle, so it is not published: {error}") from error
         if self.sign_key is not None:
             self._sign(self.sign_key)
+        return self._move(target)
+
+    def publish_as_it_is(self, version: int) -> Path:
+        """Publishes a bundle that has its manifest, and maybe a signature, as this version; the caller has checked it.
+
+        Raises PublicationError if the version is taken.
+        """
+        for path in self.folder.iterdir():
+            _sync(path)
+        target = self.repository / self.model / str(version)
+        if not self._move(target):
+            raise PublicationError(_taken(self.repository, self.model, version))
+        return target
+
+    def _move(self, target: Path) -> bool:
+        """One rename of what is written; False where the target is taken."""
         _sync(self.folder)
         if os.path.lexists(target):
             return False

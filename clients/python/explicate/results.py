@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from explicate.inputs import MAY_BE_ALL, ONLY_SOME_KINDS, UNLESS_NONE, CellValue, Image, TableRow
 from explicate.json_documents import JsonAnswer
 from explicate.options import Target
-from explicate.views.shown import Shown, ShownPredictions
+from explicate.views.shown import Shown, ShownPredictions, ShownRows
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from PIL.Image import Image as Picture
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class PredictResult(ShownPredictions, JsonAnswer):
 
 
 @dataclass(frozen=True)
-class PackedResult(JsonAnswer):
+class PackedResult(ShownRows, JsonAnswer):
     """The answers for the rows of a table, in order, and what made them.
 
     class_labels, probabilities: the classes, and for each row their probabilities by index, so that
@@ -147,12 +147,6 @@ class PackedResult(JsonAnswer):
     def labels(self) -> tuple[str, ...]:
         """The most probable class of each row; empty for a regression."""
         return tuple(self.class_labels[max(range(len(row)), key=row.__getitem__)] for row in self.probabilities)
-
-    def to_frame(self) -> pd.DataFrame:
-        """A pandas DataFrame with a line for each row, as `PredictResult.to_frame` has it."""
-        from explicate.views.frames import packed_frame
-
-        return packed_frame(self)
 
 
 @dataclass(frozen=True)
@@ -392,3 +386,13 @@ class ExplainResult(Shown, JsonAnswer):
     final: bool = True
     text_pair: str | None = field(default=None, metadata=UNLESS_NONE)
     image: Image | None = field(default=None, metadata=ONLY_SOME_KINDS)
+
+    def to_image(self, output: int = 0) -> Picture:
+        """The image with what each segment adds to `explanation.attributions[output]` laid over it, as a PIL image.
+
+        The part of the image that the model did not see is dark. Raises UsageError when Pillow is not installed
+        (`pip install 'explicate[cli]'`), and for an explanation that is not of an image.
+        """
+        from explicate.views.pictures import picture
+
+        return picture(self, output)

@@ -1,4 +1,4 @@
-"""What every result can be shown as: text, HTML, a picture, a frame, an object of shap.
+"""What every result can be shown as: text, HTML, a frame, an object of shap.
 
 Each is made by a module of its own, imported when it is asked for.
 """
@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     import pandas as pd
     import shap
-    from PIL.Image import Image as Picture
 
-    from explicate.results import ExplainResult, PredictResult
+    from explicate.results import ExplainResult, PackedResult, PredictResult
 
 _TOP = 15  # features a text lists for each output, as the command line does
 
@@ -35,16 +34,6 @@ class Shown:
         from explicate.views.frames import explanation_frame
 
         return explanation_frame(self._result)
-
-    def to_image(self, output: int = 0) -> Picture:
-        """The image with what each segment adds to `explanation.attributions[output]` laid over it, as a PIL image.
-
-        The part of the image that the model did not see is dark. Raises UsageError when Pillow is not installed
-        (`pip install 'explicate[cli]'`), and for an explanation that is not of an image.
-        """
-        from explicate.views.pictures import picture
-
-        return picture(self._result, output)
 
     def to_shap(self) -> shap.Explanation:
         """The same numbers as a `shap.Explanation`, which `shap.plots` draws; needs `explicate[shap]`.
@@ -85,3 +74,13 @@ class ShownPredictions:
         from explicate.views.frames import predictions_frame
 
         return predictions_frame(cast("PredictResult", self).predictions)
+
+
+class ShownRows:
+    """The views of a `PackedResult`."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """A pandas DataFrame with a line for each row, as `PredictResult.to_frame` has it."""
+        from explicate.views.frames import packed_frame
+
+        return packed_frame(cast("PackedResult", self))
