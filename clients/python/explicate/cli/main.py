@@ -87,8 +87,8 @@ class CommandParser(argparse.ArgumentParser):
         known = [str(each) for each in action.choices]
         if isinstance(action, argparse._SubParsersAction):
             what = str(action.metavar or "choice").lower()
-            self.error(f"there is no {what} {value!r}{did_you_mean(value, known)} ({self.prog} --help lists them)")
-        raise argparse.ArgumentError(action, f"{value!r} is not one of {', '.join(known)}{did_you_mean(value, known)}")
+            self.error(f"there is no {what} {value!r}{did_you_mean(str(value), known)} ({self.prog} --help lists them)")
+        raise argparse.ArgumentError(action, f"{value!r} is not one of {', '.join(known)}{did_you_mean(str(value), known)}")
 
 
 class _RootParser(CommandParser):
