@@ -85,10 +85,11 @@ class CommandParser(argparse.ArgumentParser):
         if action.choices is None or value in action.choices:
             return
         known = [str(each) for each in action.choices]
+        near = did_you_mean(str(value), known)
         if isinstance(action, argparse._SubParsersAction):
             what = str(action.metavar or "choice").lower()
-            self.error(f"there is no {what} {value!r}{did_you_mean(str(value), known)} ({self.prog} --help lists them)")
-        raise argparse.ArgumentError(action, f"{value!r} is not one of {', '.join(known)}{did_you_mean(str(value), known)}")
+            self.error(f"there is no {what} {value!r}{near} ({self.prog} --help lists them)")
+        raise argparse.ArgumentError(action, f"{value!r} is not one of {', '.join(known)}{near}")
 
 
 class _RootParser(CommandParser):
