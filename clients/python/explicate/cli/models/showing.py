@@ -15,6 +15,7 @@ from explicate.cli import connection
 from explicate.cli.inputs import kind_of
 from explicate.cli.models.changing import add_action, add_shared_options, connect
 from explicate.errors import DeadlineExceeded
+from explicate.reading import notes
 from explicate.views import tables
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def run_list(arguments: argparse.Namespace) -> int:
         header = [name.upper().replace("_", " ") for name in names]
         print(tables.table(header, [_cells(status, names) for status in statuses], right=(1,)))
     else:
-        print(f"explicate: the server at {client.target} knows no models", file=sys.stderr)
+        notes.say(f"the server at {client.target} knows no models")
     return 0
 
 
