@@ -39,7 +39,6 @@ examples:
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the subcommands; imports nothing heavy."""
-    command.register(subparsers)
     parser = subparsers.add_parser(
         "export",
         help="turn a training run into a bundle for the server",
@@ -75,6 +74,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     _add_extras(parser)
     parser.set_defaults(run=run, extra="export")
+    command.register(subparsers)
 
 
 def _add_extras(parser: argparse.ArgumentParser) -> None:
