@@ -109,8 +109,8 @@ test-mlflow: $(MLFLOW)/.ready  ## bundles into MLflow's registry and back, and i
 test-engines: $(ENGINES)/.ready  ## explicate.spark and explicate.ray with a local Spark (Java 17) and a local Ray
 	@PYTHONPATH=tests OMP_NUM_THREADS=1 $(ENGINES)/bin/python -m pytest -p no:unraisableexception tests/engines $(PYTEST)  # Ray leaves its processes to the collector
 
-test-languages: $(READY)  ## the examples in Go and Java against a real server, where Debian's toolchains are installed (docs/languages.md)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/languages $(PYTEST)
+test-languages: $(READY)  ## TypeScript, Go and Java against a real server, where their toolchains are installed (docs/languages.md)
+	@EXPLICATE_TEST_LANGUAGES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/languages $(PYTEST)
 
 soak: $(READY)  ## swaps, loads and nonsense in full counts, with their figures: half an hour
 	@PYTHONPATH=tests $(BIN)/python -m support.faults.soak $(SOAKS)

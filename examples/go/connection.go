@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// mostBytes of an answer: gRPC's own 4 MiB are too few for the segments of a large image.
-const mostBytes = 64 << 20
+// mostBytes of an answer, as the server has it: gRPC's own 4 MiB are too few for the segments of a large image.
+const mostBytes = 16 << 20
 
 // Connection says where a server is and how to reach it.
 type Connection struct {
@@ -32,7 +32,7 @@ func (c Connection) Open() (*grpc.ClientConn, error) {
 	options := []grpc.DialOption{
 		transport,
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(mostBytes)),
-		// Finds out that the server is gone although nobody said so. More often than every 20 s, the server hangs up.
+		// Finds out that the server is gone although nobody said so. More often than every 10 s is abuse.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
 	}
 	if c.Token != "" {

@@ -5,8 +5,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"sort"
@@ -196,7 +198,9 @@ func streamed(
 		}
 		for {
 			answer, err := answers.Recv() // an error of the call comes here
-			if err != nil {
+			if err == io.EOF {
+				return errors.New("the stream ended without its final answer")
+			} else if err != nil {
 				return err
 			}
 			if answer.Final { // it has all features; one in between leaves them out if they are as before

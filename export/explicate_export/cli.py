@@ -1,10 +1,13 @@
-"""`explicate export`: the command line of this package."""
+"""`explicate export` and `explicate bundle`: the command line of this package."""
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from explicate_export.mlflow import command
+from explicate_export.mlflow import command as mlflow_command
+from explicate_export.sources import bundle_command
+from explicate_export.sources.publication_arguments import add_extras, publication
 
 _DESCRIPTION = """\
 Turn a finished training run into a bundle that `explicate serve` can load.
@@ -39,6 +42,7 @@ examples:
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the subcommands; imports nothing heavy."""
+    bundle_command.register(subparsers)
     parser = subparsers.add_parser(
         "export",
         help="turn a training run into a bundle for the server",
@@ -72,84 +76,22 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         action="store_true",
         help="publish a model even if it was not shown to be better than always the same answer",
     )
-    _add_extras(parser)
+    add_extras(parser, inputs="held-out", reduced="texts and images")
     parser.set_defaults(run=run, extra="export")
-    command.register(subparsers)
-
-
-def _add_extras(parser: argparse.ArgumentParser) -> None:
-    """What a bundle can have besides, each at the cost of some minutes."""
-    parser.add_argument(
-        "--evaluate",
-        action="store_true",
-        help="measure how well the model can be explained (`explicate evaluate`), for manifest, card and report",
-    )
-    parser.add_argument(
-        "--evaluate-inputs",
-        metavar="N",
-        type=int,
-        default=200,
-        help="held-out inputs to measure that on (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--evaluate-metrics", metavar="IDS", help="only these of its metrics, with commas between them (default: all)"
-    )
-    parser.add_argument(
-        "--variants",
-        metavar="auto|none|NAMES",
-        default="auto",
-        help="other precisions to add, fp16 and int8 with a comma between them; auto: fp16 for models of texts and "
-        "images from 8 MB on (default: %(default)s)",
-    )
+    mlflow_command.register(subparsers)
 
 
 def run(args: argparse.Namespace) -> int:
     """Exports and says where the bundle is; returns the exit code."""
-    from explicate_export.errors import UsageError
-    from explicate_export.publish import check_target
+    options = publication(args, args.name or args.run_directory.resolve().name)
 
-    if args.compare < 1:
-        raise UsageError(f"--compare must be at least 1, not {args.compare}")
-    if args.evaluate_inputs < 1:
-        raise UsageError(f"--evaluate-inputs must be at least 1, not {args.evaluate_inputs}")
-    model = args.name or args.run_directory.resolve().name
-    check_target(args.repository, model, version=args.version)
-    variants = _variants(args.variants)
+    from explicate_export.export import export_run
 
-    from explicate_export.export import ExportOptions, export_run
-    from explicate_standards.evaluation import chosen_names
-
-    evaluated = args.evaluate_inputs if args.evaluate else None
-    metrics = None if args.evaluate_metrics is None else chosen_names(args.evaluate_metrics)
-    options = ExportOptions(
-        model,
-        args.version,
-        args.compare,
-        args.sign_key,
-        args.allow_trivial,
-        variants,
-        evaluated_inputs=evaluated,
-        evaluated_metrics=metrics,
-    )
+    options = replace(options, allow_trivial=args.allow_trivial)
     path = export_run(args.run_directory, args.repository, options, say=_say)
     _say(f"published; next: explicate serve --repository {args.repository}")
     print(path)
     return 0
-
-
-def _variants(text: str) -> tuple[str, ...] | None:
-    """The precisions that are asked for; None to leave it to the kind of model."""
-    from explicate_export.errors import UsageError
-
-    if text in ("auto", "none"):
-        return None if text == "auto" else ()
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    for name in names:
-        if name == "bf16":
-            raise UsageError("--variants cannot be bf16: ONNX Runtime does not compute it on a CPU; take fp16")
-        if name not in ("fp16", "int8"):
-            raise UsageError(f"--variants is {text!r}; it must be auto, none, fp16, int8 or fp16,int8")
-    return names
 
 
 def _say(line: str) -> None:

@@ -6,7 +6,7 @@ model of another library can be exported in its own process.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ from explicate_bundle.writing import GOLDEN_NAME, GRAPH_NAME, variant_name
 from explicate_export.described import DescribedModel, HeldOut
 from explicate_export.golden_inputs import GOLDEN_TOLERANCE, Compared, GoldenChoice, golden_inputs, spread_evenly
 from explicate_export.objectives import InputWords
-from explicate_export.parity import MAX_DIFFERENCE, Graph, Parity, Scale, check_parity, measure_parity
+from explicate_export.parity import OUTPUTS, Comparison, Graph, Parity, Scale, check_parity, measure_parity
 from explicate_export.ready_graph import GraphSource, write_graph
 from explicate_export.variants.verification import Attempt, Subject, add_variant, listed
 from explicate_server.modalities.modality import EncodedInput, Modality
@@ -84,6 +84,9 @@ class ModelExport(ABC):
     reduced_tolerance: float = 0.0
     """How closely golden outputs must be met at a lower precision, in the unit of parity; 0 if none is allowed."""
 
+    comparison: ClassVar[Comparison] = OUTPUTS
+    """In what form outputs are compared; where it is another one than the graph's, golden outputs are the graph's."""
+
     def choose(self, count: int) -> list[HeldOut]:
         """At most `count` of the held-out inputs, spread evenly over the file."""
         return spread_evenly(self.held_out, count)
@@ -111,7 +114,10 @@ class ModelExport(ABC):
 
     @abstractmethod
     def reference(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> NDArray[np.float32]:
-        """The outputs float32 [inputs, outputs] of the model as it is converted, in the library that it is of."""
+        """The outputs float32 [inputs, outputs] of the model as it is converted, in the library that it is of.
+
+        They have the form of `comparison`, as those of `held_out`.
+        """
 
     def measure(self, answer: AnswerRows, compared: Compared, scale: Scale, say: Say) -> None:  # noqa: B027 - a hook
         """Measures on the graph what the schema must say of it; nothing for most kinds."""
@@ -137,6 +143,7 @@ def convert(
     described, origin, graph_path = model.described, model.described.origin, folder / GRAPH_NAME
     held_out = model.choose(compared_inputs)
     scale = described.scale(model.held_out)
+    measured = model.comparison.scale or scale
     values = [model.load(one) for one in held_out]
     modality = model.prepare(folder, values)
     say(f"converting {model.architecture} to ONNX")
@@ -148,11 +155,13 @@ def convert(
         return graph.run(modality.collate(rows))
 
     trained = np.array([one.outputs for one in held_out], dtype=np.float32)
-    parity = _parity(answer, compared, trained, scale, batch_rows=model.batch_rows)
+    parity = _parity(answer, compared, trained, model.comparison, measured, batch_rows=model.batch_rows)
     check_parity(parity, origin)
-    words = f"{scale.words} (allowed {MAX_DIFFERENCE:g})"
+    words = f"{measured.words} (allowed {measured.limit:g})"
     say(f"largest difference {parity.difference:.1e} {words}")
     say(f"from what {origin.original} answered: {parity.trained_difference:.1e} {words}")
+    if model.comparison is not OUTPUTS:
+        compared = replace(compared, reference=answer([one.row for one in compared.encoded]))
     model.measure(answer, compared, scale, say)
     choice = model.choose_golden(compared)
     parts = golden_inputs(compared, choice, graph=graph_path, modality=modality, unit=scale.unit)
@@ -192,11 +201,17 @@ def _compared(model: ModelExport, modality: Modality, values: list[ModelInput], 
 
 
 def _parity(
-    answer: AnswerRows, compared: Compared, trained: NDArray[np.float32], scale: Scale, *, batch_rows: int
+    answer: AnswerRows,
+    compared: Compared,
+    trained: NDArray[np.float32],
+    comparison: Comparison,
+    scale: Scale,
+    *,
+    batch_rows: int,
 ) -> Parity:
     rows = [encoded.row for encoded in compared.encoded]
     return measure_parity(
-        lambda indices: answer([rows[index] for index in indices.tolist()]),
+        lambda indices: comparison.form(answer([rows[index] for index in indices.tolist()])),
         compared.reference,
         trained=trained,
         order=np.argsort([row.length for row in rows], kind="stable").tolist(),  # little padding; shuffled it is much

@@ -14,6 +14,7 @@ from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
 from explicate_bundle.draft import draft_checks, draft_manifest, kind_of_run, named_base
 from explicate_bundle.input_kind import ModelKind
 from explicate_bundle.model_inputs import ModelInput
+from explicate_export.markdown import code
 from explicate_export.objectives import EXPORT_OBJECTIVES, ExportObjective
 from explicate_export.parity import Origin, Scale
 
@@ -78,6 +79,16 @@ class DescribedModel:
     def base_model(self) -> str:
         """What was fine-tuned."""
         return named_base(self.record)
+
+    @property
+    def made(self) -> str:
+        """How it came about, in a sentence."""
+        base = self.base_model
+        return self.origin.made or (
+            f"A small {code(base.removeprefix('new '))}, trained from nothing."
+            if base.startswith("new ")
+            else f"Fine-tuned from {code(base)}."
+        )
 
     def scale(self, held_out: Sequence[HeldOut]) -> Scale:
         """What differences of outputs are measured in."""

@@ -2,8 +2,8 @@
 
 import importlib
 import importlib.metadata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any  # a class of a module that is not imported yet
 
@@ -26,6 +26,10 @@ from explicate_standards.told import as_message
 
 EXPORTS = {"text": "TrainedTextExport", "table": "TableExport", "image": "TrainedImageExport"}
 """By the name of what a model reads: the class of its `conversion`; a new kind is one entry."""
+
+HEADS = {"ForSequenceClassification": "text", "ForImageClassification": "image"}
+"""By the end of a transformers class's name: what the model reads; its directories are `NAME/hugging_face.py`'s."""
+REPORT_NAME = "report.html"
 
 
 def export_class(kind: str) -> Any:
@@ -99,8 +103,17 @@ class Published:
     evaluation: Evaluation | None
 
 
+Report = Callable[[Published], str]
+
+
 def publish_model(
-    model: ModelExport, repository: Path, options: ExportOptions, *, rows: Path | None, say: Say = lambda _: None
+    model: ModelExport,
+    repository: Path,
+    options: ExportOptions,
+    *,
+    rows: Path | None = None,
+    report: Report | None = None,
+    say: Say = lambda _: None,
 ) -> Published:
     """Converts, compares and publishes a loaded model, whoever made it (`conversion.ModelExport`).
 
@@ -109,6 +122,7 @@ def publish_model(
         repository: a folder of bundles; made when it is missing.
         options: the bundle's name and version, and what it has besides.
         rows: a file as training's held_out.jsonl, for `options.evaluated_inputs`; None if there is none.
+        report: makes report.html of what came of it; None where the bundle has none.
         say: gets a line for each step.
 
     Raises UsageError (the name or version), ConversionError, ParityError or PublicationError.
@@ -123,7 +137,10 @@ def publish_model(
         card = model_card(options.model, model.described, manifest, parts)
         (staged.folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
         say(f"model.onnx is {(staged.folder / GRAPH_NAME).stat().st_size / 1e6:.1f} MB")
-        return Published(staged.publish(manifest), manifest, parts, evaluation)
+        published = Published(staged.folder, manifest, parts, evaluation)
+        if report is not None:
+            (staged.folder / REPORT_NAME).write_text(report(published), encoding="utf-8")
+        return replace(published, folder=staged.publish(manifest))
 
 
 def _evaluated(

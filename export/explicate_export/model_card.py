@@ -9,7 +9,6 @@ from explicate.v1 import bundle_pb2
 from explicate_export.conversion import BundleParts, CardText
 from explicate_export.described import DescribedModel
 from explicate_export.markdown import as_list, code, number, table, words
-from explicate_export.parity import MAX_DIFFERENCE
 from explicate_export.variants.verification import ATTRIBUTION_TOLERANCE, MOST_SIZE, OUTPUT_TOLERANCE
 
 # Of data.json, what a bundle does not carry on: rows of the data, which may be about people.
@@ -210,7 +209,7 @@ def _fidelity(model: DescribedModel, manifest: bundle_pb2.Bundle, parts: BundleP
             "## Fidelity of the export",
             "",
             f"On {parity.inputs} {inputs}, in batches and alone, the ONNX graph and {origin.library} differ by at most "
-            f"{parity.difference:.1e} {parity.scale.words} (allowed: {MAX_DIFFERENCE:g}). Alone, in batches and in "
+            f"{parity.difference:.1e} {parity.scale.words} (allowed: {parity.scale.limit:g}). Alone, in batches and in "
             f"another order, the graph's own answers differ by at most {parity.batch_difference:.1e}.",
             "",
             f"What {origin.original} answered for the {parity.trained} {origin.inputs} {inputs} among them, encoded by "

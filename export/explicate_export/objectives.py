@@ -27,6 +27,7 @@ class InputWords:
     of_no_class: str  # "also for texts that belong to none"
     of_no_value: str  # "It answers a number for every text, also for texts where there is none to tell"
     of_no_label: str = ""  # what becomes of an input without any label, where there is more to say than of others
+    measured: bool = True  # whether metrics are known
     probabilities_fade: bool = True  # whether the probabilities mean little on other inputs
     edge_cases: str = ""  # what inputs are compared besides held-out ones: "with holes"
     limits: Sequence[str] = field(default=())  # of the use, a sentence or two each
@@ -123,7 +124,7 @@ def _labels(record: TrainingRun) -> str:
 
 def _meant_for(words: InputWords, *, probabilities: bool) -> str:
     little = ", and its probabilities mean little" if probabilities and words.probabilities_fade else ""
-    others = f"On others its metrics do not hold{little}."
+    others = f"On others {'its metrics do not hold' if words.measured else 'nothing is known of it'}{little}."
     return f"Meant for {words.many} like those it was trained on: {words.alike}. {others}"
 
 

@@ -83,31 +83,47 @@ def load_pretrained(run: FinishedRun, model_class: Any, *others: Any) -> list[An
     lacks weights or contradicts run.json.
     """
     directory = run.model_directory
+    model, *loaded = read_pretrained(directory, model_class, *others)
+    run.check_outputs(model.config.num_labels, model.config.id2label)
+    try:
+        take_out_silenced(model)
+    except ValueError as error:
+        raise UsageError(f"{directory}: {error}: train again") from None
+    return [model, *loaded]
+
+
+def read_pretrained(
+    directory: Path, model_class: Any, *others: Any, safe: bool = True, mend: str = "train again"
+) -> list[Any]:
+    """A directory's model of an "AutoModelFor…" in float32, and what other classes find beside it.
+
+    Weights are safetensors, or, if not `safe`, what torch reads without unpickling objects; no code of the directory is
+    run. Raises UsageError, which ends with how to `mend` it, if one cannot be loaded or the model lacks weights.
+    """
     try:
         with quiet():
             model, report = model_class.from_pretrained(
                 directory,
                 local_files_only=True,
-                use_safetensors=True,
+                trust_remote_code=False,
+                use_safetensors=safe,
+                weights_only=True,
                 dtype=torch.float32,
                 # The graph with the fewest nodes: 216 for MiniLM-L6, against 288 of "sdpa". Which of them is faster in
                 # ONNX Runtime was not settled on a busy machine (batches +3 to +9 %, one row -13 to +9 %).
                 attn_implementation="eager",
                 output_loading_info=True,
             )
-            loaded = [other.from_pretrained(directory, local_files_only=True) for other in others]
+            loaded = [
+                other.from_pretrained(directory, local_files_only=True, trust_remote_code=False) for other in others
+            ]
     except Exception as error:  # transformers passes on whatever its parts raise
-        raise cannot_load(directory, error) from error
+        raise cannot_load(directory, error, mend=mend) from error
     if report["missing_keys"]:
-        raise UsageError(f"{directory} lacks weights, {sorted(report['missing_keys'])[0]!r} among them: train again")
-    run.check_outputs(model.config.num_labels, model.config.id2label)
-    try:
-        take_out_silenced(model)
-    except ValueError as error:
-        raise UsageError(f"{directory}: {error}: train again") from None
+        raise UsageError(f"{directory} lacks weights, {sorted(report['missing_keys'])[0]!r} among them: {mend}")
     return [model.eval(), *loaded]
 
 
-def cannot_load(directory: Path, error: Exception) -> UsageError:
+def cannot_load(directory: Path, error: Exception, *, mend: str = "train again") -> UsageError:
     """What to raise for a model that cannot be loaded."""
-    return UsageError(f"{directory} cannot be loaded ({first_line(error)}): train again")
+    return UsageError(f"{directory} cannot be loaded ({first_line(error)}): {mend}")

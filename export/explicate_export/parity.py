@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from explicate_bundle.objective import softmax
 from explicate_export.errors import ParityError
 
 MAX_DIFFERENCE = 1e-4
@@ -47,9 +48,30 @@ class Scale:
 
     unit: float
     words: str  # of "a difference of 1e-5 …"
+    limit: float = MAX_DIFFERENCE  # the largest difference that is published
 
 
 LOGITS = Scale(1.0, "in a logit")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """In what form a graph's outputs are compared with the original's answers, and in what unit."""
+
+    form: Callable[[NDArray[np.float32]], NDArray[np.float32]]  # of a graph's outputs [rows, outputs]
+    scale: Scale | None  # None: the objective's
+
+
+OUTPUTS = Comparison(lambda outputs: outputs, None)
+"""As they are: the original answers logits or values."""
+
+
+def _probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return softmax(logits.astype(np.float64)).astype(np.float32)
+
+
+PROBABILITIES = Comparison(_probabilities, Scale(1.0, "of a probability", 1e-5))
+"""The original answers probabilities of classes, and where it has logits they may be others by a constant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +110,9 @@ class Origin:
 
     data: str = ""
     """What is known of the data, beside the digest and the report."""
+
+    made: str = ""
+    """How the model came about, in a sentence, where it was not fine-tuned from its `base_model` by us."""
 
     spread_of: str = "the target's spread"
     """What differences of a regression are measured in."""
@@ -147,21 +172,22 @@ def measure_parity(
 
 
 def check_parity(parity: Parity, origin: Origin) -> None:
-    """Raises ParityError when a difference is above MAX_DIFFERENCE."""
-    if not parity.difference <= MAX_DIFFERENCE:
+    """Raises ParityError when a difference is above the limit of its scale."""
+    limit = parity.scale.limit
+    if not parity.difference <= limit:
         raise ParityError(
             f"the ONNX graph and {origin.library} differ by up to {parity.difference:.2g} {parity.scale.words} on the "
-            f"{origin.inputs} inputs, above {MAX_DIFFERENCE:g}: nothing was published"
+            f"{origin.inputs} inputs, above {limit:g}: nothing was published"
         )
-    if not parity.batch_difference <= MAX_DIFFERENCE:
+    if not parity.batch_difference <= limit:
         raise ParityError(
             f"the ONNX graph answers the same input alone and in a batch {parity.batch_difference:.2g} "
-            f"{parity.scale.words} apart, above {MAX_DIFFERENCE:g}: nothing was published"
+            f"{parity.scale.words} apart, above {limit:g}: nothing was published"
         )
-    if not parity.trained_difference <= MAX_DIFFERENCE:
+    if not parity.trained_difference <= limit:
         raise ParityError(
             f"the graph's answers and {origin.answers} differ by up to {parity.trained_difference:.2g} "
-            f"{parity.scale.words}, above {MAX_DIFFERENCE:g}: {origin.difference}, and nothing was published"
+            f"{parity.scale.words}, above {limit:g}: {origin.difference}, and nothing was published"
         )
 
 

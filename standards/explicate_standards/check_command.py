@@ -33,6 +33,7 @@ examples:
   explicate check repository/reviews/2 --standard standard.toml --rows mine.jsonl --against repository/reviews/1
   explicate check repository/reviews/2 --standard standard.toml --run runs/reviews --junit check.xml --json
   explicate check --plan 1000
+  explicate check --starter-suite sentiment --positive great --negative worse > behaviour.toml
 """
 
 
@@ -66,6 +67,11 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--plan-confidence", metavar="C", type=float, default=0.95, help="of the standard planned for (%(default)s)"
     )
+    parser.add_argument(
+        "--starter-suite", metavar="NAME", help="print templates of cases to begin with (sentiment), and stop"
+    )
+    parser.add_argument("--positive", metavar="LABEL", default="positive", help="of the starter suite (%(default)s)")
+    parser.add_argument("--negative", metavar="LABEL", default="negative", help="of the starter suite (%(default)s)")
     parser.set_defaults(run=run, extra="standards")
 
 
@@ -75,6 +81,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.plan is not None:
         return _plan(arguments)
+    if arguments.starter_suite is not None:
+        from explicate_standards.outcomes.suite_templates import starter
+
+        print(starter(arguments.starter_suite, positive=arguments.positive, negative=arguments.negative), end="")
+        return 0
     for name in ("bundle", "standard"):
         if getattr(arguments, name) is None:
             told = "the folder of a bundle" if name == "bundle" else "--standard FILE"
@@ -99,7 +110,7 @@ def _check(arguments: argparse.Namespace) -> int:
     import json
 
     from explicate_standards.standard.check import check
-    from explicate_standards.standard.requirements import Verdict
+    from explicate_standards.standard.requirement import Verdict
     from explicate_standards.standard.standard_file import read_standard
     from explicate_standards.standard.verdict_report import as_document, as_junit, as_table
 

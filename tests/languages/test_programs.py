@@ -18,7 +18,7 @@ from explicate_server.errors import Overloaded
 from explicate_server.rpc.error_catalogue import to_status
 from explicate_server.security.tokens import Right, Token, digest_of, line_of, new_token
 from languages.golden_call import Golden, golden_calls, lines
-from languages.programs import TOOLCHAINS, Program
+from languages.programs import EXAMPLES, TOOLCHAINS, Program
 from support.certificates import Authority
 
 pytestmark = pytest.mark.timeout(1000)  # the first one builds
@@ -29,6 +29,15 @@ _NO_SERVER = "no server can be talked to there"
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Program:
     """The example of a language, built."""
     return TOOLCHAINS[request.param].build(tmp_path_factory.mktemp(request.param))
+
+
+@pytest.mark.parametrize("language", list(TOOLCHAINS))
+def test_documentation_names_what_to_install(language: str) -> None:
+    documentation = (EXAMPLES.parent / "docs" / "languages.md").read_text(encoding="utf-8")
+    (line,) = [
+        line for line in documentation.replace("\\\n    ", "").splitlines() if TOOLCHAINS[language].packages in line
+    ]
+    assert line == f"apt-get install {TOOLCHAINS[language].packages}"
 
 
 @pytest.mark.parametrize("name", ["text", "row"])

@@ -13,6 +13,7 @@ _COMMANDS = {
         "tune",
         "export",
         "evaluate",
+        "check",
         "serve",
         "token",
         "predict",
@@ -22,9 +23,12 @@ _COMMANDS = {
         "models",
         "health",
         "replay",
+        "context",
+        "completion",
     ),
     "models": ("list", "show", "load", "activate", "rollback", "unload", "remove-label", "traffic", "watch"),
     "token": ("create",),
+    "context": ("list", "show", "use", "set", "delete"),
 }
 _EACH = [f"{group} {command}".strip() for group, commands in _COMMANDS.items() for command in commands]
 
@@ -50,7 +54,7 @@ def test_the_example_config(kind: str) -> None:
 def test_wrong_use() -> None:
     lines = [
         "", "nonsense", "train", "train nowhere.toml", "train food-reviews --seed -1",
-        "train credit --resume --restart", "models list --format csv",
+        "train credit --resume --restart", "models show soup --format csv",
         "export nowhere --repository gone", "export nowhere --repository gone --compare 0", "export",
         "serve --repository nowhere --threads many", "serve --repository nowhere --runtime none", "token create",
         "predict", "predict tea --row a=1", "predict --csv nowhere.csv --server 127.0.0.1:1", "explain tea --top -1",

@@ -75,9 +75,7 @@ def columns(rows: Sequence[Mapping[str, Cell]]) -> dict[str, tuple[str, list[Any
     tensors: dict[str, tuple[str, list[Any]]] = {}
     for name in rows[0]:
         cells = [row[name] for row in rows]
-        if any(isinstance(cell, str) for cell in cells):
-            tensors[name] = ("BYTES", cells)
-        elif all(cell is None for cell in cells):
+        if any(isinstance(cell, str) for cell in cells) or all(cell is None for cell in cells):
             tensors[name] = ("BYTES", cells)
         else:
             tensors[name] = ("FP64", [np.nan if cell is None else cell for cell in cells])

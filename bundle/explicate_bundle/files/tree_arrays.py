@@ -1,13 +1,13 @@
 """The decision trees in a table's bundle, whose leaves its outputs are a sum of (see `TreeSums`).
 
-``trees.npz`` holds, without pickle, all nodes of all trees, a parent always before its children: ``modes`` uint8[nodes],
-how a condition compares, by its place in `MODES`, 0 for a leaf; ``features`` int32[nodes], which of the graph's
-"tree_features" it reads; ``thresholds`` float32 or float64[nodes], what that is compared with, or the number of a set of
-members; ``met`` and ``unmet`` int32[nodes], the node to go on with; ``missing_met`` bool[nodes], whether a missing
-number meets the condition. ``roots`` int32[trees]. The sets are ``members``, of the type of the thresholds, one set
-after the other, with ``member_offsets`` int64[sets + 1].
+``trees.npz`` holds, without pickle, all nodes of all trees, a parent always before its children: ``modes``
+uint8[nodes], how a condition compares, by its place in `MODES`, 0 for a leaf; ``features`` int32[nodes], which of the
+graph's "tree_features" it reads; ``thresholds`` float32 or float64[nodes], what that is compared with, or the number of
+a set of members; ``met`` and ``unmet`` int32[nodes], the node to go on with; ``missing_met`` bool[nodes], whether a
+missing number meets the condition. ``roots`` int32[trees]. The sets are ``members``, of the type of the thresholds, one
+set after the other, with ``member_offsets`` int64[sets + 1].
 
-What leaves add is ``leaf_nodes`` int32[k], ``leaf_outputs`` int32[k] and ``leaf_weights`` float64[k], each of them once;
+What leaves add is ``leaf_nodes`` int32[k], ``leaf_outputs`` int32[k] and ``leaf_weights`` float64[k], each once;
 ``offset`` float64[outputs] is added besides. ``owners`` int32[features] is the player that a feature belongs to, by its
 place among the players of an explanation.
 """
@@ -75,10 +75,13 @@ class TreeArrays:
         )
 
 
-def levels(trees: TreeArrays) -> list[NDArray[np.int32]]:
-    """The nodes of all trees by their distance from the root; the trees were checked, or made by a reader of ours."""
-    found, nodes = [], trees.roots
-    while len(nodes):
+def levels(trees: TreeArrays, *, most: int | None = None) -> list[NDArray[np.int32]]:
+    """The nodes of all trees by their distance from the root; of trees that were not checked ``most`` nodes and no more
+    than that as often again.
+    """
+    found: list[NDArray[np.int32]] = []
+    nodes = trees.roots
+    while len(nodes) and (most is None or sum(len(each) for each in found) <= most):
         found.append(nodes)
         nodes = nodes[trees.splits[nodes]]
         nodes = np.concatenate((trees.met[nodes], trees.unmet[nodes]))

@@ -93,7 +93,9 @@ def tells_trees(schema: bundle_pb2.TabularSchema) -> bool:
 
 def told_by(schema: bundle_pb2.TabularSchema) -> set[str]:
     """What a model tells of itself, so that explanations need not ask for coalitions."""
-    return {name for name, there in {"contributions": schema.contributions, "trees": tells_trees(schema)}.items() if there}
+    return {
+        name for name, there in {"contributions": schema.contributions, "trees": tells_trees(schema)}.items() if there
+    }
 
 
 def read_trees_of(folder: Path, manifest: bundle_pb2.Bundle) -> TreeArrays | None:

@@ -11,14 +11,23 @@ import type { CallOptions } from "./connection.js";
 import { DeadlineExceeded, Unavailable, UsageError } from "./errors.js";
 import * as inference from "./gen/explicate/v1/inference_service_pb.js";
 import * as models from "./gen/explicate/v1/model_service_pb.js";
-import { Health, HealthCheckRequestSchema, HealthCheckResponse_ServingStatusSchema } from "./gen/grpc/health/v1/health_pb.js";
+import {
+  Health,
+  HealthCheckRequestSchema,
+  HealthCheckResponse_ServingStatusSchema,
+} from "./gen/grpc/health/v1/health_pb.js";
 import { inputMessage, tableMessage, typeName, unicodeText } from "./inputs.js";
 import type { Input, Table } from "./inputs.js";
 import { int32, numberOfName, optionsMessage } from "./options.js";
 import type { ExplainOptions } from "./options.js";
 import { ExplainAnswers, explainTableResult, predictResult, predictTableResult } from "./results.js";
 import type {
-  ExplainResult, ExplainTableResult, ModelDescription, ModelStatus, PredictResult, PredictTableResult,
+  ExplainResult,
+  ExplainTableResult,
+  ModelDescription,
+  ModelStatus,
+  PredictResult,
+  PredictTableResult,
 } from "./results.js";
 import { nameOf, plain } from "./values.js";
 
@@ -64,7 +73,8 @@ export class Explicate {
    * spread over its addresses.
    */
   constructor(target: string = DEFAULT_TARGET, options: ClientOptions = {}) {
-    if (/^https?:/.test(target)) throw new UsageError(`the target is host:port, without ${target.split("/")[0]}//; TLS is an option`);
+    if (/^https?:/.test(target))
+      throw new UsageError(`the target is host:port, without ${target.split("/")[0]}//; TLS is an option`);
     this.target = target;
     this.#connection = new Connection(target, options);
   }
@@ -77,7 +87,9 @@ export class Explicate {
   /** Score inputs, in order. */
   async predict(model: string, inputs: readonly Input[], options: PredictOptions = {}): Promise<PredictResult> {
     if (!Array.isArray(inputs)) {
-      throw new UsageError(`inputs must be an array of inputs, not ${typeName(inputs)}; for one write predict(model, [input])`);
+      throw new UsageError(
+        `inputs must be an array of inputs, not ${typeName(inputs)}; for one write predict(model, [input])`,
+      );
     }
     const request = create(inference.PredictRequestSchema, {
       model: modelRef(model, options),
@@ -114,7 +126,9 @@ export class Explicate {
    * Leaving the loop over them cancels the call, and the server stops working on it.
    */
   async *streamExplain(
-    model: string, input: Input, options: ExplainCallOptions = {},
+    model: string,
+    input: Input,
+    options: ExplainCallOptions = {},
   ): AsyncGenerator<ExplainResult, void, undefined> {
     const request = create(inference.StreamExplainRequestSchema, { spec: explainSpec(model, input, options) });
     const answers = new ExplainAnswers();
@@ -130,7 +144,9 @@ export class Explicate {
       options: optionsMessage(explainOptions(options)),
       priority: priorityOf(options),
     });
-    return explainTableResult(await this.#connection.ask(inference.InferenceService.method.explainTable, request, options));
+    return explainTableResult(
+      await this.#connection.ask(inference.InferenceService.method.explainTable, request, options),
+    );
   }
 
   /** Every model version the server knows, by name and version, the broken ones included. */
@@ -165,7 +181,9 @@ export class Explicate {
       if (seen === true) return;
       if (leftMs < POLL_INTERVAL_MS) {
         const wanted = options.model === undefined ? "any model" : `model ${options.model}`;
-        throw new DeadlineExceeded(`the server at ${this.target} does not serve ${wanted} yet (${seen})`, { code: "DEADLINE_EXCEEDED" });
+        throw new DeadlineExceeded(`the server at ${this.target} does not serve ${wanted} yet (${seen})`, {
+          code: "DEADLINE_EXCEEDED",
+        });
       }
       await sleep(POLL_INTERVAL_MS);
     }
@@ -186,7 +204,12 @@ export class Explicate {
 }
 
 const CALL_OPTIONS: ReadonlySet<string> = new Set<keyof PredictOptions>([
-  "timeoutMs", "signal", "requestId", "version", "label", "priority",
+  "timeoutMs",
+  "signal",
+  "requestId",
+  "version",
+  "label",
+  "priority",
 ]);
 
 /** Those of the options that are about the explanation. */
@@ -206,7 +229,8 @@ function explainSpec(model: string, input: Input, options: ExplainCallOptions): 
 function modelRef(model: string, options: VersionChoice): inference.ModelRef {
   const { version, label } = versionOf(options);
   const name = unicodeText(model, "model");
-  if (version !== undefined) return create(inference.ModelRefSchema, { model: name, selector: { case: "version", value: version } });
+  if (version !== undefined)
+    return create(inference.ModelRefSchema, { model: name, selector: { case: "version", value: version } });
   if (label === undefined) return create(inference.ModelRefSchema, { model: name });
   return create(inference.ModelRefSchema, { model: name, selector: { case: "label", value: label } });
 }

@@ -7,7 +7,14 @@ import type { DescMessage, DescMethodServerStreaming, DescMethodUnary, MessageSh
 import { Client, Metadata } from "@grpc/grpc-js";
 import type { CallOptions as GrpcCallOptions, ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 
-import { authorization, callTimeoutMs, channelCredentials, channelOptions, DEFAULT_TIMEOUT_MS, mayHaveOthers } from "./channel.js";
+import {
+  authorization,
+  callTimeoutMs,
+  channelCredentials,
+  channelOptions,
+  DEFAULT_TIMEOUT_MS,
+  mayHaveOthers,
+} from "./channel.js";
 import type { ClientOptions } from "./channel.js";
 import { invalidArgument, ServerError, UsageError } from "./errors.js";
 import { Attempts, Retries } from "./retries.js";
@@ -52,7 +59,7 @@ export class Connection {
     this.#authorization = authorization(target, options);
     this.timeoutMs = callTimeoutMs(options.timeoutMs, DEFAULT_TIMEOUT_MS);
     this.#retries = new Retries(mayHaveOthers(target));
-    this.#client = new Client(target, channelCredentials(options.tls), channelOptions(target, options));
+    this.#client = channelTo(target, options);
   }
 
   close(): void {
@@ -113,7 +120,19 @@ export class Connection {
     const endsAt = performance.now() + callTimeoutMs(options.timeoutMs, this.timeoutMs);
     const attempts = new Attempts(this.#retries, endsAt);
     const path = `/${method.parent.typeName}/${method.name}`;
-    return new OneCall(this.#client, this.target, path, Buffer.from(request), metadata, attempts, options.signal, this.#open);
+    const bytes = Buffer.from(request.buffer, request.byteOffset, request.byteLength);
+    return new OneCall(this.#client, this.target, path, bytes, metadata, attempts, options.signal, this.#open);
+  }
+}
+
+function channelTo(target: string, options: ClientOptions): Client {
+  try {
+    return new Client(target, channelCredentials(options.tls), channelOptions(target, options));
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new UsageError(`${JSON.stringify(target)} cannot be connected to: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
 }
 
@@ -154,7 +173,12 @@ class OneCall {
     this.#throwIfCancelled();
     const { path, request, metadata } = this;
     const stream: ClientReadableStream<Buffer> = this.client.makeServerStreamRequest(
-      path, asIs, asIs, request, metadata, this.#options,
+      path,
+      asIs,
+      asIs,
+      request,
+      metadata,
+      this.#options,
     );
     stream.on("error", () => {}); // what comes after the loop was left would end the process
     const stop = this.#watched(stream);

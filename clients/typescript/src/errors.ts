@@ -53,7 +53,7 @@ export interface ErrorDetails {
 }
 
 /** A call failed. */
-export class ServerError extends ExplicateError implements Required<ErrorDetails> {
+export class ServerError extends ExplicateError implements ErrorDetails {
   readonly code: string;
   readonly reason: string;
   readonly metadata: Readonly<Record<string, string>>;

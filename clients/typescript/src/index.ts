@@ -9,7 +9,30 @@ export type { CellValue, Input, Row, Table } from "./inputs.js";
 export type { ExplainOptions } from "./options.js";
 export { contributions, top } from "./results.js";
 export type {
-  Attribution, Contribution, Explanation, ExplainResult, ExplainTableResult, ModelDescription, ModelStatus, ModelVersion,
-  PredictResult, PredictTableResult, Quality, ResolvedOptions, TableAttribution, TablePredictions, Timing,
+  Attribution,
+  Contribution,
+  Explanation,
+  ExplainResult,
+  ExplainTableResult,
+  ModelDescription,
+  ModelStatus,
+  ModelVersion,
+  PredictResult,
+  PredictTableResult,
+  Quality,
+  ResolvedOptions,
+  TableAttribution,
+  TablePredictions,
+  Timing,
 } from "./results.js";
-export type { AnsweredCell, ClassChoice, Contrast, Feature, Plain, Prediction, SegmentMap, Span, Target } from "./values.js";
+export type {
+  AnsweredCell,
+  ClassChoice,
+  Contrast,
+  Feature,
+  Plain,
+  Prediction,
+  SegmentMap,
+  Span,
+  Target,
+} from "./values.js";

@@ -22,7 +22,8 @@ export type Row = Readonly<Record<string, CellValue>>;
 export type Input = string | readonly [text: string, pair: string] | Row | Uint8Array | ArrayBuffer;
 
 /** Many rows: columns of equal length by name, or a row each. In a column of numbers NaN is missing, too. */
-export type Table = Readonly<Record<string, readonly CellValue[] | Float64Array | Float32Array | Int32Array>> | readonly Row[];
+export type Table =
+  Readonly<Record<string, readonly CellValue[] | Float64Array | Float32Array | Int32Array>> | readonly Row[];
 
 const WHAT_A_CELL_MAY_BE = "must be a number, a string, true or false, or null where a value is missing";
 
@@ -97,7 +98,8 @@ function isRow(value: unknown): value is Readonly<Record<string, CellValue>> {
 }
 
 function cellMessage(value: CellValue, column: string, path: string): table.Cell {
-  if (value === null || value === undefined) return create(CellSchema, { kind: { case: "missing", value: NullValue.NULL_VALUE } });
+  if (value === null || value === undefined)
+    return create(CellSchema, { kind: { case: "missing", value: NullValue.NULL_VALUE } });
   const number = numberOf(value, path);
   if (number !== undefined) return create(CellSchema, { kind: { case: "number", value: number } });
   return create(CellSchema, { kind: { case: "category", value: categoryOf(value, column, path) } });
@@ -108,7 +110,8 @@ function numberOf(value: unknown, path: string): number | undefined {
   if (typeof value === "number") return value;
   if (typeof value !== "bigint") return undefined;
   const number = Number(value);
-  if (!Number.isFinite(number) || BigInt(number) !== value) throw invalidArgument(path, `${value} is not exact as a number`);
+  if (!Number.isFinite(number) || BigInt(number) !== value)
+    throw invalidArgument(path, `${value} is not exact as a number`);
   return number;
 }
 
@@ -121,7 +124,8 @@ function categoryOf(value: unknown, column: string, path: string): string {
 
 function columnsOf(given: Table): Map<string, readonly CellValue[]> {
   if (isRow(given)) return new Map(Object.entries(given).map(([name, values]) => [name, columnValues(name, values)]));
-  if (!Array.isArray(given)) throw invalidArgument("table", `must be an array of rows, or columns by name, not ${typeName(given)}`);
+  if (!Array.isArray(given))
+    throw invalidArgument("table", `must be an array of rows, or columns by name, not ${typeName(given)}`);
   const rows: readonly unknown[] = given;
   const wrong = rows.findIndex((row) => !isRow(row));
   if (wrong >= 0) {

@@ -21,7 +21,7 @@ export interface ExplainOptions {
   readonly granularity?: "word" | "token" | "sentence" | "slic" | "quickshift" | "grid" | "patch" | undefined;
   /** How a part is left out. */
   readonly masking?:
-    | "attention" | "mask-token" | "delete" | "background" | "drawn" | "mean" | "blur" | "grey" | undefined;
+    "attention" | "mask-token" | "delete" | "background" | "drawn" | "mean" | "blur" | "grey" | undefined;
   /** Rows through the model at most, for a table times its background rows. */
   readonly maxEvaluations?: number | undefined;
   /** Rows before `tolerance` may stop the work. */
@@ -56,7 +56,8 @@ export function optionsMessage(given: ExplainOptions): explanation.ExplainOption
   for (const [name, value] of Object.entries(given) as [string, unknown][]) {
     if (value === undefined || value === null) continue;
     const field = ExplainOptionsSchema.fields.find(({ localName }) => localName === name);
-    if (!field) throw invalidArgument(`options.${name}`, `there is no such option; there are ${optionNames().join(", ")}`);
+    if (!field)
+      throw invalidArgument(`options.${name}`, `there is no such option; there are ${optionNames().join(", ")}`);
     message[name] = name === "target" ? targetMessage(value) : optionValue(field, value);
   }
   return message as unknown as explanation.ExplainOptions;
@@ -64,9 +65,12 @@ export function optionsMessage(given: ExplainOptions): explanation.ExplainOption
 
 /** The number of an enum's value by its name; raises InvalidArgument with the names there are. */
 export function numberOfName(schema: DescEnum, name: unknown, path: string): number {
-  const names = new Map(schema.values.filter(({ number }) => number !== 0).map(({ number }) => [nameOf(schema, number), number]));
+  const names = new Map(
+    schema.values.filter(({ number }) => number !== 0).map(({ number }) => [nameOf(schema, number), number]),
+  );
   const number = typeof name === "string" ? names.get(name) : undefined;
-  if (number === undefined) throw invalidArgument(path, `must be one of ${[...names.keys()].join(", ")}, not ${shown(name)}`);
+  if (number === undefined)
+    throw invalidArgument(path, `must be one of ${[...names.keys()].join(", ")}, not ${shown(name)}`);
   return number;
 }
 
@@ -119,13 +123,16 @@ function targetSelector(value: unknown): NonNullable<TargetInit["selector"]> {
 function chosen(value: unknown, path: string): { case: "index"; value: number } | { case: "label"; value: string } {
   const choice = value as ClassChoice;
   if (typeof choice === "string") return { case: "label", value: unicodeText(choice, `${path}.label`) };
-  if (typeof choice !== "number") throw invalidArgument(path, `must be the index or the label of a class, not ${shown(value)}`);
+  if (typeof choice !== "number")
+    throw invalidArgument(path, `must be the index or the label of a class, not ${shown(value)}`);
   return { case: "index", value: int32(choice, `${path}.index`) };
 }
 
 function shown(value: unknown): string {
   if (typeof value === "bigint") return `the bigint ${value}`;
-  return typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? JSON.stringify(value) ?? String(value) : typeName(value);
+  return typeof value === "string" || typeof value === "number" || typeof value === "boolean"
+    ? (JSON.stringify(value) ?? String(value))
+    : typeName(value);
 }
 
 type Declared = Exclude<keyof explanation.ExplainOptions, "$typeName" | "$unknown">;

@@ -1,10 +1,21 @@
 /** What the client answers with: plain objects, which `JSON.stringify` takes. Times are seconds on the server. */
 
-import { ExplainResultSchema, ModelVersionSchema, PredictionSchema, TimingSchema } from "./gen/explicate/v1/inference_service_pb.js";
+import {
+  ExplainResultSchema,
+  ModelVersionSchema,
+  PredictionSchema,
+  TimingSchema,
+} from "./gen/explicate/v1/inference_service_pb.js";
 import type * as inference from "./gen/explicate/v1/inference_service_pb.js";
-import { ExplainOptionsSchema, PackedFeatureSchema, PackedQualitySchema, StopReasonSchema } from "./gen/explicate/v1/explanation_pb.js";
+import {
+  ExplainOptionsSchema,
+  PackedFeatureSchema,
+  PackedQualitySchema,
+  StopReasonSchema,
+} from "./gen/explicate/v1/explanation_pb.js";
 import type * as explanation from "./gen/explicate/v1/explanation_pb.js";
 import type * as models from "./gen/explicate/v1/model_service_pb.js";
+import type { ExplainOptions } from "./options.js";
 import { nameOf, plain } from "./values.js";
 import type { Feature, Plain, Prediction, SegmentMap } from "./values.js";
 
@@ -16,8 +27,8 @@ export type Timing = Plain<inference.Timing>;
 export type Attribution = Plain<explanation.Attribution>;
 /** How far the numbers can be trusted. */
 export type Quality = Plain<explanation.Quality>;
-/** The options of an explanation as the server resolved them. */
-export type ResolvedOptions = Plain<explanation.ExplainOptions>;
+/** The options of an explanation as the server resolved them: `explain(model, input, options)` repeats it. */
+export type ResolvedOptions = Plain<explanation.ExplainOptions> & ExplainOptions;
 /** One version of a model as the server knows it. */
 export type ModelStatus = Plain<models.ModelStatus>;
 /** One version of a model in full: its manifest, methods, limits and model card. */
@@ -98,7 +109,7 @@ export interface ExplainTableResult {
   readonly stopReasons: readonly string[];
   readonly converged: readonly boolean[];
   readonly methodVersion: string;
-  readonly options: ResolvedOptions | undefined;
+  readonly options: ResolvedOptions;
   readonly model: ModelVersion;
   readonly timing: Timing;
 }
@@ -106,7 +117,8 @@ export interface ExplainTableResult {
 /** The features of `explanation.attributions[output]` with their numbers, in reading order. */
 export function contributions(explanation: Explanation, output = 0): Contribution[] {
   const attribution = explanation.attributions[output];
-  if (!attribution) throw new RangeError(`there are ${explanation.attributions.length} attributions, none at ${output}`);
+  if (!attribution)
+    throw new RangeError(`there are ${explanation.attributions.length} attributions, none at ${output}`);
   const at = (numbers: readonly number[], place: number) => numbers[place] ?? NaN;
   return explanation.features.map((feature, place) => ({
     name: feature.name,
@@ -153,7 +165,7 @@ export class ExplainAnswers {
       ...told,
       features: this.#features,
       segmentMap: this.#segmentMap,
-      options: needed(told.options),
+      options: needed(told.options) as ResolvedOptions,
       quality: needed(told.quality),
     };
     return { prediction: needed(prediction), explanation: whole, model: needed(model), timing: needed(timing), final };
@@ -173,7 +185,7 @@ export function explainTableResult(response: inference.ExplainTableResponse): Ex
     stopReasons: packed.stopReasons.map((reason) => nameOf(StopReasonSchema, reason)),
     converged: packed.converged,
     methodVersion: packed.methodVersion,
-    options: packed.options && plain(ExplainOptionsSchema, packed.options),
+    options: plain(ExplainOptionsSchema, needed(packed.options)) as ResolvedOptions,
     ...madeBy(response),
   };
 }
@@ -192,11 +204,21 @@ function tableAttribution(packed: explanation.PackedAttribution, features: numbe
   };
 }
 
-function tablePredictions({ classLabels, scores, unknownCategoryColumns }: inference.PackedPredictions): TablePredictions {
+function tablePredictions({
+  classLabels,
+  scores,
+  unknownCategoryColumns,
+}: inference.PackedPredictions): TablePredictions {
   const classes = classLabels.length;
   const probabilities = classes ? inRows(scores, classes, scores.length / classes) : [];
   const best = (row: readonly number[]) => classLabels[row.indexOf(Math.max(...row))] ?? "";
-  return { classLabels, labels: probabilities.map(best), probabilities, values: classes ? [] : scores, unknownCategoryColumns };
+  return {
+    classLabels,
+    labels: probabilities.map(best),
+    probabilities,
+    values: classes ? [] : scores,
+    unknownCategoryColumns,
+  };
 }
 
 function inRows(numbers: readonly number[], width: number, rows: number): number[][] {

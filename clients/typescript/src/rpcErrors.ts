@@ -53,7 +53,11 @@ export function fromServiceError(error: ServiceError, target: string): ServerErr
 export function cancelled(reason: unknown, target: string): ServerError {
   if (reason instanceof DOMException && reason.name === "TimeoutError") {
     // Of AbortSignal.timeout: a deadline by another name.
-    return new errors.DeadlineExceeded(`no answer from ${target} in time`, { code: "DEADLINE_EXCEEDED" }, { cause: reason });
+    return new errors.DeadlineExceeded(
+      `no answer from ${target} in time`,
+      { code: "DEADLINE_EXCEEDED" },
+      { cause: reason },
+    );
   }
   return new errors.Cancelled("the call was cancelled", { code: "CANCELLED" }, { cause: reason });
 }

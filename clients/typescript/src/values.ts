@@ -131,7 +131,11 @@ export function nameOf(schema: DescEnum, number: number): string {
 
 function plainField(field: DescField, value: unknown): unknown {
   if (value === undefined) return undefined;
-  if (field.fieldKind === "list") return (value as unknown[]).map((item) => plainValue(field, item));
+  if (field.fieldKind === "list") {
+    const items = value as unknown[];
+    const isPlain = field.listKind === "scalar" && typeof items[0] !== "bigint"; // the many numbers of attributions
+    return isPlain ? items : items.map((item) => plainValue(field, item));
+  }
   if (field.fieldKind !== "map") return plainValue(field, value);
   return Object.fromEntries(Object.entries(value as object).map(([key, item]) => [key, plainValue(field, item)]));
 }

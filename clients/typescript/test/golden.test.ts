@@ -23,7 +23,9 @@ function lines({ prediction, explanation }: ExplainResult): string[] {
 
 function optionsOf({ options }: GoldenCall): ExplainOptions {
   const { method, seed, max_evaluations: maxEvaluations, top_k: topK } = options;
-  return Object.fromEntries(Object.entries({ method, seed, maxEvaluations, topK }).filter(([, value]) => value !== null));
+  return Object.fromEntries(
+    Object.entries({ method, seed, maxEvaluations, topK }).filter(([, value]) => value !== null),
+  );
 }
 
 function assertSame(answer: ExplainResult, { expected }: GoldenCall): void {
@@ -34,10 +36,20 @@ function assertSame(answer: ExplainResult, { expected }: GoldenCall): void {
   assert.equal(attribution?.instanceValue, expected.instance);
   assert.equal(answer.explanation.evaluations, expected.evaluations);
   const told = contributions(answer.explanation).map(({ name, value, lower, upper, feature }) => ({
-    name, value, lower, upper, utf16_start: feature.spans[0]?.start ?? null, utf16_end: feature.spans[0]?.end ?? null,
+    name,
+    value,
+    lower,
+    upper,
+    utf16_start: feature.spans[0]?.start ?? null,
+    utf16_end: feature.spans[0]?.end ?? null,
   }));
   const wanted = expected.features.map(({ name, value, lower, upper, utf16_start, utf16_end }) => ({
-    name, value, lower, upper, utf16_start, utf16_end,
+    name,
+    value,
+    lower,
+    upper,
+    utf16_start,
+    utf16_end,
   }));
   assert.deepEqual(told, wanted);
   assert.deepEqual(lines(answer), expected.lines);
@@ -53,14 +65,17 @@ for (const call of golden.calls) {
   test(`the last answer of a stream of "${call.name}" has them, too`, async () => {
     const answers: ExplainResult[] = [];
     for await (const answer of client.streamExplain(call.model, input, optionsOf(call))) answers.push(answer);
-    assert.deepEqual(answers.map(({ final }) => final), answers.map((_, place) => place === answers.length - 1));
+    assert.deepEqual(
+      answers.map(({ final }) => final),
+      answers.map((_, place) => place === answers.length - 1),
+    );
     for (const { explanation } of answers) assert.equal(explanation.features.length, call.expected.features.length);
     assertSame(answers.at(-1) as ExplainResult, call);
   });
 
   test(`the options of the answer to "${call.name}", given again, repeat it`, async () => {
     const first = await client.explain(call.model, input, optionsOf(call));
-    const again = await client.explain(call.model, input, first.explanation.options as ExplainOptions);
+    const again = await client.explain(call.model, input, first.explanation.options);
     assert.deepEqual(again.explanation.attributions, first.explanation.attributions);
   });
 }

@@ -93,7 +93,11 @@ test("missing cells may be undefined, null or absent from a table's rows; a bigi
   assert.deepEqual(probabilities[1], probabilities[0]);
   assert.deepEqual(probabilities[2], probabilities[0]);
   const columns = Object.fromEntries(Object.entries(ROW).map(([name, value]) => [name, [value]]));
-  const packed = await client.predictTable("loans", { ...columns, age: Float64Array.of(0.75), debt_long: Float32Array.of(NaN) });
+  const packed = await client.predictTable("loans", {
+    ...columns,
+    age: Float64Array.of(0.75),
+    debt_long: Float32Array.of(NaN),
+  });
   assert.deepEqual(packed.probabilities[0], probabilities[0]);
 });
 
@@ -117,7 +121,8 @@ test("a table is explained row by row as its rows are alone, by rows and by colu
   const columns = Object.fromEntries(Object.keys(ROW).map((name) => [name, rows.map((row) => (row as Row)[name])]));
   const options = { method: "exact-shap" };
   const [whole, byColumns] = await Promise.all([
-    client.explainTable("loans", rows, options), client.explainTable("loans", columns, options),
+    client.explainTable("loans", rows, options),
+    client.explainTable("loans", columns, options),
   ]);
   assert.deepEqual(byColumns.attributions, whole.attributions);
   for (const [place, row] of rows.entries()) {
@@ -132,11 +137,19 @@ test("a table is explained row by row as its rows are alone, by rows and by colu
 
 test("an image comes back with a segment for every pixel", async () => {
   const image = readFileSync(servers.guarded.image);
-  const { explanation, prediction } = await guarded.explain("animals", image, { granularity: "grid", segments: 9, seed: 1 });
+  const { explanation, prediction } = await guarded.explain("animals", image, {
+    granularity: "grid",
+    segments: 9,
+    seed: 1,
+  });
   const { width, height, ids } = explanation.segmentMap ?? assert.fail("no segment map");
   assert.equal(ids.length, width * height);
-  assert.deepEqual([...new Set(ids)].sort((one, other) => one - other), explanation.features.map(({ segment }) => segment?.id));
-  for (const { segment } of explanation.features) assert.equal(ids.filter((id) => id === segment?.id).length, segment?.pixels);
+  assert.deepEqual(
+    [...new Set(ids)].sort((one, other) => one - other),
+    explanation.features.map(({ segment }) => segment?.id),
+  );
+  for (const { segment } of explanation.features)
+    assert.equal(ids.filter((id) => id === segment?.id).length, segment?.pixels);
   assert.equal(prediction.imageUsage?.frames, 1);
   const bytes = image.buffer.slice(image.byteOffset, image.byteOffset + image.byteLength) as ArrayBuffer;
   assert.deepEqual((await guarded.predict("animals", [bytes])).predictions[0]?.scores, prediction.scores);
@@ -144,15 +157,21 @@ test("an image comes back with a segment for every pixel", async () => {
 
 test("models are listed and described without bigint, so that JSON takes them", async () => {
   const statuses = await client.listModels();
-  assert.deepEqual(statuses.map(({ model, state, inputKind, objective }) => [model, state, inputKind, objective]), [
-    ["loans", "ready", "tabular", "classification"], ["tiny", "ready", "text", "classification"],
-  ]);
+  assert.deepEqual(
+    statuses.map(({ model, state, inputKind, objective }) => [model, state, inputKind, objective]),
+    [
+      ["loans", "ready", "tabular", "classification"],
+      ["tiny", "ready", "text", "classification"],
+    ],
+  );
   const described = await client.getModel("tiny");
   assert.equal(described.limits?.maxImageBytes, 8 << 20);
   assert.ok(described.methods.includes("kernel-shap"));
   assert.deepEqual(described.bundle?.classLabels, ["other", "great"]);
   assert.ok(described.bundle?.createTime instanceof Date);
-  assert.ok(described.defaultOptions.some(({ method, masking }) => method === "kernel-shap" && masking === "attention"));
+  assert.ok(
+    described.defaultOptions.some(({ method, masking }) => method === "kernel-shap" && masking === "attention"),
+  );
   assert.ok(JSON.stringify(described).includes('"maxTextBytes":65536'));
   assert.equal((await client.getModel("tiny", { version: 1 })).status?.version, 1);
   assert.equal((await client.getModel("tiny", { label: "live" })).status?.version, 1);
@@ -168,8 +187,16 @@ test("health tells of the server, of a model, and of the process", async () => {
 test("what else is asked of an explanation reaches the server", async () => {
   const contrast = { target: "great", reference: 0 };
   const { explanation } = await client.explain("tiny", LONG_TEXT, {
-    method: "kernel-shap", target: contrast, masking: "mask-token", granularity: "token", maxEvaluations: 128,
-    confidence: 0.8, seed: 2 ** 32 - 1, quality: "full", priority: "bulk", requestId: "from-node:1",
+    method: "kernel-shap",
+    target: contrast,
+    masking: "mask-token",
+    granularity: "token",
+    maxEvaluations: 128,
+    confidence: 0.8,
+    seed: 2 ** 32 - 1,
+    quality: "full",
+    priority: "bulk",
+    requestId: "from-node:1",
   });
   const { options, quality, attributions } = explanation;
   assert.deepEqual(options.target, { target: "great", reference: 0 });

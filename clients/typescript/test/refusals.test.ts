@@ -3,7 +3,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ExplicateError, Explicate, FailedPrecondition, InvalidArgument, MessageTooLarge, NotFound, UsageError } from "explicate";
+import {
+  ExplicateError,
+  Explicate,
+  FailedPrecondition,
+  InvalidArgument,
+  MessageTooLarge,
+  NotFound,
+  UsageError,
+} from "explicate";
 import type { ClientOptions, ExplainCallOptions, Input, Row, Table } from "explicate";
 
 import { ROW, servers } from "./servers.js";
@@ -11,10 +19,16 @@ import { ROW, servers } from "./servers.js";
 const client = new Explicate(servers.open);
 
 async function refused(asked: Promise<unknown>, field: string | RegExp): Promise<InvalidArgument> {
-  const error = await asked.then(() => assert.fail(`${field} was answered`), (caught: unknown) => caught);
+  const error = await asked.then(
+    () => assert.fail(`${field} was answered`),
+    (caught: unknown) => caught,
+  );
   assert.ok(error instanceof InvalidArgument, String(error));
   const fields = error.violations.map((violation) => violation.field);
-  assert.ok(fields.some((each) => (typeof field === "string" ? each === field : field.test(each))), `${fields}: ${error.message}`);
+  assert.ok(
+    fields.some((each) => (typeof field === "string" ? each === field : field.test(each))),
+    `${fields}: ${error.message}`,
+  );
   return error;
 }
 
@@ -77,9 +91,19 @@ test("a label that the model does not have is refused with those that it has", a
 
 test("what is no input is refused with what would be one", async () => {
   const strange: [unknown, string | RegExp][] = [
-    [undefined, "input"], [null, "input"], [7, "input"], [7n, "input"], [true, "input"], [new Date(0), "input"],
-    [new Map([["a", 1]]), "input"], [() => 1, "input"], [["one"], "input.text"], [["one", 2], "input.text.text_pair"],
-    [["one", "two", "three"], "input.text"], ["", /text/], ["tea\u0000", /text/],
+    [undefined, "input"],
+    [null, "input"],
+    [7, "input"],
+    [7n, "input"],
+    [true, "input"],
+    [new Date(0), "input"],
+    [new Map([["a", 1]]), "input"],
+    [() => 1, "input"],
+    [["one"], "input.text"],
+    [["one", 2], "input.text.text_pair"],
+    [["one", "two", "three"], "input.text"],
+    ["", /text/],
+    ["tea\u0000", /text/],
   ];
   for (const [input, field] of strange) await refused(client.explain("tiny", input as Input), field);
   await assert.rejects(client.predict("tiny", "good tea" as never), UsageError);
@@ -89,8 +113,13 @@ test("what is no input is refused with what would be one", async () => {
 
 test("cells that no column takes are refused, each with its column", async () => {
   const cells: [unknown, RegExp | string][] = [
-    [NaN, /age/], [Infinity, /age/], [2n ** 64n + 1n, "input.tabular.cells[age]"], [new Date(0), "input.tabular.cells[age]"],
-    [{}, "input.tabular.cells[age]"], [[1], "input.tabular.cells[age]"], [Symbol("a"), "input.tabular.cells[age]"],
+    [NaN, /age/],
+    [Infinity, /age/],
+    [2n ** 64n + 1n, "input.tabular.cells[age]"],
+    [new Date(0), "input.tabular.cells[age]"],
+    [{}, "input.tabular.cells[age]"],
+    [[1], "input.tabular.cells[age]"],
+    [Symbol("a"), "input.tabular.cells[age]"],
     ["seven", /age/],
   ];
   for (const [age, field] of cells) await refused(client.explain("loans", { ...ROW, age } as Row), field);
@@ -102,19 +131,34 @@ test("cells that no column takes are refused, each with its column", async () =>
 
 test("tables that are none are refused", async () => {
   const tables: [unknown, RegExp | string][] = [
-    [{ age: [1, "two"] }, "table.columns[age]"], [{ age: [new Date(0), "two"] }, "table.columns[age].categories"],
-    [{ age: "1" }, "table.columns[age]"], [{ age: 1 }, "table.columns[age]"], [[], /table/], [{}, /table/],
-    [[null], "table"], ["text", "table"], [[ROW, 7], "table"],
-    [[[1, 2]], "table"], [null, "table"], [new Map(), "table"], [new Uint8Array(3), "table"],
+    [{ age: [1, "two"] }, "table.columns[age]"],
+    [{ age: [new Date(0), "two"] }, "table.columns[age].categories"],
+    [{ age: "1" }, "table.columns[age]"],
+    [{ age: 1 }, "table.columns[age]"],
+    [[], /table/],
+    [{}, /table/],
+    [[null], "table"],
+    ["text", "table"],
+    [[ROW, 7], "table"],
+    [[[1, 2]], "table"],
+    [null, "table"],
+    [new Map(), "table"],
+    [new Uint8Array(3), "table"],
   ];
   for (const [table, field] of tables) await refused(client.explainTable("loans", table as Table), field);
-  await assert.rejects(client.predictTable("loans", { age: [1], income: [1, 2] }), /different lengths: age 1, income 2/);
+  await assert.rejects(
+    client.predictTable("loans", { age: [1], income: [1, 2] }),
+    /different lengths: age 1, income 2/,
+  );
 });
 
 test("a model, version or label that is not there is named", async () => {
   const error = await client.predict("none", ["tea"]).catch((caught: unknown) => caught);
   assert.ok(error instanceof NotFound);
-  assert.deepEqual([error.code, error.reason, error.resource], ["NOT_FOUND", "MODEL_NOT_FOUND", { type: "model", name: "none" }]);
+  assert.deepEqual(
+    [error.code, error.reason, error.resource],
+    ["NOT_FOUND", "MODEL_NOT_FOUND", { type: "model", name: "none" }],
+  );
   await assert.rejects(client.getModel("tiny", { version: 9 }), NotFound);
   await assert.rejects(client.explain("tiny", "tea", { label: "canary" }), NotFound);
   await assert.rejects(client.health({ model: "none" }), NotFound);
@@ -143,6 +187,8 @@ test("options of the client that cannot be meant are refused at once", () => {
     ["127.0.0.1:8500", { timeoutMs: -1 }],
     ["127.0.0.1:8500", { timeoutMs: NaN }],
     ["https://models.internal", {}],
+    ["127.0.0.1:8500", { tls: { cert: "no certificate", key: "no key" } }],
+    ["", {}],
   ];
   for (const [target, options] of tries) assert.throws(() => new Explicate(target, options), UsageError, target);
   for (const target of ["localhost:8500", "[::1]:8500", "unix:/run/explicate.sock", "ipv4:127.0.0.1:1,127.0.0.2:2"]) {

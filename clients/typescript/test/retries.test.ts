@@ -27,11 +27,21 @@ function failureOf(outcome: Exclude<Outcome, "answer">): Partial<ServiceError> {
 }
 
 before(async () => {
-  const path = (name: string) => ({ path: name, requestSerialize: asIs, requestDeserialize: asIs, responseSerialize: asIs, responseDeserialize: asIs });
+  const path = (name: string) => ({
+    path: name,
+    requestSerialize: asIs,
+    requestDeserialize: asIs,
+    responseSerialize: asIs,
+    responseDeserialize: asIs,
+  });
   server.addService(
     {
       listModels: { ...path("/explicate.v1.ModelService/ListModels"), requestStream: false, responseStream: false },
-      streamExplain: { ...path("/explicate.v1.InferenceService/StreamExplain"), requestStream: false, responseStream: true },
+      streamExplain: {
+        ...path("/explicate.v1.InferenceService/StreamExplain"),
+        requestStream: false,
+        responseStream: true,
+      },
     },
     {
       listModels(_: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>) {
@@ -45,7 +55,9 @@ before(async () => {
     },
   );
   const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))),
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    ),
   );
   address = `127.0.0.1:${port}`;
 });
@@ -54,7 +66,11 @@ beforeEach(() => {
   [asked, client] = [0, new Explicate(address)];
 });
 
-const caught = (promise: Promise<unknown>) => promise.then(() => assert.fail("it was answered"), (error: unknown) => error);
+const caught = (promise: Promise<unknown>) =>
+  promise.then(
+    () => assert.fail("it was answered"),
+    (error: unknown) => error,
+  );
 
 test("a server that is away for a moment is asked again", async () => {
   outcomes = [{ code: status.UNAVAILABLE }, { code: status.UNAVAILABLE }, "answer"];
@@ -88,7 +104,11 @@ test("a single full server is not asked again", async () => {
 
 test("of several addresses another one may have room", async () => {
   const several = new Explicate(`ipv4:${address},${address}`);
-  outcomes = [{ code: status.RESOURCE_EXHAUSTED, pushback: "1" }, { code: status.RESOURCE_EXHAUSTED, pushback: "1" }, "answer"];
+  outcomes = [
+    { code: status.RESOURCE_EXHAUSTED, pushback: "1" },
+    { code: status.RESOURCE_EXHAUSTED, pushback: "1" },
+    "answer",
+  ];
   assert.deepEqual(await several.listModels(), []);
   assert.equal(asked, 3);
   outcomes = Array.from({ length: 500 }, () => ({ code: status.RESOURCE_EXHAUSTED, pushback: "0" }) as const);
@@ -111,7 +131,10 @@ test("other failures are answers", async () => {
 test("details that are no google.rpc.Status do not hide the failure", async () => {
   outcomes = [{ code: status.ABORTED, details: Buffer.from([0xff, 0xff, 0xff]) }];
   const error = await caught(client.listModels());
-  assert.ok(error instanceof ServerError && error.code === "ABORTED" && error.message.includes("as told"), String(error));
+  assert.ok(
+    error instanceof ServerError && error.code === "ABORTED" && error.message.includes("as told"),
+    String(error),
+  );
 });
 
 test("a stream that has not begun is asked again", async () => {

@@ -55,7 +55,9 @@ function environment(name: string): string {
 }
 
 export const servers = JSON.parse(environment("EXPLICATE_SERVERS")) as Servers;
-export const golden = JSON.parse(readFileSync(environment("EXPLICATE_GOLDEN"), "utf8")) as { calls: readonly GoldenCall[] };
+export const golden = JSON.parse(readFileSync(environment("EXPLICATE_GOLDEN"), "utf8")) as {
+  calls: readonly GoldenCall[];
+};
 
 export function guardedClient(options: ClientOptions = {}): Explicate {
   const { address, token, ca, serverName } = servers.guarded;
@@ -66,4 +68,12 @@ export function guardedClient(options: ClientOptions = {}): Explicate {
 export const LONG = { method: "permutation-shap", maxEvaluations: 16_384, tolerance: 0 } as const;
 export const LONG_TEXT = "this tea is great but the box was not good and it came very late ".repeat(3);
 /** A row of "loans" and "losses". */
-export const ROW: Row = { income: 1.5, purpose: "car", debt_short: -0.25, owner: true, age: 0.75, rating: "high", debt_long: null };
+export const ROW: Row = {
+  income: 1.5,
+  purpose: "car",
+  debt_short: -0.25,
+  owner: true,
+  age: 0.75,
+  rating: "high",
+  debt_long: null,
+};

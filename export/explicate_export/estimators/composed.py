@@ -57,6 +57,8 @@ def _calibrated(setting: Setting, name: str, model: Any, given: Features, predic
     for member in members:
         if member.method not in ("sigmoid", "isotonic"):
             raise refuse(name, f"(CalibratedClassifierCV) has the method {member.method!r}, which cannot be exported")
+        if len(member.estimator.classes_) < classes:
+            raise refuse(name, "(CalibratedClassifierCV) has a member that does not know all classes")
         scores, answer = _scores(setting, name, member.estimator, given, predict)
         answers += [answer] if answer else []
         columns = [
@@ -129,10 +131,29 @@ def _isotonic(setting: Setting, scores: str, calibrator: Any) -> str:
 
 
 _CALIBRATORS = {"sigmoid": _sigmoid, "isotonic": _isotonic}
+
+
+def _bagging(setting: Setting, name: str, model: Any, given: Features, predict: Predict) -> Predicted:
+    members = zip(model.estimators_, model.estimators_features_, strict=True)
+    answers = [predict(setting, name, one, given.chosen(list(places))) for one, places in members]
+    told = f"It is the mean of {len(answers)} models."
+    classes = len(model.classes_) if is_classifier(model) else 1
+    if any(one.width != classes for one in answers):
+        raise refuse(name, f"({kind(model)}) has a member that does not know all classes")
+    if classes > 1:
+        tensors = [_probabilities_of(setting, one) for one in answers]
+    else:
+        tensors = [setting.assembly.graph.cast(one.tensor, TensorProto.DOUBLE) for one in answers]
+    mean = _mean(setting, tensors, [1.0] * len(tensors))
+    return _together(answers, mean, "probabilities" if classes > 1 else "values", told, classes)
+
+
 COMPOSED: dict[str, Callable[[Setting, str, Any, Features, Predict], Predicted]] = {
     "CalibratedClassifierCV": _calibrated,
     "VotingClassifier": _voting,
     "VotingRegressor": _voting,
+    "BaggingClassifier": _bagging,
+    "BaggingRegressor": _bagging,
 }
 
 

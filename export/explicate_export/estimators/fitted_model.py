@@ -57,6 +57,15 @@ class FittedModel:
             told = self.model.predict_proba(rows) if self.classes else self.model.predict(rows)
         return np.asarray(told, dtype=np.float64).reshape(len(rows), -1)
 
+    def otherwise(self, rows: Any, answers: _Floats) -> int:
+        """For how many rows `predict` is not the class with the highest probability."""
+        if not self.classes or not hasattr(self.model, "predict_proba"):
+            return 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            chosen = np.asarray(self.model.predict(rows)).reshape(-1)
+        return int((np.asarray(self.model.classes_)[answers.argmax(axis=1)] != chosen).sum())
+
     def _boosted(self, rows: Any) -> _Floats:
         if kind(self.model) == "Booster" and hasattr(self.model, "save_raw"):
             import xgboost

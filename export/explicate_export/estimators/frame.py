@@ -64,10 +64,14 @@ class FrameColumn:
         if isinstance(self.dtype, pd.CategoricalDtype):
             known = list(self.dtype.categories)
             more = [value for value in dict.fromkeys(values) if not pd.isna(value) and value not in set(known)]
-            return pd.Series(pd.Categorical(values, categories=[*known, *more], ordered=self.dtype.ordered))
+            # In front: XGBoost refuses what it does not know, but behind the others it takes it for another one.
+            return pd.Series(pd.Categorical(values, categories=[*more, *known], ordered=self.dtype.ordered))
+        missing = any(pd.isna(value) for value in values)
+        if self.dtype == np.bool_ and missing:  # which would be true
+            return pd.Series(list(values), dtype=np.float64)
         try:
             return pd.Series(list(values), dtype=self.dtype)
-        except (TypeError, ValueError):  # integers and bools without a value for missing
+        except (TypeError, ValueError):  # integers without a value for missing, or other numbers
             return pd.Series(list(values), dtype=np.float64 if self.values is None else object)
 
 
@@ -100,15 +104,20 @@ class FrameColumns:
 
     def encoded(self, frame: pd.DataFrame) -> TableRows:
         """Rows in the graph's form; raises UsageError for a number that it cannot hold."""
-        numbers = [_numbers(frame.iloc[:, column.position]) for column in self.numbers]
-        for column, values in zip(self.numbers, numbers, strict=True):
+        numbers = self.wide_numbers(frame)
+        for column, values in zip(self.numbers, numbers.T, strict=True):
             if (np.abs(values[~np.isnan(values)]) > LARGEST_NUMBER).any():
                 raise UsageError(f"X: the column {shown(column.name)} has numbers beyond what 32 bits hold: scale it")
         codes = [column.codes(frame.iloc[:, column.position]) for column in self.others]
         return TableRows(
-            np.array(numbers, dtype=np.float32).reshape(-1, len(frame)).T,
+            numbers.astype(np.float32),
             np.array(codes, dtype=np.int64).reshape(-1, len(frame)).T,
         )
+
+    def wide_numbers(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """The number columns float64[rows, numbers], NaN where missing."""
+        numbers = [_numbers(frame.iloc[:, column.position]) for column in self.numbers]
+        return np.array(numbers, dtype=np.float64).reshape(-1, len(frame)).T
 
     def decoded(self, numbers: NDArray[np.float64], codes: NDArray[np.int64]) -> pd.DataFrame:
         """A frame of such rows, float64[rows, numbers] and int64[rows, others], as the model knows them."""
@@ -212,7 +221,7 @@ def _column(cells: "pd.Series[Any]", position: int, use: Use) -> FrameColumn:
         type=bundle_pb2.COLUMN_TYPE_BOOLEAN if is_bool else kinds,
         values=(never, absent, *values),
         categories=("false", "true") if is_bool else _names(name, values),
-        typical=typical,
+        typical=typical.item() if isinstance(typical, np.generic) else typical,
     )
 
 

@@ -28,11 +28,13 @@ class TableGraphParts:
     answers: NDArray[np.float64]  # what the model answers for X: probabilities, or values
     predicted: Predicted
     substitutes: Substitutes
+    otherwise: int  # rows of X for which the model does not predict the class with the highest probability
 
 
 def table_graph(fitted: FittedModel, frame: pd.DataFrame, *, as_array: bool, output_name: str) -> TableGraphParts:
     """The graph of a fitted model; raises UsageError where it cannot be made."""
-    answers = _answers(fitted, frame, as_array=as_array)
+    asked = frame.to_numpy() if as_array else frame
+    answers = _answers(fitted, asked)
     columns = frame_columns(frame, _uses(fitted, frame), as_array=as_array)
     rows = columns.encoded(frame)
     chosen = substitutes(fitted, columns, frame)
@@ -47,11 +49,12 @@ def table_graph(fitted: FittedModel, frame: pd.DataFrame, *, as_array: bool, out
     answer = graph.cast(answer, TensorProto.FLOAT)
     if told.width != max(1, len(fitted.classes)):
         raise UsageError(f"the model has {len(fitted.classes)} classes and {told.width} outputs")
-    return TableGraphParts(graph.model(answer, output_name, told.width), columns, rows, answers, told, chosen)
+    model = graph.model(answer, output_name, told.width)
+    otherwise = fitted.otherwise(asked, answers)
+    return TableGraphParts(model, columns, rows, answers, told, chosen, otherwise)
 
 
-def _answers(fitted: FittedModel, frame: pd.DataFrame, *, as_array: bool) -> NDArray[np.float64]:
-    rows = frame.to_numpy() if as_array else frame
+def _answers(fitted: FittedModel, rows: Any) -> NDArray[np.float64]:
     try:
         answers = fitted.answers(rows)
     except Exception as error:  # whatever its parts raise

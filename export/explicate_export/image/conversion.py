@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any  # JSON values
@@ -24,7 +24,6 @@ from explicate_export.conversion import CardText, ModelExport, Say
 from explicate_export.described import DescribedModel, HeldOut
 from explicate_export.errors import UsageError, first_line
 from explicate_export.golden_inputs import LEAST_EVALUATIONS, Compared, GoldenChoice, spread_evenly
-from explicate_export.markdown import code
 from explicate_export.objectives import InputWords
 from explicate_export.onnx_graph import TorchGraph, in_unit, load_pretrained
 from explicate_export.parity import Scale
@@ -204,12 +203,12 @@ _WORDS = InputWords(
 class ImageExport(ModelExport):
     """A model of images in torch."""
 
-    words = _WORDS
     schema: bundle_pb2.ImageSchema
 
     def __init__(self, described: DescribedModel, held_out: Sequence[HeldOut], model: ImageModel) -> None:
         """With images that it was not trained on."""
         self.described = described
+        self.words = replace(_WORDS, measured=bool(described.test_metrics))
         self.schema = described.record.image
         self.reduced_tolerance = GOLDEN_REDUCED_TOLERANCE if described.kind.predicts.least_labels else 0.0
         self.held_out = held_out
@@ -249,13 +248,10 @@ class ImageExport(ModelExport):
 
     def card(self, scale: Scale) -> CardText:  # noqa: ARG002
         """What the model sees of an image, and how segments are hidden."""
-        base = self.described.base_model
         return CardText(
             words=self.words,
             inputs="images",
-            origin=f"A small {code(base.removeprefix('new '))}, trained from nothing."
-            if base.startswith("new ")
-            else f"Fine-tuned from {code(base)}.",
+            origin=self.described.made,
             absence="A segment of an image (a superpixel, or a cell of a grid) is absent when its pixels take its mean "
             "colour; answers that were asked for another masking (blurred, or grey) say so. Segments are cut from the "
             "pixels that the model reads, not from those of the file. Pictures with patches in one colour do not occur "

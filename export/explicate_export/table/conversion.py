@@ -12,13 +12,9 @@ from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
 from explicate_bundle.cells.cell_readers import CellError, TooLargeError
-from explicate_bundle.cells.date_notation import DateNotation
-from explicate_bundle.cells.number_notation import NumberNotation
 from explicate_bundle.columns import (
     CODES_NAME,
-    MISSING_CODE,
     NUMBERS_NAME,
-    UNKNOWN_CODE,
     TableColumns,
     TableRows,
 )
@@ -29,11 +25,11 @@ from explicate_bundle.writing import BACKGROUND_NAME, GRAPH_NAME, LIME_NAME
 from explicate_export.conversion import AnswerRows, CardText, ModelExport, Say
 from explicate_export.described import HeldOut
 from explicate_export.errors import ParityError, UsageError
-from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
-from explicate_export.markdown import code, plain, table
-from explicate_export.objectives import InputWords
+from explicate_export.golden_inputs import Compared, GoldenChoice
 from explicate_export.onnx_graph import TorchGraph, cannot_load
 from explicate_export.parity import MAX_DIFFERENCE, Scale, largest
+from explicate_export.table.golden_rows import edge_rows, golden_rows
+from explicate_export.table.table_card import absence, columns_section, form_sentence, words
 from explicate_export.training_run import UNFINISHED, FinishedRun, check_files, read_held_out
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_server.modalities.table import TabularModality
@@ -134,16 +130,6 @@ class _ToldRows(_Rows):
         return self.network.with_contributions(*self.given(*inputs))
 
 
-GOLDEN_ROWS = 32
-# Rows of the model that the attributions of a bundle may take at every load: 0.1 s or so. How many rows are attributed
-# and with how many evaluations per player is the first of these that fits; 2 is one order of the players.
-MOST_MODEL_ROWS = 20_000
-_CHOICES = ((4, 8), (4, 2), (1, 2))
-_EDGE_ROWS = 6
-_MISSING_FRACTION, _UNKNOWN_FRACTION = 0.3, 0.2
-_NAMED_CATEGORIES = 8
-
-
 class TableExport(ModelExport):
     """A network for one table."""
 
@@ -162,7 +148,7 @@ class TableExport(ModelExport):
         self.schema = run.record.tabular
         self._columns = TableColumns(self.schema)
         self._background, self._lime = read_arrays(run)
-        self.words = _words(run, len(self._columns.all))
+        self.words = words(run.record.target_name, len(self._columns.all))
         self.held_out = held_out_rows(run)
         say(f"loading {run.model_directory}")
         self._trained = load(run, self._columns)
@@ -215,14 +201,7 @@ class TableExport(ModelExport):
 
     def choose_golden(self, compared: Compared) -> GoldenChoice:
         """Rows spread evenly over the first output, the lowest and the highest among them, and the edge cases."""
-        by_output = np.argsort(compared.reference[: compared.held_out, 0], kind="stable")
-        whole = spread_evenly(by_output.tolist(), GOLDEN_ROWS)
-        chosen = [*whole, *range(compared.held_out, len(compared.values))]
-        cost = len(self._columns.players) * len(self._background.weights)
-        for rows, evaluations_per_player in _CHOICES:
-            if rows * evaluations_per_player * cost <= MOST_MODEL_ROWS:
-                return GoldenChoice(chosen, spread_evenly(whole, rows), evaluations_per_player)
-        return GoldenChoice(chosen, ())
+        return golden_rows(compared, self._columns, self._background)
 
     def card(self, scale: Scale) -> CardText:  # noqa: ARG002
         """The columns, and the background that absent ones take their values from."""
@@ -230,9 +209,9 @@ class TableExport(ModelExport):
             words=self.words,
             inputs="rows",
             origin=f"A network for tables, trained from nothing; imputing, scaling and encoding are part of the graph."
-            f"{_form_sentence(self.schema)}",
-            absence=_absence(self.schema),
-            sections=(_columns_section(self.schema),),
+            f"{form_sentence(self.schema)}",
+            absence=absence(self.schema),
+            sections=(columns_section(self.schema),),
         )
 
     def _rows(self, encoded: Iterable[EncodedInput]) -> TableRows:
@@ -269,117 +248,3 @@ def held_out_rows(run: FinishedRun) -> list[HeldOut]:
         return row
 
     return read_held_out(run, read)
-
-
-def edge_rows(rows: TableRows) -> TableRows:
-    """A row with everything missing, one whose categories are all unknown, and a few of `rows` with some of both."""
-    stream = np.random.Generator(np.random.Philox(0))
-    first = rows[[0, 0]]
-    numbers, codes = np.full_like(first.numbers, np.nan), np.full_like(first.codes, MISSING_CODE)
-    numbers[1], codes[1] = first.numbers[1], UNKNOWN_CODE
-    holed = rows[np.linspace(0, len(rows) - 1, _EDGE_ROWS).round().astype(np.intp)]
-    missing = stream.random(holed.numbers.shape) < _MISSING_FRACTION
-    draws = stream.random(holed.codes.shape)
-    holed_codes = np.where(draws < _MISSING_FRACTION + _UNKNOWN_FRACTION, UNKNOWN_CODE, holed.codes)
-    holed_codes = np.where(draws < _MISSING_FRACTION, MISSING_CODE, holed_codes)
-    holes = TableRows(np.where(missing, np.float32(np.nan), holed.numbers), holed_codes)
-    return TableRows.concatenated([TableRows(numbers, codes), holes])
-
-
-def _words(run: FinishedRun, columns: int) -> InputWords:
-    target = run.record.target_name
-    return InputWords(
-        one="row",
-        many="rows",
-        source=f"{columns} columns of a table",
-        judged=f"by {columns} columns of a table row",
-        classifier=f"A classifier of table rows that predicts {code(target)} from {columns} columns,",
-        alike="same source, columns and units",
-        of_no_class="for rows that belong to none",
-        of_no_value="far from the rows it was trained on, where nothing is known of it",
-        probabilities_fade=False,
-        edge_cases="with holes",
-        limits=(
-            "Every column takes missing values, and a category that is not among those above is answered as unknown, "
-            'which the answer says. Where a column was never missing in training ("no" above), or a category never '
-            "unknown, nothing was learnt of it.",
-        ),
-    )
-
-
-def _columns_section(schema: bundle_pb2.TabularSchema) -> str:
-    promises = any(column.HasField("monotone") for column in schema.columns)
-    rows = [
-        (
-            column.name,
-            bundle_pb2.ColumnType.Name(column.type).removeprefix("COLUMN_TYPE_").lower(),
-            _written(column) or _categories(column),
-            column.group,
-            "yes" if column.may_be_missing else "no",
-            *((_promise(column),) if promises else ()),
-        )
-        for column in schema.columns
-    ]
-    head = ["column", "type", "categories, or how it is written", "group", "missing in training"]
-    head += ["promised"] if promises else []
-    lines = ["## Columns", "", *table(head, rows)]
-    if schema.left_out:
-        lines += ["", "Not read:", "", *table(("column", "why"), [(one.name, one.reason) for one in schema.left_out])]
-    return "\n".join(lines)
-
-
-def _written(column: bundle_pb2.ColumnSchema) -> str:
-    """How texts of a number or date column are read, by an example; "" for another column or a plain number."""
-    notation: NumberNotation | DateNotation | None = None
-    if column.HasField("number_notation"):
-        notation = NumberNotation.of(column.number_notation)
-    elif column.HasField("date_notation"):
-        notation = DateNotation.of(column.date_notation)
-    marks = [f"{plain(word)} is missing" for word in column.missing_words]
-    return "; ".join([*([plain(notation.example)] if notation else []), *marks])
-
-
-def _categories(column: bundle_pb2.ColumnSchema) -> str:
-    named = ", ".join(map(plain, column.categories[:_NAMED_CATEGORIES]))
-    more = len(column.categories) > _NAMED_CATEGORIES
-    return f"{named}, … ({len(column.categories)} in all)" if more else named
-
-
-def _absence(schema: bundle_pb2.TabularSchema) -> str:
-    lime = (
-        " `lime.npz` says of each column how the training values are spread: quartiles, least and largest value, means "
-        "and deviations of a number, frequencies of categories. The method lime draws its rows from it."
-        if schema.lime_statistics
-        else ""
-    )
-    return (
-        f"A column, or a group of columns, is absent when it takes the values of the {schema.background_rows} "
-        "background rows in `background.npz`, one after the other; the outputs are averaged with the rows' weights "
-        "(interventional). The background summarises the training rows and holds none of them. Where columns depend on "
-        f"each other this asks the model about rows that do not occur: give such columns a group.{lime}"
-    )
-
-
-def _form_sentence(schema: bundle_pb2.TabularSchema) -> str:
-    """What the network lets work together; empty where that is everything."""
-    if schema.form == bundle_pb2.TABULAR_FORM_ADDITIVE:
-        return (
-            " It is a sum of one function for each column or group of columns, which never work together: what a "
-            "column adds depends on that column alone. So its explanations are exact."
-        )
-    if schema.form == bundle_pb2.TABULAR_FORM_PAIRS:
-        pairs = ", ".join(f"{code(pair.first)} with {code(pair.second)}" for pair in schema.pairs)
-        return (
-            " It is a sum of one function for each column or group of columns and one for each of some pairs "
-            f"({pairs or 'none was above chance'}), which the training rows chose."
-        )
-    return ""
-
-
-def _promise(column: bundle_pb2.ColumnSchema) -> str:
-    """What the network promises of a column, such as "raises good"; empty for nothing."""
-    if not column.HasField("monotone"):
-        return ""
-    claim = column.monotone
-    what = f"the probability of {claim.label}" if claim.HasField("label") else "the answer"
-    return f"as it rises, {what} never {'rises' if claim.decreasing else 'falls'}"

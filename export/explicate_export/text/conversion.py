@@ -15,7 +15,6 @@ from explicate_export.conversion import AnswerRows, CardText, ModelExport, Say
 from explicate_export.described import DescribedModel, HeldOut, HeldOutInput
 from explicate_export.errors import UsageError
 from explicate_export.golden_inputs import Compared, GoldenChoice, spread_evenly
-from explicate_export.markdown import code
 from explicate_export.objectives import InputWords
 from explicate_export.onnx_graph import TorchGraph
 from explicate_export.parity import MAX_DIFFERENCE, Scale
@@ -52,7 +51,7 @@ class TextExport(ModelExport):
     ) -> None:
         """With texts that it was not trained on; `tokenizer_json` is that of the tokenizers library."""
         self.described = described
-        self.words = _words(pairs=described.record.text.pairs)
+        self.words = _words(pairs=described.record.text.pairs, measured=bool(described.test_metrics))
         self.held_out = held_out
         self._held_out_texts = _texts([one.value for one in held_out])
         self._trained = model
@@ -91,17 +90,19 @@ class TextExport(ModelExport):
         return text_model.graph_source(self._trained, self.schema, output_name)
 
     def reference(self, values: Sequence[ModelInput], encoded: Sequence[EncodedInput]) -> NDArray[np.float32]:
-        """By the tokenizer of the training; raises ParityError if the bundle's own tokenises otherwise."""
+        """By the tokenizer of the original; raises ParityError if the bundle's own tokenises otherwise."""
         texts = [value.texts for value in _texts(values)]
         ids = self.schema.inputs[:].index("input_ids")
-        text_model.check_token_ids([one.row.values[ids] for one in encoded], self._trained.token_ids(texts))
+        origin, expected = self.described.origin, self._trained.token_ids(texts)
+        found = [one.row.values[ids] for one in encoded]
+        text_model.check_token_ids(found, expected, of=origin.inputs, by=origin.encoder)
         return self._trained.outputs(texts)
 
     def measure(self, answer: AnswerRows, compared: Compared, scale: Scale, say: Say) -> None:
         """Whether leaving tokens out equals masking them, for explanations to be cheaper by."""
         attention = self.schema.inputs[:].index("attention_mask")
         encoded = [one for one in compared.encoded if isinstance(one, EncodedText)]
-        measured = text_model.measure_token_dropping(answer, encoded, attention=attention)
+        measured = self.dropping(answer, encoded, attention)
         self._dropping = None if measured is None else measured / scale.unit
         self.schema.token_dropping = self._dropping is not None and self._dropping <= MAX_DIFFERENCE
         say(self._say_dropping(scale))
@@ -109,9 +110,20 @@ class TextExport(ModelExport):
             ids = [one.row.values[self.schema.inputs[:].index("input_ids")] for one in encoded]
             say(f"explainer.onnx: largest difference {self._preview.check(ids):.1e} from torch's guesses")
 
+    def dropping(self, answer: AnswerRows, encoded: Sequence[EncodedText], attention: int) -> float | None:
+        """What leaving tokens out is off by; None where it is not measured."""
+        return text_model.measure_token_dropping(answer, encoded, attention=attention)
+
+    @property
+    def not_measured(self) -> str:
+        """Why that was not measured."""
+        if "position_ids" not in self.schema.inputs:
+            return "the model takes no positions that tokens could keep"
+        return f"no {self.described.origin.inputs} text has two words"
+
     def _say_dropping(self, scale: Scale) -> str:
         if self._dropping is None:
-            return "token dropping: not measured, no held-out text has two words; a server will mask in place"
+            return f"token dropping: not measured, {self.not_measured}; a server will mask in place"
         verdict = "equals" if self.schema.token_dropping else "does not equal"
         return (
             f"token dropping: leaving tokens out {verdict} masking them "
@@ -127,13 +139,13 @@ class TextExport(ModelExport):
     def card(self, scale: Scale) -> CardText:
         """How much of a text is read, and how words are removed."""
         removal = "leaving its tokens out" if self.schema.token_dropping else "masking its tokens in place"
-        measured = "not measured, the held-out texts were too short"
+        measured = f"not measured, {self.not_measured}"
         if self._dropping is not None:
             measured = f"largest difference {self._dropping:.1e} {scale.words}"
         return CardText(
             words=self.words,
             inputs="pairs of texts" if self.schema.pairs else "texts",
-            origin=f"Fine-tuned from {code(self.described.base_model)}. {_reading(self.schema)}",
+            origin=f"{self.described.made} {_reading(self.schema)}",
             absence="With attention masking, a word is removed by "
             f"{removal} (leaving out against masking: {measured}).",
         )
@@ -202,7 +214,7 @@ def _texts(values: Sequence[HeldOutInput]) -> list[TextInput]:
     return [value for value in values if isinstance(value, TextInput)]
 
 
-def _words(*, pairs: bool) -> InputWords:
+def _words(*, pairs: bool, measured: bool) -> InputWords:
     what = "a pair of texts" if pairs else "a text"
     return InputWords(
         one="text",
@@ -213,6 +225,7 @@ def _words(*, pairs: bool) -> InputWords:
         alike="same language, topic and length",
         of_no_class="for texts that belong to none",
         of_no_value="for texts where there is none to tell",
+        measured=measured,
     )
 
 

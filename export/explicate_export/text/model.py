@@ -30,17 +30,28 @@ _DROPPED_FRACTION = 0.5
 
 def plain_tokenizer_json(path: Path) -> str:
     """A tokenizer.json without its truncation and padding settings: both are decided where it is used."""
-    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    return without_settings(path.read_text(encoding="utf-8"))
+
+
+def without_settings(tokenizer_json: str) -> str:
+    """The same of a file's content."""
+    tokenizer = json.loads(tokenizer_json)
     tokenizer["truncation"] = tokenizer["padding"] = None
     return json.dumps(tokenizer, ensure_ascii=False)
 
 
-def check_token_ids(ids: Sequence[NDArray[np.int64]], expected_ids: Sequence[Sequence[int]]) -> None:
-    """Raises ParityError when tokenizer.json alone tokenises differently from the training tokenizer."""
+def check_token_ids(
+    ids: Sequence[NDArray[np.int64]],
+    expected_ids: Sequence[Sequence[int]],
+    *,
+    of: str = "held-out",
+    by: str = "training",
+) -> None:
+    """Raises ParityError when tokenizer.json alone tokenises texts of such inputs otherwise than the original did."""
     for index, (row, expected) in enumerate(zip(ids, expected_ids, strict=True)):
         if row.tolist() != list(expected):
             raise ParityError(
-                f"tokenizer.json does not tokenise held-out text {index + 1} as training did "
+                f"tokenizer.json does not tokenise {of} text {index + 1} as {by} did "
                 f"({len(row)} tokens against {len(expected)}): nothing was published"
             )
 
@@ -103,6 +114,20 @@ class TextModel:
         ids: list[list[int]] = encoded["input_ids"]
         return ids
 
+    def first_position(self, sample: Texts, padding_id: int) -> int | None:
+        """The position of the first token, for graphs that are told positions; None if the graph is not told any.
+
+        Raises ConversionError when the model cannot be told them, and explanations need them.
+        """
+        try:
+            return first_position(self.model, self.tokenise([sample]), padding_id)
+        except UnknownPositions as error:
+            raise ConversionError(str(error)) from None
+
+    def module(self, input_names: tuple[str, ...]) -> torch.nn.Module:
+        """What becomes the graph: it takes these inputs and returns the outputs alone."""
+        return NamedInputs(self.model, input_names, self.target)
+
     def tokenise(self, rows: Sequence[Texts]) -> Any:
         """The model's inputs as int64 tensors [rows, longest], by its own tokenizer."""
         return self.tokenizer(
@@ -124,9 +149,9 @@ def load(run: FinishedRun) -> TextModel:
 
 def graph_source(trained: TextModel, schema: bundle_pb2.TextSchema, output_name: str) -> TorchGraph:
     """The model as a graph: inputs int64 [batch, length] by the schema, output float32 [batch, outputs]."""
-    samples = _sample_inputs(schema.first_position)
+    samples = _sample_inputs(schema.first_position, trained.model.config.vocab_size)
     return TorchGraph(
-        module=_Outputs(trained.model, tuple(schema.inputs), trained.target),
+        module=trained.module(tuple(schema.inputs)),
         name=trained.architecture,
         samples={name: samples[name] for name in schema.inputs},
         dynamic_axes={0: "batch", 1: "length"},
@@ -135,7 +160,7 @@ def graph_source(trained: TextModel, schema: bundle_pb2.TextSchema, output_name:
     )
 
 
-class _Outputs(torch.nn.Module):
+class NamedInputs(torch.nn.Module):
     """Calls a model with named inputs and returns its logits, or the values of a regression, alone."""
 
     def __init__(self, model: Any, input_names: tuple[str, ...], target: TargetScale | None) -> None:
@@ -149,12 +174,12 @@ class _Outputs(torch.nn.Module):
         return in_unit(logits, self.target)
 
 
-def _sample_inputs(first_position: int) -> dict[str, torch.Tensor]:
+def _sample_inputs(first_position: int, vocabulary: int) -> dict[str, torch.Tensor]:
     shape = (_SAMPLE_ROWS, _SAMPLE_TOKENS)
     attention = torch.ones(shape, dtype=torch.int64)
     attention[1, -2:] = 0  # some padding, so that the mask is not taken for a constant
     return {
-        "input_ids": torch.arange(1, 1 + _SAMPLE_ROWS * _SAMPLE_TOKENS).reshape(shape),
+        "input_ids": torch.arange(1, 1 + _SAMPLE_ROWS * _SAMPLE_TOKENS).reshape(shape) % vocabulary,
         "attention_mask": attention,
         "position_ids": (first_position + torch.arange(_SAMPLE_TOKENS)).repeat(_SAMPLE_ROWS, 1),
         "token_type_ids": torch.zeros(shape, dtype=torch.int64),
@@ -166,27 +191,21 @@ def text_schema(trained: TextModel, sample: Texts) -> bundle_pb2.TextSchema:
     parameters = inspect.signature(trained.model.forward).parameters
     config, tokenizer = trained.model.config, trained.tokenizer
     padding_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    first = _first_position(trained, sample, padding_id)
-    _check_length(trained, first)
-    inputs = ["input_ids", "attention_mask", "position_ids"]
-    if "token_type_ids" in parameters and (getattr(config, "type_vocab_size", 0) or 0) > 1:
+    first = trained.first_position(sample, padding_id)
+    _check_length(trained, first or 0)
+    inputs = ["input_ids", "attention_mask", *(["position_ids"] if first is not None else [])]
+    typed = "token_type_ids" in parameters and "token_type_ids" in tokenizer.model_input_names
+    if typed and (getattr(config, "type_vocab_size", 0) or 0) > 1:
         inputs.append("token_type_ids")
     return bundle_pb2.TextSchema(
         max_tokens=trained.max_tokens,
         inputs=inputs,
-        first_position=first,
+        first_position=first or 0,
         padding_id=padding_id,
         mask_id=tokenizer.mask_token_id,
         pairs=len(sample) == 2,
         forbidden=trained.forbidden,
     )
-
-
-def _first_position(trained: TextModel, sample: Texts, padding_id: int) -> int:
-    try:
-        return first_position(trained.model, trained.tokenise([sample]), padding_id)
-    except UnknownPositions as error:
-        raise ConversionError(str(error)) from None
 
 
 def _check_length(trained: TextModel, first_position: int) -> None:

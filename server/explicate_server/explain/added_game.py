@@ -74,7 +74,7 @@ class AddedGame:
     @property
     def baseline(self) -> Floats:
         """v(∅), float64[outputs]."""
-        return self.mixed(np.asarray(self.weights @ self.link.of(self.absent))[np.newaxis])[0]
+        return np.asarray(self.mixed(np.asarray(self.weights @ self.link.of(self.absent))[np.newaxis])[0])
 
     def values(self, coalitions: Booleans) -> Floats:
         """v of bool[m, n], True where a player is present, float64[m, outputs]."""

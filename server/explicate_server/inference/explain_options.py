@@ -66,14 +66,11 @@ def _class_violations(name: ClassName, labels: Sequence[str], path: str) -> list
     if isinstance(name, int) and not 0 <= name < len(labels):
         return [Violation(f"{path}.index", f"is {name}; the model has classes 0 to {len(labels) - 1}")]
     if isinstance(name, int) and (namesake := _namesake(name, labels)) is not None:
-        problem = (
-            f"is {name}: the index of class {labels[name]!r}, and the name of class {namesake!r}; name it by its label"
-        )
+        problem = f"is {name}: the index of class {labels[name]!r}, and the name of class {namesake!r}; name its label"
         return [Violation(f"{path}.index", problem)]
     if isinstance(name, str) and name not in labels:
-        known = ", ".join(repr(label) for label in labels[:20])
-        near = did_you_mean(name, labels, most=1)
-        return [Violation(f"{path}.label", f"{name!r} is not a class{near or f'; there are {known}'}")]
+        advice = did_you_mean(name, labels, most=1) or f"; there are {', '.join(map(repr, labels[:20]))}"
+        return [Violation(f"{path}.label", f"{name!r} is not a class{advice}")]
     return []
 
 
@@ -292,8 +289,8 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
     """
     if options.method not in (None, AUTO, *NAMES):
         known = (AUTO, *methods_of(choices.reads))
-        near = did_you_mean(options.method or "", known, most=1)
-        problem = f"{options.method!r} is not a method; there are {', '.join(known)}{near}"
+        problem = f"{options.method!r} is not a method; there are {', '.join(known)}"
+        problem += did_you_mean(options.method or "", known, most=1)
         raise InvalidRequest([Violation("options.method", problem)], reason="UNKNOWN_METHOD")
     if options.method in NAMES and options.method not in methods_of(choices.reads):
         raise NotServable("METHOD_UNSUPPORTED", f"{options.method} does not explain {choices.reads} models")
@@ -334,9 +331,13 @@ def _lacks(method: Method, choices: Choices) -> str:
 
 def _method(options: ExplainOptions, choices: Choices, players: int) -> Method:
     # Whoever asks for groups of players wants a method that makes them.
-    told = [] if options.max_players is not None else [
-        name for name, spaces in choices.tells.items() if spaces is None or options.output_space in (None, *spaces)
-    ]
+    told = (
+        []
+        if options.max_players is not None
+        else [
+            name for name, spaces in choices.tells.items() if spaces is None or options.output_space in (None, *spaces)
+        ]
+    )
     name, most = options.method or AUTO, options.max_evaluations
     return chosen(name, n_players=players, max_evaluations=most, reads=choices.reads, told=told)
 
@@ -374,7 +375,11 @@ def _method_violations(options: ExplainOptions, method: Method, choices: Choices
     violations = []
     spaces = choices.spaces_of(method)
     if options.output_space not in (None, *spaces):
-        has = "this model has" if options.output_space not in choices.scales.spaces else f"{method.name} of this model has"
+        has = (
+            "this model has"
+            if options.output_space not in choices.scales.spaces
+            else f"{method.name} of this model has"
+        )
         problem = f"is {options.output_space}; {has} {' and '.join(spaces)}"
         violations.append(Violation("options.output_space", problem))
     if options.granularity is not None and not choices.granularities:

@@ -36,8 +36,8 @@ from explicate_server.settings import Settings
 
 # Groups in hand: one is fitted while another has rows in the model, and one more waits there.
 _IN_HAND = 3
-# Rows whose comprehensiveness and sufficiency a worker finds in one step, where the model tells its games: of trees a row
-# takes 10 ms or more.
+# Rows whose comprehensiveness and sufficiency a worker finds in one step, where the model tells its games: of trees a
+# row takes 10 ms or more.
 _TOLD_CHECKS = 4
 # A table counts for this part of what one caller's explanations may have in progress, and no more: its rows are
 # evaluated a block at a time, so that it takes no more of the queue than one explanation does.

@@ -150,7 +150,6 @@ class Contributions:
     background: NDArray[np.float64]
     bias: NDArray[np.float64]
 
-
     @property
     def rows_at_once(self) -> int:
         """How many inputs are a short step of work."""

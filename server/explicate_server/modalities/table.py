@@ -264,8 +264,8 @@ class TabularModality(Modality):
         graph: TableGraph | None = None,
         trees: CheckedTrees | None = None,
     ) -> None:
-        """Take the schema and what its bundle has; ``graph`` of one with contributions or trees, as `checked_graph` gave
-        it, and these as `checked_trees` did.
+        """Take the schema and what its bundle has; ``graph`` of one with contributions or trees, as `checked_graph`
+        gave it, and these as `checked_trees` did.
         """
         self._columns = TableColumns(schema)
         self._sampler = TableSampler(self._columns, lime_statistics) if lime_statistics else None

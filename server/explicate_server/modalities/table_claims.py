@@ -58,6 +58,10 @@ class TableGraph:
         outputs, told = self._run(rows, [self.graph.names[0], name])
         return outputs, told
 
+    def of(self, rows: _Floats, names: Sequence[str]) -> dict[str, _Floats]:
+        """The outputs of these names."""
+        return dict(zip(names, self._run(rows, names), strict=True))
+
     def _run(self, rows: _Floats, names: Sequence[str]) -> list[_Floats]:
         numbers = self.columns.numbers
         feeds: dict[str, NDArray[Any]] = {

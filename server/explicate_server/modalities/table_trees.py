@@ -1,8 +1,8 @@
 """A table's model whose outputs are sums of decision trees: what its bundle claims of them, checked, and then told.
 
 The trees and what they read come from a file and from an output of the graph, and are believed once the graph itself
-agrees: what a feature is depends on its player's columns alone, and the leaves sum to the graph's answers. Both are asked
-of golden and background rows, of rows whose cells come from all over them, and of mixtures of two.
+agrees: what a feature is depends on its player's columns alone, and the leaves sum to the graph's answers. Both are
+asked of golden and background rows, of rows whose cells come from all over them, and of mixtures of two.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from explicate_server.modalities.table_claims import PART_OF_GOLDEN, TableGraph,
 TREES = "trees"
 """What methods need that explain by the trees."""
 _Floats = NDArray[np.float64]
-# Rows that are asked at most, of features and of sums, and places of rows in trees that sums may take: 0.3 s or so each.
+# Rows that are asked at most about features, and places of rows in trees that sums may take: 0.3 s or so each.
 _MOST_ROWS, _MOST_PLACES = 8192, 1 << 22
 _LEAST_ROWS, _PROBES = 16, 64
 _CHANGED_CELLS = 0.2
@@ -112,7 +112,9 @@ def _check_features(graph: TableGraph, trees: TreeArrays, rows: _Floats) -> _Flo
     others = np.roll(rows, 1, axis=0)
     _, told = features_of(graph, rows)
     if told.shape != (len(rows), len(trees.owners)):
-        raise BundleError(f"model.onnx answers {TREE_FEATURES} of shape {told.shape}, not {(len(rows), len(trees.owners))}")
+        raise BundleError(
+            f"model.onnx answers {TREE_FEATURES} of shape {told.shape}, not {(len(rows), len(trees.owners))}"
+        )
     behind = np.roll(told, 1, axis=0)
     for player, (name, _) in enumerate(columns.players):
         mixtures.append(np.where(columns.owners == player, rows, others))

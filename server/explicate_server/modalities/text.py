@@ -136,6 +136,8 @@ class TextModality(Modality):
 
     def _row(self, encoding: Encoding, kept: NDArray[np.int64] | None) -> Row:
         length = len(encoding) if kept is None else len(kept)
+        if not length:  # a tokenizer that adds no token, and a text that is none, as when all words are deleted
+            return self._empty_row()
         values = np.ones((len(self._inputs), length), dtype=np.int64)  # attention_mask is all ones
         for index, name in enumerate(self._inputs):
             if name == "position_ids":
@@ -144,6 +146,11 @@ class TextModality(Modality):
                 column = encoding.ids if name == "input_ids" else encoding.type_ids
                 values[index] = column if kept is None else np.array(column)[kept]
         return Row(length, values)
+
+    def _empty_row(self) -> Row:
+        """One token without attention."""
+        told = {"input_ids": self._schema.padding_id, "position_ids": self._schema.first_position}
+        return Row(1, np.array([[told.get(name, 0)] for name in self._inputs], dtype=np.int64))
 
 
 def _explainer(bundle: VerifiedBundle) -> GraphOutputs:

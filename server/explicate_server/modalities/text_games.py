@@ -109,7 +109,15 @@ class TokenGame(_TextGame):
             return [self._overwritten("input_ids", ~keep, self._schema.mask_id) for keep in kept]
         if not self._schema.token_dropping:
             return [self._overwritten("attention_mask", ~keep, 0) for keep in kept]
-        return [Row(int(keep.sum()), self._values[:, keep]) for keep in kept]
+        return [self._left(keep) for keep in kept]
+
+    def _left(self, keep: NDArray[np.bool_]) -> Row:
+        """The tokens that are kept; where the tokenizer added none and no word is left, one without attention."""
+        if keep.any():
+            return Row(int(keep.sum()), self._values[:, keep])
+        values = self._values[:, :1].copy()
+        values[self._inputs.index("attention_mask")] = 0
+        return Row(1, values)
 
     def _overwritten(self, name: str, where: NDArray[np.bool_], value: int) -> Row:
         values = self._values.copy()

@@ -91,7 +91,11 @@ class Choices:
     def fits(self, method: Method) -> bool:
         """Whether a method can explain the model: it may be of other kinds of input, or need what a bundle may lack."""
         reads = method.reads is None or self.reads in method.reads
-        return reads and (not method.drawn or DRAWN in self.maskings) and (method.needs is None or method.needs in self.tells)
+        return (
+            reads
+            and (not method.drawn or DRAWN in self.maskings)
+            and (method.needs is None or method.needs in self.tells)
+        )
 
     def spaces_of(self, method: Method) -> Sequence[str]:
         """The scales that a method that :meth:`fits` can explain the outputs on, the default first."""

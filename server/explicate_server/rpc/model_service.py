@@ -264,7 +264,7 @@ def _numbers(enum: Any, names: Sequence[str]) -> list[Any]:
 
 
 def _methods(record: VersionRecord) -> list[str]:
-    """The methods that explain the model; all there are as long as it is not loaded, but those that need a model to tell itself."""
+    """The methods that explain the model; as long as it is not loaded, by what its manifest says that it tells."""
     if record.bundle is None:
         return []
     served, methods = record.loaded, methods_of(record.bundle.kind.reads.name)

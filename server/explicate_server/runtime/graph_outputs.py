@@ -3,7 +3,7 @@
 What a server answers comes from the batcher; this is for outputs that predictions do not ask for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,9 @@ class GraphOutputs:
         options.log_severity_level = _FATAL_ONLY
         source = graph if isinstance(graph, bytes) else str(graph)
         self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        self.names: Sequence[str] = [output.name for output in self._session.get_outputs()]
+        outputs = self._session.get_outputs()
+        self.names: Sequence[str] = [output.name for output in outputs]
+        self.types: Mapping[str, str] = {output.name: output.type for output in outputs}
 
     def run(self, feeds: Feeds, names: Sequence[str]) -> list[NDArray[np.float64]]:
         """The outputs of these names."""

@@ -72,7 +72,20 @@ def _of(rule: SliceRule, known: Mapping[str, Sequence[Any]]) -> NDArray[np.bool_
 
 
 def _of_values(rule: SliceRule, known: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    column = rule.rule.removeprefix(_COLUMN).strip()
+    for value, rows in _values(rule.rule.removeprefix(_COLUMN).strip(), known).items():
+        yield f"{rule.name}: {value}", rows
+
+
+def values_of(column: str, rows: Sequence[LabelledInput], model: EvaluatedModel) -> Masks:
+    """Which rows have a value of a column, bool[rows], by value.
+
+    Raises:
+        UsageError: no row has the column, or it has too many values.
+    """
+    return _values(column, _fields(rows, model))
+
+
+def _values(column: str, known: Mapping[str, Sequence[Any]]) -> Masks:
     if column not in known:
         raise UsageError(f"no row has a column {column!r}; there are {', '.join(known)}")
     values = ["missing" if value is None else str(value) for value in known[column]]
@@ -82,8 +95,7 @@ def _of_values(rule: SliceRule, known: Mapping[str, Sequence[Any]]) -> Iterator[
             f"the column {column!r} has {len(different):,} values, and at most {_MOST_VALUES} make slices: "
             f"write a condition, such as {column} < 5"
         )
-    for value in different:
-        yield f"{rule.name}: {value}", np.array([value == one for one in values])
+    return {value: np.array([value == one for one in values]) for value in different}
 
 
 def _with_a_word(words: Sequence[str], known: Mapping[str, Sequence[Any]]) -> list[bool]:

@@ -7,7 +7,8 @@ After CheckList (Ribeiro, Wu, Guestrin, Singh, ACL 2020). One case a line of a J
     {"suite": "praise", "label": "great", "falls": [{"text": "good"}, {"text": "bad"}]}   from one to the next (DIR)
 
 "falls" and "rises" are about the probability of the label, or the value of a regression; "by" is by how much at least.
-"same" of a regression allows "within". Inputs are written as in held_out.jsonl. A case fails as a whole.
+"same" of a regression allows "within". Inputs are written as in held_out.jsonl. A case fails as a whole. A TOML file
+has templates of cases instead; see `suite_templates`.
 """
 
 import json
@@ -25,6 +26,7 @@ from explicate_bundle.model_inputs import ModelInput
 from explicate_standards.evaluated_model import EvaluatedModel
 from explicate_standards.held_out_rows import json_lines, kind_of, label_of
 from explicate_standards.outcomes.outcomes import Floats, outputs_of
+from explicate_standards.outcomes.suite_templates import template_cases
 
 _FORMS = ("label", "value", "same", "falls", "rises")
 Fails = Callable[[Floats, Floats], bool]
@@ -33,7 +35,7 @@ Fails = Callable[[Floats, Floats], bool]
 
 @dataclass(frozen=True)
 class Case:
-    """One case: its suite, its line of the file, its inputs, and when it fails."""
+    """One case: its suite, its line of the file or its template, its inputs, and when it fails."""
 
     suite: str
     place: int
@@ -43,7 +45,7 @@ class Case:
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """How many cases of a suite there are, and the lines of those that failed."""
+    """How many cases of a suite there are, and the lines, or templates, of those that failed."""
 
     cases: int
     failed: tuple[int, ...]
@@ -55,14 +57,14 @@ def read_suites(path: Path, model: EvaluatedModel) -> list[Case]:
     Raises:
         UsageError: names the line that is not a case for this model.
     """
-    cases = []
-    for place, line in json_lines(path):
+    cases, templates = [], path.suffix == ".toml"
+    for place, line in template_cases(path) if templates else json_lines(path):
         try:
             cases.append(_case(line, place, model, path.parent))
         except UsageError as error:
-            raise UsageError(f"{path}, line {place}: {error}") from None
+            raise UsageError(f"{path}, {'case' if templates else 'line'} {place}: {error}") from None
     if not cases:
-        raise UsageError(f"{path} has no cases: write one JSON object a line")
+        raise UsageError(f"{path} has no cases: write one JSON object a line, or [[case]] in TOML")
     return cases
 
 

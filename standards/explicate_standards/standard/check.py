@@ -12,10 +12,11 @@ from explicate_standards.evaluation import DEFAULT_INPUTS, chosen_metrics
 from explicate_standards.held_out_rows import LabelledInput, read_rows
 from explicate_standards.measuring import measure
 from explicate_standards.metrics.interpretability import EVALUATOR_VERSION
-from explicate_standards.outcomes.outcomes import Outcomes, always_the_same, answered, labelled
-from explicate_standards.outcomes.slice_rules import masks
+from explicate_standards.outcomes.outcomes import Floats, Outcomes, always_the_same, answered, labelled
+from explicate_standards.outcomes.robustness import WORST, disturbances_of, right_when_disturbed
+from explicate_standards.outcomes.slice_rules import masks, values_of
 from explicate_standards.outcomes.suites import read_suites, run_suites
-from explicate_standards.standard.requirements import Evidence, Judgement, Verdict
+from explicate_standards.standard.requirement import Evidence, Judgement, Verdict
 from explicate_standards.standard.standard_file import Standard
 from explicate_standards.told import as_message
 
@@ -91,6 +92,8 @@ def check(standard: Standard, bundle: Path, rows: Path, *, against: Path | None 
         _interpretability(standard, model, rows, say),
         standard.confidence,
         standard.minimum_rows,
+        robustness=_robustness(standard, model, outcomes, tested, say),
+        groups={column: values_of(column, tested, model) for column in _needed(standard, "groups")},
     )
     judgements = tuple(judgement for one in standard.requirements for judgement in one.judge(evidence))
     return Checked(standard, model, len(tested), given.sha256, judgements)
@@ -137,6 +140,18 @@ def _live(bundle: Path) -> Path:
     if not others:
         raise UsageError(f"{model} has no other version to compare with: name the bundle that serves with --against")
     return max(others, key=lambda folder: int(folder.name))
+
+
+def _robustness(
+    standard: Standard, model: EvaluatedModel, outcomes: Outcomes, rows: Sequence[LabelledInput], say: Say
+) -> dict[str, Floats]:
+    """What becomes of disturbed inputs, for the disturbances that are needed."""
+    names = _needed(standard, "disturbance")
+    found = {}
+    for name in disturbances_of(model) if WORST in names else names:
+        say(f"asking the model for {len(rows):,} {model.kind.reads.plural} with {name}")
+        found[name] = right_when_disturbed(model, outcomes, rows, name)
+    return found
 
 
 def _interpretability(standard: Standard, model: EvaluatedModel, rows: Path, say: Say) -> Figures:

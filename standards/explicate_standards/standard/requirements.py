@@ -1,124 +1,19 @@
-"""What a standard can require, and how each requirement is judged by what was measured.
+"""The kinds of requirements, one a class; see `requirement`."""
 
-A requirement is met if the bound of its figure that could be bad still clears the line, not met if even the other bound
-does not, and else it cannot be told. All of them must be met, so no correction for many requirements is needed against
-a false acceptance: it takes a false one for each that is not met. A false refusal does become likelier with each one.
-"""
-
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
-from math import isnan
 
 import numpy as np
 
 from explicate.errors import UsageError
-from explicate.v1 import bundle_pb2
-from explicate_bundle.outcomes.resampling import Counts
+from explicate_bundle.outcomes.resampling import Counts, mean
+from explicate_standards.outcomes.fairness import GAPS, answers_of
 from explicate_standards.outcomes.measures import MEASURES, Measure
 from explicate_standards.outcomes.outcomes import Floats, Outcomes
-from explicate_standards.outcomes.slice_rules import Masks
-from explicate_standards.outcomes.suites import SuiteResult
+from explicate_standards.outcomes.robustness import WORST
 from explicate_standards.standard.bounds import Bounds, bootstrapped, clopper_pearson, mcnemar, wilson
-
-
-class Verdict(Enum):
-    """What became of a requirement."""
-
-    MET = "met"
-    NOT_MET = "not met"
-    CANNOT_TELL = "cannot tell"
-
-
-@dataclass(frozen=True)
-class Line:
-    """Where a figure must be."""
-
-    value: float
-    at_least: bool
-
-    def __str__(self) -> str:
-        return f"{'≥' if self.at_least else '≤'} {self.value:g}"
-
-    def verdict(self, bounds: Bounds) -> Verdict:
-        """By the bounds of a figure."""
-        bad, good = (bounds.lower, bounds.upper) if self.at_least else (-bounds.upper, -bounds.lower)
-        line = self.value if self.at_least else -self.value
-        if isnan(bounds.value):
-            return Verdict.CANNOT_TELL
-        return Verdict.MET if bad >= line else Verdict.NOT_MET if good < line else Verdict.CANNOT_TELL
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What became of a requirement, or of one slice of it.
-
-    Attributes:
-        requirement: its id.
-        what: what was measured, such as "accuracy of short".
-        line: where it must be.
-        note: what a reader should know besides.
-        against: the name and digest of what it was compared with.
-    """
-
-    requirement: str
-    what: str
-    bounds: Bounds
-    line: Line
-    verdict: Verdict
-    note: str = ""
-    against: str = ""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """All that requirements are judged by; what none of them needs may be empty.
-
-    Attributes:
-        outcomes: of the model on the test rows.
-        others: of what it is compared with, on the same rows, by the name that the standard has.
-        slices: see `Masks`.
-        suites: what became of cases.
-        interpretability: figures of how well it can be explained, by their names, and why one is missing.
-    """
-
-    outcomes: Outcomes
-    others: Mapping[str, Outcomes]
-    slices: Masks
-    suites: Mapping[str, SuiteResult]
-    interpretability: Mapping[str, bundle_pb2.InterpretabilityFigure | str]
-    confidence: float
-    minimum_rows: int
-
-
-@dataclass(frozen=True)
-class Requirement(ABC):
-    """One requirement. `id` is its name in the standard."""
-
-    id: str
-
-    @abstractmethod
-    def judge(self, evidence: Evidence) -> Iterator[Judgement]:
-        """One judgement, or one for each slice.
-
-        Raises:
-            UsageError: it does not go with this model.
-        """
-
-    def needs(self) -> tuple[str, str]:
-        """What must be measured for it besides the answers: ("against", name) or ("metric", id), or nothing."""
-        return "", ""
-
-    def _judged(self, evidence: Evidence, what: str, bounds: Bounds, line: Line, **more: str) -> Judgement:
-        """By the bounds; too few rows tell nothing."""
-        verdict = line.verdict(bounds)
-        note = more.pop("note", "")
-        if bounds.rows < evidence.minimum_rows:
-            verdict = Verdict.CANNOT_TELL
-            note = f"{bounds.rows:,} rows; the standard wants {evidence.minimum_rows:,}"
-        return Judgement(self.id, what, bounds, line, verdict, note, **more)
+from explicate_standards.standard.requirement import Evidence, Judgement, Line, Requirement, Verdict
 
 
 @dataclass(frozen=True)
@@ -228,8 +123,9 @@ class SuiteRequirement(Requirement):
             raise UsageError(f"requirement {self.id!r}: the cases have no suite {self.suite!r}; there are {known}")
         bounds = clopper_pearson(len(result.failed), result.cases, evidence.confidence)
         line = Line(self.at_most, at_least=False)
-        lines = ", ".join(map(str, result.failed[:5])) + (", …" if len(result.failed) > 5 else "")
-        note = f"{len(result.failed)} of {result.cases} fail" + (f", such as lines {lines}" if result.failed else "")
+        places = list(dict.fromkeys(result.failed))
+        told = ", ".join(map(str, places[:5])) + (", …" if len(places) > 5 else "")
+        note = f"{len(result.failed)} of {result.cases} fail" + (f", such as number {told} of the file" if told else "")
         yield Judgement(self.id, f"cases of {self.suite} that fail", bounds, line, line.verdict(bounds), note)
 
 
@@ -258,6 +154,80 @@ class PriceRequirement(Requirement):
         return "metric", self.metric.partition(".")[0]
 
 
+@dataclass(frozen=True)
+class RobustnessRequirement(Requirement):
+    """The share of right answers to disturbed inputs, such as with typos: by itself, or beside that to whole ones.
+
+    One of `ratio` and `at_least` is given.
+    """
+
+    disturbance: str
+    ratio: float | None
+    at_least: float | None
+
+    def judge(self, evidence: Evidence) -> Iterator[Judgement]:
+        """By the bootstrap; paired, for each row is answered as it is and disturbed."""
+        known = evidence.robustness
+        names = list(known) if self.disturbance == WORST else [self.disturbance]
+        whole, wanted = evidence.outcomes.right, self.ratio or 0.0
+
+        def above(counts: Counts) -> Floats:
+            shares = np.stack([mean(known[name], counts) for name in names])
+            return np.asarray(shares.min(axis=0) - wanted * mean(whole, counts))
+
+        bounds = bootstrapped(above, len(whole), evidence.confidence)
+        each = {name: float(known[name].mean()) for name in names}
+        told = ", ".join(f"{name} {share:.4f}" for name, share in sorted(each.items(), key=lambda one: one[1]))
+        title = "right when disturbed" if self.disturbance == WORST else f"right with {self.disturbance}"
+        if self.ratio is not None:
+            title = f"{title}, above {self.ratio:g} times that of whole inputs"
+        line = Line(self.at_least or 0.0, at_least=True)
+        yield self._judged(evidence, title, bounds, line, note=f"{told}; whole {whole.mean():.4f}")
+
+    def needs(self) -> tuple[str, str]:
+        """The disturbance."""
+        return "disturbance", self.disturbance
+
+
+@dataclass(frozen=True)
+class FairnessRequirement(Requirement):
+    """A gap between groups of rows, by the values of a column, in what is answered about one class."""
+
+    metric: str
+    label: str
+    over: str
+    line: Line
+
+    def judge(self, evidence: Evidence) -> Iterator[Judgement]:
+        """By the bootstrap, over the groups that have as many rows as the standard wants."""
+        outcomes = evidence.outcomes
+        if outcomes.objective.decisions is None:
+            raise UsageError(f"requirement {self.id!r}: {self.metric} is of classes, and the model predicts a number")
+        label = _index(self.label, outcomes)
+        groups = evidence.groups[self.over]
+        kept = {name: rows for name, rows in groups.items() if rows.sum() >= evidence.minimum_rows}
+        small = [f"{name} ({int(rows.sum())} rows)" for name, rows in groups.items() if name not in kept]
+        without = f"; left out: {', '.join(small)}" if small else ""
+        title = f"{self.metric.replace('_', ' ')} of class {self.label} over {self.over}"
+        if len(kept) < 2:
+            bounds = Bounds(float("nan"), -np.inf, np.inf, len(outcomes))
+            note = f"fewer than two groups have {evidence.minimum_rows:,} rows{without}"
+            yield Judgement(self.id, title, bounds, self.line, Verdict.CANNOT_TELL, note)
+            return
+        answered, true = answers_of(outcomes, label)
+        bounds = bootstrapped(
+            partial(GAPS[self.metric], answered, true, np.stack(list(kept.values()))),
+            len(outcomes),
+            evidence.confidence,
+        )
+        rates = ", ".join(f"{name} {answered[rows].mean():.3f} of {rows.sum():,}" for name, rows in kept.items())
+        yield self._judged(evidence, title, bounds, self.line, note=f"answered: {rates}{without}")
+
+    def needs(self) -> tuple[str, str]:
+        """The groups."""
+        return "groups", self.over
+
+
 def _bounds(measure: Measure, label: int | None, outcomes: Outcomes, confidence: float) -> Bounds:
     if measure.right is not None:
         return wilson(int(measure.right(outcomes).sum()), len(outcomes), confidence)
@@ -272,11 +242,13 @@ def _measure(metric: str, label: str | None, outcomes: Outcomes) -> tuple[Measur
     measure, answer = MEASURES[metric], outcomes.objective.answer
     if answer not in measure.answers:
         raise UsageError(f"{metric} is not a metric of a {outcomes.objective.name}")
-    if label is None:
-        return measure, None
+    return measure, None if label is None else _index(label, outcomes)
+
+
+def _index(label: str, outcomes: Outcomes) -> int:
     if label not in outcomes.labels:
         raise UsageError(f"the model has no class {label!r}; it has {', '.join(outcomes.labels)}")
-    return measure, outcomes.labels.index(label)
+    return outcomes.labels.index(label)
 
 
 def _title(measure: Measure, label: str | None) -> str:

@@ -12,21 +12,24 @@ from typing import Any  # TOML values
 
 from explicate.errors import UsageError
 from explicate_standards.metrics.interpretability import METRICS
+from explicate_standards.outcomes.fairness import GAPS
 from explicate_standards.outcomes.measures import MEASURES
 from explicate_standards.outcomes.slice_rules import SliceRule
+from explicate_standards.standard.requirement import Line, Requirement
 from explicate_standards.standard.requirements import (
     AgainstRequirement,
+    FairnessRequirement,
     FlipsRequirement,
-    Line,
     MetricRequirement,
     PriceRequirement,
-    Requirement,
+    RobustnessRequirement,
     SuiteRequirement,
 )
 
 HELD_OUT = "held_out"
 _MAX_BYTES = 1 << 20
 _FLIPS = "negative_flips"
+_ROBUSTNESS = "robustness."
 _TABLES = ("standard", "slices")
 _KEYS = ("name", "version", "confidence", "minimum_rows", "cannot_tell", "test", "suite", "require")
 _NAME = re.compile(r"\w[\w .:-]{0,99}")
@@ -207,8 +210,13 @@ def _requirement(given: Mapping[str, Any], slices: Sequence[str], *, has_suite: 
         if metric not in figures:
             raise UsageError(f"there is no figure {metric!r}: there are {', '.join(figures)}")
         return PriceRequirement(given["id"], metric, _line(given))
+    if metric.startswith(_ROBUSTNESS):
+        return _robustness(given, metric.removeprefix(_ROBUSTNESS))
+    if metric in GAPS:
+        _only(keys, ("metric", "class", "over", "at_least", "at_most"))
+        return FairnessRequirement(given["id"], metric, _string(given, "class"), _string(given, "over"), _line(given))
     if metric not in MEASURES:
-        known = (*MEASURES, *METRICS, _FLIPS)
+        known = (*MEASURES, *METRICS, *GAPS, _FLIPS)
         raise UsageError(f"there is no metric {metric!r}{_hint(metric, known)}")
     label = _class_of(given, metric)
     if "against" in keys:
@@ -216,6 +224,16 @@ def _requirement(given: Mapping[str, Any], slices: Sequence[str], *, has_suite: 
         return AgainstRequirement(given["id"], metric, label, _string(given, "against"), *_gap(given, metric))
     _only(keys, ("metric", "class", "slices", "at_least", "at_most"))
     return MetricRequirement(given["id"], metric, label, _slices_of(given, slices), _line(given))
+
+
+def _robustness(given: Mapping[str, Any], disturbance: str) -> Requirement:
+    _only(set(given) - {"id"}, ("metric", "ratio", "at_least"))
+    found = [name for name in ("ratio", "at_least") if name in given]
+    if len(found) != 1:
+        raise UsageError("it has one of ratio and at_least")
+    share = _share(given, found[0])
+    ratio, at_least = (share, None) if found == ["ratio"] else (None, share)
+    return RobustnessRequirement(given["id"], disturbance, ratio, at_least)
 
 
 def _class_of(given: Mapping[str, Any], metric: str) -> str | None:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from explicate.views import tables
 from explicate_standards.standard.check import Checked
-from explicate_standards.standard.requirements import Judgement, Verdict
+from explicate_standards.standard.requirement import Judgement, Verdict
 
 _HEADER = ("REQUIREMENT", "MEASURED", "VALUE", "BOUNDS", "LINE", "ROWS", "VERDICT")
 _MARKS = {Verdict.MET: "met", Verdict.NOT_MET: "NOT MET", Verdict.CANNOT_TELL: "cannot tell"}

@@ -222,7 +222,7 @@ class TestExplain:
             ("options.target.contrast.target.label", "--target"),
             ("options.target.contrast.reference.label", "--against"),
             ("options.target.contrast.reference", "--against"),
-            ("model.model", "model.model"),
+            ("model.model", "--model"),
         ],
     )
     def test_what_the_server_refuses_is_told_by_its_flag(self, explicate, server, path, flag):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from explicate.v1 import bundle_pb2
 from explicate_export.export import ExportOptions, export_run
-from explicate_export.table import conversion as table_conversion
+from explicate_export.table import golden_rows as table_golden_rows
 from explicate_training.table.saved_network import load_network
 from support.exported import CATEGORIES, NUMBERS, WIDE, Bundles, Exported, ReuseGraph
 from support.tiny_table_run import BACKGROUND_ROWS, COLUMNS, LABELS, TARGET, Column
@@ -139,7 +139,7 @@ def test_no_attributions_where_they_would_slow_every_load(
 ) -> None:
     bundle = bundles["categories"]
     reuse_graph(bundle)
-    monkeypatch.setattr(table_conversion, "MOST_MODEL_ROWS", 10)
+    monkeypatch.setattr(table_golden_rows, "MOST_MODEL_ROWS", 10)
     folder = export_run(bundle.run, tmp_path, ExportOptions("m"))
     manifest = json_format.Parse((folder / "manifest.json").read_text("utf-8"), bundle_pb2.Bundle())
     assert not manifest.HasField("golden_attributions")

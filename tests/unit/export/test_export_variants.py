@@ -13,8 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 from explicate.errors import UsageError
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.writing import VARIANT_PRECISIONS, variant_name
-from explicate_export import cli, conversion
+from explicate_export import conversion
 from explicate_export.export import EXPORTS, ExportOptions, export_class, export_run
+from explicate_export.sources import publication_arguments
 from explicate_export.variants.precisions import WAYS, nodes_beyond_half, write_variant
 from explicate_export.variants.verification import Attempt, told_apart
 from explicate_server.explain.explain_game import explain_game
@@ -206,17 +207,17 @@ def test_nodes_whose_numbers_fp16_may_not_hold_are_kept_in_fp32(
     [("auto", None), ("none", ()), ("fp16", ("fp16",)), ("int8, fp16", ("int8", "fp16")), ("fp16,fp16", ("fp16",))],
 )
 def test_variants_are_asked_for_by_name(text: str, expected: tuple[str, ...] | None) -> None:
-    assert cli._variants(text) == expected
+    assert publication_arguments._variants(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "fp8", "fp16,", "all", "bf16", "fp16,bf16", "none,fp16"])
 def test_a_variant_that_cannot_be_made_is_refused_before_work_starts(text: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--variants"):
-        cli._variants(text)
+        publication_arguments._variants(text)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_names_that_may_be_asked_for_are_those_that_can_be_made() -> None:
-    assert all(cli._variants(name) == (name,) for name in WAYS)
+    assert all(publication_arguments._variants(name) == (name,) for name in WAYS)
     assert set(WAYS) <= set(VARIANT_PRECISIONS)
     assert variant_name("int8") == "model.int8.onnx"

@@ -137,8 +137,14 @@ def add_format_option(parser: argparse.ArgumentParser, formats: Sequence[str] = 
     parser.set_defaults(wide=False)
 
 
-def add_format(parser: argparse.ArgumentParser, formats: Sequence[str], *, default: str) -> None:
-    """The same with a default of its own."""
+def add_format(
+    parser: argparse.ArgumentParser,
+    formats: Sequence[str],
+    *,
+    default: str,
+    told: str = "table on a terminal, else json",
+) -> None:
+    """The same with a default of its own, which the help tells."""
     programs = [each for each in formats if each != "text"]
     parser.add_argument(
         "-o",
@@ -147,7 +153,7 @@ def add_format(parser: argparse.ArgumentParser, formats: Sequence[str], *, defau
         choices=("table", "wide", *programs, "text"),
         metavar="|".join(["table", "wide", *programs]),
         default=default,
-        help="how to print the answer; wide: a table with all there is (default: table on a terminal, else json)",
+        help=f"how to print the answer; wide: a table with all there is (default: {told})",
     )
 
 
@@ -175,6 +181,7 @@ def settings(arguments: argparse.Namespace) -> Chosen:
         model=getattr(arguments, "model", None),
         token_file=getattr(arguments, "token_file", None),
     )
+    arguments.context_asked = found.context  # for the sentence about a server that cannot be reached
     given = {
         name: value
         for name in ("ca", "cert", "key", "server_name")

@@ -104,7 +104,7 @@ def run_list(arguments: argparse.Namespace) -> int:
             for name, context in file.contexts.items()
         ]
         print(tables.table(("", "NAME", "SERVER", "MODEL"), rows))
-    else:
+    if not file.contexts:
         print("explicate: there are no contexts; explicate context set NAME --server HOST:PORT", file=sys.stderr)
     if current is not None and current not in file.contexts:
         print(f"explicate: the context in use, {current}, does not exist", file=sys.stderr)

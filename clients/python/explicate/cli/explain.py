@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--top must be 0 or more")
     inputs.check(arguments)
     options = explanation_options.explanation_options(arguments)
-    show = printers.explanation_printer(arguments.format, arguments.top)
+    show = printers.explanation_printer(arguments.format, 0 if arguments.wide else arguments.top)
     in_flight = connection.calls_in_flight(arguments)
     explained: list[ExplainResult] = []
     with connection.connect(arguments) as client, Progress() as progress:

@@ -32,6 +32,10 @@ _FLAGS = {
     "options.target.contrast.reference": "--against",
     "options.target.contrast.reference.label": "--against",
     "options.time_limit_seconds": "--time-limit",
+    "model.model": "--model",
+    "model.version": "--version",
+    "model.label": "--label",
+    "expected_version": "--expect",
 }
 
 

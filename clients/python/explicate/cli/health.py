@@ -7,7 +7,7 @@ import json
 
 from explicate._wire.health_check import health, service_of
 from explicate.cli import connection
-from explicate.errors import DeadlineExceeded, NotFound
+from explicate.errors import DeadlineExceeded, NotFound, Unavailable
 
 _SERVING = "serving"
 _EXIT_NOT_SERVING = 3  # as for a server that cannot be reached: the caller should wait, or ask another
@@ -33,7 +33,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--model", metavar="NAME", help="whether this model answers")
     which.add_argument("--alive", action="store_true", help="whether the process answers, with or without a model")
-    connection.add_format(parser, ("text", "json"), default="text")
+    connection.add_format(parser, ("text", "json"), default="text", told="table, which is one word")
     connection.add_server_options(parser)
     parser.set_defaults(run=run)
 
@@ -56,8 +56,16 @@ def run(arguments: argparse.Namespace) -> int:
         state = "unknown"
     except DeadlineExceeded:  # a server that hangs does not serve
         state = "no answer in time"
+    except Unavailable:
+        if arguments.format == "json":
+            _print(arguments, server.server, "unreachable")
+        raise
+    _print(arguments, server.server, state)
+    return 0 if state == _SERVING else _EXIT_NOT_SERVING
+
+
+def _print(arguments: argparse.Namespace, server: str, state: str) -> None:
     if arguments.format == "json":
-        print(json.dumps({"server": server.server, "model": arguments.model, "state": state}))
+        print(json.dumps({"server": server, "model": arguments.model, "state": state}))
     else:
         print(state)
-    return 0 if state == _SERVING else _EXIT_NOT_SERVING

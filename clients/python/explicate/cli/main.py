@@ -76,7 +76,7 @@ class CommandParser(argparse.ArgumentParser):
         if unknown:
             flag = next((word for word in unknown if word.startswith("--")), unknown[0])
             known = [name for name in self._option_string_actions if name.startswith("--")]
-            hint = did_you_mean(flag.partition("=")[0], known) if flag.startswith("--") else ""
+            hint = did_you_mean(flag.partition("=")[0], known, most=1) if flag.startswith("--") else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return found, unknown
 
@@ -208,6 +208,12 @@ def _set_up_streams() -> None:
 
 
 def _sentence(error: Exception, arguments: argparse.Namespace) -> str:
+    if isinstance(error, errors.Unavailable) and (context := getattr(arguments, "context_asked", None)):
+        return f"{error} (context {context})"
+    if isinstance(error, errors.InvalidArgument) and error.violations:
+        from explicate.cli.explanation_options import in_flags
+
+        return str(in_flags(error))
     if isinstance(error, errors.ExplicateError):
         return str(error)
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("explicate"):

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             answers = _all_at_once(beside, partial(beside.predict, model, **which), _chunks(given.inputs), in_flight)
         else:
             answers = _one_by_one(partial(client.predict, model, **which), _chunks(given.inputs))
-        PREDICTION_PRINTERS[arguments.format](_reported(answers, progress), given.model)
+        PREDICTION_PRINTERS["wide" if arguments.wide else arguments.format](_reported(answers, progress), given.model)
     return 1 if progress.failed else 0
 
 

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from explicate import json_documents
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     )
 
 _INPUT_WIDTH = 60  # columns for the input in a table
+_WIDE = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,23 @@ class Answer:
     model: ModelVersion | None = None
 
 
-def _predictions_as_text(answers: Iterable[Answer], _model: ModelDescription | None) -> None:
+def _predictions_as_text(answers: Iterable[Answer], _model: ModelDescription | None, *, wide: bool = False) -> None:
+    """A table; a wide one has the whole inputs, and the probability of every class."""
     answered = [(answer.asked, answer.outcome) for answer in answers if not isinstance(answer.outcome, ServerError)]
     if not answered:
         return
-    shown = [(asked.shortened(_INPUT_WIDTH), outcome) for asked, outcome in answered]
+    shown = [(asked.shortened(_WIDE if wide else _INPUT_WIDTH), outcome) for asked, outcome in answered]
     noun = answered[0][0].noun.upper()
     first = answered[0][1]
-    if first.labels is not None:
+    if wide and first.scores:
+        labels = [tables.printable(score.label) for score in first.scores]
+        lines = [
+            (*([wording.labels(outcome)] if outcome.labels is not None else [outcome.label]), *_scores(outcome), text)
+            for text, outcome in shown
+        ]
+        header = ("LABELS" if first.labels is not None else "LABEL", *labels, noun)
+        print(tables.table(header, lines, right=range(1, len(labels) + 1)))
+    elif first.labels is not None:
         print(tables.table(("LABELS", noun), [(wording.labels(outcome), text) for text, outcome in shown]))
     elif first.value is None:
         lines = [(outcome.label, f"{outcome.probability:.3f}", text) for text, outcome in shown]
@@ -59,6 +70,10 @@ def _predictions_as_text(answers: Iterable[Answer], _model: ModelDescription | N
     for asked, outcome in answered:
         if note := wording.not_as_given(outcome):
             print(f"explicate: {asked.place}: {note}", file=sys.stderr)
+
+
+def _scores(outcome: Prediction) -> list[str]:
+    return [f"{score.probability:.3f}" for score in outcome.scores]
 
 
 def _predictions_as_json(answers: Iterable[Answer], _model: ModelDescription | None) -> None:
@@ -119,6 +134,7 @@ def _outcome_cells(answer: Answer, own: Sequence[str], model: ModelDescription) 
 
 PREDICTION_PRINTERS: dict[str, Callable[[Iterable[Answer], ModelDescription | None], None]] = {
     "text": _predictions_as_text,
+    "wide": partial(_predictions_as_text, wide=True),
     "json": _predictions_as_json,
     "csv": _predictions_as_csv,
 }

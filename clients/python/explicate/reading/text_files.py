@@ -65,7 +65,7 @@ def opened(name: str, *, trained_on: bool = False) -> Iterator[TextIO]:
     """
     try:
         if name == STDIN:
-            yield sys.stdin
+            yield standard_input()
             return
         with opened_bytes(Path(name), unpack=trained_on) as file:
             try:
@@ -81,6 +81,13 @@ def opened(name: str, *, trained_on: bool = False) -> Iterator[TextIO]:
         raise UsageError(f"cannot read {name}: {error.strerror}") from error
     except UnicodeError as error:
         raise UsageError(f"cannot read {name}: it is not {_told(error)}: save it as UTF-8") from error
+
+
+def standard_input() -> TextIO:
+    """Stdin; raises UsageError where a process was started without one."""
+    if sys.stdin is None:
+        raise UsageError("there is no standard input to read: it is closed")
+    return sys.stdin
 
 
 def opened_bytes(path: Path, *, unpack: bool) -> gzip.GzipFile | io.BufferedReader:

@@ -35,7 +35,7 @@ class Cell(_message.Message):
     as unknown, and the answer says so; a text that is not a number or date as the column writes them is refused.
     """
     missing: _struct_pb2.NullValue.ValueType
-    """The value is missing."""
+    """The value is missing, whatever this is set to: NULL_VALUE, which is 0, is all that it can be."""
     def __init__(
         self,
         *,

@@ -213,6 +213,24 @@ BOOSTERS: tuple[Booster, ...] = (_XGBoost(), _LightGBM())
 """A new library of boosted trees is one entry."""
 
 
+def categories_of(booster: Any, features: int) -> dict[int, list[Any] | None]:
+    """The features that a booster reads as pandas' categories, with these; None where it does not tell them."""
+    if hasattr(booster, "save_raw"):
+        types = booster.feature_types or []
+        encoded = _xgboost(booster)["gradient_booster"].get("model", {}).get("cats", {}).get("enc", [])
+        places = [place for place, one in enumerate(types) if one == "c"]
+        return {place: _names_of(encoded[place]) if place < len(encoded) else None for place in places}
+    listed = booster.pandas_categorical or []
+    infos = list(booster.dump_model(num_iteration=1)["feature_infos"].values())
+    places = [place for place, info in enumerate(infos) if info.get("values")] if len(infos) == features else []
+    if len(places) != len(listed) and listed:
+        raise UsageError(
+            f"the model knows {len(listed)} columns of categories, and its file tells {len(places)} of them: export it "
+            "with explicate_export.from_sklearn(model, X, ...)"
+        )
+    return dict(zip(places, listed, strict=True)) if listed else {}
+
+
 def is_booster(model: Any) -> bool:
     """Whether a model is of one of these libraries, and not of scikit-learn's interface to it."""
     return kind(model) == "Booster" and any(one.knows(model) for one in BOOSTERS)

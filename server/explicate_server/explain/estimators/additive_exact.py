@@ -40,7 +40,7 @@ _SAMPLES_PER_PLAYER = 256
 
 def _built(game: GameInfo, _max_evaluations: int) -> Estimator:
     if not isinstance(game.told, AddedGame):
-        raise ValueError("additive-exact explains games of models that tell what each player adds; this is none.")
+        raise TypeError("additive-exact explains games of models that tell what each player adds; this is none.")
     return AsksNothing(game, _attribution(game, game.told))
 
 
@@ -114,7 +114,7 @@ METHOD = Method(
     default_min_evaluations=lambda _n: 1,
     needs_empty=False,
     needs="contributions",
-    lacks="needs a model that tells what each column adds, which this one does not; train it with [interpretability] form = "
-    '"additive"',
+    lacks="needs a model that tells what each column adds, which this one does not; train it with "
+    '[interpretability] form = "additive"',
     shared=True,
 )

@@ -14,7 +14,7 @@ from explicate_server.explain.trees.tree_game import TreeGame
 
 def _built(game: GameInfo, _max_evaluations: int) -> Estimator:
     if not isinstance(game.told, TreeGame):
-        raise ValueError("tree-shap explains games of models that tell their trees; this is none.")
+        raise TypeError("tree-shap explains games of models that tell their trees; this is none.")
     return AsksNothing(game, Attribution.certain(game.told.shapley(), True, baseline=game.empty, additive=True))
 
 

@@ -1,8 +1,8 @@
 """What the conditions of decision trees say of rows, and what the trees sum to: as ai.onnx.ml defines it.
 
 https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsemble.html: a condition compares a feature with a threshold, or asks
-whether it is one of a set; a missing number meets it where `missing_met` says so, or where the comparison itself is true
-of NaN, as "is not equal" is.
+whether it is one of a set; a missing number meets it where `missing_met` says so, or where the comparison itself is
+true of NaN, as "is not equal" is.
 """
 
 from collections.abc import Callable
@@ -90,7 +90,7 @@ class LeafSums:
     """
 
     def __init__(self, trees: TreeArrays, explained: Floats | None = None) -> None:
-        """``explained`` float64[outputs, all outputs] says how explained outputs are made of all; None: they are all."""
+        """``explained`` float64[outputs, all outputs] says how explained outputs are made of all; None: as all."""
         explained = np.eye(len(trees.offset)) if explained is None else explained
         leaves = ~trees.splits
         self.places = np.cumsum(leaves) - 1

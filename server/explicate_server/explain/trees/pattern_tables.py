@@ -140,8 +140,8 @@ class PatternTables:
         return _Chunk(trees, tables)
 
     def summed(self, sums: LeafSums, players: int) -> list[list[csr_array]]:
-        """How slots of leaves are summed to explained outputs, of all tables: float64[players · outputs, slots · leaves]
-        each.
+        """How slots of leaves are summed to explained outputs, of all tables: each float64[players · outputs, slots ·
+        leaves].
         """
         return [[_summed(tables, sums, players) for tables in chunk.tables] for chunk in self._chunks]
 

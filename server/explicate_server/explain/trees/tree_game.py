@@ -22,8 +22,8 @@ from explicate_server.explain.trees.leaf_paths import LeafPaths
 from explicate_server.explain.trees.pattern_tables import PatternTables, tabulated
 from explicate_server.explain.trees.tree_walk import MOST_SLOTS, TreeWalk
 
-# Explained outputs of which the sums are kept, and numbers that are kept of each at most, 16 bytes each: single classes,
-# and all of them of most models.
+# Explained outputs of which the sums are kept, and numbers that are kept of each at most, 16 bytes each: single
+# classes, and all of them of most models.
 _KEPT, _MOST_KEPT = 8, 1 << 21
 # Of a step: a number takes 4 ns to look up, a pair of a row and a background row 5 µs to walk down a tree of 10,000
 # leaves. In groups of 32 rows the former take 5 ns.

@@ -7,8 +7,8 @@ they grow.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from explicate_server.errors import InvalidRequest, NotServing, ServerError
 from explicate_server.rpc import error_catalogue
 from explicate_server.rpc.inference_service import STREAM_INTERVAL_S
 from explicate_server.rpc.interceptor import time_left_s
-from explicate_server.rpc.open_inference.infer_asked import read_asked
+from explicate_server.rpc.open_inference.infer_asked import Asked, read_asked
 from explicate_server.rpc.open_inference.infer_inputs import in_their_words
 from explicate_server.rpc.open_inference.infer_work import InferWork
 from explicate_server.rpc.open_inference.protocol import ModelStreamInferResponse
@@ -54,9 +54,12 @@ class InferServicer:
 
     async def ModelInfer(self, request: Any, context: _Context) -> Any:
         """The answer to one request."""
-        async with aclosing(self._answers(request, context, lambda: False)) as answers:
-            message, _ = await anext(answers)
-            return message
+        with _their_words():
+            asked, ends_s = self._asked(request, context)
+            if not asked.explains:
+                return await self._work.predict(request, asked, ends_s)
+            async with aclosing(self._work.explain(request, asked, ends_s, lambda: False)) as answers:
+                return [message async for message, _ in answers][-1]
 
     async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: _Context) -> AsyncIterator[Any]:
         """The answers to many. What is wrong with one is told in its place, and the stream goes on."""
@@ -97,8 +100,7 @@ class InferServicer:
         """The answers to one request of a stream; the last one says that it is."""
         code = grpc.StatusCode.CANCELLED
         try:
-            progress = Pacer(STREAM_INTERVAL_S).due
-            async with aclosing(newest(self._answers(request, context, progress))) as answers:
+            async with aclosing(newest(self._answers(request, context))) as answers:
                 async for message, final in answers:
                     message.parameters[_FINAL].bool_param = final
                     yield ModelStreamInferResponse(infer_response=message)
@@ -117,18 +119,30 @@ class InferServicer:
         finally:
             self._ended(record, code.name)
 
-    async def _answers(
-        self, request: Any, context: _Context, progress: Callable[[], bool]
-    ) -> AsyncGenerator[tuple[Any, bool]]:
-        """The answers to a request, each with whether it is the last."""
-        started_s = time.monotonic()
-        try:
-            asked = read_asked(request)
-            self._reception.check_as(_AS_EXPLAIN if asked.explains else _AS_PREDICT, context)
-            left_s = time_left_s(context, self._settings.max_call_s)
-            ends_s = started_s + min(left_s, asked.timeout_s or left_s)
-            async with aclosing(self._work.answers(request, asked, ends_s, progress)) as answers:
+    async def _answers(self, request: Any, context: _Context) -> AsyncGenerator[tuple[Any, bool]]:
+        """The answers to a request of a stream, each with whether it is the last."""
+        with _their_words():
+            asked, ends_s = self._asked(request, context)
+            if not asked.explains:
+                yield await self._work.predict(request, asked, ends_s), True
+                return
+            progress = Pacer(STREAM_INTERVAL_S).due
+            async with aclosing(self._work.explain(request, asked, ends_s, progress)) as answers:
                 async for answer in answers:
                     yield answer
-        except InvalidRequest as error:
-            raise in_their_words(error) from None
+
+    def _asked(self, request: Any, context: _Context) -> tuple[Asked, float]:
+        """What a request asks for, once it is allowed, and when its time is over by the monotonic clock."""
+        asked = read_asked(request)
+        self._reception.check_as(_AS_EXPLAIN if asked.explains else _AS_PREDICT, context)
+        left_s = time_left_s(context, self._settings.max_call_s)
+        return asked, time.monotonic() + min(left_s, asked.timeout_s or left_s)
+
+
+@contextmanager
+def _their_words() -> Iterator[None]:
+    """Have errors name the fields of a ModelInferRequest."""
+    try:
+        yield
+    except InvalidRequest as error:
+        raise in_their_words(error) from None

@@ -159,7 +159,7 @@ def _table_message(table: PackedTable) -> table_pb2.Table:
     return table_pb2.Table(rows=table.rows, columns=columns)
 
 
-_COLUMN = re.compile(r"table\.columns\[(.*)\](?:\.numbers\.values|\.categories\.codes)?(\[\d+\])?", re.DOTALL)
+_COLUMN = re.compile(r"table\.columns\[(.*?)\](?:\.numbers\.values|\.categories\.codes)?(\[\d+\])?", re.DOTALL)
 _COLUMN_NAMES = re.compile(r"table\.columns\[(.*)\]\.categories\.names\[\d+\]", re.DOTALL)
 _CELL = re.compile(r"inputs\[(\d+)\]\.tabular\.cells\[(.*)\]", re.DOTALL)
 _WHOLE = re.compile(r"inputs\[(\d+)\]\.(\w+)(?:\.(\w+))?")

@@ -72,29 +72,37 @@ class InferWork(Answering):
         super().__init__(*of_our_own)
         self.tallies = Tallies()
 
-    async def answers(
+    async def predict(self, request: Any, asked: Asked, ends_s: float) -> Any:
+        """The answer to a request for predictions.
+
+        ``ends_s`` is when its time is over, by the monotonic clock. Raises as the predictor does, with the paths of our
+        own requests.
+        """
+        inputs, digest = await self._inputs(request, asked, self._settings.max_inputs)
+        with self._lease(asked.model, digest) as served, self.tallies.counted(served, len(inputs)) as timings:
+            outputs = infer_answers.check_outputs(served, asked.outputs)
+            return await self._predicted(_Work(request, asked, outputs, inputs, served, digest, ends_s), timings)
+
+    async def explain(
         self, request: Any, asked: Asked, ends_s: float, progress: Callable[[], bool]
     ) -> AsyncGenerator[tuple[Any, bool]]:
-        """The answers to a request, each with whether it is the last. There is more than one where one input is
-        explained, after rounds at which ``progress`` says yes.
-
-        ``ends_s`` is when its time is over, by the monotonic clock. Raises as the predictor and the explainer do, with
-        the paths of our own requests.
+        """The answers to a request for explanations, each with whether it is the last. There is more than one where one
+        input is explained, after rounds at which ``progress`` says yes. Raises as the explainer does.
         """
-        kind, cost = self._kind(asked), request_bytes() // _BYTES_OF_STEP
-        most = self._settings.max_explained_rows if asked.explains else self._settings.max_inputs
-        inputs = await self._apart(read_inputs, request, kind, most, cost=cost)
-        digest = await self._digest(inputs.request, asked.model)
+        inputs, digest = await self._inputs(request, asked, self._settings.max_explained_rows)
         with self._lease(asked.model, digest) as served, self.tallies.counted(served, len(inputs)) as timings:
             outputs = infer_answers.check_outputs(served, asked.outputs)
             work = _Work(request, asked, outputs, inputs, served, digest, ends_s)
-            if not asked.explains:
-                yield await self._predicted(work, timings), True
-                return
             async with aclosing(self._explained(work, timings, progress)) as answers:
                 async for explained, final in answers:
                     cost = explained.values.size + sum(map(len, explained.documents)) // 8
                     yield await self._apart(_written, work, explained, cost=cost), final
+
+    async def _inputs(self, request: Any, asked: Asked, most: int) -> tuple[Inputs, InputsDigest]:
+        """What a request gives to predict, at most so many rows."""
+        kind, cost = self._kind(asked), request_bytes() // _BYTES_OF_STEP
+        inputs = await self._apart(read_inputs, request, kind, most, cost=cost)
+        return inputs, await self._digest(inputs.request, asked.model)
 
     def _kind(self, asked: Asked) -> str:
         """The kind of input that the model reads, of which a canary's is no other."""

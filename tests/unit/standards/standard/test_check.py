@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -230,3 +231,85 @@ def test_a_wrong_case_names_its_line(tmp_path: Path, case: dict[str, object], to
     with pytest.raises(UsageError, match=told) as raised:
         read_suites(path, model)
     assert "cases.jsonl, line 2: " in str(raised.value)
+
+
+TEMPLATES = """\
+[lists]
+thing = ["soup", "fine"]
+word = ["good", "bad", "not"]
+
+[[case]]
+suite = "plain"
+text = "{thing} {word}"
+label = "yes"
+
+[[case]]
+suite = "alike"
+same = "{word} {thing}"
+vary = "word"
+
+[[case]]
+suite = "moves"
+label = "yes"
+falls = ["good {thing}", "bad {thing}"]
+"""
+
+
+def test_templates_make_a_case_of_each_combination_of_words(tmp_path: Path) -> None:
+    model = open_published(publish_texts(tmp_path, WORDS))
+    path = tmp_path / "cases.toml"
+    path.write_text(TEMPLATES, encoding="utf-8")
+    cases = read_suites(path, model)
+    assert [(case.suite, case.place, len(case.inputs)) for case in cases] == [
+        *[("plain", 1, 1)] * 6,
+        *[("alike", 2, 3)] * 2,
+        *[("moves", 3, 2)] * 2,
+    ]
+    found = run_suites(cases, model)
+    # soup + bad, soup + not, fine + bad and fine + not (a tie) are not "yes"; good and bad are never alike.
+    assert {name: (result.cases, len(result.failed)) for name, result in found.items()} == {
+        "alike": (2, 2),
+        "moves": (2, 0),
+        "plain": (6, 4),
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('text = "{thing} {word}"', 'text = "{thin} {word}"', "case 1: there is no list 'thin'"),
+        ('thing = ["soup", "fine"]', "thing = 3", r"\[lists\] thing is not a list"),
+        ("[[case]]", "[case]", "cannot|not TOML"),
+        ('label = "yes"', 'label = "great"', "case 1: its label is 'great'"),
+        ('word = ["good", "bad", "not"]', f"word = {json.dumps(['x'] * 6000)}", "case 1: it makes 12,000 cases"),
+    ],
+)
+def test_a_wrong_template_is_named(tmp_path: Path, old: str, new: str, told: str) -> None:
+    model = open_published(publish_texts(tmp_path, WORDS))
+    path = tmp_path / "cases.toml"
+    path.write_text(TEMPLATES.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(UsageError, match=told):
+        read_suites(path, model)
+
+
+def test_the_starter_suite_has_cases_for_any_model_of_two_labels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("--starter-suite", "sentiment", "--positive", "yes", "--negative", "no") == 0
+    path = tmp_path / "starter.toml"
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    model = open_published(publish_texts(tmp_path, WORDS))
+    found = run_suites(read_suites(path, model), model)
+    assert list(found) == ["irrelevant", "length", "names", "negation", "plain", "punctuation", "typos"]
+    assert all(result.cases >= 40 for result in found.values())
+    with pytest.raises(UsageError, match="there are sentiment"):
+        command("--starter-suite", "toxicity")
+
+
+def test_a_label_of_any_form_stays_what_it_is_in_a_starter_suite(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label = 'so "great" \\\\ \t\u202e'
+    command("--starter-suite", "sentiment", "--positive", label)
+    (first, *_) = tomllib.loads(capsys.readouterr().out)["case"]
+    assert first["label"] == label

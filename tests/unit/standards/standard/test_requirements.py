@@ -1,5 +1,6 @@
 """Verdicts: what a bound that clears its line says, and how often the gate is wrong."""
 
+import fairlearn.metrics as fairness
 import numpy as np
 import pytest
 
@@ -10,15 +11,15 @@ from explicate_standards.outcomes.outcomes import Outcomes
 from explicate_standards.outcomes.suites import SuiteResult
 from explicate_standards.standard.bounds import Bounds
 from explicate_standards.standard.plan import least_margin
+from explicate_standards.standard.requirement import Evidence, Line, Verdict
 from explicate_standards.standard.requirements import (
     AgainstRequirement,
-    Evidence,
+    FairnessRequirement,
     FlipsRequirement,
-    Line,
     MetricRequirement,
     PriceRequirement,
+    RobustnessRequirement,
     SuiteRequirement,
-    Verdict,
 )
 
 AT_LEAST = Line(0.8, at_least=True)
@@ -85,7 +86,7 @@ def test_a_suite_is_judged_by_exact_bounds() -> None:
     (none,) = SuiteRequirement("x", "negation", 0.0149).judge(evidence(right_in(np.ones(1, np.bool_)), suites=suites))
     assert none.verdict is Verdict.MET
     (few,) = SuiteRequirement("x", "names", 0.1).judge(evidence(right_in(np.ones(1, np.bool_)), suites=suites))
-    assert (few.verdict, few.note) == (Verdict.CANNOT_TELL, "1 of 20 fail, such as lines 3")
+    assert (few.verdict, few.note) == (Verdict.CANNOT_TELL, "1 of 20 fail, such as number 3 of the file")
     with pytest.raises(UsageError, match="there are negation, names"):
         list(SuiteRequirement("x", "typos", 0.1).judge(evidence(right_in(np.ones(1, np.bool_)), suites=suites)))
 
@@ -133,3 +134,65 @@ def test_at_the_margin_of_the_plan_an_equal_model_is_accepted_and_one_on_the_lin
     stream = np.random.Generator(np.random.Philox(2))
     assert accepted(stream, worse=0.0) >= 0.73
     assert accepted(stream, worse=least_margin(0.1, 1000, 0.95)) <= 0.09
+
+
+def test_robustness_is_of_right_answers_to_the_same_rows() -> None:
+    right = np.arange(200) >= 20
+    robustness = {"typos": right * 1.0, "case": right * 0.8}
+    given = evidence(right_in(right), robustness=robustness)
+    for disturbance, ratio, verdict in (("typos", 1.0, Verdict.MET), ("case", 0.9, Verdict.NOT_MET)):
+        (judged,) = RobustnessRequirement("x", disturbance, ratio, None).judge(given)
+        assert judged.verdict is verdict
+    (worst,) = RobustnessRequirement("x", "worst", None, 0.6).judge(given)
+    assert (round(worst.bounds.value, 6), worst.verdict) == (0.72, Verdict.MET)
+    assert worst.note == "case 0.7200, typos 0.9000; whole 0.9000"
+
+
+def test_gaps_of_groups_are_those_of_fairlearn() -> None:
+    stream = np.random.Generator(np.random.Philox(9))
+    targets, group = stream.integers(0, 2, 400), stream.integers(0, 3, 400)
+    answered = np.where(stream.random(400) < 0.6 + 0.1 * group, targets, 1 - targets)
+    own = Outcomes("m", CLASSIFICATION, ("a", "b"), np.eye(2)[answered] * 2, targets.astype(np.intp))
+    groups = {"race": {str(one): group == one for one in range(3)}}
+    given = evidence(own, groups=groups)
+    references = {
+        "demographic_parity_gap": fairness.demographic_parity_difference,
+        "equalised_odds_gap": fairness.equalized_odds_difference,
+        "selection_ratio": fairness.demographic_parity_ratio,
+        "equal_opportunity_gap": fairness.equal_opportunity_difference,
+    }
+    for name, of_fairlearn in references.items():
+        (judged,) = FairnessRequirement("x", name, "b", "race", Line(0.5, at_least=False)).judge(given)
+        assert judged.bounds.value == pytest.approx(of_fairlearn(targets, answered, sensitive_features=group), abs=1e-6)
+
+
+def test_gaps_of_groups_are_what_can_be_counted_by_hand() -> None:
+    """Of group a 30 of 50 that are and 10 of 50 that are not are answered, of b 45 of 50 and 20 of 50."""
+    targets = np.tile(np.repeat([1, 0], 50), 2).astype(np.intp)
+    answered = np.zeros(200, np.intp)
+    for start, count in ((0, 30), (50, 10), (100, 45), (150, 20)):
+        answered[start : start + count] = 1
+    own = Outcomes("m", CLASSIFICATION, ("a", "b"), np.eye(2)[answered] * 2, targets)
+    first = np.arange(200) < 100
+    given = evidence(own, groups={"race": {"a": first, "b": ~first, "c": np.arange(200) < 3}})
+    expected = {
+        "demographic_parity_gap": 0.25,
+        "equalised_odds_gap": 0.3,
+        "equal_opportunity_gap": 0.3,
+        "selection_ratio": 40 / 65,
+    }
+    for name, value in expected.items():
+        (judged,) = FairnessRequirement("x", name, "b", "race", Line(0.9, at_least=False)).judge(given)
+        assert judged.bounds.value == pytest.approx(value, abs=1e-6)
+        assert judged.note == "answered: a 0.400 of 100, b 0.650 of 100; left out: c (3 rows)"
+
+
+def test_one_group_of_enough_rows_cannot_tell() -> None:
+    own = right_in(np.ones(60, np.bool_))
+    given = evidence(own, groups={"race": {"a": np.arange(60) < 55, "b": np.arange(60) >= 55}})
+    requirement = FairnessRequirement("x", "equalised_odds_gap", "a", "race", Line(0.1, at_least=False))
+    (judged,) = requirement.judge(given)
+    assert (judged.verdict, judged.note) == (
+        Verdict.CANNOT_TELL,
+        "fewer than two groups have 50 rows; left out: b (5 rows)",
+    )

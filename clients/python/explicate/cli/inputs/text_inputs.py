@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import codecs
-import sys
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -14,7 +13,7 @@ from explicate.cli.inputs import asked as line_files
 from explicate.cli.inputs.asked import Asked, InputKind
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.inputs import Input, TextPair
-from explicate.reading.text_files import STDIN, encoding_of
+from explicate.reading.text_files import STDIN, encoding_of, standard_input
 
 if TYPE_CHECKING:
     from explicate.model_info import ModelDescription, ServingLimits
@@ -94,7 +93,7 @@ class TextInputs(InputKind):
             except OSError as error:
                 raise UsageError(f"cannot read {arguments.file}: {error.strerror}") from error
         elif arguments.texts == [STDIN]:
-            yield from _lines(sys.stdin.buffer)
+            yield from _lines(standard_input().buffer)
         elif arguments.text_pair:
             for number, pair in enumerate(zip(arguments.texts, arguments.text_pair, strict=True), start=1):
                 yield _pair(number, TextPair(*pair))

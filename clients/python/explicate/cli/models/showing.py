@@ -7,6 +7,7 @@ import csv
 import math
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from explicate import json_documents
@@ -67,16 +68,18 @@ def run_list(arguments: argparse.Namespace) -> int:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerows([_LISTED, *map(_cells, statuses)])
     elif statuses:
-        print(tables.table([name.upper() for name in _LISTED], map(_cells, statuses), right=(1,)))
+        names = (*_LISTED, "bundle_digest") if arguments.wide else _LISTED
+        header = [name.upper().replace("_", " ") for name in names]
+        print(tables.table(header, [_cells(status, names) for status in statuses], right=(1,)))
     else:
         print(f"explicate: the server at {client.target} knows no models", file=sys.stderr)
     return 0
 
 
-def _cells(status: ModelStatus) -> list[str]:
+def _cells(status: ModelStatus, names: Sequence[str] = _LISTED) -> list[str]:
     lists = {"labels": ", ".join(status.labels), "devices": ", ".join(status.devices)}
     cells = {**vars(status), **lists, "version": status.version or ""}
-    return [str(cells[name]) for name in _LISTED]
+    return [str(cells[name]) for name in names]
 
 
 def run_show(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from functools import reduce
 from typing import TypeAlias
 
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from explicate.errors import UsageError
+from explicate.reading.nearest import nearest
 
 Values: TypeAlias = pa.Array | pa.Scalar
 Literal: TypeAlias = str | float | int | bool
@@ -82,7 +82,7 @@ class Named(Part):
 
     def kind(self, columns: pa.Schema) -> str:
         if self.name not in columns.names:
-            close = get_close_matches(self.name, columns.names, 1)
+            close = nearest(self.name, columns.names, most=1)
             hint = f" (did you mean {close[0]}?)" if close else f": there are {', '.join(columns.names)}"
             raise BadCondition(f"there is no column {self.name}{hint}", self.at)
         return _kind_of(columns.field(self.name).type)

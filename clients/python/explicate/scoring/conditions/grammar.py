@@ -21,8 +21,8 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
+from explicate.reading.nearest import nearest
 from explicate.scoring.conditions.condition import (
     COMPARISONS,
     OPTION,
@@ -228,7 +228,7 @@ class _Parser:
             raise BadCondition(f'a class in quotes is wanted here, such as p["bad"], not {label}', label.at)
         self._wanted("]")
         if label.text not in self._labels:
-            close = get_close_matches(label.text, self._labels, 1)
+            close = nearest(label.text, self._labels, most=1)
             hint = f" (did you mean {close[0]}?)" if close else f": there are {', '.join(self._labels) or 'none'}"
             raise BadCondition(f"the model does not have a class {label.text}{hint}", label.at)
         return ClassProbability(token.at, self._labels.index(label.text))

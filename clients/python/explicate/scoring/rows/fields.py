@@ -8,7 +8,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ import pyarrow as pa
 from explicate.errors import UsageError
 from explicate.inputs import MAX_IMAGE_BYTES
 from explicate.model_info import ModelDescription
+from explicate.reading.nearest import nearest
 from explicate.scoring.interfaces import Inputs, Refusal
 from explicate.scoring.rows.image_files import ImageBytes, ImageFiles, is_bytes
 from explicate.scoring.rows.row_files import AS_JSON
@@ -153,7 +153,7 @@ def _array(rows: pa.Table, column: str) -> pa.Array:
 
 
 def _meant(name: str, names: Sequence[str]) -> str:
-    close = get_close_matches(name, names, 1) or [one for one in names if one.lower() == name.lower()]
+    close = nearest(name, names, most=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
 

@@ -139,9 +139,15 @@ class FileSource:
     def read_file(self, number: int, row: int) -> Iterator[pa.Table]:
         """The rows of a file from one of its resume points on; raises UsageError if it is not what it was."""
         file = self.indices[number]
-        if _stamp(file.path) != self._stamps[number]:
-            raise UsageError(f"{file.path} was changed while it was read: its rows may be others now")
-        return self._form.read(file, row, self._read)
+        self._check_unchanged(number)
+        for table in self._form.read(file, row, self._read):
+            self._check_unchanged(number)  # a file may be open for long
+            yield table
+
+    def _check_unchanged(self, number: int) -> None:
+        path = self.indices[number].path
+        if _stamp(path) != self._stamps[number]:
+            raise UsageError(f"{path} was changed while it was read: its rows may be others now")
 
     def resume_point(self, number: int, row: int) -> int:
         """The last row of a file up to `row` at which reading can begin."""

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file explicate/v1/bundle.proto.
  */
 export const file_explicate_v1_bundle: GenFile = /*@__PURE__*/
-  fileDesc("ChlleHBsaWNhdGUvdjEvYnVuZGxlLnByb3RvEgxleHBsaWNhdGUudjEi3AgKBkJ1bmRsZRIWCg5mb3JtYXRfdmVyc2lvbhgBIAEoBRINCgVtb2RlbBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgFEikKBGtpbmQYBCABKA4yFy5leHBsaWNhdGUudjEuTW9kZWxLaW5kQgIYARIUCgxjbGFzc19sYWJlbHMYBSADKAkSJgoEdGV4dBgGIAEoCzIYLmV4cGxpY2F0ZS52MS5UZXh0U2NoZW1hEhEKCXByZWNpc2lvbhgHIAEoCRInCgVmaWxlcxgIIAMoCzIYLmV4cGxpY2F0ZS52MS5CdW5kbGVGaWxlEhgKEGdvbGRlbl90b2xlcmFuY2UYCSABKAESLAoKcHJvdmVuYW5jZRgKIAEoCzIYLmV4cGxpY2F0ZS52MS5Qcm92ZW5hbmNlEjIKB21ldHJpY3MYCyADKAsyIS5leHBsaWNhdGUudjEuQnVuZGxlLk1ldHJpY3NFbnRyeRIvCgtjcmVhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPQoTZ29sZGVuX2F0dHJpYnV0aW9ucxgNIAEoCzIgLmV4cGxpY2F0ZS52MS5Hb2xkZW5BdHRyaWJ1dGlvbnMSJQoYZ29sZGVuX3JlZHVjZWRfdG9sZXJhbmNlGA4gASgBSACIAQESLAoHdGFidWxhchgPIAEoCzIbLmV4cGxpY2F0ZS52MS5UYWJ1bGFyU2NoZW1hEhgKC3RhcmdldF9uYW1lGBAgASgJSAGIAQESKAoFaW1hZ2UYESABKAsyGS5leHBsaWNhdGUudjEuSW1hZ2VTY2hlbWESKwoKaW5wdXRfa2luZBgSIAEoDjIXLmV4cGxpY2F0ZS52MS5JbnB1dEtpbmQSKgoJb2JqZWN0aXZlGBMgASgOMhcuZXhwbGljYXRlLnYxLk9iamVjdGl2ZRImCgd2ZXJkaWN0GBQgASgLMhUuZXhwbGljYXRlLnYxLlZlcmRpY3QSQwoQbWV0cmljX2ludGVydmFscxgVIAMoCzIpLmV4cGxpY2F0ZS52MS5CdW5kbGUuTWV0cmljSW50ZXJ2YWxzRW50cnkSFQoNbG9naXRfb2Zmc2V0cxgWIAMoARIsCgh2YXJpYW50cxgXIAMoCzIaLmV4cGxpY2F0ZS52MS5Nb2RlbFZhcmlhbnQSOAoQaW50ZXJwcmV0YWJpbGl0eRgYIAEoCzIeLmV4cGxpY2F0ZS52MS5JbnRlcnByZXRhYmlsaXR5Gi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGk4KFE1ldHJpY0ludGVydmFsc0VudHJ5EgsKA2tleRgBIAEoCRIlCgV2YWx1ZRgCIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbDoCOAFCGwoZX2dvbGRlbl9yZWR1Y2VkX3RvbGVyYW5jZUIOCgxfdGFyZ2V0X25hbWUiugEKDE1vZGVsVmFyaWFudBIRCglwcmVjaXNpb24YASABKAkSDAoEZmlsZRgCIAEoCRIYChBvdXRwdXRfdG9sZXJhbmNlGAMgASgBEhkKEW91dHB1dF9kaWZmZXJlbmNlGAQgASgBEh0KFWF0dHJpYnV0aW9uX3RvbGVyYW5jZRgFIAEoARIeChZhdHRyaWJ1dGlvbl9kaWZmZXJlbmNlGAYgASgBEhUKDW9yZGVyZWRfcGFpcnMYByABKAUivAEKEEludGVycHJldGFiaWxpdHkSNQoHbWV0cmljcxgBIAMoCzIkLmV4cGxpY2F0ZS52MS5JbnRlcnByZXRhYmlsaXR5TWV0cmljEg4KBmlucHV0cxgCIAEoBRITCgtyb3dzX3NoYTI1NhgDIAEoCRIMCgRzZWVkGAQgASgNEhIKCmNvbmZpZGVuY2UYBSABKAESGQoRZXZhbHVhdG9yX3ZlcnNpb24YBiABKAkSDwoHcnVudGltZRgHIAEoCSKNAQoWSW50ZXJwcmV0YWJpbGl0eU1ldHJpYxIKCgJpZBgBIAEoCRINCgV0aXRsZRgCIAEoCRIQCghzZW50ZW5jZRgDIAEoCRI1CgdmaWd1cmVzGAQgAygLMiQuZXhwbGljYXRlLnYxLkludGVycHJldGFiaWxpdHlGaWd1cmUSDwoHbWlzc2luZxgFIAEoCSJvChZJbnRlcnByZXRhYmlsaXR5RmlndXJlEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAESKAoIaW50ZXJ2YWwYAyABKAsyFi5leHBsaWNhdGUudjEuSW50ZXJ2YWwSDgoGaW5wdXRzGAQgASgFIigKCEludGVydmFsEg0KBWxvd2VyGAEgASgBEg0KBXVwcGVyGAIgASgBIuUBCgdWZXJkaWN0Eg4KBm1ldHJpYxgBIAEoCRINCgV0aXRsZRgCIAEoCRIZChFzbWFsbGVyX2lzX2JldHRlchgDIAEoCBINCgV2YWx1ZRgEIAEoARIoCghpbnRlcnZhbBgFIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbBIjCgZyaXZhbHMYBiADKAsyEy5leHBsaWNhdGUudjEuUml2YWwSDgoGbGVhcm50GAcgASgIEgwKBHJvd3MYCCABKAMSEgoKY29uZmlkZW5jZRgJIAEoARIQCghzZW50ZW5jZRgKIAEoCSKXAQoFUml2YWwSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoARIoCghpbnRlcnZhbBgDIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbBISCgpkaWZmZXJlbmNlGAQgASgBEjMKE2RpZmZlcmVuY2VfaW50ZXJ2YWwYBSABKAsyFi5leHBsaWNhdGUudjEuSW50ZXJ2YWwisAEKC0ltYWdlU2NoZW1hEg0KBXdpZHRoGAEgASgFEg4KBmhlaWdodBgCIAEoBRIaCg1zaG9ydGVzdF9lZGdlGAMgASgFSACIAQESLAoKcmVzYW1wbGluZxgEIAEoDjIYLmV4cGxpY2F0ZS52MS5SZXNhbXBsaW5nEhcKCnBhdGNoX3NpemUYBSABKAVIAYgBAUIQCg5fc2hvcnRlc3RfZWRnZUINCgtfcGF0Y2hfc2l6ZSKdAgoNVGFidWxhclNjaGVtYRIrCgdjb2x1bW5zGAEgAygLMhouZXhwbGljYXRlLnYxLkNvbHVtblNjaGVtYRIXCg9iYWNrZ3JvdW5kX3Jvd3MYAiABKAUSFwoPbGltZV9zdGF0aXN0aWNzGAMgASgIEhUKDW1pc3Npbmdfd29yZHMYBCADKAkSLQoIbGVmdF9vdXQYBSADKAsyGy5leHBsaWNhdGUudjEuTGVmdE91dENvbHVtbhIVCg1jb250cmlidXRpb25zGAYgASgIEicKBGZvcm0YByABKA4yGS5leHBsaWNhdGUudjEuVGFidWxhckZvcm0SJwoFcGFpcnMYCCADKAsyGC5leHBsaWNhdGUudjEuQ29sdW1uUGFpciIrCgpDb2x1bW5QYWlyEg0KBWZpcnN0GAEgASgJEg4KBnNlY29uZBgCIAEoCSI8CghNb25vdG9uZRISCgpkZWNyZWFzaW5nGAEgASgIEhIKBWxhYmVsGAIgASgJSACIAQFCCAoGX2xhYmVsIkAKDUxlZnRPdXRDb2x1bW4SDAoEbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkSEQoJZm9yYmlkZGVuGAMgASgIIlcKDk51bWJlck5vdGF0aW9uEg8KB2RlY2ltYWwYASABKAkSEQoJdGhvdXNhbmRzGAIgASgJEgwKBHVuaXQYAyABKAkSEwoLcGFyZW50aGVzZXMYBCABKAgiRAoMRGF0ZU5vdGF0aW9uEiYKBW9yZGVyGAEgASgOMhcuZXhwbGljYXRlLnYxLkRhdGVPcmRlchIMCgR0aW1lGAIgASgIIrkCCgxDb2x1bW5TY2hlbWESDAoEbmFtZRgBIAEoCRImCgR0eXBlGAIgASgOMhguZXhwbGljYXRlLnYxLkNvbHVtblR5cGUSEgoKY2F0ZWdvcmllcxgDIAMoCRISCgVncm91cBgEIAEoCUgAiAEBEhYKDm1heV9iZV9taXNzaW5nGAUgASgIEjUKD251bWJlcl9ub3RhdGlvbhgGIAEoCzIcLmV4cGxpY2F0ZS52MS5OdW1iZXJOb3RhdGlvbhIxCg1kYXRlX25vdGF0aW9uGAcgASgLMhouZXhwbGljYXRlLnYxLkRhdGVOb3RhdGlvbhIVCg1taXNzaW5nX3dvcmRzGAggAygJEigKCG1vbm90b25lGAkgASgLMhYuZXhwbGljYXRlLnYxLk1vbm90b25lQggKBl9ncm91cCLTAQoSR29sZGVuQXR0cmlidXRpb25zEg4KBm1ldGhvZBgBIAEoCRIWCg5tZXRob2RfdmVyc2lvbhgCIAEoCRIMCgRzZWVkGAMgASgNEh4KFmV2YWx1YXRpb25zX3Blcl9wbGF5ZXIYBCABKAUSEQoJdG9sZXJhbmNlGAUgASgBEhUKCHNlZ21lbnRzGAYgASgFSACIAQESHAoPcGxheWVyc192ZXJzaW9uGBYgASgFSAGIAQFCCwoJX3NlZ21lbnRzQhIKEF9wbGF5ZXJzX3ZlcnNpb24i6wEKClRleHRTY2hlbWESEgoKbWF4X3Rva2VucxgBIAEoBRIOCgZpbnB1dHMYAiADKAkSFgoOZmlyc3RfcG9zaXRpb24YAyABKAUSEgoKcGFkZGluZ19pZBgEIAEoAxIUCgdtYXNrX2lkGAUgASgDSACIAQESFgoOdG9rZW5fZHJvcHBpbmcYBiABKAgSDQoFcGFpcnMYByABKAgSKQoJZm9yYmlkZGVuGAggAygLMhYuZXhwbGljYXRlLnYxLldvcmRMaXN0EhkKEXByZXZpZXdfZXhwbGFpbmVyGAkgASgIQgoKCF9tYXNrX2lkIhkKCFdvcmRMaXN0Eg0KBXdvcmRzGAEgAygJIj4KCkJ1bmRsZUZpbGUSDAoEbmFtZRgBIAEoCRIOCgZzaGEyNTYYAiABKAkSEgoKc2l6ZV9ieXRlcxgDIAEoAyLZAQoKUHJvdmVuYW5jZRISCgpiYXNlX21vZGVsGAEgASgJEhMKC2RhdGFfc2hhMjU2GAIgASgJEgwKBHNlZWQYAyABKA0SQQoNdG9vbF92ZXJzaW9ucxgEIAMoCzIqLmV4cGxpY2F0ZS52MS5Qcm92ZW5hbmNlLlRvb2xWZXJzaW9uc0VudHJ5EhwKFG1heF9sb2dpdF9kaWZmZXJlbmNlGAUgASgBGjMKEVRvb2xWZXJzaW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEqagoJSW5wdXRLaW5kEhoKFklOUFVUX0tJTkRfVU5TUEVDSUZJRUQQABITCg9JTlBVVF9LSU5EX1RFWFQQARIWChJJTlBVVF9LSU5EX1RBQlVMQVIQAhIUChBJTlBVVF9LSU5EX0lNQUdFEAMqeQoJT2JqZWN0aXZlEhkKFU9CSkVDVElWRV9VTlNQRUNJRklFRBAAEhwKGE9CSkVDVElWRV9DTEFTU0lGSUNBVElPThABEhkKFU9CSkVDVElWRV9NVUxUSV9MQUJFTBACEhgKFE9CSkVDVElWRV9SRUdSRVNTSU9OEAMqiQEKClJlc2FtcGxpbmcSGgoWUkVTQU1QTElOR19VTlNQRUNJRklFRBAAEhYKElJFU0FNUExJTkdfTkVBUkVTVBABEhcKE1JFU0FNUExJTkdfQklMSU5FQVIQAhIWChJSRVNBTVBMSU5HX0JJQ1VCSUMQAxIWChJSRVNBTVBMSU5HX0xBTkNaT1MQBCpeCgtUYWJ1bGFyRm9ybRIcChhUQUJVTEFSX0ZPUk1fVU5TUEVDSUZJRUQQABIZChVUQUJVTEFSX0ZPUk1fQURESVRJVkUQARIWChJUQUJVTEFSX0ZPUk1fUEFJUlMQAip4CglEYXRlT3JkZXISGgoWREFURV9PUkRFUl9VTlNQRUNJRklFRBAAEhkKFURBVEVfT1JERVJfWUVBUl9GSVJTVBABEhgKFERBVEVfT1JERVJfREFZX0ZJUlNUEAISGgoWREFURV9PUkRFUl9NT05USF9GSVJTVBADKqMBCgpDb2x1bW5UeXBlEhsKF0NPTFVNTl9UWVBFX1VOU1BFQ0lGSUVEEAASFgoSQ09MVU1OX1RZUEVfTlVNQkVSEAESGAoUQ09MVU1OX1RZUEVfQ0FURUdPUlkQAhIXChNDT0xVTU5fVFlQRV9CT09MRUFOEAMSFwoTQ09MVU1OX1RZUEVfT1JESU5BTBAEEhQKEENPTFVNTl9UWVBFX0RBVEUQBSriAgoJTW9kZWxLaW5kEhoKFk1PREVMX0tJTkRfVU5TUEVDSUZJRUQQABIiCh5NT0RFTF9LSU5EX1RFWFRfQ0xBU1NJRklDQVRJT04QARIlCiFNT0RFTF9LSU5EX1RBQlVMQVJfQ0xBU1NJRklDQVRJT04QAhIhCh1NT0RFTF9LSU5EX1RBQlVMQVJfUkVHUkVTU0lPThADEiMKH01PREVMX0tJTkRfSU1BR0VfQ0xBU1NJRklDQVRJT04QBBIeChpNT0RFTF9LSU5EX1RFWFRfUkVHUkVTU0lPThAFEh8KG01PREVMX0tJTkRfVEVYVF9NVUxUSV9MQUJFTBAGEiIKHk1PREVMX0tJTkRfVEFCVUxBUl9NVUxUSV9MQUJFTBAHEiAKHE1PREVMX0tJTkRfSU1BR0VfTVVMVElfTEFCRUwQCBIfChtNT0RFTF9LSU5EX0lNQUdFX1JFR1JFU1NJT04QCUI8ChBkZXYuZXhwbGljYXRlLnYxUAFaJmV4cGxpY2F0ZS5kZXYvZXhwbGljYXRlL3YxO2V4cGxpY2F0ZXYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChlleHBsaWNhdGUvdjEvYnVuZGxlLnByb3RvEgxleHBsaWNhdGUudjEi3AgKBkJ1bmRsZRIWCg5mb3JtYXRfdmVyc2lvbhgBIAEoBRINCgVtb2RlbBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgFEikKBGtpbmQYBCABKA4yFy5leHBsaWNhdGUudjEuTW9kZWxLaW5kQgIYARIUCgxjbGFzc19sYWJlbHMYBSADKAkSJgoEdGV4dBgGIAEoCzIYLmV4cGxpY2F0ZS52MS5UZXh0U2NoZW1hEhEKCXByZWNpc2lvbhgHIAEoCRInCgVmaWxlcxgIIAMoCzIYLmV4cGxpY2F0ZS52MS5CdW5kbGVGaWxlEhgKEGdvbGRlbl90b2xlcmFuY2UYCSABKAESLAoKcHJvdmVuYW5jZRgKIAEoCzIYLmV4cGxpY2F0ZS52MS5Qcm92ZW5hbmNlEjIKB21ldHJpY3MYCyADKAsyIS5leHBsaWNhdGUudjEuQnVuZGxlLk1ldHJpY3NFbnRyeRIvCgtjcmVhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPQoTZ29sZGVuX2F0dHJpYnV0aW9ucxgNIAEoCzIgLmV4cGxpY2F0ZS52MS5Hb2xkZW5BdHRyaWJ1dGlvbnMSJQoYZ29sZGVuX3JlZHVjZWRfdG9sZXJhbmNlGA4gASgBSACIAQESLAoHdGFidWxhchgPIAEoCzIbLmV4cGxpY2F0ZS52MS5UYWJ1bGFyU2NoZW1hEhgKC3RhcmdldF9uYW1lGBAgASgJSAGIAQESKAoFaW1hZ2UYESABKAsyGS5leHBsaWNhdGUudjEuSW1hZ2VTY2hlbWESKwoKaW5wdXRfa2luZBgSIAEoDjIXLmV4cGxpY2F0ZS52MS5JbnB1dEtpbmQSKgoJb2JqZWN0aXZlGBMgASgOMhcuZXhwbGljYXRlLnYxLk9iamVjdGl2ZRImCgd2ZXJkaWN0GBQgASgLMhUuZXhwbGljYXRlLnYxLlZlcmRpY3QSQwoQbWV0cmljX2ludGVydmFscxgVIAMoCzIpLmV4cGxpY2F0ZS52MS5CdW5kbGUuTWV0cmljSW50ZXJ2YWxzRW50cnkSFQoNbG9naXRfb2Zmc2V0cxgWIAMoARIsCgh2YXJpYW50cxgXIAMoCzIaLmV4cGxpY2F0ZS52MS5Nb2RlbFZhcmlhbnQSOAoQaW50ZXJwcmV0YWJpbGl0eRgYIAEoCzIeLmV4cGxpY2F0ZS52MS5JbnRlcnByZXRhYmlsaXR5Gi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGk4KFE1ldHJpY0ludGVydmFsc0VudHJ5EgsKA2tleRgBIAEoCRIlCgV2YWx1ZRgCIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbDoCOAFCGwoZX2dvbGRlbl9yZWR1Y2VkX3RvbGVyYW5jZUIOCgxfdGFyZ2V0X25hbWUiugEKDE1vZGVsVmFyaWFudBIRCglwcmVjaXNpb24YASABKAkSDAoEZmlsZRgCIAEoCRIYChBvdXRwdXRfdG9sZXJhbmNlGAMgASgBEhkKEW91dHB1dF9kaWZmZXJlbmNlGAQgASgBEh0KFWF0dHJpYnV0aW9uX3RvbGVyYW5jZRgFIAEoARIeChZhdHRyaWJ1dGlvbl9kaWZmZXJlbmNlGAYgASgBEhUKDW9yZGVyZWRfcGFpcnMYByABKAUivAEKEEludGVycHJldGFiaWxpdHkSNQoHbWV0cmljcxgBIAMoCzIkLmV4cGxpY2F0ZS52MS5JbnRlcnByZXRhYmlsaXR5TWV0cmljEg4KBmlucHV0cxgCIAEoBRITCgtyb3dzX3NoYTI1NhgDIAEoCRIMCgRzZWVkGAQgASgNEhIKCmNvbmZpZGVuY2UYBSABKAESGQoRZXZhbHVhdG9yX3ZlcnNpb24YBiABKAkSDwoHcnVudGltZRgHIAEoCSKNAQoWSW50ZXJwcmV0YWJpbGl0eU1ldHJpYxIKCgJpZBgBIAEoCRINCgV0aXRsZRgCIAEoCRIQCghzZW50ZW5jZRgDIAEoCRI1CgdmaWd1cmVzGAQgAygLMiQuZXhwbGljYXRlLnYxLkludGVycHJldGFiaWxpdHlGaWd1cmUSDwoHbWlzc2luZxgFIAEoCSJvChZJbnRlcnByZXRhYmlsaXR5RmlndXJlEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAESKAoIaW50ZXJ2YWwYAyABKAsyFi5leHBsaWNhdGUudjEuSW50ZXJ2YWwSDgoGaW5wdXRzGAQgASgFIigKCEludGVydmFsEg0KBWxvd2VyGAEgASgBEg0KBXVwcGVyGAIgASgBIuUBCgdWZXJkaWN0Eg4KBm1ldHJpYxgBIAEoCRINCgV0aXRsZRgCIAEoCRIZChFzbWFsbGVyX2lzX2JldHRlchgDIAEoCBINCgV2YWx1ZRgEIAEoARIoCghpbnRlcnZhbBgFIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbBIjCgZyaXZhbHMYBiADKAsyEy5leHBsaWNhdGUudjEuUml2YWwSDgoGbGVhcm50GAcgASgIEgwKBHJvd3MYCCABKAMSEgoKY29uZmlkZW5jZRgJIAEoARIQCghzZW50ZW5jZRgKIAEoCSKXAQoFUml2YWwSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoARIoCghpbnRlcnZhbBgDIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbBISCgpkaWZmZXJlbmNlGAQgASgBEjMKE2RpZmZlcmVuY2VfaW50ZXJ2YWwYBSABKAsyFi5leHBsaWNhdGUudjEuSW50ZXJ2YWwisAEKC0ltYWdlU2NoZW1hEg0KBXdpZHRoGAEgASgFEg4KBmhlaWdodBgCIAEoBRIaCg1zaG9ydGVzdF9lZGdlGAMgASgFSACIAQESLAoKcmVzYW1wbGluZxgEIAEoDjIYLmV4cGxpY2F0ZS52MS5SZXNhbXBsaW5nEhcKCnBhdGNoX3NpemUYBSABKAVIAYgBAUIQCg5fc2hvcnRlc3RfZWRnZUINCgtfcGF0Y2hfc2l6ZSLEAgoNVGFidWxhclNjaGVtYRIrCgdjb2x1bW5zGAEgAygLMhouZXhwbGljYXRlLnYxLkNvbHVtblNjaGVtYRIXCg9iYWNrZ3JvdW5kX3Jvd3MYAiABKAUSFwoPbGltZV9zdGF0aXN0aWNzGAMgASgIEhUKDW1pc3Npbmdfd29yZHMYBCADKAkSLQoIbGVmdF9vdXQYBSADKAsyGy5leHBsaWNhdGUudjEuTGVmdE91dENvbHVtbhIVCg1jb250cmlidXRpb25zGAYgASgIEicKBGZvcm0YByABKA4yGS5leHBsaWNhdGUudjEuVGFidWxhckZvcm0SJwoFcGFpcnMYCCADKAsyGC5leHBsaWNhdGUudjEuQ29sdW1uUGFpchIlCgV0cmVlcxgRIAEoCzIWLmV4cGxpY2F0ZS52MS5UcmVlU3VtcyJyCghUcmVlU3VtcxIPCgdtaXNzaW5nGAEgASgJEhUKDXByb2JhYmlsaXRpZXMYAiABKAgSDQoFdHJlZXMYAyABKAUSDgoGbGVhdmVzGAQgASgFEhAKCGZlYXR1cmVzGAUgASgFEg0KBWRlcHRoGAYgASgFIisKCkNvbHVtblBhaXISDQoFZmlyc3QYASABKAkSDgoGc2Vjb25kGAIgASgJIjwKCE1vbm90b25lEhIKCmRlY3JlYXNpbmcYASABKAgSEgoFbGFiZWwYAiABKAlIAIgBAUIICgZfbGFiZWwiQAoNTGVmdE91dENvbHVtbhIMCgRuYW1lGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIRCglmb3JiaWRkZW4YAyABKAgiVwoOTnVtYmVyTm90YXRpb24SDwoHZGVjaW1hbBgBIAEoCRIRCgl0aG91c2FuZHMYAiABKAkSDAoEdW5pdBgDIAEoCRITCgtwYXJlbnRoZXNlcxgEIAEoCCJECgxEYXRlTm90YXRpb24SJgoFb3JkZXIYASABKA4yFy5leHBsaWNhdGUudjEuRGF0ZU9yZGVyEgwKBHRpbWUYAiABKAgiuQIKDENvbHVtblNjaGVtYRIMCgRuYW1lGAEgASgJEiYKBHR5cGUYAiABKA4yGC5leHBsaWNhdGUudjEuQ29sdW1uVHlwZRISCgpjYXRlZ29yaWVzGAMgAygJEhIKBWdyb3VwGAQgASgJSACIAQESFgoObWF5X2JlX21pc3NpbmcYBSABKAgSNQoPbnVtYmVyX25vdGF0aW9uGAYgASgLMhwuZXhwbGljYXRlLnYxLk51bWJlck5vdGF0aW9uEjEKDWRhdGVfbm90YXRpb24YByABKAsyGi5leHBsaWNhdGUudjEuRGF0ZU5vdGF0aW9uEhUKDW1pc3Npbmdfd29yZHMYCCADKAkSKAoIbW9ub3RvbmUYCSABKAsyFi5leHBsaWNhdGUudjEuTW9ub3RvbmVCCAoGX2dyb3VwItMBChJHb2xkZW5BdHRyaWJ1dGlvbnMSDgoGbWV0aG9kGAEgASgJEhYKDm1ldGhvZF92ZXJzaW9uGAIgASgJEgwKBHNlZWQYAyABKA0SHgoWZXZhbHVhdGlvbnNfcGVyX3BsYXllchgEIAEoBRIRCgl0b2xlcmFuY2UYBSABKAESFQoIc2VnbWVudHMYBiABKAVIAIgBARIcCg9wbGF5ZXJzX3ZlcnNpb24YFiABKAVIAYgBAUILCglfc2VnbWVudHNCEgoQX3BsYXllcnNfdmVyc2lvbiLrAQoKVGV4dFNjaGVtYRISCgptYXhfdG9rZW5zGAEgASgFEg4KBmlucHV0cxgCIAMoCRIWCg5maXJzdF9wb3NpdGlvbhgDIAEoBRISCgpwYWRkaW5nX2lkGAQgASgDEhQKB21hc2tfaWQYBSABKANIAIgBARIWCg50b2tlbl9kcm9wcGluZxgGIAEoCBINCgVwYWlycxgHIAEoCBIpCglmb3JiaWRkZW4YCCADKAsyFi5leHBsaWNhdGUudjEuV29yZExpc3QSGQoRcHJldmlld19leHBsYWluZXIYCSABKAhCCgoIX21hc2tfaWQiGQoIV29yZExpc3QSDQoFd29yZHMYASADKAkiPgoKQnVuZGxlRmlsZRIMCgRuYW1lGAEgASgJEg4KBnNoYTI1NhgCIAEoCRISCgpzaXplX2J5dGVzGAMgASgDItkBCgpQcm92ZW5hbmNlEhIKCmJhc2VfbW9kZWwYASABKAkSEwoLZGF0YV9zaGEyNTYYAiABKAkSDAoEc2VlZBgDIAEoDRJBCg10b29sX3ZlcnNpb25zGAQgAygLMiouZXhwbGljYXRlLnYxLlByb3ZlbmFuY2UuVG9vbFZlcnNpb25zRW50cnkSHAoUbWF4X2xvZ2l0X2RpZmZlcmVuY2UYBSABKAEaMwoRVG9vbFZlcnNpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASpqCglJbnB1dEtpbmQSGgoWSU5QVVRfS0lORF9VTlNQRUNJRklFRBAAEhMKD0lOUFVUX0tJTkRfVEVYVBABEhYKEklOUFVUX0tJTkRfVEFCVUxBUhACEhQKEElOUFVUX0tJTkRfSU1BR0UQAyp5CglPYmplY3RpdmUSGQoVT0JKRUNUSVZFX1VOU1BFQ0lGSUVEEAASHAoYT0JKRUNUSVZFX0NMQVNTSUZJQ0FUSU9OEAESGQoVT0JKRUNUSVZFX01VTFRJX0xBQkVMEAISGAoUT0JKRUNUSVZFX1JFR1JFU1NJT04QAyqJAQoKUmVzYW1wbGluZxIaChZSRVNBTVBMSU5HX1VOU1BFQ0lGSUVEEAASFgoSUkVTQU1QTElOR19ORUFSRVNUEAESFwoTUkVTQU1QTElOR19CSUxJTkVBUhACEhYKElJFU0FNUExJTkdfQklDVUJJQxADEhYKElJFU0FNUExJTkdfTEFOQ1pPUxAEKl4KC1RhYnVsYXJGb3JtEhwKGFRBQlVMQVJfRk9STV9VTlNQRUNJRklFRBAAEhkKFVRBQlVMQVJfRk9STV9BRERJVElWRRABEhYKElRBQlVMQVJfRk9STV9QQUlSUxACKngKCURhdGVPcmRlchIaChZEQVRFX09SREVSX1VOU1BFQ0lGSUVEEAASGQoVREFURV9PUkRFUl9ZRUFSX0ZJUlNUEAESGAoUREFURV9PUkRFUl9EQVlfRklSU1QQAhIaChZEQVRFX09SREVSX01PTlRIX0ZJUlNUEAMqowEKCkNvbHVtblR5cGUSGwoXQ09MVU1OX1RZUEVfVU5TUEVDSUZJRUQQABIWChJDT0xVTU5fVFlQRV9OVU1CRVIQARIYChRDT0xVTU5fVFlQRV9DQVRFR09SWRACEhcKE0NPTFVNTl9UWVBFX0JPT0xFQU4QAxIXChNDT0xVTU5fVFlQRV9PUkRJTkFMEAQSFAoQQ09MVU1OX1RZUEVfREFURRAFKuICCglNb2RlbEtpbmQSGgoWTU9ERUxfS0lORF9VTlNQRUNJRklFRBAAEiIKHk1PREVMX0tJTkRfVEVYVF9DTEFTU0lGSUNBVElPThABEiUKIU1PREVMX0tJTkRfVEFCVUxBUl9DTEFTU0lGSUNBVElPThACEiEKHU1PREVMX0tJTkRfVEFCVUxBUl9SRUdSRVNTSU9OEAMSIwofTU9ERUxfS0lORF9JTUFHRV9DTEFTU0lGSUNBVElPThAEEh4KGk1PREVMX0tJTkRfVEVYVF9SRUdSRVNTSU9OEAUSHwobTU9ERUxfS0lORF9URVhUX01VTFRJX0xBQkVMEAYSIgoeTU9ERUxfS0lORF9UQUJVTEFSX01VTFRJX0xBQkVMEAcSIAocTU9ERUxfS0lORF9JTUFHRV9NVUxUSV9MQUJFTBAIEh8KG01PREVMX0tJTkRfSU1BR0VfUkVHUkVTU0lPThAJQjwKEGRldi5leHBsaWNhdGUudjFQAVomZXhwbGljYXRlLmRldi9leHBsaWNhdGUvdjE7ZXhwbGljYXRldjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Bundle is the manifest of a model bundle, `manifest.json` (protobuf JSON with this message's field
@@ -704,6 +704,13 @@ export type TabularSchema = Message<"explicate.v1.TabularSchema"> & {
    * @generated from field: repeated explicate.v1.ColumnPair pairs = 8;
    */
   pairs: ColumnPair[];
+
+  /**
+   * The decision trees that the outputs are a sum of; unset for a model without trees.
+   *
+   * @generated from field: explicate.v1.TreeSums trees = 17;
+   */
+  trees?: TreeSums | undefined;
 };
 
 /**
@@ -712,6 +719,67 @@ export type TabularSchema = Message<"explicate.v1.TabularSchema"> & {
  */
 export const TabularSchemaSchema: GenMessage<TabularSchema> = /*@__PURE__*/
   messageDesc(file_explicate_v1_bundle, 9);
+
+/**
+ * TreeSums says that the outputs of a table's model, on one scale, are a constant and a sum of leaves of decision trees,
+ * one leaf of each tree. The trees are in trees.npz, and the graph has a second output "tree_features", float or double
+ * [batch, features]: the numbers that the trees' conditions compare, NaN where missing. Each feature depends on the
+ * columns of one player of an explanation alone, which trees.npz names. A server checks both claims at load.
+ *
+ * @generated from message explicate.v1.TreeSums
+ */
+export type TreeSums = Message<"explicate.v1.TreeSums"> & {
+  /**
+   * Why the trees cannot be read or do not sum to the outputs, in a sentence for people; then nothing else is set, and
+   * there is no trees.npz.
+   *
+   * @generated from field: string missing = 1;
+   */
+  missing: string;
+
+  /**
+   * Whether they sum to probabilities, as leaves of forests do; otherwise to the first output itself: logits, or the
+   * value.
+   *
+   * @generated from field: bool probabilities = 2;
+   */
+  probabilities: boolean;
+
+  /**
+   * How many trees there are.
+   *
+   * @generated from field: int32 trees = 3;
+   */
+  trees: number;
+
+  /**
+   * How many leaves they have.
+   *
+   * @generated from field: int32 leaves = 4;
+   */
+  leaves: number;
+
+  /**
+   * How many features their conditions may read: the width of "tree_features".
+   *
+   * @generated from field: int32 features = 5;
+   */
+  features: number;
+
+  /**
+   * How many conditions the longest way to a leaf has.
+   *
+   * @generated from field: int32 depth = 6;
+   */
+  depth: number;
+};
+
+/**
+ * Describes the message explicate.v1.TreeSums.
+ * Use `create(TreeSumsSchema)` to create a new message.
+ */
+export const TreeSumsSchema: GenMessage<TreeSums> = /*@__PURE__*/
+  messageDesc(file_explicate_v1_bundle, 10);
 
 /**
  * ColumnPair is two columns, or groups of columns, that a network lets work together.
@@ -739,7 +807,7 @@ export type ColumnPair = Message<"explicate.v1.ColumnPair"> & {
  * Use `create(ColumnPairSchema)` to create a new message.
  */
 export const ColumnPairSchema: GenMessage<ColumnPair> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 10);
+  messageDesc(file_explicate_v1_bundle, 11);
 
 /**
  * Monotone says that an output never falls, or never rises, as a column's number rises and all else stays as it is.
@@ -767,7 +835,7 @@ export type Monotone = Message<"explicate.v1.Monotone"> & {
  * Use `create(MonotoneSchema)` to create a new message.
  */
 export const MonotoneSchema: GenMessage<Monotone> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 11);
+  messageDesc(file_explicate_v1_bundle, 12);
 
 /**
  * LeftOutColumn is a column of the training file that the model does not read.
@@ -803,7 +871,7 @@ export type LeftOutColumn = Message<"explicate.v1.LeftOutColumn"> & {
  * Use `create(LeftOutColumnSchema)` to create a new message.
  */
 export const LeftOutColumnSchema: GenMessage<LeftOutColumn> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 12);
+  messageDesc(file_explicate_v1_bundle, 13);
 
 /**
  * NumberNotation says how the training file writes the numbers of a column. Texts of the column are read by it, in
@@ -846,7 +914,7 @@ export type NumberNotation = Message<"explicate.v1.NumberNotation"> & {
  * Use `create(NumberNotationSchema)` to create a new message.
  */
 export const NumberNotationSchema: GenMessage<NumberNotation> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 13);
+  messageDesc(file_explicate_v1_bundle, 14);
 
 /**
  * DateNotation says how the training file writes the dates of a column, and what the graph reads of them: days since
@@ -875,7 +943,7 @@ export type DateNotation = Message<"explicate.v1.DateNotation"> & {
  * Use `create(DateNotationSchema)` to create a new message.
  */
 export const DateNotationSchema: GenMessage<DateNotation> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 14);
+  messageDesc(file_explicate_v1_bundle, 15);
 
 /**
  * ColumnSchema describes one column.
@@ -953,7 +1021,7 @@ export type ColumnSchema = Message<"explicate.v1.ColumnSchema"> & {
  * Use `create(ColumnSchemaSchema)` to create a new message.
  */
 export const ColumnSchemaSchema: GenMessage<ColumnSchema> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 15);
+  messageDesc(file_explicate_v1_bundle, 16);
 
 /**
  * GoldenAttributions says how the attributions in golden.npz were made: of the most probable class's logit or of the
@@ -1018,7 +1086,7 @@ export type GoldenAttributions = Message<"explicate.v1.GoldenAttributions"> & {
  * Use `create(GoldenAttributionsSchema)` to create a new message.
  */
 export const GoldenAttributionsSchema: GenMessage<GoldenAttributions> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 16);
+  messageDesc(file_explicate_v1_bundle, 17);
 
 /**
  * TextSchema says how a text becomes the inputs of model.onnx.
@@ -1099,7 +1167,7 @@ export type TextSchema = Message<"explicate.v1.TextSchema"> & {
  * Use `create(TextSchemaSchema)` to create a new message.
  */
 export const TextSchemaSchema: GenMessage<TextSchema> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 17);
+  messageDesc(file_explicate_v1_bundle, 18);
 
 /**
  * WordList is words that may take each other's place.
@@ -1120,7 +1188,7 @@ export type WordList = Message<"explicate.v1.WordList"> & {
  * Use `create(WordListSchema)` to create a new message.
  */
 export const WordListSchema: GenMessage<WordList> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 18);
+  messageDesc(file_explicate_v1_bundle, 19);
 
 /**
  * BundleFile is one file of a bundle.
@@ -1155,7 +1223,7 @@ export type BundleFile = Message<"explicate.v1.BundleFile"> & {
  * Use `create(BundleFileSchema)` to create a new message.
  */
 export const BundleFileSchema: GenMessage<BundleFile> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 19);
+  messageDesc(file_explicate_v1_bundle, 20);
 
 /**
  * Provenance says where a model came from.
@@ -1204,7 +1272,7 @@ export type Provenance = Message<"explicate.v1.Provenance"> & {
  * Use `create(ProvenanceSchema)` to create a new message.
  */
 export const ProvenanceSchema: GenMessage<Provenance> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 20);
+  messageDesc(file_explicate_v1_bundle, 21);
 
 /**
  * InputKind is what a model reads.

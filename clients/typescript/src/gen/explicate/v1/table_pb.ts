@@ -46,7 +46,7 @@ export type Cell = Message<"explicate.v1.Cell"> & {
     case: "category";
   } | {
     /**
-     * The value is missing.
+     * The value is missing, whatever this is set to: NULL_VALUE, which is 0, is all that it can be.
      *
      * @generated from field: google.protobuf.NullValue missing = 3;
      */

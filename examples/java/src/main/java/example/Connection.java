@@ -14,8 +14,8 @@ import java.util.concurrent.TimeUnit;
 
 /** Says where a server is and how to reach it. */
 final class Connection {
-  /** Of an answer: gRPC's own 4 MiB are too few for the segments of a large image. */
-  private static final int MOST_BYTES = 64 << 20;
+  /** Of an answer, as the server has it: gRPC's own 4 MiB are too few for the segments of a large image. */
+  private static final int MOST_BYTES = 16 << 20;
 
   private static final Metadata.Key<String> AUTHORIZATION =
       Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
@@ -29,11 +29,11 @@ final class Connection {
   ManagedChannel open() throws IOException {
     ManagedChannelBuilder<?> builder = Grpc.newChannelBuilder(server, credentials())
         .maxInboundMessageSize(MOST_BYTES)
-        // Finds out that the server is gone although nobody said so. More often than every 20 s, it hangs up.
+        // Finds out that the server is gone although nobody said so. More often than every 10 s is abuse.
         .keepAliveTime(30, TimeUnit.SECONDS);
     if (token != null) {
       if (!tls && ca == null && !isLocal()) {
-        throw new IllegalArgumentException("the token is not sent to " + server + " over plain text; use --tls or --ca");
+        throw new IllegalArgumentException("a token is not sent to " + server + " in plain text; use --tls or --ca");
       }
       Metadata headers = new Metadata();
       headers.put(AUTHORIZATION, "Bearer " + token);

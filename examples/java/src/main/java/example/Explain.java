@@ -79,7 +79,7 @@ public final class Explain {
       return 0;
     } catch (StatusRuntimeException failed) {
       ERR.println(Failure.describe(failed));
-    } catch (IOException | IllegalArgumentException wrong) { // not from a call: a file, or a cell that is no number
+    } catch (IOException | IllegalArgumentException | IllegalStateException wrong) { // not from a call, such as a file
       ERR.println(wrong.getMessage());
     } finally {
       if (channel != null) {
@@ -156,7 +156,7 @@ public final class Explain {
   private static ExplainResult streamed(InferenceServiceBlockingStub service, ExplainSpec spec) {
     Iterator<StreamExplainResponse> answers =
         service.streamExplain(StreamExplainRequest.newBuilder().setSpec(spec).build());
-    while (true) {
+    while (answers.hasNext()) {
       StreamExplainResponse answer = answers.next();
       if (answer.getFinal()) { // it has all features; one in between leaves them out if they are as before
         return answer.getResult();
@@ -165,6 +165,7 @@ public final class Explain {
       ERR.printf(Locale.ROOT, "%d evaluations, the widest interval is %.0f %% of the range%n",
           soFar.getEvaluations(), 100 * soFar.getQuality().getLargestIntervalRatio());
     }
+    throw new IllegalStateException("the stream ended without its final answer");
   }
 
   /** Prints the prediction, and then what each word or column adds to it, the strongest first, with its interval. */

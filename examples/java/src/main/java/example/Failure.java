@@ -52,7 +52,7 @@ final class Failure {
   }
 
   private static void tell(Any detail, List<String> told) {
-    ErrorInfo info = unpacked(detail, ErrorInfo.class); // always there; reasons are stable: a program can branch on them
+    ErrorInfo info = unpacked(detail, ErrorInfo.class); // always there; a reason is what a program can branch on
     BadRequest bad = unpacked(detail, BadRequest.class);
     ResourceInfo resource = unpacked(detail, ResourceInfo.class);
     RetryInfo retry = unpacked(detail, RetryInfo.class);

@@ -174,10 +174,8 @@ async def test_all_classes_have_a_dimension_and_a_contrast_does_not(table_reposi
         whole = await infer(running, "loans", columns(rows), outputs=EXPLAINED, target="all", method="exact-shap")
         one = await infer(running, "loans", columns(rows), outputs=EXPLAINED, target="late", method="exact-shap")
         by_index = await infer(running, "loans", columns(rows), outputs=EXPLAINED, target=2, method="exact-shap")
-        both = await infer(
-            running, "loans", columns(rows), outputs=EXPLAINED, target="paid", against="late", output_space="probability",
-            method="exact-shap",
-        )  # fmt: skip
+        contrast = {"target": "paid", "against": "late", "output_space": "probability", "method": "exact-shap"}
+        both = await infer(running, "loans", columns(rows), outputs=EXPLAINED, **contrast)
     assert whole["attributions"].shape == (3, 3, 6)
     assert whole["baseline"].shape == (3, 3)
     assert whole["attributions"][:, LABELS.index("late")].tolist() == one["attributions"].tolist()

@@ -1,0 +1,76 @@
+"""A fitted model with rows, ready for what bundles models of all sources."""
+
+from collections.abc import Sequence
+from typing import Any  # labels: names, numbers or None
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from explicate_bundle.objective import CLASSIFICATION, REGRESSION
+from explicate_export.conversion import Say
+from explicate_export.estimators.fitted_export import BACKGROUND_ROWS, FittedExport
+from explicate_export.estimators.fitted_model import FittedModel
+from explicate_export.estimators.frame import as_frame
+from explicate_export.estimators.table_graph import table_graph
+from explicate_export.objectives import EXPORT_OBJECTIVES
+from explicate_export.sources.sources import Brought
+
+
+def bring(
+    fitted: FittedModel,
+    frame: pd.DataFrame,
+    *,
+    as_array: bool,
+    labels: Sequence[Any],
+    target_name: str,
+    background_rows: int = BACKGROUND_ROWS,
+    seed: int = 0,
+    say: Say,
+) -> Brought:
+    """Makes the graph of a model and compares it on all rows.
+
+    `labels` are what is right for each: the name of a class, or a value; None where it is not known. Raises UsageError,
+    or ParityError if the graph does not answer as the model does.
+    """
+    frame, _ = as_frame(frame, None)
+    say(f"reading {len(frame):,} rows and the {fitted.name}")
+    objective = EXPORT_OBJECTIVES[(CLASSIFICATION if fitted.classes else REGRESSION).name]
+    parts = table_graph(fitted, frame, as_array=as_array, output_name=objective.output_name)
+    export = FittedExport(
+        fitted,
+        parts,
+        frame,
+        target_name=target_name,
+        metrics=_metrics(fitted, parts.answers, labels),
+        background_rows=background_rows,
+        seed=seed,
+    )
+    return Brought(export, [labels[row] for row in export.kept], export.notes())
+
+
+def _metrics(fitted: FittedModel, answers: NDArray[np.float64], labels: Sequence[Any]) -> dict[str, float]:
+    """Metrics of answers float64[rows, outputs] where the label is known; none if no label is."""
+    from sklearn import metrics
+
+    known = [row for row, label in enumerate(labels) if label is not None]
+    if not known:
+        return {}
+    answers, right = answers[known], [labels[row] for row in known]
+    if not fitted.classes:
+        value = answers[:, 0]
+        return {
+            "r2": float(metrics.r2_score(right, value)),
+            "rmse": float(np.sqrt(metrics.mean_squared_error(right, value))),
+            "mae": float(metrics.mean_absolute_error(right, value)),
+        }
+    truth, places = [fitted.labels.index(label) for label in right], np.arange(len(fitted.labels))
+    chosen = answers.argmax(axis=1)
+    found = {
+        "accuracy": float(metrics.accuracy_score(truth, chosen)),
+        "f1_macro": float(metrics.f1_score(truth, chosen, labels=places, average="macro", zero_division=0)),
+        "log_loss": float(metrics.log_loss(truth, answers, labels=places)),
+    }
+    if len(places) == 2 and len(set(truth)) == 2:
+        found["auroc"] = float(metrics.roc_auc_score(truth, answers[:, 1]))
+    return found

@@ -1,0 +1,112 @@
+"""`from_sklearn`: a fitted model becomes a bundle in the process that fitted it."""
+
+import sys
+from os import PathLike
+from pathlib import Path
+from typing import Any  # models and labels of any library
+
+import numpy as np
+import pandas as pd
+
+from explicate_export.errors import UsageError
+from explicate_export.estimators.brought import bring
+from explicate_export.estimators.fitted_export import BACKGROUND_ROWS
+from explicate_export.estimators.fitted_model import FittedModel, Labels, fitted_model
+from explicate_export.estimators.frame import as_frame
+from explicate_export.export import DEFAULT_COMPARED_INPUTS, ExportOptions, check_options
+from explicate_export.sources.bundling import publish_brought
+
+_MOST_BACKGROUND_ROWS = 1024
+
+
+def from_sklearn(
+    model: Any,
+    X: Any,
+    *,
+    repository: str | PathLike[str],
+    name: str,
+    labels: Labels = None,
+    y: Any = None,
+    target_name: str | None = None,
+    version: int | None = None,
+    columns: Any = None,
+    background_rows: int = BACKGROUND_ROWS,
+    seed: int = 0,
+    sign_key: str | PathLike[str] | None = None,
+    quiet: bool = False,
+) -> Path:
+    """Publishes a fitted model of scikit-learn, XGBoost or LightGBM as a bundle that `explicate serve` loads.
+
+    Nothing is pickled: the model becomes an ONNX graph, and is compared with it on every row given.
+
+    Args:
+        model: a fitted classifier or regressor, a Pipeline that ends with one, a search over them, or a Booster.
+        X: rows as the model takes them, at least 200: a pandas data frame, or an array (see `columns`). Their summary
+            stands for absent columns in explanations. A few of them become golden rows, which the bundle holds.
+        repository: the folder of bundles; made when it is missing.
+        name: of the model, lower-case letters, digits, ".", "_" and "-".
+        labels: names of the classes, in the order of `model.classes_` or by class; default: the classes themselves.
+        y: what is right for the rows, for metrics in the manifest and the card.
+        target_name: what the model predicts, with its unit if it has one; default: the name of `y`.
+        version: to publish; default: one above the highest there is.
+        columns: names of the columns of an array; default: x0, x1, ...
+        background_rows: of the summary, at most.
+        seed: of the summary.
+        sign_key: private key (PEM) to sign the bundle with.
+        quiet: do not tell the steps on stderr.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        UsageError: the model, a step of it, the rows or a name cannot be exported; the message says which and why.
+        ParityError: the graph does not answer as the model does; nothing was published.
+        PublicationError: the repository could not take the bundle.
+    """
+
+    def say(line: str) -> None:
+        if not quiet:
+            print(f"explicate: {line}", file=sys.stderr, flush=True)
+
+    options = ExportOptions(name, version, DEFAULT_COMPARED_INPUTS, None if sign_key is None else Path(sign_key))
+    check_options(Path(repository), options)
+    if not 1 <= background_rows <= _MOST_BACKGROUND_ROWS:
+        raise UsageError(f"background_rows is {background_rows}; it must be from 1 to {_MOST_BACKGROUND_ROWS:,}")
+    fitted = fitted_model(model, labels)
+    frame, as_array = as_frame(X, columns)
+    truth = [None] * len(frame) if y is None else _truth(fitted, y, len(frame))
+    brought = bring(
+        fitted,
+        frame,
+        as_array=as_array,
+        labels=truth,
+        target_name=target_name or str(getattr(y, "name", None) or ("class" if fitted.classes else "value")),
+        background_rows=background_rows,
+        seed=seed,
+        say=say,
+    )
+    published = publish_brought(brought, Path(repository), options, say=say)
+    say(f"published; next: explicate serve --repository {repository}")
+    return published.folder
+
+
+def _truth(fitted: FittedModel, y: Any, rows: int) -> list[Any]:
+    """What is right for each row: the label of its class, or its value; raises UsageError."""
+    values = np.asarray(y)
+    if values.shape not in ((rows,), (rows, 1)):
+        raise UsageError(f"y has the shape {values.shape}, and X has {rows} rows")
+    values = values.reshape(-1)
+    if pd.isna(values).any():
+        raise UsageError("y has missing values: leave these rows out of X and y")
+    if not fitted.classes:
+        try:
+            return list(values.astype(np.float64).tolist())
+        except (TypeError, ValueError):
+            raise UsageError("y: the model predicts a number, and y holds others") from None
+    for known in (fitted.classes, fitted.labels, tuple(map(str, fitted.classes))):
+        places = {name: place for place, name in enumerate(known)}
+        found = [places.get(value.item() if isinstance(value, np.generic) else value, -1) for value in values]
+        if min(found) >= 0:
+            return [fitted.labels[place] for place in found]
+    strange = next(value for value in values if value not in set(fitted.classes))
+    raise UsageError(f"y has {strange!r}, which is none of the model's classes ({', '.join(map(str, fitted.classes))})")

@@ -1,0 +1,110 @@
+"""What the model card says of a model of tables: its columns, and how absent ones are expressed."""
+
+from explicate.v1 import bundle_pb2
+from explicate_bundle.cells.date_notation import DateNotation
+from explicate_bundle.cells.number_notation import NumberNotation
+from explicate_export.markdown import code, plain, table
+from explicate_export.objectives import InputWords
+
+_NAMED_CATEGORIES = 8
+
+
+def words(target: str, columns: int) -> InputWords:
+    """How sentences speak of rows with so many columns."""
+    return InputWords(
+        one="row",
+        many="rows",
+        source=f"{columns} columns of a table",
+        judged=f"by {columns} columns of a table row",
+        classifier=f"A classifier of table rows that predicts {code(target)} from {columns} columns,",
+        alike="same source, columns and units",
+        of_no_class="for rows that belong to none",
+        of_no_value="far from the rows it was trained on, where nothing is known of it",
+        probabilities_fade=False,
+        edge_cases="with holes",
+        limits=(
+            "Every column takes missing values, and a category that is not among those above is answered as unknown, "
+            'which the answer says. Where a column was never missing in training ("no" above), or a category never '
+            "unknown, nothing was learnt of it.",
+        ),
+    )
+
+
+def columns_section(schema: bundle_pb2.TabularSchema, rows_of: str = "training") -> str:
+    """The columns, and what the model does not read; `rows_of` says where values were missing or not."""
+    promises = any(column.HasField("monotone") for column in schema.columns)
+    rows = [
+        (
+            column.name,
+            bundle_pb2.ColumnType.Name(column.type).removeprefix("COLUMN_TYPE_").lower(),
+            _written(column) or _categories(column),
+            column.group,
+            "yes" if column.may_be_missing else "no",
+            *((_promise(column),) if promises else ()),
+        )
+        for column in schema.columns
+    ]
+    head = ["column", "type", "categories, or how it is written", "group", f"missing in {rows_of}"]
+    head += ["promised"] if promises else []
+    lines = ["## Columns", "", *table(head, rows)]
+    if schema.left_out:
+        lines += ["", "Not read:", "", *table(("column", "why"), [(one.name, one.reason) for one in schema.left_out])]
+    return "\n".join(lines)
+
+
+def _written(column: bundle_pb2.ColumnSchema) -> str:
+    """How texts of a number or date column are read, by an example; "" for another column or a plain number."""
+    notation: NumberNotation | DateNotation | None = None
+    if column.HasField("number_notation"):
+        notation = NumberNotation.of(column.number_notation)
+    elif column.HasField("date_notation"):
+        notation = DateNotation.of(column.date_notation)
+    marks = [f"{plain(word)} is missing" for word in column.missing_words]
+    return "; ".join([*([plain(notation.example)] if notation else []), *marks])
+
+
+def _categories(column: bundle_pb2.ColumnSchema) -> str:
+    named = ", ".join(map(plain, column.categories[:_NAMED_CATEGORIES]))
+    more = len(column.categories) > _NAMED_CATEGORIES
+    return f"{named}, … ({len(column.categories)} in all)" if more else named
+
+
+def absence(schema: bundle_pb2.TabularSchema, rows: str = "training rows") -> str:
+    """How explanations express that a column is absent; the background summarises these rows."""
+    lime = (
+        " `lime.npz` says of each column how the training values are spread: quartiles, least and largest value, means "
+        "and deviations of a number, frequencies of categories. The method lime draws its rows from it."
+        if schema.lime_statistics
+        else ""
+    )
+    return (
+        f"A column, or a group of columns, is absent when it takes the values of the {schema.background_rows} "
+        "background rows in `background.npz`, one after the other; the outputs are averaged with the rows' weights "
+        f"(interventional). The background summarises the {rows} and holds none of them. Where columns depend on "
+        f"each other this asks the model about rows that do not occur: give such columns a group.{lime}"
+    )
+
+
+def form_sentence(schema: bundle_pb2.TabularSchema) -> str:
+    """What the network lets work together; empty where that is everything."""
+    if schema.form == bundle_pb2.TABULAR_FORM_ADDITIVE:
+        return (
+            " It is a sum of one function for each column or group of columns, which never work together: what a "
+            "column adds depends on that column alone. So its explanations are exact."
+        )
+    if schema.form == bundle_pb2.TABULAR_FORM_PAIRS:
+        pairs = ", ".join(f"{code(pair.first)} with {code(pair.second)}" for pair in schema.pairs)
+        return (
+            " It is a sum of one function for each column or group of columns and one for each of some pairs "
+            f"({pairs or 'none was above chance'}), which the training rows chose."
+        )
+    return ""
+
+
+def _promise(column: bundle_pb2.ColumnSchema) -> str:
+    """What the network promises of a column, such as "raises good"; empty for nothing."""
+    if not column.HasField("monotone"):
+        return ""
+    claim = column.monotone
+    what = f"the probability of {claim.label}" if claim.HasField("label") else "the answer"
+    return f"as it rises, {what} never {'rises' if claim.decreasing else 'falls'}"

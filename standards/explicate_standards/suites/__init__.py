@@ -1,0 +1,1 @@
+"""Starter suites: templates that people change for their own texts."""
