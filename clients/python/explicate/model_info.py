@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE
+from explicate.json_documents import JsonAnswer
 
 
 @dataclass(frozen=True)
-class ModelStatus:
+class ModelStatus(JsonAnswer):
     """One version of a model as the server knows it.
 
     version: 0 where the folder of the model cannot be read, so that no version of it is known.
@@ -290,7 +291,7 @@ class StandardVerdict:
 
 
 @dataclass(frozen=True)
-class ModelDescription:
+class ModelDescription(JsonAnswer):
     """One version in full: what it predicts, how it did on its test split, and what may be asked of it.
 
     precision: of model.onnx; `status.precision` is what is served. metrics: on the held-out test split, by name.
