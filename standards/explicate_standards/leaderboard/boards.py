@@ -26,8 +26,8 @@ def as_text(groups: Sequence[Group]) -> str:
 
 _NOTE = (
     "RANK: the best and the worst that chance leaves open, from three seeds on. ROWS A PART: model rows that an "
-    "explanation takes for each part, SUM R²: what a sum of attributions says of the model, MASKED: accuracy with parts "
-    "removed (`explicate evaluate`). pareto: no other one is better and cheaper to explain."
+    "explanation takes for each part, SUM R²: what a sum of attributions says of the model, MASKED: accuracy with "
+    "parts removed (`explicate evaluate`). pareto: no other one is better and cheaper to explain."
 )
 
 

@@ -109,7 +109,7 @@ def _samples(measure: Measure, runs: Sequence[Run]) -> Floats:
         [np.concatenate([measure.samples(run.outcomes, counts, None) for counts in draws(rows)]) for run in runs]
     )
     chosen = np.random.Generator(np.random.Philox(len(runs))).integers(0, len(runs), each.T.shape)
-    return np.take_along_axis(each.T, chosen, axis=1).mean(axis=1)
+    return np.asarray(np.take_along_axis(each.T, chosen, axis=1).mean(axis=1))
 
 
 def _ranks(samples: Mapping[str, Floats]) -> dict[str, tuple[int, int]]:
