@@ -1,11 +1,10 @@
 """How many models were judged on the same test rows: each one that is chosen by them makes them less of a test.
 
-Kept for a user of a machine, below XDG_CACHE_HOME or ~/.cache: models by their digests, for each digest of rows. What was
-judged elsewhere is not known here.
+Kept for a user of a machine, below XDG_CACHE_HOME or ~/.cache: models by their digests, for each digest of rows. What
+was judged elsewhere is not known here.
 """
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -38,4 +37,4 @@ def _write(path: Path, known: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", delete=False) as file:
         json.dump(known, file)
-    os.replace(file.name, path)
+    Path(file.name).replace(path)
