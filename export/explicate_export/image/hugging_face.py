@@ -70,9 +70,8 @@ def _processor(path: Path) -> Any:
     """transformers' own, on Pillow: what runs on torchvision resizes otherwise."""
     try:
         with quiet():
-            return AutoImageProcessor.from_pretrained(
-                path, local_files_only=True, trust_remote_code=False, backend="pil"
-            )
+            found: Any = AutoImageProcessor
+            return found.from_pretrained(path, local_files_only=True, trust_remote_code=False, backend="pil")
     except Exception as error:  # transformers passes on whatever its parts raise
         raise UsageError(f"{path / _PROCESSOR} cannot be used ({first_line(error)}): {MEND}") from error
 
