@@ -9,7 +9,11 @@ ExplicateError
 └── PublicationError     the repository could not take the bundle: mend the folder, or choose another version
 """
 
+import re
+
 from explicate.errors import ExplicateError, UsageError
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 __all__ = [
     "ConversionError",
@@ -44,5 +48,5 @@ class PublicationError(ExplicateError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, for a message of one sentence."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The first line of an error's text, for a message of one sentence; without the colours that torch writes."""
+    return (_COLOURS.sub("", str(error)).strip().splitlines() or [type(error).__name__])[0]

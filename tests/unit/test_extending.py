@@ -20,8 +20,9 @@ from explicate.v1 import bundle_pb2, explanation_pb2, inference_service_pb2, mod
 from explicate.views import kinds as view_kinds
 from explicate_bundle.input_kind import INPUT_KINDS
 from explicate_bundle.objective import OBJECTIVES
-from explicate_export.export import EXPORTS
+from explicate_export.export import EXPORTS, HEADS
 from explicate_export.objectives import EXPORT_OBJECTIVES
+from explicate_export.sources.sources import SOURCES, sources
 from explicate_server.explain.methods import NAMES, methods_of
 from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions
 from explicate_server.security.tokens import NEEDS
@@ -50,7 +51,7 @@ def document(name: str) -> str:
 
 def test_every_recipe_has_its_steps() -> None:
     counts = {"A method": 3, "A modality": 6, "An objective": 4, "An RPC": 5, "An option of an explanation": 6}
-    counts |= {"A training term": 3, "A metric of interpretability": 4, "A kind of device": 3}
+    counts |= {"A training term": 3, "A metric of interpretability": 4, "A kind of device": 3, "A source of models": 3}
     for title, steps in counts.items():
         assert recipe(title, steps)
         with pytest.raises(IndexError):
@@ -206,6 +207,15 @@ def test_a_training_term_is_in_its_registry_the_config_and_the_docs() -> None:
             assert all(f"{declared.name}" in example_config(kind) for kind in KINDS), recipe("A training term", 2)
             written = (f"`{declared.name}`", f"[interpretability.{declared.name}]")
             assert any(form in page for form in written), recipe("A training term", 3)
+
+
+def test_a_source_of_models_is_in_its_registry_and_a_head_has_its_module() -> None:
+    folder = ROOT / "export" / "explicate_export" / "sources"
+    files = {path.stem for path in folder.glob("*.py") if "\nSOURCE = " in path.read_text(encoding="utf-8")}
+    assert set(SOURCES) == files, recipe("A source of models", 2)
+    assert all(source.about for source in sources()), recipe("A source of models", 1)
+    for kind in HEADS.values():
+        assert (folder.parent / kind / "hugging_face.py").is_file(), recipe("A source of models", 3)
 
 
 IMAGE_FILES = [

@@ -5,6 +5,7 @@ token is pooled, and whether tokens may be left out. The original is transformer
 one text at a time.
 """
 
+import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,8 +33,8 @@ from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_training.text.positions import UnknownPositions, first_position
 
-_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spm.model", "spiece.model", "bpe.codes")
-_SENTENCEPIECE = "sentencepiece.bpe.model"
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
+_SENTENCEPIECE = ("sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model")
 _USUAL_TOKENS = 512  # where neither the model nor its tokenizer has a limit
 _NO_LIMIT = 1_000_000  # tokenizers say 1e30 where they have none
 _LEAST_TOKENS = 8
@@ -47,6 +48,7 @@ _ANCHORS = ("bos_token_id", "cls_token_id", "eos_token_id", "pad_token_id")
 class GivenTextModel(text_model.TextModel):
     """A sequence classifier that we did not train; it answers one text at a time, as nobody pads one."""
 
+    advice: str = "a model of another family can be bundled, such as BERT, RoBERTa, DeBERTa or ModernBERT"
     known: dict[text_model.Texts, NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
     @torch.no_grad()
@@ -229,8 +231,14 @@ def _is_text(text: str) -> bool:
 
 
 def _check_tokenizer(path: Path) -> None:
-    if not any((path / name).is_file() for name in (*_TOKENIZERS, _SENTENCEPIECE)):
+    """Raises UsageError where there is none, or what reads it is not installed."""
+    if any((path / name).is_file() for name in _TOKENIZERS):
+        return
+    model = next((name for name in _SENTENCEPIECE if (path / name).is_file()), None)
+    if model is None:
         raise UsageError(f"{path} has no tokenizer (tokenizer.json, vocab.txt and the like): save it beside the model")
+    if importlib.util.find_spec("sentencepiece") is None:
+        raise UsageError(f"{path} has a SentencePiece tokenizer ({model}), to be read by: pip install sentencepiece")
 
 
 def _load(directory: ModelDirectory, request: BundleRequest) -> GivenTextModel:
@@ -275,6 +283,8 @@ def _json(model: GivenTextModel) -> str:
 def _notes(model: GivenTextModel, left_out: int, given: GivenRows) -> Iterator[str]:
     if left_out:
         yield f"{left_out} of {len(given.rows)} rows have no text and are left out"
+    if model.tokenizer.init_kwargs.get("truncation_side") == "left":
+        yield "its tokenizer cuts long texts at their beginning, and a server cuts at their end: give it what is read"
     if model.anchor is not None:
         token = model.tokenizer.convert_ids_to_tokens(model.anchor)
         yield f"its tokenizer adds no token of its own, so a text without any word is read as {token} alone"

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 from explicate.cli.main import main
 from explicate_bundle.bundle import verify_bundle
@@ -134,6 +135,15 @@ def test_inputs_that_cannot_be_used_are_refused_by_their_place(name: str, kept: 
         opened(kept / "bert", tmp_path / file, **asked)
 
 
+def test_what_reads_a_sentencepiece_model_is_named_where_it_is_missing(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bert / "tokenizer.json").rename(bert / "spm.model")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"SentencePiece tokenizer \(spm\.model\).* pip install sentencepiece"):
+        opened(bert, write_sentences(tmp_path / "texts.csv"))
+
+
 class _Evil:
     def __reduce__(self) -> tuple[Any, ...]:
         return (os.mkdir, ("ran",))
@@ -156,12 +166,14 @@ def test_a_directory_of_old_becomes_a_bundle_by_the_command(
     """pytorch_model.bin, vocab.txt with lower-casing and added tokens, labels of every script, rows without a text."""
     tokens = json.loads((bert / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
     (bert / "tokenizer.json").unlink()
-    (bert / "vocab.txt").write_text("".join(f"{token}\n" for token in sorted(tokens, key=tokens.get)), "utf-8")
+    pieces = sorted(tokens, key=tokens.get)
+    (bert / "vocab.txt").write_text("".join(f"{token}\n" for token in pieces[:-1]), "utf-8")
+    (bert / "added_tokens.json").write_text(json.dumps({"teapot": len(pieces) - 1}), "utf-8")
     settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 64}
     (bert / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
     torch.save(load_file(bert / WEIGHTS), bert / "pytorch_model.bin")
     (bert / WEIGHTS).unlink()
-    rows = [{"body": f"GOOD {WORDS[index]} Tea", "right": LABELS[index % 3]} for index in range(12)]
+    rows = [{"body": f"GOOD {WORDS[index]} teapot Tea", "right": LABELS[index % 3]} for index in range(12)]
     inputs = tmp_path / "rows.jsonl"
     lines = [*rows, {"body": None, "right": LABELS[0]}, {"right": 1}]
     inputs.write_text("".join(f"{json.dumps(row)}\n" for row in lines), "utf-8")
@@ -174,6 +186,8 @@ def test_a_directory_of_old_becomes_a_bundle_by_the_command(
     manifest = verify_bundle(repository / "old" / "1", model="old", version=1).manifest
     assert tuple(manifest.class_labels) == LABELS
     assert manifest.text.max_tokens == 64
+    tokenizer = Tokenizer.from_file(str(repository / "old" / "1" / "tokenizer.json"))
+    assert tokenizer.encode("GOOD teapot").tokens == ["[CLS]", "good", "teapot", "[SEP]"]
     assert manifest.provenance.max_logit_difference <= 1e-4
     assert 0 <= manifest.metrics["accuracy"] <= 1
     card = (repository / "old" / "1" / "MODEL_CARD.md").read_text("utf-8")
@@ -187,8 +201,6 @@ def test_a_directory_of_old_becomes_a_bundle_by_the_command(
 def test_weights_in_parts_and_pairs_of_several_labels_are_taken(bert: Path, tmp_path: Path) -> None:
     weights = load_file(bert / WEIGHTS)
     (bert / WEIGHTS).unlink()
-    from safetensors.torch import save_file
-
     halves = {f"model-0000{part + 1}-of-00002.safetensors": sorted(weights)[part::2] for part in range(2)}
     for file, names in halves.items():
         save_file({name: weights[name] for name in names}, bert / file, metadata={"format": "pt"})

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding, Tokenizer, processors
 
 from explicate.v1.bundle_pb2 import TextSchema
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
@@ -180,3 +180,29 @@ def test_texts_that_are_cut_are_tokenised_once_and_their_encodings_are_not_kept(
     assert [(usage.tokens, usage.characters_used) for usage in usages if usage] == [(5, 12), (32, 23), (62, 23)]
     assert len(asked) == 3, "one text each, though two are cut"
     assert not any(isinstance(held, Encoding) for item in encoded for held in vars(item).values())
+
+
+def bare(bundle: VerifiedBundle, *, dropping: bool) -> TextModality:
+    """With a tokenizer that adds no token of its own, as GPT-2's."""
+    schema = TextSchema()
+    schema.CopyFrom(bundle.manifest.text)
+    schema.token_dropping = dropping
+    tokenizer = Tokenizer.from_str(bundle.read_text("tokenizer.json"))
+    tokenizer.post_processor = processors.Sequence([])
+    return TextModality(schema, tokenizer.to_str(), max_text_bytes=1000)
+
+
+@pytest.mark.parametrize(("masking", "dropping"), [("attention", True), ("attention", False), ("delete", True)])
+def test_a_row_without_any_token_is_one_without_attention(
+    bundle: VerifiedBundle, masking: str, *, dropping: bool
+) -> None:
+    modality = bare(bundle, dropping=dropping)
+    value = TextInput("good tea")
+    game = modality.game(value, modality.encode(value), players="words", masking=masking)
+    nothing, first = game.rows(np.array([[False, False], [True, False]]))
+    attention = list(bundle.manifest.text.inputs).index("attention_mask")
+    assert nothing.length == nothing.values.shape[1] >= 1
+    assert not nothing.values[attention].any()
+    assert first.values[attention].sum() == 1
+    feeds = modality.collate([nothing, first])
+    assert feeds["attention_mask"].sum(axis=1).tolist() == [0, 1]
