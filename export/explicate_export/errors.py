@@ -3,18 +3,24 @@
 ExplicateError
 ├── UsageError           the run directory, the name or the version is wrong: mend what was given
 ├── TrivialModel         the model is not better than always the same answer: train again, or ask for it anyway
+├── StandardNotMet       the model does not meet the standard: train again, or ask for it anyway
 ├── ConversionError      the architecture cannot become a graph with positions as an input: use another base model
 ├── ParityError          the graph answers differently from the original model: nothing was published
 └── PublicationError     the repository could not take the bundle: mend the folder, or choose another version
 """
 
+import re
+
 from explicate.errors import ExplicateError, UsageError
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 __all__ = [
     "ConversionError",
     "ExplicateError",
     "ParityError",
     "PublicationError",
+    "StandardNotMet",
     "TrivialModel",
     "UsageError",
     "first_line",
@@ -23,6 +29,10 @@ __all__ = [
 
 class TrivialModel(ExplicateError):
     """The model was not shown to know more than the answer that is the same for all inputs."""
+
+
+class StandardNotMet(ExplicateError):
+    """The model does not meet the standard that it was to be published by, or that cannot be told."""
 
 
 class ConversionError(ExplicateError):
@@ -38,5 +48,5 @@ class PublicationError(ExplicateError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, for a message of one sentence."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The first line of an error's text, for a message of one sentence; without the colours that torch writes."""
+    return (_COLOURS.sub("", str(error)).strip().splitlines() or [type(error).__name__])[0]

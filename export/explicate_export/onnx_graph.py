@@ -53,7 +53,7 @@ def write_graph(source: TorchGraph, path: Path) -> None:
             )
     except Exception as error:  # the exporter raises whatever its passes raise
         raise ConversionError(
-            f"torch cannot convert {source.name} to ONNX ({first_line(error)}): {source.advice}"
+            f"torch cannot convert {source.name} to ONNX ({first_line(error.__cause__ or error)}): {source.advice}"
         ) from error
     if program is None:
         raise ConversionError(f"torch made no ONNX program of {source.name}: {source.advice}")

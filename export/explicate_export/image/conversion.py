@@ -44,6 +44,7 @@ class ImageModel:
     architecture: str  # class name, such as "ResNetForImageClassification"
     width: int
     height: int
+    advice: str = "train with another base model, such as a ResNet, ViT or MobileNetV2"
 
     @torch.no_grad()
     def outputs(self, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
@@ -68,7 +69,7 @@ class ImageModel:
             samples={PIXELS_NAME: self._sample(_SAMPLE_ROWS)},
             dynamic_axes={0: "batch"},
             output_name=output_name,
-            advice="train with another base model, such as a ResNet, ViT or MobileNetV2",
+            advice=self.advice,
         )
 
     def _sample(self, rows: int) -> Tensor:
@@ -102,9 +103,11 @@ def load(run: FinishedRun) -> ImageModel:
     return read_by(module, run.record.image, run.model_directory, mend="train again")
 
 
-def read_by(module: NormalisedModel, schema: bundle_pb2.ImageSchema, directory: Path, *, mend: str) -> ImageModel:
+def read_by(
+    module: NormalisedModel, schema: bundle_pb2.ImageSchema, directory: Path, *, mend: str, **advice: str
+) -> ImageModel:
     """The model, which was tried on a blank image; raises UsageError when it does not read images of that size."""
-    model = ImageModel(module, type(module.model).__name__, schema.width, schema.height)
+    model = ImageModel(module, type(module.model).__name__, schema.width, schema.height, **advice)
     blank = np.zeros((schema.height, schema.width, 3), dtype=np.uint8)
     try:
         model.outputs([blank])

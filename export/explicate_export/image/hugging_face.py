@@ -30,6 +30,7 @@ from explicate_export.sources.sources import Brought, BundleRequest
 from explicate_training.image.processor import ImageProcessor, read_exactly
 
 _PROCESSOR = "preprocessor_config.json"
+_ADVICE = "a model of another family can be bundled, such as ViT, ConvNeXt, Swin or ResNet"
 _ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 Given = tuple[HeldOutInput, Any]
 """An image or its file, and what is right of it, or None."""
@@ -56,7 +57,8 @@ def bring(directory: ModelDirectory, request: BundleRequest, say: Say) -> Brough
     settings = read_exactly(original.to_dict(), str(directory.path))
     record = _record(settings, _patch_size(model.config))
     module = NormalisedModel(model, record.normalisation, None).eval()
-    read = read_by(module, record.image, directory.path, mend=f"{_PROCESSOR} has another size than the model")
+    mend = f"{_PROCESSOR} has another size than the model"
+    read = read_by(module, record.image, directory.path, mend=mend, advice=_ADVICE)
     say(f"asking transformers about {len(chosen)} of {len(given)} images")
     outputs = np.stack([_asked(model, original, value) for value, _ in chosen])
     answers = Answers([value for value, _ in chosen], outputs, [right for _, right in chosen])

@@ -156,7 +156,8 @@ def described(
         commands=("explicate bundle MODEL --inputs FILE --repository DIR",),
         spread_of="the given targets' spread" if answers.known else "the answers' spread",
     )
-    report = {"source": str(request.inputs), "inputs_compared": len(answers.right)}
+    labelled = sum(one is not None for one in answers.right)
+    report = {"source": str(request.inputs), "inputs_compared": len(answers.right), "of_these_with_a_label": labelled}
     model = DescribedModel(record=record, origin=origin, data_report=report)
     if problem := model.draft_problem():
         raise UsageError(f"{directory.path} is a model that no server takes ({problem})")

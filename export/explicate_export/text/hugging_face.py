@@ -47,6 +47,7 @@ _ANCHORS = ("bos_token_id", "cls_token_id", "eos_token_id", "pad_token_id")
 class GivenTextModel(text_model.TextModel):
     """A sequence classifier that we did not train; it answers one text at a time, as nobody pads one."""
 
+    advice: str = "a model of another family can be bundled, such as BERT, RoBERTa, DeBERTa or ModernBERT"
     known: dict[text_model.Texts, NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
     @torch.no_grad()

@@ -91,6 +91,7 @@ class TextModel:
     max_tokens: int
     target: TargetScale | None = None  # of a regression
     forbidden: Sequence[bundle_pb2.WordList] = ()
+    advice: str = OTHER_BASE  # what to do where it cannot become a graph
 
     @property
     def architecture(self) -> str:
@@ -156,7 +157,7 @@ def graph_source(trained: TextModel, schema: bundle_pb2.TextSchema, output_name:
         samples={name: samples[name] for name in schema.inputs},
         dynamic_axes={0: "batch", 1: "length"},
         output_name=output_name,
-        advice=OTHER_BASE,
+        advice=trained.advice,
     )
 
 
@@ -210,7 +211,7 @@ def text_schema(trained: TextModel, sample: Texts) -> bundle_pb2.TextSchema:
 
 def _check_length(trained: TextModel, first_position: int) -> None:
     positions = getattr(trained.model.config, "max_position_embeddings", None)
-    if positions is not None and trained.max_tokens + first_position > positions:
+    if positions is not None and positions > 0 and trained.max_tokens + first_position > positions:
         raise UsageError(
             f"run.json allows {trained.max_tokens} tokens and the model has only {positions - first_position} "
             "positions: train again with a smaller max_tokens"
