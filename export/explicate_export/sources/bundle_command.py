@@ -21,7 +21,8 @@ FILE has some inputs of the kind that the model will be asked about, 20 to 200 o
 with a column "text" (and "text_pair"), or a folder of pictures. The model becomes an ONNX graph, whose answers are
 compared with those of transformers, through the model's own tokenizer or preprocessing, on these inputs; when a logit
 differs by more than 1e-4, nothing is published. Some of the inputs become the bundle's golden inputs, which a server
-checks at load. For a table it has 200 rows or more, with a column for each that the model reads. With a column "label" it is also measured how often the model is right on them.
+checks at load. For a table it has 200 rows or more, with a column for each that the model reads. With a column "label"
+it is also measured how often the model is right on them.
 
 The bundle appears in DIR/NAME/VERSION/ by one rename, whole or not at all, with MODEL_CARD.md and report.html.
 """
