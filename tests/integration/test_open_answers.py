@@ -9,6 +9,7 @@ import pytest
 from google.protobuf import json_format
 
 from explicate.v1 import inference_service_pb2 as messages
+from explicate_server.rpc.message_bytes import SLICE_BYTES
 from support.harness import (
     TEXT,
     Running,
@@ -57,6 +58,18 @@ async def test_rows_of_a_table_are_answered_by_the_models_formula(
     assert list(found) == ["label", "probabilities"]
     assert found["label"].tolist() == [[LABELS[best]] for best in logits.argmax(axis=1)]
     assert found["probabilities"] == pytest.approx(LOANS.probabilities(logits), abs=CLOSE)
+
+
+@pytest.mark.parametrize("raw", [True, False])
+async def test_a_large_request_is_read_in_slices_and_answered_the_same(table_repository: Path, *, raw: bool) -> None:
+    logits, rows = rows_of(LOANS, 6000)
+    tensors = columns(rows)
+    request = infer_request("loans", tensors, raw=raw)
+    assert request.ByteSize() > SLICE_BYTES
+    limits = {"max_inputs": 6000, "max_queued_rows": 20_000}
+    async with running_server(table_repository, **limits) as running:
+        found = tensors_of(await call(running.channel, "ModelInfer", request))
+    assert found["label"][:, 0].tolist() == [LABELS[best] for best in logits.argmax(axis=1)]
 
 
 async def test_an_answer_says_which_version_and_bundle_gave_it(table_repository: Path) -> None:

@@ -6,20 +6,26 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 
-from explicate_server.rpc.open_inference.protocol import POOL
+from explicate_server.rpc.open_inference.protocol import POOL, SERVICE
 from support.harness import server_process
-from support.tiny_table_bundle import LABELS
+from support.open_inference import columns, infer_request, message
+from support.process_group import CONNECTIONS
+from support.tiny_table_bundle import LABELS, tiny_table
 from tools.shape import ROOT
 
 ENVIRONMENT = ROOT / ".venv" / "open_inference" / "bin"
 FOLDER = ROOT / "tests" / "open_inference"
 CLOSE = 5e-6
+LOSSES = tiny_table(labels=(), seed=1)
+ROW = LOSSES.cells(*(each[0] for each in LOSSES.rows(1, missing=0.0)))
 pytestmark = pytest.mark.skipif(
     not (ENVIRONMENT / "python").exists(), reason="no tritonclient here: `make open-inference` installs it"
 )
@@ -92,8 +98,8 @@ def test_kserves_client_is_answered_and_loads_by_its_own_field(address: str) -> 
 def test_every_field_has_the_number_and_the_type_of_the_clients(client: str) -> None:
     theirs = printed("told_fields.py", client)
     common = 0
-    for message in POOL.FindFileByName("open_inference.proto").message_types_by_name.values():
-        for each in (message, *message.nested_types):
+    for whole in POOL.FindFileByName("open_inference.proto").message_types_by_name.values():
+        for each in (whole, *whole.nested_types):
             fields = theirs.get(each.full_name, {})
             for field in each.fields:
                 if str(field.number) in fields and (client, each.name) not in _OTHER_DIALECT:
@@ -110,6 +116,33 @@ def _plain(name: str) -> str:
 
 # KServe has the model's name in field 1 of these, and what a load did in field 2 of its answers.
 _OTHER_DIALECT = {("kserve", f"RepositoryModel{verb}Request") for verb in ("Load", "Unload")}
+
+
+def test_the_statistics_of_several_processes_are_told_by_each(address: str) -> None:
+    request = infer_request("losses", columns([ROW] * 3))
+    with ExitStack() as held:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        channels = [held.enter_context(grpc.insecure_channel(address, options)) for _ in range(CONNECTIONS)]
+        before = requests_of(channels[0])
+        for channel in channels:
+            of_method(channel, "ModelInfer")(request)
+        assert {requests_of(channel) - before for channel in channels} == {CONNECTIONS}
+
+
+def requests_of(channel: grpc.Channel) -> int:
+    """Requests for "losses" that were answered, as one process tells it."""
+    answer = of_method(channel, "ModelStatistics")(message("ModelStatisticsRequest")(name="losses"))
+    count: int = answer.model_stats[0].inference_stats.success.count
+    return count
+
+
+def of_method(channel: grpc.Channel, name: str) -> Any:
+    """A method to call."""
+    return channel.unary_unary(
+        f"/{SERVICE}/{name}",
+        request_serializer=lambda each: each.SerializeToString(),
+        response_deserializer=message(f"{name}Response").FromString,
+    )
 
 
 @pytest.mark.skipif(

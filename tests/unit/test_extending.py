@@ -232,6 +232,7 @@ IMAGE_FILES = [
     "explicate_export.cli",
     "explicate_export.export",
     "explicate_export.image.conversion",
+    "explicate_export.image.hugging_face",
     "explicate_export.training_run",
     "explicate_server.explain.estimators.lime",
     "explicate_server.inference.explain_options",

@@ -199,7 +199,8 @@ class Worker:
         registry = self._server.registry
         found = {entry.name: self._server.shadow.report(entry.name) for entry in registry.entries}
         shadows = {model: comparison.sums() for model, comparison in found.items() if comparison}
-        return asdict(Tally({record.name: record.leases for record in registry.records if record.leases}, shadows))
+        leases = {record.name: record.leases for record in registry.records if record.leases}
+        return asdict(Tally(leases, shadows, self._server.request_sums.told()))
 
     async def _started(self) -> None:
         self._server.all_started.set()

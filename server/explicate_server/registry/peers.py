@@ -59,10 +59,12 @@ class Tally:
     Attributes:
         leases: requests that versions answer, by ``model/version``.
         shadows: sums of comparisons with canaries, by model; see ``Comparison.sums``.
+        requests: sums of the requests of the Open Inference Protocol, by ``model/version``; see ``RequestSums``.
     """
 
     leases: Mapping[str, int]
     shadows: Mapping[str, Mapping[str, Any]]
+    requests: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)

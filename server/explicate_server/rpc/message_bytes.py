@@ -56,7 +56,9 @@ class Reader:
         """``walks`` are those of requests that are not of our own protocol."""
         value_bytes = {number: getattr(settings, f"max_{kind.name}_bytes") for number, kind in _WHOLE_KINDS.items()}
         self._limits = Limits(settings.max_inputs, settings.max_explained_rows, value_bytes)
-        self._walks = {message.FromString: (message, walk) for message, walk in walks.items()}
+        self._walks: dict[_Parse, tuple[type[Message], type[Walk]]] = {
+            message.FromString: (message, walk) for message, walk in walks.items()
+        }
         self._workers = workers
 
     async def read(self, parse: _Parse, data: bytes) -> Message:

@@ -70,7 +70,7 @@ def response(request: Any, served: ServedModel, **parameters: Any) -> tuple[Any,
     message.parameters["bundle_digest"].string_param = served.bundle.digest
     for name, value in parameters.items():
         _set_parameter(message.parameters[name], value)
-    return message, Outputs(message, raw=not any(tensor.HasField("contents") for tensor in request.inputs))
+    return message, Outputs(message, raw=bool(request.raw_input_contents))
 
 
 def _set_parameter(parameter: Any, value: bool | int | str) -> None:
@@ -87,28 +87,29 @@ def add_prediction(outputs: Outputs, names: Sequence[str], served: ServedModel, 
     scores = served.scales.scores(raw)
     for name in names:
         if name == asked.LABEL:
-            shape, labels = _LABELS[served.scales.objective.answer](served.labels, raw)
-            outputs.add_texts(name, shape, labels)
+            shape, chosen = _LABELS[served.scales.objective.answer](raw)
+            outputs.add_chosen(name, shape, (*served.labels, ""), chosen)
         elif name in (asked.PROBABILITIES, asked.VALUE):
             outputs.add_numbers(name, scores)
         elif name == asked.CLASSES:
             outputs.add_texts(name, [len(served.labels)], served.labels)
 
 
-def _one_label(labels: Sequence[str], raw: Floats) -> tuple[Sequence[int], Sequence[str]]:
-    return [len(raw), 1], [labels[best] for best in raw.argmax(axis=1).tolist()]
+def _one_label(raw: Floats) -> tuple[Sequence[int], Sequence[int]]:
+    return [len(raw), 1], raw.argmax(axis=1).tolist()
 
 
-def _some_labels(labels: Sequence[str], raw: Floats) -> tuple[Sequence[int], Sequence[str]]:
-    """Those that are predicted, and "" in the place of the others. A logit of 0 is a probability of one half."""
-    chosen = [label if is_on else "" for row in (raw >= 0).tolist() for label, is_on in zip(labels, row, strict=True)]
-    return raw.shape, chosen
+def _some_labels(raw: Floats) -> tuple[Sequence[int], Sequence[int]]:
+    """Those that are predicted, and "", the last one, for the others. A logit of 0 is a probability of one half."""
+    labels = raw.shape[1]
+    return raw.shape, np.where(raw >= 0, np.arange(labels), labels).ravel().tolist()
 
 
-_LABELS: Mapping[Answer, Callable[[Sequence[str], Floats], tuple[Sequence[int], Sequence[str]]]] = {
+_LABELS: Mapping[Answer, Callable[[Floats], tuple[Sequence[int], Sequence[int]]]] = {
     "class": _one_label,
     "labels": _some_labels,
 }
+"""The shape of the labels that are told, and the place of each among the model's."""
 
 
 def add_explanation(
@@ -144,20 +145,22 @@ def of_answers(
         return whole
 
     return Explained(
-        np.array([answer.prediction for answer in told]),
-        [[_name(player) for player in answer.players] for answer in told],
-        *(padded(name) for name in ("values", "lower", "upper")),
-        np.array([answer.attribution.baseline for answer in told]),
-        [_document(served, *each) for each in zip(values, told, strict=True)] if documents else (),
-        _told(told[0]) if len(told) == 1 else None,
+        answers=np.array([answer.prediction for answer in told]),
+        features=[[_name(player) for player in answer.players] for answer in told],
+        values=padded("values"),
+        lower=padded("lower"),
+        upper=padded("upper"),
+        baseline=np.array([answer.attribution.baseline for answer in told]),
+        documents=[_document(served, *each) for each in zip(values, told, strict=True)] if documents else (),
+        parameters=_told(told[0]) if len(told) == 1 else None,
     )
 
 
 def of_table(answer: TableAnswer) -> Explained:
     """The explanations of a table's rows."""
     names = [player.name for player in answer.players]
-    by_row = (np.swapaxes(each, 0, 1) for each in (answer.values, answer.lower, answer.upper))
-    return Explained(answer.predictions, [names] * answer.rows, *by_row, answer.baseline.T)
+    values, lower, upper = (np.swapaxes(each, 0, 1) for each in (answer.values, answer.lower, answer.upper))
+    return Explained(answer.predictions, [names] * answer.rows, values, lower, upper, answer.baseline.T)
 
 
 def _document(served: ServedModel, value: ModelInput, answer: ExplainAnswer) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 
 from explicate.v1 import explanation_pb2, inference_service_pb2
-from explicate_server.rpc.open_inference.tensors import refuse
+from explicate_server.rpc.open_inference.tensors import PASSED_OVER, check_passed_over, refuse, some_parameters
 from explicate_server.rpc.option_messages import value_names
 
 LABEL, PROBABILITIES, VALUE, CLASSES = "label", "probabilities", "value", "classes"
@@ -21,10 +21,6 @@ ATTRIBUTIONS, LOWER, UPPER, FEATURES, BASELINE, EXPLANATION = EXPLAINED = (
 )
 """Outputs that only an explanation has."""
 _OUTPUTS = frozenset({LABEL, PROBABILITIES, VALUE, CLASSES, *EXPLAINED})
-_MOST_PARAMETERS = 64
-# What Triton's and KServe's clients say of the way that tensors take, or to models with a state.
-_PASSED_OVER = ("triton_", "binary_data", "sequence_")
-_SHARED_MEMORY = "shared_memory"
 _MICROSECONDS = 1e6
 # Of Triton's priorities 1 is the highest, and 0 means the model's own.
 _FIRST_BULK_PRIORITY = 2
@@ -74,10 +70,7 @@ def read_asked(request: Any) -> Asked:
         InvalidRequest: it names an output or a parameter that there is not, or one has no fitting value.
     """
     outputs = _outputs(request.outputs)
-    for tensor in request.inputs:
-        if tensor.parameters:
-            _pass_over(tensor.parameters, f"inputs[{tensor.name}].parameters")
-    given = {name: value for name, value in _some(request.parameters) if not name.startswith(_PASSED_OVER)}
+    given = {name: value for name, value in some_parameters(request.parameters) if not name.startswith(PASSED_OVER)}
     timeout_us = _integer(given.pop("timeout", None), "timeout")
     bulk = _integer(given.pop("priority", None), "priority") >= _FIRST_BULK_PRIORITY
     asked = Asked(
@@ -115,25 +108,9 @@ def _outputs(wanted: Sequence[Any]) -> Sequence[str]:
         if output.name in names:
             raise refuse(f"outputs[{output.name}]", "comes twice")
         if output.parameters:
-            _pass_over(output.parameters, f"outputs[{output.name}].parameters")
+            check_passed_over(output.parameters, f"outputs[{output.name}]")
         names.append(output.name)
     return names
-
-
-def _pass_over(parameters: Any, path: str) -> None:
-    """Refuse those of a tensor that would mean something."""
-    for name, _ in _some(parameters, path):
-        if name.startswith(_SHARED_MEMORY):
-            raise refuse(f"{path}[{name}]", "is not offered: tensors come in the request itself, and in the answer")
-        if not name.startswith(_PASSED_OVER):
-            raise refuse(f"{path}[{name}]", "is not a parameter of a tensor; leave it out")
-
-
-def _some(parameters: Any, path: str = "parameters") -> Iterable[tuple[str, Any]]:
-    """Parameters, of which there may not be very many."""
-    if len(parameters) > _MOST_PARAMETERS:
-        raise refuse(path, f"has {len(parameters):,} names; at most {_MOST_PARAMETERS} are taken")
-    return parameters.items() if parameters else ()
 
 
 def _set_options(asked: Asked, given: Mapping[str, Any]) -> None:

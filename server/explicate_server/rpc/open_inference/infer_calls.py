@@ -88,9 +88,9 @@ class InferServicer:
         draining = asyncio.ensure_future(self._draining.wait())
         try:
             await asyncio.wait((coming, draining), return_when=asyncio.FIRST_COMPLETED)
-            if coming.done():
-                return coming.result()
-            raise NotServing("DRAINING", "open the stream on another server", retry_after_s=1.0)
+            if draining.done():
+                raise NotServing("DRAINING", "open the stream on another server", retry_after_s=1.0)
+            return coming.result()
         finally:
             coming.cancel()
             draining.cancel()

@@ -5,13 +5,14 @@ A table has a tensor for each column; a text has the tensor ``text``, or ``text_
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.struct_pb2 import NULL_VALUE
 
 from explicate.v1 import inference_service_pb2 as messages
 from explicate.v1 import table_pb2
@@ -20,7 +21,7 @@ from explicate_server.errors import InvalidRequest, Violation
 from explicate_server.modalities.packed_table import CategoryValues, NumberValues, PackedTable
 from explicate_server.rpc import requests
 from explicate_server.rpc.open_inference.infer_asked import AGAINST, path_of_parameter
-from explicate_server.rpc.open_inference.tensors import Tensor, path_of, read_tensors, refuse
+from explicate_server.rpc.open_inference.tensors import FEW_ROWS, Elements, path_of, read_tensors, refuse
 
 TABLE = "tabular"
 """The kind of input that is told by columns."""
@@ -33,65 +34,67 @@ def tensor_fields(kind: str) -> Mapping[str, FieldDescriptor]:
 
     One that is all of the input has its name.
     """
-    fields = _KINDS[kind].message_type.fields
+    of_kind = _KINDS[kind].message_type
+    assert of_kind is not None
+    fields = of_kind.fields
     return {kind if len(fields) == 1 else field.name: field for field in fields}
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a request gives to predict: a table, or inputs of another kind.
+    """What a request gives to predict: a table, or inputs one by one.
 
-    ``own`` is the request of our own that has the same inputs; of a table it is made when it is asked for.
+    ``request`` gives the request of our own that has the same inputs, by which a canary's share is told.
     """
 
     table: PackedTable | None
     values: Sequence[ModelInput]
-    own: messages.PredictRequest | None
+    request: Callable[[], messages.PredictRequest]
 
     def __len__(self) -> int:
         return len(self.values) if self.table is None else self.table.rows
 
-    def request(self) -> messages.PredictRequest:
-        """Our own request of the same inputs, by which a canary's share is told."""
-        if self.own is not None:
-            return self.own
-        assert self.table is not None
-        return messages.PredictRequest(table=_table_message(self.table))
-
-    def rows(self) -> list[ModelInput]:
-        """The inputs one by one."""
+    def one_by_one(self) -> Sequence[ModelInput]:
+        """Also those of a table."""
         if self.table is None:
-            return list(self.values)
+            return self.values
         columns = self.table.document()
-        return [TabularInput({name: cells[row] for name, cells in columns.items()}) for row in range(self.table.rows)]
+        return [TabularInput(dict(zip(columns, cells, strict=True))) for cells in zip(*columns.values(), strict=True)]
 
 
-def read_inputs(request: Any, kind: str, most_rows: int) -> Inputs:
+def read_inputs(request: Any, kind: str, most_rows: int, *, packed: bool) -> Inputs:
     """The inputs of a ModelInferRequest, of the kind that its model reads, a field of `Input`; at most so many.
+
+    Few rows of a table come one by one, unless they are to be ``packed``.
 
     Raises:
         InvalidRequest: a tensor is missing, too many, or does not fit.
     """
     tensors = read_tensors(request, most_rows)
     if kind == TABLE:
-        return Inputs(_table(tensors), (), None)
+        rows = _rows(tensors, "a tensor for each column of the model")
+        if rows < FEW_ROWS and not packed:
+            values = _few_rows(tensors, rows)
+            return Inputs(None, values, lambda: messages.PredictRequest(inputs=map(_row_message, values)))
+        table = PackedTable(rows, [(name, _column(name, tensor)) for name, tensor in tensors.items()])
+        return Inputs(table, (), lambda: messages.PredictRequest(table=_table_message(table)))
     own = messages.PredictRequest(inputs=_input_messages(tensors, kind))
-    return Inputs(None, requests.model_inputs(own.inputs), own)
+    return Inputs(None, requests.model_inputs(own.inputs), lambda: own)
 
 
-def _rows(tensors: Mapping[str, Tensor], what: str) -> int:
+def _rows(tensors: Mapping[str, Elements], what: str) -> int:
     """N, which all tensors have."""
     if not tensors:
         raise refuse("inputs", f"is empty; give {what}")
-    first = next(iter(tensors))
-    rows = len(tensors[first].elements)
-    for name, tensor in tensors.items():
-        if len(tensor.elements) != rows:
-            raise refuse(f"{path_of(name)}.shape", f"has {len(tensor.elements):,} rows; {first!r} has {rows:,}")
+    (first, leading), *_ = tensors.items()
+    rows = len(leading)
+    for name, elements in tensors.items():
+        if len(elements) != rows:
+            raise refuse(f"{path_of(name)}.shape", f"has {len(elements):,} rows; {first!r} has {rows:,}")
     return rows
 
 
-def _input_messages(tensors: Mapping[str, Tensor], kind: str) -> list[messages.Input]:
+def _input_messages(tensors: Mapping[str, Elements], kind: str) -> list[messages.Input]:
     fields = tensor_fields(kind)
     for name in tensors:
         if name not in fields:
@@ -100,50 +103,69 @@ def _input_messages(tensors: Mapping[str, Tensor], kind: str) -> list[messages.I
     if first not in tensors:
         raise refuse(path_of(first), "is left out; give a tensor of BYTES, [N] or [N, 1]")
     inputs = [messages.Input() for _ in range(_rows(tensors, first))]
-    for name, tensor in tensors.items():
-        if not isinstance(tensor.elements, list):
+    for name, elements in tensors.items():
+        if not isinstance(elements, list):
             raise refuse(f"{path_of(name)}.datatype", "is a number's; give BYTES")
         field = fields[name]
-        is_text = field.type == FieldDescriptor.TYPE_STRING
-        for place, element in enumerate(tensor.elements):
-            value = _text(element, name, place) if is_text else element
-            setattr(getattr(inputs[place], kind), field.name, value)
+        values = _texts(elements, name) if field.type == FieldDescriptor.TYPE_STRING else elements
+        for message, value in zip(inputs, values, strict=True):
+            setattr(getattr(message, kind), field.name, value)
     return inputs
 
 
-def _text(element: bytes, name: str, place: int) -> str:
+def _few_rows(tensors: Mapping[str, Elements], rows: int) -> list[TabularInput]:
+    """The rows of a table; NaN and an empty text are missing."""
+    columns = {
+        name: [text or None for text in _texts(elements, name)]
+        if isinstance(elements, list)
+        else [None if number != number else float(number) for number in elements]
+        for name, elements in tensors.items()
+    }
+    return [TabularInput({name: cells[row] for name, cells in columns.items()}) for row in range(rows)]
+
+
+def _texts(elements: Sequence[bytes], name: str) -> list[str]:
     try:
-        return element.decode()
+        return [element.decode() for element in elements]
     except UnicodeDecodeError:
+        place = next(place for place, element in enumerate(elements) if not _is_text(element))
         raise refuse(f"{path_of(name)}[{place}]", "is not UTF-8") from None
 
 
-def _table(tensors: Mapping[str, Tensor]) -> PackedTable:
-    rows = _rows(tensors, "a tensor for each column of the model")
-    return PackedTable(rows, [(name, _column(name, tensor)) for name, tensor in tensors.items()])
-
-
-def _column(name: str, tensor: Tensor) -> NumberValues | CategoryValues:
-    """The values of a column; NaN and an empty text are missing."""
-    if not isinstance(tensor.elements, list):
-        return NumberValues(tensor.elements)
-    places: dict[bytes, int] = {}
-    codes = [places.setdefault(element, len(places)) if element else -1 for element in tensor.elements]
+def _is_text(element: bytes) -> bool:
     try:
-        names = [element.decode() for element in places]
+        element.decode()
     except UnicodeDecodeError:
-        raise _not_text(name, tensor.elements) from None
+        return False
+    return True
+
+
+def _column(name: str, elements: Elements) -> NumberValues | CategoryValues:
+    """The values of a column; NaN and an empty text are missing."""
+    if not isinstance(elements, list):
+        return NumberValues(np.asarray(elements, dtype=np.float64))
+    places = {b"": -1}
+    place_of = places.setdefault
+    codes = [place_of(element, len(places) - 1) for element in elements]
+    try:
+        names = [element.decode() for element in places][1:]
+    except UnicodeDecodeError:
+        _texts(elements, name)
+        raise
     return CategoryValues(names, np.array(codes, dtype=np.int64))
 
 
-def _not_text(name: str, elements: Sequence[bytes]) -> InvalidRequest:
-    """The error of the first element that is not UTF-8."""
-    for place, element in enumerate(elements):
-        try:
-            element.decode()
-        except UnicodeDecodeError:
-            return refuse(f"{path_of(name)}[{place}]", "is not UTF-8")
-    raise AssertionError("one is not")
+def _row_message(row: TabularInput) -> messages.Input:
+    message = messages.Input()
+    for name, value in row.cells.items():
+        cell = message.tabular.cells[name]
+        if value is None:
+            cell.missing = NULL_VALUE
+        elif isinstance(value, str):
+            cell.category = value
+        else:
+            cell.number = value
+    return message
 
 
 def _table_message(table: PackedTable) -> table_pb2.Table:

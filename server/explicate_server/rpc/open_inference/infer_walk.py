@@ -24,7 +24,7 @@ _MANY = {
     _FIELDS["outputs"].number: ("outputs", _MOST_OUTPUTS, "tensors"),
     _FIELDS["raw_input_contents"].number: ("raw_input_contents", MOST_COLUMNS, "tensors"),
 }
-_TENSOR: Mapping[str, FieldDescriptor] = _FIELDS["inputs"].message_type.fields_by_name
+_TENSOR: Mapping[str, FieldDescriptor] = ModelInferRequest.InferInputTensor.DESCRIPTOR.fields_by_name
 _SHAPE, _PARAMETERS, _CONTENTS = (_TENSOR[name].number for name in ("shape", "parameters", "contents"))
 _SIZES = {FieldDescriptor.TYPE_DOUBLE: 8, FieldDescriptor.TYPE_FLOAT: 4}
 # What each field of contents holds: how many bytes a number takes; 0 of one of any length, None of bytes.
@@ -59,6 +59,8 @@ class InferWalk(Walk):
         yield self.data[first:]
 
     def _tensor(self, start: int, end: int, path: str) -> None:
+        if end - start <= self.most_rows:
+            return  # an element takes a byte at least
         for number, begin, first, last in self.wanted(start, end, _SHAPE, _PARAMETERS, _CONTENTS):
             if number == _SHAPE:
                 self.count(f"{path}.shape", _MOST_DIMENSIONS, "sizes", self._numbers(0, begin, first, last))

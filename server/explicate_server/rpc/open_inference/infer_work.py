@@ -7,12 +7,13 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypedDict
 
 from explicate_bundle.model_inputs import ModelInput
 from explicate_server.call_record import caller_of_call, request_bytes
-from explicate_server.errors import DeadlinePassed, Overloaded
+from explicate_server.errors import DeadlinePassed, InvalidRequest, Overloaded
 from explicate_server.explain.methods import methods_of
 from explicate_server.inference.evaluations import Timings
 from explicate_server.inference.explain_options import ExplainOptions
@@ -23,13 +24,16 @@ from explicate_server.rpc.inference_service import Answering, selected
 from explicate_server.rpc.open_inference import infer_answers
 from explicate_server.rpc.open_inference.infer_answers import Explained
 from explicate_server.rpc.open_inference.infer_asked import EXPLANATION, Asked
-from explicate_server.rpc.open_inference.infer_inputs import Inputs, read_inputs
-from explicate_server.rpc.open_inference.tallies import Tallies
+from explicate_server.rpc.open_inference.infer_inputs import TABLE, Inputs, read_inputs
+from explicate_server.rpc.open_inference.request_sums import SumsOfVersions
+from explicate_server.rpc.open_inference.tensors import BYTES
 from explicate_server.rpc.requests import InputsDigest
 from explicate_server.runtime.batcher import Priority
 
-# Bytes of raw numbers are read many at once, those of texts one text at a time.
-_BYTES_OF_STEP = 64
+# Steps of a microsecond or two have so many elements of BYTES, or so many bytes of numbers, raw or typed.
+_TEXTS_OF_STEP = 4
+_RAW_BYTES_OF_STEP, _TYPED_BYTES_OF_STEP = 1024, 16
+_FEW_BYTES = 4096
 
 
 class _Whose(TypedDict):
@@ -64,13 +68,13 @@ class InferWork(Answering):
     """Does the work of all requests.
 
     Attributes:
-        tallies: what ModelStatistics tells.
+        sums: what ModelStatistics tells.
     """
 
     def __init__(self, *of_our_own: Any) -> None:
         """Take what InferenceServicer takes."""
         super().__init__(*of_our_own)
-        self.tallies = Tallies()
+        self.sums = SumsOfVersions()
 
     async def predict(self, request: Any, asked: Asked, ends_s: float) -> Any:
         """The answer to a request for predictions.
@@ -79,9 +83,17 @@ class InferWork(Answering):
         own requests.
         """
         inputs, digest = await self._inputs(request, asked, self._settings.max_inputs)
-        with self._lease(asked.model, digest) as served, self.tallies.counted(served, len(inputs)) as timings:
+        with self._lease(asked.model, digest) as served, self.sums.counted(served, len(inputs)) as timings:
             outputs = infer_answers.check_outputs(served, asked.outputs)
-            return await self._predicted(_Work(request, asked, outputs, inputs, served, digest, ends_s), timings)
+            work = _Work(request, asked, outputs, inputs, served, digest, ends_s)
+            try:
+                return await self._predicted(work, timings)
+            except InvalidRequest:
+                if served.modality.field != TABLE or inputs.table is not None:
+                    raise
+                # What is wrong with few rows is told as of many, by column.
+                inputs = read_inputs(request, served.modality.field, len(inputs), packed=True)
+                return await self._predicted(replace(work, inputs=inputs), timings)
 
     async def explain(
         self, request: Any, asked: Asked, ends_s: float, progress: Callable[[], bool]
@@ -90,7 +102,7 @@ class InferWork(Answering):
         input is explained, after rounds at which ``progress`` says yes. Raises as the explainer does.
         """
         inputs, digest = await self._inputs(request, asked, self._settings.max_explained_rows)
-        with self._lease(asked.model, digest) as served, self.tallies.counted(served, len(inputs)) as timings:
+        with self._lease(asked.model, digest) as served, self.sums.counted(served, len(inputs)) as timings:
             outputs = infer_answers.check_outputs(served, asked.outputs)
             work = _Work(request, asked, outputs, inputs, served, digest, ends_s)
             async with aclosing(self._explained(work, timings, progress)) as answers:
@@ -100,8 +112,9 @@ class InferWork(Answering):
 
     async def _inputs(self, request: Any, asked: Asked, most: int) -> tuple[Inputs, InputsDigest]:
         """What a request gives to predict, at most so many rows."""
-        kind, cost = self._kind(asked), request_bytes() // _BYTES_OF_STEP
-        inputs = await self._apart(read_inputs, request, kind, most, cost=cost)
+        kind, cost = self._kind(asked), _reading_cost(request)
+        read = partial(read_inputs, packed=asked.explains)
+        inputs = await self._apart(read, request, kind, most, cost=cost)
         return inputs, await self._digest(inputs.request, asked.model)
 
     def _kind(self, asked: Asked) -> str:
@@ -140,7 +153,7 @@ class InferWork(Answering):
         if self._is_shared(work, options):
             yield await self._table(work, options, timings), True
             return
-        values = work.inputs.rows()
+        values = work.inputs.one_by_one()
         told: list[ExplainAnswer] = []
         for place in range(len(values)):
             steps = self._one(work, values[place], options, place, progress if len(values) == 1 else _never)
@@ -200,6 +213,17 @@ class InferWork(Answering):
         documents = EXPLANATION in work.outputs
         cost = sum(answer.attribution.values.size for answer in told) * (16 if documents else 1)
         return await self._apart(infer_answers.of_answers, work.served, values, told, documents, cost=cost)
+
+
+def _reading_cost(request: Any) -> int:
+    """About how many steps reading the tensors takes."""
+    size = request_bytes()
+    if size <= _FEW_BYTES:
+        return 0
+    if not request.raw_input_contents:
+        return size // _TYPED_BYTES_OF_STEP
+    texts = sum(max(tensor.shape, default=0) for tensor in request.inputs if tensor.datatype == BYTES)
+    return texts // _TEXTS_OF_STEP + size // _RAW_BYTES_OF_STEP + len(request.inputs)
 
 
 def _written(work: _Work, explained: Explained) -> Any:

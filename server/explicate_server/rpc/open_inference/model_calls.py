@@ -26,12 +26,12 @@ from explicate_server.rpc.open_inference.protocol import (
     ServerMetadataResponse,
     ServerReadyResponse,
 )
-from explicate_server.rpc.open_inference.tallies import Tallies, Tally
+from explicate_server.rpc.open_inference.request_sums import RequestSums, SumsOfVersions
 from explicate_server.rpc.open_inference.tensors import refuse
 from explicate_server.settings import Settings
 
 _Context = grpc.aio.ServicerContext[Any, Any]
-_EXTENSIONS = ("model_configuration", "model_repository", "statistics", "binary_tensor_data", "parameters")
+_EXTENSIONS = ("model_configuration", "model_repository", "statistics", "parameters")
 # Our states in Triton's words, of which it has three.
 _STATES = {State.READY: "READY", State.LOADING: "LOADING", State.UNLOADING: "UNLOADING"}
 _NANOSECONDS = 1e9
@@ -43,10 +43,10 @@ _TRITONS = ("config", "file:", "unload_dependents")
 class InspectServicer:
     """Answers from the registry, and hands changes over."""
 
-    def __init__(self, registry: ModelRegistry, health: HealthReport, tallies: Tallies, settings: Settings) -> None:
+    def __init__(self, registry: ModelRegistry, health: HealthReport, sums: SumsOfVersions, settings: Settings) -> None:
         self._registry = registry
         self._health = health
-        self._tallies = tallies
+        self._sums = sums
         self._settings = settings
 
     async def ServerLive(self, request: Any, context: _Context) -> Any:
@@ -91,9 +91,10 @@ class InspectServicer:
             chosen = [record.loaded for record in self._loaded(request.name) if record.loaded]
         else:
             chosen = self._registry.ready
+        others = [tally.requests for tally in await self._registry.lifecycle.peers.tallies()]
         message = ModelStatisticsResponse()
         for served in chosen:
-            _add_statistics(message.model_stats.add(), served, self._tallies.of[served.name, served.version])
+            _add_statistics(message.model_stats.add(), served, self._sums.with_others(served, others))
         return message
 
     async def RepositoryIndex(self, request: Any, context: _Context) -> Any:
@@ -152,18 +153,19 @@ class InspectServicer:
         return [record for record in reversed(self._registry.known(model).newest_first) if record.loaded]
 
 
-def _add_statistics(message: Any, served: ServedModel, tally: Tally) -> None:
+def _add_statistics(message: Any, served: ServedModel, sums: RequestSums) -> None:
     message.name, message.version = served.name, str(served.version)
-    message.last_inference, message.inference_count = tally.last_ms, tally.inputs
-    message.execution_count = sum(each.batches for each in served.batcher.snapshot().values())
+    message.last_inference, message.inference_count = sums.last_ms, sums.inputs
+    # Not the batcher's count, in which the batches of explanations and of our own calls are.
+    message.execution_count = sums.succeeded
     statistics = message.inference_stats
     for part, count, seconds in (
-        (statistics.success, tally.succeeded, tally.succeeded_s),
-        (statistics.fail, tally.failed, tally.failed_s),
-        (statistics.queue, tally.succeeded, tally.queue_s),
-        (statistics.compute_input, tally.succeeded, tally.input_s),
-        (statistics.compute_infer, tally.succeeded, tally.model_s),
-        (statistics.compute_output, tally.succeeded, tally.output_s),
+        (statistics.success, sums.succeeded, sums.succeeded_s),
+        (statistics.fail, sums.failed, sums.failed_s),
+        (statistics.queue, sums.succeeded, sums.queue_s),
+        (statistics.compute_input, sums.succeeded, sums.input_s),
+        (statistics.compute_infer, sums.succeeded, sums.model_s),
+        (statistics.compute_output, sums.succeeded, sums.output_s),
     ):
         part.count, part.ns = count, int(seconds * _NANOSECONDS)
 

@@ -2,17 +2,18 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from explicate_server.inference.evaluations import Timings
 from explicate_server.registry.records import ServedModel
 
 
 @dataclass
-class Tally:
-    """The requests of one version since it was first asked.
+class RequestSums:
+    """The requests of one version since the server started.
 
     Attributes:
         inputs: rows, texts or images of requests that were answered.
@@ -46,25 +47,49 @@ class Tally:
         self.model_s += model_s
         self.output_s += max(0.0, seconds - queue_s - input_s - model_s)
 
+    def with_others(self, others: Iterable[Mapping[str, Any]]) -> "RequestSums":
+        """This and what other processes have counted."""
+        every = [asdict(self), *others]
+        last_ms = max(each["last_ms"] for each in every)
+        return RequestSums(**{name: sum(each[name] for each in every) for name in every[0]} | {"last_ms": last_ms})
 
-@dataclass
-class Tallies:
-    """Of all versions of one server, by model and number."""
 
-    of: dict[tuple[str, int], Tally] = field(default_factory=lambda: defaultdict(Tally))
+class SumsOfVersions:
+    """Those of all versions of this process."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, RequestSums] = defaultdict(RequestSums)
+
+    def of(self, served: ServedModel) -> RequestSums:
+        """Those of a version."""
+        return self._of[_name(served)]
+
+    def told(self) -> dict[str, dict[str, Any]]:
+        """All of them for other processes, by ``model/version``."""
+        return {name: asdict(sums) for name, sums in self._of.items()}
+
+    def with_others(self, served: ServedModel, others: Iterable[Mapping[str, Mapping[str, Any]]]) -> RequestSums:
+        """Those of a version in this process and in others, which told all of theirs."""
+        name = _name(served)
+        return self._of[name].with_others(each[name] for each in others if name in each)
 
     @contextmanager
     def counted(self, served: ServedModel, inputs: int) -> Iterator[list[Timings]]:
         """Count a request, which the block answers; it puts in where the time of its inputs went."""
-        tally, parts, started_s, succeeded = self.of[served.name, served.version], [], time.monotonic(), False
+        sums, started_s, succeeded = self.of(served), time.monotonic(), False
+        parts: list[Timings] = []
         try:
             yield parts
             succeeded = True
         finally:
             seconds = time.monotonic() - started_s
-            tally.last_ms = time.time_ns() // 1_000_000
+            sums.last_ms = time.time_ns() // 1_000_000
             if succeeded:
-                tally.add(inputs, seconds, parts)
+                sums.add(inputs, seconds, parts)
             else:
-                tally.failed += 1
-                tally.failed_s += seconds
+                sums.failed += 1
+                sums.failed_s += seconds
+
+
+def _name(served: ServedModel) -> str:
+    return f"{served.name}/{served.version}"
