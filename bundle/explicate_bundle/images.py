@@ -89,18 +89,34 @@ class Preparation:
         shortest_edge: 0 if an image is stretched to width x height; else its shorter edge is resized to this, its
             shape kept, and the middle cut out.
         resampling: one of RESAMPLINGS.
+        rounds_down: whether the longer edge is rounded down to whole pixels, not to the nearest.
+        stretched: whether the image is stretched to shortest_edge x shortest_edge before the middle is cut out.
     """
 
     width: int
     height: int
     shortest_edge: int = 0
     resampling: str = "bilinear"
+    rounds_down: bool = False
+    stretched: bool = False
 
     @classmethod
     def of(cls, schema: bundle_pb2.ImageSchema) -> "Preparation":
         """What a manifest that passed its checks says."""
         resampling = bundle_pb2.Resampling.Name(schema.resampling).removeprefix("RESAMPLING_").lower()
-        return cls(schema.width, schema.height, schema.shortest_edge, resampling)
+        return cls(schema.width, schema.height, schema.shortest_edge, resampling, schema.rounds_down, schema.stretched)
+
+    def schema(self, patch_size: int) -> bundle_pb2.ImageSchema:
+        """What a manifest says of it, and of the patches that the model reads, 0 if it reads none."""
+        return bundle_pb2.ImageSchema(
+            width=self.width,
+            height=self.height,
+            shortest_edge=self.shortest_edge or None,
+            resampling=bundle_pb2.Resampling.Value(f"RESAMPLING_{self.resampling.upper()}"),
+            patch_size=patch_size or None,
+            rounds_down=self.rounds_down,
+            stretched=self.stretched,
+        )
 
     @property
     def problem(self) -> str:
@@ -128,11 +144,7 @@ class Preparation:
         resampling, wanted = Image.Resampling[self.resampling.upper()], (self.width, self.height)
         if not self.shortest_edge:
             return np.asarray(image.resize(wanted, resampling)), (0.0, 0.0, float(image.width), float(image.height))
-        short = min(image.size)
-        width, height = (
-            max(least, self.shortest_edge if edge == short else round(edge * self.shortest_edge / short))
-            for edge, least in zip(image.size, wanted, strict=True)
-        )
+        width, height = self._sizes(image)
         if width * height > max(max_pixels, self.shortest_edge**2, self.width * self.height):
             problem = (
                 f"is too narrow: its {image.width:,} x {image.height:,} pixels would become {width:,} x {height:,}"
@@ -142,6 +154,17 @@ class Preparation:
         cut = image.resize((width, height), resampling).crop((left, top, left + self.width, top + self.height))
         x, y = image.width / width, image.height / height
         return np.asarray(cut), (left * x, top * y, (left + self.width) * x, (top + self.height) * y)
+
+    def _sizes(self, image: Image.Image) -> tuple[int, int]:
+        """Width and height that the image gets before the middle is cut out."""
+        if self.stretched:
+            return self.shortest_edge, self.shortest_edge
+        short, whole = min(image.size), int if self.rounds_down else round
+        width, height = (
+            max(least, self.shortest_edge if edge == short else whole(edge * self.shortest_edge / short))
+            for edge, least in zip(image.size, (self.width, self.height), strict=True)
+        )
+        return width, height
 
 
 def read_image(content: bytes, schema: bundle_pb2.ImageSchema, *, max_pixels: int) -> ReadImage:

@@ -19,6 +19,7 @@ BACKGROUND_NAME = "background.npz"
 LIME_NAME = "lime.npz"
 TREES_NAME = "trees.npz"
 MODEL_CARD_NAME = "MODEL_CARD.md"
+STANDARD_RECORD_NAME = "standard.json"
 GRAPH_PRECISION = "fp32"
 """Of model.onnx."""
 VARIANT_PRECISIONS = ("fp16", "bf16", "int8")

@@ -50,7 +50,7 @@ type asked struct {
 }
 
 func flags() asked {
-	a := asked{row: row{}, connection: Connection{Token: os.Getenv("EXPLICATE_TOKEN")}}
+	a := asked{row: row{}, connection: Connection{Token: strings.TrimSpace(os.Getenv("EXPLICATE_TOKEN"))}}
 	flag.StringVar(&a.connection.Server, "server", "127.0.0.1:8500", "the server's address")
 	flag.BoolVar(&a.connection.TLS, "tls", false, "encrypt, and trust the usual authorities")
 	flag.StringVar(&a.connection.CA, "ca", "", "encrypt, and trust the authorities in this PEM file")

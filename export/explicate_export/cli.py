@@ -43,7 +43,6 @@ examples:
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the subcommands; imports nothing heavy."""
     bundle_command.register(subparsers)
-    mlflow_command.register(subparsers)
     parser = subparsers.add_parser(
         "export",
         help="turn a training run into a bundle for the server",
@@ -79,6 +78,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     add_extras(parser, inputs="held-out", reduced="texts and images")
     parser.set_defaults(run=run, extra="export")
+    mlflow_command.register(subparsers)
 
 
 def run(args: argparse.Namespace) -> int:

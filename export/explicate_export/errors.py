@@ -3,6 +3,7 @@
 ExplicateError
 ├── UsageError           the run directory, the name or the version is wrong: mend what was given
 ├── TrivialModel         the model is not better than always the same answer: train again, or ask for it anyway
+├── StandardNotMet       the model does not meet the standard: train again, or ask for it anyway
 ├── ConversionError      the architecture cannot become a graph with positions as an input: use another base model
 ├── ParityError          the graph answers differently from the original model: nothing was published
 └── PublicationError     the repository could not take the bundle: mend the folder, or choose another version
@@ -15,6 +16,7 @@ __all__ = [
     "ExplicateError",
     "ParityError",
     "PublicationError",
+    "StandardNotMet",
     "TrivialModel",
     "UsageError",
     "first_line",
@@ -23,6 +25,10 @@ __all__ = [
 
 class TrivialModel(ExplicateError):
     """The model was not shown to know more than the answer that is the same for all inputs."""
+
+
+class StandardNotMet(ExplicateError):
+    """The model does not meet the standard that it was to be published by, or that cannot be told."""
 
 
 class ConversionError(ExplicateError):

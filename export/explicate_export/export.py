@@ -10,10 +10,18 @@ from typing import Any  # a class of a module that is not imported yet
 from explicate.v1 import bundle_pb2
 from explicate_bundle.errors import SignatureError
 from explicate_bundle.signatures import check_sign_key
-from explicate_bundle.writing import FORMAT_VERSION, GRAPH_NAME, GRAPH_PRECISION, MODEL_CARD_NAME
+from explicate_bundle.standard.standard_file import HELD_OUT
+from explicate_bundle.standard.verdicts import Verdict
+from explicate_bundle.writing import (
+    FORMAT_VERSION,
+    GRAPH_NAME,
+    GRAPH_PRECISION,
+    MODEL_CARD_NAME,
+    STANDARD_RECORD_NAME,
+)
 from explicate_export.conversion import BundleParts, ModelExport, Say, convert
 from explicate_export.described import DescribedModel
-from explicate_export.errors import TrivialModel, UsageError
+from explicate_export.errors import StandardNotMet, TrivialModel, UsageError
 from explicate_export.model_card import metric_intervals, model_card, scalar_metrics
 from explicate_export.publish import check_target, stage_bundle
 from explicate_export.training_run import read_run
@@ -22,6 +30,12 @@ from explicate_standards.evaluation import Evaluation, chosen_metrics
 from explicate_standards.held_out_rows import HELD_OUT_NAME, read_rows
 from explicate_standards.measuring import measure
 from explicate_standards.run_report import add_to_run
+from explicate_standards.standard.check import judge, live_of
+from explicate_standards.standard.standard import read_standard
+from explicate_standards.standard.verdict_report import as_message as standard_verdict
+from explicate_standards.standard.verdict_report import as_record
+from explicate_standards.standard.verdict_report import as_table as verdict_table
+from explicate_standards.standard.verdict_report import sentence as verdict_sentence
 from explicate_standards.told import as_message
 
 EXPORTS = {"text": "TrainedTextExport", "table": "TableExport", "image": "TrainedImageExport"}
@@ -68,6 +82,8 @@ class ExportOptions:
     variants: Sequence[str] | None = None  # precisions of model.onnx to make besides; None: what the kind of model gets
     evaluated_inputs: int | None = None  # on how many to measure how well it can be explained; None: that is left out
     evaluated_metrics: Sequence[str] | None = None  # by which metrics; None: all of them
+    standard: Path | None = None  # the standard.toml that it must meet; None: none
+    allow_unmet: bool = False  # publish it even if it does not, with that on record
 
 
 def export_run(run_directory: Path, repository: Path, options: ExportOptions, *, say: Say = lambda _: None) -> Path:
@@ -134,6 +150,7 @@ def publish_model(
         )
         manifest = _manifest(model.described, parts)
         evaluation = _evaluated(model.described, staged.folder, manifest, options, rows, say)
+        _judged(staged.folder, manifest, repository, options, rows, say)
         card = model_card(options.model, model.described, manifest, parts)
         (staged.folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
         say(f"model.onnx is {(staged.folder / GRAPH_NAME).stat().st_size / 1e6:.1f} MB")
@@ -163,6 +180,34 @@ def _evaluated(
     for result in evaluation.results:
         say(f"  {result.metric.id}: {result.sentence}")
     return evaluation
+
+
+def _judged(
+    folder: Path, manifest: bundle_pb2.Bundle, repository: Path, options: ExportOptions, rows: Path | None, say: Say
+) -> None:
+    """Judges the staged model by a standard, if there is one, and puts that on record.
+
+    Raises StandardNotMet if it does not meet it and that is not allowed.
+    """
+    if options.standard is None:
+        return
+    standard = read_standard(options.standard)
+    tested = standard.path.parent / standard.test if standard.test != HELD_OUT else rows
+    if tested is None:
+        raise UsageError(
+            f"{options.standard} is about held-out rows with what is right, and there are none: give rows with labels, "
+            'or name a file of rows there, test = "FILE"'
+        )
+    model = open_staged(folder, manifest)
+    checked = judge(standard, model, tested, live=live_of(repository / options.model), say=say)
+    for line in verdict_table(checked).splitlines():
+        say(line)
+    if checked.verdict is not Verdict.MET and not options.allow_unmet:
+        raise StandardNotMet(
+            f"{verdict_sentence(checked)}: nothing was published; with --allow-unmet it is, with that on record"
+        )
+    as_record(checked).write(folder / STANDARD_RECORD_NAME)
+    manifest.standard.CopyFrom(standard_verdict(checked))
 
 
 _TOOLS = (

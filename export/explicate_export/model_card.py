@@ -62,11 +62,11 @@ def metric_intervals(test_metrics: Mapping[str, Any]) -> dict[str, bundle_pb2.In
     return {
         name: bundle_pb2.Interval(lower=ends[0], upper=ends[1])
         for name in scalar_metrics(test_metrics)
-        if (ends := _ends(test_metrics, name))
+        if (ends := interval_of(test_metrics, name))
     }
 
 
-def _ends(metrics: Mapping[str, Any], *path: str) -> tuple[float, float] | None:
+def interval_of(metrics: Mapping[str, Any], *path: str) -> tuple[float, float] | None:
     """The interval of a metric, or of a metric of a class: path "per_class", label, name."""
     found: Any = metrics.get("intervals")
     for name in path:
@@ -120,7 +120,9 @@ def _metrics(model: DescribedModel) -> list[str]:
     metrics = model.test_metrics
     if not metrics:
         return []
-    told = [(words(name), _within(value, _ends(metrics, name))) for name, value in scalar_metrics(metrics).items()]
+    told = [
+        (words(name), _within(value, interval_of(metrics, name))) for name, value in scalar_metrics(metrics).items()
+    ]
     lines += table(("metric", "value [95 % interval]"), told)
     per_class = metrics.get("per_class")
     if isinstance(per_class, Mapping) and per_class:
@@ -135,7 +137,7 @@ def _metrics(model: DescribedModel) -> list[str]:
 
 
 def _of_class(metrics: Mapping[str, Any], label: str, name: str, value: Any) -> str:
-    ends = _ends(metrics, "per_class", label, name)
+    ends = interval_of(metrics, "per_class", label, name)
     return _within(value, ends) if ends and isinstance(value, int | float) else number(value)
 
 

@@ -11,9 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from explicate.errors import UsageError
 from explicate_bundle.errors import SignatureError
 from explicate_bundle.repository import in_words
 from explicate_bundle.signatures import check_verify_key
+from explicate_bundle.standard.gate import StandardGate
 from explicate_server import tracing
 from explicate_server.address import parse_address
 from explicate_server.call_record import CallRecord
@@ -112,13 +114,20 @@ class Server:
         """Listen, not serving yet; returns the port.
 
         Raises:
-            StartError: an address cannot be bound, or the certificates or the key for signatures cannot be used.
+            StartError: an address cannot be bound, or the certificates, the key for signatures or the standard cannot
+                be used.
         """
         if self._settings.verify_key:
             try:
                 await asyncio.to_thread(check_verify_key, Path(self._settings.verify_key))
             except SignatureError as error:
                 raise StartError(f"--verify-key: {error}") from None
+        if self._settings.require_standard:
+            try:
+                path = Path(self._settings.require_standard)
+                self.registry.lifecycle.loader.gate = await asyncio.to_thread(StandardGate.read, path)
+            except UsageError as error:
+                raise StartError(f"--require-standard: {error}") from None
         await self.health.start()
         self._listen_for_metrics()
         try:

@@ -125,6 +125,9 @@ class Settings:
         "", "address and port of its own for calls that load, unload and switch models; none of them on --listen then"
     )
     verify_key: str = _setting("", "PEM public key; bundles without a signature of its private key are refused")
+    require_standard: str = _setting(
+        "", "standard.toml that a bundle's record must meet, or it is refused; a version that was live may return"
+    )
     stuck_batch_s: float = _setting(
         30.0, "seconds in one batch after which a model's health is NOT_SERVING", minimum=0.01
     )

@@ -56,7 +56,10 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     given.add_argument("--rows", metavar="FILE", type=Path, help="JSON lines with inputs and labels")
     parser.add_argument(
-        "--against", metavar="BUNDLE", type=Path, help='what "live" means (default: the label live beside the bundle)'
+        "--against",
+        metavar="BUNDLE",
+        type=Path,
+        help='what "live" means (default: the version labelled live beside the bundle, else the newest other one)',
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write the judgements as JUnit XML, too")
@@ -109,9 +112,9 @@ def _plan(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     import json
 
+    from explicate_bundle.standard.verdicts import Verdict
     from explicate_standards.standard.check import check
-    from explicate_standards.standard.requirement import Verdict
-    from explicate_standards.standard.standard_file import read_standard
+    from explicate_standards.standard.standard import read_standard
     from explicate_standards.standard.verdict_report import as_document, as_junit, as_table
 
     standard = read_standard(arguments.standard)
@@ -127,8 +130,8 @@ def _check(arguments: argparse.Namespace) -> int:
 def _rows(arguments: argparse.Namespace, test: str, folder: Path) -> Path:
     """The test rows: those that are given, or the file that the standard names."""
     from explicate.errors import UsageError
+    from explicate_bundle.standard.standard_file import HELD_OUT
     from explicate_standards.held_out_rows import rows_of_run
-    from explicate_standards.standard.standard_file import HELD_OUT
 
     if arguments.rows is not None:
         return Path(arguments.rows)

@@ -5,7 +5,6 @@ The batcher of a running server fills its batches as rows happen to arrive, whic
 run to run; a figure that is measured again, or after a break, must not move.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,8 @@ from explicate.v1 import bundle_pb2
 from explicate_bundle.bundle import VerifiedBundle, verify_bundle
 from explicate_bundle.errors import BundleError
 from explicate_bundle.input_kind import ModelKind
-from explicate_bundle.writing import MANIFEST_NAME, MODEL_CARD_NAME, SIGNATURE_NAME, describe_files
+from explicate_bundle.standard.record import content_sha256
+from explicate_bundle.writing import MANIFEST_NAME, SIGNATURE_NAME, describe_files
 from explicate_server.inference.explain_options import ExplainOptions, ResolvedOptions, check_options
 from explicate_server.modalities.modalities import open_modality
 from explicate_server.modalities.modality import Modality
@@ -67,12 +67,8 @@ class EvaluatedModel:
 
     @cached_property
     def content_sha256(self) -> str:
-        """SHA-256 of the names and digests of the bundle's files but for the card: the same while it is staged and when
-        it is published.
-        """
-        files = self.bundle.manifest.files
-        listed = sorted((file.name, file.sha256) for file in files if file.name != MODEL_CARD_NAME)
-        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+        """SHA-256 of what makes it answer: the same while it is staged and when it is published."""
+        return content_sha256(self.bundle.manifest)
 
     def answers(self, rows: Sequence[Row]) -> NDArray[np.float64]:
         """The graph's answers float64[rows, outputs], finite.

@@ -66,10 +66,10 @@ def _replace(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def section(evaluation: Evaluation) -> str:
-    """The section of a report, in its style sheet."""
+def section(evaluation: Evaluation, *, whose: str = "test") -> str:
+    """The section of a report, in its style sheet; `whose` inputs they are: "test", "given"."""
     what = evaluation.model.kind.reads.plural
-    inputs = f"{len(evaluation.rows.inputs):,} test {what}"
+    inputs = f"{len(evaluation.rows.inputs):,} {whose} {what}"
     rows = "\n".join(_row(result) for result in evaluation.results)
     figures = "\n".join(f"<figure>{drawing}</figure>" for drawing in _drawn(evaluation))
     return f"""<h2>How well it can be explained</h2>

@@ -18,6 +18,7 @@ import optuna
 from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial
 
+from explicate.views.page_style import PAGE_STYLE
 from explicate_studies.choice import Goals, Measured, Tried, choose, pareto
 from explicate_studies.space import told, with_point
 from explicate_studies.study import Study
@@ -72,6 +73,7 @@ def write_report(study: Study, found: Findings) -> Path:
         lstrip_blocks=True,
     )
     page = environment.get_template("tune_report.html.jinja").render(
+        page_style=PAGE_STYLE,
         title=Path(study.subject.config.data.origin).stem,
         sampler=options.sampler,
         seed=options.seed,

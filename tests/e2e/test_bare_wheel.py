@@ -4,9 +4,11 @@ It works with the lowest versions that it declares, and beside a package that ho
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from support.installed import ROOT, Environment, lowest_versions
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 Install = Callable[..., Environment]
 
+TEXT = "this tea is great but the box was not good"
 _PROBE = """
 import sys
 import explicate
@@ -83,6 +86,33 @@ def test_the_bare_wheel_is_a_working_client(install: Install) -> None:
     missing = installed.command("serve")
     assert missing.returncode == 1
     assert "pip install 'explicate[server]'" in missing.stderr
+
+
+def test_the_readme_runs_on_the_bare_wheel(install: Install, tiny_address: str) -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert 'Client("127.0.0.1:8500")' in snippet
+    program = snippet.replace("127.0.0.1:8500", tiny_address).replace("food-reviews", "tiny").replace("2.0", "60.0")
+    told = install("-c", str(ROOT / "constraints.txt")).python(program)
+    assert "Contribution(" in told
+    assert "tiny version 1" in told
+    assert "│" in told
+
+
+def test_the_command_line_and_scoring_run_on_their_extras(wheel: Path, tiny_address: str, tmp_path: Path) -> None:
+    installed = Environment.make(tmp_path / "extras", f"{wheel}[cli,batch]", "-c", str(ROOT / "constraints.txt"))
+    explained = installed.command("explain", "--server", tiny_address, "--format", "text", "--top-k", "3", TEXT)
+    assert explained.returncode == 0, explained.stderr
+    assert explained.stdout.startswith(("great ", "other "))
+    predicted = installed.command("predict", "--server", tiny_address, TEXT)
+    assert json.loads(predicted.stdout)["prediction"]["label"] in ("great", "other")
+    (tmp_path / "in.csv").write_text(f"id,text\n1,{TEXT}\n2,a box of tea\n", encoding="utf-8")
+    scored = installed.command(
+        *("score", "--server", tiny_address, "--model", "tiny", "--input", str(tmp_path / "in.csv")),
+        *("--output", str(tmp_path / "out"), "--explain", "kernel-shap", "--explain-if", "probability < 1.1"),
+    )
+    assert scored.returncode == 0, scored.stderr
+    assert (tmp_path / "out" / "_SUCCESS").exists()
+    assert not {"numpy", "torch", "pandas"} & set(installed.versions())
 
 
 def test_the_client_works_with_the_lowest_versions_it_declares(install: Install, tiny_address: str) -> None:

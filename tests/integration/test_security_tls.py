@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import explicate
+from explicate.cli.main import main
 from explicate_server.app import StartError
-from explicate_server.security.tokens import new_token
+from explicate_server.security.tokens import Right, Token, digest_of, line_of, new_token
 from support.certificates import Authority
 from support.harness import TEXT, running_server, until
 
@@ -66,6 +67,34 @@ async def test_a_handshake_that_fails_says_what_to_do(tiny_repository: Path, tmp
             assert "is not trusted" in await refusal(running.target, stranger)
     async with running_server(tiny_repository) as plain:
         assert "does not speak TLS" in await refusal(plain.target, explicate.Tls(ca=authority.cert))
+
+
+async def test_a_command_asks_an_encrypted_server_by_its_context(
+    tiny_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def explicate_command(*words: str) -> tuple[int, str]:
+        code = await asyncio.to_thread(main, words)
+        return code, capsys.readouterr().out
+
+    authority, secret, path = Authority(tmp_path), new_token(), tmp_path / "tokens"
+    path.write_text(f"{line_of(Token('me', frozenset({Right.PREDICT}), digest_of(secret)))}\n")
+    path.chmod(0o600)
+    (tmp_path / "secret").write_text(f"{secret}\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("EXPLICATE_SERVER", raising=False)
+    issued = authority.issue("server", hosts=["models.internal"])
+    async with running_server(tiny_repository, tls_cert=issued.cert, tls_key=issued.key, tokens=str(path)) as running:
+        access = ("--tls-ca", str(authority.cert), "--tls-server-name", "models.internal")
+        token = ("--token-file", str(tmp_path / "secret"))
+        made = await explicate_command("context", "set", "inner", "--server", running.target, *access, *token, "--use")
+        assert made == (0, "")
+        assert await explicate_command("health") == (0, "serving\n")
+        assert (await explicate_command("predict", TEXT))[0] == 0
+        async with explicate.AsyncClient.from_env() as client:
+            assert len((await client.predict("tiny", [TEXT])).predictions) == 1
+        elsewhere = await explicate_command("predict", TEXT, "--server", running.target, *access, "--model", "tiny")
+        assert elsewhere == (1, ""), "a server that is named otherwise is not sent the context's token"
+        assert (await explicate_command("health", running.target))[0] == 3
 
 
 async def test_an_expired_certificate_is_not_trusted(tiny_repository: Path, tmp_path: Path) -> None:

@@ -164,6 +164,29 @@ async def test_an_undeclared_call_asks_for_admin() -> None:
     assert need("/explicate.v1.InferenceService/Predict") == {Right.PREDICT}
 
 
+async def test_only_callers_who_may_list_the_models_are_told_the_nearest_name(
+    tiny_repository: Path, token_file: TokenFile
+) -> None:
+    async with guarded(tiny_repository, token_file) as running:
+        said = {}
+        for name, secret in [("nobody", ""), *token_file.secrets.items()]:
+            async with explicate.AsyncClient(running.target, token=secret or None) as client:
+                for call in (client.predict("tinny", ["soup"]), client.explain("tinny", "soup")):
+                    with pytest.raises(explicate.ServerError) as refused:
+                        await call
+                    said.setdefault(name, []).append("tiny" in str(refused.value))
+                with pytest.raises(explicate.NotFound) as unknown:  # probes ask without a token
+                    await client.health(model="tinny")
+            assert "did you mean" not in str(unknown.value)
+        assert said == {
+            "nobody": [False, False],
+            "predict": [True, False],
+            "explain": [False, True],
+            "admin": [False, False],
+            "all": [True, True],
+        }
+
+
 async def test_a_refused_calls_request_is_not_received(tiny_repository: Path, token_file: TokenFile) -> None:
     """The client announces a request and never sends it; a call that waited for it would have no answer."""
     async with guarded(tiny_repository, token_file) as running:

@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any  # JSON values
 
 from explicate import Client
-from explicate.results import Contribution, ExplainResult
+from explicate.results import Contribution, ExplainResult, Prediction
 from support.harness import server_process
 from support.tiny_bundle import build_tiny_repository
 from support.tiny_table_bundle import tiny_table
@@ -89,9 +89,15 @@ class Golden:
 
 
 def build_golden_repository(folder: Path) -> Path:
-    """A repository with the model "tiny", which reads texts, and "loans", which reads rows; a few seconds."""
+    """A repository with the model "tiny", which reads texts, and "loans", which reads rows; a few seconds.
+
+    Beside the golden calls' models there are, for rows, too, "losses", which predicts a number, and "duties" of several
+    labels.
+    """
     repository = build_tiny_repository(folder)
     tiny_table().publish(repository, "loans")
+    tiny_table(labels=(), seed=1).publish(repository, "losses")
+    tiny_table(multi_label=True, seed=2).publish(repository, "duties")
     return repository
 
 
@@ -113,9 +119,17 @@ def lines(answer: ExplainResult) -> list[str]:
     """What a program prints of an answer, first the prediction; numbers come first, so that nothing needs padding."""
     features = answer.explanation.top(len(answer.explanation.features))
     return [
-        f"{answer.prediction.probability:.6f} {answer.prediction.label}",
+        _outcome(answer.prediction),
         *(f"{line.value:+.6f} [{line.lower:+.6f}, {line.upper:+.6f}] {line.feature.name}" for line in features),
     ]
+
+
+def _outcome(prediction: Prediction) -> str:
+    if prediction.value is not None:
+        return f"{prediction.value:.6f}"
+    if prediction.labels is not None:
+        return ", ".join(prediction.labels)
+    return f"{prediction.probability:.6f} {prediction.label}"
 
 
 def _calls(client: Client) -> Iterator[Call]:

@@ -17,7 +17,7 @@ from explicate.v1 import model_service_pb2_grpc as services
 from explicate_server.errors import Overloaded
 from explicate_server.rpc.error_catalogue import to_status
 from explicate_server.security.tokens import Right, Token, digest_of, line_of, new_token
-from languages.golden_call import Golden, golden_calls, lines
+from languages.golden_call import ROW, Golden, golden_calls, lines
 from languages.programs import EXAMPLES, TOOLCHAINS, Program
 from support.certificates import Authority
 
@@ -62,6 +62,13 @@ def test_hostile_text_is_explained_as_python_has_it(program: Program, golden: Go
     with Client(golden.address) as client:
         expected = lines(client.explain("tiny", text, method="kernel-shap", seed=7, max_evaluations=256))
     assert program.ask(golden.address, call).lines == expected
+
+
+@pytest.mark.parametrize("model", ["losses", "duties"])
+def test_numbers_and_several_labels_are_printed(program: Program, golden: Golden, model: str) -> None:
+    with Client(golden.address) as client:
+        expected = lines(client.explain(model, ROW, method="auto", seed=7, top_k=2))
+    assert program.ask(golden.address, replace(golden.call("row"), model=model)).lines == expected
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from explicate import Client
 from explicate_export.export import ExportOptions, export_run
 from explicate_server.security.tokens import Right, Token, digest_of, line_of, new_token
 from languages.golden_call import Golden
@@ -25,6 +26,7 @@ from support.tiny_image_bundle import pictures, png
 # It builds models and installs packages, which takes its time on a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 PACKAGE = Path(__file__).parents[2] / "clients" / "typescript"
+LANGUAGES = Path(__file__).parents[2] / "docs" / "languages.md"
 OLDEST_NODE = 20
 INSTALL = ["npm", "install", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"]
 
@@ -51,21 +53,25 @@ export async function reasons(rows: { age: number; owner?: boolean }[]): Promise
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def package() -> Path:
-    """The built package, with what it depends on; two processes that test at once make it one after the other."""
+    """The built package, with what it depends on; of several processes that test at once the first makes it."""
     if shutil.which("npm") is None or _node_version() < OLDEST_NODE:
         pytest.skip(f"the TypeScript client is tested on Node {OLDEST_NODE} or later with npm; here there is none")
-    with (PACKAGE / "package.json").open() as locked:
+    wanted, installed = PACKAGE / "package-lock.json", PACKAGE / "node_modules" / ".package-lock.json"
+    built = PACKAGE / "build" / ".built"
+    with wanted.open() as locked:
         fcntl.flock(locked, fcntl.LOCK_EX)
-        installed, wanted = PACKAGE / "node_modules" / ".package-lock.json", PACKAGE / "package-lock.json"
-        if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
+        if _is_older(installed, wanted):
             ended = _run("npm", "ci", "--ignore-scripts", *INSTALL[2:], folder=PACKAGE)
             if ended.returncode:
                 pytest.skip(f"npm cannot install what the TypeScript client depends on: {ended.stderr.strip()[:300]}")
             installed.touch()
-        built = _run("npm", "run", "build:all", folder=PACKAGE)
-    assert built.returncode == 0, built.stdout + built.stderr
+        sources = [path for kind in ("src/**/*.ts", "test/*.ts", "*.json") for path in PACKAGE.glob(kind)]
+        if _is_older(built, *sources):  # not while another process runs what is there
+            ended = _run("npm", "run", "build:all", folder=PACKAGE)
+            assert ended.returncode == 0, ended.stdout + ended.stderr
+            built.touch()
     return PACKAGE
 
 
@@ -93,10 +99,9 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, image_repository: Path, ta
         yield {"address": address, "image": str(image), **told}
 
 
-def test_its_own_suite_passes_on_node(
-    package: Path, golden: Golden, guarded: dict, tiny_repository: Path, tmp_path: Path
-) -> None:
-    with server_process(tiny_repository, "--threads", "1", "--max-explanations", "2") as (doomed, address):
+def test_its_own_suite_passes_on_node(package: Path, golden: Golden, guarded: dict) -> None:
+    repository, flags = golden.path.parent / "repository", ("--models", "tiny", "--max-explanations", "2")
+    with server_process(repository, "--threads", "1", *flags) as (doomed, address):
         servers = {"open": golden.address, "guarded": guarded, "doomed": {"address": address, "pid": doomed.pid}}
         told = {"EXPLICATE_GOLDEN": str(golden.path), "EXPLICATE_SERVERS": json.dumps(servers)}
         ended = _run("npm", "run", "--silent", "test:built", folder=package, **told)
@@ -119,18 +124,28 @@ def test_package_works_where_a_stranger_installs_it(package: Path, golden: Golde
     installed = _run(*INSTALL, str(tmp_path / told["filename"]), folder=home)
     if installed.returncode:
         pytest.skip(f"npm cannot install what the package depends on: {installed.stderr.strip()[:300]}")
-    (home / "first.js").write_text(_example(package / "README.md", golden.address))
-    ended = _run("node", "first.js", folder=home)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines() == golden.call("text").expected["lines"]
+    first, second = _example(package / "README.md", golden.address), _example(LANGUAGES, golden.address)
+    assert _printed(first, home / "first.js") == golden.call("text").expected["lines"]
+    with Client(golden.address) as client:
+        answer = client.explain("tiny", "Great soup 🍵, rude waiter.", seed=0)
+    words = " ".join(line.feature.text for line in answer.explanation.top(3))
+    assert _printed(second, home / "second.js")[-1] == f"at last {answer.prediction.label} {words}"
     (home / "typed.ts").write_text(TYPED)
     checked = _run(str(package / "node_modules" / ".bin" / "tsc"), *STRICT, "typed.ts", folder=home)
     assert checked.returncode == 0, checked.stdout
 
 
-def _example(readme: Path, address: str) -> str:
-    """The first program of the README, which asks the golden call, at this server's address."""
-    program = readme.read_text(encoding="utf-8").split("```js\n")[1].split("```")[0]
+def _printed(program: str, file: Path) -> list[str]:
+    """The lines that a program prints."""
+    file.write_text(program)
+    ended = _run("node", file.name, folder=file.parent)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
+
+
+def _example(document: Path, address: str) -> str:
+    """The first program of a document, at this server's address."""
+    program = document.read_text(encoding="utf-8").split("```js\n")[1].split("```")[0]
     for told, here in (("127.0.0.1:8500", address), ("food-reviews", "tiny")):
         assert told in program
         program = program.replace(told, here)
@@ -141,6 +156,10 @@ def _node_version() -> int:
     if shutil.which("node") is None:
         return 0
     return int(_run("node", "--version", folder=PACKAGE).stdout.removeprefix("v").split(".")[0])
+
+
+def _is_older(made: Path, *sources: Path) -> bool:
+    return not made.exists() or made.stat().st_mtime < max(source.stat().st_mtime for source in sources)
 
 
 def _run(*command: str, folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":

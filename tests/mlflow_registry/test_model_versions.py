@@ -216,6 +216,17 @@ def test_what_is_not_there_is_said_in_a_sentence(registry: Registry, bundle: Pat
         push(bundle, name="half", tracking_uri=registry.uri)
 
 
+def test_a_store_whose_package_is_missing_is_said_in_a_sentence(
+    registry: Registry, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_sqlalchemy(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("No module named 'sqlalchemy'", name="sqlalchemy")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "search_model_versions", without_sqlalchemy)
+    with pytest.raises(UsageError, match=r"MLflow lacks something: No module named 'sqlalchemy'; .* pip install"):
+        registry.pull(repository)
+
+
 def test_the_commands_say_what_they_did_and_what_is_next(
     registry: Registry, bundle: Path, repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ _COMMANDS = {
     "": (
         "train",
         "tune",
+        "bundle",
         "export",
         "evaluate",
         "check",

@@ -59,14 +59,20 @@ class Family:
         return directory
 
 
+@torch.no_grad()
 def _settle(model: Any) -> None:
-    """Statistics of batches as training would leave them: those of a new model pass everything through."""
+    """As training leaves it: statistics of batches are those of some noise, and the head tells inputs apart."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(2)
-        for module in model.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.running_mean.normal_(0, 0.1)
-                module.running_var.uniform_(0.5, 1.5)
+        norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+        for module in norms:
+            module.momentum = None  # the mean of all that is seen
+        if norms:
+            edge = getattr(model.config, "image_size", 32)
+            model.train()(pixel_values=torch.randn(16, 3, edge, edge))
+            model.eval()
+        *_, head = (module for module in model.modules() if isinstance(module, torch.nn.Linear))
+        head.weight.normal_(0, 1 / head.in_features**0.5)
 
 
 def _special(tokenizer: Tokenizer, begin: str, end: str) -> None:

@@ -12,3 +12,12 @@ def test_every_test_that_a_document_names_exists() -> None:
     named = {name for path in documents for name in re.findall(r"`(test_\w+)`", path.read_text(encoding="utf-8"))}
     assert len(named) > 20
     assert {name for name in named if f"def {name}(" not in source} == set()
+
+
+def test_the_table_of_exit_codes_has_them_all() -> None:
+    from explicate.cli import main
+
+    rows = re.findall(r"(?m)^\| ([\d, ]+) \|", (ROOT / "docs" / "cli.md").read_text(encoding="utf-8"))
+    told = {int(code) for row in rows for code in row.split(", ")}
+    assert {value for name, value in vars(main).items() if name.startswith("EXIT_")} | {0} <= told
+    assert main.EXIT_LATER == 4

@@ -75,7 +75,7 @@ def method_files() -> list[str]:
     return sorted(path.stem.replace("_", "-") for path in folder.glob("*.py") if "METHOD = " in path.read_text())
 
 
-ONLY_EXPLAINS = {"additive-exact": ("table",)}
+ONLY_EXPLAINS = {"additive-exact": ("table",), "tree-shap": ("table",)}
 """Kinds of input of methods that do not explain all."""
 
 
@@ -232,6 +232,7 @@ IMAGE_FILES = [
     "explicate_export.cli",
     "explicate_export.export",
     "explicate_export.image.conversion",
+    "explicate_export.image.hugging_face",
     "explicate_export.training_run",
     "explicate_server.explain.estimators.lime",
     "explicate_server.inference.explain_options",

@@ -40,6 +40,9 @@ class ImageKind:
         yield 1 <= image.width <= MAX_EDGE, f"image.width is {image.width}"
         yield 1 <= image.height <= MAX_EDGE, f"image.height is {image.height}"
         yield 0 <= image.shortest_edge <= MAX_SHORTEST_EDGE, f"image.shortest_edge is {image.shortest_edge}"
+        edge = image.shortest_edge
+        cut = edge >= max(image.width, image.height)
+        yield cut or not image.stretched, f"image.stretched with an image.shortest_edge of {edge}"
         known = image.resampling in bundle_pb2.Resampling.values() and image.resampling
         yield bool(known), f"image.resampling {image.resampling} is not known"
         patch = image.patch_size

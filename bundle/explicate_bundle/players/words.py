@@ -37,8 +37,9 @@ _OF_SCRIPT = {
 _BARE = r"(?![\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}])"  # there is no accent on what was before
 _GAP = rf"(?:[\t-\r\x1c-\x1f\x85\u2028\u2029]|\s{_BARE})"
 _CORE = r"[\p{L}\p{M}\p{N}\p{Co}\p{Cn}]"  # what is no punctuation, symbol, control or format character
-# "ー" is of two scripts; the tone marks that Bopomofo shares with Latin, such as "ˇ", are not meant.
-_SHARED = "".join(rf"\p{{{'Script' if script == 'Bopomofo' else 'scx'}={script}}}" for script in _UNSPACED_SCRIPTS)
+# "ー" is of two scripts. What they share with Latin is not meant: tone marks of Bopomofo, such as "ˇ", and U+02BC, the
+# apostrophe of пʼять, which Unicode lists for Thai, too.
+_SHARED = "[" + "".join(rf"\p{{scx={script}}}" for script in _UNSPACED_SCRIPTS) + r"]--\p{scx=Latin}"
 _UNSPACED = rf"(?={_CORE})(?=[{_SHARED}])\X"
 _LETTER = rf"(?={_CORE})(?![{_SHARED}])\X"
 _MARK = rf"(?!{_CORE}|{_GAP})\X"
@@ -63,8 +64,8 @@ _WORD = regex.compile(
     regex.V1,
 )
 _CLUSTER = regex.compile(r"\X")
-_ONE_UNSPACED = regex.compile(_UNSPACED)
-_PART = regex.compile(rf"{_UNSPACED}|(?:(?!{_UNSPACED})\X)++")
+_ONE_UNSPACED = regex.compile(_UNSPACED, regex.V1)
+_PART = regex.compile(rf"{_UNSPACED}|(?:(?!{_UNSPACED})\X)++", regex.V1)
 _LIME_WORD = re.compile(r"\w+")
 
 

@@ -82,10 +82,15 @@ from every column to its value, or a pandas Series; for images an `Image`, or on
 def plain_input(value: Any) -> Any:  # Any: a type that is not imported, and an Input or what is refused later
     """`value` as an `Input` if it is another library's form of one: a pandas Series as a row, a PIL image as an Image.
 
-    Anything else is returned as it is. Neither library is imported.
+    Anything else is returned as it is. Neither library is imported. Raises UsageError for a DataFrame, and for a Series
+    two of whose columns have the same name.
     """
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):
+        raise UsageError("one input is a row, not a table; for a whole table write explain_table(model, table)")
     if hasattr(value, "to_dict") and hasattr(value, "index"):
-        return value.to_dict()
+        if len(row := value.to_dict()) < len(value.index):
+            raise UsageError("two columns of the row have the same name")
+        return row
     if hasattr(value, "save") and hasattr(value, "mode") and hasattr(value, "size"):
         content = io.BytesIO()
         value.save(content, "PNG" if value.mode in _PNG_MODES else "TIFF")

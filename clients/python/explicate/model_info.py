@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE
+from explicate.json_documents import JsonAnswer
 
 
 @dataclass(frozen=True)
-class ModelStatus:
+class ModelStatus(JsonAnswer):
     """One version of a model as the server knows it.
 
     version: 0 where the folder of the model cannot be read, so that no version of it is known.
@@ -272,7 +273,25 @@ class Interpretability:
 
 
 @dataclass(frozen=True)
-class ModelDescription:
+class StandardVerdict:
+    """What a benchmark standard said of a model when it was exported.
+
+    sha256: of the standard's file. verdict: "met", "not met" or "cannot tell". rows, rows_sha256: test rows, and the
+    digest of their file. met: of the `judged` requirements, each slice counted.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    verdict: str
+    rows: int
+    rows_sha256: str
+    met: int
+    judged: int
+
+
+@dataclass(frozen=True)
+class ModelDescription(JsonAnswer):
     """One version in full: what it predicts, how it did on its test split, and what may be asked of it.
 
     precision: of model.onnx; `status.precision` is what is served. metrics: on the held-out test split, by name.
@@ -288,6 +307,7 @@ class ModelDescription:
     devices: that it was to be loaded on, those that serve it first. device_reason: why it is not on another kind.
     labels, traffic: where the model's labels point, and what its canary gets. shadow: what was found so far.
     interpretability: how well it can be explained; None if its export did not measure that.
+    standard: what a benchmark standard said of it; None if it was held to none.
     """
 
     status: ModelStatus
@@ -319,3 +339,4 @@ class ModelDescription:
     device_reason: str = ""
     variants: tuple[ModelVariant, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     interpretability: Interpretability | None = field(default=None, metadata=UNLESS_NONE)
+    standard: StandardVerdict | None = field(default=None, metadata=UNLESS_NONE)

@@ -49,7 +49,7 @@ class ExplainOptions(TypedDict, total=False):
         budget, else kernel-shap.
     target: a class by index or label, `explicate.ALL`, or an `explicate.Contrast`. Default: the predicted class.
     output_space: the scale that is explained, "probability", "logit", or "value" for a regression, which has no other.
-        Default: "logit" for a contrast, else "probability".
+        Default: "logit" for a contrast, else "probability"; of "tree-shap" the only one that it has.
     granularity: what gets a number of its own. In a text each "word" (default), "token" or "sentence"; in an image
         each segment of similar colour, of about the same size with "slic" (default) or of any size with "quickshift"
         (default of lime), each rectangle of a "grid", or each "patch" that the model itself reads, if it does.

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _Packed = TypeVar("_Packed", PackedResult, "TableAttribution", "TableQuality")
+_ROWS = 15  # that a text shows
 _LIKELY = 0.5  # the probability from which on a label of several is predicted, as the server has it
 
 
@@ -120,6 +121,14 @@ class TableResult(JsonAnswer):
 
     def __len__(self) -> int:
         return len(self.stop_reasons)
+
+    def __str__(self) -> str:
+        """A line for each of the first rows: what was predicted, and the feature that adds or takes the most."""
+        from explicate.views.wording import prediction
+
+        rows, more = [self.row(number) for number in range(min(len(self), _ROWS))], len(self) - _ROWS
+        lines = [f"{prediction(row.prediction)}{_strongest(row)}" for row in rows]
+        return "\n".join([*lines, *([f"and {more:,} more row{'s' * (more > 1)}"] if more > 0 else [])])
 
     def row(self, number: int) -> ExplainResult:
         """One row, from 0, as `explain` would answer it, but for the logits and `unknown_category_columns`.
@@ -234,6 +243,11 @@ class TableResult(JsonAnswer):
             reference_index=reference,
             reference_label=None if reference is None else self.class_labels[reference],
         )
+
+
+def _strongest(row: ExplainResult) -> str:
+    top = row.explanation.top(1) if row.explanation.attributions else ()
+    return "".join(f"  ({each.feature.name} {each.value:+.3g})" for each in top)
 
 
 def _figure(figures: Sequence[float], number: int) -> float | None:

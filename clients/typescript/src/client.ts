@@ -18,6 +18,8 @@ import {
 } from "./gen/grpc/health/v1/health_pb.js";
 import { inputMessage, tableMessage, typeName, unicodeText } from "./inputs.js";
 import type { Input, Table } from "./inputs.js";
+import { askMany } from "./many.js";
+import type { ManyOptions, Outcome } from "./many.js";
 import { int32, numberOfName, optionsMessage } from "./options.js";
 import type { ExplainOptions } from "./options.js";
 import { ExplainAnswers, explainTableResult, predictResult, predictTableResult } from "./results.js";
@@ -134,6 +136,24 @@ export class Explicate {
     const answers = new ExplainAnswers();
     const responses = this.#connection.stream(inference.InferenceService.method.streamExplain, request, options);
     for await (const response of responses) yield answers.read(response.result, response.final);
+  }
+
+  /**
+   * Explain many inputs, a few at once; what became of each comes in the order of the inputs.
+   *
+   * A bad input costs the others nothing: its outcome has the error. One that all would have, such as a wrong option, model
+   * or token, is thrown. The inputs may be endless, and are read as outcomes are taken. Leaving the loop cancels what is under way. Priority is "bulk" unless it is given.
+   */
+  explainMany<Given extends Input>(
+    model: string,
+    inputs: Iterable<Given> | AsyncIterable<Given>,
+    options: ExplainCallOptions & ManyOptions = {},
+  ): AsyncGenerator<Outcome<Given, ExplainResult>, void, undefined> {
+    const { inFlight, patienceMs, signal, ...each } = options;
+    if (inFlight !== undefined && !(inFlight >= 1)) throw new UsageError("inFlight must be 1 or more");
+    return askMany(inputs, { inFlight, patienceMs }, signal, (input, own) =>
+      this.explain(model, input, { priority: "bulk", ...each, signal: own }),
+    );
   }
 
   /** Explain all rows of a table, at most `limits.maxExplainedRows`, which costs less than a call for each. */

@@ -1,5 +1,6 @@
 /** Sends calls: a promise or an asynchronous iterator for each, with its deadline, its signal and its retries. */
 
+import { defaultMaxListeners, getMaxListeners, setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -18,7 +19,7 @@ import {
 import type { ClientOptions } from "./channel.js";
 import { invalidArgument, ServerError, UsageError } from "./errors.js";
 import { Attempts, Retries } from "./retries.js";
-import { cancelled, fromServiceError } from "./rpcErrors.js";
+import { cancelled, fromServiceError, unreadable } from "./rpcErrors.js";
 
 /** What every call takes. */
 export interface CallOptions {
@@ -79,7 +80,7 @@ export class Connection {
       try {
         const answer = await call.unary();
         call.attempts.answered();
-        return fromBinary(method.output, answer);
+        return this.#read(method.output, answer);
       } catch (error) {
         await call.pauseOrThrow(error);
       }
@@ -99,13 +100,21 @@ export class Connection {
         for await (const answer of call.answers()) {
           if (!hasBegun) call.attempts.answered();
           hasBegun = true;
-          yield fromBinary(method.output, answer);
+          yield this.#read(method.output, answer);
         }
         return;
       } catch (error) {
         if (hasBegun) throw call.typed(error);
         await call.pauseOrThrow(error);
       }
+    }
+  }
+
+  #read<O extends DescMessage>(schema: O, answer: Buffer): MessageShape<O> {
+    try {
+      return fromBinary(schema, answer);
+    } catch (error) {
+      throw unreadable(this.target, error);
     }
   }
 
@@ -135,6 +144,9 @@ function channelTo(target: string, options: ClientOptions): Client {
     });
   }
 }
+
+/** With one signal before Node warns of a leak; its own 10 are few for calls that a page or a batch shares one for. */
+const MOST_CALLS = 1500;
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 
@@ -219,6 +231,7 @@ class OneCall {
   #watched(attempt: Cancellable): () => void {
     const cancel = (): void => attempt.cancel();
     this.open.add(attempt);
+    if (this.signal && getMaxListeners(this.signal) === defaultMaxListeners) setMaxListeners(MOST_CALLS, this.signal);
     this.signal?.addEventListener("abort", cancel, { once: true });
     return () => {
       this.open.delete(attempt);

@@ -6,6 +6,7 @@ export type { ClientOptions, TlsOptions } from "./channel.js";
 export type { CallOptions } from "./connection.js";
 export * from "./errors.js";
 export type { CellValue, Input, Row, Table } from "./inputs.js";
+export type { ManyOptions, Outcome } from "./many.js";
 export type { ExplainOptions } from "./options.js";
 export { contributions, top } from "./results.js";
 export type {

@@ -16,6 +16,7 @@ import {
 import type * as explanation from "./gen/explicate/v1/explanation_pb.js";
 import type * as models from "./gen/explicate/v1/model_service_pb.js";
 import type { ExplainOptions } from "./options.js";
+import { unreadable } from "./rpcErrors.js";
 import { nameOf, plain } from "./values.js";
 import type { Feature, Plain, Prediction, SegmentMap } from "./values.js";
 
@@ -236,6 +237,6 @@ function madeBy({ model, timing }: Made): { model: ModelVersion; timing: Timing 
 
 /** A part that every answer of a server of this version has. */
 function needed<T>(part: T | undefined): T {
-  if (part === undefined) throw new TypeError("the answer lacks a part; is this an Explicate server?");
+  if (part === undefined) throw unreadable("the server");
   return part;
 }

@@ -62,6 +62,12 @@ export function cancelled(reason: unknown, target: string): ServerError {
   return new errors.Cancelled("the call was cancelled", { code: "CANCELLED" }, { cause: reason });
 }
 
+/** The error of an answer that is none of this contract. */
+export function unreadable(target: string, cause?: unknown): ServerError {
+  const message = `the answer of ${target} cannot be read; is it an Explicate server of this version?`;
+  return new errors.InternalError(message, { code: "INTERNAL" }, { cause });
+}
+
 function richStatus(metadata: Metadata | undefined): rpc.Status | undefined {
   const packed = metadata?.get(DETAILS_KEY)[0];
   if (!(packed instanceof Uint8Array)) return undefined;

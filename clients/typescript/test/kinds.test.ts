@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, test } from "node:test";
 
-import { Explicate } from "explicate";
+import { Cancelled, Explicate, FailedPrecondition, InvalidArgument, NotFound, UsageError } from "explicate";
 import type { Row } from "explicate";
 
 import { guardedClient, LONG_TEXT, ROW, servers } from "./servers.js";
@@ -204,4 +204,49 @@ test("what else is asked of an explanation reaches the server", async () => {
   assert.deepEqual([options.confidence, options.seed, options.outputSpace], [0.8, 2 ** 32 - 1, "logit"]);
   assert.equal(attributions[0]?.referenceLabel, "other");
   assert.equal(typeof quality?.comprehensiveness?.value, "number");
+});
+
+test("many inputs, more at once than the server takes, come in order, each with its own answer", async () => {
+  const texts = Array.from({ length: 60 }, (_, place) => `tea ${"good ".repeat(place % 7)}box ${place}`);
+  texts[17] = "tea \ud83d";
+  const warnings: Error[] = [];
+  process.on("warning", (warning) => warnings.push(warning));
+  let place = 0;
+  for await (const { index, input, result, error } of client.explainMany("tiny", texts, {
+    inFlight: 50,
+    maxEvaluations: 32,
+  })) {
+    assert.equal(index, place);
+    assert.equal(input, texts[place]);
+    if (place === 17) assert.ok(error instanceof InvalidArgument && result === undefined);
+    else assert.equal(result?.explanation.features.map(({ name }) => name).join(" "), input);
+    place += 1;
+  }
+  assert.equal(place, texts.length);
+  assert.deepEqual(warnings, []);
+});
+
+test("endless inputs are read as their outcomes are taken, until the loop is left or the signal says so", async () => {
+  let read = 0;
+  const endless = async function* () {
+    for (;;) yield `tea ${(read += 1)}`;
+  };
+  for await (const { index } of client.explainMany("tiny", endless(), { inFlight: 3 })) if (index === 4) break;
+  assert.ok(read <= 5 + 3, `${read} inputs were read`);
+  const controller = new AbortController();
+  const stopped = async () => {
+    const many = client.explainMany("tiny", ["a", "b", "c", "d"], { inFlight: 2, signal: controller.signal });
+    for await (const { index } of many) if (index === 1) controller.abort();
+  };
+  await assert.rejects(stopped(), Cancelled);
+});
+
+test("an error that all inputs would have ends the loop over them", async () => {
+  const asked = async (model: string, options: object) => {
+    for await (const { error } of client.explainMany(model, ["a", "b", "c"], options)) assert.equal(error, undefined);
+  };
+  await assert.rejects(asked("none", {}), NotFound);
+  await assert.rejects(asked("tiny", { seed: -1 }), InvalidArgument);
+  await assert.rejects(asked("loans", {}), FailedPrecondition);
+  await assert.rejects(asked("tiny", { inFlight: 0 }), UsageError);
 });

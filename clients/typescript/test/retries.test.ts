@@ -6,10 +6,10 @@ import { after, before, beforeEach, test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Metadata, Server, ServerCredentials, status } from "@grpc/grpc-js";
 import type { sendUnaryData, ServerUnaryCall, ServerWritableStream, ServiceError } from "@grpc/grpc-js";
-import { Explicate, Overloaded, ServerError, Unavailable } from "explicate";
+import { Explicate, InternalError, Overloaded, ServerError, Unavailable } from "explicate";
 import { ListModelsResponseSchema } from "explicate/v1";
 
-type Outcome = "answer" | { readonly code: status; readonly pushback?: string; readonly details?: Buffer };
+type Outcome = "answer" | "nonsense" | { readonly code: status; readonly pushback?: string; readonly details?: Buffer };
 
 let outcomes: Outcome[] = [];
 let asked = 0;
@@ -19,7 +19,7 @@ const server = new Server();
 const ANSWER = Buffer.from(toBinary(ListModelsResponseSchema, create(ListModelsResponseSchema)));
 const asIs = (bytes: Buffer) => bytes;
 
-function failureOf(outcome: Exclude<Outcome, "answer">): Partial<ServiceError> {
+function failureOf(outcome: Exclude<Outcome, string>): Partial<ServiceError> {
   const metadata = new Metadata();
   if (outcome.pushback !== undefined) metadata.set("grpc-retry-pushback-ms", outcome.pushback);
   if (outcome.details) metadata.set("grpc-status-details-bin", outcome.details);
@@ -47,10 +47,14 @@ before(async () => {
       listModels(_: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>) {
         const outcome = outcomes[asked++] ?? "answer";
         if (outcome === "answer") answer(null, ANSWER);
+        else if (outcome === "nonsense") answer(null, Buffer.from([0x0a, 0xff, 0xff]));
         else answer(failureOf(outcome));
       },
       streamExplain(call: ServerWritableStream<Buffer, Buffer>) {
-        call.emit("error", failureOf(outcomes[asked++] as Exclude<Outcome, "answer">));
+        const outcome = outcomes[asked++] as Exclude<Outcome, "nonsense">;
+        if (outcome !== "answer") return void call.emit("error", failureOf(outcome));
+        call.write(ANSWER); // without a result
+        call.end();
       },
     },
   );
@@ -142,4 +146,14 @@ test("a stream that has not begun is asked again", async () => {
   const error = await caught(client.streamExplain("tiny", "tea").next());
   assert.ok(error instanceof ServerError && error.code === "NOT_FOUND");
   assert.equal(asked, 2);
+});
+
+test("answers that are none of this contract are faults of the server, and not asked for again", async () => {
+  outcomes = ["nonsense"];
+  const error = await caught(client.listModels());
+  assert.ok(error instanceof InternalError && error.message.includes(address), String(error));
+  assert.equal(asked, 1);
+  [asked, outcomes] = [0, ["answer"]];
+  const empty = await caught(client.streamExplain("tiny", "tea").next());
+  assert.ok(empty instanceof InternalError, String(empty));
 });

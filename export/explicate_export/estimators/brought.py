@@ -1,6 +1,7 @@
 """A fitted model with rows, ready for what bundles models of all sources."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any  # labels: names, numbers or None
 
 import numpy as np
@@ -11,42 +12,48 @@ from explicate_bundle.objective import CLASSIFICATION, REGRESSION
 from explicate_export.conversion import Say
 from explicate_export.estimators.fitted_export import BACKGROUND_ROWS, FittedExport
 from explicate_export.estimators.fitted_model import FittedModel
-from explicate_export.estimators.frame import as_frame
 from explicate_export.estimators.table_graph import table_graph
 from explicate_export.objectives import EXPORT_OBJECTIVES
 from explicate_export.sources.sources import Brought
 
 
+@dataclass(frozen=True)
+class GivenTable:
+    """Rows that were given for a model.
+
+    Attributes:
+        frame: at least as many as a bundle needs.
+        as_array: whether the model is asked with an array.
+        labels: what is right for each row: the name of a class, or a value; None where it is not known.
+        predicts: the name of what the model predicts.
+    """
+
+    frame: pd.DataFrame
+    as_array: bool
+    labels: Sequence[Any]
+    predicts: str
+
+
 def bring(
-    fitted: FittedModel,
-    frame: pd.DataFrame,
-    *,
-    as_array: bool,
-    labels: Sequence[Any],
-    target_name: str,
-    background_rows: int = BACKGROUND_ROWS,
-    seed: int = 0,
-    say: Say,
+    fitted: FittedModel, given: GivenTable, *, background_rows: int = BACKGROUND_ROWS, seed: int = 0, say: Say
 ) -> Brought:
     """Makes the graph of a model and compares it on all rows.
 
-    `labels` are what is right for each: the name of a class, or a value; None where it is not known. Raises UsageError,
-    or ParityError if the graph does not answer as the model does.
+    Raises UsageError, or ParityError if the graph does not answer as the model does.
     """
-    frame, _ = as_frame(frame, None)
-    say(f"reading {len(frame):,} rows and the {fitted.name}")
+    say(f"reading {len(given.frame):,} rows and the {fitted.name}")
     objective = EXPORT_OBJECTIVES[(CLASSIFICATION if fitted.classes else REGRESSION).name]
-    parts = table_graph(fitted, frame, as_array=as_array, output_name=objective.output_name)
+    parts = table_graph(fitted, given.frame, as_array=given.as_array, output_name=objective.output_name)
     export = FittedExport(
         fitted,
         parts,
-        frame,
-        target_name=target_name,
-        metrics=_metrics(fitted, parts.answers, labels),
+        given.frame,
+        target_name=given.predicts,
+        metrics=_metrics(fitted, parts.answers, given.labels),
         background_rows=background_rows,
         seed=seed,
     )
-    return Brought(export, [labels[row] for row in export.kept], export.notes())
+    return Brought(export, [given.labels[row] for row in export.kept], export.notes())
 
 
 def _metrics(fitted: FittedModel, answers: NDArray[np.float64], labels: Sequence[Any]) -> dict[str, float]:

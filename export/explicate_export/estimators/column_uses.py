@@ -47,14 +47,18 @@ def chosen(columns: Any, names: Sequence[Any]) -> list[int]:
     if isinstance(columns, str):
         return [list(names).index(columns)]
     if isinstance(columns, slice):
-        ends = [list(names).index(end) if isinstance(end, str) else end for end in (columns.start, columns.stop)]
-        if isinstance(columns.stop, str):
-            ends[1] += 1  # names are inclusive
-        return list(range(len(names)))[slice(*ends, columns.step)]
+        return _sliced(columns, list(names))
     listed = [columns] if isinstance(columns, int | np.integer) else list(columns)
     if listed and all(isinstance(one, bool | np.bool_) for one in listed):
         return [place for place, one in enumerate(listed) if one]
     return [list(names).index(one) if isinstance(one, str) else range(len(names))[int(one)] for one in listed]
+
+
+def _sliced(columns: Any, names: list[Any]) -> list[int]:
+    """The positions of a slice, whose ends may be names; names are inclusive."""
+    start = names.index(columns.start) if isinstance(columns.start, str) else columns.start
+    stop = names.index(columns.stop) + 1 if isinstance(columns.stop, str) else columns.stop
+    return list(range(len(names))[start : stop : columns.step])
 
 
 def parts_of(transformer: Any, width: int) -> Iterable[tuple[str, Any, list[int]]]:

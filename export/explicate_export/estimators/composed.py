@@ -6,7 +6,7 @@ from typing import Any  # models of libraries without types
 import numpy as np
 from onnx import TensorProto
 
-from explicate_export.estimators.answers import Form, Predicted, Setting, ask, is_classifier, own_rows, same
+from explicate_export.estimators.answered import Form, Predicted, Setting, ask, is_classifier, own_rows, same
 from explicate_export.estimators.column_uses import kind, refuse, unwrapped
 from explicate_export.estimators.features import Features
 from explicate_export.estimators.foreign import embedded
@@ -90,8 +90,8 @@ def _scores(setting: Setting, name: str, model: Any, given: Features, predict: P
     if hasattr(last, "decision_function") and hasattr(last, "coef_") and getattr(last, "kernel", "linear") == "linear":
         weights = np.asarray(last.coef_.toarray() if hasattr(last.coef_, "toarray") else last.coef_, dtype=np.float64)
         rows = own_rows(setting, features)
-        told = np.asarray(ask(last.decision_function, features.sample)).reshape(len(rows), -1)
-        if same(told, rows @ weights.T + last.intercept_):
+        scores = np.asarray(ask(last.decision_function, features.sample)).reshape(len(rows), -1)
+        if same(scores, rows @ weights.T + last.intercept_):
             product = graph.node("MatMul", setting.assembly.matrix(features.features), graph.constant(weights.T))
             return graph.node("Add", product, graph.constant(np.asarray(last.intercept_, dtype=np.float64))), None
     if hasattr(last, "decision_function") and hasattr(last, "dual_coef_"):

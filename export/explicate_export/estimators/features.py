@@ -72,7 +72,7 @@ class Features:
 
     def chosen(self, places: Sequence[int]) -> "Features":
         """Some of the features in another order."""
-        sample = self.sample.iloc[:, places] if isinstance(self.sample, pd.DataFrame) else self.sample[:, places]
+        sample = self.sample.iloc[:, list(places)] if isinstance(self.sample, pd.DataFrame) else self.sample[:, places]
         return Features(tuple(self.features[place] for place in places), sample)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from explicate_bundle.columns import MISSING_CODE, UNKNOWN_CODE
 from explicate_export.errors import UsageError, first_line
-from explicate_export.estimators.answers import is_classifier
+from explicate_export.estimators.answered import is_classifier
 from explicate_export.estimators.column_uses import kind, unwrapped
 from explicate_export.estimators.forest.boosters import BOOSTERS, is_booster, xgboost_outputs
 from explicate_export.estimators.frame import FrameColumns
@@ -134,7 +135,7 @@ def _classes(model: Any, name: str) -> tuple[Any, ...]:
     if isinstance(classes, list) or np.ndim(classes) != 1:
         raise UsageError(f"the model ({name}) predicts several things at once: export a model of each")
     if len(classes) < 2:
-        raise UsageError(f"the model knows one class only, {classes[0]!r}: there is nothing to explain")
+        raise UsageError(f"the model knows one class only, {classes[0]}: there is nothing to explain")
     return tuple(value.item() if isinstance(value, np.generic) else value for value in classes)
 
 
@@ -203,9 +204,9 @@ def substitutes(fitted: FittedModel, columns: FrameColumns, frame: pd.DataFrame)
     rows = columns.encoded(frame.iloc[:1])
     refused = _Refusals(fitted, columns, rows.numbers.astype(np.float64)[0], rows.codes[0])
     numbers, others = columns.numbers, columns.others
-    no_number = refused.among([(place, np.nan) for place in range(len(numbers))], of_numbers=True)
-    no_missing = refused.among([(place, 1) for place in range(len(others))], of_numbers=False)
-    no_unknown = refused.among([(place, 0) for place in range(len(others))], of_numbers=False)
+    no_number = refused.among(len(numbers), np.nan, of_numbers=True)
+    no_missing = refused.among(len(others), MISSING_CODE, of_numbers=False)
+    no_unknown = refused.among(len(others), UNKNOWN_CODE, of_numbers=False)
     changed: dict[int, tuple[Any, ...]] = {}
     told = [f"`{numbers[place].name}`: the median, {numbers[place].typical:g}" for place in sorted(no_number)]
     for column in others:
@@ -245,22 +246,26 @@ class _Refusals:
     numbers: _Floats  # [number columns]
     codes: NDArray[np.int64]  # [other columns]
 
-    def among(self, changes: Sequence[tuple[int, float]], *, of_numbers: bool) -> set[int]:
-        """The places whose change the model refuses; many at once, for most models refuse none."""
-        if not changes or self._taken(changes, of_numbers=of_numbers):
-            return set()
-        if len(changes) == 1:
-            return {changes[0][0]}
-        half = len(changes) // 2
-        return self.among(changes[:half], of_numbers=of_numbers) | self.among(changes[half:], of_numbers=of_numbers)
+    def among(self, places: int, value: float, *, of_numbers: bool) -> set[int]:
+        """The places at which the model refuses the value; many at once are asked, for most models refuse none."""
+        numbers = np.repeat(self.numbers[np.newaxis], places, axis=0)
+        codes = np.repeat(self.codes[np.newaxis], places, axis=0)
+        np.fill_diagonal(numbers if of_numbers else codes, value)
+        rows = self.columns.asked(self.columns.decoded(numbers, codes)) if places else None
+        return self._refused(rows, 0, places)
 
-    def _taken(self, changes: Sequence[tuple[int, float]], *, of_numbers: bool) -> bool:
-        numbers = np.repeat(self.numbers[np.newaxis], len(changes), axis=0)
-        codes = np.repeat(self.codes[np.newaxis], len(changes), axis=0)
-        for row, (place, value) in enumerate(changes):
-            (numbers if of_numbers else codes)[row, place] = value
+    def _refused(self, rows: Any, first: int, end: int) -> set[int]:
+        if first == end or self._taken(rows[first:end]):
+            return set()
+        if end - first == 1:
+            return {first}
+        if not any(self._taken(rows[row : row + 1]) for row in {first, (first + end) // 2, end - 1}):
+            return {row for row in range(first, end) if not self._taken(rows[row : row + 1])}  # as good as all
+        middle = (first + end) // 2
+        return self._refused(rows, first, middle) | self._refused(rows, middle, end)
+
+    def _taken(self, rows: Any) -> bool:
         try:
-            rows = self.columns.asked(self.columns.decoded(numbers, codes))
             return bool(np.isfinite(self.fitted.answers(rows)).all())
         except Exception:  # whatever its parts raise
             return False

@@ -6,7 +6,7 @@ The model is asked with frames as it knows them; the graph with numbers and code
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any  # values of data frames
+from typing import Any, cast  # Any: values of data frames
 
 import numpy as np
 import pandas as pd
@@ -65,7 +65,8 @@ class FrameColumn:
             known = list(self.dtype.categories)
             more = [value for value in dict.fromkeys(values) if not pd.isna(value) and value not in set(known)]
             # In front: XGBoost refuses what it does not know, but behind the others it takes it for another one.
-            return pd.Series(pd.Categorical(values, categories=[*more, *known], ordered=self.dtype.ordered))
+            named = pd.Categorical(values, categories=[*more, *known], ordered=self.dtype.ordered)
+            return cast("pd.Series[Any]", pd.Series(named))
         missing = any(pd.isna(value) for value in values)
         if self.dtype == np.bool_ and missing:  # which would be true
             return pd.Series(list(values), dtype=np.float64)
@@ -181,7 +182,7 @@ def as_frame(rows: Any, columns: Sequence[str] | None) -> tuple[pd.DataFrame, bo
 
 def frame_columns(frame: pd.DataFrame, uses: Mapping[int, Use], *, as_array: bool) -> FrameColumns:
     """The columns of a frame, by what the model does with each (by position); raises UsageError."""
-    read = []
+    read: list[FrameColumn] = []
     for position in sorted(uses):
         column = _column(frame.iloc[:, position], position, uses[position])
         is_number = column.values is None
@@ -199,7 +200,8 @@ def _column(cells: "pd.Series[Any]", position: int, use: Use) -> FrameColumn:
         raise UsageError(f"X: the column {shown(name)} holds dates: make numbers of them before the model reads them")
     if pd.api.types.is_complex_dtype(cells.dtype):
         raise UsageError(f"X: the column {shown(name)} holds complex numbers")
-    told = {"name": name, "position": position, "dtype": cells.dtype, "place": 0, "may_be_missing": bool(missing.any())}
+    told: dict[str, Any] = {"name": name, "position": position, "dtype": cells.dtype, "place": 0}
+    told["may_be_missing"] = bool(missing.any())
     if not use.encoded and (numbers := _as_numbers(known)) is not None:
         typical = float(np.median(numbers)) if len(numbers) else 0.0
         return FrameColumn(**told, type=bundle_pb2.COLUMN_TYPE_NUMBER, typical=typical)
@@ -230,11 +232,11 @@ def _as_numbers(known: "pd.Series[Any]") -> NDArray[np.float64] | None:
     if isinstance(known.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(known.dtype):
         return None
     if pd.api.types.is_numeric_dtype(known.dtype):
-        return known.to_numpy(dtype=np.float64)
+        return np.asarray(known, dtype=np.float64)
     if any(isinstance(value, bool | np.bool_) for value in known):
         return None
     try:
-        return known.astype(object).astype(np.float64).to_numpy()
+        return np.asarray(known.astype(object), dtype=np.float64)
     except (TypeError, ValueError):
         return None
 
@@ -242,8 +244,8 @@ def _as_numbers(known: "pd.Series[Any]") -> NDArray[np.float64] | None:
 def _numbers(cells: "pd.Series[Any]") -> NDArray[np.float64]:
     """Float64 of a number column, NaN where missing."""
     if pd.api.types.is_numeric_dtype(cells.dtype):
-        return cells.to_numpy(dtype=np.float64, na_value=np.nan)
-    return cells.astype(object).where(cells.notna(), np.nan).astype(np.float64).to_numpy()
+        return np.asarray(cells.to_numpy(dtype=np.float64, na_value=np.nan))
+    return np.asarray(cells.astype(object).where(cells.notna(), np.nan), dtype=np.float64)
 
 
 def _values(known: "pd.Series[Any]", use: Use, dtype: Any) -> list[Any]:

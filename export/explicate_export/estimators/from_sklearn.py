@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from explicate_export.errors import UsageError
-from explicate_export.estimators.brought import bring
+from explicate_export.estimators.brought import GivenTable, bring
 from explicate_export.estimators.fitted_export import BACKGROUND_ROWS
 from explicate_export.estimators.fitted_model import FittedModel, Labels, fitted_model
 from explicate_export.estimators.frame import as_frame
@@ -41,10 +41,10 @@ def from_sklearn(
 
     Args:
         model: a fitted classifier or regressor, a Pipeline that ends with one, a search over them, or a Booster.
-        X: rows as the model takes them, at least 200: a pandas data frame, or an array (see `columns`). Their summary
-            stands for absent columns in explanations. A few of them become golden rows, which the bundle holds.
+        X: at least 200 rows as the model takes them, a data frame or an array. Their summary stands for absent columns
+            in explanations; a few of them become golden rows, which the bundle holds.
         repository: the folder of bundles; made when it is missing.
-        name: of the model, lower-case letters, digits, ".", "_" and "-".
+        name: of the model: lower-case letters, digits, ".", "_" and "-".
         labels: names of the classes, in the order of `model.classes_` or by class; default: the classes themselves.
         y: what is right for the rows, for metrics in the manifest and the card.
         target_name: what the model predicts, with its unit if it has one; default: the name of `y`.
@@ -59,35 +59,38 @@ def from_sklearn(
         The bundle's folder.
 
     Raises:
-        UsageError: the model, a step of it, the rows or a name cannot be exported; the message says which and why.
+        UsageError: the model, a step of it, the rows or a name cannot be exported, and why.
         ParityError: the graph does not answer as the model does; nothing was published.
         PublicationError: the repository could not take the bundle.
     """
 
-    def say(line: str) -> None:
-        if not quiet:
-            print(f"explicate: {line}", file=sys.stderr, flush=True)
-
-    options = ExportOptions(name, version, DEFAULT_COMPARED_INPUTS, None if sign_key is None else Path(sign_key))
-    check_options(Path(repository), options)
+    target, key = Path(repository), None if sign_key is None else Path(sign_key)
+    options = ExportOptions(name, version, DEFAULT_COMPARED_INPUTS, key)
+    check_options(target, options)
     if not 1 <= background_rows <= _MOST_BACKGROUND_ROWS:
         raise UsageError(f"background_rows is {background_rows}; it must be from 1 to {_MOST_BACKGROUND_ROWS:,}")
     fitted = fitted_model(model, labels)
-    frame, as_array = as_frame(X, columns)
-    truth = [None] * len(frame) if y is None else _truth(fitted, y, len(frame))
-    brought = bring(
-        fitted,
-        frame,
-        as_array=as_array,
-        labels=truth,
-        target_name=target_name or str(getattr(y, "name", None) or ("class" if fitted.classes else "value")),
-        background_rows=background_rows,
-        seed=seed,
-        say=say,
-    )
-    published = publish_brought(brought, Path(repository), options, say=say)
+    given = _given(fitted, X, y, columns, target_name)
+    say = _nothing if quiet else _say
+    brought = bring(fitted, given, background_rows=background_rows, seed=seed, say=say)
+    published = publish_brought(brought, target, options, say=say)
     say(f"published; next: explicate serve --repository {repository}")
     return published.folder
+
+
+def _given(fitted: FittedModel, rows: Any, y: Any, columns: Any, target_name: str | None) -> GivenTable:
+    frame, as_array = as_frame(rows, columns)
+    right = [None] * len(frame) if y is None else _truth(fitted, y, len(frame))
+    predicts = target_name or str(getattr(y, "name", None) or ("class" if fitted.classes else "value"))
+    return GivenTable(frame, as_array, right, predicts)
+
+
+def _say(line: str) -> None:
+    print(f"explicate: {line}", file=sys.stderr, flush=True)
+
+
+def _nothing(line: str) -> None:
+    pass
 
 
 def _truth(fitted: FittedModel, y: Any, rows: int) -> list[Any]:
@@ -109,4 +112,6 @@ def _truth(fitted: FittedModel, y: Any, rows: int) -> list[Any]:
         if min(found) >= 0:
             return [fitted.labels[place] for place in found]
     strange = next(value for value in values if value not in set(fitted.classes))
-    raise UsageError(f"y has {strange!r}, which is none of the model's classes ({', '.join(map(str, fitted.classes))})")
+    raise UsageError(
+        f"y has {str(strange)!r}, which is none of the model's classes ({', '.join(map(str, fitted.classes))})"
+    )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from explicate_export.estimators.answers import Predicted, Setting, ask, is_classifier, own_rows, same
+from explicate_export.estimators.answered import Predicted, Setting, ask, is_classifier, own_rows, same
 from explicate_export.estimators.column_uses import kind, refuse, unwrapped
 from explicate_export.estimators.composed import COMPOSED
 from explicate_export.estimators.features import Features

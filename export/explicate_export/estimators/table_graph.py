@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from explicate_bundle.columns import TableRows
 from explicate_export.errors import UsageError, first_line
-from explicate_export.estimators.answers import LEAST_PROBABILITY, Predicted, Setting
+from explicate_export.estimators.answered import LEAST_PROBABILITY, Predicted, Setting
 from explicate_export.estimators.column_uses import Use, column_uses, unwrapped
 from explicate_export.estimators.features import Assembly
 from explicate_export.estimators.fitted_model import FittedModel, Substitutes, substitutes

@@ -99,17 +99,20 @@ def load(run: FinishedRun) -> ImageModel:
     """Loads the run's model; raises UsageError when it does not fit what run.json says."""
     (model,) = load_pretrained(run, AutoModelForImageClassification)
     module = NormalisedModel(model, run.record.normalisation, run.target_scale).eval()
-    schema = run.record.image
-    trained = ImageModel(module, type(model).__name__, schema.width, schema.height)
+    return read_by(module, run.record.image, run.model_directory, mend="train again")
+
+
+def read_by(module: NormalisedModel, schema: bundle_pb2.ImageSchema, directory: Path, *, mend: str) -> ImageModel:
+    """The model, which was tried on a blank image; raises UsageError when it does not read images of that size."""
+    model = ImageModel(module, type(module.model).__name__, schema.width, schema.height)
     blank = np.zeros((schema.height, schema.width, 3), dtype=np.uint8)
     try:
-        trained.outputs([blank])
+        model.outputs([blank])
     except (RuntimeError, ValueError) as error:
         raise UsageError(
-            f"{run.model_directory} does not read images of {schema.width} x {schema.height} pixels "
-            f"({first_line(error)}): train again"
+            f"{directory} does not read images of {schema.width} x {schema.height} pixels ({first_line(error)}): {mend}"
         ) from error
-    return trained
+    return model
 
 
 GOLDEN_IMAGES = 16
@@ -217,8 +220,8 @@ class ImageExport(ModelExport):
 
     def load(self, held_out: HeldOut) -> ModelInput:
         """The bytes of the file."""
-        assert isinstance(held_out.value, Path)
-        return ImageInput(held_out.value.read_bytes())
+        value = held_out.value
+        return ImageInput(value.read_bytes()) if isinstance(value, Path) else value
 
     def prepare(self, folder: Path, values: Sequence[ModelInput]) -> Modality:  # noqa: ARG002
         """An image's bundle has no other files."""
@@ -314,13 +317,15 @@ def _contents(values: Sequence[ModelInput]) -> tuple[bytes, ...]:
 
 
 def _seen(schema: bundle_pb2.ImageSchema) -> str:
-    size = f"{schema.width} x {schema.height} pixels"
-    how = (
-        f"its shorter edge is resized to {schema.shortest_edge} pixels, and the middle {size} are cut out; what lies "
-        "outside is not seen, and answers say which part was"
-        if schema.shortest_edge
-        else f"it is stretched to {size}, whatever its shape"
-    )
+    size, edge = f"{schema.width} x {schema.height} pixels", schema.shortest_edge
+    how = f"it is stretched to {size}, whatever its shape"
+    if schema.stretched:
+        how = f"it is stretched to {edge} x {edge} pixels, whatever its shape, and the middle {size} are cut out"
+    elif edge:
+        how = (
+            f"its shorter edge is resized to {edge} pixels, and the middle {size} are cut out; what lies outside is "
+            "not seen, and answers say which part was"
+        )
     resampling = bundle_pb2.Resampling.Name(schema.resampling).removeprefix("RESAMPLING_").lower()
     return "\n".join(
         [

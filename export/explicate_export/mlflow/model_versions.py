@@ -235,5 +235,9 @@ def _registry(tracking_uri: str | None) -> Iterator[Any]:
         yield mlflow.MlflowClient(tracking_uri=tracking_uri)
     except MlflowException as error:
         raise UsageError(f"MLflow: {' '.join(str(error).split())[:500]}") from error
+    except ImportError as error:
+        raise UsageError(
+            f"MLflow lacks something: {error}; a database without a server needs pip install sqlalchemy alembic"
+        ) from error
     except OSError as error:
         raise UsageError(f"cannot reach what MLflow keeps its models in: {error}") from error

@@ -23,8 +23,9 @@ class _BoostedFiles:
 
     def opened(self, request: BundleRequest, say: Say) -> Brought:
         """Reads the model and the rows; raises UsageError."""
-        from explicate_export.estimators.brought import bring
+        from explicate_export.estimators.brought import GivenTable, bring
         from explicate_export.estimators.fitted_model import fitted_model
+        from explicate_export.estimators.frame import as_frame
 
         booster = _xgboost(request.model) if request.model.suffix.lower() in _XGBOOST else _lightgbm(request.model)
         fitted = fitted_model(booster, request.labels)
@@ -40,7 +41,7 @@ class _BoostedFiles:
         frame.columns = features or names
         right = [None if label is None else _label(cells[label], fitted.labels, place) for place, cells in rows.rows]
         target = request.target or label or ("class" if fitted.classes else "value")
-        return bring(fitted, frame, as_array=False, labels=right, target_name=target, say=say)
+        return bring(fitted, GivenTable(as_frame(frame, None)[0], False, right, target), say=say)
 
 
 SOURCE = _BoostedFiles()

@@ -10,6 +10,7 @@ from explicate_bundle.model_inputs import ModelInput, TabularInput, TextInput
 from explicate_export.conversion import Say
 from explicate_export.described import DescribedModel
 from explicate_export.export import ExportOptions, Published, publish_model
+from explicate_export.sources.bundle_report import report_of
 from explicate_export.sources.sources import Brought, BundleRequest, source_of
 from explicate_standards.held_out_rows import HELD_OUT_NAME
 
@@ -33,7 +34,8 @@ def publish_brought(brought: Brought, repository: Path, options: ExportOptions, 
             rows = Path(folder) / HELD_OUT_NAME
             lines = (json.dumps(line, ensure_ascii=False) for line in _lines(brought, rows.parent))
             rows.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        return publish_model(brought.model, repository, options, rows=rows, say=say)
+        report = report_of(brought, options.model)
+        return publish_model(brought.model, repository, options, rows=rows, report=report, say=say)
 
 
 def _lines(brought: Brought, folder: Path) -> Iterator[dict[str, Any]]:

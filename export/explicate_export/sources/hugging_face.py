@@ -7,16 +7,24 @@ with `weights_only`. The kinds are `NAME/hugging_face.py`, found by what the mod
 import importlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any  # JSON values, modules
 
+import numpy as np
+from numpy.typing import NDArray
+
+from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.kinds.kind import Check
 from explicate_bundle.objective import OBJECTIVES
 from explicate_export.conversion import Say
+from explicate_export.described import DescribedModel, HeldOut, HeldOutInput
 from explicate_export.errors import UsageError
 from explicate_export.export import HEADS
+from explicate_export.markdown import code
+from explicate_export.parity import Origin
+from explicate_export.sources.given_labels import measured
 from explicate_export.sources.sources import Brought, BundleRequest
 
 _CONFIG, _ADAPTER, _RUN = "config.json", "adapter_config.json", "run.json"
@@ -105,6 +113,11 @@ class ModelDirectory:
             raise UsageError(f"{self.path} has a label without a name: give its labels with --labels")
         return labels
 
+    def target(self, request: BundleRequest) -> str:
+        """What a regression predicts, if somebody gave it a name."""
+        (name,) = self.named_labels or ("LABEL_0",)
+        return request.target or ("value" if name.startswith("LABEL_") else name)
+
     def notes(self, request: BundleRequest) -> Iterator[str]:
         """What was assumed of outputs and labels."""
         if request.objective is None and not isinstance(self.config.get("problem_type"), str) and self.outputs == 1:
@@ -112,6 +125,65 @@ class ModelDirectory:
         given = request.labels or self.named_labels
         if self.outputs > 1 and (given is None or all(label.startswith("LABEL_") for label in given)):
             yield "its labels have no names (LABEL_0, …): give them with --labels"
+
+
+def described(
+    directory: ModelDirectory, request: BundleRequest, record: TrainingRun, answers: "Answers", *, encoder: str
+) -> DescribedModel:
+    """What is known of a model; `record` has its schema, and `encoder` says what reads inputs, "its own tokenizer".
+
+    Raises UsageError where no server would take it, or it answers with what is not a number.
+    """
+    if not np.isfinite(answers.outputs).all():
+        raise UsageError(f"{directory.path} answers with what is not a number")
+    record.objective, record.base_model = directory.objective(request), directory.name
+    if record.objective == "regression":
+        record.target_name = directory.target(request)
+    else:
+        record.labels.extend(directory.labels(request))
+    origin = Origin(
+        inputs="given",
+        library="transformers",
+        original="transformers",
+        encoder=encoder,
+        answers=f"those of transformers through {encoder}",
+        difference="the inputs are read otherwise than there",
+        metrics_of="the inputs that were given",
+        no_verdict="",
+        made=f"A {directory.architecture} that was not trained by Explicate, from the folder {code(directory.name)}.",
+        data="Nothing is known of the data that it was trained on.",
+        reproduction="Bundle the same folder with the same inputs:",
+        commands=("explicate bundle MODEL --inputs FILE --repository DIR",),
+        spread_of="the given targets' spread" if answers.known else "the answers' spread",
+    )
+    labelled = sum(one is not None for one in answers.right)
+    report = {"source": str(request.inputs), "inputs_compared": len(answers.right), "of_these_with_a_label": labelled}
+    model = DescribedModel(record=record, origin=origin, data_report=report)
+    if problem := model.draft_problem():
+        raise UsageError(f"{directory.path} is a model that no server takes ({problem})")
+    return replace(model, test_metrics=measured(model, answers.right, answers.outputs.astype(np.float64)))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The given inputs, what transformers answered float32 [inputs, outputs], and what is right of each, or None."""
+
+    values: Sequence[HeldOutInput]
+    outputs: NDArray[np.float32]
+    right: Sequence[Any]
+
+    @property
+    def known(self) -> bool:
+        """Whether it is said of some inputs what is right."""
+        return any(one is not None for one in self.right)
+
+    def held_out(self, objective: str) -> list[HeldOut]:
+        """Of a regression without right answers the model's own stand in: what counts is how far they lie apart."""
+        targets: Sequence[Any] = [None] * len(self.values)
+        if objective == "regression":
+            targets = self.right if self.known else self.outputs[:, 0].tolist()
+        three = zip(self.values, self.outputs.tolist(), targets, strict=True)
+        return [HeldOut(value, outputs, target) for value, outputs, target in three]
 
 
 class _HuggingFace:
@@ -133,6 +205,8 @@ class _HuggingFace:
 
 
 SOURCE = _HuggingFace()
+MEND = "give a directory as save_pretrained() leaves it"
+"""What to do about a directory that cannot be loaded."""
 
 
 def read_directory(path: Path) -> ModelDirectory:

@@ -1,6 +1,7 @@
 """What `explicate export` and `explicate bundle` both ask about the bundle that they publish."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +27,15 @@ def add_extras(parser: argparse.ArgumentParser, *, inputs: str, reduced: str) ->
     )
     parser.add_argument(
         "--evaluate-metrics", metavar="IDS", help="only these of its metrics, with commas between them (default: all)"
+    )
+    parser.add_argument(
+        "--standard",
+        metavar="FILE",
+        type=Path,
+        help="standard.toml that the model must meet (`explicate check`); its verdict goes on record in the bundle",
+    )
+    parser.add_argument(
+        "--allow-unmet", action="store_true", help="publish a model that does not meet it, with that on record"
     )
     parser.add_argument(
         "--variants",
@@ -59,6 +69,8 @@ def publication(args: argparse.Namespace, model: str) -> "ExportOptions":
         variants=variants,
         evaluated_inputs=args.evaluate_inputs if args.evaluate else None,
         evaluated_metrics=None if args.evaluate_metrics is None else chosen_names(args.evaluate_metrics),
+        standard=args.standard,
+        allow_unmet=args.allow_unmet,
     )
 
 

@@ -81,7 +81,21 @@ def absence(schema: bundle_pb2.TabularSchema, rows: str = "training rows") -> st
         f"A column, or a group of columns, is absent when it takes the values of the {schema.background_rows} "
         "background rows in `background.npz`, one after the other; the outputs are averaged with the rows' weights "
         f"(interventional). The background summarises the {rows} and holds none of them. Where columns depend on "
-        f"each other this asks the model about rows that do not occur: give such columns a group.{lime}"
+        f"each other this asks the model about rows that do not occur: give such columns a group.{lime}{_trees(schema)}"
+    )
+
+
+def _trees(schema: bundle_pb2.TabularSchema) -> str:
+    """What explanations make of the model's decision trees; empty for a model without any."""
+    told = schema.trees
+    if not schema.HasField("trees"):
+        return ""
+    if told.missing:
+        return f" Explanations do not use the model's decision trees: {told.missing}."
+    scale = "probabilities" if told.probabilities else "outputs, before they become probabilities if they do,"
+    return (
+        f" The model's {scale} are a sum of {told.trees:,} decision trees ({told.leaves:,} leaves), which `trees.npz` "
+        "holds: explained on that scale, Shapley values against the background are exact."
     )
 
 

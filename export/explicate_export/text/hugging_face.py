@@ -19,13 +19,12 @@ from explicate.v1 import bundle_pb2
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate_bundle.model_inputs import ModelInput, TextInput
 from explicate_export.conversion import AnswerRows, Say
-from explicate_export.described import DescribedModel, HeldOut
 from explicate_export.errors import ConversionError, UsageError, first_line
+from explicate_export.golden_inputs import spread_evenly
 from explicate_export.onnx_graph import read_pretrained
-from explicate_export.parity import Origin
-from explicate_export.sources.given_labels import label_of, measured
+from explicate_export.sources.given_labels import label_of
 from explicate_export.sources.given_rows import GivenRows, read_given
-from explicate_export.sources.hugging_face import ModelDirectory
+from explicate_export.sources.hugging_face import MEND, Answers, ModelDirectory, described
 from explicate_export.sources.sources import Brought, BundleRequest
 from explicate_export.text import model as text_model
 from explicate_export.text.conversion import TextExport
@@ -33,7 +32,6 @@ from explicate_server.modalities.encoded_text import EncodedText
 from explicate_server.modalities.modality import EncodedInput, Modality
 from explicate_training.text.positions import UnknownPositions, first_position
 
-_MEND = "give a directory as save_pretrained() leaves it"
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spm.model", "spiece.model", "bpe.codes")
 _SENTENCEPIECE = "sentencepiece.bpe.model"
 _USUAL_TOKENS = 512  # where neither the model nor its tokenizer has a limit
@@ -190,66 +188,39 @@ def bring(directory: ModelDirectory, request: BundleRequest, say: Say) -> Brough
     pair = given.column("text_pair", request.columns, optional=True)
     label = given.column("label", request.columns, optional=True)
     named = () if objective == "regression" else labels
-    texts, right, left_out = _read(given, [text, pair], label, named, several=objective == "multi-label")
+    rows = _read(given, [text, pair], label, named, several=objective == "multi-label")
+    chosen = spread_evenly(rows, request.compared)
     say(f"loading {directory.path}, a {directory.architecture}")
     model = _load(directory, request)
-    record = TrainingRun(
-        objective=objective,
-        labels=named,
-        target_name=request.target or _target(directory) if objective == "regression" else "",
-        text=bundle_pb2.TextSchema(max_tokens=model.max_tokens, pairs=pair is not None),
-        base_model=directory.name,
-    )
-    say(f"asking transformers about {len(texts)} {'pairs' if pair else 'texts'}")
-    outputs = model.outputs([one.texts for one in texts])
-    if not np.isfinite(outputs).all():
-        raise UsageError(f"{directory.path} answers with what is not a number")
-    described = DescribedModel(
-        record=record,
-        origin=_origin(directory, right),
-        data_report=_report(given, len(texts), left_out),
-    )
-    described = replace(described, test_metrics=measured(described, right, outputs.astype(np.float64)))
-    export = GivenTextExport(described, _held_out(texts, outputs, right, objective), model, tokenizer_json=_json(model))
-    if problem := described.draft_problem():
-        raise UsageError(f"{directory.path} is a model that no server takes ({problem})")
-    return Brought(export, right, [*directory.notes(request), *_notes(model, left_out, given)])
-
-
-def _held_out(
-    texts: Sequence[TextInput], outputs: NDArray[np.float32], right: Sequence[Any], objective: str
-) -> list[HeldOut]:
-    """Of a regression without right answers the model's own stand in: what counts is how far they lie apart."""
-    targets: Sequence[Any] = [None] * len(texts)
-    if objective == "regression":
-        known = any(one is not None for one in right)
-        targets = right if known else outputs[:, 0].tolist()
-    return [
-        HeldOut(value, answer.tolist(), target) for value, answer, target in zip(texts, outputs, targets, strict=True)
-    ]
+    texts = [value for value, _ in chosen]
+    say(f"asking transformers about {len(texts)} of {len(given.rows)} {'pairs' if pair else 'texts'}")
+    answers = Answers(texts, model.outputs([one.texts for one in texts]), [right for _, right in chosen])
+    schema = bundle_pb2.TextSchema(max_tokens=model.max_tokens, pairs=pair is not None)
+    about = described(directory, request, TrainingRun(text=schema), answers, encoder="the model's own tokenizer")
+    export = GivenTextExport(about, answers.held_out(objective), model, tokenizer_json=_json(model))
+    notes = [*directory.notes(request), *_notes(model, len(given.rows) - len(rows), given)]
+    return Brought(export, answers.right, notes)
 
 
 def _read(
     given: GivenRows, columns: Sequence[str | None], label: str | None, labels: Sequence[str], *, several: bool
-) -> tuple[list[TextInput], list[Any], int]:
-    """The texts with what is right of them, and how many rows have none; raises UsageError for a row, by its place."""
-    texts, right, left_out = [], [], 0
+) -> list[tuple[TextInput, Any]]:
+    """The texts with what is right of them, without empty ones; raises UsageError for a row, by its place."""
+    found = []
     for place, row in given.rows:
         cells = [row.get(column) for column in columns if column is not None]
-        for cell in cells:
-            if cell is not None and not isinstance(cell, str):
-                raise UsageError(f"{place}: the text is {cell!r}, not a text")
+        if any(cell is not None and not isinstance(cell, str) for cell in cells):
+            raise UsageError(f"{place}: the text is {cells}, not a text")
         if not all(isinstance(cell, str) and _is_text(cell) for cell in cells):
-            left_out += 1
             continue
         try:
-            right.append(None if label is None else label_of(row.get(label), labels, several=several))
+            right = None if label is None else label_of(row.get(label), labels, several=several)
         except UsageError as error:
             raise UsageError(f"{place}: {error}") from None
-        texts.append(TextInput(*map(str, cells)))
-    if not texts:
+        found.append((TextInput(*map(str, cells)), right))
+    if not found:
         raise UsageError(f"{given.path} has {len(given.rows)} rows and none with a text in the column {columns[0]}")
-    return texts, right, left_out
+    return found
 
 
 def _is_text(text: str) -> bool:
@@ -265,7 +236,7 @@ def _check_tokenizer(path: Path) -> None:
 def _load(directory: ModelDirectory, request: BundleRequest) -> GivenTextModel:
     """The model with its own tokenizer and its limit."""
     loaded = read_pretrained(
-        directory.path, AutoModelForSequenceClassification, AutoTokenizer, safe=directory.safe, mend=_MEND
+        directory.path, AutoModelForSequenceClassification, AutoTokenizer, safe=directory.safe, mend=MEND
     )
     model, tokenizer = loaded
     if not getattr(tokenizer, "is_fast", False):
@@ -299,37 +270,6 @@ def _json(model: GivenTextModel) -> str:
         return text_model.without_settings(model.tokenizer.backend_tokenizer.to_str())
     except Exception as error:  # the tokenizers library raises nothing narrower
         raise ConversionError(f"the tokenizer has no form that a server reads ({first_line(error)})") from None
-
-
-def _target(directory: ModelDirectory) -> str:
-    """What a regression's only output is called, if somebody gave it a name."""
-    (name,) = directory.named_labels or ("LABEL_0",)
-    return "value" if name.startswith("LABEL_") else name
-
-
-def _origin(directory: ModelDirectory, right: Sequence[Any]) -> Origin:
-    known = any(one is not None for one in right)
-    return Origin(
-        inputs="given",
-        library="transformers",
-        original="transformers",
-        encoder="the model's own tokenizer",
-        answers="those of transformers through the model's own tokenizer",
-        difference="the texts are read otherwise than there",
-        metrics_of="the rows that were given",
-        no_verdict="",
-        made=f"A {directory.architecture} that was not trained by Explicate, from the folder `{directory.name}`.",
-        data="Nothing is known of the data that it was trained on.",
-        reproduction="Bundle the same folder with the same inputs:",
-        commands=("explicate bundle MODEL --inputs FILE --repository DIR",),
-        spread_of="the given targets' spread" if known else "the answers' spread",
-    )
-
-
-def _report(given: GivenRows, texts: int, left_out: int) -> dict[str, Any]:
-    return {"source": str(given.path), "inputs_given": texts} | (
-        {"left_out_without_a_text": left_out} if left_out else {}
-    )
 
 
 def _notes(model: GivenTextModel, left_out: int, given: GivenRows) -> Iterator[str]:

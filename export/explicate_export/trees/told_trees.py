@@ -103,7 +103,10 @@ def _read(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], columns: Tabl
     """The trees of all nodes; gives the model its output of what they read."""
     inputs = list(dict.fromkeys(node.input[0] for node in nodes))
     widths, doubles = _shapes(model, inputs, columns, rows)
-    trees = [read_node(node) for node in nodes]
+    try:
+        trees = [read_node(node) for node in nodes]
+    except (KeyError, ValueError, IndexError, TypeError) as error:  # numpy's, of attributes that do not fit together
+        raise UntoldError(f"its decision trees cannot be read ({type(error).__name__}: {error})") from error
     kind = np.float64 if doubles or any(each.thresholds.dtype == np.float64 for each in trees) else np.float32
     _tell_features(model, inputs, kind, sum(widths.values()))
     firsts = dict(zip(inputs, np.cumsum([0, *(widths[name] for name in inputs)]).tolist(), strict=False))

@@ -37,7 +37,7 @@ class Method:
         default_tolerance: see RunSettings.tolerance.
         reads: the kinds of input it explains, by their names; None is every kind.
         needs: what a model must tell of itself, see `Modality.tells`; then it is asked for no coalition. None: nothing.
-        lacks: what is said of a model that does not tell it.
+        lacks: what is said of a model that does not have what it needs, and the remedy.
         additive: whether the values promise to sum to v(N) − v(∅).
         needs_empty: whether v(∅) must be known before.
         refines: whether games of too many players are grouped and refined where the weight is.

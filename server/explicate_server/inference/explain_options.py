@@ -297,7 +297,9 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
     method = _method(options, choices, MAX_PLAYERS)
     if not choices.fits(method):
         other = "or take a method that `explicate models show` lists"
-        raise NotServable("METHOD_UNSUPPORTED", f"{method.name} {_lacks(method, choices)}, {other}")
+        why = choices.untold.get(method.needs or "")
+        lacks = f"{method.lacks} ({why})" if why else method.lacks
+        raise NotServable("METHOD_UNSUPPORTED", f"{method.name} {lacks}, {other}")
     violations = [
         *_number_violations(options, settings),
         *target_violations(options.target, choices.labels, regression=not choices.scales.objective.least_labels),
@@ -316,17 +318,6 @@ def check_options(options: ExplainOptions, *, choices: Choices, settings: Settin
         problem = f"is {masking}; for a table, lime knows only the masking drawn, and only lime knows it"
         raise InvalidRequest([Violation("options.masking", problem)])
     return CheckedOptions(options, method, masking, _granularity(options, method, choices), choices, settings)
-
-
-def _lacks(method: Method, choices: Choices) -> str:
-    """What a method needs that the model's bundle does not have, and the remedy."""
-    if method.needs is not None:
-        why = choices.untold.get(method.needs)
-        return f"{method.lacks} ({why})" if why else method.lacks
-    return (
-        "draws from statistics of the training data (lime.npz), which this model's bundle does not have; train and "
-        "export it again"
-    )
 
 
 def _method(options: ExplainOptions, choices: Choices, players: int) -> Method:

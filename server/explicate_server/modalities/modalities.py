@@ -1,6 +1,6 @@
 """The kinds of input that can be served: one modality file each, one line here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_server.modalities.image import ImageModality
@@ -9,10 +9,10 @@ from explicate_server.modalities.table import TabularModality
 from explicate_server.modalities.text import TextModality
 from explicate_server.settings import Settings
 
-_MODALITIES: Mapping[str, Callable[[VerifiedBundle, Settings], Modality]] = {
-    "text": TextModality.open,
-    "table": TabularModality.open,
-    "image": ImageModality.open,
+_MODALITIES: Mapping[str, type[Modality]] = {
+    "text": TextModality,
+    "table": TabularModality,
+    "image": ImageModality,
 }
 
 
@@ -22,4 +22,9 @@ def open_modality(bundle: VerifiedBundle, settings: Settings) -> Modality:
     Raises:
         BundleError: a file that it needs is not in its format.
     """
-    return _MODALITIES[bundle.kind.reads.name](bundle, settings)
+    return _MODALITIES[bundle.kind.reads.name].open(bundle, settings)
+
+
+def bytes_beside(bundle: VerifiedBundle) -> int:
+    """Memory that the modality of a bundle takes for itself, as far as it is worth counting."""
+    return _MODALITIES[bundle.kind.reads.name].bytes_beside(bundle)

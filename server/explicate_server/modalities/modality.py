@@ -251,6 +251,11 @@ class Modality(Protocol):
             BundleError: a file that it needs is not in its format.
         """
 
+    @classmethod
+    def bytes_beside(cls, bundle: VerifiedBundle) -> int:  # noqa: ARG003 - most take next to nothing
+        """Memory that it takes beside the graph, by the manifest, as far as it is worth counting."""
+        return 0
+
     def batch_tokens(self, runtime: Runtime) -> int:
         """What one short batch holds, as the sum of its rows' lengths."""
 

@@ -31,11 +31,13 @@ from explicate.v1.bundle_pb2 import TabularSchema
 from explicate_bundle.bundle import VerifiedBundle
 from explicate_bundle.cells.cell_readers import SAY_MISSING
 from explicate_bundle.columns import Column, TableColumns
+from explicate_bundle.kinds.table_kind import told_by
 from explicate_bundle.model_inputs import CellValue, ModelInput, TabularInput
 from explicate_bundle.table_arrays import BINS, Background, LimeStatistics, by_column
 from explicate_server.device import CPU
 from explicate_server.errors import Violation
 from explicate_server.explain.game import Asked
+from explicate_server.explain.trees.pattern_tables import bytes_of_trees
 from explicate_server.modalities.modality import (
     ColumnPlayer,
     EncodedInput,
@@ -289,6 +291,16 @@ class TabularModality(Modality):
         trees = None if graph is None else checked_trees(bundle, graph)
         told = graph if schema.contributions or trees is not None else None
         return cls(schema, bundle.background(), bundle.lime_statistics(), told, trees)
+
+    @classmethod
+    def bytes_beside(cls, bundle: VerifiedBundle) -> int:
+        """The graph once more, where its other outputs are asked for, and what stands for trees."""
+        schema = bundle.manifest.tabular
+        told = told_by(schema)
+        sizes = {file.name: file.size_bytes for file in bundle.manifest.files}
+        again = sizes.get(bundle.model_path.name, 0) if told else 0
+        trees = bytes_of_trees(schema.trees.leaves, schema.trees.depth) if TREES in told else 0
+        return again + trees
 
     def batch_tokens(self, runtime: Runtime) -> int:
         """By what runs it, until it is measured."""

@@ -32,8 +32,8 @@ _GRID_POINTS, _GRID_ROWS = 33, 8
 _BEYOND = 0.25
 # A step back by less than this, as a part of the tolerance, is rounding.
 _ROUNDING = 0.1
-# A few units in the last place of float32, as a part of the number.
-_ROUNDED = 5e-7
+ROUNDED = 5e-7
+"""A few units in the last place of float32, as a part of the number."""
 
 _Floats = NDArray[np.float64]
 
@@ -159,7 +159,7 @@ def _check_additive(graph: TableGraph, rows: _Floats, tolerance: float) -> None:
 
 def rounding(*arrays: _Floats) -> float:
     """What float32 may round off numbers of this size."""
-    return _ROUNDED * max(float(np.abs(array).max(initial=0.0)) for array in arrays)
+    return ROUNDED * max(float(np.abs(array).max(initial=0.0)) for array in arrays)
 
 
 def _require(difference: _Floats, tolerance: float, otherwise: str) -> None:

@@ -18,7 +18,7 @@ from explicate_bundle.files.tree_arrays import TREE_FEATURES, TreeArrays
 from explicate_server.explain.trees.conditions import Conditions, LeafSums, tree_sums
 from explicate_server.explain.trees.tree_game import TreeBackground
 from explicate_server.modalities.modality import TreeFeatures
-from explicate_server.modalities.table_claims import PART_OF_GOLDEN, TableGraph, known_rows, rounding
+from explicate_server.modalities.table_claims import PART_OF_GOLDEN, ROUNDED, TableGraph, known_rows, rounding
 
 TREES = "trees"
 """What methods need that explain by the trees."""
@@ -51,7 +51,8 @@ class ToldTrees:
 
     def beside_all(self, blocks: Sequence[_Floats]) -> TreeFeatures:
         """With what the trees read of model rows, which come in blocks float64[…, columns]."""
-        return TreeFeatures(self._background, np.concatenate([features_of(self._graph, rows)[1] for rows in blocks]))
+        read = [self._graph.of(rows, [TREE_FEATURES])[TREE_FEATURES] for rows in blocks]
+        return TreeFeatures(self._background, np.concatenate(read))
 
 
 def features_of(graph: TableGraph, rows: _Floats) -> tuple[_Floats, _Floats]:
@@ -128,9 +129,12 @@ def _check_features(graph: TableGraph, trees: TreeArrays, rows: _Floats) -> _Flo
 
 
 def differ(these: _Floats, those: _Floats) -> NDArray[np.bool_]:
-    """Whether features differ by more than rounding, missing ones being equal, bool of their shape."""
+    """Whether features [rows, features] differ by more than the rounding of numbers of their size, missing ones being
+    equal; bool of their shape.
+    """
+    sizes = np.abs(np.where(np.isfinite(those), those, 0.0)).max(axis=0, initial=0.0)
     with np.errstate(invalid="ignore"):
-        close = np.abs(these - those) <= rounding(these[np.isfinite(these)], those[np.isfinite(those)])
+        close = np.abs(these - those) <= ROUNDED * sizes
     return np.asarray(~(close | (these == those) | (np.isnan(these) & np.isnan(those))))
 
 

@@ -13,6 +13,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
 from explicate_server.errors import NotServable, NotServing, Overloaded
+from explicate_server.modalities.modalities import bytes_beside
+from explicate_server.registry.label_store import LIVE
 from explicate_server.registry.loading import EXPLAINED, BundleLoader, cause, code_of, graph_bytes
 from explicate_server.registry.memory import give_back
 from explicate_server.registry.peers import Peers
@@ -166,9 +168,10 @@ class Lifecycle:
         """
         refusal = None
         try:
-            bundle = await self.loader.verify(record.location)
+            bundle = await self.loader.verify(record.location, record.targets.get(LIVE))
             gone = 0 if leaving.bundle is None else graph_bytes(leaving.bundle)
-            self.loader.memory.check_in_place(record.location.model, graph_bytes(bundle), gone)
+            memory, beside = self.loader.memory, bytes_beside(bundle)
+            memory.check_in_place(record.location.model, graph_bytes(bundle), gone, beside_bytes=beside)
         except Exception as error:
             refusal = self._refused(record, error)
         if refusal is not None:
@@ -199,7 +202,7 @@ class Lifecycle:
         record.bundle = None
         begun_s = time.monotonic()
         try:
-            record.bundle = await self.loader.verify(record.location)
+            record.bundle = await self.loader.verify(record.location, record.targets.get(LIVE))
             copies = 1 if follows else self.peers.processes
             only = [await self.loader.load(record.bundle, copies=copies)]
             if not follows:

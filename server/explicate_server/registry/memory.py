@@ -130,25 +130,28 @@ class Memory:
         return cls(host, devices, swaps_in_place=settings.swap_in_place)
 
     @contextmanager
-    def room_for(self, model: str, graph_bytes: int) -> Iterator[None]:
-        """Keep room for a version everywhere while it is loaded.
+    def room_for(self, model: str, graph_bytes: int, *, beside_bytes: int = 0) -> Iterator[None]:
+        """Keep room for a version everywhere while it is loaded; ``beside_bytes`` are the machine's, besides the graph.
 
         Raises:
             NotServable: it does not fit somewhere; nothing is kept then.
         """
         with ExitStack() as kept:
             for pool in (self.host, *self.devices):
-                kept.enter_context(pool.room_for(model, graph_bytes, advice=self._advice))
+                more = beside_bytes if pool is self.host else 0
+                kept.enter_context(pool.room_for(model, graph_bytes + more, advice=self._advice))
             yield
 
-    def check_in_place(self, model: str, graph_bytes: int, gone_bytes: int) -> None:
-        """Look whether a version fits everywhere once that of the model with a graph of ``gone_bytes`` has gone.
+    def check_in_place(self, model: str, graph_bytes: int, gone_bytes: int, *, beside_bytes: int = 0) -> None:
+        """Look whether a version fits everywhere once that of the model with a graph of ``gone_bytes`` has gone;
+        ``beside_bytes`` are the machine's, besides the graph.
 
         Raises:
             NotServable: it does not.
         """
         for pool in (self.host, *self.devices):
-            pool.check_in_place(model, graph_bytes, gone_bytes, advice="even without the version that it replaces")
+            wanted = graph_bytes + (beside_bytes if pool is self.host else 0)
+            pool.check_in_place(model, wanted, gone_bytes, advice="even without the version that it replaces")
 
     def freed(self) -> None:
         """A version has left the memory."""

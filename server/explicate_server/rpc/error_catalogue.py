@@ -63,6 +63,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "METHOD_UNSUPPORTED": CatalogueEntry(_C.FAILED_PRECONDITION, "the method cannot explain this model"),
     "MASKING_UNSUPPORTED": CatalogueEntry(_C.FAILED_PRECONDITION, "the model cannot do this masking"),
     "LOAD_FAILED": CatalogueEntry(_C.FAILED_PRECONDITION, "the version was refused; what served before still does"),
+    "STANDARD_NOT_MET": CatalogueEntry(_C.FAILED_PRECONDITION, "the version does not meet this server's standard"),
     "FILES_UNREADABLE": CatalogueEntry(_C.FAILED_PRECONDITION, "the version's files cannot be read now"),
     "NOT_ENOUGH_MEMORY": CatalogueEntry(_C.FAILED_PRECONDITION, "there is too little memory to load the version"),
     "VERSION_IN_USE": CatalogueEntry(_C.FAILED_PRECONDITION, "a labelled version cannot be unloaded"),

@@ -5,7 +5,6 @@ confidence of .95. So the two bounds together are an interval of 90 %.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
@@ -13,18 +12,9 @@ from numpy.typing import NDArray
 from scipy.stats import beta, binomtest, norm
 
 from explicate_bundle.outcomes.resampling import Counts, draws
+from explicate_bundle.standard.verdicts import Bounds
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """A figure and where it may lie. `rows` is on how many it rests; NaN is a figure that is not defined."""
-
-    value: float
-    lower: float
-    upper: float
-    rows: int
 
 
 def wilson(hits: int, rows: int, confidence: float) -> Bounds:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from explicate.errors import UsageError
 from explicate.v1 import bundle_pb2
+from explicate_bundle.standard.verdicts import Verdict
 from explicate_server.registry.label_store import LIVE, LabelFileError, LabelStore
 from explicate_standards.evaluated_model import EvaluatedModel, open_published
 from explicate_standards.evaluation import DEFAULT_INPUTS, chosen_metrics
@@ -14,10 +15,10 @@ from explicate_standards.measuring import measure
 from explicate_standards.metrics.interpretability import EVALUATOR_VERSION
 from explicate_standards.outcomes.outcomes import Floats, Outcomes, always_the_same, answered, labelled
 from explicate_standards.outcomes.robustness import WORST, disturbances_of, right_when_disturbed
-from explicate_standards.outcomes.slice_rules import masks, values_of
+from explicate_standards.outcomes.slice_rules import SliceRule, masks, values_of
 from explicate_standards.outcomes.suites import read_suites, run_suites
-from explicate_standards.standard.requirement import Evidence, Judgement, Verdict
-from explicate_standards.standard.standard_file import Standard
+from explicate_standards.standard.requirement import Evidence, Judgement
+from explicate_standards.standard.standard import Standard
 from explicate_standards.told import as_message
 
 MAJORITY = "majority"
@@ -68,30 +69,35 @@ def check(standard: Standard, bundle: Path, rows: Path, *, against: Path | None 
         standard: what it must reach.
         bundle: the folder of a version.
         rows: JSON lines as in held_out.jsonl.
-        against: the bundle that "live" means; None: the version that the model's own folder calls live.
+        against: the bundle that "live" means; None: what `live_of` finds.
         say: gets lines of progress.
 
     Raises:
         UsageError: the bundle, the rows, another model or a requirement does not fit.
     """
     say(f"loading {bundle}")
-    model = open_published(bundle)
+    folder = bundle.resolve()
+    return judge(standard, open_published(bundle), rows, live=against or live_of(folder.parent, folder.name), say=say)
+
+
+def judge(standard: Standard, model: EvaluatedModel, rows: Path, *, live: Path | None, say: Say) -> Checked:
+    """Judge a model, published or staged; `live` is the bundle that serves, None if none does. See `check`."""
     given = read_rows(rows, model, count=_ALL_ROWS)
     if given.unusable:
         say(f"{given.unusable:,} rows are passed over, for a server would refuse them")
     tested = labelled(given)
-    held_out = HeldOut(rows, tested)
     say(f"asking the model for {len(tested):,} {model.kind.reads.plural}")
     outcomes = answered(model, tested)
     cases = read_suites(standard.suite, model) if standard.suite is not None else []
     evidence = Evidence(
         outcomes,
-        _others(standard, outcomes, held_out, bundle, against, say),
-        masks(standard.slices, tested, model),
+        _others(standard, outcomes, HeldOut(rows, tested), live, say),
+        masks([SliceRule(*rule) for rule in standard.slices.items()], tested, model),
         run_suites(cases, model),
         _interpretability(standard, model, rows, say),
         standard.confidence,
         standard.minimum_rows,
+        rules=standard.slices,
         robustness=_robustness(standard, model, outcomes, tested, say),
         groups={column: values_of(column, tested, model) for column in _needed(standard, "groups")},
     )
@@ -99,16 +105,31 @@ def check(standard: Standard, bundle: Path, rows: Path, *, against: Path | None 
     return Checked(standard, model, len(tested), given.sha256, judgements)
 
 
-def _others(
-    standard: Standard, outcomes: Outcomes, rows: HeldOut, bundle: Path, live: Path | None, say: Say
-) -> dict[str, Outcomes]:
-    """What the requirements compare with, by the name that the standard has for it."""
+def live_of(model: Path, version: str = "") -> Path | None:
+    """The version in a model's folder that another one would take the place of; None if there is none.
+
+    That is the one labelled live, else the newest but for `version`.
+    """
+    try:
+        assignment = LabelStore(model.parent).read(model.name)
+    except LabelFileError as error:
+        raise UsageError(f"what is live cannot be told: {error}: name the bundle with --against") from None
+    target = assignment.labels.get(LIVE) if assignment is not None else None
+    if target is not None:
+        return model / str(target.version)
+    found = list(model.iterdir()) if model.is_dir() else []
+    others = [folder for folder in found if folder.name.isdecimal() and folder.name != version]
+    return max(others, key=lambda folder: int(folder.name), default=None)
+
+
+def _others(standard: Standard, outcomes: Outcomes, rows: HeldOut, live: Path | None, say: Say) -> dict[str, Outcomes]:
+    """What the requirements compare with, by the name that the standard has; without what is live if nothing is."""
     found: dict[str, Outcomes] = {}
     for name in _needed(standard, "against"):
+        folder = live if name == LIVE else standard.path.parent / name
         if name == MAJORITY:
             found[name] = always_the_same(outcomes)
-        else:
-            folder = (live or _live(bundle)) if name == LIVE else standard.path.parent / name
+        elif folder is not None:
             say(f"asking {folder} for the same, to compare with")
             found[name] = _other(folder, outcomes, rows)
     return found
@@ -124,22 +145,6 @@ def _other(folder: Path, outcomes: Outcomes, rows: HeldOut) -> Outcomes:
     if [row.place for row in its_rows] != [row.place for row in rows.labelled]:
         raise UsageError(f"{folder} cannot be compared with: it does not read the same rows of {rows.path}")
     return answered(other, its_rows)
-
-
-def _live(bundle: Path) -> Path:
-    """The version that a bundle would take the place of: the one labelled live, else the newest other one beside it."""
-    model = bundle.resolve().parent
-    try:
-        assignment = LabelStore(model.parent).read(model.name)
-    except LabelFileError as error:
-        raise UsageError(f"what is live cannot be told: {error}: name the bundle with --against") from None
-    target = assignment.labels.get(LIVE) if assignment is not None else None
-    if target is not None:
-        return model / str(target.version)
-    others = [folder for folder in model.iterdir() if folder.name.isdecimal() and folder.name != bundle.resolve().name]
-    if not others:
-        raise UsageError(f"{model} has no other version to compare with: name the bundle that serves with --against")
-    return max(others, key=lambda folder: int(folder.name))
 
 
 def _robustness(

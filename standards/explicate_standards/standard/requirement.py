@@ -1,48 +1,15 @@
-"""What a standard can require, and how each requirement is judged by what was measured.
-
-A requirement is met if the bound of its figure that could be bad still clears the line, not met if even the other bound
-does not, and else it cannot be told. All of them must be met, so no correction for many requirements is needed against
-a false acceptance: it takes a false one for each that is not met. A false refusal does become likelier with each one.
-"""
+"""What a requirement of a standard is, what it is judged by, and what comes of it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
-from math import isnan
+from typing import Any  # TOML values
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.standard.verdicts import Bounds, Line, Verdict
 from explicate_standards.outcomes.outcomes import Floats, Outcomes
 from explicate_standards.outcomes.slice_rules import Masks
 from explicate_standards.outcomes.suites import SuiteResult
-from explicate_standards.standard.bounds import Bounds
-
-
-class Verdict(Enum):
-    """What became of a requirement."""
-
-    MET = "met"
-    NOT_MET = "not met"
-    CANNOT_TELL = "cannot tell"
-
-
-@dataclass(frozen=True)
-class Line:
-    """Where a figure must be."""
-
-    value: float
-    at_least: bool
-
-    def __str__(self) -> str:
-        return f"{'≥' if self.at_least else '≤'} {self.value:g}"
-
-    def verdict(self, bounds: Bounds) -> Verdict:
-        """By the bounds of a figure."""
-        bad, good = (bounds.lower, bounds.upper) if self.at_least else (-bounds.upper, -bounds.lower)
-        line = self.value if self.at_least else -self.value
-        if isnan(bounds.value):
-            return Verdict.CANNOT_TELL
-        return Verdict.MET if bad >= line else Verdict.NOT_MET if good < line else Verdict.CANNOT_TELL
 
 
 @dataclass(frozen=True)
@@ -54,7 +21,9 @@ class Judgement:
         what: what was measured, such as "accuracy of short".
         line: where it must be.
         note: what a reader should know besides.
-        against: the name and digest of what it was compared with.
+        against, against_sha256: the name and digest of what it was compared with.
+        identity: what the requirement is about, see `requirement_lines`.
+        slice: the name of its slice, and the rule that makes it.
     """
 
     requirement: str
@@ -64,6 +33,10 @@ class Judgement:
     verdict: Verdict
     note: str = ""
     against: str = ""
+    against_sha256: str = ""
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    slice: str = ""
+    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +49,7 @@ class Evidence:
         slices: see `Masks`.
         suites: what became of cases.
         interpretability: figures of how well it can be explained, by their names, and why one is missing.
+        rules: of the slices, by name.
         robustness: the share of a row's disturbed inputs that are answered rightly, float64[rows], by disturbance.
         groups: which rows have a value of a column, bool[rows], by column and value.
     """
@@ -87,15 +61,17 @@ class Evidence:
     interpretability: Mapping[str, bundle_pb2.InterpretabilityFigure | str]
     confidence: float
     minimum_rows: int
+    rules: Mapping[str, str] = field(default_factory=dict)
     robustness: Mapping[str, Floats] = field(default_factory=dict)
     groups: Mapping[str, Masks] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Requirement(ABC):
-    """One requirement. `id` is its name in the standard."""
+    """One requirement. `id` is its name in the standard, `identity` what it is about (see `requirement_lines`)."""
 
     id: str
+    identity: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     @abstractmethod
     def judge(self, evidence: Evidence) -> Iterator[Judgement]:
@@ -109,6 +85,11 @@ class Requirement(ABC):
         """What must be measured for it besides the answers: ("against", name), ("metric", id), and so on."""
         return "", ""
 
+    def _alone(self, what: str, line: Line) -> Judgement:
+        """Of a comparison with what is live where nothing is: there is nothing that it could be worse than."""
+        bounds = Bounds(float("nan"), float("-inf"), float("inf"), 0)
+        return Judgement(self.id, what, bounds, line, Verdict.MET, "nothing is live yet", identity=self.identity)
+
     def _judged(self, evidence: Evidence, what: str, bounds: Bounds, line: Line, **more: str) -> Judgement:
         """By the bounds; too few rows tell nothing."""
         verdict = line.verdict(bounds)
@@ -116,4 +97,4 @@ class Requirement(ABC):
         if bounds.rows < evidence.minimum_rows:
             verdict = Verdict.CANNOT_TELL
             note = f"{bounds.rows:,} rows; the standard wants {evidence.minimum_rows:,}"
-        return Judgement(self.id, what, bounds, line, verdict, note, **more)
+        return Judgement(self.id, what, bounds, line, verdict, note, identity=self.identity, **more)

@@ -1,19 +1,20 @@
 """The kinds of requirements, one a class; see `requirement`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from explicate.errors import UsageError
 from explicate_bundle.outcomes.resampling import Counts, mean
+from explicate_bundle.standard.verdicts import Bounds, Line
 from explicate_standards.outcomes.fairness import GAPS, answers_of
 from explicate_standards.outcomes.measures import MEASURES, Measure
 from explicate_standards.outcomes.outcomes import Floats, Outcomes
 from explicate_standards.outcomes.robustness import WORST
-from explicate_standards.standard.bounds import Bounds, bootstrapped, clopper_pearson, mcnemar, wilson
-from explicate_standards.standard.requirement import Evidence, Judgement, Line, Requirement, Verdict
+from explicate_standards.standard.bounds import bootstrapped, clopper_pearson, mcnemar, wilson
+from explicate_standards.standard.requirement import Evidence, Judgement, Requirement
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class MetricRequirement(Requirement):
         for name, rows in evidence.slices.items():
             if name.partition(": ")[0] in self.slices:
                 bounds = _bounds(measure, label, evidence.outcomes.of(rows), evidence.confidence)
-                yield self._judged(evidence, f"{title} of {name}", bounds, self.line)
+                rule = evidence.rules.get(name.partition(": ")[0], "")
+                yield self._judged(evidence, f"{title} of {name}", bounds, self.line, slice=name, rule=rule)
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,12 @@ class AgainstRequirement(Requirement):
 
     def judge(self, evidence: Evidence) -> Iterator[Judgement]:
         """By the paired bootstrap: both are measured on the same draws of the rows."""
-        other = evidence.others[self.against]
         measure, label = _measure(self.metric, self.label, evidence.outcomes)
+        other = evidence.others.get(self.against)
+        if other is None:
+            title = f"{_title(measure, self.label)}, by how much better than what is live"
+            yield self._alone(title, Line(0.0 - self.margin, at_least=True))
+            return
         sign = 1.0 if measure.better == "higher" else -1.0
 
         def better_by(counts: Counts) -> Floats:
@@ -71,7 +77,8 @@ class AgainstRequirement(Requirement):
             bounds,
             Line(0.0 - self.margin, at_least=True),
             note=note,
-            against=_named(other),
+            against=other.name,
+            against_sha256=other.digest,
         )
 
     def needs(self) -> tuple[str, str]:
@@ -88,9 +95,13 @@ class FlipsRequirement(Requirement):
 
     def judge(self, evidence: Evidence) -> Iterator[Judgement]:
         """By Wilson's bounds."""
-        other = evidence.others[self.against]
         if evidence.outcomes.objective.decisions is None:
             raise UsageError(f"requirement {self.id!r}: the model predicts a number, which is not right or wrong")
+        other = evidence.others.get(self.against)
+        if other is None:
+            title = "rows that what is live has right and this model has wrong"
+            yield self._alone(title, Line(self.at_most, at_least=False))
+            return
         flips = int((other.right & ~evidence.outcomes.right).sum())
         bounds = wilson(flips, len(other), evidence.confidence)
         mended = int((~other.right & evidence.outcomes.right).sum())
@@ -100,7 +111,8 @@ class FlipsRequirement(Requirement):
             bounds,
             Line(self.at_most, at_least=False),
             note=f"{flips:,} rows; {mended:,} the other way",
-            against=_named(other),
+            against=other.name,
+            against_sha256=other.digest,
         )
 
     def needs(self) -> tuple[str, str]:
@@ -126,7 +138,11 @@ class SuiteRequirement(Requirement):
         places = list(dict.fromkeys(result.failed))
         told = ", ".join(map(str, places[:5])) + (", …" if len(places) > 5 else "")
         note = f"{len(result.failed)} of {result.cases} fail" + (f", such as number {told} of the file" if told else "")
-        yield Judgement(self.id, f"cases of {self.suite} that fail", bounds, line, line.verdict(bounds), note)
+        yield replace(
+            self._judged(evidence, f"cases of {self.suite} that fail", bounds, line),
+            verdict=line.verdict(bounds),
+            note=note,
+        )
 
 
 @dataclass(frozen=True)
@@ -144,7 +160,7 @@ class PriceRequirement(Requirement):
             raise UsageError(f"requirement {self.id!r}: there is no figure {self.metric!r}; there are {known}")
         if isinstance(found, str):
             bounds = Bounds(float("nan"), -np.inf, np.inf, 0)
-            yield Judgement(self.id, self.metric, bounds, self.line, Verdict.CANNOT_TELL, found)
+            yield replace(self._judged(evidence, self.metric, bounds, self.line), note=found)
             return
         bounds = Bounds(found.value, found.interval.lower, found.interval.upper, found.inputs)
         yield self._judged(evidence, self.metric, bounds, self.line)
@@ -212,7 +228,7 @@ class FairnessRequirement(Requirement):
         if len(kept) < 2:
             bounds = Bounds(float("nan"), -np.inf, np.inf, len(outcomes))
             note = f"fewer than two groups have {evidence.minimum_rows:,} rows{without}"
-            yield Judgement(self.id, title, bounds, self.line, Verdict.CANNOT_TELL, note)
+            yield replace(self._judged(evidence, title, bounds, self.line), note=note)
             return
         answered, true = answers_of(outcomes, label)
         bounds = bootstrapped(
@@ -253,7 +269,3 @@ def _index(label: str, outcomes: Outcomes) -> int:
 
 def _title(measure: Measure, label: str | None) -> str:
     return measure.title if label is None else f"{measure.title} of class {label}"
-
-
-def _named(outcomes: Outcomes) -> str:
-    return f"{outcomes.name} ({outcomes.digest[:12]})" if outcomes.digest else outcomes.name

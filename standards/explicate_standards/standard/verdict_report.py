@@ -5,9 +5,14 @@ from math import isfinite
 from typing import Any  # JSON values
 from xml.etree import ElementTree
 
+from explicate.v1 import bundle_pb2
 from explicate.views import tables
+from explicate_bundle.standard.gate import file_sha256
+from explicate_bundle.standard.record import RecordedFigure, StandardRecord
+from explicate_bundle.standard.verdicts import Verdict
+from explicate_standards.metrics.interpretability import EVALUATOR_VERSION
 from explicate_standards.standard.check import Checked
-from explicate_standards.standard.requirement import Judgement, Verdict
+from explicate_standards.standard.requirement import Judgement
 
 _HEADER = ("REQUIREMENT", "MEASURED", "VALUE", "BOUNDS", "LINE", "ROWS", "VERDICT")
 _MARKS = {Verdict.MET: "met", Verdict.NOT_MET: "NOT MET", Verdict.CANNOT_TELL: "cannot tell"}
@@ -79,6 +84,54 @@ def as_document(checked: Checked) -> dict[str, Any]:
     }
 
 
+def as_record(checked: Checked) -> StandardRecord:
+    """What a bundle has on record, so that a server can judge it anew."""
+    standard, model = checked.standard, checked.model
+    return StandardRecord(
+        name=standard.name,
+        version=standard.version,
+        sha256=standard.sha256,
+        text=standard.text,
+        verdict=checked.verdict.value,
+        confidence=standard.confidence,
+        content_sha256=model.content_sha256,
+        rows=checked.rows,
+        rows_sha256=checked.rows_sha256,
+        suite_sha256="" if standard.suite is None else file_sha256(standard.suite),
+        evaluator=f"{EVALUATOR_VERSION} {model.runtime.name} {model.runtime.precision}",
+        figures=tuple(_recorded(judgement) for judgement in checked.judgements),
+    )
+
+
+def as_message(checked: Checked) -> bundle_pb2.StandardVerdict:
+    """What a manifest says of it."""
+    return bundle_pb2.StandardVerdict(
+        name=checked.standard.name,
+        version=checked.standard.version,
+        sha256=checked.standard.sha256,
+        verdict=checked.verdict.value,
+        rows=checked.rows,
+        rows_sha256=checked.rows_sha256,
+        met=sum(judgement.verdict is Verdict.MET for judgement in checked.judgements),
+        judged=len(checked.judgements),
+    )
+
+
+def _recorded(judgement: Judgement) -> RecordedFigure:
+    return RecordedFigure(
+        id=judgement.requirement,
+        measured=judgement.what,
+        bounds=judgement.bounds,
+        verdict=judgement.verdict.value,
+        identity=dict(judgement.identity),
+        slice=judgement.slice,
+        rule=judgement.rule,
+        note=judgement.note,
+        against=judgement.against,
+        against_sha256=judgement.against_sha256,
+    )
+
+
 def _judgement(judgement: Judgement) -> dict[str, Any]:
     bounds, line = judgement.bounds, judgement.line
     numbers = {"value": bounds.value, "lower": bounds.lower, "upper": bounds.upper}
@@ -91,6 +144,7 @@ def _judgement(judgement: Judgement) -> dict[str, Any]:
         "verdict": judgement.verdict.value,
         **({"note": judgement.note} if judgement.note else {}),
         **({"against": judgement.against} if judgement.against else {}),
+        **({"against_sha256": judgement.against_sha256} if judgement.against_sha256 else {}),
     }
 
 

@@ -90,6 +90,12 @@ def test_lime_words_are_not_cut_where_the_lime_library_cuts_a_character() -> Non
     assert IndexedString(text).num_words() > 3
 
 
+def test_an_apostrophe_that_thai_has_too_parts_no_word() -> None:
+    text = "їдемо о пʼятій, oʼzbekcha"
+    assert [text[start:end] for start, end in words(text)] == ["їдемо", "о", "пʼятій,", "oʼzbekcha"]
+    assert [text[start:end] for start, end in lime_words(text)] == ["їдемо", "о", "пʼятій", "oʼzbekcha"]
+
+
 def test_scripts_without_spaces_are_named() -> None:
     assert unspaced_scripts("tea น้ำ 味道 ー") == ("Thai", "Han")
     assert unspaced_scripts("हिन्दी طعم 차는 tea") == ()

@@ -149,6 +149,15 @@ class TestMeant:
         assert (code, out) == (2, "")
         assert told in err
 
+    def test_help_lists_the_commands_whatever_follows(self, run):
+        whole = run("--help")
+        assert "serve " in whole[1]
+        assert run("--help", "predict") == run("-h", "health") == whole
+
+    def test_the_columns_of_a_row_are_compared(self, explicate):
+        code, _, err = explicate("predict", "--model", "credit", "--row", "age=34,incom=1,Job=clerk,owner=true")
+        assert (code, err.endswith("which the model does not read (did you mean income, job?)\n")) == (1, True)
+
     def test_a_word_like_no_other_has_no_advice(self, config, run):
         _, _, err = run("xyzzy")
         assert "did you mean" not in err
@@ -223,6 +232,21 @@ class TestTables:
             assert (code, "Traceback" in out) == (0, False)
 
 
+class TestQuiet:
+    def test_notes_are_left_out_and_errors_stay(self, explicate, tmp_path):
+        (tmp_path / "rows.csv").write_text("age,income,job,owner,other\n34,1.5,clerk,true,1\nx,1,clerk,true,1\n")
+        given = ("predict", "--model", "credit", "--csv", str(tmp_path / "rows.csv"))
+        code, out, err = explicate(*given)
+        assert err.splitlines()[0].startswith("explicate: note: the column other left out")
+        assert explicate(*given, "--quiet") == (code, out, "\n".join(err.splitlines()[1:]) + "\n")
+        assert "row 2: " in err
+        assert explicate(*given)[2] == err, "the next command is not quiet"
+
+    def test_a_stream_says_nothing_of_its_estimates(self, explicate):
+        assert explicate("explain", "--stream", "-o", "table", "soup")[2]
+        assert explicate("explain", "--stream", "-o", "table", "soup", "--quiet")[2] == ""
+
+
 class TestProcesses:
     """Where strangers run it."""
 
@@ -244,6 +268,10 @@ class TestProcesses:
         (tmp_path / "texts").write_text("soup\n" * 5000)
         done = self.started(f"explicate predict --file {tmp_path / 'texts'} -o json | head -n 1", server)
         assert (len(done.stdout.splitlines()), done.stderr) == (1, "")
+
+    @pytest.mark.parametrize("words", ["models -o json", "--help", "predict --help", "completion bash"])
+    def test_a_reader_that_reads_nothing_is_no_trace(self, server, words):
+        assert self.started(f"explicate {words} | true", server).stderr == ""
 
     def test_a_home_that_cannot_be_written_is_one_sentence(self, server, tmp_path):
         (tmp_path / "file").write_text("")

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import grpc
+import pandas as pd
 import pytest
 
 import explicate
@@ -210,6 +211,27 @@ class TestDefaults:
             client.explain("reviews", "a", sed=1)
         with pytest.raises(UsageError, match="predict: there is no option 'seed'"):
             client.predict("reviews", ["a"], seed=1)
+
+
+class TestFrames:
+    """Tables of other libraries where a row is asked for."""
+
+    def test_a_table_in_place_of_a_row_is_told_where_it_goes(self, make, server):
+        with pytest.raises(UsageError, match=r"for a whole table write explain_table"):
+            make(server.target).explain("credit", pd.DataFrame([TABLE.value]))
+        assert server.requests == []
+
+    def test_columns_of_one_name_are_not_merged_silently(self, make, server):
+        twice = pd.DataFrame([[1.0, 2.0]], columns=["age", "age"])
+        client = make(server.target)
+        for ask in (
+            lambda: client.explain("credit", twice.iloc[0]),
+            lambda: client.predict("credit", [twice.iloc[0]]),
+            lambda: client.predict_table("credit", twice),
+            lambda: client.explain_table("credit", twice),
+        ):
+            with pytest.raises(UsageError, match=r"two columns .*the same name"):
+                ask()
 
 
 class TestChannelOptions:

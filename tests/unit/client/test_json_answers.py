@@ -96,6 +96,12 @@ class TestRoundTrip:
         again = ExplainResult.from_json(line)
         assert {"input": 1, **again.to_dict()} == documents(out)[0]
 
+    @pytest.mark.parametrize("model", ["reviews", "credit", "animals"])
+    def test_what_a_server_tells_of_a_model_comes_back(self, ask, model):
+        described = ask("get_model", model)
+        assert told(explicate.ModelDescription.from_json(described.to_json())) == told(described)
+        assert explicate.ModelStatus.from_dict(described.status.to_dict()) == described.status
+
     def test_an_image_without_its_file_says_how_to_have_it(self):
         result = explained(IMAGE.value, IMAGE.model)
         again = ExplainResult.from_json(result.to_json())
@@ -255,6 +261,13 @@ class TestText:
     def test_what_is_left_out_is_said_without_a_flag(self):
         text = str(explained(" ".join("abcdefghijklmnopqr"), TEXT.model))
         assert text.endswith("and 3 more words with less (explanation.top(n) lists all)")
+
+    def test_a_table_is_a_line_for_each_of_its_first_rows(self, ask):
+        table = ask("explain_table", "credit", {name: values * 8 for name, values in COLUMNS.items()}, rows_per_call=2)
+        first, *_, last = str(table).splitlines()
+        assert first.startswith(f"{table.row(0).prediction.label} ")
+        assert table.row(0).explanation.top(1)[0].feature.name in first
+        assert last == "and 1 more row"
 
     def test_predictions_are_a_line_each(self, ask):
         assert str(ask("predict", "reviews", ["a", "b c"])).count("\n") == 1

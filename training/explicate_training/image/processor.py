@@ -5,7 +5,7 @@ their own. A processor that stretches an image and then cuts out the middle is r
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any  # JSON values
 
 from explicate.errors import UsageError
@@ -14,6 +14,12 @@ from explicate_bundle.images import Preparation
 _RESAMPLING_CODES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 # ConvNext's and ResNet's processor: below this size the image is resized to more and cut.
 _CROP_BELOW, _CROP_PERCENTAGE = 384, 224 / 256
+_NOT_DONE = {
+    "do_flip_channel_order": "reads blue before red",
+    "do_pad": "pads images",
+    "do_grayscale": "makes images grey",
+    "include_top": "normalises twice",
+}
 
 
 @dataclass(frozen=True)
@@ -51,14 +57,46 @@ def read_processor(settings: Mapping[str, Any], base: str) -> ImageProcessor:
     try:
         return _read(settings)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         raise UsageError(
-            f"model.base: cannot use the preprocessor_config.json of {base} ({reason}): choose another base"
+            f"model.base: cannot use the preprocessor_config.json of {base} ({_reason(error)}): choose another base"
         ) from None
 
 
+def read_exactly(settings: Mapping[str, Any], directory: str) -> ImageProcessor:
+    """What a model that is taken as it is makes of an image, to the pixel, by all settings of its processor.
+
+    Raises UsageError when that cannot be done here.
+    """
+    try:
+        found = _read(settings)
+        preparation, size = found.preparation, settings.get("size")
+        cut = bool(preparation.shortest_edge) and "ConvN" not in _kind(settings)
+        stretched = cut and isinstance(size, Mapping) and not size.get("shortest_edge")
+        rectangle = stretched and len(set(_edges(size))) > 1
+        problem = "images are stretched to a rectangle before the middle is cut out" if rectangle else ""
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        problem = _reason(error)
+    problem = next((f"{name} {told}" for name, told in _NOT_DONE.items() if settings.get(name)), problem)
+    if not settings.get("do_resize", True):
+        problem = "do_resize is false, and a graph reads images of one size"
+    elif not problem and cut and max(preparation.width, preparation.height) > preparation.shortest_edge:
+        problem = "crop_size is larger than size, so images would be padded"
+    if problem:
+        raise UsageError(f"{directory}: cannot do as its preprocessor_config.json says ({problem})")
+    rounded = bool(preparation.shortest_edge) and not stretched
+    return replace(found, preparation=replace(preparation, rounds_down=rounded, stretched=stretched))
+
+
+def _reason(error: Exception) -> str:
+    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _kind(settings: Mapping[str, Any]) -> str:
+    return str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or "")
+
+
 def _read(settings: Mapping[str, Any]) -> ImageProcessor:
-    kind = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or "")
+    kind = _kind(settings)
     if settings.get("rescale_offset"):
         raise ValueError("rescale_offset shifts the pixels, which is not supported")
     code = settings.get("resample", 2)

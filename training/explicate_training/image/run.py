@@ -12,7 +12,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from explicate.errors import UsageError
-from explicate.v1.bundle_pb2 import ImageSchema, Resampling
 from explicate.v1.training_run_pb2 import PixelNormalisation, TrainingRun
 from explicate_bundle.images import MASKINGS, Pixels, decode, encode_png
 from explicate_training.image.augmentation import Draw, DrawOrder, augment
@@ -265,16 +264,10 @@ class ImageRun(Run[ImageConfig, ImageSet]):
 
     def describe_model(self) -> TrainingRun:
         """How images become pixels, and the base."""
-        processor, preparation = self._processor, self._processor.preparation
+        processor = self._processor
         return TrainingRun(
             target_scale=self.target_scale(),
-            image=ImageSchema(
-                width=preparation.width,
-                height=preparation.height,
-                shortest_edge=preparation.shortest_edge or None,
-                resampling=Resampling.Value(f"RESAMPLING_{preparation.resampling.upper()}"),
-                patch_size=self._model.patch_size or None,
-            ),
+            image=processor.preparation.schema(self._model.patch_size),
             normalisation=PixelNormalisation(mean=processor.mean, std=processor.std, rescale=processor.rescale),
             base_model=self._model.base,
         )

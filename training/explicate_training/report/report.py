@@ -9,6 +9,7 @@ import jinja2
 import numpy as np
 
 from explicate.views import html
+from explicate.views.page_style import PAGE_STYLE
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.cleaning import CleaningReport
 from explicate_training.data.labels import SPLITS
@@ -145,6 +146,7 @@ def write_report(
         importance=_importance(explanations),
         masked_curve=_masked_curve(easier),
         easier=easier,
+        page_style=PAGE_STYLE,
         view_style=html.STYLE,
         validation=metrics["validation"],
         test=metrics["test"],

@@ -65,6 +65,7 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         logit_offsets=tuple(bundle.logit_offsets),
         variants=tuple(_variants(bundle)),
         interpretability=_interpretability(bundle.interpretability) if bundle.HasField("interpretability") else None,
+        standard=copied(model_info.StandardVerdict, bundle.standard) if bundle.HasField("standard") else None,
     )
 
 

@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import Self
 
+from explicate.reading import notes
+
 INTERVAL_S = 5.0
 
 
@@ -44,4 +46,4 @@ class Progress:
         self._said_s, self._has_said = now_s, True
         failed = f", {self.failed:,} of them failed" if self.failed else ""
         rate = self._inputs / max(now_s - self._begin_s, 1e-9)
-        print(f"explicate: {self._inputs:,} inputs{failed}, {rate:,.3g} a second", file=sys.stderr, flush=True)
+        notes.say(f"{self._inputs:,} inputs{failed}, {rate:,.3g} a second")

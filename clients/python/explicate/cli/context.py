@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explicate import json_documents
 from explicate.cli import connection
-from explicate.contexts.chosen import context_name
+from explicate.contexts.chosen import CONTEXT_VARIABLE, SERVER_VARIABLE, context_name
 from explicate.contexts.context_file import KEYS, Context, ContextFile, context_path, read_contexts, write_contexts
 from explicate.errors import UsageError
+from explicate.reading import notes
 from explicate.views import tables
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ _SWITCHES = {
 def run_list(arguments: argparse.Namespace) -> int:
     """Print the contexts."""
     file = read_contexts(context_path())
-    current = context_name(None, os.environ, file)
+    current = None if os.environ.get(SERVER_VARIABLE) else context_name(None, os.environ, file)
     if arguments.format == "json":
         for name in file.contexts:
             print(json_documents.dumps(_document(file, name, current)))
@@ -105,9 +105,9 @@ def run_list(arguments: argparse.Namespace) -> int:
         ]
         print(tables.table(("", "NAME", "SERVER", "MODEL"), rows))
     if not file.contexts:
-        print("explicate: there are no contexts; explicate context set NAME --server HOST:PORT", file=sys.stderr)
+        notes.say("there are no contexts; explicate context set NAME --server HOST:PORT")
     if current is not None and current not in file.contexts:
-        print(f"explicate: the context in use, {current}, does not exist", file=sys.stderr)
+        notes.say(f"the context in use, {current}, does not exist")
     return 0
 
 
@@ -134,7 +134,7 @@ def run_use(arguments: argparse.Namespace) -> int:
     file.context(arguments.name)
     write_contexts(replace(file, current=arguments.name))
     _say(f"{arguments.name} is asked from now on")
-    for name in ("EXPLICATE_SERVER", "EXPLICATE_CONTEXT"):
+    for name in (SERVER_VARIABLE, CONTEXT_VARIABLE):
         if os.environ.get(name):
             _say(f"note: {name} is set, and goes before it")
     return 0
@@ -197,4 +197,4 @@ def _document(file: ContextFile, name: str, current: str | None) -> dict[str, ob
 
 
 def _say(line: str) -> None:
-    print(f"explicate: {tables.printable(line)}", file=sys.stderr)
+    notes.say(tables.printable(line))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any  # Any: what argparse hands around
 
 from explicate import errors
 from explicate.cli import COMMANDS, register_one
+from explicate.reading import notes
 from explicate.reading.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -84,10 +85,11 @@ class CommandParser(argparse.ArgumentParser):
         if action.choices is None or value in action.choices:
             return
         known = [str(each) for each in action.choices]
+        near = did_you_mean(str(value), known)
         if isinstance(action, argparse._SubParsersAction):
             what = str(action.metavar or "choice").lower()
-            self.error(f"there is no {what} {value!r}{did_you_mean(value, known)} ({self.prog} --help lists them)")
-        raise argparse.ArgumentError(action, f"{value!r} is not one of {', '.join(known)}{did_you_mean(value, known)}")
+            self.error(f"there is no {what} {value!r}{near} ({self.prog} --help lists them)")
+        raise argparse.ArgumentError(action, f"{value!r} is not one of {', '.join(known)}{near}")
 
 
 class _RootParser(CommandParser):
@@ -117,7 +119,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     )
     if command in COMMANDS:
         register_one(command, subparsers)
-        _add_debug(subparsers.choices[command])
+        _add_common(subparsers.choices[command], quiet=True)
         return parser
     from importlib import metadata
 
@@ -129,7 +131,8 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 
 def _command_of(argv: Sequence[str]) -> str | None:
     """The command that a command line begins with, after the root's own options, none of which takes a value."""
-    return next((word for word in argv if not word.startswith("-")), None)
+    word = next((word for word in argv if not word.startswith("-") or word in ("-h", "--help")), "-")
+    return None if word.startswith("-") else word
 
 
 def _place(name: str) -> int:
@@ -152,22 +155,36 @@ def _register(
         if action.dest not in known:
             listed.append((action.dest, action.help or ""))
     for name in set(subparsers.choices) - known:
-        _add_debug(subparsers.choices[name])
+        _add_common(subparsers.choices[name], quiet=name in COMMANDS)
 
 
-def _add_debug(parser: argparse.ArgumentParser) -> None:
-    """Take --debug after the command too, and after a command's own subcommand."""
+def _add_common(parser: argparse.ArgumentParser, *, quiet: bool) -> None:
+    """Take --debug, and --quiet where it means something, after the command and after a command's own subcommand."""
     # SUPPRESS: a subparser's default would overwrite a --debug before the command.
     parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show the trace of a failure")
+    if quiet:
+        text = "no notes and no progress on stderr, only errors"
+        parser.add_argument("--quiet", action="store_true", default=argparse.SUPPRESS, help=text)
     for action in parser._actions:
         if isinstance(action, _Subparsers):
             for subcommand in action.choices.values():
-                _add_debug(subcommand)
+                _add_common(subcommand, quiet=quiet)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own) and return its exit code."""
     _set_up_streams()
+    try:
+        code = _run(argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit would fail too
+        return EXIT_FAILED
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
     words = sys.argv[1:] if argv is None else argv
     command = _command_of(words)
     if command is None and "--version" in words:
@@ -177,11 +194,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not hasattr(arguments, "run"):
         parser.print_help(sys.stderr)
         return EXIT_USAGE
+    notes.be_quiet("quiet" in arguments)
     try:
         return int(arguments.run(arguments))
-    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit would fail too
-        return EXIT_FAILED
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
         print("explicate: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -14,6 +14,7 @@ from explicate import json_documents
 from explicate.cli import inputs
 from explicate.cli.inputs.asked import Asked, why
 from explicate.errors import ServerError
+from explicate.reading import notes
 from explicate.views import explanation_text, tables, wording
 from explicate.views.kinds import KINDS, explained
 from explicate.views.kinds.explained import Explained
@@ -69,7 +70,7 @@ def _predictions_as_text(answers: Iterable[Answer], _model: ModelDescription | N
         print(tables.table(("VALUE", noun), values, right=(0,)))
     for asked, outcome in answered:
         if note := wording.not_as_given(outcome):
-            print(f"explicate: {asked.place}: {note}", file=sys.stderr)
+            notes.say(f"{asked.place}: {note}")
 
 
 def _scores(outcome: Prediction) -> list[str]:
@@ -164,7 +165,8 @@ def _plain_printer(top: int) -> ExplanationPrinter:
     def show(_asked: Asked, estimates: Iterator[ExplainResult]) -> ExplainResult:
         result = next(estimates)
         for better in estimates:
-            print(explanation_text.progress(result), file=sys.stderr)
+            if not notes.is_quiet():
+                print(explanation_text.progress(result), file=sys.stderr)
             result = better
         print("\n".join(explanation_text.lines(result, top)), end="\n\n", flush=True)
         return result

@@ -15,6 +15,7 @@ from explicate import json_documents
 from explicate.cli import connection, inputs
 from explicate.errors import FailedPrecondition, InvalidArgument, NotFound, UsageError
 from explicate.inputs import Input
+from explicate.reading import notes
 from explicate.views import tables
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         chosen = arguments.line is not None or arguments.request_id is not None
         raise UsageError(f"{arguments.log} does not have {'such a' if chosen else 'any'} line")
     if found > 1 and arguments.format == "text":
-        print(f"explicate: {repeated:,} of {found:,} repeated", file=sys.stderr)
+        notes.say(f"{repeated:,} of {found:,} repeated")
     return 0 if repeated == found else 1
 
 

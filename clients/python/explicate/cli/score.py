@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from explicate.cli import connection, explanation_options
 from explicate.errors import InvalidArgument, UsageError
 from explicate.options import ExplainOptions
+from explicate.reading import notes
 
 if TYPE_CHECKING:
     from explicate.scoring.batch_score import ScoreOptions, ScoreResult
@@ -182,7 +183,8 @@ def run(arguments: argparse.Namespace) -> int:
         if isinstance(error, InvalidArgument) and any(path.startswith("options.") for path, _ in error.violations):
             raise explanation_options.in_flags(error) from error
         raise
-    print(_told(result), file=sys.stderr)
+    if not notes.is_quiet():
+        print(_told(result), file=sys.stderr)
     return 1 if result.failed else 0
 
 
@@ -323,6 +325,8 @@ class _ProgressLine:
         self._is_open = False
 
     def show(self, tally: Tally, in_flight: int) -> None:
+        if notes.is_quiet():
+            return
         share = tally.done / tally.rows if tally.rows else 1.0
         parts = [f"{tally.done:,} of {tally.rows:,} rows", f"{tally.rows_per_s:,.0f} a second"]
         if tally.failed:
@@ -341,7 +345,7 @@ class _ProgressLine:
             )
             self._is_open = True
         else:
-            print(f"explicate: {share:.0%}, {line}", file=sys.stderr, flush=True)
+            notes.say(f"{share:.0%}, {line}")
 
     def close(self) -> None:
         """Leave the bar on its line."""

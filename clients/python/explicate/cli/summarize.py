@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from explicate.errors import UsageError
+from explicate.reading import notes
 from explicate.views import tables
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class _Progress:
         """So many rows are read."""
         if time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + _TOLD_EVERY_S
-            print(f"explicate: {rows:,} rows read", file=sys.stderr)
+            notes.say(f"{rows:,} rows read")
 
 
 def _draw(arguments: argparse.Namespace, summary: Summary, rows: Sequence[SampledRow]) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TextIO
 
 from explicate.errors import UsageError
+from explicate.reading import notes
 
 STDIN = "-"
 MARKS = {
@@ -73,7 +74,7 @@ def opened(name: str, *, trained_on: bool = False) -> Iterator[TextIO]:
             except UsageError as error:
                 raise UsageError(f"cannot read {name}: {error}") from None
             if trained_on and encoding == "utf-8" and not is_utf8(file):
-                print(f"explicate: note: {name} is not UTF-8: it is read as Windows-1252", file=sys.stderr)
+                notes.say(f"note: {name} is not UTF-8: it is read as Windows-1252")
                 encoding = "cp1252"
             with io.TextIOWrapper(file, encoding=encoding, newline="") as text:
                 yield text

@@ -326,6 +326,7 @@ class Bundle(_message.Message):
     LOGIT_OFFSETS_FIELD_NUMBER: _builtins.int
     VARIANTS_FIELD_NUMBER: _builtins.int
     INTERPRETABILITY_FIELD_NUMBER: _builtins.int
+    STANDARD_FIELD_NUMBER: _builtins.int
     format_version: _builtins.int
     """Version of this format: 1."""
     model: _builtins.str
@@ -418,6 +419,10 @@ class Bundle(_message.Message):
     def interpretability(self) -> Global___Interpretability:
         """How well the model can be explained, measured on held-out inputs at export; unset if that was not measured."""
 
+    @_builtins.property
+    def standard(self) -> Global___StandardVerdict:
+        """What standard it was judged by when it was exported; unset if by none. The figures are in its file standard.json."""
+
     def __init__(
         self,
         *,
@@ -445,10 +450,11 @@ class Bundle(_message.Message):
         logit_offsets: _abc.Iterable[_builtins.float] | None = ...,
         variants: _abc.Iterable[Global___ModelVariant] | None = ...,
         interpretability: Global___Interpretability | None = ...,
+        standard: Global___StandardVerdict | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "create_time", b"create_time", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "image", b"image", "interpretability", b"interpretability", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "create_time", b"create_time", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "image", b"image", "interpretability", b"interpretability", "provenance", b"provenance", "standard", b"standard", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "input_kind", b"input_kind", "interpretability", b"interpretability", "kind", b"kind", "logit_offsets", b"logit_offsets", "metric_intervals", b"metric_intervals", "metrics", b"metrics", "model", b"model", "objective", b"objective", "precision", b"precision", "provenance", b"provenance", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "variants", b"variants", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "class_labels", b"class_labels", "create_time", b"create_time", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "input_kind", b"input_kind", "interpretability", b"interpretability", "kind", b"kind", "logit_offsets", b"logit_offsets", "metric_intervals", b"metric_intervals", "metrics", b"metrics", "model", b"model", "objective", b"objective", "precision", b"precision", "provenance", b"provenance", "standard", b"standard", "tabular", b"tabular", "target_name", b"target_name", "text", b"text", "variants", b"variants", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["golden_reduced_tolerance"]  # noqa: Y015
     _WhichOneofArgType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance"]  # noqa: Y015
@@ -460,6 +466,58 @@ class Bundle(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__target_name) -> _WhichOneofReturnType__target_name | None: ...
 
 Global___Bundle: _TypeAlias = Bundle  # noqa: Y015
+
+@_typing.final
+class StandardVerdict(_message.Message):
+    """StandardVerdict says what a benchmark standard says of a model. A server that requires a standard of its own judges the
+    figures anew.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    ROWS_SHA256_FIELD_NUMBER: _builtins.int
+    MET_FIELD_NUMBER: _builtins.int
+    JUDGED_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The standard's name."""
+    version: _builtins.str
+    """Its version."""
+    sha256: _builtins.str
+    """SHA-256 of its file, in hexadecimal."""
+    verdict: _builtins.str
+    """"met", "not met" or "cannot tell"."""
+    rows: _builtins.int
+    """Rows of the test set that say what is right."""
+    rows_sha256: _builtins.str
+    """SHA-256 of their file, in hexadecimal."""
+    met: _builtins.int
+    """How many requirements, each slice counted, were met."""
+    judged: _builtins.int
+    """How many there were."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        verdict: _builtins.str = ...,
+        rows: _builtins.int = ...,
+        rows_sha256: _builtins.str = ...,
+        met: _builtins.int = ...,
+        judged: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["judged", b"judged", "met", b"met", "name", b"name", "rows", b"rows", "rows_sha256", b"rows_sha256", "sha256", b"sha256", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StandardVerdict: _TypeAlias = StandardVerdict  # noqa: Y015
 
 @_typing.final
 class ModelVariant(_message.Message):
@@ -784,6 +842,8 @@ class ImageSchema(_message.Message):
     SHORTEST_EDGE_FIELD_NUMBER: _builtins.int
     RESAMPLING_FIELD_NUMBER: _builtins.int
     PATCH_SIZE_FIELD_NUMBER: _builtins.int
+    ROUNDS_DOWN_FIELD_NUMBER: _builtins.int
+    STRETCHED_FIELD_NUMBER: _builtins.int
     width: _builtins.int
     """Pixels the graph reads."""
     height: _builtins.int
@@ -796,6 +856,12 @@ class ImageSchema(_message.Message):
     """How resizing takes the mean of pixels; always with antialiasing, as Pillow does."""
     patch_size: _builtins.int
     """Pixels of the edge of the square patches that the model itself reads, such as 16 for a ViT; unset: it has none."""
+    rounds_down: _builtins.bool
+    """With shortest_edge, whether the longer edge is rounded down to whole pixels, as transformers does it; else it is
+    rounded to the nearest.
+    """
+    stretched: _builtins.bool
+    """Whether an image is stretched to shortest_edge x shortest_edge, whatever its shape, before the middle is cut out."""
     def __init__(
         self,
         *,
@@ -804,10 +870,12 @@ class ImageSchema(_message.Message):
         shortest_edge: _builtins.int | None = ...,
         resampling: Global___Resampling.ValueType = ...,
         patch_size: _builtins.int | None = ...,
+        rounds_down: _builtins.bool = ...,
+        stretched: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_patch_size", b"_patch_size", "_shortest_edge", b"_shortest_edge", "patch_size", b"patch_size", "shortest_edge", b"shortest_edge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_patch_size", b"_patch_size", "_shortest_edge", b"_shortest_edge", "height", b"height", "patch_size", b"patch_size", "resampling", b"resampling", "shortest_edge", b"shortest_edge", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_patch_size", b"_patch_size", "_shortest_edge", b"_shortest_edge", "height", b"height", "patch_size", b"patch_size", "resampling", b"resampling", "rounds_down", b"rounds_down", "shortest_edge", b"shortest_edge", "stretched", b"stretched", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__patch_size: _TypeAlias = _typing.Literal["patch_size"]  # noqa: Y015
     _WhichOneofArgType__patch_size: _TypeAlias = _typing.Literal["_patch_size", b"_patch_size"]  # noqa: Y015

@@ -277,12 +277,13 @@ class ExplainOptions(_message.Message):
     MAX_PLAYERS_FIELD_NUMBER: _builtins.int
     SEGMENTS_FIELD_NUMBER: _builtins.int
     method: _builtins.str
-    """The explanation method in kebab-case, one that GetModel lists. Default: "auto", which is "exact-shap" if all
-    coalitions fit `max_evaluations`, else "kernel-shap"; the answer names the one taken.
+    """The explanation method in kebab-case, one that GetModel lists. Default: "auto", which is "additive-exact" or
+    "tree-shap" if the model offers one, else "exact-shap" if all coalitions fit `max_evaluations`, else "kernel-shap";
+    the answer names the one taken.
     """
     output_space: Global___OutputSpace.ValueType
     """The scale on which the output is explained. Default: OUTPUT_SPACE_LOGIT for a contrast, else the one that GetModel
-    tells.
+    tells. "tree-shap" has one only, that which the trees sum to, and takes it unless told otherwise.
     """
     granularity: Global___Granularity.ValueType
     """What the players are, one that GetModel lists. Tables have no choice. "lime" and "lime-stratified" know no other of

@@ -909,8 +909,8 @@ class ExplainTableRequest(_message.Message):
 
     @_builtins.property
     def options(self) -> _explanation_pb2.ExplainOptions:
-        """How each row is explained, as in an ExplainSpec. Methods are "exact-shap", "kernel-shap", "additive-exact" and
-        "auto". Columns are not grouped: `max_players` must not be below their number. `max_evaluations` holds for each row.
+        """How each row is explained, as in an ExplainSpec. Methods are "exact-shap", "kernel-shap", "additive-exact",
+        "tree-shap" and "auto". Columns are not grouped: `max_players` must not be below their number. `max_evaluations` holds for each row.
         """
 
     def __init__(

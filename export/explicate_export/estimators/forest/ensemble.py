@@ -6,6 +6,7 @@ reads a feature of its own, which is 1 where the category goes right and 0 where
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any  # arrays of several types
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,11 +167,11 @@ def ensemble_node(graph: GraphBuilder, features: str, trees: Trees) -> str:
 class OneTree:
     """A tree that was read, its children by their place in it."""
 
-    feature: Sequence[int]
-    threshold: Sequence[float]
-    missing_left: Sequence[bool]
-    left: Sequence[int]
-    right: Sequence[int]
+    feature: Sequence[int] | NDArray[Any]
+    threshold: Sequence[float] | NDArray[Any]
+    missing_left: Sequence[bool] | NDArray[Any]
+    left: Sequence[int] | NDArray[Any]
+    right: Sequence[int] | NDArray[Any]
     value: _Floats  # [nodes, outputs]
 
 

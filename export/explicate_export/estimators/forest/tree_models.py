@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from explicate_export.errors import UsageError
-from explicate_export.estimators.answers import Form, Predicted, Setting, is_classifier, own_rows
+from explicate_export.estimators.answered import Form, Predicted, Setting, is_classifier, own_rows
 from explicate_export.estimators.column_uses import kind
 from explicate_export.estimators.features import Coded, Features
 from explicate_export.estimators.forest.boosters import BOOSTERS, Link

@@ -142,17 +142,16 @@ def lightgbm_trees(booster: Any) -> Trees:
 
 def _lightgbm_tree(root: Any, output: int, outputs: int, scale: float, splits: _Splits) -> OneTree:
     nodes: list[Any] = [root]
-    feature, threshold, missing_left, left, right, value = [], [], [], [], [], []
+    told: list[tuple[int, float, bool, int, int, float]] = []
     for node in nodes:  # grows
         if "split_feature" not in node:
-            told = (LEAF, 0.0, False, 0, 0, float(node["leaf_value"]))
+            told.append((LEAF, 0.0, False, 0, 0, float(node["leaf_value"])))
         else:
             nodes += [node["left_child"], node["right_child"]]
-            told = (*_lightgbm_condition(node, splits), len(nodes) - 2, len(nodes) - 1, 0.0)
-        for values, one in zip((feature, threshold, missing_left, left, right, value), told, strict=True):
-            values.append(one)  # type: ignore[attr-defined]
+            told.append((*_lightgbm_condition(node, splits), len(nodes) - 2, len(nodes) - 1, 0.0))
+    feature, threshold, missing_left, left, right, value = map(np.array, zip(*told, strict=True))
     of_output = np.zeros((len(nodes), outputs))
-    of_output[:, output] = np.array(value) * scale
+    of_output[:, output] = value * scale
     return OneTree(feature, threshold, missing_left, left, right, of_output)
 
 

@@ -192,6 +192,8 @@ METHOD = Method(
             "build": _built(table_sample),
             "default_masking": DRAWN,
             "drawn": True,
+            "lacks": "draws from statistics of the training data (lime.npz), which this model's bundle does not have; "
+            "train and export it again",
             "default_max_evaluations": lambda _n: 5000,
             "round_rows": 2500,  # two updates: with many columns the fit takes longer than the rows
         },

@@ -25,44 +25,44 @@ class LeafPaths:
     Attributes:
         levels: the nodes by their distance from the root, see `tree_arrays.levels`.
         slots: int16[nodes], the slot of the player of a node's condition; of a leaf, how many players are on its way.
-        players: int32[leaves, slots], of each slot of each leaf, -1 where there are fewer.
+        players: int16[leaves, slots], of each slot of each leaf, -1 where there are fewer.
         places: intp[nodes], the place of a leaf among the leaves.
         tree_of: int32[nodes].
     """
 
     levels: list[NDArray[np.int32]]
     slots: NDArray[np.int16]
-    players: NDArray[np.int32]
+    players: NDArray[np.int16]
     places: Indices
     tree_of: NDArray[np.int32]
 
     @classmethod
     def of(cls, trees: TreeArrays) -> "LeafPaths":
-        """Follow all ways down."""
+        """Follow all ways down; there are at most 10,000 players (see `TableKind`)."""
         by_level = levels(trees)
         slots = np.zeros(len(trees.modes), np.int16)
         tree_of = np.zeros(len(trees.modes), np.int32)
         tree_of[trees.roots] = np.arange(len(trees.roots))
-        splits, ways = trees.splits, np.zeros((len(trees.roots), 0), np.int32)
-        leaf_ways: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
+        splits, ways = trees.splits, np.zeros((len(trees.roots), 0), np.int16)
+        leaf_ways: list[tuple[NDArray[np.int32], NDArray[np.int16]]] = []
         for nodes in by_level:
             is_split = splits[nodes]
             leaf_ways.append((nodes[~is_split], ways[~is_split]))
             slots[nodes[~is_split]] = (ways[~is_split] != _NOBODY).sum(axis=1)
             nodes, ways = nodes[is_split], ways[is_split]
-            slots[nodes], ways = _with(ways, trees.owners[trees.features[nodes]])
+            slots[nodes], ways = _with(ways, trees.owners[trees.features[nodes]].astype(np.int16))
             children = np.concatenate((trees.met[nodes], trees.unmet[nodes]))
             tree_of[children], ways = np.tile(tree_of[nodes], 2), np.tile(ways, (2, 1))
         places = np.cumsum(~splits) - 1
-        players = np.full((int((~splits).sum()), max(found.shape[1] for _, found in leaf_ways)), _NOBODY, np.int32)
+        players = np.full((int((~splits).sum()), max(found.shape[1] for _, found in leaf_ways)), _NOBODY, np.int16)
         for nodes, found in leaf_ways:
             players[places[nodes], : found.shape[1]] = found
         return cls(by_level, slots, players, places, tree_of)
 
 
-def _with(ways: NDArray[np.int32], players: NDArray[np.int32]) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
+def _with(ways: NDArray[np.int16], players: NDArray[np.int16]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     """The slot of one more player on each way, and the ways with it; a new one takes the first free slot."""
-    wide = np.concatenate((ways, np.full((len(ways), 1), _NOBODY, np.int32)), axis=1)
+    wide = np.concatenate((ways, np.full((len(ways), 1), _NOBODY, np.int16)), axis=1)
     slots = ((wide == players[:, np.newaxis]) | (wide == _NOBODY)).argmax(axis=1).astype(np.int16)
     wide[np.arange(len(wide)), slots] = players
     used = wide.shape[1] - (1 if (wide[:, -1] == _NOBODY).all() else 0)

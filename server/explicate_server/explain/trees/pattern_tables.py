@@ -35,6 +35,8 @@ MOST_SLOTS = 10
 """Leaves of more players have no tables: 2^11 numbers twice are 32 KB a leaf."""
 MOST_PATTERNS = 1 << 23
 """Patterns of all tables of a model, 16 bytes each: 128 MiB."""
+# Of a leaf, with the node that comes before it: arrays, weights and sums; and of a condition on the way to it.
+_LEAF_BYTES, _WAY_BYTES = 150, 20
 # Leaves of the trees that are looked up together, so that what is held of a few rows stays in a core's cache.
 _CHUNK_LEAVES = 2048
 # Numbers of a table that are made at once.
@@ -67,19 +69,19 @@ class _Tables:
     Attributes:
         rows: where these leaves are among those of the chunk.
         leaves: intp[leaves], their places among all leaves.
-        players: int32[leaves, slots].
+        players: int16[leaves, slots].
         own, with_it: U and V, float64[leaves · 2^slots].
     """
 
     rows: Indices
     leaves: Indices
-    players: NDArray[np.int32]
+    players: NDArray[np.int16]
     own: Floats
     with_it: Floats
 
     @classmethod
     def of(
-        cls, rows: Indices, leaves: Indices, players: NDArray[np.int32], failed: NDArray[np.uint16], weights: Floats
+        cls, rows: Indices, leaves: Indices, players: NDArray[np.int16], failed: NDArray[np.uint16], weights: Floats
     ) -> "_Tables":
         """From the patterns uint16[leaves, b] of the background rows and their weights float64[b]."""
         slots, size = players.shape[1], 1 << players.shape[1]
@@ -162,10 +164,19 @@ def _summed(tables: _Tables, sums: LeafSums, players: int) -> csr_array:
     outputs, slots = len(sums.offset), tables.players.shape[1]
     weights = sums.weights[tables.leaves].tocoo()
     leaf, output = weights.coords
-    at = [(tables.players[leaf, slot] * outputs + output, slot * len(tables.leaves) + leaf) for slot in range(slots)]
+    at = [
+        (tables.players[leaf, slot].astype(np.intp) * outputs + output, slot * len(tables.leaves) + leaf)
+        for slot in range(slots)
+    ]
     rows, columns = (np.concatenate(each) for each in zip(*at, strict=True))
     shape = (players * outputs, slots * len(tables.leaves))
     return csr_array((np.tile(weights.data, slots), (rows, columns)), shape=shape)
+
+
+def bytes_of_trees(leaves: int, depth: int) -> int:
+    """Memory that trees take at most: their nodes and ways, and two tables of the patterns of each leaf."""
+    patterns = min(MOST_PATTERNS, leaves << min(depth, MOST_SLOTS))
+    return 2 * patterns * np.dtype(np.float64).itemsize + leaves * (_LEAF_BYTES + _WAY_BYTES * depth)
 
 
 def tabulated(paths: LeafPaths, leaves: Indices) -> Indices:

@@ -7,11 +7,11 @@ import pytest
 from explicate.errors import UsageError
 from explicate.v1 import bundle_pb2
 from explicate_bundle.objective import CLASSIFICATION, REGRESSION
+from explicate_bundle.standard.verdicts import Bounds, Line, Verdict
 from explicate_standards.outcomes.outcomes import Outcomes
 from explicate_standards.outcomes.suites import SuiteResult
-from explicate_standards.standard.bounds import Bounds
 from explicate_standards.standard.plan import least_margin
-from explicate_standards.standard.requirement import Evidence, Line, Verdict
+from explicate_standards.standard.requirement import Evidence
 from explicate_standards.standard.requirements import (
     AgainstRequirement,
     FairnessRequirement,
@@ -78,7 +78,7 @@ def test_flips_count_rows_that_the_other_had_right() -> None:
     assert judged.bounds.value == 12 / 400
     assert judged.verdict is Verdict.MET
     assert judged.note == "12 rows; 30 the other way"
-    assert judged.against == "old (oldoldoldold)"
+    assert (judged.against, judged.against_sha256) == ("old", "old" * 20)
 
 
 def test_a_suite_is_judged_by_exact_bounds() -> None:

@@ -12,7 +12,7 @@ from explicate_standards.standard.requirements import (
     PriceRequirement,
     SuiteRequirement,
 )
-from explicate_standards.standard.standard_file import read_standard
+from explicate_standards.standard.standard import read_standard
 
 WHOLE = """\
 [standard]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,9 @@ from explicate.cli.inputs import asked as line_files
 from explicate.cli.inputs.asked import Asked, InputKind
 from explicate.errors import InvalidArgument, UsageError, invalid_argument
 from explicate.inputs import CellValue, Input, TableRow
-from explicate.reading import text_files
+from explicate.reading import notes, text_files
 from explicate.reading.cells import cell_value
+from explicate.reading.nearest import nearest
 from explicate.views import tables
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class _Rows:
         others = [name for name in names if name not in self._names and name not in self._noted]
         if others:
             them = "it" if len(others) == 1 else "them"
-            print(f"explicate: note: {_some(others)} left out: the model does not read {them}", file=sys.stderr)
+            notes.say(f"note: {_some(others)} left out: the model does not read {them}")
             self._noted.update(others)
 
 
@@ -183,7 +183,9 @@ def _wrong_names(names: Sequence[str], columns: Sequence[Column]) -> str:
         ("has", others, ", which the model does not read"),
         ("has", sorted({name for name in known if names.count(name) > 1}), " twice"),
     ]
-    return " and ".join(f"{verb} {_some(wrong)}{how}" for verb, wrong, how in problems if wrong)
+    told = " and ".join(f"{verb} {_some(wrong)}{how}" for verb, wrong, how in problems if wrong)
+    meant = [near for name in others[:_NAMED_COLUMNS] for near in nearest(name, lacking, most=1)]
+    return f"{told} (did you mean {', '.join(meant)}?)" if meant else told
 
 
 def _some(names: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from explicate.cli import connection
 from explicate.cli.inputs import kind_of
 from explicate.cli.models.changing import add_action, add_shared_options, connect
 from explicate.errors import DeadlineExceeded
+from explicate.reading import notes
 from explicate.views import tables
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def run_list(arguments: argparse.Namespace) -> int:
         header = [name.upper().replace("_", " ") for name in names]
         print(tables.table(header, [_cells(status, names) for status in statuses], right=(1,)))
     else:
-        print(f"explicate: the server at {client.target} knows no models", file=sys.stderr)
+        notes.say(f"the server at {client.target} knows no models")
     return 0
 
 
@@ -126,6 +127,9 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
     ]
     if description.verdict is not None:
         lines.append(("verdict", description.verdict.sentence))
+    if (held := description.standard) is not None:
+        told = f"{held.verdict}, {held.met} of {held.judged} requirements on {held.rows:,} rows"
+        lines.append(("standard", f"{held.name} {held.version}: {told}"))
     lines += [
         (f"test {name}", f"{value:.4g}{_within(description.metric_intervals.get(name))}")
         for name, value in sorted(description.metrics.items())

@@ -23,7 +23,7 @@ final class Connection {
   String server = "127.0.0.1:8500";
   boolean tls;
   String ca;
-  String token = System.getenv("EXPLICATE_TOKEN");
+  String token = System.getenv().getOrDefault("EXPLICATE_TOKEN", "").strip();
 
   /** Makes a channel. It connects with the first call, whose error then says what is wrong. */
   ManagedChannel open() throws IOException {
@@ -31,7 +31,7 @@ final class Connection {
         .maxInboundMessageSize(MOST_BYTES)
         // Finds out that the server is gone although nobody said so. More often than every 10 s is abuse.
         .keepAliveTime(30, TimeUnit.SECONDS);
-    if (token != null) {
+    if (!token.isEmpty()) {
       if (!tls && ca == null && !isLocal()) {
         throw new IllegalArgumentException("a token is not sent to " + server + " in plain text; use --tls or --ca");
       }
