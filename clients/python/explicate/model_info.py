@@ -276,7 +276,7 @@ class Interpretability:
 class StandardVerdict:
     """What a benchmark standard said of a model when it was exported.
 
-    sha256: of the standard's file. verdict: "met", "not met" or "cannot tell". rows, rows_sha256: the test rows, and the
+    sha256: of the standard's file. verdict: "met", "not met" or "cannot tell". rows, rows_sha256: test rows, and the
     digest of their file. met: of the `judged` requirements, each slice counted.
     """
 

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file explicate/v1/bundle.proto.
  */
 export const file_explicate_v1_bundle: GenFile = /*@__PURE__*/
-  fileDesc("ChlleHBsaWNhdGUvdjEvYnVuZGxlLnByb3RvEgxleHBsaWNhdGUudjEi3AgKBkJ1bmRsZRIWCg5mb3JtYXRfdmVyc2lvbhgBIAEoBRINCgVtb2RlbBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgFEikKBGtpbmQYBCABKA4yFy5leHBsaWNhdGUudjEuTW9kZWxLaW5kQgIYARIUCgxjbGFzc19sYWJlbHMYBSADKAkSJgoEdGV4dBgGIAEoCzIYLmV4cGxpY2F0ZS52MS5UZXh0U2NoZW1hEhEKCXByZWNpc2lvbhgHIAEoCRInCgVmaWxlcxgIIAMoCzIYLmV4cGxpY2F0ZS52MS5CdW5kbGVGaWxlEhgKEGdvbGRlbl90b2xlcmFuY2UYCSABKAESLAoKcHJvdmVuYW5jZRgKIAEoCzIYLmV4cGxpY2F0ZS52MS5Qcm92ZW5hbmNlEjIKB21ldHJpY3MYCyADKAsyIS5leHBsaWNhdGUudjEuQnVuZGxlLk1ldHJpY3NFbnRyeRIvCgtjcmVhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPQoTZ29sZGVuX2F0dHJpYnV0aW9ucxgNIAEoCzIgLmV4cGxpY2F0ZS52MS5Hb2xkZW5BdHRyaWJ1dGlvbnMSJQoYZ29sZGVuX3JlZHVjZWRfdG9sZXJhbmNlGA4gASgBSACIAQESLAoHdGFidWxhchgPIAEoCzIbLmV4cGxpY2F0ZS52MS5UYWJ1bGFyU2NoZW1hEhgKC3RhcmdldF9uYW1lGBAgASgJSAGIAQESKAoFaW1hZ2UYESABKAsyGS5leHBsaWNhdGUudjEuSW1hZ2VTY2hlbWESKwoKaW5wdXRfa2luZBgSIAEoDjIXLmV4cGxpY2F0ZS52MS5JbnB1dEtpbmQSKgoJb2JqZWN0aXZlGBMgASgOMhcuZXhwbGljYXRlLnYxLk9iamVjdGl2ZRImCgd2ZXJkaWN0GBQgASgLMhUuZXhwbGljYXRlLnYxLlZlcmRpY3QSQwoQbWV0cmljX2ludGVydmFscxgVIAMoCzIpLmV4cGxpY2F0ZS52MS5CdW5kbGUuTWV0cmljSW50ZXJ2YWxzRW50cnkSFQoNbG9naXRfb2Zmc2V0cxgWIAMoARIsCgh2YXJpYW50cxgXIAMoCzIaLmV4cGxpY2F0ZS52MS5Nb2RlbFZhcmlhbnQSOAoQaW50ZXJwcmV0YWJpbGl0eRgYIAEoCzIeLmV4cGxpY2F0ZS52MS5JbnRlcnByZXRhYmlsaXR5Gi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGk4KFE1ldHJpY0ludGVydmFsc0VudHJ5EgsKA2tleRgBIAEoCRIlCgV2YWx1ZRgCIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbDoCOAFCGwoZX2dvbGRlbl9yZWR1Y2VkX3RvbGVyYW5jZUIOCgxfdGFyZ2V0X25hbWUiugEKDE1vZGVsVmFyaWFudBIRCglwcmVjaXNpb24YASABKAkSDAoEZmlsZRgCIAEoCRIYChBvdXRwdXRfdG9sZXJhbmNlGAMgASgBEhkKEW91dHB1dF9kaWZmZXJlbmNlGAQgASgBEh0KFWF0dHJpYnV0aW9uX3RvbGVyYW5jZRgFIAEoARIeChZhdHRyaWJ1dGlvbl9kaWZmZXJlbmNlGAYgASgBEhUKDW9yZGVyZWRfcGFpcnMYByABKAUivAEKEEludGVycHJldGFiaWxpdHkSNQoHbWV0cmljcxgBIAMoCzIkLmV4cGxpY2F0ZS52MS5JbnRlcnByZXRhYmlsaXR5TWV0cmljEg4KBmlucHV0cxgCIAEoBRITCgtyb3dzX3NoYTI1NhgDIAEoCRIMCgRzZWVkGAQgASgNEhIKCmNvbmZpZGVuY2UYBSABKAESGQoRZXZhbHVhdG9yX3ZlcnNpb24YBiABKAkSDwoHcnVudGltZRgHIAEoCSKNAQoWSW50ZXJwcmV0YWJpbGl0eU1ldHJpYxIKCgJpZBgBIAEoCRINCgV0aXRsZRgCIAEoCRIQCghzZW50ZW5jZRgDIAEoCRI1CgdmaWd1cmVzGAQgAygLMiQuZXhwbGljYXRlLnYxLkludGVycHJldGFiaWxpdHlGaWd1cmUSDwoHbWlzc2luZxgFIAEoCSJvChZJbnRlcnByZXRhYmlsaXR5RmlndXJlEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAESKAoIaW50ZXJ2YWwYAyABKAsyFi5leHBsaWNhdGUudjEuSW50ZXJ2YWwSDgoGaW5wdXRzGAQgASgFIigKCEludGVydmFsEg0KBWxvd2VyGAEgASgBEg0KBXVwcGVyGAIgASgBIuUBCgdWZXJkaWN0Eg4KBm1ldHJpYxgBIAEoCRINCgV0aXRsZRgCIAEoCRIZChFzbWFsbGVyX2lzX2JldHRlchgDIAEoCBINCgV2YWx1ZRgEIAEoARIoCghpbnRlcnZhbBgFIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbBIjCgZyaXZhbHMYBiADKAsyEy5leHBsaWNhdGUudjEuUml2YWwSDgoGbGVhcm50GAcgASgIEgwKBHJvd3MYCCABKAMSEgoKY29uZmlkZW5jZRgJIAEoARIQCghzZW50ZW5jZRgKIAEoCSKXAQoFUml2YWwSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoARIoCghpbnRlcnZhbBgDIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbBISCgpkaWZmZXJlbmNlGAQgASgBEjMKE2RpZmZlcmVuY2VfaW50ZXJ2YWwYBSABKAsyFi5leHBsaWNhdGUudjEuSW50ZXJ2YWwisAEKC0ltYWdlU2NoZW1hEg0KBXdpZHRoGAEgASgFEg4KBmhlaWdodBgCIAEoBRIaCg1zaG9ydGVzdF9lZGdlGAMgASgFSACIAQESLAoKcmVzYW1wbGluZxgEIAEoDjIYLmV4cGxpY2F0ZS52MS5SZXNhbXBsaW5nEhcKCnBhdGNoX3NpemUYBSABKAVIAYgBAUIQCg5fc2hvcnRlc3RfZWRnZUINCgtfcGF0Y2hfc2l6ZSLEAgoNVGFidWxhclNjaGVtYRIrCgdjb2x1bW5zGAEgAygLMhouZXhwbGljYXRlLnYxLkNvbHVtblNjaGVtYRIXCg9iYWNrZ3JvdW5kX3Jvd3MYAiABKAUSFwoPbGltZV9zdGF0aXN0aWNzGAMgASgIEhUKDW1pc3Npbmdfd29yZHMYBCADKAkSLQoIbGVmdF9vdXQYBSADKAsyGy5leHBsaWNhdGUudjEuTGVmdE91dENvbHVtbhIVCg1jb250cmlidXRpb25zGAYgASgIEicKBGZvcm0YByABKA4yGS5leHBsaWNhdGUudjEuVGFidWxhckZvcm0SJwoFcGFpcnMYCCADKAsyGC5leHBsaWNhdGUudjEuQ29sdW1uUGFpchIlCgV0cmVlcxgRIAEoCzIWLmV4cGxpY2F0ZS52MS5UcmVlU3VtcyJyCghUcmVlU3VtcxIPCgdtaXNzaW5nGAEgASgJEhUKDXByb2JhYmlsaXRpZXMYAiABKAgSDQoFdHJlZXMYAyABKAUSDgoGbGVhdmVzGAQgASgFEhAKCGZlYXR1cmVzGAUgASgFEg0KBWRlcHRoGAYgASgFIisKCkNvbHVtblBhaXISDQoFZmlyc3QYASABKAkSDgoGc2Vjb25kGAIgASgJIjwKCE1vbm90b25lEhIKCmRlY3JlYXNpbmcYASABKAgSEgoFbGFiZWwYAiABKAlIAIgBAUIICgZfbGFiZWwiQAoNTGVmdE91dENvbHVtbhIMCgRuYW1lGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIRCglmb3JiaWRkZW4YAyABKAgiVwoOTnVtYmVyTm90YXRpb24SDwoHZGVjaW1hbBgBIAEoCRIRCgl0aG91c2FuZHMYAiABKAkSDAoEdW5pdBgDIAEoCRITCgtwYXJlbnRoZXNlcxgEIAEoCCJECgxEYXRlTm90YXRpb24SJgoFb3JkZXIYASABKA4yFy5leHBsaWNhdGUudjEuRGF0ZU9yZGVyEgwKBHRpbWUYAiABKAgiuQIKDENvbHVtblNjaGVtYRIMCgRuYW1lGAEgASgJEiYKBHR5cGUYAiABKA4yGC5leHBsaWNhdGUudjEuQ29sdW1uVHlwZRISCgpjYXRlZ29yaWVzGAMgAygJEhIKBWdyb3VwGAQgASgJSACIAQESFgoObWF5X2JlX21pc3NpbmcYBSABKAgSNQoPbnVtYmVyX25vdGF0aW9uGAYgASgLMhwuZXhwbGljYXRlLnYxLk51bWJlck5vdGF0aW9uEjEKDWRhdGVfbm90YXRpb24YByABKAsyGi5leHBsaWNhdGUudjEuRGF0ZU5vdGF0aW9uEhUKDW1pc3Npbmdfd29yZHMYCCADKAkSKAoIbW9ub3RvbmUYCSABKAsyFi5leHBsaWNhdGUudjEuTW9ub3RvbmVCCAoGX2dyb3VwItMBChJHb2xkZW5BdHRyaWJ1dGlvbnMSDgoGbWV0aG9kGAEgASgJEhYKDm1ldGhvZF92ZXJzaW9uGAIgASgJEgwKBHNlZWQYAyABKA0SHgoWZXZhbHVhdGlvbnNfcGVyX3BsYXllchgEIAEoBRIRCgl0b2xlcmFuY2UYBSABKAESFQoIc2VnbWVudHMYBiABKAVIAIgBARIcCg9wbGF5ZXJzX3ZlcnNpb24YFiABKAVIAYgBAUILCglfc2VnbWVudHNCEgoQX3BsYXllcnNfdmVyc2lvbiLrAQoKVGV4dFNjaGVtYRISCgptYXhfdG9rZW5zGAEgASgFEg4KBmlucHV0cxgCIAMoCRIWCg5maXJzdF9wb3NpdGlvbhgDIAEoBRISCgpwYWRkaW5nX2lkGAQgASgDEhQKB21hc2tfaWQYBSABKANIAIgBARIWCg50b2tlbl9kcm9wcGluZxgGIAEoCBINCgVwYWlycxgHIAEoCBIpCglmb3JiaWRkZW4YCCADKAsyFi5leHBsaWNhdGUudjEuV29yZExpc3QSGQoRcHJldmlld19leHBsYWluZXIYCSABKAhCCgoIX21hc2tfaWQiGQoIV29yZExpc3QSDQoFd29yZHMYASADKAkiPgoKQnVuZGxlRmlsZRIMCgRuYW1lGAEgASgJEg4KBnNoYTI1NhgCIAEoCRISCgpzaXplX2J5dGVzGAMgASgDItkBCgpQcm92ZW5hbmNlEhIKCmJhc2VfbW9kZWwYASABKAkSEwoLZGF0YV9zaGEyNTYYAiABKAkSDAoEc2VlZBgDIAEoDRJBCg10b29sX3ZlcnNpb25zGAQgAygLMiouZXhwbGljYXRlLnYxLlByb3ZlbmFuY2UuVG9vbFZlcnNpb25zRW50cnkSHAoUbWF4X2xvZ2l0X2RpZmZlcmVuY2UYBSABKAEaMwoRVG9vbFZlcnNpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASpqCglJbnB1dEtpbmQSGgoWSU5QVVRfS0lORF9VTlNQRUNJRklFRBAAEhMKD0lOUFVUX0tJTkRfVEVYVBABEhYKEklOUFVUX0tJTkRfVEFCVUxBUhACEhQKEElOUFVUX0tJTkRfSU1BR0UQAyp5CglPYmplY3RpdmUSGQoVT0JKRUNUSVZFX1VOU1BFQ0lGSUVEEAASHAoYT0JKRUNUSVZFX0NMQVNTSUZJQ0FUSU9OEAESGQoVT0JKRUNUSVZFX01VTFRJX0xBQkVMEAISGAoUT0JKRUNUSVZFX1JFR1JFU1NJT04QAyqJAQoKUmVzYW1wbGluZxIaChZSRVNBTVBMSU5HX1VOU1BFQ0lGSUVEEAASFgoSUkVTQU1QTElOR19ORUFSRVNUEAESFwoTUkVTQU1QTElOR19CSUxJTkVBUhACEhYKElJFU0FNUExJTkdfQklDVUJJQxADEhYKElJFU0FNUExJTkdfTEFOQ1pPUxAEKl4KC1RhYnVsYXJGb3JtEhwKGFRBQlVMQVJfRk9STV9VTlNQRUNJRklFRBAAEhkKFVRBQlVMQVJfRk9STV9BRERJVElWRRABEhYKElRBQlVMQVJfRk9STV9QQUlSUxACKngKCURhdGVPcmRlchIaChZEQVRFX09SREVSX1VOU1BFQ0lGSUVEEAASGQoVREFURV9PUkRFUl9ZRUFSX0ZJUlNUEAESGAoUREFURV9PUkRFUl9EQVlfRklSU1QQAhIaChZEQVRFX09SREVSX01PTlRIX0ZJUlNUEAMqowEKCkNvbHVtblR5cGUSGwoXQ09MVU1OX1RZUEVfVU5TUEVDSUZJRUQQABIWChJDT0xVTU5fVFlQRV9OVU1CRVIQARIYChRDT0xVTU5fVFlQRV9DQVRFR09SWRACEhcKE0NPTFVNTl9UWVBFX0JPT0xFQU4QAxIXChNDT0xVTU5fVFlQRV9PUkRJTkFMEAQSFAoQQ09MVU1OX1RZUEVfREFURRAFKuICCglNb2RlbEtpbmQSGgoWTU9ERUxfS0lORF9VTlNQRUNJRklFRBAAEiIKHk1PREVMX0tJTkRfVEVYVF9DTEFTU0lGSUNBVElPThABEiUKIU1PREVMX0tJTkRfVEFCVUxBUl9DTEFTU0lGSUNBVElPThACEiEKHU1PREVMX0tJTkRfVEFCVUxBUl9SRUdSRVNTSU9OEAMSIwofTU9ERUxfS0lORF9JTUFHRV9DTEFTU0lGSUNBVElPThAEEh4KGk1PREVMX0tJTkRfVEVYVF9SRUdSRVNTSU9OEAUSHwobTU9ERUxfS0lORF9URVhUX01VTFRJX0xBQkVMEAYSIgoeTU9ERUxfS0lORF9UQUJVTEFSX01VTFRJX0xBQkVMEAcSIAocTU9ERUxfS0lORF9JTUFHRV9NVUxUSV9MQUJFTBAIEh8KG01PREVMX0tJTkRfSU1BR0VfUkVHUkVTU0lPThAJQjwKEGRldi5leHBsaWNhdGUudjFQAVomZXhwbGljYXRlLmRldi9leHBsaWNhdGUvdjE7ZXhwbGljYXRldjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChlleHBsaWNhdGUvdjEvYnVuZGxlLnByb3RvEgxleHBsaWNhdGUudjEijQkKBkJ1bmRsZRIWCg5mb3JtYXRfdmVyc2lvbhgBIAEoBRINCgVtb2RlbBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgFEikKBGtpbmQYBCABKA4yFy5leHBsaWNhdGUudjEuTW9kZWxLaW5kQgIYARIUCgxjbGFzc19sYWJlbHMYBSADKAkSJgoEdGV4dBgGIAEoCzIYLmV4cGxpY2F0ZS52MS5UZXh0U2NoZW1hEhEKCXByZWNpc2lvbhgHIAEoCRInCgVmaWxlcxgIIAMoCzIYLmV4cGxpY2F0ZS52MS5CdW5kbGVGaWxlEhgKEGdvbGRlbl90b2xlcmFuY2UYCSABKAESLAoKcHJvdmVuYW5jZRgKIAEoCzIYLmV4cGxpY2F0ZS52MS5Qcm92ZW5hbmNlEjIKB21ldHJpY3MYCyADKAsyIS5leHBsaWNhdGUudjEuQnVuZGxlLk1ldHJpY3NFbnRyeRIvCgtjcmVhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPQoTZ29sZGVuX2F0dHJpYnV0aW9ucxgNIAEoCzIgLmV4cGxpY2F0ZS52MS5Hb2xkZW5BdHRyaWJ1dGlvbnMSJQoYZ29sZGVuX3JlZHVjZWRfdG9sZXJhbmNlGA4gASgBSACIAQESLAoHdGFidWxhchgPIAEoCzIbLmV4cGxpY2F0ZS52MS5UYWJ1bGFyU2NoZW1hEhgKC3RhcmdldF9uYW1lGBAgASgJSAGIAQESKAoFaW1hZ2UYESABKAsyGS5leHBsaWNhdGUudjEuSW1hZ2VTY2hlbWESKwoKaW5wdXRfa2luZBgSIAEoDjIXLmV4cGxpY2F0ZS52MS5JbnB1dEtpbmQSKgoJb2JqZWN0aXZlGBMgASgOMhcuZXhwbGljYXRlLnYxLk9iamVjdGl2ZRImCgd2ZXJkaWN0GBQgASgLMhUuZXhwbGljYXRlLnYxLlZlcmRpY3QSQwoQbWV0cmljX2ludGVydmFscxgVIAMoCzIpLmV4cGxpY2F0ZS52MS5CdW5kbGUuTWV0cmljSW50ZXJ2YWxzRW50cnkSFQoNbG9naXRfb2Zmc2V0cxgWIAMoARIsCgh2YXJpYW50cxgXIAMoCzIaLmV4cGxpY2F0ZS52MS5Nb2RlbFZhcmlhbnQSOAoQaW50ZXJwcmV0YWJpbGl0eRgYIAEoCzIeLmV4cGxpY2F0ZS52MS5JbnRlcnByZXRhYmlsaXR5Ei8KCHN0YW5kYXJkGDIgASgLMh0uZXhwbGljYXRlLnYxLlN0YW5kYXJkVmVyZGljdBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ARpOChRNZXRyaWNJbnRlcnZhbHNFbnRyeRILCgNrZXkYASABKAkSJQoFdmFsdWUYAiABKAsyFi5leHBsaWNhdGUudjEuSW50ZXJ2YWw6AjgBQhsKGV9nb2xkZW5fcmVkdWNlZF90b2xlcmFuY2VCDgoMX3RhcmdldF9uYW1lIpEBCg9TdGFuZGFyZFZlcmRpY3QSDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg4KBnNoYTI1NhgDIAEoCRIPCgd2ZXJkaWN0GAQgASgJEgwKBHJvd3MYBSABKAMSEwoLcm93c19zaGEyNTYYBiABKAkSCwoDbWV0GAcgASgFEg4KBmp1ZGdlZBgIIAEoBSK6AQoMTW9kZWxWYXJpYW50EhEKCXByZWNpc2lvbhgBIAEoCRIMCgRmaWxlGAIgASgJEhgKEG91dHB1dF90b2xlcmFuY2UYAyABKAESGQoRb3V0cHV0X2RpZmZlcmVuY2UYBCABKAESHQoVYXR0cmlidXRpb25fdG9sZXJhbmNlGAUgASgBEh4KFmF0dHJpYnV0aW9uX2RpZmZlcmVuY2UYBiABKAESFQoNb3JkZXJlZF9wYWlycxgHIAEoBSK8AQoQSW50ZXJwcmV0YWJpbGl0eRI1CgdtZXRyaWNzGAEgAygLMiQuZXhwbGljYXRlLnYxLkludGVycHJldGFiaWxpdHlNZXRyaWMSDgoGaW5wdXRzGAIgASgFEhMKC3Jvd3Nfc2hhMjU2GAMgASgJEgwKBHNlZWQYBCABKA0SEgoKY29uZmlkZW5jZRgFIAEoARIZChFldmFsdWF0b3JfdmVyc2lvbhgGIAEoCRIPCgdydW50aW1lGAcgASgJIo0BChZJbnRlcnByZXRhYmlsaXR5TWV0cmljEgoKAmlkGAEgASgJEg0KBXRpdGxlGAIgASgJEhAKCHNlbnRlbmNlGAMgASgJEjUKB2ZpZ3VyZXMYBCADKAsyJC5leHBsaWNhdGUudjEuSW50ZXJwcmV0YWJpbGl0eUZpZ3VyZRIPCgdtaXNzaW5nGAUgASgJIm8KFkludGVycHJldGFiaWxpdHlGaWd1cmUSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoARIoCghpbnRlcnZhbBgDIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbBIOCgZpbnB1dHMYBCABKAUiKAoISW50ZXJ2YWwSDQoFbG93ZXIYASABKAESDQoFdXBwZXIYAiABKAEi5QEKB1ZlcmRpY3QSDgoGbWV0cmljGAEgASgJEg0KBXRpdGxlGAIgASgJEhkKEXNtYWxsZXJfaXNfYmV0dGVyGAMgASgIEg0KBXZhbHVlGAQgASgBEigKCGludGVydmFsGAUgASgLMhYuZXhwbGljYXRlLnYxLkludGVydmFsEiMKBnJpdmFscxgGIAMoCzITLmV4cGxpY2F0ZS52MS5SaXZhbBIOCgZsZWFybnQYByABKAgSDAoEcm93cxgIIAEoAxISCgpjb25maWRlbmNlGAkgASgBEhAKCHNlbnRlbmNlGAogASgJIpcBCgVSaXZhbBIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgBEigKCGludGVydmFsGAMgASgLMhYuZXhwbGljYXRlLnYxLkludGVydmFsEhIKCmRpZmZlcmVuY2UYBCABKAESMwoTZGlmZmVyZW5jZV9pbnRlcnZhbBgFIAEoCzIWLmV4cGxpY2F0ZS52MS5JbnRlcnZhbCLYAQoLSW1hZ2VTY2hlbWESDQoFd2lkdGgYASABKAUSDgoGaGVpZ2h0GAIgASgFEhoKDXNob3J0ZXN0X2VkZ2UYAyABKAVIAIgBARIsCgpyZXNhbXBsaW5nGAQgASgOMhguZXhwbGljYXRlLnYxLlJlc2FtcGxpbmcSFwoKcGF0Y2hfc2l6ZRgFIAEoBUgBiAEBEhMKC3JvdW5kc19kb3duGAYgASgIEhEKCXN0cmV0Y2hlZBgHIAEoCEIQCg5fc2hvcnRlc3RfZWRnZUINCgtfcGF0Y2hfc2l6ZSLEAgoNVGFidWxhclNjaGVtYRIrCgdjb2x1bW5zGAEgAygLMhouZXhwbGljYXRlLnYxLkNvbHVtblNjaGVtYRIXCg9iYWNrZ3JvdW5kX3Jvd3MYAiABKAUSFwoPbGltZV9zdGF0aXN0aWNzGAMgASgIEhUKDW1pc3Npbmdfd29yZHMYBCADKAkSLQoIbGVmdF9vdXQYBSADKAsyGy5leHBsaWNhdGUudjEuTGVmdE91dENvbHVtbhIVCg1jb250cmlidXRpb25zGAYgASgIEicKBGZvcm0YByABKA4yGS5leHBsaWNhdGUudjEuVGFidWxhckZvcm0SJwoFcGFpcnMYCCADKAsyGC5leHBsaWNhdGUudjEuQ29sdW1uUGFpchIlCgV0cmVlcxgRIAEoCzIWLmV4cGxpY2F0ZS52MS5UcmVlU3VtcyJyCghUcmVlU3VtcxIPCgdtaXNzaW5nGAEgASgJEhUKDXByb2JhYmlsaXRpZXMYAiABKAgSDQoFdHJlZXMYAyABKAUSDgoGbGVhdmVzGAQgASgFEhAKCGZlYXR1cmVzGAUgASgFEg0KBWRlcHRoGAYgASgFIisKCkNvbHVtblBhaXISDQoFZmlyc3QYASABKAkSDgoGc2Vjb25kGAIgASgJIjwKCE1vbm90b25lEhIKCmRlY3JlYXNpbmcYASABKAgSEgoFbGFiZWwYAiABKAlIAIgBAUIICgZfbGFiZWwiQAoNTGVmdE91dENvbHVtbhIMCgRuYW1lGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIRCglmb3JiaWRkZW4YAyABKAgiVwoOTnVtYmVyTm90YXRpb24SDwoHZGVjaW1hbBgBIAEoCRIRCgl0aG91c2FuZHMYAiABKAkSDAoEdW5pdBgDIAEoCRITCgtwYXJlbnRoZXNlcxgEIAEoCCJECgxEYXRlTm90YXRpb24SJgoFb3JkZXIYASABKA4yFy5leHBsaWNhdGUudjEuRGF0ZU9yZGVyEgwKBHRpbWUYAiABKAgiuQIKDENvbHVtblNjaGVtYRIMCgRuYW1lGAEgASgJEiYKBHR5cGUYAiABKA4yGC5leHBsaWNhdGUudjEuQ29sdW1uVHlwZRISCgpjYXRlZ29yaWVzGAMgAygJEhIKBWdyb3VwGAQgASgJSACIAQESFgoObWF5X2JlX21pc3NpbmcYBSABKAgSNQoPbnVtYmVyX25vdGF0aW9uGAYgASgLMhwuZXhwbGljYXRlLnYxLk51bWJlck5vdGF0aW9uEjEKDWRhdGVfbm90YXRpb24YByABKAsyGi5leHBsaWNhdGUudjEuRGF0ZU5vdGF0aW9uEhUKDW1pc3Npbmdfd29yZHMYCCADKAkSKAoIbW9ub3RvbmUYCSABKAsyFi5leHBsaWNhdGUudjEuTW9ub3RvbmVCCAoGX2dyb3VwItMBChJHb2xkZW5BdHRyaWJ1dGlvbnMSDgoGbWV0aG9kGAEgASgJEhYKDm1ldGhvZF92ZXJzaW9uGAIgASgJEgwKBHNlZWQYAyABKA0SHgoWZXZhbHVhdGlvbnNfcGVyX3BsYXllchgEIAEoBRIRCgl0b2xlcmFuY2UYBSABKAESFQoIc2VnbWVudHMYBiABKAVIAIgBARIcCg9wbGF5ZXJzX3ZlcnNpb24YFiABKAVIAYgBAUILCglfc2VnbWVudHNCEgoQX3BsYXllcnNfdmVyc2lvbiLrAQoKVGV4dFNjaGVtYRISCgptYXhfdG9rZW5zGAEgASgFEg4KBmlucHV0cxgCIAMoCRIWCg5maXJzdF9wb3NpdGlvbhgDIAEoBRISCgpwYWRkaW5nX2lkGAQgASgDEhQKB21hc2tfaWQYBSABKANIAIgBARIWCg50b2tlbl9kcm9wcGluZxgGIAEoCBINCgVwYWlycxgHIAEoCBIpCglmb3JiaWRkZW4YCCADKAsyFi5leHBsaWNhdGUudjEuV29yZExpc3QSGQoRcHJldmlld19leHBsYWluZXIYCSABKAhCCgoIX21hc2tfaWQiGQoIV29yZExpc3QSDQoFd29yZHMYASADKAkiPgoKQnVuZGxlRmlsZRIMCgRuYW1lGAEgASgJEg4KBnNoYTI1NhgCIAEoCRISCgpzaXplX2J5dGVzGAMgASgDItkBCgpQcm92ZW5hbmNlEhIKCmJhc2VfbW9kZWwYASABKAkSEwoLZGF0YV9zaGEyNTYYAiABKAkSDAoEc2VlZBgDIAEoDRJBCg10b29sX3ZlcnNpb25zGAQgAygLMiouZXhwbGljYXRlLnYxLlByb3ZlbmFuY2UuVG9vbFZlcnNpb25zRW50cnkSHAoUbWF4X2xvZ2l0X2RpZmZlcmVuY2UYBSABKAEaMwoRVG9vbFZlcnNpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASpqCglJbnB1dEtpbmQSGgoWSU5QVVRfS0lORF9VTlNQRUNJRklFRBAAEhMKD0lOUFVUX0tJTkRfVEVYVBABEhYKEklOUFVUX0tJTkRfVEFCVUxBUhACEhQKEElOUFVUX0tJTkRfSU1BR0UQAyp5CglPYmplY3RpdmUSGQoVT0JKRUNUSVZFX1VOU1BFQ0lGSUVEEAASHAoYT0JKRUNUSVZFX0NMQVNTSUZJQ0FUSU9OEAESGQoVT0JKRUNUSVZFX01VTFRJX0xBQkVMEAISGAoUT0JKRUNUSVZFX1JFR1JFU1NJT04QAyqJAQoKUmVzYW1wbGluZxIaChZSRVNBTVBMSU5HX1VOU1BFQ0lGSUVEEAASFgoSUkVTQU1QTElOR19ORUFSRVNUEAESFwoTUkVTQU1QTElOR19CSUxJTkVBUhACEhYKElJFU0FNUExJTkdfQklDVUJJQxADEhYKElJFU0FNUExJTkdfTEFOQ1pPUxAEKl4KC1RhYnVsYXJGb3JtEhwKGFRBQlVMQVJfRk9STV9VTlNQRUNJRklFRBAAEhkKFVRBQlVMQVJfRk9STV9BRERJVElWRRABEhYKElRBQlVMQVJfRk9STV9QQUlSUxACKngKCURhdGVPcmRlchIaChZEQVRFX09SREVSX1VOU1BFQ0lGSUVEEAASGQoVREFURV9PUkRFUl9ZRUFSX0ZJUlNUEAESGAoUREFURV9PUkRFUl9EQVlfRklSU1QQAhIaChZEQVRFX09SREVSX01PTlRIX0ZJUlNUEAMqowEKCkNvbHVtblR5cGUSGwoXQ09MVU1OX1RZUEVfVU5TUEVDSUZJRUQQABIWChJDT0xVTU5fVFlQRV9OVU1CRVIQARIYChRDT0xVTU5fVFlQRV9DQVRFR09SWRACEhcKE0NPTFVNTl9UWVBFX0JPT0xFQU4QAxIXChNDT0xVTU5fVFlQRV9PUkRJTkFMEAQSFAoQQ09MVU1OX1RZUEVfREFURRAFKuICCglNb2RlbEtpbmQSGgoWTU9ERUxfS0lORF9VTlNQRUNJRklFRBAAEiIKHk1PREVMX0tJTkRfVEVYVF9DTEFTU0lGSUNBVElPThABEiUKIU1PREVMX0tJTkRfVEFCVUxBUl9DTEFTU0lGSUNBVElPThACEiEKHU1PREVMX0tJTkRfVEFCVUxBUl9SRUdSRVNTSU9OEAMSIwofTU9ERUxfS0lORF9JTUFHRV9DTEFTU0lGSUNBVElPThAEEh4KGk1PREVMX0tJTkRfVEVYVF9SRUdSRVNTSU9OEAUSHwobTU9ERUxfS0lORF9URVhUX01VTFRJX0xBQkVMEAYSIgoeTU9ERUxfS0lORF9UQUJVTEFSX01VTFRJX0xBQkVMEAcSIAocTU9ERUxfS0lORF9JTUFHRV9NVUxUSV9MQUJFTBAIEh8KG01PREVMX0tJTkRfSU1BR0VfUkVHUkVTU0lPThAJQjwKEGRldi5leHBsaWNhdGUudjFQAVomZXhwbGljYXRlLmRldi9leHBsaWNhdGUvdjE7ZXhwbGljYXRldjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Bundle is the manifest of a model bundle, `manifest.json` (protobuf JSON with this message's field
@@ -193,6 +193,13 @@ export type Bundle = Message<"explicate.v1.Bundle"> & {
    * @generated from field: explicate.v1.Interpretability interpretability = 24;
    */
   interpretability?: Interpretability | undefined;
+
+  /**
+   * What standard it was judged by when it was exported; unset if by none. The figures are in its file standard.json.
+   *
+   * @generated from field: explicate.v1.StandardVerdict standard = 50;
+   */
+  standard?: StandardVerdict | undefined;
 };
 
 /**
@@ -201,6 +208,77 @@ export type Bundle = Message<"explicate.v1.Bundle"> & {
  */
 export const BundleSchema: GenMessage<Bundle> = /*@__PURE__*/
   messageDesc(file_explicate_v1_bundle, 0);
+
+/**
+ * StandardVerdict says what a benchmark standard says of a model. A server that requires a standard of its own judges the
+ * figures anew.
+ *
+ * @generated from message explicate.v1.StandardVerdict
+ */
+export type StandardVerdict = Message<"explicate.v1.StandardVerdict"> & {
+  /**
+   * The standard's name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Its version.
+   *
+   * @generated from field: string version = 2;
+   */
+  version: string;
+
+  /**
+   * SHA-256 of its file, in hexadecimal.
+   *
+   * @generated from field: string sha256 = 3;
+   */
+  sha256: string;
+
+  /**
+   * "met", "not met" or "cannot tell".
+   *
+   * @generated from field: string verdict = 4;
+   */
+  verdict: string;
+
+  /**
+   * Rows of the test set that say what is right.
+   *
+   * @generated from field: int64 rows = 5;
+   */
+  rows: bigint;
+
+  /**
+   * SHA-256 of their file, in hexadecimal.
+   *
+   * @generated from field: string rows_sha256 = 6;
+   */
+  rowsSha256: string;
+
+  /**
+   * How many requirements, each slice counted, were met.
+   *
+   * @generated from field: int32 met = 7;
+   */
+  met: number;
+
+  /**
+   * How many there were.
+   *
+   * @generated from field: int32 judged = 8;
+   */
+  judged: number;
+};
+
+/**
+ * Describes the message explicate.v1.StandardVerdict.
+ * Use `create(StandardVerdictSchema)` to create a new message.
+ */
+export const StandardVerdictSchema: GenMessage<StandardVerdict> = /*@__PURE__*/
+  messageDesc(file_explicate_v1_bundle, 1);
 
 /**
  * ModelVariant is the graph in another precision. Its inputs and its output have the names and types of model.onnx.
@@ -265,7 +343,7 @@ export type ModelVariant = Message<"explicate.v1.ModelVariant"> & {
  * Use `create(ModelVariantSchema)` to create a new message.
  */
 export const ModelVariantSchema: GenMessage<ModelVariant> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 1);
+  messageDesc(file_explicate_v1_bundle, 2);
 
 /**
  * Interpretability says how well a model can be explained: metrics of what explanations of it say and cost, measured on
@@ -330,7 +408,7 @@ export type Interpretability = Message<"explicate.v1.Interpretability"> & {
  * Use `create(InterpretabilitySchema)` to create a new message.
  */
 export const InterpretabilitySchema: GenMessage<Interpretability> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 2);
+  messageDesc(file_explicate_v1_bundle, 3);
 
 /**
  * InterpretabilityMetric is one metric, such as "additive_r2".
@@ -379,7 +457,7 @@ export type InterpretabilityMetric = Message<"explicate.v1.InterpretabilityMetri
  * Use `create(InterpretabilityMetricSchema)` to create a new message.
  */
 export const InterpretabilityMetricSchema: GenMessage<InterpretabilityMetric> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 3);
+  messageDesc(file_explicate_v1_bundle, 4);
 
 /**
  * InterpretabilityFigure is a statistic of a metric over the inputs.
@@ -421,7 +499,7 @@ export type InterpretabilityFigure = Message<"explicate.v1.InterpretabilityFigur
  * Use `create(InterpretabilityFigureSchema)` to create a new message.
  */
 export const InterpretabilityFigureSchema: GenMessage<InterpretabilityFigure> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 4);
+  messageDesc(file_explicate_v1_bundle, 5);
 
 /**
  * Interval is a range that a figure lies in with some confidence.
@@ -449,7 +527,7 @@ export type Interval = Message<"explicate.v1.Interval"> & {
  * Use `create(IntervalSchema)` to create a new message.
  */
 export const IntervalSchema: GenMessage<Interval> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 5);
+  messageDesc(file_explicate_v1_bundle, 6);
 
 /**
  * Verdict says what a model is worth beside two others, measured by one metric on the same rows of the test split. Its
@@ -534,7 +612,7 @@ export type Verdict = Message<"explicate.v1.Verdict"> & {
  * Use `create(VerdictSchema)` to create a new message.
  */
 export const VerdictSchema: GenMessage<Verdict> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 6);
+  messageDesc(file_explicate_v1_bundle, 7);
 
 /**
  * Rival is a model that another is compared with.
@@ -583,7 +661,7 @@ export type Rival = Message<"explicate.v1.Rival"> & {
  * Use `create(RivalSchema)` to create a new message.
  */
 export const RivalSchema: GenMessage<Rival> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 7);
+  messageDesc(file_explicate_v1_bundle, 8);
 
 /**
  * ImageSchema says how an image becomes the input of model.onnx: "pixels", uint8 [batch, height, width, 3], RGB.
@@ -628,6 +706,21 @@ export type ImageSchema = Message<"explicate.v1.ImageSchema"> & {
    * @generated from field: optional int32 patch_size = 5;
    */
   patchSize?: number | undefined;
+
+  /**
+   * With shortest_edge, whether the longer edge is rounded down to whole pixels, as transformers does it; else it is
+   * rounded to the nearest.
+   *
+   * @generated from field: bool rounds_down = 6;
+   */
+  roundsDown: boolean;
+
+  /**
+   * Whether an image is stretched to shortest_edge x shortest_edge, whatever its shape, before the middle is cut out.
+   *
+   * @generated from field: bool stretched = 7;
+   */
+  stretched: boolean;
 };
 
 /**
@@ -635,7 +728,7 @@ export type ImageSchema = Message<"explicate.v1.ImageSchema"> & {
  * Use `create(ImageSchemaSchema)` to create a new message.
  */
 export const ImageSchemaSchema: GenMessage<ImageSchema> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 8);
+  messageDesc(file_explicate_v1_bundle, 9);
 
 /**
  * TabularSchema says how a row of a table becomes the inputs of model.onnx. The graph has the input "numbers",
@@ -718,7 +811,7 @@ export type TabularSchema = Message<"explicate.v1.TabularSchema"> & {
  * Use `create(TabularSchemaSchema)` to create a new message.
  */
 export const TabularSchemaSchema: GenMessage<TabularSchema> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 9);
+  messageDesc(file_explicate_v1_bundle, 10);
 
 /**
  * TreeSums says that the outputs of a table's model, on one scale, are a constant and a sum of leaves of decision trees,
@@ -779,7 +872,7 @@ export type TreeSums = Message<"explicate.v1.TreeSums"> & {
  * Use `create(TreeSumsSchema)` to create a new message.
  */
 export const TreeSumsSchema: GenMessage<TreeSums> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 10);
+  messageDesc(file_explicate_v1_bundle, 11);
 
 /**
  * ColumnPair is two columns, or groups of columns, that a network lets work together.
@@ -807,7 +900,7 @@ export type ColumnPair = Message<"explicate.v1.ColumnPair"> & {
  * Use `create(ColumnPairSchema)` to create a new message.
  */
 export const ColumnPairSchema: GenMessage<ColumnPair> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 11);
+  messageDesc(file_explicate_v1_bundle, 12);
 
 /**
  * Monotone says that an output never falls, or never rises, as a column's number rises and all else stays as it is.
@@ -835,7 +928,7 @@ export type Monotone = Message<"explicate.v1.Monotone"> & {
  * Use `create(MonotoneSchema)` to create a new message.
  */
 export const MonotoneSchema: GenMessage<Monotone> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 12);
+  messageDesc(file_explicate_v1_bundle, 13);
 
 /**
  * LeftOutColumn is a column of the training file that the model does not read.
@@ -871,7 +964,7 @@ export type LeftOutColumn = Message<"explicate.v1.LeftOutColumn"> & {
  * Use `create(LeftOutColumnSchema)` to create a new message.
  */
 export const LeftOutColumnSchema: GenMessage<LeftOutColumn> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 13);
+  messageDesc(file_explicate_v1_bundle, 14);
 
 /**
  * NumberNotation says how the training file writes the numbers of a column. Texts of the column are read by it, in
@@ -914,7 +1007,7 @@ export type NumberNotation = Message<"explicate.v1.NumberNotation"> & {
  * Use `create(NumberNotationSchema)` to create a new message.
  */
 export const NumberNotationSchema: GenMessage<NumberNotation> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 14);
+  messageDesc(file_explicate_v1_bundle, 15);
 
 /**
  * DateNotation says how the training file writes the dates of a column, and what the graph reads of them: days since
@@ -943,7 +1036,7 @@ export type DateNotation = Message<"explicate.v1.DateNotation"> & {
  * Use `create(DateNotationSchema)` to create a new message.
  */
 export const DateNotationSchema: GenMessage<DateNotation> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 15);
+  messageDesc(file_explicate_v1_bundle, 16);
 
 /**
  * ColumnSchema describes one column.
@@ -1021,7 +1114,7 @@ export type ColumnSchema = Message<"explicate.v1.ColumnSchema"> & {
  * Use `create(ColumnSchemaSchema)` to create a new message.
  */
 export const ColumnSchemaSchema: GenMessage<ColumnSchema> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 16);
+  messageDesc(file_explicate_v1_bundle, 17);
 
 /**
  * GoldenAttributions says how the attributions in golden.npz were made: of the most probable class's logit or of the
@@ -1086,7 +1179,7 @@ export type GoldenAttributions = Message<"explicate.v1.GoldenAttributions"> & {
  * Use `create(GoldenAttributionsSchema)` to create a new message.
  */
 export const GoldenAttributionsSchema: GenMessage<GoldenAttributions> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 17);
+  messageDesc(file_explicate_v1_bundle, 18);
 
 /**
  * TextSchema says how a text becomes the inputs of model.onnx.
@@ -1167,7 +1260,7 @@ export type TextSchema = Message<"explicate.v1.TextSchema"> & {
  * Use `create(TextSchemaSchema)` to create a new message.
  */
 export const TextSchemaSchema: GenMessage<TextSchema> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 18);
+  messageDesc(file_explicate_v1_bundle, 19);
 
 /**
  * WordList is words that may take each other's place.
@@ -1188,7 +1281,7 @@ export type WordList = Message<"explicate.v1.WordList"> & {
  * Use `create(WordListSchema)` to create a new message.
  */
 export const WordListSchema: GenMessage<WordList> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 19);
+  messageDesc(file_explicate_v1_bundle, 20);
 
 /**
  * BundleFile is one file of a bundle.
@@ -1223,7 +1316,7 @@ export type BundleFile = Message<"explicate.v1.BundleFile"> & {
  * Use `create(BundleFileSchema)` to create a new message.
  */
 export const BundleFileSchema: GenMessage<BundleFile> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 20);
+  messageDesc(file_explicate_v1_bundle, 21);
 
 /**
  * Provenance says where a model came from.
@@ -1272,7 +1365,7 @@ export type Provenance = Message<"explicate.v1.Provenance"> & {
  * Use `create(ProvenanceSchema)` to create a new message.
  */
 export const ProvenanceSchema: GenMessage<Provenance> = /*@__PURE__*/
-  messageDesc(file_explicate_v1_bundle, 21);
+  messageDesc(file_explicate_v1_bundle, 22);
 
 /**
  * InputKind is what a model reads.

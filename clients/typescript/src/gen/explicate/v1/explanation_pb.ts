@@ -23,8 +23,9 @@ export const file_explicate_v1_explanation: GenFile = /*@__PURE__*/
  */
 export type ExplainOptions = Message<"explicate.v1.ExplainOptions"> & {
   /**
-   * The explanation method in kebab-case, one that GetModel lists. Default: "auto", which is "exact-shap" if all
-   * coalitions fit `max_evaluations`, else "kernel-shap"; the answer names the one taken.
+   * The explanation method in kebab-case, one that GetModel lists. Default: "auto", which is "additive-exact" or
+   * "tree-shap" if the model offers one, else "exact-shap" if all coalitions fit `max_evaluations`, else "kernel-shap";
+   * the answer names the one taken.
    *
    * @generated from field: optional string method = 1;
    */
@@ -39,7 +40,7 @@ export type ExplainOptions = Message<"explicate.v1.ExplainOptions"> & {
 
   /**
    * The scale on which the output is explained. Default: OUTPUT_SPACE_LOGIT for a contrast, else the one that GetModel
-   * tells.
+   * tells. "tree-shap" has one only, that which the trees sum to, and takes it unless told otherwise.
    *
    * @generated from field: optional explicate.v1.OutputSpace output_space = 3;
    */

@@ -919,8 +919,8 @@ export type ExplainTableRequest = Message<"explicate.v1.ExplainTableRequest"> & 
   table?: Table | undefined;
 
   /**
-   * How each row is explained, as in an ExplainSpec. Methods are "exact-shap", "kernel-shap", "additive-exact" and
-   * "auto". Columns are not grouped: `max_players` must not be below their number. `max_evaluations` holds for each row.
+   * How each row is explained, as in an ExplainSpec. Methods are "exact-shap", "kernel-shap", "additive-exact",
+   * "tree-shap" and "auto". Columns are not grouped: `max_players` must not be below their number. `max_evaluations` holds for each row.
    *
    * @generated from field: explicate.v1.ExplainOptions options = 3;
    */
