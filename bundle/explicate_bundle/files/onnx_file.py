@@ -27,8 +27,8 @@ _PATHS: Mapping[str, Mapping[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
-# Numbers and short names of an attribute, one field each: `floats`, `ints` and `strings`. A forest of deep trees has many
-# millions; they lead nowhere, so a run of them is stepped over at once.
+# Numbers and short names of an attribute, one field each: `floats`, `ints` and `strings`. A forest of deep trees has
+# many millions; they lead nowhere, so a run of them is stepped over at once.
 _SHORT_NAMES = b"|".join(b"\\x4a" + re.escape(bytes([length])) + b".{%d}" % length for length in range(17))
 _LISTED = re.compile(rb"(?s:\x3d.{4}|\x40[\x80-\xff]{0,9}[\x00-\x7f]|%b)++" % _SHORT_NAMES)
 _MOST_DEPTH = 64  # of messages; graphs within graphs, three levels each
