@@ -223,6 +223,7 @@ IMAGE_FILES = [
     "explicate._wire.decoding",
     "explicate._wire.encoding",
     "explicate.audit",
+    "explicate.cli.completion",  # what its words for files complete to
     "explicate.cli.inputs",
     "explicate.cli.inputs.image_inputs",
     "explicate.inputs",

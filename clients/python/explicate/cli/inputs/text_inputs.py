@@ -64,7 +64,7 @@ class TextInputs(InputKind):
             metavar="FILE",
             type=Path,
             help="read one text a line from FILE (UTF-8, or UTF-16 with its mark); of a Parquet or Arrow file "
-            "texts, rows or images, from the columns that the model reads",
+            "inputs, from the columns that the model reads",
         )
 
     def add_player_options(self, group: argparse._ArgumentGroup) -> None:
