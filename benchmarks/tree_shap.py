@@ -66,7 +66,9 @@ class Subject:
         folder = explicate_export.from_sklearn(
             model, known[:TRAINED_ON], repository=repository, name=_NAME, background_rows=BACKGROUND, quiet=True
         )
-        background = verify_bundle(folder, model=_NAME, version=1).background()
+        bundle = verify_bundle(folder, model=_NAME, version=1)
+        told, background = bundle.manifest.tabular.trees, bundle.background()
+        print(f"{told.trees} trees, depth {told.depth}, {told.leaves:,} leaves", file=sys.stderr)
         counts = np.rint(background.weights * TRAINED_ON).astype(np.int64)
         assert counts.sum() == TRAINED_ON
         return cls(model, known[TRAINED_ON:], background.numbers.astype(np.float64), counts)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from explicate_standards import check_command
+from explicate_standards.leaderboard import leaderboard_command
 
 _DESCRIPTION = """\
 Measure how well a bundle's model can be explained, on held-out inputs, as a server explains it: whether it is right
@@ -49,6 +50,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--json", action="store_true", help="one JSON object, with the figures of each input")
     parser.set_defaults(run=run, extra="standards")
     check_command.register(subparsers)
+    leaderboard_command.register(subparsers)
 
 
 def run(arguments: argparse.Namespace) -> int:

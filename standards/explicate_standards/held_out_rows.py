@@ -7,7 +7,7 @@ of a table, an object by column; the name of a file beside it where the model re
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from math import isfinite
@@ -18,6 +18,7 @@ import numpy as np
 
 from explicate.errors import UsageError
 from explicate_bundle.model_inputs import ModelInput
+from explicate_bundle.objective import Objective
 from explicate_standards.evaluated_kind import EvaluatedKind
 from explicate_standards.evaluated_model import EvaluatedModel
 
@@ -98,7 +99,7 @@ def read_rows(path: Path, model: EvaluatedModel, *, count: int, seed: int = 0) -
             break
         place, line = lines[index]
         try:
-            value, label = kind.read(line, model, path.parent), label_of(line, model)
+            value, label = kind.read(line, model, path.parent), label_of(line, model.kind.predicts, model.labels)
         except UsageError as error:
             raise UsageError(f"{path}, line {place}: {error}") from None
         if value is None or model.modality.violations(value, "input"):
@@ -110,20 +111,20 @@ def read_rows(path: Path, model: EvaluatedModel, *, count: int, seed: int = 0) -
     return HeldOutRows(tuple(inputs), hashlib.sha256(content).hexdigest(), len(lines), unusable)
 
 
-def label_of(line: Mapping[str, Any], model: EvaluatedModel) -> Label | None:
+def label_of(line: Mapping[str, Any], objective: Objective, labels: Sequence[str]) -> Label | None:
     """What is right for a line, None where it does not say.
 
     Raises:
-        UsageError: it is not one of the model's labels, or not a finite number.
+        UsageError: it is not one of the labels, or not a finite number.
     """
     given = next((line[name] for name in ("label", "labels", "value") if line.get(name) is not None), None)
     if given is None:
         return None
-    if not model.kind.predicts.least_labels:
+    if not objective.least_labels:
         return _number(given)
-    if isinstance(given, list) and model.kind.predicts.answer == "labels":
-        return tuple(_index(each, model) for each in given)
-    return _index(given, model)
+    if isinstance(given, list) and objective.answer == "labels":
+        return tuple(_index(each, labels) for each in given)
+    return _index(given, labels)
 
 
 def _number(given: object) -> float:
@@ -137,11 +138,11 @@ def _number(given: object) -> float:
     raise UsageError("its label is not a finite number, which this model predicts")
 
 
-def _index(given: object, model: EvaluatedModel) -> int:
-    if isinstance(given, str) and given in model.labels:
-        return model.labels.index(given)
+def _index(given: object, labels: Sequence[str]) -> int:
+    if isinstance(given, str) and given in labels:
+        return labels.index(given)
     told = repr(given) if len(repr(given)) <= 60 else f"{repr(given)[:57]}..."
-    known = ", ".join(map(repr, model.labels[:10])) + (", …" if len(model.labels) > 10 else "")
+    known = ", ".join(map(repr, labels[:10])) + (", …" if len(labels) > 10 else "")
     raise UsageError(f"its label is {told}, and the model has {known}")
 
 

@@ -25,6 +25,7 @@ from support.open_inference import EXPLAINED, call, columns, infer_request, tens
 from support.tiny_bundle import LABELS as TEXT_LABELS
 from support.tiny_image_bundle import pictures, png
 from support.tiny_table_bundle import LABELS, tiny_table
+from support.tree_table import build_tree_repository, tree_table
 
 LOANS, LOSSES = tiny_table(), tiny_table(labels=(), seed=1)
 TEXTS = ["good tea", "a cup of tea was not good", TEXT]
@@ -228,3 +229,16 @@ async def test_what_other_servers_clients_add_is_passed_over(table_repository: P
     async with running_server(table_repository) as running:
         answer = await call(running.channel, "ModelInfer", request)
     assert [output.name for output in answer.outputs] == ["label", "probabilities"]
+
+
+async def test_trees_are_explained_exactly_by_their_method(tmp_path: Path) -> None:
+    async with running_server(build_tree_repository(tmp_path)) as running:
+        for model, table in (("loans", tree_table()), ("losses", tree_table(labels=(), seed=1))):
+            numbers, codes = table.rows(9, seed=11, missing=0.3)
+            rows = [table.cells(*row) for row in zip(numbers, codes, strict=True)]
+            found = await infer(running, model, columns(rows), outputs=[*EXPLAINED, "explanation"], method="tree-shap")
+            together = await infer(running, model, columns(rows), outputs=["attributions"], method="tree-shap")
+            own = [await explained(running, model, table_input(row), method="tree-shap") for row in rows]
+            expected = np.array([list(each.attributions[0].values) for each in own])
+            assert found["attributions"] == pytest.approx(expected, abs=CLOSE)
+            assert together["attributions"] == pytest.approx(expected, abs=CLOSE)

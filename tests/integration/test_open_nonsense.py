@@ -4,6 +4,7 @@ import asyncio
 import math
 import random
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from explicate_server.rpc.message_bytes import length_field
+from explicate_server.rpc.open_inference import infer_work
 from support.harness import Running, predict_request, running_server, text_input
 from support.open_inference import EXPLAINED, METHODS, call, columns, infer_request, message
 from support.open_inference import set_parameter as set_to
-from support.tiny_table_bundle import tiny_table
+from support.tiny_table_bundle import tiny_table, wide_columns
 
 LOANS = tiny_table()
 ROWS = [LOANS.cells(*row) for row in zip(*LOANS.rows(3, missing=0.0), strict=True)]
@@ -218,6 +220,27 @@ async def test_millions_of_anything_are_refused_unread_while_others_are_answered
                 answered += 1
             assert (await asked)[:2] == ("INVALID_FIELD", field), field
             assert answered
+
+
+async def test_a_size_below_zero_does_not_hide_what_a_request_takes_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tiny_table(wide_columns(60))
+    table.publish(tmp_path, "wide")
+    rows = [table.cells(*row) for row in zip(*table.rows(1024, missing=0.0), strict=True)]
+    request = infer_request("wide", columns(rows))
+    request.inputs.add(name="last", datatype="BYTES", shape=[-(1 << 40)])
+    request.raw_input_contents.append(b"")
+    on_the_loop, read = [], infer_work.read_inputs
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        on_the_loop.append(threading.current_thread() is threading.main_thread())
+        return read(*arguments, **named)
+
+    monkeypatch.setattr(infer_work, "read_inputs", noted)
+    async with running_server(tmp_path) as running:
+        assert (await refusal(running, request))[1] == "inputs[last].shape"
+    assert on_the_loop == [False]
 
 
 async def test_mutated_requests_are_refused_or_answered_and_none_is_a_fault_of_the_server(

@@ -79,6 +79,17 @@ async def test_an_idle_stream_ends_when_the_server_drains_and_a_busy_one_after_i
         assert await drained
 
 
+async def test_a_stream_without_requests_ends_with_the_reason(tiny_repository: Path) -> None:
+    async with running_server(tiny_repository, max_call_s=1.0, log_inputs=True) as running:
+        calls = stream(running.channel)
+        await calls.write(infer_request("tiny", {"text": ("BYTES", ["good tea"])}))
+        assert not (await calls.read()).error_message
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await calls.read()
+    assert ended.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert "did not arrive in time" in (ended.value.details() or "")
+
+
 async def test_a_caller_who_leaves_takes_the_rows_of_its_request_along(tiny_repository: Path) -> None:
     async with running_server(tiny_repository) as running:
         gated = gate(running)

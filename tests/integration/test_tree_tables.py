@@ -5,14 +5,22 @@ from typing import Any
 
 import grpc
 import numpy as np
+import pandas as pd
 import pytest
 from google.protobuf import json_format
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from explicate.v1 import bundle_pb2, model_service_pb2, model_service_pb2_grpc
 from explicate.v1 import explanation_pb2 as options_pb
 from explicate.v1 import inference_service_pb2 as messages
 from explicate_bundle.files.tree_arrays import TreeArrays, read_trees, write_trees
+from explicate_export import from_sklearn
 from explicate_server.lifetime import StartError
+from support.fitted_models import people
 from support.harness import ALL_CLASSES, Running, explain_input, running_server, table_input
 from support.packed_tables import assert_row_is, cells_of, packed, rows_of, table_request
 from support.tiny_table_bundle import LABELS
@@ -221,3 +229,34 @@ async def test_a_model_without_such_trees_says_why_and_is_explained_otherwise(tm
     assert by_default.explanation.options.method == "exact-shap"
     assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert "read a feature that is made of 'income' and 'debt_short', which are two players" in refused.value.details()
+
+
+@pytest.mark.parametrize("kind", ["forest", "boosting"])
+async def test_a_fitted_pipeline_is_explained_by_its_own_columns(tmp_path: Path, kind: str) -> None:
+    """Imputed, one-hot, ordinal and scaled columns of texts, flags and numbers; the truth is all coalitions of rows."""
+    frame, targets = people()
+    encoded = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), ["city 🏙"]),
+        (OrdinalEncoder(), ["grade", "member"]),
+        (make_pipeline(SimpleImputer(), StandardScaler()), ["age", "income in €", "rooms"]),
+    )
+    trees = RandomForestClassifier(8, max_depth=5) if kind == "forest" else GradientBoostingClassifier(n_estimators=8)
+    model = make_pipeline(encoded, trees).fit(frame, targets["three"])
+    from_sklearn(model, frame, repository=tmp_path, name="people", background_rows=6, quiet=True)
+    space = space_of("probability" if kind == "forest" else "logit")
+    async with running_server(tmp_path) as running:
+        columns = (await model_of(running, "people")).bundle.tabular.columns
+        for number in (0, 5, 9):
+            cells = {name: None if pd.isna(value) else value for name, value in frame.iloc[number].items()}
+            row = table_input({name: cell if isinstance(cell, str) else _number(cell) for name, cell in cells.items()})
+            told = await explain(running, "people", row, target=ALL_CLASSES)
+            truth = await explain(running, "people", row, target=ALL_CLASSES, method="exact-shap", output_space=space)
+            assert (told.explanation.options.method, told.explanation.options.output_space) == (NAME, space)
+            np.testing.assert_allclose(values_of(told.explanation), values_of(truth.explanation), atol=CLOSE)
+            assert [feature.column.name for feature in told.explanation.features] == [each.name for each in columns]
+
+
+def _number(cell: Any) -> Any:
+    if cell is None:
+        return None
+    return str(bool(cell)).lower() if isinstance(cell, bool | np.bool_) else float(cell)

@@ -50,6 +50,7 @@ class StandardRecord:
         confidence: of each bound.
         content_sha256: of the model's files, see `content_sha256`.
         rows, rows_sha256: how many test rows say what is right, and the digest of their file.
+        uses: how many models were judged on these rows where this one was.
         suite_sha256: of the file with cases; empty without one.
         evaluator: version of the metrics, runtime and precision.
     """
@@ -63,6 +64,7 @@ class StandardRecord:
     content_sha256: str
     rows: int
     rows_sha256: str
+    uses: int
     suite_sha256: str
     evaluator: str
     figures: tuple[RecordedFigure, ...] = field(default=())
@@ -109,11 +111,13 @@ def _record(document: Mapping[str, Any]) -> StandardRecord:
     if document["format"] != _FORMAT:
         raise ValueError("format")
     texts = {name: _text(document[name]) for name in _TEXTS}
-    confidence, rows = document["confidence"], document["rows"]
-    if not (isinstance(confidence, float) and 0 < confidence < 1 and isinstance(rows, int) and rows >= 0):
-        raise ValueError("confidence or rows")
+    confidence, rows, uses = document["confidence"], document["rows"], document["uses"]
+    if not (isinstance(confidence, float) and 0 < confidence < 1):
+        raise ValueError("confidence")
+    if not all(isinstance(count, int) and count >= 0 for count in (rows, uses)):
+        raise ValueError("rows or uses")
     figures = tuple(_figure(one) for one in document["figures"])
-    return StandardRecord(**texts, confidence=confidence, rows=rows, figures=figures)
+    return StandardRecord(**texts, confidence=confidence, rows=rows, uses=uses, figures=figures)
 
 
 _TEXTS = ("name", "version", "sha256", "text", "verdict", "content_sha256", "rows_sha256", "suite_sha256", "evaluator")

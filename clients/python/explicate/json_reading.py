@@ -33,7 +33,7 @@ def parsed(text: str | bytes, what: str) -> Mapping[str, object]:
         found = json.loads(text)
     except RecursionError:
         raise UsageError(f"this is not the JSON of {what}: it is nested too deeply") from None
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise UsageError(f"this is not the JSON of {what}: {error}") from None
     return _object(found, f"this is not the JSON of {what}: it")
 

@@ -12,7 +12,7 @@ from explicate_bundle.objective import CLASSIFICATION, REGRESSION
 from explicate_export.conversion import Say
 from explicate_export.estimators.fitted_export import BACKGROUND_ROWS, FittedExport
 from explicate_export.estimators.fitted_model import FittedModel
-from explicate_export.estimators.table_graph import table_graph
+from explicate_export.estimators.table_graph import TableGraphParts, table_graph
 from explicate_export.objectives import EXPORT_OBJECTIVES
 from explicate_export.sources.sources import Brought
 
@@ -44,6 +44,18 @@ def bring(
     say(f"reading {len(given.frame):,} rows and the {fitted.name}")
     objective = EXPORT_OBJECTIVES[(CLASSIFICATION if fitted.classes else REGRESSION).name]
     parts = table_graph(fitted, given.frame, as_array=given.as_array, output_name=objective.output_name)
+    return brought(fitted, parts, given, background_rows=background_rows, seed=seed)
+
+
+def brought(
+    fitted: FittedModel,
+    parts: TableGraphParts,
+    given: GivenTable,
+    *,
+    background_rows: int = BACKGROUND_ROWS,
+    seed: int = 0,
+) -> Brought:
+    """A model with its graph and its rows; raises ParityError if they do not answer alike."""
     export = FittedExport(
         fitted,
         parts,

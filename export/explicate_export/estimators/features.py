@@ -152,6 +152,10 @@ class Assembly:
             order += places
         return tensors, order
 
+    def code(self, feature: Coded) -> str:
+        """The codes int64 [batch, 1] of a feature's column."""
+        return self.graph.columns(self._codes, [feature.column.place])
+
     def dense(self, tensor: str, width: int) -> tuple[Dense, ...]:
         """The columns of a tensor of 64 bits."""
         return tuple(Dense(tensor, place) for place in range(width))

@@ -66,12 +66,12 @@ class FrameColumn:
             more = [value for value in dict.fromkeys(values) if not pd.isna(value) and value not in set(known)]
             # In front: XGBoost refuses what it does not know, but behind the others it takes it for another one.
             named = pd.Categorical(values, categories=[*more, *known], ordered=self.dtype.ordered)
-            return cast("pd.Series[Any]", pd.Series(named))
+            return pd.Series(named)
         missing = any(pd.isna(value) for value in values)
         if self.dtype == np.bool_ and missing:  # which would be true
             return pd.Series(list(values), dtype=np.float64)
         try:
-            return pd.Series(list(values), dtype=self.dtype)
+            return cast("pd.Series[Any]", pd.Series(list(values), dtype=self.dtype))
         except (TypeError, ValueError):  # integers without a value for missing, or other numbers
             return pd.Series(list(values), dtype=np.float64 if self.values is None else object)
 

@@ -59,8 +59,10 @@ class GraphBuilder:
         self._constants += list(inside.initializer)
         return [output.name for output in inside.output]
 
-    def model(self, output: str, name: str, width: int, *, output_type: int = TensorProto.FLOAT) -> Any:
-        """The graph that answers `output` [batch, width] under `name`; of its nodes those that this needs."""
+    def model(self, output: str, name: str, width: int, *, like: Any = None) -> Any:
+        """The graph that answers `output` [batch, width] under `name`; of its nodes those that this needs.
+
+        `like`: a model whose operators have its versions."""
         final = helper.make_node("Identity", [output], [name], name=name)
         nodes = _needed([*self._nodes, final], name)
         used = {tensor for node in nodes for tensor in _read(node)}
@@ -68,11 +70,14 @@ class GraphBuilder:
             nodes,
             "table",
             self._inputs,  # a server feeds them all
-            [helper.make_tensor_value_info(name, output_type, ["batch", width])],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", width])],
             [one for one in self._constants if one.name in used],
         )
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ML_DOMAIN, ML_OPSET)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="explicate")
+        version = IR_VERSION
+        if like is not None:
+            opsets, version = list(like.opset_import), max(IR_VERSION, like.ir_version)
+        return helper.make_model(graph, opset_imports=opsets, ir_version=version, producer_name="explicate")
 
     def _name(self, kind: str) -> str:
         self._names += 1

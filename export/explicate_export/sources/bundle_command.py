@@ -13,13 +13,16 @@ Turn a model that you have already into a bundle that `explicate serve` can load
 MODEL is a Hugging Face directory with a fine-tuned classifier of texts, of pairs of texts or of pictures, as
 save_pretrained() leaves it: model.safetensors or pytorch_model.bin (in parts, too), tokenizer.json or the files of a
 slow tokenizer, preprocessor_config.json. Labels, limits and preprocessing come from its own files. No code of the
-folder is run and nothing is unpickled.
+folder is run and nothing is unpickled. Or it is a model of a table's rows: a file of XGBoost (model.json, model.ubj) or
+LightGBM (model.txt), or model.onnx with a bundle.toml beside it (docs/own-models.md); a model of scikit-learn comes by
+explicate_export.from_sklearn(model, X, repository=DIR, name=NAME), and pickles are not read.
 
 FILE has some inputs of the kind that the model will be asked about, 20 to 200 of them: CSV, JSON lines or Parquet
 with a column "text" (and "text_pair"), or a folder of pictures. The model becomes an ONNX graph, whose answers are
 compared with those of transformers, through the model's own tokenizer or preprocessing, on these inputs; when a logit
 differs by more than 1e-4, nothing is published. Some of the inputs become the bundle's golden inputs, which a server
-checks at load. With a column "label" it is also measured how often the model is right on them.
+checks at load. For a table it has 200 rows or more, with a column for each that the model reads. With a column "label"
+it is also measured how often the model is right on them.
 
 The bundle appears in DIR/NAME/VERSION/ by one rename, whole or not at all, with MODEL_CARD.md and report.html.
 """
@@ -34,6 +37,8 @@ examples:
   explicate bundle ./nli --inputs nli.jsonl --column text=premise --column text_pair=hypothesis --repository repository
   explicate bundle ./my-vit --inputs photos/ --repository repository --name photos
   explicate bundle ./my-bert --inputs reviews.csv --labels negative,positive --max-tokens 256 --repository repository
+  explicate bundle model.json --inputs rows.csv --labels stays,leaves --repository repository --name churn
+  explicate bundle credit/model.onnx --inputs rows.csv --repository repository --name credit
   explicate serve --repository repository
 """
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol  # labels: names, lists of names or numbers; mo
 from explicate_export.conversion import ModelExport, Say
 from explicate_export.errors import UsageError
 
-SOURCES = ("pickles", "boosted_files", "hugging_face")
+SOURCES = ("pickles", "boosted_files", "onnx_files", "hugging_face")
 """Modules of this package, in the order in which they are asked; the first that knows a path takes it."""
 
 

@@ -55,13 +55,14 @@ NOT_A_COLUMN = "is not a column of this model"
 
 
 def column_advice(name: str, problem: str, known: Collection[str]) -> Callable[[], str] | None:
-    """For a column that the model does not have: which one was meant, or to leave it out."""
+    """For a column that the model does not have: which of those left out was meant, or to leave it out."""
     return (lambda: did_you_mean(name, known, most=1) or "; leave it out") if problem is NOT_A_COLUMN else None
 
 
 def table_violations(table: PackedTable, columns: TableColumns) -> list[Violation]:
     """What is wrong with a table, one problem a column."""
     seen: set[str] = set()
+    given = {name for name, _ in table.columns}
     violations = []
     for name, values in table.columns:
         path = f"table.columns[{name}]"
@@ -70,7 +71,7 @@ def table_violations(table: PackedTable, columns: TableColumns) -> list[Violatio
         elif name in columns.ignored:
             pass
         elif name not in columns.by_name:
-            advice = column_advice(name, NOT_A_COLUMN, columns.by_name.keys())
+            advice = column_advice(name, NOT_A_COLUMN, columns.by_name.keys() - given)
             violations.append(Violation(path, NOT_A_COLUMN, advice))
         else:
             found = next(_problems(columns.by_name[name], values, table.rows), None)

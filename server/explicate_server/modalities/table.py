@@ -310,7 +310,7 @@ class TabularModality(Modality):
         """What is wrong with a row: columns that are missing or not the model's, and values that do not fit theirs."""
         assert isinstance(value, TabularInput)
         problems = self._problems(value.cells)
-        known = self._columns.by_name.keys()
+        known = self._columns.by_name.keys() - value.cells.keys()
         return [
             Violation(f"{path}.{self.field}.cells[{name}]", problem, column_advice(name, problem, known))
             for name, problem in problems

@@ -86,7 +86,7 @@ def answered(model: EvaluatedModel, rows: Sequence[LabelledInput]) -> Outcomes:
         model.kind.predicts,
         model.labels,
         outputs_of(model, [row.value for row in rows]),
-        _targets(model, rows),
+        targets_of(model.kind.predicts, model.labels, [row.label for row in rows]),
         model.content_sha256,
     )
 
@@ -124,13 +124,13 @@ def _median(outcomes: Outcomes) -> Floats:
     return np.array([np.median(outcomes.targets)])
 
 
-def _targets(model: EvaluatedModel, rows: Sequence[LabelledInput]) -> NDArray[Any]:
-    given: list[Any] = [row.label for row in rows]
-    match model.kind.predicts.answer:
+def targets_of(objective: Objective, labels: Sequence[str], given: Sequence[Any]) -> NDArray[Any]:
+    """What is right for rows, as `Outcomes` has it, from labels as `label_of` reads them."""
+    match objective.answer:
         case "class":
             return np.array(given, dtype=np.intp)
         case "labels":
-            targets = np.zeros((len(rows), len(model.labels)), np.bool_)
+            targets = np.zeros((len(given), len(labels)), np.bool_)
             for row, indices in enumerate(given):
                 targets[row, list(indices) if isinstance(indices, tuple) else [indices]] = True
             return targets

@@ -109,7 +109,7 @@ def _input(line: Mapping[str, Any], model: EvaluatedModel, folder: Path) -> Mode
 
 
 def _answers(line: Mapping[str, Any], model: EvaluatedModel) -> Fails:
-    right = label_of(line, model)
+    right = label_of(line, model.kind.predicts, model.labels)
     if right is None:
         raise UsageError(f"it does not say what is right; a case has one of {', '.join(_FORMS)}")
     if isinstance(right, float):
@@ -127,12 +127,18 @@ def _alike(line: Mapping[str, Any], model: EvaluatedModel) -> Fails:
 
 
 def _moves(line: Mapping[str, Any], model: EvaluatedModel, form: str) -> Fails:
-    label = label_of({"label": line.get("label")}, model) if model.kind.predicts.least_labels else 0
+    label = _label(line, model)
     if not isinstance(label, int):
         raise UsageError(f'it does not say what {form}: give a "label" of the model')
     by = _number(line, "by", 0.0)
     sign = 1.0 if form == "rises" else -1.0
     return lambda _outputs, scores: bool((sign * np.diff(scores[:, label]) < by).any())
+
+
+def _label(line: Mapping[str, Any], model: EvaluatedModel) -> object:
+    if not model.kind.predicts.least_labels:
+        return 0
+    return label_of({"label": line.get("label")}, model.kind.predicts, model.labels)
 
 
 def _decided(model: EvaluatedModel, scores: Floats) -> list[set[int]]:

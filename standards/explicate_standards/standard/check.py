@@ -18,6 +18,7 @@ from explicate_standards.outcomes.robustness import WORST, disturbances_of, righ
 from explicate_standards.outcomes.slice_rules import SliceRule, masks, values_of
 from explicate_standards.outcomes.suites import read_suites, run_suites
 from explicate_standards.standard.requirement import Evidence, Judgement
+from explicate_standards.standard.row_uses import count_use
 from explicate_standards.standard.standard import Standard
 from explicate_standards.told import as_message
 
@@ -44,6 +45,7 @@ class Checked:
         rows: how many test rows say what is right.
         rows_sha256: of their file.
         judgements: in the standard's order.
+        uses: how many models were judged on these rows here, this one counted.
     """
 
     standard: Standard
@@ -51,6 +53,7 @@ class Checked:
     rows: int
     rows_sha256: str
     judgements: tuple[Judgement, ...]
+    uses: int
 
     @property
     def verdict(self) -> Verdict:
@@ -102,7 +105,9 @@ def judge(standard: Standard, model: EvaluatedModel, rows: Path, *, live: Path |
         groups={column: values_of(column, tested, model) for column in _needed(standard, "groups")},
     )
     judgements = tuple(judgement for one in standard.requirements for judgement in one.judge(evidence))
-    return Checked(standard, model, len(tested), given.sha256, judgements)
+    return Checked(
+        standard, model, len(tested), given.sha256, judgements, count_use(given.sha256, model.content_sha256)
+    )
 
 
 def live_of(model: Path, version: str = "") -> Path | None:

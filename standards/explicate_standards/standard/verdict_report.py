@@ -31,7 +31,9 @@ def as_table(checked: Checked) -> str:
         for judgement in checked.judgements
         if judgement.note
     ]
-    return "\n".join([title, "", table, "", *notes, *([""] if notes else []), sentence(checked)])
+    models = "1 model was" if checked.uses == 1 else f"{checked.uses:,} models were"
+    used = f"{models} judged on these rows here; each one that is chosen by them makes them less of a test"
+    return "\n".join([title, "", table, "", *notes, used, "", sentence(checked)])
 
 
 def sentence(checked: Checked) -> str:
@@ -97,6 +99,7 @@ def as_record(checked: Checked) -> StandardRecord:
         content_sha256=model.content_sha256,
         rows=checked.rows,
         rows_sha256=checked.rows_sha256,
+        uses=checked.uses,
         suite_sha256="" if standard.suite is None else file_sha256(standard.suite),
         evaluator=f"{EVALUATOR_VERSION} {model.runtime.name} {model.runtime.precision}",
         figures=tuple(_recorded(judgement) for judgement in checked.judgements),

@@ -1,48 +1,72 @@
-"""docs/registries.md: a repository as `hf download --local-dir` leaves it, and what may not lie beside a bundle."""
+"""docs/registries.md: a bundle to the Hugging Face Hub and back by huggingface_hub, with a Hub in memory."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from huggingface_hub import HfApi, snapshot_download
 
 from explicate_bundle.bundle import check_bundle
 from explicate_bundle.errors import BundleError
 from explicate_bundle.repository import list_models, list_versions
+from support.hub import hub
 from support.tiny_table_bundle import tiny_table
+
+Download = Callable[..., Path]
 
 
 @pytest.fixture
-def downloaded(tmp_path: Path) -> Path:
-    """The repository of the Hub in a folder, with what huggingface_hub 2.4 keeps there."""
-    tiny_table().publish(tmp_path, "loans", version=3)
-    (tmp_path / "README.md").write_text("---\nlibrary_name: explicate\n---\n# loans\n", encoding="utf-8")
-    (tmp_path / ".gitattributes").write_text("*.onnx filter=lfs diff=lfs merge=lfs -text\n", encoding="utf-8")
-    told = tmp_path / ".cache" / "huggingface" / "download" / "loans" / "3"
-    told.mkdir(parents=True)
-    (told / "model.onnx.metadata").write_text("0" * 40 + "\n", encoding="utf-8")
-    (told.parents[2] / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55\n", encoding="utf-8")
-    return tmp_path
+def made(tmp_path: Path) -> Path:
+    """Version 3 of the model "loans"."""
+    return tiny_table().publish(tmp_path / "made", "loans", version=3)
 
 
-def test_a_repository_of_the_hub_is_one_of_ours(downloaded: Path) -> None:
-    names, passed_over = list_models(downloaded)
+@pytest.fixture
+def download(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Downloads what was uploaded as the page says, a README.md and the Hub's own .gitattributes beside it."""
+    for name in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        monkeypatch.setenv(name, "1")
+    with hub() as served:
+        api = HfApi(endpoint=served.endpoint, token="hf_none")
+        api.upload_folder(repo_id="acme/models", folder_path=made, path_in_repo="loans/3")
+        served.files |= {"README.md": b"---\nlibrary_name: explicate\n---\n# loans\n", ".gitattributes": b"* -text\n"}
+
+        def downloaded(**how: Any) -> Path:
+            return Path(snapshot_download("acme/models", endpoint=served.endpoint, token=False, **how))
+
+        yield downloaded
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_version_comes_back_to_the_byte(download: Download, made: Path, tmp_path: Path) -> None:
+    folder = download(local_dir=tmp_path / "incoming", allow_patterns="loans/3/*") / "loans" / "3"
+    assert files_of(folder) == files_of(made)
+    assert check_bundle(folder, model="loans", version=3).manifest.model == "loans"
+
+
+def test_a_whole_repository_of_the_hub_is_one_of_ours(download: Download, tmp_path: Path) -> None:
+    repository = download(local_dir=tmp_path / "repository")
+    assert {".cache", ".gitattributes", "README.md"} <= {path.name for path in repository.iterdir()}
+    names, passed_over = list_models(repository)
     assert names == ["loans"]
     assert [each.path for each in passed_over] == ["README.md"]
-    (version,), none = list_versions(downloaded, "loans")
+    (version,), none = list_versions(repository, "loans")
     assert (version.version, none) == (3, [])
-    assert check_bundle(version.folder, model="loans", version=3).manifest.model == "loans"
+    check_bundle(version.folder, model="loans", version=3)
 
 
-@pytest.mark.parametrize("name", ["README.md", ".gitattributes", ".cache"])
-def test_nothing_may_be_added_beside_the_files_of_a_bundle(downloaded: Path, name: str) -> None:
-    folder = downloaded / "loans" / "3"
-    (folder / name).touch()
-    with pytest.raises(BundleError, match=f"'{name}' lies in the bundle's folder and is not in its manifest"):
+def test_without_a_local_folder_the_files_are_links_which_are_refused(download: Download, tmp_path: Path) -> None:
+    folder = download(cache_dir=tmp_path / "cache") / "loans" / "3"
+    assert (folder / "manifest.json").is_symlink()
+    with pytest.raises(BundleError, match=r"manifest\.json is a symbolic link"):
         check_bundle(folder, model="loans", version=3)
 
 
-def test_files_that_are_links_into_a_cache_are_refused(downloaded: Path) -> None:
-    path = downloaded / "loans" / "3" / "model.onnx"
-    blob = path.rename(downloaded / ".cache" / "blob")
-    path.symlink_to(blob)
-    with pytest.raises(BundleError, match="not a plain file"):
-        check_bundle(path.parent, model="loans", version=3)
+def test_right_into_the_folder_of_a_bundle_is_not_the_way(download: Download, made: Path) -> None:
+    download(local_dir=made, allow_patterns="README.md")
+    with pytest.raises(BundleError, match=r"lies in the bundle's folder and is not in its manifest"):
+        check_bundle(made, model="loans", version=3)

@@ -136,6 +136,7 @@ def test_the_record_of_another_bundle_does_not_pass(model: Path, tmp_path: Path)
         {"figures": [{}]},
         {"figures": "all"},
         {"rows": -1},
+        {"uses": 0.5},
         {"name": None},
     ],
 )

@@ -169,6 +169,7 @@ class TestDefaults:
             ({"sed": 1}, "with_options: there is no option 'sed'; did you mean seed?"),
             ({"zzzzzz": 1}, "there is no option 'zzzzzz'; there are confidence, "),
             ({"version": 1, "label": "live"}, "a version or a label, not both"),
+            ({"metadata": [("x-team", "a")]}, "metadata must be a dict from names to texts, not a list"),
             ({"metadata": {"X-Team": "a"}}, "'X-Team' is not a name"),
             ({"metadata": {"authorization": "Bearer x"}}, "give token= in place of 'authorization'"),
             ({"metadata": {"x-request-id": "x"}}, "give request_id="),
@@ -184,7 +185,7 @@ class TestDefaults:
             make(server.target).with_options(**changes)
         assert server.requests == []
 
-    @pytest.mark.parametrize("timeout_s", [-1, math.nan])
+    @pytest.mark.parametrize("timeout_s", [-1, math.nan, "5"])
     def test_a_timeout_that_cannot_be(self, make, server, timeout_s):
         with pytest.raises(explicate.InvalidArgument, match="timeout_s"):
             make(server.target).with_options(timeout_s=timeout_s)

@@ -123,6 +123,7 @@ class TestRefusals:
         ("text", "message"),
         [
             ("", "not the JSON of ExplainResult: Expecting value"),
+            (None, "not the JSON of ExplainResult"),
             ("null", "must be an object, not null"),
             ("[1, 2]", "must be an object, not a list of 2"),
             ('{"text": "a"', "not the JSON of ExplainResult: Expecting"),
@@ -131,7 +132,7 @@ class TestRefusals:
             ("9" * 5_000, "not the JSON of ExplainResult"),
             ('{"error": {"code": "NOT_FOUND"}}', "prediction is missing"),
         ],
-        ids=["empty", "null", "list", "cut off", "no text", "nested", "long number", "an error's line"],
+        ids=["empty", "nothing", "null", "list", "cut off", "no text", "nested", "long number", "an error's line"],
     )
     def test_what_is_not_an_answer(self, text, message):
         with pytest.raises(UsageError, match=message):

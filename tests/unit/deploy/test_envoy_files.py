@@ -10,6 +10,7 @@ import yaml
 from explicate._wire.channel import KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS, MAX_MESSAGE_BYTES
 from explicate.v1 import inference_service_pb2, model_service_pb2
 from explicate_server.rpc.error_catalogue import PUSH_BACK_KEY
+from explicate_server.rpc.open_inference.protocol import POOL
 from explicate_server.security.tokens import ADMIN, NEEDS
 from support.envoy import CONFIG, configuration
 from support.served_arguments import DEPLOY, served_settings
@@ -49,7 +50,11 @@ def routed(path: str, *, affinity: bool = False) -> dict[str, Any] | None:
 
 
 def test_calls_that_change_nothing_are_routed_and_those_that_change_what_is_served_are_not() -> None:
-    services = {**inference_service_pb2.DESCRIPTOR.services_by_name, **model_service_pb2.DESCRIPTOR.services_by_name}
+    services = {
+        **inference_service_pb2.DESCRIPTOR.services_by_name,
+        **model_service_pb2.DESCRIPTOR.services_by_name,
+        "open inference": POOL.FindServiceByName("inference.GRPCInferenceService"),
+    }
     refused = set()
     for service in services.values():
         for method in service.methods:

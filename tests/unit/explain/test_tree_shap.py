@@ -15,7 +15,7 @@ from explicate_server.explain.game import GameInfo
 from explicate_server.explain.rounds import StopReason
 from explicate_server.explain.trees import pattern_tables
 from explicate_server.explain.trees.conditions import Conditions, LeafSums, tree_sums
-from explicate_server.explain.trees.pattern_tables import pattern_weight
+from explicate_server.explain.trees.pattern_tables import bytes_of_trees, pattern_weight
 from explicate_server.explain.trees.tree_game import TreeBackground, TreeGame
 from support.tree_table import MODES, Node, Split, ensemble_node, random_tree, regressor_node, tree_value
 
@@ -151,6 +151,16 @@ def test_tables_and_walks_agree_on_ten_thousand_leaves(monkeypatch: pytest.Monke
     np.testing.assert_allclose(told, by_walks.shapley(), atol=CLOSE)
     full = np.sum([tree_value(tree, rows) for tree in trees], axis=0)
     np.testing.assert_allclose(told.sum(axis=1, keepdims=True) + by_tables.baseline, full, atol=1e-6)
+
+
+def test_the_memory_that_is_counted_is_what_tables_take() -> None:
+    trees = arrays_of([random_tree(stream_of(4), features=9, depth=7, outputs=1, stop=0.0) for _ in range(5)])
+    background = TreeBackground(trees, some_rows(stream_of(1), 4), np.full(4, 0.25), players=PLAYERS)
+    held = [tables for chunk in background._tables._chunks for tables in chunk.tables]
+    bytes_held = sum(each.own.nbytes + each.with_it.nbytes + each.players.nbytes for each in held)
+    told = trees.told(probabilities=False)
+    assert bytes_held < bytes_of_trees(told.leaves, told.depth) <= 2 * 8 * pattern_tables.MOST_PATTERNS
+    assert bytes_of_trees(10**6, 30) > 2 * 8 * pattern_tables.MOST_PATTERNS
 
 
 def test_explained_outputs_are_made_of_all_and_kept() -> None:

@@ -106,6 +106,18 @@ def test_a_version_fits_only_where_every_device_has_room() -> None:
         pass
 
 
+def test_what_a_modality_takes_beside_the_graph_is_the_machine_s_alone() -> None:
+    memory = Memory(Pool("", lambda: 150 * MIB, 1, "--memory-reserve-bytes"), [Card(800).pool()])
+    with memory.room_for("m", 100 * MIB, beside_bytes=40 * MIB):
+        pass
+    memory.check_in_place("m", 100 * MIB, 0, beside_bytes=40 * MIB)
+    with pytest.raises(NotServable, match="the model takes 160 MiB"):
+        memory.check_in_place("m", 100 * MIB, 0, beside_bytes=60 * MIB)
+    refused = pytest.raises(NotServable, match="150 MiB are free; the model takes 160 MiB")
+    with refused, memory.room_for("m", 100 * MIB, beside_bytes=60 * MIB):
+        raise AssertionError
+
+
 def test_what_one_load_will_take_of_a_device_is_not_counted_on_by_the_next() -> None:
     memory = Memory(host(), [Card(1499).pool()])
     refused = pytest.raises(NotServable, match="799 MiB of cuda:0")

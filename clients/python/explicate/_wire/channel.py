@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import numbers
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ POLL_INTERVAL_S = 0.1  # of wait_ready, between two looks at a server that is up
 def call_timeout(timeout_s: float | None, default_s: float) -> float | None:
     """The timeout to give gRPC: the call's own or the client's; None, no deadline, for infinity."""
     chosen = default_s if timeout_s is None else timeout_s
+    if not isinstance(chosen, numbers.Real):
+        raise invalid_argument("timeout_s", f"must be a number of seconds, not {chosen!r}")
     if math.isnan(chosen) or chosen < 0:
         raise invalid_argument("timeout_s", f"must be 0 or more seconds, not {chosen}")
     return None if math.isinf(chosen) else chosen

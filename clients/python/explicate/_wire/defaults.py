@@ -49,9 +49,7 @@ class Defaults:
         given = dict(changes)
         timeout_s = self.timeout_s if (said := given.pop("timeout_s", None)) is None else cast("float", said)
         call_timeout(timeout_s, timeout_s)  # raises where it cannot be one
-        metadata = given.pop("metadata", self.metadata)
-        if isinstance(metadata, Mapping | None):
-            metadata = checked_metadata(metadata or {})
+        metadata = checked_metadata(given.pop("metadata")) if "metadata" in given else self.metadata
         model = cast("str | None", given.pop("model", self.model))
         if given.get("version") is not None and given.get("label") is not None:
             raise UsageError("give a version or a label, not both")
@@ -60,7 +58,7 @@ class Defaults:
             self,
             timeout_s=timeout_s,
             model=model,
-            metadata=cast("Metadata", metadata),
+            metadata=metadata,
             how=_said({**kept, **{name: value for name, value in given.items() if name in _OF_THE_CALL}}),
             options=_said({**self.options, **{name: v for name, v in given.items() if name not in _OF_THE_CALL}}),
         )
@@ -108,8 +106,12 @@ def _said(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def checked_metadata(metadata: Mapping[str, str | bytes]) -> Metadata:
+def checked_metadata(metadata: object) -> Metadata:
     """Metadata of a caller's own for every call; raises UsageError for what gRPC or we keep for ourselves."""
+    if metadata is None:
+        return ()
+    if not isinstance(metadata, Mapping):
+        raise UsageError(f"metadata must be a dict from names to texts, not a {type(metadata).__name__}")
     return tuple((_checked_key(key), _checked_value(key, value)) for key, value in metadata.items())
 
 

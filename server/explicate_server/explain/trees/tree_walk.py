@@ -11,7 +11,6 @@ from typing import Any  # float32 or float64
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
 
 from explicate_server.explain.attribution import Booleans, Floats, Indices
 from explicate_server.explain.trees.conditions import Conditions, LeafSums
@@ -42,8 +41,10 @@ class _Steps:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def where(self, chosen: Booleans | slice) -> "_Steps":
+    def where(self, chosen: Booleans | Indices | slice) -> "_Steps":
         """Some of them."""
+        if not isinstance(chosen, slice):
+            chosen = np.flatnonzero(chosen)
         return _Steps(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
     @staticmethod
@@ -72,6 +73,7 @@ class TreeWalk:
         """
         features = features.astype(self._conditions.type, copy=False)
         told = np.zeros((len(features) * players, len(sums.offset)))
+        columns = [sums.weights[:, [output]].toarray().ravel() for output in range(len(sums.offset))]
         count = len(self._roots) * len(self._weights)
         for first in range(0, count * len(features), _MOST_SET_OUT):
             waiting = [self._set_out(np.arange(first, min(first + _MOST_SET_OUT, count * len(features))))]
@@ -81,7 +83,7 @@ class TreeWalk:
                     waiting.append(steps.where(slice(_MOST_STEPS, None)))
                     steps = steps.where(slice(_MOST_STEPS))
                 there = ~self._conditions.trees.splits[steps.nodes]
-                told += self._arrived(steps.where(there), sums, players, len(told))
+                told += self._arrived(steps.where(there), columns, players, len(told))
                 onward = self._onward(steps.where(~there), features)
                 if len(onward):
                     waiting.append(onward)
@@ -112,23 +114,28 @@ class TreeWalk:
             first.where(~apart | (steps.failed & bits == 0)), second.where(apart & (steps.failed_behind & bits == 0))
         )
 
-    def _arrived(self, steps: _Steps, sums: LeafSums, players: int, size: int) -> Floats:
-        """What the leaves that pairs have come to add, float64[rows · players, outputs]."""
+    def _arrived(self, steps: _Steps, columns: list[Floats], players: int, size: int) -> Floats:
+        """What the leaves that pairs have come to add, float64[rows · players, outputs], with the weights of leaves
+        float64[leaves] for each output.
+        """
         places = self._paths.places[steps.nodes]
         ones, others = np.bitwise_count(steps.failed_behind), np.bitwise_count(steps.failed)
         weights = self._weights[steps.background]
         gains = weights * self._pattern_weights[ones, others]
         losses = gains - weights * self._pattern_weights[ones, np.maximum(others, 1) - 1]
-        at, values, leaves = [], [], []
-        for slot in range(self._paths.players.shape[1]):
-            bit = np.uint64(1 << slot)
-            for failed, worth in ((steps.failed_behind, gains), (steps.failed, losses)):
-                (chosen,) = np.nonzero(failed & bit)
-                at.append(steps.rows[chosen] * players + self._paths.players[places[chosen], slot])
-                values.append(worth[chosen])
-                leaves.append(places[chosen])
-        if not at:
-            return np.zeros((size, len(sums.offset)))
-        ends = np.concatenate(at), np.concatenate(leaves)
-        added = coo_array((np.concatenate(values), ends), shape=(size, sums.weights.shape[0])).tocsr()
-        return np.asarray((added @ sums.weights).toarray(), dtype=np.float64)
+        told = np.zeros((size, len(columns)))
+        for failed, worth in ((steps.failed_behind, gains), (steps.failed, losses)):
+            pairs, slots = self._bits(failed)
+            leaves = places[pairs]
+            at = steps.rows[pairs] * players + self._paths.players[leaves, slots]
+            for output, column in enumerate(columns):
+                told[:, output] += np.bincount(at, worth[pairs] * column[leaves], size)
+        return told
+
+    def _bits(self, failed: NDArray[np.uint64]) -> tuple[Indices, Indices]:
+        """Which bits are set in which of uint64[steps]: the numbers of steps, and those of slots."""
+        of_bytes = failed.astype("<u8")[:, np.newaxis].view(np.uint8)
+        slots = self._paths.players.shape[1]
+        bits = np.unpackbits(of_bytes, axis=1, count=slots, bitorder="little").view(np.bool_)
+        steps, found = np.divmod(np.flatnonzero(bits), slots)
+        return steps, found

@@ -315,3 +315,18 @@ def test_a_label_of_any_form_stays_what_it_is_in_a_starter_suite(
     command("--starter-suite", "sentiment", "--positive", label)
     (first, *_) = tomllib.loads(capsys.readouterr().out)["case"]
     assert first["label"] == label
+
+
+def test_how_many_models_were_judged_on_the_same_rows_is_told(
+    bundle: Path, rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    other = publish_table(tmp_path / "other", linear([3, -2, 0.9]), COLUMNS, labels=LABELS, spread=True)
+    file = standard(tmp_path, '{ id = "a", metric = "accuracy", at_least = 0.8 }')
+    told = []
+    for one in (bundle, bundle, other):
+        assert command(one, "--standard", file, "--rows", rows) == 0
+        told.append(next(line for line in capsys.readouterr().out.splitlines() if "judged on these rows" in line))
+    assert [line.split(" judged")[0] for line in told] == ["1 model was", "1 model was", "2 models were"]
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")  # cannot be written
+    assert command(bundle, "--standard", file, "--rows", rows) == 0

@@ -1,0 +1,1 @@
+"""Bare ONNX files, described by a bundle.toml beside them."""

@@ -1,0 +1,1 @@
+"""Runs side by side: how good, how sure, how explainable, at what cost."""
