@@ -38,7 +38,7 @@ Given = tuple[HeldOutInput, Any]
 
 def bring(directory: ModelDirectory, request: BundleRequest, say: Say) -> Brought:
     """Loads a directory's model and asks transformers about the given images; see `sources.Source`."""
-    objective, labels = directory.objective(request), directory.labels(request)
+    labels, several = directory.named_outputs(request), directory.several(request)
     if request.max_tokens is not None:
         raise UsageError("--max-tokens is for models of texts")
     if not (directory.path / _PROCESSOR).is_file():
@@ -48,8 +48,7 @@ def bring(directory: ModelDirectory, request: BundleRequest, say: Say) -> Brough
         raise UsageError(
             f"{directory.path} reads images of {channels} channels, and a server gives a model three (RGB)"
         )
-    named = () if objective == "regression" else labels
-    given = list(_given(request, named, several=objective == "multi-label"))
+    given = list(_given(request, labels, several=several))
     chosen = spread_evenly(given, request.compared)
     say(f"loading {directory.path}, a {directory.architecture}")
     (model,) = read_pretrained(directory.path, AutoModelForImageClassification, safe=directory.safe, mend=MEND)
@@ -63,7 +62,7 @@ def bring(directory: ModelDirectory, request: BundleRequest, say: Say) -> Brough
     outputs = np.stack([_asked(model, original, value) for value, _ in chosen])
     answers = Answers([value for value, _ in chosen], outputs, [right for _, right in chosen])
     about = described(directory, request, record, answers, encoder="the model's own image processor")
-    return Brought(ImageExport(about, answers.held_out(objective), read), answers.right, list(directory.notes(request)))
+    return Brought(ImageExport(about, answers.held_out(about), read), answers.right, list(directory.notes(request)))
 
 
 def _processor(path: Path) -> Any:

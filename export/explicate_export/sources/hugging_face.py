@@ -93,7 +93,7 @@ class ModelDirectory:
         told = self.config.get("problem_type")
         found = request.objective or (_PROBLEM_TYPES.get(told) if isinstance(told, str) else None)
         found = found or ("regression" if self.outputs == 1 else "classification")
-        if found == "regression" and self.outputs > 1:
+        if not OBJECTIVES[found].least_labels and self.outputs > 1:
             raise UsageError(f"{self.path} predicts {self.outputs} numbers at once, and a bundle's model predicts one")
         if self.outputs < (least := OBJECTIVES[found].least_labels):
             raise UsageError(
@@ -112,6 +112,14 @@ class ModelDirectory:
         if not all(label.strip() for label in labels):
             raise UsageError(f"{self.path} has a label without a name: give its labels with --labels")
         return labels
+
+    def named_outputs(self, request: BundleRequest) -> tuple[str, ...]:
+        """The labels; none of a regression."""
+        return self.labels(request) if OBJECTIVES[self.objective(request)].least_labels else ()
+
+    def several(self, request: BundleRequest) -> bool:
+        """Whether several labels can be right at once."""
+        return OBJECTIVES[self.objective(request)].answer == "labels"
 
     def target(self, request: BundleRequest) -> str:
         """What a regression predicts, if somebody gave it a name."""
@@ -137,10 +145,8 @@ def described(
     if not np.isfinite(answers.outputs).all():
         raise UsageError(f"{directory.path} answers with what is not a number")
     record.objective, record.base_model = directory.objective(request), directory.name
-    if record.objective == "regression":
-        record.target_name = directory.target(request)
-    else:
-        record.labels.extend(directory.labels(request))
+    record.labels.extend(directory.named_outputs(request))
+    record.target_name = "" if record.labels else directory.target(request)
     origin = Origin(
         inputs="given",
         library="transformers",
@@ -177,10 +183,10 @@ class Answers:
         """Whether it is said of some inputs what is right."""
         return any(one is not None for one in self.right)
 
-    def held_out(self, objective: str) -> list[HeldOut]:
+    def held_out(self, model: DescribedModel) -> list[HeldOut]:
         """Of a regression without right answers the model's own stand in: what counts is how far they lie apart."""
         targets: Sequence[Any] = [None] * len(self.values)
-        if objective == "regression":
+        if not model.labels:
             targets = self.right if self.known else self.outputs[:, 0].tolist()
         three = zip(self.values, self.outputs.tolist(), targets, strict=True)
         return [HeldOut(value, outputs, target) for value, outputs, target in three]

@@ -183,14 +183,13 @@ def _window(config: Any, max_tokens: int) -> int | None:
 
 def bring(directory: ModelDirectory, request: BundleRequest, say: Say) -> Brought:
     """Loads a directory's model and asks transformers about the given texts; see `sources.Source`."""
-    objective, labels = directory.objective(request), directory.labels(request)
+    labels, several = directory.named_outputs(request), directory.several(request)
     _check_tokenizer(directory.path)
     given = read_given(request.inputs, [request.columns.get(name, name) for name in ("text", "text_pair", "label")])
     text = given.column("text", request.columns)
     pair = given.column("text_pair", request.columns, optional=True)
     label = given.column("label", request.columns, optional=True)
-    named = () if objective == "regression" else labels
-    rows = _read(given, [text, pair], label, named, several=objective == "multi-label")
+    rows = _read(given, [text, pair], label, labels, several=several)
     chosen = spread_evenly(rows, request.compared)
     say(f"loading {directory.path}, a {directory.architecture}")
     model = _load(directory, request)
@@ -199,7 +198,7 @@ def bring(directory: ModelDirectory, request: BundleRequest, say: Say) -> Brough
     answers = Answers(texts, model.outputs([one.texts for one in texts]), [right for _, right in chosen])
     schema = bundle_pb2.TextSchema(max_tokens=model.max_tokens, pairs=pair is not None)
     about = described(directory, request, TrainingRun(text=schema), answers, encoder="the model's own tokenizer")
-    export = GivenTextExport(about, answers.held_out(objective), model, tokenizer_json=_json(model))
+    export = GivenTextExport(about, answers.held_out(about), model, tokenizer_json=_json(model))
     notes = [*directory.notes(request), *_notes(model, len(given.rows) - len(rows), given)]
     return Brought(export, answers.right, notes)
 
