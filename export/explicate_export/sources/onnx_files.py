@@ -37,8 +37,7 @@ SOURCE = _OnnxFiles()
 def _table(description: Any, graph: Any, rows: GivenRows, request: BundleRequest, say: Say) -> Brought:
     from explicate_export.estimators.brought import GivenTable, brought
     from explicate_export.estimators.frame import as_frame
-    from explicate_export.onnx_models.given_frame import frame_of
-    from explicate_export.onnx_models.table_graphs import table_parts
+    from explicate_export.onnx_models.table_graphs import frame_of, table_parts
 
     frame, _ = as_frame(frame_of(description, rows, request.columns), None)
     label = rows.column("label", request.columns, optional=True)
