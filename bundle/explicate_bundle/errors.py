@@ -1,5 +1,6 @@
-"""What is wrong with a bundle.
+"""What is wrong with a bundle, or with the standard that it is held to.
 
+StandardError        a standard.toml, or a requirement in it, cannot be used
 BundleError
 ├── UnreadableError  the disk does not give a file that is there, which may pass
 └── SignatureError   it is not signed by the key, or signatures cannot be made or checked here
@@ -8,6 +9,10 @@ BundleError
 
 class BundleError(Exception):
     """A bundle cannot be trusted or understood; the message says what is wrong with which of its files."""
+
+
+class StandardError(Exception):
+    """A standard cannot be read or makes no sense; the message names the file and the line, and says what to do."""
 
 
 class UnreadableError(BundleError):

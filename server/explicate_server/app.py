@@ -11,8 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from explicate.errors import UsageError
-from explicate_bundle.errors import SignatureError
+from explicate_bundle.errors import SignatureError, StandardError
 from explicate_bundle.repository import in_words
 from explicate_bundle.signatures import check_verify_key
 from explicate_bundle.standard.gate import StandardGate
@@ -126,7 +125,7 @@ class Server:
             try:
                 path = Path(self._settings.require_standard)
                 self.registry.lifecycle.loader.gate = await asyncio.to_thread(StandardGate.read, path)
-            except UsageError as error:
+            except StandardError as error:
                 raise StartError(f"--require-standard: {error}") from None
         await self.health.start()
         self._listen_for_metrics()

@@ -10,6 +10,7 @@ not an ONNX graph.
 """
 
 import mmap
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -26,6 +27,10 @@ _PATHS: Mapping[str, Mapping[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
+# Numbers and short names of an attribute, one field each: `floats`, `ints` and `strings`. A forest of deep trees has
+# many millions; they lead nowhere, so a run of them is stepped over at once.
+_SHORT_NAMES = b"|".join(b"\\x4a" + re.escape(bytes([length])) + b".{%d}" % length for length in range(17))
+_LISTED = re.compile(rb"(?s:\x3d.{4}|\x40[\x80-\xff]{0,9}[\x00-\x7f]|%b)++" % _SHORT_NAMES)
 _MOST_DEPTH = 64  # of messages; graphs within graphs, three levels each
 _MOST_FIELDS = 5_000_000  # a graph of 10,000 nodes has about 200,000
 _MOST_VARINT_BYTES = 10
@@ -58,19 +63,25 @@ class _Walk:
         if depth > _MOST_DEPTH:
             raise ExternalDataError(f"messages lie in each other {_MOST_DEPTH} deep")
         paths = _PATHS[kind]
-        for number, value, value_start, value_end in self._each(start, end):
+        for number, value, value_start, value_end in self._each(start, end, listed=kind == "attribute"):
             if kind == "tensor" and (number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and value)):
                 raise ExternalDataError("a tensor is stored in another file (external data); keep all weights in it")
             if number in paths and value_start < value_end:
                 self.message(paths[number], value_start, value_end, depth=depth + 1)
 
-    def _each(self, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-        """Number, value of a number, and begin and end of a message or bytes, of each field."""
+    def _each(self, start: int, end: int, *, listed: bool) -> Iterator[tuple[int, int, int, int]]:
+        """Number, value of a number, and begin and end of a message or bytes, of each field.
+
+        Where an attribute's numbers and names are ``listed``, a run of them is no field.
+        """
         place = start
         while place < end:
             self._fields += 1
             if self._fields > _MOST_FIELDS:
                 raise ExternalDataError(f"it has more than {_MOST_FIELDS:,} fields")
+            if listed and (run := _LISTED.match(self._data, place, end)):
+                place = run.end()
+                continue
             tag, place = self._varint(place, end)
             number, wire = tag >> 3, tag & 7
             value = value_start = value_end = 0

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from explicate.errors import UsageError
 from explicate.v1 import bundle_pb2
 from explicate_bundle.bundle import VerifiedBundle
+from explicate_bundle.errors import StandardError
 from explicate_bundle.standard.record import RecordedFigure, StandardRecord, content_sha256, read_record
 from explicate_bundle.standard.requirement_lines import RequiredLine, required_line
 from explicate_bundle.standard.standard_file import StandardFile, read_standard_file
@@ -34,7 +34,7 @@ class StandardGate:
         """The gate of a file.
 
         Raises:
-            UsageError: the file, or that of the cases, cannot be read, or it is not a standard; it names the line.
+            StandardError: the file, or that of the cases, cannot be read, or it is not a standard; it names the line.
         """
         standard = read_standard_file(path, required_line)
         return cls(standard, "" if standard.suite is None else file_sha256(standard.suite))
@@ -104,9 +104,9 @@ def file_sha256(path: Path) -> str:
     """Of a file of cases.
 
     Raises:
-        UsageError: it cannot be read.
+        StandardError: it cannot be read.
     """
     try:
         return sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
+        raise StandardError(f"{path} cannot be read ({error.strerror})") from None

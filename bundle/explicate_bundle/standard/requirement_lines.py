@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any  # TOML values
 
-from explicate.errors import UsageError
+from explicate_bundle.errors import StandardError
 from explicate_bundle.standard.standard_file import is_number
 from explicate_bundle.standard.verdicts import Line
 
@@ -39,12 +39,12 @@ def required_line(given: Mapping[str, Any], slices: Sequence[str], _has_suite: b
     """Of the table of a requirement.
 
     Raises:
-        UsageError: it has no line, or more than one.
+        StandardError: it has no line, or more than one.
     """
     named = given.get("slices")
     listed = [named] if isinstance(named, str) else named
     if listed is not None and not isinstance(listed, list):
-        raise UsageError('slices is "all", or a list of names of [slices]')
+        raise StandardError('slices is "all", or a list of names of [slices]')
     chosen = None if listed is None else tuple(slices if "all" in listed else map(str, listed))
     return RequiredLine(str(given["id"]), identity(given), _line(given), chosen)
 
@@ -57,4 +57,4 @@ def _line(given: Mapping[str, Any]) -> Line:
         return Line(float(value), at_least=found[0] == _AT_LEAST)
     if not found and is_number(given.get(_RATIO)):
         return Line(0.0, at_least=True)  # the figure is what it is above the ratio
-    raise UsageError("it has one of at_least, at_most, margin, ratio and failures_at_most, with a number")
+    raise StandardError("it has one of at_least, at_most, margin, ratio and failures_at_most, with a number")

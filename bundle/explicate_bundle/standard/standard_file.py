@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Generic, TypeVar  # Any: TOML values
 
-from explicate.errors import UsageError
+from explicate_bundle.errors import StandardError
 
 HELD_OUT = "held_out"
 _MAX_BYTES = 1 << 20
@@ -21,7 +21,7 @@ _KEYS = ("name", "version", "confidence", "minimum_rows", "cannot_tell", "test",
 _NAME = re.compile(r"\w[\w .:-]{0,99}")
 _Read = TypeVar("_Read")
 ReadRequirement = Callable[[Mapping[str, Any], Sequence[str], bool], _Read]
-"""From the table of a requirement, the names of slices, and whether there is a suite; raises UsageError."""
+"""From the table of a requirement, the names of slices, and whether there is a suite; raises StandardError."""
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,21 @@ def read_standard_file(path: Path, requirement: ReadRequirement[_Read]) -> Stand
     """Read a standard.
 
     Raises:
-        UsageError: the file cannot be read or is not a standard; it names the line.
+        StandardError: the file cannot be read or is not a standard; it names the line.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror}): give a standard.toml") from None
+        raise StandardError(f"{path} cannot be read ({error.strerror}): give a standard.toml") from None
     if len(content) > _MAX_BYTES:
-        raise UsageError(f"{path} has {len(content):,} bytes, and a standard has at most {_MAX_BYTES:,}")
+        raise StandardError(f"{path} has {len(content):,} bytes, and a standard has at most {_MAX_BYTES:,}")
     try:
         text = content.decode("utf-8")
         return _Reader(path, text, requirement).standard(tomllib.loads(text), sha256(content).hexdigest())
     except UnicodeDecodeError:
-        raise UsageError(f"{path} is not text in UTF-8") from None
+        raise StandardError(f"{path} is not text in UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not TOML: {error}") from None
+        raise StandardError(f"{path} is not TOML: {error}") from None
 
 
 class _Reader(Generic[_Read]):
@@ -139,7 +139,7 @@ class _Reader(Generic[_Read]):
             seen.add(name)
             try:
                 yield self._requirement(given, slices, "suite" in head)
-            except UsageError as error:
+            except StandardError as error:
                 raise self._wrong(f"requirement {name!r}: {error}", _id(name)) from None
 
     def _text(self, table: Mapping[str, Any], name: str, default: str | None = None) -> str:
@@ -160,11 +160,11 @@ class _Reader(Generic[_Read]):
             raise self._wrong(f"{name} is {value!r}, not one of {', '.join(known)}", _key(name))
         return str(value)
 
-    def _wrong(self, problem: str, place: str = "", *, after: str = "") -> UsageError:
+    def _wrong(self, problem: str, place: str = "", *, after: str = "") -> StandardError:
         """The error, with the first line that a pattern finds; `after` is of a line that comes before it."""
         first = self._found(after, 0) if after else 0
         line = self._found(place, first or 0) if place else None
-        return UsageError(f"{self._path}{'' if line is None else f', line {line + 1}'}: {problem}")
+        return StandardError(f"{self._path}{'' if line is None else f', line {line + 1}'}: {problem}")
 
     def _found(self, pattern: str, first: int) -> int | None:
         numbers = range(first, len(self._lines))

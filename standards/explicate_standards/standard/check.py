@@ -1,8 +1,11 @@
 """Judging a bundle by a standard: what the requirements need is measured, then each is judged."""
 
+import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from explicate.errors import UsageError
 from explicate.v1 import bundle_pb2
@@ -17,13 +20,14 @@ from explicate_standards.outcomes.outcomes import Floats, Outcomes, always_the_s
 from explicate_standards.outcomes.robustness import WORST, disturbances_of, right_when_disturbed
 from explicate_standards.outcomes.slice_rules import SliceRule, masks, values_of
 from explicate_standards.outcomes.suites import read_suites, run_suites
+from explicate_standards.partial_file import partial_folder
 from explicate_standards.standard.requirement import Evidence, Judgement
-from explicate_standards.standard.row_uses import count_use
 from explicate_standards.standard.standard import Standard
 from explicate_standards.told import as_message
 
 MAJORITY = "majority"
 _ALL_ROWS = 1 << 40
+_MOST_MODELS = 100_000
 Say = Callable[[str], None]
 Figures = dict[str, bundle_pb2.InterpretabilityFigure | str]
 """By name; a text says why a metric has none."""
@@ -192,3 +196,33 @@ def _figures(told: bundle_pb2.Interpretability, metrics: Sequence[str]) -> Figur
 
 def _needed(standard: Standard, kind: str) -> list[str]:
     return list(dict.fromkeys(what for needs, what in (one.needs() for one in standard.requirements) if needs == kind))
+
+
+def count_use(rows_sha256: str, content_sha256: str) -> int:
+    """Note that a model was judged on some rows; returns how many different ones were so far, this one counted.
+
+    Each one that is chosen by its test rows makes them less of a test. Kept below XDG_CACHE_HOME or ~/.cache by the
+    digests of rows and models; what was judged on another machine is not known.
+    """
+    path = partial_folder().with_name("test-rows") / f"{rows_sha256}.json"
+    known = _models(path)
+    if content_sha256 not in known and len(known) < _MOST_MODELS:
+        known.append(content_sha256)
+        with suppress(OSError):  # a home that cannot be written must not hold up a verdict
+            _write(path, known)
+    return len(known)
+
+
+def _models(path: Path) -> list[str]:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [str(one) for one in known] if isinstance(known, list) else []
+
+
+def _write(path: Path, known: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", delete=False) as file:
+        json.dump(known, file)
+    Path(file.name).replace(path)

@@ -171,3 +171,41 @@ def test_a_graph_within_graphs_without_end_is_refused(tmp_path: Path) -> None:
     path.write_bytes(field(7, content))
     with pytest.raises(ExternalDataError, match="deep"):
         refuse_external_data(path)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        [0.5, -1.0, 3e38] * 700_000,
+        [0, -1, 1 << 40, 127, 128] * 420_000,
+        [b"", b"LEAF", b"BRANCH_LEQ", b"x" * 16] * 500_000,
+    ],
+    ids=["floats", "ints", "strings"],
+)
+def test_long_lists_of_numbers_and_names_are_stepped_over_and_what_comes_behind_them_is_found(
+    listed: list[object], tmp_path: Path
+) -> None:
+    model, path = plain_model(), tmp_path / "model.onnx"
+    for name in ("one", "two", "three"):  # six million and more in all
+        model.graph.node[0].attribute.append(helper.make_attribute(name, listed))
+    path.write_bytes(model.SerializeToString())
+    refuse_external_data(path)
+    behind = helper.make_attribute("behind", listed[:5])
+    behind.tensors.append(external())
+    model.graph.node[0].attribute.append(behind)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ExternalDataError, match="stored in another file"):
+        refuse_external_data(path)
+
+
+def test_a_list_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    model, path = plain_model(), tmp_path / "model.onnx"
+    model.graph.node[0].attribute.append(helper.make_attribute("many", [1 << 40] * 3))
+    content = model.SerializeToString()
+    for length in range(len(content) - 60, len(content)):
+        path.write_bytes(content[:length])
+        try:
+            refuse_external_data(path)
+        except ExternalDataError:
+            continue
+        onnx.load_model_from_string(content[:length])  # what ends between two fields is a graph

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from explicate.errors import UsageError
 from explicate.v1 import bundle_pb2
 from explicate_bundle.bundle import VerifiedBundle
-from explicate_bundle.errors import BundleError
+from explicate_bundle.errors import BundleError, StandardError
 from explicate_bundle.standard.gate import StandardGate
 from support.judged_bundles import (
     GOOD,
@@ -163,11 +162,11 @@ def test_other_cases_than_those_of_the_server_do_not_count(model: Path, tmp_path
     (tmp_path / "cases.jsonl").write_text("{}")
     wanted = gate(tmp_path, '{ id = "x", suite = "a", failures_at_most = 0.1 }', 'suite = "cases.jsonl"\n')
     assert problems(model, wanted) == ["x: its cases were others than those of this server"]
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(StandardError, match="cannot be read"):
         gate(tmp_path, '{ id = "x", suite = "a", failures_at_most = 0.1 }', 'suite = "none.jsonl"\n')
 
 
 @pytest.mark.parametrize("line", ["", ', at_least = "a"', ", at_least = 0.1, at_most = 0.2"])
 def test_a_requirement_without_one_line_is_refused(tmp_path: Path, line: str) -> None:
-    with pytest.raises(UsageError, match="requirement 'x': it has one of at_least"):
+    with pytest.raises(StandardError, match="requirement 'x': it has one of at_least"):
         gate(tmp_path, f'{{ id = "x", metric = "accuracy"{line} }}')

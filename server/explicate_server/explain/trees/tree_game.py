@@ -7,7 +7,6 @@ game of a table. Each feature belongs to one player, so that what a coalition's 
 """
 
 from dataclasses import dataclass, replace
-from threading import Lock
 from typing import Any  # float32 or float64
 
 import numpy as np
@@ -62,7 +61,6 @@ class TreeBackground:
         steps = _MOST_LOOKUPS // max(1, self._tables.lookups), _MOST_PAIRS // max(1, len(others) * len(weights))
         self.rows_at_once = max(1, min(_MOST_ROWS, *steps))
         self._kept: dict[bytes, ExplainedTrees] = {}
-        self._lock = Lock()
 
     def explained(self, outputs: Floats) -> "ExplainedTrees":
         """What is needed of the trees to explain outputs, float64[explained, all outputs], made of all outputs.
@@ -70,17 +68,15 @@ class TreeBackground:
         It is kept for the next calls, if it is small.
         """
         key = outputs.tobytes()
-        with self._lock:
-            found = self._kept.pop(key, None)
+        found = self._kept.pop(key, None)
         if found is None:
             sums = LeafSums(self.conditions.trees, outputs)
             told = tree_sums(self.conditions, sums, self.features)
             found = ExplainedTrees(sums, self._tables.summed(sums, self.players), np.asarray(self.weights @ told))
         if sums_of(found) <= _MOST_KEPT:
-            with self._lock:
-                self._kept[key] = found
-                while len(self._kept) > _KEPT:
-                    del self._kept[next(iter(self._kept))]
+            self._kept[key] = found
+            for oldest in list(self._kept)[:-_KEPT]:  # each of these steps is one of the interpreter: no lock is needed
+                self._kept.pop(oldest, None)
         return found
 
     def shapley(self, features: NDArray[Any], explained: "ExplainedTrees") -> Floats:

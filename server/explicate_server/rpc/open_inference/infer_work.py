@@ -222,7 +222,7 @@ def _reading_cost(request: Any) -> int:
         return 0
     if not request.raw_input_contents:
         return size // _TYPED_BYTES_OF_STEP
-    texts = sum(max(0, *tensor.shape) for tensor in request.inputs if tensor.datatype == BYTES and tensor.shape)
+    texts: int = sum(max(0, *tensor.shape) for tensor in request.inputs if tensor.datatype == BYTES and tensor.shape)
     return texts // _TEXTS_OF_STEP + size // _RAW_BYTES_OF_STEP + len(request.inputs)
 
 
