@@ -25,6 +25,7 @@ EXTRA_OF = {
 # Modules that are imported by what has an extra of its own only.
 OWN_EXTRA = {
     "explicate_export.estimators": "sklearn",
+    "explicate_export.onnx_models": "sklearn",
     "explicate.scoring": "batch",
     "explicate.spark": "spark",
     "explicate.ray": "ray",

@@ -35,6 +35,8 @@ BACKGROUND_ROWS = 32
 _MOST_TORN = 0.01
 """Of the rows; with more of them the graph is another model."""
 _BLOCK = 8192
+_MOST_HELD = 5000
+"""Rows that are kept as inputs, to compare one by one and to evaluate on; all rows are compared as blocks."""
 _TOOLS = ("scikit-learn", "skl2onnx", "xgboost", "xgboost-cpu", "lightgbm", "pandas")
 
 
@@ -75,7 +77,8 @@ class FittedExport(ModelExport):
         )
         if problem := self.described.draft_problem():
             raise UsageError(f"a server would not take this model: {problem}")
-        self._kept = np.flatnonzero(~self._torn)
+        self._untorn = np.flatnonzero(~self._torn)
+        self._kept = np.array(spread_evenly(self._untorn.tolist(), _MOST_HELD))
         self.off = self._check_all_rows()
         self.held_out = self._held_out()
 
@@ -147,13 +150,13 @@ class FittedExport(ModelExport):
 
     @property
     def kept(self) -> list[int]:
-        """The rows that are compared: all but torn ones."""
+        """The rows that are held-out inputs: of all but torn ones, spread evenly."""
         return [int(row) for row in self._kept]
 
     def notes(self) -> list[str]:
         """Sentences on how closely the graph answers, and where it differs from the model on purpose."""
         scale = "of a probability" if self._fitted.classes else "of the answers' spread"
-        rows = f"{self._fitted.library} does on {len(self.kept):,} rows"
+        rows = f"{self._fitted.library} does on {len(self._untorn):,} rows"
         close = f"the graph answers as {rows}, off by {self.off:.1e} {scale}"
         rounding = self.rounding()
         return [close, *self.substituted, *([rounding] if rounding else [])]
@@ -228,9 +231,9 @@ class FittedExport(ModelExport):
                 "and fit the model again; nothing was published"
             )
         graph = Graph(self._parts.model.SerializeToString())
-        blocks = [self._kept[start : start + _BLOCK] for start in range(0, len(self._kept), _BLOCK)]
+        blocks = [self._untorn[start : start + _BLOCK] for start in range(0, len(self._untorn), _BLOCK)]
         found = np.concatenate([graph.run(self._parts.rows[block].feeds()) for block in blocks])
-        answers = self._parts.answers[self._kept]
+        answers = self._parts.answers[self._untorn]
         scale = self.comparison.scale or Scale(float(answers.std()) or 1.0, "of the answers' spread")
         off = largest(self.comparison.form(found).astype(np.float64) - answers) / scale.unit
         if not off <= scale.limit:

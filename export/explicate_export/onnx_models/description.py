@@ -82,7 +82,7 @@ def read_description(path: Path) -> Description:
     read = _Reader(path)
     read.known(told, _KEYS, "")
     if told.get("kind", "table") != "table":
-        others = "models of other inputs are bundled from Hugging Face directories"
+        others = "models of other kinds are bundled from Hugging Face directories"
         raise read.wrong("kind", f"is {told['kind']!r}; it must be 'table': {others}")
     objective = read.choice(told, "objective", tuple(_OUTPUTS), default="classification")
     output = read.choice(told, "output", _OUTPUTS[objective], default=_OUTPUTS[objective][0])

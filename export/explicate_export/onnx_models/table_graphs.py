@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from explicate.v1 import bundle_pb2
+from explicate_bundle.cells.cell_readers import CellError, CellReader, cell_reader
 from explicate_bundle.objective import softmax
+from explicate_export.errors import UsageError
 from explicate_export.estimators.answered import LEAST_PROBABILITY, Predicted
 from explicate_export.estimators.features import Assembly, Coded, Feature
 from explicate_export.estimators.fitted_model import FittedModel, substitutes
@@ -18,6 +20,7 @@ from explicate_export.estimators.frame import FrameColumn, FrameColumns
 from explicate_export.estimators.table_graph import TableGraphParts
 from explicate_export.onnx_models.bare_graph import BareGraph
 from explicate_export.onnx_models.description import ColumnText, Description
+from explicate_export.sources.given_rows import GivenRows
 
 _TYPES = {
     "number": bundle_pb2.COLUMN_TYPE_NUMBER,
@@ -176,3 +179,29 @@ def _as_bundle(assembly: Assembly, graph: BareGraph, answer: str) -> str:
         ends = (builder.constant(np.array(end)) for end in (LEAST_PROBABILITY, 1.0))
         wide = builder.node("Log", builder.node("Clip", wide, *ends))
     return builder.cast(wide, TensorProto.FLOAT)
+
+
+def frame_of(description: Description, rows: GivenRows, told: Mapping[str, str]) -> pd.DataFrame:
+    """The columns of the description, in its order; raises UsageError, naming the row and the column."""
+    cells = {}
+    for column in description.columns:
+        name = told.get(column.name, column.name)
+        if name not in rows.names:
+            raise UsageError(
+                f"{rows.path} has no column {name!r}; it has {', '.join(rows.names[:12])}; say which one it is with "
+                f"--column '{column.name}=COLUMN'"
+            )
+        read = cell_reader(schema_of(column))
+        values = [_value(read, row[name], f"{place}: {name!r}") for place, row in rows.rows]
+        cells[column.name] = pd.Series(values, dtype=float if column.type == "number" else object)
+    return pd.DataFrame(cells)
+
+
+def _value(read: CellReader, cell: Any, place: str) -> Any:
+    if isinstance(cell, bool):
+        cell = ("false", "true")[cell]
+    try:
+        found = read.read(None if cell != cell else cell)
+    except CellError as error:
+        raise UsageError(f"{place} {error}") from None
+    return found

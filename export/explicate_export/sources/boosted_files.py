@@ -8,7 +8,7 @@ from explicate_export.conversion import Say
 from explicate_export.errors import UsageError, first_line
 from explicate_export.sources.given_labels import label_of
 from explicate_export.sources.given_rows import GivenRows, read_given
-from explicate_export.sources.sources import Brought, BundleRequest
+from explicate_export.sources.sources import Brought, BundleRequest, require
 
 _XGBOOST, _LIGHTGBM = (".json", ".ubj"), (".txt", ".lgb", ".lightgbm")
 _HEAD_BYTES = 4096
@@ -23,6 +23,7 @@ class _BoostedFiles:
 
     def opened(self, request: BundleRequest, say: Say) -> Brought:
         """Reads the model and the rows; raises UsageError."""
+        require("sklearn", "pandas", "sklearn", "skl2onnx")
         from explicate_export.estimators.brought import GivenTable, bring
         from explicate_export.estimators.fitted_model import fitted_model
         from explicate_export.estimators.frame import as_frame

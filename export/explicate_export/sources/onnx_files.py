@@ -7,7 +7,7 @@ from explicate_export.conversion import Say
 from explicate_export.errors import UsageError
 from explicate_export.sources.given_labels import label_of
 from explicate_export.sources.given_rows import GivenRows, read_given
-from explicate_export.sources.sources import Brought, BundleRequest
+from explicate_export.sources.sources import Brought, BundleRequest, require
 
 
 class _OnnxFiles:
@@ -19,6 +19,7 @@ class _OnnxFiles:
 
     def opened(self, request: BundleRequest, say: Say) -> Brought:
         """Reads the description, the graph and the inputs; raises UsageError or ConversionError."""
+        require("sklearn", "pandas", "sklearn", "skl2onnx")
         from explicate_export.onnx_models.bare_graph import read_bare
         from explicate_export.onnx_models.description import NAME, read_description
 
@@ -37,8 +38,7 @@ SOURCE = _OnnxFiles()
 def _table(description: Any, graph: Any, rows: GivenRows, request: BundleRequest, say: Say) -> Brought:
     from explicate_export.estimators.brought import GivenTable, brought
     from explicate_export.estimators.frame import as_frame
-    from explicate_export.onnx_models.given_frame import frame_of
-    from explicate_export.onnx_models.table_graphs import table_parts
+    from explicate_export.onnx_models.table_graphs import frame_of, table_parts
 
     frame, _ = as_frame(frame_of(description, rows, request.columns), None)
     label = rows.column("label", request.columns, optional=True)

@@ -5,6 +5,7 @@ path, so it imports what is heavy (torch, transformers, onnx) inside `opened`.
 """
 
 import importlib
+import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +70,13 @@ class Source(Protocol):
 
         Raises UsageError or ConversionError, in one sentence and before expensive work, where it cannot be bundled.
         """
+
+
+def require(extra: str, *modules: str) -> None:
+    """Raises UsageError, naming the extra, if one of its modules is not installed."""
+    for name in modules:
+        if importlib.util.find_spec(name) is None:
+            raise UsageError(f"{name} is not installed, which such models need: pip install 'explicate[{extra}]'")
 
 
 def sources() -> Iterator[Source]:
