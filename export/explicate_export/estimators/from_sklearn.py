@@ -37,7 +37,7 @@ def from_sklearn(
 ) -> Path:
     """Publishes a fitted model of scikit-learn, XGBoost or LightGBM as a bundle that `explicate serve` loads.
 
-    Nothing is pickled: the model becomes an ONNX graph, and is compared with it on every row given.
+    Nothing is pickled: the ONNX graph is compared with the model on every row given. Returns the bundle's folder.
 
     Args:
         model: a fitted classifier or regressor, a Pipeline that ends with one, a search over them, or a Booster.
@@ -50,20 +50,14 @@ def from_sklearn(
         target_name: what the model predicts, with its unit if it has one; default: the name of `y`.
         version: to publish; default: one above the highest there is.
         columns: names of the columns of an array; default: x0, x1, ...
-        background_rows: of the summary, at most.
-        seed: of the summary.
+        background_rows, seed: of the summary, which has at most so many rows.
         sign_key: private key (PEM) to sign the bundle with.
         quiet: do not tell the steps on stderr.
 
-    Returns:
-        The bundle's folder.
-
     Raises:
         UsageError: the model, a step of it, the rows or a name cannot be exported, and why.
-        ParityError: the graph does not answer as the model does; nothing was published.
-        PublicationError: the repository could not take the bundle.
+        ParityError, PublicationError: the graph answers otherwise, or the repository could not take it.
     """
-
     target, key = Path(repository), None if sign_key is None else Path(sign_key)
     options = ExportOptions(name, version, DEFAULT_COMPARED_INPUTS, key)
     check_options(target, options)
