@@ -43,8 +43,7 @@ def from_sklearn(
         model: a fitted classifier or regressor, a Pipeline that ends with one, a search over them, or a Booster.
         X: at least 200 rows as the model takes them, a data frame or an array. Their summary stands for absent columns
             in explanations; a few of them become golden rows, which the bundle holds.
-        repository: the folder of bundles; made when it is missing.
-        name: of the model: lower-case letters, digits, ".", "_" and "-".
+        repository, name: the folder of bundles, made if missing; the model's name (lower-case, digits, ".", "_", "-").
         labels: names of the classes, in the order of `model.classes_` or by class; default: the classes themselves.
         y: what is right for the rows, for metrics in the manifest and the card.
         target_name: what the model predicts, with its unit if it has one; default: the name of `y`.
