@@ -14,6 +14,7 @@ from explicate_export.estimators.fitted_export import BACKGROUND_ROWS, FittedExp
 from explicate_export.estimators.fitted_model import FittedModel
 from explicate_export.estimators.table_graph import TableGraphParts, table_graph
 from explicate_export.objectives import EXPORT_OBJECTIVES
+from explicate_export.sources.given_labels import measured
 from explicate_export.sources.sources import Brought
 
 
@@ -61,35 +62,16 @@ def brought(
         parts,
         given.frame,
         target_name=given.predicts,
-        metrics=_metrics(fitted, parts.answers, given.labels),
+        metrics=_metrics(fitted, parts.answers, given),
         background_rows=background_rows,
         seed=seed,
     )
     return Brought(export, [given.labels[row] for row in export.kept], export.notes())
 
 
-def _metrics(fitted: FittedModel, answers: NDArray[np.float64], labels: Sequence[Any]) -> dict[str, float]:
-    """Metrics of answers float64[rows, outputs] where the label is known; none if no label is."""
-    from sklearn import metrics
-
-    known = [row for row, label in enumerate(labels) if label is not None]
-    if not known:
-        return {}
-    answers, right = answers[known], [labels[row] for row in known]
+def _metrics(fitted: FittedModel, answers: NDArray[np.float64], given: GivenTable) -> dict[str, Any]:
+    """Metrics of answers float64[rows, outputs], probabilities of classes or values, where the label is known."""
     if not fitted.classes:
-        value = answers[:, 0]
-        return {
-            "r2": float(metrics.r2_score(right, value)),
-            "rmse": float(np.sqrt(metrics.mean_squared_error(right, value))),
-            "mae": float(metrics.mean_absolute_error(right, value)),
-        }
-    truth, places = [fitted.labels.index(label) for label in right], np.arange(len(fitted.labels))
-    chosen = answers.argmax(axis=1)
-    found = {
-        "accuracy": float(metrics.accuracy_score(truth, chosen)),
-        "f1_macro": float(metrics.f1_score(truth, chosen, labels=places, average="macro", zero_division=0)),
-        "log_loss": float(metrics.log_loss(truth, answers, labels=places)),
-    }
-    if len(places) == 2 and len(set(truth)) == 2:
-        found["auroc"] = float(metrics.roc_auc_score(truth, answers[:, 1]))
-    return found
+        return measured(REGRESSION, (given.predicts,), given.labels, answers)
+    logits = np.log(np.maximum(answers, np.finfo(np.float64).tiny))
+    return measured(CLASSIFICATION, fitted.labels, given.labels, logits)

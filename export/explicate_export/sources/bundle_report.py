@@ -12,7 +12,6 @@ from explicate_export.described import DescribedModel
 from explicate_export.export import Published
 from explicate_export.markdown import number, words
 from explicate_export.model_card import interval_of, scalar_metrics
-from explicate_export.parity import MAX_DIFFERENCE
 from explicate_export.sources.sources import Brought
 from explicate_standards.run_report import section
 
@@ -54,8 +53,8 @@ def _sections(brought: Brought, name: str, published: Published) -> Iterator[str
     yield (
         f'<p class="verdict"><strong>Fidelity:</strong> on {parity.inputs} {plural}, in batches and alone, the graph '
         f"and {escape(origin.library)} differ by at most {parity.difference:.1e} {escape(parity.scale.words)} "
-        f"(allowed: {MAX_DIFFERENCE:g}); what {escape(origin.original)} answered for the {parity.trained} given ones, "
-        f"through {escape(origin.encoder)}, it meets within {parity.trained_difference:.1e}.</p>"
+        f"(allowed: {parity.scale.limit:g}); what {escape(origin.original)} answered for the {parity.trained} given "
+        f"ones, through {escape(origin.encoder)}, it meets within {parity.trained_difference:.1e}.</p>"
     )
     if brought.notes:
         yield "<h2>What to know</h2>"

@@ -1,17 +1,21 @@
 """What is right of the inputs that were given, where a column says so, and how good the model is by it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any  # labels: names, lists of names, numbers; metrics
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explicate.errors import UsageError
-from explicate_export.described import DescribedModel
+from explicate_bundle.objective import Objective
+from explicate_bundle.standard.verdicts import Bounds
+from explicate_export.golden_inputs import spread_evenly
+from explicate_standards.outcomes.measures import Measure, measures_of
+from explicate_standards.outcomes.outcomes import Outcomes, targets_of
+from explicate_standards.standard.bounds import bootstrapped
 
-_DRAWS = 2000  # of the bootstrap, as training's own
-_CONFIDENCE = 0.95
-Metric = Callable[[NDArray[np.intp]], float]
+_ONE_SIDED = 0.975  # of each end of a 95 % interval
+_MOST_DRAWN = 10_000  # rows for intervals, whose draws would take long otherwise
 
 
 def label_of(cell: Any, labels: Sequence[str], *, several: bool) -> Any:
@@ -53,53 +57,33 @@ def _named(cell: Any, labels: Sequence[str]) -> str:
     raise UsageError(f"its label is {text[:60]!r}, and the model has {known}")
 
 
-def measured(model: DescribedModel, labels: Sequence[Any], outputs: NDArray[np.float64]) -> dict[str, Any]:
+def measured(
+    objective: Objective, names: Sequence[str], labels: Sequence[Any], outputs: NDArray[np.float64]
+) -> dict[str, Any]:
     """Metrics of the answers float64[rows, outputs] where the labels are known, with 95 % bootstrap intervals.
 
-    Empty if no label is known; as the key "test" of a run's metrics.json.
+    Empty if no label is known; as the key "test" of a run's metrics.json. ``names`` are those of the outputs.
     """
-    known = [index for index, label in enumerate(labels) if label is not None]
+    known = [row for row, label in enumerate(labels) if label is not None]
     if not known:
         return {}
-    answers, right = outputs[known], [labels[index] for index in known]
-    metrics = _METRICS[model.record.objective](answers, right, model.labels)
-    stream = np.random.Generator(np.random.Philox(0))
-    draws = stream.integers(0, len(known), (_DRAWS, len(known)))
-    ends = [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2]
+    right = [_target(labels[row], names) if objective.least_labels else labels[row] for row in known]
+    outcomes = Outcomes("", objective, tuple(names), outputs[known], targets_of(objective, names, right))
+    drawn = outcomes.of(np.isin(np.arange(len(known)), spread_evenly(range(len(known)), _MOST_DRAWN)))
     found: dict[str, Any] = {}
     intervals: dict[str, list[float]] = {}
-    for name, metric in metrics.items():
-        found[name] = metric(np.arange(len(known)))
-        drawn = np.array([metric(draw) for draw in draws])
-        if len(known) > 1 and np.isfinite(drawn).all():
-            intervals[name] = np.quantile(drawn, ends).tolist()
+    for name, measure in measures_of(objective.answer).items():
+        if not measure.of_class and np.isfinite(value := measure.value(outcomes)):
+            found[name] = value
+            bounds = _bounds(measure, drawn)
+            if len(drawn) > 1 and np.isfinite([bounds.lower, bounds.upper]).all():
+                intervals[name] = [bounds.lower, bounds.upper]
     return {**found, "intervals": intervals}
 
 
-def _of_classes(answers: NDArray[np.float64], right: Sequence[Any], labels: Sequence[str]) -> dict[str, Metric]:
-    hits = answers.argmax(axis=1) == np.array([labels.index(label) for label in right])
-    return {"accuracy": lambda rows: float(hits[rows].mean())}
+def _bounds(measure: Measure, outcomes: Outcomes) -> Bounds:
+    return bootstrapped(lambda counts: measure.samples(outcomes, counts, None), len(outcomes), _ONE_SIDED)
 
 
-def _of_labels(answers: NDArray[np.float64], right: Sequence[Any], labels: Sequence[str]) -> dict[str, Metric]:
-    wanted = np.array([[label in each for label in labels] for each in right])
-    given = answers > 0  # a logit above 0 is a probability above a half
-    return {
-        "accuracy": lambda rows: float((given[rows] == wanted[rows]).all(axis=1).mean()),
-        "hamming_accuracy": lambda rows: float((given[rows] == wanted[rows]).mean()),
-    }
-
-
-def _of_values(answers: NDArray[np.float64], right: Sequence[Any], labels: Sequence[str]) -> dict[str, Metric]:  # noqa: ARG001
-    missed = answers[:, 0] - np.array(right, dtype=np.float64)
-    return {
-        "mae": lambda rows: float(np.abs(missed[rows]).mean()),
-        "rmse": lambda rows: float(np.sqrt((missed[rows] ** 2).mean())),
-    }
-
-
-_METRICS: dict[str, Callable[[NDArray[np.float64], Sequence[Any], Sequence[str]], dict[str, Metric]]] = {
-    "classification": _of_classes,
-    "multi-label": _of_labels,
-    "regression": _of_values,
-}
+def _target(label: Any, names: Sequence[str]) -> int | tuple[int, ...]:
+    return tuple(map(names.index, label)) if isinstance(label, list) else names.index(label)

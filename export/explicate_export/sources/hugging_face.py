@@ -167,7 +167,9 @@ def described(
     model = DescribedModel(record=record, origin=origin, data_report=report)
     if problem := model.draft_problem():
         raise UsageError(f"{directory.path} is a model that no server takes ({problem})")
-    return replace(model, test_metrics=measured(model, answers.right, answers.outputs.astype(np.float64)))
+    objective, outputs = OBJECTIVES[record.objective], answers.outputs.astype(np.float64)
+    metrics = measured(objective, model.labels or (record.target_name,), answers.right, outputs)
+    return replace(model, test_metrics=metrics)
 
 
 @dataclass(frozen=True)
