@@ -158,7 +158,9 @@ test("an image comes back with a segment for every pixel", async () => {
 test("models are listed and described without bigint, so that JSON takes them", async () => {
   const statuses = await client.listModels();
   assert.deepEqual(
-    statuses.map(({ model, state, inputKind, objective }) => [model, state, inputKind, objective]),
+    statuses
+      .filter(({ model }) => ["loans", "tiny"].includes(model))
+      .map(({ model, state, inputKind, objective }) => [model, state, inputKind, objective]),
     [
       ["loans", "ready", "tabular", "classification"],
       ["tiny", "ready", "text", "classification"],

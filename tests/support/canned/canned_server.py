@@ -84,6 +84,12 @@ class CannedServer:
             self.unavailable_times -= 1
             context.abort(grpc.StatusCode.UNAVAILABLE, "draining")
 
+    def held(self, context: grpc.ServicerContext) -> None:
+        """Wait until this call's own caller has gone, where calls are held: others may have ended before."""
+        gone = threading.Event()
+        if self.hold and context.add_callback(gone.set):
+            gone.wait(timeout=30)
+
 
 class _Inference(InferenceServiceServicer):
     def __init__(self, state: CannedServer) -> None:
@@ -110,8 +116,7 @@ class _Inference(InferenceServiceServicer):
         spec = request.spec
         if violations := _violations(spec.model.model, spec.input, "input"):
             context.abort_with_status(rpc_status.to_status(bad_request(*violations)))
-        if self.state.hold:
-            self.state.ended.wait(timeout=30)
+        self.state.held(context)
         return inference_pb.ExplainResponse(result=answer(spec, 32, explanation_pb.STOP_REASON_TOLERANCE))
 
     def ExplainTable(self, request, context):
@@ -123,8 +128,7 @@ class _Inference(InferenceServiceServicer):
             context.abort_with_status(rpc_status.to_status(bad_request(("options.method", "lime explains row by row"))))
         if violations := canned_tables.packed_violations(request.table):
             context.abort_with_status(rpc_status.to_status(bad_request(*violations)))
-        if self.state.hold:
-            self.state.ended.wait(timeout=30)
+        self.state.held(context)
         specs = [
             inference_pb.ExplainSpec(
                 model=request.model,
@@ -145,8 +149,7 @@ class _Inference(InferenceServiceServicer):
                 running.explanation.ClearField("features")
                 running.explanation.ClearField("segment_map")
             yield inference_pb.StreamExplainResponse(result=running)
-        if self.state.hold:
-            self.state.ended.wait(timeout=30)
+        self.state.held(context)
         final = answer(request.spec, last, explanation_pb.STOP_REASON_TOLERANCE)
         yield inference_pb.StreamExplainResponse(result=final, final=True)
 
