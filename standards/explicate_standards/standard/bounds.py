@@ -4,7 +4,8 @@ A standard's confidence is one-sided: of a true value below the lower bound ther
 confidence of .95. So the two bounds together are an interval of 90 %.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from math import sqrt
 
 import numpy as np
@@ -15,6 +16,7 @@ from explicate_bundle.outcomes.resampling import Counts, draws
 from explicate_bundle.standard.verdicts import Bounds
 
 Floats = NDArray[np.float64]
+_MOST_KEPT_ROWS = 4_000  # 32 MB of draws
 
 
 def wilson(hits: int, rows: int, confidence: float) -> Bounds:
@@ -51,12 +53,22 @@ def bootstrapped(samples: Callable[[Counts], Floats], rows: int, confidence: flo
     over; it may be anything if all do.
     """
     value = float(samples(np.ones((1, rows), np.float32))[0]) if rows else float("nan")
-    found = np.concatenate([samples(counts) for counts in draws(rows)]) if rows else np.zeros(0)
+    found = np.concatenate([samples(counts) for counts in _draws(rows)]) if rows else np.zeros(0)
     known = found[np.isfinite(found)]
     if not len(known) or not np.isfinite(value):
         return Bounds(value, -np.inf, np.inf, rows)
     lower, upper = np.quantile(known, [1 - confidence, confidence]).tolist()
     return Bounds(value, lower, upper, rows)
+
+
+def _draws(rows: int) -> Iterable[Counts]:
+    """The draws of that many rows, which many figures of the same rows share."""
+    return _kept_draws(rows) if rows <= _MOST_KEPT_ROWS else draws(rows)
+
+
+@lru_cache(maxsize=2)
+def _kept_draws(rows: int) -> tuple[Counts, ...]:
+    return tuple(draws(rows))
 
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:

@@ -322,7 +322,8 @@ class TestFailures:
     )
     def test_status_decides_the_exit_code(self, explicate, server, status, code):
         server.status = rich_status(status, "WHY", message="what happened")
-        assert explicate("predict", "--model", "reviews", "x") == (code, "", "explicate: what happened\n")
+        found = explicate("predict", "--model", "reviews", "--timeout", "2", "x")  # one that is away is asked until then
+        assert found == (code, "", "explicate: what happened\n")
 
     @pytest.mark.parametrize("argv", [("predict",), ("explain",), ("predict", "a", "--file", "b")])
     def test_texts_must_come_from_one_place(self, explicate, argv):
