@@ -322,7 +322,7 @@ class TestFailures:
     )
     def test_status_decides_the_exit_code(self, explicate, server, status, code):
         server.status = rich_status(status, "WHY", message="what happened")
-        found = explicate("predict", "--model", "reviews", "--timeout", "2", "x")  # one that is away is asked until then
+        found = explicate("predict", "--model", "reviews", "--timeout", "2", "x")  # asked until then where it is away
         assert found == (code, "", "explicate: what happened\n")
 
     @pytest.mark.parametrize("argv", [("predict",), ("explain",), ("predict", "a", "--file", "b")])
