@@ -13,11 +13,10 @@ import numpy as np
 
 from explicate_server.explain.added_game import AddedGame, LinkKind
 from explicate_server.explain.attribution import Attribution, Floats
-from explicate_server.explain.estimators.asks_nothing import AsksNothing
+from explicate_server.explain.estimators.asks_nothing import AsksNothing, method
 from explicate_server.explain.estimators.exact_shap import shapley_values
 from explicate_server.explain.estimators.kernel_shap import KernelShap
 from explicate_server.explain.game import Estimator, GameInfo
-from explicate_server.explain.method import LEAST_EVALUATIONS, Method
 from explicate_server.explain.statistics.sigmoid_sums import sigmoid_shapley_values
 
 # Sums that are made to enumerate: 2^n coalitions, times background rows and parts. 2^18 take 2 to 4 ms on one core.
@@ -105,16 +104,10 @@ def _sampled(game: GameInfo, added: AddedGame) -> Attribution:
     return sampled.estimate()
 
 
-METHOD = Method(
+METHOD = method(
     name="additive-exact",
     build=_built,
-    reads=("table",),
-    default_masking="background",
-    default_max_evaluations=lambda _n: LEAST_EVALUATIONS,
-    default_min_evaluations=lambda _n: 1,
-    needs_empty=False,
     needs="contributions",
     lacks="needs a model that tells what each column adds, which this one does not; train it with "
     '[interpretability] form = "additive"',
-    shared=True,
 )

@@ -1,10 +1,12 @@
-"""An estimator that knows all it needs of its games before it begins."""
+"""An estimator that knows all it needs of its games before it begins, and the methods that have one."""
 
+from collections.abc import Callable
 from copy import copy
 from typing import Self
 
 from explicate_server.explain.attribution import Attribution, Booleans, Floats, Indices
-from explicate_server.explain.game import Asked, GameInfo
+from explicate_server.explain.game import Asked, Estimator, GameInfo
+from explicate_server.explain.method import LEAST_EVALUATIONS, Method
 
 
 class AsksNothing:
@@ -40,3 +42,19 @@ class AsksNothing:
     def halves(self) -> tuple[Floats, Floats] | None:
         """None: no row was drawn."""
         return None
+
+
+def method(*, name: str, build: Callable[[GameInfo, int], Estimator], needs: str, lacks: str) -> Method:
+    """A method of tables whose model tells its games, so that no coalition is asked for; see `Method`."""
+    return Method(
+        name=name,
+        build=build,
+        reads=("table",),
+        default_masking="background",
+        default_max_evaluations=lambda _n: LEAST_EVALUATIONS,
+        default_min_evaluations=lambda _n: 1,
+        needs_empty=False,
+        needs=needs,
+        lacks=lacks,
+        shared=True,
+    )

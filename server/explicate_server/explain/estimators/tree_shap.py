@@ -6,9 +6,8 @@ before a sigmoid or a softmax, values, or the probabilities of a forest.
 """
 
 from explicate_server.explain.attribution import Attribution
-from explicate_server.explain.estimators.asks_nothing import AsksNothing
+from explicate_server.explain.estimators.asks_nothing import AsksNothing, method
 from explicate_server.explain.game import Estimator, GameInfo
-from explicate_server.explain.method import LEAST_EVALUATIONS, Method
 from explicate_server.explain.trees.tree_game import TreeGame
 
 
@@ -18,15 +17,9 @@ def _built(game: GameInfo, _max_evaluations: int) -> Estimator:
     return AsksNothing(game, Attribution.certain(game.told.shapley(), True, baseline=game.empty, additive=True))
 
 
-METHOD = Method(
+METHOD = method(
     name="tree-shap",
     build=_built,
-    reads=("table",),
-    default_masking="background",
-    default_max_evaluations=lambda _n: LEAST_EVALUATIONS,
-    default_min_evaluations=lambda _n: 1,
-    needs_empty=False,
     needs="trees",
     lacks="needs a model whose outputs are a sum of decision trees, read from its graph when it is bundled",
-    shared=True,
 )
