@@ -154,10 +154,8 @@ class PriceRequirement(Requirement):
 
     def judge(self, evidence: Evidence) -> Iterator[Judgement]:
         """By its 95 % interval as it was measured: each end is a bound of at least the confidence that is asked for."""
-        found = evidence.interpretability.get(self.metric)
-        if found is None:
-            known = ", ".join(evidence.interpretability)
-            raise UsageError(f"requirement {self.id!r}: there is no figure {self.metric!r}; there are {known}")
+        known = evidence.interpretability
+        found = known.get(self.metric, known.get(self.needs()[1], "it is not defined on these rows"))
         if isinstance(found, str):
             bounds = Bounds(float("nan"), -np.inf, np.inf, 0)
             yield replace(self._judged(evidence, self.metric, bounds, self.line), note=found)

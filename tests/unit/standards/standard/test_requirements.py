@@ -102,6 +102,10 @@ def test_a_figure_of_explanations_is_judged_by_its_interval() -> None:
         assert judged.verdict is verdict
     (judged,) = PriceRequirement("x", "plausibility", AT_LEAST).judge(given)
     assert (judged.verdict, judged.note) == (Verdict.CANNOT_TELL, known["plausibility"])
+    (judged,) = PriceRequirement("x", "plausibility.median", AT_LEAST).judge(given)
+    assert (judged.verdict, judged.note) == (Verdict.CANNOT_TELL, known["plausibility"])
+    (judged,) = PriceRequirement("x", "stability.top1_kept", AT_LEAST).judge(given)
+    assert (judged.verdict, judged.note) == (Verdict.CANNOT_TELL, "it is not defined on these rows")
 
 
 def test_what_does_not_go_with_the_model_is_told() -> None:
