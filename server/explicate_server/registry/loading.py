@@ -85,9 +85,9 @@ class BundleLoader:
             verify_bundle, location.folder, model=location.model, version=location.version, verify_key=key
         )
         if self.gate is not None and not (live and location.version in (live.version, live.previous, live.newest)):
-            problems = await self._run(self.gate.problems, bundle, await self._run(_live_manifest, location, live))
+            problems = await self._run(self.gate.unmet, bundle, await self._run(_live_manifest, location, live))
             if problems:
-                raise NotServable("STANDARD_NOT_MET", "; ".join(problems))
+                raise NotServable("STANDARD_NOT_MET", "; ".join(map(str, problems)))
         return bundle
 
     async def load(self, bundle: VerifiedBundle, *, copies: int = 1) -> ServedModel:
