@@ -483,6 +483,7 @@ class StandardVerdict(_message.Message):
     ROWS_SHA256_FIELD_NUMBER: _builtins.int
     MET_FIELD_NUMBER: _builtins.int
     JUDGED_FIELD_NUMBER: _builtins.int
+    WAIVERS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The standard's name."""
     version: _builtins.str
@@ -490,7 +491,7 @@ class StandardVerdict(_message.Message):
     sha256: _builtins.str
     """SHA-256 of its file, in hexadecimal."""
     verdict: _builtins.str
-    """"met", "not met" or "cannot tell"."""
+    """"met", "not met", "cannot tell", or "waived": met but for what somebody answers for."""
     rows: _builtins.int
     """Rows of the test set that say what is right."""
     rows_sha256: _builtins.str
@@ -499,6 +500,10 @@ class StandardVerdict(_message.Message):
     """How many requirements, each slice counted, were met."""
     judged: _builtins.int
     """How many there were."""
+    @_builtins.property
+    def waivers(self) -> _containers.RepeatedCompositeFieldContainer[Global___StandardWaiver]:
+        """The requirements that it need not meet, for some time."""
+
     def __init__(
         self,
         *,
@@ -510,14 +515,49 @@ class StandardVerdict(_message.Message):
         rows_sha256: _builtins.str = ...,
         met: _builtins.int = ...,
         judged: _builtins.int = ...,
+        waivers: _abc.Iterable[Global___StandardWaiver] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["judged", b"judged", "met", b"met", "name", b"name", "rows", b"rows", "rows_sha256", b"rows_sha256", "sha256", b"sha256", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["judged", b"judged", "met", b"met", "name", b"name", "rows", b"rows", "rows_sha256", b"rows_sha256", "sha256", b"sha256", "verdict", b"verdict", "version", b"version", "waivers", b"waivers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StandardVerdict: _TypeAlias = StandardVerdict  # noqa: Y015
+
+@_typing.final
+class StandardWaiver(_message.Message):
+    """StandardWaiver says that somebody answers for a model that does not meet a requirement of a standard."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUIREMENT_FIELD_NUMBER: _builtins.int
+    WHO_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    requirement: _builtins.str
+    """The requirement's id."""
+    who: _builtins.str
+    """Who answers for it."""
+    why: _builtins.str
+    """For what reason."""
+    until: _builtins.str
+    """The last day on which it counts, in UTC, such as "2027-03-31"."""
+    def __init__(
+        self,
+        *,
+        requirement: _builtins.str = ...,
+        who: _builtins.str = ...,
+        why: _builtins.str = ...,
+        until: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requirement", b"requirement", "until", b"until", "who", b"who", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StandardWaiver: _TypeAlias = StandardWaiver  # noqa: Y015
 
 @_typing.final
 class ModelVariant(_message.Message):
