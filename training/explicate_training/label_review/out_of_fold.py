@@ -60,11 +60,9 @@ def folds_of(targets: NDArray[Any], together: NDArray[np.intp], *, folds: int, s
     if len(np.unique(together)) < folds:
         raise UsageError(f"--folds {folds} needs at least as many rows that differ: give fewer folds")
     rows = np.zeros((len(targets), 1))
-    # A class of fewer rows than folds is in some of them only, which scikit-learn would warn of or refuse.
-    strata = np.where(np.bincount(targets)[targets] < folds, -1, targets)
-    rare = int((strata == -1).sum())
-    if 0 < rare < folds:
-        strata = np.zeros_like(targets)
+    # A class of fewer rows than folds is in some of them only: scikit-learn would warn, so it counts as the commonest.
+    counts = np.bincount(targets)
+    strata = np.where(counts[targets] < folds, counts.argmax(), targets)
     splitter: Any = StratifiedKFold if alone else StratifiedGroupKFold
     among = {} if alone else {"groups": together}
     split = splitter(folds, shuffle=True, random_state=seed).split(rows, strata, **among)
