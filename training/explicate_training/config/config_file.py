@@ -104,6 +104,12 @@ def with_device(config: AnyConfig, device: str) -> AnyConfig:
     return replace(config, training=training)
 
 
+def with_reviewed_labels(config: AnyConfig, path: str) -> AnyConfig:
+    """The config with a reviewed list of labels, from the current folder."""
+    data: Any = replace(config.data, reviewed_labels=str(Path(path).expanduser().resolve()))
+    return replace(config, data=data)
+
+
 def format_config(config: AnyConfig) -> str:
     """The whole config as TOML; `parse_config` gives it back. A section that may be left out, and is, stays out."""
     document = tomlkit.document()
@@ -218,7 +224,7 @@ def _with_absolute_paths(config: AnyConfig, *, folder: Path, stem: str) -> AnyCo
     data = config.data
     paths: dict[str, Any] = {
         name: str((folder / Path(path).expanduser()).resolve())
-        for name in (data.source, "validation", "test")
+        for name in (data.source, "validation", "test", "reviewed_labels")
         if (path := getattr(data, name))
     }
     values: Any = {

@@ -129,6 +129,7 @@ class LabelledData:
     validation_fraction: float = option(0.15, "part of the training {counted} for validation", above=0, maximum=0.5)
     test_fraction: float = option(0.15, "part of the {counted} for the test, when none are given", above=0, maximum=0.5)
     minimum_class_count: int = option(10, "fewest {counted} that a class may have after cleaning", minimum=3)
+    reviewed_labels: str = option("", "a list of `explicate labels` that a person reviewed, to be applied")
 
     @property
     def origin(self) -> str:

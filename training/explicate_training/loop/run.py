@@ -1,6 +1,5 @@
 """What every run does at its stages, whatever it reads: data, model, training, evaluation, files."""
 
-import math
 import re
 import time
 from abc import ABC, abstractmethod
@@ -18,13 +17,15 @@ from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
 from explicate_bundle.draft import draft_checks, kind_of_run
 from explicate_training.calibration.adjustment import Adjustment
 from explicate_training.config.config_file import AnyConfig, format_config
-from explicate_training.config.sections import LabelledData
-from explicate_training.data.splits import Part, split_data
+from explicate_training.data.splits import Part, few_rows, split_data
 from explicate_training.interpretability.masked_rows import MaskedRows
 from explicate_training.interpretability.measurement import Trained, trained
 from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.step_loss import StepLoss
 from explicate_training.interpretability.terms import active_terms, term_of
+from explicate_training.label_review.label_model import LabelModel
+from explicate_training.label_review.review import NAME as REVIEWED
+from explicate_training.label_review.review import Applied, apply_review
 from explicate_training.loop.forgetting import Forgetting, Remembered, forgetting_line
 from explicate_training.loop.progress import StepProgress, duration
 from explicate_training.loop.trainer import Fitting, Outcome
@@ -36,7 +37,6 @@ from explicate_training.report.slices import Slice, slices
 from explicate_training.run_directory import tool_versions, write_held_out, write_json, write_run
 from explicate_training.tasks.task import Evaluation, Task
 
-_FEW_ROWS = 50
 AnyOf = TypeVar("AnyOf", bound=AnyConfig)
 Say = Callable[[str], None]
 
@@ -66,6 +66,10 @@ class Run(ABC, Generic[AnyOf, Part]):
 
         self.task, data, self.sha256 = self.read(tell)
         self.splits = split_data(data, self.task, config.data, seed=config.training.seed)
+        self.review: Applied | None = None  # of labels, by a person
+        if path := config.data.reviewed_labels:
+            reviewed = apply_review(self.splits, self.task, config.data, sha256=self.sha256, path=path)
+            self.splits, self.review, self.sha256 = reviewed.splits, reviewed.applied, reviewed.sha256
         parts = {name: part.labels.tolist() for name, part in self.splits.by_name().items()}
         self.labels = self.task.names(parts["train"])
         self.targets: dict[str, NDArray[Any]] = {
@@ -80,6 +84,11 @@ class Run(ABC, Generic[AnyOf, Part]):
         if few := few_rows({name: len(part) for name, part in parts.items()}, config.data):
             self.warn(few)
             lines.append(f"note: {few}")
+        if self.review:
+            self.report[REVIEWED] = self.review.as_json()
+            for sentence in self.review.warnings():
+                self.warn(sentence)
+            lines += [self.review.told(), *(f"note: {one}" for one in self.review.warnings())]
         for line in lines:
             say(line)
 
@@ -139,6 +148,10 @@ class Run(ABC, Generic[AnyOf, Part]):
     @abstractmethod
     def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
         """What the simple model answers on "validation" and "test", float64 [rows, outputs]."""
+
+    @abstractmethod
+    def label_model(self, names: Sequence[str]) -> LabelModel:
+        """What doubts the labels of the rows of some splits, one after the other, by classes."""
 
     @abstractmethod
     def game(self, row: int) -> Game | None:
@@ -359,22 +372,6 @@ class Run(ABC, Generic[AnyOf, Part]):
     def target_scale(self) -> TargetScale | None:
         """What takes answers in standard deviations to the unit of the target; None for classes and labels."""
         return None if self.labels else TargetScale(mean=self.scale.mean, spread=self.scale.spread)
-
-
-def few_rows(rows: Mapping[str, int], data: LabelledData) -> str:
-    """A warning of splits that are too small to measure on, and the remedy; empty if there are none."""
-    small = {name: rows[name] for name in ("validation", "test") if rows[name] < _FEW_ROWS}
-    if not small:
-        return ""
-    listed = " and ".join(f"{count} {name} {data.counted}" for name, count in small.items())
-    own = [f"data.{name}_fraction" for name in small if not getattr(data, name)]
-    fewest = min(small.values())
-    half = 1.96 * math.sqrt(0.25 / fewest)  # of the normal interval of a share of one half
-    larger = f", or give larger parts with {' and '.join(own)}" if own else ""
-    return (
-        f"there are only {listed}: a share that is measured on {fewest} may be off by {min(half, 1):.2f}; add "
-        f"{data.counted}{larger}"
-    )
 
 
 def _key(name: str) -> str:
