@@ -15,6 +15,7 @@ from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import Verdict
 from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
 from explicate_bundle.draft import draft_checks, kind_of_run
+from explicate_bundle.telling.slice_notes import SLICES_KEY, SliceNotes
 from explicate_training.calibration.adjustment import Adjustment
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.data.splits import Part, few_rows, split_data
@@ -33,7 +34,7 @@ from explicate_training.loop.training_device import placement
 from explicate_training.loop.verdict import always_alike, judged, verdict
 from explicate_training.report.explanations import Explanations, Game, explain_rows
 from explicate_training.report.report import write_report
-from explicate_training.report.slices import Slice, slices
+from explicate_training.report.slices import slice_notes
 from explicate_training.run_directory import tool_versions, write_held_out, write_json, write_run
 from explicate_training.tasks.task import Evaluation, Task
 
@@ -177,9 +178,9 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Those of them that the report tells however well the model does on them."""
         return set()
 
-    def _slices(self, test: Evaluation) -> list[Slice]:
+    def _slices(self, test: Evaluation) -> SliceNotes:
         by_row = self.task.sliced_by_row(test, self.labels)
-        return slices(self.groups(), by_row, large_is_bad=self.task.sliced[1], always=self.always_told())
+        return slice_notes(self.groups(), by_row, sliced=self.task.sliced, always=self.always_told())
 
     def shown(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002 - what it shows of the answers
         """What the report shows besides."""
@@ -263,16 +264,17 @@ class Run(ABC, Generic[AnyOf, Part]):
         figures = {"figures": self.term_figures} if self.term_figures else {}
         metrics |= {"interpretability": {**easier.as_json(), **figures}} if easier else {}
         metrics |= {"best_step": outcome.best_step, "steps": outcome.steps, "history": outcome.history}
+        test, counted = evaluations["test"], self.config.data.counted
+        explanations, slices = self._explanations(test), self._slices(test)
+        metrics |= {SLICES_KEY: slices.document(), **explanations.recorded}
         self.write_model(folder)
-        rows = list(self.held_out(folder))
-        self.verdict = found
+        self.verdict, rows = found, list(self.held_out(folder))
         write_held_out(folder, rows, self.held_out_outputs(evaluations["test"].outputs))
         description, config_toml = self._description(outcome, easier), format_config(self.config)
         (folder / "config.toml").write_text(config_toml, encoding="utf-8")
         for name, content in (("metrics", metrics), ("data", self.report)):
             write_json(folder / f"{name}.json", content)
         write_run(folder, description)
-        test, counted = evaluations["test"], self.config.data.counted
         write_report(
             folder / "report.html",
             self.template,
@@ -285,9 +287,9 @@ class Run(ABC, Generic[AnyOf, Part]):
             data=self.report,
             config_toml=config_toml,
             title=Path(self.config.data.origin).stem,
-            explanations=self._explanations(test),
-            slices=self._slices(test),
-            sliced=self.task.sliced[0],
+            explanations=explanations,
+            slices=slices.groups,
+            sliced=slices.measured,
             forgetting=forgotten,
             easier=easier,
             thresholds=self.task.thresholds(test, self.labels),
