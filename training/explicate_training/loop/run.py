@@ -82,6 +82,7 @@ class Run(ABC, Generic[AnyOf, Part]):
         self.adjustment.check()
         self.step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]
         self.term_figures: dict[str, Any] = {}  # what terms of [interpretability] measured on validation rows
+        self.known_baseline: Mapping[str, NDArray[np.float64]] | None = None  # of an earlier run on the same splits
         if few := few_rows({name: len(part) for name, part in parts.items()}, config.data):
             self.warn(few)
             lines.append(f"note: {few}")
@@ -329,8 +330,10 @@ class Run(ABC, Generic[AnyOf, Part]):
     def _compared(self, evaluations: Mapping[str, Evaluation]) -> tuple[dict[str, Any], Verdict]:
         """Metrics with intervals, those of the simple model, and how the two and a trivial one compare."""
         begin_s = time.monotonic()
-        outputs = self.fit_baseline()
-        self.say(f"fitted {self.baseline} to compare with in {duration(time.monotonic() - begin_s)}")
+        outputs = self.known_baseline
+        if outputs is None:
+            outputs = self.fit_baseline()
+            self.say(f"fitted {self.baseline} to compare with in {duration(time.monotonic() - begin_s)}")
         task, labels, test, counted = self.task, self.labels, evaluations["test"], self.config.data.counted
         own = self.adjustment.task_of(outputs["validation"])
         theirs = {
