@@ -147,7 +147,7 @@ def _others(standard: Standard, outcomes: Outcomes, rows: HeldOut, live: Path | 
 def _other(folder: Path, outcomes: Outcomes, rows: HeldOut) -> Outcomes:
     """What another bundle answers to the same rows."""
     other = open_published(folder)
-    if other.labels != outcomes.labels or other.kind.predicts is not outcomes.objective:
+    if other.labels != outcomes.labels or other.kind.predicts.name != outcomes.objective.name:
         told, ours = ", ".join(other.labels), ", ".join(outcomes.labels)
         raise UsageError(f"{folder} cannot be compared with: it predicts {told}, and this model {ours}")
     its_rows = labelled(read_rows(rows.path, other, count=_ALL_ROWS))

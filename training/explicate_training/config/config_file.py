@@ -11,7 +11,7 @@ from typing import Any  # TOML values
 import tomlkit
 
 from explicate.errors import UsageError
-from explicate_training.config.sections import about_option, options_of, rule_of
+from explicate_training.config.sections import OptionalSection, about_option, options_of, rule_of
 from explicate_training.image.config import ImageConfig
 from explicate_training.table.config import TableConfig
 from explicate_training.text.config import Config
@@ -111,7 +111,8 @@ def format_config(config: AnyConfig) -> str:
     for section in fields(config):
         table = tomlkit.table()
         values = getattr(config, section.name)
-        if values == getattr(absent, section.name) != type(values)():
+        unset = values == getattr(absent, section.name)
+        if unset and (isinstance(values, OptionalSection) or values != type(values)()):
             continue
         for declared in options_of(values):
             value = getattr(values, declared.name)
@@ -166,9 +167,12 @@ def _section(kind: type[AnyConfig], name: str, values: Any) -> Any:
         raise UsageError(f"{name} must be a section, written [{name}]")
     known = _known(f"{name}.", values, {declared.name for declared in fields(defaults)})
     numbers = {declared.name for declared in fields(defaults) if rule_of(declared).numbers}
+    matrices = {declared.name for declared in fields(defaults) if rule_of(declared).matrix}
     typed = {
         key: _numbers(f"{name}.{key}", value)
         if key in numbers
+        else _matrix(f"{name}.{key}", value)
+        if key in matrices
         else _typed(f"{name}.{key}", value, type(getattr(defaults, key)))
         for key, value in known.items()
     }
@@ -188,6 +192,12 @@ def _numbers(key: str, value: Any) -> dict[str, float]:
     if type(value) is not dict:
         raise UsageError(f"{key} must be {_TYPE_NAMES[dict]}, not {value!r}")
     return {name: _typed(f"{key}.{name}", number, float) for name, number in value.items()}
+
+
+def _matrix(key: str, value: Any) -> dict[str, dict[str, float]]:
+    if type(value) is not dict:
+        raise UsageError(f"{key} must be {_TYPE_NAMES[dict]}, not {value!r}")
+    return {name: _numbers(f"{key}.{name}", row) for name, row in value.items()}
 
 
 def _typed(key: str, value: Any, wanted: type) -> Any:

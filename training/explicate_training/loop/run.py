@@ -16,6 +16,7 @@ from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import Verdict
 from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
 from explicate_bundle.draft import draft_checks, kind_of_run
+from explicate_training.calibration.adjustment import Adjustment
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.splits import Part, split_data
@@ -33,10 +34,8 @@ from explicate_training.report.explanations import Explanations, Game, explain_r
 from explicate_training.report.report import write_report
 from explicate_training.report.slices import Slice, slices
 from explicate_training.run_directory import tool_versions, write_held_out, write_json, write_run
-from explicate_training.tasks.decision import decision_offsets, fold_offsets, shift_bias
 from explicate_training.tasks.task import Evaluation, Task
 
-_SAME_LOGITS = 1e-3
 _FEW_ROWS = 50
 AnyOf = TypeVar("AnyOf", bound=AnyConfig)
 Say = Callable[[str], None]
@@ -74,7 +73,8 @@ class Run(ABC, Generic[AnyOf, Part]):
         }
         self.scale = self.task.scale(self.targets["train"])
         self.report, lines = self.describe_data()
-        self.offsets: NDArray[np.float64] | None = None  # of the logits, for rare classes
+        self.adjustment = Adjustment(self)
+        self.adjustment.check()
         self.step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]
         self.term_figures: dict[str, Any] = {}  # what terms of [interpretability] measured on validation rows
         if few := few_rows({name: len(part) for name, part in parts.items()}, config.data):
@@ -196,6 +196,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             step_loss=self.step_loss,
         )
         outcome = self.fit(fitting)
+        self.adjustment.divide()  # before terms learn what the model answers
         for term in active_terms(self.config.interpretability, self.config.kind):
             term.after(self)
         return outcome
@@ -233,7 +234,7 @@ class Run(ABC, Generic[AnyOf, Part]):
     def finish(self, folder: Path, outcome: Outcome, say: Say) -> None:
         """Evaluates and writes everything into the run's finished folder, which exists."""
         begin_s = time.monotonic()
-        evaluations = {"validation": self._decided(self.evaluate("validation", self.predict("validation")))}
+        evaluations = {"validation": self.adjustment.decided()}
         evaluations["test"] = self.evaluate("test", self.predict("test"))
         forgotten = self._forgetting.after()
         if self.tells_evaluation:
@@ -243,6 +244,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             say(line)
         for one in forgotten.values():
             say(forgetting_line(one))
+        reliability = self.adjustment.measured(evaluations["validation"], evaluations["test"], metrics)
         metrics |= {"forgetting": forgotten} if forgotten else {}
         easier = self._easier(outcome)
         figures = {"figures": self.term_figures} if self.term_figures else {}
@@ -276,6 +278,8 @@ class Run(ABC, Generic[AnyOf, Part]):
             forgetting=forgotten,
             easier=easier,
             thresholds=self.task.thresholds(test, self.labels),
+            adjustment=self.adjustment,
+            reliability=reliability,
             baseline=(self.baseline, metrics[_key(self.baseline)]["test"]),
             **self.shown(test),
         )
@@ -307,35 +311,19 @@ class Run(ABC, Generic[AnyOf, Part]):
             self.say(f"explained {found.rows:,} test {self.config.data.counted}{few} in {duration(found.seconds)}")
         return found
 
-    def _decided(self, validation: Evaluation) -> Evaluation:
-        """Adds offsets to the model's logits where rare classes gain by it; the answers to the validation then."""
-        if self.config.training.rare_classes == "plain":
-            return validation
-        offsets = decision_offsets(self.task, validation, self.targets["train"], self.labels)
-        layer = None if offsets is None else fold_offsets(self.network, offsets)
-        if offsets is None or layer is None:
-            return validation
-        moved = self.evaluate("validation", self.predict("validation"))
-        if not np.allclose(moved.outputs, validation.outputs + offsets, atol=_SAME_LOGITS):
-            shift_bias(layer, -offsets)  # not the layer that makes the logits, then
-            return validation
-        self.offsets, metric = offsets, self.task.decision_metric
-        before, after = (one.metrics[metric] for one in (validation, moved))
-        self.say(
-            f"rare classes: offsets of the logits take the validation's {self.task.titles[metric]} from {before:.3f} "
-            f'to {after:.3f} (training.rare_classes = "plain" leaves them out)'
-        )
-        return moved
-
     def _compared(self, evaluations: Mapping[str, Evaluation]) -> tuple[dict[str, Any], Verdict]:
         """Metrics with intervals, those of the simple model, and how the two and a trivial one compare."""
         begin_s = time.monotonic()
         outputs = self.fit_baseline()
         self.say(f"fitted {self.baseline} to compare with in {duration(time.monotonic() - begin_s)}")
-        theirs = {name: self.evaluate(name, answers) for name, answers in outputs.items()}
         task, labels, test, counted = self.task, self.labels, evaluations["test"], self.config.data.counted
-        model, simple = judged("", task, test, labels), judged(self.baseline, task, theirs["test"], labels)
-        trivial = always_alike(task, self.targets["train"], test, labels, counted=counted)
+        own = self.adjustment.task_of(outputs["validation"])
+        theirs = {
+            name: own.evaluate(answers, self.targets[name], labels, counted=counted)
+            for name, answers in outputs.items()
+        }
+        model, simple = judged("", task, test, labels), judged(self.baseline, own, theirs["test"], labels)
+        trivial = always_alike(task.deciding(None, labels), self.targets["train"], test, labels, counted=counted)
         metrics = {
             "validation": evaluations["validation"].metrics,
             "test": model.metrics(labels),
@@ -361,7 +349,9 @@ class Run(ABC, Generic[AnyOf, Part]):
                 train_s=round(outcome.train_s, 1),
                 verdict=self.verdict,
                 interpretability=easier.as_message() if easier else None,
-                logit_offsets=[] if self.offsets is None else self.offsets.tolist(),
+                logit_offsets=[] if self.adjustment.offsets is None else self.adjustment.offsets.tolist(),
+                decision=self.adjustment.rule,
+                temperature=self.adjustment.temperature,
             )
         )
         return record

@@ -10,6 +10,8 @@ import numpy as np
 
 from explicate.views import html
 from explicate.views.page_style import PAGE_STYLE
+from explicate_training.calibration.adjustment import Adjustment
+from explicate_training.calibration.reliability import TITLES, Reliability
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.cleaning import CleaningReport
 from explicate_training.data.labels import SPLITS
@@ -116,6 +118,8 @@ def write_report(
     drawings: Sequence[Drawing],
     explanations: Explanations,
     easier: Trained | None = None,
+    adjustment: Adjustment,
+    reliability: Reliability | None = None,
     **shown: Any,
 ) -> None:
     """Writes report.html. Strings of the user are escaped: none of them can become markup.
@@ -128,6 +132,8 @@ def write_report(
         drawings: of the answers on the test part.
         explanations: of test rows.
         easier: what `[interpretability]` did.
+        adjustment: what was done to the answers once the weights were chosen.
+        reliability: what a temperature did, or would do.
         shown: what else the template shows.
     """
     environment = jinja2.Environment(
@@ -146,6 +152,11 @@ def write_report(
         importance=_importance(explanations),
         masked_curve=_masked_curve(easier),
         easier=easier,
+        chosen=[(one, data_uri(one.drawing)) for one in adjustment.points],
+        cost=adjustment.cost,
+        reliability=reliability,
+        reliability_drawing=data_uri(reliability.drawing) if reliability else "",
+        reliability_titles=TITLES,
         page_style=PAGE_STYLE,
         view_style=html.STYLE,
         validation=metrics["validation"],
