@@ -16,6 +16,7 @@ from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import Verdict
 from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
 from explicate_bundle.draft import draft_checks, kind_of_run
+from explicate_bundle.outcomes.baseline_answers import BaselineAnswers, write_baseline
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.splits import Part, split_data
@@ -32,7 +33,7 @@ from explicate_training.loop.verdict import always_alike, judged, verdict
 from explicate_training.report.explanations import Explanations, Game, explain_rows
 from explicate_training.report.report import write_report
 from explicate_training.report.slices import Slice, slices
-from explicate_training.run_directory import tool_versions, write_held_out, write_json, write_run
+from explicate_training.run_directory import HELD_OUT_NAME, tool_versions, write_held_out, write_json, write_run
 from explicate_training.tasks.decision import decision_offsets, fold_offsets, shift_bias
 from explicate_training.tasks.task import Evaluation, Task
 
@@ -252,6 +253,7 @@ class Run(ABC, Generic[AnyOf, Part]):
         rows = list(self.held_out(folder))
         self.verdict = found
         write_held_out(folder, rows, self.held_out_outputs(evaluations["test"].outputs))
+        write_baseline(folder / HELD_OUT_NAME, BaselineAnswers(self.baseline, self.simple.outputs))
         description, config_toml = self._description(outcome, easier), format_config(self.config)
         (folder / "config.toml").write_text(config_toml, encoding="utf-8")
         for name, content in (("metrics", metrics), ("data", self.report)):
@@ -333,6 +335,7 @@ class Run(ABC, Generic[AnyOf, Part]):
         outputs = self.fit_baseline()
         self.say(f"fitted {self.baseline} to compare with in {duration(time.monotonic() - begin_s)}")
         theirs = {name: self.evaluate(name, answers) for name, answers in outputs.items()}
+        self.simple = theirs["test"]
         task, labels, test, counted = self.task, self.labels, evaluations["test"], self.config.data.counted
         model, simple = judged("", task, test, labels), judged(self.baseline, task, theirs["test"], labels)
         trivial = always_alike(task, self.targets["train"], test, labels, counted=counted)
