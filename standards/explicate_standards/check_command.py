@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from explicate_standards.standard.waiving import add_waiver_options
+
 _DESCRIPTION = """\
 Judge a bundle by a benchmark standard, a file that says what a model must reach before it serves: metrics on all test
 rows and on slices of them, no worse than the model that is live, how many rows it may newly get wrong, suites of cases
@@ -28,7 +30,7 @@ server does it. --plan says before any training what a number of test rows can p
 """
 _EPILOG = """\
 Prints a table on stdout, or one JSON object with --json, and what it does on stderr.
-Exit codes: 0 met, 1 not met, 2 cannot tell, or wrong usage.
+Exit codes: 0 met or waived, 1 not met, 2 cannot tell, or wrong usage.
 
 examples:
   explicate check repository/reviews/2 --standard standard.toml --run runs/reviews
@@ -37,6 +39,8 @@ examples:
   explicate check repository/reviews/2 --standard standard.toml --run runs/s1 --seeds runs/s1 runs/s2 runs/s3
   explicate check repository/reviews/2 --standard standard.toml --rows mine.jsonl --against repository/reviews/1
   explicate check repository/reviews/2 --standard standard.toml --run runs/reviews --junit check.xml --json
+  explicate check repository/reviews/2 --standard standard.toml --run runs/reviews \\
+      --waive typos --why "fixed in version 3" --until 2027-03-31
   explicate check --plan 1000
   explicate check --starter-suite sentiment --positive great --negative worse > behaviour.toml
 """
@@ -97,6 +101,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--positive", metavar="LABEL", default="positive", help="of the starter suite (%(default)s)")
     parser.add_argument("--negative", metavar="LABEL", default="negative", help="of the starter suite (%(default)s)")
+    add_waiver_options(parser)
     parser.set_defaults(run=run, extra="standards")
 
 
@@ -140,8 +145,10 @@ def _check(arguments: argparse.Namespace) -> int:
     from explicate_standards.standard.recorded import check_recorded
     from explicate_standards.standard.standard import read_standard
     from explicate_standards.standard.verdict_report import as_document, as_junit, as_table, confusion_tables
+    from explicate_standards.standard.waiving import excused, given_waivers
 
     standard = read_standard(arguments.standard)
+    waivers = given_waivers(arguments)
     rows = _rows(arguments, standard.test, standard.path.parent)
     if rows is None:
         if arguments.confusion or arguments.seeds:
@@ -159,12 +166,13 @@ def _check(arguments: argparse.Namespace) -> int:
             precision="" if arguments.precision == "auto" else arguments.precision,
             say=_say,
         )
+    checked = excused(checked, waivers)
     if arguments.junit is not None:
         _write(arguments.junit, as_junit(checked))
     confusion = f"{confusion_tables(checked)}\n\n" if arguments.confusion and not arguments.json else ""
     told = json.dumps(as_document(checked), indent=2, allow_nan=False) if arguments.json else as_table(checked)
     print(confusion + told)
-    return {Verdict.MET: 0, Verdict.NOT_MET: 1, Verdict.CANNOT_TELL: 2}[checked.verdict]
+    return {Verdict.NOT_MET: 1, Verdict.CANNOT_TELL: 2}.get(checked.verdict, 0)
 
 
 def _write(path: Path, content: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any  # JSON values
 import numpy as np
 
 from explicate.errors import UsageError
-from explicate_bundle.outcomes.baseline_answers import BASELINE_NAME, BaselineAnswers
+from explicate_bundle.outcomes.baseline_answers import BASELINE_NAME, BaselineAnswers, rule_of
 from explicate_server.registry.label_store import LIVE
 from explicate_standards.evaluated_model import EvaluatedModel, open_published
 from explicate_standards.held_out_rows import HeldOutRows, LabelledInput, read_rows
@@ -107,7 +107,7 @@ def _published(name: str, folder: Path, model: EvaluatedModel, rows: JudgedRows)
             "path of a bundle from the standard's folder"
         )
     other = open_published(folder)
-    if other.labels != model.labels or other.kind.predicts is not model.kind.predicts:
+    if other.labels != model.labels or other.kind.predicts.name != model.kind.predicts.name:
         told, ours = ", ".join(other.labels), ", ".join(model.labels)
         raise UsageError(f"{folder} cannot be compared with: it predicts {told}, and this model {ours}")
     its_rows = labelled(read_rows(rows.path, other, count=ALL_ROWS))
@@ -136,6 +136,7 @@ def _baseline(rows: JudgedRows, model: EvaluatedModel) -> BaselineAnswers | None
         document: Any = json.loads(path.read_text(encoding="utf-8"))
         name, digest, given = document["name"], document["held_out_sha256"], document["outputs"]
         right = isinstance(name, str) and all(len(one) == wanted and all(map(_is_finite, one)) for one in given)
+        rule = rule_of(document, several=model.kind.predicts.answer == "labels")
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         right = False
     if not right:
@@ -143,12 +144,15 @@ def _baseline(rows: JudgedRows, model: EvaluatedModel) -> BaselineAnswers | None
     if digest != rows.sha256 or len(given) < max(row.place for row in rows.labelled):
         raise UsageError(f"{path} is of other rows than {rows.path.name} has: train again, or remove it")
     outputs = np.array(given, dtype=np.float64).reshape(-1, wanted)
-    return BaselineAnswers(name, outputs[[row.place - 1 for row in rows.labelled]])
+    return BaselineAnswers(name, outputs[[row.place - 1 for row in rows.labelled]], rule)
 
 
 def of_baseline(outcomes: Outcomes, baseline: BaselineAnswers) -> Outcomes:
-    """The simple model's answers, as those of the judged one are."""
-    return replace(outcomes, name=baseline.name, outputs=baseline.outputs, digest="")
+    """The simple model's answers, decided by the rule that was chosen for it as the model's was, if one was."""
+    objective, rule = outcomes.objective.plain, baseline.rule
+    if rule is not None:
+        objective = replace(objective, decisions=rule.decide, rule=rule)
+    return replace(outcomes, name=baseline.name, objective=objective, outputs=baseline.outputs, digest="")
 
 
 def judged_rows(path: Path, given: HeldOutRows) -> JudgedRows:

@@ -92,6 +92,6 @@ def _check_seed_run(run: Run, first: Run, model: EvaluatedModel) -> None:
         raise UsageError(
             f"--seeds: {run.directory} and {first.directory} differ in more than the seed: see config.toml"
         )
-    if run.outcomes.labels != model.labels or run.outcomes.objective is not model.kind.predicts:
+    if run.outcomes.labels != model.labels or run.outcomes.objective.name != model.kind.predicts.name:
         told = ", ".join(run.outcomes.labels)
         raise UsageError(f"--seeds: {run.directory} predicts {told}, and the model {', '.join(model.labels)}")

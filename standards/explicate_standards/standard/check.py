@@ -12,6 +12,7 @@ from explicate.errors import UsageError
 from explicate.v1 import bundle_pb2
 from explicate_bundle.standard.gate import file_sha256
 from explicate_bundle.standard.verdicts import Verdict
+from explicate_bundle.standard.waivers import Waiver
 from explicate_server.registry.label_store import LIVE, LabelFileError, LabelStore
 from explicate_standards.evaluated_model import EvaluatedModel, open_published
 from explicate_standards.held_out_rows import is_of_other_data, read_rows
@@ -50,6 +51,8 @@ class Checked:
         judgements: in the standard's order.
         uses: how many models were judged on these rows here, this one counted.
         confusions: what is taken for what, of all rows and of each slice; none of numbers.
+        waivers: of requirements that it need not meet; see `waiving`.
+        kept_rows_sha256: of the file with test rows that the bundle keeps; empty if it keeps none.
     """
 
     standard: Standard
@@ -59,15 +62,19 @@ class Checked:
     judgements: tuple[Judgement, ...]
     uses: int
     confusions: tuple[Confusion, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    kept_rows_sha256: str = ""
 
     @property
     def verdict(self) -> Verdict:
-        """Of all: not met if one is not, else cannot tell if one cannot be told and the standard minds."""
+        """Of all: not met if one is not, else cannot tell if one cannot be told and the standard minds, else waived."""
         found = {judgement.verdict for judgement in self.judgements}
         if Verdict.NOT_MET in found:
             return Verdict.NOT_MET
         refused = self.standard.refuses_unknown and Verdict.CANNOT_TELL in found
-        return Verdict.CANNOT_TELL if refused else Verdict.MET
+        if refused:
+            return Verdict.CANNOT_TELL
+        return Verdict.WAIVED if Verdict.WAIVED in found else Verdict.MET
 
 
 def check(

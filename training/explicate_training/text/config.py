@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from explicate.errors import UsageError
+from explicate_training.calibration.options import CalibrationOptions, ThresholdOptions
 from explicate_training.config.checks import check_data, check_forgetting, check_values
 from explicate_training.config.sections import LabelledData, OutputConfig, TrainingOptions, option
 from explicate_training.data.demos import DEMO_TEXTS
+from explicate_training.fairness.options import FairnessOptions
 from explicate_training.interpretability.terms import Interpretability, absent, check_terms
 from explicate_training.tasks.registry import task_named
 
@@ -82,6 +84,9 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     interpretability: Interpretability = field(default_factory=absent)
+    calibration: CalibrationOptions = field(default_factory=CalibrationOptions)
+    thresholds: ThresholdOptions = field(default_factory=ThresholdOptions)
+    fairness: FairnessOptions = field(default_factory=FairnessOptions)
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def check(self) -> None:

@@ -22,6 +22,7 @@ from explicate_training.interpretability.texts.marks import OPTION as RATIONALES
 from explicate_training.interpretability.texts.marks import Lexicon, Marks
 from explicate_training.interpretability.texts.rationale_head import Rationales
 from explicate_training.interpretability.texts.word_lists import read_lexicon, read_word_lists
+from explicate_training.label_review.label_model import LabelModel
 from explicate_training.loop.forgetting import Remembered
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, fit
@@ -37,7 +38,7 @@ from explicate_training.text.forgetting import earlier_texts, probe_of_texts
 from explicate_training.text.game import text_game
 from explicate_training.text.masking import OWNERS, TextPlayers, text_players, token_owners
 from explicate_training.text.model import LengthGroupedOrder, Reading, TextModel, load_text_model
-from explicate_training.text.tfidf import linear_outputs, weigh
+from explicate_training.text.tfidf import LinearLabels, linear_outputs, weigh
 
 HELD_OUT_RATIONALES = "rationale", "rationale_pair"
 """The fields of a row of held_out.jsonl with the characters [start, stop) of its text, and of the second one of a pair,
@@ -245,6 +246,10 @@ class TextRun(Run[Config, TextSet]):
     def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
         texts = {name: part.texts.tolist() for name, part in self.splits.by_name().items()}
         return self.task.baseline(linear_outputs, weigh(texts, self.targets), classes=len(self.labels))
+
+    def label_model(self, names: Sequence[str]) -> LabelModel:
+        texts = [row for name in names for row in self.splits.by_name()[name].texts.tolist()]
+        return LinearLabels(texts, np.concatenate([self.targets[name] for name in names]), len(self.labels))
 
     def game(self, row: int) -> Game | None:
         return text_game(self._model, self.splits.test.texts[row])
