@@ -15,6 +15,7 @@ from explicate.errors import UsageError
 from explicate.v1.bundle_pb2 import Verdict
 from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
 from explicate_bundle.draft import draft_checks, kind_of_run
+from explicate_bundle.outcomes.baseline_answers import BaselineAnswers, write_baseline
 from explicate_bundle.telling.slice_notes import SLICES_KEY, SliceNotes
 from explicate_training.calibration.adjustment import Adjustment
 from explicate_training.config.config_file import AnyConfig, format_config
@@ -35,7 +36,7 @@ from explicate_training.loop.verdict import always_alike, judged, verdict
 from explicate_training.report.explanations import Explanations, Game, explain_rows
 from explicate_training.report.report import write_report
 from explicate_training.report.slices import slice_notes
-from explicate_training.run_directory import tool_versions, write_held_out, write_json, write_run
+from explicate_training.run_directory import HELD_OUT_NAME, tool_versions, write_held_out, write_json, write_run
 from explicate_training.tasks.task import Evaluation, Task
 
 AnyOf = TypeVar("AnyOf", bound=AnyConfig)
@@ -271,6 +272,7 @@ class Run(ABC, Generic[AnyOf, Part]):
         self.write_model(folder)
         self.verdict, rows = found, list(self.held_out(folder))
         write_held_out(folder, rows, self.held_out_outputs(evaluations["test"].outputs))
+        write_baseline(folder / HELD_OUT_NAME, self.simple)
         description, config_toml = self._description(outcome, easier), format_config(self.config)
         (folder / "config.toml").write_text(config_toml, encoding="utf-8")
         for name, content in (("metrics", metrics), ("data", self.report)):
@@ -340,6 +342,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             name: own.evaluate(answers, self.targets[name], labels, counted=counted)
             for name, answers in outputs.items()
         }
+        self.simple = BaselineAnswers(self.baseline, theirs["test"].outputs, own.rule)
         model, simple = judged("", task, test, labels), judged(self.baseline, own, theirs["test"], labels)
         trivial = always_alike(task.deciding(None, labels), self.targets["train"], test, labels, counted=counted)
         metrics = {
