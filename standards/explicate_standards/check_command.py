@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from explicate_standards.standard.waiving import add_waiver_options
+
 _DESCRIPTION = """\
 Judge a bundle by a benchmark standard, a file that says what a model must reach before it serves: metrics on all test
 rows and on slices of them, no worse than the model that is live, how many rows it may newly get wrong, suites of cases
@@ -26,12 +28,14 @@ not met if the other bound does not either, and else it cannot be told from thes
 """
 _EPILOG = """\
 Prints a table on stdout, or one JSON object with --json, and what it does on stderr.
-Exit codes: 0 met, 1 not met, 2 cannot tell, or wrong usage.
+Exit codes: 0 met or waived, 1 not met, 2 cannot tell, or wrong usage.
 
 examples:
   explicate check repository/reviews/2 --standard standard.toml --run runs/reviews
   explicate check repository/reviews/2 --standard standard.toml --rows mine.jsonl --against repository/reviews/1
   explicate check repository/reviews/2 --standard standard.toml --run runs/reviews --junit check.xml --json
+  explicate check repository/reviews/2 --standard standard.toml --run runs/reviews \\
+      --waive typos --why "fixed in version 3" --until 2027-03-31
   explicate check --plan 1000
   explicate check --starter-suite sentiment --positive great --negative worse > behaviour.toml
 """
@@ -75,6 +79,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--positive", metavar="LABEL", default="positive", help="of the starter suite (%(default)s)")
     parser.add_argument("--negative", metavar="LABEL", default="negative", help="of the starter suite (%(default)s)")
+    add_waiver_options(parser)
     parser.set_defaults(run=run, extra="standards")
 
 
@@ -116,15 +121,17 @@ def _check(arguments: argparse.Namespace) -> int:
     from explicate_standards.standard.check import check
     from explicate_standards.standard.standard import read_standard
     from explicate_standards.standard.verdict_report import as_document, as_junit, as_table
+    from explicate_standards.standard.waiving import excused, given_waivers
 
     standard = read_standard(arguments.standard)
+    waivers = given_waivers(arguments)
     rows = _rows(arguments, standard.test, standard.path.parent)
-    checked = check(standard, arguments.bundle, rows, against=arguments.against, say=_say)
+    checked = excused(check(standard, arguments.bundle, rows, against=arguments.against, say=_say), waivers)
     if arguments.junit is not None:
         arguments.junit.write_text(as_junit(checked), encoding="utf-8")
         _say(f"wrote {arguments.junit}")
     print(json.dumps(as_document(checked), indent=2, allow_nan=False) if arguments.json else as_table(checked))
-    return {Verdict.MET: 0, Verdict.NOT_MET: 1, Verdict.CANNOT_TELL: 2}[checked.verdict]
+    return {Verdict.NOT_MET: 1, Verdict.CANNOT_TELL: 2}.get(checked.verdict, 0)
 
 
 def _rows(arguments: argparse.Namespace, test: str, folder: Path) -> Path:

@@ -273,11 +273,22 @@ class Interpretability:
 
 
 @dataclass(frozen=True)
+class StandardWaiver:
+    """Somebody answers for a model that does not meet a requirement, up to the day `until` (UTC)."""
+
+    requirement: str
+    who: str
+    why: str
+    until: str
+
+
+@dataclass(frozen=True)
 class StandardVerdict:
     """What a benchmark standard said of a model when it was exported.
 
-    sha256: of the standard's file. verdict: "met", "not met" or "cannot tell". rows, rows_sha256: test rows, and the
-    digest of their file. met: of the `judged` requirements, each slice counted.
+    sha256: of the standard's file. verdict: "met", "waived", "not met" or "cannot tell". rows, rows_sha256: test rows,
+    and the digest of their file. met: of the `judged` requirements, each slice counted. waivers: of requirements that
+    it need not meet for some time; the verdict is "waived" where it took them.
     """
 
     name: str
@@ -288,6 +299,60 @@ class StandardVerdict:
     rows_sha256: str
     met: int
     judged: int
+    waivers: tuple[StandardWaiver, ...] = ()
+
+
+@dataclass(frozen=True)
+class UnmetRequirement:
+    """A requirement of a server's standard that a version does not meet.
+
+    requirement: its id; empty where the record as a whole cannot be judged. waiver: who answers for that; None if
+    nobody does, or it does not count at the server.
+    """
+
+    requirement: str
+    reason: str
+    waiver: StandardWaiver | None
+
+
+@dataclass(frozen=True)
+class StandardOverride:
+    """Who let a version serve that does not meet the server's standard, why, and when (UTC)."""
+
+    who: str
+    why: str
+    time: str
+
+
+@dataclass(frozen=True)
+class StandardRecheck:
+    """Test rows that the server scored again when it loaded a version: how far answers are from those on record.
+
+    right: how many are answered rightly; None where no answer is right or wrong.
+    """
+
+    rows: int
+    largest_difference: float
+    allowed: float
+    right: int | None
+
+
+@dataclass(frozen=True)
+class RequiredStandard:
+    """How a version meets the standard that its server requires, whatever its publisher found.
+
+    verdict: "met"; "waived", met but for what somebody answers for; "overridden", it serves although it was refused;
+    "returned", it is or was live and may always return; or "not met", it is refused. unmet: what is not met, waived or
+    not. override: by which it serves, if it does. recheck: None if the server scored nothing again.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    verdict: str
+    unmet: tuple[UnmetRequirement, ...]
+    override: StandardOverride | None
+    recheck: StandardRecheck | None
 
 
 @dataclass(frozen=True)
@@ -307,7 +372,8 @@ class ModelDescription(JsonAnswer):
     devices: that it was to be loaded on, those that serve it first. device_reason: why it is not on another kind.
     labels, traffic: where the model's labels point, and what its canary gets. shadow: what was found so far.
     interpretability: how well it can be explained; None if its export did not measure that.
-    standard: what a benchmark standard said of it; None if it was held to none.
+    standard: what a benchmark standard said of it; None if it was held to none. required_standard: what the one says
+    that the server requires; None if it requires none, or has not judged it.
     """
 
     status: ModelStatus
@@ -340,3 +406,4 @@ class ModelDescription(JsonAnswer):
     variants: tuple[ModelVariant, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     interpretability: Interpretability | None = field(default=None, metadata=UNLESS_NONE)
     standard: StandardVerdict | None = field(default=None, metadata=UNLESS_NONE)
+    required_standard: RequiredStandard | None = field(default=None, metadata=UNLESS_NONE)

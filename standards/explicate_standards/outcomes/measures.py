@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from explicate_bundle.outcomes.calibration import brier_scores, calibration_errors
 from explicate_bundle.outcomes.resampling import (
     Counts,
     area_under_roc,
@@ -25,7 +26,6 @@ from explicate_standards.outcomes.outcomes import Floats, Outcomes
 Samples = Callable[[Outcomes, Counts, int | None], Floats]
 """A metric on draws of the rows, float64[draws]; NaN where it is undefined. The last is a class by its index."""
 
-_CALIBRATION_BINS = 15
 _LEAST_PROBABILITY = 1e-300
 
 
@@ -98,12 +98,8 @@ def _ranked(area: Callable[[Floats, NDArray[np.bool_], Counts], Floats]) -> Samp
 
 
 def _brier(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
-    """Mean of Σ (p − y)² over classes, halved for two of them: then it is (p − y)² (Brier 1950; Murphy 1973)."""
     _, true = _decisions(outcomes)
-    errors = np.square(outcomes.scores - true)
-    if outcomes.objective.answer == "labels":
-        return mean(errors.mean(axis=1), counts)
-    return mean(errors.sum(axis=1) / (2 if len(outcomes.labels) == 2 else 1), counts)
+    return mean(brier_scores(outcomes.scores, true, several=outcomes.objective.answer == "labels"), counts)
 
 
 def _log_loss(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
@@ -112,23 +108,11 @@ def _log_loss(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
 
 
 def _calibration_error(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
-    """Expected calibration error in 15 bins of equal mass, less what a perfectly calibrated model shows of it.
-
-    Σ_b (n_b / n) |accuracy_b − confidence_b| (Naeini, Cooper, Hauskrecht 2015, with the bins of Nguyen and O'Connor
-    2015). Of a perfect model a bin's gap is about normal with the variance Σ p(1 − p) / n_b², so that its mean size is
-    √(2/π) of the deviation (Bröcker and Smith 2007 show how large that is). Drawing rows anew adds as much variance
-    again, so that of a draw twice of it is expected. The difference may be below 0.
-    """
-    confidence = outcomes.scores.max(axis=1)
-    order = np.argsort(confidence, kind="stable")
-    places = np.empty(len(order), np.intp)
-    places[order] = np.arange(len(order)) * _CALIBRATION_BINS // max(1, len(order))
-    in_bin = (places[:, np.newaxis] == np.arange(_CALIBRATION_BINS)).astype(np.float32)
-    gaps = np.abs(counts @ (in_bin * (outcomes.right - confidence)[:, np.newaxis]).astype(np.float32))
-    spread = counts @ (in_bin * (confidence * (1 - confidence))[:, np.newaxis]).astype(np.float32)
-    drawn_anew = 1 + (counts != 1).any(axis=1, keepdims=True)
-    expected = np.sqrt(2 / np.pi * drawn_anew * np.maximum(spread, 0))
-    return np.asarray((gaps - expected).sum(axis=1, dtype=np.float64) / len(outcomes))
+    """Of the most probable class, whatever is answered; of all labels together."""
+    if outcomes.objective.answer == "labels":
+        return calibration_errors(outcomes.scores, outcomes.targets, counts)
+    right = outcomes.scores.argmax(axis=1) == outcomes.targets
+    return calibration_errors(outcomes.scores.max(axis=1), right, counts)
 
 
 def _error(outcomes: Outcomes) -> Floats:
@@ -174,7 +158,7 @@ _ALL = (
     Measure(
         id="calibration_error",
         title="calibration error",
-        answers=("class",),
+        answers=_DECIDED,
         samples=_calibration_error,
         better="lower",
     ),

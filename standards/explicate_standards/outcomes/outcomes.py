@@ -107,7 +107,8 @@ def always_the_same(outcomes: Outcomes) -> Outcomes:
     """
     answer = {"class": _shares_of_classes, "labels": _shares_of_labels, "value": _median}[outcomes.objective.answer]
     outputs = np.tile(answer(outcomes), (len(outcomes), 1))
-    return replace(outcomes, name="always the same answer", outputs=outputs, digest="")
+    objective = outcomes.objective.plain  # whose own most probable answer it is
+    return replace(outcomes, name="always the same answer", objective=objective, outputs=outputs, digest="")
 
 
 def _shares_of_classes(outcomes: Outcomes) -> Floats:

@@ -10,6 +10,7 @@ from tempfile import NamedTemporaryFile
 from explicate.errors import UsageError
 from explicate.v1 import bundle_pb2
 from explicate_bundle.standard.verdicts import Verdict
+from explicate_bundle.standard.waivers import Waiver
 from explicate_server.registry.label_store import LIVE, LabelFileError, LabelStore
 from explicate_standards.evaluated_model import EvaluatedModel, open_published
 from explicate_standards.evaluation import DEFAULT_INPUTS, chosen_metrics
@@ -50,6 +51,8 @@ class Checked:
         rows_sha256: of their file.
         judgements: in the standard's order.
         uses: how many models were judged on these rows here, this one counted.
+        waivers: of requirements that it need not meet; see `waiving`.
+        kept_rows_sha256: of the file with test rows that the bundle keeps; empty if it keeps none.
     """
 
     standard: Standard
@@ -58,15 +61,19 @@ class Checked:
     rows_sha256: str
     judgements: tuple[Judgement, ...]
     uses: int
+    waivers: tuple[Waiver, ...] = ()
+    kept_rows_sha256: str = ""
 
     @property
     def verdict(self) -> Verdict:
-        """Of all: not met if one is not, else cannot tell if one cannot be told and the standard minds."""
+        """Of all: not met if one is not, else cannot tell if one cannot be told and the standard minds, else waived."""
         found = {judgement.verdict for judgement in self.judgements}
         if Verdict.NOT_MET in found:
             return Verdict.NOT_MET
         refused = self.standard.refuses_unknown and Verdict.CANNOT_TELL in found
-        return Verdict.CANNOT_TELL if refused else Verdict.MET
+        if refused:
+            return Verdict.CANNOT_TELL
+        return Verdict.WAIVED if Verdict.WAIVED in found else Verdict.MET
 
 
 def check(standard: Standard, bundle: Path, rows: Path, *, against: Path | None = None, say: Say) -> Checked:
@@ -147,7 +154,7 @@ def _others(standard: Standard, outcomes: Outcomes, rows: HeldOut, live: Path | 
 def _other(folder: Path, outcomes: Outcomes, rows: HeldOut) -> Outcomes:
     """What another bundle answers to the same rows."""
     other = open_published(folder)
-    if other.labels != outcomes.labels or other.kind.predicts is not outcomes.objective:
+    if other.labels != outcomes.labels or other.kind.predicts.name != outcomes.objective.name:
         told, ours = ", ".join(other.labels), ", ".join(outcomes.labels)
         raise UsageError(f"{folder} cannot be compared with: it predicts {told}, and this model {ours}")
     its_rows = labelled(read_rows(rows.path, other, count=_ALL_ROWS))

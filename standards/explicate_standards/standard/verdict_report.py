@@ -15,7 +15,7 @@ from explicate_standards.standard.check import Checked
 from explicate_standards.standard.requirement import Judgement
 
 _HEADER = ("REQUIREMENT", "MEASURED", "VALUE", "BOUNDS", "LINE", "ROWS", "VERDICT")
-_MARKS = {Verdict.MET: "met", Verdict.NOT_MET: "NOT MET", Verdict.CANNOT_TELL: "cannot tell"}
+_MARKS = {Verdict.MET: "met", Verdict.NOT_MET: "NOT MET", Verdict.CANNOT_TELL: "cannot tell", Verdict.WAIVED: "waived"}
 
 
 def as_table(checked: Checked) -> str:
@@ -47,6 +47,8 @@ def sentence(checked: Checked) -> str:
             return f"MET: the model meets {name} ({told}; {bound})"
         case Verdict.NOT_MET:
             return f"NOT MET: the model does not meet {name} ({told}; {bound})"
+        case Verdict.WAIVED:
+            return f"WAIVED: the model meets {name} but for what is waived ({told}; {bound})"
         case Verdict.CANNOT_TELL:
             return f"CANNOT TELL: the rows are too few to say whether the model meets {name} ({told}; {bound})"
 
@@ -83,6 +85,7 @@ def as_document(checked: Checked) -> dict[str, Any]:
         "rows": checked.rows,
         "rows_sha256": checked.rows_sha256,
         "requirements": [_judgement(judgement) for judgement in checked.judgements],
+        **({"waivers": [waiver.document() for waiver in checked.waivers]} if checked.waivers else {}),
     }
 
 
@@ -103,6 +106,8 @@ def as_record(checked: Checked) -> StandardRecord:
         suite_sha256="" if standard.suite is None else file_sha256(standard.suite),
         evaluator=f"{EVALUATOR_VERSION} {model.runtime.name} {model.runtime.precision}",
         figures=tuple(_recorded(judgement) for judgement in checked.judgements),
+        waivers=checked.waivers,
+        kept_rows_sha256=checked.kept_rows_sha256,
     )
 
 
@@ -117,6 +122,7 @@ def as_message(checked: Checked) -> bundle_pb2.StandardVerdict:
         rows_sha256=checked.rows_sha256,
         met=sum(judgement.verdict is Verdict.MET for judgement in checked.judgements),
         judged=len(checked.judgements),
+        waivers=[bundle_pb2.StandardWaiver(**waiver.document()) for waiver in checked.waivers],
     )
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -411,7 +412,9 @@ class TestTold:
         server.hold = True  # so that no explanation comes before it
         command = [sys.executable, "-m", "explicate", "score", "--server", server.target, "--model", "credit"]
         command += ["--input", inputs(), "--output", str(tmp_path / "out"), "--explain"]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        # A shell starts what is in the background with SIGINT ignored, and the tests may be.
+        heeds = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeds)
         assert server.entered.wait(60)
         while not explained_tables(server):
             assert process.poll() is None

@@ -65,7 +65,8 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         logit_offsets=tuple(bundle.logit_offsets),
         variants=tuple(_variants(bundle)),
         interpretability=_interpretability(bundle.interpretability) if bundle.HasField("interpretability") else None,
-        standard=copied(model_info.StandardVerdict, bundle.standard) if bundle.HasField("standard") else None,
+        standard=_standard(bundle.standard) if bundle.HasField("standard") else None,
+        required_standard=_required(response.required_standard) if response.HasField("required_standard") else None,
     )
 
 
@@ -84,6 +85,29 @@ def switched(
 def changes(response: model_pb.WatchModelsResponse) -> model_info.ModelChanges:
     """One answer of WatchModels."""
     return model_info.ModelChanges(tuple(map(model_status, response.models)), response.snapshot)
+
+
+def _standard(verdict: bundle_pb.StandardVerdict) -> model_info.StandardVerdict:
+    return copied(model_info.StandardVerdict, verdict, waivers=tuple(map(_waiver, verdict.waivers)))
+
+
+def _waiver(waiver: bundle_pb.StandardWaiver) -> model_info.StandardWaiver:
+    return copied(model_info.StandardWaiver, waiver)
+
+
+def _required(required: model_pb.RequiredStandard) -> model_info.RequiredStandard:
+    unmet = tuple(
+        copied(model_info.UnmetRequirement, one, waiver=_waiver(one.waiver) if one.HasField("waiver") else None)
+        for one in required.unmet
+    )
+    given, scored = required.HasField("override"), required.HasField("recheck")
+    return copied(
+        model_info.RequiredStandard,
+        required,
+        unmet=unmet,
+        override=copied(model_info.StandardOverride, required.override) if given else None,
+        recheck=copied(model_info.StandardRecheck, required.recheck) if scored else None,
+    )
 
 
 def _verdict(verdict: bundle_pb.Verdict) -> model_info.Verdict:

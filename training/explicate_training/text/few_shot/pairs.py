@@ -24,9 +24,13 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from explicate_training.loop.rows import EpochOrder
 from explicate_training.loop.trainer import Fitting, Outcome, fit
-from explicate_training.text.config import FewShotConfig
+from explicate_training.tasks.task import Task
+from explicate_training.text.config import Config, FewShotConfig
 from explicate_training.text.few_shot.mean_pooled import MeanPooledClassifier
 from explicate_training.text.model import TextModel
+
+FEW_LABELS = 64
+"""Labels of a class below which pairs do better than labels alone (docs/benchmarks.md)."""
 
 _MOST_HEAD_STEPS = 1000
 _ROWS_TOGETHER = 64
@@ -168,4 +172,17 @@ def fit_few_shot(
         collate=collate,
         loss=loss,
         callbacks=[HeadFitting(network, head)],
+    )
+
+
+def few_labels_line(targets: NDArray[Any], task: Task, config: Config) -> str:
+    """A line for the terminal where the rarest class has few training texts; empty otherwise."""
+    if not task.one_of_classes or config.few_shot.enabled:
+        return ""
+    fewest = int(np.bincount(targets).min())
+    if fewest >= FEW_LABELS:
+        return ""
+    return (
+        f"note: the rarest class has {fewest} training texts; below about {FEW_LABELS} a recipe for few labels does "
+        "better: [few_shot] enabled = true (explicate curve shows what it and more labels would buy)"
     )
