@@ -122,7 +122,7 @@ def format_config(config: AnyConfig) -> str:
             continue
         for declared in options_of(values):
             value = getattr(values, declared.name)
-            if value != {}:
+            if value != {} and not (rule_of(declared).unwritten and value == declared.default):
                 table.add(declared.name, _plain(value))
         document.add(section.name, table)
     return tomlkit.dumps(document)
