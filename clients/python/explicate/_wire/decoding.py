@@ -67,6 +67,8 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         interpretability=_interpretability(bundle.interpretability) if bundle.HasField("interpretability") else None,
         standard=_standard(bundle.standard) if bundle.HasField("standard") else None,
         required_standard=_required(response.required_standard) if response.HasField("required_standard") else None,
+        decision=_decision(bundle.decision) if bundle.HasField("decision") else None,
+        temperature=bundle.temperature if bundle.HasField("temperature") else None,
     )
 
 
@@ -108,6 +110,11 @@ def _required(required: model_pb.RequiredStandard) -> model_info.RequiredStandar
         override=copied(model_info.StandardOverride, required.override) if given else None,
         recheck=copied(model_info.StandardRecheck, required.recheck) if scored else None,
     )
+
+
+def _decision(rule: bundle_pb.DecisionRule) -> model_info.DecisionRule:
+    thresholds = tuple(copied(model_info.DecisionThreshold, one) for one in rule.thresholds)
+    return model_info.DecisionRule(thresholds, tuple(rule.costs), rule.rows)
 
 
 def _verdict(verdict: bundle_pb.Verdict) -> model_info.Verdict:
@@ -218,6 +225,8 @@ def packed_predictions(
         unknown_category_columns=tuple(packed.unknown_category_columns),
         model=model_version(model),
         timing=timing(times),
+        predicted=tuple(packed.predicted_indices),
+        thresholds=tuple(packed.thresholds),
     )
 
 
@@ -297,7 +306,16 @@ def _prediction(prediction: inference_pb.Prediction) -> results.Prediction:
 
 
 def _scores(scores: Iterable[inference_pb.ClassScore]) -> tuple[results.ClassScore, ...]:
-    return tuple(results.ClassScore(score.index, score.label, score.probability, score.logit) for score in scores)
+    return tuple(
+        results.ClassScore(
+            score.index,
+            score.label,
+            score.probability,
+            score.logit,
+            score.threshold if score.HasField("threshold") else None,
+        )
+        for score in scores
+    )
 
 
 def _segment_map(message: explanation_pb.SegmentMap) -> results.SegmentMap:
