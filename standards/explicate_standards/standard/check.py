@@ -21,6 +21,7 @@ from explicate_standards.outcomes.robustness import WORST, disturbances_of, righ
 from explicate_standards.outcomes.slice_rules import SliceRule, masks, values_of
 from explicate_standards.outcomes.suites import read_suites, run_suites
 from explicate_standards.partial_file import partial_folder
+from explicate_standards.standard.group_tables import GroupTable, group_tables
 from explicate_standards.standard.requirement import Evidence, Judgement
 from explicate_standards.standard.standard import Standard
 from explicate_standards.told import as_message
@@ -50,6 +51,7 @@ class Checked:
         rows_sha256: of their file.
         judgements: in the standard's order.
         uses: how many models were judged on these rows here, this one counted.
+        groups: of rows side by side, where the standard compares them.
     """
 
     standard: Standard
@@ -58,6 +60,7 @@ class Checked:
     rows_sha256: str
     judgements: tuple[Judgement, ...]
     uses: int
+    groups: tuple[GroupTable, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -109,9 +112,9 @@ def judge(standard: Standard, model: EvaluatedModel, rows: Path, *, live: Path |
         groups={column: values_of(column, tested, model) for column in _needed(standard, "groups")},
     )
     judgements = tuple(judgement for one in standard.requirements for judgement in one.judge(evidence))
-    return Checked(
-        standard, model, len(tested), given.sha256, judgements, count_use(given.sha256, model.content_sha256)
-    )
+    uses = count_use(given.sha256, model.content_sha256)
+    groups = group_tables(standard.requirements, evidence)
+    return Checked(standard, model, len(tested), given.sha256, judgements, uses, groups)
 
 
 def live_of(model: Path, version: str = "") -> Path | None:
