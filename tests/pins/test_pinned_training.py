@@ -26,6 +26,7 @@ _PROGRESS = re.compile(r"(?m)^(?: +(?:step|validation at step)|rare classes:|nex
 _VERDICT = re.compile(r"(?m)(?<=^VERDICT: ).*|(?<=<strong>Verdict:</strong> ).*(?=</p>)|(?<=verdict) failed(?=.>)")
 # Of a report: figures, the rows of mistakes, the config that has a record of its own, and versions.
 _OF_WHAT_WAS_LEARNT = (
+    (re.compile(r" It was not shown to be better than always giving the same answer\. Do not rely on it\."), ""),
     (re.compile(r"(?s)<svg.*?</svg>"), "<svg/>"),
     (re.compile(r"data:image/[\w+]+;base64,[\w+/=]+"), "<picture>"),
     (re.compile(r"(?s)<pre>.*?</pre>"), "<pre/>"),
