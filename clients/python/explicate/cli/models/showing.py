@@ -20,13 +20,13 @@ from explicate.views import tables
 
 if TYPE_CHECKING:
     from explicate.cli.models.changing import Actions
+    from explicate.described.standards import RequiredStandard
     from explicate.model_info import (
         Interpretability,
         ModelDescription,
         ModelDevice,
         ModelStatus,
         ModelVariant,
-        RequiredStandard,
         RuntimeTrial,
         ShadowReport,
     )
