@@ -11,6 +11,7 @@ _COMMANDS = {
     "": (
         "train",
         "tune",
+        "auto",
         "bundle",
         "export",
         "mlflow",

@@ -28,6 +28,7 @@ from safetensors import SafetensorError
 from explicate.errors import ExplicateError, UsageError
 from explicate.v1.training_run_pb2 import TrainingRun
 
+HELD_OUT_NAME = "held_out.jsonl"
 _OWNER_BYTES = 200
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some network file systems: then nothing is locked
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
@@ -183,7 +184,7 @@ def write_held_out(folder: Path, rows: Iterable[Mapping[str, Any]], outputs: NDA
     """
     given = ([float(f"{output:.9g}") for output in of_row] for of_row in outputs.tolist())
     write_json_lines(
-        folder / "held_out.jsonl", ({**row, "outputs": of_row} for row, of_row in zip(rows, given, strict=True))
+        folder / HELD_OUT_NAME, ({**row, "outputs": of_row} for row, of_row in zip(rows, given, strict=True))
     )
 
 

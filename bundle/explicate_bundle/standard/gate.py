@@ -105,7 +105,7 @@ class StandardGate:
         if wanted.identity.get(_SUITE) is not None and record.suite_sha256 != self.suite_sha256:
             yield Unmet(wanted.id, "its cases were others than those of this server")
             return
-        for rule_of, figures in self._figures(wanted, record):
+        for rule_of, figures in self.figures(wanted, record):
             if not figures:
                 yield Unmet(wanted.id, f"was not measured{rule_of}")
             for figure in figures:
@@ -115,7 +115,7 @@ class StandardGate:
                     excusable = not stale and any(one.id == wanted.id for one in figures)
                     yield Unmet(wanted.id, f"{figure.measured}: {problem}", excusable=excusable)
 
-    def _figures(self, wanted: RequiredLine, record: StandardRecord) -> Iterator[tuple[str, list[RecordedFigure]]]:
+    def figures(self, wanted: RequiredLine, record: StandardRecord) -> Iterator[tuple[str, list[RecordedFigure]]]:
         """What is on record for a requirement: once, or for each of the rules of its slices."""
         about = [figure for figure in record.figures if figure.identity == wanted.identity]
         if wanted.slices is None:

@@ -39,6 +39,7 @@ class RecordedFigure:
     note: str = ""
     against: str = ""
     against_sha256: str = ""
+    machine: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,10 @@ def read_record(folder: Path, manifest: bundle_pb2.Bundle) -> StandardRecord | N
 
 def _figure_document(figure: RecordedFigure) -> dict[str, Any]:
     bounds = {name: number if isfinite(number) else None for name, number in asdict(figure.bounds).items()}
-    return {**{name: value for name, value in asdict(figure).items() if name != "bounds"}, **bounds}
+    told = {name: value for name, value in asdict(figure).items() if name != "bounds"}
+    if not figure.machine:
+        del told["machine"]  # only what is timed depends on it
+    return {**told, **bounds}
 
 
 def _record(document: Mapping[str, Any]) -> StandardRecord:
@@ -154,7 +158,7 @@ def _figure(document: Mapping[str, Any]) -> RecordedFigure:
     if not bounds.lower <= bounds.upper or (value is not None and not isfinite(value)):
         raise ValueError("bounds")
     texts = {name: _text(document[name]) for name in _FIGURE_TEXTS}
-    return RecordedFigure(bounds=bounds, identity=identity, **texts)
+    return RecordedFigure(bounds=bounds, identity=identity, machine=_text(document.get("machine", "")), **texts)
 
 
 _FIGURE_TEXTS = ("id", "measured", "verdict", "slice", "rule", "note", "against", "against_sha256")

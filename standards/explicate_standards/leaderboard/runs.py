@@ -65,7 +65,7 @@ def read_run(directory: Path) -> Run:
         UsageError: it is not one of a finished run; it names the file.
     """
     record = _record(directory / "run.json")
-    objective = OBJECTIVES[record.objective]
+    objective = OBJECTIVES[record.objective].deciding(record.decision, record.labels)
     labels = tuple(record.labels) or (record.target_name,)
     rows = _rows(directory, objective, labels)
     digest = hashlib.sha256("\n".join(key for key, _, _ in rows).encode()).hexdigest()

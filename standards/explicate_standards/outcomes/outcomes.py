@@ -15,7 +15,7 @@ from explicate_standards.evaluated_model import EvaluatedModel
 from explicate_standards.held_out_rows import HeldOutRows, LabelledInput
 
 Floats = NDArray[np.float64]
-_CHUNK = 256  # inputs that are model rows at once: an image takes 150 kB
+CHUNK = 256  # inputs that are model rows at once: an image takes 150 kB
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,7 @@ class Outcomes:
         outputs: the graph's answers, float64[rows, outputs].
         targets: what is right: classes intp[rows], labels bool[rows, labels], or values float64[rows].
         digest: of what answered; empty of what is not a bundle.
+        precision: of a variant that is held to another precision of its bundle; else empty.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Outcomes:
     outputs: Floats
     targets: NDArray[Any]
     digest: str = ""
+    precision: str = ""
 
     def __len__(self) -> int:
         return len(self.outputs)
@@ -75,27 +77,26 @@ def labelled(rows: HeldOutRows) -> list[LabelledInput]:
     return found
 
 
+def outcomes_of(model: EvaluatedModel, rows: Sequence[LabelledInput], outputs: Floats) -> Outcomes:
+    """What a model answered to labelled rows, `outputs` float64[rows, outputs]."""
+    targets = targets_of(model.kind.predicts, model.labels, [row.label for row in rows])
+    return Outcomes(model.name, model.kind.predicts, model.labels, outputs, targets, model.content_sha256)
+
+
 def answered(model: EvaluatedModel, rows: Sequence[LabelledInput]) -> Outcomes:
     """What a model answers to labelled rows.
 
     Raises:
         NotFinite: it answers with what is not a number.
     """
-    return Outcomes(
-        model.name,
-        model.kind.predicts,
-        model.labels,
-        outputs_of(model, [row.value for row in rows]),
-        targets_of(model.kind.predicts, model.labels, [row.label for row in rows]),
-        model.content_sha256,
-    )
+    return outcomes_of(model, rows, outputs_of(model, [row.value for row in rows]))
 
 
 def outputs_of(model: EvaluatedModel, values: Sequence[ModelInput]) -> Floats:
     """The graph's answers to inputs, float64[inputs, outputs]."""
     parts = [
-        model.answers([model.modality.encode(value).row for value in values[first : first + _CHUNK]])
-        for first in range(0, len(values), _CHUNK)
+        model.answers([model.modality.encode(value).row for value in values[first : first + CHUNK]])
+        for first in range(0, len(values), CHUNK)
     ]
     return np.concatenate(parts) if parts else np.zeros((0, model.scales.outputs))
 
@@ -107,7 +108,8 @@ def always_the_same(outcomes: Outcomes) -> Outcomes:
     """
     answer = {"class": _shares_of_classes, "labels": _shares_of_labels, "value": _median}[outcomes.objective.answer]
     outputs = np.tile(answer(outcomes), (len(outcomes), 1))
-    return replace(outcomes, name="always the same answer", outputs=outputs, digest="")
+    objective = outcomes.objective.plain  # whose own most probable answer it is
+    return replace(outcomes, name="always the same answer", objective=objective, outputs=outputs, digest="")
 
 
 def _shares_of_classes(outcomes: Outcomes) -> Floats:

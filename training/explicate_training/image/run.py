@@ -22,8 +22,9 @@ from explicate_training.image.forgetting import earlier_images, probe_of_images
 from explicate_training.image.game import image_game
 from explicate_training.image.masking import FieldPlayers, with_fields
 from explicate_training.image.model import load_image_model, load_processor
-from explicate_training.image.neighbours import neighbour_outputs, shrink
+from explicate_training.image.neighbours import NeighbourLabels, neighbour_outputs, shrink
 from explicate_training.interpretability.players import Batch, Players
+from explicate_training.label_review.label_model import LabelModel
 from explicate_training.loop.forgetting import Remembered
 from explicate_training.loop.rows import FetchedRows
 from explicate_training.loop.run import Run, Say
@@ -225,6 +226,13 @@ class ImageRun(Run[ImageConfig, ImageSet]):
     def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
         parts = [shrink(part.pixels, part.places, self.targets[name]) for name, part in self.splits.by_name().items()]
         return self.task.baseline(neighbour_outputs, parts, classes=len(self.labels))
+
+    def label_model(self, names: Sequence[str]) -> LabelModel:
+        parts = [self.splits.by_name()[name] for name in names]
+        places = np.concatenate([part.places for part in parts])
+        pictures = shrink(parts[0].pixels, places, np.concatenate([self.targets[name] for name in names]))
+        called = [str(name) for part in parts for name in part.names]
+        return NeighbourLabels(pictures, called, len(self.labels), self.labels)
 
     def game(self, row: int) -> Game | None:
         test = self.splits.test

@@ -34,7 +34,7 @@ from explicate_training.loop.checkpoints import CheckpointRule, Patience, checkp
 from explicate_training.loop.optimisers import trainer_options, unfreezing, weight_groups
 from explicate_training.loop.rows import EpochOrder
 from explicate_training.loop.training_device import placement
-from explicate_training.tasks.task import TargetScale, Task
+from explicate_training.tasks.task import Loss, TargetScale, Task
 
 
 def quieten_libraries() -> None:
@@ -91,6 +91,7 @@ class Fitting:
     resume: bool  # go on from the last checkpoint in that folder
     callback: TrainerCallback  # hears of each step
     step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]; None: the task's own
+    most_looks: int = 0  # at the validation rows in all; 0: as the config says
 
 
 class _Trainer(Trainer):
@@ -181,6 +182,8 @@ def fit(
     order: EpochOrder,
     collate: Callable[[Any], Any] = _as_fetched,
     evaluation_rows: int = 64,
+    loss: Loss | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Outcome:
     """Trains in place; afterwards the model has the weights of its best validation, and answers in fp32.
 
@@ -192,6 +195,8 @@ def fit(
         order: the order of training rows.
         collate: makes a batch of rows; those that are fetched as a batch are one.
         evaluation_rows: rows of a batch of the validation.
+        loss: what a step and a look take, instead of the task's own.
+        callbacks: hear of each step, too.
 
     Raises:
         ExplicateError: the weights became infinite or not a number.
@@ -211,10 +216,11 @@ def fit(
         data_collator=collate,
         train_dataset=train,
         eval_dataset=validation,
-        compute_loss_func=task.loss(fitting.targets, len(task.outputs(labels)), config),
+        compute_loss_func=loss or task.loss(fitting.targets, len(task.outputs(labels)), config),
         compute_metrics=metrics,
         callbacks=[
             fitting.callback,
+            *callbacks,
             *([Patience(patience)] if patience else []),
             *unfreezing(model, config, math.ceil(len(order) / config.batch_size)),
         ],
@@ -264,6 +270,8 @@ def _arguments(fitting: Fitting, rule: CheckpointRule, *, rows: int, evaluation_
     steps_per_epoch = math.ceil(rows / config.batch_size)
     steps = steps_per_epoch * config.epochs
     steps_per_evaluation = max(1, math.ceil(steps_per_epoch / config.evaluations_per_epoch))
+    if fitting.most_looks:
+        steps_per_evaluation = max(steps_per_evaluation, math.ceil(steps / fitting.most_looks))
     place = placement(config)
     arguments = TrainingArguments(
         output_dir=str(fitting.checkpoints),

@@ -17,6 +17,8 @@ import explicate
 from explicate.results import ResolvedOptions
 from explicate.views import html
 from explicate_bundle.outcomes.resampling import RESAMPLES, draws, interval
+from explicate_bundle.telling.grounds import GROUNDS_KEY, Ground, Grounds
+from explicate_training.report.directions import SignedRow, directed
 from explicate_training.tasks.task import Evaluation, Task
 
 _EVALUATIONS = 200  # of one row, unless a single pair of orders needs more
@@ -76,6 +78,12 @@ class Explanations:
     rows: int
     wanted: int
     seconds: float
+    parts: tuple[Ground, ...] = ()  # the strongest, with their directions
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What metrics.json has of them; nothing where too few rows were explained to tell."""
+        return {GROUNDS_KEY: Grounds(self.rows, self.parts).document()} if self.parts else {}
 
     @classmethod
     def none(cls) -> "Explanations":
@@ -117,14 +125,16 @@ def explain_rows(
 
     examples, mistakes = in_time(teller.examples()), in_time(teller.mistakes())
     known = in_time(rows)
-    enough = known if len(known) >= _FEWEST_ROWS else []
+    enough = [teller.signed(row) for row in (known if len(known) >= _FEWEST_ROWS else [])]
+    importance = _importance([{key: abs(value) for key, value in row.values.items()} for row in enough])
     return Explanations(
         examples=[teller.told(row) for row in examples],
         mistakes=[teller.told(row) for row in mistakes],
-        importance=_importance([teller.strengths(row) for row in enough]),
+        importance=importance,
         rows=len(enough),
         wanted=len(rows),
         seconds=time.monotonic() - begin_s,
+        parts=directed([Ground(one.name, one.value, one.lower, one.upper) for one in importance], enough, labels),
     )
 
 
@@ -196,13 +206,13 @@ class _Teller:
             found = explainer(present, max_evals=evaluations, batch_size=_EVALUATIONS, silent=True)
         return np.asarray(found.values[0], dtype=np.float64), float(np.ravel(found.base_values)[0])
 
-    def strengths(self, row: int) -> dict[str, float]:
-        """|value| by key; parts with one key add up before their sign is dropped."""
+    def signed(self, row: int) -> SignedRow:
+        """Values by key; parts with one key add up."""
         game, values, _ = self._known(row)
         sums: dict[str, float] = {}
         for key, value in zip(game.keys, values.tolist(), strict=True):
             sums[key] = sums.get(key, 0.0) + value
-        return {key: abs(value) for key, value in sums.items()}
+        return SignedRow(self._output(row), sums, game.given.get("row") or {}, placed=game.granularity == "grid")
 
     def told(self, row: int) -> ExplainedRow:
         game, values, start = self._known(row)

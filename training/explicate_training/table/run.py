@@ -24,6 +24,7 @@ from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.tables.forbidden_columns import ForbiddenColumns
 from explicate_training.interpretability.tables.network_form import FREE, NetworkForm
 from explicate_training.interpretability.terms import term_of
+from explicate_training.label_review.label_model import LabelModel
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, one_thread
 from explicate_training.report.explanations import Game
@@ -31,7 +32,7 @@ from explicate_training.report.figures import shape_functions
 from explicate_training.report.report import data_lines, data_report, data_uri
 from explicate_training.report.slices import thirds
 from explicate_training.table.background import lime_statistics, summarise
-from explicate_training.table.boosted_trees import boosted_trees_outputs
+from explicate_training.table.boosted_trees import TreeLabels, boosted_trees_outputs
 from explicate_training.table.cleaning import REASONS, clean_table
 from explicate_training.table.column_types.column_typing import type_table
 from explicate_training.table.config import TableConfig, TableTrainingConfig
@@ -196,6 +197,15 @@ class TableRun(Run[TableConfig, Table]):
         )
         with one_thread(when=len(parts[0].encoded) * len(self._schema) < _CELLS_TO_SHARE):
             return self.task.baseline(fit_trees, parts, classes=len(self.labels))
+
+    def label_model(self, names: Sequence[str]) -> LabelModel:
+        rows = TableExamples(
+            TableRows.concatenated([self._examples[name].encoded for name in names]),
+            np.concatenate([self._examples[name].targets for name in names]),
+        )
+        columns = [column.name for numeric in (True, False) for column in self._schema if column.is_numeric == numeric]
+        seed, dates = self.config.training.seed, date_places(self._schema)
+        return TreeLabels(rows, columns, len(self.labels), seed=seed, dates=dates)
 
     def game(self, row: int) -> Game | None:
         return table_game(

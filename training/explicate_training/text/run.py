@@ -1,6 +1,7 @@
 """What a run on texts, or on pairs of texts, does at each stage."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any  # JSON values
@@ -22,6 +23,7 @@ from explicate_training.interpretability.texts.marks import OPTION as RATIONALES
 from explicate_training.interpretability.texts.marks import Lexicon, Marks
 from explicate_training.interpretability.texts.rationale_head import Rationales
 from explicate_training.interpretability.texts.word_lists import read_lexicon, read_word_lists
+from explicate_training.label_review.label_model import LabelModel
 from explicate_training.loop.forgetting import Remembered
 from explicate_training.loop.run import Run, Say
 from explicate_training.loop.trainer import Fitting, Outcome, fit
@@ -33,11 +35,12 @@ from explicate_training.tasks.task import Evaluation, Task
 from explicate_training.text.cleaning import NEAR, REASONS, clean_texts
 from explicate_training.text.config import Config
 from explicate_training.text.data import TextSet, read_rows
+from explicate_training.text.few_shot.pairs import few_labels_line, fit_few_shot
 from explicate_training.text.forgetting import earlier_texts, probe_of_texts
 from explicate_training.text.game import text_game
 from explicate_training.text.masking import OWNERS, TextPlayers, text_players, token_owners
 from explicate_training.text.model import LengthGroupedOrder, Reading, TextModel, load_text_model
-from explicate_training.text.tfidf import linear_outputs, weigh
+from explicate_training.text.tfidf import LinearLabels, linear_outputs, weigh
 
 HELD_OUT_RATIONALES = "rationale", "rationale_pair"
 """The fields of a row of held_out.jsonl with the characters [start, stop) of its text, and of the second one of a pair,
@@ -45,6 +48,7 @@ that its rationale names: what `plausibility` holds the Shapley values of the ex
 names nothing lack theirs.
 """
 _MUCH_CUT, _MUCH_UNKNOWN = 0.05, 0.02  # shares from which it is worth a note
+_LOOKS_OF_FEW = 4  # at validation rows: few tell little, and each look is a checkpoint
 _WORST_MISTAKES, _SHOWN_CHARACTERS = 15, 700
 
 
@@ -93,6 +97,8 @@ class TextRun(Run[Config, TextSet]):
             told=lambda reason: f"{reason}{likeness if reason == NEAR else ''}",
             notes=notes,
         )
+        if line := few_labels_line(self.targets["train"], self.task, self.config):
+            lines.append(line)
         return report, lines
 
     def load(self) -> None:
@@ -102,6 +108,7 @@ class TextRun(Run[Config, TextSet]):
             self.task.outputs(self.labels),
             seed=self.config.training.seed,
             problem_type=self.task.problem_type,
+            mean_of_tokens=self.config.few_shot.enabled,
         )
         self._encoded = {name: self._model.encode(part.texts.tolist()) for name, part in self.splits.by_name().items()}
         self._tell_reading()
@@ -144,6 +151,12 @@ class TextRun(Run[Config, TextSet]):
     def plan(self) -> str:
         model, training = self.config.model, self.config.training
         count = sum(weight.numel() for weight in self._model.model.parameters())
+        if self.config.few_shot.enabled:
+            few = self.config.few_shot
+            return (
+                f"{model.base} ({count / 1e6:.1f} million weights) on pairs of texts, {few.steps} steps of "
+                f"{few.batch_size}, {model.max_tokens} tokens a text, then a linear layer"
+            )
         return (
             f"{model.base} ({count / 1e6:.1f} million weights), at most {training.epochs} epochs of batches of "
             f"{training.batch_size}, {model.max_tokens} tokens a "
@@ -158,6 +171,11 @@ class TextRun(Run[Config, TextSet]):
             ]
             for name in ("train", "validation")
         )
+        if self.config.few_shot.enabled:
+            options, collate = self.config.few_shot, self._collate
+            return fit_few_shot(self._model, train, validation, fitting, options=options, collate=collate)
+        if self.config.data.labels_per_class:
+            fitting = replace(fitting, most_looks=_LOOKS_OF_FEW)
         if fitting.step_loss is not None:
             self._add_columns(train, validation, fitting.step_loss.columns())
         lengths = [len(row["input_ids"]) for row in self._encoded["train"]]
@@ -245,6 +263,10 @@ class TextRun(Run[Config, TextSet]):
     def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
         texts = {name: part.texts.tolist() for name, part in self.splits.by_name().items()}
         return self.task.baseline(linear_outputs, weigh(texts, self.targets), classes=len(self.labels))
+
+    def label_model(self, names: Sequence[str]) -> LabelModel:
+        texts = [row for name in names for row in self.splits.by_name()[name].texts.tolist()]
+        return LinearLabels(texts, np.concatenate([self.targets[name] for name in names]), len(self.labels))
 
     def game(self, row: int) -> Game | None:
         return text_game(self._model, self.splits.test.texts[row])
