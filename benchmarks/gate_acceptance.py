@@ -142,7 +142,10 @@ def _config(folder: Path) -> Path:
     frame[:tested].to_csv(folder / "test.csv", index=False)
     frame[tested:].to_csv(folder / "train.csv", index=False)
     path = folder / f"{_DEMO}.toml"
-    path.write_text('[data]\ntable = "train.csv"\ntest = "test.csv"\nlabel_column = "Status"\n', encoding="utf-8")
+    path.write_text(
+        '[data]\ntable = "train.csv"\ntest = "test.csv"\nlabel_column = "Status"\n[output]\nexplained = 0\n',
+        encoding="utf-8",
+    )
     return path
 
 

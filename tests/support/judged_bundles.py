@@ -11,8 +11,8 @@ from explicate.v1 import bundle_pb2
 from explicate_bundle.standard.waivers import Waiver
 from explicate_bundle.writing import MANIFEST_NAME, STANDARD_RECORD_NAME, describe_files, manifest_bytes
 from explicate_standards.evaluated_model import open_published
+from explicate_standards.outcomes.outcomes import keep_rows
 from explicate_standards.standard.check import judge
-from explicate_standards.standard.rows_to_keep import keep_rows
 from explicate_standards.standard.standard import read_standard
 from explicate_standards.standard.verdict_report import as_message, as_record
 from explicate_standards.standard.waiving import excused
