@@ -17,12 +17,13 @@ from explicate_standards.standard.check import Checked, JudgedModel, live_of
 from explicate_standards.standard.requirement import Judgement
 from explicate_standards.standard.standard import Standard
 from explicate_standards.standard.test_set_uses import uses_of
+from explicate_standards.standard.waiving import excused
 
 _MEASURE = "give the run with --run to measure it"
 
 
 def check_recorded(standard: Standard, folder: Path, *, against: Path | None = None) -> Checked:
-    """Judge the figures that a published bundle has on record.
+    """Judge the figures that a published bundle has on record; its waivers count if the standard takes them.
 
     Raises:
         UsageError: it has none, or they are of other files.
@@ -41,7 +42,7 @@ def check_recorded(standard: Standard, folder: Path, *, against: Path | None = N
         judgement for wanted in gate.standard.requirements for judgement in _judged(gate, wanted, record, live_manifest)
     )
     runtime, _, precision = record.evaluator.partition(" ")[2].rpartition(" ")
-    return Checked(
+    checked = Checked(
         standard,
         JudgedModel(bundle.manifest, record.content_sha256, bundle.kind.reads.plural, runtime, precision),
         record.rows,
@@ -49,6 +50,7 @@ def check_recorded(standard: Standard, folder: Path, *, against: Path | None = N
         judgements,
         max(record.uses, uses_of(record.rows_sha256)),
     )
+    return excused(checked, record.waivers) if standard.takes_waivers else checked
 
 
 def _judged(

@@ -87,7 +87,7 @@ def excused(checked: "Checked", waivers: Sequence[Waiver]) -> "Checked":
     """The same with what is waived: requirements that are met stay met."""
     failing = {Verdict.NOT_MET, *([Verdict.CANNOT_TELL] if checked.standard.refuses_unknown else [])}
     judgements = tuple(_excused(one, waivers) if one.verdict in failing else one for one in checked.judgements)
-    return replace(checked, judgements=judgements, waivers=tuple(waivers))
+    return replace(checked, judgements=judgements, waivers=(*checked.waivers, *waivers))
 
 
 def _excused(judgement: "Judgement", waivers: Sequence[Waiver]) -> "Judgement":

@@ -1,11 +1,13 @@
 """The gate lets an equal model in at the margin that a plan names, and not one on the line or a worse one."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmarks.gate_acceptance import Pair, acceptance, made, recorded
+from explicate_bundle.standard.verdicts import Bounds
 from explicate_standards.standard.plan import least_margin, named_margin
 from support.run_files import write_lines
 
@@ -28,13 +30,13 @@ def test_a_gate_that_compared_points_would_not_hold(monkeypatch: pytest.MonkeyPa
     """With the figure itself in the place of its bound half of the models on the line get in."""
     from explicate_standards.standard import requirements
 
-    bounded = requirements.bootstrapped
+    bounded = requirements.paired
 
-    def points(*given: object) -> object:
-        bounds = bounded(*given)  # type: ignore[arg-type]
-        return type(bounds)(bounds.value, bounds.value, bounds.value, bounds.rows)
+    def points(*given: Any, **named: Any) -> Bounds:
+        bounds = bounded(*given, **named)
+        return Bounds(bounds.value, bounds.value, bounds.value, bounds.rows)
 
-    monkeypatch.setattr(requirements, "bootstrapped", points)
+    monkeypatch.setattr(requirements, "paired", points)
     assert not acceptance(made(300, 0.10), on_the_line=True, resamples=RESAMPLES).holds
 
 
