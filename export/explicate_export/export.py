@@ -30,9 +30,9 @@ from explicate_standards.evaluated_model import open_staged
 from explicate_standards.evaluation import Evaluation, chosen_metrics
 from explicate_standards.held_out_rows import HELD_OUT_NAME, read_rows
 from explicate_standards.measuring import measure
+from explicate_standards.outcomes.outcomes import DEFAULT_KEPT_ROWS, keep_rows
 from explicate_standards.run_report import add_to_run
 from explicate_standards.standard.check import Checked, judge, live_of
-from explicate_standards.standard.rows_to_keep import DEFAULT_KEPT_ROWS, keep_rows
 from explicate_standards.standard.standard import read_standard
 from explicate_standards.standard.verdict_report import as_message as standard_verdict
 from explicate_standards.standard.verdict_report import as_record
