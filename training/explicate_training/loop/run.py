@@ -20,6 +20,7 @@ from explicate_bundle.telling.slice_notes import SLICES_KEY, SliceNotes
 from explicate_training.calibration.adjustment import Adjustment
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.data.splits import Part, few_rows, split_data
+from explicate_training.fairness.weights import side_groups, weights_of
 from explicate_training.interpretability.masked_rows import MaskedRows
 from explicate_training.interpretability.measurement import Trained, trained
 from explicate_training.interpretability.players import Batch, Players
@@ -81,6 +82,7 @@ class Run(ABC, Generic[AnyOf, Part]):
         self.report, lines = self.describe_data()
         self.adjustment = Adjustment(self)
         self.adjustment.check()
+        self.fairness = weights_of(self)
         self.step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]
         self.term_figures: dict[str, Any] = {}  # what terms of [interpretability] measured on validation rows
         self.known_baseline: Mapping[str, NDArray[np.float64]] | None = None  # of an earlier run on the same splits
@@ -94,6 +96,10 @@ class Run(ABC, Generic[AnyOf, Part]):
             lines += [self.review.told(), *(f"note: {one}" for one in self.review.warnings())]
         for line in lines:
             say(line)
+
+    def sides(self, name: str) -> list[str]:
+        """The groups of `[fairness]` that the rows of a split are in; raises UsageError if the data do not tell."""
+        return side_groups(self.splits.by_name()[name].sides, self.config.data.origin)
 
     def warn(self, sentence: str) -> None:
         """Adds a note to data.json and the report."""
@@ -210,6 +216,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             resume,
             progress,
             step_loss=self.step_loss,
+            weights={} if self.fairness is None else self.fairness.by_split(self),
         )
         outcome = self.fit(fitting)
         self.adjustment.divide()  # before terms learn what the model answers
@@ -373,6 +380,7 @@ class Run(ABC, Generic[AnyOf, Part]):
                 logit_offsets=[] if self.adjustment.offsets is None else self.adjustment.offsets.tolist(),
                 decision=self.adjustment.rule,
                 temperature=self.adjustment.temperature,
+                fairness=None if self.fairness is None else self.fairness.as_message(),
             )
         )
         return record
