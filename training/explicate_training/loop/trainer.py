@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any  # rows of whatever kind
 
@@ -91,6 +91,7 @@ class Fitting:
     resume: bool  # go on from the last checkpoint in that folder
     callback: TrainerCallback  # hears of each step
     step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]; None: the task's own
+    last_is_best: bool = False  # the last look is taken, whatever the validation rows say
     most_looks: int = 0  # at the validation rows in all; 0: as the config says
 
 
@@ -210,6 +211,7 @@ def fit(
     patience, step_loss = config.early_stopping_patience, fitting.step_loss
     imbalanced = task.imbalanced(fitting.targets, len(labels))
     rule = checkpoint_rule(task, config, imbalanced=imbalanced, masked=step_loss is not None and step_loss.hides)
+    rule = replace(rule, last=fitting.last_is_best)
     trainer = _Trainer(
         model=model,
         args=_arguments(fitting, rule, rows=len(order), evaluation_rows=evaluation_rows),
