@@ -194,6 +194,10 @@ class Run(ABC, Generic[AnyOf, Part]):
         """What the report shows besides."""
         return {}
 
+    def figures(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002
+        """What metrics.json and the report have besides, by name."""
+        return {}
+
     def curves(self) -> dict[str, str]:
         """Titles of the validation metrics that the report draws, by name."""
         return dict(self.task.curves)
@@ -269,6 +273,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             say(forgetting_line(one))
         reliability = self.adjustment.measured(evaluations["validation"], evaluations["test"], metrics)
         metrics |= {"forgetting": forgotten} if forgotten else {}
+        metrics |= (besides := self.figures(evaluations["test"]))
         easier = self._easier(outcome)
         figures = {"figures": self.term_figures} if self.term_figures else {}
         metrics |= {"interpretability": {**easier.as_json(), **figures}} if easier else {}
@@ -305,6 +310,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             thresholds=self.task.thresholds(test, self.labels),
             adjustment=self.adjustment,
             reliability=reliability,
+            besides=besides,
             baseline=(self.baseline, metrics[_key(self.baseline)]["test"]),
             **self.shown(test),
         )

@@ -53,6 +53,8 @@ from explicate_training.table.game import background_rows, table_game
 from explicate_training.table.masking import ColumnPlayers
 from explicate_training.table.network import TabularNetworkConfig
 from explicate_training.table.report import column_lines, column_report, leakage_suspects, suspicion
+from explicate_training.table.resampling.smotenc import check_resampling, resampled_rows, told, true_shares
+from explicate_training.table.resampling.smotenc import figures as resampling_figures
 from explicate_training.table.saved_network import save_network
 from explicate_training.tasks.task import Evaluation, TargetScale, Task
 
@@ -74,6 +76,7 @@ class TableRun(Run[TableConfig, Table]):
     def read(self, tell: Say) -> tuple[Task, Table, str]:
         table, self._typing = type_table(read_table(self.config.data, tell), self.config.data, tell)
         table.task.check_options(self.config.training)
+        check_resampling(self.config, table.task)
         self._clean = clean_table(table, self.config.data)
         self._form = term_of(self.config.interpretability, NetworkForm)
         self._forbidden = self._checked_forbidden(table)
@@ -193,8 +196,13 @@ class TableRun(Run[TableConfig, Table]):
     def fit(self, fitting: Fitting) -> Outcome:
         training = self._training
         fitting = replace(fitting, config=training)
+        train = self._examples["train"]
+        if self.config.resampling.method != "none":
+            train = resampled_rows(train, self.config.resampling, seed=training.seed)
+            fitting = replace(fitting, targets=train.targets)
+            self._resampled = train.targets
         with one_thread(when=self._weights * training.batch_size < _MULTIPLICATIONS_TO_SHARE):
-            return fit_table(self._network, self._examples["train"], self._examples["validation"], training, fitting)
+            return fit_table(self._network, train, self._examples["validation"], training, fitting)
 
     def predict(self, name: str) -> NDArray[np.floating[Any]]:
         return predict_table(self._network, self._examples[name].encoded)
@@ -244,6 +252,21 @@ class TableRun(Run[TableConfig, Table]):
             (column.name, [next(numbers)], []) if column.is_numeric else (column.name, [], [next(codes)])
             for column in self._schema
         ]
+
+    def figures(self, test: Evaluation) -> dict[str, Any]:
+        """What resampling did to the probabilities of test rows."""
+        if self.config.resampling.method == "none":
+            return {}
+        true = true_shares(self.targets["train"], self._resampled)
+        found = resampling_figures(
+            self.labels,
+            self.targets["train"],
+            self._resampled,
+            answered=test.metrics,
+            corrected=self.evaluate("test", test.outputs + true).metrics,
+        )
+        self.say(told(found))
+        return {"resampling": found}
 
     def shown(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002
         """What each column adds, where the network is a sum over columns."""

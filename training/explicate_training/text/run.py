@@ -32,6 +32,8 @@ from explicate_training.report.report import data_lines, data_report, worst_rows
 from explicate_training.report.slices import thirds
 from explicate_training.tasks.registry import task_named
 from explicate_training.tasks.task import Evaluation, Task
+from explicate_training.text.augmentation.edits import with_copies
+from explicate_training.text.augmentation.options import EDITS
 from explicate_training.text.cleaning import NEAR, REASONS, clean_texts
 from explicate_training.text.config import Config
 from explicate_training.text.data import TextSet, read_rows
@@ -40,6 +42,8 @@ from explicate_training.text.forgetting import earlier_texts, probe_of_texts
 from explicate_training.text.game import text_game
 from explicate_training.text.masking import OWNERS, TextPlayers, text_players, token_owners
 from explicate_training.text.model import LengthGroupedOrder, Reading, TextModel, load_text_model
+from explicate_training.text.pretraining.masked_language import load_masked_model, pretrain, told
+from explicate_training.text.pretraining.unlabelled import unlabelled_texts
 from explicate_training.text.tfidf import LinearLabels, linear_outputs, weigh
 
 HELD_OUT_RATIONALES = "rationale", "rationale_pair"
@@ -57,6 +61,8 @@ class TextRun(Run[Config, TextSet]):
 
     template = "text_report.html.jinja"
     explainer: ExplainerNetwork | None = None  # what guesses attributions, if it was wanted
+    _pretraining: Mapping[str, Any] | None = None  # figures of it
+    _unlabelled: Sequence[tuple[str, ...]] = ()
     baseline = "TF-IDF and a linear model"
 
     def read(self, tell: Say) -> tuple[Task, TextSet, str]:
@@ -105,6 +111,8 @@ class TextRun(Run[Config, TextSet]):
 
     def load(self) -> None:
         """Loads the base model and encodes the texts; raises UsageError when the base cannot be loaded."""
+        self._add_copies()
+        self._check_pretraining()
         self._model = load_text_model(
             self.config.model,
             self.task.outputs(self.labels),
@@ -119,6 +127,34 @@ class TextRun(Run[Config, TextSet]):
             self.config, self.splits.train, self.task, self.labels, answers=self._answers, say=self.say
         )
         self._remembered = [one for one in (probe, earlier) if one]
+
+    def _add_copies(self) -> None:
+        """Puts edited copies behind the training texts, where they are wanted."""
+        self._originals = len(self.splits.train)
+        options = self.config.augmentation
+        if not options.active:
+            return
+        train = with_copies(self.splits.train, options, seed=self.config.training.seed)
+        self.splits = replace(self.splits, train=train)
+        self.targets["train"] = self.task.targets(train.labels.tolist(), self.labels)
+        added = len(train) - self._originals
+        edits = {name: chance for name in EDITS if (chance := getattr(options, name))}
+        self.report["augmentation"] = {"copies": added, "edits": edits}
+        self.say(
+            f"augmentation: {added:,} edited copies of {self._originals:,} training texts "
+            f"({', '.join(f'{name} {chance:g}' for name, chance in edits.items())}); test robustness with other edits "
+            "than these"
+        )
+
+    def _check_pretraining(self) -> None:
+        """Reads the texts, and whether the base can guess words, before anything is trained."""
+        options = self.config.pretraining
+        if not options.epochs:
+            return
+        load_masked_model(self.config)
+        if options.texts:
+            held_out = [*self.splits.validation.texts, *self.splits.test.texts]
+            self._unlabelled = unlabelled_texts(self.config, held_out, self.say)
 
     def remembered(self) -> list[Remembered]:
         return self._remembered
@@ -173,6 +209,7 @@ class TextRun(Run[Config, TextSet]):
             ]
             for name in ("train", "validation")
         )
+        fitting = self._pretrained(fitting)
         if self.config.few_shot.enabled:
             options, collate = self.config.few_shot, self._collate
             return fit_few_shot(self._model, train, validation, fitting, options=options, collate=collate)
@@ -193,6 +230,20 @@ class TextRun(Run[Config, TextSet]):
             order=LengthGroupedOrder(lengths, fitting.config.batch_size, seed=fitting.config.seed),
             collate=self._collate,
         )
+
+    def _pretrained(self, fitting: Fitting) -> Fitting:
+        """The same, after the encoder has learnt from texts without labels where that is wanted."""
+        if not self.config.pretraining.epochs:
+            return fitting
+        held_out = self.splits.validation.texts.tolist()
+        texts = self._unlabelled or self.splits.train.texts[: self._originals].tolist()
+        self._pretraining = pretrain(self._model, texts, held_out, self.config, fitting)
+        self.say(told(self._pretraining))
+        started = any(fitting.checkpoints.glob("checkpoint-*/trainer_state.json"))
+        return replace(fitting, resume=fitting.resume and started)
+
+    def figures(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002
+        return {"pretraining": self._pretraining} if self._pretraining else {}
 
     def _add_columns(
         self, train: list[dict[str, Any]], validation: list[dict[str, Any]], columns: Mapping[str, Sequence[Any]]
@@ -268,7 +319,9 @@ class TextRun(Run[Config, TextSet]):
 
     def fit_baseline(self) -> dict[str, NDArray[np.float64]]:
         texts = {name: part.texts.tolist() for name, part in self.splits.by_name().items()}
-        return self.task.baseline(linear_outputs, weigh(texts, self.targets), classes=len(self.labels))
+        own = {"train": texts["train"][: self._originals]}  # edited copies are the encoder's
+        targets = {**self.targets, "train": self.targets["train"][: self._originals]}
+        return self.task.baseline(linear_outputs, weigh({**texts, **own}, targets), classes=len(self.labels))
 
     def label_model(self, names: Sequence[str]) -> LabelModel:
         texts = [row for name in names for row in self.splits.by_name()[name].texts.tolist()]
