@@ -17,6 +17,7 @@ from explicate.v1.training_run_pb2 import TargetScale, TrainingRun
 from explicate_bundle.draft import draft_checks, kind_of_run
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.data.splits import Part, few_rows, split_data
+from explicate_training.diagnosis.diagnosis import DIAGNOSIS_NAME, diagnose
 from explicate_training.interpretability.masked_rows import MaskedRows
 from explicate_training.interpretability.measurement import Trained, trained
 from explicate_training.interpretability.players import Batch, Players
@@ -173,6 +174,10 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Groups of test rows to measure apart, bool [rows] each, by what they are."""
         return {}
 
+    @abstractmethod
+    def row_fields(self, name: str) -> Mapping[str, Sequence[Any]]:
+        """What the rows of a split tell of themselves, as slices ask for it, by name."""
+
     def always_told(self) -> set[str]:
         """Those of them that the report tells however well the model does on them."""
         return set()
@@ -271,6 +276,9 @@ class Run(ABC, Generic[AnyOf, Part]):
             write_json(folder / f"{name}.json", content)
         write_run(folder, description)
         test, counted = evaluations["test"], self.config.data.counted
+        explanations = self._explanations(test)
+        diagnosis = diagnose(self, evaluations, explanations)
+        write_json(folder / DIAGNOSIS_NAME, diagnosis.as_json())
         write_report(
             folder / "report.html",
             self.template,
@@ -283,7 +291,8 @@ class Run(ABC, Generic[AnyOf, Part]):
             data=self.report,
             config_toml=config_toml,
             title=Path(self.config.data.origin).stem,
-            explanations=self._explanations(test),
+            explanations=explanations,
+            diagnosis=diagnosis,
             slices=self._slices(test),
             sliced=self.task.sliced[0],
             forgetting=forgotten,

@@ -9,6 +9,7 @@ import jinja2
 import numpy as np
 
 from explicate.views import html
+from explicate.views.amounts import translucent
 from explicate.views.page_style import PAGE_STYLE
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.cleaning import CleaningReport
@@ -148,6 +149,7 @@ def write_report(
         easier=easier,
         page_style=PAGE_STYLE,
         view_style=html.STYLE,
+        shade=translucent,
         validation=metrics["validation"],
         test=metrics["test"],
         **shown,
