@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from explicate.errors import UsageError
 from explicate.v1.training_run_pb2 import PixelNormalisation, TrainingRun
-from explicate_bundle.images import MASKINGS, Pixels, decode, encode_png
+from explicate_bundle.images import MASKINGS, Pixels, decode, encode_png, picture_figures
 from explicate_training.image.augmentation import Draw, DrawOrder, augment
 from explicate_training.image.cleaning import REASONS, clean_images
 from explicate_training.image.config import AugmentationConfig, ImageConfig
@@ -248,6 +248,10 @@ class ImageRun(Run[ImageConfig, ImageSet]):
         test = self.splits.test
         brightness = np.array([float(test.pixels[place].mean()) for place in test.places])
         return dict(thirds(brightness, ("darkest third", "middle third", "brightest third")))
+
+    def row_fields(self, name: str) -> dict[str, Sequence[Any]]:
+        found = [picture_figures(decode(read_content(one))) for one in self.splits.by_name()[name].contents]
+        return {key: [one[key] for one in found] for key in found[0]}
 
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")

@@ -20,6 +20,7 @@ from explicate_bundle.telling.slice_notes import SLICES_KEY, SliceNotes
 from explicate_training.calibration.adjustment import Adjustment
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.data.splits import Part, few_rows, split_data
+from explicate_training.diagnosis.diagnosis import DIAGNOSIS_NAME, diagnose
 from explicate_training.fairness.weights import side_groups, weights_of
 from explicate_training.interpretability.masked_rows import MaskedRows
 from explicate_training.interpretability.measurement import Trained, trained
@@ -182,6 +183,10 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Groups of test rows to measure apart, bool [rows] each, by what they are."""
         return {}
 
+    @abstractmethod
+    def row_fields(self, name: str) -> Mapping[str, Sequence[Any]]:
+        """What the rows of a split tell of themselves, as slices ask for it, by name."""
+
     def always_told(self) -> set[str]:
         """Those of them that the report tells however well the model does on them."""
         return set()
@@ -290,6 +295,8 @@ class Run(ABC, Generic[AnyOf, Part]):
         for name, content in (("metrics", metrics), ("data", self.report)):
             write_json(folder / f"{name}.json", content)
         write_run(folder, description)
+        diagnosis = diagnose(self, evaluations, explanations)
+        write_json(folder / DIAGNOSIS_NAME, diagnosis.as_json())
         write_report(
             folder / "report.html",
             self.template,
@@ -303,6 +310,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             config_toml=config_toml,
             title=Path(self.config.data.origin).stem,
             explanations=explanations,
+            diagnosis=diagnosis,
             slices=slices.groups,
             sliced=slices.measured,
             forgetting=forgotten,

@@ -284,6 +284,11 @@ class TableRun(Run[TableConfig, Table]):
         """By category, and by thirds of each number."""
         return {name: rows for column in self.splits.test.columns for name, rows in _groups_of(column)}
 
+    def row_fields(self, name: str) -> dict[str, Sequence[Any]]:
+        part = self.splits.by_name()[name]
+        rows = [part.row(number) for number in range(len(part))]
+        return {column.name: [row[column.name] for row in rows] for column in part.columns}
+
     def always_told(self) -> set[str]:
         """Those of forbidden columns, which may have found another way into the model."""
         forbidden = [column for column in self.splits.test.columns if column.name in self._forbidden]

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from explicate.v1.bundle_pb2 import TextSchema, WordList
 from explicate.v1.training_run_pb2 import TrainingRun
+from explicate_bundle.model_inputs import text_figures
 from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.terms import term_of
 from explicate_training.interpretability.texts.explainer_network import ExplainerNetwork, save_explainer
@@ -336,6 +337,12 @@ class TextRun(Run[Config, TextSet]):
         return {
             f"{name} words": rows for name, rows in thirds(words, ("shortest third", "middle third", "longest third"))
         }
+
+    def row_fields(self, name: str) -> dict[str, Sequence[Any]]:
+        rows = self.splits.by_name()[name].texts.tolist()
+        figures = [text_figures(texts) for texts in rows]
+        texts = dict(zip(("text", "text_pair"), zip(*rows, strict=True), strict=False))
+        return {**{key: [one[key] for one in figures] for key in figures[0]}, **texts}
 
     def write_model(self, folder: Path) -> None:
         self._model.save(folder / "model")
