@@ -13,7 +13,7 @@ from explicate_standards.standard.standard import Standard, read_standard
 from explicate_studies.auto.auto_report import Story, candidate_table, paragraph, write_page
 from explicate_studies.auto.budget import SPENT_NAME, Budget, Clock
 from explicate_studies.auto.candidates import Candidate, Shared, fit_simple_model, probe
-from explicate_studies.auto.finalists import compared, measure_finalists, winner_of
+from explicate_studies.auto.finalists import compared, measure_finalists, winner_of, with_price
 from explicate_studies.auto.given_data import Asked, config_of, tasks
 from explicate_studies.auto.search import Found, candidates_of, check_time, chosen, plan_lines, search
 from explicate_studies.auto.winner import (
@@ -211,9 +211,12 @@ def _end(
         if found.interrupted:
             raise KeyboardInterrupt
         raise ExplicateError(f"no candidate came to its end ({why})")
-    more = f", about {duration(2 * won.found_s)} more" if won.found_s else ""
+    more = f"about {duration(2 * won.found_s)} more" if won.found_s else "a minute or so more"
     spent = duration(shared.budget.spent_s)
-    shared.say(f"{won.finished.name} wins after {spent}; it is exported and checked on the held-out rows{more}")
+    shared.say(f"{won.finished.name} wins after {spent}; it is exported and checked on the held-out rows, {more}")
+    if not found.interrupted:
+        priced = with_price(shared, candidates, won)
+        ranked, won = [priced if one is won else one for one in ranked], priced
     published = _published(shared, candidates, won, how)
     titles = {one.name: one.title for one in candidates}
     warnings = [in_flags(str(one), shared.config, how.given) for one in shared.run.report.get("warnings", [])]
