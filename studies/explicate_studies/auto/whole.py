@@ -12,7 +12,7 @@ from explicate.errors import ExplicateError, UsageError
 from explicate_standards.standard.standard import Standard, read_standard
 from explicate_studies.auto.auto_report import Story, candidate_table, paragraph, write_page
 from explicate_studies.auto.budget import SPENT_NAME, Budget, Clock
-from explicate_studies.auto.candidates import Candidate, Shared, fit_simple_model, probe
+from explicate_studies.auto.candidates import CANDIDATES, Candidate, Shared, fit_simple_model, kept, probe
 from explicate_studies.auto.finalists import compared, measure_finalists, winner_of, with_price
 from explicate_studies.auto.given_data import Asked, config_of, tasks
 from explicate_studies.auto.search import Found, candidates_of, check_time, chosen, plan_lines, search
@@ -140,8 +140,10 @@ def _model_name(config: AnyConfig, request: Request) -> str:
 
 
 def _budget(minutes: float, folder: Path, clock: Clock, begin_s: float) -> Budget:
-    """With what an earlier call had spent, and what this one has spent so far."""
+    """With what an earlier call had spent, if that finished a candidate, and what this one has spent so far."""
     file = folder / SPENT_NAME
+    if not any((folder / CANDIDATES).glob("*.json")):
+        return Budget(minutes, file, clock=clock, spent_s=clock() - begin_s)
     try:
         before_s = float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -151,7 +153,7 @@ def _budget(minutes: float, folder: Path, clock: Clock, begin_s: float) -> Budge
 
 def _shared(run: Any, request: Request, folder: Path, budget: Budget, say: Say) -> Shared:
     metric = validation_metric(run, request.metric)
-    (folder / "candidates").mkdir(parents=True, exist_ok=True)
+    (folder / CANDIDATES).mkdir(parents=True, exist_ok=True)
     return Shared(run, metric, folder, folder / VALIDATION_ROWS, budget, say)
 
 
@@ -181,7 +183,8 @@ def _measure_rates(shared: Shared, candidates: list[Candidate]) -> None:
     shared.say(f"fitting {shared.run.baseline}, and measuring how fast a network learns here")
     fit_simple_model(shared)
     probe(shared)
-    check_time(shared, candidates)
+    if not kept(shared):
+        check_time(shared, candidates)
 
 
 def _write_rows(shared: Shared) -> None:

@@ -1,15 +1,21 @@
 """`explicate auto` from data to bundle, on a tiny table, tiny networks and a clock of its own."""
 
+import csv
 import json
+import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from explicate.errors import UsageError
 from explicate_standards.evaluated_model import open_published
 from explicate_studies.auto.whole import Ended, Request, auto
 from support.auto_table import Clock, write_config
+from support.tiny_text_model import WORDS, write_tiny_text_model
 
 STANDARD = """
 [standard]
@@ -98,6 +104,8 @@ def test_the_folder_has_report_leaderboard_and_runs(request_: Request, whole: En
 
 def test_the_same_command_again_trains_nothing_and_publishes_nothing_new(request_: Request, whole: Ended) -> None:
     lines: list[str] = []
+    assert request_.output is not None
+    (request_.output / "spent.json").write_text('{"seconds": 61.0}')  # more than it is given
     again = ended(request_, lines)
     assert again.published.bundle == whole.published.bundle
     assert again.paragraph.split("An explanation takes")[0] == whole.paragraph.split("An explanation takes")[0]
@@ -140,6 +148,56 @@ def test_wrong_wishes_are_refused(request_: Request, tmp_path: Path, changed: di
     wrong = replace(request_, output=tmp_path / "found")
     with pytest.raises(UsageError, match=refusal):
         ended(replace(wrong, **changed))  # type: ignore[arg-type]
+
+
+def write_reviews(folder: Path) -> Path:
+    stream = random.Random(0)
+    write_tiny_text_model(folder / "base")
+    with (folder / "reviews.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["review", "score"])
+        for number in range(160):
+            words = [stream.choice(WORDS) for _ in range(8)]
+            words[3] = ("wonderful", "horrible")[number % 2]
+            writer.writerow([" ".join(words), ("great", "worse")[number % 2]])
+    path = folder / "reviews.toml"
+    path.write_text(
+        '[data]\ntrain = "reviews.csv"\ntext_column = "review"\nlabel_column = "score"\n[model]\nbase = "base"\n'
+        "max_tokens = 16\n[training]\nepochs = 1\nbatch_size = 32\n"
+    )
+    return path
+
+
+def write_pictures(folder: Path) -> Path:
+    stream = np.random.default_rng(0)
+    for number in range(120):
+        pixels = stream.integers(0, 90, (8, 8, 3)) + (number % 2) * 120
+        target = folder / "photos" / ("dark", "light")[number % 2]
+        target.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(target / f"{number}.png")
+    path = folder / "photos.toml"
+    path.write_text(
+        '[data]\nimages = "photos"\n[model]\narchitecture = "resnet"\nimage_size = 8\nwidth = 8\ndepth = 1\n'
+        "[training]\nepochs = 1\nbatch_size = 32\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize(("write", "title"), [(write_reviews, "TF-IDF"), (write_pictures, "nearest neighbours")])
+def test_texts_and_pictures_have_a_simple_model_beside_them_that_cannot_win(
+    write: Callable[[Path], Path], title: str, tmp_path: Path
+) -> None:
+    request = Request(str(write(tmp_path)), only=("baseline", "network"), minutes=0.4, output=tmp_path / "found")
+    found = ended(request)
+    by_name = {one["name"]: one for one in found.result["candidates"]}
+    assert not by_name["baseline"]["servable"]
+    assert found.result["winner"]["name"] in ("network", "tuned")
+    assert title in found.paragraph
+    assert {"baseline", "network"} <= {
+        one["run"] for one in json.loads((tmp_path / "found/leaderboard.json").read_text())
+    }
+    # A network of one epoch may not have learnt anything: then it is said, and not published.
+    assert found.published.bundle is not None or "not better than" in found.paragraph
 
 
 def test_check_stops_at_the_plan(request_: Request, tmp_path: Path) -> None:
