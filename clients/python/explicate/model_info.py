@@ -291,6 +291,33 @@ class StandardVerdict:
 
 
 @dataclass(frozen=True)
+class DecisionThreshold:
+    """The probability from which on a class or label is answered, and what it was chosen for.
+
+    recall, precision: of the validation rows that chose it.
+    """
+
+    label: str
+    threshold: float
+    goal: str
+    recall: float
+    precision: float
+
+
+@dataclass(frozen=True)
+class DecisionRule:
+    """How a model's probabilities become an answer, where that is not the most probable class, or one half.
+
+    costs: of classes, what it costs to answer what should be (first) with what is answered, one after the other; empty
+    where thresholds decide. rows: validation rows that it was chosen on.
+    """
+
+    thresholds: tuple[DecisionThreshold, ...]
+    costs: tuple[float, ...]
+    rows: int
+
+
+@dataclass(frozen=True)
 class ModelDescription(JsonAnswer):
     """One version in full: what it predicts, how it did on its test split, and what may be asked of it.
 
@@ -308,6 +335,8 @@ class ModelDescription(JsonAnswer):
     labels, traffic: where the model's labels point, and what its canary gets. shadow: what was found so far.
     interpretability: how well it can be explained; None if its export did not measure that.
     standard: what a benchmark standard said of it; None if it was held to none.
+    decision: how its probabilities become an answer; None: the most probable class, or labels from one half on.
+    temperature: what its training divided the logits by; None: nothing.
     """
 
     status: ModelStatus
@@ -340,3 +369,5 @@ class ModelDescription(JsonAnswer):
     variants: tuple[ModelVariant, ...] = field(default=(), metadata=ONLY_SOME_KINDS)
     interpretability: Interpretability | None = field(default=None, metadata=UNLESS_NONE)
     standard: StandardVerdict | None = field(default=None, metadata=UNLESS_NONE)
+    decision: DecisionRule | None = field(default=None, metadata=UNLESS_NONE)
+    temperature: float | None = field(default=None, metadata=UNLESS_NONE)

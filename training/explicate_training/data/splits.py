@@ -34,6 +34,7 @@ class LabelledSet:
     labels: NDArray[Any]  # object: Label, or None where missing; of a regression on a table float64 with NaN
     splits: NDArray[Any]  # object: Split, where the source put each row; splitting takes parts of "train" for others
     groups: NDArray[Any] | None = None  # object; rows with the same value stay in one split
+    sides: NDArray[Any] | None = None  # object: what the column of [fairness] says, str or None where missing
 
     def __len__(self) -> int:
         return len(self.labels)

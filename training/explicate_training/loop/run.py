@@ -20,6 +20,7 @@ from explicate_training.calibration.adjustment import Adjustment
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.config.sections import LabelledData
 from explicate_training.data.splits import Part, split_data
+from explicate_training.fairness.weights import side_groups, weights_of
 from explicate_training.interpretability.masked_rows import MaskedRows
 from explicate_training.interpretability.measurement import Trained, trained
 from explicate_training.interpretability.players import Batch, Players
@@ -75,6 +76,7 @@ class Run(ABC, Generic[AnyOf, Part]):
         self.report, lines = self.describe_data()
         self.adjustment = Adjustment(self)
         self.adjustment.check()
+        self.fairness = weights_of(self)
         self.step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]
         self.term_figures: dict[str, Any] = {}  # what terms of [interpretability] measured on validation rows
         if few := few_rows({name: len(part) for name, part in parts.items()}, config.data):
@@ -82,6 +84,10 @@ class Run(ABC, Generic[AnyOf, Part]):
             lines.append(f"note: {few}")
         for line in lines:
             say(line)
+
+    def sides(self, name: str) -> list[str]:
+        """The groups of `[fairness]` that the rows of a split are in; raises UsageError if the data do not tell."""
+        return side_groups(self.splits.by_name()[name].sides, self.config.data.origin)
 
     def warn(self, sentence: str) -> None:
         """Adds a note to data.json and the report."""
@@ -194,6 +200,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             resume,
             progress,
             step_loss=self.step_loss,
+            weights={} if self.fairness is None else self.fairness.by_split(self),
         )
         outcome = self.fit(fitting)
         self.adjustment.divide()  # before terms learn what the model answers
@@ -352,6 +359,7 @@ class Run(ABC, Generic[AnyOf, Part]):
                 logit_offsets=[] if self.adjustment.offsets is None else self.adjustment.offsets.tolist(),
                 decision=self.adjustment.rule,
                 temperature=self.adjustment.temperature,
+                fairness=None if self.fairness is None else self.fairness.as_message(),
             )
         )
         return record

@@ -12,7 +12,8 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any  # rows of whatever kind
 
@@ -29,12 +30,12 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from explicate.errors import ExplicateError
 from explicate_training.config.sections import TrainingOptions
-from explicate_training.interpretability.step_loss import TERM, StepLoss
+from explicate_training.interpretability.step_loss import ROW_WEIGHTS, TERM, StepLoss
 from explicate_training.loop.checkpoints import CheckpointRule, Patience, checkpoint_rule
 from explicate_training.loop.optimisers import trainer_options, unfreezing, weight_groups
 from explicate_training.loop.rows import EpochOrder
 from explicate_training.loop.training_device import placement
-from explicate_training.tasks.task import TargetScale, Task
+from explicate_training.tasks.task import Loss, TargetScale, Task
 
 
 def quieten_libraries() -> None:
@@ -91,6 +92,11 @@ class Fitting:
     resume: bool  # go on from the last checkpoint in that folder
     callback: TrainerCallback  # hears of each step
     step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]; None: the task's own
+    weights: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)  # of rows by split; empty: all alike
+
+    def weight_columns(self, split: str) -> dict[str, NDArray[np.float32]]:
+        """What rows of a split carry for the loss, by name: [rows], or [rows, labels]."""
+        return {ROW_WEIGHTS: self.weights[split]} if self.weights else {}
 
 
 class _Trainer(Trainer):
@@ -99,6 +105,7 @@ class _Trainer(Trainer):
     order: EpochOrder
     rule: CheckpointRule
     options: TrainingOptions
+    task_loss: Loss
     step_loss: StepLoss | None
     _masking = False  # validation: whether players are hidden
     _batch_number = 0  # of a validation
@@ -134,6 +141,8 @@ class _Trainer(Trainer):
     ) -> Any:
         """The task's loss alone, or with terms."""
         if self.step_loss is None:
+            if (weights := inputs.pop(ROW_WEIGHTS, None)) is not None:
+                self.compute_loss_func = partial(self.task_loss, weights=weights)
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         if not return_outputs:
             return self.step_loss.loss(model, inputs, step=self.state.global_step)
@@ -205,13 +214,14 @@ def fit(
     patience, step_loss = config.early_stopping_patience, fitting.step_loss
     imbalanced = task.imbalanced(fitting.targets, len(labels))
     rule = checkpoint_rule(task, config, imbalanced=imbalanced, masked=step_loss is not None and step_loss.hides)
+    loss = task.loss(fitting.targets, len(task.outputs(labels)), config)
     trainer = _Trainer(
         model=model,
         args=_arguments(fitting, rule, rows=len(order), evaluation_rows=evaluation_rows),
         data_collator=collate,
         train_dataset=train,
         eval_dataset=validation,
-        compute_loss_func=task.loss(fitting.targets, len(task.outputs(labels)), config),
+        compute_loss_func=loss,
         compute_metrics=metrics,
         callbacks=[
             fitting.callback,
@@ -219,7 +229,8 @@ def fit(
             *unfreezing(model, config, math.ceil(len(order) / config.batch_size)),
         ],
     )
-    trainer.order, trainer.rule, trainer.options, trainer.step_loss = order, rule, config, step_loss
+    trainer.order, trainer.rule, trainer.options = order, rule, config
+    trainer.task_loss, trainer.step_loss = loss, step_loss
     with _beside(model, step_loss):
         return _run(trainer, resume=fitting.resume)
 

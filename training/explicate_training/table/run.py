@@ -20,6 +20,7 @@ from explicate_bundle.cells.date_notation import date_text
 from explicate_bundle.columns import FIRST_CATEGORY_CODE, TableRows
 from explicate_bundle.table_arrays import Background, write_background, write_lime_statistics
 from explicate_bundle.writing import BACKGROUND_NAME, LIME_NAME
+from explicate_training.fairness.weights import side_groups
 from explicate_training.interpretability.players import Batch, Players
 from explicate_training.interpretability.tables.forbidden_columns import ForbiddenColumns
 from explicate_training.interpretability.tables.network_form import FREE, NetworkForm
@@ -59,6 +60,7 @@ _CELLS_TO_SHARE = 500_000  # of the training rows, for the trees
 LABEL = "is what the model predicts"
 GROUP = "keeps rows together"
 FORBIDDEN = "is forbidden"
+_MEASURES = ("number", "date")  # types of columns that make no groups
 
 
 class TableRun(Run[TableConfig, Table]):
@@ -88,6 +90,20 @@ class TableRun(Run[TableConfig, Table]):
         if kept <= set(forbidden):
             raise UsageError("interpretability.forbidden names every column: leave one for the model to read")
         return tuple(name for name in forbidden if name in kept)
+
+    def sides(self, name: str) -> list[str]:
+        """By a column of the table, which may be forbidden."""
+        data, over, columns = self.config.data, self.config.fairness.over, self.splits.by_name()[name].columns
+        known = ", ".join(column.name for column in columns if column.type not in _MEASURES)
+        found = next((column for column in columns if column.name == over), None)
+        if found is None:
+            raise UsageError(f"fairness.over: there is no column {over!r} with categories; there are {known}")
+        if found.type in _MEASURES:
+            raise UsageError(
+                f"fairness.over: the column {over!r} holds a {found.type}, which makes no groups: declare its "
+                f"categories in data.columns, or name another ({known})"
+            )
+        return side_groups(found.values, data.origin)
 
     def features_by_column(self) -> list[tuple[str, list[int]]]:
         """The features of the network that each column becomes."""

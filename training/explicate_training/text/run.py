@@ -58,7 +58,9 @@ class TextRun(Run[Config, TextSet]):
     def read(self, tell: Say) -> tuple[Task, TextSet, str]:
         data = self.config.data
         self._rationales = term_of(self.config.interpretability, Rationales)
-        clean = clean_texts(read_rows(data, tell, rationales=self._rationales.column()), data)
+        clean = clean_texts(
+            read_rows(data, tell, rationales=self._rationales.column(), side=self.config.fairness.over), data
+        )
         self._cleaning = clean.report
         return task_named(data.task), clean.texts, clean.sha256
 
@@ -158,6 +160,10 @@ class TextRun(Run[Config, TextSet]):
             ]
             for name in ("train", "validation")
         )
+        for name, rows in (("train", train), ("validation", validation)):
+            for column, values in fitting.weight_columns(name).items():
+                for row, value in zip(rows, values.tolist(), strict=True):
+                    row[column] = value
         if fitting.step_loss is not None:
             self._add_columns(train, validation, fitting.step_loss.columns())
         lengths = [len(row["input_ids"]) for row in self._encoded["train"]]
@@ -263,12 +269,14 @@ class TextRun(Run[Config, TextSet]):
 
     def held_out(self, folder: Path, split: str = "test") -> Iterable[dict[str, Any]]:  # noqa: ARG002 - all is JSON
         part = self.splits.by_name()[split]
-        for texts, label, marks in zip(part.texts, part.labels, self.rationales(split), strict=True):
+        sides = [{}] * len(part) if part.sides is None else [{self.config.fairness.over: side} for side in part.sides]
+        for texts, label, marks, side in zip(part.texts, part.labels, self.rationales(split), sides, strict=True):
             named = {
                 name: [[mark.start, mark.stop] for mark in marks or () if mark.text == number]
                 for number, name in enumerate(HELD_OUT_RATIONALES)
             }
             yield {
+                **side,
                 **dict(zip(("text", "text_pair"), texts, strict=False)),
                 self.task.label_field: self.task.plain(label),
                 **{name: spans for name, spans in named.items() if spans},

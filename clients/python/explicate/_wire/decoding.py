@@ -66,6 +66,8 @@ def model_description(response: model_pb.GetModelResponse) -> model_info.ModelDe
         variants=tuple(_variants(bundle)),
         interpretability=_interpretability(bundle.interpretability) if bundle.HasField("interpretability") else None,
         standard=copied(model_info.StandardVerdict, bundle.standard) if bundle.HasField("standard") else None,
+        decision=_decision(bundle.decision) if bundle.HasField("decision") else None,
+        temperature=bundle.temperature if bundle.HasField("temperature") else None,
     )
 
 
@@ -84,6 +86,11 @@ def switched(
 def changes(response: model_pb.WatchModelsResponse) -> model_info.ModelChanges:
     """One answer of WatchModels."""
     return model_info.ModelChanges(tuple(map(model_status, response.models)), response.snapshot)
+
+
+def _decision(rule: bundle_pb.DecisionRule) -> model_info.DecisionRule:
+    thresholds = tuple(copied(model_info.DecisionThreshold, one) for one in rule.thresholds)
+    return model_info.DecisionRule(thresholds, tuple(rule.costs), rule.rows)
 
 
 def _verdict(verdict: bundle_pb.Verdict) -> model_info.Verdict:
@@ -194,6 +201,8 @@ def packed_predictions(
         unknown_category_columns=tuple(packed.unknown_category_columns),
         model=model_version(model),
         timing=timing(times),
+        predicted=tuple(packed.predicted_indices),
+        thresholds=tuple(packed.thresholds),
     )
 
 
@@ -273,7 +282,16 @@ def _prediction(prediction: inference_pb.Prediction) -> results.Prediction:
 
 
 def _scores(scores: Iterable[inference_pb.ClassScore]) -> tuple[results.ClassScore, ...]:
-    return tuple(results.ClassScore(score.index, score.label, score.probability, score.logit) for score in scores)
+    return tuple(
+        results.ClassScore(
+            score.index,
+            score.label,
+            score.probability,
+            score.logit,
+            score.threshold if score.HasField("threshold") else None,
+        )
+        for score in scores
+    )
 
 
 def _segment_map(message: explanation_pb.SegmentMap) -> results.SegmentMap:

@@ -130,11 +130,24 @@ def _lines(description: ModelDescription) -> list[tuple[str, str]]:
     if (held := description.standard) is not None:
         told = f"{held.verdict}, {held.met} of {held.judged} requirements on {held.rows:,} rows"
         lines.append(("standard", f"{held.name} {held.version}: {told}"))
+    lines += _decision(description)
     lines += [
         (f"test {name}", f"{value:.4g}{_within(description.metric_intervals.get(name))}")
         for name, value in sorted(description.metrics.items())
     ]
     return lines + (_interpretability(description.interpretability) if description.interpretability else [])
+
+
+def _decision(description: ModelDescription) -> list[tuple[str, str]]:
+    """How probabilities become an answer, and what logits were divided by, where there is something to tell."""
+    rule, lines = description.decision, list[tuple[str, str]]()
+    for one in rule.thresholds if rule else ():
+        lines.append(("answered", f"{one.label} from a probability of {one.threshold:.3g} on: {one.goal}"))
+    if rule and rule.costs:
+        lines.append(("answered", "the class with the least expected cost"))
+    if description.temperature is not None:
+        lines.append(("temperature", f"{description.temperature:.3g}, in the graph"))
+    return lines
 
 
 def _interpretability(measured: Interpretability) -> list[tuple[str, str]]:
