@@ -29,6 +29,7 @@ from explicate_export.training_run import read_run
 from explicate_standards.evaluated_model import open_staged
 from explicate_standards.evaluation import Evaluation, chosen_metrics
 from explicate_standards.held_out_rows import HELD_OUT_NAME, read_rows
+from explicate_standards.leaderboard.runs import rows_digest
 from explicate_standards.measuring import measure
 from explicate_standards.outcomes.outcomes import DEFAULT_KEPT_ROWS, keep_rows
 from explicate_standards.run_report import add_to_run
@@ -156,6 +157,8 @@ def publish_model(
         )
         manifest = _manifest(model.described, parts)
         evaluation = _evaluated(model.described, staged.folder, manifest, options, rows, say)
+        if rows is not None and model.described.record.HasField("seed"):
+            manifest.test_rows_sha256 = _digest_of_rows(model.described, rows)
         checked = _judged(staged.folder, manifest, repository, options, rows, say)
         card = model_card(options.model, model.described, manifest, parts, checked)
         (staged.folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
@@ -164,6 +167,12 @@ def publish_model(
         if report is not None:
             (staged.folder / REPORT_NAME).write_text(report(published), encoding="utf-8")
         return replace(published, folder=staged.publish(manifest))
+
+
+def _digest_of_rows(model: DescribedModel, file: Path) -> str:
+    """Of the held-out rows of a run, by which a leaderboard knows what was tested on the same."""
+    labels = model.labels or (model.record.target_name,)
+    return rows_digest(file, model.kind.predicts, labels)
 
 
 def _evaluated(

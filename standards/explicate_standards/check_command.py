@@ -89,6 +89,13 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write the judgements as JUnit XML, too")
+    _add_without_a_model(parser)
+    add_waiver_options(parser)
+    parser.set_defaults(run=run, extra="standards")
+
+
+def _add_without_a_model(parser: argparse.ArgumentParser) -> None:
+    """What needs no model: what rows can prove, and cases to begin with."""
     parser.add_argument("--plan", metavar="ROWS", type=int, help="say what that many test rows can prove, and stop")
     parser.add_argument(
         "--plan-accuracy", metavar="SHARE", type=float, default=0.84, help="of the model planned for (%(default)s)"
@@ -101,8 +108,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--positive", metavar="LABEL", default="positive", help="of the starter suite (%(default)s)")
     parser.add_argument("--negative", metavar="LABEL", default="negative", help="of the starter suite (%(default)s)")
-    add_waiver_options(parser)
-    parser.set_defaults(run=run, extra="standards")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -151,8 +156,10 @@ def _check(arguments: argparse.Namespace) -> int:
     waivers = given_waivers(arguments)
     rows = _rows(arguments, standard.test, standard.path.parent)
     if rows is None:
-        if arguments.confusion or arguments.seeds:
-            raise UsageError("--confusion and --seeds take rows that the model is asked: give --run DIR or --rows FILE")
+        if arguments.confusion or arguments.seeds or arguments.precision != "auto":
+            raise UsageError(
+                "--confusion, --seeds and --precision are about a model that is asked: give --run DIR or --rows FILE"
+            )
         _say("judging what is on record; with --run DIR or --rows FILE the model is asked anew")
         checked = check_recorded(standard, arguments.bundle, against=arguments.against)
     else:
@@ -166,7 +173,7 @@ def _check(arguments: argparse.Namespace) -> int:
             precision="" if arguments.precision == "auto" else arguments.precision,
             say=_say,
         )
-    checked = excused(checked, waivers)
+    checked = excused(checked, (*checked.waivers, *waivers))
     if arguments.junit is not None:
         _write(arguments.junit, as_junit(checked))
     confusion = f"{confusion_tables(checked)}\n\n" if arguments.confusion and not arguments.json else ""

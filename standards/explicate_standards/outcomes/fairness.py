@@ -21,7 +21,7 @@ Gap = Callable[[NDArray[np.bool_], NDArray[np.bool_], Groups, Counts], Floats]
 
 def _rates(answered: NDArray[np.bool_], of: NDArray[np.bool_], groups: Groups, counts: Counts) -> Floats:
     """How often the class is answered to some of the rows of each group, float64[draws, groups]; NaN without any."""
-    rows = (groups & of).astype(np.float32).T
+    rows = (groups & of).astype(counts.dtype).T
     with np.errstate(invalid="ignore"):
         return (counts @ (rows * answered[:, np.newaxis])).astype(np.float64) / (counts @ rows)
 

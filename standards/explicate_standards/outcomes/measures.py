@@ -16,6 +16,7 @@ from explicate_bundle.outcomes.calibration import brier_scores, calibration_erro
 from explicate_bundle.outcomes.resampling import (
     Counts,
     area_under_roc,
+    as_they_are,
     average_precision,
     mean,
     mean_of_defined,
@@ -55,7 +56,7 @@ class Measure:
 
     def value(self, outcomes: Outcomes, label: int | None = None) -> float:
         """The metric on the rows as they are; NaN where it is undefined."""
-        return float(self.samples(outcomes, np.ones((1, len(outcomes)), np.float32), label)[0])
+        return float(self.samples(outcomes, as_they_are(len(outcomes)), label)[0])
 
 
 def _accuracy(outcomes: Outcomes, counts: Counts, _label: int | None) -> Floats:
@@ -71,12 +72,19 @@ def decisions(outcomes: Outcomes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 
 def _of_decisions(which: int) -> Samples:
-    """Precision (0), recall (1) or F1 (2): of one class, or the mean over all classes."""
+    """Precision (0), recall (1) or F1 (2): of one class, or the mean over the classes that occur, as in scikit-learn.
+
+    A class that is neither right nor answered in any row, as in a slice that lacks it, has no part in the mean.
+    """
 
     def samples(outcomes: Outcomes, counts: Counts, label: int | None) -> Floats:
         answered, true = decisions(outcomes)
         chosen = slice(None) if label is None else [label]
-        return np.asarray(scores_of_decisions(answered[:, chosen], true[:, chosen], counts)[which].mean(axis=1))
+        scores = scores_of_decisions(answered[:, chosen], true[:, chosen], counts)[which]
+        if label is not None or outcomes.objective.answer == "labels":
+            return np.asarray(scores.mean(axis=1))
+        occurs = counts @ (answered | true).astype(counts.dtype) > 0
+        return np.asarray((scores * occurs).sum(axis=1) / occurs.sum(axis=1))
 
     return samples
 

@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 from scipy.stats import beta, binomtest, norm
 from scipy.stats import t as student
 
-from explicate_bundle.outcomes.resampling import Counts, draws
+from explicate_bundle.outcomes.resampling import Counts, as_they_are, draws
 from explicate_bundle.standard.verdicts import Bounds
 
 Floats = NDArray[np.float64]
@@ -113,7 +113,7 @@ def bootstrapped(
         rarest: of a share or a difference of shares, how many rows of the rarest kind it rests on: if no draw changes
             it, as with a model that is right in all of them, it may be off as a share is of which none was seen.
     """
-    value = float(samples(np.ones((1, rows), np.float32))[0]) if rows else float("nan")
+    value = float(samples(as_they_are(rows))[0]) if rows else float("nan")
     found = np.concatenate([samples(counts) for counts in _draws(rows)]) if rows else np.zeros(0)
     known = found[np.isfinite(found)]
     if not len(known) or not np.isfinite(value):

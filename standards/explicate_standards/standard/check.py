@@ -17,8 +17,8 @@ from explicate_server.registry.label_store import LIVE, LabelFileError, LabelSto
 from explicate_standards.evaluated_model import EvaluatedModel, open_published
 from explicate_standards.held_out_rows import is_of_other_data, read_rows
 from explicate_standards.metrics.interpretability import EVALUATOR_VERSION
-from explicate_standards.outcomes.asking import kept
 from explicate_standards.outcomes.confusions import Confusion, confusions
+from explicate_standards.outcomes.questions import kept
 from explicate_standards.outcomes.rivals import ALL_ROWS, JudgedRows, judged_rows
 from explicate_standards.partial_file import PartialFile
 from explicate_standards.standard.evidence import measured, prepared

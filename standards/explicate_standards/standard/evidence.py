@@ -13,9 +13,9 @@ from explicate_standards.evaluation import DEFAULT_INPUTS, chosen_metrics
 from explicate_standards.held_out_rows import read_rows
 from explicate_standards.measuring import measure
 from explicate_standards.metrics.interpretability import EVALUATOR_VERSION
-from explicate_standards.outcomes.asking import Question, ask
 from explicate_standards.outcomes.costs import row_times_ms, size_mb, this_machine
 from explicate_standards.outcomes.outcomes import Floats, Outcomes, always_the_same, outcomes_of
+from explicate_standards.outcomes.questions import Question, ask
 from explicate_standards.outcomes.rivals import (
     BASELINE,
     FP32,

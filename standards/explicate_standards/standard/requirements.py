@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explicate.errors import UsageError
-from explicate_bundle.outcomes.resampling import Counts, mean
+from explicate_bundle.outcomes.resampling import Counts, as_they_are, mean
 from explicate_bundle.standard.verdicts import Bounds, Line
 from explicate_standards.outcomes.fairness import GAPS, RATES_OF, SELECTION_RATIO, Groups, answers_of
 from explicate_standards.outcomes.measures import MEASURES, Measure, decisions
@@ -267,7 +267,7 @@ def _gap_bounds(
     metric: str, answered: NDArray[np.bool_], true: NDArray[np.bool_], groups: Groups, confidence: float
 ) -> Bounds:
     rows = int(groups.any(axis=0).sum())
-    value = float(GAPS[metric](answered, true, groups, np.ones((1, len(true)), np.float32))[0])
+    value = float(GAPS[metric](answered, true, groups, as_they_are(len(true)))[0])
     if not np.isfinite(value):  # a group without any row that is, or is not, of the class
         return Bounds(float("nan"), -np.inf, np.inf, rows)
     conditions = [

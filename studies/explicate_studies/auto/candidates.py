@@ -37,6 +37,9 @@ Say = Callable[[str], None]
 Answers = NDArray[np.float64]
 """A model's answers to the rows of a split, float64 [rows, outputs], as the objective has them."""
 
+CANDIDATES = "candidates"
+"""The folder of their run directories."""
+
 LEAST_EPOCHS = {"text": 1, "table": 20, "image": 8}
 """With which a network is worth trying, by what it reads."""
 _AFTERWARDS_S = 2.0  # a run's files, drawings and report
@@ -110,7 +113,7 @@ class Shared:
 
     def candidate_folder(self, name: str) -> Path:
         """A candidate's run directory."""
-        return self.folder / "candidates" / name
+        return self.folder / CANDIDATES / name
 
     def answers(self, finished: Finished) -> Answers:
         """A candidate's answers to the validation rows."""
@@ -172,7 +175,7 @@ def keep(shared: Shared, finished: Finished, answers: Answers) -> None:
 def kept(shared: Shared) -> dict[str, Finished]:
     """The candidates that are finished, by name."""
     found = {}
-    for file in sorted((shared.folder / "candidates").glob("*.json")):
+    for file in sorted((shared.folder / CANDIDATES).glob("*.json")):
         with suppress(ValueError, TypeError):
             finished = Finished(**json.loads(file.read_text(encoding="utf-8")))
             found[finished.name] = finished

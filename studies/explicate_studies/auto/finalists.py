@@ -36,6 +36,8 @@ Samples = NDArray[np.float64]
 _INPUTS = (40, 20, 10, 5)  # that a finalist explains: as many as the time allows
 _COMPARED_INPUTS = 32  # a graph is compared with its own library on few; the winner's again on many
 MOST_FINALISTS = 4
+LATE_S = 30.0
+"""For measuring the winner's explanations after all, beyond the given time."""
 _FIGURES = (EVALUATIONS, "additive_r2", "masked_accuracy")
 
 
@@ -117,6 +119,11 @@ def measure_finalists(
     return [known.get(one.finished.name, one) for one in ranked]
 
 
+def with_price(shared: Shared, candidates: Sequence[Candidate], won: Compared) -> Compared:
+    """The winner with what its explanations cost, which is measured now if there was no time for it."""
+    return won if won.figures else _measured(shared, candidates, won, LATE_S, None)
+
+
 def _measured(
     shared: Shared, candidates: Sequence[Candidate], one: Compared, seconds: float, standard: Standard | None
 ) -> Compared:
@@ -136,7 +143,7 @@ def _measured(
     price = figures.get(EVALUATIONS)
     told = f"{price.told('.1f')} rows a part of an input" if price else "no figure"
     shared.say(f"explanations of {finished.name}: {told}, in {duration(clock() - begin_s)}")
-    return replace(one, figures=figures, unmet=unmet, found_s=clock() - begin_s)
+    return replace(one, figures=figures, unmet=unmet or one.unmet, found_s=clock() - begin_s)
 
 
 def exporter(candidates: Sequence[Candidate], finished: Finished) -> Candidate:

@@ -14,6 +14,7 @@ import numpy as np
 import optuna
 import pandas as pd
 from google.protobuf import json_format
+from optuna.trial import TrialState
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
@@ -206,14 +207,19 @@ class TreesTable(FittedTable):
                 self._study.enqueue_trial({**point, **_REST})
         study = self._study
         study.optimize(
-            lambda trial: self._tried(shared, frames, trial),
-            n_trials=max(1, _MOST_TRIALS - len(study.trials)),
+            lambda trial: self._fitted(shared, frames, trial),
+            n_trials=max(1, _MOST_TRIALS - self.tried),
             callbacks=[lambda study, _: study.stop() if shared.budget.clock() >= until_s else None],
         )
         best = study.best_trial
         return {**best.params, "trees": best.user_attrs["trees"]}
 
-    def _tried(self, shared: Shared, frames: Frames, trial: optuna.Trial) -> float:
+    @property
+    def tried(self) -> int:
+        """How many values were tried."""
+        return 0 if self._study is None else len(self._study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]))
+
+    def _fitted(self, shared: Shared, frames: Frames, trial: optuna.Trial) -> float:
         point = {
             "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
             "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, 63, log=True),

@@ -12,8 +12,8 @@ from explicate.errors import ExplicateError, UsageError
 from explicate_standards.standard.standard import Standard, read_standard
 from explicate_studies.auto.auto_report import Story, candidate_table, paragraph, write_page
 from explicate_studies.auto.budget import SPENT_NAME, Budget, Clock
-from explicate_studies.auto.candidates import Candidate, Shared, fit_simple_model, probe
-from explicate_studies.auto.finalists import compared, measure_finalists, winner_of
+from explicate_studies.auto.candidates import CANDIDATES, Candidate, Shared, fit_simple_model, kept, probe
+from explicate_studies.auto.finalists import compared, measure_finalists, winner_of, with_price
 from explicate_studies.auto.given_data import Asked, config_of, tasks
 from explicate_studies.auto.search import Found, candidates_of, check_time, chosen, plan_lines, search
 from explicate_studies.auto.winner import (
@@ -140,8 +140,10 @@ def _model_name(config: AnyConfig, request: Request) -> str:
 
 
 def _budget(minutes: float, folder: Path, clock: Clock, begin_s: float) -> Budget:
-    """With what an earlier call had spent, and what this one has spent so far."""
+    """With what an earlier call had spent, if that finished a candidate, and what this one has spent so far."""
     file = folder / SPENT_NAME
+    if not any((folder / CANDIDATES).glob("*.json")):
+        return Budget(minutes, file, clock=clock, spent_s=clock() - begin_s)
     try:
         before_s = float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -151,7 +153,7 @@ def _budget(minutes: float, folder: Path, clock: Clock, begin_s: float) -> Budge
 
 def _shared(run: Any, request: Request, folder: Path, budget: Budget, say: Say) -> Shared:
     metric = validation_metric(run, request.metric)
-    (folder / "candidates").mkdir(parents=True, exist_ok=True)
+    (folder / CANDIDATES).mkdir(parents=True, exist_ok=True)
     return Shared(run, metric, folder, folder / VALIDATION_ROWS, budget, say)
 
 
@@ -181,7 +183,8 @@ def _measure_rates(shared: Shared, candidates: list[Candidate]) -> None:
     shared.say(f"fitting {shared.run.baseline}, and measuring how fast a network learns here")
     fit_simple_model(shared)
     probe(shared)
-    check_time(shared, candidates)
+    if not kept(shared):
+        check_time(shared, candidates)
 
 
 def _write_rows(shared: Shared) -> None:
@@ -211,9 +214,12 @@ def _end(
         if found.interrupted:
             raise KeyboardInterrupt
         raise ExplicateError(f"no candidate came to its end ({why})")
-    more = f", about {duration(2 * won.found_s)} more" if won.found_s else ""
+    more = f"about {duration(2 * won.found_s)} more" if won.found_s else "a minute or so more"
     spent = duration(shared.budget.spent_s)
-    shared.say(f"{won.finished.name} wins after {spent}; it is exported and checked on the held-out rows{more}")
+    shared.say(f"{won.finished.name} wins after {spent}; it is exported and checked on the held-out rows, {more}")
+    if not found.interrupted:
+        priced = with_price(shared, candidates, won)
+        ranked, won = [priced if one is won else one for one in ranked], priced
     published = _published(shared, candidates, won, how)
     titles = {one.name: one.title for one in candidates}
     warnings = [in_flags(str(one), shared.config, how.given) for one in shared.run.report.get("warnings", [])]

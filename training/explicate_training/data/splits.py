@@ -38,6 +38,7 @@ class LabelledSet:
     splits: NDArray[Any]  # object: Split, where the source put each row; splitting takes parts of "train" for others
     groups: NDArray[Any] | None = None  # object; rows with the same value stay in one split
     numbers: NDArray[np.intp] | None = None  # of each row among those of its split as they were read, from 1
+    sides: NDArray[Any] | None = None  # object: what the column of [fairness] says, str or None where missing
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -12,6 +12,7 @@ from explicate_training.data.demos import DEMO_TEXTS
 from explicate_training.fairness.options import FairnessOptions
 from explicate_training.interpretability.terms import Interpretability, absent, active_terms, check_terms
 from explicate_training.tasks.registry import task_named
+from explicate_training.text.augmentation.options import TextAugmentation
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,20 @@ class TrainingConfig(TrainingOptions):
 
 
 @dataclass(frozen=True)
+class PretrainingConfig(OptionalSection):
+    """Before it learns from labels, the encoder learns more of the texts' language: it guesses masked words."""
+
+    epochs: int = option(0, "passes over the texts without labels; 0: none", minimum=0, maximum=1000)
+    texts: str = option(
+        "", "a file with texts: .txt with one a line, or as data.train; empty: the training texts themselves"
+    )
+    text_column: str = option("text", "name of its column, where it has columns")
+    batch_size: int = option(32, "texts in a step", minimum=1, maximum=65536)
+    learning_rate: float = option(5e-5, "highest learning rate", above=0, maximum=1)
+    masked_fraction: float = option(0.15, "part of the tokens that are to be guessed", above=0, below=1)
+
+
+@dataclass(frozen=True)
 class FewShotConfig(OptionalSection):
     """For few labels: the encoder learns from pairs of texts, then a linear layer is fitted (SetFit's method)."""
 
@@ -96,6 +111,8 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
+    augmentation: TextAugmentation = field(default_factory=TextAugmentation)
     few_shot: FewShotConfig = field(default_factory=FewShotConfig)
     interpretability: Interpretability = field(default_factory=absent)
     calibration: CalibrationOptions = field(default_factory=CalibrationOptions)

@@ -329,6 +329,7 @@ class Bundle(_message.Message):
     STANDARD_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     TEMPERATURE_FIELD_NUMBER: _builtins.int
+    TEST_ROWS_SHA256_FIELD_NUMBER: _builtins.int
     format_version: _builtins.int
     """Version of this format: 1."""
     model: _builtins.str
@@ -364,6 +365,10 @@ class Bundle(_message.Message):
     temperature: _builtins.float
     """What training divided the logits by, after it had chosen the weights, so that probabilities are calibrated. It is part
     of the graph. Unset: they were not divided.
+    """
+    test_rows_sha256: _builtins.str
+    """SHA-256 of the held-out rows that `metrics` are of, with what is right for them and without what was answered, in
+    any order: models with the same one were tested on the same rows. Unset where that is not known.
     """
     @_builtins.property
     def class_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -463,10 +468,11 @@ class Bundle(_message.Message):
         standard: Global___StandardVerdict | None = ...,
         decision: Global___DecisionRule | None = ...,
         temperature: _builtins.float | None = ...,
+        test_rows_sha256: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "_temperature", b"_temperature", "create_time", b"create_time", "decision", b"decision", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "image", b"image", "interpretability", b"interpretability", "provenance", b"provenance", "standard", b"standard", "tabular", b"tabular", "target_name", b"target_name", "temperature", b"temperature", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "_temperature", b"_temperature", "_test_rows_sha256", b"_test_rows_sha256", "create_time", b"create_time", "decision", b"decision", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "image", b"image", "interpretability", b"interpretability", "provenance", b"provenance", "standard", b"standard", "tabular", b"tabular", "target_name", b"target_name", "temperature", b"temperature", "test_rows_sha256", b"test_rows_sha256", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "_temperature", b"_temperature", "class_labels", b"class_labels", "create_time", b"create_time", "decision", b"decision", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "input_kind", b"input_kind", "interpretability", b"interpretability", "kind", b"kind", "logit_offsets", b"logit_offsets", "metric_intervals", b"metric_intervals", "metrics", b"metrics", "model", b"model", "objective", b"objective", "precision", b"precision", "provenance", b"provenance", "standard", b"standard", "tabular", b"tabular", "target_name", b"target_name", "temperature", b"temperature", "text", b"text", "variants", b"variants", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance", "_target_name", b"_target_name", "_temperature", b"_temperature", "_test_rows_sha256", b"_test_rows_sha256", "class_labels", b"class_labels", "create_time", b"create_time", "decision", b"decision", "files", b"files", "format_version", b"format_version", "golden_attributions", b"golden_attributions", "golden_reduced_tolerance", b"golden_reduced_tolerance", "golden_tolerance", b"golden_tolerance", "image", b"image", "input_kind", b"input_kind", "interpretability", b"interpretability", "kind", b"kind", "logit_offsets", b"logit_offsets", "metric_intervals", b"metric_intervals", "metrics", b"metrics", "model", b"model", "objective", b"objective", "precision", b"precision", "provenance", b"provenance", "standard", b"standard", "tabular", b"tabular", "target_name", b"target_name", "temperature", b"temperature", "test_rows_sha256", b"test_rows_sha256", "text", b"text", "variants", b"variants", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["golden_reduced_tolerance"]  # noqa: Y015
     _WhichOneofArgType__golden_reduced_tolerance: _TypeAlias = _typing.Literal["_golden_reduced_tolerance", b"_golden_reduced_tolerance"]  # noqa: Y015
@@ -474,12 +480,16 @@ class Bundle(_message.Message):
     _WhichOneofArgType__target_name: _TypeAlias = _typing.Literal["_target_name", b"_target_name"]  # noqa: Y015
     _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
     _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
+    _WhichOneofReturnType__test_rows_sha256: _TypeAlias = _typing.Literal["test_rows_sha256"]  # noqa: Y015
+    _WhichOneofArgType__test_rows_sha256: _TypeAlias = _typing.Literal["_test_rows_sha256", b"_test_rows_sha256"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__golden_reduced_tolerance) -> _WhichOneofReturnType__golden_reduced_tolerance | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__target_name) -> _WhichOneofReturnType__target_name | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__test_rows_sha256) -> _WhichOneofReturnType__test_rows_sha256 | None: ...
 
 Global___Bundle: _TypeAlias = Bundle  # noqa: Y015
 

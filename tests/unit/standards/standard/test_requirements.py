@@ -143,7 +143,7 @@ def test_gaps_of_groups_are_those_of_fairlearn() -> None:
     }
     for name, of_fairlearn in references.items():
         (judged,) = FairnessRequirement("x", name, "b", "race", Line(0.5, at_least=False)).judge(given)
-        assert judged.bounds.value == pytest.approx(of_fairlearn(targets, answered, sensitive_features=group), abs=1e-6)
+        assert judged.bounds.value == pytest.approx(of_fairlearn(targets, answered, sensitive_features=group), abs=1e-9)
 
 
 def test_gaps_of_groups_are_what_can_be_counted_by_hand() -> None:
@@ -163,7 +163,7 @@ def test_gaps_of_groups_are_what_can_be_counted_by_hand() -> None:
     }
     for name, value in expected.items():
         (judged,) = FairnessRequirement("x", name, "b", "race", Line(0.9, at_least=False)).judge(given)
-        assert judged.bounds.value == pytest.approx(value, abs=1e-6)
+        assert judged.bounds.value == pytest.approx(value, abs=1e-9)
         assert judged.note == "answered: a 0.400 of 100, b 0.650 of 100; left out: c (3 rows)"
 
 

@@ -5,8 +5,8 @@ make many examples. The encoder learns that two texts of a class are alike (cosi
 not (cosine 0); a logistic regression on its embeddings becomes the last layer. Here a step takes a few texts of each
 class and all pairs among them, which costs one reading of a text instead of one for each pair.
 
-The head is fitted again before each look at the validation rows, so that looks, checkpoints and the choice among them
-are those of any run.
+The head is fitted again before each look at the validation rows, so looks and checkpoints are those of any run. The
+last look is taken: of few labels the validation rows are a handful, and choosing by them is drawing lots.
 """
 
 # ruff: noqa: ARG002 - the Trainer hands its callbacks their arguments by name, wanted or not
@@ -155,20 +155,20 @@ def fit_few_shot(
         balanced = training.rebalancing == "class-weights"
         fit_head(network.head, embed(model, encoded), targets, strength=options.head_strength, balanced=balanced)
 
+    batch_size = min(options.batch_size, len(train))  # more would compare texts with themselves
     contrastive = replace(
         training,
         epochs=1,
-        batch_size=options.batch_size,
+        batch_size=batch_size,
         learning_rate=options.learning_rate,
-        best_metric="loss" if training.best_metric == "auto" else training.best_metric,
         early_stopping_patience=0,
     )
     return fit(
         paired,
         list(train),
         list(validation),
-        replace(fitting, config=contrastive),
-        order=PairOrder(targets, batch_size=options.batch_size, steps=options.steps, seed=training.seed),
+        replace(fitting, config=contrastive, last_is_best=True),
+        order=PairOrder(targets, batch_size=batch_size, steps=options.steps, seed=training.seed),
         collate=collate,
         loss=loss,
         callbacks=[HeadFitting(network, head)],
