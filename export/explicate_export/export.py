@@ -30,9 +30,9 @@ from explicate_standards.evaluated_model import open_staged
 from explicate_standards.evaluation import Evaluation, chosen_metrics
 from explicate_standards.held_out_rows import HELD_OUT_NAME, read_rows
 from explicate_standards.measuring import measure
+from explicate_standards.outcomes.outcomes import DEFAULT_KEPT_ROWS, keep_rows
 from explicate_standards.run_report import add_to_run
-from explicate_standards.standard.check import judge, live_of
-from explicate_standards.standard.rows_to_keep import DEFAULT_KEPT_ROWS, keep_rows
+from explicate_standards.standard.check import Checked, judge, live_of
 from explicate_standards.standard.standard import read_standard
 from explicate_standards.standard.verdict_report import as_message as standard_verdict
 from explicate_standards.standard.verdict_report import as_record
@@ -122,6 +122,7 @@ class Published:
     manifest: bundle_pb2.Bundle
     parts: BundleParts
     evaluation: Evaluation | None
+    checked: Checked | None = None
 
 
 Report = Callable[[Published], str]
@@ -155,11 +156,11 @@ def publish_model(
         )
         manifest = _manifest(model.described, parts)
         evaluation = _evaluated(model.described, staged.folder, manifest, options, rows, say)
-        _judged(staged.folder, manifest, repository, options, rows, say)
-        card = model_card(options.model, model.described, manifest, parts)
+        checked = _judged(staged.folder, manifest, repository, options, rows, say)
+        card = model_card(options.model, model.described, manifest, parts, checked)
         (staged.folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
         say(f"model.onnx is {(staged.folder / GRAPH_NAME).stat().st_size / 1e6:.1f} MB")
-        published = Published(staged.folder, manifest, parts, evaluation)
+        published = Published(staged.folder, manifest, parts, evaluation, checked)
         if report is not None:
             (staged.folder / REPORT_NAME).write_text(report(published), encoding="utf-8")
         return replace(published, folder=staged.publish(manifest))
@@ -189,13 +190,13 @@ def _evaluated(
 
 def _judged(
     folder: Path, manifest: bundle_pb2.Bundle, repository: Path, options: ExportOptions, rows: Path | None, say: Say
-) -> None:
-    """Judges the staged model by a standard, if there is one, and puts that on record.
+) -> Checked | None:
+    """Judges the staged model by a standard, if there is one, puts that on record, and returns what came of it.
 
     Raises StandardNotMet if it does not meet it and that is not allowed.
     """
     if options.standard is None:
-        return
+        return None
     standard = read_standard(options.standard)
     tested = standard.path.parent / standard.test if standard.test != HELD_OUT else rows
     if tested is None:
@@ -217,6 +218,7 @@ def _judged(
     checked = replace(checked, kept_rows_sha256=keep_rows(model, tested, options.kept_rows))
     as_record(checked).write(folder / STANDARD_RECORD_NAME)
     manifest.standard.CopyFrom(standard_verdict(checked))
+    return checked
 
 
 _TOOLS = (

@@ -13,8 +13,8 @@ from prometheus_client import generate_latest
 
 from explicate import AsyncClient
 from explicate.cli.main import main
+from explicate.described.standards import RequiredStandard
 from explicate.errors import FailedPrecondition, InvalidArgument, PermissionDenied
-from explicate.model_info import RequiredStandard
 from explicate_server.registry.required.overrides import Override, OverrideStore
 from explicate_server.security.tokens import Right, Token, digest_of, line_of, new_token
 from support.harness import Running, running_server

@@ -10,6 +10,8 @@ from pins.command import explicate
 _COMMANDS = {
     "": (
         "train",
+        "labels",
+        "diagnose",
         "tune",
         "auto",
         "bundle",

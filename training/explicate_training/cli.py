@@ -4,6 +4,7 @@ import argparse
 import sys
 from dataclasses import replace
 
+from explicate_training.diagnosis import diagnose_command
 from explicate_training.label_review import labels_command
 
 _DESCRIPTION = """Trains a model as a TOML file says, and leaves a run directory for `explicate export`.
@@ -80,6 +81,7 @@ the run directory:
   metrics.json    validation and test metrics        model/           weights, tokenizer of a text model
   data.json       what cleaning did, split sizes     held_out.jsonl   the test texts, rows or images
   config.toml     every option as it was used        run.json         seed, data hash, versions
+  diagnosis.json  where it errs: explicate diagnose
   background.npz  tables: a summary of the training rows that stands for absent columns
   lime.npz        tables: how the values of each column are spread, for lime
 
@@ -121,6 +123,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     again.add_argument("--restart", action="store_true", help="throw an interrupted run away and start again")
     parser.set_defaults(run=run, extra="training")
     labels_command.register(subparsers)
+    diagnose_command.register(subparsers)
 
 
 def run(args: argparse.Namespace) -> int:

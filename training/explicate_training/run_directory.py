@@ -96,7 +96,7 @@ class RunDirectory:
 
     def has_checkpoint(self) -> bool:
         """Whether an interrupted run left something to go on from."""
-        return any(self.checkpoints.glob(f"checkpoint-*/{_LAST_FILE}"))
+        return any(self.checkpoints.glob(f"**/checkpoint-*/{_LAST_FILE}"))  # of what comes before the training, too
 
     def start(self, identity: str, *, resume: bool, restart: bool) -> bool:
         """Makes the work folder and returns whether to go on from its checkpoint.
@@ -122,7 +122,7 @@ class RunDirectory:
                     "or add --restart to throw it away"
                 )
             shutil.rmtree(self.finished, ignore_errors=True)
-            for checkpoint in self.checkpoints.glob("checkpoint-*"):
+            for checkpoint in list(self.checkpoints.glob("**/checkpoint-*")):
                 if not (checkpoint / _LAST_FILE).exists():  # cut off while it was written
                     shutil.rmtree(checkpoint)
             return True

@@ -77,6 +77,8 @@ class StandardGate:
             return [Unmet("", told)]
         if record.content_sha256 != content_sha256(bundle.manifest):
             return [Unmet("", f"its {STANDARD_RECORD_NAME} is about other files: export it anew")]
+        if not _agrees(record, bundle.manifest):
+            return [Unmet("", f"its {STANDARD_RECORD_NAME} is not what its manifest says of it: export it anew")]
         kept = {file.name: file.sha256.lower() for file in bundle.manifest.files}.get(STANDARD_ROWS_NAME, "")
         if record.kept_rows_sha256 != kept:
             return [Unmet("", f"its {STANDARD_ROWS_NAME} is not that of its {STANDARD_RECORD_NAME}: export it anew")]
@@ -143,6 +145,16 @@ class StandardGate:
         bounds = figure.bounds
         told = f"{bounds.value:.4f} [{bounds.lower:.4f}, {bounds.upper:.4f}] of {bounds.rows:,}"
         return f"{verdict.value}: {told}, {wanted.line} is wanted"
+
+
+def _agrees(record: StandardRecord, manifest: bundle_pb2.Bundle) -> bool:
+    """Whether a record is in itself, and with the manifest, of one standard, one verdict and the same rows."""
+    told = manifest.standard
+    ours = record.name, record.version, record.sha256, record.verdict, record.rows, record.rows_sha256
+    theirs = told.name, told.version, told.sha256, told.verdict, told.rows, told.rows_sha256
+    waivers = [(one.requirement, one.who, one.why, one.until) for one in told.waivers]
+    same_waivers = waivers == [tuple(one.document().values()) for one in record.waivers]
+    return ours == theirs and same_waivers and sha256(record.text.encode()).hexdigest() == record.sha256
 
 
 def file_sha256(path: Path) -> str:

@@ -130,12 +130,15 @@ def _record(document: Mapping[str, Any]) -> StandardRecord:
         raise ValueError("confidence")
     if not all(isinstance(count, int) and count >= 0 for count in (rows, uses)):
         raise ValueError("rows or uses")
-    more = {
-        "figures": tuple(_figure(one) for one in document["figures"]),
-        "waivers": waivers_of(document.get("waivers", [])),  # not in older records, like the next
-        "kept_rows_sha256": _text(document.get("kept_rows_sha256", "")),
-    }
-    return StandardRecord(**texts, confidence=confidence, rows=rows, uses=uses, **more)
+    return StandardRecord(
+        **texts,
+        confidence=confidence,
+        rows=rows,
+        uses=uses,
+        figures=tuple(_figure(one) for one in document["figures"]),
+        waivers=waivers_of(document.get("waivers", [])),  # not in older records, like the next
+        kept_rows_sha256=_text(document.get("kept_rows_sha256", "")),
+    )
 
 
 _TEXTS = ("name", "version", "sha256", "text", "verdict", "content_sha256", "rows_sha256", "suite_sha256", "evaluator")

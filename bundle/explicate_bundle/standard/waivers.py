@@ -59,4 +59,5 @@ def _waiver(document: Mapping[str, Any]) -> Waiver:
     texts = [document[name] for name in ("requirement", "who", "why")]
     if not all(isinstance(text, str) and 0 < len(text) <= _MOST_CHARACTERS for text in texts):
         raise TypeError("waiver")
-    return Waiver(*texts, date.fromisoformat(document["until"]))
+    requirement, who, why = texts
+    return Waiver(requirement, who, why, date.fromisoformat(document["until"]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from explicate.described.decisions import DecisionRule
+from explicate.described.standards import RequiredStandard, StandardVerdict
 from explicate.inputs import ONLY_SOME_KINDS, UNLESS_NONE
 from explicate.json_documents import JsonAnswer
 
@@ -273,89 +275,6 @@ class Interpretability:
 
 
 @dataclass(frozen=True)
-class StandardWaiver:
-    """Somebody answers for a model that does not meet a requirement, up to the day `until` (UTC)."""
-
-    requirement: str
-    who: str
-    why: str
-    until: str
-
-
-@dataclass(frozen=True)
-class StandardVerdict:
-    """What a benchmark standard said of a model when it was exported.
-
-    sha256: of the standard's file. verdict: "met", "waived", "not met" or "cannot tell". rows, rows_sha256: test rows,
-    and the digest of their file. met: of the `judged` requirements, each slice counted. waivers: of requirements that
-    it need not meet for some time; the verdict is "waived" where it took them.
-    """
-
-    name: str
-    version: str
-    sha256: str
-    verdict: str
-    rows: int
-    rows_sha256: str
-    met: int
-    judged: int
-    waivers: tuple[StandardWaiver, ...] = ()
-
-
-@dataclass(frozen=True)
-class UnmetRequirement:
-    """A requirement of a server's standard that a version does not meet.
-
-    requirement: its id; empty where the record as a whole cannot be judged. waiver: who answers for that; None if
-    nobody does, or it does not count at the server.
-    """
-
-    requirement: str
-    reason: str
-    waiver: StandardWaiver | None
-
-
-@dataclass(frozen=True)
-class StandardOverride:
-    """Who let a version serve that does not meet the server's standard, why, and when (UTC)."""
-
-    who: str
-    why: str
-    time: str
-
-
-@dataclass(frozen=True)
-class StandardRecheck:
-    """Test rows that the server scored again when it loaded a version: how far answers are from those on record.
-
-    right: how many are answered rightly; None where no answer is right or wrong.
-    """
-
-    rows: int
-    largest_difference: float
-    allowed: float
-    right: int | None
-
-
-@dataclass(frozen=True)
-class RequiredStandard:
-    """How a version meets the standard that its server requires, whatever its publisher found.
-
-    verdict: "met"; "waived", met but for what somebody answers for; "overridden", it serves although it was refused;
-    "returned", it is or was live and may always return; or "not met", it is refused. unmet: what is not met, waived or
-    not. override: by which it serves, if it does. recheck: None if the server scored nothing again.
-    """
-
-    name: str
-    version: str
-    sha256: str
-    verdict: str
-    unmet: tuple[UnmetRequirement, ...]
-    override: StandardOverride | None
-    recheck: StandardRecheck | None
-
-
-@dataclass(frozen=True)
 class ModelDescription(JsonAnswer):
     """One version in full: what it predicts, how it did on its test split, and what may be asked of it.
 
@@ -374,6 +293,9 @@ class ModelDescription(JsonAnswer):
     interpretability: how well it can be explained; None if its export did not measure that.
     standard: what a benchmark standard said of it; None if it was held to none. required_standard: what the one says
     that the server requires; None if it requires none, or has not judged it.
+    standard: what a benchmark standard said of it; None if it was held to none.
+    decision: how its probabilities become an answer; None: the most probable class, or labels from one half on.
+    temperature: what its training divided the logits by; None: nothing.
     """
 
     status: ModelStatus
@@ -407,3 +329,5 @@ class ModelDescription(JsonAnswer):
     interpretability: Interpretability | None = field(default=None, metadata=UNLESS_NONE)
     standard: StandardVerdict | None = field(default=None, metadata=UNLESS_NONE)
     required_standard: RequiredStandard | None = field(default=None, metadata=UNLESS_NONE)
+    decision: DecisionRule | None = field(default=None, metadata=UNLESS_NONE)
+    temperature: float | None = field(default=None, metadata=UNLESS_NONE)

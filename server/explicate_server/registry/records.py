@@ -20,8 +20,8 @@ from explicate_server.modalities.modality import Modality
 from explicate_server.registry.device_sessions import Sessions
 from explicate_server.registry.golden_check import Trial
 from explicate_server.registry.label_store import LIVE, NO_TRAFFIC, Assignment, LabelTarget, Traffic
+from explicate_server.registry.required.gate_verdict import Standing
 from explicate_server.registry.required.recheck import Recheck
-from explicate_server.registry.required.standing import Standing
 from explicate_server.runtime.batcher import Batcher
 from explicate_server.runtime.model_runtime import Runtime
 

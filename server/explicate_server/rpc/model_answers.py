@@ -118,19 +118,20 @@ def required_standard(record: VersionRecord) -> model_messages.RequiredStandard 
     standing = record.required
     if standing is None:
         return None
-    rechecked = record.loaded.recheck if record.loaded else None
-    override = standing.override
-    return model_messages.RequiredStandard(
+    message = model_messages.RequiredStandard(
         name=standing.name,
         version=standing.version,
         sha256=standing.sha256,
         verdict=standing.verdict,
         unmet=map(_unmet, standing.unmet),
-        override=override and model_messages.StandardOverride(who=override.who, why=override.why, time=override.time),
-        recheck=rechecked and model_messages.StandardRecheck(**vars(rechecked)),
     )
+    if (given := standing.override) is not None:
+        message.override.MergeFrom(model_messages.StandardOverride(who=given.who, why=given.why, time=given.time))
+    if record.loaded is not None and (scored := record.loaded.recheck) is not None:
+        message.recheck.MergeFrom(model_messages.StandardRecheck(**vars(scored)))
+    return message
 
 
 def _unmet(one: Unmet) -> model_messages.UnmetRequirement:
-    waiver = one.waiver and bundle_messages.StandardWaiver(**one.waiver.document())
+    waiver = None if one.waiver is None else bundle_messages.StandardWaiver(**one.waiver.document())
     return model_messages.UnmetRequirement(requirement=one.requirement, reason=one.problem, waiver=waiver)

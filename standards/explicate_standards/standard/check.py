@@ -22,6 +22,7 @@ from explicate_standards.outcomes.questions import kept
 from explicate_standards.outcomes.rivals import ALL_ROWS, JudgedRows, judged_rows
 from explicate_standards.partial_file import PartialFile
 from explicate_standards.standard.evidence import measured, prepared
+from explicate_standards.standard.group_tables import GroupTable, group_tables
 from explicate_standards.standard.requirement import Judgement
 from explicate_standards.standard.standard import Standard
 from explicate_standards.standard.test_set_uses import count_use
@@ -53,6 +54,7 @@ class Checked:
         confusions: what is taken for what, of all rows and of each slice; none of numbers.
         waivers: of requirements that it need not meet; see `waiving`.
         kept_rows_sha256: of the file with test rows that the bundle keeps; empty if it keeps none.
+        groups: of rows side by side, where the standard compares them.
     """
 
     standard: Standard
@@ -64,6 +66,7 @@ class Checked:
     confusions: tuple[Confusion, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     kept_rows_sha256: str = ""
+    groups: tuple[GroupTable, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -145,7 +148,8 @@ def judge(
         given.sha256,
         judgements,
         count_use(given.sha256, model.content_sha256),
-        tuple(confusions(evidence.outcomes, evidence.slices, standard.minimum_rows)),
+        confusions=tuple(confusions(evidence.outcomes, evidence.slices, standard.minimum_rows)),
+        groups=group_tables(standard.requirements, evidence),
     )
 
 

@@ -47,8 +47,6 @@ _REST = {"min_samples_leaf": 20, "l2_regularization": 1e-3}
 _STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 _LEAST_PROBABILITY = 1e-12
 _MOST_CATEGORIES = 250  # of a column, which these trees tell apart
-_TREE_SECONDS, _TREE_SHARE = 20.0, 0.15
-"""For choosing trees: at most, and as a part of the whole time."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +105,19 @@ def _frame(part: Table, schema: bundle_pb2.TabularSchema) -> pd.DataFrame:
 
 
 class FittedTable(Candidate):
-    """A model of scikit-learn on a table's columns."""
+    """A model of scikit-learn on a table's columns.
+
+    Attributes:
+        most_s, share: for choosing its values: seconds at most, and a part of the whole time at most.
+    """
+
+    most_s: float
+    share: float
 
     def need(self, shared: Shared) -> Need:
         """A part of the time: how long it takes is known when it is fitted."""
-        seconds = min(_TREE_SECONDS, _TREE_SHARE * shared.budget.seconds)
-        return Need(min(seconds, 5.0), seconds)
+        seconds = min(self.most_s, self.share * shared.budget.seconds)
+        return Need(min(seconds, 2.0), seconds)
 
     def fit(self, shared: Shared, seconds: float) -> tuple[Finished, Answers]:
         clock, frames = shared.budget.clock, frames_of(shared)
@@ -158,6 +163,7 @@ class LinearTable(FittedTable):
     """Logistic or ridge regression on scaled numbers and categories."""
 
     name, title, simplicity = "linear", "a linear model", 0
+    most_s, share = 5.0, 0.05
 
     def _choose(self, shared: Shared, frames: Frames, until_s: float) -> dict[str, Any]:
         targets, classes, found = shared.run.targets, len(shared.run.labels), []
@@ -182,6 +188,7 @@ class TreesTable(FittedTable):
     """Gradient-boosted trees, whose number and size the validation rows choose."""
 
     name, title, simplicity = "trees", "gradient-boosted trees", 2
+    most_s, share = 20.0, 0.15
     tunable = True
 
     def __init__(self) -> None:

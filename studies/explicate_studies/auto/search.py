@@ -136,7 +136,7 @@ def search(shared: Shared, candidates: Sequence[Candidate]) -> Found:
         else:
             waiting.append(one)
     try:
-        _train_all(shared, waiting, found)
+        _train_all(shared, waiting, found, _networks(candidates))
         _tune(shared, candidates, found, known)
     except KeyboardInterrupt:
         found.interrupted = True
@@ -147,11 +147,14 @@ def search(shared: Shared, candidates: Sequence[Candidate]) -> Found:
     return found
 
 
-def _train_all(shared: Shared, waiting: list[Candidate], found: Found) -> None:
+def _train_all(shared: Shared, waiting: list[Candidate], found: Found, networks: set[str]) -> None:
+    has_network = any(name in found.finished for name in networks)
     while waiting:
         times = allot({one.name: one.need(shared) for one in waiting}, shared.budget.search_left_s)
         one = waiting.pop(0)
-        if one.name not in times or (shared.budget.search_left_s < _least_s(one, shared) and found.finished):
+        if one.name not in times or (
+            found.finished and shared.budget.search_left_s < _least_s(one, shared, first=not has_network)
+        ):
             continue
         shared.say(f"{one.name}: {one.title}, at most {duration(times[one.name])}")
         try:
@@ -161,14 +164,17 @@ def _train_all(shared: Shared, waiting: list[Candidate], found: Found) -> None:
             shared.say(f"{one.name} came to nothing: {error}")
             continue
         found.finished[one.name] = finished
+        has_network = has_network or isinstance(one, Network)
         note = f" ({finished.note})" if finished.note else ""
         shared.say(f"{one.name}: {_told(shared, finished)}, in {duration(finished.seconds)}{note}")
 
 
-def _least_s(one: Candidate, shared: Shared) -> float:
-    """With less than this a candidate is not begun."""
-    need = one.need(shared)
-    return shared.overhead_s + _LEAST_PART * (need.least_s - shared.overhead_s) if isinstance(one, Network) else 0.0
+def _least_s(one: Candidate, shared: Shared, *, first: bool) -> float:
+    """With less than this a candidate is not begun; the first network makes do with a part of its least."""
+    least_s = one.need(shared).least_s
+    if not (first and isinstance(one, Network)):
+        return least_s
+    return shared.overhead_s + _LEAST_PART * (least_s - shared.overhead_s)
 
 
 def _told(shared: Shared, finished: Finished) -> str:

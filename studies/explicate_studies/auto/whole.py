@@ -91,11 +91,14 @@ def auto(request: Request, *, say: Say, clock: Clock = monotonic, begin_s: float
     name = request.name or _model_name(config, request)
     folder = request.output or Path("runs") / f"{name}-auto"
     repository = request.repository or folder / "repository"
-    how = Publishing(repository, name, request.standard, request.allow_unmet)
+    how = Publishing(repository, name, request.standard, request.allow_unmet, request.data)
     check_publishing(how)
     with locked(folder, "explicate auto"):
         budget = _budget(request.minutes, folder, clock, begin_s)
-        run = prepare_data(config, say)
+        try:
+            run = prepare_data(config, say)
+        except UsageError as error:
+            raise UsageError(in_flags(str(error), config, request.data)) from None
         shared = _shared(run, request, folder, budget, say)
         _check_identity(shared, request)
         candidates = chosen(candidates_of(shared), request.only)
@@ -115,6 +118,19 @@ def _check_request(request: Request) -> None:
         raise UsageError(f"--minutes must be above 0, not {request.minutes:g}")
     if request.task is not None and request.task not in tasks():
         raise UsageError(f"--task must be one of {', '.join(tasks())}, not {request.task!r}")
+
+
+_FLAGS = {"data.label_column": "--label", "data.task": "--task", "data.text_column": "--text"}
+
+
+def in_flags(message: str, config: AnyConfig, given: str) -> str:
+    """A message about options of a config in the words of the command line, where no config was given."""
+    if given.endswith(".toml"):
+        return message
+    message = re.sub(r'data\.columns\.(.+?) = "ignore"', r"--ignore '\1'", message)
+    for option, flag in {**_FLAGS, f"data.{config.data.source}:": f"{given}:"}.items():
+        message = message.replace(f"{option} = ", f"{flag} ").replace(option, flag)
+    return message
 
 
 def _model_name(config: AnyConfig, request: Request) -> str:
@@ -200,7 +216,7 @@ def _end(
     shared.say(f"{won.finished.name} wins after {spent}; it is exported and checked on the held-out rows{more}")
     published = _published(shared, candidates, won, how)
     titles = {one.name: one.title for one in candidates}
-    warnings = [str(one) for one in shared.run.report.get("warnings", [])]
+    warnings = [in_flags(str(one), shared.config, how.given) for one in shared.run.report.get("warnings", [])]
     story = Story(shared, found, ranked, won, published, titles, plan, warnings)
     text = paragraph(story)
     groups = board(shared, [one.finished for one in ranked])

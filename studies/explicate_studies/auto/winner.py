@@ -25,12 +25,13 @@ _MOST_EVALUATED_S = 60.0  # for measuring the winner's explanations on held-out 
 
 @dataclass(frozen=True)
 class Publishing:
-    """Where the winner goes, and what it must meet."""
+    """Where the winner goes, what it must meet, and the data as they were given."""
 
     repository: Path
     name: str
     standard: Path | None = None
     allow_unmet: bool = False
+    given: str = ""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ _TYPE_NAMES = {
     tuple: "a list of strings",
     dict: "a section",
 }
+_FILES_OF_SECTIONS = (("pretraining", "texts"), ("augmentation", "synonyms"))  # options that name a file
 _EXAMPLE_WIDTH = 44  # column where the example's comments begin
 
 
@@ -122,7 +123,7 @@ def format_config(config: AnyConfig) -> str:
             continue
         for declared in options_of(values):
             value = getattr(values, declared.name)
-            if value != {}:
+            if value != {} and not (rule_of(declared).unwritten and value == declared.default):
                 table.add(declared.name, _plain(value))
         document.add(section.name, table)
     return tomlkit.dumps(document)
@@ -235,6 +236,10 @@ def _with_absolute_paths(config: AnyConfig, *, folder: Path, stem: str) -> AnyCo
         training: Any = config.training
         path = str((folder / Path(str(probed["data"])).expanduser()).resolve())
         values["training"] = replace(training, forgetting={**probed, "data": path})
+    for name, option in _FILES_OF_SECTIONS:
+        if given := getattr(getattr(config, name, None), option, ""):
+            path = str((folder / Path(given).expanduser()).resolve())
+            values[name] = replace(getattr(config, name), **{option: path})
     values["interpretability"] = _with_absolute_words(config.interpretability, folder)
     model: Any = config.model
     base = getattr(model, "base", "")

@@ -8,7 +8,7 @@ from typing import Any  # runs of any kind
 _DESCRIPTION = """Lists the labels of the training data that are likely wrong, for a person to look at.
 
 A simple model (TF-IDF and a logistic regression for texts, gradient-boosted trees for tables, nearest neighbours for
-images) is fitted to four fifths of the rows and asked about the rest, five times over. Where it is surer of another
+pictures) is fitted to four fifths of the rows and asked about the rest, five times over. Where it is surer of another
 class than it is, on average, of rows of that class, the label is doubted (confident learning, by cleanlab). Rows that
 are the same, and rows of a group, are never told apart by the folds.
 

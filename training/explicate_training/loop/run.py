@@ -20,6 +20,8 @@ from explicate_bundle.telling.slice_notes import SLICES_KEY, SliceNotes
 from explicate_training.calibration.adjustment import Adjustment
 from explicate_training.config.config_file import AnyConfig, format_config
 from explicate_training.data.splits import Part, few_rows, split_data
+from explicate_training.diagnosis.diagnosis import DIAGNOSIS_NAME, diagnose
+from explicate_training.fairness.weights import side_groups, weights_of
 from explicate_training.interpretability.masked_rows import MaskedRows
 from explicate_training.interpretability.measurement import Trained, trained
 from explicate_training.interpretability.players import Batch, Players
@@ -81,6 +83,7 @@ class Run(ABC, Generic[AnyOf, Part]):
         self.report, lines = self.describe_data()
         self.adjustment = Adjustment(self)
         self.adjustment.check()
+        self.fairness = weights_of(self)
         self.step_loss: StepLoss | None = None  # the loss with the terms of [interpretability]
         self.term_figures: dict[str, Any] = {}  # what terms of [interpretability] measured on validation rows
         self.known_baseline: Mapping[str, NDArray[np.float64]] | None = None  # of an earlier run on the same splits
@@ -94,6 +97,10 @@ class Run(ABC, Generic[AnyOf, Part]):
             lines += [self.review.told(), *(f"note: {one}" for one in self.review.warnings())]
         for line in lines:
             say(line)
+
+    def sides(self, name: str) -> list[str]:
+        """The groups of `[fairness]` that the rows of a split are in; raises UsageError if the data do not tell."""
+        return side_groups(self.splits.by_name()[name].sides, self.config.data.origin)
 
     def warn(self, sentence: str) -> None:
         """Adds a note to data.json and the report."""
@@ -176,6 +183,10 @@ class Run(ABC, Generic[AnyOf, Part]):
         """Groups of test rows to measure apart, bool [rows] each, by what they are."""
         return {}
 
+    @abstractmethod
+    def row_fields(self, name: str) -> Mapping[str, Sequence[Any]]:
+        """What the rows of a split tell of themselves, as slices ask for it, by name."""
+
     def always_told(self) -> set[str]:
         """Those of them that the report tells however well the model does on them."""
         return set()
@@ -186,6 +197,10 @@ class Run(ABC, Generic[AnyOf, Part]):
 
     def shown(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002 - what it shows of the answers
         """What the report shows besides."""
+        return {}
+
+    def figures(self, test: Evaluation) -> dict[str, Any]:  # noqa: ARG002
+        """What metrics.json and the report have besides, by name."""
         return {}
 
     def curves(self) -> dict[str, str]:
@@ -210,6 +225,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             resume,
             progress,
             step_loss=self.step_loss,
+            weights={} if self.fairness is None else self.fairness.by_split(self),
         )
         outcome = self.fit(fitting)
         self.adjustment.divide()  # before terms learn what the model answers
@@ -262,6 +278,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             say(forgetting_line(one))
         reliability = self.adjustment.measured(evaluations["validation"], evaluations["test"], metrics)
         metrics |= {"forgetting": forgotten} if forgotten else {}
+        metrics |= (besides := self.figures(evaluations["test"]))
         easier = self._easier(outcome)
         figures = {"figures": self.term_figures} if self.term_figures else {}
         metrics |= {"interpretability": {**easier.as_json(), **figures}} if easier else {}
@@ -278,6 +295,8 @@ class Run(ABC, Generic[AnyOf, Part]):
         for name, content in (("metrics", metrics), ("data", self.report)):
             write_json(folder / f"{name}.json", content)
         write_run(folder, description)
+        diagnosis = diagnose(self, evaluations, explanations)
+        write_json(folder / DIAGNOSIS_NAME, diagnosis.as_json())
         write_report(
             folder / "report.html",
             self.template,
@@ -291,6 +310,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             config_toml=config_toml,
             title=Path(self.config.data.origin).stem,
             explanations=explanations,
+            diagnosis=diagnosis,
             slices=slices.groups,
             sliced=slices.measured,
             forgetting=forgotten,
@@ -298,6 +318,7 @@ class Run(ABC, Generic[AnyOf, Part]):
             thresholds=self.task.thresholds(test, self.labels),
             adjustment=self.adjustment,
             reliability=reliability,
+            besides=besides,
             baseline=(self.baseline, metrics[_key(self.baseline)]["test"]),
             **self.shown(test),
         )
@@ -373,6 +394,7 @@ class Run(ABC, Generic[AnyOf, Part]):
                 logit_offsets=[] if self.adjustment.offsets is None else self.adjustment.offsets.tolist(),
                 decision=self.adjustment.rule,
                 temperature=self.adjustment.temperature,
+                fairness=None if self.fairness is None else self.fairness.as_message(),
             )
         )
         return record

@@ -10,6 +10,7 @@ import numpy as np
 
 from explicate.v1.training_run_pb2 import TrainingRun
 from explicate.views import html
+from explicate.views.amounts import translucent
 from explicate.views.page_style import PAGE_STYLE
 from explicate_bundle.telling.lay_page import facts_of_run, lay_page
 from explicate_training.calibration.adjustment import Adjustment
@@ -166,6 +167,7 @@ def write_report(
         page_style=PAGE_STYLE,
         view_style=html.STYLE,
         **{split: metrics[split] for split in ("validation", "test")},
+        shade=translucent,
         **shown,
     )
     # A lone surrogate cannot be in a cleaned text; dropped examples may be anything.

@@ -59,6 +59,7 @@ class Classification(Task):
     imbalanced_metric = "auroc"
     decided_metrics = ("accuracy", "f1_macro")
     decides = True
+    weighs_rows = True
     one_of_classes = True
     decision_metric = "f1_macro"
     imbalances = ("none", "class-weights", "over-sampling", "under-sampling")
@@ -152,17 +153,24 @@ class Classification(Task):
 
     def loss(self, targets: NDArray[Any], outputs: int, training: TrainingOptions) -> Loss:
         """Cross-entropy; balanced, with weights n / (classes * count)."""
-        weights = class_weights(targets.tolist(), outputs) if training.rebalancing == "class-weights" else None
+        balance = class_weights(targets.tolist(), outputs) if training.rebalancing == "class-weights" else None
 
-        def loss(outputs: Any, labels: Tensor, **_: Any) -> Tensor:
+        def loss(outputs: Any, labels: Tensor, weights: Tensor | None = None, **_: Any) -> Tensor:
             logits = outputs["logits"].float()
             members = logits.shape[1] if logits.dim() == 3 else 1
-            return functional.cross_entropy(
+            wanted = labels.repeat_interleave(members)
+            of_classes = None if balance is None else balance.to(logits.device)
+            losses: Tensor = functional.cross_entropy(
                 logits.reshape(-1, logits.shape[-1]),
-                labels.repeat_interleave(members),
-                weight=None if weights is None else weights.to(logits.device),
+                wanted,
+                weight=of_classes,
                 label_smoothing=training.label_smoothing,
+                reduction="mean" if weights is None else "none",
             )
+            if weights is None:
+                return losses
+            total = len(wanted) if of_classes is None else of_classes[wanted].sum()
+            return (losses * weights.repeat_interleave(members)).sum() / total
 
         return loss
 

@@ -61,6 +61,7 @@ class MultiLabel(Task):
     default_metric = "f1_macro"
     imbalanced_metric = "auroc"
     decides = True
+    weighs_rows = True
     decided_metrics = ("f1_micro", "f1_macro", "subset_accuracy")
     decision_metric = "f1_macro"
     imbalances = ("none", "class-weights")
@@ -181,15 +182,18 @@ class MultiLabel(Task):
         Balanced, rows with a label weigh as much as rows without it (torch's `pos_weight`, (n - count) / count);
         smoothing moves 0 and 1 towards one half.
         """
-        weights = positive_weights(targets) if training.rebalancing == "class-weights" else None
+        balance = positive_weights(targets) if training.rebalancing == "class-weights" else None
 
-        def loss(outputs: Any, labels: Tensor, **_: Any) -> Tensor:
+        def loss(outputs: Any, labels: Tensor, weights: Tensor | None = None, **_: Any) -> Tensor:
             logits = outputs["logits"].float()
             wanted = labels.float() * (1 - training.label_smoothing) + training.label_smoothing / 2
             if logits.dim() == 3:
                 wanted = wanted.unsqueeze(1).expand_as(logits)
-            weight = None if weights is None else weights.to(logits.device)
-            return functional.binary_cross_entropy_with_logits(logits, wanted, pos_weight=weight)
+            own = None
+            if weights is not None:  # of rows, or of each label of them
+                own = weights.reshape(len(labels), *[1] * (logits.dim() - 2), -1).expand_as(logits)
+            weight = None if balance is None else balance.to(logits.device)
+            return functional.binary_cross_entropy_with_logits(logits, wanted, weight=own, pos_weight=weight)
 
         return loss
 

@@ -95,6 +95,7 @@ class Task(ABC):
     imbalances: ClassVar[tuple[str, ...]] = ("none",)  # what may be done about rare classes
     smooths_labels: ClassVar[bool] = True  # whether training.label_smoothing makes sense
     decides: ClassVar[bool] = False  # whether probabilities become a decision
+    weighs_rows: ClassVar[bool] = False  # whether the loss takes `weights`, [batch] or [batch, labels]
     one_of_classes: ClassVar[bool] = False  # whether outputs are classes, one of which is right
     problem_type: ClassVar[str]  # what transformers calls it
     score: ClassVar[tuple[str, str]]  # name and title of the metric that compares models, and finds suspicious columns

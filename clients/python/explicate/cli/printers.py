@@ -61,16 +61,23 @@ def _predictions_as_text(answers: Iterable[Answer], _model: ModelDescription | N
         header = ("LABELS" if first.labels is not None else "LABEL", *labels, noun)
         print(tables.table(header, lines, right=range(1, len(labels) + 1)))
     elif first.labels is not None:
-        print(tables.table(("LABELS", noun), [(wording.labels(outcome), text) for text, outcome in shown]))
+        lines = [(wording.labels(outcome), *_by(outcome), text) for text, outcome in shown]
+        print(tables.table(("LABELS", *(["DECIDED BY"] if _by(first) else []), noun), lines))
     elif first.value is None:
-        lines = [(outcome.label, f"{outcome.probability:.3f}", text) for text, outcome in shown]
-        print(tables.table(("LABEL", "PROBABILITY", noun), lines, right=(1,)))
+        lines = [(outcome.label, f"{outcome.probability:.3f}", *_by(outcome), text) for text, outcome in shown]
+        print(tables.table(("LABEL", "PROBABILITY", *(["DECIDED BY"] if _by(first) else []), noun), lines, right=(1,)))
     else:
         values = [(wording.prediction(outcome).removeprefix("predicts "), text) for text, outcome in shown]
         print(tables.table(("VALUE", noun), values, right=(0,)))
     for asked, outcome in answered:
         if note := wording.not_as_given(outcome):
             notes.say(f"{asked.place}: {note}")
+
+
+def _by(outcome: Prediction) -> list[str]:
+    """Which thresholds decided; nothing of a model that has none."""
+    own = any(score.threshold is not None for score in outcome.scores)
+    return [tables.printable(wording.thresholds(outcome) or "–")] if own else []
 
 
 def _scores(outcome: Prediction) -> list[str]:

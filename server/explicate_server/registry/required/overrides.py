@@ -111,4 +111,5 @@ def _override(document: Any) -> Override:
     unmet = tuple((requirement, reason) for requirement, reason in document["unmet"])
     if not all(isinstance(text, str) for text in (*texts, *(text for pair in unmet for text in pair))):
         raise TypeError("text")
-    return Override(*texts, unmet)
+    bundle_digest, who, why, time = texts
+    return Override(bundle_digest, who, why, time, unmet)

@@ -20,8 +20,8 @@ from explicate_server.call_record import AskedOverride, current_call, override_o
 from explicate_server.errors import NotServable, Violation
 from explicate_server.registry.label_store import LIVE
 from explicate_server.registry.records import VersionRecord
+from explicate_server.registry.required.gate_verdict import MET, NOT_MET, OVERRIDDEN, RETURNED, WAIVED, Standing
 from explicate_server.registry.required.overrides import Override, OverrideStore
-from explicate_server.registry.required.standing import MET, NOT_MET, OVERRIDDEN, RETURNED, WAIVED, Standing
 
 Audit = Callable[[Mapping[str, Any]], Awaitable[bool]]
 """Appends a line to the audit log; whether it is in the file."""

@@ -10,10 +10,8 @@ from explicate_bundle.objective import CLASSIFICATION, REGRESSION
 from explicate_bundle.standard.verdicts import Bounds, Line, Verdict
 from explicate_standards.outcomes.outcomes import Outcomes
 from explicate_standards.outcomes.suites import SuiteResult
-from explicate_standards.standard.plan import least_margin
 from explicate_standards.standard.requirement import Evidence
 from explicate_standards.standard.requirements import (
-    AgainstRequirement,
     FairnessRequirement,
     FlipsRequirement,
     MetricRequirement,
@@ -116,28 +114,6 @@ def test_what_does_not_go_with_the_model_is_told() -> None:
         list(MetricRequirement("x", "recall", "c", None, AT_LEAST).judge(evidence(right_in(np.ones(60, np.bool_)))))
     with pytest.raises(UsageError, match="not right or wrong"):
         FlipsRequirement("x", "live", 0.1).check(evidence(numbers))
-
-
-def accepted(stream: np.random.Generator, *, worse: float, rows: int = 1000, apart: float = 0.1) -> float:
-    """How often a model is accepted that is worse by so much, at the margin that a plan names."""
-    margin = least_margin(apart, rows, 0.95)
-    requirement = AgainstRequirement("x", "accuracy", None, "live", margin, 1.0)
-    trials, met = 120, 0
-    for _ in range(trials):
-        draw = stream.random(rows)
-        both = draw < 0.8
-        own = both | ((draw >= 0.8) & (draw < 0.8 + (apart - worse) / 2))
-        other = both | ((draw >= 0.8 + (apart - worse) / 2) & (draw < 0.8 + apart))
-        (judged,) = requirement.judge(evidence(right_in(own), right_in(other)))
-        met += judged.verdict is Verdict.MET
-    return met / trials
-
-
-def test_at_the_margin_of_the_plan_an_equal_model_is_accepted_and_one_on_the_line_is_not() -> None:
-    """.8 and .05 are what is promised; 120 trials know them to ±.07 and ±.04."""
-    stream = np.random.Generator(np.random.Philox(2))
-    assert accepted(stream, worse=0.0) >= 0.73
-    assert accepted(stream, worse=least_margin(0.1, 1000, 0.95)) <= 0.09
 
 
 def test_robustness_is_of_right_answers_to_the_same_rows() -> None:
