@@ -164,7 +164,8 @@ class Beside:
         """For the table."""
         told = f"{self.difference:+.4f} [{self.lower:+.4f}, {self.upper:+.4f}]"
         ours, best = f"{self.winner:<15}{self.metric:<10}{self.value:>8.4f}", f"{self.best:<15}{self.best_value:>8.4f}"
-        return f"{self.name:<9}{ours}  {best}  {told:<28}{self.spent_s:>7.0f} s  {'not worse' if self.not_worse else 'WORSE'}"
+        verdict = "not worse" if self.not_worse else "WORSE"
+        return f"{self.name:<9}{ours}  {best}  {told:<28}{self.spent_s:>7.0f} s  {verdict}"
 
 
 def beside(name: str, auto: Mapping[str, Any], alone: Mapping[str, Mapping[str, Any]], rows: Path) -> Beside:
